@@ -1,0 +1,148 @@
+//! Errors that a user reads: what is wrong, where, and the next thing to try.
+//!
+//! This module knows nothing of terminals, colours or exit codes. It does not
+//! know what any command does either: the place that finds the fault words it.
+
+use std::fmt;
+
+/// What sort of fault it is; the command line maps it to an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line or the config is at fault: the user can mend it.
+    Usage,
+    /// The run could not be carried out: no server, no permission, no file.
+    CouldNotRun,
+    /// A signal ended it before there was anything to report.
+    Interrupted,
+}
+
+/// An error for the user.
+///
+/// `what` is a lower-case fragment without a final full stop, with values in
+/// backticks. Hints say what to try next, one sentence each. Neither ever
+/// holds a secret: the caller redacts before it builds the error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserError {
+    kind: ErrorKind,
+    what: String,
+    hints: Vec<String>,
+}
+
+impl UserError {
+    /// A fault of the command line or the config.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, what)
+    }
+
+    /// A run that could not be carried out.
+    pub fn could_not_run(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::CouldNotRun, what)
+    }
+
+    /// An error of the given kind, without hints.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds the next thing to try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// What sort of fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The fault itself, perhaps over several lines.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to try next, in order.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.hints.is_empty() {
+            f.write_str("\n")?;
+        }
+        for hint in &self.hints {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UserError {}
+
+/// `1 call`, `2 calls`: the one place that counts in words.
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The known word nearest to `typed`, if one is near enough to be a likely
+/// typo: at most a third of the letters differ (optimal string alignment
+/// distance, so that swapped neighbours cost one).
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|word| (edit_distance(typed, word), word))
+        .filter(|(distance, word)| *distance <= word.chars().count().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// Optimal string alignment distance, in characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let substitution = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = substitution.min(last[j] + 1).min(row[j - 1] + 1);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if swapped {
+                row[j] = row[j].min(before_last[j - 2] + 1);
+            }
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_follow_a_blank_line() {
+        let error = UserError::usage("`--vus 0` is not possible").hint("give at least 1");
+        assert_eq!(
+            error.to_string(),
+            "`--vus 0` is not possible\n\nhint: give at least 1"
+        );
+    }
+
+    #[test]
+    fn typos_find_their_word() {
+        let known = ["virtual_users", "duration_secs", "timeout_ms"];
+        assert_eq!(nearest("virtual_user", known), Some("virtual_users"));
+        assert_eq!(nearest("timeuot_ms", known), Some("timeout_ms"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}

@@ -1,0 +1,346 @@
+//! Durations, rates and sizes as text: the one place that reads and prints them.
+//!
+//! It does not know where a text came from: the caller adds the file, line or
+//! flag to the error.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A text that is not the quantity it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitError {
+    text: String,
+    expected: &'static str,
+}
+
+impl UnitError {
+    /// What would have been accepted, with samples.
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
+impl fmt::Display for UnitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not {}", self.text, self.expected)
+    }
+}
+
+impl std::error::Error for UnitError {}
+
+/// The accepted forms of a duration.
+pub const DURATION_FORM: &str = "a duration such as `30s`, `1m30s`, `250ms` or `1.5h`";
+/// The accepted forms of a rate.
+pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
+/// The accepted forms of a size.
+pub const BYTES_FORM: &str = "a size such as `512`, `64KiB` or `16MiB`";
+
+/// Nothing that this program times lasts longer than a year.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// Reads `30s`, `1m30s`, `250ms`, `1.5h`, `2us`; a bare number is seconds.
+///
+/// # Errors
+/// Where the text is something else, negative, or longer than a year.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    let error = || UnitError {
+        text: text.to_string(),
+        expected: DURATION_FORM,
+    };
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(error());
+    }
+    let mut total = Duration::ZERO;
+    let mut n_parts = 0;
+    while !rest.is_empty() {
+        let (number, after_number) = split_number(rest);
+        let value: f64 = number.parse().map_err(|_| error())?;
+        let unit_len = after_number
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(after_number.len());
+        let (unit, after_unit) = after_number.split_at(unit_len);
+        let unit_secs = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            "" if n_parts == 0 && after_unit.is_empty() => 1.0,
+            _ => return Err(error()),
+        };
+        let part = Duration::try_from_secs_f64(value * unit_secs).map_err(|_| error())?;
+        total = total
+            .checked_add(part)
+            .filter(|total| *total <= DURATION_MAX)
+            .ok_or_else(error)?;
+        rest = after_unit.trim_start();
+        n_parts += 1;
+    }
+    Ok(total)
+}
+
+/// Reads `200/s`, `90/m`, `1000/h` into events a second. Greater than zero.
+///
+/// # Errors
+/// Where the text is something else, zero, negative or not finite.
+pub fn parse_rate(text: &str) -> Result<f64, UnitError> {
+    let error = || UnitError {
+        text: text.to_string(),
+        expected: RATE_FORM,
+    };
+    let (number, unit) = text.trim().split_once('/').ok_or_else(error)?;
+    let value: f64 = number.trim().parse().map_err(|_| error())?;
+    let per_secs = match unit.trim() {
+        "s" | "sec" | "second" => 1.0,
+        "m" | "min" | "minute" => 60.0,
+        "h" | "hour" => 3600.0,
+        _ => return Err(error()),
+    };
+    let rate = value / per_secs;
+    if rate.is_finite() && rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err(error())
+    }
+}
+
+/// Reads `512`, `64KiB`, `16MiB`, `1GiB` (and `K`, `M`, `G`, `KB`, `MB`, `GB`,
+/// which mean the same powers of 1024 here) into bytes.
+///
+/// # Errors
+/// Where the text is something else or does not fit 63 bits.
+pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
+    let error = || UnitError {
+        text: text.to_string(),
+        expected: BYTES_FORM,
+    };
+    let (number, unit) = split_number(text.trim());
+    let value: f64 = number.parse().map_err(|_| error())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" | "kib" => 1024.0,
+        "m" | "mb" | "mib" => 1024.0 * 1024.0,
+        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(error()),
+    };
+    let bytes = value * factor;
+    if bytes >= 0.0 && bytes < 9e18 {
+        Ok(bytes as u64)
+    } else {
+        Err(error())
+    }
+}
+
+/// Digits and a decimal point at the start, and what follows them.
+fn split_number(text: &str) -> (&str, &str) {
+    let len = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, rest) = text.split_at(len);
+    (number, rest.trim_start())
+}
+
+/// `1h05m`, `1m30s`, `30s`, `1.5s`, `250ms`, `0s`: for settings and elapsed time.
+pub fn format_duration(duration: Duration) -> String {
+    let total_ms = duration.as_millis();
+    let (secs, ms) = (total_ms / 1000, total_ms % 1000);
+    match secs {
+        0 if duration.is_zero() => "0s".to_string(),
+        0 if ms == 0 => {
+            format_latency(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).replace(' ', "")
+        }
+        0 => format!("{ms}ms"),
+        1..60 if ms == 0 => format!("{secs}s"),
+        1..60 => trim_zeros(format!("{secs}.{ms:03}")) + "s",
+        60..3600 if secs % 60 == 0 => format!("{}m", secs / 60),
+        60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+        _ if secs % 3600 == 0 => format!("{}h", secs / 3600),
+        _ if secs % 60 == 0 => format!("{}h{:02}m", secs / 3600, secs / 60 % 60),
+        _ => format!("{}h{:02}m{:02}s", secs / 3600, secs / 60 % 60, secs % 60),
+    }
+}
+
+/// A latency with three significant digits and its unit: `812 ns`, `43.8 us`,
+/// `1.20 ms`, `2.50 s`.
+pub fn format_latency(nanos: u64) -> String {
+    // Each step begins where rounding to three digits would overflow the last.
+    let n = nanos as f64;
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..999_500 => format!("{} us", three_digits(n / 1e3)),
+        999_500..999_500_000 => format!("{} ms", three_digits(n / 1e6)),
+        _ => format!("{} s", three_digits(n / 1e9)),
+    }
+}
+
+/// Three significant digits, never in scientific form.
+fn three_digits(value: f64) -> String {
+    if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// A rate a second: `1,420/s`, `87.3/s`, `0.25/s`.
+pub fn format_rate(per_second: f64) -> String {
+    if !per_second.is_finite() {
+        return "-".to_string();
+    }
+    if per_second >= 999.5 {
+        format!("{}/s", format_count(per_second.round() as u64))
+    } else {
+        format!("{}/s", three_digits(per_second))
+    }
+}
+
+/// A whole number with thousands set off: `1,234,567`.
+pub fn format_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share as a percentage, never rounded to 0 or 100 when it is neither:
+/// `0%`, `<0.01%`, `0.25%`, `12.5%`, `>99.99%`, `100%`.
+pub fn format_percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if !percent.is_finite() {
+        "-".to_string()
+    } else if percent <= 0.0 {
+        "0%".to_string()
+    } else if percent < 0.01 {
+        "<0.01%".to_string()
+    } else if percent >= 100.0 {
+        "100%".to_string()
+    } else if percent > 99.99 {
+        ">99.99%".to_string()
+    } else {
+        trim_zeros(format!("{percent:.2}")) + "%"
+    }
+}
+
+/// A size: `512 B`, `1.50 KiB`, `16.0 MiB`.
+pub fn format_bytes(bytes: u64) -> String {
+    let b = bytes as f64;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", three_digits(b / 1024.0)),
+        1_048_576..1_073_741_824 => format!("{} MiB", three_digits(b / 1_048_576.0)),
+        _ => format!("{} GiB", three_digits(b / 1_073_741_824.0)),
+    }
+}
+
+fn trim_zeros(text: String) -> String {
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        let check = |text: &str, ms: u64| {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(ms)),
+                "{text}"
+            );
+        };
+        check("30s", 30_000);
+        check("1m30s", 90_000);
+        check("1m 30s", 90_000);
+        check("250ms", 250);
+        check("1.5h", 5_400_000);
+        check("60", 60_000);
+        check("0s", 0);
+        assert_eq!(parse_duration("2us"), Ok(Duration::from_micros(2)));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            "s",
+            "-5s",
+            "5 parsecs",
+            "1m30",
+            "1e9s",
+            "9999999d",
+            "5s5",
+            "..s",
+            "٣s",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_and_sizes_are_read() {
+        assert_eq!(parse_rate("200/s"), Ok(200.0));
+        assert_eq!(parse_rate("90/m"), Ok(1.5));
+        assert_eq!(parse_rate("3600/h"), Ok(1.0));
+        for text in ["200", "0/s", "-1/s", "inf/s", "NaN/s", "5/day"] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_bytes("64KiB"), Ok(65_536));
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert!(parse_bytes("many").is_err());
+    }
+
+    #[test]
+    fn durations_are_printed_and_read_back() {
+        for text in [
+            "0s", "30s", "1m30s", "1m", "250ms", "1.5s", "1h05m", "2h", "1h00m01s",
+        ] {
+            let duration = parse_duration(text).expect("a duration");
+            assert_eq!(format_duration(duration), text);
+        }
+    }
+
+    #[test]
+    fn latencies_keep_three_digits() {
+        let check = |nanos, text: &str| assert_eq!(format_latency(nanos), text);
+        check(0, "0 ns");
+        check(812, "812 ns");
+        check(43_812, "43.8 us");
+        check(999_499, "999 us");
+        check(999_999, "1.00 ms");
+        check(1_204_000, "1.20 ms");
+        check(99_960_000, "100 ms");
+        check(999_999_999, "1.00 s");
+        check(2_500_000_000, "2.50 s");
+    }
+
+    #[test]
+    fn counts_rates_shares() {
+        assert_eq!(format_count(0), "0");
+        assert_eq!(format_count(999), "999");
+        assert_eq!(format_count(1_234_567), "1,234,567");
+        assert_eq!(format_rate(1420.4), "1,420/s");
+        assert_eq!(format_rate(87.31), "87.3/s");
+        assert_eq!(format_rate(f64::NAN), "-");
+        assert_eq!(format_percent(0.0), "0%");
+        assert_eq!(format_percent(0.000_001), "<0.01%");
+        assert_eq!(format_percent(0.0025), "0.25%");
+        assert_eq!(format_percent(0.999_999), ">99.99%");
+        assert_eq!(format_percent(1.0), "100%");
+        assert_eq!(format_bytes(1536), "1.50 KiB");
+    }
+}
