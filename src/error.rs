@@ -55,6 +55,16 @@ impl UserError {
         self
     }
 
+    /// The same error with its texts changed, such as freed from secrets.
+    #[must_use]
+    pub fn map_texts(self, change: impl Fn(String) -> String) -> Self {
+        Self {
+            kind: self.kind,
+            what: change(self.what),
+            hints: self.hints.into_iter().map(change).collect(),
+        }
+    }
+
     /// What sort of fault it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `cargo-pmcp`, which `cargo pmcp` runs.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pmcp_loadtest::cli::main(std::env::args_os())
+}

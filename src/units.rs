@@ -127,7 +127,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
         _ => return Err(error()),
     };
     let bytes = value * factor;
-    if bytes >= 0.0 && bytes < 9e18 {
+    if (0.0..9e18).contains(&bytes) {
         Ok(bytes as u64)
     } else {
         Err(error())
@@ -204,7 +204,7 @@ pub fn format_count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

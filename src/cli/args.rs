@@ -1,0 +1,313 @@
+//! What can be typed. The doc comments are the help.
+
+use argh::FromArgs;
+
+use super::options::{Args, Color, HeaderText, Rate, Span, StageList};
+use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
+use crate::error::nearest;
+use crate::protocol::ProtocolChoice;
+
+/// The commands, for hints.
+pub(super) const COMMANDS: [&str; 4] = ["run", "init", "check", "demo"];
+
+/// Load tests MCP servers: latency percentiles, throughput, errors by cause,
+/// per tool.
+#[derive(FromArgs)]
+#[argh(
+    example = "See a report at once, against the embedded demo server:\n  $ {command_name} run --demo",
+    example = "Write a config from what your server offers, then run it:\n  $ {command_name} init http://127.0.0.1:8080/mcp\n  $ {command_name} run",
+    note = "Each command has a --help of its own.",
+    error_code(0, "all is well"),
+    error_code(1, "could not run: no server, no session, no file"),
+    error_code(2, "the command line or the config is at fault"),
+    error_code(130, "interrupted; the report was written")
+)]
+pub(super) struct LoadTest {
+    /// print the version
+    #[argh(switch)]
+    pub(super) version: bool,
+    #[argh(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// The commands.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(super) enum Command {
+    Run(Box<Run>),
+    Init(Init),
+    Check(Check),
+    Demo(Demo),
+}
+
+/// Runs a load test. Without a config (.pmcp/loadtest.toml here or above, or
+/// --config), --tool names what is called; without that, the tools are listed,
+/// which is safe on any server.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "run",
+    example = "50 virtual users call one tool for a minute:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --vus 50 --duration 1m",
+    example = "Ramp up to 100 users, hold, ramp down, and find where the server breaks:\n  $ {command_name} http://127.0.0.1:8080/mcp --stage 1m:100,2m:100,30s:0"
+)]
+pub(super) struct Run {
+    /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
+    /// config's
+    #[argh(positional)]
+    pub(super) url: Option<String>,
+    /// run against the embedded demo server
+    #[argh(switch)]
+    pub(super) demo: bool,
+    /// config file; without it .pmcp/loadtest.toml here or above
+    #[argh(option, arg_name = "file")]
+    pub(super) config: Option<String>,
+    /// virtual users, each with a connection and a session of its own
+    #[argh(option, arg_name = "n")]
+    pub(super) vus: Option<u32>,
+    /// how long, such as 30s or 5m
+    #[argh(option, arg_name = "time")]
+    pub(super) duration: Option<Span>,
+    /// stop after so many iterations in all
+    #[argh(option, arg_name = "n")]
+    pub(super) iterations: Option<u64>,
+    /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
+    /// down
+    #[argh(option, long = "stage", arg_name = "time:vus,..")]
+    pub(super) stages: Option<StageList>,
+    /// let the users start evenly across this time
+    #[argh(option, arg_name = "time")]
+    pub(super) ramp_up: Option<Span>,
+    /// open model: iterations start at this rate, such as 200/s, whether
+    /// earlier ones have ended or not
+    #[argh(option, arg_name = "rate")]
+    pub(super) rate: Option<Rate>,
+    /// open model: the pool of users that serve arrivals
+    #[argh(option, arg_name = "n")]
+    pub(super) max_vus: Option<u32>,
+    /// start each user's iterations at this fixed interval
+    #[argh(option, arg_name = "time")]
+    pub(super) pacing: Option<Span>,
+    /// pause of each user between iterations
+    #[argh(option, arg_name = "time")]
+    pub(super) think: Option<Span>,
+    /// run this long before anything is counted
+    #[argh(option, arg_name = "time")]
+    pub(super) warm_up: Option<Span>,
+    /// stop the run at the breaking point (`stop`) or go on (`continue`)
+    #[argh(option, arg_name = "what")]
+    pub(super) on_break: Option<super::options::OnBreak>,
+    /// call this tool
+    #[argh(option, arg_name = "name")]
+    pub(super) tool: Option<String>,
+    /// the tool's arguments: a JSON object, or @file
+    #[argh(option, arg_name = "json")]
+    pub(super) args: Option<Args>,
+    /// the longest that one request may take; 5s unless given
+    #[argh(option, arg_name = "time")]
+    pub(super) timeout: Option<Span>,
+    /// how long requests in flight at the end may still take; the timeout
+    /// unless given, at most 30s
+    #[argh(option, arg_name = "time")]
+    pub(super) graceful_stop: Option<Span>,
+    /// auto, legacy, modern, or a revision such as 2025-11-25
+    #[argh(option, arg_name = "which")]
+    pub(super) protocol: Option<ProtocolChoice>,
+    /// header of every request, `Name: value`; may be given several times
+    #[argh(option, short = 'H', long = "header", arg_name = "header")]
+    pub(super) headers: Vec<HeaderText>,
+    /// sent as a bearer token; MCP_API_KEY in the environment does the same
+    #[argh(option, arg_name = "key")]
+    pub(super) api_key: Option<String>,
+    /// repeat a run's choices and generated data
+    #[argh(option, arg_name = "n")]
+    pub(super) seed: Option<u64>,
+    /// worker threads; the usable CPUs unless given, less one where there are
+    /// more than two
+    #[argh(option, arg_name = "n")]
+    pub(super) workers: Option<usize>,
+    /// do not pin workers to CPUs
+    #[argh(switch)]
+    pub(super) no_pin: bool,
+    /// spin rather than sleep while waiting, on a host that does nothing else
+    #[argh(switch)]
+    pub(super) busy_poll: bool,
+    /// JSON report; .pmcp/reports/loadtest-TIME.json unless given, - is stdout
+    #[argh(option, arg_name = "file")]
+    pub(super) report: Option<String>,
+    /// write no JSON report
+    #[argh(switch)]
+    pub(super) no_report: bool,
+    /// show nothing while it runs
+    #[argh(switch)]
+    pub(super) quiet: bool,
+    /// auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
+/// Writes a commented starter config: every tool, resource and prompt that the
+/// server offers, with sample arguments. Without a URL, a template.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "init",
+    example = "  $ {command_name} http://127.0.0.1:8080/mcp --api-key KEY"
+)]
+pub(super) struct Init {
+    /// the server to ask
+    #[argh(positional)]
+    pub(super) url: Option<String>,
+    /// where to write; .pmcp/loadtest.toml unless given, - is stdout
+    #[argh(option, arg_name = "file")]
+    pub(super) output: Option<String>,
+    /// overwrite the file if it exists
+    #[argh(switch)]
+    pub(super) force: bool,
+    /// same as --force
+    #[argh(switch)]
+    pub(super) yes: bool,
+    /// the longest that one request may take; 10s unless given
+    #[argh(option, arg_name = "time")]
+    pub(super) timeout: Option<Span>,
+    /// auto, legacy, modern, or a revision such as 2025-11-25
+    #[argh(option, arg_name = "which")]
+    pub(super) protocol: Option<ProtocolChoice>,
+    /// header of every request, `Name: value`; may be given several times
+    #[argh(option, short = 'H', long = "header", arg_name = "header")]
+    pub(super) headers: Vec<HeaderText>,
+    /// sent as a bearer token; MCP_API_KEY in the environment does the same
+    #[argh(option, arg_name = "key")]
+    pub(super) api_key: Option<String>,
+    /// auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
+/// Validates a config: prints the resolved plan, or every fault with its line.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check")]
+pub(super) struct Check {
+    /// the config; .pmcp/loadtest.toml here or above unless given
+    #[argh(positional)]
+    pub(super) config: Option<String>,
+    /// auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
+/// Serves the embedded MCP server on this machine, until interrupted: both
+/// eras of the protocol, a handful of tools, a resource, a prompt.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "demo",
+    example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms"
+)]
+pub(super) struct Demo {
+    /// port on the loopback address; 0 takes a free one
+    #[argh(option, default = "0", arg_name = "n")]
+    pub(super) port: u16,
+    /// repeat a server's latencies and faults
+    #[argh(option, default = "1", arg_name = "n")]
+    pub(super) seed: u64,
+    /// how long calls take: none, fixed:5ms, uniform:1ms..10ms,
+    /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
+    #[argh(option, arg_name = "latency")]
+    pub(super) latency: Option<Latency>,
+    /// shares of calls that fail, such as http-500=0.01,tool-error=0.02
+    #[argh(option, arg_name = "shares")]
+    pub(super) faults: Option<Faults>,
+    /// calls at a time, with their service time and the length of the queue:
+    /// 4/fixed:20ms or 4/exponential:20ms/100
+    #[argh(option, arg_name = "capacity")]
+    pub(super) capacity: Option<Capacity>,
+    /// json, sse, sse-open (streams are left open) or mixed
+    #[argh(option, arg_name = "form")]
+    pub(super) answers: Option<Answers>,
+    /// both, legacy or modern
+    #[argh(option, arg_name = "which")]
+    pub(super) eras: Option<Eras>,
+    /// legacy without session ids
+    #[argh(switch)]
+    pub(super) stateless: bool,
+    /// sessions are forgotten after this time
+    #[argh(option, arg_name = "time")]
+    pub(super) session_ttl: Option<Span>,
+    /// auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
+/// The flag or command nearest to a word that nobody knows.
+pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
+    const FLAGS: [&str; 44] = [
+        "--version",
+        "--help",
+        "--demo",
+        "--config",
+        "--vus",
+        "--duration",
+        "--iterations",
+        "--stage",
+        "--ramp-up",
+        "--rate",
+        "--max-vus",
+        "--pacing",
+        "--think",
+        "--warm-up",
+        "--on-break",
+        "--tool",
+        "--args",
+        "--timeout",
+        "--graceful-stop",
+        "--protocol",
+        "--header",
+        "--api-key",
+        "--seed",
+        "--workers",
+        "--no-pin",
+        "--busy-poll",
+        "--report",
+        "--no-report",
+        "--quiet",
+        "--color",
+        "--no-color",
+        "--output",
+        "--force",
+        "--yes",
+        "--port",
+        "--latency",
+        "--faults",
+        "--capacity",
+        "--answers",
+        "--eras",
+        "--stateless",
+        "--session-ttl",
+        "--tools",
+        "--users",
+    ];
+    if word.starts_with('-') {
+        // Words of other tools, and what they are called here.
+        match nearest(word, FLAGS)? {
+            "--tools" => Some("--tool"),
+            "--users" => Some("--vus"),
+            near => FLAGS.into_iter().find(|flag| *flag == near),
+        }
+    } else if typed.first() == Some(&word) {
+        nearest(word, COMMANDS)
+    } else {
+        None
+    }
+}

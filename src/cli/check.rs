@@ -1,0 +1,62 @@
+//! `check`: the resolved plan, or every fault.
+
+use std::path::Path;
+
+use super::args::Check;
+use super::run::{current_folder, read_source};
+use super::{CommandResult, exit, shown_in};
+use crate::error::UserError;
+use crate::scenario::{self, CONFIG_PATH, Overrides};
+use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
+
+/// For configs that leave the address to the command line.
+const DEFAULT_URL: &str = "http://127.0.0.1/given-on-the-command-line";
+
+pub(super) fn check(args: Check) -> CommandResult {
+    let color = args.color.choice(args.no_color);
+    check_in(&args, &Terminal::detect(color)).map_err(shown_in(color))
+}
+
+fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
+    let source = match &args.config {
+        Some(path) => read_source(Path::new(path))?,
+        None => {
+            let path = scenario::find_config(&current_folder()?).ok_or_else(|| {
+                UserError::usage(format!("no `{CONFIG_PATH}` here or above"))
+                    .hint("name the config: `cargo pmcp loadtest check FILE`")
+                    .hint("`cargo pmcp loadtest init` writes one")
+            })?;
+            read_source(&path)?
+        }
+    };
+    let overrides = Overrides {
+        default_url: Some(DEFAULT_URL.to_string()),
+        ..Overrides::default()
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    let plan = scenario::load(Some(&source), &overrides, &environment, 0)?;
+    let described = scenario::describe(&plan);
+    let key_width = described
+        .iter()
+        .map(|(key, _)| display_width(key))
+        .max()
+        .unwrap_or(0);
+    let mut lines = vec![Line::of(
+        Role::Success,
+        format!("{}: no faults", source.path.display()),
+    )];
+    lines.extend(described.iter().map(|(key, value)| {
+        Line::of(Role::Dim, pad(key, key_width, Align::Left))
+            .add(Role::Plain, "  ")
+            .add(Role::Plain, value.as_str())
+    }));
+    lines.extend(
+        plan.notices
+            .iter()
+            .map(|notice| Line::of(Role::Warning, "notice: ").add(Role::Plain, notice.as_str())),
+    );
+    terminal
+        .print(&lines)
+        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    Ok(exit::PASSED)
+}

@@ -1,0 +1,59 @@
+//! `demo`: serves the embedded server until a signal.
+
+use std::time::Duration;
+
+use super::args::Demo;
+use super::signals::Listener;
+use super::{CommandResult, exit, shown_in};
+use crate::coordinator::Interrupts;
+use crate::demo::{DemoOptions, DemoServer};
+use crate::error::UserError;
+use crate::terminal::{Line, Role, Terminal};
+use crate::worker::raise_file_limit;
+
+/// Connections that the server makes room for, if the system allows it.
+const CONNECTIONS: u64 = 20_000;
+
+pub(super) fn demo(args: Demo) -> CommandResult {
+    let color = args.color.choice(args.no_color);
+    serve(args, &Terminal::detect(color)).map_err(shown_in(color))
+}
+
+fn serve(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
+    let defaults = DemoOptions::default();
+    let options = DemoOptions {
+        port: args.port,
+        seed: args.seed,
+        latency: args.latency.unwrap_or(defaults.latency),
+        faults: args.faults.unwrap_or(defaults.faults),
+        capacity: args.capacity,
+        answers: args.answers.unwrap_or(defaults.answers),
+        eras: args.eras.unwrap_or(defaults.eras),
+        stateless_legacy: args.stateless,
+        session_ttl: args.session_ttl.map(|span| span.0),
+        ..defaults
+    };
+    // A lower limit is the user's, and shows when it is reached.
+    let _ = raise_file_limit(CONNECTIONS);
+    let port = args.port;
+    let server = DemoServer::start(options).map_err(|error| {
+        UserError::could_not_run(format!("cannot listen on port {port}: {error}"))
+            .hint("leave `--port` out to take a free one")
+    })?;
+    let (interrupter, interrupts) = Interrupts::new();
+    let listener = Listener::start(interrupter);
+    let line = Line::of(Role::Plain, "serving ").add(Role::Accent, server.url());
+    terminal
+        .print(&[line])
+        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    interrupts.wait(Duration::MAX);
+    drop(listener);
+    let stats = server.stop();
+    let line = format!(
+        "served {} calls in {} sessions",
+        stats.finished, stats.sessions_opened
+    );
+    // Whoever has closed the pipe is not interested.
+    let _ = terminal.print(&[Line::of(Role::Dim, line)]);
+    Ok(exit::PASSED)
+}

@@ -1,0 +1,56 @@
+//! Exit codes: a documented list.
+
+use crate::error::{ErrorKind, UserError};
+use crate::outcome::Ended;
+
+/// All is well.
+pub const PASSED: u8 = 0;
+/// The command could not be carried out: no server, no session, no file.
+pub const COULD_NOT_RUN: u8 = 1;
+/// The command line or the config is at fault.
+pub const USAGE: u8 = 2;
+/// A threshold or a validation failed.
+pub const FAILED: u8 = 3;
+/// The result is not valid: the generator was the limit.
+pub const NOT_VALID: u8 = 4;
+/// Interrupted by a signal; the report was written all the same.
+pub const INTERRUPTED: u8 = 130;
+
+/// The code of an error.
+pub fn of_error(error: &UserError) -> u8 {
+    match error.kind() {
+        ErrorKind::Usage => USAGE,
+        ErrorKind::CouldNotRun => COULD_NOT_RUN,
+        ErrorKind::Interrupted => INTERRUPTED,
+    }
+}
+
+/// The code of a run that took place.
+pub fn of_run(ended: Ended) -> u8 {
+    match ended {
+        Ended::Duration | Ended::Iterations | Ended::Broke => PASSED,
+        Ended::Interrupted => INTERRUPTED,
+        Ended::NoSession => COULD_NOT_RUN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_as_documented() {
+        let codes = [PASSED, COULD_NOT_RUN, USAGE, FAILED, NOT_VALID, INTERRUPTED];
+        assert_eq!(codes, [0, 1, 2, 3, 4, 130]);
+    }
+
+    #[test]
+    fn errors_and_ends_have_their_codes() {
+        assert_eq!(of_error(&UserError::usage("x")), 2);
+        assert_eq!(of_error(&UserError::could_not_run("x")), 1);
+        assert_eq!(of_error(&UserError::new(ErrorKind::Interrupted, "x")), 130);
+        assert_eq!(of_run(Ended::Duration), 0);
+        assert_eq!(of_run(Ended::Interrupted), 130);
+        assert_eq!(of_run(Ended::NoSession), 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! `init`: asks the server what it offers, and writes a starter config.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::Init;
+use super::options::{api_key_of_environment, bearer, headers};
+use super::run::current_folder;
+use super::signals::Listener;
+use super::{CommandResult, exit, shown_in};
+use crate::coordinator::Interrupts;
+use crate::error::{UserError, plural};
+use crate::init::{self, DiscoverOptions, Offer};
+use crate::scenario::CONFIG_PATH;
+use crate::terminal::{Line, Role, Terminal};
+
+/// Lists of a slow server may take longer than a call under load should.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn init(args: Init) -> CommandResult {
+    let color = args.color.choice(args.no_color);
+    init_in(args, &Terminal::detect(color)).map_err(shown_in(color))
+}
+
+fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
+    let target = Target::of(&args)?;
+    target.check(args.force || args.yes)?;
+    let offer = match &args.url {
+        Some(url) => Some(ask(url, &args)?),
+        None => None,
+    };
+    let text = offer.as_ref().map_or_else(init::template, init::scaffold);
+    target.write(&text, args.force || args.yes, terminal)?;
+    if let Target::File(path) = &target {
+        let mut lines =
+            vec![Line::of(Role::Success, "wrote ").add(Role::Accent, path.display().to_string())];
+        lines.extend(
+            offer
+                .as_ref()
+                .map(|offer| Line::of(Role::Plain, found(offer))),
+        );
+        lines.push(Line::of(Role::Hint, "next: ").add(
+            Role::Plain,
+            "look it over, then `cargo pmcp loadtest check` and `cargo pmcp loadtest run`",
+        ));
+        // The file is written; who does not read on has what was asked for.
+        let _ = terminal.print(&lines);
+    }
+    Ok(exit::PASSED)
+}
+
+fn ask(url: &str, args: &Init) -> Result<Offer, UserError> {
+    let given = headers(args.headers.clone(), args.api_key.clone());
+    let mut all = given;
+    let has_authorization = all
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("authorization"));
+    if let (Some(key), false) = (api_key_of_environment(), has_authorization) {
+        all.push(bearer(&key));
+    }
+    let options = DiscoverOptions {
+        url: url.to_string(),
+        headers: all
+            .into_iter()
+            .map(|header| (header.name, header.value))
+            .collect(),
+        protocol: args.protocol.unwrap_or_default(),
+        timeout: args.timeout.map_or(TIMEOUT, |span| span.0),
+    };
+    let (interrupter, interrupts) = Interrupts::new();
+    let listener = Listener::start(interrupter);
+    let offer = init::discover(&options, &|| !interrupts.is_pending());
+    drop(listener);
+    offer
+}
+
+/// `found 9 tools, 2 resources, 1 prompt`.
+fn found(offer: &Offer) -> String {
+    let count = |n: usize, one, many| plural(n as u64, one, many);
+    format!(
+        "found {}, {}, {} and {}",
+        count(offer.tools.len(), "tool", "tools"),
+        count(offer.resources.len(), "resource", "resources"),
+        count(
+            offer.templates.len(),
+            "resource template",
+            "resource templates"
+        ),
+        count(offer.prompts.len(), "prompt", "prompts"),
+    )
+}
+
+/// Where the config goes.
+enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Target {
+    fn of(args: &Init) -> Result<Self, UserError> {
+        Ok(match args.output.as_deref() {
+            Some("-") => Self::Stdout,
+            Some(path) => Self::File(PathBuf::from(path)),
+            None => {
+                let here = current_folder()?;
+                let path = here.join(CONFIG_PATH);
+                Self::File(
+                    path.strip_prefix(&here)
+                        .map_or(path.clone(), Path::to_path_buf),
+                )
+            }
+        })
+    }
+
+    /// Before the server is asked: it may take a while.
+    fn check(&self, may_overwrite: bool) -> Result<(), UserError> {
+        match self {
+            Self::File(path) if path.exists() && !may_overwrite => Err(exists(path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, text: &str, may_overwrite: bool, terminal: &Terminal) -> Result<(), UserError> {
+        let Self::File(path) = self else {
+            let mut out = terminal.stdout();
+            return out
+                .write_all(text.as_bytes())
+                .or_else(crate::terminal::forgive_broken_pipe)
+                .map_err(|error| {
+                    UserError::could_not_run(format!("cannot write to stdout: {error}"))
+                });
+        };
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => exists(path),
+            _ => UserError::could_not_run(format!("cannot write `{}`: {error}", path.display())),
+        };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            // Checked again here: between asking and writing someone else may
+            // have written it.
+            .create_new(!may_overwrite)
+            .open(path)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)
+    }
+}
+
+fn exists(path: &Path) -> UserError {
+    UserError::usage(format!("`{}` exists already", path.display()))
+        .hint("overwrite it with `--force`, or write elsewhere with `--output FILE`")
+}

@@ -1,0 +1,235 @@
+//! Values of options: read from text, with an error that shows what is accepted.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::load::VuStage;
+use crate::scenario::{Header, parse_stages};
+use crate::terminal::ColorChoice;
+use crate::units;
+
+/// A duration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span(pub(super) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_duration(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// A rate, a second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate(pub(super) f64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_rate(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Stages of virtual users.
+#[derive(Debug, Clone)]
+pub(super) struct StageList(pub(super) Vec<VuStage>);
+
+impl FromStr for StageList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_stages(text).map(Self)
+    }
+}
+
+/// `--on-break`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OnBreak {
+    pub(super) stop: bool,
+}
+
+impl FromStr for OnBreak {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self { stop: true }),
+            "continue" => Ok(Self { stop: false }),
+            _ => Err(format!("`{text}` is neither `stop` nor `continue`")),
+        }
+    }
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Color(pub(super) ColorChoice);
+
+impl FromStr for Color {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl Color {
+    /// With the old flag taken into account.
+    pub(super) fn choice(self, no_color: bool) -> ColorChoice {
+        if no_color { ColorChoice::Never } else { self.0 }
+    }
+}
+
+/// The arguments of a tool.
+#[derive(Debug, Clone)]
+pub(super) struct Args(pub(super) Map<String, Value>);
+
+impl FromStr for Args {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (json, place) = match text.strip_prefix('@') {
+            Some(file) => {
+                let json = std::fs::read_to_string(file)
+                    .map_err(|error| format!("cannot read `{file}`: {error}"))?;
+                (json, format!("`{file}`"))
+            }
+            None => (text.to_string(), "it".to_string()),
+        };
+        match serde_json::from_str(&json) {
+            Ok(Value::Object(arguments)) => Ok(Self(arguments)),
+            Ok(_) => Err(format!(
+                "{place} is JSON, but not an object such as `{{\"text\":\"hi\"}}`"
+            )),
+            Err(error) => Err(format!(
+                "{place} is not JSON ({error}); expected an object such as \
+                 `{{\"text\":\"hi\"}}`, or `@file`"
+            )),
+        }
+    }
+}
+
+/// `Name: value`. Errors never show the value.
+#[derive(Debug, Clone)]
+pub(super) struct HeaderText(pub(super) Header);
+
+impl FromStr for HeaderText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text
+            .split_once(':')
+            .ok_or("a header has the form `Name: value`")?;
+        Ok(Self(Header {
+            name: name.trim().to_string(),
+            value: value.trim().to_string(),
+        }))
+    }
+}
+
+/// The headers of the command line, with the bearer token of `--api-key`.
+pub(super) fn headers(given: Vec<HeaderText>, api_key: Option<String>) -> Vec<Header> {
+    let mut headers: Vec<Header> = given.into_iter().map(|header| header.0).collect();
+    headers.extend(api_key.map(|key| bearer(&key)));
+    headers
+}
+
+/// A token as a header.
+pub(super) fn bearer(key: &str) -> Header {
+    Header {
+        name: "Authorization".to_string(),
+        value: format!("Bearer {}", key.trim()),
+    }
+}
+
+/// The token of the environment, if there is one.
+pub(super) fn api_key_of_environment() -> Option<String> {
+    std::env::var("MCP_API_KEY")
+        .ok()
+        .filter(|key| !key.trim().is_empty())
+}
+
+/// The command line for the report: what follows a flag that carries a secret
+/// is left out, and so is every known secret elsewhere.
+pub(super) fn redacted_command_line(words: &[String], secrets: &[&str]) -> Vec<String> {
+    const MASK: &str = "***";
+    let mut shown = Vec::with_capacity(words.len());
+    let mut hide_next = false;
+    for word in words {
+        if std::mem::take(&mut hide_next) {
+            shown.push(match word.split_once(':') {
+                Some((name, _)) if shown.last().is_some_and(|flag| flag != "--api-key") => {
+                    format!("{name}: {MASK}")
+                }
+                _ => MASK.to_string(),
+            });
+            continue;
+        }
+        match word.split_once('=') {
+            Some((flag @ ("--api-key" | "--header"), _)) => {
+                shown.push(format!("{flag}={MASK}"));
+                continue;
+            }
+            _ => hide_next = matches!(word.as_str(), "--api-key" | "--header" | "-H"),
+        }
+        let clean = secrets
+            .iter()
+            .filter(|secret| secret.len() >= 4)
+            .fold(word.clone(), |word, secret| word.replace(secret, MASK));
+        shown.push(clean);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_leave_the_command_line() {
+        let words: Vec<String> = [
+            "cargo-pmcp",
+            "loadtest",
+            "run",
+            "http://x/mcp?key=tok-123",
+            "--api-key",
+            "tok-123",
+            "-H",
+            "X-Key: abc",
+            "--header=A: b",
+            "--vus",
+            "5",
+        ]
+        .map(String::from)
+        .to_vec();
+        let shown = redacted_command_line(&words, &["tok-123"]).join(" ");
+        assert_eq!(
+            shown,
+            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
+             --header=*** --vus 5"
+        );
+    }
+
+    #[test]
+    fn arguments_are_objects() {
+        assert!("{\"a\":1}".parse::<Args>().is_ok());
+        for text in ["[]", "1", "{", "", "@/no/such/file"] {
+            assert!(text.parse::<Args>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_header_is_not_shown() {
+        let error = "secret-without-colon"
+            .parse::<HeaderText>()
+            .expect_err("no colon");
+        assert!(!error.contains("secret"));
+    }
+}

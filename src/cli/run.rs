@@ -1,0 +1,244 @@
+//! `run`: from what was typed to a report.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Run;
+use super::options::{api_key_of_environment, bearer, headers, redacted_command_line};
+use super::signals::Listener;
+use super::{CommandResult, exit, shown_in};
+use crate::clock::Utc;
+use crate::coordinator::{self, Interrupts};
+use crate::demo::{DemoOptions, DemoServer};
+use crate::error::UserError;
+use crate::outcome::Ended;
+use crate::report::{
+    BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
+};
+use crate::scenario::{self, Overrides, Plan, Source};
+use crate::terminal::{Terminal, forgive_broken_pipe, write_lines};
+
+pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
+    let color = args.color.choice(args.no_color);
+    let terminal = Terminal::detect(color);
+    run_in(args, words, &terminal).map_err(shown_in(color))
+}
+
+fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
+    let report_wish = ReportWish::of(&mut args)?;
+    let style = live_style(args.quiet, terminal);
+    // Started before anything is pinned: its thread inherits our CPUs.
+    let demo = args.demo.then(start_demo).transpose()?;
+    let source = find_source(&args)?;
+    let plan = load_plan(args, source.as_ref(), demo.as_ref())?;
+    let command_line = redacted_command_line(words, &plan.secrets());
+    let report_file = report_wish.open()?;
+
+    let (interrupter, interrupts) = Interrupts::new();
+    let listener = Listener::start(interrupter);
+    let mut live = LiveLine::new(terminal.stderr(), style);
+    let outcome = coordinator::run(plan.clone(), &mut live, &interrupts)?;
+    drop(listener);
+    drop(live);
+
+    let info = BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        command_line,
+        finished_at: Utc::now(),
+    };
+    let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
+    let is_on_stdout = report_file
+        .as_ref()
+        .is_some_and(|file| file.path().is_none());
+    let path = report_file
+        .as_ref()
+        .and_then(ReportFile::path)
+        .map(|path| path.display().to_string());
+    // The report is kept even where nobody reads the summary.
+    if let Some(file) = report_file {
+        file.commit(&report)?;
+    }
+    show(&report, path, is_on_stdout, terminal)?;
+    if outcome.ended == Ended::NoSession {
+        return Err(no_session(&report));
+    }
+    Ok(exit::of_run(outcome.ended))
+}
+
+/// The summary goes to stdout, or to stderr where the report is on stdout.
+fn show(
+    report: &Report,
+    report_path: Option<String>,
+    is_on_stdout: bool,
+    terminal: &Terminal,
+) -> Result<(), UserError> {
+    let width = if is_on_stdout {
+        terminal.stderr_width()
+    } else {
+        terminal.stdout_width()
+    };
+    let lines = summary(report, &SummaryOptions { width, report_path });
+    let written = if is_on_stdout {
+        write_lines(&mut terminal.stderr(), &lines).or_else(forgive_broken_pipe)
+    } else {
+        terminal.print(&lines)
+    };
+    written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
+}
+
+/// Nobody ever got a session, so nothing was measured.
+fn no_session(report: &Report) -> UserError {
+    let why = report
+        .handshake
+        .as_ref()
+        .and_then(|handshake| handshake.failures.first())
+        .map(|cause| match cause.examples.first() {
+            Some(example) => format!(": {} ({example})", cause.id),
+            None => format!(": {}", cause.id),
+        })
+        .unwrap_or_default();
+    UserError::could_not_run(format!("no virtual user could open a session{why}"))
+        .hint("the server answered before the load began: look at its log for what changed")
+}
+
+fn start_demo() -> Result<DemoServer, UserError> {
+    DemoServer::start(DemoOptions::default())
+        .map_err(|error| UserError::could_not_run(format!("cannot start the demo server: {error}")))
+}
+
+/// The config: the one that is named, or the nearest one. A tool on the command
+/// line needs none, and the demo server is not what a found one is for.
+fn find_source(args: &Run) -> Result<Option<Source>, UserError> {
+    if let Some(path) = &args.config {
+        return read_source(Path::new(path)).map(Some);
+    }
+    if args.demo {
+        let text = include_str!("demo_scenario.toml").to_string();
+        let path = PathBuf::from("the demo's scenario");
+        return Ok(args.tool.is_none().then_some(Source { path, text }));
+    }
+    let here = current_folder()?;
+    scenario::find_config(&here)
+        .map(|path| read_source(&path))
+        .transpose()
+}
+
+pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        UserError::usage(format!(
+            "cannot read the config `{}`: {error}",
+            path.display()
+        ))
+        .hint("`cargo pmcp loadtest init` writes one")
+    })?;
+    let path = match current_folder() {
+        Ok(here) => path.strip_prefix(here).unwrap_or(path).to_path_buf(),
+        Err(_) => path.to_path_buf(),
+    };
+    Ok(Source { path, text })
+}
+
+pub(super) fn current_folder() -> Result<PathBuf, UserError> {
+    std::env::current_dir()
+        .map_err(|error| UserError::could_not_run(format!("no current folder: {error}")))
+}
+
+fn load_plan(
+    args: Run,
+    source: Option<&Source>,
+    demo: Option<&DemoServer>,
+) -> Result<Plan, UserError> {
+    if args.args.is_some() && args.tool.is_none() {
+        return Err(UserError::usage("`--args` goes with `--tool`"));
+    }
+    if let (Some(_), Some(url)) = (demo, &args.url) {
+        return Err(UserError::usage(format!(
+            "`--demo` and the URL `{}` exclude each other",
+            shown(url)
+        )));
+    }
+    let has_key = args.api_key.is_some();
+    let overrides = Overrides {
+        url: demo.map(DemoServer::url).or(args.url),
+        vus: args.vus,
+        duration: args.duration.map(|span| span.0),
+        iterations: args.iterations,
+        timeout: args.timeout.map(|span| span.0),
+        graceful_stop: args.graceful_stop.map(|span| span.0),
+        ramp_up: args.ramp_up.map(|span| span.0),
+        stages: args.stages.map(|stages| stages.0),
+        rate: args.rate.map(|rate| rate.0),
+        max_vus: args.max_vus,
+        pacing: args.pacing.map(|span| span.0),
+        think: args.think.map(|span| span.0),
+        warm_up: args.warm_up.map(|span| span.0),
+        headers: headers(args.headers, args.api_key),
+        default_headers: api_key_of_environment()
+            .filter(|_| !has_key)
+            .map(|key| bearer(&key))
+            .into_iter()
+            .collect(),
+        protocol: args.protocol,
+        seed: args.seed,
+        workers: args.workers,
+        pin: args.no_pin.then_some(false),
+        busy_poll: args.busy_poll.then_some(true),
+        stop_on_break: args.on_break.map(|on_break| on_break.stop),
+        tool: args
+            .tool
+            .map(|tool| (tool, args.args.map(|arguments| arguments.0))),
+        ..Overrides::default()
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    // Small enough to be typed again.
+    let seed = fastrand::u64(..1_000_000_000);
+    scenario::load(source, &overrides, &environment, seed).map_err(UserError::from)
+}
+
+fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
+    if quiet {
+        LiveStyle::Quiet
+    } else if terminal.stderr_is_redrawable() {
+        LiveStyle::Redrawn {
+            width: terminal.stderr_width(),
+        }
+    } else {
+        LiveStyle::Lines
+    }
+}
+
+/// Where the JSON report goes.
+enum ReportWish {
+    Nowhere,
+    Default,
+    File(PathBuf),
+}
+
+impl ReportWish {
+    fn of(args: &mut Run) -> Result<Self, UserError> {
+        match (args.report.take(), args.no_report) {
+            (Some(_), true) => Err(UserError::usage(
+                "`--report` and `--no-report` exclude each other",
+            )),
+            (Some(path), false) => Ok(Self::File(PathBuf::from(path))),
+            (None, true) => Ok(Self::Nowhere),
+            (None, false) => Ok(Self::Default),
+        }
+    }
+
+    /// Opens it, so that a bad path is known before the load begins.
+    fn open(self) -> Result<Option<ReportFile>, UserError> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::File(path) => ReportFile::open(&path).map(Some),
+            Self::Default => {
+                let folder = current_folder()?;
+                ReportFile::open_default(&folder, Utc::now()).map(Some)
+            }
+        }
+    }
+}
+
+/// A URL without what may be a secret in it.
+fn shown(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}

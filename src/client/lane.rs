@@ -1,0 +1,420 @@
+//! One exchange at a time: a message goes out, the answer with its id is found.
+
+use std::time::{Duration, Instant};
+
+use super::classify::Trouble;
+use super::server::{SESSION_ID, Server};
+use crate::http::{
+    Answer, Client, ClientCounters, HeaderMap, HeaderValue, Method, Request, Timing,
+};
+use crate::metrics::{Failure, ProtocolFailure};
+use crate::protocol::{
+    BodyKind, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest, excerpt,
+    read_error_body, read_json_reply,
+};
+
+/// How much of an error's body is read: enough for its message.
+const ERROR_BODY_MAX: usize = 64 * 1024;
+
+/// Read at once from a body of unknown length.
+const CHUNK_BYTES: usize = 4 * 1024;
+
+/// Buffers larger than this are given back after the exchange.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// How long the end of a stream is awaited after its final answer. Most end
+/// it at once; a connection is worth a short wait.
+const STREAM_END_WAIT: Duration = Duration::from_millis(100);
+
+/// How one exchange ended.
+#[derive(Debug)]
+pub(super) struct Exchanged {
+    pub(super) result: Result<Reply, Trouble>,
+    /// Read when the answer was complete, before the rest of a stream.
+    pub(super) timing: Timing,
+    /// When it ended: the last byte that counts, or when a failure was noticed.
+    pub(super) end: Instant,
+    /// The session id in the head of a successful answer.
+    pub(super) session_id: Option<HeaderValue>,
+    /// The result's text, where it was asked for.
+    pub(super) kept_result: Option<String>,
+    /// The stream ended without the answer, and can be resumed.
+    pub(super) resumable: bool,
+    /// The server no longer knows the session.
+    pub(super) session_gone: bool,
+    /// Where a redirect leads.
+    pub(super) location: Option<String>,
+    /// The status, if there was an answer's head.
+    pub(super) status: Option<u16>,
+}
+
+/// What is sent.
+pub(super) struct Message<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) session_id: Option<&'a HeaderValue>,
+    pub(super) body: &'a [u8],
+    pub(super) deadline: Instant,
+}
+
+/// A connection with the buffers for its answers.
+#[derive(Debug)]
+pub(super) struct Lane {
+    http: Client,
+    reader: ReplyReader,
+    /// A JSON body, or a chunk of a stream.
+    buffer: Vec<u8>,
+    message_bytes_max: usize,
+    /// The last stream was left open by the server, so the next is not waited for.
+    streams_stay_open: bool,
+    /// A copy of what comes, for a probe.
+    recorded: Option<Vec<u8>>,
+    pub(super) n_streams_left_open: u64,
+}
+
+impl Lane {
+    pub(super) fn new(server: &Server) -> Self {
+        let message_bytes_max = server.settings.message_bytes_max;
+        let nothing = Expect::result(0, None);
+        Self {
+            http: Client::new(&server.endpoint),
+            reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
+            buffer: Vec::new(),
+            message_bytes_max,
+            streams_stay_open: false,
+            recorded: None,
+            n_streams_left_open: 0,
+        }
+    }
+
+    pub(super) fn counters(&self) -> ClientCounters {
+        self.http.counters()
+    }
+
+    pub(super) fn last_event_id(&self) -> Option<&str> {
+        self.reader.last_event_id()
+    }
+
+    pub(super) fn retry(&self) -> Option<Duration> {
+        self.reader.retry()
+    }
+
+    /// Keeps the bytes of the next answer's body as they come.
+    pub(super) fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// What was kept; of a stream, up to the piece that held the answer.
+    pub(super) fn take_recorded(&mut self) -> Vec<u8> {
+        self.recorded.take().unwrap_or_default()
+    }
+
+    /// Sends a request and finds its answer. `on_server_request` is called for
+    /// requests of the server's that come before it.
+    pub(super) fn request(
+        &mut self,
+        message: &Message<'_>,
+        expect: Expect,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+    ) -> Exchanged {
+        self.exchange(Method::POST, message, Some(expect), on_server_request)
+    }
+
+    /// Goes on with a stream that ended too early. The reader remembers what
+    /// is awaited.
+    pub(super) fn resume(
+        &mut self,
+        message: &Message<'_>,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+    ) -> Exchanged {
+        self.exchange(Method::GET, message, None, on_server_request)
+    }
+
+    fn exchange(
+        &mut self,
+        method: Method,
+        message: &Message<'_>,
+        expect: Option<Expect>,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+    ) -> Exchanged {
+        let began = Instant::now();
+        let mut exchanged = Exchanged {
+            result: Err(Trouble::Cancelled),
+            timing: self.http.timing(),
+            end: began,
+            session_id: None,
+            kept_result: None,
+            resumable: false,
+            session_gone: false,
+            location: None,
+            status: None,
+        };
+        let result = match self.http.send(request(method, message)) {
+            Ok(answer) => self.read(answer, message, expect, on_server_request, &mut exchanged),
+            Err(failure) => Err(failure.into()),
+        };
+        if exchanged.end == began {
+            exchanged.timing = self.http.timing();
+            exchanged.end = match &result {
+                Ok(_) => exchanged.timing.last_byte.unwrap_or_else(Instant::now),
+                Err(_) => Instant::now(),
+            };
+        }
+        exchanged.result = result;
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+        exchanged
+    }
+
+    /// Sends something to which no answer is awaited: a notification, a
+    /// response, a DELETE. The body of the answer is read and not looked at.
+    pub(super) fn tell(
+        &mut self,
+        method: Method,
+        message: &Message<'_>,
+    ) -> (Result<u16, Trouble>, Timing, Instant) {
+        let result = self
+            .http
+            .send(request(method, message))
+            .map_err(Trouble::from)
+            .and_then(|mut answer| {
+                // A server that answers a notification with a stream that it
+                // leaves open must not hold the user up.
+                if BodyKind::EventStream != body_kind(&answer) {
+                    self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                }
+                Ok(answer.status)
+            });
+        let timing = self.http.timing();
+        let end = match &result {
+            Ok(_) => timing.last_byte.unwrap_or_else(Instant::now),
+            Err(_) => Instant::now(),
+        };
+        (result, timing, end)
+    }
+
+    fn read(
+        &mut self,
+        mut answer: Answer,
+        message: &Message<'_>,
+        expect: Option<Expect>,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+        exchanged: &mut Exchanged,
+    ) -> Result<Reply, Trouble> {
+        exchanged.status = Some(answer.status);
+        match answer.status {
+            202 | 204 => {
+                let status = answer.status;
+                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                Err(ProtocolFault::accepted_not_answered(status).into())
+            }
+            200..300 => {
+                exchanged.session_id = answer.headers.get(SESSION_ID).cloned();
+                match (body_kind(&answer), expect) {
+                    (BodyKind::Json, Some(expect)) => {
+                        self.read_whole(&mut answer, self.message_bytes_max)?;
+                        let found = read_json_reply(&self.buffer, &expect)?;
+                        exchanged.kept_result = found.result.map(str::to_string);
+                        Ok(found.reply)
+                    }
+                    (BodyKind::EventStream, expect) => {
+                        match expect {
+                            Some(expect) => self.reader.reset(BodyKind::EventStream, expect),
+                            None => self.reader.resume(),
+                        }
+                        self.read_stream(answer, on_server_request, exchanged)
+                    }
+                    _ => {
+                        let kind = content_type(&answer).map(str::to_string);
+                        self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                        let kind = kind.as_deref();
+                        Err(ProtocolFault::unexpected_content_type(kind, &self.buffer).into())
+                    }
+                }
+            }
+            status @ 300..400 => {
+                exchanged.location = header_text(&answer, "location");
+                // It leads wherever the server says: the path alone is shown.
+                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                Err(Trouble::failed(
+                    Failure::Protocol(ProtocolFailure::Redirect),
+                    format!("status {status}: redirected; redirects are not followed in a run"),
+                ))
+            }
+            status => {
+                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                Err(self.http_error(status, message, exchanged))
+            }
+        }
+    }
+
+    /// An error status. A server that no longer knows the session says 404, or
+    /// 400 with a message about the session.
+    fn http_error(&self, status: u16, message: &Message<'_>, exchanged: &mut Exchanged) -> Trouble {
+        let error = read_error_body(&self.buffer);
+        let rpc_code = error.as_ref().map(|error| error.code);
+        let text = match error {
+            Some(error) => error.message,
+            None => excerpt(&self.buffer),
+        };
+        if message.session_id.is_some() {
+            let names_session = text.to_ascii_lowercase().contains("session");
+            exchanged.session_gone = status == 404 || status == 400 && names_session;
+        }
+        let shown = if text.is_empty() {
+            format!("status {status}")
+        } else {
+            format!("status {status}: {text}")
+        };
+        Trouble::failed(Failure::Http { status, rpc_code }, shown)
+    }
+
+    /// Reads the body to its end into the buffer, or fails beyond the limit.
+    fn read_whole(&mut self, answer: &mut Answer, limit: usize) -> Result<(), Trouble> {
+        self.buffer.clear();
+        let mut n_filled = 0;
+        // One more than the length, so that the end is noticed in one step.
+        let mut room = match answer.content_length() {
+            Some(length) => usize::try_from(length).unwrap_or(limit).min(limit) + 1,
+            None => CHUNK_BYTES,
+        };
+        loop {
+            if self.buffer.len() < n_filled + room {
+                self.buffer.resize(n_filled + room, 0);
+            }
+            let n = answer.read(&mut self.buffer[n_filled..])?;
+            n_filled += n;
+            if n == 0 {
+                self.buffer.truncate(n_filled);
+                if let Some(recorded) = &mut self.recorded {
+                    recorded.extend_from_slice(&self.buffer);
+                }
+                return Ok(());
+            }
+            if n_filled > limit {
+                self.buffer.truncate(limit);
+                return Err(ProtocolFault::too_large(limit).into());
+            }
+            // A body of unknown length grows by half, so that a large one is
+            // not copied over and over.
+            room = CHUNK_BYTES.max(n_filled / 2);
+            if let Some(length) = answer.content_length() {
+                let left = usize::try_from(length)
+                    .unwrap_or(limit)
+                    .saturating_sub(n_filled);
+                room = left.min(limit - n_filled + 1).max(1);
+            }
+        }
+    }
+
+    fn read_stream(
+        &mut self,
+        mut answer: Answer,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+        exchanged: &mut Exchanged,
+    ) -> Result<Reply, Trouble> {
+        self.buffer.resize(CHUNK_BYTES, 0);
+        loop {
+            let n = match answer.read(&mut self.buffer) {
+                Ok(n) => n,
+                Err(failure) => {
+                    let trouble = Trouble::from(failure);
+                    exchanged.resumable = self.can_resume(&trouble);
+                    return Err(trouble);
+                }
+            };
+            let timing = answer.timing();
+            if n == 0 {
+                let fault = match self.reader.finish() {
+                    Err(fault) => fault,
+                    // An event stream never yields an item at its end.
+                    Ok(_) => ProtocolFault::new(crate::protocol::FaultKind::StreamEnded, ""),
+                };
+                let trouble = Trouble::from(fault);
+                exchanged.resumable = self.can_resume(&trouble);
+                return Err(trouble);
+            }
+            if let Some(recorded) = &mut self.recorded {
+                recorded.extend_from_slice(&self.buffer[..n]);
+            }
+            let mut n_used = 0;
+            while n_used < n {
+                let (used, item) = self.reader.feed(&self.buffer[n_used..n])?;
+                n_used += used;
+                match item {
+                    Some(Item::Reply(reply)) => {
+                        exchanged.timing = timing;
+                        exchanged.end = timing.last_byte.unwrap_or_else(Instant::now);
+                        exchanged.kept_result = self.reader.result().map(str::to_string);
+                        self.drain(answer);
+                        return Ok(reply);
+                    }
+                    Some(Item::ServerRequest(request)) => on_server_request(&request),
+                    Some(Item::Notification) | None => {}
+                }
+            }
+        }
+    }
+
+    fn can_resume(&self, trouble: &Trouble) -> bool {
+        let ended = matches!(
+            trouble,
+            Trouble::Failed {
+                failure: Failure::Protocol(
+                    ProtocolFailure::StreamEnded | ProtocolFailure::ClosedEarly
+                ),
+                ..
+            }
+        );
+        ended && self.reader.last_event_id().is_some()
+    }
+
+    /// Reads what follows the final answer, so that the connection can be used
+    /// again. A server that leaves the stream open costs the connection.
+    fn drain(&mut self, mut answer: Answer) {
+        let wait = if self.streams_stay_open {
+            Duration::ZERO
+        } else {
+            STREAM_END_WAIT
+        };
+        answer.set_deadline(Instant::now() + wait);
+        self.streams_stay_open = loop {
+            match answer.read(&mut self.buffer) {
+                Ok(0) => break false,
+                Ok(_) => {}
+                Err(_) => break true,
+            }
+        };
+        self.n_streams_left_open += u64::from(self.streams_stay_open);
+    }
+}
+
+fn request<'a>(method: Method, message: &Message<'a>) -> Request<'a> {
+    let mut headers = message.headers.clone();
+    match message.session_id {
+        Some(id) => {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        None => {
+            headers.remove(SESSION_ID);
+        }
+    }
+    Request {
+        method,
+        headers,
+        body: message.body,
+        deadline: message.deadline,
+    }
+}
+
+fn content_type(answer: &Answer) -> Option<&str> {
+    answer.headers.get("content-type")?.to_str().ok()
+}
+
+fn body_kind(answer: &Answer) -> BodyKind {
+    content_type(answer).map_or(BodyKind::Other, BodyKind::from_content_type)
+}
+
+fn header_text(answer: &Answer, name: &str) -> Option<String> {
+    Some(answer.headers.get(name)?.to_str().ok()?.to_string())
+}

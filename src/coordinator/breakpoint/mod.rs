@@ -1,0 +1,597 @@
+//! The breaking point: the load at which a server stops keeping up, found while any
+//! ramp runs.
+//!
+//! A pure function of windows of *interval* figures (never cumulative), each with its
+//! load. It knows three ways to break and says which, with the evidence: saturation
+//! (`saturation`), errors (`errors`) and latency (`latency`). It reports the load at
+//! which the break began, not where it was noticed. It does not know the clock, nor
+//! where the figures come from, nor what is done about a break.
+//!
+//! Start with [`Detector::on_window`].
+
+mod errors;
+mod excess;
+mod hold_back;
+mod latency;
+mod loads;
+mod saturation;
+mod sketch;
+mod text;
+
+#[cfg(test)]
+mod proof;
+
+pub use hold_back::{Confirmation, HoldBack};
+
+use std::time::Duration;
+
+use errors::Errors;
+use latency::Latency;
+use loads::Loads;
+use saturation::{Rule, Saturation, SaturationVerdict};
+
+/// Watches a run for its breaking point.
+///
+/// ```
+/// use pmcp_loadtest::coordinator::breakpoint::{Detector, DetectorOptions, Window};
+/// use std::time::Duration;
+///
+/// let mut detector = Detector::new(DetectorOptions::default());
+/// let latencies_ns = vec![20_000_000_u64; 50];
+/// let new_breaks = detector.on_window(&Window {
+///     end: Duration::from_secs(1),
+///     length: Duration::from_secs(1),
+///     load: 1.0,
+///     ok: 50,
+///     failed: 0,
+///     timed_out: 0,
+///     in_flight: 1,
+///     latencies: &latencies_ns,
+/// });
+/// assert!(new_breaks.is_empty());
+/// assert!(detector.status().saturation.is_undecided());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Detector {
+    kind: LoadKind,
+    loads: Loads,
+    saturation: Saturation,
+    errors: Errors,
+    latency: Latency,
+    breaks: Vec<Break>,
+}
+
+/// What counts as broken. The defaults are those of a run that only reports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorOptions {
+    /// What [`Window::load`] counts.
+    pub load: LoadKind,
+    /// The latency that `quantile` of the requests must keep; `None` for three times
+    /// the baseline.
+    pub latency_limit_ns: Option<u64>,
+    /// Between 0 and 1, both excluded; 0.99 unless given.
+    pub quantile: f64,
+    /// The share of requests that may fail, between 0 and 1; 0.05 unless given.
+    pub max_error_share: f64,
+    /// What saturation will lead to; more evidence is asked for to stop a run.
+    pub purpose: Purpose,
+}
+
+/// What a load of 1 is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadKind {
+    /// One virtual user (closed model).
+    VirtualUsers,
+    /// One arrival a second (open model).
+    ArrivalRate,
+}
+
+/// What is done about a break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is shown, and the run goes on.
+    Report,
+    /// The run stops.
+    Stop,
+}
+
+/// Figures of one interval, over all workers.
+///
+/// Intervals follow each other and may be of any length; one second does well, and a
+/// hundredth of a run that is shorter than 100 s.
+#[derive(Clone, Copy)]
+pub struct Window<'a> {
+    /// The interval's end, since the run's start.
+    pub end: Duration,
+    /// Its length. A window of no length is ignored.
+    pub length: Duration,
+    /// Closed model: the *measured* mean number of active virtual users, the time
+    /// integral over the length (the plan's number gave 12 % false alarms in
+    /// simulations). Open model: arrivals per second by the schedule.
+    pub load: f64,
+    /// Requests that ended well.
+    pub ok: u64,
+    /// Requests that failed, timeouts included.
+    pub failed: u64,
+    /// Those of `failed` that ran into a time limit: they count as too slow.
+    pub timed_out: u64,
+    /// Requests under way at the interval's end.
+    pub in_flight: u64,
+    /// Latencies of the requests that ended well: response times in an open model.
+    pub latencies: &'a dyn Latencies,
+}
+
+/// A distribution of latencies, whatever holds it.
+pub trait Latencies {
+    /// Visits each recorded value, in ns, with how often it occurred, in any order.
+    fn for_each(&self, visit: &mut dyn FnMut(u64, u64));
+}
+
+/// A breaking point with its evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Break {
+    /// How it broke, and the values that say so.
+    pub cause: Cause,
+    /// The load at which it began.
+    pub load: f64,
+    /// The load before that, at which it still kept up; `None` if it never did.
+    pub last_good_load: Option<f64>,
+    /// When it began, since the run's start.
+    pub began: Duration,
+    /// When it was noticed.
+    pub noticed: Duration,
+    /// The load at that time.
+    pub noticed_load: f64,
+    /// What the loads count.
+    pub load_kind: LoadKind,
+}
+
+/// The ways to break.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// More load gives no more throughput.
+    Saturation(SaturationEvidence),
+    /// Too many requests fail.
+    Errors(ErrorEvidence),
+    /// Too many requests are too slow.
+    Latency(LatencyEvidence),
+}
+
+/// The likelihood-ratio test at its alarm, refined while more load follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SaturationEvidence {
+    /// The load at which throughput stopped growing; about ±10 %.
+    pub knee: f64,
+    /// The knee may lie lower: there is no data of lower loads.
+    pub is_at_or_below: bool,
+    /// Completions per second beyond the knee; about ±10 %.
+    pub ceiling_per_second: f64,
+    /// Completions per second that each unit of load added below it.
+    pub rate_per_load: f64,
+    /// The same beyond the knee, as a share of that below: 0 is flat, 1 no knee.
+    pub slope_after: f64,
+    /// Standard error of `slope_after`.
+    pub slope_after_error: f64,
+    /// How much better "a line, then flat" fits than "a line"; over 20 is an alarm.
+    pub likelihood_ratio: f64,
+    /// Noise compared with that of independent completions; 1 is as low.
+    pub dispersion: f64,
+    /// Intervals that the test looked at.
+    pub n_bins: usize,
+}
+
+/// How requests failed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ErrorEvidence {
+    /// The share that failed stayed over the limit.
+    Share {
+        /// In the window that raised the alarm.
+        share: f64,
+        /// [`DetectorOptions::max_error_share`].
+        limit: f64,
+        /// Ended requests in that window.
+        n_requests: u64,
+        /// Parts of ten in which the share was over the limit.
+        n_over: u32,
+    },
+    /// More than half failed, three times in a row.
+    Outage {
+        /// Over those three intervals.
+        share: f64,
+        /// Ended requests in them.
+        n_requests: u64,
+    },
+    /// Nothing came back although requests were under way.
+    Silence {
+        /// For how long.
+        length: Duration,
+        /// Requests under way.
+        in_flight: u64,
+    },
+}
+
+/// How requests were too slow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatencyEvidence {
+    /// Of [`DetectorOptions::quantile`], in the window that raised the alarm.
+    pub value_ns: u64,
+    /// The quantile in question.
+    pub quantile: f64,
+    /// The limit in force.
+    pub limit_ns: u64,
+    /// The same quantile at the lowest loads; `None` if the limit was given.
+    pub baseline_ns: Option<u64>,
+    /// Share of requests over the limit, in that window.
+    pub share_over: f64,
+    /// Requests in that window.
+    pub n_requests: u64,
+    /// Parts of ten in which too many were over the limit.
+    pub n_over: u32,
+}
+
+/// What can be said at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// About throughput.
+    pub saturation: Judgement,
+    /// About failures.
+    pub errors: Judgement,
+    /// About latency.
+    pub latency: Judgement,
+    /// The latency limit in force; `None` until the baseline is known.
+    pub latency_limit_ns: Option<u64>,
+}
+
+/// What can be said about one way to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Too little to tell.
+    NotEnoughData(Missing),
+    /// It keeps up.
+    Holds,
+    /// It broke, now or before.
+    Broken,
+}
+
+/// What a judgement waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Intervals with at least 30 completions.
+    Intervals {
+        /// Seen.
+        seen: usize,
+        /// Needed.
+        needed: usize,
+    },
+    /// The load has hardly moved; at steady load there is no knee to see.
+    LoadChange,
+    /// Requests at low load to take the baseline from.
+    Baseline,
+    /// Requests: too few in the last minute, or less than ten intervals yet.
+    Requests,
+}
+
+impl Detector {
+    /// A detector that has seen nothing.
+    pub fn new(options: DetectorOptions) -> Self {
+        let rule = match options.purpose {
+            Purpose::Report => Rule::REPORT,
+            Purpose::Stop => Rule::STOP,
+        };
+        Self {
+            kind: options.load,
+            loads: Loads::default(),
+            saturation: Saturation::new(options.load, rule),
+            errors: Errors::new(options.max_error_share),
+            latency: Latency::new(options.quantile, options.latency_limit_ns),
+            breaks: Vec::new(),
+        }
+    }
+
+    /// Takes the next window and yields the breaks noticed with it: at most one of
+    /// each kind in a run.
+    pub fn on_window(&mut self, window: &Window<'_>) -> &[Break] {
+        let n_known = self.breaks.len();
+        let end = window.end.as_secs_f64();
+        let start = end - window.length.as_secs_f64();
+        if !(end > start && window.load.is_finite()) {
+            return &[];
+        }
+        self.loads.push(start, end, window.load.max(0.0));
+        let interval = Interval::new((start, end), window, self.latency.limit_ns());
+        self.judge_errors(&interval);
+        self.judge_latency(&interval);
+        self.judge_saturation(&interval);
+        &self.breaks[n_known..]
+    }
+
+    /// All breaks noticed so far, in the order of being noticed. The evidence of
+    /// saturation is refined while the run goes on.
+    pub fn breaks(&self) -> &[Break] {
+        &self.breaks
+    }
+
+    /// The break that began first: *the* breaking point.
+    pub fn breaking_point(&self) -> Option<&Break> {
+        self.breaks.iter().min_by_key(|found| found.began)
+    }
+
+    /// What can be said now, about each way to break.
+    pub fn status(&self) -> Status {
+        let broken_or = |kind: fn(&Cause) -> bool, otherwise: Judgement| {
+            if self.breaks.iter().any(|found| kind(&found.cause)) {
+                Judgement::Broken
+            } else {
+                otherwise
+            }
+        };
+        let saturation = match self.saturation.verdict() {
+            SaturationVerdict::TooFewBins { n_bins, n_needed } => {
+                Judgement::NotEnoughData(Missing::Intervals {
+                    seen: *n_bins,
+                    needed: *n_needed,
+                })
+            }
+            SaturationVerdict::LoadHardlyMoved => Judgement::NotEnoughData(Missing::LoadChange),
+            SaturationVerdict::Follows | SaturationVerdict::Saturated(_) => Judgement::Holds,
+        };
+        Status {
+            saturation: broken_or(|cause| matches!(cause, Cause::Saturation(_)), saturation),
+            errors: broken_or(
+                |cause| matches!(cause, Cause::Errors(_)),
+                self.errors.judgement(),
+            ),
+            latency: broken_or(
+                |cause| matches!(cause, Cause::Latency(_)),
+                self.latency.judgement(),
+            ),
+            latency_limit_ns: self.latency.limit_ns(),
+        }
+    }
+
+    fn judge_saturation(&mut self, interval: &Interval) {
+        let verdict = self.saturation.on_window(interval, &self.loads);
+        let SaturationVerdict::Saturated(evidence) = verdict else {
+            return;
+        };
+        let began = self.loads.first_reached(evidence.knee);
+        let last_good_load = self.loads.highest_below(evidence.knee);
+        let evidence = evidence.clone();
+        let known = self
+            .breaks
+            .iter_mut()
+            .find(|found| matches!(found.cause, Cause::Saturation(_)));
+        if let Some(known) = known {
+            known.load = evidence.knee;
+            known.last_good_load = last_good_load;
+            known.began = Duration::from_secs_f64(began.max(0.0));
+            known.cause = Cause::Saturation(evidence);
+        } else {
+            let load = evidence.knee;
+            let cause = Cause::Saturation(evidence);
+            self.notice(interval, cause, began, load, last_good_load);
+        }
+    }
+
+    fn judge_errors(&mut self, interval: &Interval) {
+        if let Some((evidence, began)) = self.errors.on_window(interval) {
+            let (load, last_good) = self.loads_around(began.0, began.1, 0.0);
+            self.notice(interval, Cause::Errors(evidence), began.0, load, last_good);
+        }
+    }
+
+    fn judge_latency(&mut self, interval: &Interval) {
+        let found = self.latency.on_window(interval, &self.loads);
+        if let Some((evidence, began)) = found {
+            // What ended too late had been sent at least the limit before.
+            let lag = evidence.limit_ns as f64 / 1e9;
+            let (load, last_good) = self.loads_around(began.0, began.1, lag);
+            self.notice(interval, Cause::Latency(evidence), began.0, load, last_good);
+        }
+    }
+
+    /// The mean load of an interval, and that of the interval of equal length before.
+    fn loads_around(&self, start: f64, end: f64, lag: f64) -> (f64, Option<f64>) {
+        let first = self.loads.first_time();
+        let start_of_load = (start - lag).max(first);
+        let end_of_load = (end - lag).max(start_of_load + (end - start) * 0.1);
+        let load = self.loads.mean(start_of_load, end_of_load);
+        let before = start_of_load - (end - start);
+        let last_good = (start > first && start_of_load > first)
+            .then(|| self.loads.mean(before.max(first), start_of_load));
+        (load, last_good)
+    }
+
+    fn notice(
+        &mut self,
+        interval: &Interval,
+        cause: Cause,
+        began: f64,
+        load: f64,
+        last_good_load: Option<f64>,
+    ) {
+        self.breaks.push(Break {
+            cause,
+            load,
+            last_good_load,
+            began: Duration::from_secs_f64(began.max(0.0)),
+            noticed: Duration::from_secs_f64(interval.end.max(0.0)),
+            noticed_load: interval.load,
+            load_kind: self.kind,
+        });
+    }
+}
+
+impl Default for DetectorOptions {
+    fn default() -> Self {
+        Self {
+            load: LoadKind::VirtualUsers,
+            latency_limit_ns: None,
+            quantile: 0.99,
+            max_error_share: 0.05,
+            purpose: Purpose::Report,
+        }
+    }
+}
+
+impl Judgement {
+    /// Whether there is too little data to say anything.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::NotEnoughData(_))
+    }
+}
+
+impl Latencies for Vec<u64> {
+    fn for_each(&self, visit: &mut dyn FnMut(u64, u64)) {
+        for value_ns in self {
+            visit(*value_ns, 1);
+        }
+    }
+}
+
+/// A window as the three judges need it; times in seconds.
+#[derive(Debug, Clone)]
+struct Interval {
+    start: f64,
+    end: f64,
+    load: f64,
+    n_ok: u64,
+    n_failed: u64,
+    n_timed_out: u64,
+    in_flight: u64,
+    latency_sum_secs: f64,
+    /// Of the good ones, those over the latency limit in force; 0 without one.
+    n_over_limit: u64,
+    sketch: sketch::Sketch,
+}
+
+impl Interval {
+    fn new((start, end): (f64, f64), window: &Window<'_>, limit_ns: Option<u64>) -> Self {
+        let mut latency_sum_secs = 0.0;
+        let mut n_over_limit = 0;
+        let mut sketch = sketch::Sketch::default();
+        let limit_ns = limit_ns.unwrap_or(u64::MAX);
+        window.latencies.for_each(&mut |value_ns, n| {
+            latency_sum_secs += value_ns as f64 / 1e9 * n as f64;
+            if value_ns > limit_ns {
+                n_over_limit += n;
+            }
+            sketch.add(value_ns, n);
+        });
+        Self {
+            start,
+            end,
+            load: window.load.max(0.0),
+            n_ok: window.ok,
+            n_failed: window.failed,
+            n_timed_out: window.timed_out.min(window.failed),
+            in_flight: window.in_flight,
+            latency_sum_secs,
+            n_over_limit,
+            sketch,
+        }
+    }
+
+    fn n_ended(&self) -> u64 {
+        self.n_ok.saturating_add(self.n_failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_window_without_length_or_load_is_ignored() {
+        let mut detector = Detector::new(DetectorOptions::default());
+        let none = Vec::new();
+        let window = Window {
+            end: Duration::from_secs(1),
+            length: Duration::ZERO,
+            load: 5.0,
+            ok: 0,
+            failed: 1000,
+            timed_out: 0,
+            in_flight: 0,
+            latencies: &none,
+        };
+        for _ in 0..100 {
+            assert!(detector.on_window(&window).is_empty());
+            let window = Window {
+                length: Duration::from_secs(1),
+                load: f64::NAN,
+                ..window
+            };
+            assert!(detector.on_window(&window).is_empty());
+        }
+        assert_eq!(detector.breaking_point(), None);
+    }
+
+    /// Timeouts have no latency, yet are too slow.
+    #[test]
+    fn timeouts_break_the_latency_limit() {
+        let mut detector = Detector::new(DetectorOptions {
+            latency_limit_ns: Some(1_000_000_000),
+            ..DetectorOptions::default()
+        });
+        let latencies = vec![50_000_000_u64; 97];
+        for second in 1..=10 {
+            detector.on_window(&Window {
+                end: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+                load: 10.0,
+                ok: 97,
+                failed: 3,
+                timed_out: 3,
+                in_flight: 10,
+                latencies: &latencies,
+            });
+        }
+        let found = detector.breaking_point().expect("a break");
+        let Cause::Latency(evidence) = &found.cause else {
+            panic!("{found:?}")
+        };
+        assert!((evidence.share_over - 0.03).abs() < 1e-9);
+        assert_eq!(evidence.value_ns, 1_000_000_000);
+        assert_eq!(found.last_good_load, None);
+    }
+
+    proptest! {
+        /// Whatever comes, it neither panics nor says anything but numbers, and each
+        /// kind of break is noticed once.
+        #[test]
+        fn any_windows_are_survived(
+            windows in prop::collection::vec(
+                (0_u64..100_000, 0_u64..20_000, -10.0..1e6_f64, 0_u64..500, 0_u64..500, any::<u64>(), 0_u64..3),
+                0..200,
+            ),
+            is_open in any::<bool>(),
+        ) {
+            let mut detector = Detector::new(DetectorOptions {
+                load: if is_open { LoadKind::ArrivalRate } else { LoadKind::VirtualUsers },
+                ..DetectorOptions::default()
+            });
+            let mut n_new = 0;
+            for (end, length, load, ok, failed, latency, in_flight) in windows {
+                let latencies = vec![latency; ok as usize];
+                n_new += detector.on_window(&Window {
+                    end: Duration::from_millis(end),
+                    length: Duration::from_millis(length),
+                    load,
+                    ok,
+                    failed,
+                    timed_out: failed / 2,
+                    in_flight,
+                    latencies: &latencies,
+                }).len();
+            }
+            prop_assert_eq!(n_new, detector.breaks().len());
+            prop_assert!(n_new <= 3);
+            for found in detector.breaks() {
+                prop_assert!(found.load.is_finite() && found.load >= 0.0, "{:?}", found);
+                prop_assert!(!found.sentence().contains("NaN"));
+            }
+        }
+    }
+}

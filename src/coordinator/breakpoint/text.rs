@@ -1,0 +1,282 @@
+//! A break, and what is missing, in one plain sentence each.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Break, Cause, ErrorEvidence, Judgement, LoadKind, Missing};
+
+impl Cause {
+    /// One word: `saturation`, `errors` or `latency`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Saturation(_) => "saturation",
+            Self::Errors(_) => "errors",
+            Self::Latency(_) => "latency",
+        }
+    }
+}
+
+impl Break {
+    /// What happened, where and when, without a final full stop.
+    pub fn sentence(&self) -> String {
+        let load = load_text(self.load, self.load_kind);
+        let began = seconds_text(self.began);
+        let mut text = match &self.cause {
+            Cause::Saturation(evidence) => {
+                let about = if evidence.is_at_or_below {
+                    "at or below"
+                } else {
+                    "at about"
+                };
+                format!(
+                    "throughput stopped growing {about} {load} ({began} into the run), \
+                     at {} answers/s; more load only waits",
+                    number(evidence.ceiling_per_second)
+                )
+            }
+            Cause::Errors(ErrorEvidence::Share {
+                share,
+                limit,
+                n_requests,
+                ..
+            }) => format!(
+                "from {load} on ({began} into the run) {} of {n_requests} requests failed, \
+                 more than {}",
+                percent(*share),
+                percent(*limit)
+            ),
+            Cause::Errors(ErrorEvidence::Outage { share, n_requests }) => format!(
+                "from {load} on ({began} into the run) most requests failed: {} of {n_requests}",
+                percent(*share)
+            ),
+            Cause::Errors(ErrorEvidence::Silence { length, in_flight }) => format!(
+                "from {load} on ({began} into the run) nothing came back for {} \
+                 with {in_flight} requests under way",
+                seconds_text(*length)
+            ),
+            Cause::Latency(evidence) => {
+                let mut text = format!(
+                    "from {load} on ({began} into the run) p{} was {}, over {}",
+                    number(evidence.quantile * 100.0),
+                    latency_text(evidence.value_ns),
+                    latency_text(evidence.limit_ns)
+                );
+                if let Some(baseline_ns) = evidence.baseline_ns {
+                    // Writing to a string can't fail.
+                    let _ = write!(
+                        text,
+                        ", three times its {} at low load",
+                        latency_text(baseline_ns)
+                    );
+                }
+                text
+            }
+        };
+        let last_good = self
+            .last_good_load
+            .map(|last_good| load_text(last_good, self.load_kind))
+            .filter(|last_good| *last_good != load);
+        if let Some(last_good) = last_good {
+            let _ = write!(text, "; it kept up at {last_good}");
+        }
+        text
+    }
+}
+
+impl Judgement {
+    /// What is missing; `None` if there is enough to judge.
+    pub fn missing_sentence(self) -> Option<String> {
+        let Self::NotEnoughData(missing) = self else {
+            return None;
+        };
+        Some(match missing {
+            Missing::Intervals { seen, needed } => {
+                format!("not enough data: {seen} of {needed} intervals with 30 answers each")
+            }
+            Missing::LoadChange => {
+                "not enough data: the load hardly changed, so no knee can show".to_owned()
+            }
+            Missing::Baseline => {
+                "not enough data: too few answers at low load for a baseline".to_owned()
+            }
+            Missing::Requests => {
+                "not enough data: fewer than 100 requests in the last minute, or ten \
+                 intervals have not passed yet"
+                    .to_owned()
+            }
+        })
+    }
+}
+
+fn load_text(load: f64, kind: LoadKind) -> String {
+    match kind {
+        LoadKind::VirtualUsers => {
+            let n_vus = load.round().max(1.0);
+            format!("{n_vus:.0} {}", if n_vus == 1.0 { "VU" } else { "VUs" })
+        }
+        LoadKind::ArrivalRate => format!("{} arrivals/s", number(load)),
+    }
+}
+
+/// At most three digits that count, never an exponent.
+fn number(value: f64) -> String {
+    let n_decimals = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.n_decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", number(share * 100.0))
+}
+
+fn seconds_text(duration: Duration) -> String {
+    format!("{} s", number(duration.as_secs_f64()))
+}
+
+fn latency_text(ns: u64) -> String {
+    let seconds = ns as f64 / 1e9;
+    if seconds >= 1.0 {
+        format!("{} s", number(seconds))
+    } else if seconds >= 1e-3 {
+        format!("{} ms", number(seconds * 1e3))
+    } else {
+        format!("{} us", number(seconds * 1e6))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LatencyEvidence, SaturationEvidence};
+    use super::*;
+
+    fn check(cause: Cause, load: f64, last_good_load: Option<f64>, expected: &str) {
+        let found = Break {
+            cause,
+            load,
+            last_good_load,
+            began: Duration::from_millis(31_500),
+            noticed: Duration::from_secs(40),
+            noticed_load: 40.0,
+            load_kind: LoadKind::VirtualUsers,
+        };
+        assert_eq!(found.sentence(), expected);
+    }
+
+    fn saturation() -> SaturationEvidence {
+        SaturationEvidence {
+            knee: 33.8,
+            is_at_or_below: false,
+            ceiling_per_second: 1421.7,
+            rate_per_load: 42.0,
+            slope_after: 0.02,
+            slope_after_error: 0.05,
+            likelihood_ratio: 48.0,
+            dispersion: 1.2,
+            n_bins: 44,
+        }
+    }
+
+    #[test]
+    fn saturation_in_a_sentence() {
+        check(
+            Cause::Saturation(saturation()),
+            33.8,
+            Some(32.9),
+            "throughput stopped growing at about 34 VUs (31.5 s into the run), at 1422 \
+             answers/s; more load only waits; it kept up at 33 VUs",
+        );
+        check(
+            Cause::Saturation(SaturationEvidence {
+                is_at_or_below: true,
+                ..saturation()
+            }),
+            1.2,
+            None,
+            "throughput stopped growing at or below 1 VU (31.5 s into the run), at 1422 \
+             answers/s; more load only waits",
+        );
+    }
+
+    #[test]
+    fn errors_in_a_sentence() {
+        check(
+            Cause::Errors(ErrorEvidence::Share {
+                share: 0.0825,
+                limit: 0.05,
+                n_requests: 1200,
+                n_over: 7,
+            }),
+            12.0,
+            Some(11.0),
+            "from 12 VUs on (31.5 s into the run) 8.25 % of 1200 requests failed, more than \
+             5 %; it kept up at 11 VUs",
+        );
+        check(
+            Cause::Errors(ErrorEvidence::Outage {
+                share: 1.0,
+                n_requests: 60,
+            }),
+            12.0,
+            Some(12.2),
+            "from 12 VUs on (31.5 s into the run) most requests failed: 100 % of 60",
+        );
+        check(
+            Cause::Errors(ErrorEvidence::Silence {
+                length: Duration::from_secs(10),
+                in_flight: 12,
+            }),
+            12.0,
+            None,
+            "from 12 VUs on (31.5 s into the run) nothing came back for 10 s with 12 \
+             requests under way",
+        );
+    }
+
+    #[test]
+    fn latency_in_a_sentence() {
+        let evidence = LatencyEvidence {
+            value_ns: 1_250_000_000,
+            quantile: 0.99,
+            limit_ns: 250_000_000,
+            baseline_ns: None,
+            share_over: 0.03,
+            n_requests: 900,
+            n_over: 6,
+        };
+        check(
+            Cause::Latency(evidence.clone()),
+            180.0,
+            Some(175.0),
+            "from 180 VUs on (31.5 s into the run) p99 was 1.25 s, over 250 ms; it kept up \
+             at 175 VUs",
+        );
+        check(
+            Cause::Latency(LatencyEvidence {
+                baseline_ns: Some(83_300),
+                quantile: 0.999,
+                ..evidence
+            }),
+            180.0,
+            None,
+            "from 180 VUs on (31.5 s into the run) p99.9 was 1.25 s, over 250 ms, three \
+             times its 83.3 us at low load",
+        );
+    }
+
+    #[test]
+    fn arrivals_are_named_as_such() {
+        assert_eq!(load_text(1.5, LoadKind::ArrivalRate), "1.5 arrivals/s");
+        assert_eq!(load_text(1520.4, LoadKind::ArrivalRate), "1520 arrivals/s");
+        assert_eq!(Judgement::Holds.missing_sentence(), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! What to do, and when: stages, the end of the load, signals. Pure.
+//!
+//! The controller is told the time and what happened, and answers with actions.
+//! It does not know threads or sockets, nor who asks.
+
+use std::time::Duration;
+
+use crate::load::{ArrivalSchedule, Rate, RateSegment, Spread, Stages};
+use crate::outcome::Ended;
+use crate::scenario::{Arrivals, Load, Plan};
+
+/// After calls in flight were given up, sessions get this long to be ended.
+const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+
+/// Targets are not changed more often than this: a worker's turn should not be
+/// spent on users coming and going one by one.
+const CHANGE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Something for the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// So many users in all are wanted from now on.
+    SetUsers(u32),
+    /// No iteration begins any more.
+    Stop(Ended),
+    /// Calls in flight are given up.
+    CancelCalls,
+    /// Everything is given up.
+    CancelAll,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// Time went by.
+    Nothing,
+    /// A signal, or the embedding program.
+    Interrupt,
+    /// All iterations of the plan were begun.
+    IterationsBegun,
+    /// The server broke, and the plan says to stop then.
+    Broke,
+}
+
+/// The state of a run, as far as decisions need it.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    /// Users over time; `None` in the open model, whose pool is constant.
+    stages: Option<Stages>,
+    pool: u32,
+    duration: Option<Duration>,
+    graceful_stop: Duration,
+    target: Option<u32>,
+    stopped: Option<(Duration, Ended)>,
+    calls_cancelled: Option<Duration>,
+    all_cancelled: bool,
+}
+
+impl Controller {
+    /// A controller of a plan. Time 0 is the start of the load.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            stages: user_stages(plan),
+            pool: plan.vus_max(),
+            duration: plan.stop.duration,
+            graceful_stop: plan.graceful_stop,
+            target: None,
+            stopped: None,
+            calls_cancelled: None,
+            all_cancelled: false,
+        }
+    }
+
+    /// The users wanted at a time.
+    pub fn users_at(&self, now: Duration) -> u32 {
+        match &self.stages {
+            Some(stages) => stages.target(now),
+            None => self.pool,
+        }
+    }
+
+    /// The stages of users, where the plan has such.
+    pub fn stages(&self) -> Option<&Stages> {
+        self.stages.as_ref()
+    }
+
+    /// When the load was told to end, and why.
+    pub fn stopped(&self) -> Option<(Duration, Ended)> {
+        self.stopped
+    }
+
+    /// Takes note of what happened by `now`, and says what to do.
+    pub fn decide(&mut self, now: Duration, happening: Happening) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match happening {
+            Happening::Interrupt if self.stopped.is_some() => self.cancel_all(&mut actions),
+            Happening::Interrupt => self.stop(now, Ended::Interrupted, &mut actions),
+            Happening::IterationsBegun => self.stop(now, Ended::Iterations, &mut actions),
+            Happening::Broke => self.stop(now, Ended::Broke, &mut actions),
+            Happening::Nothing => {}
+        }
+        if self.duration.is_some_and(|duration| now >= duration) {
+            self.stop(now, Ended::Duration, &mut actions);
+        }
+        match (self.stopped, self.calls_cancelled) {
+            (None, _) => {
+                let target = self.users_at(now);
+                if self.target != Some(target) {
+                    self.target = Some(target);
+                    actions.push(Action::SetUsers(target));
+                }
+            }
+            (Some((at, _)), None) if now >= at + self.graceful_stop => {
+                self.calls_cancelled = Some(now);
+                actions.push(Action::CancelCalls);
+            }
+            (Some(_), Some(at)) if now >= at + CLOSE_WAIT => self.cancel_all(&mut actions),
+            _ => {}
+        }
+        actions
+    }
+
+    /// When there is something to decide even if nothing happens.
+    pub fn next_decision(&self, now: Duration) -> Option<Duration> {
+        match (self.stopped, self.calls_cancelled) {
+            (None, _) => {
+                let change = self
+                    .stages
+                    .as_ref()
+                    .and_then(|stages| stages.next_change(now))
+                    .map(|at| at.max(now + CHANGE_INTERVAL));
+                match (change, self.duration) {
+                    (Some(change), Some(end)) => Some(change.min(end)),
+                    (change, end) => change.or(end),
+                }
+            }
+            (Some((at, _)), None) => Some(at + self.graceful_stop),
+            (Some(_), Some(at)) if !self.all_cancelled => Some(at + CLOSE_WAIT),
+            _ => None,
+        }
+    }
+
+    fn stop(&mut self, now: Duration, why: Ended, actions: &mut Vec<Action>) {
+        if self.stopped.is_none() {
+            self.stopped = Some((now, why));
+            actions.push(Action::Stop(why));
+        }
+    }
+
+    fn cancel_all(&mut self, actions: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.all_cancelled, true) {
+            actions.push(Action::CancelAll);
+        }
+    }
+}
+
+/// Users over time, for closed plans.
+fn user_stages(plan: &Plan) -> Option<Stages> {
+    match &plan.load {
+        Load::Closed { vus, ramp_up, .. } if ramp_up.is_zero() => {
+            Some(Stages::new(*vus, &[(Duration::ZERO, *vus)]))
+        }
+        // The first user begins at once: a ramp from nothing would wait for
+        // half of its first step.
+        Load::Closed { vus, ramp_up, .. } => Some(Stages::new(1, &[(*ramp_up, *vus)])),
+        Load::Staged { stages, .. } => {
+            let parts: Vec<_> = stages
+                .iter()
+                .map(|stage| (stage.duration, stage.target_vus))
+                .collect();
+            Some(Stages::new(0, &parts))
+        }
+        Load::Open { .. } => None,
+    }
+}
+
+/// The arrivals of all workers together, for open plans.
+pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
+    let Load::Open { arrivals, .. } = &plan.load else {
+        return None;
+    };
+    // Without a time that ends it, the iterations do.
+    let length = plan.stop.duration.unwrap_or(LENGTH_MAX);
+    let spread = |distribution| match distribution {
+        crate::load::Distribution::Constant => Spread::Constant,
+        crate::load::Distribution::Poisson => Spread::Poisson { seed: plan.seed },
+    };
+    Some(match arrivals {
+        Arrivals::Rate {
+            per_second,
+            distribution,
+        } => {
+            let hold = RateSegment::hold(rate(*per_second), length);
+            ArrivalSchedule::rates(&[hold], spread(*distribution))
+        }
+        Arrivals::Staged {
+            stages,
+            distribution,
+        } => {
+            let mut from = Rate::ZERO;
+            let segments: Vec<_> = stages
+                .iter()
+                .map(|stage| {
+                    let to = rate(stage.target_rate);
+                    let segment = RateSegment {
+                        from,
+                        to,
+                        length: stage.duration,
+                    };
+                    from = to;
+                    segment
+                })
+                .collect();
+            ArrivalSchedule::rates(&segments, spread(*distribution))
+        }
+        Arrivals::Bursts(burst) => ArrivalSchedule::bursts(burst.size, burst.every, length),
+    })
+}
+
+/// Longer than any run.
+const LENGTH_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// A plan's rate, which its resolution has checked.
+fn rate(per_second: f64) -> Rate {
+    Rate::per_second(per_second).unwrap_or(Rate::ZERO)
+}
+
+/// The arrival rate that an open plan intends at a time, a second.
+pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
+    let Load::Open { arrivals, .. } = &plan.load else {
+        return 0.0;
+    };
+    match arrivals {
+        Arrivals::Rate { per_second, .. } => *per_second,
+        Arrivals::Bursts(burst) => f64::from(burst.size) / burst.every.as_secs_f64(),
+        Arrivals::Staged { stages, .. } => {
+            let mut from = 0.0;
+            let mut began = Duration::ZERO;
+            for stage in stages {
+                let end = began + stage.duration;
+                if now < end {
+                    let share = (now - began).as_secs_f64() / stage.duration.as_secs_f64();
+                    return from + (stage.target_rate - from) * share;
+                }
+                from = stage.target_rate;
+                began = end;
+            }
+            from
+        }
+    }
+}

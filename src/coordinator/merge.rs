@@ -1,0 +1,461 @@
+//! Folds the ticks of all workers into totals, stages, seconds and windows.
+//!
+//! A tick is filed under the moment at which it ended, whichever worker it is
+//! from and whenever it arrives. Second and window `k` are complete once every
+//! worker has sent a tick that ends them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::metrics::{FailureGroup, Histogram, Recorder};
+use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
+use crate::worker::{TICK, Tick, UserCounts};
+
+/// Ticks of one second.
+const TICKS_PER_SECOND: u64 = 4;
+
+/// The interval figures of all calls, over some ticks.
+#[derive(Debug, Default)]
+pub(super) struct Interval {
+    pub(super) started: u64,
+    pub(super) ok: u64,
+    pub(super) failed: u64,
+    pub(super) timed_out: u64,
+    pub(super) dropped: u64,
+    pub(super) latency: Histogram,
+    /// Sum over ticks of the users that were active at their end.
+    users_sum: u64,
+    /// Ticks of the first worker in it.
+    n_ticks: u64,
+    vus: u32,
+}
+
+impl Interval {
+    fn clear(&mut self) {
+        let mut latency = std::mem::take(&mut self.latency);
+        latency.clear();
+        *self = Self {
+            latency,
+            ..Self::default()
+        };
+    }
+
+    /// The mean number of users that were active.
+    pub(super) fn mean_users(&self) -> f64 {
+        if self.n_ticks == 0 {
+            f64::from(self.vus)
+        } else {
+            self.users_sum as f64 / self.n_ticks as f64
+        }
+    }
+}
+
+/// When stages begin and end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StageSpan {
+    pub(super) at: Duration,
+    pub(super) end: Duration,
+    pub(super) load_from: f64,
+    pub(super) load_to: f64,
+}
+
+/// Everything that was recorded, as far as it has arrived.
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// Which rows are calls: these are what seconds, windows and progress count.
+    call_rows: Vec<usize>,
+    has_response_times: bool,
+    warm_up: Duration,
+    pub(super) totals: Recorder,
+    pub(super) warm: Option<Recorder>,
+    spans: Vec<StageSpan>,
+    stages: Vec<Option<Recorder>>,
+    /// The last tick of each worker, and its users then.
+    last_ticks: Vec<(u64, UserCounts)>,
+    /// Ticks whose second is not complete: filed by tick number from `first_open`.
+    open: VecDeque<Interval>,
+    first_open: u64,
+    /// Ticks that are complete, the last second of them.
+    recent: VecDeque<Interval>,
+    spare: Vec<Interval>,
+    second: Interval,
+    pub(super) seconds: Vec<Second>,
+    pub(super) vus_max: u32,
+    /// Calls begun and ended so far, warm-up included.
+    pub(super) started: u64,
+    pub(super) ok: u64,
+    pub(super) failed: u64,
+    pub(super) cancelled: u64,
+    pub(super) iterations_started: u64,
+    pub(super) iterations_completed: u64,
+}
+
+impl Collector {
+    pub(super) fn new(
+        rows: &[Row],
+        n_workers: usize,
+        warm_up: Duration,
+        has_response_times: bool,
+        spans: Vec<StageSpan>,
+    ) -> Self {
+        let call_rows = (0..rows.len())
+            .filter(|at| rows[*at].kind == RowKind::Call)
+            .collect();
+        Self {
+            call_rows,
+            has_response_times,
+            warm_up,
+            totals: Recorder::new(rows.len()),
+            warm: (!warm_up.is_zero()).then(|| Recorder::new(rows.len())),
+            stages: spans.iter().map(|_| None).collect(),
+            spans,
+            last_ticks: vec![(0, UserCounts::default()); n_workers],
+            open: VecDeque::new(),
+            first_open: 1,
+            recent: VecDeque::new(),
+            spare: Vec::new(),
+            second: Interval::default(),
+            seconds: Vec::new(),
+            vus_max: 0,
+            started: 0,
+            ok: 0,
+            failed: 0,
+            cancelled: 0,
+            iterations_started: 0,
+            iterations_completed: 0,
+        }
+    }
+
+    /// Takes a tick in, and gives its recorder back, empty.
+    pub(super) fn take(&mut self, mut tick: Tick) -> Box<Recorder> {
+        let last = &mut self.last_ticks[tick.worker];
+        last.0 = last.0.max(tick.number);
+        last.1 = tick.users;
+        let users = self.users();
+        self.vus_max = self.vus_max.max(users.active);
+        self.add(tick.number, tick.worker, &tick.recorder);
+        tick.recorder.clear();
+        tick.recorder
+    }
+
+    /// Takes in what a worker recorded after its last tick.
+    pub(super) fn take_last(&mut self, worker: usize, recorder: &Recorder) {
+        let number = self.last_ticks[worker].0 + 1;
+        self.last_ticks[worker] = (u64::MAX, UserCounts::default());
+        self.add(number, worker, recorder);
+    }
+
+    /// The users of all workers, as they said last.
+    pub(super) fn users(&self) -> UserCounts {
+        self.last_ticks
+            .iter()
+            .fold(UserCounts::default(), |sum, (_, users)| UserCounts {
+                active: sum.active + users.active,
+                ready: sum.ready + users.ready,
+                tried: sum.tried + users.tried,
+            })
+    }
+
+    /// Calls in flight.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.started
+            .saturating_sub(self.ok + self.failed + self.cancelled)
+    }
+
+    /// The last complete tick and its figures, oldest first; to be asked again
+    /// until there is none.
+    pub(super) fn next_complete(&mut self) -> Option<(u64, &Interval)> {
+        let complete = self.last_ticks.iter().map(|(number, _)| *number).min()?;
+        if self.first_open > complete || self.open.is_empty() {
+            return None;
+        }
+        let number = self.first_open;
+        let interval = self.open.pop_front()?;
+        self.first_open += 1;
+        self.add_to_second(number, &interval);
+        self.recent.push_back(interval);
+        while self.recent.len() as u64 > TICKS_PER_SECOND {
+            if let Some(mut old) = self.recent.pop_front() {
+                old.clear();
+                self.spare.push(old);
+            }
+        }
+        self.recent.back().map(|interval| (number, interval))
+    }
+
+    /// The last second: calls that ended in it, a second, and their latency.
+    pub(super) fn last_second(&self, latency: &mut Histogram) -> f64 {
+        latency.clear();
+        let mut n_ended = 0;
+        for interval in &self.recent {
+            latency.merge(&interval.latency);
+            n_ended += interval.ok + interval.failed;
+        }
+        let span = TICK.as_secs_f64() * self.recent.len().max(1) as f64;
+        n_ended as f64 / span
+    }
+
+    /// Closes the last second, which may be shorter, and gives the stages.
+    pub(super) fn finish(&mut self, elapsed: Duration) -> Vec<StageOutcome> {
+        while let Some(interval) = self.open.pop_front() {
+            let number = self.first_open;
+            self.first_open += 1;
+            self.add_to_second(number, &interval);
+        }
+        self.close_second(elapsed);
+        let spans = std::mem::take(&mut self.spans);
+        let stages = std::mem::take(&mut self.stages);
+        spans
+            .into_iter()
+            .zip(stages)
+            .filter_map(|(span, recorded)| {
+                let recorded = recorded?;
+                Some(StageOutcome {
+                    at: span.at,
+                    length: span.end.min(elapsed).saturating_sub(span.at),
+                    load_from: span.load_from,
+                    load_to: span.load_to,
+                    recorded,
+                })
+            })
+            .collect()
+    }
+
+    fn add(&mut self, number: u64, worker: usize, recorder: &Recorder) {
+        let middle = tick_middle(number);
+        let into = match &mut self.warm {
+            Some(warm) if middle < self.warm_up => warm,
+            _ => &mut self.totals,
+        };
+        into.merge(recorder);
+        let stage = self
+            .spans
+            .iter()
+            .position(|span| middle < span.end)
+            .or(self.spans.len().checked_sub(1));
+        if let Some(stage) = stage {
+            let n_rows = recorder.rows.len();
+            self.stages[stage]
+                .get_or_insert_with(|| Recorder::new(n_rows))
+                .merge(recorder);
+        }
+        self.iterations_started += recorder.counters.iterations_started;
+        self.iterations_completed += recorder.counters.iterations_completed;
+        // Before the load begins there are no calls.
+        let filed = number.max(self.first_open);
+        while self.first_open + self.open.len() as u64 <= filed {
+            self.open.push_back(self.spare.pop().unwrap_or_default());
+        }
+        let users = self.users();
+        let position = usize::try_from(filed - self.first_open).unwrap_or(0);
+        let Some(interval) = self.open.get_mut(position) else {
+            return;
+        };
+        for row in &self.call_rows {
+            let row = &recorder.rows[*row];
+            interval.started += row.started;
+            interval.ok += row.ok;
+            interval.failed += row.failed;
+            interval.timed_out += row.failures.of_group(FailureGroup::Timeout);
+            let latency = match &row.response_ok {
+                Some(response) if self.has_response_times => response,
+                _ => &row.service_ok,
+            };
+            interval.latency.merge(latency);
+            self.started += row.started;
+            self.ok += row.ok;
+            self.failed += row.failed;
+            self.cancelled += row.cancelled;
+        }
+        interval.dropped += recorder.counters.arrivals_dropped;
+        interval.vus = users.active;
+        if worker == 0 {
+            interval.users_sum += u64::from(users.active);
+            interval.n_ticks += 1;
+        }
+    }
+
+    fn add_to_second(&mut self, number: u64, interval: &Interval) {
+        let second = (number - 1) / TICKS_PER_SECOND;
+        while (self.seconds.len() as u64) < second {
+            let end = Duration::from_secs(self.seconds.len() as u64 + 1);
+            self.close_second(end);
+        }
+        let into = &mut self.second;
+        into.started += interval.started;
+        into.ok += interval.ok;
+        into.failed += interval.failed;
+        into.dropped += interval.dropped;
+        into.latency.merge(&interval.latency);
+        into.vus = interval.vus;
+        into.n_ticks += 1;
+        if number.is_multiple_of(TICKS_PER_SECOND) {
+            self.close_second(Duration::from_secs(second + 1));
+        }
+    }
+
+    fn close_second(&mut self, end: Duration) {
+        let at = Duration::from_secs(self.seconds.len() as u64);
+        let is_empty = self.second.n_ticks == 0;
+        if is_empty && end <= at {
+            return;
+        }
+        let latency = &self.second.latency;
+        let quantile = |q| latency.quantile_ns(q);
+        let figures = match (
+            quantile(0.5),
+            quantile(0.95),
+            quantile(0.99),
+            latency.max_ns(),
+        ) {
+            (Some(p50_ns), Some(p95_ns), Some(p99_ns), Some(max_ns)) => Some(SecondLatency {
+                p50_ns,
+                p95_ns,
+                p99_ns,
+                max_ns,
+            }),
+            _ => None,
+        };
+        self.seconds.push(Second {
+            at,
+            length: end.saturating_sub(at).max(Duration::from_millis(1)),
+            vus: self.second.vus,
+            started: self.second.started,
+            ok: self.second.ok,
+            failed: self.second.failed,
+            latency: figures,
+            dropped: self.second.dropped,
+        });
+        self.second.clear();
+    }
+}
+
+fn tick_middle(number: u64) -> Duration {
+    let ticks = u32::try_from(number).unwrap_or(u32::MAX);
+    TICK.saturating_mul(ticks).saturating_sub(TICK / 2)
+}
+
+/// Requests that began in one block and ended in the next belong to the next:
+/// so each block's `started` is what ended in it.
+pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
+    for at in 1..blocks.len() {
+        let (before, after) = blocks.split_at_mut(at);
+        let (Some(from), Some(to)) = (before.last_mut(), after.first_mut()) else {
+            continue;
+        };
+        for (from, to) in from.rows.iter_mut().zip(&mut to.rows) {
+            let ended = from.ok + from.failed + from.cancelled;
+            let moved = from.started.saturating_sub(ended);
+            from.started -= moved;
+            to.started += moved;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Outcome, Sample};
+
+    fn rows() -> Vec<Row> {
+        vec![Row {
+            kind: RowKind::Call,
+            method: "ping".to_string(),
+            subject: None,
+        }]
+    }
+
+    fn tick(worker: usize, number: u64, n_ok: u64) -> Tick {
+        let mut recorder = Recorder::new(1);
+        for _ in 0..n_ok {
+            recorder.start(0);
+            let sample = Sample {
+                service_ns: 1_000_000,
+                response_ns: None,
+                outcome: Outcome::Ok,
+            };
+            recorder.end(0, &sample);
+        }
+        Tick {
+            worker,
+            number,
+            recorder: Box::new(recorder),
+            users: UserCounts {
+                active: 1,
+                ready: 1,
+                tried: 1,
+            },
+        }
+    }
+
+    fn drain(collector: &mut Collector) -> Vec<(u64, u64)> {
+        let mut complete = Vec::new();
+        while let Some((number, interval)) = collector.next_complete() {
+            complete.push((number, interval.ok));
+        }
+        complete
+    }
+
+    #[test]
+    fn a_tick_is_complete_when_all_workers_have_sent_it() {
+        let mut collector = Collector::new(&rows(), 2, Duration::ZERO, false, Vec::new());
+        collector.take(tick(0, 1, 3));
+        assert_eq!(drain(&mut collector), []);
+        collector.take(tick(1, 1, 4));
+        assert_eq!(drain(&mut collector), [(1, 7)]);
+        // Worker 1 slept through ticks 2 and 3: its figures stand in the fourth.
+        for number in 2..=4 {
+            collector.take(tick(0, number, 1));
+        }
+        collector.take(tick(1, 4, 5));
+        assert_eq!(drain(&mut collector), [(2, 1), (3, 1), (4, 6)]);
+        assert_eq!(collector.seconds.len(), 1);
+        assert_eq!(collector.seconds[0].ok, 15);
+        assert_eq!(collector.users().active, 2);
+    }
+
+    #[test]
+    fn seconds_add_up_to_the_totals() {
+        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, Vec::new());
+        for number in [1, 2, 3, 7, 8, 20] {
+            collector.take(tick(0, number, number));
+            drain(&mut collector);
+        }
+        collector.take_last(0, &tick(0, 0, 100).recorder);
+        drain(&mut collector);
+        collector.finish(Duration::from_millis(5_300));
+        let sum: u64 = collector.seconds.iter().map(|second| second.ok).sum();
+        assert_eq!(sum, 141);
+        assert_eq!(collector.totals.rows[0].ok, 141);
+        assert_eq!(collector.seconds.len(), 6);
+        assert_eq!(collector.seconds[5].length, Duration::from_millis(300));
+    }
+
+    #[test]
+    fn the_warm_up_is_left_out_and_nothing_is_lost() {
+        let warm_up = Duration::from_millis(500);
+        let mut collector = Collector::new(&rows(), 1, warm_up, false, Vec::new());
+        for number in 1..=4 {
+            collector.take(tick(0, number, 10));
+        }
+        drain(&mut collector);
+        let warm = collector.warm.as_ref().expect("a warm-up");
+        assert_eq!(warm.rows[0].ok, 20);
+        assert_eq!(collector.totals.rows[0].ok, 20);
+    }
+
+    #[test]
+    fn what_is_in_flight_between_blocks_belongs_to_the_later_one() {
+        let mut first = Recorder::new(1);
+        let mut second = Recorder::new(1);
+        first.start(0);
+        let sample = Sample {
+            service_ns: 1,
+            response_ns: None,
+            outcome: Outcome::Ok,
+        };
+        second.end(0, &sample);
+        move_in_flight(&mut [&mut first, &mut second]);
+        assert_eq!((first.rows[0].started, second.rows[0].started), (0, 1));
+    }
+}

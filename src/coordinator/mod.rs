@@ -1,0 +1,24 @@
+//! The control plane: one thread that merges, decides and commands.
+//!
+//! ```text
+//!   prepare ── find the server, render the steps, choose the CPUs
+//!      │
+//!   run:  receive ticks ─▶ Collector ─▶ windows ─▶ breakpoint::Detector
+//!      ▲                                   │              │
+//!      │                                   ▼              ▼
+//!      └── commands to the workers ◀── Controller (stages, stop, signals)
+//! ```
+//!
+//! The decisions are pure: [`control`] and [`breakpoint`] get plain values and
+//! the time, and say what to do. The loop in `run.rs` does it. Nothing here
+//! opens a socket of its own, writes a file or prints; an `Observer` is told.
+
+pub mod breakpoint;
+pub mod control;
+mod merge;
+mod prepare;
+mod run;
+#[cfg(test)]
+pub(crate) mod simulation;
+
+pub use run::{Interrupter, Interrupts, run};

@@ -1,0 +1,170 @@
+//! What happens before the load: the server is found, the steps rendered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::Interrupts;
+use crate::client::{Found, Redactor, ServerSettings, find};
+use crate::error::{ErrorKind, UserError};
+use crate::http::resolve;
+use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
+use crate::protocol::Operation;
+use crate::scenario::{Action, Plan};
+use crate::scheduler::block_on;
+use crate::user::Script;
+use crate::worker::{Cpus, raise_file_limit};
+
+/// What is ready for the load.
+pub(super) struct Prepared {
+    pub(super) script: Arc<Script>,
+    pub(super) server: ServerFacts,
+}
+
+/// Finds the server and renders the steps.
+pub(super) fn prepare(
+    plan: &Arc<Plan>,
+    observer: &mut dyn Observer,
+    interrupts: &Interrupts,
+) -> Result<Prepared, UserError> {
+    let endpoint = resolve(&plan.target.url)?;
+    let redactor = Redactor::new(plan.secrets());
+    let settings = Arc::new(ServerSettings {
+        timeout: plan.timeout,
+        message_bytes_max: plan.message_bytes_max,
+        headers: plan
+            .target
+            .headers
+            .iter()
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect(),
+        redactor: redactor.clone(),
+    });
+    let choice = plan.target.protocol;
+    let with_tools = calls_tools(plan);
+    let was_interrupted = || !interrupts.is_pending();
+    let found = block_on(&was_interrupted, move || {
+        find(endpoint, choice, settings, with_tools)
+    })
+    .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
+    if interrupts.is_pending() {
+        return Err(UserError::new(
+            ErrorKind::Interrupted,
+            "interrupted before the load began",
+        ));
+    }
+    let clean = |text: String| redactor.clean(text);
+    let found = found.map_err(|error| error.map_texts(clean))?;
+    for notice in &found.notices {
+        observer.notice(&clean(notice.clone()));
+    }
+    if let Some(tools) = &found.tools {
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        for notice in Script::unknown_tools(plan, &names) {
+            observer.notice(&notice);
+        }
+    }
+    let server = facts(plan, &found);
+    let catalog = found.catalog();
+    let script = Script::new(Arc::clone(plan), found.server, &catalog)?;
+    Ok(Prepared {
+        script: Arc::new(script),
+        server,
+    })
+}
+
+fn calls_tools(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| {
+        matches!(
+            step.action,
+            Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. }
+        )
+    })
+}
+
+fn facts(plan: &Plan, found: &Found) -> ServerFacts {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let dialect = found.server.dialect();
+    ServerFacts {
+        // As the user wrote it, unless a redirect led elsewhere: what came from
+        // the environment is not shown.
+        url: if found.was_redirected {
+            Redactor::new(plan.secrets()).clean(found.server.endpoint().url())
+        } else {
+            plan.shown_url()
+        },
+        era: dialect.era(),
+        revision: dialect.revision(),
+        name: found
+            .identity
+            .as_ref()
+            .and_then(|identity| some(&identity.name)),
+        version: found
+            .identity
+            .as_ref()
+            .and_then(|identity| some(&identity.version)),
+        has_sessions: found.has_sessions,
+    }
+}
+
+/// How many workers there will be, and on which CPUs.
+pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
+    let cpus = Cpus::of_this_process();
+    let vus = usize::try_from(plan.vus_max()).unwrap_or(usize::MAX).max(1);
+    // A worker without users would only cost: there are never more workers.
+    let n_workers = plan
+        .workers
+        .count
+        .unwrap_or_else(|| cpus.default_workers())
+        .clamp(1, vus);
+    let assigned = if plan.workers.pin {
+        cpus.assign(n_workers)
+    } else {
+        vec![None; n_workers]
+    };
+    (cpus, assigned)
+}
+
+/// Makes room for all connections; says so where there is too little.
+pub(super) fn make_room(plan: &Plan, observer: &mut dyn Observer) {
+    let lanes = plan.steps.iter().map(|step| u64::from(step.parallel)).max();
+    let lanes = lanes
+        .filter(|lanes| *lanes > 1)
+        .map_or(1, |lanes| lanes + 1);
+    let n_connections = u64::from(plan.vus_max()).saturating_mul(lanes);
+    if let Err(reached) = raise_file_limit(n_connections) {
+        observer.notice(&format!(
+            "this system allows only {reached} connections at once, and {n_connections} are \
+             planned: raise the limit of open files (`ulimit -n`)"
+        ));
+    }
+}
+
+pub(super) fn generator_facts(
+    plan: &Plan,
+    cpus: &Cpus,
+    worker_cpus: Vec<Option<usize>>,
+) -> GeneratorFacts {
+    GeneratorFacts {
+        worker_cpus,
+        machine_cpus: cpus.machine,
+        usable_cpus: cpus.usable(),
+        quota_millicpus: cpus.quota_millicpus,
+        kernel: kernel(),
+        kernel_timestamps: crate::http::kernel_timestamps_supported(),
+        busy_poll: plan.workers.busy_poll,
+    }
+}
+
+/// `Linux 6.18.44`.
+fn kernel() -> Option<String> {
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
+        Some(text.trim().to_string())
+    };
+    Some(format!("{} {}", read("ostype")?, read("osrelease")?))
+}
+
+/// The longest that sessions may take to open before an open load begins.
+pub(super) fn opening_limit(plan: &Plan) -> Duration {
+    plan.timeout.min(Duration::from_secs(10))
+}

@@ -1,0 +1,693 @@
+//! The loop: receive, decide, command.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::breakpoint::{
+    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
+};
+use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
+use super::merge::{Collector, StageSpan, move_in_flight};
+use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use crate::clock::{Clock, SystemClock, Utc};
+use crate::error::UserError;
+use crate::load::share;
+use crate::metrics::{Counters, Histogram};
+use crate::outcome::{
+    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RunOutcome, RunStart,
+};
+use crate::scenario::{Arrivals, Load, Plan};
+use crate::user::Budget;
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
+
+/// Looked for at least this often, so that progress goes on when ticks do not.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The load begins this long after it is announced, so that all workers know
+/// of it before its first instant.
+const BEGIN_AHEAD: Duration = Duration::from_millis(2);
+
+/// Signals that a run should end, as it sees them.
+#[derive(Debug, Clone)]
+pub struct Interrupts {
+    count: Arc<AtomicU32>,
+    wake: Receiver<()>,
+}
+
+/// Asks a run to end: once to let requests in flight finish, twice to end at
+/// once. Either way the run returns what it has.
+#[derive(Debug, Clone)]
+pub struct Interrupter {
+    count: Arc<AtomicU32>,
+    wake: Sender<()>,
+}
+
+impl Interrupts {
+    /// Both ends.
+    pub fn new() -> (Interrupter, Self) {
+        let count = Arc::new(AtomicU32::new(0));
+        let (wake, woken) = bounded(1);
+        let interrupter = Interrupter {
+            count: Arc::clone(&count),
+            wake,
+        };
+        (interrupter, Self { count, wake: woken })
+    }
+
+    /// Interrupts that never come.
+    pub fn none() -> Self {
+        Self::new().1
+    }
+
+    /// Whether one has come.
+    pub fn is_pending(&self) -> bool {
+        self.count() > 0
+    }
+
+    /// Waits for one, at most so long.
+    pub fn wait(&self, longest: Duration) {
+        let until = crate::clock::now().checked_add(longest);
+        while !self.is_pending() {
+            // Told by a message that is sent after the count was raised.
+            let woken = match until {
+                Some(until) => self.wake.recv_deadline(until).is_ok(),
+                None => self.wake.recv().is_ok(),
+            };
+            if !woken {
+                return;
+            }
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Interrupter {
+    /// Asks once more.
+    pub fn interrupt(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // Where one wakes already, it will see the count.
+        let _ = self.wake.try_send(());
+    }
+}
+
+/// Runs a plan: finds the server, generates the load, and returns what was
+/// measured. Blocks until all is over. The observer is called on this thread.
+///
+/// # Errors
+/// When the load could not begin: no server, no permission, steps that the
+/// server cannot be asked; or when a worker fails, which is a fault of this
+/// machine. A server that breaks under the load is an outcome, not an error.
+pub fn run(
+    plan: Plan,
+    observer: &mut dyn Observer,
+    interrupts: &Interrupts,
+) -> Result<RunOutcome, UserError> {
+    let plan = Arc::new(plan);
+    for notice in &plan.notices {
+        observer.notice(notice);
+    }
+    let mut noted = Noted {
+        observer,
+        notices: plan.notices.clone(),
+    };
+    let prepared = prepare(&plan, &mut noted, interrupts)?;
+    make_room(&plan, &mut noted);
+    let result = generate(&plan, prepared, &mut noted, interrupts);
+    noted.observer.ended();
+    let mut outcome = result?;
+    outcome.notices.splice(0..0, noted.notices);
+    Ok(outcome)
+}
+
+/// Keeps the notices that pass through.
+struct Noted<'a> {
+    observer: &'a mut dyn Observer,
+    notices: Vec<String>,
+}
+
+impl Observer for Noted<'_> {
+    fn notice(&mut self, text: &str) {
+        self.notices.push(text.to_string());
+        self.observer.notice(text);
+    }
+
+    fn started(&mut self, start: &RunStart) {
+        self.observer.started(start);
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        self.observer.progress(progress);
+    }
+
+    fn ended(&mut self) {
+        self.observer.ended();
+    }
+}
+
+fn generate(
+    plan: &Arc<Plan>,
+    prepared: Prepared,
+    observer: &mut dyn Observer,
+    interrupts: &Interrupts,
+) -> Result<RunOutcome, UserError> {
+    let (cpus, assigned) = choose_cpus(plan);
+    let n_workers = assigned.len();
+    let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
+    let budget = plan
+        .stop
+        .iterations
+        .map(|iterations| Budget::new(iterations, n_workers));
+    let arrivals = arrival_schedule(plan);
+    thread::scope(|scope| {
+        let mut handles = Vec::with_capacity(n_workers);
+        let mut worker_cpus = Vec::with_capacity(n_workers);
+        for (index, cpu) in assigned.into_iter().enumerate() {
+            let (handle, inbox) = Handle::new();
+            let options = WorkerOptions {
+                index,
+                n_workers,
+                cpu,
+                script: Arc::clone(&prepared.script),
+                budget: budget.clone(),
+                arrivals: arrivals.clone(),
+            };
+            let events = event_sender.clone();
+            let (tell_pinned, pinned) = bounded(1);
+            let name = format!("worker {index}");
+            thread::Builder::new()
+                .name(name)
+                .spawn_scoped(scope, move || {
+                    worker::run(&options, &inbox, &events, &tell_pinned);
+                })
+                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+            let is_pinned = pinned.recv().unwrap_or(false);
+            worker_cpus.push(cpu.filter(|_| is_pinned));
+            handles.push(handle);
+        }
+        drop(event_sender);
+        let start = RunStart {
+            at: Utc::now(),
+            server: prepared.server,
+            rows: prepared.script.rows.all.clone(),
+            generator: generator_facts(plan, &cpus, worker_cpus),
+            duration: plan.stop.duration,
+            iterations: plan.stop.iterations,
+        };
+        let coordinator = Coordinator::new(plan, start, handles, events, observer, interrupts);
+        coordinator.run()
+    })
+}
+
+struct Coordinator<'a> {
+    plan: &'a Plan,
+    start: RunStart,
+    workers: Vec<Handle>,
+    events: Receiver<Event>,
+    observer: &'a mut dyn Observer,
+    interrupts: &'a Interrupts,
+    interrupts_seen: u32,
+    controller: Controller,
+    collector: Collector,
+    detector: Detector,
+    windows: Windows,
+    breaking_point: Option<BreakingPoint>,
+    n_ended: usize,
+    last_end: Option<Instant>,
+    latency: Histogram,
+}
+
+impl<'a> Coordinator<'a> {
+    fn new(
+        plan: &'a Plan,
+        start: RunStart,
+        workers: Vec<Handle>,
+        events: Receiver<Event>,
+        observer: &'a mut dyn Observer,
+        interrupts: &'a Interrupts,
+    ) -> Self {
+        let controller = Controller::new(plan);
+        let collector = Collector::new(
+            &start.rows,
+            workers.len(),
+            plan.warm_up,
+            plan.has_intended_starts(),
+            spans(plan),
+        );
+        Self {
+            plan,
+            start,
+            workers,
+            events,
+            observer,
+            interrupts,
+            interrupts_seen: 0,
+            controller,
+            collector,
+            detector: Detector::new(detector_options(plan)),
+            windows: Windows::new(plan),
+            breaking_point: None,
+            n_ended: 0,
+            last_end: None,
+            latency: Histogram::new(),
+        }
+    }
+
+    fn run(mut self) -> Result<RunOutcome, UserError> {
+        let result = self.load();
+        if result.is_err() {
+            // Let the others end, or the threads would never be joined.
+            self.broadcast(|| Command::CancelAll);
+        }
+        result.map(|clock| self.outcome(clock))
+    }
+
+    /// From the first session to the last worker's end.
+    fn load(&mut self) -> Result<SystemClock, UserError> {
+        if matches!(self.plan.load, Load::Open { .. }) {
+            self.set_users(self.plan.vus_max());
+            self.await_sessions()?;
+        }
+        let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
+        self.start.at = Utc::now();
+        self.observer.started(&self.start);
+        self.broadcast(|| Command::Begin(clock.origin()));
+        let mut happening = Happening::Nothing;
+        while self.n_ended < self.workers.len() {
+            let now = clock.now();
+            for action in self.controller.decide(now, happening) {
+                self.act(action);
+            }
+            let wait = self
+                .controller
+                .next_decision(now)
+                .map_or(LOOK_EVERY, |at| at.saturating_sub(now).min(LOOK_EVERY));
+            happening = self.receive(wait, &clock)?;
+        }
+        Ok(clock)
+    }
+
+    /// Open model: the sessions are opened before the first arrival is due, so
+    /// that no arrival waits for a handshake.
+    fn await_sessions(&mut self) -> Result<(), UserError> {
+        let limit = crate::clock::now() + opening_limit(self.plan);
+        let clock = SystemClock::start();
+        while self.collector.users().tried < self.plan.vus_max() {
+            let left = limit.saturating_duration_since(crate::clock::now());
+            if left.is_zero() || self.interrupts.is_pending() {
+                break;
+            }
+            self.receive(left.min(LOOK_EVERY), &clock)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, wait: Duration, clock: &SystemClock) -> Result<Happening, UserError> {
+        crossbeam_channel::select! {
+            recv(self.events) -> event => match event {
+                Ok(event) => self.take(event, clock)?,
+                // All workers have gone, and one of them without its last words.
+                Err(_) => return Err(UserError::could_not_run("a worker ended unexpectedly")),
+            },
+            recv(self.interrupts.wake) -> _ => {}
+            default(wait) => self.show(clock),
+        }
+        if self.interrupts.count() > self.interrupts_seen {
+            self.interrupts_seen += 1;
+            return Ok(Happening::Interrupt);
+        }
+        if self.plan.breaking.stop && self.breaking_point.is_some() {
+            return Ok(Happening::Broke);
+        }
+        if self
+            .plan
+            .stop
+            .iterations
+            .is_some_and(|all| self.collector.iterations_started >= all)
+        {
+            return Ok(Happening::IterationsBegun);
+        }
+        Ok(Happening::Nothing)
+    }
+
+    fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
+        match event {
+            Event::Tick(tick) => {
+                let worker = tick.worker;
+                let recorder = self.collector.take(*tick);
+                self.workers[worker].send(Command::Recycle(recorder));
+                self.look(clock);
+            }
+            Event::Ended(end) => {
+                let WorkerEnd {
+                    worker,
+                    recorder,
+                    last_end,
+                } = *end;
+                self.collector.take_last(worker, &recorder);
+                self.last_end = self.last_end.max(last_end);
+                self.n_ended += 1;
+                self.look(clock);
+            }
+            Event::Failed(worker, why) => {
+                return Err(UserError::could_not_run(format!(
+                    "worker {worker} cannot go on: {why}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the ticks that have become complete.
+    fn look(&mut self, clock: &SystemClock) {
+        let mut is_new = false;
+        while let Some((number, interval)) = self.collector.next_complete() {
+            is_new = true;
+            let load = match &self.plan.load {
+                Load::Open { .. } => rate_at(self.plan, TICK.saturating_mul(tick_u32(number))),
+                _ => interval.mean_users(),
+            };
+            self.windows.add(number, interval, load);
+            if self.windows.is_complete() && self.controller.stopped().is_none() {
+                let in_flight = self.collector.in_flight();
+                let window = self.windows.window(in_flight);
+                self.detector.on_window(&window);
+                self.windows.clear();
+            }
+        }
+        if self.breaking_point.is_none() {
+            self.breaking_point = self.detector.breaking_point().map(translate);
+        }
+        if is_new {
+            self.show(clock);
+        }
+    }
+
+    fn show(&mut self, clock: &SystemClock) {
+        let rate = self.collector.last_second(&mut self.latency);
+        let users = self.collector.users();
+        let ranked = {
+            let mut all = crate::metrics::FailureCounts::default();
+            for row in &self.collector.totals.rows {
+                all.merge(&row.failures);
+            }
+            all.ranked()
+        };
+        let elapsed = clock.now();
+        self.observer.progress(&Progress {
+            elapsed,
+            vus: users.active,
+            vus_ready: users.ready,
+            in_flight: self.collector.in_flight(),
+            ok: self.collector.ok,
+            failed: self.collector.failed,
+            iterations: self.collector.iterations_completed,
+            rate,
+            latency: &self.latency,
+            top_failure: ranked.first().copied(),
+            counters: &self.collector.totals.counters,
+            phase: self.phase(elapsed),
+            breaking_point: self.breaking_point.as_ref(),
+        });
+    }
+
+    fn phase(&self, elapsed: Duration) -> Phase {
+        if self.controller.stopped().is_some() {
+            return Phase::Stopping;
+        }
+        if elapsed < self.plan.warm_up {
+            return Phase::WarmUp;
+        }
+        let spans = spans(self.plan);
+        let stage = spans.iter().position(|span| elapsed < span.end);
+        Phase::Running {
+            stage: stage.map(|stage| (stage, spans.len())),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::SetUsers(users) => self.set_users(users),
+            Action::Stop(_) => self.broadcast(|| Command::Stop),
+            Action::CancelCalls => self.broadcast(|| Command::CancelCalls),
+            Action::CancelAll => self.broadcast(|| Command::CancelAll),
+        }
+    }
+
+    fn set_users(&self, users: u32) {
+        let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        for (index, worker) in (0..).zip(&self.workers) {
+            worker.send(Command::SetUsers(share(users, n_workers, index)));
+        }
+    }
+
+    fn broadcast(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            worker.send(command());
+        }
+    }
+
+    fn outcome(mut self, clock: SystemClock) -> RunOutcome {
+        let (stopped_at, ended) = self
+            .controller
+            .stopped()
+            .unwrap_or((clock.now(), Ended::Iterations));
+        let last_end = self.last_end.map_or(Duration::ZERO, |end| {
+            end.saturating_duration_since(clock.origin())
+        });
+        // A run that its iterations ended was over with the last of them, not
+        // when that was noticed.
+        let elapsed = match ended {
+            Ended::Iterations => last_end,
+            _ => self
+                .plan
+                .stop
+                .duration
+                .filter(|_| ended == Ended::Duration)
+                .unwrap_or(stopped_at)
+                .max(last_end),
+        };
+        let mut stages = self.collector.finish(elapsed);
+        {
+            let mut blocks: Vec<_> = stages.iter_mut().map(|stage| &mut stage.recorded).collect();
+            move_in_flight(&mut blocks);
+        }
+        let mut totals = std::mem::take(&mut self.collector.totals);
+        let mut warm_up = self.collector.warm.take();
+        if let Some(warm) = &mut warm_up {
+            move_in_flight(&mut [warm, &mut totals]);
+            totals.examples.merge(&warm.examples);
+        }
+        let warm_length = self.plan.warm_up.min(elapsed);
+        let opened = totals.counters.sessions_opened
+            + warm_up
+                .as_ref()
+                .map_or(0, |warm| warm.counters.sessions_opened);
+        let notices = self.notices(&totals.counters);
+        let ended = if opened == 0 && ended != Ended::Interrupted {
+            Ended::NoSession
+        } else {
+            ended
+        };
+        RunOutcome {
+            start: self.start,
+            ended,
+            elapsed: if warm_up.is_some() {
+                elapsed.saturating_sub(warm_length)
+            } else {
+                elapsed
+            },
+            totals,
+            warm_up: warm_up.map(|warm| (warm_length, warm)),
+            stages,
+            seconds: std::mem::take(&mut self.collector.seconds),
+            vus_max: self.collector.vus_max,
+            breaking_point: self.breaking_point,
+            notices,
+        }
+    }
+}
+
+impl Coordinator<'_> {
+    /// What the run itself has to say.
+    fn notices(&self, counters: &Counters) -> Vec<String> {
+        let mut notices = Vec::new();
+        if counters.arrivals_dropped > 0 {
+            notices.push(format!(
+                "{} of {} arrivals were dropped: no virtual user was free and the queue was \
+                 full, or the run ended; the server was too slow for this rate, or `max_vus` \
+                 ({}) is too low",
+                counters.arrivals_dropped,
+                counters.arrivals,
+                self.plan.vus_max()
+            ));
+        }
+        notices
+    }
+}
+
+/// Ticks gathered into the windows that the detector looks at.
+struct Windows {
+    ticks_per_window: u64,
+    n_ticks: u64,
+    end: Duration,
+    load_sum: f64,
+    ok: u64,
+    failed: u64,
+    timed_out: u64,
+    latency: Histogram,
+}
+
+impl Windows {
+    /// A second each, or a hundredth of a shorter run.
+    fn new(plan: &Plan) -> Self {
+        let ticks = plan.stop.duration.map_or(4, |duration| {
+            let hundredth = duration / 100;
+            u64::try_from(hundredth.as_nanos() / TICK.as_nanos()).unwrap_or(4)
+        });
+        Self {
+            ticks_per_window: ticks.clamp(1, 4),
+            n_ticks: 0,
+            end: Duration::ZERO,
+            load_sum: 0.0,
+            ok: 0,
+            failed: 0,
+            timed_out: 0,
+            latency: Histogram::new(),
+        }
+    }
+
+    fn add(&mut self, number: u64, interval: &super::merge::Interval, load: f64) {
+        self.n_ticks += 1;
+        self.end = TICK.saturating_mul(tick_u32(number));
+        self.load_sum += load;
+        self.ok += interval.ok;
+        self.failed += interval.failed;
+        self.timed_out += interval.timed_out;
+        self.latency.merge(&interval.latency);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.n_ticks >= self.ticks_per_window
+    }
+
+    fn window(&self, in_flight: u64) -> Window<'_> {
+        Window {
+            end: self.end,
+            length: TICK.saturating_mul(tick_u32(self.n_ticks)),
+            load: self.load_sum / self.n_ticks.max(1) as f64,
+            ok: self.ok,
+            failed: self.failed,
+            timed_out: self.timed_out,
+            in_flight,
+            latencies: &self.latency,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.n_ticks = 0;
+        self.load_sum = 0.0;
+        self.ok = 0;
+        self.failed = 0;
+        self.timed_out = 0;
+        self.latency.clear();
+    }
+}
+
+impl Latencies for Histogram {
+    fn for_each(&self, visit: &mut dyn FnMut(u64, u64)) {
+        for (ns, count) in self.recorded() {
+            visit(ns, count);
+        }
+    }
+}
+
+fn tick_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn detector_options(plan: &Plan) -> DetectorOptions {
+    DetectorOptions {
+        load: match plan.load {
+            Load::Open { .. } => LoadKind::ArrivalRate,
+            _ => LoadKind::VirtualUsers,
+        },
+        latency_limit_ns: plan
+            .breaking
+            .latency_max
+            .map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+        max_error_share: plan.breaking.error_share_max,
+        purpose: if plan.breaking.stop {
+            Purpose::Stop
+        } else {
+            Purpose::Report
+        },
+        ..DetectorOptions::default()
+    }
+}
+
+fn translate(found: &Break) -> BreakingPoint {
+    let how = match &found.cause {
+        Cause::Saturation(evidence) => BreakKind::Saturation {
+            ceiling_per_second: evidence.ceiling_per_second,
+        },
+        Cause::Errors(ErrorEvidence::Share { share, .. } | ErrorEvidence::Outage { share, .. }) => {
+            BreakKind::Errors { share: *share }
+        }
+        Cause::Errors(ErrorEvidence::Silence { length, .. }) => {
+            BreakKind::Silence { silent: *length }
+        }
+        Cause::Latency(evidence) => BreakKind::Latency {
+            limit_ns: evidence.limit_ns,
+            p99_ns: evidence.value_ns,
+        },
+    };
+    BreakingPoint {
+        how,
+        load: found.load,
+        last_good_load: found.last_good_load,
+        at: found.began,
+        noticed_at: found.noticed,
+        evidence: found.sentence(),
+    }
+}
+
+/// The stages of a plan, where it has such.
+fn spans(plan: &Plan) -> Vec<StageSpan> {
+    let parts: Vec<(Duration, f64)> = match &plan.load {
+        Load::Staged { stages, .. } => stages
+            .iter()
+            .map(|stage| (stage.duration, f64::from(stage.target_vus)))
+            .collect(),
+        Load::Open {
+            arrivals: Arrivals::Staged { stages, .. },
+            ..
+        } => stages
+            .iter()
+            .map(|stage| (stage.duration, stage.target_rate))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut at = Duration::ZERO;
+    let mut load_from = 0.0;
+    parts
+        .into_iter()
+        .map(|(duration, load_to)| {
+            let span = StageSpan {
+                at,
+                end: at + duration,
+                load_from,
+                load_to,
+            };
+            at = span.end;
+            load_from = load_to;
+            span
+        })
+        .collect()
+}

@@ -1,0 +1,216 @@
+//! The revision without a handshake, 2026-07-28: every request says for itself
+//! what it is, in `_meta` and again in its headers.
+//!
+//! The checks come in the order of the official SDKs: duplicates, `_meta`,
+//! headers against body, version, parameter headers, and only then the method.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::desk::{Kind, Message, Reply};
+use super::offer::{
+    Class, Era, HEADER_MISMATCH, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, MISSING_CAPABILITY,
+    Offer, Payload, UNSUPPORTED_VERSION, add_cache_hints, begin_result, capabilities, server_info,
+};
+use super::wire::Head;
+
+/// The revision that is spoken.
+pub(super) const VERSION: &str = "2026-07-28";
+
+const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+/// Whether the message names a version in `_meta`, as only modern ones do.
+pub(super) fn names_version(params: &Value) -> bool {
+    params["_meta"].get(VERSION_KEY).is_some()
+}
+
+/// The answer to a modern message.
+pub(super) fn answer(offer: &Offer, head: &Head, message: &Message) -> Reply {
+    let id = match &message.kind {
+        Kind::Request(id) => id,
+        // Of a notification only the version is looked at.
+        Kind::Notification => {
+            let version = head.version.as_deref().unwrap_or_default();
+            return match unsupported(version) {
+                Some(error) => Reply::message(400, Value::Null, error),
+                None => Reply::empty(202),
+            };
+        }
+        Kind::Response => {
+            let text = "Invalid Request: this revision has no responses from clients";
+            return Reply::refusal(400, INVALID_REQUEST, text);
+        }
+    };
+    if let Some(error) = envelope_fault(head, message).or_else(|| param_fault(offer, head, message))
+    {
+        return Reply::message(400, id.clone(), error);
+    }
+    if message.method == "server/discover" {
+        return Reply::message(200, id.clone(), discover());
+    }
+    let can_elicit = message.params["_meta"][CAPABILITIES_KEY]
+        .get("elicitation")
+        .is_some();
+    let served = offer.serve(Era::Modern, &message.method, &message.params, can_elicit);
+    let is_unknown = served.class == Class::Unknown;
+    let status = match &served.payload {
+        _ if is_unknown => 404,
+        Payload::Error {
+            code: MISSING_CAPABILITY,
+            ..
+        } => 400,
+        _ => 200,
+    };
+    let mut reply = Reply::message(status, id.clone(), served.payload);
+    reply.work = (status == 200).then_some(served.extra);
+    reply
+}
+
+fn discover() -> Payload {
+    let mut result = begin_result(Era::Modern);
+    result.insert("supportedVersions".into(), json!([VERSION]));
+    result.insert("capabilities".into(), capabilities());
+    result.insert("instructions".into(), INSTRUCTIONS.into());
+    add_cache_hints(Era::Modern, &mut result);
+    result.insert("_meta".into(), json!({SERVER_INFO_KEY: server_info()}));
+    Payload::Result(Value::Object(result))
+}
+
+/// What is wrong with `_meta`, or with a header against the body.
+fn envelope_fault(head: &Head, message: &Message) -> Option<Payload> {
+    if let Some(name) = head.duplicate {
+        return Some(mismatch(format!("{name} header appears more than once")));
+    }
+    let meta = &message.params["_meta"];
+    for key in [VERSION_KEY, CAPABILITIES_KEY] {
+        if meta.get(key).is_none() {
+            let text = format!("params._meta is missing the required key `{key}`");
+            return Some(Payload::error(INVALID_PARAMS, text));
+        }
+    }
+    if !meta[CAPABILITIES_KEY].is_object() {
+        let text = format!("params._meta: `{CAPABILITIES_KEY}` must be an object");
+        return Some(Payload::error(INVALID_PARAMS, text));
+    }
+    let Some(version) = meta[VERSION_KEY].as_str() else {
+        let text = format!("params._meta: `{VERSION_KEY}` must be a string");
+        return Some(Payload::error(INVALID_PARAMS, text));
+    };
+    if head.version.as_deref() != Some(version) {
+        let text = "MCP-Protocol-Version header does not match the version in params._meta";
+        return Some(mismatch(text));
+    }
+    if head.mcp_method.as_deref() != Some(message.method.as_str()) {
+        return Some(mismatch(
+            "Mcp-Method header does not match the body's method",
+        ));
+    }
+    let name_key = match message.method.as_str() {
+        "tools/call" | "prompts/get" => Some("name"),
+        "resources/read" => Some("uri"),
+        _ => None,
+    };
+    if let Some(key) = name_key
+        && let Some(name) = message.params[key].as_str()
+        && head.mcp_name.as_deref().and_then(decode).as_deref() != Some(name)
+    {
+        let text = format!("Mcp-Name header does not match the body's params.{key}");
+        return Some(mismatch(text));
+    }
+    unsupported(version)
+}
+
+fn unsupported(version: &str) -> Option<Payload> {
+    (version != VERSION).then(|| Payload::Error {
+        code: UNSUPPORTED_VERSION,
+        message: "Unsupported protocol version".to_string(),
+        data: json!({"supported": [VERSION], "requested": version}),
+    })
+}
+
+/// What is wrong with the headers that repeat arguments: header and argument
+/// must be there together and say the same, or be absent together.
+fn param_fault(offer: &Offer, head: &Head, message: &Message) -> Option<Payload> {
+    if message.method != "tools/call" {
+        return None;
+    }
+    let tool = offer.tool(message.params["name"].as_str()?)?;
+    for (property, token) in &tool.param_headers {
+        let given = head
+            .mcp_params
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(token))
+            .map(|(_, value)| value);
+        let argument = match &message.params["arguments"][property] {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            // 42.0 in a body is written 42 in a header.
+            Value::Number(number) => Some(match number.as_f64() {
+                Some(float) if number.is_f64() && float.fract() == 0.0 => format!("{float:.0}"),
+                _ => number.to_string(),
+            }),
+            _ => None,
+        };
+        let text = match (given, argument) {
+            (None, None) => continue,
+            (Some(given), Some(argument)) if decode(given) == Some(argument.clone()) => continue,
+            (Some(_), Some(_)) => {
+                format!("Mcp-Param-{token} header does not match the argument `{property}`")
+            }
+            (Some(_), None) => {
+                format!("Mcp-Param-{token} header without the argument `{property}`")
+            }
+            (None, Some(_)) => {
+                format!("missing Mcp-Param-{token} header for the argument `{property}`")
+            }
+        };
+        return Some(mismatch(text));
+    }
+    None
+}
+
+fn mismatch(message: impl Into<String>) -> Payload {
+    Payload::error(HEADER_MISMATCH, message)
+}
+
+/// A header's value, out of its base64 where it stands in one. `None` for what
+/// no client may send: bytes outside visible ASCII, broken base64 or UTF-8.
+fn decode(value: &str) -> Option<String> {
+    let is_plain = value
+        .bytes()
+        .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
+    if !is_plain {
+        return None;
+    }
+    let wrapped = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    match wrapped {
+        Some(payload) => String::from_utf8(BASE64_STANDARD.decode(payload).ok()?).ok(),
+        None => Some(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_values_are_decoded() {
+        let check = |value: &str, expected: Option<&str>| {
+            assert_eq!(decode(value).as_deref(), expected, "{value}");
+        };
+        check("echo", Some("echo"));
+        check("", Some(""));
+        check("=?base64?w6XDpA==?=", Some("åä"));
+        check("=?base64??=", Some(""));
+        check("=?base64?!?=", None);
+        check("=?base64?w6U?=", None);
+        check("=?base64?/w==?=", None);
+        check("å", None);
+        check("=?base64?=", Some("=?base64?="));
+    }
+}

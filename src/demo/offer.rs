@@ -1,0 +1,541 @@
+//! What the server offers to both eras: the lists, and the answers to their
+//! methods, without the envelope of either.
+//!
+//! Lists are written out once at the start, so that listing costs a copy. It
+//! knows no HTTP, no session and no delay; tools are in `tools.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::tools::{self, Outcome, Question, Tool};
+
+/// How many tools a page of `tools/list` holds: few enough that there are pages.
+const TOOLS_A_PAGE: usize = 4;
+
+/// The two eras of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Era {
+    /// 2025-03-26 to 2025-11-25, with a handshake and sessions.
+    Legacy,
+    /// 2026-07-28, without either.
+    Modern,
+}
+
+/// What sort of call it is; the lists and calls take their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Handshake,
+    Ping,
+    List,
+    ToolCall,
+    ResourceRead,
+    PromptGet,
+    /// A method that the server doesn't have.
+    Unknown,
+}
+
+/// The inside of a response.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Payload {
+    /// A result as JSON text, written at the start.
+    Written(Arc<str>),
+    /// A result.
+    Result(Value),
+    Error {
+        code: i64,
+        message: String,
+        /// `Null` for none.
+        data: Value,
+    },
+}
+
+impl Payload {
+    pub(super) fn error(code: i64, message: impl Into<String>) -> Self {
+        Self::Error {
+            code,
+            message: message.into(),
+            data: Value::Null,
+        }
+    }
+}
+
+/// An answer to a method, before its envelope.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Served {
+    pub(super) class: Class,
+    pub(super) payload: Payload,
+    /// What the answer takes on top of the server's latency.
+    pub(super) extra: Duration,
+}
+
+/// JSON-RPC's own codes, and MCP's.
+pub(super) const PARSE_ERROR: i64 = -32700;
+pub(super) const INVALID_REQUEST: i64 = -32600;
+pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+pub(super) const INVALID_PARAMS: i64 = -32602;
+pub(super) const INTERNAL_ERROR: i64 = -32603;
+pub(super) const RESOURCE_NOT_FOUND: i64 = -32002;
+pub(super) const HEADER_MISMATCH: i64 = -32020;
+pub(super) const MISSING_CAPABILITY: i64 = -32021;
+pub(super) const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// Everything that is offered.
+pub(super) struct Offer {
+    tools: Vec<Tool>,
+    legacy: Lists,
+    modern: Lists,
+    /// What makes this server's request states its own.
+    seal_key: u64,
+}
+
+/// The results of the list methods as JSON text.
+struct Lists {
+    tool_pages: Vec<Arc<str>>,
+    resources: Arc<str>,
+    templates: Arc<str>,
+    prompts: Arc<str>,
+}
+
+impl Offer {
+    pub(super) fn new(seed: u64) -> Self {
+        let tools = tools::all();
+        Self {
+            legacy: Lists::new(&tools, Era::Legacy),
+            modern: Lists::new(&tools, Era::Modern),
+            tools,
+            seal_key: seed ^ 0x5eed_0fa5_ea1e_d571,
+        }
+    }
+
+    pub(super) fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The answer to a method that both eras have; `can_elicit` says whether the
+    /// client declared that it answers elicitations.
+    pub(super) fn serve(&self, era: Era, method: &str, params: &Value, can_elicit: bool) -> Served {
+        let lists = match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        };
+        let (class, payload) = match method {
+            "tools/list" => (Class::List, lists.tools_page(&params["cursor"])),
+            "resources/list" => (Class::List, Payload::Written(lists.resources.clone())),
+            "resources/templates/list" => (Class::List, Payload::Written(lists.templates.clone())),
+            "prompts/list" => (Class::List, Payload::Written(lists.prompts.clone())),
+            "tools/call" => return self.call_tool(era, params, can_elicit),
+            "resources/read" => (Class::ResourceRead, read_resource(era, params)),
+            "prompts/get" => (Class::PromptGet, give_prompt(era, params)),
+            _ => {
+                let message = format!("Method not found: {method}");
+                (Class::Unknown, Payload::error(METHOD_NOT_FOUND, message))
+            }
+        };
+        Served {
+            class,
+            payload,
+            extra: Duration::ZERO,
+        }
+    }
+
+    fn call_tool(&self, era: Era, params: &Value, can_elicit: bool) -> Served {
+        let mut extra = Duration::ZERO;
+        let name = params["name"].as_str().unwrap_or_default();
+        let no_arguments = Value::Object(Map::new());
+        let arguments = match params.get("arguments") {
+            None | Some(Value::Null) => &no_arguments,
+            Some(arguments) => arguments,
+        };
+        let payload = match self.tool(name).map(|tool| tool.call(arguments)) {
+            None => Payload::error(INVALID_PARAMS, format!("Unknown tool: {name}")),
+            Some(Outcome::Text(text)) => tool_result(era, text, None, false),
+            Some(Outcome::Data(text, data)) => tool_result(era, text, Some(data), false),
+            Some(Outcome::Failed(reason)) => tool_result(era, reason, None, true),
+            Some(Outcome::Later(delay, text)) => {
+                extra = delay;
+                tool_result(era, text, None, false)
+            }
+            // A legacy server would have to ask on the open stream; this one
+            // serves the default instead.
+            Some(Outcome::Asks(question)) if era == Era::Legacy => {
+                tool_result(era, question.then, None, false)
+            }
+            Some(Outcome::Asks(question)) => {
+                self.ask_or_finish(name, arguments, question, params, can_elicit)
+            }
+        };
+        Served {
+            class: Class::ToolCall,
+            payload,
+            extra,
+        }
+    }
+
+    /// The two rounds of a call that asks back: the question with a sealed
+    /// state first, then the result for state and answer.
+    fn ask_or_finish(
+        &self,
+        name: &str,
+        arguments: &Value,
+        question: Question,
+        params: &Value,
+        can_elicit: bool,
+    ) -> Payload {
+        let state = self.seal(name, arguments);
+        match params.get("requestState") {
+            None | Some(Value::Null) if !can_elicit => {
+                return Payload::Error {
+                    code: MISSING_CAPABILITY,
+                    message: format!("tool `{name}` needs the client capability `elicitation`"),
+                    data: json!({"requiredCapabilities": {"elicitation": {}}}),
+                };
+            }
+            None | Some(Value::Null) => return ask(question, &state),
+            Some(given) if *given != state.as_str() => {
+                return Payload::error(INVALID_PARAMS, "Invalid or expired requestState");
+            }
+            Some(_) => {}
+        }
+        let answer = &params["inputResponses"][question.key];
+        match answer["action"].as_str() {
+            Some("accept") => {
+                let content = &answer["content"];
+                match super::schema::fault(&question.schema, content) {
+                    Some(fault) => {
+                        let reason = format!("bad answer to `{}`: {fault}", question.key);
+                        tool_result(Era::Modern, reason, None, true)
+                    }
+                    None => {
+                        let chosen = content[question.key].as_str().unwrap_or_default();
+                        let text = format!("{}, {chosen}", question.then);
+                        tool_result(Era::Modern, text, None, false)
+                    }
+                }
+            }
+            Some("decline" | "cancel") => {
+                tool_result(Era::Modern, "nothing was done".to_string(), None, false)
+            }
+            // No answer of any use: the question stands.
+            _ => ask(question, &state),
+        }
+    }
+
+    /// A state that only this server gives out for this call. It is a checksum,
+    /// not cryptography: it has to find clients that mix states up, no attacker.
+    fn seal(&self, name: &str, arguments: &Value) -> String {
+        // FNV-1a over the call, begun with the key.
+        let text = format!("{name}\n{arguments}");
+        let sum = text.bytes().fold(self.seal_key, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("demo.{sum:016x}")
+    }
+}
+
+fn ask(question: Question, state: &str) -> Payload {
+    Payload::Result(json!({
+        "resultType": "input_required",
+        "inputRequests": {
+            question.key: {
+                "method": "elicitation/create",
+                "params": {
+                    "mode": "form",
+                    "message": question.message,
+                    "requestedSchema": question.schema,
+                }
+            }
+        },
+        "requestState": state,
+    }))
+}
+
+fn tool_result(era: Era, text: String, data: Option<Value>, is_error: bool) -> Payload {
+    let mut result = begin_result(era);
+    result.insert("content".into(), json!([{"type": "text", "text": text}]));
+    if let Some(data) = data {
+        result.insert("structuredContent".into(), data);
+    }
+    result.insert("isError".into(), is_error.into());
+    Payload::Result(Value::Object(result))
+}
+
+const README_URI: &str = "demo://readme";
+const SETTINGS_URI: &str = "demo://settings";
+const NOTE_URI_PREFIX: &str = "demo://notes/";
+
+fn read_resource(era: Era, params: &Value) -> Payload {
+    let Some(uri) = params["uri"].as_str() else {
+        return Payload::error(INVALID_PARAMS, "params.uri must be a string");
+    };
+    let is_note_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    let (mime_type, text) = match uri {
+        README_URI => (
+            "text/plain",
+            "The demo server of the load tester.".to_string(),
+        ),
+        SETTINGS_URI => ("application/json", r#"{"theme":"plain"}"#.to_string()),
+        _ => match uri.strip_prefix(NOTE_URI_PREFIX) {
+            Some(id) if is_note_id(id) => ("text/plain", format!("Note {id}: buy milk.")),
+            _ => {
+                let code = match era {
+                    Era::Legacy => RESOURCE_NOT_FOUND,
+                    Era::Modern => INVALID_PARAMS,
+                };
+                return Payload::Error {
+                    code,
+                    message: "Resource not found".to_string(),
+                    data: json!({"uri": uri}),
+                };
+            }
+        },
+    };
+    let mut result = begin_result(era);
+    let content = json!({"uri": uri, "mimeType": mime_type, "text": text});
+    result.insert("contents".into(), Value::Array(vec![content]));
+    add_cache_hints(era, &mut result);
+    Payload::Result(Value::Object(result))
+}
+
+fn give_prompt(era: Era, params: &Value) -> Payload {
+    if params["name"] != "summarize" {
+        let name = params["name"].as_str().unwrap_or_default();
+        return Payload::error(INVALID_PARAMS, format!("Unknown prompt: {name}"));
+    }
+    let arguments = &params["arguments"];
+    let Some(topic) = arguments["topic"].as_str() else {
+        return Payload::error(INVALID_PARAMS, "Missing required argument: topic");
+    };
+    let style = arguments["style"].as_str().unwrap_or("plain");
+    let text = format!("Summarize what you know about {topic} in a {style} style.");
+    let mut result = begin_result(era);
+    result.insert("description".into(), "Asks for a summary".into());
+    let message = json!({"role": "user", "content": {"type": "text", "text": text}});
+    result.insert("messages".into(), Value::Array(vec![message]));
+    Payload::Result(Value::Object(result))
+}
+
+impl Lists {
+    fn new(tools: &[Tool], era: Era) -> Self {
+        let n_pages = tools.len().div_ceil(TOOLS_A_PAGE);
+        let tool_pages = tools
+            .chunks(TOOLS_A_PAGE)
+            .enumerate()
+            .map(|(i, page)| {
+                let page = page.iter().map(|tool| tool.definition.clone()).collect();
+                let next = (i + 1 < n_pages).then(|| format!("page-{}", i + 2));
+                write_list(era, "tools", page, next)
+            })
+            .collect();
+        let resources = json!([
+            {"uri": README_URI, "name": "readme", "mimeType": "text/plain"},
+            {"uri": SETTINGS_URI, "name": "settings", "mimeType": "application/json"},
+        ]);
+        let templates = json!([{
+            "uriTemplate": format!("{NOTE_URI_PREFIX}{{id}}"),
+            "name": "note",
+            "description": "A note by its number",
+            "mimeType": "text/plain",
+        }]);
+        let prompts = json!([{
+            "name": "summarize",
+            "description": "Asks for a summary",
+            "arguments": [
+                {"name": "topic", "description": "what to sum up", "required": true},
+                {"name": "style", "description": "plain or formal", "required": false},
+            ],
+        }]);
+        Self {
+            tool_pages,
+            resources: write_list(era, "resources", resources, None),
+            templates: write_list(era, "resourceTemplates", templates, None),
+            prompts: write_list(era, "prompts", prompts, None),
+        }
+    }
+
+    fn tools_page(&self, cursor: &Value) -> Payload {
+        let page_idx = match cursor {
+            Value::Null => Some(0),
+            Value::String(cursor) => cursor
+                .strip_prefix("page-")
+                .and_then(|number| number.parse::<usize>().ok())
+                .and_then(|number| number.checked_sub(1)),
+            _ => None,
+        };
+        match page_idx.and_then(|page_idx| self.tool_pages.get(page_idx)) {
+            Some(page) => Payload::Written(page.clone()),
+            None => Payload::error(INVALID_PARAMS, "Invalid cursor"),
+        }
+    }
+}
+
+fn write_list(era: Era, key: &str, items: Value, next_cursor: Option<String>) -> Arc<str> {
+    let mut result = begin_result(era);
+    result.insert(key.to_string(), items);
+    if let Some(cursor) = next_cursor {
+        result.insert("nextCursor".into(), cursor.into());
+    }
+    add_cache_hints(era, &mut result);
+    Value::Object(result).to_string().into()
+}
+
+/// What every complete result of an era begins with.
+pub(super) fn begin_result(era: Era) -> Map<String, Value> {
+    let mut result = Map::new();
+    if era == Era::Modern {
+        result.insert("resultType".into(), "complete".into());
+    }
+    result
+}
+
+/// Modern results that may be cached say for how long and for whom.
+pub(super) fn add_cache_hints(era: Era, result: &mut Map<String, Value>) {
+    if era == Era::Modern {
+        result.insert("ttlMs".into(), 60_000.into());
+        result.insert("cacheScope".into(), "public".into());
+    }
+}
+
+/// The server's name and version.
+pub(super) fn server_info() -> Value {
+    json!({"name": "pmcp-demo", "version": env!("CARGO_PKG_VERSION")})
+}
+
+/// What the server can do.
+pub(super) fn capabilities() -> Value {
+    json!({"tools": {}, "resources": {}, "prompts": {}})
+}
+
+/// Guidance for the client.
+pub(super) const INSTRUCTIONS: &str =
+    "A server to try load tests on. Nothing it does has an effect.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(era: Era, method: &str, params: Value) -> Served {
+        Offer::new(1).serve(era, method, &params, true)
+    }
+
+    /// The result as data, or the error's code.
+    fn value(payload: &Payload) -> Result<Value, i64> {
+        match payload {
+            Payload::Written(text) => Ok(serde_json::from_str(text).expect("JSON")),
+            Payload::Result(value) => Ok(value.clone()),
+            Payload::Error { code, .. } => Err(*code),
+        }
+    }
+
+    fn result(era: Era, method: &str, params: Value) -> Result<Value, i64> {
+        value(&serve(era, method, params).payload)
+    }
+
+    #[test]
+    fn the_tools_come_in_pages() {
+        for era in [Era::Legacy, Era::Modern] {
+            let mut names = Vec::new();
+            let mut cursor = Value::Null;
+            let mut n_pages = 0;
+            loop {
+                let page = result(era, "tools/list", json!({"cursor": cursor})).expect("a page");
+                let tools = page["tools"].as_array().expect("tools");
+                names.extend(tools.iter().map(|tool| tool["name"].to_string()));
+                n_pages += 1;
+                assert_eq!(page.get("ttlMs").is_some(), era == Era::Modern);
+                cursor = page["nextCursor"].clone();
+                if cursor.is_null() {
+                    break;
+                }
+            }
+            assert_eq!((n_pages, names.len()), (3, 9));
+        }
+        for cursor in [json!("page-0"), json!("page-4"), json!("x"), json!(7)] {
+            let page = result(Era::Legacy, "tools/list", json!({"cursor": cursor}));
+            assert_eq!(page, Err(INVALID_PARAMS));
+        }
+    }
+
+    #[test]
+    fn results_carry_their_era() {
+        let params = json!({"name": "echo", "arguments": {"text": "x"}});
+        assert_eq!(
+            result(Era::Legacy, "tools/call", params.clone()),
+            Ok(json!({"content": [{"type": "text", "text": "x"}], "isError": false}))
+        );
+        assert_eq!(
+            result(Era::Modern, "tools/call", params),
+            Ok(json!({
+                "resultType": "complete",
+                "content": [{"type": "text", "text": "x"}],
+                "isError": false
+            }))
+        );
+        let sum = result(
+            Era::Legacy,
+            "tools/call",
+            json!({"name": "add", "arguments": {"a": 1, "b": 1}}),
+        );
+        assert_eq!(sum.expect("a result")["structuredContent"]["sum"], 2);
+    }
+
+    #[test]
+    fn resources_and_prompts_are_given() {
+        let text = |uri: &str| {
+            result(Era::Modern, "resources/read", json!({"uri": uri}))
+                .map(|result| result["contents"][0]["text"].to_string())
+        };
+        assert!(text("demo://readme").is_ok());
+        assert_eq!(text("demo://notes/12"), Ok("\"Note 12: buy milk.\"".into()));
+        assert_eq!(text("demo://notes/x"), Err(INVALID_PARAMS));
+        let unknown = result(Era::Legacy, "resources/read", json!({"uri": "demo://x"}));
+        assert_eq!(unknown, Err(RESOURCE_NOT_FOUND));
+        let prompt = |params| result(Era::Legacy, "prompts/get", params);
+        let given = prompt(json!({"name": "summarize", "arguments": {"topic": "tea"}}));
+        assert_eq!(given.expect("a prompt")["messages"][0]["role"], "user");
+        assert_eq!(prompt(json!({"name": "summarize"})), Err(INVALID_PARAMS));
+        assert_eq!(prompt(json!({"name": "x"})), Err(INVALID_PARAMS));
+    }
+
+    #[test]
+    fn unknown_names_are_errors() {
+        let tool = result(Era::Legacy, "tools/call", json!({"name": "x"}));
+        assert_eq!(tool, Err(INVALID_PARAMS));
+        assert_eq!(result(Era::Legacy, "x", Value::Null), Err(METHOD_NOT_FOUND));
+    }
+
+    #[test]
+    fn a_tool_asks_back_once() {
+        let offer = Offer::new(1);
+        let call = |params: Value| {
+            value(
+                &offer
+                    .serve(Era::Modern, "tools/call", &params, true)
+                    .payload,
+            )
+        };
+        let mut params = json!({"name": "order_coffee", "arguments": {"drink": "tea"}});
+        let first = call(params.clone()).expect("a result");
+        assert_eq!(first["resultType"], "input_required");
+        params["requestState"] = first["requestState"].clone();
+        assert_eq!(call(params.clone()).expect("a result"), first);
+        params["inputResponses"] =
+            json!({"size": {"action": "accept", "content": {"size": "large"}}});
+        let second = call(params.clone()).expect("a result");
+        assert_eq!(second["content"][0]["text"], "ordered: tea, large");
+        params["inputResponses"]["size"]["content"] = json!({"size": "huge"});
+        assert_eq!(call(params.clone()).expect("a result")["isError"], true);
+        params["inputResponses"]["size"] = json!({"action": "decline"});
+        let declined = call(params.clone()).expect("a result");
+        assert_eq!(declined["content"][0]["text"], "nothing was done");
+        // The state belongs to the arguments that it was given for.
+        params["arguments"] = json!({"drink": "latte"});
+        assert_eq!(call(params), Err(INVALID_PARAMS));
+        let params = json!({"name": "order_coffee", "arguments": {"drink": "tea"}});
+        let served = offer.serve(Era::Modern, "tools/call", &params, false);
+        assert_eq!(value(&served.payload), Err(MISSING_CAPABILITY));
+        let legacy = result(Era::Legacy, "tools/call", params).expect("a result");
+        assert_eq!(legacy["content"][0]["text"], "ordered: tea");
+    }
+}

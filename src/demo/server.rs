@@ -1,0 +1,721 @@
+//! The loop: one thread, one poll, all connections.
+//!
+//! ```text
+//!              bytes                 request            reply, spoilt or not
+//!   readable ────────▶ RequestReader ───────▶ Desk ───────────────────────▶ output
+//!                                                                             │ now, or when its
+//!   next request ◀── finished ◀── handed to the kernel ◀──────────────────────┘ timer or slot says
+//! ```
+//!
+//! A connection serves one request at a time; what comes meanwhile waits in its
+//! buffer. The answer is written out when the call begins, so that at the due
+//! instant nothing is left to do but to send it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use fastrand::Rng;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::alarm::Alarm;
+use super::answer::{self, Form, Then};
+use super::capacity::{Entry, Gate, Waiter, turned_away};
+use super::desk::{Desk, Reply};
+use super::faults::Fault;
+use super::offer::Class;
+use super::wire::{self, Refusal, Request, RequestReader};
+use super::{DemoOptions, DemoStats};
+use crate::clock::{Clock, SystemClock};
+
+const LISTENER: Token = Token(usize::MAX - 1);
+const ALARM: Token = Token(usize::MAX - 2);
+const WAKER: Token = Token(usize::MAX - 3);
+
+/// One read takes at most this much.
+const READ_LEN: usize = 64 * 1024;
+/// While a request is served, no more than this is read ahead on its connection.
+const READ_AHEAD_MAX: usize = 256 * 1024;
+/// Buffers larger than this are not kept for the next request.
+const BUFFER_KEPT_MAX: usize = 16 * 1024;
+/// So much is read and thrown away after a refusal, for the answer to arrive
+/// before a reset does.
+const DISCARD_MAX: usize = 64 * 1024 * 1024;
+/// How long no connection is accepted after the system refused one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the thread is told.
+pub(super) enum Command {
+    /// Send what was counted.
+    Stats(Sender<DemoStats>),
+    Stop,
+}
+
+/// Everything that the thread owns.
+pub(super) struct Server {
+    options: DemoOptions,
+    port: u16,
+    poll: Poll,
+    listener: TcpListener,
+    /// When the listener is looked at again, after the system refused a connection.
+    accepts_again_at: Option<Duration>,
+    alarm: Alarm,
+    clock: SystemClock,
+    commands: Receiver<Command>,
+    /// By number; a number is used again after its connection has ended.
+    connections: Vec<Option<Connection>>,
+    free_numbers: Vec<usize>,
+    timers: BinaryHeap<Reverse<Timer>>,
+    gate: Option<Gate>,
+    desk: Desk,
+    draws: Draws,
+    stats: DemoStats,
+    /// Never used twice, so that a timer knows its call.
+    next_ticket: u64,
+    /// Room for one read.
+    scratch: Vec<u8>,
+    /// Room for one message.
+    message: Vec<u8>,
+}
+
+/// The random streams, one for each kind of decision, so that none shifts the
+/// others.
+struct Draws {
+    latency: Rng,
+    fault: Rng,
+    answer: Rng,
+}
+
+/// When a call's answer is due. The order is that of instants, and of arrival
+/// among equal ones.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    at: Duration,
+    ticket: u64,
+    number: usize,
+    /// The call was in a slot, which comes free now, whether or not its client
+    /// is still there.
+    frees_slot: bool,
+}
+
+struct Connection {
+    stream: TcpStream,
+    reader: RequestReader,
+    /// Bytes that came and are not used up yet.
+    input: Vec<u8>,
+    /// The answer, from when it is known until it is sent.
+    output: Vec<u8>,
+    /// `0 <= n_sent <= output.len()`.
+    n_sent: usize,
+    /// The request that is served; `None` while one is awaited.
+    busy: Option<Busy>,
+    then: Then,
+    /// Reading stopped because too much came ahead.
+    is_paused: bool,
+    /// How much was thrown away.
+    n_discarded: usize,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    ticket: u64,
+    began_at: Duration,
+    is_call: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// In the queue before the slots.
+    Waiting,
+    /// Due at some time, or never.
+    Working,
+    /// As fast as the client takes it.
+    Sending,
+}
+
+/// When a request's answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Now,
+    After {
+        time: Duration,
+        in_slot: bool,
+    },
+    /// When a slot is free.
+    InTurn,
+    Never,
+}
+
+impl Server {
+    /// Binds the port; `run` serves it.
+    pub(super) fn bind(
+        options: DemoOptions,
+        commands: Receiver<Command>,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let mut listener = TcpListener::bind(address)?;
+        let port = listener.local_addr()?.port();
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let alarm = Alarm::new(poll.registry(), ALARM);
+        let seeded =
+            |stream: u64| Rng::with_seed(options.seed.wrapping_mul(4).wrapping_add(stream));
+        let server = Self {
+            port,
+            listener,
+            accepts_again_at: None,
+            alarm,
+            clock: SystemClock::start(),
+            commands,
+            connections: Vec::new(),
+            free_numbers: Vec::new(),
+            timers: BinaryHeap::new(),
+            gate: options.capacity.as_ref().map(Gate::new),
+            desk: Desk::new(&options),
+            draws: Draws {
+                latency: seeded(0),
+                fault: seeded(1),
+                answer: seeded(2),
+            },
+            stats: DemoStats::default(),
+            next_ticket: 0,
+            scratch: vec![0; READ_LEN],
+            message: Vec::new(),
+            options,
+            poll,
+        };
+        Ok((server, waker))
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until it is told to stop, or the poll fails.
+    pub(super) fn run(mut self) -> DemoStats {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let due = self.timers.peek().map(|Reverse(timer)| timer.at);
+            let due = due.into_iter().chain(self.accepts_again_at).min();
+            let timeout = self.alarm.arm(self.clock.now(), due);
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return self.stats,
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    ALARM => self.alarm.has_rung(),
+                    WAKER => {
+                        while let Ok(command) = self.commands.try_recv() {
+                            match command {
+                                // Who asked may have gone.
+                                Command::Stats(reply) => drop(reply.send(self.stats.clone())),
+                                Command::Stop => return self.stats,
+                            }
+                        }
+                    }
+                    Token(number) => {
+                        if event.is_writable() {
+                            self.send_on(number);
+                        }
+                        if event.is_readable() {
+                            self.read(number, event.is_read_closed());
+                        }
+                    }
+                }
+            }
+            self.ring_timers();
+        }
+    }
+
+    fn accept(&mut self) {
+        self.accepts_again_at = None;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.open(stream),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // Too many open files, most likely: the edge is used up, so
+                    // nothing but time brings us back here.
+                    _ => {
+                        self.accepts_again_at = Some(self.clock.now() + ACCEPT_PAUSE);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn open(&mut self, mut stream: TcpStream) {
+        // Without it, answers in two packets would wait for the client's ACK.
+        let _ = stream.set_nodelay(true);
+        let number = self.free_numbers.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        if registry
+            .register(&mut stream, Token(number), interest)
+            .is_err()
+        {
+            self.free_numbers.push(number);
+            return;
+        }
+        self.connections[number] = Some(Connection {
+            stream,
+            reader: RequestReader::default(),
+            input: Vec::new(),
+            output: Vec::new(),
+            n_sent: 0,
+            busy: None,
+            then: Then::ReadOn,
+            is_paused: false,
+            n_discarded: 0,
+        });
+        self.stats.connections_opened += 1;
+        self.stats.connections_open += 1;
+        let open = self.stats.connections_open;
+        raise(&mut self.stats.connections_open_max, open);
+    }
+
+    fn connection(&mut self, number: usize) -> Option<&mut Connection> {
+        self.connections.get_mut(number)?.as_mut()
+    }
+
+    /// Reads what is there and serves it. An end of the client's bytes is taken
+    /// for the end of the connection: clients of HTTP don't close one half.
+    fn read(&mut self, number: usize, is_read_closed: bool) {
+        loop {
+            let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else {
+                return;
+            };
+            if connection.busy.is_some() && connection.input.len() >= READ_AHEAD_MAX {
+                connection.is_paused = true;
+                return;
+            }
+            match connection.stream.read(&mut self.scratch) {
+                Ok(0) => return self.close(number),
+                Ok(len) => {
+                    if connection.then == Then::Discard && connection.busy.is_none() {
+                        connection.n_discarded += len;
+                        if connection.n_discarded > DISCARD_MAX {
+                            return self.close(number);
+                        }
+                    } else {
+                        connection.input.extend_from_slice(&self.scratch[..len]);
+                        self.serve_input(number);
+                    }
+                    // A read that doesn't fill the buffer has emptied the socket
+                    // (epoll(7)); only an end may still be there, of which we
+                    // have been told. Other systems want the error.
+                    let is_drained = len < READ_LEN && !is_read_closed;
+                    if is_drained && cfg!(target_os = "linux") {
+                        return;
+                    }
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return,
+                    ErrorKind::Interrupted => {}
+                    _ => return self.close(number),
+                },
+            }
+        }
+    }
+
+    /// Serves requests from the connection's buffer until one is not finished
+    /// at once.
+    fn serve_input(&mut self, number: usize) {
+        let mut n_used = 0;
+        while let Some(connection) = self.connection(number) {
+            if connection.busy.is_some() || connection.then != Then::ReadOn {
+                break;
+            }
+            match connection.reader.feed(&connection.input[n_used..]) {
+                Ok((used, request)) => {
+                    n_used += used;
+                    match request {
+                        Some(request) => self.serve(number, &request),
+                        None => break,
+                    }
+                }
+                Err(refusal) => {
+                    n_used = connection.input.len();
+                    self.refuse(number, refusal);
+                    break;
+                }
+            }
+        }
+        if let Some(connection) = self.connection(number) {
+            connection.input.drain(..n_used);
+            if connection.input.is_empty() && connection.input.capacity() > BUFFER_KEPT_MAX {
+                connection.input = Vec::new();
+            }
+        }
+    }
+
+    /// Answers what is no HTTP request. The connection is of no use after it.
+    fn refuse(&mut self, number: usize, refusal: Refusal) {
+        self.stats.malformed += 1;
+        let began_at = self.clock.now();
+        let ticket = self.draw_ticket();
+        let Some(connection) = self.connection(number) else {
+            return;
+        };
+        let answer = wire::Answer {
+            status: refusal.status,
+            content_type: Some("text/plain"),
+            headers: &[],
+            closes: true,
+            body: refusal.text.as_bytes(),
+        };
+        wire::write_answer(&mut connection.output, &answer);
+        connection.then = Then::Discard;
+        connection.busy = Some(Busy {
+            ticket,
+            began_at,
+            is_call: false,
+            stage: Stage::Sending,
+        });
+        self.send(number);
+        if let Some(connection) = self.connection(number) {
+            // The client learns that there is no more; its own bytes are read on.
+            let _ = connection.stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Answers a request: at once, or when its time has come.
+    fn serve(&mut self, number: usize, request: &Request) {
+        self.stats.requests += 1;
+        let now = self.clock.now();
+        let mut reply = self.desk.answer(request, now, &mut self.stats);
+        let is_handshake = reply.class == Some(Class::Handshake);
+        if is_handshake && self.options.delay_handshake && reply.status == 200 {
+            reply.work = Some(Duration::ZERO);
+        }
+        let is_call = reply.class.is_some() && !is_handshake;
+        if is_call {
+            self.stats.in_flight += 1;
+            let in_flight = self.stats.in_flight;
+            raise(&mut self.stats.in_flight_max, in_flight);
+        }
+        let ticket = self.draw_ticket();
+        let mut fault = self.draw_fault(&reply);
+        let step = match reply.work {
+            None => Step::Now,
+            Some(_) if fault == Some(Fault::Hang) => Step::Never,
+            Some(extra) if is_call && self.gate.is_some() => {
+                self.enter(number, ticket, extra).unwrap_or_else(|text| {
+                    fault = None;
+                    reply = Reply::text(503, text);
+                    Step::Now
+                })
+            }
+            Some(extra) => {
+                let latency = self.options.latency.sample(&mut self.draws.latency);
+                Step::After {
+                    time: latency.saturating_add(extra),
+                    in_slot: false,
+                }
+            }
+        };
+        let then = self.write_reply(number, request.head.closes, fault, reply);
+        if let Some(connection) = self.connection(number) {
+            connection.then = then;
+            connection.busy = Some(Busy {
+                ticket,
+                began_at: now,
+                is_call,
+                stage: match step {
+                    Step::Now => Stage::Sending,
+                    Step::InTurn => Stage::Waiting,
+                    Step::After { .. } | Step::Never => Stage::Working,
+                },
+            });
+        }
+        match step {
+            Step::Now => self.send(number),
+            Step::After { time, in_slot } => self.finish_at(number, ticket, now, time, in_slot),
+            Step::InTurn | Step::Never => {}
+        }
+    }
+
+    /// Sends a call through the gate of the capacity.
+    ///
+    /// # Errors
+    /// Where it is turned away, with the text that says so.
+    fn enter(&mut self, number: usize, ticket: u64, extra: Duration) -> Result<Step, String> {
+        let (Some(gate), Some(capacity)) = (&mut self.gate, &self.options.capacity) else {
+            return Ok(Step::Now);
+        };
+        let sample = capacity.service.sample(&mut self.draws.latency);
+        let service = sample.saturating_add(extra);
+        let entry = gate.enter(Waiter {
+            ticket,
+            owner: number,
+            service,
+        });
+        let queue = capacity.queue;
+        self.count_gate();
+        match entry {
+            Entry::Begins => Ok(Step::After {
+                time: service,
+                in_slot: true,
+            }),
+            Entry::Waits => Ok(Step::InTurn),
+            Entry::TurnedAway => {
+                self.stats.turned_away += 1;
+                Err(turned_away(queue))
+            }
+        }
+    }
+
+    /// Writes an answer, as the fault would have it, into the connection's
+    /// output, and says what happens after it.
+    fn write_reply(
+        &mut self,
+        number: usize,
+        closes: bool,
+        fault: Option<Fault>,
+        mut reply: Reply,
+    ) -> Then {
+        let is_work = reply.work.is_some();
+        let mut form = Form::draw(self.options.answers, is_work, &mut self.draws.answer);
+        match fault {
+            None => self.stats.input_required += u64::from(is_work && reply.asks_back()),
+            Some(fault) => {
+                self.stats.faults.add(fault);
+                if let (Fault::ExpireSession, Some(session)) = (fault, reply.within) {
+                    self.desk.expire(session, &mut self.stats);
+                }
+                answer::spoil(fault, &mut reply, &mut form);
+            }
+        }
+        match self.connections.get_mut(number).and_then(Option::as_mut) {
+            Some(connection) => {
+                let output = &mut connection.output;
+                answer::write(output, &mut self.message, &reply, form, fault, closes)
+            }
+            None => Then::Close,
+        }
+    }
+
+    /// Has the answer sent at `from + after`. A call in a slot always passes
+    /// through a timer, so that the slot is busy for its service time.
+    fn finish_at(
+        &mut self,
+        number: usize,
+        ticket: u64,
+        from: Duration,
+        after: Duration,
+        frees_slot: bool,
+    ) {
+        if after.is_zero() && !frees_slot {
+            return self.send(number);
+        }
+        self.set_stage(number, Stage::Working);
+        self.timers.push(Reverse(Timer {
+            at: from.saturating_add(after),
+            ticket,
+            number,
+            frees_slot,
+        }));
+    }
+
+    fn ring_timers(&mut self) {
+        let mut now = self.clock.now();
+        if self.accepts_again_at.is_some_and(|at| at <= now) {
+            self.accept();
+        }
+        loop {
+            match self.timers.peek() {
+                Some(Reverse(timer)) if timer.at <= now => {}
+                Some(Reverse(timer)) => {
+                    // Sending took time: others may have come due.
+                    now = self.clock.now();
+                    if timer.at > now {
+                        return;
+                    }
+                }
+                None => return,
+            }
+            let Some(Reverse(timer)) = self.timers.pop() else {
+                return;
+            };
+            if timer.frees_slot {
+                self.pass_slot_on(timer.at);
+            }
+            if self.is_there(timer.number, timer.ticket) {
+                self.send(timer.number);
+                self.read_on(timer.number);
+            }
+        }
+    }
+
+    /// A slot came free at `at`; the next in the queue takes it from then on.
+    fn pass_slot_on(&mut self, at: Duration) {
+        let Some(gate) = &mut self.gate else { return };
+        let connections = &self.connections;
+        let next = gate.release(|waiter| serves(connections, waiter.owner, waiter.ticket));
+        self.count_gate();
+        if let Some(next) = next {
+            self.finish_at(next.owner, next.ticket, at, next.service, true);
+        }
+    }
+
+    /// Sends on after the client made room.
+    fn send_on(&mut self, number: usize) {
+        let is_sending = self
+            .connection(number)
+            .and_then(|connection| connection.busy)
+            .is_some_and(|busy| busy.stage == Stage::Sending);
+        if is_sending {
+            self.send(number);
+            self.read_on(number);
+        }
+    }
+
+    /// Serves what came while the connection was busy.
+    fn read_on(&mut self, number: usize) {
+        self.serve_input(number);
+        if let Some(connection) = self.connection(number)
+            && connection.is_paused
+            && connection.busy.is_none()
+        {
+            connection.is_paused = false;
+            // `true`: an end may have been told of while nobody read.
+            self.read(number, true);
+        }
+    }
+
+    /// Hands the output to the kernel, as far as it takes it, and finishes the
+    /// request when that is all.
+    fn send(&mut self, number: usize) {
+        self.set_stage(number, Stage::Sending);
+        let Some(connection) = self.connection(number) else {
+            return;
+        };
+        while connection.n_sent < connection.output.len() {
+            match connection
+                .stream
+                .write(&connection.output[connection.n_sent..])
+            {
+                Ok(0) => return self.close(number),
+                Ok(len) => connection.n_sent += len,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return,
+                    ErrorKind::Interrupted => {}
+                    _ => return self.close(number),
+                },
+            }
+        }
+        connection.output.clear();
+        connection.n_sent = 0;
+        if connection.output.capacity() > BUFFER_KEPT_MAX {
+            connection.output = Vec::new();
+        }
+        let then = connection.then;
+        if let Some(busy) = connection.busy.take()
+            && busy.is_call
+        {
+            self.stats.in_flight = self.stats.in_flight.saturating_sub(1);
+            self.stats.finished += 1;
+            if self.stats.service_times.len() < self.options.service_times_max {
+                let time = self.clock.now().saturating_sub(busy.began_at);
+                let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                self.stats.service_times.push(time_ns);
+            }
+        }
+        if then == Then::Close {
+            self.close(number);
+        }
+    }
+
+    /// Ends a connection. A call that was served on it is given up; if it had a
+    /// slot, it keeps it for its time, as the work of a real server would.
+    fn close(&mut self, number: usize) {
+        let Some(connection) = self.connections.get_mut(number).and_then(Option::take) else {
+            return;
+        };
+        self.free_numbers.push(number);
+        self.stats.connections_open = self.stats.connections_open.saturating_sub(1);
+        if let Some(busy) = connection.busy {
+            if busy.is_call {
+                self.stats.in_flight = self.stats.in_flight.saturating_sub(1);
+                self.stats.abandoned += 1;
+            }
+            if let (Stage::Waiting, Some(gate)) = (busy.stage, &mut self.gate) {
+                gate.leave();
+                self.count_gate();
+            }
+        }
+    }
+
+    fn set_stage(&mut self, number: usize, stage: Stage) {
+        if let Some(connection) = self.connection(number)
+            && let Some(busy) = &mut connection.busy
+        {
+            busy.stage = stage;
+        }
+    }
+
+    /// Whether the connection still serves the call of that ticket.
+    fn is_there(&self, number: usize, ticket: u64) -> bool {
+        serves(&self.connections, number, ticket)
+    }
+
+    fn count_gate(&mut self) {
+        if let Some(gate) = &self.gate {
+            self.stats.in_service = gate.n_busy();
+            self.stats.waiting = gate.n_waiting();
+            raise(&mut self.stats.in_service_max, gate.n_busy());
+            raise(&mut self.stats.waiting_max, gate.n_waiting());
+        }
+    }
+
+    fn draw_ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    /// What befalls a call. Each one draws, whatever becomes of it; a fault that
+    /// doesn't fit the call is none.
+    fn draw_fault(&mut self, reply: &Reply) -> Option<Fault> {
+        let is_open_to_faults = matches!(
+            reply.class,
+            Some(Class::ToolCall | Class::ResourceRead | Class::PromptGet)
+        );
+        if !is_open_to_faults || reply.work.is_none() {
+            return None;
+        }
+        let fault = self.options.faults.sample(&mut self.draws.fault)?;
+        let fits = match fault {
+            Fault::ToolError => reply.class == Some(Class::ToolCall),
+            Fault::ExpireSession => reply.within.is_some(),
+            _ => true,
+        };
+        fits.then_some(fault)
+    }
+}
+
+fn serves(connections: &[Option<Connection>], number: usize, ticket: u64) -> bool {
+    let connection = connections.get(number).and_then(Option::as_ref);
+    connection
+        .and_then(|connection| connection.busy)
+        .is_some_and(|busy| busy.ticket == ticket)
+}
+
+fn raise(max: &mut u64, value: u64) {
+    *max = (*max).max(value);
+}

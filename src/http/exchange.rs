@@ -1,0 +1,271 @@
+//! What a client and its transport tell each other of the exchange under way.
+//!
+//! ureq stands between the two and hands nothing through, so they share this.
+//! It is used by one thread only; relaxed atomics are here a `Cell` that ureq's
+//! `Send + Sync` bounds accept, and compile to plain loads and stores.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::failure::Phase;
+
+/// When the bytes of an exchange went and came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Just before the first byte of the request was handed to the kernel;
+    /// `None` if it never was.
+    pub sent: Option<Instant>,
+    /// Arrival of the first bytes of the answer; `None` if none came.
+    pub first_byte: Option<Instant>,
+    /// Arrival of the last bytes that were read; `None` if none came.
+    pub last_byte: Option<Instant>,
+    /// From that arrival in the kernel to our reading it; `None` where the
+    /// kernel gives no timestamps.
+    pub delay: Option<Duration>,
+    /// The connection had served an exchange before.
+    pub reused: bool,
+}
+
+/// What one client has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientCounters {
+    /// Connections opened.
+    pub connects: u64,
+    /// Of these, opened since an earlier one was gone.
+    pub reconnects: u64,
+    /// Bytes handed to the kernel.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+}
+
+/// What stopped the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stop {
+    Nothing,
+    Timeout,
+    Cancelled,
+    /// The peer closed in good order.
+    Closed,
+    /// The connection was reset, or writing to it failed.
+    Reset,
+}
+
+/// No instant. Times are nanoseconds since `base`, plus one.
+const NONE: u64 = 0;
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    base: Instant,
+    deadline: AtomicU64,
+    sent: AtomicU64,
+    first_byte: AtomicU64,
+    last_byte: AtomicU64,
+    /// Nanoseconds plus one.
+    delay: AtomicU64,
+    phase: AtomicU8,
+    stop: AtomicU8,
+    reused: AtomicU8,
+    connects: AtomicU64,
+    bytes_sent: AtomicU64,
+    bytes_received: AtomicU64,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self {
+            base: Instant::now(),
+            deadline: AtomicU64::new(NONE),
+            sent: AtomicU64::new(NONE),
+            first_byte: AtomicU64::new(NONE),
+            last_byte: AtomicU64::new(NONE),
+            delay: AtomicU64::new(NONE),
+            phase: AtomicU8::new(Phase::Sending as u8),
+            stop: AtomicU8::new(Stop::Nothing as u8),
+            reused: AtomicU8::new(0),
+            connects: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            bytes_received: AtomicU64::new(0),
+        }
+    }
+
+    /// A new exchange begins.
+    pub(super) fn begin(&self, deadline: Instant) {
+        self.deadline.store(self.to_ns(deadline), Relaxed);
+        self.sent.store(NONE, Relaxed);
+        self.first_byte.store(NONE, Relaxed);
+        self.last_byte.store(NONE, Relaxed);
+        self.delay.store(NONE, Relaxed);
+        self.set_phase(Phase::Sending);
+        self.stop.store(Stop::Nothing as u8, Relaxed);
+        // A connector that is asked for a connection says otherwise.
+        self.reused.store(1, Relaxed);
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.to_instant(self.deadline.load(Relaxed))
+            .unwrap_or(self.base)
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Instant) {
+        self.deadline.store(self.to_ns(deadline), Relaxed);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        Phase::from_u8(self.phase.load(Relaxed))
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    pub(super) fn stop(&self) -> Stop {
+        match self.stop.load(Relaxed) {
+            1 => Stop::Timeout,
+            2 => Stop::Cancelled,
+            3 => Stop::Closed,
+            4 => Stop::Reset,
+            _ => Stop::Nothing,
+        }
+    }
+
+    /// The first thing that stops an exchange is its cause.
+    pub(super) fn set_stop(&self, stop: Stop) {
+        if self.stop() == Stop::Nothing {
+            self.stop.store(stop as u8, Relaxed);
+        }
+    }
+
+    pub(super) fn connecting(&self) {
+        self.set_phase(Phase::Connecting);
+        self.reused.store(0, Relaxed);
+    }
+
+    pub(super) fn connected(&self) {
+        self.connects
+            .store(self.connects.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Bytes are about to be handed to the kernel.
+    pub(super) fn sending(&self) {
+        if self.phase() == Phase::Sending && self.sent.load(Relaxed) == NONE {
+            self.sent.store(self.to_ns(Instant::now()), Relaxed);
+        }
+    }
+
+    pub(super) fn add_sent(&self, n_bytes: usize) {
+        self.bytes_sent
+            .store(self.bytes_sent.load(Relaxed) + n_bytes as u64, Relaxed);
+    }
+
+    /// Bytes were read just now; they had come to the kernel `delay` ago.
+    pub(super) fn received(&self, n_bytes: usize, delay: Option<Duration>) {
+        self.bytes_received
+            .store(self.bytes_received.load(Relaxed) + n_bytes as u64, Relaxed);
+        if !matches!(
+            self.phase(),
+            Phase::Sending | Phase::Waiting | Phase::Reading
+        ) {
+            return;
+        }
+        let now = self.to_ns(Instant::now());
+        let delay_ns = delay.map(|delay| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+        // No answer comes before its request: a stamp that says so is from
+        // bytes that lay there already, or from a wall clock that was set.
+        let sent = self.sent.load(Relaxed);
+        let came = now.saturating_sub(delay_ns.unwrap_or(0)).max(sent).max(1);
+        self.last_byte.store(came, Relaxed);
+        self.delay
+            .store(delay_ns.map_or(NONE, |_| now - came + 1), Relaxed);
+        if self.first_byte.load(Relaxed) == NONE {
+            self.first_byte.store(came, Relaxed);
+            self.set_phase(Phase::Reading);
+        }
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        let delay = self.delay.load(Relaxed);
+        Timing {
+            sent: self.to_instant(self.sent.load(Relaxed)),
+            first_byte: self.to_instant(self.first_byte.load(Relaxed)),
+            last_byte: self.to_instant(self.last_byte.load(Relaxed)),
+            delay: (delay != NONE).then(|| Duration::from_nanos(delay - 1)),
+            reused: self.is_reused(),
+        }
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused.load(Relaxed) == 1
+    }
+
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent.load(Relaxed) != NONE
+    }
+
+    pub(super) fn counters(&self) -> ClientCounters {
+        let connects = self.connects.load(Relaxed);
+        ClientCounters {
+            connects,
+            reconnects: connects.saturating_sub(1),
+            bytes_sent: self.bytes_sent.load(Relaxed),
+            bytes_received: self.bytes_received.load(Relaxed),
+        }
+    }
+
+    fn to_ns(&self, at: Instant) -> u64 {
+        let ns = at.saturating_duration_since(self.base).as_nanos();
+        u64::try_from(ns).unwrap_or(u64::MAX - 1).saturating_add(1)
+    }
+
+    fn to_instant(&self, ns: u64) -> Option<Instant> {
+        (ns != NONE)
+            .then(|| self.base.checked_add(Duration::from_nanos(ns - 1)))
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receive_stamp_never_precedes_the_request() {
+        let exchange = Exchange::new();
+        exchange.begin(Instant::now() + Duration::from_secs(1));
+        exchange.sending();
+        exchange.set_phase(Phase::Waiting);
+        exchange.received(10, Some(Duration::from_secs(3600)));
+        let timing = exchange.timing();
+        assert_eq!(timing.last_byte, timing.sent);
+        assert_eq!(exchange.phase(), Phase::Reading);
+        assert!(
+            timing
+                .delay
+                .is_some_and(|delay| delay < Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn the_first_stop_is_the_cause() {
+        let exchange = Exchange::new();
+        exchange.begin(Instant::now());
+        exchange.set_stop(Stop::Timeout);
+        exchange.set_stop(Stop::Closed);
+        assert_eq!(exchange.stop(), Stop::Timeout);
+        exchange.begin(Instant::now());
+        assert_eq!(exchange.stop(), Stop::Nothing);
+    }
+
+    #[test]
+    fn bytes_of_a_handshake_are_not_the_request() {
+        let exchange = Exchange::new();
+        exchange.begin(Instant::now());
+        exchange.connecting();
+        exchange.sending();
+        exchange.received(100, None);
+        assert_eq!(exchange.timing().sent, None);
+        assert_eq!(exchange.timing().first_byte, None);
+        assert!(!exchange.timing().reused);
+    }
+}

@@ -1,0 +1,281 @@
+//! The transport under ureq: a non-blocking socket that suspends the task.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+
+use super::buffers::Pair;
+use super::exchange::{Exchange, Stop};
+use super::failure::Phase;
+use super::timestamp;
+use crate::scheduler::{Socket, Wake};
+
+/// Held output is written early when so little room is left that the next
+/// piece of a large body would not fit.
+const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
+
+/// One connection.
+pub(super) struct TaskTransport {
+    socket: Socket,
+    exchange: Arc<Exchange>,
+    /// Borrowed from the thread while busy.
+    pair: Option<Box<Pair>>,
+    /// Input kept while there is no pair.
+    kept: Vec<u8>,
+    /// The last use of the input made progress (ureq's contract for buffers).
+    progress: bool,
+    /// The connection can serve no further exchange.
+    is_broken: bool,
+    /// Writing failed; the answer may have come all the same (413 and close).
+    is_write_broken: bool,
+}
+
+impl TaskTransport {
+    pub(super) fn new(socket: Socket, exchange: Arc<Exchange>) -> Self {
+        Self {
+            socket,
+            exchange,
+            pair: None,
+            kept: Vec::new(),
+            progress: false,
+            is_broken: false,
+            is_write_broken: false,
+        }
+    }
+
+    fn pair(&mut self) -> &mut Pair {
+        let kept = &mut self.kept;
+        self.pair.get_or_insert_with(|| {
+            let mut pair = Pair::borrow();
+            if !kept.is_empty() {
+                if pair.input.len() < kept.len() {
+                    pair.input.resize(kept.len(), 0);
+                }
+                pair.input[..kept.len()].copy_from_slice(kept);
+                pair.end = kept.len();
+                kept.clear();
+            }
+            pair
+        })
+    }
+
+    /// Gives the buffers back; nothing may be held for output.
+    fn release(&mut self) {
+        if let Some(pair) = self.pair.take() {
+            debug_assert_eq!(pair.held, 0);
+            self.kept.extend_from_slice(pair.unread());
+            pair.give_back();
+        }
+    }
+
+    fn stopped(&mut self, wake: Wake) -> ureq::Error {
+        self.is_broken = true;
+        match wake {
+            Wake::Cancelled => {
+                self.exchange.set_stop(Stop::Cancelled);
+                // Not `Interrupted`, at which readers would try again.
+                ureq::Error::Io(io::Error::other("cancelled"))
+            }
+            Wake::Deadline | Wake::Ready => {
+                self.exchange.set_stop(Stop::Timeout);
+                ureq::Error::Timeout(ureq::Timeout::Global)
+            }
+        }
+    }
+
+    /// Writes all that is held.
+    fn flush(&mut self) -> Result<(), ureq::Error> {
+        let Some(pair) = self.pair.as_mut().filter(|pair| pair.held > 0) else {
+            return Ok(());
+        };
+        if self.is_write_broken {
+            pair.held = 0;
+            return Ok(());
+        }
+        self.exchange.sending();
+        let n_held = pair.held;
+        let mut n_written = 0;
+        // While it waits, this connection keeps the buffers: a request that
+        // does not fit the socket is rare, and the next one borrows another.
+        while n_written < n_held {
+            let pair = self.pair.as_mut().expect("kept while writing");
+            match self
+                .socket
+                .stream_mut()
+                .write(&pair.output[n_written..n_held])
+            {
+                Ok(n) => {
+                    n_written += n;
+                    self.exchange.add_sent(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.is_full();
+                    let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
+                    if wake != Wake::Ready {
+                        self.drop_held();
+                        return Err(self.stopped(wake));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // The server may have answered before it closed.
+                    self.is_broken = true;
+                    self.is_write_broken = true;
+                    break;
+                }
+            }
+        }
+        self.drop_held();
+        Ok(())
+    }
+
+    fn drop_held(&mut self) {
+        if let Some(pair) = &mut self.pair {
+            pair.held = 0;
+        }
+    }
+}
+
+impl Transport for TaskTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.pair();
+        self
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let pair = self.pair();
+        pair.held += amount;
+        if pair.output.len() - pair.held < ROOM_FOR_NEXT_PIECE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.flush()?;
+        if self.exchange.phase() == Phase::Sending {
+            self.exchange.set_phase(Phase::Waiting);
+        }
+        loop {
+            if !self.socket.is_readable() {
+                self.release();
+                let wake = self.socket.wait_readable(Some(self.exchange.deadline()));
+                if wake != Wake::Ready {
+                    return Err(self.stopped(wake));
+                }
+            }
+            self.pair().make_room();
+            let Some(pair) = &mut self.pair else {
+                continue;
+            };
+            let room = &mut pair.input[pair.end..];
+            let n_room = room.len();
+            match timestamp::read(self.socket.stream_mut(), room) {
+                Ok((0, _)) => {
+                    self.is_broken = true;
+                    self.exchange.set_stop(Stop::Closed);
+                    return Ok(false);
+                }
+                Ok((n, delay)) => {
+                    pair.end += n;
+                    self.exchange.received(n, delay);
+                    // Less than there was room for: the socket is empty now,
+                    // and what comes later raises an event (epoll(7)).
+                    if n < n_room {
+                        self.socket.drained();
+                    }
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.drained();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_broken = true;
+                    self.exchange.set_stop(Stop::Reset);
+                    return Err(ureq::Error::Io(error));
+                }
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        if self.is_broken || self.socket.is_closed() {
+            return false;
+        }
+        // Readable while idle: an event for bytes that were read already, or
+        // bytes that nobody asked for. Only here is the kernel asked.
+        if self.socket.is_readable() {
+            match self.socket.stream().peek(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.drained(),
+                _ => return false,
+            }
+        }
+        self.release();
+        self.kept.is_empty()
+    }
+}
+
+impl Buffers for TaskTransport {
+    fn output(&mut self) -> &mut [u8] {
+        let pair = self.pair();
+        &mut pair.output[pair.held..]
+    }
+
+    fn input(&self) -> &[u8] {
+        match &self.pair {
+            Some(pair) => pair.unread(),
+            None => &self.kept,
+        }
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        let pair = self.pair();
+        pair.make_room();
+        &mut pair.input[pair.end..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.pair().end += amount;
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        let pair = self.pair();
+        pair.start = (pair.start + amount).min(pair.end);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        let pair = self.pair();
+        pair.make_room();
+        let Pair {
+            input,
+            end,
+            output,
+            held,
+            ..
+        } = pair;
+        (&mut input[*end..], &mut output[*held..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && !self.input().is_empty()
+    }
+}
+
+impl fmt::Debug for TaskTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskTransport")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for TaskTransport {
+    fn drop(&mut self) {
+        self.drop_held();
+        self.release();
+    }
+}

@@ -1,0 +1,133 @@
+//! Asks a server once what it offers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::offer::Offer;
+use crate::client::{
+    Redactor, ServerSettings, Session, Trouble, find, list_prompts, list_resource_templates,
+    list_resources, list_tools,
+};
+use crate::clock::Utc;
+use crate::error::{ErrorKind, UserError};
+use crate::http::resolve;
+use crate::metrics::Failure;
+use crate::protocol::ProtocolChoice;
+use crate::scheduler::block_on;
+
+/// The largest message that is read, in bytes.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The end of the session may take this long.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// JSON-RPC's code for a method that the server does not have: it offers none
+/// of that kind, which is no problem.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Whom to ask, and how.
+#[derive(Debug, Clone)]
+pub struct DiscoverOptions {
+    /// The server.
+    pub url: String,
+    /// Sent with every request: name and value.
+    pub headers: Vec<(String, String)>,
+    /// The protocol's era or revision, or finding it.
+    pub protocol: ProtocolChoice,
+    /// The longest that one request may take.
+    pub timeout: Duration,
+}
+
+/// Opens a session, reads all pages of all lists, and ends it. `keep_going` is
+/// asked a few times a second.
+///
+/// # Errors
+/// When no session can be opened, or `keep_going` says no. A list that cannot
+/// be read is no error but one of the offer's problems.
+pub fn discover(
+    options: &DiscoverOptions,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Offer, UserError> {
+    let endpoint = resolve(&options.url)?;
+    let secrets = options.headers.iter().flat_map(|(_, value)| {
+        let credentials = value.split_once(' ').map(|(_, credentials)| credentials);
+        [Some(value.as_str()), credentials]
+    });
+    let settings = Arc::new(ServerSettings {
+        timeout: options.timeout,
+        message_bytes_max: MESSAGE_BYTES_MAX,
+        headers: options.headers.clone(),
+        redactor: Redactor::new(secrets.flatten()),
+    });
+    let choice = options.protocol;
+    let offer = block_on(keep_going, move || {
+        let found = find(endpoint, choice, settings, false)?;
+        let mut session = Session::new(&found.server);
+        let redactor = found.server.settings().redactor.clone();
+        if let Err(trouble) = session.open().result {
+            let why = redactor.clean(trouble.message().to_string());
+            return Err(UserError::could_not_run(format!("no session: {why}")));
+        }
+        let mut problems = found.notices;
+        let mut note = |what: &str, trouble: &Trouble| {
+            if !is_not_offered(trouble) {
+                let why = redactor.clean(trouble.message().to_string());
+                problems.push(format!("the {what} could not be listed: {why}"));
+            }
+        };
+        let tools = read("tools", list_tools(&mut session), &mut note);
+        let resources = read("resources", list_resources(&mut session), &mut note);
+        let templates = list_resource_templates(&mut session);
+        let templates = read("resource templates", templates, &mut note);
+        let prompts = read("prompts", list_prompts(&mut session), &mut note);
+        session.close(CLOSE_WAIT);
+        Ok(Offer {
+            url: found.server.endpoint().url(),
+            server: found.identity,
+            revision: found.server.dialect().revision().as_str().to_string(),
+            asked_at: Some(Utc::now().rfc3339()),
+            tools,
+            resources,
+            templates,
+            prompts,
+            problems,
+            auth_header_names: Vec::new(),
+        })
+    })
+    .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
+    if !keep_going() {
+        return Err(UserError::new(ErrorKind::Interrupted, "interrupted"));
+    }
+    let mut offer = offer?;
+    offer.auth_header_names = options
+        .headers
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
+    Ok(offer)
+}
+
+fn read<T>(
+    what: &str,
+    list: Result<Vec<T>, Trouble>,
+    note: &mut dyn FnMut(&str, &Trouble),
+) -> Vec<T> {
+    list.unwrap_or_else(|trouble| {
+        note(what, &trouble);
+        Vec::new()
+    })
+}
+
+fn is_not_offered(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Rpc(METHOD_NOT_FOUND)
+                | Failure::Http {
+                    rpc_code: Some(METHOD_NOT_FOUND),
+                    ..
+                },
+            ..
+        }
+    )
+}

@@ -1,0 +1,54 @@
+//! Load models: data, and pure functions of time.
+//!
+//! How many virtual users run at a moment, when arrivals are due, how long a
+//! user thinks. Nothing here waits, knows a thread or sends a request: time
+//! goes in as a parameter.
+
+mod arrivals;
+mod pacing;
+mod stages;
+
+pub use arrivals::{ArrivalSchedule, Arrivals as ArrivalInstants, Rate, RateSegment, Spread};
+pub use pacing::{PacedStart, PacedStarts, Pacing, THINK_MAX, ThinkTime};
+pub use stages::{Stages, share, vu_index};
+
+use std::time::Duration;
+
+/// A part of a closed run: the number of virtual users moves linearly from
+/// the stage before (0 before the first) to `target_vus` across `duration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VuStage {
+    /// How long the stage lasts; more than zero.
+    pub duration: Duration,
+    /// Virtual users at its end; 0 is allowed.
+    pub target_vus: u32,
+}
+
+/// A part of an open run: the arrival rate moves linearly from the stage
+/// before (0 before the first) to `target_rate` across `duration`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateStage {
+    /// How long the stage lasts; more than zero.
+    pub duration: Duration,
+    /// Arrivals a second at its end; 0 is allowed.
+    pub target_rate: f64,
+}
+
+/// How arrivals are spread around their rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Distribution {
+    /// Evenly spaced.
+    #[default]
+    Constant,
+    /// A Poisson process: exponential gaps, as from many independent clients.
+    Poisson,
+}
+
+/// Arrivals in groups: `size` at once, at every multiple of `every`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burst {
+    /// Arrivals of one burst; at least 1.
+    pub size: u32,
+    /// The time from one burst to the next; more than zero.
+    pub every: Duration,
+}

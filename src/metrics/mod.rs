@@ -1,0 +1,27 @@
+//! What is measured: latency histograms, counters and failures, per row.
+//!
+//! A *row* is a line of the report: one operation (a tool, a resource, a
+//! prompt, a list), or the handshake. This module does not know which: rows
+//! are numbers here, and no MCP word, no text for the user, no clock and no
+//! socket occurs. Start with [`Recorder`]: a worker owns one, and everything
+//! else is what it records or what it is merged into.
+//!
+//! All latencies are whole nanoseconds from just before the first byte of a
+//! request was handed to the kernel to the arrival of the last byte of its
+//! answer (*service time*), or from the intended start (*response time*).
+//!
+//! Memory is fixed at the start of a run: one [`Histogram`] is about 264 KiB
+//! of address space, of which only the pages of latencies that really occur
+//! are ever touched. Histograms for failures and cancellations are made when
+//! the first one happens.
+
+mod failure;
+mod histogram;
+mod recorder;
+
+pub use failure::{
+    ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
+    SessionFailure, TimeoutPhase,
+};
+pub use histogram::{Histogram, LATENCY_MAX_NS};
+pub use recorder::{Counters, Examples, Outcome, Recorder, RowStats, Sample};

@@ -1,0 +1,383 @@
+//! What one worker records between two ticks, and what ticks are merged into.
+//!
+//! A [`Recorder`] is both: a worker fills one, swaps it at a tick for an empty
+//! one, and the coordinator merges the full one into its totals. No lock, no
+//! allocation per sample but for the first failure of a kind.
+
+use super::{Failure, FailureCounts, Histogram};
+
+/// How a started request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered, and the answer is a success.
+    Ok,
+    /// It failed, with a message as an example (secrets already taken out).
+    Failed(Failure, String),
+    /// The run ended first.
+    Cancelled,
+}
+
+/// One request that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Last byte of the answer less first byte sent, in nanoseconds. For a
+    /// failure: until it was noticed; for a cancellation: its age.
+    pub service_ns: u64,
+    /// Last byte of the answer less intended start, in nanoseconds, where the
+    /// load model has intended starts.
+    pub response_ns: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Figures of one row of the report.
+#[derive(Debug, Clone, Default)]
+pub struct RowStats {
+    /// Requests begun: `started = ok + failed + cancelled` once a run is over.
+    pub started: u64,
+    /// Requests answered with success.
+    pub ok: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Requests that the end of the run cut off.
+    pub cancelled: u64,
+    /// Service times of successful requests.
+    pub service_ok: Histogram,
+    /// Service times of failed requests; `None` until the first.
+    pub service_failed: Option<Histogram>,
+    /// Response times of successful requests, where there are intended starts.
+    pub response_ok: Option<Histogram>,
+    /// Response times of failed requests, where there are intended starts.
+    pub response_failed: Option<Histogram>,
+    /// Ages of cancelled requests; `None` until the first.
+    pub cancelled_age: Option<Histogram>,
+    /// Failures by cause; their total is `failed`.
+    pub failures: FailureCounts,
+}
+
+impl RowStats {
+    /// Requests that have ended by themselves.
+    pub fn finished(&self) -> u64 {
+        self.ok + self.failed
+    }
+
+    /// Adds another interval of the same row.
+    pub fn merge(&mut self, other: &Self) {
+        self.started += other.started;
+        self.ok += other.ok;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.service_ok.merge(&other.service_ok);
+        merge_optional(&mut self.service_failed, &other.service_failed);
+        merge_optional(&mut self.response_ok, &other.response_ok);
+        merge_optional(&mut self.response_failed, &other.response_failed);
+        merge_optional(&mut self.cancelled_age, &other.cancelled_age);
+        self.failures.merge(&other.failures);
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.started = 0;
+        self.ok = 0;
+        self.failed = 0;
+        self.cancelled = 0;
+        self.service_ok.clear();
+        for histogram in [
+            &mut self.service_failed,
+            &mut self.response_ok,
+            &mut self.response_failed,
+            &mut self.cancelled_age,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            histogram.clear();
+        }
+        self.failures.clear();
+    }
+
+    fn end(&mut self, sample: &Sample) {
+        let service_ns = sample.service_ns;
+        let (service, response) = match &sample.outcome {
+            Outcome::Ok => {
+                self.ok += 1;
+                (&mut self.service_ok, &mut self.response_ok)
+            }
+            Outcome::Failed(failure, _) => {
+                self.failed += 1;
+                self.failures.add(*failure);
+                let service = self.service_failed.get_or_insert_default();
+                (service, &mut self.response_failed)
+            }
+            Outcome::Cancelled => {
+                self.cancelled += 1;
+                let age = self.cancelled_age.get_or_insert_default();
+                return age.record(service_ns);
+            }
+        };
+        service.record(service_ns);
+        if let Some(response_ns) = sample.response_ns {
+            response.get_or_insert_default().record(response_ns);
+        }
+    }
+}
+
+fn merge_optional(into: &mut Option<Histogram>, from: &Option<Histogram>) {
+    if let Some(from) = from.as_ref().filter(|from| !from.is_empty()) {
+        into.get_or_insert_default().merge(from);
+    }
+}
+
+/// Events that are counted beside the requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Iterations begun.
+    pub iterations_started: u64,
+    /// Iterations whose last step has ended, whatever the outcome.
+    pub iterations_completed: u64,
+    /// Arrivals whose intended start has come (open model).
+    pub arrivals: u64,
+    /// Arrivals given up since the queue was full or the run ended.
+    pub arrivals_dropped: u64,
+    /// Connections opened.
+    pub connects: u64,
+    /// Connections opened to replace one that had been in use.
+    pub reconnects: u64,
+    /// Sessions opened (handshakes that succeeded).
+    pub sessions_opened: u64,
+    /// Sessions opened again after the server had dropped one.
+    pub sessions_reopened: u64,
+    /// Sessions that the server no longer knew.
+    pub sessions_expired: u64,
+    /// Multi round trips answered and sent again.
+    pub round_trips: u64,
+    /// Event streams resumed with `Last-Event-ID`.
+    pub streams_resumed: u64,
+    /// Event streams that the server left open after the final answer.
+    pub streams_left_open: u64,
+    /// Requests of the server that were answered.
+    pub server_requests: u64,
+    /// `notifications/cancelled` sent after a timeout.
+    pub cancel_notices: u64,
+    /// Bytes of HTTP heads and bodies handed to the kernel.
+    pub bytes_sent: u64,
+    /// Bytes of HTTP heads and bodies read.
+    pub bytes_received: u64,
+}
+
+impl Counters {
+    /// Adds another interval.
+    pub fn merge(&mut self, other: &Self) {
+        self.iterations_started += other.iterations_started;
+        self.iterations_completed += other.iterations_completed;
+        self.arrivals += other.arrivals;
+        self.arrivals_dropped += other.arrivals_dropped;
+        self.connects += other.connects;
+        self.reconnects += other.reconnects;
+        self.sessions_opened += other.sessions_opened;
+        self.sessions_reopened += other.sessions_reopened;
+        self.sessions_expired += other.sessions_expired;
+        self.round_trips += other.round_trips;
+        self.streams_resumed += other.streams_resumed;
+        self.streams_left_open += other.streams_left_open;
+        self.server_requests += other.server_requests;
+        self.cancel_notices += other.cancel_notices;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+    }
+}
+
+/// Distinct messages kept for each cause.
+const EXAMPLES_PER_FAILURE: usize = 3;
+
+/// Characters kept of one message.
+const EXAMPLE_CHARS_MAX: usize = 200;
+
+/// Causes for which messages are kept.
+const EXAMPLE_FAILURES_MAX: usize = 64;
+
+/// The first few distinct messages of each cause, cut to a bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examples {
+    by_failure: Vec<(Failure, Vec<String>)>,
+}
+
+impl Examples {
+    /// Keeps the message if it is new and there is room.
+    pub fn offer(&mut self, failure: Failure, message: &str) {
+        let known = self.by_failure.iter().position(|(f, _)| *f == failure);
+        let messages = match known {
+            Some(at) => &mut self.by_failure[at].1,
+            None if self.by_failure.len() < EXAMPLE_FAILURES_MAX => {
+                self.by_failure.push((failure, Vec::new()));
+                &mut self.by_failure.last_mut().expect("just pushed").1
+            }
+            None => return,
+        };
+        if messages.len() >= EXAMPLES_PER_FAILURE || message.is_empty() {
+            return;
+        }
+        let cut = cut(message);
+        if !messages.contains(&cut) {
+            messages.push(cut);
+        }
+    }
+
+    /// Adds another worker's examples.
+    pub fn merge(&mut self, other: &Self) {
+        for (failure, messages) in &other.by_failure {
+            for message in messages {
+                self.offer(*failure, message);
+            }
+        }
+    }
+
+    /// The messages kept for a cause.
+    pub fn of(&self, failure: Failure) -> &[String] {
+        self.by_failure
+            .iter()
+            .find(|(f, _)| *f == failure)
+            .map_or(&[], |(_, messages)| messages)
+    }
+}
+
+/// Cuts a message at a character boundary and takes control characters out,
+/// which could write on the user's terminal.
+fn cut(message: &str) -> String {
+    let mut text: String = message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(EXAMPLE_CHARS_MAX)
+        .collect();
+    if message.chars().nth(EXAMPLE_CHARS_MAX).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// All that is recorded between two ticks, or the sum of many ticks.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    /// One for each row of the plan, in its order.
+    pub rows: Vec<RowStats>,
+    /// Counted beside the requests.
+    pub counters: Counters,
+    /// Sent less intended start, in nanoseconds: the generator's own fault.
+    pub lateness: Histogram,
+    /// From the arrival of an answer's last byte in the kernel to our reading
+    /// it, in nanoseconds; empty where the kernel gives no timestamps.
+    pub generator_delay: Histogram,
+    /// Messages of failures.
+    pub examples: Examples,
+}
+
+impl Recorder {
+    /// An empty recorder for a number of rows.
+    pub fn new(n_rows: usize) -> Self {
+        Self {
+            rows: (0..n_rows).map(|_| RowStats::default()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A request of the row has begun.
+    pub fn start(&mut self, row: usize) {
+        self.rows[row].started += 1;
+    }
+
+    /// A request of the row has ended. It must have been started.
+    pub fn end(&mut self, row: usize, sample: &Sample) {
+        if let Outcome::Failed(failure, message) = &sample.outcome {
+            self.examples.offer(*failure, message);
+        }
+        self.rows[row].end(sample);
+    }
+
+    /// Adds another recorder with the same rows.
+    pub fn merge(&mut self, other: &Self) {
+        debug_assert_eq!(self.rows.len(), other.rows.len());
+        for (row, more) in self.rows.iter_mut().zip(&other.rows) {
+            row.merge(more);
+        }
+        self.counters.merge(&other.counters);
+        self.lateness.merge(&other.lateness);
+        self.generator_delay.merge(&other.generator_delay);
+        self.examples.merge(&other.examples);
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        for row in &mut self.rows {
+            row.clear();
+        }
+        self.counters = Counters::default();
+        self.lateness.clear();
+        self.generator_delay.clear();
+        self.examples = Examples::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(ns: u64, outcome: Outcome) -> Sample {
+        Sample {
+            service_ns: ns,
+            response_ns: None,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn every_started_request_ends_once() {
+        let mut recorder = Recorder::new(2);
+        for outcome in [
+            Outcome::Ok,
+            Outcome::Failed(Failure::Tool, "broken".to_string()),
+            Outcome::Cancelled,
+        ] {
+            recorder.start(1);
+            recorder.end(1, &sample(1000, outcome));
+        }
+        let row = &recorder.rows[1];
+        assert_eq!(row.started, row.ok + row.failed + row.cancelled);
+        assert_eq!((row.ok, row.failed, row.cancelled), (1, 1, 1));
+        assert_eq!(row.service_ok.len(), 1);
+        assert_eq!(row.failures.total(), row.failed);
+        assert_eq!(recorder.examples.of(Failure::Tool), ["broken"]);
+        assert_eq!(recorder.rows[0].started, 0);
+    }
+
+    #[test]
+    fn merging_adds_and_clearing_empties() {
+        let mut tick = Recorder::new(1);
+        tick.start(0);
+        tick.end(0, &sample(5, Outcome::Ok));
+        tick.counters.connects = 1;
+        let mut total = Recorder::new(1);
+        total.merge(&tick);
+        total.merge(&tick);
+        assert_eq!(total.rows[0].ok, 2);
+        assert_eq!(total.counters.connects, 2);
+        tick.clear();
+        total.merge(&tick);
+        assert_eq!(total.rows[0].service_ok.len(), 2);
+    }
+
+    #[test]
+    fn examples_are_few_distinct_and_short() {
+        let mut examples = Examples::default();
+        for i in 0..10 {
+            examples.offer(Failure::Tool, &format!("message {}", i / 2));
+        }
+        assert_eq!(
+            examples.of(Failure::Tool),
+            ["message 0", "message 1", "message 2"]
+        );
+        examples.offer(Failure::Rpc(1), &"é\n".repeat(500));
+        let text = &examples.of(Failure::Rpc(1))[0];
+        assert_eq!(text.chars().count(), EXAMPLE_CHARS_MAX + 1);
+        assert!(!text.contains('\n'));
+    }
+}

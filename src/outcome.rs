@@ -1,0 +1,300 @@
+//! What a run produces, and how it tells of it while it goes on.
+//!
+//! Shared by the engine, which fills these, and the report, which reads them,
+//! so that neither knows the other. No serialisation and no text for the user.
+
+use std::time::Duration;
+
+use crate::clock::Utc;
+use crate::metrics::{Counters, Failure, Histogram, Recorder};
+use crate::protocol::{Era, Revision};
+
+/// A line of the report: what its figures are figures of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Which table it belongs to.
+    pub kind: RowKind,
+    /// The MCP method, such as `tools/call`.
+    pub method: String,
+    /// The tool, resource or prompt; `None` for lists and the like.
+    pub subject: Option<String>,
+}
+
+/// Which table a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// A call of a scenario's step.
+    Call,
+    /// Opening a session: `initialize` with `notifications/initialized`, or
+    /// `server/discover`. Never mixed into the calls' figures.
+    Handshake,
+    /// Ending a session: `DELETE`.
+    Close,
+    /// The slowest of the calls that a step issues at once.
+    Turn,
+}
+
+impl Row {
+    /// `tools/call echo`, `tools/list`.
+    pub fn label(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("{} {subject}", self.method),
+            None => self.method.clone(),
+        }
+    }
+}
+
+/// What was found before the load began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunStart {
+    /// When the load began.
+    pub at: Utc,
+    /// The server.
+    pub server: ServerFacts,
+    /// The rows of all recorders, in order.
+    pub rows: Vec<Row>,
+    /// How the load is generated.
+    pub generator: GeneratorFacts,
+    /// How long the run will last, if time ends it.
+    pub duration: Option<Duration>,
+    /// Iterations after which it ends, if they end it.
+    pub iterations: Option<u64>,
+}
+
+/// What the server said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// The URL that was used; after a redirect, the one it led to.
+    pub url: String,
+    /// Sessions or stateless.
+    pub era: Era,
+    /// The revision spoken.
+    pub revision: Revision,
+    /// The server's name, if it told one.
+    pub name: Option<String>,
+    /// The server's version, if it told one.
+    pub version: Option<String>,
+    /// The legacy server gives session ids.
+    pub has_sessions: bool,
+}
+
+/// How the load is generated, as it was really done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratorFacts {
+    /// The CPU each worker is pinned to; `None`: not pinned.
+    pub worker_cpus: Vec<Option<usize>>,
+    /// CPUs of the machine.
+    pub machine_cpus: usize,
+    /// CPUs that this process may use: affinity mask and cgroup quota.
+    pub usable_cpus: usize,
+    /// CPUs' worth of the cgroup's quota, if there is one, in thousandths.
+    pub quota_millicpus: Option<u64>,
+    /// Kernel name and release, if known.
+    pub kernel: Option<String>,
+    /// Answers carry the kernel's receive timestamps.
+    pub kernel_timestamps: bool,
+    /// Workers spin rather than sleep.
+    pub busy_poll: bool,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time was over.
+    Duration,
+    /// Its iterations were done.
+    Iterations,
+    /// A signal, or the embedding program, asked for it.
+    Interrupted,
+    /// The breaking point was reached and the plan said to stop there.
+    Broke,
+    /// No virtual user could ever open a session, so there is nothing to measure.
+    NoSession,
+}
+
+/// What a run produced.
+#[derive(Debug, Clone)]
+pub struct RunOutcome {
+    /// What was found before the load began.
+    pub start: RunStart,
+    /// Why it ended.
+    pub ended: Ended,
+    /// From the start of the load to the end of the last request that counts,
+    /// and at least to the moment the run was told to stop. Rates are per this.
+    pub elapsed: Duration,
+    /// All that was recorded, warm-up excluded.
+    pub totals: Recorder,
+    /// The warm-up's figures, if the plan has one, and how long it really was.
+    pub warm_up: Option<(Duration, Recorder)>,
+    /// One for each stage that began, for plans with stages.
+    pub stages: Vec<StageOutcome>,
+    /// One for each second that began.
+    pub seconds: Vec<Second>,
+    /// The most virtual users active at once.
+    pub vus_max: u32,
+    /// Where the server broke, if it did.
+    pub breaking_point: Option<BreakingPoint>,
+    /// What the user should know of how it went.
+    pub notices: Vec<String>,
+}
+
+/// Figures of one stage.
+#[derive(Debug, Clone)]
+pub struct StageOutcome {
+    /// Start, from the start of the load.
+    pub at: Duration,
+    /// How long it really was.
+    pub length: Duration,
+    /// Load at its start: virtual users, or arrivals a second.
+    pub load_from: f64,
+    /// Load at its end.
+    pub load_to: f64,
+    /// What was recorded in it. A request belongs to the stage it ended in.
+    pub recorded: Recorder,
+}
+
+/// Figures of one second of all calls together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Second {
+    /// Its start, from the start of the load.
+    pub at: Duration,
+    /// How long it was: a second, but for the last.
+    pub length: Duration,
+    /// Virtual users active at its end.
+    pub vus: u32,
+    /// Calls begun in it.
+    pub started: u64,
+    /// Calls that succeeded in it.
+    pub ok: u64,
+    /// Calls that failed in it.
+    pub failed: u64,
+    /// Latency of the successful calls that ended in it, in nanoseconds:
+    /// median, 95th and 99th percentile and maximum; `None` without any.
+    pub latency: Option<SecondLatency>,
+    /// Arrivals that were dropped in it.
+    pub dropped: u64,
+}
+
+/// Latency in one second, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondLatency {
+    /// Median.
+    pub p50_ns: u64,
+    /// 95th percentile.
+    pub p95_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// Maximum.
+    pub max_ns: u64,
+}
+
+/// The load at which the server stopped keeping up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakingPoint {
+    /// How it broke.
+    pub how: BreakKind,
+    /// The load where it began: virtual users, or arrivals a second.
+    pub load: f64,
+    /// The last load at which all was well, if there was one.
+    pub last_good_load: Option<f64>,
+    /// When it began, from the start of the load.
+    pub at: Duration,
+    /// When it was noticed, from the start of the load.
+    pub noticed_at: Duration,
+    /// The evidence, as one plain sentence.
+    pub evidence: String,
+}
+
+/// How a server breaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BreakKind {
+    /// More load gives no more throughput.
+    Saturation {
+        /// Calls a second that it does not exceed.
+        ceiling_per_second: f64,
+    },
+    /// Too many requests fail.
+    Errors {
+        /// The share that failed, 0 to 1.
+        share: f64,
+    },
+    /// Answers come too late.
+    Latency {
+        /// The latency that was exceeded, in nanoseconds.
+        limit_ns: u64,
+        /// The p99 latency when it broke, in nanoseconds.
+        p99_ns: u64,
+    },
+    /// No answer at all, for this long.
+    Silence {
+        /// How long nothing was answered.
+        silent: Duration,
+    },
+}
+
+/// The state of a run, several times a second.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Since the start of the load.
+    pub elapsed: Duration,
+    /// Virtual users active now.
+    pub vus: u32,
+    /// Of them, those whose session is open.
+    pub vus_ready: u32,
+    /// Calls in flight now.
+    pub in_flight: u64,
+    /// Calls that have ended, of the whole run.
+    pub ok: u64,
+    /// Calls that have failed, of the whole run.
+    pub failed: u64,
+    /// Iterations that have ended, of the whole run.
+    pub iterations: u64,
+    /// Calls that ended in the last second, a second.
+    pub rate: f64,
+    /// Latency of the calls that ended in the last second.
+    pub latency: &'a Histogram,
+    /// The most frequent failure so far, of calls and handshakes.
+    pub top_failure: Option<(Failure, u64)>,
+    /// Counters of the whole run.
+    pub counters: &'a Counters,
+    /// Which part of the run it is.
+    pub phase: Phase,
+    /// Where the server broke, if it did.
+    pub breaking_point: Option<&'a BreakingPoint>,
+}
+
+/// Which part of the run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not counted yet.
+    WarmUp,
+    /// Load is generated.
+    Running {
+        /// The stage, from 0, and how many there are, for plans with stages.
+        stage: Option<(usize, usize)>,
+    },
+    /// No new iterations; requests in flight may still end.
+    Stopping,
+}
+
+/// Told of a run while it goes on, on the coordinator's thread. A slow
+/// observer delays the next tick, never a request.
+pub trait Observer {
+    /// Something the user should know, before or during the load.
+    fn notice(&mut self, _text: &str) {}
+
+    /// The server was found and the load begins.
+    fn started(&mut self, _start: &RunStart) {}
+
+    /// A few times a second.
+    fn progress(&mut self, _progress: &Progress<'_>) {}
+
+    /// The load has ended; the outcome follows as the run's return value.
+    fn ended(&mut self) {}
+}
+
+/// An observer that looks at nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

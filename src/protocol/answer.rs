@@ -1,0 +1,246 @@
+//! Judges one message as the answer to one request.
+//!
+//! An answer is only a message with our id, with `result` or `error`, and
+//! without `method`. Where the message came from, a JSON body or an event of a
+//! stream, is all that is known of HTTP here; how bytes arrive is the reader's
+//! business.
+
+use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
+use super::fields::{read_elements, read_fields, read_string};
+use super::input::{InputRequired, ServerRequest};
+use super::jsonrpc::{Glance, Id, Message, ResultType, RpcError, read_message};
+use super::operation::Method;
+
+/// What answer is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    /// The id of the request.
+    pub id: u64,
+    /// Its method; `None` for the handshake's.
+    pub method: Option<Method>,
+    /// Whether the result's text is kept. It costs a copy.
+    pub keep_result: bool,
+}
+
+impl Expect {
+    /// The answer to a measured call: only its outcome matters.
+    pub fn reply(id: u64, method: Method) -> Self {
+        Self {
+            id,
+            method: Some(method),
+            keep_result: false,
+        }
+    }
+
+    /// The answer to a request of the handshake, or to a list that is read:
+    /// the result is kept.
+    pub fn result(id: u64, method: Option<Method>) -> Self {
+        Self {
+            id,
+            method,
+            keep_result: true,
+        }
+    }
+}
+
+/// How a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// With a result.
+    Complete,
+    /// With a result that says that the tool failed.
+    ToolError {
+        /// The first text of its content, on one line, cut to 300 characters.
+        message: String,
+    },
+    /// With questions that a retry must answer (modern only).
+    InputRequired(InputRequired),
+    /// With an error of JSON-RPC.
+    Error(RpcError),
+}
+
+/// The answer in a body that was read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// How the request was answered.
+    pub reply: Reply,
+    /// The result's text, where [`Expect::keep_result`] is set and there is
+    /// a result.
+    pub result: Option<&'a str>,
+}
+
+/// Reads the answer in a JSON body that was read whole, without copying.
+///
+/// # Errors
+/// The body is not our answer.
+pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
+    let text = std::str::from_utf8(body).map_err(|_| not_json(body))?;
+    // JavaScript's `fetch` drops a BOM too.
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if !text.starts_with('[') {
+        return read_single(text, expect);
+    }
+    // A batch, as 2025-03-26 allowed it: ours is looked for among them.
+    let messages = read_elements(text).ok_or_else(|| not_json(body))?;
+    let mut fault = None;
+    for message in messages {
+        match read_single(message, expect) {
+            Ok(answer) => return Ok(answer),
+            Err(other) => fault = fault.or(Some(other)),
+        }
+    }
+    Err(fault.unwrap_or_else(|| {
+        ProtocolFault::new(FaultKind::NotAMessage, "an empty batch".to_string())
+    }))
+}
+
+/// The JSON-RPC error in the body of an HTTP error, whatever its id; `None`
+/// where the body holds something else.
+pub fn read_error_body(body: &[u8]) -> Option<RpcError> {
+    let text = std::str::from_utf8(body).ok()?;
+    match read_message::<Glance>(text.trim_start_matches('\u{feff}')) {
+        Ok(Message::Error { error, .. }) => Some(error),
+        _ => None,
+    }
+}
+
+/// The most bytes of a server request's id.
+const SERVER_ID_MAX: usize = 1024;
+/// The most characters of a server request's method that are kept.
+const METHOD_MAX: usize = 100;
+
+/// What one event of a stream holds.
+pub(super) enum Found<'a> {
+    Answer(Answer<'a>),
+    ServerRequest(ServerRequest),
+    Notification,
+    /// An answer to another request, with its id.
+    Foreign(String),
+}
+
+pub(super) fn read_event<'a>(data: &'a [u8], expect: &Expect) -> Result<Found<'a>, ProtocolFault> {
+    let text = std::str::from_utf8(data).map_err(|_| not_json(data))?;
+    let text = text.trim();
+    if !text.starts_with('[') {
+        return read_message_of_event(text, expect);
+    }
+    // A batch, as 2025-03-26 allowed it: of many, what matters most is found.
+    let mut found = Found::Notification;
+    for message in read_elements(text).ok_or_else(|| not_json(data))? {
+        match read_message_of_event(message, expect)? {
+            answer @ Found::Answer(_) => return Ok(answer),
+            request @ Found::ServerRequest(_) => found = request,
+            Found::Notification | Found::Foreign(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What does not parse ends the exchange at once, though SDKs would skip it:
+/// it is most likely the answer, and a timeout would hide the cause.
+fn read_message_of_event<'a>(text: &'a str, expect: &Expect) -> Result<Found<'a>, ProtocolFault> {
+    match read_message::<Glance>(text)? {
+        Message::Response { id, result } if id.is(expect.id) => {
+            answer_of(text, result, expect).map(Found::Answer)
+        }
+        Message::Response { id, .. } => Ok(Found::Foreign(excerpt(id.as_json().as_bytes()))),
+        Message::Error { id, error } if is_error_ours(id, expect) => Ok(Found::Answer(Answer {
+            reply: Reply::Error(error),
+            result: None,
+        })),
+        Message::Error { id, .. } => Ok(Found::Foreign(
+            id.map_or_else(|| "null".to_string(), |id| excerpt(id.as_json().as_bytes())),
+        )),
+        // An id that no sane server sends would have to be sent back as it is.
+        Message::Request { id, .. } if id.get().len() > SERVER_ID_MAX => Ok(Found::Notification),
+        Message::Request { id, method, .. } => Ok(Found::ServerRequest(ServerRequest {
+            id_json: id.get().to_string(),
+            method: shown_text(&method, METHOD_MAX),
+        })),
+        Message::Notification { .. } => Ok(Found::Notification),
+    }
+}
+
+fn read_single<'a>(text: &'a str, expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
+    match read_message::<Glance>(text)? {
+        Message::Response { id, result } if id.is(expect.id) => answer_of(text, result, expect),
+        Message::Error { id, error } if is_error_ours(id, expect) => Ok(Answer {
+            reply: Reply::Error(error),
+            result: None,
+        }),
+        Message::Response { id, .. } => Err(wrong_id(Some(id), expect)),
+        Message::Error { id, .. } => Err(wrong_id(id, expect)),
+        Message::Request { .. } | Message::Notification { .. } => Err(ProtocolFault::new(
+            FaultKind::NotAMessage,
+            excerpt(text.as_bytes()),
+        )),
+    }
+}
+
+/// Whether an error in our exchange answers our request. One with our id does,
+/// and one whose id cannot be a request's of ours: servers send errors with
+/// `null`, without an id, or with a string of their own, and the exchange
+/// tells which call they belong to.
+fn is_error_ours(id: Option<Id<'_>>, expect: &Expect) -> bool {
+    id.is_none_or(|id| id.is(expect.id) || !id.is_number())
+}
+
+fn answer_of<'a>(
+    text: &'a str,
+    glance: Glance,
+    expect: &Expect,
+) -> Result<Answer<'a>, ProtocolFault> {
+    let bad = |kind| Err(ProtocolFault::new(kind, excerpt(text.as_bytes())));
+    if !glance.is_object {
+        return bad(FaultKind::BadResult);
+    }
+    let is_call = expect.method == Some(Method::CallTool);
+    let reply = match glance.result_type {
+        ResultType::Unknown => return bad(FaultKind::UnknownResultType),
+        ResultType::InputRequired if !expect.method.is_some_and(Method::may_require_input) => {
+            return bad(FaultKind::BadResult);
+        }
+        ResultType::InputRequired => Reply::InputRequired(InputRequired::read(result_text(text))?),
+        ResultType::Complete if glance.is_error && is_call => Reply::ToolError {
+            message: tool_error_message(result_text(text)),
+        },
+        ResultType::Complete => Reply::Complete,
+    };
+    Ok(Answer {
+        reply,
+        result: expect.keep_result.then(|| result_text(text)),
+    })
+}
+
+/// The text of the result of a message that was read already.
+fn result_text(message: &str) -> &str {
+    let [result] = read_fields(message, ["result"]).unwrap_or_default();
+    result.unwrap_or("null")
+}
+
+/// The first text in a failed tool's content, else the beginning of the result.
+fn tool_error_message(result: &str) -> String {
+    let text = || {
+        let [content] = read_fields(result, ["content"])?;
+        read_elements(content?)?.into_iter().find_map(|item| {
+            let [text] = read_fields(item, ["text"])?;
+            read_string(text?)
+        })
+    };
+    match text() {
+        Some(text) => shown_text(&text, RpcError::MESSAGE_MAX),
+        None => excerpt(result.as_bytes()),
+    }
+}
+
+fn wrong_id(id: Option<Id<'_>>, expect: &Expect) -> ProtocolFault {
+    let came = id.map_or("null", |id| id.as_json());
+    ProtocolFault::new(
+        FaultKind::WrongId,
+        format!("`{}` instead of `{}`", excerpt(came.as_bytes()), expect.id),
+    )
+}
+
+fn not_json(body: &[u8]) -> ProtocolFault {
+    ProtocolFault::new(FaultKind::NotJson, excerpt(body))
+}

@@ -1,0 +1,84 @@
+//! The legacy era, 2025-03-26 to 2025-11-25: sessions that `initialize` opens.
+//!
+//! The version header is sent from the end of the handshake on, in all three
+//! revisions: 2025-03-26 does not know it and is not harmed by it. The
+//! session's id belongs to the HTTP side.
+
+use super::super::fault::{FaultKind, ProtocolFault, excerpt};
+use super::super::fields::{json_text, read_fields, read_string};
+use super::super::operation::{Method, Operation};
+use super::super::request::{Notice, Prepared};
+use super::super::revision::{Era, Revision};
+use super::{
+    ClientInfo, Welcome, read_capabilities, read_identity, render_cursor, render_members,
+    version_header,
+};
+
+pub(super) fn prepare(revision: Revision, operation: &Operation) -> Prepared {
+    request(revision, operation.method(), &render_members(operation))
+}
+
+pub(super) fn list(revision: Revision, method: Method, cursor: Option<&str>) -> Prepared {
+    request(revision, method.as_str(), &render_cursor(cursor))
+}
+
+/// Declares no capabilities: what servers ask in this era is answered with
+/// "not supported", so they had better know beforehand.
+pub(super) fn initialize(offered: Revision, client: &ClientInfo) -> Prepared {
+    let params = format!(
+        r#"{{"protocolVersion":"{offered}","capabilities":{{}},"clientInfo":{}}}"#,
+        client.to_json()
+    );
+    Prepared::new("initialize", Vec::new(), Some(&params))
+}
+
+pub(super) fn initialized(revision: Revision) -> Notice {
+    Notice {
+        headers: vec![version_header(revision)],
+        body: br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec(),
+    }
+}
+
+pub(super) fn cancelled(revision: Revision, id: u64, reason: &str) -> Notice {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{}}}}}"#,
+        json_text(reason)
+    );
+    Notice {
+        headers: vec![version_header(revision)],
+        body: body.into_bytes(),
+    }
+}
+
+pub(super) fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
+    let bad = || ProtocolFault::new(FaultKind::BadResult, excerpt(result.as_bytes()));
+    let names = [
+        "protocolVersion",
+        "serverInfo",
+        "capabilities",
+        "instructions",
+    ];
+    let [version, server, capabilities, instructions] =
+        read_fields(result, names).ok_or_else(bad)?;
+    let version = version.and_then(read_string).ok_or_else(bad)?;
+    let revision = Revision::parse(&version)
+        .filter(|revision| revision.era() == Era::Legacy)
+        .ok_or_else(|| {
+            let shown = excerpt(version.as_bytes());
+            ProtocolFault::new(
+                FaultKind::UnknownRevision,
+                format!("`{shown}` in answer to initialize"),
+            )
+        })?;
+    Ok(Welcome {
+        revision,
+        server: server.and_then(read_identity),
+        capabilities: read_capabilities(capabilities),
+        instructions: instructions.and_then(read_string),
+    })
+}
+
+fn request(revision: Revision, method: &'static str, members: &str) -> Prepared {
+    let params = (!members.is_empty()).then(|| format!("{{{members}}}"));
+    Prepared::new(method, vec![version_header(revision)], params.as_deref())
+}

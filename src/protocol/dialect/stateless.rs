@@ -1,0 +1,147 @@
+//! The modern era, 2026-07-28: no handshake, each request tells everything.
+//!
+//! Every request carries `_meta` with revision, client and capabilities, and
+//! mirrors method, name and marked arguments into headers.
+
+use serde_json::{Map, Value};
+
+use super::super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
+use super::super::fields::{json_text, read_elements, read_fields, read_string};
+use super::super::header_value::encode_header_value;
+use super::super::operation::{Method, Operation};
+use super::super::param_headers::ToolCatalog;
+use super::super::request::Prepared;
+use super::super::revision::Revision;
+use super::{
+    ClientInfo, Discovery, PrepareError, param_error, read_capabilities, read_identity,
+    render_cursor, render_members, version_header,
+};
+
+const META_PREFIX: &str = "io.modelcontextprotocol/";
+
+/// What we answer when a server requires input, and so what we declare:
+/// elicitation by form only.
+const CLIENT_CAPABILITIES: &str = r#"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#;
+
+/// The `_meta` of every request.
+pub(super) fn render_meta(
+    revision: Revision,
+    client: &ClientInfo,
+    extra: &Map<String, Value>,
+) -> String {
+    let mut meta = format!(
+        r#"{{"{META_PREFIX}protocolVersion":"{revision}","{META_PREFIX}clientInfo":{},"{META_PREFIX}clientCapabilities":{CLIENT_CAPABILITIES}"#,
+        client.to_json()
+    );
+    let ours = ["protocolVersion", "clientInfo", "clientCapabilities"];
+    for (name, value) in extra {
+        let is_ours = name
+            .strip_prefix(META_PREFIX)
+            .is_some_and(|name| ours.contains(&name));
+        if !is_ours {
+            meta.push_str(&format!(",{}:{}", json_text(name), json_text(value)));
+        }
+    }
+    meta.push('}');
+    meta
+}
+
+pub(super) fn prepare(
+    revision: Revision,
+    meta_json: &str,
+    operation: &Operation,
+    catalog: &ToolCatalog,
+) -> Result<Prepared, PrepareError> {
+    let method = operation.kind();
+    if method == Method::Ping {
+        return Err(PrepareError::NoSuchMethod { method, revision });
+    }
+    let mut headers = standard_headers(revision, operation.method());
+    if let Some(subject) = operation.subject() {
+        headers.push(("Mcp-Name".to_string(), encode_header_value(subject)));
+    }
+    if let Operation::CallTool { name, arguments } = operation {
+        let mirrored = catalog
+            .headers(name, arguments.as_ref())
+            .map_err(|fault| param_error(name, fault))?;
+        headers.extend(mirrored);
+    }
+    let params = render_params(&render_members(operation), meta_json);
+    Ok(Prepared::new(operation.method(), headers, Some(&params)))
+}
+
+pub(super) fn list(
+    revision: Revision,
+    meta_json: &str,
+    method: Method,
+    cursor: Option<&str>,
+) -> Prepared {
+    let headers = standard_headers(revision, method.as_str());
+    let params = render_params(&render_cursor(cursor), meta_json);
+    Prepared::new(method.as_str(), headers, Some(&params))
+}
+
+pub(super) fn discover(revision: Revision, meta_json: &str) -> Prepared {
+    const METHOD: &str = "server/discover";
+    let params = render_params("", meta_json);
+    Prepared::new(METHOD, standard_headers(revision, METHOD), Some(&params))
+}
+
+pub(super) fn read_discover(result: &str) -> Result<Discovery, ProtocolFault> {
+    let bad = || ProtocolFault::new(FaultKind::BadResult, excerpt(result.as_bytes()));
+    let names = [
+        "supportedVersions",
+        "serverInfo",
+        "capabilities",
+        "instructions",
+        "_meta",
+    ];
+    let [versions, server, capabilities, instructions, meta] =
+        read_fields(result, names).ok_or_else(bad)?;
+    let (supported, unknown_supported) = versions.and_then(read_versions).ok_or_else(bad)?;
+    // The identity stands in the result, or (the Rust SDK) in its `_meta`.
+    let server_in_meta = || {
+        let [server] = read_fields(meta?, ["io.modelcontextprotocol/serverInfo"])?;
+        read_identity(server?)
+    };
+    Ok(Discovery {
+        supported,
+        unknown_supported,
+        server: server.and_then(read_identity).or_else(server_in_meta),
+        capabilities: read_capabilities(capabilities),
+        instructions: instructions.and_then(read_string),
+    })
+}
+
+/// Splits a JSON list of revisions into those that we speak and the others.
+pub(in crate::protocol) fn read_versions(json: &str) -> Option<(Vec<Revision>, Vec<String>)> {
+    /// The most characters and entries of foreign revisions that are kept.
+    const TEXT_MAX: usize = 40;
+    const UNKNOWN_MAX: usize = 20;
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for version in read_elements(json)? {
+        let Some(version) = read_string(version) else {
+            continue;
+        };
+        match Revision::parse(&version) {
+            Some(revision) if !known.contains(&revision) => known.push(revision),
+            Some(_) => {}
+            None if unknown.len() < UNKNOWN_MAX => unknown.push(shown_text(&version, TEXT_MAX)),
+            None => {}
+        }
+    }
+    Some((known, unknown))
+}
+
+fn standard_headers(revision: Revision, method: &str) -> Vec<(String, String)> {
+    vec![
+        version_header(revision),
+        ("Mcp-Method".to_string(), method.to_string()),
+    ]
+}
+
+fn render_params(members: &str, meta_json: &str) -> String {
+    let comma = if members.is_empty() { "" } else { "," };
+    format!(r#"{{{members}{comma}"_meta":{meta_json}}}"#)
+}

@@ -1,0 +1,238 @@
+//! Which era a server speaks, from its answer to a probing `server/discover`.
+//!
+//! Pure decisions: nobody sends anything here. The rule of the specification
+//! is that modern must be proved (a discovery that succeeds, or an error that
+//! only modern servers have) and that everything else is legacy. Beside it
+//! stand the answers that are neither: no permission, a server in trouble, and
+//! something that is not MCP at all.
+
+use super::content_type::BodyKind;
+use super::dialect::stateless::read_versions;
+use super::dialect::{Dialect, Discovery, best_modern};
+use super::fault::excerpt;
+use super::fields::{read_elements, read_fields};
+use super::jsonrpc::{Message, RpcError};
+use super::revision::Revision;
+use super::sse::SseDecoder;
+
+/// What the answer to a probe says about the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeVerdict {
+    /// It is modern: the revision to speak, and what it said.
+    Modern {
+        /// The latest revision that both sides speak.
+        revision: Revision,
+        /// What it offers; `None` where only the second probe proved it.
+        discovery: Option<Discovery>,
+    },
+    /// It is modern, but wants another revision, which we speak: probe again
+    /// with it. It may be the one that was sent; bound the attempts.
+    TryRevision(Revision),
+    /// It speaks only revisions that we do not; each fit to be shown.
+    NoCommonRevision(Vec<String>),
+    /// It is modern and refuses the probe itself (−32020, −32021).
+    ModernRefused(RpcError),
+    /// 404 with −32601: modern without the `server/discover` that it owes, or
+    /// legacy with an unusual status. A modern `tools/list` tells which, see
+    /// [`judge_second_probe`].
+    Unsure,
+    /// It is legacy: begin with `initialize`.
+    Legacy,
+    /// 401 or 403: who we are must be settled before anything else.
+    NotAllowed,
+    /// It cannot answer now (408, 429, 502, 503, 504): nothing is learnt.
+    Unavailable,
+    /// What answers is not MCP: what it is, fit to be shown.
+    NotMcp(String),
+}
+
+/// The codes that only a modern server sends.
+const HEADER_MISMATCH: i64 = -32020;
+const MISSING_CAPABILITY: i64 = -32021;
+const UNSUPPORTED_VERSION: i64 = -32022;
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Judges the answer to `server/discover`: its status, and its body, JSON or a
+/// stream of events. Of a stream that stays open what came up to the answer is
+/// enough.
+///
+/// Where the specification leaves room:
+/// - 200 with an error of JSON-RPC's own range is legacy (a gateway before a
+///   legacy server answers so), as is a result without `supportedVersions`.
+/// - The modern codes prove modern under any status but 401 and 403.
+/// - A list of legacy revisions only, in a discovery or with −32022, is legacy.
+/// - 500 and 501 are legacy: some servers fail over a method unknown to them.
+/// - Redirects are the HTTP side's business and end up as `NotMcp`.
+pub fn judge_probe(status: u16, body: &[u8]) -> ProbeVerdict {
+    if let Some(verdict) = judge_status(status) {
+        return verdict;
+    }
+    match answer_in(body) {
+        Some(ProbeAnswer::Result(result)) => judge_result(&result),
+        Some(ProbeAnswer::Error(error)) => judge_error(status, error),
+        None => judge_other(status, body),
+    }
+}
+
+/// Judges the answer to a modern `tools/list` after an [`ProbeVerdict::Unsure`]:
+/// only a result with a `resultType` proves modern now. `asked` is the revision
+/// that was sent.
+pub fn judge_second_probe(status: u16, body: &[u8], asked: Revision) -> ProbeVerdict {
+    if let Some(verdict) = judge_status(status) {
+        return verdict;
+    }
+    match answer_in(body) {
+        Some(ProbeAnswer::Result(result)) => {
+            let is_modern = matches!(read_fields(&result, ["resultType"]), Some([Some(_)]));
+            if is_modern {
+                ProbeVerdict::Modern {
+                    revision: asked,
+                    discovery: None,
+                }
+            } else {
+                ProbeVerdict::Legacy
+            }
+        }
+        Some(ProbeAnswer::Error(error)) => match judge_error(status, error) {
+            ProbeVerdict::Unsure => ProbeVerdict::Legacy,
+            verdict => verdict,
+        },
+        None => judge_other(status, body),
+    }
+}
+
+/// Says what an answer is that does not look like MCP at all, for a person who
+/// gave a wrong address: a page of HTML, plain text, JSON of another kind.
+/// `None` where it may be MCP, or says nothing.
+pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    if text.is_empty() {
+        return None;
+    }
+    let has_prefix = |prefix: &str| {
+        text.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if has_prefix("<!doctype") || has_prefix("<html") {
+        return Some("a page of HTML".to_string());
+    }
+    let shown = || excerpt(text.as_bytes());
+    if has_prefix("<") {
+        return Some(format!("markup: {}", shown()));
+    }
+    if answer_in(body).is_some() {
+        return None;
+    }
+    if text.starts_with(['{', '[']) {
+        return Some(format!("JSON that is not JSON-RPC: {}", shown()));
+    }
+    let is_stream = content_type.map(BodyKind::from_content_type) == Some(BodyKind::EventStream)
+        || ["data:", "event:", "id:", "retry:", ":"]
+            .iter()
+            .any(|word| has_prefix(word));
+    (!is_stream).then(|| format!("text: {}", shown()))
+}
+
+fn judge_status(status: u16) -> Option<ProbeVerdict> {
+    match status {
+        401 | 403 => Some(ProbeVerdict::NotAllowed),
+        408 | 429 | 502 | 503 | 504 => Some(ProbeVerdict::Unavailable),
+        300..=399 => Some(ProbeVerdict::NotMcp(format!("a redirect ({status})"))),
+        _ => None,
+    }
+}
+
+fn judge_result(result: &str) -> ProbeVerdict {
+    let Ok(discovery) = Dialect::read_discover(result) else {
+        return ProbeVerdict::Legacy;
+    };
+    match discovery.best() {
+        Some(revision) => ProbeVerdict::Modern {
+            revision,
+            discovery: Some(discovery),
+        },
+        None if discovery.supported.is_empty() => {
+            ProbeVerdict::NoCommonRevision(discovery.unknown_supported)
+        }
+        None => ProbeVerdict::Legacy,
+    }
+}
+
+fn judge_error(status: u16, error: RpcError) -> ProbeVerdict {
+    match error.code {
+        UNSUPPORTED_VERSION => judge_unsupported(&error),
+        HEADER_MISMATCH | MISSING_CAPABILITY => ProbeVerdict::ModernRefused(error),
+        METHOD_NOT_FOUND if status == 404 => ProbeVerdict::Unsure,
+        _ => ProbeVerdict::Legacy,
+    }
+}
+
+fn judge_unsupported(error: &RpcError) -> ProbeVerdict {
+    let supported = || {
+        let [supported] = read_fields(error.data.as_deref()?, ["supported"])?;
+        read_versions(supported?)
+    };
+    // Without a list there is nothing to try: it only proves modern.
+    let Some((known, unknown)) = supported() else {
+        return ProbeVerdict::ModernRefused(error.clone());
+    };
+    match best_modern(&known) {
+        Some(revision) => ProbeVerdict::TryRevision(revision),
+        None if known.is_empty() => ProbeVerdict::NoCommonRevision(unknown),
+        None => ProbeVerdict::Legacy,
+    }
+}
+
+/// A body without an answer: under a failure it is what legacy servers send,
+/// under a success only emptiness and a stream without the answer are.
+fn judge_other(status: u16, body: &[u8]) -> ProbeVerdict {
+    if status >= 400 {
+        return ProbeVerdict::Legacy;
+    }
+    match looks_foreign(None, body) {
+        Some(what) => ProbeVerdict::NotMcp(what),
+        None => ProbeVerdict::Legacy,
+    }
+}
+
+enum ProbeAnswer {
+    /// The text of a result.
+    Result(String),
+    Error(RpcError),
+}
+
+/// The first answer in a body, whatever its id: the probe is alone in its
+/// exchange, and servers send errors with ids of their own.
+fn answer_in(body: &[u8]) -> Option<ProbeAnswer> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.starts_with('{') {
+        return answer_of(text);
+    }
+    if text.starts_with('[') {
+        return read_elements(text)?.into_iter().find_map(answer_of);
+    }
+    let mut decoder = SseDecoder::new(body.len());
+    let mut rest = body;
+    loop {
+        let (used, event) = decoder.feed(rest).ok()?;
+        let answer = std::str::from_utf8(event?.data).ok().and_then(answer_of);
+        if answer.is_some() {
+            return answer;
+        }
+        rest = &rest[used..];
+    }
+}
+
+fn answer_of(text: &str) -> Option<ProbeAnswer> {
+    match Message::read(text).ok()? {
+        Message::Response { result, .. } => Some(ProbeAnswer::Result(result.get().to_string())),
+        Message::Error { error, .. } => Some(ProbeAnswer::Error(error)),
+        Message::Request { .. } | Message::Notification { .. } => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "era_tests.rs"]
+mod tests;

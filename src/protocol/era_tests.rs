@@ -1,0 +1,179 @@
+//! Tests of the verdicts, with answers as real servers give them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A verdict in a word or two.
+fn told(status: u16, body: &str) -> String {
+    match judge_probe(status, body.as_bytes()) {
+        ProbeVerdict::Modern {
+            revision,
+            discovery,
+        } => {
+            let server = discovery.and_then(|discovery| discovery.server);
+            format!(
+                "modern {revision} {}",
+                server.map_or(String::new(), |server| server.name)
+            )
+        }
+        ProbeVerdict::TryRevision(revision) => format!("try {revision}"),
+        ProbeVerdict::NoCommonRevision(theirs) => format!("none of {theirs:?}"),
+        ProbeVerdict::ModernRefused(error) => format!("refused {error}"),
+        ProbeVerdict::Unsure => "unsure".to_string(),
+        ProbeVerdict::Legacy => "legacy".to_string(),
+        ProbeVerdict::NotAllowed => "not allowed".to_string(),
+        ProbeVerdict::Unavailable => "unavailable".to_string(),
+        ProbeVerdict::NotMcp(what) => format!("not MCP: {what}"),
+    }
+}
+
+fn error(code: i64, rest: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"m"{rest}}}}}"#)
+}
+
+fn discovery(versions: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"complete","supportedVersions":{versions},"capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"1"}}}}}}"#
+    )
+}
+
+#[test]
+fn a_discovery_proves_modern() {
+    assert_eq!(
+        told(200, &discovery(r#"["2025-11-25","2026-07-28"]"#)),
+        "modern 2026-07-28 s"
+    );
+    let stream = format!(
+        "data:\nid: 0\nretry: 3000\n\n: ping\n\ndata: {}\nid: 1\n\n",
+        discovery(r#"["2026-07-28"]"#)
+    );
+    assert_eq!(told(200, &stream), "modern 2026-07-28 s");
+    assert_eq!(
+        told(200, &discovery(r#"["2027-01-01"]"#)),
+        r#"none of ["2027-01-01"]"#
+    );
+    assert_eq!(told(200, &discovery(r#"["2025-11-25"]"#)), "legacy");
+    assert_eq!(told(200, r#"{"id":1,"result":{}}"#), "legacy");
+}
+
+#[test]
+fn modern_errors_prove_modern() {
+    let unsupported = |data: &str| error(-32022, data);
+    assert_eq!(
+        told(
+            400,
+            &unsupported(r#","data":{"supported":["2026-07-28","2025-11-25"]}"#)
+        ),
+        "try 2026-07-28"
+    );
+    assert_eq!(
+        told(400, &unsupported(r#","data":{"supported":["2099-01-01"]}"#)),
+        r#"none of ["2099-01-01"]"#
+    );
+    assert_eq!(
+        told(400, &unsupported(r#","data":{"supported":["2025-06-18"]}"#)),
+        "legacy"
+    );
+    assert_eq!(told(400, &unsupported("")), "refused -32022: m");
+    assert_eq!(told(400, &error(-32020, "")), "refused -32020: m");
+    assert_eq!(told(400, &error(-32021, "")), "refused -32021: m");
+    assert_eq!(told(404, &error(-32601, "")), "unsure");
+}
+
+#[test]
+fn everything_else_is_legacy() {
+    for (status, body) in [
+        (400, error(-32000, "")),
+        (400, error(-32600, "")),
+        (400, r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Missing session ID"},"id":null}"#.to_string()),
+        (400, r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"x"}}"#.to_string()),
+        (400, "Bad Request: No valid session ID provided".to_string()),
+        (422, "Unexpected message, expect initialize request".to_string()),
+        (400, String::new()),
+        (404, "Not Found".to_string()),
+        (405, String::new()),
+        (406, "Not Acceptable".to_string()),
+        (200, error(-32602, "")),
+        (200, error(-32603, "")),
+        (200, error(-32601, "")),
+        (400, error(-32601, "")),
+        (500, "Internal Server Error".to_string()),
+        (202, String::new()),
+        (200, ": keepalive\n\n".to_string()),
+        (200, "data:\n\n".to_string()),
+    ] {
+        assert_eq!(told(status, &body), "legacy", "{status} {body}");
+    }
+}
+
+#[test]
+fn what_is_neither() {
+    for (status, body, expected) in [
+        (401, "", "not allowed"),
+        (403, "<html>", "not allowed"),
+        (503, "", "unavailable"),
+        (429, "slow down", "unavailable"),
+        (307, "", "not MCP: a redirect (307)"),
+        (200, " <!DOCTYPE html><html>", "not MCP: a page of HTML"),
+        (200, "<?xml?>", "not MCP: markup: <?xml?>"),
+        (200, "hello", "not MCP: text: hello"),
+        (
+            200,
+            r#"{"status":"ok"}"#,
+            r#"not MCP: JSON that is not JSON-RPC: {"status":"ok"}"#,
+        ),
+    ] {
+        assert_eq!(told(status, body), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn the_second_probe_wants_a_result_type() {
+    let asked = Revision::LATEST_MODERN;
+    let second = |status: u16, body: &str| judge_second_probe(status, body.as_bytes(), asked);
+    assert_eq!(
+        second(
+            200,
+            r#"{"id":1,"result":{"resultType":"complete","tools":[]}}"#
+        ),
+        ProbeVerdict::Modern {
+            revision: asked,
+            discovery: None
+        }
+    );
+    assert_eq!(
+        second(200, r#"{"id":1,"result":{"tools":[]}}"#),
+        ProbeVerdict::Legacy
+    );
+    assert_eq!(second(200, r#"{"id":1,"result":7}"#), ProbeVerdict::Legacy);
+    assert_eq!(second(404, &error(-32601, "")), ProbeVerdict::Legacy);
+    assert!(matches!(
+        second(400, &error(-32020, "")),
+        ProbeVerdict::ModernRefused(_)
+    ));
+    assert_eq!(second(401, ""), ProbeVerdict::NotAllowed);
+}
+
+#[test]
+fn foreign_answers_are_named() {
+    assert_eq!(looks_foreign(Some("application/json"), b""), None);
+    assert_eq!(looks_foreign(None, error(0, "").as_bytes()), None);
+    assert_eq!(looks_foreign(Some("text/event-stream"), b"foo: bar"), None);
+    assert_eq!(looks_foreign(None, b"data: cut"), None);
+    assert_eq!(
+        looks_foreign(Some("text/plain"), b"OK\n").as_deref(),
+        Some("text: OK")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(status: u16, body: Vec<u8>, text: String) {
+        for body in [body, text.into_bytes()] {
+            let _any_verdict_will_do = judge_probe(status, &body);
+            let _any_verdict_will_do = judge_second_probe(status, &body, Revision::LATEST_MODERN);
+            let _any_verdict_will_do = looks_foreign(None, &body);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! An answer that is not what the protocol says it must be.
+//!
+//! A fault is the server's (or something between us), never the network's and
+//! never an error that the server reports in the right form. It does not know
+//! how faults are counted.
+
+use std::fmt;
+
+/// What sort of fault it is: a key for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The bytes are not JSON, or not UTF-8.
+    NotJson,
+    /// JSON, but neither `result` nor `error` nor `method` in it.
+    NotAMessage,
+    /// Both `result` and `error`.
+    ResultAndError,
+    /// An answer to another request.
+    WrongId,
+    /// The event stream is broken.
+    BadSse,
+    /// A message beyond the limit.
+    TooLarge,
+    /// The stream ended in order, but without our answer.
+    StreamEnded,
+    /// 202 to a request: taken in, and never answered.
+    AcceptedNotAnswered,
+    /// A `resultType` that the revision does not know.
+    UnknownResultType,
+    /// Neither JSON nor an event stream.
+    UnexpectedContentType,
+    /// The server speaks only revisions that we do not.
+    UnknownRevision,
+    /// A result without what the specification demands of it.
+    BadResult,
+    /// The server requires an input that this client cannot give.
+    UnknownInput,
+}
+
+impl FaultKind {
+    /// All kinds, for tables.
+    pub const ALL: [FaultKind; 13] = [
+        FaultKind::NotJson,
+        FaultKind::NotAMessage,
+        FaultKind::ResultAndError,
+        FaultKind::WrongId,
+        FaultKind::BadSse,
+        FaultKind::TooLarge,
+        FaultKind::StreamEnded,
+        FaultKind::AcceptedNotAnswered,
+        FaultKind::UnknownResultType,
+        FaultKind::UnexpectedContentType,
+        FaultKind::UnknownRevision,
+        FaultKind::BadResult,
+        FaultKind::UnknownInput,
+    ];
+
+    /// A few plain words for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FaultKind::NotJson => "not JSON",
+            FaultKind::NotAMessage => "neither result nor error",
+            FaultKind::ResultAndError => "both result and error",
+            FaultKind::WrongId => "wrong id",
+            FaultKind::BadSse => "bad event stream",
+            FaultKind::TooLarge => "message too large",
+            FaultKind::StreamEnded => "stream ended without the answer",
+            FaultKind::AcceptedNotAnswered => "accepted but not answered",
+            FaultKind::UnknownResultType => "unknown resultType",
+            FaultKind::UnexpectedContentType => "unexpected content type",
+            FaultKind::UnknownRevision => "unknown protocol revision",
+            FaultKind::BadResult => "bad result",
+            FaultKind::UnknownInput => "unknown input required",
+        }
+    }
+}
+
+/// A fault with what came instead, ready to be shown: short, on one line,
+/// control characters escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtocolFault {
+    kind: FaultKind,
+    detail: String,
+}
+
+impl ProtocolFault {
+    /// A fault; `detail` must be bounded and free of control characters
+    /// (see [`excerpt`]), and may be empty.
+    pub fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    /// A message beyond `limit_bytes`.
+    pub fn too_large(limit_bytes: usize) -> Self {
+        Self::new(
+            FaultKind::TooLarge,
+            format!("more than {limit_bytes} bytes"),
+        )
+    }
+
+    /// A request that was answered with a bare 202 (or 204).
+    pub fn accepted_not_answered(status: u16) -> Self {
+        Self::new(
+            FaultKind::AcceptedNotAnswered,
+            format!("status {status} to a request, without an answer"),
+        )
+    }
+
+    /// A body of a form that MCP does not have; `content_type` as it came.
+    pub fn unexpected_content_type(content_type: Option<&str>, body: &[u8]) -> Self {
+        let named = content_type.map_or_else(
+            || "no content type".to_string(),
+            |value| format!("`{}`", excerpt(value.as_bytes())),
+        );
+        Self::new(
+            FaultKind::UnexpectedContentType,
+            format!("{named}: {}", excerpt(body)),
+        )
+    }
+
+    /// What sort of fault it is.
+    pub fn kind(&self) -> FaultKind {
+        self.kind
+    }
+
+    /// What came, or what is missing.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for ProtocolFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ProtocolFault {}
+
+/// The most characters that an excerpt shows.
+const EXCERPT_MAX: usize = 200;
+
+/// The beginning of what came, fit to be shown on one line: at most 200
+/// characters, control and direction characters escaped, the cut marked.
+pub fn excerpt(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".to_string();
+    }
+    // No character takes more than four bytes: the rest need not be decoded.
+    let head = &bytes[..bytes.len().min(EXCERPT_MAX * 4)];
+    shown(&String::from_utf8_lossy(head), EXCERPT_MAX, bytes.len())
+}
+
+/// A text of the server's, cut to `n_chars` and fit to be shown on one line.
+pub(super) fn shown_text(text: &str, n_chars: usize) -> String {
+    shown(text, n_chars, text.len())
+}
+
+fn shown(text: &str, n_chars: usize, whole_bytes: usize) -> String {
+    let mut out = String::new();
+    let mut n_bytes = 0;
+    for c in text.trim_end().chars().take(n_chars) {
+        n_bytes += c.len_utf8();
+        if is_unsafe_to_show(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if n_bytes < text.trim_end().len() || text.len() < whole_bytes {
+        out.push('…');
+    }
+    out
+}
+
+/// Control characters, line separators, and the characters that turn the
+/// direction of what follows.
+fn is_unsafe_to_show(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn excerpts_are_short_and_on_one_line() {
+        assert_eq!(excerpt(b""), "nothing");
+        assert_eq!(excerpt(b"a\nb\x1b[31m\n"), "a\\nb\\u{1b}[31m");
+        assert_eq!(excerpt("\u{202e}x".as_bytes()), "\\u{202e}x");
+        let long = excerpt(&[b'x'; 5000]);
+        assert_eq!(long.chars().count(), EXCERPT_MAX + 1);
+        assert!(long.ends_with('…'));
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_fault_says_kind_and_detail() {
+        assert_eq!(
+            ProtocolFault::too_large(16).to_string(),
+            "message too large: more than 16 bytes"
+        );
+        assert_eq!(
+            ProtocolFault::new(FaultKind::StreamEnded, "").to_string(),
+            "stream ended without the answer"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn excerpts_of_anything_are_bounded(bytes: Vec<u8>) {
+            let text = excerpt(&bytes);
+            prop_assert!(text.chars().count() <= EXCERPT_MAX * 10 + 1);
+            prop_assert!(!text.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The Model Context Protocol over Streamable HTTP, without any input or output.
+//!
+//! What MCP needs from a load tester: requests rendered to bytes and headers,
+//! answers read from bytes that arrive in any pieces, two eras behind one
+//! [`Dialect`], and a verdict on which era a server speaks. Everything here is
+//! a function of bytes: no sockets, no clock, no threads, and nothing panics,
+//! whatever a server sends.
+//!
+//! ```text
+//!  legacy  ── initialize ──▶ Welcome ── initialized ──▶ open ── DELETE ──▶ gone
+//!                                                       │  ▲
+//!                                             request   ▼  │  answer
+//!  modern  ── (discover ──▶ Discovery) ──────────────▶ exchange
+//!                                                       │  ▲
+//!                                      input_required   ▼  │  retry with answers
+//!                                                   round trip
+//!
+//!  exchange: Prepared::write ─▶ HTTP ─▶ BodyKind ─▶ ReplyReader::feed… ─▶ Reply
+//! ```
+//!
+//! Start with [`Dialect::prepare`], which makes a [`Prepared`] request of an
+//! [`Operation`], and [`ReplyReader`], which finds its answer:
+//!
+//! ```
+//! use pmcp_loadtest::protocol::*;
+//!
+//! let client = ClientInfo::new("example", "1.0.0");
+//! let dialect = Dialect::new(Revision::V2025_11_25, client);
+//! let prepared = dialect.prepare(&Operation::Ping, &ToolCatalog::empty()).unwrap();
+//! let mut body = Vec::new();
+//! prepared.write(7, &mut body);
+//! assert_eq!(body, br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
+//!
+//! let mut reader = ReplyReader::new(BodyKind::EventStream, Expect::reply(7, Method::Ping), 1024);
+//! let stream = b"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n";
+//! let (_used, item) = reader.feed(stream).unwrap();
+//! assert_eq!(item, Some(Item::Reply(Reply::Complete)));
+//! ```
+
+mod answer;
+mod content_type;
+mod dialect;
+mod era;
+mod fault;
+mod fields;
+mod header_value;
+mod input;
+mod jsonrpc;
+mod lists;
+mod operation;
+mod paging;
+mod param_headers;
+mod reply;
+mod request;
+mod revision;
+mod sse;
+
+pub use answer::{Answer, Expect, Reply, read_error_body, read_json_reply};
+pub use content_type::BodyKind;
+pub use dialect::{
+    Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
+};
+pub use era::{ProbeVerdict, judge_probe, judge_second_probe, looks_foreign};
+pub use fault::{FaultKind, ProtocolFault, excerpt};
+pub use header_value::{decode_header_value, encode_header_value};
+pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};
+pub use jsonrpc::{Id, Message, RpcError};
+pub use lists::{
+    Page, PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
+    ToolAnnotations, ToolDescription, read_prompts, read_resource_templates, read_resources,
+    read_tools,
+};
+pub use operation::{Method, Operation};
+pub use paging::{NextPage, PageGuard};
+pub use param_headers::{ParamHeader, ParamKind, ToolCatalog};
+pub use reply::{Item, ReplyReader};
+pub use request::{Notice, Prepared};
+pub use revision::{Era, ProtocolChoice, Revision};
+pub use sse::{Event, SseDecoder, SseFault};

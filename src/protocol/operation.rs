@@ -1,0 +1,167 @@
+//! What a step asks of a server: an MCP method with its subject.
+//!
+//! Does not know how an operation looks on the wire: the dialect renders it.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// The methods that a load test measures; a key for tables of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// `tools/call`
+    CallTool,
+    /// `resources/read`
+    ReadResource,
+    /// `prompts/get`
+    GetPrompt,
+    /// `tools/list`
+    ListTools,
+    /// `resources/list`
+    ListResources,
+    /// `resources/templates/list`
+    ListResourceTemplates,
+    /// `prompts/list`
+    ListPrompts,
+    /// `ping`, in the legacy era only
+    Ping,
+}
+
+impl Method {
+    /// All of them, in the order of a report.
+    pub const ALL: [Method; 8] = [
+        Method::CallTool,
+        Method::ReadResource,
+        Method::GetPrompt,
+        Method::ListTools,
+        Method::ListResources,
+        Method::ListResourceTemplates,
+        Method::ListPrompts,
+        Method::Ping,
+    ];
+
+    /// The method as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::CallTool => "tools/call",
+            Method::ReadResource => "resources/read",
+            Method::GetPrompt => "prompts/get",
+            Method::ListTools => "tools/list",
+            Method::ListResources => "resources/list",
+            Method::ListResourceTemplates => "resources/templates/list",
+            Method::ListPrompts => "prompts/list",
+            Method::Ping => "ping",
+        }
+    }
+
+    /// Whether a modern server may answer it with `input_required`.
+    pub(super) fn may_require_input(self) -> bool {
+        matches!(
+            self,
+            Method::CallTool | Method::ReadResource | Method::GetPrompt
+        )
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One call of a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// Calls a tool.
+    CallTool {
+        /// The tool's name.
+        name: String,
+        /// Its arguments; `None` sends none, which is not the same as `{}`.
+        arguments: Option<Map<String, Value>>,
+    },
+    /// Reads a resource.
+    ReadResource {
+        /// The resource's address.
+        uri: String,
+    },
+    /// Gets a prompt.
+    GetPrompt {
+        /// The prompt's name.
+        name: String,
+        /// Its arguments; `None` sends none, which is not the same as `{}`.
+        arguments: Option<Map<String, Value>>,
+    },
+    /// Lists tools, first page.
+    ListTools,
+    /// Lists resources, first page.
+    ListResources,
+    /// Lists resource templates, first page.
+    ListResourceTemplates,
+    /// Lists prompts, first page.
+    ListPrompts,
+    /// Asks for a sign of life; legacy only.
+    Ping,
+}
+
+impl Operation {
+    /// Its method, for tables.
+    pub fn kind(&self) -> Method {
+        match self {
+            Operation::CallTool { .. } => Method::CallTool,
+            Operation::ReadResource { .. } => Method::ReadResource,
+            Operation::GetPrompt { .. } => Method::GetPrompt,
+            Operation::ListTools => Method::ListTools,
+            Operation::ListResources => Method::ListResources,
+            Operation::ListResourceTemplates => Method::ListResourceTemplates,
+            Operation::ListPrompts => Method::ListPrompts,
+            Operation::Ping => Method::Ping,
+        }
+    }
+
+    /// Its method as it stands on the wire.
+    pub fn method(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// The tool's name, the resource's address or the prompt's name.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Operation::CallTool { name, .. } | Operation::GetPrompt { name, .. } => Some(name),
+            Operation::ReadResource { uri } => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// What a person calls it: `tools/call echo`, `tools/list`.
+    pub fn label(&self) -> String {
+        match self.subject() {
+            Some(subject) => format!("{} {subject}", self.method()),
+            None => self.method().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_name_method_and_subject() {
+        let call = Operation::CallTool {
+            name: "echo".to_string(),
+            arguments: None,
+        };
+        assert_eq!(call.label(), "tools/call echo");
+        assert_eq!(call.subject(), Some("echo"));
+        assert_eq!(Operation::ListTools.label(), "tools/list");
+        assert_eq!(Operation::ListTools.subject(), None);
+    }
+
+    #[test]
+    fn methods_have_names_of_their_own() {
+        let mut names: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Method::ALL.len());
+    }
+}

@@ -1,0 +1,171 @@
+//! The protocol revisions that we speak, and the user's choice among them.
+//!
+//! Does not know what a revision changes on the wire: that is the dialect.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The two families of revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Era {
+    /// Sessions, opened by `initialize` (2025-03-26 to 2025-11-25).
+    Legacy,
+    /// Stateless, each request tells everything (2026-07-28).
+    Modern,
+}
+
+impl Era {
+    /// `legacy` or `modern`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Era::Legacy => "legacy",
+            Era::Modern => "modern",
+        }
+    }
+}
+
+impl fmt::Display for Era {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A protocol revision that we speak; a later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revision {
+    /// 2025-03-26: the first over Streamable HTTP.
+    V2025_03_26,
+    /// 2025-06-18: with the version header, without batches.
+    V2025_06_18,
+    /// 2025-11-25: the last with sessions.
+    V2025_11_25,
+    /// 2026-07-28: stateless.
+    V2026_07_28,
+}
+
+impl Revision {
+    /// All of them, oldest first.
+    pub const ALL: [Revision; 4] = [
+        Revision::V2025_03_26,
+        Revision::V2025_06_18,
+        Revision::V2025_11_25,
+        Revision::V2026_07_28,
+    ];
+    /// What we offer in `initialize`.
+    pub const LATEST_LEGACY: Revision = Revision::V2025_11_25;
+    /// What we probe with.
+    pub const LATEST_MODERN: Revision = Revision::V2026_07_28;
+
+    /// The revision as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Revision::V2025_03_26 => "2025-03-26",
+            Revision::V2025_06_18 => "2025-06-18",
+            Revision::V2025_11_25 => "2025-11-25",
+            Revision::V2026_07_28 => "2026-07-28",
+        }
+    }
+
+    /// The revision of that date, or `None` for one that we do not speak.
+    pub fn parse(text: &str) -> Option<Revision> {
+        Revision::ALL
+            .into_iter()
+            .find(|revision| revision.as_str() == text)
+    }
+
+    /// The family it belongs to.
+    pub fn era(self) -> Era {
+        match self {
+            Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => Era::Legacy,
+            Revision::V2026_07_28 => Era::Modern,
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the user wants spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ProtocolChoice {
+    /// Find out with a probe.
+    #[default]
+    Auto,
+    /// The latest revision of an era, without a probe.
+    Era(Era),
+    /// Exactly this revision; in the legacy era it is the one we offer.
+    Revision(Revision),
+}
+
+impl FromStr for ProtocolChoice {
+    type Err = String;
+
+    /// Reads `auto`, `legacy`, `modern` or a revision.
+    ///
+    /// # Errors
+    /// A message for the user that lists what is accepted.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(ProtocolChoice::Auto),
+            "legacy" => Ok(ProtocolChoice::Era(Era::Legacy)),
+            "modern" => Ok(ProtocolChoice::Era(Era::Modern)),
+            _ => Revision::parse(text)
+                .map(ProtocolChoice::Revision)
+                .ok_or_else(|| unknown_choice(text)),
+        }
+    }
+}
+
+impl fmt::Display for ProtocolChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProtocolChoice::Auto => f.write_str("auto"),
+            ProtocolChoice::Era(era) => era.fmt(f),
+            ProtocolChoice::Revision(revision) => revision.fmt(f),
+        }
+    }
+}
+
+fn unknown_choice(text: &str) -> String {
+    let revisions: Vec<String> = Revision::ALL
+        .iter()
+        .map(|revision| format!("`{revision}`"))
+        .collect();
+    format!(
+        "`{text}` is not a protocol; accepted are `auto`, `legacy`, `modern`, {}",
+        revisions.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_are_ordered_and_read_back() {
+        assert!(Revision::ALL.is_sorted());
+        for revision in Revision::ALL {
+            assert_eq!(Revision::parse(revision.as_str()), Some(revision));
+        }
+        assert_eq!(Revision::parse("1999-01-01"), None);
+        assert_eq!(Revision::LATEST_LEGACY.era(), Era::Legacy);
+        assert_eq!(Revision::LATEST_MODERN.era(), Era::Modern);
+    }
+
+    #[test]
+    fn choices_read_back_what_they_print() {
+        for text in ["auto", "legacy", "modern", "2025-06-18", "2026-07-28"] {
+            let choice: ProtocolChoice = text.parse().expect("an accepted choice");
+            assert_eq!(choice.to_string(), text);
+        }
+        let error = "2.0".parse::<ProtocolChoice>().expect_err("no such choice");
+        assert_eq!(
+            error,
+            "`2.0` is not a protocol; accepted are `auto`, `legacy`, `modern`, \
+             `2025-03-26`, `2025-06-18`, `2025-11-25`, `2026-07-28`"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Each rule fires where it should and keeps silent on a healthy run.
+
+use super::*;
+use crate::metrics::{ConnectFailure, Recorder};
+use crate::report::samples::{cancelled, failed, ok, outcome, plan};
+use crate::scenario::Arrivals;
+
+/// The ids of the advice on a run of one tool.
+fn ids(plan: &Plan, fill: impl Fn(&mut Recorder)) -> Vec<&'static str> {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    fill(&mut outcome.totals);
+    let advice = advise(plan, &outcome, &outcome.totals.rows[0]);
+    for advice in &advice {
+        assert!(!advice.text().ends_with('.'), "{}", advice.text());
+        assert!(!advice.text().contains("  "), "{}", advice.text());
+    }
+    advice.iter().map(Advice::id).collect()
+}
+
+fn healthy(recorder: &mut Recorder) {
+    for i in 0..1_000 {
+        ok(recorder, 0, 5_000_000 + i * 1_000);
+        recorder.generator_delay.record(20_000);
+    }
+    recorder.counters.connects = 50;
+}
+
+#[test]
+fn a_healthy_run_needs_no_advice() {
+    assert_eq!(ids(&plan(), healthy), [""; 0]);
+    assert_eq!(ids(&plan(), |_| {}), [""; 0]);
+}
+
+#[test]
+fn few_calls_are_said_to_be_few() {
+    assert_eq!(ids(&plan(), |r| ok(r, 0, 5_000_000)), ["few_samples"]);
+}
+
+#[test]
+fn one_failure_for_all_is_explained() {
+    let refused = Failure::Connect(ConnectFailure::Refused);
+    let refuse = |n| move |r: &mut Recorder| (0..n).for_each(|_| failed(r, 0, 1, refused, ""));
+    assert_eq!(ids(&plan(), refuse(3)), ["all_failed_alike"]);
+    assert_eq!(ids(&plan(), refuse(2)), [""; 0]);
+    let two_kinds = |r: &mut Recorder| {
+        refuse(3)(r);
+        failed(r, 0, 1, Failure::Tool, "");
+    };
+    assert_eq!(ids(&plan(), two_kinds), [""; 0]);
+}
+
+#[test]
+fn a_run_without_a_session_says_why() {
+    let refused = Failure::Connect(ConnectFailure::Refused);
+    let refuse = |r: &mut Recorder| failed(r, 1, 1, refused, "");
+    assert_eq!(ids(&plan(), refuse), ["no_session"]);
+    let one_opened = |r: &mut Recorder| {
+        refuse(r);
+        ok(r, 1, 1);
+    };
+    assert_eq!(ids(&plan(), one_opened), [""; 0]);
+}
+
+#[test]
+fn a_202_is_never_just_a_failure() {
+    let accepted = Failure::Protocol(ProtocolFailure::Accepted);
+    let all = |r: &mut Recorder| (0..5).for_each(|_| failed(r, 0, 1, accepted, ""));
+    assert_eq!(ids(&plan(), all), ["accepted_unanswered"]);
+}
+
+#[test]
+fn a_plateau_at_forty_milliseconds_is_seen() {
+    let plateau = |fast_ns: u64| {
+        move |r: &mut Recorder| {
+            ok(r, 0, fast_ns);
+            (0..200).for_each(|i| ok(r, 0, 43_800_000 + i * 1_000));
+        }
+    };
+    assert_eq!(ids(&plan(), plateau(300_000)), ["delayed_ack"]);
+    // A server that takes 42 ms by itself is never fast.
+    assert_eq!(ids(&plan(), plateau(42_000_000)), [""; 0]);
+}
+
+#[test]
+fn reconnects_are_explained_by_pauses_or_without() {
+    let often = |r: &mut Recorder| {
+        healthy(r);
+        r.counters.reconnects = 200;
+    };
+    assert_eq!(ids(&plan(), often), ["reconnects"]);
+    let seldom = |r: &mut Recorder| {
+        healthy(r);
+        r.counters.reconnects = 9;
+    };
+    assert_eq!(ids(&plan(), seldom), [""; 0]);
+    let text = |has_pauses| {
+        let advice = Advice::LostReused {
+            count: 1,
+            has_pauses,
+        };
+        advice.text()
+    };
+    assert!(text(true).contains("keep-alive timeout"));
+    assert!(!text(false).contains("keep-alive timeout"));
+    let mut pausing = plan();
+    pausing.think = ThinkTime::Constant(Duration::from_secs(6));
+    let lost = Failure::Connection(ConnectionFailure::LostReused);
+    let die = |r: &mut Recorder| {
+        healthy(r);
+        failed(r, 0, 1, lost, "");
+    };
+    assert_eq!(ids(&pausing, die), ["lost_reused"]);
+}
+
+#[test]
+fn open_streams_are_counted() {
+    let open = |n| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            r.counters.streams_left_open = n;
+        }
+    };
+    assert_eq!(ids(&plan(), open(500)), ["streams_left_open"]);
+    assert_eq!(ids(&plan(), open(1)), [""; 0]);
+}
+
+#[test]
+fn one_call_at_a_time_is_recognised() {
+    // 50 users, 10 ms a call: 3000 calls in 30 s, each waits for 49 others.
+    let one = |r: &mut Recorder| {
+        (1..50).for_each(|i| ok(r, 0, i * 10_000_000));
+        (0..2_950).for_each(|_| ok(r, 0, 500_000_000));
+    };
+    assert_eq!(ids(&plan(), one), ["one_at_a_time"]);
+    // Five at a time: five times as many calls.
+    let five = |r: &mut Recorder| {
+        (1..10).for_each(|i| ok(r, 0, i * 10_000_000));
+        (0..15_000).for_each(|_| ok(r, 0, 100_000_000));
+    };
+    assert_eq!(ids(&plan(), five), [""; 0]);
+}
+
+#[test]
+fn the_generators_own_faults_are_named() {
+    let late = |ns| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            (0..100).for_each(|_| r.lateness.record(ns));
+        }
+    };
+    assert_eq!(ids(&plan(), late(2_000_000)), ["late"]);
+    assert_eq!(ids(&plan(), late(400_000)), [""; 0]);
+    let busy = |r: &mut Recorder| {
+        healthy(r);
+        (0..100).for_each(|_| r.generator_delay.record(3_000_000));
+    };
+    assert_eq!(ids(&plan(), busy), ["generator_busy"]);
+}
+
+#[test]
+fn dropped_arrivals_are_told() {
+    let mut open = plan();
+    open.load = Load::Open {
+        arrivals: Arrivals::Rate {
+            per_second: 100.0,
+            distribution: crate::load::Distribution::Constant,
+        },
+        max_vus: 10,
+        queue_max: 10,
+    };
+    let drop = |r: &mut Recorder| {
+        healthy(r);
+        r.counters.arrivals = 3_000;
+        r.counters.arrivals_dropped = 12;
+    };
+    assert_eq!(ids(&open, drop), ["arrivals_dropped"]);
+}
+
+#[test]
+fn calls_that_hung_are_told_from_those_cut_off() {
+    let cut = |age_ns| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            cancelled(r, 0, age_ns);
+        }
+    };
+    assert_eq!(ids(&plan(), cut(5_000_000_000)), ["hung"]);
+    assert_eq!(ids(&plan(), cut(4_000_000_000)), [""; 0]);
+}

@@ -1,0 +1,172 @@
+//! The blocks that schema 1.1 had.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::figures::{Measured, ms, share, tidy};
+use super::{load_unit, secs};
+use crate::clock::Utc;
+use crate::metrics::{FailureCounts, FailureGroup, Recorder, RowStats};
+use crate::outcome::{BreakKind, Row, RowKind, RunOutcome};
+use crate::report::model::{
+    BreakingPoint, Config, Figures, LoadUnit, Metrics, MetricsLatency, Tool, ToolLatency,
+};
+use crate::scenario::Plan;
+
+pub(super) fn config(plan: &Plan, plan_json: &Value) -> Config {
+    let scenario = plan_json.get("scenario").and_then(Value::as_array);
+    let whole_secs = plan.stop.duration.map_or(0, |duration| {
+        duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+    });
+    Config {
+        virtual_users: plan.vus_max(),
+        duration_secs: whole_secs,
+        timeout_ms: u64::try_from(plan.timeout.as_millis()).unwrap_or(u64::MAX),
+        expected_interval_ms: 0,
+        scenario: scenario.cloned().unwrap_or_default(),
+    }
+}
+
+pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Metrics {
+    let mut operation_counts = BTreeMap::new();
+    let mut operation_errors = BTreeMap::new();
+    for (row, stats) in calls(rows, recorded) {
+        *operation_counts.entry(row.method.clone()).or_insert(0) += stats.finished();
+        if stats.failed > 0 {
+            *operation_errors.entry(row.method.clone()).or_insert(0) += stats.failed;
+        }
+    }
+    let ok = &totals.latency;
+    let failed = totals.failed_latency.unwrap_or_default();
+    Metrics {
+        total_requests: totals.ok + totals.failed,
+        success_count: totals.ok,
+        error_count: totals.failed,
+        error_rate: totals.error_rate,
+        throughput_rps: totals.rate_per_sec,
+        latency: MetricsLatency {
+            min_ms: ok.min_ms,
+            mean_ms: ok.mean_ms,
+            p50_ms: ok.p50_ms,
+            p90_ms: ok.p90_ms,
+            p95_ms: ok.p95_ms,
+            p99_ms: ok.p99_ms,
+            p99_9_ms: ok.p99_9_ms,
+            max_ms: ok.max_ms,
+            error_p50_ms: failed.p50_ms,
+            error_p95_ms: failed.p95_ms,
+            error_p99_ms: failed.p99_ms,
+        },
+        operation_counts,
+        operation_errors,
+    }
+}
+
+/// By the category's name in schema 1.1, which called it `connection`.
+pub(super) fn errors(counts: &FailureCounts) -> BTreeMap<String, u64> {
+    FailureGroup::ALL
+        .into_iter()
+        .map(|group| {
+            let name = match group {
+                FailureGroup::Connect => "connection",
+                _ => group.id(),
+            };
+            (name.to_string(), counts.of_group(group))
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// By subject alone, as in schema 1.1: a tool and a prompt of the same name
+/// are one entry. `operations` tells them apart.
+pub(super) fn per_tool(
+    measured: &Measured<'_>,
+    rows: &[Row],
+    recorded: &Recorder,
+) -> BTreeMap<String, Tool> {
+    let mut by_name: BTreeMap<String, RowStats> = BTreeMap::new();
+    for (row, stats) in calls(rows, recorded) {
+        if let Some(subject) = &row.subject {
+            by_name.entry(subject.clone()).or_default().merge(stats);
+        }
+    }
+    let tool = |stats: RowStats| {
+        let latency = measured.calls(&stats).latency;
+        Tool {
+            total_requests: stats.finished(),
+            success_count: stats.ok,
+            error_count: stats.failed,
+            error_rate: share(stats.failed, stats.finished()),
+            latency: ToolLatency {
+                p50_ms: latency.p50_ms,
+                p95_ms: latency.p95_ms,
+                p99_ms: latency.p99_ms,
+                min_ms: latency.min_ms,
+                max_ms: latency.max_ms,
+                mean_ms: latency.mean_ms,
+            },
+            errors: errors(&stats.failures),
+        }
+    };
+    by_name
+        .into_iter()
+        .map(|(name, stats)| (name, tool(stats)))
+        .collect()
+}
+
+pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint {
+    let Some(point) = &outcome.breaking_point else {
+        return BreakingPoint::default();
+    };
+    let unit = load_unit(plan);
+    let at_ms = u64::try_from(point.at.as_millis()).unwrap_or(u64::MAX);
+    let at = Utc::from_unix_ms(outcome.start.at.unix_ms().saturating_add(at_ms));
+    let mut report = BreakingPoint {
+        detected: true,
+        // A cast from a float saturates.
+        vus: (unit == LoadUnit::Vus).then(|| point.load.round() as u32),
+        detail: Some(point.evidence.clone()),
+        timestamp: Some(at.rfc3339()),
+        load_unit: Some(unit),
+        load: Some(tidy(point.load)),
+        last_good_load: point.last_good_load.map(tidy),
+        at_secs: Some(secs(point.at)),
+        noticed_at_secs: Some(secs(point.noticed_at)),
+        ..BreakingPoint::default()
+    };
+    let reason = match point.how {
+        BreakKind::Saturation { ceiling_per_second } => {
+            report.ceiling_per_sec = Some(tidy(ceiling_per_second));
+            "saturation"
+        }
+        BreakKind::Errors { share } => {
+            report.error_rate = Some(tidy(share));
+            "errors"
+        }
+        BreakKind::Latency { limit_ns, p99_ns } => {
+            report.limit_ms = Some(ms(limit_ns));
+            report.p99_ms = Some(ms(p99_ns));
+            "latency"
+        }
+        BreakKind::Silence { silent } => {
+            report.silent_secs = Some(secs(silent));
+            "silence"
+        }
+    };
+    report.reason = Some(reason.to_string());
+    report
+}
+
+fn calls<'a>(
+    rows: &'a [Row],
+    recorded: &'a Recorder,
+) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
+    rows.iter()
+        .zip(&recorded.rows)
+        .filter(|(row, _)| row.kind == RowKind::Call)
+}
+
+#[cfg(test)]
+#[path = "legacy_tests.rs"]
+mod tests;

@@ -1,0 +1,327 @@
+//! What the report promises: figures that add up, nothing where nothing was
+//! measured, and everything that a reader of schema 1.1 looks for.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::load::Distribution as Spread;
+use crate::metrics::{ConnectFailure, Failure, SessionFailure, TimeoutPhase};
+use crate::outcome::{BreakKind, BreakingPoint, RunOutcome, Second, SecondLatency};
+use crate::report::model::{Figures, Latency, LatencyFrom, Report};
+use crate::report::samples::{
+    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
+};
+use crate::scenario::{Arrivals, Load};
+
+/// The report as JSON and back, with every field known.
+fn json_of(report: &Report) -> Value {
+    let text = serde_json::to_string(report).expect("a report is JSON");
+    let back: Report = serde_json::from_str(&text).expect("a report reads back");
+    assert!(&back == report, "another report was read back");
+    serde_json::from_str(&text).expect("the same text")
+}
+
+/// Whatever the report claims of itself.
+fn assert_consistent(report: &Report) {
+    let blocks = [
+        Some(&report.totals),
+        report.handshake.as_ref(),
+        report.close.as_ref(),
+    ];
+    let operations = report
+        .operations
+        .iter()
+        .chain(&report.turns)
+        .map(|op| &op.figures);
+    for figures in blocks.into_iter().flatten().chain(operations) {
+        assert_eq!(
+            figures.started,
+            figures.ok + figures.failed + figures.cancelled
+        );
+        assert_eq!(figures.latency.count, figures.ok);
+        let n_failures: u64 = figures.failures.iter().map(|cause| cause.count).sum();
+        assert_eq!(n_failures, figures.failed);
+        assert!((0.0..=1.0).contains(&figures.error_rate));
+        assert_in_order(&figures.latency);
+    }
+    let sum = |field: fn(&Figures) -> u64| -> u64 {
+        report
+            .operations
+            .iter()
+            .map(|operation| field(&operation.figures))
+            .sum()
+    };
+    let totals = &report.totals;
+    assert_eq!(sum(|figures| figures.started), totals.started);
+    assert_eq!(sum(|figures| figures.ok), totals.ok);
+    assert_eq!(sum(|figures| figures.cancelled), totals.cancelled);
+    assert_eq!(report.errors.values().sum::<u64>(), totals.failed);
+    assert_eq!(report.metrics.error_count, totals.failed);
+    assert_eq!(report.metrics.total_requests, totals.ok + totals.failed);
+    let n_classed: u64 = report.distribution.iter().map(|class| class.count).sum();
+    assert_eq!(n_classed, totals.ok);
+}
+
+fn assert_in_order(latency: &Latency) {
+    let ascending = [
+        latency.min_ms,
+        latency.p50_ms,
+        latency.p90_ms,
+        latency.p95_ms,
+        latency.p99_ms,
+        latency.p99_9_ms,
+        latency.max_ms,
+    ];
+    assert!(ascending.is_sorted(), "{latency:?}");
+    let has_data = latency.count > 0;
+    let values = ascending.iter().chain([&latency.mean_ms]);
+    assert!(
+        values.clone().all(|value| value.is_some() == has_data),
+        "{latency:?}"
+    );
+    // Far above a millisecond's bits, the mean may round past the maximum.
+    let slack = latency.max_ms.unwrap_or(0.0) * 1e-9 + 1e-6;
+    if let (Some(min), Some(mean), Some(max)) = (latency.min_ms, latency.mean_ms, latency.max_ms) {
+        assert!(min - slack <= mean && mean <= max + slack, "{latency:?}");
+    }
+}
+
+#[test]
+fn nothing_measured_is_null_and_never_zero() {
+    let report = report(&plan(), &outcome(&[("tools/call", Some("echo"))]));
+    assert_consistent(&report);
+    let json = json_of(&report);
+    for pointer in [
+        "/metrics/latency/p99_ms",
+        "/metrics/latency/error_p50_ms",
+        "/totals/latency/min_ms",
+        "/per_tool/echo/latency/mean_ms",
+        "/totals/failed_latency",
+        "/lateness",
+        "/generator_delay",
+        "/warm_up",
+        "/close",
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&Value::Null), "{pointer}");
+    }
+    assert_eq!(json.pointer("/metrics/error_rate"), Some(&json!(0.0)));
+    assert_eq!(json.pointer("/distribution"), Some(&json!([])));
+    assert_eq!(
+        json.pointer("/breaking_point"),
+        Some(&json!({"detected": false}))
+    );
+}
+
+#[test]
+fn figures_of_a_busy_run_add_up() {
+    let report = report(&plan(), &busy_outcome());
+    assert_consistent(&report);
+    assert_eq!(report.totals.started, 6_983);
+    assert_eq!(report.totals.cancelled, 1);
+    // What the end cut off is in no rate.
+    assert_eq!(report.metrics.throughput_rps, 232.733333);
+    assert_eq!(report.metrics.error_rate, 0.003007734174);
+    assert_eq!(
+        report.totals.cancelled_age.and_then(|age| age.max_ms),
+        Some(4_200.0)
+    );
+    // Handshakes are no calls, and their failures not the calls'.
+    let handshake = report.handshake.as_ref().expect("there is a row");
+    assert_eq!((handshake.ok, handshake.failed), (50, 1));
+    assert_eq!(handshake.failures[0].id, "connect.refused");
+    assert!(!report.errors.contains_key("connection"));
+    let http = &report.failures[0];
+    assert_eq!(
+        (http.id.as_str(), http.group.as_str(), http.count),
+        ("http.503", "http", 15)
+    );
+    assert_eq!(http.examples, ["Service Unavailable: overloaded"]);
+    json_of(&report);
+}
+
+#[test]
+fn latencies_keep_their_fractions() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    ok(&mut outcome.totals, 0, 812_345);
+    let json = json_of(&report(&plan(), &outcome));
+    assert_eq!(
+        json.pointer("/metrics/latency/p50_ms"),
+        Some(&json!(0.812345))
+    );
+    assert_eq!(
+        json.pointer("/per_tool/echo/latency/mean_ms"),
+        Some(&json!(0.812345))
+    );
+}
+
+#[test]
+fn response_time_leads_where_starts_are_intended() {
+    let mut plan = plan();
+    plan.load = Load::Open {
+        arrivals: Arrivals::Rate {
+            per_second: 100.0,
+            distribution: Spread::Constant,
+        },
+        max_vus: 10,
+        queue_max: 10,
+    };
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    ok_intended(&mut outcome.totals, 0, 2_000_000, 9_000_000);
+    ok(&mut outcome.totals, 1, 3_000_000);
+    outcome.totals.lateness.record(50_000);
+    let report = report(&plan, &outcome);
+    assert_consistent(&report);
+    assert_eq!(report.run.latency_from, LatencyFrom::IntendedStart);
+    assert_eq!(report.metrics.latency.p50_ms, Some(9.0));
+    let service = report.totals.service_latency.expect("it stands beside");
+    assert_eq!(service.p50_ms, Some(2.0));
+    assert_eq!(report.distribution[0].to_ms, 9.0);
+    assert_eq!(
+        report.lateness.and_then(|lateness| lateness.max_ms),
+        Some(0.05)
+    );
+    // Nobody schedules handshakes.
+    let handshake = report.handshake.expect("there is a row");
+    assert_eq!(handshake.latency_from, LatencyFrom::Sent);
+    assert_eq!(handshake.latency.p50_ms, Some(3.0));
+}
+
+#[test]
+fn some_response_times_do_not_pass_for_all() {
+    let mut plan = plan();
+    plan.load = Load::Closed {
+        vus: 1,
+        ramp_up: Duration::ZERO,
+        pacing: Some(Duration::from_secs(1)),
+    };
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    ok_intended(&mut outcome.totals, 0, 2_000_000, 9_000_000);
+    ok(&mut outcome.totals, 0, 2_000_000);
+    let report = report(&plan, &outcome);
+    assert_consistent(&report);
+    assert_eq!(report.run.latency_from, LatencyFrom::Sent);
+    assert_eq!(report.metrics.latency.max_ms, Some(2.0));
+}
+
+#[test]
+fn categories_keep_their_old_names() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    for failure in [
+        Failure::Connect(ConnectFailure::Dns),
+        Failure::Timeout(TimeoutPhase::Waiting),
+        Failure::Rpc(-32603),
+        Failure::Rpc(0),
+        Failure::Session(SessionFailure::Expired),
+    ] {
+        failed(&mut outcome.totals, 0, 1_000, failure, "");
+    }
+    let json = json_of(&report(&plan(), &outcome));
+    let expected = json!({"connection": 1, "timeout": 1, "jsonrpc": 2, "session": 1});
+    assert_eq!(json.pointer("/errors"), Some(&expected));
+    assert_eq!(json.pointer("/per_tool/echo/errors"), Some(&expected));
+}
+
+#[test]
+fn the_breaking_point_tells_load_time_and_value() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    outcome.breaking_point = Some(BreakingPoint {
+        how: BreakKind::Latency {
+            limit_ns: 250_000_000,
+            p99_ns: 312_500_000,
+        },
+        load: 34.0,
+        last_good_load: Some(30.0),
+        at: Duration::from_millis(6_800),
+        noticed_at: Duration::from_secs(9),
+        evidence: "p99 312 ms against a limit of 250 ms".to_string(),
+    });
+    let json = json_of(&report(&plan(), &outcome));
+    let expected = json!({
+        "detected": true, "vus": 34, "reason": "latency",
+        "detail": "p99 312 ms against a limit of 250 ms",
+        "timestamp": "2026-11-23T12:41:14.050Z",
+        "load_unit": "vus", "load": 34.0, "last_good_load": 30.0,
+        "at_secs": 6.8, "noticed_at_secs": 9.0, "limit_ms": 250.0, "p99_ms": 312.5,
+    });
+    assert_eq!(json.pointer("/breaking_point"), Some(&expected));
+}
+
+#[test]
+fn seconds_without_answers_have_no_latency() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    let second = |at, ok, latency| Second {
+        at: Duration::from_secs(at),
+        length: Duration::from_millis(500),
+        vus: 50,
+        started: ok,
+        ok,
+        failed: 0,
+        latency,
+        dropped: 0,
+    };
+    let latency = SecondLatency {
+        p50_ns: 1_500_000,
+        p95_ns: 2_000_000,
+        p99_ns: 2_000_000,
+        max_ns: 2_500_000,
+    };
+    outcome.seconds = vec![second(0, 10, Some(latency)), second(1, 0, None)];
+    let report = report(&plan(), &outcome);
+    assert_eq!(report.seconds[0].rate_per_sec, 20.0);
+    assert_eq!(report.seconds[0].p50_ms, Some(1.5));
+    assert_eq!(
+        (report.seconds[1].rate_per_sec, report.seconds[1].max_ms),
+        (0.0, None)
+    );
+    json_of(&report);
+}
+
+#[test]
+fn a_run_of_no_length_has_no_rate() {
+    let mut outcome = busy_outcome();
+    outcome.elapsed = Duration::ZERO;
+    let report = report(&plan(), &outcome);
+    assert_eq!(report.metrics.throughput_rps, 0.0);
+    json_of(&report);
+}
+
+#[test]
+fn notices_are_told_once() {
+    let mut plan = plan();
+    plan.notices = vec!["a".to_string()];
+    let mut outcome = outcome(&[]);
+    outcome.notices = vec!["a".to_string(), "b".to_string()];
+    assert_eq!(report(&plan, &outcome).notices, ["a", "b"]);
+}
+
+/// A run of two tools from arbitrary samples.
+fn arbitrary(samples: &[(u64, u8)]) -> RunOutcome {
+    let mut outcome = outcome(&[("tools/call", Some("a")), ("prompts/get", Some("a"))]);
+    for (ns, how) in samples {
+        let row = usize::from(how % 2);
+        match how % 8 {
+            0..5 => ok(&mut outcome.totals, row, *ns),
+            5 => failed(&mut outcome.totals, row, *ns, Failure::Tool, "no"),
+            6 => failed(&mut outcome.totals, row, *ns, Failure::Rpc(*ns as i64), ""),
+            _ => cancelled(&mut outcome.totals, row, *ns),
+        }
+    }
+    outcome
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_run_adds_up_and_reads_back(
+        samples in prop::collection::vec((0_u64..1 << 45, any::<u8>()), 0..120),
+    ) {
+        let report = report(&plan(), &arbitrary(&samples));
+        assert_consistent(&report);
+        json_of(&report);
+        // A tool and a prompt of one name are one entry, with the calls of both.
+        let a = &report.per_tool["a"];
+        prop_assert_eq!(a.total_requests, report.metrics.total_requests);
+    }
+}

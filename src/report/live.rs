@@ -1,0 +1,160 @@
+//! The line that shows a run while it goes on.
+//!
+//! On a terminal it is drawn again in its place; elsewhere a plain line comes
+//! every few seconds. It is the only writer of its stream during a run, so
+//! nothing tears it: notices pass through it too. A stream that fails is
+//! ignored; a run does not end because nobody watches.
+
+mod line;
+
+use std::io;
+use std::time::Duration;
+
+use termcolor::WriteColor;
+
+use crate::outcome::{Observer, Progress, RunStart};
+use crate::terminal::{Line, Role};
+
+use line::{Limits, progress_line, start_line};
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveStyle {
+    /// One line, drawn again in its place, at most this many columns wide.
+    Redrawn {
+        /// Columns of the terminal.
+        width: usize,
+    },
+    /// A plain line every few seconds, for files and pipes.
+    Lines,
+    /// Nothing at all. Notices are in the summary and the report as well.
+    Quiet,
+}
+
+/// The first plain line comes after this long, so that a log shows early
+/// whether anything is answered.
+const FIRST_LINE_AFTER: Duration = Duration::from_secs(1);
+
+/// And then one at each multiple of this.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// An observer that shows a run on a stream.
+pub struct LiveLine<W> {
+    style: LiveStyle,
+    out: W,
+    limits: Limits,
+    /// What is on the terminal now and has to be drawn again after a notice.
+    shown: Option<Line>,
+    /// When the next plain line is due, from the start of the load.
+    next_line: Duration,
+}
+
+impl<W: WriteColor> LiveLine<W> {
+    /// Shows a run on `out`, which is stderr but in tests.
+    pub fn new(out: W, style: LiveStyle) -> Self {
+        Self {
+            style,
+            out,
+            limits: Limits::default(),
+            shown: None,
+            next_line: FIRST_LINE_AFTER,
+        }
+    }
+
+    /// The stream, once the run is over.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// Writes a line that stays, above the one that is redrawn.
+    fn keep(&mut self, line: &Line) -> io::Result<()> {
+        if self.shown.is_some() {
+            self.out.write_all(CLEAR)?;
+        }
+        line.write(&mut self.out)?;
+        self.out.write_all(b"\n")?;
+        if let Some(shown) = self.shown.take() {
+            self.draw(shown)?;
+        }
+        self.out.flush()
+    }
+
+    /// Draws a line over the one before.
+    fn draw(&mut self, line: Line) -> io::Result<()> {
+        self.out.write_all(BEGIN)?;
+        line.write(&mut self.out)?;
+        self.out.write_all(END)?;
+        self.out.flush()?;
+        self.shown = Some(line);
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        if self.shown.take().is_some() {
+            self.out.write_all(CLEAR)?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// To the start of the line, and no wrapping at its end: should the terminal
+/// be narrower than we know, it cuts the line rather than tear it.
+const BEGIN: &[u8] = b"\r\x1b[?7l";
+
+/// Erases what is left of a longer line before, and wraps again.
+const END: &[u8] = b"\x1b[K\x1b[?7h";
+
+/// An empty line with the cursor at its start.
+const CLEAR: &[u8] = b"\r\x1b[K";
+
+impl<W: WriteColor> Observer for LiveLine<W> {
+    fn notice(&mut self, text: &str) {
+        if self.style != LiveStyle::Quiet {
+            let line = Line::of(Role::Warning, "notice: ").add(Role::Plain, text);
+            let _ = self.keep(&line);
+        }
+    }
+
+    fn started(&mut self, start: &RunStart) {
+        self.limits = Limits {
+            duration: start.duration,
+            iterations: start.iterations,
+        };
+        if self.style != LiveStyle::Quiet {
+            let _ = self.keep(&start_line(start));
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        let line = || progress_line(progress, self.limits);
+        let _ = match self.style {
+            LiveStyle::Quiet => Ok(()),
+            // The last column stays free: some terminals wrap on filling it.
+            LiveStyle::Redrawn { width } => {
+                let line = line().cut(width.saturating_sub(1));
+                self.draw(line)
+            }
+            LiveStyle::Lines if progress.elapsed < self.next_line => Ok(()),
+            LiveStyle::Lines => {
+                let line = line();
+                self.next_line = next_multiple(progress.elapsed, LINE_EVERY);
+                self.keep(&line)
+            }
+        };
+    }
+
+    fn ended(&mut self) {
+        let _ = self.clear();
+    }
+}
+
+/// The next multiple of `step` after `now`.
+fn next_multiple(now: Duration, step: Duration) -> Duration {
+    let n_steps = now.as_nanos() / step.as_nanos() + 1;
+    let n_steps = u32::try_from(n_steps).unwrap_or(u32::MAX);
+    step.saturating_mul(n_steps)
+}
+
+#[cfg(test)]
+mod tests;

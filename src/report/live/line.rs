@@ -1,0 +1,111 @@
+//! What the live line says: most telling first, since its end may be cut.
+
+use std::time::Duration;
+
+use crate::error::plural;
+use crate::outcome::{BreakingPoint, Phase, Progress, RunStart};
+use crate::terminal::{Line, Role};
+use crate::units::{format_count, format_duration, format_latency, format_rate};
+
+/// What ends the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits {
+    /// How long it lasts, if time ends it.
+    pub(super) duration: Option<Duration>,
+    /// After how many iterations, if they end it.
+    pub(super) iterations: Option<u64>,
+}
+
+/// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
+pub(super) fn start_line(start: &RunStart) -> Line {
+    let server = &start.server;
+    let mut line = Line::of(Role::Dim, "testing ").add(Role::Accent, &server.url);
+    if let Some(name) = &server.name {
+        let version = server.version.as_deref().unwrap_or_default();
+        line = line.add(Role::Dim, format!(", {name} {version}").trim_end());
+    }
+    let spoken = format!(", MCP {} ({})", server.revision, server.era);
+    line.add(Role::Dim, spoken)
+}
+
+/// `12s of 30s  50 VUs  1,420/s  p99 1.20 ms  3 errors, most http.503`.
+pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
+    let mut line = Line::of(Role::Strong, elapsed(progress, limits));
+    line = match progress.phase {
+        Phase::WarmUp => line.add(Role::Warning, "  warm-up"),
+        Phase::Running {
+            stage: Some((index, n)),
+        } => {
+            let stage = format!("  stage {} of {n}", index.saturating_add(1));
+            line.add(Role::Dim, stage)
+        }
+        Phase::Running { stage: None } => line,
+        Phase::Stopping => line.add(
+            Role::Warning,
+            format!("  stopping, {} in flight", format_count(progress.in_flight)),
+        ),
+    };
+    line = line.add(Role::Plain, format!("  {}", users(progress)));
+    line = line.add(Role::Accent, format!("  {}", format_rate(progress.rate)));
+    let p99 = match progress.latency.quantile_ns(0.99) {
+        Some(ns) => format!("  p99 {}", format_latency(ns)),
+        None => "  p99 -".to_string(),
+    };
+    line = line.add(Role::Plain, p99);
+    line = line.join(errors(progress));
+    if progress.counters.arrivals_dropped > 0 {
+        let dropped = format_count(progress.counters.arrivals_dropped);
+        line = line.add(Role::Warning, format!("  {dropped} dropped"));
+    }
+    match progress.breaking_point {
+        Some(point) => line.add(Role::Warning, broke(point)),
+        None => line,
+    }
+}
+
+/// Elapsed and remaining, in time or iterations or both.
+fn elapsed(progress: &Progress<'_>, limits: Limits) -> String {
+    let whole = |duration: Duration| format_duration(Duration::from_secs(duration.as_secs()));
+    let mut text = whole(progress.elapsed);
+    if let Some(duration) = limits.duration {
+        // Rounded up, so that it says 0 only when nothing is left.
+        let left = duration.saturating_sub(progress.elapsed);
+        let left = left.saturating_add(Duration::from_nanos(999_999_999));
+        text += &format!(", {} left", whole(left));
+    }
+    if let Some(iterations) = limits.iterations {
+        let done = format_count(progress.iterations);
+        text += &format!("  {done} of {}", format_count(iterations));
+    }
+    text
+}
+
+fn users(progress: &Progress<'_>) -> String {
+    let vus = plural(u64::from(progress.vus), "VU", "VUs");
+    if progress.vus_ready < progress.vus && progress.phase != Phase::Stopping {
+        format!("{vus} ({} ready)", progress.vus_ready)
+    } else {
+        vus
+    }
+}
+
+fn errors(progress: &Progress<'_>) -> Line {
+    let Some((failure, count)) = progress.top_failure.filter(|(_, count)| *count > 0) else {
+        return Line::new();
+    };
+    // Handshakes fail too and are no calls: then the cause alone is named.
+    if progress.failed == 0 {
+        return Line::of(Role::Error, format!("  {failure} {}", format_count(count)));
+    }
+    let word = if progress.failed == 1 {
+        "error"
+    } else {
+        "errors"
+    };
+    let words = format!("  {} {word}, most {failure}", format_count(progress.failed));
+    Line::of(Role::Error, words)
+}
+
+fn broke(point: &BreakingPoint) -> String {
+    format!("  broke at {}", format_count(point.load.round() as u64))
+}

@@ -1,0 +1,234 @@
+//! Exact bytes of the live line.
+
+use std::io::Write;
+
+use super::*;
+use crate::metrics::{Counters, Failure, Histogram};
+use crate::outcome::{BreakKind, BreakingPoint, Phase};
+use crate::report::samples::outcome;
+use crate::terminal::display_width;
+use proptest::prelude::*;
+use termcolor::NoColor;
+
+/// Calls `f` with the state after so many seconds.
+fn with_progress(secs: u64, mut f: impl FnMut(Progress<'_>)) {
+    let mut latency = Histogram::new();
+    (0..100).for_each(|_| latency.record(1_200_000));
+    f(Progress {
+        elapsed: Duration::from_secs(secs),
+        vus: 50,
+        vus_ready: 50,
+        in_flight: 50,
+        ok: 17_000,
+        failed: 0,
+        iterations: 17_000,
+        rate: 1_420.3,
+        latency: &latency,
+        top_failure: None,
+        counters: &Counters::default(),
+        phase: Phase::Running { stage: None },
+        breaking_point: None,
+    });
+}
+
+fn shown(style: LiveStyle, f: impl FnOnce(&mut LiveLine<NoColor<Vec<u8>>>)) -> String {
+    let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
+    f(&mut live);
+    String::from_utf8(live.into_inner().into_inner()).expect("we write text")
+}
+
+const TERMINAL: LiveStyle = LiveStyle::Redrawn { width: 80 };
+const START: &str = "testing http://127.0.0.1:8080/mcp, demo 0.1.0, MCP 2025-11-25 (legacy)\n";
+
+#[test]
+fn on_a_terminal_one_line_is_redrawn_and_cleared() {
+    let text = shown(TERMINAL, |live| {
+        live.started(&outcome(&[]).start);
+        with_progress(12, |progress| live.progress(&progress));
+        live.notice("the server\nmoved");
+        live.ended();
+        live.ended();
+    });
+    let line = "\r\x1b[?7l12s, 18s left  50 VUs  1,420/s  p99 1.20 ms\x1b[K\x1b[?7h";
+    assert_eq!(
+        text,
+        format!("{START}{line}\r\x1b[Knotice: the server moved\n{line}\r\x1b[K")
+    );
+}
+
+#[test]
+fn elsewhere_a_plain_line_comes_every_few_seconds() {
+    let text = shown(LiveStyle::Lines, |live| {
+        live.started(&outcome(&[]).start);
+        for quarter in 0..50 {
+            with_progress(0, |mut progress| {
+                progress.elapsed = Duration::from_millis(250 * quarter);
+                live.progress(&progress);
+            });
+        }
+        live.ended();
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines[1], "1s, 29s left  50 VUs  1,420/s  p99 1.20 ms");
+    assert!(lines[2].starts_with("5s, 25s left"));
+    assert!(lines[3].starts_with("10s, 20s left"));
+    assert!(!text.contains(['\r', '\u{1b}']));
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let text = shown(LiveStyle::Quiet, |live| {
+        live.started(&outcome(&[]).start);
+        live.notice("something");
+        with_progress(12, |progress| live.progress(&progress));
+        live.ended();
+    });
+    assert_eq!(text, "");
+}
+
+/// The text of a progress line.
+fn line_of(change: impl FnOnce(&mut Progress<'_>)) -> String {
+    let mut change = Some(change);
+    let mut text = String::new();
+    with_progress(12, |mut progress| {
+        let change = change.take().expect("called once");
+        change(&mut progress);
+        text = progress_line(&progress, Limits::default()).text();
+    });
+    text
+}
+
+#[test]
+fn what_goes_wrong_is_in_the_line() {
+    let http = Failure::Http {
+        status: 503,
+        rpc_code: None,
+    };
+    let text = line_of(|progress| {
+        progress.failed = 1_234;
+        progress.top_failure = Some((http, 1_200));
+    });
+    assert!(
+        text.ends_with("p99 1.20 ms  1,234 errors, most http.503"),
+        "{text}"
+    );
+    let text = line_of(|progress| {
+        progress.vus_ready = 3;
+        progress.top_failure = Some((http, 7));
+    });
+    assert_eq!(
+        text,
+        "12s  50 VUs (3 ready)  1,420/s  p99 1.20 ms  http.503 7"
+    );
+}
+
+#[test]
+fn each_phase_is_told() {
+    let empty = Histogram::new();
+    let text = line_of(|progress| {
+        progress.phase = Phase::Stopping;
+        progress.rate = 0.0;
+    });
+    assert_eq!(
+        text,
+        "12s  stopping, 50 in flight  50 VUs  0.00/s  p99 1.20 ms"
+    );
+    let stage = Some((1, 3));
+    let text = line_of(|progress| progress.phase = Phase::Running { stage });
+    assert!(text.starts_with("12s  stage 2 of 3  50 VUs"), "{text}");
+    assert!(line_of(|progress| progress.phase = Phase::WarmUp).starts_with("12s  warm-up  "));
+    let mut p99 = String::new();
+    with_progress(1, |progress| {
+        let progress = Progress {
+            latency: &empty,
+            ..progress
+        };
+        p99 = progress_line(&progress, Limits::default()).text();
+    });
+    assert_eq!(p99, "1s  50 VUs  1,420/s  p99 -");
+}
+
+#[test]
+fn a_breaking_point_stays_in_sight() {
+    let point = BreakingPoint {
+        how: BreakKind::Errors { share: 0.5 },
+        load: 34.0,
+        last_good_load: None,
+        at: Duration::from_secs(5),
+        noticed_at: Duration::from_secs(8),
+        evidence: String::new(),
+    };
+    let mut text = String::new();
+    with_progress(12, |progress| {
+        let progress = Progress {
+            breaking_point: Some(&point),
+            ..progress
+        };
+        text = progress_line(&progress, Limits::default()).text();
+    });
+    assert!(text.ends_with("  broke at 34"), "{text}");
+}
+
+#[test]
+fn iterations_that_end_a_run_are_shown_beside_the_time() {
+    let limits = Limits {
+        duration: None,
+        iterations: Some(20_000),
+    };
+    let mut text = String::new();
+    with_progress(12, |progress| {
+        text = progress_line(&progress, limits).text()
+    });
+    assert!(text.starts_with("12s  17,000 of 20,000  50 VUs"), "{text}");
+}
+
+#[test]
+fn a_stream_that_fails_is_no_fault_of_the_run() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+    let mut live = LiveLine::new(NoColor::new(Closed), TERMINAL);
+    live.started(&outcome(&[]).start);
+    live.notice("x");
+    let mut n_calls = 0;
+    with_progress(12, |progress| {
+        live.progress(&progress);
+        n_calls += 1;
+    });
+    live.ended();
+    assert_eq!(n_calls, 1);
+}
+
+proptest! {
+    #[test]
+    fn the_line_never_reaches_the_edge(
+        width in 1_usize..120,
+        secs in any::<u32>(),
+        vus in any::<u32>(),
+        rate in any::<f64>(),
+        n in any::<u64>(),
+    ) {
+        let text = shown(LiveStyle::Redrawn { width }, |live| {
+            with_progress(u64::from(secs), |mut progress| {
+                progress.vus = vus;
+                progress.rate = rate;
+                progress.failed = n;
+                progress.in_flight = n;
+                progress.phase = Phase::Stopping;
+                progress.top_failure = Some((Failure::Rpc(i64::MIN), n));
+                live.progress(&progress);
+            });
+        });
+        let inner = text
+            .trim_start_matches("\r\x1b[?7l")
+            .trim_end_matches("\x1b[K\x1b[?7h");
+        prop_assert!(display_width(inner) < width, "{inner}");
+    }
+}

@@ -1,0 +1,29 @@
+//! What the user gets to see: the JSON report, the summary, the live line.
+//!
+//! Public and stable is the JSON ([`model`]); the text is not, and is made
+//! from the model alone, so that a stored report renders like a fresh one.
+//! Nothing here knows the engine: [`build()`] reads an outcome, and
+//! [`LiveLine`] is an observer like any other.
+//!
+//! ```text
+//! Plan ─┐
+//!       ├─▶ build ─▶ Report ─┬─▶ ReportFile ─▶ JSON
+//! RunOutcome ─┘              └─▶ summary ─▶ stdout
+//! Progress ─▶ LiveLine ─▶ stderr
+//! ```
+
+pub mod advice;
+pub mod build;
+pub mod json;
+pub mod live;
+pub mod model;
+pub mod summary;
+
+#[cfg(test)]
+mod samples;
+
+pub use build::{BuildInfo, build};
+pub use json::{ReportFile, read};
+pub use live::{LiveLine, LiveStyle};
+pub use model::{Report, SCHEMA_VERSION};
+pub use summary::{SummaryOptions, summary};

@@ -1,0 +1,238 @@
+//! The JSON report: public, versioned, apart from every internal type.
+//!
+//! One naming style: `snake_case`, the unit last (`_ms`, `_secs`, `_per_sec`).
+//! Latencies are milliseconds with fractions down to the nanosecond. Where
+//! there is no data there is `null`, never a 0 that nobody measured.
+//!
+//! Everything that readers of schema 1.1 look for stands under its old name:
+//! `timestamp`, `target_url`, `duration_secs`, `config`, `metrics`, `errors`,
+//! `per_tool` and `breaking_point`. A difference in meaning:
+//! 1.1 counted samples that it had invented; these are counts of requests.
+//!
+//! What adds up, and is tested: `started = ok + failed + cancelled` in every
+//! [`Figures`]; `totals` is the sum of `operations`; `errors` and `failures`
+//! each sum to `totals.failed`; `distribution` sums to `totals.ok`.
+//!
+//! To change it: a new field may come at any time; a field that goes or
+//! changes its meaning needs a new major [`SCHEMA_VERSION`].
+
+mod figures;
+mod legacy;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use figures::{
+    Cause, Distribution, Figures, Latency, LatencyFrom, LoadUnit, Operation, Second, Stage, WarmUp,
+};
+pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
+
+use std::collections::BTreeMap;
+
+/// The version of the report's form. A reader accepts the same major number.
+pub const SCHEMA_VERSION: &str = "2.0";
+
+/// A whole report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: String,
+    /// When the run had ended, RFC 3339, UTC.
+    pub timestamp: String,
+    /// The URL that was tested; after a redirect, the one it led to.
+    pub target_url: String,
+    /// How long load was generated, in seconds: what rates are per. Without
+    /// the warm-up.
+    pub duration_secs: f64,
+    /// The settings that schema 1.1 named; `plan` has them all.
+    pub config: Config,
+    /// All calls together: handshakes and `DELETE`s are not calls.
+    pub metrics: Metrics,
+    /// Failed calls by category: `connection`, `timeout`, `http`, `jsonrpc`,
+    /// `tool`, `protocol`, `session`. A category without any is absent.
+    pub errors: BTreeMap<String, u64>,
+    /// By tool name, resource URI or prompt name.
+    pub per_tool: BTreeMap<String, Tool>,
+    /// Where the server broke, if it did.
+    pub breaking_point: BreakingPoint,
+
+    /// How the run went.
+    pub run: Run,
+    /// The machine that generated the load.
+    pub host: Host,
+    /// What the server said of itself.
+    pub server: Server,
+    /// The resolved plan, without secrets.
+    pub plan: Value,
+    /// All calls together.
+    pub totals: Figures,
+    /// Counted beside the calls.
+    pub counters: Counters,
+    /// Each operation of the scenario, in its order.
+    pub operations: Vec<Operation>,
+    /// Sessions opened; `null` where the plan opens none.
+    pub handshake: Option<Figures>,
+    /// Sessions ended with `DELETE`; `null` where none are.
+    pub close: Option<Figures>,
+    /// Of calls that a step issues at once, the slowest. Not part of `totals`.
+    pub turns: Vec<Operation>,
+    /// Why calls failed, most frequent first.
+    pub failures: Vec<Cause>,
+    /// Latency of successful calls in about ten classes, ascending.
+    pub distribution: Vec<Distribution>,
+    /// Each second of the run.
+    pub seconds: Vec<Second>,
+    /// Each stage that began, for plans with stages.
+    pub stages: Vec<Stage>,
+    /// What was run and left out of all figures above; `null` without.
+    pub warm_up: Option<WarmUp>,
+    /// Sent less intended start: the generator's own fault. `null` where no
+    /// start was intended.
+    pub lateness: Option<Latency>,
+    /// From an answer's arrival in the kernel to our reading it; not part of
+    /// any latency above. `null` without kernel timestamps.
+    pub generator_delay: Option<Latency>,
+    /// What the user should know of how it went.
+    pub notices: Vec<String>,
+    /// What may lie behind the figures, and what to do about it.
+    pub advice: Vec<AdviceNote>,
+}
+
+/// How the run went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Run {
+    /// This program's version.
+    pub version: String,
+    /// The command line, without secrets.
+    pub command_line: Vec<String>,
+    /// What makes the choice of steps and the generated data repeatable.
+    pub seed: u64,
+    /// When the load began, RFC 3339, UTC.
+    pub started_at: String,
+    /// Like `duration_secs` above.
+    pub elapsed_secs: f64,
+    /// Why it ended.
+    pub ended: Ended,
+    /// How long it was to last, in seconds; `null` where only iterations end it.
+    pub planned_secs: Option<f64>,
+    /// Iterations after which it was to end; `null` where only time ends it.
+    pub planned_iterations: Option<u64>,
+    /// The load in words: `50 virtual users`.
+    pub load: String,
+    /// The most virtual users active at once.
+    pub vus_max: u32,
+    /// From which instant the latency of calls counts.
+    pub latency_from: LatencyFrom,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Its time was over.
+    Duration,
+    /// Its iterations were done.
+    Iterations,
+    /// A signal asked for it.
+    Interrupted,
+    /// The breaking point was reached and the plan said to stop there.
+    BreakingPoint,
+    /// No session could ever be opened.
+    NoSession,
+}
+
+/// The machine that generated the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Host {
+    /// CPUs of the machine.
+    pub cpus: u64,
+    /// CPUs that this process could use: affinity mask and quota.
+    pub usable_cpus: u64,
+    /// CPUs' worth of the control group's quota; `null` without one.
+    pub quota_cpus: Option<f64>,
+    /// Kernel name and release, if known.
+    pub kernel: Option<String>,
+    /// The threads that generated the load.
+    pub workers: Vec<Worker>,
+    /// Latency ends at the kernel's receive timestamp, not at our reading.
+    pub kernel_timestamps: bool,
+    /// Workers span rather than slept.
+    pub busy_poll: bool,
+}
+
+/// A thread that generated load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Worker {
+    /// Whether it was really pinned to one CPU.
+    pub pinned: bool,
+    /// That CPU; `null` where it was not pinned.
+    pub cpu: Option<u64>,
+}
+
+/// What the server said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Server {
+    /// Like `target_url` above.
+    pub url: String,
+    /// `legacy` (sessions) or `modern` (stateless).
+    pub era: String,
+    /// The protocol revision spoken.
+    pub revision: String,
+    /// Its name, if it told one.
+    pub name: Option<String>,
+    /// Its version, if it told one.
+    pub version: Option<String>,
+    /// Whether it gives session ids.
+    pub has_sessions: bool,
+}
+
+/// Counted beside the calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Counters {
+    /// Iterations begun.
+    pub iterations_started: u64,
+    /// Iterations whose last step has ended, whatever the outcome.
+    pub iterations_completed: u64,
+    /// Arrivals whose intended start has come (open model).
+    pub arrivals: u64,
+    /// Arrivals given up: no virtual user was free and the queue was full.
+    pub arrivals_dropped: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Connections opened to replace one that had been in use.
+    pub reconnects: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions opened again after the server had dropped one.
+    pub sessions_reopened: u64,
+    /// Sessions that the server no longer knew.
+    pub sessions_expired: u64,
+    /// Multi round trips answered and sent again.
+    pub round_trips: u64,
+    /// Event streams resumed.
+    pub streams_resumed: u64,
+    /// Event streams that the server left open after the final answer.
+    pub streams_left_open: u64,
+    /// Requests of the server that were answered.
+    pub server_requests: u64,
+    /// Bytes handed to the kernel.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+}
+
+/// What may lie behind the figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct AdviceNote {
+    /// A stable name, such as `delayed_ack`.
+    pub id: String,
+    /// What was seen, what it may mean, what to try.
+    pub text: String,
+}

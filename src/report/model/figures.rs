@@ -1,0 +1,184 @@
+//! Blocks of figures that recur throughout the report.
+
+use serde::{Deserialize, Serialize};
+
+/// Figures of some requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Figures {
+    /// Requests begun: `ok + failed + cancelled`.
+    pub started: u64,
+    /// Requests answered with success.
+    pub ok: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Requests that the end of the run cut off. In no rate and no latency.
+    pub cancelled: u64,
+    /// `ok + failed`, a second.
+    pub rate_per_sec: f64,
+    /// `failed ÷ (ok + failed)`, 0 to 1; 0 where nothing has ended.
+    pub error_rate: f64,
+    /// From which instant `latency` and `failed_latency` count.
+    pub latency_from: LatencyFrom,
+    /// Latency of the successful requests.
+    pub latency: Latency,
+    /// Latency of the failed requests, until the failure was noticed; `null`
+    /// without any.
+    pub failed_latency: Option<Latency>,
+    /// Where `latency` counts from the intended start: the successful
+    /// requests' latency from the first byte sent. Else `null`.
+    pub service_latency: Option<Latency>,
+    /// How old the cancelled requests were; `null` without any.
+    pub cancelled_age: Option<Latency>,
+    /// Why requests failed, most frequent first; the counts sum to `failed`.
+    pub failures: Vec<Cause>,
+}
+
+/// From which instant a latency counts; it always ends with the answer's last
+/// byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatencyFrom {
+    /// The request's first byte handed to the kernel: service time.
+    Sent,
+    /// When the request should have started by the load model: response time.
+    IntendedStart,
+}
+
+/// Percentiles by nearest rank, within 0.1 %; minimum, maximum and mean exact.
+/// All but `count` are `null` where it is 0. In order:
+/// `min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ p99.9 ≤ max`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// The least.
+    pub min_ms: Option<f64>,
+    /// The arithmetic mean.
+    pub mean_ms: Option<f64>,
+    /// The median.
+    pub p50_ms: Option<f64>,
+    /// 90th percentile.
+    pub p90_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// 99.9th percentile.
+    pub p99_9_ms: Option<f64>,
+    /// The greatest.
+    pub max_ms: Option<f64>,
+}
+
+/// One operation's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Operation {
+    /// The MCP method, such as `tools/call`.
+    pub method: String,
+    /// The tool, resource or prompt; `null` for lists and the like.
+    pub subject: Option<String>,
+    /// Both: `tools/call echo`.
+    pub label: String,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+/// A cause of failures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Cause {
+    /// The stable name, such as `http.503` or `jsonrpc.-32602`.
+    pub id: String,
+    /// Its group: `connect`, `timeout`, `http`, `jsonrpc`, `tool`, `protocol`
+    /// or `session`.
+    pub group: String,
+    /// How often.
+    pub count: u64,
+    /// Its share of these failures, 0 to 1.
+    pub share: f64,
+    /// The first few distinct messages that this cause had anywhere in the
+    /// run, without secrets.
+    pub examples: Vec<String>,
+}
+
+/// A class of latencies: above `from_ms` (the first: from it), up to `to_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Distribution {
+    /// Its lower bound.
+    pub from_ms: f64,
+    /// Its upper bound.
+    pub to_ms: f64,
+    /// Successful calls in it.
+    pub count: u64,
+}
+
+/// One second of all calls together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Second {
+    /// Its start, from the start of the load.
+    pub at_secs: f64,
+    /// How long it was: a second, but for the last.
+    pub length_secs: f64,
+    /// Virtual users active at its end.
+    pub vus: u32,
+    /// Calls begun in it.
+    pub started: u64,
+    /// Calls that succeeded in it.
+    pub ok: u64,
+    /// Calls that failed in it.
+    pub failed: u64,
+    /// `ok + failed`, a second.
+    pub rate_per_sec: f64,
+    /// Median of the successful calls that ended in it; `null` without any.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// The greatest.
+    pub max_ms: Option<f64>,
+    /// Arrivals dropped in it.
+    pub dropped: u64,
+}
+
+/// One stage's calls. A call belongs to the stage it ended in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Stage {
+    /// Its start, from the start of the load.
+    pub at_secs: f64,
+    /// How long it really was.
+    pub length_secs: f64,
+    /// What the load is counted in.
+    pub load_unit: LoadUnit,
+    /// The load at its start.
+    pub load_from: f64,
+    /// The load at its end.
+    pub load_to: f64,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+/// What load is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadUnit {
+    /// Virtual users.
+    Vus,
+    /// Arrivals a second.
+    ArrivalsPerSec,
+}
+
+/// The calls of the warm-up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct WarmUp {
+    /// How long it really was.
+    pub length_secs: f64,
+    /// Its figures.
+    pub figures: Figures,
+}

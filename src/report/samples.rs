@@ -1,0 +1,227 @@
+//! Plans and outcomes made by hand, for the tests of this module.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::build::{BuildInfo, build};
+use super::model::Report;
+use crate::clock::Utc;
+use crate::load::ThinkTime;
+use crate::metrics::{Failure, Outcome, Recorder, Sample};
+use crate::outcome::{Ended, GeneratorFacts, Row, RowKind, RunOutcome, RunStart, ServerFacts};
+use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
+use crate::scenario::{
+    Action, BreakRule, Load, Plan, SessionRule, Step, StopRule, Target, WorkerRule,
+};
+
+/// Fifty users for thirty seconds.
+pub(super) fn plan() -> Plan {
+    Plan {
+        target: Target {
+            url: "http://127.0.0.1:8080/mcp".to_string(),
+            headers: Vec::new(),
+            protocol: ProtocolChoice::Auto,
+        },
+        load: Load::Closed {
+            vus: 50,
+            ramp_up: Duration::ZERO,
+            pacing: None,
+        },
+        stop: StopRule {
+            duration: Some(Duration::from_secs(30)),
+            iterations: None,
+        },
+        timeout: Duration::from_secs(5),
+        graceful_stop: Duration::from_secs(5),
+        steps: vec![Step {
+            action: Action::Call(Operation::ListTools),
+            weight: 1,
+            parallel: 1,
+        }],
+        think: ThinkTime::None,
+        pause_after_call: Duration::ZERO,
+        session: SessionRule {
+            iterations: None,
+            lifetime: None,
+            abandon: 0.0,
+        },
+        warm_up: Duration::ZERO,
+        breaking: BreakRule {
+            stop: false,
+            latency_max: None,
+            error_share_max: 0.1,
+        },
+        message_bytes_max: 16 << 20,
+        seed: 42,
+        workers: WorkerRule {
+            count: None,
+            pin: true,
+            busy_poll: false,
+        },
+        notices: Vec::new(),
+        as_written: crate::scenario::AsWritten::default(),
+    }
+}
+
+/// A run of thirty seconds in which nothing happened yet. The handshake is the
+/// last row.
+pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
+    let row = |kind, method: &str, subject: Option<&str>| Row {
+        kind,
+        method: method.to_string(),
+        subject: subject.map(str::to_string),
+    };
+    let mut rows: Vec<Row> = calls
+        .iter()
+        .map(|(method, subject)| row(RowKind::Call, method, *subject))
+        .collect();
+    rows.push(row(RowKind::Handshake, "initialize", None));
+    RunOutcome {
+        totals: Recorder::new(rows.len()),
+        start: RunStart {
+            at: Utc::from_unix_ms(1_795_437_667_250),
+            server: ServerFacts {
+                url: "http://127.0.0.1:8080/mcp".to_string(),
+                era: Era::Legacy,
+                revision: Revision::V2025_11_25,
+                name: Some("demo".to_string()),
+                version: Some("0.1.0".to_string()),
+                has_sessions: true,
+            },
+            rows,
+            generator: GeneratorFacts {
+                worker_cpus: vec![Some(1)],
+                machine_cpus: 2,
+                usable_cpus: 2,
+                quota_millicpus: None,
+                kernel: Some("Linux 6.1".to_string()),
+                kernel_timestamps: true,
+                busy_poll: false,
+            },
+            duration: Some(Duration::from_secs(30)),
+            iterations: None,
+        },
+        ended: Ended::Duration,
+        elapsed: Duration::from_secs(30),
+        warm_up: None,
+        stages: Vec::new(),
+        seconds: Vec::new(),
+        vus_max: 50,
+        breaking_point: None,
+        notices: Vec::new(),
+        as_written: crate::scenario::AsWritten::default(),
+    }
+}
+
+/// Two tools, a resource and a list, with failures of three kinds, a hung
+/// call, and handshakes of which one failed.
+pub(super) fn busy_outcome() -> RunOutcome {
+    let mut outcome = outcome(&[
+        ("tools/call", Some("echo")),
+        ("tools/call", Some("search_the_archive_of_everything_ever")),
+        ("resources/read", Some("file:///daten/übersicht.txt")),
+        ("tools/list", None),
+    ]);
+    let totals = &mut outcome.totals;
+    for i in 0..6_000 {
+        ok(totals, 0, 1_000_000 + i * 1_000);
+    }
+    for i in 0..900 {
+        ok(totals, 1, 20_000_000 + i * 100_000);
+    }
+    for i in 0..60 {
+        ok(totals, 2, 3_000_000 + i * 10_000);
+    }
+    ok(totals, 3, 812_000);
+    for i in 0..15 {
+        let http = Failure::Http {
+            status: 503,
+            rpc_code: None,
+        };
+        failed(
+            totals,
+            0,
+            2_000_000 + i,
+            http,
+            "Service Unavailable: overloaded",
+        );
+    }
+    for _ in 0..5 {
+        failed(
+            totals,
+            1,
+            9_000_000,
+            Failure::Rpc(-32602),
+            "unknown argument",
+        );
+    }
+    failed(totals, 1, 9_000_000, Failure::Tool, "");
+    cancelled(totals, 1, 4_200_000_000);
+    let handshake = totals.rows.len() - 1;
+    for i in 0..50 {
+        ok(totals, handshake, 4_000_000 + i * 20_000);
+    }
+    let refused = Failure::Connect(crate::metrics::ConnectFailure::Refused);
+    failed(totals, handshake, 100_000, refused, "connection refused");
+    totals.counters.sessions_opened = 50;
+    totals.counters.connects = 53;
+    totals.counters.reconnects = 3;
+    totals.counters.bytes_sent = 1_500_000;
+    totals.counters.bytes_received = 3_000_000;
+    outcome
+}
+
+/// A success.
+pub(super) fn ok(recorder: &mut Recorder, row: usize, service_ns: u64) {
+    end(recorder, row, service_ns, None, Outcome::Ok);
+}
+
+/// A success with an intended start.
+pub(super) fn ok_intended(recorder: &mut Recorder, row: usize, service_ns: u64, response_ns: u64) {
+    end(recorder, row, service_ns, Some(response_ns), Outcome::Ok);
+}
+
+/// A failure.
+pub(super) fn failed(
+    recorder: &mut Recorder,
+    row: usize,
+    service_ns: u64,
+    failure: Failure,
+    message: &str,
+) {
+    let outcome = Outcome::Failed(failure, message.to_string());
+    end(recorder, row, service_ns, None, outcome);
+}
+
+/// A call that the end cut off.
+pub(super) fn cancelled(recorder: &mut Recorder, row: usize, age_ns: u64) {
+    end(recorder, row, age_ns, None, Outcome::Cancelled);
+}
+
+fn end(
+    recorder: &mut Recorder,
+    row: usize,
+    service_ns: u64,
+    response_ns: Option<u64>,
+    outcome: Outcome,
+) {
+    recorder.start(row);
+    let sample = Sample {
+        service_ns,
+        response_ns,
+        outcome,
+    };
+    recorder.end(row, &sample);
+}
+
+/// The report of a plan and its outcome.
+pub(super) fn report(plan: &Plan, outcome: &RunOutcome) -> Report {
+    let info = BuildInfo {
+        version: "0.1.0".to_string(),
+        command_line: vec!["cargo-pmcp".to_string(), "loadtest".to_string()],
+        finished_at: Utc::from_unix_ms(1_795_437_697_250),
+    };
+    let plan_json = json!({"scenario": [{"type": "tools/list", "weight": 1}]});
+    build(plan, plan_json, outcome, &info)
+}

@@ -1,0 +1,52 @@
+//! The summary at the end of a run, as lines of text.
+//!
+//! Made from the report alone, one function a block, all numbers through
+//! `units`. It reads without colour, and no line is wider than asked for: only
+//! names and messages are cut, and what is cut stands whole in the JSON.
+//!
+//! A percentile of too few calls is marked with `~`: below 1 ÷ (1 − q) of them
+//! (100 for p99) it is no more than the maximum under another name.
+
+mod failures;
+mod head;
+mod latency;
+mod notes;
+mod operations;
+mod page;
+mod stages;
+mod table;
+
+use super::model::Report;
+use crate::terminal::Line;
+
+use page::Page;
+
+/// What the summary depends on beside the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SummaryOptions {
+    /// Columns of the output; below 60 it is laid out for 60 and cut.
+    pub width: usize,
+    /// Where the JSON report was written, as the user would name it.
+    pub report_path: Option<String>,
+}
+
+/// The whole summary.
+pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
+    let mut page = Page::new(options.width);
+    head::target_and_load(&mut page, report);
+    head::totals(&mut page, report);
+    latency::latency(&mut page, report);
+    latency::distribution(&mut page, report);
+    operations::operations(&mut page, report);
+    failures::failures(&mut page, report);
+    stages::stages(&mut page, report);
+    stages::warm_up(&mut page, report);
+    stages::breaking_point(&mut page, report);
+    notes::notes(&mut page, report);
+    notes::rough_percentiles(&mut page);
+    notes::report_path(&mut page, options.report_path.as_deref());
+    page.into_lines()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! What was tested, with what, and the figures of all calls.
+
+use super::page::{Page, ms_text};
+use crate::error::plural;
+use crate::report::model::{Counters, Ended, Host, Report};
+use crate::terminal::{Line, Role};
+use crate::units::{format_bytes, format_count, format_duration, format_percent, format_rate};
+
+use std::time::Duration;
+
+/// Target, server, load and generator.
+pub(super) fn target_and_load(page: &mut Page, report: &Report) {
+    page.labelled("target", Line::of(Role::Accent, &report.target_url));
+    let server = &report.server;
+    let mut line = Line::new();
+    if let Some(name) = &server.name {
+        let version = server.version.as_deref().unwrap_or_default();
+        let both = format!("{name} {version}");
+        line = line
+            .add(Role::Plain, both.trim_end())
+            .add(Role::Plain, ", ");
+    }
+    line = line.add(
+        Role::Plain,
+        format!("MCP {} ({})", server.revision, server.era),
+    );
+    if server.era == "legacy" && !server.has_sessions {
+        line = line.add(Role::Plain, ", without sessions");
+    }
+    page.labelled("server", line);
+    let load = format!("{}, seed {}", report.run.load, report.run.seed);
+    page.labelled_text("load", Role::Plain, &load);
+    page.labelled("duration", duration(report));
+    page.labelled_text("generator", Role::Plain, &generator(&report.host));
+}
+
+/// `30s`, or how long and why it ended where that is worth a word.
+fn duration(report: &Report) -> Line {
+    let line = Line::of(Role::Plain, secs_text(report.duration_secs));
+    match report.run.ended {
+        Ended::Duration => line,
+        Ended::Iterations => {
+            let n_iterations = report.run.planned_iterations.unwrap_or_default();
+            let words = plural_count(n_iterations, "iteration", "iterations");
+            line.add(Role::Plain, format!(" for {words}"))
+        }
+        Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
+        Ended::BreakingPoint => line.add(Role::Warning, ", stopped at the breaking point"),
+        Ended::NoSession => line.add(Role::Error, ", no session could be opened"),
+    }
+}
+
+fn generator(host: &Host) -> String {
+    let n_workers = host.workers.len() as u64;
+    let mut words = plural(n_workers, "worker", "workers");
+    let cpus: Vec<String> = host
+        .workers
+        .iter()
+        .filter_map(|worker| worker.cpu.map(|cpu| cpu.to_string()))
+        .collect();
+    words += &match cpus.len() as u64 {
+        0 => ", not pinned".to_string(),
+        n_pinned if n_pinned == n_workers => {
+            let cpu = if n_pinned == 1 { "CPU" } else { "CPUs" };
+            format!(" pinned to {cpu} {}", cpus.join(", "))
+        }
+        n_pinned => format!(", {n_pinned} of them pinned to CPUs {}", cpus.join(", ")),
+    };
+    if host.kernel_timestamps {
+        words += ", kernel timestamps";
+    }
+    if host.busy_poll {
+        words += ", busy polling";
+    }
+    words
+}
+
+/// Requests, rate, errors, and what else was counted.
+pub(super) fn totals(page: &mut Page, report: &Report) {
+    page.gap();
+    let totals = &report.totals;
+    let ended = totals.ok + totals.failed;
+    let mut line = Line::of(Role::Strong, format_count(ended));
+    if totals.failed > 0 {
+        line = line
+            .add(Role::Plain, format!(": {} ok, ", format_count(totals.ok)))
+            .add(
+                Role::Error,
+                format!("{} failed", format_count(totals.failed)),
+            );
+    } else if totals.ok > 0 {
+        line = line.add(Role::Success, ", all ok");
+    }
+    page.labelled("requests", line);
+    if totals.cancelled > 0 {
+        let oldest = totals.cancelled_age.and_then(|age| age.max_ms);
+        let words = format!(
+            "{} without an answer at the end, the oldest after {}",
+            format_count(totals.cancelled),
+            ms_text(oldest)
+        );
+        page.labelled("cancelled", Line::of(Role::Warning, words));
+    }
+    page.labelled(
+        "rate",
+        Line::of(Role::Strong, format_rate(totals.rate_per_sec)),
+    );
+    let role = if totals.failed > 0 {
+        Role::Error
+    } else {
+        Role::Success
+    };
+    let errors = match ended {
+        0 => Line::of(Role::Plain, "-"),
+        _ => Line::of(role, format_percent(totals.error_rate)),
+    };
+    page.labelled("error rate", errors);
+    counters(page, &report.counters);
+    delays(page, report);
+}
+
+/// Sessions and connections, where they are more than one for each user.
+fn counters(page: &mut Page, counters: &Counters) {
+    let mut words = Vec::new();
+    let mut count = |n: u64, one: &str, many: &str| {
+        if n > 0 {
+            words.push(plural_count(n, one, many));
+        }
+    };
+    count(
+        counters.sessions_expired,
+        "session expired",
+        "sessions expired",
+    );
+    count(counters.sessions_reopened, "reopened", "reopened");
+    count(counters.reconnects, "reconnect", "reconnects");
+    count(
+        counters.round_trips,
+        "input request answered",
+        "input requests answered",
+    );
+    count(
+        counters.streams_resumed,
+        "stream resumed",
+        "streams resumed",
+    );
+    count(
+        counters.streams_left_open,
+        "stream left open",
+        "streams left open",
+    );
+    count(
+        counters.server_requests,
+        "server request answered",
+        "server requests answered",
+    );
+    if !words.is_empty() {
+        page.labelled_text("sessions", Role::Plain, &words.join(", "));
+    }
+    if counters.arrivals > 0 {
+        let mut line = Line::of(Role::Plain, format_count(counters.arrivals));
+        if counters.arrivals_dropped > 0 {
+            let dropped = format!(", {} dropped", format_count(counters.arrivals_dropped));
+            line = line.add(Role::Warning, dropped);
+        }
+        page.labelled("arrivals", line);
+    }
+    if counters.bytes_sent + counters.bytes_received > 0 {
+        let words = format!(
+            "{} sent, {} received",
+            format_bytes(counters.bytes_sent),
+            format_bytes(counters.bytes_received)
+        );
+        page.labelled("traffic", Line::of(Role::Plain, words));
+    }
+}
+
+/// How far the generator itself was behind.
+fn delays(page: &mut Page, report: &Report) {
+    let labels = [
+        ("lateness", &report.lateness),
+        ("read delay", &report.generator_delay),
+    ];
+    for (label, latency) in labels {
+        if let Some(latency) = latency {
+            let words = format!(
+                "p50 {}, p99 {}, max {}",
+                ms_text(latency.p50_ms),
+                ms_text(latency.p99_ms),
+                ms_text(latency.max_ms)
+            );
+            page.labelled(label, Line::of(Role::Dim, words));
+        }
+    }
+}
+
+/// `1,234 iterations`.
+fn plural_count(count: u64, one: &str, many: &str) -> String {
+    let word = if count == 1 { one } else { many };
+    format!("{} {word}", format_count(count))
+}
+
+/// Seconds of a report as a duration; what is none reads as 0.
+pub(super) fn secs_text(secs: f64) -> String {
+    let duration = Duration::try_from_secs_f64(secs).unwrap_or_default();
+    // Beyond ten seconds, milliseconds tell nothing.
+    if duration >= Duration::from_secs(10) {
+        let rounded = (duration.as_secs_f64() * 10.0).round() / 10.0;
+        return format_duration(Duration::try_from_secs_f64(rounded).unwrap_or_default());
+    }
+    format_duration(duration)
+}

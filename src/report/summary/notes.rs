@@ -1,0 +1,52 @@
+//! Notices, advice, the legend, and where the report is.
+
+use super::page::Page;
+use crate::report::model::Report;
+use crate::terminal::{Line, Role, wrap};
+
+/// What the user should know, and what to try.
+pub(super) fn notes(page: &mut Page, report: &Report) {
+    let notices = report
+        .notices
+        .iter()
+        .map(|text| ("notice", Role::Warning, text));
+    let advice = report
+        .advice
+        .iter()
+        .map(|note| ("hint", Role::Hint, &note.text));
+    for (i, (label, role, text)) in notices.chain(advice).enumerate() {
+        if i == 0 {
+            page.gap();
+        }
+        let prefix = format!("{label}: ");
+        let indent = prefix.len();
+        for (k, part) in wrap(text, page.width().saturating_sub(indent))
+            .iter()
+            .enumerate()
+        {
+            let line = match k {
+                0 => Line::of(role, &prefix),
+                _ => Line::of(Role::Plain, " ".repeat(indent)),
+            };
+            page.push(line.add(Role::Plain, part));
+        }
+    }
+}
+
+/// What `~` means, where it was used.
+pub(super) fn rough_percentiles(page: &mut Page) {
+    if page.has_rough() {
+        page.gap();
+        let words = "~ too few requests for that percentile (p95 needs 20, p99 100, p99.9 1,000)";
+        page.push(Line::of(Role::Dim, words));
+    }
+}
+
+/// Where the JSON report is.
+pub(super) fn report_path(page: &mut Page, path: Option<&str>) {
+    if let Some(path) = path {
+        page.gap();
+        // A path that is cut cannot be copied.
+        page.push_whole(Line::of(Role::Dim, "report: ").add(Role::Accent, path));
+    }
+}

@@ -1,0 +1,119 @@
+//! Lines that are gathered, and how single figures look on them.
+
+use super::table::Cell;
+use crate::report::model::Latency;
+use crate::terminal::{Line, Role, wrap};
+use crate::units::format_latency;
+
+/// Wide enough for every fixed column; a narrower output cuts the lines.
+const LAYOUT_WIDTH_MIN: usize = 60;
+
+/// Wider tables are harder to read across.
+const LAYOUT_WIDTH_MAX: usize = 100;
+
+/// Columns of the labels on the left.
+const LABEL_WIDTH: usize = 12;
+
+/// The summary while it grows.
+pub(super) struct Page {
+    lines: Vec<Line>,
+    /// No line is wider.
+    limit: usize,
+    /// A percentile of too few calls has been shown.
+    has_rough: bool,
+}
+
+impl Page {
+    pub(super) fn new(width: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            limit: width.min(LAYOUT_WIDTH_MAX),
+            has_rough: false,
+        }
+    }
+
+    /// The width to lay out for.
+    pub(super) fn width(&self) -> usize {
+        self.limit.max(LAYOUT_WIDTH_MIN)
+    }
+
+    pub(super) fn has_rough(&self) -> bool {
+        self.has_rough
+    }
+
+    pub(super) fn push(&mut self, line: Line) {
+        self.lines.push(line.cut(self.limit));
+    }
+
+    /// A line that is never cut, for a path that the user copies.
+    pub(super) fn push_whole(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// An empty line between blocks; none at the top.
+    pub(super) fn gap(&mut self) {
+        if self.lines.last().is_some_and(|last| last.width() > 0) {
+            self.lines.push(Line::new());
+        }
+    }
+
+    /// A block's title.
+    pub(super) fn title(&mut self, title: &str) {
+        self.gap();
+        self.push(Line::of(Role::Strong, title));
+    }
+
+    /// `label       text`.
+    pub(super) fn labelled(&mut self, label: &str, line: Line) {
+        let label = format!("{label:<LABEL_WIDTH$}");
+        self.push(Line::of(Role::Dim, label).join(line));
+    }
+
+    /// Like `labelled`, for a text that may take several lines.
+    pub(super) fn labelled_text(&mut self, label: &str, role: Role, text: &str) {
+        let width = self.limit.saturating_sub(LABEL_WIDTH);
+        for (i, part) in wrap(text, width).iter().enumerate() {
+            let label = if i == 0 { label } else { "" };
+            self.labelled(label, Line::of(role, part));
+        }
+    }
+
+    /// A percentile of `latency`, marked where the `n_needed` calls that it
+    /// takes are not there.
+    pub(super) fn percentile(
+        &mut self,
+        latency: &Latency,
+        value_ms: Option<f64>,
+        n_needed: u64,
+    ) -> Cell {
+        if value_ms.is_some() && latency.count < n_needed {
+            self.has_rough = true;
+            return Cell::of(Role::Dim, format!("~{}", ms_text(value_ms)));
+        }
+        Cell::plain(ms_text(value_ms))
+    }
+
+    pub(super) fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+}
+
+/// `1.20 ms`, or `-` for no data.
+pub(super) fn ms_text(value_ms: Option<f64>) -> String {
+    match value_ms {
+        // A cast from a float saturates.
+        Some(ms) => format_latency((ms * 1e6).round() as u64),
+        None => "-".to_string(),
+    }
+}
+
+/// Calls that the 95th percentile takes: 1 ÷ (1 − 0.95).
+pub(super) const P95_NEEDS: u64 = 20;
+/// Calls that the 99th percentile takes.
+pub(super) const P99_NEEDS: u64 = 100;
+/// Calls that the 90th percentile takes.
+pub(super) const P90_NEEDS: u64 = 10;
+/// Calls that the 99.9th percentile takes.
+pub(super) const P99_9_NEEDS: u64 = 1000;
+/// Calls that the median takes.
+pub(super) const P50_NEEDS: u64 = 2;

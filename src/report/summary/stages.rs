@@ -1,0 +1,110 @@
+//! Stages, warm-up, and the point where the server broke.
+
+use super::head::secs_text;
+use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
+use super::table::{Cell, Table};
+use crate::error::plural;
+use crate::report::model::{LoadUnit, Report};
+use crate::terminal::{Line, Role};
+use crate::units::{format_count, format_percent, format_rate};
+
+/// A row for each stage.
+pub(super) fn stages(page: &mut Page, report: &Report) {
+    if report.stages.is_empty() {
+        return;
+    }
+    page.gap();
+    let mut table = Table::new(&[
+        "stage", "length", "requests", "rate", "errors", "p50", "p95", "p99",
+    ]);
+    for (i, stage) in report.stages.iter().enumerate() {
+        let figures = &stage.figures;
+        let latency = &figures.latency;
+        let (from, to) = (number(stage.load_from), number(stage.load_to));
+        let unit = match stage.load_unit {
+            LoadUnit::Vus => " VUs",
+            LoadUnit::ArrivalsPerSec => "/s",
+        };
+        let ended = figures.ok + figures.failed;
+        let errors = match ended {
+            0 => "-".to_string(),
+            _ => format_percent(figures.error_rate),
+        };
+        let errors_role = if figures.failed > 0 {
+            Role::Error
+        } else {
+            Role::Plain
+        };
+        table.row(vec![
+            Cell::plain(format!("{}  {from} → {to}{unit}", i + 1)),
+            Cell::plain(secs_text(stage.length_secs)),
+            Cell::plain(format_count(ended)),
+            Cell::plain(format_rate(figures.rate_per_sec)),
+            Cell::of(errors_role, errors),
+            page.percentile(latency, latency.p50_ms, P50_NEEDS),
+            page.percentile(latency, latency.p95_ms, P95_NEEDS),
+            page.percentile(latency, latency.p99_ms, P99_NEEDS),
+        ]);
+    }
+    for line in table.into_lines(page.width()) {
+        page.push(line);
+    }
+}
+
+/// One line on what was left out.
+pub(super) fn warm_up(page: &mut Page, report: &Report) {
+    let Some(warm_up) = &report.warm_up else {
+        return;
+    };
+    page.gap();
+    let figures = &warm_up.figures;
+    let words = format!(
+        "{}, {}, {}, p50 {}; left out of all other figures",
+        secs_text(warm_up.length_secs),
+        plural(figures.ok + figures.failed, "request", "requests"),
+        format_rate(figures.rate_per_sec),
+        ms_text(figures.latency.p50_ms)
+    );
+    page.labelled("warm-up", Line::of(Role::Plain, words));
+}
+
+/// Where the server broke. Nothing is said of runs where it did not: that it
+/// was looked for is no proof that there is none.
+pub(super) fn breaking_point(page: &mut Page, report: &Report) {
+    let point = &report.breaking_point;
+    let (true, Some(load)) = (point.detected, point.load) else {
+        return;
+    };
+    let unit = match point.load_unit {
+        Some(LoadUnit::ArrivalsPerSec) => " arrivals/s",
+        _ => " virtual users",
+    };
+    page.title("breaking point");
+    let mut line = Line::of(Role::Warning, format!("  {}{unit}", number(load)));
+    if let Some(reason) = &point.reason {
+        line = line.add(Role::Warning, format!(", by {reason}"));
+    }
+    if let Some(at_secs) = point.at_secs {
+        line = line.add(Role::Plain, format!(", after {}", secs_text(at_secs)));
+    }
+    if let Some(last_good) = point.last_good_load {
+        line = line.add(Role::Plain, format!("; last good: {}", number(last_good)));
+    }
+    page.push(line);
+    if let Some(detail) = &point.detail {
+        let width = page.width().saturating_sub(2);
+        for part in crate::terminal::wrap(detail, width) {
+            page.push(Line::of(Role::Plain, format!("  {part}")));
+        }
+    }
+}
+
+/// A load without needless decimals: `50`, `12.5`.
+fn number(load: f64) -> String {
+    if load.fract() == 0.0 && load >= 0.0 {
+        // A cast from a float saturates.
+        format_count(load as u64)
+    } else {
+        format!("{load:.1}")
+    }
+}

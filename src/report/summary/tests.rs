@@ -1,0 +1,206 @@
+//! The summary as a whole: exact texts, and widths for any names.
+
+use std::time::Duration;
+
+use super::*;
+use crate::metrics::{Failure, Recorder};
+use crate::outcome::{BreakKind, BreakingPoint, Ended, RunOutcome, StageOutcome};
+use crate::report::samples::{
+    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
+};
+use crate::scenario::{Load, Plan};
+use crate::terminal::{Role, display_width};
+use proptest::prelude::*;
+
+fn text_of(plan: &Plan, outcome: &RunOutcome) -> String {
+    let options = SummaryOptions {
+        width: 80,
+        report_path: Some(".pmcp/reports/x.json".to_string()),
+    };
+    let lines = summary(&report(plan, outcome), &options);
+    let lines: Vec<String> = lines.iter().map(|line| line.text()).collect();
+    for line in &lines {
+        assert!(display_width(line) <= 80, "{line}");
+    }
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n") + "\n"
+}
+
+fn check(outcome: &RunOutcome, expected: &str) {
+    let found = text_of(&plan(), outcome);
+    assert!(found == expected, "found:\n{found}");
+}
+
+#[test]
+fn a_run_without_calls_claims_nothing() {
+    check(
+        &outcome(&[("tools/call", Some("echo"))]),
+        include_str!("golden/empty.txt"),
+    );
+}
+
+#[test]
+fn a_run_without_a_session_says_why() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    let unauthorized = Failure::Http {
+        status: 401,
+        rpc_code: None,
+    };
+    failed(
+        &mut outcome.totals,
+        1,
+        3_000_000,
+        unauthorized,
+        "missing bearer token",
+    );
+    outcome.ended = Ended::NoSession;
+    outcome.elapsed = Duration::from_millis(3);
+    check(&outcome, include_str!("golden/no_session.txt"));
+}
+
+#[test]
+fn a_run_with_failures_shows_them_by_cause() {
+    check(&busy_outcome(), include_str!("golden/busy.txt"));
+}
+
+#[test]
+fn long_names_in_any_script_are_cut_by_columns() {
+    let mut outcome = outcome(&[
+        (
+            "tools/call",
+            Some("東京都の天気予報を詳しく調べるための道具"),
+        ),
+        ("tools/call", Some("🦀🦀🦀 crab 👩‍👩‍👧‍👦 family and friends")),
+        ("prompts/get", Some("e\u{301}\u{1b}[31mvil\nname")),
+    ]);
+    for i in 0..150 {
+        ok(&mut outcome.totals, 0, 5_000_000 + i * 70_000);
+    }
+    for _ in 0..3 {
+        ok(&mut outcome.totals, 1, 7_000_000);
+    }
+    failed(
+        &mut outcome.totals,
+        2,
+        90_000,
+        Failure::Tool,
+        "größer als 10 €\u{7}",
+    );
+    cancelled(&mut outcome.totals, 2, 6_000_000_000);
+    check(&outcome, include_str!("golden/names.txt"));
+}
+
+#[test]
+fn stages_and_the_breaking_point_are_shown() {
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    let stage = |at, load_from, load_to, n: u64| {
+        let mut recorded = Recorder::new(2);
+        (0..n).for_each(|i| ok(&mut recorded, 0, 2_000_000 + i * 1_000));
+        StageOutcome {
+            at: Duration::from_secs(at),
+            length: Duration::from_secs(10),
+            load_from,
+            load_to,
+            recorded,
+        }
+    };
+    outcome.stages = vec![
+        stage(0, 0.0, 50.0, 3_000),
+        stage(10, 50.0, 50.0, 50),
+        stage(20, 50.0, 0.0, 0),
+    ];
+    for stage in &outcome.stages {
+        outcome.totals.merge(&stage.recorded);
+    }
+    let mut warm_up = Recorder::new(2);
+    ok(&mut warm_up, 0, 30_000_000);
+    outcome.warm_up = Some((Duration::from_secs(10), warm_up));
+    outcome.ended = Ended::Broke;
+    outcome.breaking_point = Some(BreakingPoint {
+        how: BreakKind::Saturation {
+            ceiling_per_second: 340.0,
+        },
+        load: 34.0,
+        last_good_load: Some(30.0),
+        at: Duration::from_millis(6_800),
+        noticed_at: Duration::from_secs(9),
+        evidence: "above 34 virtual users the rate stays at 340/s (±10 %) while latency grows"
+            .to_string(),
+    });
+    outcome.notices = vec![
+        "`expected_interval_ms` is read and not used: samples are never invented here, \
+         whatever the interval"
+            .to_string(),
+    ];
+    check(&outcome, include_str!("golden/stages.txt"));
+}
+
+#[test]
+fn response_time_is_the_headline_where_starts_are_intended() {
+    let mut plan = plan();
+    plan.load = Load::Closed {
+        vus: 50,
+        ramp_up: Duration::ZERO,
+        pacing: Some(Duration::from_secs(1)),
+    };
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    for i in 0..1_000 {
+        ok_intended(&mut outcome.totals, 0, 2_000_000, 4_000_000 + i);
+    }
+    let text = text_of(&plan, &outcome);
+    assert!(text.contains("\nresponse  4.00 ms"), "{text}");
+    assert!(text.contains("\nservice   2.00 ms"), "{text}");
+    assert!(text.contains("an iteration every 1s"), "{text}");
+}
+
+#[test]
+fn colour_adds_no_text() {
+    let options = SummaryOptions {
+        width: 80,
+        report_path: None,
+    };
+    let lines = summary(&report(&plan(), &busy_outcome()), &options);
+    let mut plain = termcolor::NoColor::new(Vec::new());
+    let mut colour = termcolor::Ansi::new(Vec::new());
+    crate::terminal::write_lines(&mut plain, &lines).expect("a vector takes all");
+    crate::terminal::write_lines(&mut colour, &lines).expect("a vector takes all");
+    let colour = String::from_utf8(colour.into_inner()).expect("we write text");
+    let mut stripped = String::new();
+    let mut rest = colour.as_str();
+    while let Some((text, sequence)) = rest.split_once('\u{1b}') {
+        stripped += text;
+        rest = sequence.split_once('m').expect("only colours").1;
+    }
+    stripped += rest;
+    assert_eq!(stripped.into_bytes(), plain.into_inner());
+    let roles: Vec<Role> = vec![Role::Error, Role::Success];
+    assert_ne!(roles[0].color_spec(), roles[1].color_spec());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_line_is_wider_than_asked_for(
+        names in prop::collection::vec(any::<String>(), 1..5),
+        latencies in prop::collection::vec(any::<u64>(), 0..40),
+        message in any::<String>(),
+        width in 20_usize..130,
+    ) {
+        let calls: Vec<_> = names.iter().map(|n| ("tools/call", Some(n.as_str()))).collect();
+        let mut outcome = outcome(&calls);
+        for (i, ns) in latencies.iter().enumerate() {
+            let row = i % names.len();
+            match i % 3 {
+                0 => ok(&mut outcome.totals, row, *ns),
+                1 => failed(&mut outcome.totals, row, *ns, Failure::Rpc(*ns as i64), &message),
+                _ => cancelled(&mut outcome.totals, row, *ns),
+            }
+        }
+        outcome.notices.push(message);
+        outcome.start.server.name = names.first().cloned();
+        let options = SummaryOptions { width, report_path: None };
+        for line in summary(&report(&plan(), &outcome), &options) {
+            prop_assert!(line.width() <= width, "{}", line.text());
+        }
+    }
+}

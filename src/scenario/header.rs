@@ -1,0 +1,103 @@
+//! Which headers a user may add to every request.
+//!
+//! Messages name the header, never its value.
+
+use super::plan::Header;
+
+/// Checks a header given by the user; its value loses surrounding blanks.
+///
+/// # Errors
+/// What is wrong with it, without the value.
+pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err("is not a header name: letters, digits and `-` are");
+    }
+    if let Some(reason) = reserved(name) {
+        return Err(reason);
+    }
+    let value = value.trim_matches([' ', '\t']);
+    if value.is_empty() {
+        return Err("has an empty value");
+    }
+    if value.contains(['\r', '\n']) {
+        return Err("has a line break in its value");
+    }
+    if !value.bytes().all(is_value_byte) {
+        return Err("has a control character in its value");
+    }
+    Ok(Header {
+        name: name.to_string(),
+        value: value.to_string(),
+    })
+}
+
+/// Why a header is not the user's to set.
+fn reserved(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    if name.starts_with("mcp-param-") {
+        return Some("is set for each call, from the tool's arguments");
+    }
+    match name.as_str() {
+        "content-type" | "accept" => Some("is fixed by MCP's transport and set by this program"),
+        "accept-encoding" => Some("is not the user's to set: answers are read uncompressed"),
+        "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "te" | "trailer"
+        | "upgrade" | "expect" | "proxy-connection" => {
+            Some("frames the request and is set by this program")
+        }
+        "mcp-session-id" => Some("belongs to each user's own session"),
+        "mcp-protocol-version" => Some("follows from the revision; choose it with `protocol`"),
+        "mcp-method" | "mcp-name" => Some("is set for each call"),
+        "last-event-id" => Some("is set when a stream is resumed"),
+        _ => None,
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110 §5.5: visible ASCII, blanks inside, and what stands above ASCII.
+fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_accepted() {
+        for (name, value) in [
+            ("Authorization", "Bearer abc"),
+            ("X-Trace", "a\tb"),
+            ("Host", "example.org:8080"),
+            ("x", "é"),
+        ] {
+            let header = check_header(name, &format!(" {value} ")).expect("a good header");
+            assert_eq!((header.name.as_str(), header.value.as_str()), (name, value));
+        }
+    }
+
+    #[test]
+    fn headers_are_refused_without_their_value() {
+        let check = |name: &str, value: &str, expected: &str| {
+            let message = check_header(name, value).expect_err("a bad header");
+            assert!(message.contains(expected), "{name}: {message}");
+            assert!(!message.contains("hunter2"), "{name}");
+        };
+        check("", "hunter2", "not a header name");
+        check("X Y", "hunter2", "not a header name");
+        check("X:", "hunter2", "not a header name");
+        check("X\r\nY", "hunter2", "not a header name");
+        check("Ключ", "hunter2", "not a header name");
+        check("X", "hunter2\r\nY: z", "line break");
+        check("X", "hunter2\u{0}", "control character");
+        check("X", "hunter2\u{7f}", "control character");
+        check("X", "  ", "empty");
+        check("Mcp-Session-Id", "hunter2", "session");
+        check("MCP-PARAM-Region", "hunter2", "each call");
+        check("content-LENGTH", "1", "frames");
+        check("Accept", "*/*", "transport");
+    }
+}

@@ -1,0 +1,107 @@
+//! From a config and flags to what a run will do.
+//!
+//! [`load`] reads the TOML, fills in the environment, lets flags take the place
+//! of keys, and gives a [`Plan`], or every [`Fault`] at once. It knows neither
+//! the command line's parser nor a network.
+//!
+//! Read `plan` first, then `resolve` (what values mean together, and which are
+//! missing), `raw` (each key with its type), `document` (typed reading with
+//! places), `env`, `url`, `header` and `secret`. `defaults` holds every number.
+//!
+//! To add a key: a line in `raw`, its meaning in `resolve`, its default in
+//! `defaults`, and a line in `describe`.
+//!
+//! ```
+//! use pmcp_loadtest::scenario::{Load, Overrides, Source, load};
+//!
+//! let source = Source {
+//!     path: "loadtest.toml".into(),
+//!     text: "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n".to_string(),
+//! };
+//! let overrides = Overrides {
+//!     url: Some("http://127.0.0.1:8080/mcp".to_string()),
+//!     vus: Some(50),
+//!     ..Overrides::default()
+//! };
+//! let plan = load(Some(&source), &overrides, &|_| None, 1).expect("no faults");
+//! assert!(matches!(plan.load, Load::Closed { vus: 50, .. }));
+//! ```
+
+pub mod defaults;
+mod describe;
+mod document;
+mod env;
+mod fault;
+mod header;
+mod overrides;
+mod plan;
+mod raw;
+mod resolve;
+mod secret;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use describe::{describe, to_json};
+pub use fault::{Fault, Faults};
+pub use overrides::{Overrides, STAGES_FORM, parse_stages};
+pub use plan::{
+    Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, SessionRule, Step, StopRule,
+    Target, WorkerRule,
+};
+
+use document::{Document, Table};
+
+/// A config as it was read from a file.
+#[derive(Clone)]
+pub struct Source {
+    /// What faults call it.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: String,
+}
+
+/// Where a config lies, from the folder that it is looked for in.
+pub const CONFIG_PATH: &str = ".pmcp/loadtest.toml";
+
+/// The nearest config at or above the folder `start`, which should be an
+/// absolute path: a relative one ends at the current folder.
+pub fn find_config(start: &Path) -> Option<PathBuf> {
+    start
+        .ancestors()
+        .map(|folder| folder.join(CONFIG_PATH))
+        .find(|path| path.is_file())
+}
+
+/// What a run will do, from a config (`None`: there is none), the flags and the
+/// environment. `default_seed` holds where neither config nor flag names one.
+///
+/// # Errors
+/// Every fault of the config and the flags. No fault shows a secret.
+pub fn load(
+    source: Option<&Source>,
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+    default_seed: u64,
+) -> Result<Plan, Faults> {
+    let text = source.map_or("", |source| source.text.as_str());
+    let path = source.map(|source| source.path.as_path());
+    let document = Document::new(path, text, env);
+    let root = document.parse();
+    let Some(root) = &root else {
+        let (faults, _) = document.into_parts();
+        return Err(Faults::new(faults));
+    };
+    let config = source.map(|_| raw::read_config(&document, Table::root(root.get_ref())));
+    let mut plan = resolve::resolve(&document, config, overrides, default_seed);
+    let (faults, secrets) = document.into_parts();
+    if faults.is_empty() {
+        plan.as_written.secrets.extend(secrets);
+        Ok(plan)
+    } else {
+        Err(Faults::new(faults))
+    }
+}

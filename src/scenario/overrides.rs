@@ -1,0 +1,119 @@
+//! What the command line may replace or add, as plain values.
+//!
+//! The fields' docstrings name the flags that messages speak of. How they are
+//! typed and parsed is the command line's, but for stages, which have a small
+//! grammar of their own.
+
+use std::time::Duration;
+
+use super::plan::Header;
+use crate::load::VuStage;
+use crate::protocol::ProtocolChoice;
+use crate::units;
+
+/// What the command line gives. `None` and empty: not given.
+///
+/// It may hold secrets, so it has no debug form.
+#[derive(Clone, Default)]
+pub struct Overrides {
+    /// The server's address, the first argument.
+    pub url: Option<String>,
+    /// The address where neither the first argument nor the config gives one:
+    /// for checking configs that leave it to the command line.
+    pub default_url: Option<String>,
+    /// `--vus`
+    pub vus: Option<u32>,
+    /// `--duration`
+    pub duration: Option<Duration>,
+    /// `--iterations`
+    pub iterations: Option<u64>,
+    /// `--timeout`
+    pub timeout: Option<Duration>,
+    /// `--graceful-stop`
+    pub graceful_stop: Option<Duration>,
+    /// `--ramp-up`
+    pub ramp_up: Option<Duration>,
+    /// `--stage`, see [`parse_stages`]
+    pub stages: Option<Vec<VuStage>>,
+    /// `--rate`, arrivals a second
+    pub rate: Option<f64>,
+    /// `--max-vus`
+    pub max_vus: Option<u32>,
+    /// `--pacing`
+    pub pacing: Option<Duration>,
+    /// `--think`, always this long
+    pub think: Option<Duration>,
+    /// `--warm-up`
+    pub warm_up: Option<Duration>,
+    /// `--header`; each takes the place of those of the same name in the config
+    pub headers: Vec<Header>,
+    /// Sent where neither the config nor `--header` has the name: a bearer
+    /// token from the environment.
+    pub default_headers: Vec<Header>,
+    /// `--protocol`
+    pub protocol: Option<ProtocolChoice>,
+    /// `--seed`
+    pub seed: Option<u64>,
+    /// `--workers`
+    pub workers: Option<usize>,
+    /// `--no-pin` is `Some(false)`
+    pub pin: Option<bool>,
+    /// `--busy-poll`
+    pub busy_poll: Option<bool>,
+    /// `--on-break stop` is `Some(true)`
+    pub stop_on_break: Option<bool>,
+    /// `--tool` with the arguments of `--args`: takes the place of the scenario
+    pub tool: Option<(String, Option<serde_json::Map<String, serde_json::Value>>)>,
+}
+
+/// The accepted form of stages.
+pub const STAGES_FORM: &str = "stages such as `30s:50,2m:50,30s:0` (duration:users)";
+
+/// Reads `30s:50,2m:50,30s:0`: durations with the users at their end.
+///
+/// # Errors
+/// A message for the user that says which part is at fault.
+pub fn parse_stages(text: &str) -> Result<Vec<VuStage>, String> {
+    text.split(',').map(parse_stage).collect()
+}
+
+fn parse_stage(text: &str) -> Result<VuStage, String> {
+    let text = text.trim();
+    let error = || {
+        let text = super::fault::quoted(text);
+        format!("{text} is not a stage; expected {STAGES_FORM}")
+    };
+    let (duration, target_vus) = text.split_once(':').ok_or_else(error)?;
+    let duration = units::parse_duration(duration).map_err(|_| error())?;
+    let target_vus = target_vus.trim().parse().map_err(|_| error())?;
+    Ok(VuStage {
+        duration,
+        target_vus,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_read() {
+        let stages = parse_stages("30s:50, 2m:50,30s:0").expect("three stages");
+        let stages: Vec<_> = stages
+            .iter()
+            .map(|stage| (stage.duration.as_secs(), stage.target_vus))
+            .collect();
+        assert_eq!(stages, [(30, 50), (120, 50), (30, 0)]);
+    }
+
+    #[test]
+    fn what_is_no_stage_is_quoted() {
+        for text in ["", "30s", "30s:", ":5", "30s:-1", "30s:5,", "x:5", "5:5:5"] {
+            assert!(parse_stages(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            parse_stages("30s:5,abc"),
+            Err(format!("`abc` is not a stage; expected {STAGES_FORM}"))
+        );
+    }
+}

@@ -1,0 +1,316 @@
+//! What a run will do: valid by construction, immutable, shared by all threads.
+//!
+//! A plan does not know where its values came from (a config, flags, defaults)
+//! and holds nothing that only a terminal would care for.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+use crate::protocol::{Operation, ProtocolChoice};
+
+/// What a run will do.
+#[derive(Clone, PartialEq)]
+pub struct Plan {
+    /// The server and how to speak to it.
+    pub target: Target,
+    /// How much load, and when.
+    pub load: Load,
+    /// When the run ends.
+    pub stop: StopRule,
+    /// The longest a request may take, from connecting to the last byte.
+    pub timeout: Duration,
+    /// How long requests in flight at the end may still take.
+    pub graceful_stop: Duration,
+    /// What virtual users do. Not empty, and some weight is above zero.
+    pub steps: Vec<Step>,
+    /// The pause between a user's iterations.
+    pub think: ThinkTime,
+    /// The pause after each call (`request_interval_ms` of old configs).
+    pub pause_after_call: Duration,
+    /// When a user ends its session and starts another.
+    pub session: SessionRule,
+    /// Run and shown, but left out of the figures.
+    pub warm_up: Duration,
+    /// What counts as broken, and what is done then.
+    pub breaking: BreakRule,
+    /// The largest message accepted from the server, in bytes.
+    pub message_bytes_max: usize,
+    /// Makes choices and generated data repeatable.
+    pub seed: u64,
+    /// Threads and CPUs.
+    pub workers: WorkerRule,
+    /// What the user should know of how the config was read.
+    pub notices: Vec<String>,
+    /// What to show in place of values that may be secrets. `default()` where
+    /// nothing came from the environment: then the plan's own values are shown.
+    pub as_written: AsWritten,
+}
+
+/// Shows what may be shown only.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = (0..self.steps.len())
+            .filter_map(|step_idx| self.shown_action(step_idx))
+            .collect();
+        f.debug_struct("Plan")
+            .field("url", &self.shown_url())
+            .field("headers", &self.target.headers)
+            .field("protocol", &self.target.protocol)
+            .field("load", &self.load)
+            .field("stop", &self.stop)
+            .field("timeout", &self.timeout)
+            .field("steps", &shown)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Texts as the user wrote them, with `${NAME}` where a value came from the
+/// environment and `***` for credentials.
+#[derive(Clone, PartialEq, Default)]
+pub struct AsWritten {
+    /// `None`: the target's own.
+    pub(super) url: Option<String>,
+    /// One for each step, or none at all.
+    pub(super) actions: Vec<Action>,
+    /// Values from the environment and credentials outside of headers.
+    pub(super) secrets: Vec<String>,
+}
+
+/// Never shows the secrets.
+impl fmt::Debug for AsWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsWritten")
+            .field("url", &self.url)
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The server and how to speak to it.
+#[derive(Clone, PartialEq)]
+pub struct Target {
+    /// An absolute `http` or `https` URL without user info.
+    pub url: String,
+    /// Sent with every request, in this order.
+    pub headers: Vec<Header>,
+    /// The protocol's era or revision, or finding it.
+    pub protocol: ProtocolChoice,
+}
+
+/// The address may hold a secret: the plan knows how to show it.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("headers", &self.headers)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request header given by the user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// A valid HTTP header name.
+    pub name: String,
+    /// A valid HTTP header value; every value counts as a secret.
+    pub value: String,
+}
+
+/// Never shows the value.
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ***", self.name)
+    }
+}
+
+/// How much load, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Load {
+    /// A fixed number of users, each waiting for its answer before it goes on.
+    Closed {
+        /// At least 1.
+        vus: u32,
+        /// The users start evenly across this time.
+        ramp_up: Duration,
+        /// Iterations start at this fixed interval, per user.
+        pacing: Option<Duration>,
+    },
+    /// Like `Closed`, with a number of users that changes.
+    Staged {
+        /// Not empty.
+        stages: Vec<VuStage>,
+        /// Iterations start at this fixed interval, per user.
+        pacing: Option<Duration>,
+    },
+    /// Iterations start at their own rate, whether earlier ones have ended or not.
+    Open {
+        /// Not empty; one stage at constant rate has the same rate before it.
+        arrivals: Arrivals,
+        /// The pool of users that serve arrivals; at least 1.
+        max_vus: u32,
+        /// Arrivals that may wait for a free user; those beyond are dropped.
+        queue_max: u32,
+    },
+}
+
+/// When iterations of the open model start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrivals {
+    /// At a constant rate a second, above zero.
+    Rate {
+        /// Arrivals a second.
+        per_second: f64,
+        /// How they spread.
+        distribution: Distribution,
+    },
+    /// At a rate that changes.
+    Staged {
+        /// Not empty.
+        stages: Vec<RateStage>,
+        /// How they spread.
+        distribution: Distribution,
+    },
+    /// In groups.
+    Bursts(Burst),
+}
+
+/// When a run ends: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopRule {
+    /// Time from the start of the load; `None`: only the iterations stop it.
+    /// With stages, the sum of their durations.
+    pub duration: Option<Duration>,
+    /// Iterations of all users together; `None`: only the time stops it.
+    pub iterations: Option<u64>,
+}
+
+/// An entry of the scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it does.
+    pub action: Action,
+    /// Its share of the iterations is weight ÷ sum of weights. 0: never.
+    pub weight: u32,
+    /// Calls of one session issued at once, each on its own connection; at
+    /// least 1.
+    pub parallel: u32,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// One call.
+    Call(Operation),
+    /// `validate_code`, then `execute_code` with the approval token that the
+    /// first returned (pmcp servers in code mode). Two calls, each measured.
+    CodeMode {
+        /// The code.
+        code: String,
+        /// Its language, as the server names it.
+        format: String,
+    },
+}
+
+/// When a user ends its session and starts another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SessionRule {
+    /// After this many iterations; `None`: no bound.
+    pub iterations: Option<u64>,
+    /// After this time; `None`: no bound.
+    pub lifetime: Option<Duration>,
+    /// The share of sessions left without a DELETE, 0 to 1.
+    pub abandon: f64,
+}
+
+/// What counts as broken while a ramp runs, and what is done then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakRule {
+    /// Stop the run at the breaking point.
+    pub stop: bool,
+    /// The p99 latency that counts as broken; `None`: three times the baseline.
+    pub latency_max: Option<Duration>,
+    /// The share of failed requests that counts as broken, 0 to 1.
+    pub error_share_max: f64,
+}
+
+/// Threads and CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerRule {
+    /// `None`: the CPUs that this process may use, less one for the
+    /// coordinator where there are more than two.
+    pub count: Option<usize>,
+    /// Pin each worker to its CPU.
+    pub pin: bool,
+    /// Spin rather than sleep while waiting, for dedicated hosts.
+    pub busy_poll: bool,
+}
+
+impl Plan {
+    /// The users that a run needs at most.
+    pub fn vus_max(&self) -> u32 {
+        match &self.load {
+            Load::Closed { vus, .. } => *vus,
+            Load::Staged { stages, .. } => stages
+                .iter()
+                .map(|stage| stage.target_vus)
+                .max()
+                .unwrap_or(0),
+            Load::Open { max_vus, .. } => *max_vus,
+        }
+    }
+
+    /// Whether iterations have an intended start of their own, so that response
+    /// time and service time differ.
+    pub fn has_intended_starts(&self) -> bool {
+        match &self.load {
+            Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing.is_some(),
+            Load::Open { .. } => true,
+        }
+    }
+
+    /// The target's address as it may be shown: `${NAME}` for what came from
+    /// the environment, `***` for the values of its query.
+    pub fn shown_url(&self) -> String {
+        match &self.as_written.url {
+            Some(url) => url.clone(),
+            None => super::url::without_query_values(&self.target.url),
+        }
+    }
+
+    /// What a step does, as it may be shown; `None` beyond the last step.
+    pub fn shown_action(&self, step_idx: usize) -> Option<&Action> {
+        let step = self.steps.get(step_idx)?;
+        Some(
+            self.as_written
+                .actions
+                .get(step_idx)
+                .unwrap_or(&step.action),
+        )
+    }
+
+    /// Values that must never be shown: those of the headers, the credentials
+    /// inside them, what came from the environment, and credentials in the
+    /// address and in arguments. The longest first, so that no part of one is
+    /// left over. Very short ones are left out: to replace each `1` in a
+    /// report would hide nothing but the report.
+    pub fn secrets(&self) -> Vec<&str> {
+        const HEADER_CHARS_MIN: usize = 4;
+        const OTHER_CHARS_MIN: usize = 6;
+        let mut secrets: Vec<&str> = Vec::new();
+        for header in &self.target.headers {
+            let value = header.value.trim();
+            secrets.push(value);
+            if let Some((_scheme, credentials)) = value.split_once(' ') {
+                secrets.push(credentials.trim());
+            }
+        }
+        secrets.retain(|secret| secret.chars().count() >= HEADER_CHARS_MIN);
+        let others = self.as_written.secrets.iter().map(|secret| secret.trim());
+        secrets.extend(others.filter(|secret| secret.chars().count() >= OTHER_CHARS_MIN));
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        secrets
+    }
+}

@@ -1,0 +1,390 @@
+//! From what was written and typed to what will be done: the plan.
+//!
+//! Here defaults are filled in, flags take the place of keys, and keys that
+//! exclude each other are reported. Start at [`resolve`]. It knows no TOML.
+
+mod shape;
+
+use std::time::Duration;
+
+use self::shape::Shape;
+use super::defaults::{
+    BREAK_ERROR_SHARE, DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, TIMEOUT, VUS_MAX,
+    WORKERS_MAX,
+};
+use super::document::{Document, Field, Origin, Text};
+use super::fault::quoted;
+use super::header::check_header;
+use super::overrides::Overrides;
+use super::plan::{
+    Action, AsWritten, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule,
+};
+use super::raw::{Config, StepEntry, constant_think, is_there};
+use super::secret::{HIDDEN, hide_credentials};
+use super::url::{URL_FORM, check_url, query_credentials, without_query_values};
+use crate::protocol::{Era, Operation, ProtocolChoice};
+use crate::units;
+
+/// The plan. Where a fault was reported, by the reading before or here, it
+/// holds a default instead and must not be run.
+pub(super) fn resolve(
+    document: &Document<'_>,
+    config: Option<Config>,
+    overrides: &Overrides,
+    default_seed: u64,
+) -> Plan {
+    let has_config = config.is_some();
+    let config = config.unwrap_or_default();
+    let mut resolver = Resolver {
+        document,
+        overrides,
+        notices: Vec::new(),
+        as_written: AsWritten {
+            secrets: config.secrets,
+            ..AsWritten::default()
+        },
+    };
+    let settings = config.settings;
+    let protocol = settings
+        .protocol
+        .or_flag("--protocol", overrides.protocol)
+        .value
+        .unwrap_or_default();
+    let url = resolver.url(settings.url);
+    let headers = resolver.headers(config.headers);
+    let steps = resolver.steps(has_config, config.scenario, protocol);
+
+    let think = overrides.think.map(constant_think);
+    let shape = Shape {
+        vus: settings.virtual_users,
+        duration_secs: settings.duration_secs,
+        duration: settings.duration.or_flag("--duration", overrides.duration),
+        iterations: settings
+            .iterations
+            .or_flag("--iterations", overrides.iterations),
+        ramp_up: settings.ramp_up.or_flag("--ramp-up", overrides.ramp_up),
+        pacing: settings.pacing.or_flag("--pacing", overrides.pacing),
+        think: settings.think.or_flag("--think", think),
+        pause_after_call: settings.request_interval,
+        warm_up: settings.warm_up.or_flag("--warm-up", overrides.warm_up),
+    };
+    if settings.expected_interval_ms.is_given() {
+        resolver.notices.push(
+            "`settings.expected_interval_ms` is ignored: samples are never invented".to_string(),
+        );
+    }
+    let (load, stop) = resolver.load(&shape, config.stages, config.arrivals);
+    resolver.check_session(&settings.session, protocol);
+
+    let timeout = settings.timeout.or_flag("--timeout", overrides.timeout);
+    let timeout = resolver.above_zero(&timeout).unwrap_or(TIMEOUT);
+    let graceful_stop = settings
+        .graceful_stop
+        .or_flag("--graceful-stop", overrides.graceful_stop)
+        .value
+        .unwrap_or(timeout.min(GRACEFUL_STOP_MAX));
+    let message_bytes_max = settings
+        .message_bytes_max
+        .value
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(MESSAGE_BYTES_MAX);
+
+    Plan {
+        target: Target {
+            url,
+            headers,
+            protocol,
+        },
+        load,
+        stop,
+        timeout,
+        graceful_stop,
+        steps,
+        think: shape.think.value.unwrap_or_default(),
+        pause_after_call: shape.pause_after_call.value.unwrap_or_default(),
+        session: settings.session.value.unwrap_or(SessionRule {
+            iterations: None,
+            lifetime: None,
+            abandon: 0.0,
+        }),
+        warm_up: shape.warm_up.value.unwrap_or_default(),
+        breaking: BreakRule {
+            stop: settings
+                .stop_on_break
+                .or_flag("--on-break", overrides.stop_on_break)
+                .value
+                .unwrap_or(false),
+            latency_max: settings.break_p99.value,
+            error_share_max: settings
+                .break_error_share
+                .value
+                .unwrap_or(BREAK_ERROR_SHARE),
+        },
+        message_bytes_max,
+        seed: settings
+            .seed
+            .or_flag("--seed", overrides.seed)
+            .value
+            .unwrap_or(default_seed),
+        workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
+        notices: resolver.notices,
+        as_written: resolver.as_written,
+    }
+}
+
+/// What grows while the parts are resolved.
+struct Resolver<'a> {
+    document: &'a Document<'a>,
+    overrides: &'a Overrides,
+    notices: Vec<String>,
+    as_written: AsWritten,
+}
+
+impl Resolver<'_> {
+    fn url(&mut self, configured: Field<Text>) -> String {
+        if let Some(url) = &self.overrides.url {
+            return self.checked_url(&Origin::Flag("URL"), url, true);
+        }
+        if let Some(origin) = &configured.origin {
+            let Some(text) = configured.value else {
+                return String::new();
+            };
+            let has_references = text.written.contains("${");
+            if has_references {
+                // A password in a default would be shown with the rest.
+                let shown = if text.written.contains('@') {
+                    HIDDEN.to_string()
+                } else {
+                    without_query_values(&text.written)
+                };
+                self.as_written.url = Some(shown);
+            }
+            return self.checked_url(origin, &text.value, !has_references);
+        }
+        if let Some(url) = &self.overrides.default_url {
+            self.notices.push(
+                "the config has no `settings.url`: a run needs an address as its first argument"
+                    .to_string(),
+            );
+            return self.checked_url(&Origin::Flag("URL"), url, true);
+        }
+        let accepted = format!("{URL_FORM} as an argument, or as `url` under `[settings]`");
+        self.document
+            .report_flag("URL", "there is no server to test", Some(&accepted));
+        String::new()
+    }
+
+    fn checked_url(&mut self, origin: &Origin, url: &str, may_be_quoted: bool) -> String {
+        match check_url(url) {
+            Ok(url) => {
+                self.as_written.secrets.extend(query_credentials(&url));
+                url
+            }
+            Err(fault) => {
+                let accepted = match fault.suggestion {
+                    Some(url) if may_be_quoted => format!("`{url}`"),
+                    _ => URL_FORM.to_string(),
+                };
+                self.document.blame(origin, fault.message, Some(&accepted));
+                String::new()
+            }
+        }
+    }
+
+    /// Those of the config, less those that a flag replaces, then the flags'.
+    fn headers(&self, configured: Vec<Header>) -> Vec<Header> {
+        let mut given = Vec::new();
+        for header in &self.overrides.headers {
+            given.extend(self.checked_header(header));
+        }
+        let mut headers: Vec<Header> = configured
+            .into_iter()
+            .filter(|header| !is_there(&given, header))
+            .collect();
+        headers.extend(given);
+        for header in &self.overrides.default_headers {
+            if !is_there(&headers, header) {
+                headers.extend(self.checked_header(header));
+            }
+        }
+        headers
+    }
+
+    fn checked_header(&self, header: &Header) -> Option<Header> {
+        match check_header(&header.name, &header.value) {
+            Ok(header) => Some(header),
+            Err(message) => {
+                let name = quoted(&header.name);
+                self.document
+                    .report_flag("--header", format!("{name} {message}"), None);
+                None
+            }
+        }
+    }
+
+    fn steps(
+        &mut self,
+        has_config: bool,
+        scenario: Field<Vec<StepEntry>>,
+        protocol: ProtocolChoice,
+    ) -> Vec<Step> {
+        let one = |operation| {
+            vec![Step {
+                action: Action::Call(operation),
+                weight: 1,
+                parallel: 1,
+            }]
+        };
+        if let Some((name, arguments)) = &self.overrides.tool {
+            return one(self.tool(name, arguments.clone()));
+        }
+        let Some(origin) = &scenario.origin else {
+            if has_config {
+                self.document.report_missing(
+                    "scenario",
+                    "there is nothing to do",
+                    "at least one entry that begins with `[[scenario]]`",
+                );
+            } else {
+                self.notices.push(
+                    "this only lists the server's tools, again and again: \
+                     `--tool NAME --args JSON` calls one, and `init` writes a config that calls \
+                     them all"
+                        .to_string(),
+                );
+            }
+            return one(Operation::ListTools);
+        };
+        let entries = scenario.value.unwrap_or_default();
+        let total: u64 = entries.iter().map(|entry| u64::from(entry.weight)).sum();
+        if entries.is_empty() {
+            self.document.blame(origin, "there is nothing to do", None);
+        } else if total == 0 {
+            let accepted = Some("a `weight` above 0 for at least one entry");
+            self.document
+                .blame(origin, "every weight is zero", accepted);
+        } else if total > u64::from(u32::MAX) {
+            let accepted = format!("a sum of at most {}", u32::MAX);
+            self.document
+                .blame(origin, "the weights are too large", Some(&accepted));
+        }
+        let mut steps = Vec::new();
+        for entry in entries {
+            let Some((action, shown)) = entry.action else {
+                continue;
+            };
+            if is_modern(protocol) && action == Action::Call(Operation::Ping) && entry.weight > 0 {
+                let message = "has a `ping`, which the chosen protocol does not know";
+                let accepted = Some("another step, or a legacy protocol");
+                self.document.blame(origin, message, accepted);
+            }
+            self.as_written.actions.push(shown);
+            steps.push(Step {
+                action,
+                weight: entry.weight,
+                parallel: entry.parallel,
+            });
+        }
+        steps
+    }
+
+    fn tool(
+        &mut self,
+        name: &str,
+        arguments: Option<serde_json::Map<String, serde_json::Value>>,
+    ) -> Operation {
+        if name.trim().is_empty() {
+            let accepted = Some("the name of a tool");
+            self.document.report_flag("--tool", "is empty", accepted);
+        }
+        let mut shown = arguments.clone();
+        if let Some(shown) = &mut shown {
+            hide_credentials(shown, &mut self.as_written.secrets);
+        }
+        let call = |arguments| Operation::CallTool {
+            name: name.to_string(),
+            arguments,
+        };
+        self.as_written.actions = vec![Action::Call(call(shown))];
+        call(arguments)
+    }
+
+    fn check_session(&mut self, session: &Field<SessionRule>, protocol: ProtocolChoice) {
+        if is_modern(protocol) && session.is_given() {
+            self.notices.push(format!(
+                "`settings.session` has no effect: the protocol `{protocol}` has no sessions"
+            ));
+        }
+    }
+
+    fn workers(&self, count: Field<usize>, pin: Field<bool>, busy_poll: Field<bool>) -> WorkerRule {
+        let count = count.or_flag("--workers", self.overrides.workers);
+        if let (Some(value), Some(origin)) = (count.value, &count.origin)
+            && !(1..=WORKERS_MAX).contains(&(value as u64))
+        {
+            let accepted = format!("a whole number from 1 to {WORKERS_MAX}");
+            self.document
+                .blame(origin, "is out of bounds", Some(&accepted));
+        }
+        WorkerRule {
+            count: count.value,
+            pin: pin
+                .or_flag("--no-pin", self.overrides.pin)
+                .value
+                .unwrap_or(true),
+            busy_poll: busy_poll
+                .or_flag("--busy-poll", self.overrides.busy_poll)
+                .value
+                .unwrap_or(false),
+        }
+    }
+
+    /// The value, where it is more than zero and no longer than a year.
+    fn above_zero(&self, field: &Field<Duration>) -> Option<Duration> {
+        let (value, origin) = (field.value?, field.origin.as_ref()?);
+        if value.is_zero() {
+            self.document
+                .blame(origin, "is zero", Some(units::DURATION_FORM));
+            return None;
+        }
+        if value > YEAR {
+            self.too_long(field);
+            return None;
+        }
+        Some(value)
+    }
+
+    fn too_long(&self, field: &Field<Duration>) {
+        if let Some(origin) = &field.origin {
+            let accepted = Some(units::DURATION_FORM);
+            self.document
+                .blame(origin, "is longer than a year", accepted);
+        }
+    }
+
+    /// A number of users, from 1.
+    fn count(&self, field: &Field<u32>) -> Option<u32> {
+        let (value, origin) = (field.value?, field.origin.as_ref()?);
+        if !(1..=VUS_MAX).contains(&value) {
+            let message = if value == 0 {
+                "is zero".to_string()
+            } else {
+                format!("`{value}` is out of bounds")
+            };
+            let accepted = format!("a whole number from 1 to {VUS_MAX}");
+            self.document.blame(origin, message, Some(&accepted));
+            return None;
+        }
+        Some(value)
+    }
+}
+
+fn is_modern(protocol: ProtocolChoice) -> bool {
+    match protocol {
+        ProtocolChoice::Auto => false,
+        ProtocolChoice::Era(era) => era == Era::Modern,
+        ProtocolChoice::Revision(revision) => revision.era() == Era::Modern,
+    }
+}
+
+const YEAR: Duration = Duration::from_secs(DURATION_SECS_MAX);

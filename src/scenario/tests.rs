@@ -1,0 +1,1340 @@
+//! Whole configs and flags, against the plan or the faults that they give.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::error::UserError;
+use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+use crate::protocol::{Operation, ProtocolChoice, Revision};
+
+const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "API_KEY" => Some("sk-hunter2hunter2".to_string()),
+        "HOST" => Some("secret-host.example.org".to_string()),
+        "BREAK" => Some("hunter2\r\nX: y".to_string()),
+        "USERINFO" => Some("http://root:hunter2@example.org/".to_string()),
+        _ => None,
+    }
+}
+
+fn with_url() -> Overrides {
+    Overrides {
+        url: Some("http://127.0.0.1:8080/mcp".to_string()),
+        ..Overrides::default()
+    }
+}
+
+fn load_with(text: &str, overrides: &Overrides) -> Result<Plan, Faults> {
+    let source = Source {
+        path: PathBuf::from("a.toml"),
+        text: text.to_string(),
+    };
+    load(Some(&source), overrides, &environment, 7)
+}
+
+fn plan_of(text: &str) -> Plan {
+    match load_with(text, &with_url()) {
+        Ok(plan) => plan,
+        Err(faults) => panic!("{text}\n{faults}"),
+    }
+}
+
+fn faults_with(text: &str, overrides: &Overrides) -> Vec<String> {
+    match load_with(text, overrides) {
+        Ok(plan) => panic!("{text}\n{plan:?}"),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The config has these faults and no others, beside a step that has none.
+fn check(text: &str, expected: &[&str]) {
+    let text = format!("{text}\n{STEP}");
+    assert_eq!(faults_with(&text, &with_url()), expected, "{text}");
+}
+
+/// The same for one line under `[settings]`, which stands in line 2.
+fn check_setting(line: &str, expected: &str) {
+    check(
+        &format!("[settings]\n{line}"),
+        &[&format!("a.toml:2:{expected}")],
+    );
+}
+
+#[test]
+fn a_config_of_the_old_program_loads_unchanged() {
+    let plan = plan_of(
+        r#"
+[settings]
+virtual_users = 20
+duration_secs = 120
+timeout_ms = 3000
+expected_interval_ms = 100
+request_interval_ms = 15000
+
+[[scenario]]
+type = "tools/call"
+weight = 60
+tool = "calculate"
+arguments = { expression = "2+2" }
+
+[[scenario]]
+type = "resources/read"
+weight = 25
+uri = "file:///data/config.json"
+
+[[scenario]]
+type = "prompts/get"
+weight = 10
+prompt = "summarize"
+arguments = { text = "Hello world" }
+
+[[scenario]]
+type = "code_mode"
+weight = 5
+code = "query { users { id } }"
+"#,
+    );
+    assert_eq!(
+        plan.load,
+        Load::Closed {
+            vus: 20,
+            ramp_up: Duration::ZERO,
+            pacing: None
+        }
+    );
+    assert_eq!(plan.stop.duration, Some(Duration::from_secs(120)));
+    assert_eq!(plan.stop.iterations, None);
+    assert_eq!(plan.timeout, Duration::from_secs(3));
+    assert_eq!(plan.graceful_stop, Duration::from_secs(3));
+    assert_eq!(plan.pause_after_call, Duration::from_secs(15));
+    assert_eq!(plan.seed, 7);
+    let weights: Vec<u32> = plan.steps.iter().map(|step| step.weight).collect();
+    assert_eq!(weights, [60, 25, 10, 5]);
+    assert_eq!(
+        plan.steps[0].action,
+        Action::Call(Operation::CallTool {
+            name: "calculate".to_string(),
+            arguments: json!({"expression": "2+2"}).as_object().cloned(),
+        })
+    );
+    assert_eq!(
+        plan.steps[3].action,
+        Action::CodeMode {
+            code: "query { users { id } }".to_string(),
+            format: "graphql".to_string(),
+        }
+    );
+    assert_eq!(
+        plan.notices,
+        ["`settings.expected_interval_ms` is ignored: samples are never invented"]
+    );
+}
+
+#[test]
+fn an_old_config_with_stages_may_say_what_stages_say_better() {
+    let config = |settings: &str| {
+        format!(
+            "[settings]\n{settings}\ntimeout_ms = 5000\n{STEP}weight = 70\n\
+             [[stage]]\ntarget_vus = 5\nduration_secs = 10\n\
+             [[stage]]\ntarget_vus = 10\nduration_secs = 80\n"
+        )
+    };
+    let plan = plan_of(&config("virtual_users = 10\nduration_secs = 60"));
+    let stage = |secs, target_vus| VuStage {
+        duration: Duration::from_secs(secs),
+        target_vus,
+    };
+    assert_eq!(
+        plan.load,
+        Load::Staged {
+            stages: vec![stage(10, 5), stage(80, 10)],
+            pacing: None
+        }
+    );
+    assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
+    assert_eq!(
+        plan.notices,
+        ["`settings.duration_secs` is ignored: the stages last 1m30s in all"]
+    );
+    let plan = plan_of(&config("virtual_users = 0\nduration_secs = 90"));
+    assert!(plan.notices.is_empty());
+    let plan = plan_of(&config("virtual_users = 0\nduration_secs = 0"));
+    assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
+}
+
+#[test]
+fn every_setting_is_read() {
+    let plan = plan_of(
+        r#"
+[settings]
+url = "HTTPS://example.org/mcp"
+virtual_users = 5
+duration = "1m30s"
+timeout = "2s"
+graceful_stop = "500ms"
+ramp_up = "10s"
+iterations = 1000
+seed = 18446744073709551615
+workers = 3
+pin = false
+busy_poll = true
+protocol = "2025-06-18"
+request_interval_ms = 0
+think = { distribution = "uniform", low = "1s", high = "3s" }
+warm_up = "5s"
+session = { iterations = 10, lifetime = "30s", leave = { abandon = 0.25 } }
+on_break = "stop"
+break_p99 = "250ms"
+break_error_share = "2.5%"
+message_bytes_max = "1MiB"
+
+[headers]
+Authorization = "Bearer ${API_KEY}"
+
+[[scenario]]
+type = "resources/templates/list"
+parallel = 4
+"#,
+    );
+    // The command line's address takes the place of the config's.
+    assert_eq!(plan.target.url, "http://127.0.0.1:8080/mcp");
+    assert_eq!(
+        plan.target.protocol,
+        ProtocolChoice::Revision(Revision::V2025_06_18)
+    );
+    assert_eq!(plan.target.headers[0].value, "Bearer sk-hunter2hunter2");
+    assert_eq!(
+        plan.load,
+        Load::Closed {
+            vus: 5,
+            ramp_up: Duration::from_secs(10),
+            pacing: None
+        }
+    );
+    assert_eq!(
+        plan.stop,
+        StopRule {
+            duration: Some(Duration::from_secs(90)),
+            iterations: Some(1000)
+        }
+    );
+    assert_eq!(plan.timeout, Duration::from_secs(2));
+    assert_eq!(plan.graceful_stop, Duration::from_millis(500));
+    assert_eq!(plan.warm_up, Duration::from_secs(5));
+    assert_eq!(plan.seed, u64::MAX);
+    assert_eq!(
+        plan.workers,
+        WorkerRule {
+            count: Some(3),
+            pin: false,
+            busy_poll: true
+        }
+    );
+    assert_eq!(
+        plan.think,
+        ThinkTime::Uniform {
+            low: Duration::from_secs(1),
+            high: Duration::from_secs(3)
+        }
+    );
+    assert_eq!(
+        plan.session,
+        SessionRule {
+            iterations: Some(10),
+            lifetime: Some(Duration::from_secs(30)),
+            abandon: 0.25
+        }
+    );
+    assert_eq!(
+        plan.breaking,
+        BreakRule {
+            stop: true,
+            latency_max: Some(Duration::from_millis(250)),
+            error_share_max: 0.025
+        }
+    );
+    assert_eq!(plan.message_bytes_max, 1 << 20);
+    assert_eq!(plan.steps[0].parallel, 4);
+    assert_eq!(plan.steps[0].weight, 1);
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_said() {
+    let plan = plan_of(STEP);
+    assert_eq!(
+        plan.load,
+        Load::Closed {
+            vus: defaults::VUS,
+            ramp_up: Duration::ZERO,
+            pacing: None
+        }
+    );
+    assert_eq!(plan.stop.duration, Some(defaults::DURATION));
+    assert_eq!(plan.timeout, defaults::TIMEOUT);
+    assert_eq!(plan.graceful_stop, defaults::TIMEOUT);
+    assert_eq!(plan.breaking.error_share_max, defaults::BREAK_ERROR_SHARE);
+    assert_eq!(plan.message_bytes_max, defaults::MESSAGE_BYTES_MAX);
+    assert_eq!(plan.target.protocol, ProtocolChoice::Auto);
+    assert!(plan.workers.pin && plan.notices.is_empty());
+
+    let plan = plan_of(&format!("[settings]\niterations = 5\n{STEP}"));
+    assert_eq!(plan.stop.duration, None);
+    let plan = plan_of(&format!("[settings]\ntimeout = \"10m\"\n{STEP}"));
+    assert_eq!(plan.graceful_stop, defaults::GRACEFUL_STOP_MAX);
+}
+
+#[test]
+fn thinking_time_has_four_forms() {
+    let think = |text: &str| plan_of(&format!("[settings]\nthink = {text}\n{STEP}")).think;
+    assert_eq!(think("\"0s\""), ThinkTime::None);
+    assert_eq!(
+        think("\"500ms\""),
+        ThinkTime::Constant(Duration::from_millis(500))
+    );
+    assert_eq!(
+        think("{ distribution = \"exponential\", mean = \"2s\" }"),
+        ThinkTime::Exponential {
+            mean: Duration::from_secs(2)
+        }
+    );
+    assert_eq!(
+        think("{ distribution = \"lognormal\", median = \"2s\", sigma = 1 }"),
+        ThinkTime::LogNormal {
+            median: Duration::from_secs(2),
+            sigma: 1.0
+        }
+    );
+}
+
+#[test]
+fn sessions_are_left_in_three_ways() {
+    let abandon = |text: &str| {
+        plan_of(&format!("[settings]\nsession = {text}\n{STEP}"))
+            .session
+            .abandon
+    };
+    assert_eq!(abandon("{ iterations = 1 }"), 0.0);
+    assert_eq!(abandon("{ lifetime = \"1s\", leave = \"delete\" }"), 0.0);
+    assert_eq!(abandon("{ leave = \"abandon\" }"), 1.0);
+    assert_eq!(abandon("{ leave = { abandon = 0.2 } }"), 0.2);
+}
+
+#[test]
+fn arrivals_have_three_forms() {
+    let open = |text: &str| match plan_of(&format!("{text}\n{STEP}")).load {
+        Load::Open {
+            arrivals,
+            max_vus,
+            queue_max,
+        } => (arrivals, max_vus, queue_max),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        open("[arrivals]\nrate = \"90/m\""),
+        (
+            Arrivals::Rate {
+                per_second: 1.5,
+                distribution: Distribution::Constant
+            },
+            defaults::MAX_VUS,
+            defaults::MAX_VUS * defaults::QUEUE_PER_VU
+        )
+    );
+    assert_eq!(
+        open("[arrivals]\nburst = 500\nevery = \"5s\"\nqueue_max = 0"),
+        (
+            Arrivals::Bursts(Burst {
+                size: 500,
+                every: Duration::from_secs(5)
+            }),
+            500,
+            0
+        )
+    );
+    assert_eq!(
+        open(
+            "[arrivals]\ndistribution = \"poisson\"\nmax_vus = 5\n\
+             [[stage]]\ntarget_rate = \"200/s\"\nduration = \"10s\"\n\
+             [[stage]]\ntarget_rate = \"0/s\"\nduration_secs = 5"
+        ),
+        (
+            Arrivals::Staged {
+                stages: vec![
+                    RateStage {
+                        duration: Duration::from_secs(10),
+                        target_rate: 200.0
+                    },
+                    RateStage {
+                        duration: Duration::from_secs(5),
+                        target_rate: 0.0
+                    }
+                ],
+                distribution: Distribution::Poisson
+            },
+            5,
+            50
+        )
+    );
+}
+
+#[test]
+fn all_faults_are_reported_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[settings]
+virtual_users = 0
+timeuot_ms = 5000
+duration = "5 parsecs"
+protocol = "2.0"
+think = { distribution = "uniforn", low = "1s", hihg = "2s" }
+
+[headers]
+"Content-Length" = "5"
+X-Key = "${MISSING_KEY}"
+
+[[scenario]]
+type = "tools/call"
+weight = 0
+tol = "echo"
+
+[[scenario]]
+type = "resource/read"
+weight = 0
+uri = "x"
+wieght = 3
+
+[extra]
+"#;
+    assert_eq!(
+        faults_with(text, &Overrides::default()),
+        [
+            "a.toml:3:17: settings.virtual_users: is zero; expected a whole number from 1 to 1000000",
+            "a.toml:4:1: settings.timeuot_ms: unknown key; did you mean `timeout_ms`?",
+            "a.toml:5:12: settings.duration: `5 parsecs` is not possible; expected a duration \
+                 such as `30s`, `1m30s`, `250ms` or `1.5h`",
+            "a.toml:6:12: settings.protocol: `2.0` is not possible; expected `auto`, `legacy`, \
+                 `modern` or a revision such as `2025-11-25`",
+            "a.toml:7:26: settings.think.distribution: `uniforn` is not known; expected one of \
+                 `uniform`, `exponential`, `lognormal`; did you mean `uniform`?",
+            "a.toml:7:49: settings.think.hihg: unknown key; did you mean `high`?",
+            "a.toml:10:20: headers.Content-Length: frames the request and is set by this program",
+            "a.toml:11:9: headers.X-Key: the environment variable `MISSING_KEY` is not set; \
+                 expected it to be set, or a default: `${MISSING_KEY:-default}`",
+            "a.toml:13:1: scenario[1]: the key `tool` is missing; expected the name of a tool",
+            "a.toml:13:1: scenario: every weight is zero; expected a `weight` above 0 for at \
+                 least one entry",
+            "a.toml:16:1: scenario[1].tol: unknown key; did you mean `tool`?",
+            "a.toml:19:8: scenario[2].type: `resource/read` is not known; expected one of \
+                 `tools/call`, `resources/read`, `prompts/get`, `code_mode`, `tools/list`, \
+                 `resources/list`, `resources/templates/list`, `prompts/list`, `ping`; did you \
+                 mean `resources/read`?",
+            "a.toml:22:1: scenario[2].wieght: unknown key; did you mean `weight`?",
+            "a.toml:24:2: extra: unknown key; expected one of `settings`, `headers`, `scenario`, \
+                 `stage`, `arrivals`",
+            "URL: there is no server to test; expected an address such as \
+                 `http://127.0.0.1:8080/mcp` as an argument, or as `url` under `[settings]`",
+        ]
+    );
+}
+
+#[test]
+fn faults_become_one_error_of_usage() {
+    let faults = load_with("a = 1", &with_url()).expect_err("there are two faults");
+    let error = UserError::from(faults);
+    assert_eq!(
+        error.what(),
+        "2 faults\n  a.toml:1:1: a: unknown key; expected one of `settings`, `headers`, \
+             `scenario`, `stage`, `arrivals`\
+         \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]`"
+    );
+}
+
+#[test]
+fn syntax_is_one_fault_with_its_place() {
+    let faults = faults_with("[settings]\nvirtual_users 5\nx = [\n", &with_url());
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("a.toml:2:"), "{faults:?}");
+    check(
+        "[settings]\nseed = 1\nseed = 2",
+        &["a.toml:3:1: the key is given twice"],
+    );
+}
+
+#[test]
+fn settings_of_another_type_or_out_of_bounds() {
+    check_setting(
+        "virtual_users = \"5\"",
+        "17: settings.virtual_users: found text; expected a whole number from 0 to 1000000",
+    );
+    check_setting(
+        "virtual_users = -1",
+        "17: settings.virtual_users: `-1` is out of bounds; expected a whole number from 0 to 1000000",
+    );
+    check_setting(
+        "virtual_users = 4294967297",
+        "17: settings.virtual_users: `4294967297` is out of bounds; expected a whole number from \
+             0 to 1000000",
+    );
+    check_setting(
+        "duration_secs = 99999999999999999999999",
+        "17: settings.duration_secs: `99999999999999999999999` is out of bounds; expected a whole \
+             number from 0 to 31622400",
+    );
+    check_setting(
+        "duration_secs = 0",
+        "17: settings.duration_secs: is zero; expected a duration such as `30s`, `1m30s`, `250ms` \
+             or `1.5h`",
+    );
+    check_setting(
+        "duration = 60",
+        "12: settings.duration: found a whole number; expected a duration such as `30s`, `1m30s`, \
+             `250ms` or `1.5h`",
+    );
+    check_setting(
+        "duration = \"0s\"",
+        "12: settings.duration: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
+    );
+    check_setting(
+        "timeout_ms = 0",
+        "14: settings.timeout_ms: `0` is out of bounds; expected a whole number from 1 to 31622400000",
+    );
+    check_setting(
+        "iterations = 1.5",
+        "14: settings.iterations: found a fraction; expected a whole number from 1",
+    );
+    check_setting(
+        "pin = \"no\"",
+        "7: settings.pin: found text; expected `true` or `false`",
+    );
+    check_setting(
+        "on_break = \"halt\"",
+        "12: settings.on_break: `halt` is not known; expected one of `continue`, `stop`",
+    );
+    check_setting(
+        "break_error_share = 0",
+        "21: settings.break_error_share: is zero; expected a share above 0 such as `0.05` or `\"5%\"`",
+    );
+    check_setting(
+        "break_error_share = \"200%\"",
+        "21: settings.break_error_share: `200%` is not possible; expected a share above 0 such as \
+             `0.05` or `\"5%\"`",
+    );
+    check_setting(
+        "message_bytes_max = \"2GiB\"",
+        "21: settings.message_bytes_max: `2GiB` is not possible; expected a size from `1KiB` to `1GiB`",
+    );
+    check_setting(
+        "workers = 0",
+        "11: settings.workers: `0` is out of bounds; expected a whole number from 1 to 4096",
+    );
+    check_setting(
+        "session = { }",
+        "11: settings.session: is empty; expected a table such as `{ iterations = 10 }` or `{ \
+             lifetime = \"30s\" }`",
+    );
+    check_setting(
+        "session = { leave = 5 }",
+        "21: settings.session.leave: found a whole number; expected `\"delete\"`, `\"abandon\"` \
+             or `{ abandon = 0.2 }`",
+    );
+    check_setting(
+        "session = { leave = { abandon = nan } }",
+        "33: settings.session.leave.abandon: `nan` is out of bounds; expected a number from 0 to 1",
+    );
+    check_setting(
+        "think = { distribution = \"uniform\", low = \"2s\", high = \"1s\" }",
+        "56: settings.think.high: is below `low`; expected a duration not below `low`",
+    );
+    check_setting(
+        "think = { mean = \"1s\" }",
+        "9: settings.think: the key `distribution` is missing; expected `uniform`, `exponential` \
+             or `lognormal`",
+    );
+    check_setting(
+        "think = { distribution = \"exponential\", mean = \"1s\", sigma = 1 }",
+        "54: settings.think.sigma: unknown key; expected one of `distribution`, `mean`",
+    );
+    check(
+        "settings = 5",
+        &["a.toml:1:12: settings: found a whole number; expected the table `[settings]`"],
+    );
+    check(
+        "[stage]\ntarget_vus = 5",
+        &["a.toml:1:1: stage: found a table; expected entries that begin with `[[stage]]`"],
+    );
+}
+
+#[test]
+fn settings_that_exclude_each_other() {
+    check(
+        "[settings]\nduration_secs = 5\nduration = \"5s\"\ntimeout_ms = 5\ntimeout = \
+             \"5s\"\npacing = \"1s\"\nthink = \"1s\"\nramp_up = \"6s\"\nwarm_up = \"5s\"",
+        &[
+            "a.toml:3:12: settings.duration: says the same as `duration_secs`, which is there \
+                 too; expected one of the two",
+            "a.toml:5:11: settings.timeout: says the same as `timeout_ms`, which is there too; \
+                 expected one of the two",
+            "a.toml:7:9: settings.think: does not go with `pacing`, which says when the next \
+                 iteration starts; expected one of the two",
+            "a.toml:8:11: settings.ramp_up: does not come to its end; expected at most the run's 5s",
+            "a.toml:9:11: settings.warm_up: leaves nothing to measure; expected less than the run's 5s",
+        ],
+    );
+    check(
+        "[settings]\nduration = \"5s\"\nramp_up = \"1s\"\n[[stage]]\ntarget_vus = 5\nduration = \"1m\"",
+        &[
+            "a.toml:2:12: settings.duration: does not go with stages, which last 1m in all; \
+                 expected the duration of each stage",
+            "a.toml:3:11: settings.ramp_up: does not go with stages, which ramp by themselves; \
+                 expected a first stage",
+        ],
+    );
+    check(
+        "[settings]\nthink = \"1s\"\npacing = \"1s\"\nrequest_interval_ms = 5\nramp_up = \
+             \"1s\"\n[arrivals]\nrate = \"5/s\"",
+        &[
+            "a.toml:2:9: settings.think: does not go with arrivals, which say when iterations \
+                 start; expected either arrivals or this",
+            "a.toml:3:10: settings.pacing: does not go with arrivals, which say when iterations \
+                 start; expected either arrivals or this",
+            "a.toml:4:23: settings.request_interval_ms: does not go with arrivals, which say when \
+                 iterations start; expected either arrivals or this",
+            "a.toml:5:11: settings.ramp_up: does not go with arrivals; stages with `target_rate` \
+                 ramp them; expected either arrivals or this",
+        ],
+    );
+}
+
+#[test]
+fn stages_at_fault() {
+    check(
+        "[[stage]]\ntarget_vus = 5\nduration_secs = 0\n[[stage]]\ntarget_rate = \
+             \"5/s\"\n[[stage]]\nduration = \"1s\"",
+        &[
+            "a.toml:3:17: stage[1].duration_secs: `0` is out of bounds; expected a whole number \
+                 from 1 to 31622400",
+            "a.toml:4:1: stage[2]: the stage has no duration; expected a key such as `duration = \
+                 \"30s\"`",
+            "a.toml:5:15: stage[2].target_rate: is for arrivals, of which there are none; \
+                 expected `target_vus`, or the table `[arrivals]` beside it",
+            "a.toml:6:1: stage[3]: the stage has no target; expected the users at its end, such \
+                 as `target_vus = 10`",
+        ],
+    );
+    check(
+        "[[stage]]\ntarget_vus = 0\nduration = \"1s\"",
+        &["a.toml:1:1: stage: never has a user; expected a stage with at least 1 user"],
+    );
+    check(
+        "[[stage]]\ntarget_vus = 1\nduration = \"366d\"\n[[stage]]\ntarget_vus = 1\nduration = \"1s\"",
+        &["a.toml:1:1: stage: lasts longer than a year in all"],
+    );
+    check(
+        "[arrivals]\n[[stage]]\ntarget_vus = 1\nduration = \"1s\"\n[[stage]]\nduration = \
+             \"1s\"\ntarget_rate = \"5\"",
+        &[
+            "a.toml:3:14: stage[1].target_vus: does not go with arrivals, which are served by a \
+                 pool of users; expected `target_rate`, and `max_vus` under `[arrivals]`",
+            "a.toml:7:15: stage[2].target_rate: `5` is not possible; expected a rate such as \
+                 `200/s`, `90/m` or `1000/h`",
+        ],
+    );
+    check(
+        "[arrivals]\n[[stage]]\ntarget_rate = \"0/m\"\nduration = \"1s\"",
+        &["a.toml:2:1: stage: never has an arrival; expected a stage with a rate above `0/s`"],
+    );
+}
+
+#[test]
+fn arrivals_at_fault() {
+    let none = "a.toml:1:1: arrivals: nothing says when iterations start; expected `rate = \
+         \"200/s\"`, `burst = 10` with `every = \"5s\"`, or stages with `target_rate`";
+    check("[arrivals]", &[none]);
+    check(
+        "[arrivals]\nrate = \"0/s\"\nmax_vus = 0\nburst = 0",
+        &[
+            "a.toml:2:8: arrivals.rate: `0/s` is not possible; expected a rate such as `200/s`, \
+                 `90/m` or `1000/h`",
+            "a.toml:2:8: arrivals.rate: does not go with `arrivals.burst`; expected one of a \
+                 rate, bursts and stages",
+            "a.toml:3:11: arrivals.max_vus: `0` is out of bounds; expected a whole number from 1 \
+                 to 1000000",
+            "a.toml:4:9: arrivals.burst: `0` is out of bounds; expected a whole number from 1 to \
+                 1000000",
+            "a.toml:4:9: arrivals.burst: says how many arrivals, but not when; expected `every = \
+                 \"5s\"` beside it",
+        ],
+    );
+    check(
+        "[arrivals]\nburst = 5\ndistribution = \"poisson\"",
+        &[
+            "a.toml:2:9: arrivals.burst: says how many arrivals, but not when; expected `every = \
+                 \"5s\"` beside it",
+            "a.toml:3:16: arrivals.distribution: does not go with bursts, which come at fixed times",
+        ],
+    );
+    check(
+        "[arrivals]\nburst = 1000\nevery = \"1us\"",
+        &["a.toml:3:9: arrivals.every: is too short; expected at most 10000000 arrivals a second"],
+    );
+    let plan = plan_of(&format!(
+        "[settings]\nvirtual_users = 5\n[arrivals]\nrate = \"5/s\"\n{STEP}"
+    ));
+    assert_eq!(plan.notices.len(), 1);
+}
+
+/// The step has these faults; it begins in line 1.
+fn check_step(lines: &str, expected: &[&str]) {
+    let text = format!("[[scenario]]\n{lines}");
+    assert_eq!(faults_with(&text, &with_url()), expected, "{text}");
+}
+
+#[test]
+fn steps_at_fault() {
+    check_step(
+        "tool = \"echo\"",
+        &[
+            "a.toml:1:1: scenario[1]: the key `type` is missing; expected a method such as \
+                 `tools/call` or `resources/read`",
+        ],
+    );
+    check_step(
+        "type = \"tools/call\"\ntool = \" \"\nuri = \"x\"\nparallel = 0\narguments = [1]",
+        &[
+            "a.toml:3:8: scenario[1].tool: is empty; expected the name of a tool",
+            "a.toml:4:1: scenario[1].uri: unknown key; expected one of `type`, `weight`, \
+                 `parallel`, `tool`, `arguments`",
+            "a.toml:5:12: scenario[1].parallel: `0` is out of bounds; expected a whole number \
+                 from 1 to 256",
+            "a.toml:6:13: scenario[1].arguments: found a list; expected a table such as `{ text = \
+                 \"hello\" }`",
+        ],
+    );
+    check_step(
+        "type = \"prompts/get\"\nprompt = \"p\"\narguments = { a = 1, b = \"x\", c = true }",
+        &[
+            "a.toml:4:19: scenario[1].arguments.a: found a whole number; expected text: a prompt \
+                 takes nothing else",
+            "a.toml:4:35: scenario[1].arguments.c: found a truth value; expected text: a prompt \
+                 takes nothing else",
+        ],
+    );
+    check_step(
+        "type = \"code_mode\"\nparallel = 2\nformat = 5",
+        &[
+            "a.toml:1:1: scenario[1]: the key `code` is missing; expected the code to validate and run",
+            "a.toml:3:1: scenario[1].parallel: unknown key; expected one of `type`, `weight`, \
+                 `code`, `format`",
+            "a.toml:4:10: scenario[1].format: found a whole number; expected a language such as \
+                 `graphql` or `sql`",
+        ],
+    );
+    check_step(
+        "type = \"tools/call\"\ntool = \"t\"\narguments = { deep = [{ a = inf, b = \"${NOPE}\" }] }",
+        &[
+            "a.toml:4:29: scenario[1].arguments.deep[1].a: `inf` has no form in JSON; expected a \
+                 finite number",
+            "a.toml:4:38: scenario[1].arguments.deep[1].b: the environment variable `NOPE` is not \
+                 set; expected it to be set, or a default: `${NOPE:-default}`",
+        ],
+    );
+    check_step(
+        "type = \"tools/list\"\nweight = 4294967295\n[[scenario]]\ntype = \
+             \"ping\"\n[settings]\nprotocol = \"modern\"",
+        &[
+            "a.toml:1:1: scenario: the weights are too large; expected a sum of at most 4294967295",
+            "a.toml:1:1: scenario: has a `ping`, which the chosen protocol does not know; \
+                 expected another step, or a legacy protocol",
+        ],
+    );
+    assert_eq!(
+        faults_with("scenario = []", &with_url()),
+        ["a.toml:1:12: scenario: there is nothing to do"]
+    );
+    assert_eq!(
+        faults_with("scenario = [5]", &with_url()),
+        [
+            "a.toml:1:12: scenario: there is nothing to do",
+            "a.toml:1:13: scenario[1]: found a whole number; expected entries that begin with \
+                 `[[scenario]]`",
+        ]
+    );
+}
+
+#[test]
+fn headers_at_fault_do_not_show_their_value() {
+    check(
+        "[headers]\nX-A = 5\n\"X B\" = \"hunter2\"\nX-C = \"${BREAK}\"\nX-D = \"hunter2 ${\"\nx-e \
+             = \"1\"\nX-E = \"hunter2\"",
+        &[
+            "a.toml:2:7: headers.X-A: found a whole number; expected text such as `\"Bearer \
+                 ${API_KEY}\"`",
+            "a.toml:3:9: headers.\"X B\": is not a header name: letters, digits and `-` are",
+            "a.toml:4:7: headers.X-C: has a line break in its value",
+            "a.toml:5:7: headers.X-D: a `${` begins no reference; expected `${NAME}`, \
+                 `${NAME:-default}`, or `$${` for a literal `${`",
+            "a.toml:7:7: headers.X-E: is given twice: letters of either case make the same header",
+        ],
+    );
+}
+
+#[test]
+fn addresses_at_fault_are_not_shown() {
+    let check = |line: &str, expected: &str| {
+        let text = format!("[settings]\n{line}\n{STEP}");
+        let faults = faults_with(&text, &Overrides::default());
+        assert_eq!(faults, [format!("a.toml:2:7: settings.url: {expected}")]);
+    };
+    let form = "expected an address such as `http://127.0.0.1:8080/mcp`";
+    let userinfo = "holds a user name or password; send a header instead, such as `Authorization \
+         = \"Bearer ${API_KEY}\"` under `[headers]`";
+    check(
+        "url = \"http://root:hunter2@a/\"",
+        &format!("{userinfo}; {form}"),
+    );
+    check("url = \"${USERINFO}\"", &format!("{userinfo}; {form}"));
+    check("url = \"${HOST}/mcp\"", &format!("has no scheme; {form}"));
+    check(
+        "url = \"localhost:80/mcp\"",
+        "has no scheme; expected `http://localhost:80/mcp`",
+    );
+    check(
+        "url = \"ftp://localhost\"",
+        &format!("has a scheme other than `http` and `https`; {form}"),
+    );
+    check("url = 5", &format!("found a whole number; {form}"));
+
+    let flag = |url: &str| {
+        let overrides = Overrides {
+            url: Some(url.to_string()),
+            ..Overrides::default()
+        };
+        faults_with(STEP, &overrides)
+    };
+    assert_eq!(
+        flag("http://hunter2@a/"),
+        [format!("URL: {userinfo}; {form}")]
+    );
+}
+
+#[test]
+fn references_are_filled_in_anywhere() {
+    let text = r#"
+[settings]
+url = "https://${HOST}:${PORT:-8443}/mcp?api_key=${API_KEY}"
+duration = "${SECS:-90}s"
+
+[[scenario]]
+type = "tools/call"
+tool = "${TOOL:-echo}"
+arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunter2hunter2" }
+"#;
+    let plan = load_with(text, &Overrides::default()).expect("no faults");
+    assert_eq!(
+        plan.target.url,
+        "https://secret-host.example.org:8443/mcp?api_key=sk-hunter2hunter2"
+    );
+    assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
+    assert_eq!(
+        plan.steps[0].action,
+        Action::Call(Operation::CallTool {
+            name: "echo".to_string(),
+            arguments: json!({
+                "a": [{"b": "<sk-hunter2hunter2>"}],
+                "c": "${API_KEY}",
+                "password": "hunter2hunter2",
+            })
+            .as_object()
+            .cloned(),
+        })
+    );
+    assert_eq!(
+        plan.shown_url(),
+        "https://${HOST}:${PORT:-8443}/mcp?api_key=***"
+    );
+    let shown = to_json(&plan);
+    assert_eq!(shown["scenario"][0]["tool"], "${TOOL:-echo}");
+    assert_eq!(
+        shown["scenario"][0]["arguments"],
+        json!({"a": [{"b": "<${API_KEY}>"}], "c": "$${API_KEY}", "password": "***"})
+    );
+    for secret in [
+        "sk-hunter2hunter2",
+        "hunter2hunter2",
+        "secret-host.example.org",
+    ] {
+        assert!(plan.secrets().contains(&secret), "{secret}");
+    }
+}
+
+/// Everything of a plan that somebody may see.
+fn all_shown(plan: &Plan) -> String {
+    format!(
+        "{plan:?} {plan:#?} {:?} {:?} {} {:?} {:?}",
+        plan.target,
+        describe(plan),
+        to_json(plan),
+        plan.notices,
+        plan.as_written
+    )
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let text = r#"
+[settings]
+url = "https://${HOST}/mcp?token=hunter2hunter2"
+[headers]
+Authorization = "Bearer ${API_KEY}"
+X-Literal = "hunter2"
+[[scenario]]
+type = "tools/call"
+tool = "t-${API_KEY}"
+arguments = { nested = { api_key = "hunter2", list = ["${API_KEY}"] } }
+[[scenario]]
+type = "resources/read"
+uri = "file:///${API_KEY}"
+[[scenario]]
+type = "code_mode"
+code = "login ${API_KEY}"
+"#;
+    let overrides = Overrides {
+        headers: vec![Header {
+            name: "X-Flag".to_string(),
+            value: "hunter2".to_string(),
+        }],
+        ..Overrides::default()
+    };
+    let plan = load_with(text, &overrides).expect("no faults");
+    let shown = all_shown(&plan);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(!shown.contains("secret-host"), "{shown}");
+
+    let overrides = Overrides {
+        url: Some("http://a/mcp?key=hunter2".to_string()),
+        tool: json!({"token": "hunter2"})
+            .as_object()
+            .cloned()
+            .map(|arguments| ("t".to_string(), Some(arguments))),
+        ..Overrides::default()
+    };
+    let plan = load(None, &overrides, &environment, 7).expect("no faults");
+    let shown = all_shown(&plan);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(plan.secrets(), ["hunter2"]);
+}
+
+#[test]
+fn flags_take_the_place_of_keys() {
+    let text = format!(
+        "[settings]\nvirtual_users = 5\nduration_secs = 60\ntimeout = \"1s\"\nseed = 1\npin = true\n\
+         [headers]\nX-A = \"config\"\nX-B = \"config\"\n{STEP}"
+    );
+    let header = |name: &str, value: &str| Header {
+        name: name.to_string(),
+        value: value.to_string(),
+    };
+    let overrides = Overrides {
+        vus: Some(50),
+        duration: Some(Duration::from_secs(5)),
+        iterations: Some(10),
+        timeout: Some(Duration::from_secs(40)),
+        ramp_up: Some(Duration::from_secs(1)),
+        think: Some(Duration::from_secs(1)),
+        warm_up: Some(Duration::from_secs(2)),
+        headers: vec![header("x-a", "flag"), header("X-C", " flag ")],
+        default_headers: vec![
+            header("X-B", "default"),
+            header("Authorization", "Bearer d"),
+        ],
+        seed: Some(2),
+        pin: Some(false),
+        stop_on_break: Some(true),
+        tool: Some(("add".to_string(), None)),
+        ..with_url()
+    };
+    let plan = load_with(&text, &overrides).expect("no faults");
+    assert_eq!(
+        plan.load,
+        Load::Closed {
+            vus: 50,
+            ramp_up: Duration::from_secs(1),
+            pacing: None
+        }
+    );
+    assert_eq!(
+        plan.stop,
+        StopRule {
+            duration: Some(Duration::from_secs(5)),
+            iterations: Some(10)
+        }
+    );
+    assert_eq!(plan.timeout, Duration::from_secs(40));
+    assert_eq!(plan.graceful_stop, defaults::GRACEFUL_STOP_MAX);
+    assert_eq!(plan.think, ThinkTime::Constant(Duration::from_secs(1)));
+    assert_eq!((plan.seed, plan.workers.pin), (2, false));
+    assert!(plan.breaking.stop);
+    assert_eq!(
+        plan.target.headers,
+        [
+            header("X-B", "config"),
+            header("x-a", "flag"),
+            header("X-C", "flag"),
+            header("Authorization", "Bearer d"),
+        ]
+    );
+    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(
+        plan.shown_action(0),
+        Some(&Action::Call(Operation::CallTool {
+            name: "add".to_string(),
+            arguments: None
+        }))
+    );
+}
+
+#[test]
+fn flags_at_fault() {
+    let check = |text: &str, overrides: Overrides, expected: &[&str]| {
+        let overrides = Overrides {
+            url: with_url().url,
+            ..overrides
+        };
+        assert_eq!(
+            faults_with(&format!("{text}\n{STEP}"), &overrides),
+            expected
+        );
+    };
+    check(
+        "",
+        Overrides {
+            vus: Some(0),
+            duration: Some(Duration::ZERO),
+            iterations: Some(0),
+            timeout: Some(Duration::ZERO),
+            pacing: Some(Duration::ZERO),
+            workers: Some(0),
+            max_vus: Some(5),
+            tool: Some((String::new(), None)),
+            headers: vec![Header {
+                name: "X\n".to_string(),
+                value: "hunter2".to_string(),
+            }],
+            ..Overrides::default()
+        },
+        &[
+            "--header: `X\\n` is not a header name: letters, digits and `-` are",
+            "--tool: is empty; expected the name of a tool",
+            "--max-vus: bounds the users that serve arrivals, of which there are none; expected \
+                 `--vus`, or `--rate` beside it",
+            "--pacing: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
+            "--vus: is zero; expected a whole number from 1 to 1000000",
+            "--iterations: is zero; expected at least 1",
+            "--duration: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
+            "--timeout: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
+            "--workers: is out of bounds; expected a whole number from 1 to 4096",
+        ],
+    );
+    let stages = "[[stage]]\ntarget_vus = 5\nduration_secs = 10\n";
+    let flat = Overrides {
+        vus: Some(5),
+        duration: Some(Duration::from_secs(5)),
+        ramp_up: Some(Duration::from_secs(5)),
+        ..Overrides::default()
+    };
+    let beside_stages = [
+        "--vus: does not go with stages, which say how many users there are; expected `--stage \
+             30s:50`, which takes the place of all stages",
+        "--ramp-up: does not go with stages, which ramp by themselves; expected a first stage",
+        "--duration: does not go with stages, which last 10s in all; expected the duration of \
+             each stage",
+    ];
+    check(stages, flat.clone(), &beside_stages);
+    let stage = |target_vus| VuStage {
+        duration: Duration::from_secs(10),
+        target_vus,
+    };
+    check(
+        "",
+        Overrides {
+            stages: Some(vec![stage(5)]),
+            ..flat.clone()
+        },
+        &beside_stages,
+    );
+    check(
+        "",
+        Overrides {
+            stages: Some(vec![stage(0)]),
+            ..Overrides::default()
+        },
+        &["--stage: never has a user; expected a stage with at least 1 user"],
+    );
+    check(
+        "",
+        Overrides {
+            rate: Some(f64::NAN),
+            stages: Some(vec![stage(1)]),
+            vus: Some(5),
+            ..Overrides::default()
+        },
+        &[
+            "--vus: does not go with arrivals, which are served by a pool of users; expected \
+                 `--max-vus`",
+            "--stage: sets numbers of users, which do not go with arrivals; expected `[[stage]]` \
+                 with `target_rate` in the config",
+            "--rate: is out of bounds; expected a rate such as `200/s`, `90/m` or `1000/h` up to \
+                 10000000/s",
+        ],
+    );
+    check(
+        stages,
+        Overrides {
+            rate: Some(5.0),
+            ..Overrides::default()
+        },
+        &[
+            "a.toml:2:14: stage[1].target_vus: does not go with arrivals, which are served by a \
+                 pool of users; expected `target_rate`, and `max_vus` under `[arrivals]`",
+            "--rate: does not go with `stage`; expected one of a rate, bursts and stages",
+        ],
+    );
+}
+
+#[test]
+fn a_flag_s_rate_takes_the_place_of_bursts() {
+    let overrides = Overrides {
+        rate: Some(20.0),
+        max_vus: Some(3),
+        ..with_url()
+    };
+    let text = format!("[arrivals]\nburst = 5\nevery = \"1s\"\n{STEP}");
+    let plan = load_with(&text, &overrides).expect("no faults");
+    assert_eq!(
+        plan.load,
+        Load::Open {
+            arrivals: Arrivals::Rate {
+                per_second: 20.0,
+                distribution: Distribution::Constant
+            },
+            max_vus: 3,
+            queue_max: 30
+        }
+    );
+}
+
+#[test]
+fn no_config_is_needed() {
+    let plan = load(None, &with_url(), &environment, 9).expect("no faults");
+    assert_eq!(plan.seed, 9);
+    assert_eq!(plan.steps[0].action, Action::Call(Operation::ListTools));
+    assert_eq!(plan.notices.len(), 1);
+    let faults = load(None, &Overrides::default(), &environment, 9).expect_err("no address");
+    assert_eq!(
+        faults.to_string(),
+        "URL: there is no server to test; expected an address such as `http://127.0.0.1:8080/mcp` \
+             as an argument, or as `url` under `[settings]`"
+    );
+}
+
+#[test]
+fn a_check_needs_no_address() {
+    let overrides = Overrides {
+        default_url: Some("http://127.0.0.1:8080/mcp".to_string()),
+        ..Overrides::default()
+    };
+    let plan = load_with(STEP, &overrides).expect("no faults");
+    assert_eq!(plan.notices.len(), 1);
+    let plan = load_with(
+        &format!("[settings]\nurl = \"http://a/\"\n{STEP}"),
+        &overrides,
+    );
+    assert_eq!(plan.expect("no faults").target.url, "http://a/");
+}
+
+#[test]
+fn a_plan_is_described() {
+    let plan = plan_of(
+        r#"
+[settings]
+virtual_users = 1
+iterations = 1
+session = { iterations = 10, leave = "abandon" }
+[headers]
+X-Key = "hunter2"
+[[scenario]]
+type = "tools/call"
+weight = 3
+tool = "a\u001bb"
+arguments = { text = "hi" }
+parallel = 2
+[[scenario]]
+type = "ping"
+"#,
+    );
+    let lines: Vec<String> = describe(&plan)
+        .into_iter()
+        .map(|(label, text)| format!("{label}: {text}"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "target: http://127.0.0.1:8080/mcp",
+            "protocol: auto",
+            "header: X-Key: ***",
+            "load: 1 virtual user, all from the start",
+            "stops: after 1 iteration",
+            "step: tools/call a\\u{1b}b {\"text\":\"hi\"}, 75% of the iterations, 2 at once",
+            "step: ping, 25% of the iterations",
+            "session: renewed after 10 iterations; 100% left without a DELETE",
+            "timeout: 5s for each request",
+            "at the end: up to 5s for requests in flight",
+            "breaks: a p99 above three times the baseline or errors above 5%; the run goes on",
+            "messages: up to 16.0 MiB",
+            "workers: one for each CPU to spare",
+            "seed: 7",
+        ]
+    );
+    let json = to_json(&plan);
+    assert_eq!(json["load"]["virtual_users"], 1);
+    assert_eq!(json["headers"], json!(["X-Key"]));
+    assert_eq!(
+        json["scenario"][1],
+        json!({"type": "ping", "weight": 1, "parallel": 1})
+    );
+}
+
+#[test]
+fn the_configs_that_we_ship_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut n_configs = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        let text = std::fs::read_to_string(&path).expect("it can be read");
+        let source = Source { path, text };
+        match load(Some(&source), &Overrides::default(), &|_| None, 1) {
+            Ok(plan) => {
+                assert!(
+                    plan.notices.is_empty(),
+                    "{:?}: {:?}",
+                    source.path,
+                    plan.notices
+                );
+                assert!(!describe(&plan).is_empty());
+            }
+            Err(faults) => panic!("{faults}"),
+        }
+        n_configs += 1;
+    }
+    assert!(n_configs >= 9, "{n_configs}");
+}
+
+#[test]
+fn the_nearest_config_is_found() {
+    let folder = std::env::temp_dir().join(format!("find-config-{}", std::process::id()));
+    let inner = folder.join("a/b");
+    std::fs::create_dir_all(&inner).expect("a folder for the test");
+    std::fs::create_dir_all(folder.join(".pmcp")).expect("a folder for the config");
+    // A folder of that name is no config.
+    std::fs::create_dir_all(folder.join("a").join(CONFIG_PATH)).expect("a decoy");
+    let path = folder.join(CONFIG_PATH);
+    std::fs::write(&path, STEP).expect("a config");
+    assert_eq!(find_config(&inner), Some(path));
+    std::fs::remove_dir_all(&folder).expect("the test's own folder");
+}
+
+/// Lines of configs, right and wrong, to be mixed.
+fn lines() -> impl Strategy<Value = String> {
+    let line = prop::sample::select(vec![
+        "[settings]",
+        "[[scenario]]",
+        "[[stage]]",
+        "[arrivals]",
+        "[headers]",
+        "[scenario]",
+        "virtual_users = 5",
+        "duration = \"5s\"",
+        "duration_secs = 18446744073709551615",
+        "duration = \"366d\"",
+        "target_vus = 4294967295",
+        "target_vus = 3",
+        "target_rate = \"1e308/h\"",
+        "rate = \"10/s\"",
+        "burst = 7",
+        "every = \"1ns\"",
+        "think = { distribution = \"lognormal\", median = \"1s\", sigma = 3.0 }",
+        "session = { leave = { abandon = -0.0 } }",
+        "type = \"tools/call\"",
+        "tool = \"${API_KEY}\"",
+        "weight = 4294967295",
+        "arguments = { a = [[[[1, {b.c.d = -9223372036854775808}]]]], \"ключ\" = 1979-05-27 }",
+        "arguments.x = inf",
+        "url = \"http://[::1]:0/\"",
+        "ramp_up = \"9999999h\"",
+        "\"\\u0000\" = \"\\u202e\"",
+        "x = [",
+        "message_bytes_max = \"1e300GiB\"",
+        "warm_up = \"0.000000001s\"",
+    ]);
+    let line = prop_oneof![8 => line.prop_map(str::to_string), 1 => any::<String>()];
+    prop::collection::vec(line, 0..14).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text: String) {
+        let _ = load_with(&text, &with_url());
+    }
+
+    #[test]
+    fn no_config_makes_it_panic_and_faults_are_single_lines(text in lines(), vus: Option<u32>, rate: Option<f64>) {
+        let overrides = Overrides { vus, rate, ..with_url() };
+        match load_with(&text, &overrides) {
+            Ok(plan) => {
+                prop_assert!(!plan.steps.is_empty());
+                prop_assert!(plan.vus_max() > 0);
+                prop_assert!(!describe(&plan).is_empty());
+                prop_assert!(to_json(&plan).is_object());
+            }
+            Err(faults) => {
+                prop_assert!(faults.iter().count() > 0);
+                for fault in faults.iter() {
+                    prop_assert!(!fault.to_string().contains(char::is_control), "{fault:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_of_the_environment_is_shown(secret in "[a-z#é\\\\\"\r\n \
+         ]{0,3}zq[0-9a-zA-Z:/@?=&{}$]{6,20}") {
+        let text = "[settings]\nurl = \"${S}\"\nduration = \"${S:-1s}\"\nthink = \
+             \"${S}\"\nprotocol = \"${S}\"\non_break = \"${S}\"\n\
+            [headers]\nX-A = \"a ${S}\"\n[[scenario]]\ntype = \"tools/call\"\n\
+             tool = \"${S}\"\narguments = { a = \"${S}\" }\n\
+            [[scenario]]\ntype = \"${S}\"\n";
+        let source = Source { path: PathBuf::from("a.toml"), text: text.to_string() };
+        let env = |name: &str| (name == "S").then(|| secret.clone());
+        let core = &secret[secret.find("zq").expect("the pattern has it")..];
+        let faults = load(Some(&source), &Overrides::default(), &env, 1).expect_err("words are at \
+             fault");
+        prop_assert!(!faults.to_string().contains(core), "{faults}");
+
+        let text = "[settings]\nurl = \"http://a/${S:-}\"\n[headers]\nX-A = \"a ${S}\"\n[[scenario]]\n\
+            type = \"tools/call\"\ntool = \"${S}\"\narguments = { a = \"${S}\" }\n";
+        let source = Source { path: PathBuf::from("a.toml"), text: text.to_string() };
+        match load(Some(&source), &Overrides::default(), &env, 1) {
+            Ok(plan) => {
+                let shown = all_shown(&plan);
+                prop_assert!(!shown.contains(core), "{shown}");
+                prop_assert!(plan.secrets().iter().any(|known| known.contains(core)));
+            }
+            Err(faults) => prop_assert!(!faults.to_string().contains(core), "{faults}"),
+        }
+    }
+}

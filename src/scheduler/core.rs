@@ -1,0 +1,417 @@
+//! The loop of one core: run who is ready, then ask the kernel once for all.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Waker};
+
+use super::local::{Cancel, LOCAL, Local, TIMER, TaskId, WAKER, Wait, Wake};
+use super::suspend::{self, Stack, Task};
+
+/// How a scheduler waits and how large its stacks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchedulerOptions {
+    /// Address space of a task's stack in bytes. Memory is used page by page.
+    pub stack_bytes: usize,
+    /// Spin rather than sleep while nobody is ready.
+    pub busy_poll: bool,
+}
+
+impl Default for SchedulerOptions {
+    fn default() -> Self {
+        Self {
+            // ureq with rustls and a certificate chain needs under 100 KiB in
+            // a debug build; what is not touched costs no memory.
+            stack_bytes: 256 * 1024,
+            busy_poll: false,
+        }
+    }
+}
+
+/// Events taken from the kernel at once. More than that wait for the next
+/// turn, which comes at once: a bound on latency, not on sockets.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// Stacks kept for short-lived tasks, so that they cost no system calls.
+const STACKS_KEPT: usize = 64;
+
+/// Many tasks on this thread. Not `Send`: it stays where it was made, and one
+/// thread has at most one.
+pub struct Scheduler {
+    poll: Poll,
+    events: Events,
+    alarm: Alarm,
+    waker: Arc<Waker>,
+    options: SchedulerOptions,
+    /// By task; `None` where a task has ended.
+    tasks: Vec<Option<Task>>,
+    free_tasks: Vec<usize>,
+    /// Of tasks that have ended.
+    free_stacks: Vec<Stack>,
+    n_tasks: usize,
+}
+
+impl Scheduler {
+    /// A scheduler for this thread.
+    ///
+    /// # Errors
+    /// When the system gives no poll instance or timer.
+    ///
+    /// # Panics
+    /// When this thread has one already.
+    pub fn new(options: SchedulerOptions) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let alarm = Alarm::new(poll.registry())?;
+        let local = Local::new(poll.registry().try_clone()?);
+        LOCAL.with_borrow_mut(|slot| {
+            assert!(slot.is_none(), "one scheduler per thread");
+            *slot = Some(local);
+        });
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_TURN),
+            alarm,
+            waker,
+            options,
+            tasks: Vec::new(),
+            free_tasks: Vec::new(),
+            free_stacks: Vec::new(),
+            n_tasks: 0,
+        })
+    }
+
+    /// Ends the wait of [`Scheduler::turn`] from another thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Tasks that have not ended.
+    pub fn n_tasks(&self) -> usize {
+        self.n_tasks
+    }
+
+    /// Adds a task, which begins at the next turn.
+    ///
+    /// # Errors
+    /// When the system has no room for its stack.
+    pub fn spawn(&mut self, body: impl FnOnce() + 'static) -> io::Result<TaskId> {
+        let stack = match self.free_stacks.pop() {
+            Some(stack) => stack,
+            None => Stack::new(self.options.stack_bytes)?,
+        };
+        let task = Task::new(stack, body);
+        let index = self.free_tasks.pop().unwrap_or_else(|| {
+            self.tasks.push(None);
+            self.tasks.len() - 1
+        });
+        self.tasks[index] = Some(task);
+        self.n_tasks += 1;
+        let id = TaskId(index);
+        with(|local| {
+            if local.waits.len() <= index {
+                local.waits.resize(index + 1, Wait::default());
+            }
+            local.waits[index] = Wait::default();
+            local.ready.push_back(id);
+        });
+        Ok(id)
+    }
+
+    /// Gives up waits, now and from now on.
+    pub fn cancel(&mut self, cancel: Cancel) {
+        with(|local| {
+            local.cancel = local.cancel.max(cancel);
+            for index in 0..local.waits.len() {
+                let spared = cancel == Cancel::Unshielded && local.waits[index].is_shielded;
+                if cancel > Cancel::Nothing && !spared {
+                    local.wake(TaskId(index), Wake::Cancelled);
+                }
+            }
+        });
+    }
+
+    /// Runs all that is ready, then waits for events until one comes, the
+    /// waker is used, or `until`; not at all when a task has just ended, since
+    /// the caller may have waited for that. Returns whether the waker was used.
+    ///
+    /// # Errors
+    /// When the system's poll fails.
+    pub fn turn(&mut self, until: Option<Instant>) -> io::Result<bool> {
+        let n_before = self.n_tasks;
+        self.run_ready();
+        let has_ended = self.n_tasks < n_before;
+        let next_timer = with(|local| local.timers.next());
+        let wake_at = match (next_timer, until) {
+            (Some(timer), Some(until)) => Some(timer.min(until)),
+            (timer, until) => timer.or(until),
+        };
+        let timeout =
+            if self.options.busy_poll || has_ended || with(|local| !local.ready.is_empty()) {
+                Some(Duration::ZERO)
+            } else {
+                self.alarm.set(wake_at)?
+            };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        let mut woken = false;
+        let now = Instant::now();
+        with(|local| {
+            for event in &self.events {
+                match event.token() {
+                    WAKER => woken = true,
+                    TIMER => self.alarm.went_off(),
+                    _ => local.socket_event(event),
+                }
+            }
+            while let Some(index) = local.timers.expired(now) {
+                local.wake(TaskId(index), Wake::Deadline);
+            }
+        });
+        Ok(woken)
+    }
+
+    /// Runs each task that is ready now once. Those that become ready in the
+    /// meantime wait for the next turn, so that sockets are looked at between.
+    fn run_ready(&mut self) {
+        let n_ready = with(|local| local.ready.len());
+        for _ in 0..n_ready {
+            let Some(id) = with(|local| {
+                local.current = local.ready.pop_front();
+                local.current
+            }) else {
+                break;
+            };
+            if let Some(task) = &mut self.tasks[id.0]
+                && task.resume()
+            {
+                if let Some(stack) = self.tasks[id.0].take().and_then(Task::into_stack)
+                    && self.free_stacks.len() < STACKS_KEPT
+                {
+                    self.free_stacks.push(stack);
+                }
+                self.free_tasks.push(id.0);
+                self.n_tasks -= 1;
+                with(|local| local.timers.clear(id.0));
+            }
+            with(|local| local.current = None);
+        }
+        for body in with(|local| std::mem::take(&mut local.spawned)) {
+            // Dropping the body tells its owner, who waits for what it holds.
+            let _ = self.spawn(body);
+        }
+    }
+}
+
+fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
+    LOCAL.with_borrow_mut(|local| f(local.as_mut().expect("the scheduler set it")))
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // Tasks hold sockets, which give themselves back to the local state.
+        self.tasks.clear();
+        LOCAL.with_borrow_mut(|slot| *slot = None);
+    }
+}
+
+/// Runs `body` as the only task of a scheduler of its own, on this thread, and
+/// gives its result. `keep_going` is asked a few times a second; once it says
+/// no, all waits are given up.
+///
+/// # Errors
+/// When the system gives no poll instance or stack.
+///
+/// # Panics
+/// Inside a task, or on a thread that has a scheduler.
+pub fn block_on<R: 'static>(
+    keep_going: &dyn Fn() -> bool,
+    body: impl FnOnce() -> R + 'static,
+) -> io::Result<R> {
+    assert!(!suspend::is_in_task(), "tasks do not nest");
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    let mut scheduler = Scheduler::new(SchedulerOptions::default())?;
+    let result = std::rc::Rc::new(std::cell::Cell::new(None));
+    let slot = std::rc::Rc::clone(&result);
+    scheduler.spawn(move || slot.set(Some(body())))?;
+    while scheduler.n_tasks() > 0 {
+        scheduler.turn(Some(Instant::now() + LOOK_EVERY))?;
+        if !keep_going() {
+            scheduler.cancel(Cancel::Everything);
+        }
+    }
+    Ok(result
+        .take()
+        .expect("a task that has ended gave its result"))
+}
+
+#[cfg(target_os = "linux")]
+use linux::Alarm;
+
+/// A timer in the poll set, since epoll's own timeout is in milliseconds.
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{Duration, Instant, TIMER, io};
+    use mio::unix::SourceFd;
+    use mio::{Interest, Registry};
+    use nix::sys::time::TimeSpec;
+    use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+    use std::os::fd::{AsFd, AsRawFd};
+
+    pub(super) struct Alarm {
+        timer: TimerFd,
+        set_to: Option<Instant>,
+    }
+
+    impl Alarm {
+        pub(super) fn new(registry: &Registry) -> io::Result<Self> {
+            let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+            let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+            // Edge-triggered: it is never read, setting it anew rearms it.
+            registry.register(
+                &mut SourceFd(&timer.as_fd().as_raw_fd()),
+                TIMER,
+                Interest::READABLE,
+            )?;
+            Ok(Self {
+                timer,
+                set_to: None,
+            })
+        }
+
+        /// Sets it and gives the timeout for the poll: none, since it wakes
+        /// the poll by itself, or zero where the moment has passed.
+        pub(super) fn set(&mut self, at: Option<Instant>) -> io::Result<Option<Duration>> {
+            let Some(at) = at else {
+                return Ok(None);
+            };
+            // An alarm that goes off too early costs a turn, no more.
+            if self.set_to.is_some_and(|set_to| set_to <= at) {
+                return Ok(None);
+            }
+            let from_now = at.saturating_duration_since(Instant::now());
+            if from_now.is_zero() {
+                return Ok(Some(Duration::ZERO));
+            }
+            let expiration = Expiration::OneShot(TimeSpec::from_duration(from_now));
+            self.timer.set(expiration, TimerSetTimeFlags::empty())?;
+            self.set_to = Some(at);
+            Ok(None)
+        }
+
+        pub(super) fn went_off(&mut self) {
+            self.set_to = None;
+        }
+    }
+}
+
+/// Where there is no timer to poll, the poll's timeout has to do: it rounds up
+/// to whole milliseconds.
+#[cfg(not(target_os = "linux"))]
+struct Alarm;
+
+#[cfg(not(target_os = "linux"))]
+impl Alarm {
+    fn new(_: &mio::Registry) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn set(&mut self, at: Option<Instant>) -> io::Result<Option<Duration>> {
+        Ok(at.map(|at| at.saturating_duration_since(Instant::now())))
+    }
+
+    fn went_off(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{park, sleep_until, unpark};
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    fn run(scheduler: &mut Scheduler) {
+        while scheduler.n_tasks() > 0 {
+            scheduler.turn(None).expect("poll");
+        }
+    }
+
+    #[test]
+    fn sleepers_wake_in_the_order_of_their_deadlines() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let origin = Instant::now();
+        for ms in [30_u64, 10, 20] {
+            let order = Rc::clone(&order);
+            scheduler
+                .spawn(move || {
+                    let at = origin + Duration::from_millis(ms);
+                    assert_eq!(sleep_until(at), Wake::Deadline);
+                    assert!(Instant::now() >= at, "never early");
+                    order.borrow_mut().push(ms);
+                })
+                .expect("a stack");
+        }
+        run(&mut scheduler);
+        assert_eq!(*order.borrow(), [10, 20, 30]);
+    }
+
+    #[test]
+    fn a_task_wakes_another() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let woken = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&woken);
+        let sleeper = scheduler
+            .spawn(move || *seen.borrow_mut() = Some(park(None)))
+            .expect("a stack");
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        scheduler.spawn(move || unpark(sleeper)).expect("a stack");
+        run(&mut scheduler);
+        assert_eq!(*woken.borrow(), Some(Wake::Ready));
+    }
+
+    #[test]
+    fn cancelling_spares_the_shielded_at_first() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let far = Instant::now() + Duration::from_secs(3600);
+        for name in ["plain", "shielded"] {
+            let log = Rc::clone(&log);
+            scheduler
+                .spawn(move || {
+                    let wake = match name {
+                        "plain" => sleep_until(far),
+                        _ => super::super::shielded(|| sleep_until(far)),
+                    };
+                    log.borrow_mut().push((name, wake));
+                })
+                .expect("a stack");
+        }
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        scheduler.cancel(Cancel::Unshielded);
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        assert_eq!(*log.borrow(), [("plain", Wake::Cancelled)]);
+        scheduler.cancel(Cancel::Everything);
+        run(&mut scheduler);
+        assert_eq!(log.borrow()[1], ("shielded", Wake::Cancelled));
+    }
+
+    #[test]
+    fn block_on_gives_the_result_and_can_be_given_up() {
+        assert_eq!(block_on(&|| true, || 7).expect("a scheduler"), 7);
+        let far = Instant::now() + Duration::from_secs(3600);
+        let wake = block_on(&|| false, move || sleep_until(far)).expect("a scheduler");
+        assert_eq!(wake, Wake::Cancelled);
+    }
+
+    #[test]
+    fn the_waker_ends_a_wait() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let waker = scheduler.waker();
+        std::thread::spawn(move || waker.wake().expect("a waker"));
+        while !scheduler.turn(None).expect("poll") {}
+    }
+}

@@ -1,0 +1,30 @@
+//! Many virtual users on one core: blocking code that waits without blocking.
+//!
+//! A *task* is straight-line code on its own small stack. Exactly one runs at
+//! a time, on the thread that made it. Where it would block, it suspends, and
+//! the loop in [`Scheduler::turn`] runs whoever is ready:
+//!
+//! ```text
+//!           spawn                 ready queue                 suspend
+//!   closure ─────▶ task ─▶ ┌───────────────────┐ ─▶ runs ─▶ waits for one of
+//!                          │ turn: run all,    │            · its socket
+//!                          │ then epoll once   │◀────────── · a deadline
+//!                          └───────────────────┘   wake     · being unparked
+//!                                                           · the end of the run
+//! ```
+//!
+//! What may suspend: [`sleep_until`], [`park`], and the waits of [`Socket`].
+//! Nothing else does, so code between two of them is never interrupted.
+//!
+//! This module does not know HTTP, MCP or what is measured. Start with
+//! [`Scheduler`], then `local.rs` for what a task sees.
+
+mod core;
+mod local;
+mod suspend;
+mod timer;
+
+pub use self::core::{Scheduler, SchedulerOptions, block_on};
+pub use local::{
+    Cancel, Socket, TaskId, Wake, current_task, park, shielded, sleep_until, spawn, unpark,
+};

@@ -1,0 +1,151 @@
+//! Hands the running coroutine over to whoever wants to suspend it.
+//!
+//! The one file of the scheduler with `unsafe`. A coroutine can only be
+//! suspended through its `Yielder`, a reference that lives on its own stack.
+//! Our transport is called by ureq from deep inside that stack, where no
+//! argument can carry the reference, so a thread-local pointer does.
+//!
+//! Why it is sound:
+//! - `CURRENT` is set only from within the coroutine whose yielder it points
+//!   to: at its first step, and again each time `suspend` returns.
+//! - `suspend` takes it out before switching away, so while no coroutine runs,
+//!   or another one does, it never points to a stack that is not running.
+//! - When the closure ends, by return or by unwinding, a guard clears it before
+//!   the stack is gone.
+//! - A coroutine is neither `Send` nor moved between threads, and the pointer
+//!   is thread-local: nobody else can see it.
+
+#![expect(
+    unsafe_code,
+    reason = "the yielder cannot be passed through ureq's frames"
+)]
+
+use std::cell::Cell;
+use std::io;
+use std::ptr::NonNull;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+thread_local! {
+    static CURRENT: Cell<Option<NonNull<Yielder<(), ()>>>> = const { Cell::new(None) };
+}
+
+/// A stack: address space with a guard page below it. Memory is used page by
+/// page as it grows.
+pub(super) struct Stack(DefaultStack);
+
+impl Stack {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the system has no address space or no mappings left.
+    pub(super) fn new(bytes: usize) -> io::Result<Self> {
+        DefaultStack::new(bytes).map(Self)
+    }
+}
+
+/// Straight-line code on a stack of its own.
+pub(super) struct Task(Coroutine<(), (), ()>);
+
+impl Task {
+    /// A task that has not begun.
+    pub(super) fn new(stack: Stack, body: impl FnOnce() + 'static) -> Self {
+        Self(Coroutine::with_stack(stack.0, move |yielder, ()| {
+            struct Clear;
+            impl Drop for Clear {
+                fn drop(&mut self) {
+                    CURRENT.set(None);
+                }
+            }
+            let _clear = Clear;
+            CURRENT.set(Some(NonNull::from(yielder)));
+            body();
+        }))
+    }
+
+    /// The stack of a task that has ended.
+    pub(super) fn into_stack(self) -> Option<Stack> {
+        self.0.done().then(|| Stack(self.0.into_stack()))
+    }
+
+    /// Runs it until it suspends or ends; true when it has ended.
+    ///
+    /// # Panics
+    /// Passes on a panic of the task.
+    pub(super) fn resume(&mut self) -> bool {
+        matches!(self.0.resume(()), CoroutineResult::Return(()))
+    }
+}
+
+/// Whether a task is running on this thread.
+pub(super) fn is_in_task() -> bool {
+    CURRENT.get().is_some()
+}
+
+/// Suspends the running task until it is resumed.
+///
+/// # Panics
+/// Outside of a task, which is a fault of the program and not of any input.
+pub(super) fn suspend() {
+    let yielder = CURRENT
+        .take()
+        .expect("only code that runs inside a task may wait");
+    // SAFETY: see the module header. The pointer was taken from the coroutine
+    // that is running now, so its stack, on which the yielder lives, is alive.
+    unsafe { yielder.as_ref() }.suspend(());
+    CURRENT.set(Some(yielder));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    fn stack() -> Stack {
+        Stack::new(64 * 1024).expect("a stack")
+    }
+
+    #[test]
+    fn tasks_take_turns_on_their_own_stacks() {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let task = |name: &'static str| {
+            let order = Rc::clone(&order);
+            Task::new(stack(), move || {
+                for step in 0..2 {
+                    order.borrow_mut().push((name, step));
+                    suspend();
+                }
+            })
+        };
+        let (mut a, mut b) = (task("a"), task("b"));
+        while !a.resume() {
+            assert!(!is_in_task());
+            b.resume();
+        }
+        assert_eq!(*order.borrow(), [("a", 0), ("b", 0), ("a", 1), ("b", 1)]);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_resumer_and_leaves_no_current_task() {
+        let mut task = Task::new(stack(), || panic!("on purpose"));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.resume()));
+        assert!(caught.is_err());
+        assert!(!is_in_task());
+    }
+
+    #[test]
+    fn a_suspended_task_can_be_dropped() {
+        let kept = Rc::new(());
+        let inside = Rc::clone(&kept);
+        let mut task = Task::new(stack(), move || {
+            let _inside = inside;
+            suspend();
+        });
+        assert!(!task.resume());
+        drop(task);
+        assert_eq!(Rc::strong_count(&kept), 1);
+        assert!(!is_in_task());
+    }
+}

@@ -1,0 +1,63 @@
+//! Hands arrivals of the open model to users when they are due.
+
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use crate::scheduler::{Wake, park, sleep_until, unpark};
+
+/// A worker's share of the schedule, as one task: at each intended instant an
+/// arrival goes to a user that is free, or waits; one that finds the queue full
+/// is dropped, and counted. Ends with the schedule, or with the load.
+pub fn dispatch(shared: &Shared, due: impl Iterator<Item = Duration>, queue_max: usize) {
+    let Some(origin) = wait_for_origin(shared) else {
+        return;
+    };
+    for offset in due {
+        let Some(intended) = origin.checked_add(offset) else {
+            return;
+        };
+        if intended > Instant::now() && sleep_until(intended) == Wake::Cancelled {
+            return;
+        }
+        if shared.stopping.get() {
+            return;
+        }
+        arrive(shared, intended, queue_max);
+    }
+}
+
+fn wait_for_origin(shared: &Shared) -> Option<Instant> {
+    loop {
+        if let Some(origin) = shared.origin.get() {
+            return Some(origin);
+        }
+        if shared.stopping.get() {
+            return None;
+        }
+        shared
+            .sleepers
+            .borrow_mut()
+            .push(crate::scheduler::current_task());
+        if park(None) == Wake::Cancelled {
+            return None;
+        }
+    }
+}
+
+fn arrive(shared: &Shared, intended: Instant, queue_max: usize) {
+    let mut arrivals = shared.arrivals.borrow_mut();
+    // Those that are on their way to a woken user do not fill the queue.
+    let idle = shared.idle.borrow_mut().pop();
+    let is_dropped = idle.is_none() && arrivals.len() >= queue_max;
+    if !is_dropped {
+        arrivals.push_back(intended);
+    }
+    drop(arrivals);
+    shared.count(|counters| {
+        counters.arrivals += 1;
+        counters.arrivals_dropped += u64::from(is_dropped);
+    });
+    if let Some(user) = idle {
+        unpark(user);
+    }
+}

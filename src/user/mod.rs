@@ -1,0 +1,28 @@
+//! One virtual user: a session's life cycle, steps picked, paced and recorded.
+//!
+//! ```text
+//!            ┌──────────── expired, or its time is up ───────────┐
+//!            ▼                                                    │
+//!   start ─ open ──── wait for the next start ──── iteration ─────┤
+//!            │  ▲       (think, pace, arrival)                    │
+//!   backs off┘  └─ failed                              leave ─ close ─ end
+//! ```
+//!
+//! It is straight-line code that suspends its task where it waits. It does not
+//! know threads, channels or printing: what a worker's users share is in
+//! [`Shared`], what they do is a [`Script`]. The function to read first is
+//! `VirtualUser::run`, then `step.rs`.
+
+mod arrivals;
+mod backoff;
+mod budget;
+mod script;
+mod shared;
+mod step;
+mod virtual_user;
+
+pub use arrivals::dispatch;
+pub use budget::{Budget, BudgetShare};
+pub use script::{Rows, Script};
+pub use shared::Shared;
+pub use virtual_user::VirtualUser;

@@ -1,0 +1,162 @@
+//! What the users of one worker share. All on one thread: cells, no locks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::budget::BudgetShare;
+use super::script::Script;
+use crate::client::{CallReport, Session, Trouble};
+use crate::metrics::{Counters, Outcome, Recorder, Sample};
+use crate::scheduler::{TaskId, unpark};
+
+/// What the users of one worker share.
+pub struct Shared {
+    /// What they do.
+    pub script: Arc<Script>,
+    /// Where they record; the worker swaps it at each tick.
+    pub recorder: RefCell<Recorder>,
+    /// Iterations left.
+    pub budget: BudgetShare,
+    /// Users whose index on this worker is below this are wanted.
+    pub target_vus: Cell<u32>,
+    /// No iteration begins any more.
+    pub stopping: Cell<bool>,
+    /// The start of the load; `None` while sessions are opened before it.
+    pub origin: Cell<Option<Instant>>,
+    /// Users that run, whether their session is open or not.
+    pub n_active: Cell<u32>,
+    /// Users whose session is open.
+    pub n_ready: Cell<u32>,
+    /// Users that have tried to open a session at least once.
+    pub n_tried: Cell<u32>,
+    /// The end of the last call that ended by itself.
+    pub last_end: Cell<Option<Instant>>,
+    /// Arrivals that no user has taken yet.
+    pub(super) arrivals: RefCell<VecDeque<Instant>>,
+    /// Users that wait for an arrival, the last to come first: those that were
+    /// busy last have the warmest connections.
+    pub(super) idle: RefCell<Vec<TaskId>>,
+    /// Users that sleep between iterations or attempts, and are woken when
+    /// they have to leave.
+    pub(super) sleepers: RefCell<Vec<TaskId>>,
+}
+
+impl Shared {
+    /// What the users of one worker share, before any of them runs.
+    pub fn new(script: Arc<Script>, budget: BudgetShare) -> Self {
+        let n_rows = script.rows.all.len();
+        Self {
+            script,
+            recorder: RefCell::new(Recorder::new(n_rows)),
+            budget,
+            target_vus: Cell::new(0),
+            stopping: Cell::new(false),
+            origin: Cell::new(None),
+            n_active: Cell::new(0),
+            n_ready: Cell::new(0),
+            n_tried: Cell::new(0),
+            last_end: Cell::new(None),
+            arrivals: RefCell::new(VecDeque::new()),
+            idle: RefCell::new(Vec::new()),
+            sleepers: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Whether iterations are arrivals.
+    pub fn is_open_model(&self) -> bool {
+        matches!(self.script.plan.load, crate::scenario::Load::Open { .. })
+    }
+
+    /// Wakes everyone who waits for something other than the network, to look
+    /// again whether to go on.
+    pub fn rouse(&self) {
+        for task in self.sleepers.borrow().iter() {
+            unpark(*task);
+        }
+        for task in self.idle.borrow_mut().drain(..) {
+            unpark(task);
+        }
+    }
+
+    /// Ends the load: no iteration begins any more, and arrivals that still
+    /// wait will never be served.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        let n_waiting = self.arrivals.borrow_mut().drain(..).count() as u64;
+        self.count(|counters| counters.arrivals_dropped += n_waiting);
+        self.rouse();
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.recorder.borrow_mut().counters);
+    }
+
+    /// A request of the row begins.
+    pub(super) fn start(&self, row: usize) {
+        self.recorder.borrow_mut().start(row);
+    }
+
+    /// Records how it ended. `intended` is given where the request has a start
+    /// of its own to be late for.
+    pub(super) fn end(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
+        let ns = |from: Instant| nanos(report.end, from);
+        let outcome = match &report.result {
+            Ok(()) => Outcome::Ok,
+            Err(Trouble::Cancelled) => Outcome::Cancelled,
+            Err(Trouble::Failed { failure, message }) => {
+                let redactor = &self.script.server.settings().redactor;
+                Outcome::Failed(*failure, redactor.clean(message.clone()))
+            }
+        };
+        let sample = Sample {
+            service_ns: ns(report.sent),
+            response_ns: intended.map(ns),
+            outcome,
+        };
+        let mut recorder = self.recorder.borrow_mut();
+        if let Some(delay) = report.delay {
+            recorder
+                .generator_delay
+                .record(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+        }
+        recorder.end(row, &sample);
+        drop(recorder);
+        if sample.outcome != Outcome::Cancelled {
+            let last = self.last_end.get();
+            self.last_end
+                .set(Some(last.map_or(report.end, |last| last.max(report.end))));
+        }
+    }
+
+    /// Sent less intended start.
+    pub(super) fn late(&self, intended: Instant, sent: Instant) {
+        self.recorder
+            .borrow_mut()
+            .lateness
+            .record(nanos(sent, intended));
+    }
+
+    /// Adds what a session has done since it was last asked.
+    pub(super) fn count_session(&self, session: &mut Session) {
+        let done = session.take_counters();
+        self.count(|counters| {
+            counters.connects += done.connects;
+            counters.reconnects += done.reconnects;
+            counters.bytes_sent += done.bytes_sent;
+            counters.bytes_received += done.bytes_received;
+            counters.round_trips += done.round_trips;
+            counters.streams_resumed += done.streams_resumed;
+            counters.streams_left_open += done.streams_left_open;
+            counters.server_requests += done.server_requests;
+            counters.cancel_notices += done.cancel_notices;
+        });
+    }
+}
+
+/// The time from one instant to a later one, in nanoseconds.
+fn nanos(later: Instant, earlier: Instant) -> u64 {
+    let span = later.saturating_duration_since(earlier);
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,229 @@
+//! One step: call, classify, record. Calls at once, and pmcp's code mode.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::script::{Script, ScriptAction, ScriptStep, execute_code};
+use super::virtual_user::{After, VirtualUser, pause};
+use crate::client::{CallReport, PreparedCall, Session, Trouble};
+use crate::metrics::{Failure, ProtocolFailure};
+use crate::protocol::ToolCatalog;
+use crate::scheduler::{current_task, park, spawn, unpark};
+
+impl VirtualUser {
+    /// Picks a step and does it. `intended` is the iteration's start, where it
+    /// has one to be late for.
+    pub(super) fn do_step(&mut self, intended: Option<Instant>) -> After {
+        let script = Arc::clone(&self.shared().script);
+        let step = script.pick(&mut self.random);
+        let pause_after = script.plan.pause_after_call;
+        let after = match &step.action {
+            ScriptAction::Call { call, row } if step.parallel <= 1 => {
+                let report = self.measured(*row, intended, |session| session.call(call));
+                Self::after(&report)
+            }
+            ScriptAction::Call { call, row } => self.fan_out(step, call, *row, intended),
+            ScriptAction::CodeMode { .. } => self.code_mode(&script, step, intended),
+        };
+        if after != After::Cancelled {
+            pause(self, pause_after);
+        }
+        after
+    }
+
+    /// One call of the row, recorded.
+    fn measured(
+        &mut self,
+        row: usize,
+        intended: Option<Instant>,
+        call: impl FnOnce(&mut Session) -> CallReport,
+    ) -> CallReport {
+        self.shared().start(row);
+        let report = call(&mut self.session);
+        if let Some(intended) = intended {
+            self.shared().late(intended, report.sent);
+        }
+        self.shared().end(row, &report, intended);
+        report
+    }
+
+    /// Issues a step's calls at once, each on a connection of its own. The
+    /// turn ends with the slowest of them, and fails with the first that does.
+    fn fan_out(
+        &mut self,
+        step: &ScriptStep,
+        call: &PreparedCall,
+        row: usize,
+        intended: Option<Instant>,
+    ) -> After {
+        let shared = Rc::clone(self.shared());
+        let n_lanes = step.parallel as usize;
+        while self.lanes.len() < n_lanes {
+            self.lanes.push(Some(self.session.beside()));
+        }
+        let began = Instant::now();
+        if let Some(turn_row) = step.turn_row {
+            shared.start(turn_row);
+        }
+        let me = current_task();
+        let done: Rc<RefCell<Vec<(usize, Session, CallReport)>>> = Rc::default();
+        let mut n_begun = 0;
+        for (at, lane) in self.lanes.iter_mut().take(n_lanes).enumerate() {
+            let Some(mut session) = lane.take() else {
+                continue;
+            };
+            n_begun += 1;
+            shared.start(row);
+            let done = Rc::clone(&done);
+            let call = call.clone();
+            spawn(move || {
+                let report = session.call(&call);
+                done.borrow_mut().push((at, session, report));
+                unpark(me);
+            });
+        }
+        // A task that got no stack has dropped its handle without a report.
+        while done.borrow().len() < n_begun && Rc::strong_count(&done) > 1 {
+            park(None);
+        }
+        let mut turn: Option<CallReport> = None;
+        let mut after = After::Fine;
+        let finished = std::mem::take(&mut *done.borrow_mut());
+        let n_without_stack = n_begun - finished.len();
+        for (at, mut session, report) in finished {
+            if let Some(intended) = intended {
+                shared.late(intended, report.sent);
+            }
+            shared.end(row, &report, intended);
+            if Self::after(&report) != After::Fine {
+                after = Self::after(&report);
+            }
+            shared.count_session(&mut session);
+            self.lanes[at] = Some(session);
+            turn = Some(match turn {
+                None => report,
+                Some(slower) => slowest(slower, report),
+            });
+        }
+        for _ in 0..n_without_stack {
+            let report = no_stack(began);
+            shared.end(row, &report, intended);
+            turn = Some(report);
+        }
+        if let (Some(turn_row), Some(turn)) = (step.turn_row, &turn) {
+            shared.end(turn_row, turn, intended);
+        }
+        after
+    }
+
+    /// `validate_code`, then `execute_code` with the token that it returned.
+    fn code_mode(
+        &mut self,
+        script: &Script,
+        step: &ScriptStep,
+        intended: Option<Instant>,
+    ) -> After {
+        let ScriptAction::CodeMode {
+            validate,
+            validate_row,
+            execute_row,
+            code,
+            format,
+        } = &step.action
+        else {
+            return After::Fine;
+        };
+        let mut token = None;
+        let report = self.measured(*validate_row, intended, |session| {
+            let mut report = session.call_for_result(validate);
+            if report.result.is_ok() {
+                token = report.result_text.as_deref().and_then(approval_token);
+                if token.is_none() {
+                    report.result = Err(Trouble::Failed {
+                        failure: Failure::Protocol(ProtocolFailure::BadResult),
+                        message: "the result of `validate_code` has no `approval_token`"
+                            .to_string(),
+                    });
+                }
+            }
+            report
+        });
+        let Some(token) = token else {
+            return Self::after(&report);
+        };
+        let operation = execute_code(code, format, Some(&token));
+        let prepared = script.server.prepare(&operation, &ToolCatalog::empty());
+        let Ok(execute) = prepared else {
+            // The first call of the two was prepared in the same way.
+            return After::Fine;
+        };
+        let begins = intended.map(|_| Instant::now());
+        let report = self.measured(*execute_row, begins, |session| session.call(&execute));
+        Self::after(&report)
+    }
+}
+
+/// Of two calls of a turn: from the first sent to the last end, failed if one is.
+fn slowest(a: CallReport, b: CallReport) -> CallReport {
+    let sent = a.sent.min(b.sent);
+    let end = a.end.max(b.end);
+    let failed = if a.result.is_err() { a } else { b };
+    CallReport {
+        sent,
+        end,
+        delay: None,
+        ..failed
+    }
+}
+
+fn no_stack(began: Instant) -> CallReport {
+    CallReport {
+        result: Err(Trouble::Failed {
+            failure: Failure::Connect(crate::metrics::ConnectFailure::NoResources),
+            message: "no memory for the stack of another call".to_string(),
+        }),
+        sent: began,
+        end: Instant::now(),
+        delay: None,
+        session_gone: false,
+        result_text: None,
+    }
+}
+
+/// The token in the result of `validate_code`: in `structuredContent`, or in
+/// the JSON that the first text of its content holds.
+fn approval_token(result: &str) -> Option<String> {
+    let result: Value = serde_json::from_str(result).ok()?;
+    let of = |value: &Value| Some(value.get("approval_token")?.as_str()?.to_string());
+    result
+        .get("structuredContent")
+        .and_then(of)
+        .or_else(|| of(&result))
+        .or_else(|| {
+            let text = result.get("content")?.get(0)?.get("text")?.as_str()?;
+            of(&serde_json::from_str(text).ok()?)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::approval_token;
+
+    #[test]
+    fn the_token_is_found_where_servers_put_it() {
+        let check = |result: &str, expected: Option<&str>| {
+            assert_eq!(approval_token(result).as_deref(), expected, "{result}");
+        };
+        check(r#"{"structuredContent":{"approval_token":"a"}}"#, Some("a"));
+        check(
+            r#"{"content":[{"type":"text","text":"{\"approval_token\":\"b\"}"}]}"#,
+            Some("b"),
+        );
+        check(r#"{"content":[]}"#, None);
+        check("not json", None);
+    }
+}

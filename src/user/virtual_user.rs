@@ -1,0 +1,337 @@
+//! A virtual user's life.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::shared::Shared;
+use crate::client::{Session, Trouble};
+use crate::load::{PacedStarts, Pacing};
+use crate::metrics::Failure;
+use crate::scenario::Load;
+use crate::scheduler::{Wake, current_task, park, shielded};
+
+/// The end of a session may take this long after the load has ended.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Sessions lost in a row, without a successful call between, before the next
+/// one is opened with a pause: a server that says 404 to everything must not
+/// be flooded with handshakes.
+const EXPIRIES_AT_ONCE: u32 = 2;
+
+/// One virtual user on its own task.
+pub struct VirtualUser {
+    shared: Rc<Shared>,
+    /// Among the users of its worker, from 0.
+    local_index: u32,
+    pub(super) random: fastrand::Rng,
+    pub(super) session: Session,
+    /// Further sessions with the same id, for calls at once.
+    pub(super) lanes: Vec<Option<Session>>,
+    backoff: Backoff,
+    connect_backoff: Backoff,
+    starts: Option<PacedStarts>,
+    /// When the first iteration may begin, for users that start one by one.
+    begins_at: Option<Instant>,
+    is_open: bool,
+    opened_at: Instant,
+    n_iterations_in_session: u64,
+    n_expiries_in_row: u32,
+    has_opened_before: bool,
+}
+
+/// How an iteration ended, as far as the session is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// Go on.
+    Fine,
+    /// The server no longer knows the session.
+    SessionGone,
+    /// Not even a connection.
+    NoConnection,
+    /// The run is ending.
+    Cancelled,
+}
+
+impl VirtualUser {
+    /// A user of a worker: `local_index` among the worker's, `run_index` among
+    /// all, from which its random choices follow.
+    pub fn new(shared: Rc<Shared>, local_index: u32, run_index: u32) -> Self {
+        let seed = shared.script.plan.seed;
+        let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
+        let random = fastrand::Rng::with_seed(mixed.u64(..));
+        let session = Session::new(&shared.script.server);
+        Self {
+            shared,
+            local_index,
+            random,
+            session,
+            lanes: Vec::new(),
+            backoff: Backoff::of_sessions(),
+            connect_backoff: Backoff::of_connections(),
+            starts: None,
+            begins_at: None,
+            is_open: false,
+            opened_at: Instant::now(),
+            n_iterations_in_session: 0,
+            n_expiries_in_row: 0,
+            has_opened_before: false,
+        }
+    }
+
+    /// Lives until the load ends or fewer users are wanted.
+    pub fn run(mut self) {
+        self.shared.n_active.set(self.shared.n_active.get() + 1);
+        while self.goes_on() {
+            if !self.is_open && !self.open() {
+                continue;
+            }
+            let Some(intended) = self.next_start() else {
+                continue;
+            };
+            if !self.shared.budget.claim() {
+                break;
+            }
+            self.iterate(intended);
+        }
+        self.close(true);
+        self.shared.n_active.set(self.shared.n_active.get() - 1);
+    }
+
+    /// What the users of this worker share.
+    pub(super) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.shared.stopping.get()
+            && self.local_index < self.shared.target_vus.get()
+            && !self.shared.budget.is_spent()
+    }
+
+    /// Tries once to open the session; after a failure, waits.
+    fn open(&mut self) -> bool {
+        let row = self.shared.script.rows.handshake;
+        self.shared.start(row);
+        let report = self.session.open();
+        self.shared.end(row, &report, None);
+        self.count_session();
+        if !self.has_opened_before {
+            self.shared.n_tried.set(self.shared.n_tried.get() + 1);
+        }
+        let was_reopened = self.has_opened_before;
+        self.has_opened_before = true;
+        match report.result {
+            Ok(()) => {
+                self.is_open = true;
+                self.opened_at = Instant::now();
+                self.n_iterations_in_session = 0;
+                self.backoff.reset();
+                self.shared.n_ready.set(self.shared.n_ready.get() + 1);
+                let reopened = u64::from(was_reopened && self.n_expiries_in_row > 0);
+                self.shared.count(|counters| {
+                    counters.sessions_opened += 1;
+                    counters.sessions_reopened += reopened;
+                });
+                true
+            }
+            Err(_) => {
+                let pause = self.backoff.pause(&mut self.random);
+                self.sleep(Instant::now() + pause);
+                false
+            }
+        }
+    }
+
+    /// Waits for the start of the next iteration. `None`: look again whether
+    /// to go on. `Some(None)`: it starts now, and has no start to be late for.
+    fn next_start(&mut self) -> Option<Option<Instant>> {
+        if self.shared.is_open_model() {
+            return self.take_arrival().map(Some);
+        }
+        if let Some(at) = self.begins_at.take()
+            && !self.sleep(at)
+        {
+            return None;
+        }
+        let pacing = match &self.shared.script.plan.load {
+            Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => {
+                pacing.and_then(Pacing::new)
+            }
+            Load::Open { .. } => None,
+        };
+        let (Some(pacing), Some(origin)) = (pacing, self.shared.origin.get()) else {
+            return Some(None);
+        };
+        let now = origin.elapsed();
+        let random = &mut self.random;
+        // The first starts are spread over one interval, so that paced users
+        // do not march in step.
+        let starts = self.starts.get_or_insert_with(|| {
+            let spread = pacing.interval().mul_f64(random.f64());
+            pacing.starts(now.saturating_add(spread))
+        });
+        let start = starts.next_intended(now);
+        let begin = origin.checked_add(start.begin)?;
+        if start.begin > now && !self.sleep(begin) {
+            return None;
+        }
+        Some(origin.checked_add(start.intended))
+    }
+
+    fn take_arrival(&mut self) -> Option<Instant> {
+        if let Some(intended) = self.shared.arrivals.borrow_mut().pop_front() {
+            return Some(intended);
+        }
+        self.shared.idle.borrow_mut().push(current_task());
+        // A session's life may end while nothing arrives.
+        let deadline = self.session_ends_at();
+        let wake = park(deadline);
+        let me = current_task();
+        self.shared.idle.borrow_mut().retain(|task| *task != me);
+        if wake == Wake::Deadline {
+            self.close(false);
+        }
+        None
+    }
+
+    fn iterate(&mut self, intended: Option<Instant>) {
+        self.shared
+            .count(|counters| counters.iterations_started += 1);
+        let after = self.do_step(intended);
+        self.count_session();
+        if after != After::Cancelled {
+            self.shared
+                .count(|counters| counters.iterations_completed += 1);
+        }
+        self.n_iterations_in_session += 1;
+        match after {
+            After::Fine => {
+                self.n_expiries_in_row = 0;
+                self.connect_backoff.reset();
+            }
+            After::SessionGone => self.lose_session(),
+            After::NoConnection => {
+                let pause = self.connect_backoff.pause(&mut self.random);
+                self.sleep(Instant::now() + pause);
+            }
+            After::Cancelled => return,
+        }
+        if self.is_session_over() {
+            self.close(false);
+        }
+        let think = self.shared.script.plan.think.sample(&mut self.random);
+        if !think.is_zero() && !self.shared.is_open_model() {
+            self.sleep(Instant::now() + think);
+        }
+    }
+
+    fn lose_session(&mut self) {
+        self.session.forget();
+        self.mark_closed();
+        self.n_expiries_in_row += 1;
+        self.shared.count(|counters| counters.sessions_expired += 1);
+        if self.n_expiries_in_row > EXPIRIES_AT_ONCE {
+            let pause = self.backoff.pause(&mut self.random);
+            self.sleep(Instant::now() + pause);
+        }
+    }
+
+    fn session_ends_at(&self) -> Option<Instant> {
+        let lifetime = self.shared.script.plan.session.lifetime?;
+        self.opened_at.checked_add(lifetime)
+    }
+
+    fn is_session_over(&self) -> bool {
+        let rule = &self.shared.script.plan.session;
+        let by_iterations = rule
+            .iterations
+            .is_some_and(|most| self.n_iterations_in_session >= most);
+        let by_time = self
+            .session_ends_at()
+            .is_some_and(|end| Instant::now() >= end);
+        self.is_open && (by_iterations || by_time)
+    }
+
+    /// Ends the session on the server. At the end of the load every session is
+    /// ended; otherwise the plan's share is left to expire.
+    fn close(&mut self, is_last: bool) {
+        if !self.is_open {
+            return;
+        }
+        self.mark_closed();
+        let abandon = self.shared.script.plan.session.abandon;
+        if !is_last && abandon > 0.0 && self.random.f64() < abandon {
+            self.session.forget();
+        } else if self.session.has_id() {
+            let row = self.shared.script.rows.close;
+            self.shared.start(row);
+            let session = &mut self.session;
+            let report = shielded(|| session.close(CLOSE_WAIT));
+            if let Some(report) = report {
+                self.shared.end(row, &report, None);
+            }
+        }
+        self.lanes.clear();
+        self.count_session();
+        if !is_last {
+            // A new session is a new client: its connection is new as well.
+            self.session = Session::new(&self.shared.script.server);
+        }
+    }
+
+    fn mark_closed(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.shared.n_ready.set(self.shared.n_ready.get() - 1);
+        }
+    }
+
+    /// Sleeps until the moment; false when there was a reason to look up.
+    pub(super) fn sleep(&self, until: Instant) -> bool {
+        let me = current_task();
+        self.shared.sleepers.borrow_mut().push(me);
+        let slept = loop {
+            if !self.goes_on() {
+                break false;
+            }
+            match park(Some(until)) {
+                Wake::Cancelled => break false,
+                Wake::Deadline => break true,
+                // Roused for another reason than the time.
+                Wake::Ready if Instant::now() >= until => break true,
+                Wake::Ready => {}
+            }
+        };
+        self.shared.sleepers.borrow_mut().retain(|task| *task != me);
+        slept
+    }
+
+    fn count_session(&mut self) {
+        self.shared.count_session(&mut self.session);
+    }
+
+    /// What a failure means for the session.
+    pub(super) fn after(report: &crate::client::CallReport) -> After {
+        match &report.result {
+            _ if report.session_gone => After::SessionGone,
+            Ok(()) => After::Fine,
+            Err(Trouble::Cancelled) => After::Cancelled,
+            Err(Trouble::Failed {
+                failure: Failure::Connect(_),
+                ..
+            }) => After::NoConnection,
+            Err(Trouble::Failed { .. }) => After::Fine,
+        }
+    }
+}
+
+/// Sleeping for the pause after a call, with nothing to hold on to.
+pub(super) fn pause(user: &VirtualUser, pause: Duration) {
+    if !pause.is_zero() {
+        let until = Instant::now() + pause;
+        if user.shared.stopping.get() {
+            return;
+        }
+        user.sleep(until);
+    }
+}

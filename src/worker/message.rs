@@ -1,0 +1,135 @@
+//! What the coordinator and its workers say to each other.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::metrics::Recorder;
+
+/// To a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// So many users of this worker are wanted from now on.
+    SetUsers(u32),
+    /// The load begins at this instant: arrivals are due from here on, and
+    /// ticks are counted from it.
+    Begin(Instant),
+    /// An empty recorder for a coming tick.
+    Recycle(Box<Recorder>),
+    /// No iteration begins any more; what is in flight may end.
+    Stop,
+    /// Calls in flight are given up; sessions may still be ended.
+    CancelCalls,
+    /// Everything is given up.
+    CancelAll,
+}
+
+/// Room for every command that can be on its way at once: recorders in
+/// circulation, and one each of the others, with changes of the target far
+/// slower than a worker's turn.
+const COMMANDS_BOUND: usize = 64;
+
+/// Ticks under way: more than a second of them for the slowest coordinator.
+pub const EVENTS_BOUND: usize = 8;
+
+/// From a worker.
+#[derive(Debug)]
+pub enum Event {
+    /// What was recorded since the last tick.
+    Tick(Box<Tick>),
+    /// All users have ended.
+    Ended(Box<WorkerEnd>),
+    /// The worker could not go on: why.
+    Failed(usize, String),
+}
+
+/// What was recorded since the last tick.
+#[derive(Debug)]
+pub struct Tick {
+    /// Which worker.
+    pub worker: usize,
+    /// Which tick: it ended at the start of the load plus `number` ticks. One
+    /// that was skipped is contained in the next.
+    pub number: u64,
+    /// What was recorded.
+    pub recorder: Box<Recorder>,
+    /// Its users now.
+    pub users: UserCounts,
+}
+
+/// The state of a worker's users.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserCounts {
+    /// Running.
+    pub active: u32,
+    /// Of them, with an open session.
+    pub ready: u32,
+    /// Have tried at least once to open a session.
+    pub tried: u32,
+}
+
+/// A worker's last words.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    /// Which worker.
+    pub worker: usize,
+    /// Recorded since the last tick.
+    pub recorder: Box<Recorder>,
+    /// The end of its last call that ended by itself.
+    pub last_end: Option<Instant>,
+}
+
+/// The coordinator's hold on a worker.
+#[derive(Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    /// Set by the worker once its poll exists.
+    waker: Arc<parking_lot::Mutex<Option<Arc<mio::Waker>>>>,
+}
+
+impl Handle {
+    /// A handle, and what the worker takes.
+    pub fn new() -> (Self, Inbox) {
+        let (commands, inbox) = bounded(COMMANDS_BOUND);
+        let waker = Arc::new(parking_lot::Mutex::new(None));
+        let slot = Arc::clone(&waker);
+        let handle = Self { commands, waker };
+        let inbox = Inbox {
+            commands: inbox,
+            waker: slot,
+        };
+        (handle, inbox)
+    }
+
+    /// Sends a command and wakes the worker. A worker that has ended takes
+    /// none, which is no error.
+    pub fn send(&self, command: Command) {
+        // A recorder that finds no room is made anew by the worker's need.
+        let is_spare = matches!(command, Command::Recycle(_));
+        match self.commands.try_send(command) {
+            Err(TrySendError::Full(command)) if !is_spare => {
+                self.wake();
+                let _ = self.commands.send(command);
+            }
+            _ => {}
+        }
+        if !is_spare {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            // The worker looks into its inbox at every tick in any case.
+            let _ = waker.wake();
+        }
+    }
+}
+
+/// A worker's end of the commands.
+#[derive(Debug)]
+pub struct Inbox {
+    pub(super) commands: Receiver<Command>,
+    pub(super) waker: Arc<parking_lot::Mutex<Option<Arc<mio::Waker>>>>,
+}

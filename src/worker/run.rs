@@ -1,0 +1,268 @@
+//! The thread's body.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::affinity;
+use super::message::{Command, Event, Inbox, Tick, UserCounts, WorkerEnd};
+use crate::load::{ArrivalSchedule, vu_index};
+use crate::metrics::Recorder;
+use crate::scenario::Load;
+use crate::scheduler::{Cancel, Scheduler, SchedulerOptions};
+use crate::user::{Budget, BudgetShare, Script, Shared, VirtualUser, dispatch};
+
+/// The time between two ticks.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// The same before the load has begun.
+const EARLY_TICK: Duration = Duration::from_millis(25);
+
+/// Recorders that a worker holds beside the one in use: one on its way to the
+/// coordinator, one on its way back, one to spare.
+const SPARE_RECORDERS: usize = 3;
+
+/// What a worker is to be.
+#[derive(Debug)]
+pub struct WorkerOptions {
+    /// Which of the workers, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub n_workers: usize,
+    /// The CPU to keep to; `None`: wherever the system likes.
+    pub cpu: Option<usize>,
+    /// What its users do.
+    pub script: Arc<Script>,
+    /// The iterations of the run, if they are bounded.
+    pub budget: Option<Arc<Budget>>,
+    /// The arrivals of all workers together (open model).
+    pub arrivals: Option<ArrivalSchedule>,
+}
+
+/// Runs a worker on this thread, to the end of the load. Tells through
+/// `events` whether it could be pinned (`pinned`), its ticks, and its end.
+pub fn run(options: &WorkerOptions, inbox: &Inbox, events: &Sender<Event>, pinned: &Sender<bool>) {
+    let is_pinned = options.cpu.is_some_and(affinity::pin);
+    // The receiver is gone only if the coordinator is.
+    let _ = pinned.send(is_pinned);
+    if let Err(error) = Worker::start(options, inbox, events).and_then(|mut worker| worker.run()) {
+        let _ = events.send(Event::Failed(options.index, error.to_string()));
+    }
+}
+
+struct Worker<'a> {
+    options: &'a WorkerOptions,
+    inbox: &'a Inbox,
+    events: &'a Sender<Event>,
+    scheduler: Scheduler,
+    shared: Rc<Shared>,
+    spares: Vec<Box<Recorder>>,
+    /// Users that were ever begun; those below have a task or have ended.
+    users: Vec<UserSlot>,
+    tick: u64,
+    /// Before the load has begun there is nothing to count ticks from, but
+    /// users that open sessions are watched all the same.
+    early_tick_at: Instant,
+}
+
+/// A user's place: whether its task still runs.
+type UserSlot = Rc<std::cell::Cell<bool>>;
+
+impl<'a> Worker<'a> {
+    fn start(
+        options: &'a WorkerOptions,
+        inbox: &'a Inbox,
+        events: &'a Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let mut scheduler = Scheduler::new(SchedulerOptions {
+            busy_poll: options.script.plan.workers.busy_poll,
+            ..SchedulerOptions::default()
+        })?;
+        *inbox.waker.lock() = Some(scheduler.waker());
+        let n_rows = options.script.rows.all.len();
+        let share = BudgetShare::new(options.budget.clone());
+        let shared = Rc::new(Shared::new(Arc::clone(&options.script), share));
+        if let (Some(schedule), Load::Open { queue_max, .. }) =
+            (&options.arrivals, &options.script.plan.load)
+        {
+            let due = schedule.shard(options.index, options.n_workers);
+            let queue_max = queue_share(*queue_max, options.n_workers);
+            let shared = Rc::clone(&shared);
+            scheduler.spawn(move || dispatch(&shared, due, queue_max))?;
+        }
+        Ok(Self {
+            options,
+            inbox,
+            events,
+            scheduler,
+            shared,
+            spares: (0..SPARE_RECORDERS)
+                .map(|_| Box::new(Recorder::new(n_rows)))
+                .collect(),
+            users: Vec::new(),
+            tick: 0,
+            early_tick_at: Instant::now() + EARLY_TICK,
+        })
+    }
+
+    fn run(&mut self) -> std::io::Result<()> {
+        loop {
+            let until = self.next_tick_at();
+            self.scheduler.turn(until)?;
+            self.obey()?;
+            if until.is_some_and(|at| Instant::now() >= at) {
+                self.send_tick();
+            }
+            if self.shared.stopping.get() && self.scheduler.n_tasks() == 0 {
+                self.send_end();
+                return Ok(());
+            }
+        }
+    }
+
+    fn obey(&mut self) -> std::io::Result<()> {
+        while let Ok(command) = self.inbox.commands.try_recv() {
+            match command {
+                Command::SetUsers(target) => self.set_users(target)?,
+                Command::Begin(origin) => {
+                    self.shared.origin.set(Some(origin));
+                    self.shared.rouse();
+                }
+                Command::Recycle(recorder) => {
+                    if self.spares.len() < SPARE_RECORDERS {
+                        self.spares.push(recorder);
+                    }
+                }
+                Command::Stop => self.shared.stop(),
+                Command::CancelCalls => {
+                    self.shared.stop();
+                    self.scheduler.cancel(Cancel::Unshielded);
+                }
+                Command::CancelAll => {
+                    self.shared.stop();
+                    self.scheduler.cancel(Cancel::Everything);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the users that are missing; those that are too many leave when
+    /// they look up, for which they are roused.
+    fn set_users(&mut self, target: u32) -> std::io::Result<()> {
+        let before = self.shared.target_vus.replace(target);
+        if target < before {
+            self.shared.rouse();
+        }
+        if self.shared.stopping.get() {
+            return Ok(());
+        }
+        for local_index in 0..target {
+            let slot = local_index as usize;
+            if self.users.len() <= slot {
+                self.users.push(Rc::default());
+            }
+            if self.users[slot].replace(true) {
+                continue;
+            }
+            let n_workers = u32::try_from(self.options.n_workers).unwrap_or(u32::MAX);
+            let worker = u32::try_from(self.options.index).unwrap_or(u32::MAX);
+            let run_index = vu_index(local_index, n_workers, worker);
+            let shared = Rc::clone(&self.shared);
+            let running = Rc::clone(&self.users[slot]);
+            self.scheduler
+                .spawn(move || {
+                    VirtualUser::new(shared, local_index, run_index).run();
+                    running.set(false);
+                })
+                .map_err(|error| {
+                    std::io::Error::new(
+                        error.kind(),
+                        format!(
+                            "no memory mapping left for the stack of virtual user {run_index}: \
+                             {error}; fewer virtual users, or a higher `vm.max_map_count`, help"
+                        ),
+                    )
+                })?;
+        }
+        Ok(())
+    }
+
+    fn next_tick_at(&self) -> Option<Instant> {
+        match self.shared.origin.get() {
+            Some(origin) => {
+                let ticks = u32::try_from(self.tick + 1).unwrap_or(u32::MAX);
+                origin.checked_add(TICK.saturating_mul(ticks))
+            }
+            None => Some(self.early_tick_at),
+        }
+    }
+
+    fn send_tick(&mut self) {
+        let Some(origin) = self.shared.origin.get() else {
+            // Tick 0 tells how far the opening of sessions is.
+            self.early_tick_at = Instant::now() + EARLY_TICK;
+            self.swap_and_send(0);
+            return;
+        };
+        // A tick that was slept through is contained in this one.
+        let elapsed = origin.elapsed().as_nanos() / TICK.as_nanos();
+        self.tick = u64::try_from(elapsed)
+            .unwrap_or(u64::MAX)
+            .max(self.tick + 1);
+        self.swap_and_send(self.tick);
+    }
+
+    fn swap_and_send(&mut self, number: u64) {
+        // Without a spare recorder, or room in the channel, this tick is left
+        // out: what was recorded goes along with the next one.
+        let Some(spare) = self.spares.pop() else {
+            return;
+        };
+        let recorder = Box::new(self.shared.recorder.replace(*spare));
+        let tick = Box::new(Tick {
+            worker: self.options.index,
+            number,
+            recorder,
+            users: self.user_counts(),
+        });
+        match self.events.try_send(Event::Tick(tick)) {
+            Err(TrySendError::Full(Event::Tick(tick))) => {
+                let spare = self.shared.recorder.replace(*tick.recorder);
+                self.shared.recorder.borrow_mut().merge(&spare);
+                let mut spare = Box::new(spare);
+                spare.clear();
+                self.spares.push(spare);
+            }
+            // Otherwise it is sent, or the coordinator is gone.
+            _ => {}
+        }
+    }
+
+    fn send_end(&mut self) {
+        let empty = Recorder::new(self.options.script.rows.all.len());
+        let end = Box::new(WorkerEnd {
+            worker: self.options.index,
+            recorder: Box::new(self.shared.recorder.replace(empty)),
+            last_end: self.shared.last_end.get(),
+        });
+        let _ = self.events.send(Event::Ended(end));
+    }
+
+    fn user_counts(&self) -> UserCounts {
+        UserCounts {
+            active: self.shared.n_active.get(),
+            ready: self.shared.n_ready.get(),
+            tried: self.shared.n_tried.get(),
+        }
+    }
+}
+
+/// The queue is shared out like the arrivals; each worker may hold one.
+fn queue_share(queue_max: u32, n_workers: usize) -> usize {
+    (queue_max as usize)
+        .div_ceil(n_workers.max(1))
+        .max(usize::from(queue_max > 0))
+}

@@ -1,0 +1,17 @@
+//! End-to-end tests: the built program against real servers on loopback.
+//!
+//! One binary holds them all, since linking costs more than running. `support`
+//! holds the servers and the means to run the program; `harness` tests those.
+//! What needs the official Python SDK is ignored by default, with `python` in
+//! its name: `.ci/run` installs the SDK and runs it.
+
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/python_server.rs"]
+mod python_server;
+#[path = "../support/raw_http.rs"]
+mod raw_http;
+#[path = "../support/rmcp_server.rs"]
+mod rmcp_server;
+
+mod harness;

@@ -1,0 +1,377 @@
+//! Runs the built program from outside, as a user would.
+//!
+//! Every run has its own empty working folder, an environment of nothing but
+//! `PATH` and what the test adds, no terminal, and a hard time limit. Start at
+//! [`Program::new`]; a run that a test must watch or signal goes through
+//! [`Program::spawn`].
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[cfg(target_os = "linux")]
+use nix::sys::signal::{self, Signal};
+#[cfg(target_os = "linux")]
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Far more than any test's run takes; a hang ends here.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// For reading what an ended program left in its pipes.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(2);
+/// How often a waiting test looks again. It bounds nothing but the waiting.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// A run to be.
+pub(crate) struct Program {
+    command: Command,
+    stdin: Vec<u8>,
+    dir: TempDir,
+    time_limit: Duration,
+}
+
+impl Program {
+    /// Our program, with these arguments.
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        Self::other(env!("CARGO_BIN_EXE_cargo-pmcp"), arguments)
+    }
+
+    /// Another program: for the tests of this harness.
+    pub(crate) fn other(executable: impl AsRef<OsStr>, arguments: &[&str]) -> Self {
+        let mut command = Command::new(executable);
+        command.args(arguments).env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        Self {
+            command,
+            stdin: Vec::new(),
+            dir: TempDir::new(),
+            time_limit: TIME_LIMIT,
+        }
+    }
+
+    /// Runs in the folder of an earlier run, with the files that it left.
+    pub(crate) fn in_dir(mut self, dir: TempDir) -> Self {
+        self.dir = dir;
+        self
+    }
+
+    /// Adds an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// What the program reads from its standard input; nothing by default.
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = text.into();
+        self
+    }
+
+    /// Puts a file into the working folder, with the folders on its way.
+    pub(crate) fn file(self, name: &str, content: &str) -> Self {
+        let path = self.dir.path().join(name);
+        let folder = path.parent().expect("a file in a folder");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        std::fs::write(&path, content).expect("the file can be written");
+        self
+    }
+
+    /// The test fails if the run takes longer: 60 s by default.
+    pub(crate) fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Runs to the end.
+    pub(crate) fn run(self) -> Finished {
+        self.spawn().wait()
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(mut self) -> Running {
+        let mut process = self
+            .command
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let mut stdin = process.stdin.take().expect("a piped stdin");
+        let input = self.stdin;
+        // On a thread, since a program that reads nothing would block us. Its
+        // end closes the pipe; a program that ends first makes the write fail.
+        thread::spawn(move || {
+            let _ = stdin.write_all(&input);
+        });
+        Running {
+            stdout: Collected::from(process.stdout.take().expect("a piped stdout")),
+            stderr: Collected::from(process.stderr.take().expect("a piped stderr")),
+            process,
+            dir: self.dir,
+            deadline: Instant::now() + self.time_limit,
+        }
+    }
+}
+
+/// A run in progress. Dropping it kills the program.
+pub(crate) struct Running {
+    process: Child,
+    stdout: Collected,
+    stderr: Collected,
+    dir: TempDir,
+    deadline: Instant,
+}
+
+impl Running {
+    /// The working folder.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What it has written to standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has written to standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for something that the run brings about, such as a server's count
+    /// of calls. The test fails if the program ends or the limit passes first.
+    pub(crate) fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        while !condition(self) {
+            if let Some(status) = self.process.try_wait().expect("a child's status") {
+                // What it did last may have been just that.
+                self.collect_output();
+                if condition(self) {
+                    return;
+                }
+                self.fail(&format!("the program ended ({status}) before {what}"));
+            }
+            self.look_again(what);
+        }
+    }
+
+    /// Sends a signal.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.process.id()).expect("a process id");
+        // The id is still the program's: it is not reaped before `wait`.
+        signal::kill(Pid::from_raw(id), signal).expect("our own child can be signalled");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Finished {
+        let status = loop {
+            if let Some(status) = self.process.try_wait().expect("a child's status") {
+                break status;
+            }
+            self.look_again("the end of the run");
+        };
+        if !self.collect_output() {
+            self.fail("the program ended, but something still holds its output open");
+        }
+        Finished {
+            code: status.code(),
+            status,
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+            dir: std::mem::replace(&mut self.dir, TempDir::nowhere()),
+        }
+    }
+
+    fn look_again(&mut self, what: &str) {
+        if Instant::now() >= self.deadline {
+            self.fail(&format!("the time limit passed before {what}"));
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+
+    /// Once the program has ended: waits until all that it wrote is read. False
+    /// if it left something behind that keeps its output open.
+    fn collect_output(&self) -> bool {
+        self.stdout.wait_for_end(OUTPUT_LIMIT) && self.stderr.wait_for_end(OUTPUT_LIMIT)
+    }
+
+    /// Kills the program and fails the test with all that it wrote.
+    fn fail(&mut self, what: &str) -> ! {
+        self.kill();
+        self.collect_output();
+        panic!(
+            "{what}\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout(),
+            self.stderr()
+        )
+    }
+
+    fn kill(&mut self) {
+        // Both fail only if the process has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// The working folder, gone when this is dropped.
+    pub(crate) dir: TempDir,
+}
+
+impl Finished {
+    /// Fails the test, with the output, unless the exit code is this one.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// The newest report in `.pmcp/reports`.
+    #[track_caller]
+    pub(crate) fn report(&self) -> Value {
+        let path = self
+            .report_path()
+            .unwrap_or_else(|| panic!("no report was written\n{self}"));
+        let text = std::fs::read_to_string(&path).expect("a report can be read");
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{} is no JSON: {error}\n{text}", path.display()))
+    }
+
+    /// Where the newest report lies.
+    pub(crate) fn report_path(&self) -> Option<PathBuf> {
+        let folder = self.dir.path().join(".pmcp/reports");
+        let entries = std::fs::read_dir(folder).ok()?;
+        entries
+            .map(|entry| entry.expect("the folder can be read").path())
+            .filter(|path| path.extension() == Some(OsStr::new("json")))
+            // Two reports of one instant are told apart by their names.
+            .max_by_key(|path| (modified(path), path.clone()))
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            status,
+            stdout,
+            stderr,
+            ..
+        } = self;
+        write!(f, "{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+fn modified(path: &Path) -> std::time::SystemTime {
+    path.metadata()
+        .and_then(|metadata| metadata.modified())
+        .expect("a file's time")
+}
+
+/// All that a program writes to one stream, read on a thread so that it never
+/// blocks on us.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    end: mpsc::Receiver<()>,
+}
+
+impl Collected {
+    fn from(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let (end_sender, end) = mpsc::channel();
+        let shared = Arc::clone(&bytes);
+        thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                lock(&shared).extend_from_slice(&buffer[..n]);
+            }
+            // The receiver is gone only if nobody wants to know any more.
+            let _ = end_sender.send(());
+        });
+        Self { bytes, end }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
+    }
+
+    /// Whether the end was reached within the limit.
+    fn wait_for_end(&self, limit: Duration) -> bool {
+        // A sender that is gone has said so before.
+        !matches!(self.end.recv_timeout(limit), Err(RecvTimeoutError::Timeout))
+    }
+}
+
+/// The bytes are whole after every operation, so a panic elsewhere spoils nothing.
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A folder of its own outside the repository, removed when dropped.
+///
+/// Outside, since the program looks for its config in all folders above.
+#[derive(Debug)]
+pub(crate) struct TempDir {
+    path: PathBuf,
+}
+
+impl TempDir {
+    /// A new empty folder.
+    pub(crate) fn new() -> Self {
+        static N_MADE: AtomicU64 = AtomicU64::new(0);
+        let root = std::env::temp_dir();
+        let root = root.canonicalize().expect("a folder for temporary files");
+        loop {
+            let n = N_MADE.fetch_add(1, Ordering::Relaxed);
+            let path = root.join(format!("pmcp-e2e-{}-{n}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self { path },
+                // Left behind by a killed process that had our id.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("cannot make {}: {error}", path.display()),
+            }
+        }
+    }
+
+    /// The folder's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands in for a folder that was handed on.
+    fn nowhere() -> Self {
+        Self {
+            path: PathBuf::new(),
+        }
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // What cannot be removed is the temporary folder's keeper's to clean.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
