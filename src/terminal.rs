@@ -9,8 +9,10 @@ mod text;
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
-use termcolor::{Color, ColorSpec, StandardStream, WriteColor};
+use termcolor::{Color, ColorSpec, StandardStream};
 
+/// A stream that takes colours.
+pub use termcolor::WriteColor;
 pub use text::{Align, Line, cut, display_width, pad, wrap};
 
 use crate::error::UserError;

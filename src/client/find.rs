@@ -122,7 +122,7 @@ impl Finder {
         let mut last_trouble = None;
         for _ in 0..PROBES_MAX {
             let mut session = Session::new(&self.server);
-            let deadline = Instant::now() + self.server.settings().timeout;
+            let deadline = crate::clock::now() + self.server.settings().timeout;
             let discover = self.server.prepared(self.server.dialect().discover(), None);
             let (exchanged, body) = session.probe(&discover, deadline);
             if self.follow(&exchanged)? {
@@ -143,7 +143,7 @@ impl Finder {
                         return self.as_legacy();
                     };
                     let list = self.server.prepared(list, Some(Method::ListTools));
-                    let deadline = Instant::now() + self.server.settings().timeout;
+                    let deadline = crate::clock::now() + self.server.settings().timeout;
                     let (second, body) = session.probe(&list, deadline);
                     let asked = self.server.dialect().revision();
                     judge_second_probe(second.status.unwrap_or(0), &body, asked)
@@ -192,7 +192,7 @@ impl Finder {
                 ProbeVerdict::NotAllowed => return Err(not_allowed(status)),
                 ProbeVerdict::Unavailable => {
                     last_trouble = exchanged.result.err();
-                    if sleep_until(Instant::now() + TROUBLE_WAIT) == Wake::Cancelled {
+                    if sleep_until(crate::clock::now() + TROUBLE_WAIT) == Wake::Cancelled {
                         return Err(interrupted());
                     }
                 }
@@ -260,7 +260,7 @@ impl Finder {
             if !unavailable {
                 break;
             }
-            if sleep_until(Instant::now() + TROUBLE_WAIT) == Wake::Cancelled {
+            if sleep_until(crate::clock::now() + TROUBLE_WAIT) == Wake::Cancelled {
                 return Err(interrupted());
             }
         }

@@ -73,10 +73,10 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(server: &Server) -> Self {
-        let message_bytes_max = server.settings.message_bytes_max;
+        let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
-            http: Client::new(&server.endpoint),
+            http: Client::new(server.endpoint()),
             reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
             buffer: Vec::new(),
             message_bytes_max,
@@ -136,7 +136,7 @@ impl Lane {
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
-        let began = Instant::now();
+        let began = crate::clock::now();
         let mut exchanged = Exchanged {
             result: Err(Trouble::Cancelled),
             timing: self.http.timing(),
@@ -155,8 +155,8 @@ impl Lane {
         if exchanged.end == began {
             exchanged.timing = self.http.timing();
             exchanged.end = match &result {
-                Ok(_) => exchanged.timing.last_byte.unwrap_or_else(Instant::now),
-                Err(_) => Instant::now(),
+                Ok(_) => exchanged.timing.last_byte.unwrap_or_else(crate::clock::now),
+                Err(_) => crate::clock::now(),
             };
         }
         exchanged.result = result;
@@ -187,12 +187,13 @@ impl Lane {
             });
         let timing = self.http.timing();
         let end = match &result {
-            Ok(_) => timing.last_byte.unwrap_or_else(Instant::now),
-            Err(_) => Instant::now(),
+            Ok(_) => timing.last_byte.unwrap_or_else(crate::clock::now),
+            Err(_) => crate::clock::now(),
         };
         (result, timing, end)
     }
 
+    #[inline(never)]
     fn read(
         &mut self,
         mut answer: Answer,
@@ -307,6 +308,7 @@ impl Lane {
         }
     }
 
+    #[inline(never)]
     fn read_stream(
         &mut self,
         mut answer: Answer,
@@ -344,7 +346,7 @@ impl Lane {
                 match item {
                     Some(Item::Reply(reply)) => {
                         exchanged.timing = timing;
-                        exchanged.end = timing.last_byte.unwrap_or_else(Instant::now);
+                        exchanged.end = timing.last_byte.unwrap_or_else(crate::clock::now);
                         exchanged.kept_result = self.reader.result().map(str::to_string);
                         self.drain(answer);
                         return Ok(reply);
@@ -377,7 +379,7 @@ impl Lane {
         } else {
             STREAM_END_WAIT
         };
-        answer.set_deadline(Instant::now() + wait);
+        answer.set_deadline(crate::clock::now() + wait);
         self.streams_stay_open = loop {
             match answer.read(&mut self.buffer) {
                 Ok(0) => break false,

@@ -83,7 +83,7 @@ fn list<T>(
 /// The text of one page's result.
 fn page(session: &mut Session, method: Method, cursor: Option<&str>) -> Result<String, Trouble> {
     let server = session.server();
-    let deadline = Instant::now() + server.settings().timeout;
+    let deadline = crate::clock::now() + server.settings().timeout;
     let Some(prepared) = server.dialect().list(method, cursor) else {
         return Err(Trouble::failed(
             Failure::Protocol(ProtocolFailure::BadResult),

@@ -26,10 +26,13 @@ pub struct ServerSettings {
 
 /// A server as all sessions of a run see it. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct Server {
-    pub(super) endpoint: Endpoint,
-    pub(super) dialect: Dialect,
-    pub(super) settings: Arc<ServerSettings>,
+pub struct Server(Arc<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    endpoint: Endpoint,
+    dialect: Dialect,
+    settings: Arc<ServerSettings>,
     /// With every POST, but for what the message itself needs.
     post_headers: HeaderMap,
     /// With every GET and DELETE.
@@ -68,46 +71,46 @@ impl Server {
             HeaderValue::from_static("application/json, text/event-stream"),
         );
         post.insert("content-type", HeaderValue::from_static("application/json"));
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             endpoint,
             dialect,
             settings,
             post_headers: post,
             bare_headers: bare,
-        })
+        })))
     }
 
     /// The same server, spoken to in another dialect.
     #[must_use]
     pub fn in_dialect(&self, dialect: Dialect) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             dialect,
-            ..self.clone()
-        }
+            ..Inner::clone(&self.0)
+        }))
     }
 
     /// The same server at another path of the same host.
     #[must_use]
     pub fn at(&self, endpoint: Endpoint) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             endpoint,
-            ..self.clone()
-        }
+            ..Inner::clone(&self.0)
+        }))
     }
 
     /// How it is spoken to.
     pub fn dialect(&self) -> &Dialect {
-        &self.dialect
+        &self.0.dialect
     }
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.0.endpoint
     }
 
     /// Settings of all requests.
     pub fn settings(&self) -> &ServerSettings {
-        &self.settings
+        &self.0.settings
     }
 
     /// Renders an operation once, to be called many times.
@@ -120,12 +123,12 @@ impl Server {
         operation: &Operation,
         catalog: &ToolCatalog,
     ) -> Result<PreparedCall, PrepareError> {
-        let prepared = self.dialect.prepare(operation, catalog)?;
+        let prepared = self.0.dialect.prepare(operation, catalog)?;
         Ok(self.prepared(prepared, Some(operation.kind())))
     }
 
     pub(super) fn prepared(&self, prepared: Prepared, method: Option<Method>) -> PreparedCall {
-        let headers = self.with_mcp_headers(&self.post_headers, prepared.headers());
+        let headers = self.with_mcp_headers(&self.0.post_headers, prepared.headers());
         PreparedCall {
             prepared,
             method,
@@ -134,17 +137,17 @@ impl Server {
     }
 
     pub(super) fn notice_headers(&self, notice: &Notice) -> HeaderMap {
-        self.with_mcp_headers(&self.post_headers, &notice.headers)
+        self.with_mcp_headers(&self.0.post_headers, &notice.headers)
     }
 
     /// Of a GET or DELETE.
     pub(super) fn bare_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.bare_headers, &self.dialect.bare_headers())
+        self.with_mcp_headers(&self.0.bare_headers, &self.0.dialect.bare_headers())
     }
 
     /// Of a POST that carries a response to a request of the server's.
     pub(super) fn response_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.post_headers, &self.dialect.bare_headers())
+        self.with_mcp_headers(&self.0.post_headers, &self.0.dialect.bare_headers())
     }
 
     fn with_mcp_headers(&self, base: &HeaderMap, more: &[(String, String)]) -> HeaderMap {
@@ -159,7 +162,7 @@ impl Server {
                 headers.insert(name, value);
             }
         }
-        if self.dialect.has_session() {
+        if self.0.dialect.has_session() {
             // Keeps a place, so that a call only has to replace the value.
             headers.insert(SESSION_ID, HeaderValue::from_static("-"));
         }

@@ -178,7 +178,7 @@ impl Session {
     /// `server/discover`.
     pub fn open(&mut self) -> CallReport {
         self.session_id = None;
-        if self.server.dialect.has_session() {
+        if self.server.dialect().has_session() {
             self.open_legacy().1
         } else {
             self.discover().1
@@ -193,9 +193,11 @@ impl Session {
 
     /// As `open_legacy`, and where a redirect leads.
     pub(super) fn open_to_find(&mut self) -> (Option<Welcome>, CallReport, Option<String>) {
-        let began = Instant::now();
-        let deadline = began + self.server.settings.timeout;
-        let initialize = self.server.prepared(self.server.dialect.initialize(), None);
+        let began = crate::clock::now();
+        let deadline = began + self.server.settings().timeout;
+        let initialize = self
+            .server
+            .prepared(self.server.dialect().initialize(), None);
         let exchanged = self.exchange(&initialize, deadline);
         let session_id = exchanged.session_id.clone();
         let location = exchanged.location.clone();
@@ -208,7 +210,7 @@ impl Session {
             }
         };
         self.session_id = session_id;
-        let revision = self.server.dialect.revision();
+        let revision = self.server.dialect().revision();
         if welcome.revision != revision {
             // What follows is rendered for the revision that was found; `find`
             // asks again in the one that the server names.
@@ -218,7 +220,7 @@ impl Session {
             )));
             return (Some(welcome), report, None);
         }
-        let notice = self.server.dialect.initialized();
+        let notice = self.server.dialect().initialized();
         let headers = self.server.notice_headers(&notice);
         let message = Message {
             headers: &headers,
@@ -245,9 +247,9 @@ impl Session {
 
     /// Modern: asks what the server speaks.
     fn discover(&mut self) -> (Option<Discovery>, CallReport) {
-        let began = Instant::now();
-        let deadline = began + self.server.settings.timeout;
-        let discover = self.server.prepared(self.server.dialect.discover(), None);
+        let began = crate::clock::now();
+        let deadline = began + self.server.settings().timeout;
+        let discover = self.server.prepared(self.server.dialect().discover(), None);
         let exchanged = self.exchange(&discover, deadline);
         let (result, mut report) = CallReport::of(exchanged, began);
         match self.opened(result, &report, Dialect::read_discover) {
@@ -293,8 +295,8 @@ impl Session {
     }
 
     fn call_until(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
-        let began = Instant::now();
-        let deadline = began + self.server.settings.timeout;
+        let began = crate::clock::now();
+        let deadline = began + self.server.settings().timeout;
         let mut id = self.render(call);
         let mut first_sent = None;
         let mut n_round_trips = 0;
@@ -351,7 +353,7 @@ impl Session {
     /// `None` when there is nothing to end.
     pub fn close(&mut self, wait: Duration) -> Option<CallReport> {
         let session_id = self.session_id.take()?;
-        let began = Instant::now();
+        let began = crate::clock::now();
         let headers = self.server.bare_headers();
         let message = Message {
             headers: &headers,
@@ -408,6 +410,7 @@ impl Session {
     }
 
     /// Sends the body that was rendered.
+    #[inline(never)]
     fn send(
         &mut self,
         call: &PreparedCall,
@@ -441,8 +444,9 @@ impl Session {
         })
     }
 
+    #[inline(never)]
     fn resume(&mut self, deadline: Instant) -> Option<Exchanged> {
-        let at = Instant::now() + self.lane.retry().unwrap_or(RESUME_WAIT);
+        let at = crate::clock::now() + self.lane.retry().unwrap_or(RESUME_WAIT);
         if at >= deadline || sleep_until(at) == Wake::Cancelled {
             return None;
         }
@@ -472,10 +476,11 @@ impl Session {
     }
 
     /// Tells the server that nobody waits for the answer any more.
+    #[inline(never)]
     fn send_cancelled(&mut self, id: u64) {
         let Some(notice) = self
             .server
-            .dialect
+            .dialect()
             .cancelled(id, "the request timed out at the load tester")
         else {
             return;
@@ -486,7 +491,7 @@ impl Session {
             headers: &headers,
             session_id: self.session_id.as_ref(),
             body: &notice.body,
-            deadline: Instant::now() + CANCEL_NOTICE_WAIT,
+            deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
         };
         let lane = self
             .side_lane

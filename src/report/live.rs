@@ -10,10 +10,8 @@ mod line;
 use std::io;
 use std::time::Duration;
 
-use termcolor::WriteColor;
-
 use crate::outcome::{Observer, Progress, RunStart};
-use crate::terminal::{Line, Role};
+use crate::terminal::{Line, Role, WriteColor};
 
 use line::{Limits, progress_line, start_line};
 

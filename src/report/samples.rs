@@ -110,7 +110,6 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         vus_max: 50,
         breaking_point: None,
         notices: Vec::new(),
-        as_written: crate::scenario::AsWritten::default(),
     }
 }
 

@@ -16,7 +16,7 @@ pub fn dispatch(shared: &Shared, due: impl Iterator<Item = Duration>, queue_max:
         let Some(intended) = origin.checked_add(offset) else {
             return;
         };
-        if intended > Instant::now() && sleep_until(intended) == Wake::Cancelled {
+        if intended > crate::clock::now() && sleep_until(intended) == Wake::Cancelled {
             return;
         }
         if shared.stopping.get() {

@@ -53,6 +53,7 @@ impl VirtualUser {
 
     /// Issues a step's calls at once, each on a connection of its own. The
     /// turn ends with the slowest of them, and fails with the first that does.
+    #[inline(never)]
     fn fan_out(
         &mut self,
         step: &ScriptStep,
@@ -65,7 +66,7 @@ impl VirtualUser {
         while self.lanes.len() < n_lanes {
             self.lanes.push(Some(self.session.beside()));
         }
-        let began = Instant::now();
+        let began = crate::clock::now();
         if let Some(turn_row) = step.turn_row {
             shared.start(turn_row);
         }
@@ -121,6 +122,7 @@ impl VirtualUser {
     }
 
     /// `validate_code`, then `execute_code` with the token that it returned.
+    #[inline(never)]
     fn code_mode(
         &mut self,
         script: &Script,
@@ -161,7 +163,7 @@ impl VirtualUser {
             // The first call of the two was prepared in the same way.
             return After::Fine;
         };
-        let begins = intended.map(|_| Instant::now());
+        let begins = intended.map(|_| crate::clock::now());
         let report = self.measured(*execute_row, begins, |session| session.call(&execute));
         Self::after(&report)
     }
@@ -187,7 +189,7 @@ fn no_stack(began: Instant) -> CallReport {
             message: "no memory for the stack of another call".to_string(),
         }),
         sent: began,
-        end: Instant::now(),
+        end: crate::clock::now(),
         delay: None,
         session_gone: false,
         result_text: None,

@@ -72,7 +72,7 @@ impl VirtualUser {
             starts: None,
             begins_at: None,
             is_open: false,
-            opened_at: Instant::now(),
+            opened_at: crate::clock::now(),
             n_iterations_in_session: 0,
             n_expiries_in_row: 0,
             has_opened_before: false,
@@ -80,7 +80,7 @@ impl VirtualUser {
     }
 
     /// Lives until the load ends or fewer users are wanted.
-    pub fn run(mut self) {
+    pub fn run(mut self: Box<Self>) {
         self.shared.n_active.set(self.shared.n_active.get() + 1);
         while self.goes_on() {
             if !self.is_open && !self.open() {
@@ -110,6 +110,9 @@ impl VirtualUser {
     }
 
     /// Tries once to open the session; after a failure, waits.
+    // Out of line, as all that is deep and seldom: the frames of users that only
+    // call stay small, and so does the memory of their stacks.
+    #[inline(never)]
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
@@ -124,7 +127,7 @@ impl VirtualUser {
         match report.result {
             Ok(()) => {
                 self.is_open = true;
-                self.opened_at = Instant::now();
+                self.opened_at = crate::clock::now();
                 self.n_iterations_in_session = 0;
                 self.backoff.reset();
                 self.shared.n_ready.set(self.shared.n_ready.get() + 1);
@@ -137,7 +140,7 @@ impl VirtualUser {
             }
             Err(_) => {
                 let pause = self.backoff.pause(&mut self.random);
-                self.sleep(Instant::now() + pause);
+                self.sleep(crate::clock::now() + pause);
                 false
             }
         }
@@ -195,6 +198,7 @@ impl VirtualUser {
         None
     }
 
+    #[inline(never)]
     fn iterate(&mut self, intended: Option<Instant>) {
         self.shared
             .count(|counters| counters.iterations_started += 1);
@@ -213,7 +217,7 @@ impl VirtualUser {
             After::SessionGone => self.lose_session(),
             After::NoConnection => {
                 let pause = self.connect_backoff.pause(&mut self.random);
-                self.sleep(Instant::now() + pause);
+                self.sleep(crate::clock::now() + pause);
             }
             After::Cancelled => return,
         }
@@ -222,7 +226,7 @@ impl VirtualUser {
         }
         let think = self.shared.script.plan.think.sample(&mut self.random);
         if !think.is_zero() && !self.shared.is_open_model() {
-            self.sleep(Instant::now() + think);
+            self.sleep(crate::clock::now() + think);
         }
     }
 
@@ -233,7 +237,7 @@ impl VirtualUser {
         self.shared.count(|counters| counters.sessions_expired += 1);
         if self.n_expiries_in_row > EXPIRIES_AT_ONCE {
             let pause = self.backoff.pause(&mut self.random);
-            self.sleep(Instant::now() + pause);
+            self.sleep(crate::clock::now() + pause);
         }
     }
 
@@ -249,12 +253,13 @@ impl VirtualUser {
             .is_some_and(|most| self.n_iterations_in_session >= most);
         let by_time = self
             .session_ends_at()
-            .is_some_and(|end| Instant::now() >= end);
+            .is_some_and(|end| crate::clock::now() >= end);
         self.is_open && (by_iterations || by_time)
     }
 
     /// Ends the session on the server. At the end of the load every session is
     /// ended; otherwise the plan's share is left to expire.
+    #[inline(never)]
     fn close(&mut self, is_last: bool) {
         if !self.is_open {
             return;
@@ -298,7 +303,7 @@ impl VirtualUser {
                 Wake::Cancelled => break false,
                 Wake::Deadline => break true,
                 // Roused for another reason than the time.
-                Wake::Ready if Instant::now() >= until => break true,
+                Wake::Ready if crate::clock::now() >= until => break true,
                 Wake::Ready => {}
             }
         };
@@ -328,7 +333,7 @@ impl VirtualUser {
 /// Sleeping for the pause after a call, with nothing to hold on to.
 pub(super) fn pause(user: &VirtualUser, pause: Duration) {
     if !pause.is_zero() {
-        let until = Instant::now() + pause;
+        let until = crate::clock::now() + pause;
         if user.shared.stopping.get() {
             return;
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::metrics::Recorder;
+use crate::scheduler::Waker;
 
 /// To a worker.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub struct WorkerEnd {
 pub struct Handle {
     commands: Sender<Command>,
     /// Set by the worker once its poll exists.
-    waker: Arc<parking_lot::Mutex<Option<Arc<mio::Waker>>>>,
+    waker: Arc<parking_lot::Mutex<Option<Arc<Waker>>>>,
 }
 
 impl Handle {
@@ -131,5 +132,5 @@ impl Handle {
 #[derive(Debug)]
 pub struct Inbox {
     pub(super) commands: Receiver<Command>,
-    pub(super) waker: Arc<parking_lot::Mutex<Option<Arc<mio::Waker>>>>,
+    pub(super) waker: Arc<parking_lot::Mutex<Option<Arc<Waker>>>>,
 }

@@ -103,7 +103,7 @@ impl<'a> Worker<'a> {
                 .collect(),
             users: Vec::new(),
             tick: 0,
-            early_tick_at: Instant::now() + EARLY_TICK,
+            early_tick_at: crate::clock::now() + EARLY_TICK,
         })
     }
 
@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
             let until = self.next_tick_at();
             self.scheduler.turn(until)?;
             self.obey()?;
-            if until.is_some_and(|at| Instant::now() >= at) {
+            if until.is_some_and(|at| crate::clock::now() >= at) {
                 self.send_tick();
             }
             if self.shared.stopping.get() && self.scheduler.n_tasks() == 0 {
@@ -174,7 +174,8 @@ impl<'a> Worker<'a> {
             let running = Rc::clone(&self.users[slot]);
             self.scheduler
                 .spawn(move || {
-                    VirtualUser::new(shared, local_index, run_index).run();
+                    // On the heap, not on its own stack, which is deep enough.
+                    Box::new(VirtualUser::new(shared, local_index, run_index)).run();
                     running.set(false);
                 })
                 .map_err(|error| {
@@ -203,7 +204,7 @@ impl<'a> Worker<'a> {
     fn send_tick(&mut self) {
         let Some(origin) = self.shared.origin.get() else {
             // Tick 0 tells how far the opening of sessions is.
-            self.early_tick_at = Instant::now() + EARLY_TICK;
+            self.early_tick_at = crate::clock::now() + EARLY_TICK;
             self.swap_and_send(0);
             return;
         };

@@ -5,6 +5,10 @@
 //! What needs the official Python SDK is ignored by default, with `python` in
 //! its name: `.ci/run` installs the SDK and runs it.
 
+#[path = "../support/fake_server.rs"]
+mod fake_server;
+#[path = "../support/load_run.rs"]
+mod load_run;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/python_server.rs"]
@@ -14,4 +18,5 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod engine;
 mod harness;

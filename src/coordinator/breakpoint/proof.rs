@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::coordinator::ramp::Stages;
 use crate::coordinator::simulation::{
     Distribution, Drift, Server, Simulation, Stalls, Tick, Traffic,
 };
+use crate::load::Stages;
 
 /// A ramp from nothing to twice the knee.
 struct Ramp {

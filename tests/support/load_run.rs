@@ -1,0 +1,184 @@
+//! Runs of the load tester as the tests make them, and their reports, which
+//! are read in one place only: [`LoadRun::checked_report`] refuses every report
+//! whose counts do not add up, whatever the test was about.
+
+use serde_json::Value;
+
+use crate::program::{Finished, Program};
+
+/// `run URL` with these further arguments: not pinned, since tests share the
+/// CPUs, and with nothing on stderr but what matters.
+pub(crate) fn load_run(url: &str, arguments: &[&str]) -> Program {
+    let mut all = vec!["loadtest", "run", url, "--no-pin", "--quiet"];
+    all.extend_from_slice(arguments);
+    Program::new(&all)
+}
+
+/// The report of a run, checked.
+pub(crate) trait LoadRun {
+    /// The newest report in the default folder; the test fails unless its
+    /// counts add up.
+    fn checked_report(&self) -> Value;
+}
+
+impl LoadRun for Finished {
+    #[track_caller]
+    fn checked_report(&self) -> Value {
+        let report = self.report();
+        check_report(&report);
+        report
+    }
+}
+
+/// Fails the test unless the report's counts add up and its percentiles rise.
+#[track_caller]
+pub(crate) fn check_report(report: &Value) {
+    assert_eq!(report["schema_version"], "2.0");
+    let duration = number(&report["duration_secs"]);
+    check_figures("totals", &report["totals"], duration);
+    for name in ["handshake", "close"] {
+        // Their rates, too, are per second of load.
+        if !report[name].is_null() {
+            check_figures(name, &report[name], duration);
+        }
+    }
+    for name in ["operations", "turns"] {
+        for operation in list(&report[name]) {
+            let label = operation["label"].as_str().expect("a label");
+            check_figures(label, &operation["figures"], duration);
+        }
+    }
+    for stage in list(&report["stages"]) {
+        check_figures("stage", &stage["figures"], number(&stage["length_secs"]));
+    }
+    for key in ["started", "ok", "failed", "cancelled"] {
+        let operations = list(&report["operations"]).iter();
+        let sum: u64 = operations
+            .map(|operation| count(&operation["figures"][key]))
+            .sum();
+        assert_eq!(sum, count(&report["totals"][key]), "{key}: {report:#}");
+    }
+    for key in ["started", "ok", "failed"] {
+        let seconds = list(&report["seconds"]).iter();
+        let sum: u64 = seconds.map(|second| count(&second[key])).sum();
+        assert_eq!(
+            sum,
+            count(&report["totals"][key]),
+            "{key} of the seconds: {report:#}"
+        );
+    }
+    check_old_names(report);
+    let classes = list(&report["distribution"]).iter();
+    let in_classes: u64 = classes.map(|class| count(&class["count"])).sum();
+    assert_eq!(in_classes, count(&report["totals"]["ok"]), "{report:#}");
+    let counters = &report["counters"];
+    assert!(
+        count(&counters["iterations_completed"]) <= count(&counters["iterations_started"]),
+        "{report:#}"
+    );
+}
+
+/// What readers of schema 1.1 find must say the same.
+#[track_caller]
+fn check_old_names(report: &Value) {
+    let (totals, metrics) = (&report["totals"], &report["metrics"]);
+    let ended = count(&totals["ok"]) + count(&totals["failed"]);
+    assert_eq!(count(&metrics["total_requests"]), ended, "{report:#}");
+    assert_eq!(metrics["success_count"], totals["ok"], "{report:#}");
+    assert_eq!(metrics["error_count"], totals["failed"], "{report:#}");
+    let errors = report["errors"].as_object().expect("a table of errors");
+    let n_errors: u64 = errors.values().map(count).sum();
+    assert_eq!(n_errors, count(&totals["failed"]), "{report:#}");
+}
+
+#[track_caller]
+fn check_figures(name: &str, figures: &Value, duration: f64) {
+    let [started, ok, failed, cancelled] =
+        ["started", "ok", "failed", "cancelled"].map(|key| count(&figures[key]));
+    assert_eq!(started, ok + failed + cancelled, "{name}: {figures:#}");
+    let ended = (ok + failed) as f64;
+    let error_rate = if ended == 0.0 {
+        0.0
+    } else {
+        failed as f64 / ended
+    };
+    check_close(number(&figures["error_rate"]), error_rate, name);
+    if duration > 0.0 {
+        check_close(number(&figures["rate_per_sec"]), ended / duration, name);
+    }
+    let causes = list(&figures["failures"]).iter();
+    let n_causes: u64 = causes.map(|cause| count(&cause["count"])).sum();
+    assert_eq!(n_causes, failed, "{name}: {figures:#}");
+    check_latency(name, &figures["latency"], ok);
+    check_latency(name, &figures["failed_latency"], failed);
+    check_latency(name, &figures["cancelled_age"], cancelled);
+}
+
+/// `n` measured, and in order; `null` for none.
+#[track_caller]
+fn check_latency(name: &str, latency: &Value, n: u64) {
+    if latency.is_null() {
+        assert_eq!(n, 0, "{name} has no latencies");
+        return;
+    }
+    assert_eq!(count(&latency["count"]), n, "{name}: {latency:#}");
+    let keys = [
+        "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms",
+    ];
+    if n == 0 {
+        assert!(keys.iter().all(|key| latency[key].is_null()), "{latency:#}");
+        return;
+    }
+    let values = keys.map(|key| number(&latency[key]));
+    assert!(values.is_sorted(), "{name}: {latency:#}");
+    assert!(values[0] >= 0.0, "{name}: {latency:#}");
+    let mean = number(&latency["mean_ms"]);
+    // The mean is exact, so it may pass the extremes by rounding only.
+    assert!(
+        mean >= values[0] * 0.999 && mean <= values[6] * 1.001,
+        "{name}: {latency:#}"
+    );
+}
+
+#[track_caller]
+fn check_close(reported: f64, expected: f64, name: &str) {
+    assert!(
+        (reported - expected).abs() <= expected.abs() * 0.01 + 0.01,
+        "{name}: reported {reported}, counts give {expected}"
+    );
+}
+
+/// A whole number of a report.
+#[track_caller]
+pub(crate) fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("`{value}` is not a count"))
+}
+
+/// A number of a report.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("`{value}` is not a number"))
+}
+
+/// An array of a report.
+#[track_caller]
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("`{value}` is not an array"))
+}
+
+/// The counts by cause, most frequent first.
+pub(crate) fn causes(figures: &Value) -> Vec<(String, u64)> {
+    list(&figures["failures"])
+        .iter()
+        .map(|cause| {
+            let id = cause["id"].as_str().expect("an id").to_string();
+            (id, count(&cause["count"]))
+        })
+        .collect()
+}
