@@ -5,7 +5,7 @@
 //! a run pointless is an error here, with its cause and what to try.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::classify::Trouble;
 use super::lane::Exchanged;

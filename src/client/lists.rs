@@ -1,7 +1,5 @@
 //! Reads whole lists, page by page.
 
-use std::time::Instant;
-
 use super::classify::Trouble;
 use super::session::Session;
 use crate::metrics::{Failure, ProtocolFailure};

@@ -18,6 +18,7 @@ pub mod control;
 mod merge;
 mod prepare;
 mod run;
+pub mod search;
 #[cfg(test)]
 pub(crate) mod simulation;
 

@@ -14,6 +14,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const PAIRS_KEPT: usize = 4;
 
 thread_local! {
+    // Boxed, so that lending one moves a pointer.
+    #[expect(clippy::vec_box, reason = "pairs are moved in and out all the time")]
     static PAIRS: RefCell<Vec<Box<Pair>>> = const { RefCell::new(Vec::new()) };
 }
 

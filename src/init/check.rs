@@ -29,6 +29,8 @@ pub(super) struct Fault {
 
 /// Schemas inside schemas, references followed among them.
 const DEPTH_MAX: usize = 100;
+/// The work of trying a pattern, in schemas looked at.
+const PATTERN_WORK: usize = 50;
 
 impl Fault {
     fn new(what: impl Into<String>) -> Fault {
@@ -93,16 +95,30 @@ impl<'a> Checker<'a> {
             fields,
             depth: depth + 1,
         };
+        // What takes longer than a schema with a few keywords.
+        let n_choices = schema.list("enum").len();
+        let n_patterns = schema.object("patternProperties").map_or(0, Map::len);
+        let n_tried = match value {
+            Value::Object(object) => n_patterns.saturating_mul(object.len()),
+            _ => usize::from(schema.fields.contains_key("pattern")),
+        };
+        self.spend(n_choices / 8);
+        self.spend(n_tried.saturating_mul(PATTERN_WORK));
         self.reference(&schema, value)?;
         check_any_type(&schema, value)?;
         match value {
             Value::Number(number) => check_number(&schema, number)?,
             Value::String(text) => check_text(&schema, text)?,
             Value::Array(items) => self.array(&schema, items)?,
-            Value::Object(object) => self.object(&schema, object)?,
+            Value::Object(object) => self.object(&schema, object, value)?,
             Value::Null | Value::Bool(_) => {}
         }
         self.combined(&schema, value)
+    }
+
+    fn spend(&mut self, work: usize) {
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        self.work_left = self.work_left.saturating_sub(work);
     }
 
     fn reference(&mut self, schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
@@ -159,9 +175,7 @@ impl<'a> Checker<'a> {
         let n_items = items.len();
         check_size(schema, n_items, "minItems", "maxItems", "elements")?;
         if schema.fields.get("uniqueItems") == Some(&Value::Bool(true)) {
-            self.work_left = self
-                .work_left
-                .saturating_sub(u32::try_from(n_items.saturating_mul(n_items)).unwrap_or(u32::MAX));
+            self.spend(n_items.saturating_mul(n_items));
             let is_twice = |i: usize| items[..i].iter().any(|other| same(other, &items[i]));
             if (1..n_items).any(is_twice) {
                 return Err(Fault::new("an element occurs twice"));
@@ -182,14 +196,28 @@ impl<'a> Checker<'a> {
             let min = schema.size("minContains").unwrap_or(1);
             let max = schema.size("maxContains").unwrap_or(usize::MAX);
             if !(min..=max).contains(&n_fitting) {
-                return Err(Fault::new(format!("contains {n_fitting} of the wanted elements")));
+                return Err(Fault::new(format!(
+                    "contains {n_fitting} of the wanted elements"
+                )));
             }
         }
         Ok(())
     }
 
-    fn object(&mut self, schema: &Keywords<'_>, object: &Map<String, Value>) -> Result<(), Fault> {
-        check_size(schema, object.len(), "minProperties", "maxProperties", "properties")?;
+    /// `whole` is `object` as a value.
+    fn object(
+        &mut self,
+        schema: &Keywords<'_>,
+        object: &Map<String, Value>,
+        whole: &Value,
+    ) -> Result<(), Fault> {
+        check_size(
+            schema,
+            object.len(),
+            "minProperties",
+            "maxProperties",
+            "properties",
+        )?;
         for name in schema.texts("required") {
             if !object.contains_key(name) {
                 return Err(Fault::new("is missing").inside(name));
@@ -212,8 +240,7 @@ impl<'a> Checker<'a> {
                     .map_err(|_| Fault::new("is not among the names accepted").inside(name))?;
             }
             if let Some(rule) = schema.rule_beside(name) {
-                let whole = Value::Object(object.clone());
-                self.at(rule, &whole, schema.depth)?;
+                self.at(rule, whole, schema.depth)?;
             }
         }
         Ok(())
@@ -245,7 +272,11 @@ fn percent_decoded(text: &str) -> Option<String> {
 /// The schemas for a property's value.
 pub(super) fn property_rules<'a>(schema: &Keywords<'a>, name: &str) -> Vec<&'a Value> {
     let mut rules = Vec::new();
-    rules.extend(schema.object("properties").and_then(|known| known.get(name)));
+    rules.extend(
+        schema
+            .object("properties")
+            .and_then(|known| known.get(name)),
+    );
     for (pattern, rule) in schema.object("patternProperties").into_iter().flatten() {
         if Pattern::parse(pattern).and_then(|pattern| pattern.matches(name)) == Some(true) {
             rules.push(rule);
@@ -365,7 +396,10 @@ impl<'a> ItemRules<'a> {
 fn check_any_type(schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
     let types = schema.types();
     if !types.is_empty() && !types.iter().any(|name| is_of_type(value, name)) {
-        return Err(Fault::new(format!("is not of type `{}`", types.join("` or `"))));
+        return Err(Fault::new(format!(
+            "is not of type `{}`",
+            types.join("` or `")
+        )));
     }
     if let Some(choices) = schema.given_list("enum")
         && !choices.iter().any(|choice| same(choice, value))
@@ -413,7 +447,9 @@ fn check_number(schema: &Keywords<'_>, number: &Number) -> Result<(), Fault> {
         };
         let ordering = compare(number, bound);
         if ordering == beyond || (is_strict && ordering == Ordering::Equal) {
-            return Err(Fault::new(format!("{number} is beyond the `{keyword}` of {bound}")));
+            return Err(Fault::new(format!(
+                "{number} is beyond the `{keyword}` of {bound}"
+            )));
         }
     }
     if let Some(divisor) = schema.number("multipleOf")
@@ -465,21 +501,33 @@ fn check_text(schema: &Keywords<'_>, text: &str) -> Result<(), Fault> {
     };
     match Pattern::parse(pattern).and_then(|pattern| pattern.matches(text)) {
         Some(true) => Ok(()),
-        Some(false) => Err(Fault::new(format!("does not match the pattern `{pattern}`"))),
+        Some(false) => Err(Fault::new(format!(
+            "does not match the pattern `{pattern}`"
+        ))),
         None => Err(Fault::new(format!("may not match the pattern `{pattern}`"))),
     }
 }
 
-fn check_size(schema: &Keywords<'_>, size: usize, min: &str, max: &str, what: &str) -> Result<(), Fault> {
+fn check_size(
+    schema: &Keywords<'_>,
+    size: usize,
+    min: &str,
+    max: &str,
+    what: &str,
+) -> Result<(), Fault> {
     if let Some(min) = schema.size(min)
         && size < min
     {
-        return Err(Fault::new(format!("has {size} {what} where {min} are wanted")));
+        return Err(Fault::new(format!(
+            "has {size} {what} where {min} are wanted"
+        )));
     }
     if let Some(max) = schema.size(max)
         && size > max
     {
-        return Err(Fault::new(format!("has {size} {what} where {max} are the most")));
+        return Err(Fault::new(format!(
+            "has {size} {what} where {max} are the most"
+        )));
     }
     Ok(())
 }
@@ -488,9 +536,13 @@ fn check_size(schema: &Keywords<'_>, size: usize, min: &str, max: &str, what: &s
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare(a, b) == Ordering::Equal,
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
         (Value::Object(a), Value::Object(b)) => {
-            let is_there = |(name, value): (&String, &Value)| b.get(name).is_some_and(|other| same(value, other));
+            let is_there = |(name, value): (&String, &Value)| {
+                b.get(name).is_some_and(|other| same(value, other))
+            };
             a.len() == b.len() && a.iter().all(is_there)
         }
         _ => a == b,
@@ -520,24 +572,60 @@ mod tests {
     fn types_and_choices() {
         check(&json!(true), &[json!(1)], &[]);
         check(&json!(false), &[], &[json!(1)]);
-        check(&json!({"type": "integer"}), &[json!(1), json!(1.0)], &[json!(1.5), json!("1")]);
-        check(&json!({"type": ["string", "null"]}), &[json!(""), json!(null)], &[json!(1)]);
-        check(&json!({"enum": [1, {"a": [2]}]}), &[json!(1.0), json!({"a": [2.0]})], &[json!({}), json!([2])]);
+        check(
+            &json!({"type": "integer"}),
+            &[json!(1), json!(1.0)],
+            &[json!(1.5), json!("1")],
+        );
+        check(
+            &json!({"type": ["string", "null"]}),
+            &[json!(""), json!(null)],
+            &[json!(1)],
+        );
+        check(
+            &json!({"enum": [1, {"a": [2]}]}),
+            &[json!(1.0), json!({"a": [2.0]})],
+            &[json!({}), json!([2])],
+        );
         check(&json!({"const": null}), &[json!(null)], &[json!(0)]);
     }
 
     #[test]
     fn numbers() {
-        check(&json!({"minimum": 1, "exclusiveMaximum": 3}), &[json!(1), json!(2.9), json!("x")], &[json!(0), json!(3)]);
-        check(&json!({"minimum": 1, "exclusiveMinimum": true}), &[json!(2)], &[json!(1)]);
-        check(&json!({"multipleOf": 0.1}), &[json!(0.3), json!(1)], &[json!(0.35)]);
-        check(&json!({"multipleOf": 7}), &[json!(14), json!(-7)], &[json!(13)]);
-        check(&json!({"minimum": u64::MAX}), &[json!(u64::MAX)], &[json!(i64::MAX)]);
+        check(
+            &json!({"minimum": 1, "exclusiveMaximum": 3}),
+            &[json!(1), json!(2.9), json!("x")],
+            &[json!(0), json!(3)],
+        );
+        check(
+            &json!({"minimum": 1, "exclusiveMinimum": true}),
+            &[json!(2)],
+            &[json!(1)],
+        );
+        check(
+            &json!({"multipleOf": 0.1}),
+            &[json!(0.3), json!(1)],
+            &[json!(0.35)],
+        );
+        check(
+            &json!({"multipleOf": 7}),
+            &[json!(14), json!(-7)],
+            &[json!(13)],
+        );
+        check(
+            &json!({"minimum": u64::MAX}),
+            &[json!(u64::MAX)],
+            &[json!(i64::MAX)],
+        );
     }
 
     #[test]
     fn texts() {
-        check(&json!({"minLength": 2, "maxLength": 3}), &[json!("ää"), json!(7)], &[json!("ä"), json!("abcd")]);
+        check(
+            &json!({"minLength": 2, "maxLength": 3}),
+            &[json!("ää"), json!(7)],
+            &[json!("ä"), json!("abcd")],
+        );
         check(&json!({"pattern": "^a+$"}), &[json!("aa")], &[json!("ab")]);
         check(&json!({"pattern": "(?=a)"}), &[], &[json!("a")]);
     }
@@ -547,10 +635,23 @@ mod tests {
         check(
             &json!({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}, "minItems": 1, "maxItems": 3}),
             &[json!(["a"]), json!(["a", 1, 2])],
-            &[json!([]), json!([1]), json!(["a", "b"]), json!(["a", 1, 2, 3])],
+            &[
+                json!([]),
+                json!([1]),
+                json!(["a", "b"]),
+                json!(["a", 1, 2, 3]),
+            ],
         );
-        check(&json!({"items": [{"type": "string"}], "additionalItems": false}), &[json!(["a"])], &[json!(["a", 1])]);
-        check(&json!({"uniqueItems": true}), &[json!([1, 2])], &[json!([1, 2, 1.0])]);
+        check(
+            &json!({"items": [{"type": "string"}], "additionalItems": false}),
+            &[json!(["a"])],
+            &[json!(["a", 1])],
+        );
+        check(
+            &json!({"uniqueItems": true}),
+            &[json!([1, 2])],
+            &[json!([1, 2, 1.0])],
+        );
         check(
             &json!({"contains": {"type": "string"}, "minContains": 2, "maxContains": 2}),
             &[json!(["a", 1, "b"])],
@@ -568,24 +669,49 @@ mod tests {
                 "required": ["a"], "maxProperties": 2,
             }),
             &[json!({"a": ""}), json!({"a": "", "x-b": 1})],
-            &[json!({}), json!({"a": 1}), json!({"a": "", "b": 1}), json!({"a": "", "x-b": ""}),
-              json!({"a": "", "x-b": 1, "x-c": 1})],
+            &[
+                json!({}),
+                json!({"a": 1}),
+                json!({"a": "", "b": 1}),
+                json!({"a": "", "x-b": ""}),
+                json!({"a": "", "x-b": 1, "x-c": 1}),
+            ],
         );
-        check(&json!({"dependentRequired": {"a": ["b"]}}), &[json!({"a": 1, "b": 1}), json!({})], &[json!({"a": 1})]);
+        check(
+            &json!({"dependentRequired": {"a": ["b"]}}),
+            &[json!({"a": 1, "b": 1}), json!({})],
+            &[json!({"a": 1})],
+        );
         check(
             &json!({"dependencies": {"a": {"required": ["b"]}, "c": ["d"]}}),
             &[json!({"a": 1, "b": 1}), json!({"b": 1})],
             &[json!({"a": 1}), json!({"c": 1})],
         );
-        check(&json!({"propertyNames": {"maxLength": 1}}), &[json!({"a": 1})], &[json!({"ab": 1})]);
+        check(
+            &json!({"propertyNames": {"maxLength": 1}}),
+            &[json!({"a": 1})],
+            &[json!({"ab": 1})],
+        );
     }
 
     #[test]
     fn combinations() {
         let text_or_number = json!([{"type": "string"}, {"type": "number"}, {"const": 7}]);
-        check(&json!({"anyOf": text_or_number}), &[json!("a"), json!(7)], &[json!(null)]);
-        check(&json!({"oneOf": text_or_number}), &[json!("a"), json!(8)], &[json!(null), json!(7)]);
-        check(&json!({"not": {"type": "null"}}), &[json!(1)], &[json!(null)]);
+        check(
+            &json!({"anyOf": text_or_number}),
+            &[json!("a"), json!(7)],
+            &[json!(null)],
+        );
+        check(
+            &json!({"oneOf": text_or_number}),
+            &[json!("a"), json!(8)],
+            &[json!(null), json!(7)],
+        );
+        check(
+            &json!({"not": {"type": "null"}}),
+            &[json!(1)],
+            &[json!(null)],
+        );
         check(
             &json!({"if": {"required": ["a"]}, "then": {"required": ["b"]}, "else": {"required": ["c"]}}),
             &[json!({"a": 1, "b": 1}), json!({"c": 1})],
@@ -599,8 +725,17 @@ mod tests {
             "$ref": "#/$defs/a~1b%20c",
             "$defs": {"a/b c": {"properties": {"next": {"$ref": "#"}}, "required": ["x"]}},
         });
-        check(&list, &[json!({"x": 1, "next": {"x": 1}})], &[json!({"x": 1, "next": {}})]);
-        for reference in ["https://example.com/schema", "#/nowhere", "other.json#/a", "#%zz"] {
+        check(
+            &list,
+            &[json!({"x": 1, "next": {"x": 1}})],
+            &[json!({"x": 1, "next": {}})],
+        );
+        for reference in [
+            "https://example.com/schema",
+            "#/nowhere",
+            "other.json#/a",
+            "#%zz",
+        ] {
             check(&json!({"$ref": reference}), &[], &[json!(1)]);
         }
     }

@@ -1,11 +1,19 @@
-//! temporary
+//! A starter config: asks a server what it offers, and writes that down.
+//!
+//! Discovery opens one session and reads the lists; it never calls a tool. The
+//! config that is written loads without a fault. This module does not know
+//! files or the command line. Start with [`discover`], then [`scaffold`].
+
+mod check;
 mod discover;
 mod offer;
+mod pattern;
+mod sample;
+mod scaffold;
+mod toml_text;
+mod words;
+
 pub use discover::{DiscoverOptions, discover};
 pub use offer::Offer;
-pub fn scaffold(_: &Offer) -> String {
-    String::new()
-}
-pub fn template() -> String {
-    String::new()
-}
+pub use sample::{OptionalArgument, Sample, SampleArguments, sample, sample_arguments};
+pub use scaffold::{scaffold, template};

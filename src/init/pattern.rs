@@ -41,8 +41,8 @@ const PATTERN_LEN_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 32;
 /// A longer text is neither matched nor written.
 const TEXT_LEN_MAX: usize = 10_000;
-/// Character positions looked at for one match: a few milliseconds.
-const WORK_MAX: usize = 2_000_000;
+/// Character positions looked at for one match: well below a millisecond.
+const WORK_MAX: usize = 200_000;
 
 impl Pattern {
     /// Reads a pattern; `None` where it is not understood.
@@ -104,7 +104,9 @@ impl Parser<'_> {
 
     fn eat(&mut self, expected: &str) -> bool {
         let n_chars = expected.chars().count();
-        let is_there = expected.chars().eq(self.chars[self.at..].iter().take(n_chars).copied());
+        let is_there = expected
+            .chars()
+            .eq(self.chars[self.at..].iter().take(n_chars).copied());
         if is_there {
             self.at += n_chars;
         }
@@ -245,19 +247,16 @@ impl Parser<'_> {
                 }
                 c => c,
             };
-            let is_range = self.peek() == Some('-')
-                && self.chars.get(self.at + 1).is_some_and(|c| *c != ']');
+            let is_range =
+                self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']');
             if !is_range {
                 set.ranges.push((low, low));
                 continue;
             }
             self.at += 1;
             let high = match self.next()? {
-                '\\' => match self.escape()?.single() {
-                    Some(c) => c,
-                    // `[a-\d]` is the three of them.
-                    None => return None,
-                },
+                // `[a-\d]` is the three of them: not understood.
+                '\\' => self.escape()?.single()?,
                 c => c,
             };
             if high < low {
@@ -337,7 +336,10 @@ impl Set {
     }
 
     fn contains(&self, c: char) -> bool {
-        let is_inside = self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c));
+        let is_inside = self
+            .ranges
+            .iter()
+            .any(|(low, high)| (*low..=*high).contains(&c));
         is_inside != self.is_negated
     }
 
@@ -496,22 +498,26 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said() {
         for pattern in [
-            "(?=a)", "(?!a)", "(?<=a)", r"(a)\1", r"\bword", r"\p{L}", "a**", "(", ")", "[", "[z-a]", "*", "a{2,1}",
-            "^*", "\\", "(?i)a",
+            "(?=a)", "(?!a)", "(?<=a)", r"(a)\1", r"\bword", r"\p{L}", "a**", "(", ")", "[",
+            "[z-a]", "*", "a{2,1}", "^*", "\\", "(?i)a",
         ] {
             assert_eq!(Pattern::parse(pattern), None, "{pattern}");
         }
         assert_eq!(Pattern::parse(&"(".repeat(5_000)), None);
-        assert_eq!(Pattern::parse(&format!("{}{}", "(".repeat(100), ")".repeat(100))), None);
+        assert_eq!(
+            Pattern::parse(&format!("{}{}", "(".repeat(100), ")".repeat(100))),
+            None
+        );
     }
 
     #[test]
     fn a_hostile_pattern_ends() {
-        let nested = Pattern::parse("^((((a{0,999}){0,999}){0,999}){0,999}){999}$").expect("a pattern");
+        let nested =
+            Pattern::parse("^((((a{0,999}){0,999}){0,999}){0,999}){999}$").expect("a pattern");
         assert_eq!(nested.matches(&"a".repeat(5_000)), None);
         assert_eq!(nested.write(999, 0), None);
         let twice = Pattern::parse("^(a+)+$").expect("a pattern");
-        assert_eq!(twice.matches(&format!("{}b", "a".repeat(500))), Some(false));
+        assert_eq!(twice.matches(&format!("{}b", "a".repeat(100))), Some(false));
         // Repeating nothing for ever.
         let empty = Pattern::parse("(){99999999999}").expect("a pattern");
         assert_eq!(empty.write(0, 0), None);

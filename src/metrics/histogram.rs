@@ -15,7 +15,8 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// minimum, maximum and sum beside the buckets.
 #[derive(Debug, Clone)]
 pub struct Histogram {
-    buckets: Hdr<u64>,
+    /// Made with the first value: 264 KiB, of which most rows need little.
+    buckets: Option<Hdr<u64>>,
     /// Exact, and `u64::MAX` while empty.
     min_ns: u64,
     /// Exact, and 0 while empty.
@@ -34,8 +35,7 @@ impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
         Self {
-            buckets: Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
-                .expect("the bounds are constants that the library accepts"),
+            buckets: None,
             min_ns: u64::MAX,
             max_ns: 0,
             sum_ns: 0,
@@ -49,29 +49,32 @@ impl Histogram {
         self.max_ns = self.max_ns.max(ns);
         self.sum_ns += u128::from(ns);
         self.n_saturated += u64::from(ns > LATENCY_MAX_NS);
-        self.buckets.saturating_record(ns);
+        self.buckets
+            .get_or_insert_with(new_buckets)
+            .saturating_record(ns);
     }
 
     /// Adds all of another histogram's values.
     pub fn merge(&mut self, other: &Self) {
-        if other.is_empty() {
+        let Some(others) = other.buckets.as_ref().filter(|buckets| !buckets.is_empty()) else {
             return;
-        }
+        };
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
         self.sum_ns += other.sum_ns;
         self.n_saturated += other.n_saturated;
         self.buckets
-            .add(&other.buckets)
+            .get_or_insert_with(new_buckets)
+            .add(others)
             .expect("all histograms have the same bounds");
     }
 
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
-        if self.is_empty() {
-            return;
+        match &mut self.buckets {
+            Some(buckets) if !buckets.is_empty() => buckets.reset(),
+            _ => return,
         }
-        self.buckets.reset();
         self.min_ns = u64::MAX;
         self.max_ns = 0;
         self.sum_ns = 0;
@@ -80,12 +83,12 @@ impl Histogram {
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.len() == 0
     }
 
     /// How many values were recorded.
     pub fn len(&self) -> u64 {
-        self.buckets.len()
+        self.buckets.as_ref().map_or(0, Hdr::len)
     }
 
     /// How many values were above [`LATENCY_MAX_NS`].
@@ -118,27 +121,36 @@ impl Histogram {
     /// 0.1 % and never outside the exact minimum and maximum. `None` while
     /// empty: no data is not a latency of 0.
     pub fn quantile_ns(&self, q: f64) -> Option<u64> {
-        (!self.is_empty()).then(|| {
-            self.buckets
-                .value_at_quantile(q.clamp(0.0, 1.0))
-                .clamp(self.min_ns, self.max_ns)
-        })
+        let buckets = self
+            .buckets
+            .as_ref()
+            .filter(|buckets| !buckets.is_empty())?;
+        let value = buckets.value_at_quantile(q.clamp(0.0, 1.0));
+        Some(value.clamp(self.min_ns, self.max_ns))
     }
 
     /// How many values are above `limit_ns`, within the 0.1 % of its bucket.
     pub fn count_over(&self, limit_ns: u64) -> u64 {
-        if limit_ns >= self.max_ns {
-            return 0;
+        match &self.buckets {
+            Some(buckets) if limit_ns < self.max_ns => {
+                buckets.len() - buckets.count_between(0, limit_ns)
+            }
+            _ => 0,
         }
-        self.len() - self.buckets.count_between(0, limit_ns)
     }
 
     /// The buckets that hold anything, ascending: (highest value, count).
     pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.buckets
-            .iter_recorded()
+            .iter()
+            .flat_map(Hdr::iter_recorded)
             .map(|step| (step.value_iterated_to(), step.count_at_value()))
     }
+}
+
+fn new_buckets() -> Hdr<u64> {
+    Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+        .expect("the bounds are constants that the library accepts")
 }
 
 #[cfg(test)]

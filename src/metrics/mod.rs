@@ -10,10 +10,9 @@
 //! request was handed to the kernel to the arrival of the last byte of its
 //! answer (*service time*), or from the intended start (*response time*).
 //!
-//! Memory is fixed at the start of a run: one [`Histogram`] is about 264 KiB
-//! of address space, of which only the pages of latencies that really occur
-//! are ever touched. Histograms for failures and cancellations are made when
-//! the first one happens.
+//! Memory does not grow with the length of a run: one [`Histogram`] takes 264 KiB
+//! from its first value on, and there are a fixed number of them for each row:
+//! a few in each worker and a few at the coordinator.
 
 mod failure;
 mod histogram;

@@ -21,8 +21,8 @@ pub const TICK: Duration = Duration::from_millis(250);
 const EARLY_TICK: Duration = Duration::from_millis(25);
 
 /// Recorders that a worker holds beside the one in use: one on its way to the
-/// coordinator, one on its way back, one to spare.
-const SPARE_RECORDERS: usize = 3;
+/// coordinator or back, one to spare.
+const SPARE_RECORDERS: usize = 2;
 
 /// What a worker is to be.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ struct Worker<'a> {
     events: &'a Sender<Event>,
     scheduler: Scheduler,
     shared: Rc<Shared>,
+    #[expect(clippy::vec_box, reason = "they travel through channels as boxes")]
     spares: Vec<Box<Recorder>>,
     /// Users that were ever begun; those below have a task or have ended.
     users: Vec<UserSlot>,
@@ -229,16 +230,14 @@ impl<'a> Worker<'a> {
             recorder,
             users: self.user_counts(),
         });
-        match self.events.try_send(Event::Tick(tick)) {
-            Err(TrySendError::Full(Event::Tick(tick))) => {
-                let spare = self.shared.recorder.replace(*tick.recorder);
-                self.shared.recorder.borrow_mut().merge(&spare);
-                let mut spare = Box::new(spare);
-                spare.clear();
-                self.spares.push(spare);
-            }
-            // Otherwise it is sent, or the coordinator is gone.
-            _ => {}
+        // Otherwise it is sent, or the coordinator is gone.
+        if let Err(TrySendError::Full(Event::Tick(tick))) = self.events.try_send(Event::Tick(tick))
+        {
+            let spare = self.shared.recorder.replace(*tick.recorder);
+            self.shared.recorder.borrow_mut().merge(&spare);
+            let mut spare = Box::new(spare);
+            spare.clear();
+            self.spares.push(spare);
         }
     }
 

@@ -446,8 +446,6 @@ fn nobody_listening_is_said_at_once_with_a_hint() {
 #[test]
 fn what_makes_a_run_pointless_is_said_before_it() {
     type Answer = fn(&mut crate::fake_server::Connection) -> Next;
-    let html = [("Content-Type", "text/html")];
-    assert_eq!(html.len(), 1);
     let cases: [(Answer, &[&str]); 3] = [
         (
             |connection| connection.answer(401, &[("WWW-Authenticate", "Bearer")], "who?"),
@@ -532,4 +530,108 @@ fn the_same_seed_makes_the_same_steps() {
     assert!(first.len() >= 60, "{}", first.len());
     assert_eq!(first, steps("7"));
     assert_ne!(first, steps("8"));
+}
+
+/// An answer that comes after its request was given up must not be taken for
+/// the next one's: another user's data would be counted as a success.
+#[test]
+fn a_late_answer_is_never_taken_for_the_next() {
+    let server = FakeServer::on_call(|request, connection| {
+        if request.message()["id"]
+            .as_u64()
+            .is_some_and(|id| id % 2 == 0)
+        {
+            let began = Instant::now();
+            connection.wait_until(|| began.elapsed() > 350 * MS);
+        }
+        connection.done(request)
+    });
+    let limits = [
+        "--tool",
+        "work",
+        "--vus",
+        "1",
+        "--iterations",
+        "12",
+        "--timeout",
+        "250ms",
+    ];
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    let expected = [("timeout.waiting".to_string(), 6)];
+    assert_eq!(causes(&report["totals"]), expected, "{finished}");
+    assert_eq!(report["totals"]["ok"], 6, "{finished}");
+}
+
+#[test]
+fn a_server_that_never_answers_is_told_apart_from_one_that_is_not_there() {
+    let server = FakeServer::start(|_, connection| connection.hang());
+    let began = Instant::now();
+    let finished = load_run(&server.url(), &["--timeout", "300ms"])
+        .run()
+        .expect_code(1);
+    assert!(began.elapsed() < Duration::from_secs(8), "{finished}");
+    for part in ["timed out", "--timeout"] {
+        assert!(finished.stderr.contains(part), "{part}: {finished}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_before_the_load_ends_it_at_once() {
+    let server = FakeServer::start(|_, connection| connection.hang());
+    let mut running = load_run(&server.url(), &["--timeout", "40s"]).spawn();
+    running.wait_until("it asked", |_| !server.log().is_empty());
+    let began = Instant::now();
+    running.signal(Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    assert!(began.elapsed() < Duration::from_secs(3), "{finished}");
+    assert!(finished.stderr.contains("interrupted"), "{finished}");
+}
+
+#[test]
+fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
+    let server = DemoServer::start(DemoOptions {
+        latency: Latency::Fixed(MS),
+        stateless_legacy: true,
+        ..DemoOptions::default()
+    })
+    .expect("a demo server");
+    let limits = ["--vus", "3", "--iterations", "30", "--protocol", "legacy"];
+    let report = load_run(&server.url(), &with(&ECHO, &limits))
+        .run()
+        .expect_code(0)
+        .checked_report();
+    assert_eq!(report["totals"]["ok"], 30);
+    assert_eq!(report["server"]["has_sessions"], false);
+    let stats = server.stop();
+    assert_eq!((stats.sessions_opened, stats.sessions_deleted), (0, 0));
+    assert_eq!(stats.initialized, stats.initializes);
+}
+
+/// Of users that start one after the other, each opens its own session.
+#[test]
+fn the_ramp_spreads_the_starts() {
+    let server = demo(2 * MS);
+    let limits = [
+        "--vus",
+        "10",
+        "--ramp-up",
+        "1s",
+        "--duration",
+        "1500ms",
+        "--think",
+        "20ms",
+    ];
+    let report = load_run(&server.url(), &with(&ECHO, &limits))
+        .run()
+        .expect_code(0)
+        .checked_report();
+    let vus: Vec<u64> = list(&report["seconds"])
+        .iter()
+        .map(|second| count(&second["vus"]))
+        .collect();
+    assert!((7..=10).contains(&vus[0]), "{vus:?}");
+    assert_eq!(report["handshake"]["ok"], 10);
+    assert_eq!(server.stop().connections_open, 0);
 }

@@ -18,5 +18,9 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod config;
 mod engine;
+mod failures;
 mod harness;
+mod report;
+mod wire;

@@ -148,6 +148,11 @@ impl Connection {
         Next::Close
     }
 
+    /// Waits until the server has seen such a request, on any connection.
+    pub(crate) fn wait_for(&self, is_it: impl Fn(&Request) -> bool) {
+        self.wait_until(|| lock(&self.shared.log).iter().any(&is_it));
+    }
+
     /// Waits until the test says so, or the server is stopped.
     pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) {
         while !condition() && !self.shared.is_stopped() {

@@ -1,0 +1,150 @@
+//! Finds one request in bytes, and in it the two things that an answer needs:
+//! what is asked, and the digits of the id.
+//!
+//! It reads no more than that: no JSON is parsed, headers other than
+//! `Content-Length` are not looked at. It does not know sockets.
+
+use super::answers::Asked;
+
+/// The digits of a request's id, to be echoed as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Digits {
+    bytes: [u8; Digits::MAX],
+    /// 0 <= len <= MAX; 0 where the message has no id of digits.
+    len: usize,
+}
+
+impl Digits {
+    /// Digits of the largest `u64`.
+    pub(crate) const MAX: usize = 20;
+
+    fn of(text: &[u8]) -> Self {
+        let len = text
+            .iter()
+            .take(Self::MAX)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let mut bytes = [0; Self::MAX];
+        bytes[..len].copy_from_slice(&text[..len]);
+        Self { bytes, len }
+    }
+
+    /// The digits.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// A request, as far as it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// What it asks.
+    pub(crate) asked: Asked,
+    /// Its id.
+    pub(crate) id: Digits,
+}
+
+/// The bytes are no request that this server can read; the connection is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+/// The longest head and body that are waited for, in bytes.
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads requests. A client sends nearly the same head again and again, so the
+/// last one is remembered: equal bytes need no second look.
+#[derive(Debug, Default)]
+pub(crate) struct RequestReader {
+    last_head: Vec<u8>,
+    last: Head,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    is_post: bool,
+    is_delete: bool,
+    content_bytes: usize,
+}
+
+impl RequestReader {
+    /// The first request in `input` and how many bytes it takes; `None` where
+    /// it is not complete yet.
+    ///
+    /// # Errors
+    /// It cannot be read: too large, or a body of unknown length.
+    pub(crate) fn read(&mut self, input: &[u8]) -> Result<Option<(usize, Request)>, Unreadable> {
+        if self.last_head.is_empty() || !input.starts_with(&self.last_head) {
+            let Some(head_bytes) = find(input, b"\r\n\r\n").map(|at| at + 4) else {
+                return match input.len() < REQUEST_BYTES_MAX {
+                    true => Ok(None),
+                    false => Err(Unreadable),
+                };
+            };
+            self.last = read_head(&input[..head_bytes])?;
+            self.last_head.clear();
+            self.last_head.extend_from_slice(&input[..head_bytes]);
+        }
+        let head_bytes = self.last_head.len();
+        let end = head_bytes + self.last.content_bytes;
+        let Some(body) = input.get(head_bytes..end) else {
+            return Ok(None);
+        };
+        let request = match self.last {
+            Head { is_post: true, .. } => read_body(body),
+            Head { is_delete, .. } => Request {
+                asked: match is_delete {
+                    true => Asked::EndOfSession,
+                    false => Asked::OtherHttpMethod,
+                },
+                id: Digits::default(),
+            },
+        };
+        Ok(Some((end, request)))
+    }
+}
+
+fn read_head(head: &[u8]) -> Result<Head, Unreadable> {
+    const LENGTH: &[u8] = b"content-length:";
+    const CODING: &[u8] = b"transfer-encoding:";
+    let starts_with = |line: &[u8], name: &[u8]| {
+        line.get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    let mut content_bytes = 0;
+    for line in head.split(|byte| *byte == b'\n') {
+        if starts_with(line, CODING) {
+            return Err(Unreadable);
+        }
+        if starts_with(line, LENGTH) {
+            content_bytes = std::str::from_utf8(&line[LENGTH.len()..])
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|n_bytes| *n_bytes <= REQUEST_BYTES_MAX)
+                .ok_or(Unreadable)?;
+        }
+    }
+    Ok(Head {
+        is_post: head.starts_with(b"POST "),
+        is_delete: head.starts_with(b"DELETE "),
+        content_bytes,
+    })
+}
+
+/// The first `"method"` and the first `"id"` of the body: our requests have
+/// both before anything that could hold others of these names.
+fn read_body(body: &[u8]) -> Request {
+    const METHOD: &[u8] = b"\"method\":\"";
+    const ID: &[u8] = b"\"id\":";
+    let asked = find(body, METHOD)
+        .map(|at| &body[at + METHOD.len()..])
+        .map_or(Asked::Nothing, Asked::of_method);
+    let id = match asked {
+        Asked::Nothing => Digits::default(),
+        _ => find(body, ID).map_or_else(Digits::default, |at| Digits::of(&body[at + ID.len()..])),
+    };
+    Request { asked, id }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}

@@ -1,0 +1,244 @@
+//! Tests of the canned server, as a test target of their own: in a benchmark
+//! without a harness nothing would run them. The answers are read with the
+//! program's own decoders.
+
+#[path = "mod.rs"]
+mod canned;
+
+mod requests {
+    use super::canned::answers::Asked;
+    use super::canned::request::{RequestReader, Unreadable};
+
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":42,"method":"tools/call","params":{"id":1}}"#;
+
+    fn post(body: &str) -> String {
+        let n_bytes = body.len();
+        format!("POST /mcp HTTP/1.1\r\nHost: h\r\ncontent-LENGTH: {n_bytes}\r\n\r\n{body}")
+    }
+
+    fn check(http: &str, asked: Asked, id: &str) {
+        let mut reader = RequestReader::default();
+        // The second time the head is known.
+        for _ in 0..2 {
+            for cut in 0..http.len() {
+                assert_eq!(reader.read(&http.as_bytes()[..cut]), Ok(None), "at {cut}");
+            }
+            let (used, request) = reader
+                .read(format!("{http}POST").as_bytes())
+                .expect("readable")
+                .expect("complete");
+            assert_eq!(used, http.len());
+            assert_eq!(request.asked, asked);
+            assert_eq!(request.id.as_bytes(), id.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_request_is_found_at_every_cut() {
+        check(&post(CALL), Asked::CallTool, "42");
+        let initialize = CALL.replace("tools/call", "initialize");
+        check(&post(&initialize), Asked::Initialize, "42");
+        let notice = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        check(&post(notice), Asked::Nothing, "");
+        let answer = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+        check(&post(answer), Asked::Nothing, "");
+        let delete = "DELETE /mcp HTTP/1.1\r\n\r\n";
+        check(delete, Asked::EndOfSession, "");
+        check("GET /mcp HTTP/1.1\r\n\r\n", Asked::OtherHttpMethod, "");
+    }
+
+    #[test]
+    fn another_head_is_looked_at_again() {
+        let mut reader = RequestReader::default();
+        for method in ["tools/call", "ping", "tools/list", "tools/call"] {
+            let http = post(&CALL.replace("tools/call", method));
+            let (used, request) = reader
+                .read(http.as_bytes())
+                .expect("readable")
+                .expect("complete");
+            assert_eq!(used, http.len());
+            assert_eq!(
+                request.asked,
+                Asked::of_method(format!("{method}\"").as_bytes())
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_plain_length_is_refused() {
+        for header in ["Transfer-Encoding: chunked", "Content-Length: 99999999999"] {
+            let http = format!("POST / HTTP/1.1\r\n{header}\r\n\r\n");
+            let read = RequestReader::default().read(http.as_bytes());
+            assert_eq!(read, Err(Unreadable), "{header}");
+        }
+    }
+}
+
+mod answers {
+    use super::canned::answers::{Answers, Asked, Framing};
+    use pmcp_loadtest::protocol::{Dialect, Expect, Method, Reply, read_json_reply};
+
+    /// The body of an answer with a length, which must be the right one.
+    fn body_of(http: &[u8]) -> String {
+        let text = String::from_utf8(http.to_vec()).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .expect("a length");
+        assert_eq!(length.parse(), Ok(body.len()));
+        body.to_string()
+    }
+
+    fn answer(framing: Framing, asked: Asked, id: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        Answers::new(framing, 20).write(asked, id.to_string().as_bytes(), &mut out);
+        out
+    }
+
+    #[test]
+    fn answers_are_right_for_ids_of_any_length() {
+        for id in [0, 9, 10, 12_345, u64::MAX] {
+            let body = body_of(&answer(Framing::Json, Asked::CallTool, id));
+            let expect = Expect::reply(id, Method::CallTool);
+            let answer = read_json_reply(body.as_bytes(), &expect).expect("an answer");
+            assert_eq!(answer.reply, Reply::Complete);
+        }
+    }
+
+    #[test]
+    fn both_eras_find_what_they_open_with() {
+        let welcome = body_of(&answer(Framing::Json, Asked::Initialize, 1));
+        let expect = Expect::result(1, None);
+        let result = read_json_reply(welcome.as_bytes(), &expect)
+            .expect("an answer")
+            .result
+            .expect("kept");
+        assert!(Dialect::read_initialize(result).is_ok());
+        let discovery = body_of(&answer(Framing::Json, Asked::Discover, 1));
+        let result = read_json_reply(discovery.as_bytes(), &expect)
+            .expect("an answer")
+            .result
+            .expect("kept");
+        let discovery = Dialect::read_discover(result).expect("a discovery");
+        assert!(discovery.best().is_some());
+    }
+
+    #[test]
+    fn a_stream_is_one_chunk_of_the_right_length() {
+        for id in [7, 1_234_567] {
+            let http = answer(Framing::EventStream, Asked::CallTool, id);
+            let text = String::from_utf8(http).expect("UTF-8");
+            let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+            let (size, rest) = body.split_once("\r\n").expect("a chunk");
+            let size = usize::from_str_radix(size, 16).expect("a size");
+            assert_eq!(&rest[size..], "\r\n0\r\n\r\n");
+            assert!(rest.starts_with("event: message\ndata: {"));
+            assert!(rest[..size].ends_with("}\n\n"));
+        }
+    }
+
+    #[test]
+    fn without_an_id_there_is_no_message() {
+        let answers = Answers::new(Framing::Json, 20);
+        for (asked, status) in [
+            (Asked::Nothing, "202"),
+            (Asked::EndOfSession, "200"),
+            (Asked::OtherHttpMethod, "405"),
+            (Asked::CallTool, "400"),
+        ] {
+            let mut out = Vec::new();
+            answers.write(asked, b"", &mut out);
+            let start = format!("HTTP/1.1 {status} ");
+            assert!(out.starts_with(start.as_bytes()), "{asked:?}");
+        }
+    }
+}
+
+mod server {
+    use super::canned::answers::{BAD_REQUEST, Framing};
+    use super::canned::{Options, Server};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+
+    const BODY: &str = r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{}}"#;
+
+    fn request() -> String {
+        let n_bytes = BODY.len();
+        format!("POST /mcp HTTP/1.1\r\nContent-Length: {n_bytes}\r\n\r\n{BODY}")
+    }
+
+    /// Serves while `client` runs, which gets a connection.
+    fn with_server(options: Options, client: impl FnOnce(TcpStream)) {
+        let server = Server::bind(options).expect("a server");
+        let waker = server.waker();
+        let url = server.url();
+        let address = url
+            .strip_prefix("http://")
+            .and_then(|rest| rest.strip_suffix("/mcp"))
+            .expect("such a URL");
+        std::thread::scope(|scope| {
+            let serving = scope.spawn(|| server.serve());
+            client(TcpStream::connect(address).expect("connects"));
+            waker.wake().expect("wakes");
+            serving.join().expect("no panic").expect("no error");
+        });
+    }
+
+    fn read_answers(client: &mut TcpStream, n_answers: usize) {
+        let mut text = String::new();
+        let mut bytes = [0; 4096];
+        while text.matches("HTTP/1.1 200").count() < n_answers || !text.ends_with("}}") {
+            let n_bytes = client.read(&mut bytes).expect("reads");
+            assert!(n_bytes > 0, "closed after {text:?}");
+            text.push_str(std::str::from_utf8(&bytes[..n_bytes]).expect("UTF-8"));
+        }
+        assert_eq!(text.matches(r#""id":8,"result""#).count(), n_answers);
+    }
+
+    const AT_ONCE: Options = Options {
+        framing: Framing::Json,
+        delay: Duration::ZERO,
+    };
+
+    #[test]
+    fn requests_are_answered_whole_cut_and_pipelined() {
+        with_server(AT_ONCE, |mut client| {
+            let request = request();
+            client.write_all(request.as_bytes()).expect("writes");
+            read_answers(&mut client, 1);
+            let (start, end) = request.split_at(30);
+            client.set_nodelay(true).expect("sets it");
+            client.write_all(start.as_bytes()).expect("writes");
+            client.write_all(end.as_bytes()).expect("writes");
+            read_answers(&mut client, 1);
+            client
+                .write_all(request.repeat(500).as_bytes())
+                .expect("writes");
+            read_answers(&mut client, 500);
+        });
+    }
+
+    #[test]
+    fn an_answer_waits_for_its_delay() {
+        let delay = Duration::from_millis(20);
+        with_server(Options { delay, ..AT_ONCE }, |mut client| {
+            let start = Instant::now();
+            client.write_all(request().as_bytes()).expect("writes");
+            read_answers(&mut client, 1);
+            assert!(start.elapsed() >= delay);
+        });
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_ends_the_connection() {
+        with_server(AT_ONCE, |mut client| {
+            let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+            client.write_all(chunked).expect("writes");
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).expect("reads");
+            assert_eq!(answer, BAD_REQUEST);
+        });
+    }
+}

@@ -1,0 +1,390 @@
+//! What the user sees: the summary, the live line, the JSON report and the exit
+//! codes; and that secrets are in none of them.
+
+use std::time::Duration;
+
+use pmcp_loadtest::demo::{DemoOptions, DemoServer, Fault, Faults, Latency};
+use serde_json::{Value, json};
+
+use crate::fake_server::{FakeServer, legacy};
+use crate::load_run::{LoadRun, check_report, count, list, load_run, number};
+use crate::program::Program;
+
+/// The words that every summary has, in their order.
+#[test]
+fn the_first_run_shows_every_block() {
+    let arguments = [
+        "loadtest",
+        "run",
+        "--demo",
+        "--iterations",
+        "300",
+        "--no-pin",
+    ];
+    let finished = Program::new(&arguments).run().expect_code(0);
+    let mut rest = finished.stdout.as_str();
+    for part in [
+        "target",
+        "server",
+        "pmcp-demo",
+        "2026-07-28",
+        "load",
+        "10 virtual users",
+        "seed",
+        "requests",
+        "300",
+        "rate",
+        "error rate",
+        "0%",
+        "latency",
+        "min",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "p99.9",
+        "max",
+        "mean",
+        "distribution",
+        "█",
+        "operation",
+        "tools/call",
+        "echo",
+        "handshake",
+        "report:",
+    ] {
+        let Some(at) = rest.find(part) else {
+            panic!("no {part} in its place: {finished}");
+        };
+        rest = &rest[at..];
+    }
+    // Without a terminal there is no colour, and what runs is told on stderr.
+    assert!(!finished.stdout.contains('\u{1b}'), "{finished}");
+    assert!(!finished.stderr.contains(['\u{1b}', '\r']), "{finished}");
+    assert!(finished.stderr.contains("testing"), "{finished}");
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["ok"], 300);
+    assert_eq!(report["plan"]["seed"], report["run"]["seed"]);
+    // The file that is named is the one that was written.
+    let path = finished.report_path().expect("a report");
+    let name = path.file_name().and_then(|name| name.to_str());
+    assert!(
+        finished.stdout.contains(name.expect("a name")),
+        "{finished}"
+    );
+}
+
+#[test]
+fn lines_fit_80_columns_whatever_the_names() {
+    let long = "ein_sehr_langer_Werkzeugname_日本語の非常に長い名前_".repeat(4);
+    let config = format!(
+        "[settings]\nvirtual_users = 2\niterations = 20\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"{long}\"\n\
+         [[scenario]]\ntype = \"resources/read\"\nuri = \"test://{}\"\n",
+        "a/b".repeat(60)
+    );
+    let server = FakeServer::start(move |request, connection| match request.method().as_str() {
+        "resources/read" => {
+            let error = json!({"code": -32002, "message": "gone ".repeat(100)});
+            let id = &request.message()["id"];
+            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        }
+        _ => legacy(request, connection),
+    });
+    let finished = load_run(&server.url(), &[])
+        .file(".pmcp/loadtest.toml", &config)
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["operations"][0]["subject"], long);
+    for line in finished.stdout.lines() {
+        // What a user copies is never cut.
+        let is_whole = line.starts_with("report:") || line.starts_with("target");
+        let width: usize = line.chars().map(columns).sum();
+        assert!(is_whole || width <= 80, "{width}: {line}");
+    }
+}
+
+/// The terminal's columns for a character of that test's names: kana and kanji
+/// take two.
+fn columns(c: char) -> usize {
+    if ('\u{3000}'..'\u{a000}').contains(&c) {
+        2
+    } else {
+        1
+    }
+}
+
+#[test]
+fn colour_is_as_it_is_asked_for() {
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let coloured = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut all = vec!["--iterations", "3"];
+        all.extend_from_slice(arguments);
+        let mut program = load_run(&url, &all);
+        for (name, value) in environment {
+            program = program.env(name, value);
+        }
+        program.run().expect_code(0).stdout.contains('\u{1b}')
+    };
+    assert!(!coloured(&[], &[]));
+    assert!(coloured(&["--color", "always"], &[]));
+    assert!(!coloured(&["--color", "always", "--no-color"], &[]));
+    // The flag is nearer to the user than the environment.
+    assert!(coloured(&["--color", "always"], &[("NO_COLOR", "1")]));
+    assert!(!coloured(&["--color", "auto"], &[("NO_COLOR", "1")]));
+    assert!(!coloured(&["--color", "never"], &[]));
+}
+
+#[test]
+fn a_report_on_stdout_is_json_and_nothing_else() {
+    let server = FakeServer::start(legacy);
+    let arguments = ["--iterations", "10", "--report", "-"];
+    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let report: Value = serde_json::from_str(&finished.stdout).expect("stdout is JSON");
+    check_report(&report);
+    assert!(finished.stderr.contains("requests"), "{finished}");
+    assert_eq!(finished.report_path(), None);
+}
+
+#[test]
+fn a_report_goes_where_it_is_told_and_nowhere_when_told_so() {
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let finished = load_run(&url, &["--iterations", "3", "--report", "mine.json"])
+        .run()
+        .expect_code(0);
+    let text = std::fs::read_to_string(finished.dir.path().join("mine.json"));
+    let report = serde_json::from_str(&text.expect("the report")).expect("JSON");
+    check_report(&report);
+    assert_eq!(finished.report_path(), None);
+    // Nothing is left of the temporary file.
+    let n_files = std::fs::read_dir(finished.dir.path())
+        .expect("the folder")
+        .count();
+    assert_eq!(n_files, 1);
+
+    let finished = load_run(&url, &["--iterations", "3", "--no-report"])
+        .run()
+        .expect_code(0);
+    let n_files = std::fs::read_dir(finished.dir.path())
+        .expect("the folder")
+        .count();
+    assert_eq!(n_files, 0);
+}
+
+#[test]
+fn a_bad_report_path_is_known_before_the_run() {
+    let server = FakeServer::start(legacy);
+    let arguments = ["--iterations", "3", "--report", "no/such/folder/../x.json"];
+    let finished = load_run(&server.url(), &arguments)
+        .file("no", "a file, not a folder")
+        .run()
+        .expect_code(1);
+    assert!(finished.stderr.contains("x.json"), "{finished}");
+    assert_eq!(server.log().len(), 0);
+}
+
+/// The server echoes every secret that it is given, in all places.
+#[test]
+fn secrets_are_shown_nowhere() {
+    const SECRETS: [&str; 4] = [
+        "tok-flag-4711",
+        "header-value-0815",
+        "from-the-environment-99",
+        "key-in-the-url-123",
+    ];
+    let config = r#"
+        [settings]
+        url = "${SERVER_URL}?key=${URL_KEY}"
+        virtual_users = 2
+        iterations = 20
+        [headers]
+        X-From-Env = "${HEADER_SECRET}"
+        [[scenario]]
+        type = "tools/call"
+        tool = "work"
+        arguments = { token = "${HEADER_SECRET}" }
+    "#;
+    let server = FakeServer::on_call(|request, connection| {
+        let headers = ["authorization", "x-key", "x-from-env"];
+        let mut echo: String = headers
+            .iter()
+            .filter_map(|name| request.header(name))
+            .map(|value| format!("{value} "))
+            .collect();
+        echo += &request.path;
+        match request.message()["id"].as_u64().unwrap_or(0) % 3 {
+            0 => connection.answer(403, &[("Content-Type", "text/plain")], &echo),
+            1 => {
+                let content = json!([{"type": "text", "text": echo}]);
+                let result = json!({"content": content, "isError": true});
+                connection.json(&request.result(&result))
+            }
+            _ => {
+                let error = json!({"code": -32000, "message": echo});
+                let id = &request.message()["id"];
+                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+        }
+    });
+    let finished = Program::new(&[
+        "loadtest",
+        "run",
+        "--no-pin",
+        "--api-key",
+        SECRETS[0],
+        "-H",
+        "X-Key: header-value-0815",
+    ])
+    .env("SERVER_URL", &server.url())
+    .env("HEADER_SECRET", SECRETS[2])
+    .env("URL_KEY", SECRETS[3])
+    .file(".pmcp/loadtest.toml", config)
+    .run()
+    .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["failed"], 20, "{finished}");
+    // They were really sent, so there was something to hide.
+    let calls = server.log_of("tools/call");
+    assert_eq!(
+        calls[0].header("authorization"),
+        Some("Bearer tok-flag-4711")
+    );
+    assert!(calls[0].path.contains(SECRETS[3]));
+    assert_eq!(
+        calls[0].message()["params"]["arguments"]["token"],
+        SECRETS[2]
+    );
+    let report = report.to_string();
+    for secret in SECRETS {
+        for (place, text) in [
+            ("stdout", &finished.stdout),
+            ("stderr", &finished.stderr),
+            ("the report", &report),
+        ] {
+            assert!(
+                !text.contains(secret),
+                "{secret} in {place}: {finished}\n{report}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_of_the_environment_is_sent_and_not_shown() {
+    let server = FakeServer::start(legacy);
+    let finished = load_run(&server.url(), &["--iterations", "3"])
+        .env("MCP_API_KEY", "env-key-777")
+        .run()
+        .expect_code(0);
+    for request in server.log() {
+        assert_eq!(request.header("authorization"), Some("Bearer env-key-777"));
+    }
+    let report = finished.checked_report().to_string();
+    assert!(!report.contains("env-key-777"), "{report}");
+}
+
+/// A server with all kinds of faults: whatever happens is counted once.
+#[test]
+fn counts_add_up_whatever_goes_wrong() {
+    let faults: Faults = "http-500=0.05,rpc-error=0.05,tool-error=0.05,hang=0.01,\
+        close-before=0.05,close-mid=0.05,empty-stream=0.05,accepted=0.05,wrong-id=0.05,\
+        not-json=0.05,expire-session=0.05"
+        .parse()
+        .expect("shares of faults");
+    for protocol in ["legacy", "modern"] {
+        let server = DemoServer::start(DemoOptions {
+            faults,
+            latency: Latency::Fixed(Duration::from_millis(2)),
+            ..DemoOptions::default()
+        })
+        .expect("a demo server");
+        let finished = load_run(
+            &server.url(),
+            &[
+                "--tool",
+                "echo",
+                "--args",
+                r#"{"text":"hi"}"#,
+                "--vus",
+                "10",
+                "--duration",
+                "2s",
+                "--timeout",
+                "300ms",
+                "--protocol",
+                protocol,
+            ],
+        )
+        .run()
+        .expect_code(0);
+        let report = finished.checked_report();
+        let stats = server.stop();
+        assert!(count(&report["totals"]["ok"]) > 100, "{finished}");
+        assert!(list(&report["failures"]).len() >= 9, "{finished}");
+        // One request for each that was started: nothing is sent again, and
+        // nothing is counted that was not sent.
+        assert_eq!(
+            stats.tool_calls,
+            count(&report["totals"]["started"]),
+            "{protocol}: {finished}"
+        );
+        for (id, n) in crate::load_run::causes(&report["totals"]) {
+            let fault = match id.as_str() {
+                "http.500" => Fault::Http500,
+                "tool.is_error" => Fault::ToolError,
+                "timeout.waiting" => Fault::Hang,
+                "protocol.accepted_unanswered" => Fault::Accepted,
+                "protocol.wrong_id" => Fault::WrongId,
+                "protocol.not_json" => Fault::NotJson,
+                "session.expired" => Fault::ExpireSession,
+                _ => continue,
+            };
+            assert_eq!(n, stats.faults.of(fault), "{protocol} {id}: {finished}");
+        }
+    }
+}
+
+#[test]
+fn a_plain_line_tells_every_few_seconds_how_it_goes() {
+    let server = FakeServer::start(legacy);
+    let arguments = [
+        "loadtest",
+        "run",
+        &server.url(),
+        "--no-pin",
+        "--duration",
+        "3s",
+        "--think",
+        "5ms",
+        "--vus",
+        "2",
+    ];
+    let finished = Program::new(&arguments).run().expect_code(0);
+    for part in ["testing", "2 VUs", "/s", "p99"] {
+        assert!(finished.stderr.contains(part), "{part}: {finished}");
+    }
+    let report = finished.checked_report();
+    assert!((3..=4).contains(&list(&report["seconds"]).len()));
+    for second in list(&report["seconds"]).iter().take(2) {
+        assert_eq!(number(&second["length_secs"]), 1.0, "{second}");
+        assert_eq!(second["vus"], 2);
+    }
+}
+
+#[test]
+fn fractions_of_milliseconds_are_kept() {
+    let server = FakeServer::start(legacy);
+    let arguments = ["--iterations", "50", "--vus", "1"];
+    let report = load_run(&server.url(), &arguments)
+        .run()
+        .expect_code(0)
+        .checked_report();
+    let least = number(&report["totals"]["latency"]["min_ms"]);
+    assert!(
+        least > 0.0 && least < 5.0 && least.fract() != 0.0,
+        "{least}"
+    );
+}
