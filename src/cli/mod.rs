@@ -32,9 +32,10 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     for arg in args {
         match arg.into_string() {
             Ok(word) => words.push(word),
-            Err(arg) => {
-                let shown = arg.to_string_lossy().into_owned();
-                let fault = UserError::usage(format!("`{shown}` is not valid UTF-8"));
+            // Not shown, since it may be a secret.
+            Err(_) => {
+                let fault =
+                    UserError::usage(format!("argument {} is not valid UTF-8", words.len()));
                 Terminal::detect(ColorChoice::Auto).print_error(&fault);
                 return exit::USAGE;
             }
@@ -148,6 +149,14 @@ fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
     if rest.first().is_some_and(|flag| flag == "-V") {
         return Err(Answer::Version);
     }
+    // The parser knows no short form of `--help`.
+    if let [commands @ .., last] = rest
+        && last == "-h"
+        && commands.len() <= 1
+    {
+        let help = std::iter::once("--help".to_string());
+        return Ok(commands.iter().cloned().chain(help).collect());
+    }
     Ok(rest.iter().flat_map(|word| split_value(word)).collect())
 }
 
@@ -171,7 +180,7 @@ fn answer_early(early: &EarlyExit, typed: &[&str]) -> u8 {
     }
     let text = early.output.trim();
     let (what, _) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut what = what.trim_end_matches('.').to_string();
+    let mut what = without_secret(what.trim_end_matches('.'));
     if let Some(first) = what.get(..1) {
         what = first.to_lowercase() + &what[1..];
     }
@@ -185,6 +194,20 @@ fn answer_early(early: &EarlyExit, typed: &[&str]) -> u8 {
     }
     terminal.print_error(&error.hint(format!("see `cargo pmcp loadtest{command} --help`")));
     exit::USAGE
+}
+
+/// The parser repeats the value that it could not read, which may be a secret.
+fn without_secret(what: &str) -> String {
+    let is_secret = ["-H", "--header", "--api-key"]
+        .iter()
+        .any(|flag| what.contains(&format!("option '{flag}' with value '")));
+    match what.split_once(" with value '") {
+        Some((head, rest)) if is_secret => match rest.rsplit_once("': ") {
+            Some((_, why)) => format!("{head}: {why}"),
+            None => head.to_string(),
+        },
+        _ => what.to_string(),
+    }
 }
 
 /// The word that the parser did not know.
@@ -246,6 +269,12 @@ mod tests {
             &["loadtest", "run", "--vus", "5"],
             Some(run),
         );
+        check(
+            "cargo-pmcp",
+            &["loadtest", "run", "-h"],
+            Some(&["run", "--help"]),
+        );
+        check("cargo-pmcp", &["loadtest", "-h"], Some(&["--help"]));
         check("cargo-pmcp", &["run"], None);
         check("cargo-pmcp", &[], None);
     }

@@ -16,6 +16,7 @@ use crate::report::{
 };
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::terminal::{Terminal, forgive_broken_pipe, write_lines};
+use crate::worker::raise_file_limit;
 
 pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
     let color = args.color.choice(args.no_color);
@@ -30,6 +31,11 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     let demo = args.demo.then(start_demo).transpose()?;
     let source = find_source(&args)?;
     let plan = load_plan(args, source.as_ref(), demo.as_ref())?;
+    if demo.is_some() {
+        // Both ends of every connection are ours. Where the limit cannot be
+        // raised, the run itself will say so.
+        let _ = raise_file_limit(2 * u64::from(plan.vus_max()));
+    }
     let command_line = redacted_command_line(words, &plan.secrets());
     let report_file = report_wish.open()?;
 

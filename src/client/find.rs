@@ -237,11 +237,14 @@ impl Finder {
                     let server = self.server.clone();
                     return Ok(self.found(server, welcome.server, welcome.capabilities, has_id));
                 }
-                session.close(CLOSE_WAIT);
                 if welcome.revision != asked {
                     self.server = self.server.in_dialect(dialect(welcome.revision));
+                    // The session to end was opened in the server's revision.
+                    session.speak_as(&self.server);
+                    session.close(CLOSE_WAIT);
                     continue;
                 }
+                session.close(CLOSE_WAIT);
             }
             match report.result {
                 Err(trouble) => last_trouble = trouble,
@@ -348,7 +351,13 @@ impl Finder {
                     .hint("check the scheme: `http://` for a server without TLS")
             }
             Failure::Connect(_) => {
-                UserError::could_not_run(format!("cannot connect to {url}: {message}"))
+                let error = UserError::could_not_run(format!("cannot connect to {url}: {message}"));
+                // A server without TLS may wait for ever for the rest of a request.
+                if url.starts_with("https:") {
+                    error.hint("check the scheme: `http://` for a server without TLS")
+                } else {
+                    error
+                }
             }
             Failure::Http {
                 status: status @ (401 | 403),

@@ -22,9 +22,16 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// Buffers larger than this are given back after the exchange.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// How long the end of a stream is awaited after its final answer. Most end
-/// it at once; a connection is worth a short wait.
+/// How long the end of a stream is awaited after its final answer, at least and
+/// at most; between them as long as twice the answer took, since a server that
+/// is busy is late with the end too. Most end it at once, and a connection that
+/// is given up needlessly costs a busy server yet another.
 const STREAM_END_WAIT: Duration = Duration::from_millis(100);
+const STREAM_END_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// After so many streams in a row that were left open, the server does so by
+/// design, and the next is not waited for.
+const LEFT_OPEN_BY_DESIGN: u32 = 3;
 
 /// How one exchange ended.
 #[derive(Debug)]
@@ -64,8 +71,8 @@ pub(super) struct Lane {
     /// A JSON body, or a chunk of a stream.
     buffer: Vec<u8>,
     message_bytes_max: usize,
-    /// The last stream was left open by the server, so the next is not waited for.
-    streams_stay_open: bool,
+    /// The last streams that the server left open, up to the first it did not.
+    n_left_open_in_a_row: u32,
     /// A copy of what comes, for a probe.
     recorded: Option<Vec<u8>>,
     pub(super) n_streams_left_open: u64,
@@ -80,7 +87,7 @@ impl Lane {
             reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
             buffer: Vec::new(),
             message_bytes_max,
-            streams_stay_open: false,
+            n_left_open_in_a_row: 0,
             recorded: None,
             n_streams_left_open: 0,
         }
@@ -348,7 +355,10 @@ impl Lane {
                         exchanged.timing = timing;
                         exchanged.end = timing.last_byte.unwrap_or_else(crate::clock::now);
                         exchanged.kept_result = self.reader.result().map(str::to_string);
-                        self.drain(answer);
+                        let took = timing.sent.map_or(Duration::ZERO, |sent| {
+                            exchanged.end.saturating_duration_since(sent)
+                        });
+                        self.drain(answer, took);
                         return Ok(reply);
                     }
                     Some(Item::ServerRequest(request)) => on_server_request(&request),
@@ -373,21 +383,28 @@ impl Lane {
 
     /// Reads what follows the final answer, so that the connection can be used
     /// again. A server that leaves the stream open costs the connection.
-    fn drain(&mut self, mut answer: Answer) {
-        let wait = if self.streams_stay_open {
+    /// `took` is how long the answer took.
+    fn drain(&mut self, mut answer: Answer, took: Duration) {
+        let wait = if self.n_left_open_in_a_row >= LEFT_OPEN_BY_DESIGN {
             Duration::ZERO
         } else {
-            STREAM_END_WAIT
+            took.saturating_mul(2)
+                .clamp(STREAM_END_WAIT, STREAM_END_WAIT_MAX)
         };
         answer.set_deadline(crate::clock::now() + wait);
-        self.streams_stay_open = loop {
+        let is_left_open = loop {
             match answer.read(&mut self.buffer) {
                 Ok(0) => break false,
                 Ok(_) => {}
                 Err(_) => break true,
             }
         };
-        self.n_streams_left_open += u64::from(self.streams_stay_open);
+        if is_left_open {
+            self.n_left_open_in_a_row = self.n_left_open_in_a_row.saturating_add(1);
+            self.n_streams_left_open += 1;
+        } else {
+            self.n_left_open_in_a_row = 0;
+        }
     }
 }
 

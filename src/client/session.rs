@@ -245,6 +245,11 @@ impl Session {
         (Some(welcome), report, None)
     }
 
+    /// Goes on in the revision that was agreed upon.
+    pub(super) fn speak_as(&mut self, server: &Server) {
+        self.server = server.clone();
+    }
+
     /// Modern: asks what the server speaks.
     fn discover(&mut self) -> (Option<Discovery>, CallReport) {
         let began = crate::clock::now();

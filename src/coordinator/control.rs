@@ -40,6 +40,8 @@ pub enum Happening {
     IterationsBegun,
     /// The server broke, and the plan says to stop then.
     Broke,
+    /// Nobody ever got a session, and waiting is of no use.
+    NoSession,
 }
 
 /// The state of a run, as far as decisions need it.
@@ -97,6 +99,7 @@ impl Controller {
             Happening::Interrupt => self.stop(now, Ended::Interrupted, &mut actions),
             Happening::IterationsBegun => self.stop(now, Ended::Iterations, &mut actions),
             Happening::Broke => self.stop(now, Ended::Broke, &mut actions),
+            Happening::NoSession => self.stop(now, Ended::NoSession, &mut actions),
             Happening::Nothing => {}
         }
         if self.duration.is_some_and(|duration| now >= duration) {

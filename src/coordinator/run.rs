@@ -16,9 +16,9 @@ use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_
 use crate::clock::{Clock, SystemClock, Utc};
 use crate::error::UserError;
 use crate::load::share;
-use crate::metrics::{Counters, Histogram};
+use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RunOutcome, RunStart,
+    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, RunOutcome, RunStart,
 };
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Budget;
@@ -30,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The load begins this long after it is announced, so that all workers know
 /// of it before its first instant.
 const BEGIN_AHEAD: Duration = Duration::from_millis(2);
+
+/// How long a run that only its iterations end goes on without any session.
+const NO_SESSION_WAIT: Duration = Duration::from_secs(30);
 
 /// Signals that a run should end, as it sees them.
 #[derive(Debug, Clone)]
@@ -333,7 +336,39 @@ impl<'a> Coordinator<'a> {
         {
             return Ok(Happening::IterationsBegun);
         }
+        if self.is_hopeless(clock.now()) {
+            return Ok(Happening::NoSession);
+        }
         Ok(Happening::Nothing)
+    }
+
+    /// Whether every user has tried to open a session, none ever could, and
+    /// more of the same will not help: they are not let in, or nothing but a
+    /// session would ever end the run.
+    fn is_hopeless(&self, now: Duration) -> bool {
+        let recorders = || std::iter::once(&self.collector.totals).chain(&self.collector.warm);
+        let wanted = self.controller.users_at(now).max(1);
+        if recorders().any(|recorder| recorder.counters.sessions_opened > 0)
+            || self.collector.users().tried < wanted
+        {
+            return false;
+        }
+        let rows = &self.start.rows;
+        let handshakes = (0..rows.len()).filter(|at| rows[*at].kind == RowKind::Handshake);
+        let causes = handshakes.flat_map(|at| {
+            recorders().flat_map(move |recorder| recorder.rows[at].failures.ranked())
+        });
+        let mut n_causes = 0;
+        let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
+            matches!(
+                failure,
+                Failure::Http {
+                    status: 401 | 403,
+                    ..
+                }
+            )
+        });
+        not_let_in && n_causes > 0 || self.plan.stop.duration.is_none() && now >= NO_SESSION_WAIT
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {

@@ -551,6 +551,7 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample::tests::{any_json, any_schema};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -759,7 +760,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_schema_panics(schema in super::super::sample::tests::any_schema(), value in super::super::sample::tests::any_json()) {
+        fn no_schema_panics(schema in any_schema(), value in any_json()) {
             let _any_answer_will_do = is_valid(&schema, &value);
         }
     }

@@ -105,7 +105,10 @@ pub fn template() -> String {
     page.prose(SWITCHED_OFF);
     page.blank();
     write_settings(&mut page, &quoted("http://127.0.0.1:8080/mcp"), None);
-    page.prose("Sent with every request. `${NAME}` stands for a variable of the environment, so that no secret stands here.");
+    page.prose(
+        "Sent with every request. `${NAME}` stands for a variable of the environment, so that no \
+         secret stands here.",
+    );
     page.off("[headers]");
     page.off("Authorization = \"Bearer ${MCP_API_KEY}\"");
     page.blank();
@@ -208,7 +211,8 @@ fn write_opening(page: &mut Page, offer: &Offer) {
     );
     page.prose(&made_from);
     page.prose(
-        "The sample arguments satisfy the tools' schemas but know nothing of your data: read through them before a run.",
+        "The sample arguments satisfy the tools' schemas but know nothing of your data: read through \
+         them before a run.",
     );
     page.prose(SWITCHED_OFF);
     if !offer.problems.is_empty() {
@@ -249,7 +253,10 @@ fn write_settings(page: &mut Page, url: &str, revision: Option<&str>) {
             page.off(&format!("protocol = {}", quoted(revision.as_str())));
         }
         None => {
-            page.prose("Speak this revision of the protocol (or `legacy`, or `modern`), not whichever the server prefers.");
+            page.prose(
+                "Speak this revision of the protocol (or `legacy`, or `modern`), not whichever the \
+                 server prefers.",
+            );
             page.off(&format!(
                 "protocol = {}",
                 quoted(Revision::LATEST_LEGACY.as_str())

@@ -197,7 +197,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(name: String, text in "[ -~\n$\\{é]{0,20}|\\PC{0,20}", number: f64, whole: i64) {
+        fn what_is_written_is_read_back(
+            name: String,
+            text in "[ -~\n$\\{é]{0,20}|\\PC{0,20}",
+            number: f64,
+            whole: i64,
+        ) {
             let json = json!({&name: [&text, whole, {"f": if number.is_finite() { number } else { 0.5 }}]});
             let line = format!("x = {}", value(&json).expect("no nulls"));
             let table: toml::Table = line.parse().expect(&line);

@@ -19,7 +19,7 @@ use super::overrides::Overrides;
 use super::plan::{
     Action, AsWritten, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule,
 };
-use super::raw::{Config, StepEntry, constant_think, is_there};
+use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{HIDDEN, hide_credentials};
 use super::url::{URL_FORM, check_url, query_credentials, without_query_values};
 use crate::protocol::{Era, Operation, ProtocolChoice};
@@ -44,7 +44,8 @@ pub(super) fn resolve(
             ..AsWritten::default()
         },
     };
-    let settings = config.settings;
+    let mut settings = config.settings;
+    give_way_to_flags(&mut settings, overrides);
     let protocol = settings
         .protocol
         .or_flag("--protocol", overrides.protocol)
@@ -129,6 +130,22 @@ pub(super) fn resolve(
         workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
         notices: resolver.notices,
         as_written: resolver.as_written,
+    }
+}
+
+/// A load on the command line takes the place of the config's, with all that
+/// belonged to that one alone.
+fn give_way_to_flags(settings: &mut Settings, overrides: &Overrides) {
+    if overrides.stages.is_some() {
+        settings.duration = Field::default();
+        settings.duration_secs = Field::default();
+        settings.ramp_up = Field::default();
+    }
+    if overrides.rate.is_some() {
+        settings.ramp_up = Field::default();
+        settings.pacing = Field::default();
+        settings.think = Field::default();
+        settings.request_interval = Field::default();
     }
 }
 

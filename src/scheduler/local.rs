@@ -16,7 +16,7 @@ use super::suspend;
 use super::timer::Timers;
 
 /// Which task, on this thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(pub(super) usize);
 
 /// Why a wait ended.

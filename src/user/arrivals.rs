@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
-use crate::scheduler::{Wake, park, sleep_until, unpark};
+use crate::scheduler::{Wake, current_task, park, unpark};
 
 /// A worker's share of the schedule, as one task: at each intended instant an
 /// arrival goes to a user that is free, or waits; one that finds the queue full
@@ -16,7 +16,8 @@ pub fn dispatch(shared: &Shared, due: impl Iterator<Item = Duration>, queue_max:
         let Some(intended) = origin.checked_add(offset) else {
             return;
         };
-        if intended > crate::clock::now() && sleep_until(intended) == Wake::Cancelled {
+        let is_due = intended <= crate::clock::now();
+        if !is_due && !shared.sleep(intended, || !shared.stopping.get()) {
             return;
         }
         if shared.stopping.get() {
@@ -34,10 +35,7 @@ fn wait_for_origin(shared: &Shared) -> Option<Instant> {
         if shared.stopping.get() {
             return None;
         }
-        shared
-            .sleepers
-            .borrow_mut()
-            .push(crate::scheduler::current_task());
+        shared.sleepers.borrow_mut().insert(current_task());
         if park(None) == Wake::Cancelled {
             return None;
         }

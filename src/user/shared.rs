@@ -1,7 +1,7 @@
 //! What the users of one worker share. All on one thread: cells, no locks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::budget::BudgetShare;
 use super::script::Script;
 use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
-use crate::scheduler::{TaskId, unpark};
+use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 
 /// What the users of one worker share.
 pub struct Shared {
@@ -40,7 +40,7 @@ pub struct Shared {
     pub(super) idle: RefCell<Vec<TaskId>>,
     /// Users that sleep between iterations or attempts, and are woken when
     /// they have to leave.
-    pub(super) sleepers: RefCell<Vec<TaskId>>,
+    pub(super) sleepers: RefCell<HashSet<TaskId>>,
 }
 
 impl Shared {
@@ -60,7 +60,7 @@ impl Shared {
             last_end: Cell::new(None),
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
-            sleepers: RefCell::new(Vec::new()),
+            sleepers: RefCell::new(HashSet::new()),
         }
     }
 
@@ -87,6 +87,27 @@ impl Shared {
         let n_waiting = self.arrivals.borrow_mut().drain(..).count() as u64;
         self.count(|counters| counters.arrivals_dropped += n_waiting);
         self.rouse();
+    }
+
+    /// Sleeps until the moment; false when there was a reason to look up, for
+    /// which the sleeper is roused: it does not go on, or all is given up.
+    pub(super) fn sleep(&self, until: Instant, goes_on: impl Fn() -> bool) -> bool {
+        let me = current_task();
+        self.sleepers.borrow_mut().insert(me);
+        let slept = loop {
+            if !goes_on() {
+                break false;
+            }
+            match park(Some(until)) {
+                Wake::Cancelled => break false,
+                Wake::Deadline => break true,
+                // Roused for another reason than the time.
+                Wake::Ready if crate::clock::now() >= until => break true,
+                Wake::Ready => {}
+            }
+        };
+        self.sleepers.borrow_mut().remove(&me);
+        slept
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {

@@ -30,9 +30,9 @@ pub struct VirtualUser {
     pub(super) lanes: Vec<Option<Session>>,
     backoff: Backoff,
     connect_backoff: Backoff,
+    /// Between sessions that are opened without trouble and lost at once.
+    expiry_backoff: Backoff,
     starts: Option<PacedStarts>,
-    /// When the first iteration may begin, for users that start one by one.
-    begins_at: Option<Instant>,
     is_open: bool,
     opened_at: Instant,
     n_iterations_in_session: u64,
@@ -69,8 +69,8 @@ impl VirtualUser {
             lanes: Vec::new(),
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
+            expiry_backoff: Backoff::of_sessions(),
             starts: None,
-            begins_at: None,
             is_open: false,
             opened_at: crate::clock::now(),
             n_iterations_in_session: 0,
@@ -152,11 +152,6 @@ impl VirtualUser {
         if self.shared.is_open_model() {
             return self.take_arrival().map(Some);
         }
-        if let Some(at) = self.begins_at.take()
-            && !self.sleep(at)
-        {
-            return None;
-        }
         let pacing = match &self.shared.script.plan.load {
             Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => {
                 pacing.and_then(Pacing::new)
@@ -190,8 +185,11 @@ impl VirtualUser {
         // A session's life may end while nothing arrives.
         let deadline = self.session_ends_at();
         let wake = park(deadline);
-        let me = current_task();
-        self.shared.idle.borrow_mut().retain(|task| *task != me);
+        // Who wakes an idle user takes it off the list; time does not.
+        if wake != Wake::Ready {
+            let me = current_task();
+            self.shared.idle.borrow_mut().retain(|task| *task != me);
+        }
         if wake == Wake::Deadline {
             self.close(false);
         }
@@ -213,6 +211,7 @@ impl VirtualUser {
             After::Fine => {
                 self.n_expiries_in_row = 0;
                 self.connect_backoff.reset();
+                self.expiry_backoff.reset();
             }
             After::SessionGone => self.lose_session(),
             After::NoConnection => {
@@ -232,11 +231,13 @@ impl VirtualUser {
 
     fn lose_session(&mut self) {
         self.session.forget();
+        // They carry the id that is gone.
+        self.lanes.clear();
         self.mark_closed();
         self.n_expiries_in_row += 1;
         self.shared.count(|counters| counters.sessions_expired += 1);
         if self.n_expiries_in_row > EXPIRIES_AT_ONCE {
-            let pause = self.backoff.pause(&mut self.random);
+            let pause = self.expiry_backoff.pause(&mut self.random);
             self.sleep(crate::clock::now() + pause);
         }
     }
@@ -293,22 +294,7 @@ impl VirtualUser {
 
     /// Sleeps until the moment; false when there was a reason to look up.
     pub(super) fn sleep(&self, until: Instant) -> bool {
-        let me = current_task();
-        self.shared.sleepers.borrow_mut().push(me);
-        let slept = loop {
-            if !self.goes_on() {
-                break false;
-            }
-            match park(Some(until)) {
-                Wake::Cancelled => break false,
-                Wake::Deadline => break true,
-                // Roused for another reason than the time.
-                Wake::Ready if crate::clock::now() >= until => break true,
-                Wake::Ready => {}
-            }
-        };
-        self.shared.sleepers.borrow_mut().retain(|task| *task != me);
-        slept
+        self.shared.sleep(until, || self.goes_on())
     }
 
     fn count_session(&mut self) {

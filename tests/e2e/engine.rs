@@ -635,3 +635,30 @@ fn the_ramp_spreads_the_starts() {
     assert_eq!(report["handshake"]["ok"], 10);
     assert_eq!(server.stop().connections_open, 0);
 }
+
+#[test]
+fn a_run_that_lets_nobody_in_ends_at_once() {
+    // The key is good for finding the server, and then no more.
+    let server = FakeServer::start(|request, connection| {
+        if request.method() == "initialize" && request.connection >= 2 {
+            return connection.answer(401, &[], "your key has expired");
+        }
+        legacy(request, connection)
+    });
+    let limits = ["--tool", "work", "--vus", "3", "--duration", "50s"];
+    let began = Instant::now();
+    let finished = load_run(&server.url(), &limits).run().expect_code(1);
+    assert!(began.elapsed() < Duration::from_secs(10), "{finished}");
+    assert!(finished.stderr.contains("401"), "{finished}");
+    assert_eq!(finished.checked_report()["run"]["ended"], "no_session");
+}
+
+#[test]
+fn a_plain_server_behind_an_address_with_tls_gets_a_hint() {
+    let server = FakeServer::start(legacy);
+    let url = server.url().replace("http:", "https:");
+    let finished = load_run(&url, &["--timeout", "1s"]).run().expect_code(1);
+    for part in ["TLS", "http://"] {
+        assert!(finished.stderr.contains(part), "{part}: {finished}");
+    }
+}
