@@ -219,12 +219,15 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         generator.run(&target, load, &cores, &server, &scratch)
     };
     say(&format!(
-        "{} against a canned server, {}, {} answers after {:?}; server on {}, generator on {}; \
+        "{} against a canned server, {}, {} answers {}; server on {}, generator on {}; \
          {} rounds of {} s, medians\n",
         arguments.program,
         arguments.protocol.0,
         if arguments.sse { "SSE" } else { "JSON" },
-        arguments.delay.0,
+        match arguments.delay.0 {
+            Duration::ZERO => "at once".to_string(),
+            delay => format!("after {delay:?}"),
+        },
         cores.server_text(),
         cores.generator_text(),
         arguments.rounds,

@@ -32,7 +32,7 @@ peak: resident memory (VmHWM). KiB/VU: all of it, and what is above a run with 1
 /// The first line of the table.
 pub(crate) fn heading() -> String {
     format!(
-        "{:>6} {:<11} {:>11} {:>7} {:>7} {:>9} {:>7} {:>9} {:>15} {:>7}",
+        "{:>6} {:<11} {:>11} {:>7} {:>7} {:>9} {:>7} {:>9} {:>16} {:>7}",
         "VUs",
         "",
         "CPU us/call",
@@ -82,7 +82,7 @@ impl Group {
                 65..=1000 => "; demanded at 1000: at most 2",
                 _ => "",
             };
-            let ratio = self.median(|round| ratio_of(round));
+            let ratio = self.median(ratio_of);
             lines.push(format!(
                 "{:>6} CPU ratio {:>13}{limit}",
                 "",
@@ -112,7 +112,7 @@ impl Group {
             _ => String::new(),
         };
         format!(
-            "{:>6} {:<11} {:>11} {:>7} {:>7} {:>9} {:>6}% {:>9} {:>15} {:>7}",
+            "{:>6} {:<11} {:>11} {:>7} {:>7} {:>9} {:>6}% {:>9} {:>16} {:>7}",
             self.n_vus,
             name,
             shown(median(Figures::cpu_us_per_call), 2),

@@ -252,3 +252,114 @@ pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Overrides, Source, load};
+
+    fn plan(settings: &str) -> Plan {
+        let text = format!("{settings}\n[[scenario]]\ntype = \"tools/list\"\n");
+        let source = Source {
+            path: "test.toml".into(),
+            text,
+        };
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            ..Overrides::default()
+        };
+        load(Some(&source), &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// Runs a controller as the loop does, with nothing happening but time.
+    fn actions(controller: &mut Controller, until: Duration) -> Vec<(u128, Action)> {
+        let mut now = Duration::ZERO;
+        let mut actions = Vec::new();
+        while now <= until {
+            for action in controller.decide(now, Happening::Nothing) {
+                actions.push((now.as_millis(), action));
+            }
+            match controller.next_decision(now) {
+                Some(next) if next > now => now = next,
+                Some(_) => now += ms(1),
+                None => break,
+            }
+        }
+        actions
+    }
+
+    #[test]
+    fn a_flat_run_starts_all_users_and_ends_in_good_order() {
+        let plan =
+            plan("[settings]\nvirtual_users = 7\nduration = \"10s\"\ngraceful_stop = \"3s\"");
+        assert_eq!(
+            actions(&mut Controller::new(&plan), ms(60_000)),
+            [
+                (0, Action::SetUsers(7)),
+                (10_000, Action::Stop(Ended::Duration)),
+                (13_000, Action::CancelCalls),
+                (15_500, Action::CancelAll),
+            ]
+        );
+    }
+
+    #[test]
+    fn stages_move_one_user_at_a_time() {
+        let stages = "[[stage]]\ntarget_vus = 4\nduration = \"4s\"\n\
+                      [[stage]]\ntarget_vus = 2\nduration = \"2s\"";
+        let plan = plan(stages);
+        let mut controller = Controller::new(&plan);
+        let targets: Vec<u32> = actions(&mut controller, ms(6_000))
+            .into_iter()
+            .filter_map(|(_, action)| match action {
+                Action::SetUsers(users) => Some(users),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(targets, [0, 1, 2, 3, 4, 3, 2]);
+        assert_eq!(controller.stopped(), Some((ms(6_000), Ended::Duration)));
+    }
+
+    #[test]
+    fn a_second_interrupt_ends_at_once() {
+        let plan = plan("[settings]\nvirtual_users = 1\nduration = \"10s\"");
+        let mut controller = Controller::new(&plan);
+        controller.decide(Duration::ZERO, Happening::Nothing);
+        let first = controller.decide(ms(100), Happening::Interrupt);
+        assert_eq!(first, [Action::Stop(Ended::Interrupted)]);
+        let second = controller.decide(ms(200), Happening::Interrupt);
+        assert_eq!(second, [Action::CancelAll]);
+        // The time of the plan's end changes nothing any more.
+        controller.decide(ms(20_000), Happening::Nothing);
+        assert_eq!(controller.stopped(), Some((ms(100), Ended::Interrupted)));
+    }
+
+    #[test]
+    fn iterations_end_a_run_that_has_no_duration() {
+        let plan = plan("[settings]\nvirtual_users = 1\niterations = 5");
+        let mut controller = Controller::new(&plan);
+        controller.decide(Duration::ZERO, Happening::Nothing);
+        assert_eq!(controller.next_decision(Duration::ZERO), None);
+        let actions = controller.decide(ms(50), Happening::IterationsBegun);
+        assert_eq!(actions, [Action::Stop(Ended::Iterations)]);
+    }
+
+    #[test]
+    fn the_rate_of_arrivals_follows_the_stages() {
+        let plan = plan(
+            "[arrivals]\ndistribution = \"constant\"\n\
+             [[stage]]\ntarget_rate = 100\nduration = \"10s\"\n\
+             [[stage]]\ntarget_rate = 50\nduration = \"10s\"",
+        );
+        for (at_ms, expected) in [(0, 0.0), (5_000, 50.0), (10_000, 100.0), (15_000, 75.0)] {
+            let rate = rate_at(&plan, ms(at_ms));
+            assert!((rate - expected).abs() < 1e-9, "{at_ms} ms: {rate}");
+        }
+        let schedule = arrival_schedule(&plan).expect("an open plan");
+        assert_eq!(schedule.n_arrivals(), 500 + 750);
+    }
+}

@@ -18,9 +18,13 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod command_line;
 mod config;
 mod engine;
 mod failures;
 mod harness;
+mod init_command;
+mod python;
 mod report;
+mod sdk;
 mod wire;

@@ -41,8 +41,6 @@ pub(crate) struct Request {
     pub(crate) body: String,
     /// Which connection it came on, from 0 in the order of acceptance.
     pub(crate) connection: usize,
-    /// Which request of its connection it is, from 0.
-    pub(crate) place: usize,
     /// How many reads it took until the request was whole.
     pub(crate) n_reads: usize,
     /// When it was whole.
@@ -260,7 +258,7 @@ impl FakeServer {
     }
 
     /// Closes every open connection, as a server does with idle ones.
-    pub(crate) fn close_connections(&self) {
+    fn close_connections(&self) {
         for socket in lock(&self.shared.sockets).drain(..) {
             // One that the client has closed already is closed.
             let _ = socket.shutdown(Shutdown::Both);
@@ -303,20 +301,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 fn serve(mut connection: Connection, index: usize) {
     let mut unread = Vec::new();
-    for place in 0.. {
-        let Some(request) = read_request(&mut connection, &mut unread, index, place) else {
-            return close(&connection);
-        };
+    while let Some(request) = read_request(&mut connection, &mut unread, index) {
         lock(&connection.shared.log).push(request.clone());
         let shared = Arc::clone(&connection.shared);
         if (shared.handler)(&request, &mut connection) == Next::Close {
-            return close(&connection);
+            break;
         }
     }
-}
-
-/// The socket has a second handle, so dropping this one does not close it.
-fn close(connection: &Connection) {
+    // The socket has a second handle, so dropping this one does not close it.
     let _ = connection.stream.shutdown(Shutdown::Both);
 }
 
@@ -324,7 +316,6 @@ fn read_request(
     connection: &mut Connection,
     unread: &mut Vec<u8>,
     index: usize,
-    place: usize,
 ) -> Option<Request> {
     let mut n_reads = 0;
     let head_len = loop {
@@ -362,7 +353,6 @@ fn read_request(
         headers,
         body,
         connection: index,
-        place,
         n_reads,
         at: Instant::now(),
     })

@@ -1,0 +1,214 @@
+//! The README's quick start, command by command, as a newcomer would type it.
+//!
+//! The commands are those of the fenced `sh` blocks between the comments
+//! `<!-- quick start -->` and `<!-- /quick start -->`. They run in their order
+//! in one empty folder, with the tests' build of the program in place of
+//! `cargo run --release --` and `cargo pmcp`. What builds, installs or tests is
+//! not run, only held against what `.ci/run` and `Cargo.toml` say.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::program::{Program, Running, TempDir};
+
+/// The address that the README gives the server at hand.
+const ADDRESS: &str = "http://127.0.0.1:8080/mcp";
+
+/// The longest command is the main job, which makes load for ten seconds.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_command_of_the_quick_start_works() {
+    let readme = repository_file("README.md");
+    let commands = quick_start(&readme);
+    let mut shell = Shell {
+        dir: TempDir::new(),
+        server: None,
+    };
+    let mut n_run = 0;
+    for command in &commands {
+        match program_arguments(command) {
+            Some(arguments) => {
+                shell.run(command, &arguments);
+                n_run += 1;
+            }
+            None => check_other_command(command),
+        }
+    }
+    for expected in [
+        "cargo install --path .",
+        "cargo test",
+        "cargo run --release -- loadtest run --demo",
+    ] {
+        assert!(commands.iter().any(|c| c == expected), "no `{expected}`");
+    }
+    assert!(n_run >= 4, "only {n_run} commands of the program found");
+    let reports = shell.dir.path().join(".pmcp/reports");
+    let n_reports = std::fs::read_dir(reports).expect("reports").count();
+    assert!(n_reports >= 2, "{n_reports} reports were written");
+    // As the README says, Ctrl-C ends it.
+    #[cfg(target_os = "linux")]
+    if let Some(server) = shell.server {
+        server.signal(nix::sys::signal::Signal::SIGINT);
+        server.wait().expect_code(0);
+    }
+}
+
+/// Where the commands are run.
+struct Shell {
+    dir: TempDir,
+    /// The server at hand, once a command has started it.
+    server: Option<Running>,
+}
+
+impl Shell {
+    fn run(&mut self, command: &str, arguments: &[String]) {
+        let mut arguments = arguments.to_vec();
+        if arguments.iter().any(|word| word == "demo") {
+            self.serve(command, &arguments);
+            return;
+        }
+        if arguments.iter().any(|word| word.contains(ADDRESS)) {
+            let url = self.server_url();
+            for word in &mut arguments {
+                *word = word.replace(ADDRESS, &url);
+            }
+        }
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let dir = std::mem::replace(&mut self.dir, TempDir::new());
+        let finished = Program::new(&words)
+            .in_dir(dir)
+            .time_limit(TIME_LIMIT)
+            .run();
+        assert_eq!(finished.code, Some(0), "`{command}`: {finished}");
+        self.dir = finished.dir;
+    }
+
+    /// Starts what the README serves on port 8080 on a free port instead.
+    fn serve(&mut self, command: &str, arguments: &[String]) {
+        let port = ADDRESS.split([':', '/']).nth(4).expect("a port");
+        assert!(
+            arguments.iter().any(|word| word == port),
+            "`{command}` serves elsewhere than at {ADDRESS}"
+        );
+        let words: Vec<&str> = arguments
+            .iter()
+            .map(|word| if word == port { "0" } else { word })
+            .collect();
+        let mut server = Program::new(&words).time_limit(TIME_LIMIT).spawn();
+        server.wait_until("the server listens", |server| {
+            served_url(&server.stdout()).is_some()
+        });
+        self.server = Some(server);
+    }
+
+    fn server_url(&self) -> String {
+        let server = self.server.as_ref();
+        let server = server.expect("a command that serves stands before one that needs it");
+        served_url(&server.stdout()).expect("it serves already")
+    }
+}
+
+/// The URL in `serving URL`, once the line is complete.
+fn served_url(stdout: &str) -> Option<String> {
+    let (line, _) = stdout.split_once('\n')?;
+    line.strip_prefix("serving ").map(ToString::to_string)
+}
+
+/// What is not a command of the program's.
+fn check_other_command(command: &str) {
+    match command {
+        // Exactly what the gate runs.
+        "cargo test" => {
+            let gate = repository_file(".ci/run");
+            assert!(
+                gate.lines()
+                    .any(|line| line.trim().ends_with(" cargo test")),
+                ".ci/run does not run `cargo test`"
+            );
+        }
+        install if install.starts_with("cargo install --path .") => {
+            let name = install.strip_prefix("cargo install --path . --bin ");
+            if let Some(name) = name {
+                let manifest = repository_file("Cargo.toml");
+                let line = format!("name = \"{name}\"");
+                assert!(manifest.contains(&line), "no binary `{name}`");
+            }
+        }
+        other => panic!("`{other}` is neither run nor checked"),
+    }
+}
+
+/// The words after the program's name, where a command is one of the program's.
+fn program_arguments(command: &str) -> Option<Vec<String>> {
+    let words = split_words(command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let arguments: &[&str] = match words.as_slice() {
+        ["cargo", "run", "--release", "--", rest @ ..] => rest,
+        // As cargo calls `cargo-pmcp`.
+        ["cargo", rest @ ..] if rest.first() == Some(&"pmcp") => rest,
+        _ => return None,
+    };
+    Some(arguments.iter().map(ToString::to_string).collect())
+}
+
+/// As a shell splits: at blanks outside of single quotes.
+fn split_words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut is_quoted = false;
+    for c in command.chars() {
+        match c {
+            '\'' => is_quoted = !is_quoted,
+            c if c.is_whitespace() && !is_quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The commands of the quick start, in their order.
+fn quick_start(readme: &str) -> Vec<String> {
+    let (_, rest) = readme
+        .split_once("<!-- quick start -->")
+        .expect("the README marks its quick start");
+    let (section, _) = rest
+        .split_once("<!-- /quick start -->")
+        .expect("the README marks the quick start's end");
+    let mut commands = Vec::new();
+    let mut is_command = false;
+    for line in section.lines() {
+        match line.trim() {
+            "```sh" => is_command = true,
+            "```" => is_command = false,
+            "" => {}
+            line if is_command && !line.starts_with('#') => commands.push(line.to_string()),
+            _ => {}
+        }
+    }
+    commands
+}
+
+fn repository_file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn commands_are_split_as_a_shell_does() {
+    let check = |command: &str, expected: &[&str]| assert_eq!(split_words(command), expected);
+    check("a  b", &["a", "b"]);
+    check(
+        "run --args '{\"text\": \"hi\"}'",
+        &["run", "--args", "{\"text\": \"hi\"}"],
+    );
+}
+
+#[test]
+fn only_the_marked_commands_are_found() {
+    let readme = "```sh\nno\n```\n<!-- quick start -->\ntext\n```sh\n# why\nyes a\n```\n\
+                  ```text\noutput\n```\n<!-- /quick start -->\n```sh\nno\n```\n";
+    assert_eq!(quick_start(readme), ["yes a"]);
+}
