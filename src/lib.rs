@@ -101,7 +101,8 @@
 //! | [`report`] | the JSON report, the summary, the live line |
 //! | [`init`] | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
-//! | [`terminal`], [`units`], [`error`], [`clock`] | colours and writers; durations, rates, sizes; errors for users; time |
+//! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
+//! | [`error`], [`clock`] | errors for users; time |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]

@@ -13,12 +13,14 @@
 //! request and reads nothing of the answers but their framing.
 //!
 //! Nothing here fails because something was slow: it shows figures, beside what
-//! is demanded of them. `… -- serve` starts the canned server alone.
+//! is demanded of them. `… -- schedule` measures how exactly arrivals keep to
+//! their schedule, `… -- serve` starts the canned server alone.
 
 #[path = "../canned/mod.rs"]
 mod canned;
 mod generator;
 mod process;
+mod schedule;
 mod table;
 
 use std::io::{self, Write};
@@ -74,7 +76,13 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Serve(Serve),
+    Schedule(Schedule),
 }
+
+/// Measures how exactly the open model keeps its schedule.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "schedule")]
+struct Schedule {}
 
 /// Serves canned answers until it is killed.
 #[derive(FromArgs)]
@@ -158,6 +166,7 @@ fn main() -> ExitCode {
     };
     let result = match &arguments.command {
         Some(Command::Serve(options)) => serve(options),
+        Some(Command::Schedule(_)) => schedule::measure(&arguments.program, arguments.seconds, say),
         // `cargo test --all-targets` comes here, unoptimised and in a hurry.
         None if cfg!(debug_assertions) => {
             say("nothing measured: not an optimised build; use `cargo bench`");

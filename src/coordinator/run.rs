@@ -222,6 +222,10 @@ struct Coordinator<'a> {
     windows: Windows,
     breaking_point: Option<BreakingPoint>,
     n_ended: usize,
+    /// Of the workers that have ended: the sum of their most users at once.
+    active_max: u32,
+    /// Users that never had a session.
+    without_session: u32,
     last_end: Option<Instant>,
     latency: Histogram,
 }
@@ -257,6 +261,8 @@ impl<'a> Coordinator<'a> {
             windows: Windows::new(plan),
             breaking_point: None,
             n_ended: 0,
+            active_max: 0,
+            without_session: 0,
             last_end: None,
             latency: Histogram::new(),
         }
@@ -384,7 +390,11 @@ impl<'a> Coordinator<'a> {
                     worker,
                     recorder,
                     last_end,
+                    active_max,
+                    without_session,
                 } = *end;
+                self.active_max += active_max;
+                self.without_session += without_session;
                 self.collector.take_last(worker, &recorder);
                 self.last_end = self.last_end.max(last_end);
                 self.n_ended += 1;
@@ -542,7 +552,8 @@ impl<'a> Coordinator<'a> {
             warm_up: warm_up.map(|warm| (warm_length, warm)),
             stages,
             seconds: std::mem::take(&mut self.collector.seconds),
-            vus_max: self.collector.vus_max,
+            // Ticks see only what lasts; a short run may end before the first.
+            vus_max: self.collector.vus_max.max(self.active_max),
             breaking_point: self.breaking_point,
             notices,
         }
@@ -553,6 +564,13 @@ impl Coordinator<'_> {
     /// What the run itself has to say.
     fn notices(&self, counters: &Counters) -> Vec<String> {
         let mut notices = Vec::new();
+        if self.without_session > 0 && counters.sessions_opened > 0 {
+            notices.push(format!(
+                "{} of {} virtual users never got a session: the load was smaller than planned; \
+                 the handshake's row says why",
+                self.without_session, self.active_max
+            ));
+        }
         if counters.arrivals_dropped > 0 {
             notices.push(format!(
                 "{} of {} arrivals were dropped: no virtual user was free and the queue was \

@@ -31,6 +31,10 @@ pub struct Shared {
     pub n_ready: Cell<u32>,
     /// Users that have tried to open a session at least once.
     pub n_tried: Cell<u32>,
+    /// The most users that ran at once.
+    pub n_active_max: Cell<u32>,
+    /// Users that have ended and never had a session.
+    pub n_without_session: Cell<u32>,
     /// The end of the last call that ended by itself.
     pub last_end: Cell<Option<Instant>>,
     /// Arrivals that no user has taken yet.
@@ -57,6 +61,8 @@ impl Shared {
             n_active: Cell::new(0),
             n_ready: Cell::new(0),
             n_tried: Cell::new(0),
+            n_active_max: Cell::new(0),
+            n_without_session: Cell::new(0),
             last_end: Cell::new(None),
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),

@@ -37,7 +37,8 @@ pub struct VirtualUser {
     opened_at: Instant,
     n_iterations_in_session: u64,
     n_expiries_in_row: u32,
-    has_opened_before: bool,
+    has_tried_before: bool,
+    ever_had_session: bool,
 }
 
 /// How an iteration ended, as far as the session is concerned.
@@ -75,13 +76,17 @@ impl VirtualUser {
             opened_at: crate::clock::now(),
             n_iterations_in_session: 0,
             n_expiries_in_row: 0,
-            has_opened_before: false,
+            has_tried_before: false,
+            ever_had_session: false,
         }
     }
 
     /// Lives until the load ends or fewer users are wanted.
     pub fn run(mut self: Box<Self>) {
-        self.shared.n_active.set(self.shared.n_active.get() + 1);
+        let n_active = self.shared.n_active.get() + 1;
+        self.shared.n_active.set(n_active);
+        let n_most = self.shared.n_active_max.get().max(n_active);
+        self.shared.n_active_max.set(n_most);
         while self.goes_on() {
             if !self.is_open && !self.open() {
                 continue;
@@ -95,6 +100,10 @@ impl VirtualUser {
             self.iterate(intended);
         }
         self.close(true);
+        if !self.ever_had_session {
+            let n_without = self.shared.n_without_session.get() + 1;
+            self.shared.n_without_session.set(n_without);
+        }
         self.shared.n_active.set(self.shared.n_active.get() - 1);
     }
 
@@ -119,19 +128,19 @@ impl VirtualUser {
         let report = self.session.open();
         self.shared.end(row, &report, None);
         self.count_session();
-        if !self.has_opened_before {
+        if !self.has_tried_before {
             self.shared.n_tried.set(self.shared.n_tried.get() + 1);
         }
-        let was_reopened = self.has_opened_before;
-        self.has_opened_before = true;
+        let was_tried = std::mem::replace(&mut self.has_tried_before, true);
         match report.result {
             Ok(()) => {
                 self.is_open = true;
+                self.ever_had_session = true;
                 self.opened_at = crate::clock::now();
                 self.n_iterations_in_session = 0;
                 self.backoff.reset();
                 self.shared.n_ready.set(self.shared.n_ready.get() + 1);
-                let reopened = u64::from(was_reopened && self.n_expiries_in_row > 0);
+                let reopened = u64::from(was_tried && self.n_expiries_in_row > 0);
                 self.shared.count(|counters| {
                     counters.sessions_opened += 1;
                     counters.sessions_reopened += reopened;

@@ -1,7 +1,7 @@
 //! What the coordinator and its workers say to each other.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -30,6 +30,9 @@ pub enum Command {
 /// circulation, and one each of the others, with changes of the target far
 /// slower than a worker's turn.
 const COMMANDS_BOUND: usize = 64;
+
+/// How long a full channel is waited for: far longer than any turn of a worker.
+const FULL_WAIT: Duration = Duration::from_secs(1);
 
 /// Ticks under way: more than a second of them for the slowest coordinator.
 pub const EVENTS_BOUND: usize = 8;
@@ -79,6 +82,10 @@ pub struct WorkerEnd {
     pub recorder: Box<Recorder>,
     /// The end of its last call that ended by itself.
     pub last_end: Option<Instant>,
+    /// The most users that ran at once.
+    pub active_max: u32,
+    /// Users that never had a session.
+    pub without_session: u32,
 }
 
 /// The coordinator's hold on a worker.
@@ -111,7 +118,8 @@ impl Handle {
         match self.commands.try_send(command) {
             Err(TrySendError::Full(command)) if !is_spare => {
                 self.wake();
-                let _ = self.commands.send(command);
+                // Never for ever: a worker that has ended takes nothing more.
+                let _ = self.commands.send_timeout(command, FULL_WAIT);
             }
             _ => {}
         }

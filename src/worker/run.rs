@@ -247,6 +247,8 @@ impl<'a> Worker<'a> {
             worker: self.options.index,
             recorder: Box::new(self.shared.recorder.replace(empty)),
             last_end: self.shared.last_end.get(),
+            active_max: self.shared.n_active_max.get(),
+            without_session: self.shared.n_without_session.get(),
         });
         let _ = self.events.send(Event::Ended(end));
     }

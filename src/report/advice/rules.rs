@@ -133,7 +133,12 @@ const CALLS_PER_RECONNECT: u64 = 20;
 const RECONNECTS_MIN: u64 = 10;
 
 fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
-    let reconnects = outcome.totals.counters.reconnects;
+    // Streams that were left open cost a connection each, and have a hint of
+    // their own.
+    let counters = &outcome.totals.counters;
+    let reconnects = counters
+        .reconnects
+        .saturating_sub(counters.streams_left_open);
     let is_often = reconnects.saturating_mul(CALLS_PER_RECONNECT) >= calls.finished();
     (reconnects >= RECONNECTS_MIN && is_often).then(|| Advice::Reconnects {
         reconnects,

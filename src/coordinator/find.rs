@@ -1,0 +1,481 @@
+//! The loop of a capacity search: it makes the load that [`search`] asks for.
+//!
+//! ```text
+//!   prepare ─▶ level: a fresh crew of workers ─▶ seconds ─▶ Search ─┐
+//!                 ▲                                                  │
+//!                 └────────── drain, next level ◀── SetLevel ◀───────┘
+//! ```
+//!
+//! Each level has workers, connections, sessions, users and histograms of its
+//! own: nothing of one level is left in the next but what the server itself
+//! keeps, and the schedule of arrivals begins anew. The price: a level begins
+//! with a handshake for each of its users, and ends when its requests in flight
+//! have ended, at most two seconds and a half after it was told to.
+//!
+//! A session that cannot be opened counts as a failed request: a level at which
+//! the server turns users away is not a level that it sustains.
+
+mod crew;
+mod generator;
+mod seconds;
+mod translate;
+
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::run::Interrupts;
+use super::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
+use crate::clock::Utc;
+use crate::error::UserError;
+use crate::load::Distribution;
+use crate::metrics::Histogram;
+use crate::outcome::{
+    FindActivity, FindBy, FindObserver, FindOptions, FindOutcome, FindProgress, Observer, RunStart,
+};
+use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
+use crate::user::Script;
+
+use crew::{Crew, CrewOptions};
+use generator::{GeneratorLimit, Watch, generator_limit};
+use seconds::Second;
+
+/// Looked for at least this often, so that signals and deadlines are seen.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// By rate: users are there for requests that take this much longer than the
+/// latency limit. Whoever would wait for more of them is over the limit anyway.
+const POOL_LIMITS: u32 = 2;
+/// And for requests that take at least so long, for the limit may be that of a
+/// median.
+const POOL_LATENCY_MIN: Duration = Duration::from_millis(500);
+/// Where there is no limit on latency.
+const POOL_LATENCY_DEFAULT: Duration = Duration::from_secs(1);
+/// No level has fewer users to serve its arrivals.
+const POOL_MIN: u32 = 10;
+/// Arrivals that wait, at most.
+const QUEUE_MAX: u32 = 100_000;
+
+/// Searches the highest load that a server sustains. The plan says what is
+/// called and how; how much load there is, the search decides. Blocks until all
+/// is over. The observer is called on this thread.
+///
+/// # Errors
+/// When the options make no search, the load could not begin, or a worker
+/// fails. A server that sustains nothing is an outcome.
+pub fn find(
+    plan: Plan,
+    options: FindOptions,
+    observer: &mut dyn FindObserver,
+    interrupts: &Interrupts,
+) -> Result<FindOutcome, UserError> {
+    let search_options = translate::search_options(&plan, &options);
+    let (search, first) = Search::start(search_options)
+        .map_err(|fault| UserError::usage(format!("no search can be made: {fault}")))?;
+    let mut noted = Noted {
+        observer,
+        notices: Vec::new(),
+    };
+    for notice in &plan.notices {
+        noted.notice(notice);
+    }
+    let plan = Arc::new(searched(plan, &options));
+    let prepared = prepare(&plan, &mut noted, interrupts)?;
+    make_room(&plan, &mut noted);
+    let result = thread::scope(|scope| {
+        let mut finder = Finder::new(
+            scope, &plan, &options, prepared, search, &mut noted, interrupts,
+        );
+        finder.run(first)
+    });
+    noted.observer.ended();
+    let mut outcome = result?;
+    outcome.notices.splice(0..0, noted.notices);
+    Ok(outcome)
+}
+
+/// Keeps the notices that pass through.
+struct Noted<'a> {
+    observer: &'a mut dyn FindObserver,
+    notices: Vec<String>,
+}
+
+impl Observer for Noted<'_> {
+    fn notice(&mut self, text: &str) {
+        self.notices.push(text.to_string());
+        self.observer.notice(text);
+    }
+}
+
+/// The plan with the load of the highest level: only the kind of load, the
+/// number of users and the queue are looked at.
+fn searched(plan: Plan, options: &FindOptions) -> Plan {
+    let load = match options.by {
+        FindBy::Vus => Load::Closed {
+            vus: users_of(options.to),
+            ramp_up: Duration::ZERO,
+            pacing: match plan.load {
+                Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing,
+                Load::Open { .. } => None,
+            },
+        },
+        FindBy::Rate => Load::Open {
+            arrivals: Arrivals::Rate {
+                per_second: options.to,
+                distribution: match &plan.load {
+                    Load::Open {
+                        arrivals:
+                            Arrivals::Rate { distribution, .. } | Arrivals::Staged { distribution, .. },
+                        ..
+                    } => *distribution,
+                    _ => Distribution::Constant,
+                },
+            },
+            max_vus: pool(options, options.to),
+            queue_max: queue(&plan, options.to),
+        },
+    };
+    Plan {
+        load,
+        stop: StopRule {
+            duration: None,
+            iterations: None,
+        },
+        warm_up: Duration::ZERO,
+        notices: Vec::new(),
+        ..plan
+    }
+}
+
+/// A level of virtual users: whole and at least one.
+fn users_of(level: f64) -> u32 {
+    // A cast from a float saturates.
+    (level.round() as u32).max(1)
+}
+
+/// Users that serve the arrivals of a level.
+fn pool(options: &FindOptions, rate: f64) -> u32 {
+    let limit = options.latency.iter().map(|limit| limit.limit_ns).max();
+    let latency = limit.map_or(POOL_LATENCY_DEFAULT, |limit_ns| {
+        Duration::from_nanos(limit_ns)
+            .saturating_mul(POOL_LIMITS)
+            .max(POOL_LATENCY_MIN)
+    });
+    let in_flight = (rate * latency.as_secs_f64()).ceil() as u32;
+    in_flight.max(POOL_MIN).min(options.max_vus.max(1))
+}
+
+/// Arrivals that may wait: those of one timeout.
+fn queue(plan: &Plan, rate: f64) -> u32 {
+    let waiting = (rate * plan.timeout.as_secs_f64()).ceil() as u32;
+    waiting.clamp(1, QUEUE_MAX)
+}
+
+struct Finder<'scope, 'env, 'a, 'b> {
+    scope: &'scope Scope<'scope, 'env>,
+    plan: &'a Plan,
+    options: &'a FindOptions,
+    script: Arc<Script>,
+    start: RunStart,
+    assigned: Vec<Option<usize>>,
+    search: Search,
+    observer: &'a mut Noted<'b>,
+    interrupts: &'a Interrupts,
+    began: Instant,
+    crew: Option<Crew>,
+    level: f64,
+    activity: FindActivity,
+    /// Latency since the level began, or its hold.
+    hold: Histogram,
+    watch: Watch,
+    last_limit: Option<GeneratorLimit>,
+    n_trials_told: usize,
+    progress: FindProgress,
+}
+
+impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        plan: &'a Plan,
+        options: &'a FindOptions,
+        prepared: Prepared,
+        search: Search,
+        observer: &'a mut Noted<'b>,
+        interrupts: &'a Interrupts,
+    ) -> Self {
+        let (cpus, assigned) = choose_cpus(plan);
+        let start = RunStart {
+            at: Utc::now(),
+            server: prepared.server,
+            rows: prepared.script.rows.all.clone(),
+            generator: generator_facts(plan, &cpus, Vec::new()),
+            duration: None,
+            iterations: None,
+        };
+        Self {
+            scope,
+            plan,
+            options,
+            script: prepared.script,
+            start,
+            assigned,
+            search,
+            observer,
+            interrupts,
+            began: crate::clock::now(),
+            crew: None,
+            level: 0.0,
+            activity: FindActivity::Opening,
+            hold: Histogram::new(),
+            watch: Watch::default(),
+            last_limit: None,
+            n_trials_told: 0,
+            progress: FindProgress {
+                elapsed: Duration::ZERO,
+                by: options.by,
+                level: 0.0,
+                activity: FindActivity::Opening,
+                rate: 0.0,
+                p99_ns: None,
+                failed: 0,
+                bracket: (None, None),
+            },
+        }
+    }
+
+    fn run(&mut self, first: Action) -> Result<FindOutcome, UserError> {
+        self.observer.observer.started(&self.start);
+        let mut action = first;
+        loop {
+            match action {
+                Action::Continue => {}
+                Action::StartHold => {
+                    if let FindActivity::Settling(phase) = self.activity {
+                        self.activity = FindActivity::Holding(phase);
+                    }
+                    self.hold.clear();
+                }
+                Action::SetLevel { level, phase } => {
+                    let phase = translate::phase(phase);
+                    self.set_level(level, FindActivity::Settling(phase))?;
+                }
+                Action::CoolDown { level } => self.set_level(level, FindActivity::CoolingDown)?,
+                Action::Done(outcome) => {
+                    self.dismiss()?;
+                    return Ok(self.outcome(&outcome));
+                }
+            }
+            action = self.next_action()?;
+        }
+    }
+
+    /// Waits for something that the search has to know, and asks it.
+    fn next_action(&mut self) -> Result<Action, UserError> {
+        loop {
+            if self.interrupts.is_pending() {
+                return Ok(self.ask(Input::Interrupted));
+            }
+            if self.is_late() {
+                return Ok(self.ask(Input::Deadline));
+            }
+            // There is a crew between the first level and the last.
+            let Some(crew) = &mut self.crew else {
+                return Err(UserError::could_not_run("the search has no workers"));
+            };
+            if let Some(second) = crew.next_second() {
+                let tick = self.tick(&second);
+                return Ok(self.ask(Input::Tick(tick)));
+            }
+            crew.receive(LOOK_EVERY)?;
+            self.show();
+        }
+    }
+
+    fn ask(&mut self, input: Input) -> Action {
+        let had_estimate = self.search.estimate().is_some();
+        let action = self.search.next(input);
+        for trial in self.search.trials().iter().skip(self.n_trials_told) {
+            let trial = translate::trial(trial);
+            self.observer.observer.trial(self.options.by, &trial);
+        }
+        self.n_trials_told = self.search.trials().len();
+        self.progress.bracket = bracket(&self.search);
+        if let (false, Some(estimate)) = (had_estimate, self.search.estimate()) {
+            let estimate = translate::estimate(estimate);
+            self.observer.observer.estimated(&estimate);
+        }
+        action
+    }
+
+    /// Ends one level and begins another.
+    fn set_level(&mut self, level: f64, activity: FindActivity) -> Result<(), UserError> {
+        self.dismiss()?;
+        self.level = level;
+        self.activity = FindActivity::Opening;
+        self.hold.clear();
+        self.watch = Watch::default();
+        // The figures of the level before are not this one's.
+        self.progress.rate = 0.0;
+        self.progress.p99_ns = None;
+        self.progress.failed = 0;
+        self.show();
+        let users = match self.options.by {
+            FindBy::Vus => users_of(level),
+            FindBy::Rate => pool(self.options, level),
+        };
+        let rate = match self.options.by {
+            FindBy::Vus => None,
+            FindBy::Rate => Some(level),
+        };
+        let crew = Crew::engage(
+            self.scope,
+            &CrewOptions {
+                plan: self.plan,
+                script: &self.script,
+                cpus: &self.assigned,
+                users,
+                rate,
+            },
+        )?;
+        // Small levels have fewer workers: told of is the most that there were.
+        if crew.worker_cpus().len() >= self.start.generator.worker_cpus.len() {
+            self.start.generator.worker_cpus = crew.worker_cpus().to_vec();
+        }
+        let crew = self.crew.insert(crew);
+        let limit = opening_limit(self.plan).saturating_add(crew.ramp());
+        // Neither a signal nor the deadline waits for sessions.
+        let left = self
+            .options
+            .deadline
+            .map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+        let limit = left.map_or(limit, |left| limit.min(left));
+        let began = crate::clock::now();
+        while !crew.is_open() && began.elapsed() < limit && !self.interrupts.is_pending() {
+            crew.receive(crew.patience().min(LOOK_EVERY))?;
+        }
+        crew.begin();
+        self.activity = activity;
+        Ok(())
+    }
+
+    /// Lets the workers of the level end.
+    fn dismiss(&mut self) -> Result<(), UserError> {
+        let Some(mut crew) = self.crew.take() else {
+            return Ok(());
+        };
+        self.activity = FindActivity::Draining;
+        self.show();
+        let (interrupts, is_late) = (self.interrupts, self.is_late());
+        crew.dismiss(&|| is_late || interrupts.is_pending())
+    }
+
+    /// What the search is told of a second.
+    fn tick(&mut self, second: &Second) -> search::Tick {
+        self.hold.merge(&second.latency);
+        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
+        let is_limited = limit.is_some();
+        self.last_limit = limit.or(self.last_limit.take());
+        let mut n_over = [0; LATENCY_LIMITS_MAX];
+        for (n_over, limit) in n_over.iter_mut().zip(&self.options.latency) {
+            *n_over = second.latency.count_over(limit.limit_ns) + second.failed;
+        }
+        let completed = second.ok + second.failed;
+        self.progress.rate = completed as f64;
+        self.progress.p99_ns = second.latency.quantile_ns(0.99);
+        self.progress.failed = second.failed;
+        let quantile = |q| self.hold.quantile_ns(q);
+        let tick = search::Tick {
+            length: Second::LENGTH,
+            offered: match self.options.by {
+                FindBy::Vus => second.started,
+                FindBy::Rate => {
+                    (second.arrivals as f64 * calls_per_iteration(self.plan)).round() as u64
+                }
+            },
+            completed,
+            failed: second.failed,
+            n_over,
+            dropped: second.dropped,
+            in_flight: second.in_flight + second.waiting,
+            median_ns: second.latency.quantile_ns(0.5),
+            mean_ns: second.latency.mean_ns().map(|ns| ns as u64),
+            hold: Percentiles {
+                p50_ns: quantile(0.5),
+                p95_ns: quantile(0.95),
+                p99_ns: quantile(0.99),
+            },
+            generator_limited: is_limited,
+        };
+        self.show();
+        tick
+    }
+
+    fn is_late(&self) -> bool {
+        let deadline = self.options.deadline;
+        deadline.is_some_and(|deadline| self.began.elapsed() >= deadline)
+    }
+
+    fn show(&mut self) {
+        self.progress.elapsed = self.began.elapsed();
+        self.progress.level = self.level;
+        self.progress.activity = self.activity;
+        self.observer.observer.progress(&self.progress);
+    }
+
+    fn outcome(&self, found: &search::SearchOutcome) -> FindOutcome {
+        let is_limited = found.ended == search::Ended::GeneratorLimited;
+        FindOutcome {
+            options: self.options.clone(),
+            start: self.start.clone(),
+            ended: translate::ended(found.ended),
+            sustains: found.sustains.as_ref().map(translate::trial),
+            passed: found.passed.as_ref().map(translate::trial),
+            fails_at: found.fails_at.as_ref().map(translate::failure),
+            fails_surely_at: found.fails_surely_at.as_ref().map(translate::failure),
+            trials: found.trials.iter().map(translate::trial).collect(),
+            estimate: found.estimate.map(translate::estimate),
+            elapsed: self.began.elapsed(),
+            generator_limit: self
+                .last_limit
+                .as_ref()
+                .filter(|_| is_limited)
+                .map(GeneratorLimit::sentence),
+            notices: Vec::new(),
+        }
+    }
+}
+
+/// The highest level passed below all that were not, and the lowest of those.
+fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
+    let levels = |passed: bool| {
+        let of = search.trials().iter().filter(move |trial| {
+            use search::Verdict::{Borderline, Fail, Pass, Plausible};
+            match trial.verdict {
+                Pass | Plausible => passed,
+                Fail(_) | Borderline(_) => !passed,
+                _ => false,
+            }
+        });
+        of.map(|trial| trial.level)
+    };
+    let high = levels(false).reduce(f64::min);
+    let low = levels(true)
+        .filter(|level| high.is_none_or(|high| *level < high))
+        .reduce(f64::max);
+    (low, high)
+}
+
+/// Requests of a mean iteration: all calls of a fan-out, both of code mode.
+fn calls_per_iteration(plan: &Plan) -> f64 {
+    let (mut calls, mut weights) = (0.0, 0.0);
+    for step in &plan.steps {
+        let n_calls = match &step.action {
+            scenario::Action::Call(_) => f64::from(step.parallel.max(1)),
+            scenario::Action::CodeMode { .. } => 2.0,
+        };
+        calls += n_calls * f64::from(step.weight);
+        weights += f64::from(step.weight);
+    }
+    if weights > 0.0 { calls / weights } else { 1.0 }
+}

@@ -1,0 +1,252 @@
+//! The workers of one level, from their first session to their last DELETE.
+
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::seconds::{Second, Seconds};
+use crate::error::UserError;
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, share};
+use crate::scenario::{Arrivals, Load, Plan};
+use crate::user::Script;
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, WorkerOptions};
+
+/// What a level's workers are to do.
+pub(super) struct CrewOptions<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) script: &'a Arc<Script>,
+    /// One for each worker that may be used.
+    pub(super) cpus: &'a [Option<usize>],
+    /// Virtual users, or the pool that serves arrivals; at least 1.
+    pub(super) users: u32,
+    /// Arrivals a second; `None`: the closed model.
+    pub(super) rate: Option<f64>,
+}
+
+/// The workers of one level.
+#[derive(Debug)]
+pub(super) struct Crew {
+    workers: Vec<Handle>,
+    worker_cpus: Vec<Option<usize>>,
+    events: Receiver<Event>,
+    seconds: Seconds,
+    users: u32,
+    users_set: u32,
+    engaged: Instant,
+    n_ended: usize,
+}
+
+/// Sessions are opened one after the other at this distance, lest the
+/// handshakes of a level be an attack of their own.
+const OPEN_EVERY: Duration = Duration::from_millis(2);
+/// But all of them within this.
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
+/// Users are added in steps of at least this time.
+const OPEN_STEP: Duration = Duration::from_millis(20);
+
+/// The load begins this long after it is announced.
+const BEGIN_AHEAD: Duration = Duration::from_millis(2);
+/// Requests in flight may end for so long after a level.
+const DRAIN_WAIT: Duration = Duration::from_secs(2);
+/// And sessions be ended for so long after that.
+const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// While waiting for the end, looked for this often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Longer than any level.
+const HOLD_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+impl Crew {
+    /// Starts the threads and the first users.
+    pub(super) fn engage<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        options: &CrewOptions<'_>,
+    ) -> Result<Self, UserError> {
+        let most = usize::try_from(options.users).unwrap_or(usize::MAX).max(1);
+        let n_workers = options.cpus.len().clamp(1, most);
+        let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
+        let rows = &options.script.rows;
+        let mut crew = Self {
+            workers: Vec::with_capacity(n_workers),
+            worker_cpus: Vec::with_capacity(n_workers),
+            events,
+            seconds: Seconds::new(
+                &rows.all,
+                rows.handshake,
+                n_workers,
+                options.plan.has_intended_starts(),
+            ),
+            users: options.users,
+            users_set: 0,
+            engaged: crate::clock::now(),
+            n_ended: 0,
+        };
+        let arrivals = options.rate.map(|rate| schedule(options.plan, rate));
+        for (index, cpu) in options.cpus.iter().copied().take(n_workers).enumerate() {
+            let (handle, inbox) = Handle::new();
+            let worker_options = WorkerOptions {
+                index,
+                n_workers,
+                cpu,
+                script: Arc::clone(options.script),
+                budget: None,
+                arrivals: arrivals.clone(),
+            };
+            let events = event_sender.clone();
+            let (tell_pinned, pinned) = bounded(1);
+            thread::Builder::new()
+                .name(format!("worker {index}"))
+                .spawn_scoped(scope, move || {
+                    worker::run(&worker_options, &inbox, &events, &tell_pinned);
+                })
+                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+            let is_pinned = pinned.recv().unwrap_or(false);
+            crew.worker_cpus.push(cpu.filter(|_| is_pinned));
+            crew.workers.push(handle);
+        }
+        crew.add_users();
+        Ok(crew)
+    }
+
+    /// The CPU each worker is pinned to.
+    pub(super) fn worker_cpus(&self) -> &[Option<usize>] {
+        &self.worker_cpus
+    }
+
+    /// How long it takes until all users have begun.
+    pub(super) fn ramp(&self) -> Duration {
+        OPEN_EVERY.saturating_mul(self.users).min(OPEN_WITHIN)
+    }
+
+    /// Every user has begun and tried to open its session.
+    pub(super) fn is_open(&self) -> bool {
+        self.seconds.users().tried >= self.users
+    }
+
+    /// How long one may wait before more users have to begin.
+    pub(super) fn patience(&self) -> Duration {
+        if self.users_set < self.users {
+            OPEN_STEP
+        } else {
+            Duration::MAX
+        }
+    }
+
+    /// Begins the load: seconds are counted from here.
+    pub(super) fn begin(&mut self) {
+        self.users_set = self.users;
+        self.set_users();
+        let origin = crate::clock::now() + BEGIN_AHEAD;
+        self.broadcast(|| Command::Begin(origin));
+    }
+
+    /// The next complete second.
+    pub(super) fn next_second(&mut self) -> Option<Second> {
+        self.seconds.next_complete()
+    }
+
+    /// Waits for a word of a worker, at most so long.
+    pub(super) fn receive(&mut self, wait: Duration) -> Result<(), UserError> {
+        match self.events.recv_timeout(wait) {
+            Ok(Event::Tick(tick)) => {
+                let worker = tick.worker;
+                let recorder = self.seconds.take(*tick);
+                self.workers[worker].send(Command::Recycle(recorder));
+            }
+            Ok(Event::Ended(_)) => self.n_ended += 1,
+            Ok(Event::Failed(worker, why)) => {
+                return Err(UserError::could_not_run(format!(
+                    "worker {worker} cannot go on: {why}"
+                )));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(UserError::could_not_run("a worker ended unexpectedly"));
+            }
+        }
+        self.add_users();
+        Ok(())
+    }
+
+    /// Ends the level: requests in flight may end, then sessions are ended.
+    /// Where there is reason to hurry, requests are given up at once.
+    pub(super) fn dismiss(&mut self, hurry: &dyn Fn() -> bool) -> Result<(), UserError> {
+        self.broadcast(|| Command::Stop);
+        let stopped = crate::clock::now();
+        let mut cancelled: Option<Instant> = None;
+        let mut is_over = false;
+        while self.n_ended < self.workers.len() {
+            match cancelled {
+                None if stopped.elapsed() >= DRAIN_WAIT || hurry() => {
+                    cancelled = Some(crate::clock::now());
+                    self.broadcast(|| Command::CancelCalls);
+                }
+                Some(at) if at.elapsed() >= CLOSE_WAIT && !is_over => {
+                    is_over = true;
+                    self.broadcast(|| Command::CancelAll);
+                }
+                _ => {}
+            }
+            self.receive(LOOK_EVERY)?;
+        }
+        Ok(())
+    }
+
+    /// The users that should have begun by now.
+    fn add_users(&mut self) {
+        let ramp = self.ramp().as_secs_f64();
+        let share_begun = self.engaged.elapsed().as_secs_f64() / ramp.max(1e-9);
+        let wanted = (f64::from(self.users) * share_begun).ceil() as u32;
+        let wanted = wanted.clamp(1, self.users.max(1));
+        if wanted > self.users_set {
+            self.users_set = wanted;
+            self.set_users();
+        }
+    }
+
+    fn set_users(&self) {
+        let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        for (index, worker) in (0..).zip(&self.workers) {
+            worker.send(Command::SetUsers(share(self.users_set, n_workers, index)));
+        }
+    }
+
+    fn broadcast(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            worker.send(command());
+        }
+    }
+}
+
+/// Threads are joined at the end of the search, so none may be left running
+/// where it ends with an error.
+impl Drop for Crew {
+    fn drop(&mut self) {
+        if self.n_ended < self.workers.len() {
+            self.broadcast(|| Command::CancelAll);
+        }
+    }
+}
+
+/// The arrivals of a level.
+fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
+    let is_poisson = matches!(
+        plan.load,
+        Load::Open {
+            arrivals: Arrivals::Rate {
+                distribution: Distribution::Poisson,
+                ..
+            },
+            ..
+        }
+    );
+    let spread = if is_poisson {
+        Spread::Poisson { seed: plan.seed }
+    } else {
+        Spread::Constant
+    };
+    let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
+    ArrivalSchedule::rates(&[RateSegment::hold(rate, HOLD_MAX)], spread)
+}

@@ -1,0 +1,262 @@
+//! What a search for the highest sustained load is told, finds, and tells
+//! while it goes on.
+
+use std::time::Duration;
+
+use super::RunStart;
+
+/// What is searched, between which levels, under which limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindOptions {
+    /// What a level is a number of.
+    pub by: FindBy,
+    /// The first level after the baseline: virtual users, or arrivals a second.
+    pub from: f64,
+    /// The highest level that is tried.
+    pub to: f64,
+    /// Latency limits; none is fine where there is a limit on errors.
+    pub latency: Vec<LatencyLimit>,
+    /// The largest share of failed requests, above 0 and below 1.
+    pub error_share_max: Option<f64>,
+    /// The search ends after this, with what it knows. `None`: it takes its
+    /// time.
+    pub deadline: Option<Duration>,
+    /// By rate: the largest pool of users that serve arrivals.
+    pub max_vus: u32,
+}
+
+/// What a level is a number of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindBy {
+    /// Virtual users, each waiting for its answer before it goes on.
+    Vus,
+    /// Arrivals a second.
+    Rate,
+}
+
+/// A quantile of the latency has to be at or below a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatencyLimit {
+    /// 0.99 for p99.
+    pub quantile: f64,
+    /// In nanoseconds.
+    pub limit_ns: u64,
+}
+
+/// What a level is held for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindPhase {
+    /// The server nearly alone.
+    Baseline,
+    /// Doubling until a level is not passed.
+    Bracket,
+    /// Halving what lies between.
+    Bisect,
+    /// A longer hold of the answer.
+    Verify,
+}
+
+/// What a level did not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindWhy {
+    /// A latency limit, by its place in [`FindOptions::latency`].
+    Latency {
+        /// The index.
+        limit_idx: usize,
+    },
+    /// The share of failed requests.
+    Errors,
+    /// By rate: less than 98 % of the arrivals was answered.
+    Throughput,
+    /// By rate: requests under way pile up.
+    Backlog,
+    /// No answer at all while requests were under way.
+    Silence,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindVerdict {
+    /// All limits were kept, with 95 % confidence.
+    Passed,
+    /// No sign against it, too few requests to be sure.
+    Plausible,
+    /// Not kept, with the same confidence or plainly.
+    Failed(FindWhy),
+    /// Neither, for as long as a trial may take: counts as not passed.
+    Undecided(FindWhy),
+    /// The generator could not make the load: says nothing of the server.
+    GeneratorLimited,
+    /// The search ended in the middle of it.
+    Unfinished,
+}
+
+/// One level that was held, as far as it got. Latency is that of successful
+/// requests: response time by rate, service time by virtual users.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindTrial {
+    /// Virtual users or arrivals a second.
+    pub level: f64,
+    /// What it was held for.
+    pub phase: FindPhase,
+    /// How it ended.
+    pub verdict: FindVerdict,
+    /// Requests ended a second, failed ones included.
+    pub rate: f64,
+    /// Requests offered a second.
+    pub offered_rate: f64,
+    /// Median latency in nanoseconds.
+    pub p50_ns: Option<u64>,
+    /// 95th percentile in nanoseconds.
+    pub p95_ns: Option<u64>,
+    /// 99th percentile in nanoseconds.
+    pub p99_ns: Option<u64>,
+    /// Mean latency in nanoseconds.
+    pub mean_ns: Option<u64>,
+    /// Share of the ended requests that failed.
+    pub error_share: f64,
+    /// For each latency limit the share of requests that missed it.
+    pub shares_over: Vec<f64>,
+    /// Requests ended in the hold.
+    pub n_requests: u64,
+    /// Arrivals dropped in the hold.
+    pub n_dropped: u64,
+    /// How long figures were taken, settling excluded.
+    pub duration: Duration,
+    /// By virtual users, where a cycle is a request and a pause: rate times
+    /// cycle over users; 1 where the figures agree with each other.
+    pub little: Option<f64>,
+}
+
+/// A level that was not passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindFailure {
+    /// The trial that it was not passed in.
+    pub trial: FindTrial,
+    /// What it did not keep, or what was nearest to its limit.
+    pub why: FindWhy,
+    /// A real failure; else it ended undecided.
+    pub is_certain: bool,
+}
+
+/// How long a search is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindEstimate {
+    /// At the least.
+    pub shortest: Duration,
+    /// At the most, on a server without surprises.
+    pub longest: Duration,
+    /// Requests that make one unit of evidence.
+    pub requests_per_unit: u64,
+    /// The same with limits on p95 in place of stricter ones, where that would
+    /// save much.
+    pub with_p95: Option<(Duration, Duration)>,
+}
+
+/// Why a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindEnded {
+    /// The answer is verified, and a level just above it was not passed.
+    Found,
+    /// The highest level allowed is sustained: the capacity lies above.
+    ReachedTo,
+    /// Even the baseline does not keep the limits.
+    Refused(FindWhy),
+    /// No level was sustained, not even the lowest.
+    NothingSustained,
+    /// The time was over.
+    Deadline,
+    /// A signal, or the embedding program, asked for it.
+    Interrupted,
+    /// The generator was the limit at the last level.
+    GeneratorLimited,
+}
+
+/// What a search found. Every level in it was tested; what lies between
+/// `sustains` and `fails_at` is not decided.
+#[derive(Debug, Clone)]
+pub struct FindOutcome {
+    /// What was searched.
+    pub options: FindOptions,
+    /// What was found before the load began.
+    pub start: RunStart,
+    /// Why it ended.
+    pub ended: FindEnded,
+    /// The highest level that passed its verification.
+    pub sustains: Option<FindTrial>,
+    /// The highest level passed below all that were not, verified or not.
+    pub passed: Option<FindTrial>,
+    /// The lowest level not passed.
+    pub fails_at: Option<FindFailure>,
+    /// The lowest level that failed for certain.
+    pub fails_surely_at: Option<FindFailure>,
+    /// All trials in order.
+    pub trials: Vec<FindTrial>,
+    /// What was expected after the baseline.
+    pub estimate: Option<FindEstimate>,
+    /// From the first level to the end, cooling down and sessions included.
+    pub elapsed: Duration,
+    /// What limited the generator, in one sentence, where that ended it.
+    pub generator_limit: Option<String>,
+    /// What the user should know of how it went.
+    pub notices: Vec<String>,
+}
+
+/// What goes on at a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindActivity {
+    /// Sessions are being opened.
+    Opening,
+    /// The load is on; its figures do not count yet.
+    Settling(FindPhase),
+    /// Figures count.
+    Holding(FindPhase),
+    /// A low load until the server has recovered.
+    CoolingDown,
+    /// Requests in flight end before the next level.
+    Draining,
+}
+
+/// The state of a search, several times a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FindProgress {
+    /// Since the search began.
+    pub elapsed: Duration,
+    /// What a level is a number of.
+    pub by: FindBy,
+    /// The level under way.
+    pub level: f64,
+    /// What goes on.
+    pub activity: FindActivity,
+    /// Requests that ended in the last complete second, a second.
+    pub rate: f64,
+    /// Their 99th percentile, nanoseconds.
+    pub p99_ns: Option<u64>,
+    /// Failed among them.
+    pub failed: u64,
+    /// The highest level passed so far, and the lowest not passed.
+    pub bracket: (Option<f64>, Option<f64>),
+}
+
+/// Told of a search while it goes on, on the coordinator's thread.
+pub trait FindObserver {
+    /// Something the user should know.
+    fn notice(&mut self, _text: &str) {}
+
+    /// The server was found and the first level is about to begin.
+    fn started(&mut self, _start: &RunStart) {}
+
+    /// The baseline is known, and with it how long the rest may take.
+    fn estimated(&mut self, _estimate: &FindEstimate) {}
+
+    /// A few times a second.
+    fn progress(&mut self, _progress: &FindProgress) {}
+
+    /// A level was held to its end.
+    fn trial(&mut self, _by: FindBy, _trial: &FindTrial) {}
+
+    /// The search has ended.
+    fn ended(&mut self) {}
+}
+
+impl FindObserver for super::Unobserved {}

@@ -1,0 +1,159 @@
+//! A search while it goes on: each level as a line that stays, and one below it
+//! that is drawn again.
+
+use super::words;
+use crate::outcome::{
+    FindActivity, FindBy, FindEstimate, FindObserver, FindProgress, FindTrial, FindVerdict,
+    RunStart,
+};
+use crate::report::live::{LiveLine, notice_line, start_line};
+use crate::terminal::{Line, Role, WriteColor};
+use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
+
+use std::time::Duration;
+
+impl<W: WriteColor> FindObserver for LiveLine<W> {
+    fn notice(&mut self, text: &str) {
+        self.say(|| notice_line(text));
+    }
+
+    fn started(&mut self, start: &RunStart) {
+        self.say(|| start_line(start));
+    }
+
+    fn estimated(&mut self, estimate: &FindEstimate) {
+        self.say(|| Line::of(Role::Dim, words::estimate(estimate)));
+    }
+
+    fn progress(&mut self, progress: &FindProgress) {
+        self.show(progress.elapsed, || progress_line(progress));
+    }
+
+    fn trial(&mut self, by: FindBy, trial: &FindTrial) {
+        self.say(|| trial_line(by, trial));
+    }
+
+    fn ended(&mut self) {
+        let _ = self.clear();
+    }
+}
+
+/// `1m12s  12 VUs  verify  198/s  p99 60.4 ms  between 11 and 13 VUs`.
+fn progress_line(progress: &FindProgress) -> Line {
+    let elapsed = Duration::from_secs(progress.elapsed.as_secs());
+    let (doing, role) = match progress.activity {
+        FindActivity::Opening => ("opening sessions".to_string(), Role::Dim),
+        FindActivity::Settling(phase) => {
+            (format!("{}, settling", words::phase(phase)), Role::Plain)
+        }
+        FindActivity::Holding(phase) => (words::phase(phase).to_string(), Role::Plain),
+        FindActivity::CoolingDown => ("cooling down".to_string(), Role::Dim),
+        FindActivity::Draining => ("ending sessions".to_string(), Role::Dim),
+    };
+    let mut line = Line::of(Role::Strong, format_duration(elapsed))
+        .add(
+            Role::Plain,
+            format!("  {}", words::level(progress.by, progress.level)),
+        )
+        .add(role, format!("  {doing}"))
+        .add(Role::Accent, format!("  {}", format_rate(progress.rate)));
+    line = line.add(
+        Role::Plain,
+        format!(
+            "  p99 {}",
+            progress.p99_ns.map_or("-".to_string(), format_latency)
+        ),
+    );
+    if progress.failed > 0 {
+        let failed = format_count(progress.failed);
+        line = line.add(Role::Error, format!("  {failed} failed"));
+    }
+    let shown = |level| words::level(progress.by, level);
+    let between = match progress.bracket {
+        (Some(low), Some(high)) => format!("  between {} and {}", shown(low), shown(high)),
+        (Some(low), None) => format!("  above {}", shown(low)),
+        (None, Some(high)) => format!("  below {}", shown(high)),
+        (None, None) => String::new(),
+    };
+    line.add(Role::Dim, between)
+}
+
+/// `bracket   16 VUs  failed by latency  198/s  p99 80.9 ms`.
+fn trial_line(by: FindBy, trial: &FindTrial) -> Line {
+    let role = match trial.verdict {
+        FindVerdict::Passed | FindVerdict::Plausible => Role::Success,
+        FindVerdict::Failed(_) => Role::Error,
+        _ => Role::Warning,
+    };
+    let mut line = Line::of(Role::Dim, format!("{:<9}", words::phase(trial.phase)))
+        .add(
+            Role::Strong,
+            format!("{:>9}", words::level(by, trial.level)),
+        )
+        .add(role, format!("  {}", words::verdict(trial.verdict)))
+        .add(Role::Accent, format!("  {}", format_rate(trial.rate)));
+    if let Some(p99_ns) = trial.p99_ns {
+        line = line.add(Role::Plain, format!("  p99 {}", format_latency(p99_ns)));
+    }
+    if trial.error_share > 0.0 {
+        let failed = format_percent(trial.error_share);
+        line = line.add(Role::Error, format!("  {failed} failed"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{FindPhase, FindWhy};
+    use crate::report::find::samples;
+
+    #[test]
+    fn the_line_says_level_phase_figures_and_bracket() {
+        let progress = FindProgress {
+            elapsed: Duration::from_millis(72_300),
+            by: FindBy::Vus,
+            level: 12.0,
+            activity: FindActivity::Settling(FindPhase::Bisect),
+            rate: 198.4,
+            p99_ns: Some(60_400_000),
+            failed: 0,
+            bracket: (Some(11.0), Some(13.0)),
+        };
+        assert_eq!(
+            progress_line(&progress).text(),
+            "1m12s  12 VUs  bisect, settling  198/s  p99 60.4 ms  between 11 VUs and 13 VUs"
+        );
+        let first = FindProgress {
+            elapsed: Duration::ZERO,
+            activity: FindActivity::Opening,
+            level: 1.0,
+            rate: 0.0,
+            p99_ns: None,
+            bracket: (None, None),
+            failed: 2,
+            ..progress
+        };
+        assert_eq!(
+            progress_line(&first).text(),
+            "0s  1 VU  opening sessions  0.00/s  p99 -  2 failed"
+        );
+    }
+
+    #[test]
+    fn a_level_is_a_line() {
+        let trial = FindTrial {
+            error_share: 0.02,
+            ..samples::trial(
+                16.0,
+                FindPhase::Bracket,
+                FindVerdict::Failed(FindWhy::Latency { limit_idx: 0 }),
+                80_900_000,
+            )
+        };
+        assert_eq!(
+            trial_line(FindBy::Vus, &trial).text(),
+            "bracket     16 VUs  failed by latency  200/s  p99 80.9 ms  2% failed"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Load against rate and latency, as bars of blocks.
+
+use super::model::{FindReport, Trial, TrialVerdict};
+use super::words;
+use crate::terminal::{Align, Line, Role, pad};
+use crate::units::{format_latency, format_rate};
+
+/// Latencies further above the limit than this do not flatten the others.
+const LIMITS_SHOWN: f64 = 4.0;
+
+const VALUE_WIDTH: usize = 8;
+const GAPS: usize = 4;
+
+/// One line for each level that was held, ascending, at most `width` columns.
+/// Each level shows its last trial.
+pub(super) fn plot(report: &FindReport, width: usize) -> Vec<Line> {
+    let trials = by_level(&report.trials);
+    if trials.len() < 2 {
+        return Vec::new();
+    }
+    let names: Vec<String> = trials
+        .iter()
+        .map(|trial| words::level_of(report.search.by, trial.level))
+        .collect();
+    let name_width = names.iter().map(String::len).max().unwrap_or(0).max(4);
+    let bar_width = width
+        .saturating_sub(name_width + 2 * VALUE_WIDTH + 2 * GAPS)
+        .clamp(8, 56)
+        / 2;
+    let rate_max = trials.iter().map(|trial| trial.rate_per_sec);
+    let rate_max = rate_max.fold(0.0, f64::max);
+    let p99_max = trials.iter().filter_map(|trial| trial.p99_ms);
+    let p99_max = p99_max.fold(0.0, f64::max);
+    let limits = report.search.latency.iter().map(|limit| limit.limit_ms);
+    let scale = limits
+        .reduce(f64::max)
+        .map_or(p99_max, |limit| p99_max.min(limit * LIMITS_SHOWN));
+    let column = VALUE_WIDTH + 1 + bar_width;
+    let heading = format!(
+        "{}  {}  p99",
+        pad("load", name_width, Align::Left),
+        pad("rate", column, Align::Left)
+    );
+    let mut lines = vec![Line::of(Role::Dim, heading)];
+    for (trial, name) in trials.iter().zip(&names) {
+        let role = match trial.verdict {
+            TrialVerdict::Passed | TrialVerdict::Plausible => Role::Accent,
+            TrialVerdict::Failed => Role::Error,
+            _ => Role::Warning,
+        };
+        let p99 = match trial.p99_ms {
+            Some(ms) => format_latency((ms * 1e6).round() as u64),
+            None => "-".to_string(),
+        };
+        let rate = pad(&format_rate(trial.rate_per_sec), VALUE_WIDTH, Align::Right);
+        let p99_bar = bar(trial.p99_ms.unwrap_or(0.0), scale, bar_width);
+        lines.push(
+            Line::of(Role::Plain, pad(name, name_width, Align::Right))
+                .add(Role::Plain, format!("  {rate} "))
+                .add(
+                    Role::Accent,
+                    pad(
+                        &bar(trial.rate_per_sec, rate_max, bar_width),
+                        bar_width,
+                        Align::Left,
+                    ),
+                )
+                .add(
+                    Role::Plain,
+                    format!("  {} ", pad(&p99, VALUE_WIDTH, Align::Right)),
+                )
+                .add(role, p99_bar),
+        );
+    }
+    lines
+}
+
+/// The last trial of each level, by level.
+fn by_level(trials: &[Trial]) -> Vec<&Trial> {
+    let mut last: Vec<&Trial> = Vec::new();
+    for trial in trials.iter().filter(|trial| trial.requests > 0) {
+        match last.iter_mut().find(|known| known.level == trial.level) {
+            Some(known) => *known = trial,
+            None => last.push(trial),
+        }
+    }
+    last.sort_by(|a, b| f64::total_cmp(&a.level, &b.level));
+    last
+}
+
+/// A bar of `value` of `max`, in eighths of a column.
+fn bar(value: f64, max: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let share = if max > 0.0 {
+        (value / max).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    // A cast from a float saturates, and no number gives 0.
+    let n_eighths = (share * width as f64 * 8.0).round() as usize;
+    let mut text = "█".repeat(n_eighths / 8);
+    text += EIGHTHS[n_eighths % 8];
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_in_proportion() {
+        assert_eq!(bar(1.0, 1.0, 4), "████");
+        assert_eq!(bar(0.5, 1.0, 4), "██");
+        assert_eq!(bar(0.03125, 1.0, 4), "▏");
+        assert_eq!(bar(0.0, 1.0, 4), "");
+        assert_eq!(bar(9.0, 1.0, 4), "████");
+        assert_eq!(bar(f64::NAN, 1.0, 4), "");
+        assert_eq!(bar(1.0, 0.0, 4), "");
+    }
+}

@@ -1,0 +1,222 @@
+//! The summary of a search, as lines of text: the two numbers first.
+
+use super::model::{FindEnd, FindReport, LevelUnit, Trial, TrialPhase, TrialVerdict};
+use super::plot::plot;
+use super::words;
+use crate::report::summary::SummaryOptions;
+use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
+use crate::report::summary::table::{Cell, Table};
+use crate::terminal::{Line, Role};
+use crate::units::{format_count, format_duration, format_percent, format_rate};
+
+use std::time::Duration;
+
+/// The whole summary.
+pub fn find_summary(report: &FindReport, options: &SummaryOptions) -> Vec<Line> {
+    let mut page = Page::new(options.width);
+    head(&mut page, report);
+    answer(&mut page, report);
+    trials(&mut page, report);
+    let width = page.width();
+    let bars = plot(report, width);
+    if !bars.is_empty() {
+        page.gap();
+        bars.into_iter().for_each(|line| page.push(line));
+    }
+    notes(&mut page, report);
+    if let Some(path) = &options.report_path {
+        page.gap();
+        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
+    }
+    page.into_lines()
+}
+
+fn head(page: &mut Page, report: &FindReport) {
+    page.labelled("target", Line::of(Role::Accent, &report.target_url));
+    let server = &report.server;
+    let name = match (&server.name, &server.version) {
+        (Some(name), Some(version)) => format!("{name} {version}, "),
+        (Some(name), None) => format!("{name}, "),
+        _ => String::new(),
+    };
+    let server = format!("{name}MCP {} ({})", server.revision, server.era);
+    page.labelled("server", Line::of(Role::Plain, server));
+    let search = &report.search;
+    let (what, from, to) = match search.by {
+        LevelUnit::Vus => ("virtual users", search.from, search.to),
+        LevelUnit::ArrivalsPerSec => ("arrivals a second", search.from, search.to),
+    };
+    let latency: Vec<(f64, f64)> = search
+        .latency
+        .iter()
+        .map(|limit| (limit.quantile, limit.limit_ms))
+        .collect();
+    let words = format!(
+        "{} to {} {what}; {}",
+        number(from),
+        number(to),
+        words::limits(&latency, search.error_share_max)
+    );
+    page.labelled_text("search", Role::Plain, &words);
+    page.labelled("duration", duration(report));
+}
+
+fn duration(report: &FindReport) -> Line {
+    let line = Line::of(Role::Plain, secs_text(report.elapsed_secs));
+    match report.ended {
+        FindEnd::Deadline => line.add(Role::Warning, ", ended by its deadline"),
+        FindEnd::Interrupted => line.add(Role::Warning, ", interrupted"),
+        FindEnd::GeneratorLimited => {
+            line.add(Role::Warning, ", ended: the generator was the limit")
+        }
+        FindEnd::Refused => line.add(Role::Error, ", refused: the baseline breaks a limit"),
+        _ => line,
+    }
+}
+
+/// The two numbers.
+fn answer(page: &mut Page, report: &FindReport) {
+    page.gap();
+    let unit = report.search.by;
+    // The percentile that the strictest limit is on.
+    let quantiles = report.search.latency.iter().map(|limit| limit.quantile);
+    let quantile = quantiles.reduce(f64::max).unwrap_or(0.99);
+    let figures = |trial: &Trial| {
+        let (name, value_ms) =
+            words::percentile(quantile, [trial.p50_ms, trial.p95_ms, trial.p99_ms]);
+        format!(
+            "{}, {} calls/s at {name} {}",
+            words::level_of(unit, trial.level),
+            format_rate(trial.rate_per_sec).trim_end_matches("/s"),
+            ms_text(value_ms)
+        )
+    };
+    match (&report.sustains, &report.passed) {
+        (Some(trial), _) => {
+            let line = Line::of(Role::Success, figures(trial)).add(Role::Plain, " (verified)");
+            page.labelled("sustains", line);
+        }
+        (None, Some(trial)) => {
+            let line = Line::of(Role::Warning, figures(trial)).add(Role::Plain, " (not verified)");
+            page.labelled("passed", line);
+        }
+        (None, None) => page.labelled("sustains", Line::of(Role::Error, "no level")),
+    }
+    match &report.fails_at {
+        Some(failure) => {
+            let level = words::level_of(unit, failure.trial.level);
+            let line = if failure.certain {
+                Line::of(Role::Error, level).add(Role::Plain, format!(" by {}", failure.why))
+            } else {
+                Line::of(Role::Warning, level)
+                    .add(Role::Plain, format!(", undecided by {}", failure.why))
+            };
+            page.labelled("fails at", line);
+            if let Some(sure) = &report.fails_surely_at
+                && sure.trial.level > failure.trial.level
+            {
+                let level = words::level_of(unit, sure.trial.level);
+                let words = format!("{level} by {}, for certain", sure.why);
+                page.labelled("", Line::of(Role::Plain, words));
+            }
+        }
+        None if report.ended == FindEnd::ReachedTo => {
+            let words = "nothing up to the highest level allowed: try a higher `--to`";
+            page.labelled("fails at", Line::of(Role::Plain, words));
+        }
+        None => page.labelled("fails at", Line::of(Role::Dim, "no level so far")),
+    }
+    let low = report.sustains.as_ref().or(report.passed.as_ref());
+    if let (Some(low), Some(failure)) = (low, &report.fails_at) {
+        let (low, high) = (low.level, failure.trial.level);
+        let is_gap = match unit {
+            LevelUnit::Vus => high - low > 1.0,
+            LevelUnit::ArrivalsPerSec => high > low,
+        };
+        if is_gap {
+            let (low, high) = (words::level_of(unit, low), words::level_of(unit, high));
+            page.labelled(
+                "undecided",
+                Line::of(Role::Dim, format!("between {low} and {high}")),
+            );
+        }
+    }
+    if let Some(limit) = &report.generator_limit {
+        page.labelled_text("generator", Role::Warning, limit);
+    }
+}
+
+fn trials(page: &mut Page, report: &FindReport) {
+    if report.trials.is_empty() {
+        return;
+    }
+    page.gap();
+    let mut table = Table::new(&[
+        "trial", "load", "calls/s", "p50", "p95", "p99", "errors", "n",
+    ]);
+    for trial in &report.trials {
+        let p99 = if trial.requests < P99_NEEDS && trial.p99_ms.is_some() {
+            format!("~{}", ms_text(trial.p99_ms))
+        } else {
+            ms_text(trial.p99_ms)
+        };
+        let level = words::level_of(report.search.by, trial.level);
+        table.row(vec![
+            name(trial),
+            Cell::plain(level),
+            Cell::plain(format_rate(trial.rate_per_sec).trim_end_matches("/s")),
+            Cell::plain(ms_text(trial.p50_ms)),
+            Cell::plain(ms_text(trial.p95_ms)),
+            Cell::plain(p99),
+            Cell::plain(format_percent(trial.error_rate)),
+            Cell::plain(format_count(trial.requests)),
+        ]);
+    }
+    let width = page.width();
+    for line in table.into_lines(width) {
+        page.push(line);
+    }
+}
+
+/// `verify: passed`, `bracket: latency`.
+fn name(trial: &Trial) -> Cell {
+    let phase = match trial.phase {
+        TrialPhase::Baseline => "baseline",
+        TrialPhase::Bracket => "bracket",
+        TrialPhase::Bisect => "bisect",
+        TrialPhase::Verify => "verify",
+    };
+    let why = trial.why.as_deref().unwrap_or_default();
+    let (role, verdict) = match trial.verdict {
+        TrialVerdict::Passed => (Role::Success, "passed".to_string()),
+        TrialVerdict::Plausible => (Role::Success, "plausible".to_string()),
+        TrialVerdict::Failed => (Role::Error, format!("failed, {why}")),
+        TrialVerdict::Undecided => (Role::Warning, format!("undecided, {why}")),
+        TrialVerdict::GeneratorLimited => (Role::Warning, "generator limit".to_string()),
+        TrialVerdict::Unfinished => (Role::Dim, "unfinished".to_string()),
+    };
+    Cell::of(role, format!("{phase}: {verdict}"))
+}
+
+fn notes(page: &mut Page, report: &FindReport) {
+    if !report.notices.is_empty() {
+        page.gap();
+    }
+    for notice in &report.notices {
+        page.labelled_text("notice", Role::Warning, notice);
+    }
+}
+
+/// Levels as they were typed: whole numbers without a fraction.
+fn number(level: f64) -> String {
+    if level.fract() == 0.0 {
+        format_count(level as u64)
+    } else {
+        format!("{level}")
+    }
+}
+
+fn secs_text(secs: f64) -> String {
+    let duration = Duration::try_from_secs_f64(secs.round()).unwrap_or_default();
+    format_duration(duration)
+}

@@ -1,0 +1,133 @@
+use super::samples::{found, trial};
+use super::*;
+use crate::outcome::FindWhy;
+use crate::report::summary::SummaryOptions;
+use crate::terminal::display_width;
+
+fn report(outcome: &FindOutcome) -> FindReport {
+    let info = BuildInfo {
+        version: "0.1.0".to_string(),
+        command_line: vec!["cargo-pmcp".to_string()],
+        finished_at: Utc::from_unix_ms(1_795_000_000_000),
+    };
+    build_find(Value::Null, outcome, &info)
+}
+
+fn text(outcome: &FindOutcome, width: usize) -> String {
+    let options = SummaryOptions {
+        width,
+        report_path: Some("r.json".to_string()),
+    };
+    let lines = find_summary(&report(outcome), &options);
+    lines
+        .iter()
+        .map(|line| line.text().trim_end().to_string() + "\n")
+        .collect()
+}
+
+#[test]
+fn the_answer_is_two_tested_levels() {
+    let outcome = found();
+    assert_eq!(
+        report(&outcome).answer,
+        "sustains 9 VUs, 200 calls/s at p99 47.0 ms (verified); fails at 11 VUs by latency; \
+         undecided between"
+    );
+    let mut next_to_it = found();
+    for failure in [&mut next_to_it.fails_at, &mut next_to_it.fails_surely_at] {
+        failure.as_mut().expect("one").trial.level = 10.0;
+    }
+    assert!(!report(&next_to_it).answer.contains("between"));
+}
+
+#[test]
+fn what_was_not_verified_or_not_certain_is_called_so() {
+    let mut early = found();
+    early.ended = FindEnded::Deadline;
+    early.sustains = None;
+    early.passed = Some(early.trials[3].clone());
+    early.fails_at = Some(FindFailure {
+        trial: early.trials[5].clone(),
+        why: FindWhy::Errors,
+        is_certain: false,
+    });
+    assert_eq!(
+        report(&early).answer,
+        "passed 8 VUs, 200 calls/s at p99 42.0 ms (not verified); not passed at 11 VUs, \
+         undecided by errors; undecided between"
+    );
+    let shown = text(&early, 80);
+    assert!(shown.contains("ended by its deadline"), "{shown}");
+    assert!(shown.contains("(not verified)"), "{shown}");
+
+    let mut refused = found();
+    refused.ended = FindEnded::Refused(FindWhy::Latency { limit_idx: 0 });
+    refused.trials.truncate(1);
+    (refused.sustains, refused.passed) = (None, None);
+    let shown = text(&refused, 80);
+    assert!(shown.contains("no level"), "{shown}");
+    assert_eq!(report(&refused).refused_by.as_deref(), Some("latency"));
+}
+
+#[test]
+fn the_summary_fits_eighty_columns_and_says_it_all() {
+    let outcome = found();
+    let shown = text(&outcome, 80);
+    for part in [
+        "sustains    9 VUs, 200 calls/s at p99 47.0 ms (verified)",
+        "fails at    11 VUs by latency",
+        "undecided   between 9 VUs and 11 VUs",
+        "p99 at most 50.0 ms, errors at most 1%",
+        "verify: passed",
+        "bracket: failed, latency",
+        "a notice",
+        "report      r.json",
+    ] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    for width in [60, 80, 120] {
+        for line in text(&outcome, width).lines() {
+            assert!(display_width(line) <= width, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_plot_has_each_level_once_in_order() {
+    let lines = super::plot::plot(&report(&found()), 80);
+    let levels: Vec<String> = lines
+        .iter()
+        .skip(1)
+        .map(|line| line.text().trim_start().chars().take(6).collect())
+        .collect();
+    assert_eq!(
+        levels,
+        [
+            "1 VU  ", "2 VUs ", "4 VUs ", "8 VUs ", "9 VUs ", "11 VUs", "16 VUs"
+        ]
+    );
+    let mut one = found();
+    one.trials.truncate(1);
+    assert!(super::plot::plot(&report(&one), 80).is_empty());
+}
+
+#[test]
+fn the_json_reads_back() {
+    let mut outcome = found();
+    outcome.trials.push(trial(
+        10.0,
+        FindPhase::Bisect,
+        FindVerdict::Undecided(FindWhy::Backlog),
+        50_000_000,
+    ));
+    let report = report(&outcome);
+    let json = serde_json::to_string(&report).expect("JSON");
+    let back: FindReport = serde_json::from_str(&json).expect("the same form");
+    assert_eq!(back, report);
+    let value: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["kind"], "find");
+    assert_eq!(value["sustains"]["level"], 9.0);
+    assert_eq!(value["fails_at"]["trial"]["verdict"], "failed");
+    assert_eq!(value["trials"][8]["why"], "backlog");
+    assert_eq!(value["search"]["latency"][0]["limit_ms"], 50.0);
+}

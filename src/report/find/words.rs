@@ -1,0 +1,203 @@
+//! What a search found, in words.
+
+use std::time::Duration;
+
+use super::model::LevelUnit;
+use crate::error::plural;
+use crate::outcome::{
+    FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
+    FindVerdict, FindWhy,
+};
+use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
+
+/// `sustains 180 VUs, 1,420 calls/s at p99 212 ms (verified); fails at 190 VUs
+/// by latency; undecided between`.
+pub(super) fn answer(outcome: &FindOutcome) -> String {
+    let by = outcome.options.by;
+    let mut parts = Vec::new();
+    match (&outcome.sustains, &outcome.passed) {
+        (Some(trial), _) => parts.push(format!(
+            "sustains {} (verified)",
+            load_and_figures(&outcome.options, trial)
+        )),
+        (None, Some(trial)) => parts.push(format!(
+            "passed {} (not verified)",
+            load_and_figures(&outcome.options, trial)
+        )),
+        (None, None) => parts.push("no level was sustained".to_string()),
+    }
+    match &outcome.fails_at {
+        Some(failure) => parts.push(fails_at(by, failure)),
+        None if outcome.ended == FindEnded::ReachedTo => {
+            parts.push("the highest level allowed: its capacity lies above".to_string());
+        }
+        None => parts.push("no level failed so far".to_string()),
+    }
+    let low = outcome.sustains.as_ref().or(outcome.passed.as_ref());
+    if let (Some(low), Some(failure)) = (low, &outcome.fails_at)
+        && is_gap(by, low.level, failure.trial.level)
+    {
+        parts.push("undecided between".to_string());
+    }
+    parts.join("; ")
+}
+
+/// `fails at 190 VUs by latency`, or that it is not certain.
+pub(super) fn fails_at(by: FindBy, failure: &FindFailure) -> String {
+    let level = level(by, failure.trial.level);
+    let why = why(failure.why);
+    if failure.is_certain {
+        format!("fails at {level} by {why}")
+    } else {
+        format!("not passed at {level}, undecided by {why}")
+    }
+}
+
+/// Whether a level that could be tested lies between.
+pub(super) fn is_gap(by: FindBy, low: f64, high: f64) -> bool {
+    match by {
+        FindBy::Vus => high - low > 1.0,
+        FindBy::Rate => high > low,
+    }
+}
+
+/// `180 VUs, 1,420 calls/s at p99 212 ms`.
+pub(super) fn load_and_figures(options: &FindOptions, trial: &FindTrial) -> String {
+    let rate = format_rate(trial.rate);
+    let rate = rate.trim_end_matches("/s");
+    let level = level(options.by, trial.level);
+    let latency = match strictest(options, trial) {
+        Some((name, ns)) => format!(" at {name} {}", format_latency(ns)),
+        None => String::new(),
+    };
+    format!("{level}, {rate} calls/s{latency}")
+}
+
+/// The latency that the strictest limit is about; p99 without such.
+fn strictest(options: &FindOptions, trial: &FindTrial) -> Option<(&'static str, u64)> {
+    let quantiles = options.latency.iter().map(|limit| limit.quantile);
+    let quantile = quantiles.reduce(f64::max).unwrap_or(0.99);
+    let (name, ns) = percentile(quantile, [trial.p50_ns, trial.p95_ns, trial.p99_ns]);
+    ns.map(|ns| (name, ns))
+}
+
+/// Of p50, p95 and p99 the one that is nearest to a limit's quantile.
+pub(super) fn percentile<T>(quantile: f64, values: [T; 3]) -> (&'static str, T) {
+    let [p50, p95, p99] = values;
+    if quantile > 0.97 {
+        ("p99", p99)
+    } else if quantile > 0.9 {
+        ("p95", p95)
+    } else {
+        ("p50", p50)
+    }
+}
+
+/// `180 VUs`, `35.0/s`.
+pub(super) fn level(by: FindBy, level: f64) -> String {
+    match by {
+        // A cast from a float saturates.
+        FindBy::Vus => vus(level.round() as u64),
+        FindBy::Rate => format_rate(level),
+    }
+}
+
+fn vus(count: u64) -> String {
+    plural(count, "VU", "VUs")
+}
+
+/// The same from the report.
+pub(super) fn level_of(unit: LevelUnit, load: f64) -> String {
+    match unit {
+        LevelUnit::Vus => level(FindBy::Vus, load),
+        LevelUnit::ArrivalsPerSec => level(FindBy::Rate, load),
+    }
+}
+
+/// A stable word, the same in the JSON.
+pub(super) fn why(why: FindWhy) -> &'static str {
+    match why {
+        FindWhy::Latency { .. } => "latency",
+        FindWhy::Errors => "errors",
+        FindWhy::Throughput => "throughput",
+        FindWhy::Backlog => "backlog",
+        FindWhy::Silence => "silence",
+    }
+}
+
+pub(super) fn phase(phase: FindPhase) -> &'static str {
+    match phase {
+        FindPhase::Baseline => "baseline",
+        FindPhase::Bracket => "bracket",
+        FindPhase::Bisect => "bisect",
+        FindPhase::Verify => "verify",
+    }
+}
+
+/// `passed`, `failed by latency`.
+pub(super) fn verdict(verdict: FindVerdict) -> String {
+    match verdict {
+        FindVerdict::Passed => "passed".to_string(),
+        FindVerdict::Plausible => "plausible".to_string(),
+        FindVerdict::Failed(cause) => format!("failed by {}", why(cause)),
+        FindVerdict::Undecided(cause) => format!("undecided by {}", why(cause)),
+        FindVerdict::GeneratorLimited => "generator was the limit".to_string(),
+        FindVerdict::Unfinished => "unfinished".to_string(),
+    }
+}
+
+/// `the search will take 2m to 7m; …`.
+pub(super) fn estimate(estimate: &FindEstimate) -> String {
+    let mut text = format!(
+        "the search will take about {}",
+        range(estimate.shortest, estimate.longest)
+    );
+    if let Some((shortest, longest)) = estimate.with_p95 {
+        text += &format!(
+            ", for {} requests make one unit of evidence; with `--max-p95` instead it would \
+             take {}",
+            format_count(estimate.requests_per_unit),
+            range(shortest, longest)
+        );
+    }
+    text
+}
+
+fn range(shortest: Duration, longest: Duration) -> String {
+    let shown = |duration: Duration| {
+        if duration > Duration::from_secs(86_400) {
+            "more than a day".to_string()
+        } else if duration > Duration::from_secs(600) {
+            format_duration(Duration::from_secs(duration.as_secs().div_ceil(60) * 60))
+        } else {
+            format_duration(Duration::from_secs(duration.as_secs()))
+        }
+    };
+    let (shortest, longest) = (shown(shortest), shown(longest));
+    if shortest == longest {
+        shortest
+    } else {
+        format!("{shortest} to {longest}")
+    }
+}
+
+/// `p99 at most 50.0 ms, errors at most 1%`.
+pub(super) fn limits(latency: &[(f64, f64)], error_share_max: Option<f64>) -> String {
+    let mut parts: Vec<String> = latency
+        .iter()
+        .map(|(quantile, limit_ms)| {
+            let limit = format_latency((limit_ms * 1e6).round() as u64);
+            format!("{} at most {limit}", quantile_name(*quantile))
+        })
+        .collect();
+    if let Some(share) = error_share_max {
+        parts.push(format!("errors at most {}", format_percent(share)));
+    }
+    parts.join(", ")
+}
+
+/// `p99`, `p99.9`.
+fn quantile_name(quantile: f64) -> String {
+    let percent = format_percent(quantile);
+    format!("p{}", percent.trim_end_matches('%'))
+}
