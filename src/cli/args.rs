@@ -61,13 +61,14 @@ pub(super) struct Run {
     /// config file; without it .pmcp/loadtest.toml here or above
     #[argh(option, arg_name = "file")]
     pub(super) config: Option<String>,
-    /// virtual users, each with a connection and a session of its own
+    /// virtual users, each with a connection and a session of its own; 10
+    /// unless given
     #[argh(option, arg_name = "n")]
     pub(super) vus: Option<u32>,
-    /// how long, such as 30s or 5m
+    /// how long to make load, such as 30s or 5m; 30s unless given
     #[argh(option, arg_name = "time")]
     pub(super) duration: Option<Span>,
-    /// stop after so many iterations in all
+    /// stop after exactly so many iterations in all, if that comes first
     #[argh(option, arg_name = "n")]
     pub(super) iterations: Option<u64>,
     /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
@@ -81,7 +82,7 @@ pub(super) struct Run {
     /// earlier ones have ended or not
     #[argh(option, arg_name = "rate")]
     pub(super) rate: Option<Rate>,
-    /// open model: the pool of users that serve arrivals
+    /// open model: the pool of users that serve arrivals; 100 unless given
     #[argh(option, arg_name = "n")]
     pub(super) max_vus: Option<u32>,
     /// start each user's iterations at this fixed interval
@@ -93,10 +94,10 @@ pub(super) struct Run {
     /// run this long before anything is counted
     #[argh(option, arg_name = "time")]
     pub(super) warm_up: Option<Span>,
-    /// stop the run at the breaking point (`stop`) or go on (`continue`)
+    /// at the breaking point, `stop` the run or `continue`, which is the default
     #[argh(option, arg_name = "what")]
     pub(super) on_break: Option<super::options::OnBreak>,
-    /// call this tool
+    /// call this tool and nothing else, whatever the config's scenario says
     #[argh(option, arg_name = "name")]
     pub(super) tool: Option<String>,
     /// the tool's arguments: a JSON object, or @file
@@ -109,16 +110,20 @@ pub(super) struct Run {
     /// unless given, at most 30s
     #[argh(option, arg_name = "time")]
     pub(super) graceful_stop: Option<Span>,
-    /// auto, legacy, modern, or a revision such as 2025-11-25
+    /// legacy (sessions), modern (stateless), a revision such as 2025-11-25, or
+    /// auto, which asks the server and is the default
     #[argh(option, arg_name = "which")]
     pub(super) protocol: Option<ProtocolChoice>,
-    /// header of every request, `Name: value`; may be given several times
+    /// header sent with every request, such as 'X-Team: blue'; may be given
+    /// several times
     #[argh(option, short = 'H', long = "header", arg_name = "header")]
     pub(super) headers: Vec<HeaderText>,
-    /// sent as a bearer token; MCP_API_KEY in the environment does the same
+    /// sent as a bearer token; better put it into the environment as MCP_API_KEY,
+    /// where other users do not see it
     #[argh(option, arg_name = "key")]
     pub(super) api_key: Option<String>,
-    /// repeat a run's choices and generated data
+    /// the seed of a run whose choices and generated data are to be repeated;
+    /// every report names its own
     #[argh(option, arg_name = "n")]
     pub(super) seed: Option<u64>,
     /// worker threads; the usable CPUs unless given, less one where there are
@@ -140,7 +145,7 @@ pub(super) struct Run {
     /// show nothing while it runs
     #[argh(switch)]
     pub(super) quiet: bool,
-    /// auto, always or never
+    /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
     /// same as --color never
@@ -172,16 +177,19 @@ pub(super) struct Init {
     /// the longest that one request may take; 10s unless given
     #[argh(option, arg_name = "time")]
     pub(super) timeout: Option<Span>,
-    /// auto, legacy, modern, or a revision such as 2025-11-25
+    /// legacy (sessions), modern (stateless), a revision such as 2025-11-25, or
+    /// auto, which asks the server and is the default
     #[argh(option, arg_name = "which")]
     pub(super) protocol: Option<ProtocolChoice>,
-    /// header of every request, `Name: value`; may be given several times
+    /// header sent with every request, such as 'X-Team: blue'; may be given
+    /// several times
     #[argh(option, short = 'H', long = "header", arg_name = "header")]
     pub(super) headers: Vec<HeaderText>,
-    /// sent as a bearer token; MCP_API_KEY in the environment does the same
+    /// sent as a bearer token; better put it into the environment as MCP_API_KEY,
+    /// where other users do not see it
     #[argh(option, arg_name = "key")]
     pub(super) api_key: Option<String>,
-    /// auto, always or never
+    /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
     /// same as --color never
@@ -196,7 +204,7 @@ pub(super) struct Check {
     /// the config; .pmcp/loadtest.toml here or above unless given
     #[argh(positional)]
     pub(super) config: Option<String>,
-    /// auto, always or never
+    /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
     /// same as --color never
@@ -213,7 +221,7 @@ pub(super) struct Check {
     example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms"
 )]
 pub(super) struct Demo {
-    /// port on the loopback address; 0 takes a free one
+    /// port on 127.0.0.1; a free one unless given
     #[argh(option, default = "0", arg_name = "n")]
     pub(super) port: u16,
     /// repeat a server's latencies and faults
@@ -223,17 +231,20 @@ pub(super) struct Demo {
     /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
     #[argh(option, arg_name = "latency")]
     pub(super) latency: Option<Latency>,
-    /// shares of calls that fail, such as http-500=0.01,tool-error=0.02
+    /// shares of calls that fail, such as http-500=0.01,tool-error=0.02; also
+    /// rpc-error, hang, close-before, close-mid, empty-stream, accepted, wrong-id,
+    /// not-json, expire-session
     #[argh(option, arg_name = "shares")]
     pub(super) faults: Option<Faults>,
     /// calls at a time, with their service time and the length of the queue:
     /// 4/fixed:20ms or 4/exponential:20ms/100
     #[argh(option, arg_name = "capacity")]
     pub(super) capacity: Option<Capacity>,
-    /// json, sse, sse-open (streams are left open) or mixed
+    /// form of the answers: json, sse, sse-open (streams are left open) or mixed
     #[argh(option, arg_name = "form")]
     pub(super) answers: Option<Answers>,
-    /// both, legacy or modern
+    /// eras of the protocol that are spoken: both, legacy (sessions) or modern
+    /// (stateless)
     #[argh(option, arg_name = "which")]
     pub(super) eras: Option<Eras>,
     /// legacy without session ids
@@ -242,7 +253,7 @@ pub(super) struct Demo {
     /// sessions are forgotten after this time
     #[argh(option, arg_name = "time")]
     pub(super) session_ttl: Option<Span>,
-    /// auto, always or never
+    /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
     /// same as --color never

@@ -2,7 +2,7 @@
 //!
 //! Discovery opens one session and reads the lists; it never calls a tool. The
 //! config that is written loads without a fault. This module does not know
-//! files or the command line. Start with [`discover`], then [`scaffold`].
+//! files or the command line. Start with [`discover()`], then [`scaffold()`].
 
 mod check;
 mod discover;

@@ -66,7 +66,7 @@ pub struct RateSegment {
     pub from: Rate,
     /// The rate at the stage's end; equal to `from` for a hold.
     pub to: Rate,
-    /// Zero is allowed and makes a jump. At most [`LENGTH_MAX`] is used.
+    /// Zero is allowed and makes a jump. At most `LENGTH_MAX` is used.
     pub length: Duration,
 }
 

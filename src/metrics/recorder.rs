@@ -262,7 +262,9 @@ pub struct Recorder {
     pub rows: Vec<RowStats>,
     /// Counted beside the requests.
     pub counters: Counters,
-    /// Sent less intended start, in nanoseconds: the generator's own fault.
+    /// Sent less the moment at which it could have been, in nanoseconds: the
+    /// generator's own fault. That moment is the intended start, or later, when
+    /// the user was done with its call before.
     pub lateness: Histogram,
     /// From the arrival of an answer's last byte in the kernel to our reading
     /// it, in nanoseconds; empty where the kernel gives no timestamps.

@@ -173,7 +173,7 @@ impl Advice {
                 plural(*finished, "call", "calls"),
                 if *has_pauses {
                     "the server closes idle connections between the users' calls (uvicorn after \
-                     5 s, Node after 6 s); the time to connect again is in the calls' latency"
+                     5 s, Node after 6 s); service time leaves out the time to connect again"
                 } else {
                     "the server does not keep connections open, so each call pays for a new one; \
                      look for `Connection: close` or a proxy without keep-alive"

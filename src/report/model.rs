@@ -87,8 +87,9 @@ pub struct Report {
     pub stages: Vec<Stage>,
     /// What was run and left out of all figures above; `null` without.
     pub warm_up: Option<WarmUp>,
-    /// Sent less intended start: the generator's own fault. `null` where no
-    /// start was intended.
+    /// Sent less the moment at which it could have been: the intended start, or
+    /// when the user was done with its call before. The generator's own fault.
+    /// `null` where no start was intended.
     pub lateness: Option<Latency>,
     /// From an answer's arrival in the kernel to our reading it; not part of
     /// any latency above. `null` without kernel timestamps.

@@ -157,12 +157,12 @@ impl Shared {
         }
     }
 
-    /// Sent less intended start.
-    pub(super) fn late(&self, intended: Instant, sent: Instant) {
+    /// Sent less the moment at which it could have been.
+    pub(super) fn late(&self, could_start: Instant, sent: Instant) {
         self.recorder
             .borrow_mut()
             .lateness
-            .record(nanos(sent, intended));
+            .record(nanos(sent, could_start));
     }
 
     /// Adds what a session has done since it was last asked.

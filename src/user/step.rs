@@ -45,7 +45,7 @@ impl VirtualUser {
         self.shared().start(row);
         let report = call(&mut self.session);
         if let Some(intended) = intended {
-            self.shared().late(intended, report.sent);
+            self.shared().late(self.could_start(intended), report.sent);
         }
         self.shared().end(row, &report, intended);
         report
@@ -97,7 +97,7 @@ impl VirtualUser {
         let n_without_stack = n_begun - finished.len();
         for (at, mut session, report) in finished {
             if let Some(intended) = intended {
-                shared.late(intended, report.sent);
+                shared.late(self.could_start(intended), report.sent);
             }
             shared.end(row, &report, intended);
             if Self::after(&report) != After::Fine {

@@ -39,6 +39,9 @@ pub struct VirtualUser {
     n_expiries_in_row: u32,
     has_tried_before: bool,
     ever_had_session: bool,
+    /// Since when it has nothing to do but wait for its next start, where
+    /// iterations have an intended one.
+    free_since: Option<Instant>,
 }
 
 /// How an iteration ended, as far as the session is concerned.
@@ -78,6 +81,7 @@ impl VirtualUser {
             n_expiries_in_row: 0,
             has_tried_before: false,
             ever_had_session: false,
+            free_since: None,
         }
     }
 
@@ -105,6 +109,13 @@ impl VirtualUser {
             self.shared.n_without_session.set(n_without);
         }
         self.shared.n_active.set(self.shared.n_active.get() - 1);
+    }
+
+    /// The first moment at which a call with this intended start could have
+    /// been sent: not before its user was done with the one before, for which
+    /// the server or a small pool is to blame and not this machine.
+    pub(super) fn could_start(&self, intended: Instant) -> Instant {
+        self.free_since.map_or(intended, |free| free.max(intended))
     }
 
     /// What the users of this worker share.
@@ -158,6 +169,9 @@ impl VirtualUser {
     /// Waits for the start of the next iteration. `None`: look again whether
     /// to go on. `Some(None)`: it starts now, and has no start to be late for.
     fn next_start(&mut self) -> Option<Option<Instant>> {
+        if self.free_since.is_none() && self.shared.script.plan.has_intended_starts() {
+            self.free_since = Some(crate::clock::now());
+        }
         if self.shared.is_open_model() {
             return self.take_arrival().map(Some);
         }
@@ -210,6 +224,7 @@ impl VirtualUser {
         self.shared
             .count(|counters| counters.iterations_started += 1);
         let after = self.do_step(intended);
+        self.free_since = None;
         self.count_session();
         if after != After::Cancelled {
             self.shared

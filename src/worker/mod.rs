@@ -10,7 +10,7 @@
 //!
 //! A worker decides nothing: how many users there are, when the load begins
 //! and ends, it is told. It does not know stages, windows or reports. Start
-//! with [`run`].
+//! with [`run()`].
 
 mod affinity;
 mod message;

@@ -662,3 +662,22 @@ fn a_plain_server_behind_an_address_with_tls_gets_a_hint() {
         assert!(finished.stderr.contains(part), "{part}: {finished}");
     }
 }
+
+/// What waits for a user that waits for the server is not late by our fault.
+#[test]
+fn a_server_that_cannot_follow_is_not_called_lateness() {
+    let server = DemoServer::start(DemoOptions {
+        capacity: Some("1/fixed:50ms".parse().expect("a capacity")),
+        ..DemoOptions::default()
+    })
+    .expect("a demo server");
+    let limits = ["--rate", "40/s", "--max-vus", "5", "--duration", "4s"];
+    let finished = load_run(&server.url(), &with(&ECHO, &limits))
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    let response_ms = number(&report["totals"]["latency"]["p50_ms"]);
+    assert!(response_ms > 300.0, "{response_ms}");
+    let late_ms = number(&report["lateness"]["p50_ms"]);
+    assert!(late_ms < 100.0, "{late_ms}");
+}

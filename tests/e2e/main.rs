@@ -25,6 +25,7 @@ mod failures;
 mod harness;
 mod init_command;
 mod python;
+mod readme;
 mod report;
 mod sdk;
 mod wire;

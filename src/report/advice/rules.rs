@@ -134,11 +134,12 @@ const RECONNECTS_MIN: u64 = 10;
 
 fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
     // Streams that were left open cost a connection each, and have a hint of
-    // their own.
+    // their own; so may calls that failed, which are told by cause.
     let counters = &outcome.totals.counters;
     let reconnects = counters
         .reconnects
-        .saturating_sub(counters.streams_left_open);
+        .saturating_sub(counters.streams_left_open)
+        .saturating_sub(calls.failed);
     let is_often = reconnects.saturating_mul(CALLS_PER_RECONNECT) >= calls.finished();
     (reconnects >= RECONNECTS_MIN && is_often).then(|| Advice::Reconnects {
         reconnects,
