@@ -99,6 +99,16 @@ pub(super) struct Waiter {
     /// Whose call it is, in the server's own numbering.
     pub(super) owner: usize,
     pub(super) service: Duration,
+    /// When it arrived, by the server's clock.
+    pub(super) arrived: Duration,
+}
+
+impl Waiter {
+    /// When it begins in a slot that came free at `free`: not before it arrived,
+    /// which a thread that wakes late may have noticed first.
+    pub(super) fn begins(&self, free: Duration) -> Duration {
+        free.max(self.arrived)
+    }
 }
 
 /// What becomes of a call that arrives.
@@ -188,11 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn no_call_begins_before_it_arrived() {
+        let waiter = Waiter {
+            ticket: 1,
+            owner: 0,
+            service: MS,
+            arrived: 10 * MS,
+        };
+        assert_eq!(waiter.begins(8 * MS), 10 * MS);
+        assert_eq!(waiter.begins(12 * MS), 12 * MS);
+    }
+
+    #[test]
     fn the_gate_serves_first_come_first_served() {
         let waiter = |ticket| Waiter {
             ticket,
             owner: 0,
             service: MS,
+            arrived: Duration::ZERO,
         };
         let mut gate = Gate::new(&"2/fixed:1ms/2".parse().expect("a capacity"));
         let entries: Vec<Entry> = (1..=5).map(|ticket| gate.enter(waiter(ticket))).collect();

@@ -461,10 +461,12 @@ impl Server {
         };
         let sample = capacity.service.sample(&mut self.draws.latency);
         let service = sample.saturating_add(extra);
+        let arrived = self.clock.now();
         let entry = gate.enter(Waiter {
             ticket,
             owner: number,
             service,
+            arrived,
         });
         let queue = capacity.queue;
         self.count_gate();
@@ -570,7 +572,8 @@ impl Server {
         let next = gate.release(|waiter| serves(connections, waiter.owner, waiter.ticket));
         self.count_gate();
         if let Some(next) = next {
-            self.finish_at(next.owner, next.ticket, at, next.service, true);
+            let begins = next.begins(at);
+            self.finish_at(next.owner, next.ticket, begins, next.service, true);
         }
     }
 
