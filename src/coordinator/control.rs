@@ -81,9 +81,13 @@ impl Controller {
         }
     }
 
-    /// The stages of users, where the plan has such.
-    pub fn stages(&self) -> Option<&Stages> {
-        self.stages.as_ref()
+    /// Whether the plan's load changes over time.
+    pub fn changes_load(&self, plan: &Plan) -> bool {
+        match &plan.load {
+            Load::Closed { ramp_up, .. } => !ramp_up.is_zero(),
+            Load::Staged { .. } => true,
+            Load::Open { arrivals, .. } => matches!(arrivals, Arrivals::Staged { .. }),
+        }
     }
 
     /// When the load was told to end, and why.

@@ -12,8 +12,10 @@
 //! with a handshake for each of its users, and ends when its requests in flight
 //! have ended, at most two seconds and a half after it was told to.
 //!
-//! A session that cannot be opened counts as a failed request: a level at which
-//! the server turns users away is not a level that it sustains.
+//! A session that cannot be opened counts as a failed request, and a virtual
+//! user that is turned away counts as failing as often as one with a session
+//! calls: a level that the server does not let in is not a level that it
+//! sustains.
 
 mod crew;
 mod generator;
@@ -376,14 +378,20 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
         let is_limited = limit.is_some();
         self.last_limit = limit.or(self.last_limit.take());
+        let failed = second.failed
+            + match self.options.by {
+                FindBy::Vus => missed_calls(second),
+                // Arrivals go to users that have a session.
+                FindBy::Rate => 0,
+            };
         let mut n_over = [0; LATENCY_LIMITS_MAX];
         for (n_over, limit) in n_over.iter_mut().zip(&self.options.latency) {
-            *n_over = second.latency.count_over(limit.limit_ns) + second.failed;
+            *n_over = second.latency.count_over(limit.limit_ns) + failed;
         }
-        let completed = second.ok + second.failed;
+        let completed = second.ok + failed;
         self.progress.rate = completed as f64;
         self.progress.p99_ns = second.latency.quantile_ns(0.99);
-        self.progress.failed = second.failed;
+        self.progress.failed = failed;
         let quantile = |q| self.hold.quantile_ns(q);
         let tick = search::Tick {
             length: Second::LENGTH,
@@ -394,7 +402,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                 }
             },
             completed,
-            failed: second.failed,
+            failed,
             n_over,
             dropped: second.dropped,
             in_flight: second.in_flight + second.waiting,
@@ -444,6 +452,13 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             notices: Vec::new(),
         }
     }
+}
+
+/// What the users that were turned away would have called, had they called as
+/// often as the others.
+fn missed_calls(second: &Second) -> u64 {
+    let calls_per_user = (second.ok / second.ready.max(1)).max(1);
+    second.locked_out.saturating_mul(calls_per_user)
 }
 
 /// The highest level passed below all that were not, and the lowest of those.

@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// of it before its first instant.
 const BEGIN_AHEAD: Duration = Duration::from_millis(2);
 
+/// Under a steady load, what broke before this was never whole.
+const STEADY_START: Duration = Duration::from_secs(2);
+
 /// How long a run that only its iterations end goes on without any session.
 const NO_SESSION_WAIT: Duration = Duration::from_secs(30);
 
@@ -427,7 +430,8 @@ impl<'a> Coordinator<'a> {
             }
         }
         if self.breaking_point.is_none() {
-            self.breaking_point = self.detector.breaking_point().map(translate);
+            let ramps = self.controller.changes_load(self.plan);
+            self.breaking_point = first_break(self.detector.breaks(), ramps).map(translate);
         }
         if is_new {
             self.show(clock);
@@ -683,6 +687,15 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
         },
         ..DetectorOptions::default()
     }
+}
+
+/// The break that began first. Under a load that does not change, one that was
+/// there from the start is no breaking point: the figures show it as it is.
+fn first_break(breaks: &[Break], ramps: bool) -> Option<&Break> {
+    breaks
+        .iter()
+        .filter(|found| ramps || found.last_good_load.is_some() && found.began >= STEADY_START)
+        .min_by_key(|found| found.began)
 }
 
 fn translate(found: &Break) -> BreakingPoint {

@@ -94,17 +94,30 @@ impl std::error::Error for Faults {}
 
 impl From<Faults> for UserError {
     fn from(faults: Faults) -> Self {
+        let lacks_server = faults.iter().any(|fault| fault.message == NO_SERVER);
+        let with_hints = |error: UserError| {
+            if lacks_server {
+                error
+                    .hint("to see a report without a server of yours, run with `--demo`")
+                    .hint("`cargo pmcp loadtest init URL` writes a config for a server")
+            } else {
+                error
+            }
+        };
         if let [fault] = faults.0.as_slice() {
-            return UserError::usage(fault.to_string());
+            return with_hints(UserError::usage(fault.to_string()));
         }
         let mut what = plural(faults.0.len() as u64, "fault", "faults");
         for fault in faults.iter() {
             what.push_str("\n  ");
             what.push_str(&fault.to_string());
         }
-        UserError::usage(what)
+        with_hints(UserError::usage(what))
     }
 }
+
+/// The fault of a plan without an address.
+pub(super) const NO_SERVER: &str = "there is no server to test";
 
 /// The text with everything escaped that would move a cursor, start a line or
 /// turn the direction of writing.

@@ -13,7 +13,7 @@ use super::defaults::{
     WORKERS_MAX,
 };
 use super::document::{Document, Field, Origin, Text};
-use super::fault::quoted;
+use super::fault::{NO_SERVER, quoted};
 use super::header::check_header;
 use super::overrides::Overrides;
 use super::plan::{
@@ -186,8 +186,7 @@ impl Resolver<'_> {
             return self.checked_url(&Origin::Flag("URL"), url, true);
         }
         let accepted = format!("{URL_FORM} as an argument, or as `url` under `[settings]`");
-        self.document
-            .report_flag("URL", "there is no server to test", Some(&accepted));
+        self.document.report_flag("URL", NO_SERVER, Some(&accepted));
         String::new()
     }
 

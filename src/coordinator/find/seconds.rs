@@ -32,6 +32,10 @@ pub(super) struct Second {
     pub(super) in_flight: u64,
     /// Arrivals that no user had taken at its end.
     pub(super) waiting: u64,
+    /// Users that had a session at its end.
+    pub(super) ready: u64,
+    /// Users that had none at its end and rested from a failure to get one.
+    pub(super) locked_out: u64,
     users: u64,
     lateness: Histogram,
     delay: Histogram,
@@ -39,6 +43,8 @@ pub(super) struct Second {
     silence: Duration,
     ended: u64,
     handshakes: u64,
+    handshakes_ended: u64,
+    handshakes_failed: u64,
 }
 
 impl Second {
@@ -79,6 +85,10 @@ pub(super) struct Seconds {
     in_flight: i64,
     /// Arrivals less those begun or dropped, likewise.
     waiting: i64,
+    /// Handshakes begun less ended, likewise.
+    opening: i64,
+    /// Some session could not be opened at this level.
+    has_refused: bool,
 }
 
 impl Seconds {
@@ -98,6 +108,8 @@ impl Seconds {
             n_closed: 0,
             in_flight: 0,
             waiting: 0,
+            opening: 0,
+            has_refused: false,
         }
     }
 
@@ -142,7 +154,17 @@ impl Seconds {
             0 => 0,
             _ => u64::try_from(self.waiting).unwrap_or(0),
         };
-        second.users = u64::from(self.users().active);
+        self.opening += signed(second.handshakes) - signed(second.handshakes_ended);
+        self.has_refused |= second.handshakes_failed > 0;
+        let users = self.users();
+        second.users = u64::from(users.active);
+        second.ready = u64::from(users.ready);
+        // Sessions that are renewed leave users without one for a moment: only
+        // where some were refused do those at rest count.
+        if self.has_refused {
+            let opening = u64::try_from(self.opening).unwrap_or(0);
+            second.locked_out = second.users.saturating_sub(second.ready + opening);
+        }
         Some(second)
     }
 
@@ -152,6 +174,10 @@ impl Seconds {
             let row = &recorder.rows[*row];
             self.in_flight += signed(row.started) - signed(row.ok + row.failed + row.cancelled);
         }
+        let handshake = &recorder.rows[self.handshake];
+        let ended = handshake.ok + handshake.failed + handshake.cancelled;
+        self.opening += signed(handshake.started) - signed(ended);
+        self.has_refused |= handshake.failed > 0;
     }
 
     fn add(&mut self, number: u64, recorder: &Recorder, silence: Duration) {
@@ -175,8 +201,11 @@ impl Seconds {
             second.latency.merge(latency);
         }
         let handshake = &recorder.rows[self.handshake];
+        let handshakes_ended = handshake.ok + handshake.failed + handshake.cancelled;
         second.handshakes += handshake.started;
-        second.ended += handshake.ok + handshake.failed + handshake.cancelled;
+        second.handshakes_ended += handshakes_ended;
+        second.handshakes_failed += handshake.failed;
+        second.ended += handshakes_ended;
         second.failed += handshake.failed;
         let counters = &recorder.counters;
         second.iterations += counters.iterations_started;
@@ -269,6 +298,31 @@ mod tests {
         let second = seconds.next_complete().expect("complete");
         assert_eq!((second.started, second.ok, second.failed), (1, 0, 1));
         assert_eq!(second.in_flight, 2, "a handshake and a call");
+    }
+
+    #[test]
+    fn users_at_rest_without_a_session_are_locked_out() {
+        let with_one_ready = |tick: Tick| Tick {
+            users: UserCounts {
+                active: 3,
+                ready: 1,
+                tried: 3,
+            },
+            ..tick
+        };
+        let mut refused = seconds(1);
+        refused.take(tick(0, 0, |recorder| {
+            recorder.start(1);
+            end(recorder, 1, Outcome::Failed(Failure::Tool, String::new()));
+        }));
+        refused.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        let second = refused.next_complete().expect("complete");
+        assert_eq!((second.ready, second.locked_out), (1, 1), "one tries again");
+
+        let mut renewed = seconds(1);
+        renewed.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        let second = renewed.next_complete().expect("complete");
+        assert_eq!(second.locked_out, 0, "nobody was refused");
     }
 
     #[test]
