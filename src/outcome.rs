@@ -3,7 +3,14 @@
 //! Shared by the engine, which fills these, and the report, which reads them,
 //! so that neither knows the other. No serialisation and no text for the user.
 
+mod find;
+
 use std::time::Duration;
+
+pub use find::{
+    FindActivity, FindBy, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions,
+    FindOutcome, FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
+};
 
 use crate::clock::Utc;
 use crate::metrics::{Counters, Failure, Histogram, Recorder};

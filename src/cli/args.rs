@@ -2,13 +2,13 @@
 
 use argh::FromArgs;
 
-use super::options::{Args, Color, HeaderText, Rate, Span, StageList};
+use super::options::{Args, Color, HeaderText, LevelText, Rate, Share, Span, StageList};
 use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
 use crate::error::nearest;
 use crate::protocol::ProtocolChoice;
 
 /// The commands, for hints.
-pub(super) const COMMANDS: [&str; 4] = ["run", "init", "check", "demo"];
+pub(super) const COMMANDS: [&str; 5] = ["run", "find", "init", "check", "demo"];
 
 /// Load tests MCP servers: latency percentiles, throughput, errors by cause,
 /// per tool.
@@ -20,6 +20,8 @@ pub(super) const COMMANDS: [&str; 4] = ["run", "init", "check", "demo"];
     error_code(0, "all is well"),
     error_code(1, "could not run: no server, no session, no file"),
     error_code(2, "the command line or the config is at fault"),
+    error_code(3, "a limit was not kept, or no level could be verified"),
+    error_code(4, "not valid: the generator was the limit"),
     error_code(130, "interrupted; the report was written")
 )]
 pub(super) struct LoadTest {
@@ -35,6 +37,7 @@ pub(super) struct LoadTest {
 #[argh(subcommand)]
 pub(super) enum Command {
     Run(Box<Run>),
+    Find(Box<Find>),
     Init(Init),
     Check(Check),
     Demo(Demo),
@@ -153,6 +156,115 @@ pub(super) struct Run {
     pub(super) no_color: bool,
 }
 
+/// Searches the highest load that a server sustains within limits on latency
+/// and errors: doubles it until a level fails, halves what lies between, and
+/// verifies the answer. Two levels are reported, both tested: the highest that
+/// was sustained, the lowest that was not.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "find",
+    example = "How many users at once, with p99 at most 250 ms and 1% errors:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --max-p99 250ms --max-errors 1%",
+    example = "How many arrivals a second, with an answer after ten minutes at the latest:\n  $ {command_name} http://127.0.0.1:8080/mcp --by rate --max-p95 250ms --deadline 10m",
+    note = "Each level has fresh connections and sessions. A session that cannot be opened counts as a failed request.",
+    error_code(0, "found"),
+    error_code(1, "could not run, or the server alone breaks a limit"),
+    error_code(2, "the command line or the config is at fault"),
+    error_code(3, "no level was verified: all failed, or the deadline came first"),
+    error_code(
+        4,
+        "the generator was the limit; the report has the highest good level"
+    ),
+    error_code(130, "interrupted; the report was written")
+)]
+pub(super) struct Find {
+    /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
+    /// config's
+    #[argh(positional)]
+    pub(super) url: Option<String>,
+    /// search the embedded demo server
+    #[argh(switch)]
+    pub(super) demo: bool,
+    /// config file; without it .pmcp/loadtest.toml here or above. Its load is
+    /// not used: the search sets it
+    #[argh(option, arg_name = "file")]
+    pub(super) config: Option<String>,
+    /// limit on the median latency, such as 50ms
+    #[argh(option, long = "max-p50", arg_name = "time")]
+    pub(super) max_p50: Option<Span>,
+    /// limit on the 95th percentile
+    #[argh(option, long = "max-p95", arg_name = "time")]
+    pub(super) max_p95: Option<Span>,
+    /// limit on the 99th percentile
+    #[argh(option, long = "max-p99", arg_name = "time")]
+    pub(super) max_p99: Option<Span>,
+    /// limit on the share of failed requests, such as 0.5%; 1% unless given
+    #[argh(option, arg_name = "share")]
+    pub(super) max_errors: Option<Share>,
+    /// what a level is: vus (virtual users, the default) or rate (arrivals a
+    /// second, whether earlier ones have ended or not)
+    #[argh(option, arg_name = "what", from_str_fn(super::options::level_kind))]
+    pub(super) by: Option<crate::outcome::FindBy>,
+    /// the first level after the baseline; 1 unless given
+    #[argh(option, arg_name = "n")]
+    pub(super) from: Option<LevelText>,
+    /// the highest level tried; 2000 unless given
+    #[argh(option, arg_name = "n")]
+    pub(super) to: Option<LevelText>,
+    /// end after this time, with what is known by then
+    #[argh(option, arg_name = "time")]
+    pub(super) deadline: Option<Span>,
+    /// by rate: the largest pool of users that serve arrivals
+    #[argh(option, arg_name = "n")]
+    pub(super) max_vus: Option<u32>,
+    /// pause of each user between iterations
+    #[argh(option, arg_name = "time")]
+    pub(super) think: Option<Span>,
+    /// call this tool
+    #[argh(option, arg_name = "name")]
+    pub(super) tool: Option<String>,
+    /// the tool's arguments: a JSON object, or @file
+    #[argh(option, arg_name = "json")]
+    pub(super) args: Option<Args>,
+    /// the longest that one request may take; 5s unless given
+    #[argh(option, arg_name = "time")]
+    pub(super) timeout: Option<Span>,
+    /// auto, legacy, modern, or a revision such as 2025-11-25
+    #[argh(option, arg_name = "which")]
+    pub(super) protocol: Option<ProtocolChoice>,
+    /// header of every request, `Name: value`; may be given several times
+    #[argh(option, short = 'H', long = "header", arg_name = "header")]
+    pub(super) headers: Vec<HeaderText>,
+    /// sent as a bearer token; MCP_API_KEY in the environment does the same
+    #[argh(option, arg_name = "key")]
+    pub(super) api_key: Option<String>,
+    /// repeat a run's choices and generated data
+    #[argh(option, arg_name = "n")]
+    pub(super) seed: Option<u64>,
+    /// worker threads; the usable CPUs unless given, less one where there are
+    /// more than two
+    #[argh(option, arg_name = "n")]
+    pub(super) workers: Option<usize>,
+    /// do not pin workers to CPUs
+    #[argh(switch)]
+    pub(super) no_pin: bool,
+    /// spin rather than sleep while waiting, on a host that does nothing else
+    #[argh(switch)]
+    pub(super) busy_poll: bool,
+    /// JSON report; .pmcp/reports/find-TIME.json unless given, - is stdout
+    #[argh(option, arg_name = "file")]
+    pub(super) report: Option<String>,
+    /// show nothing while it runs
+    #[argh(switch)]
+    pub(super) quiet: bool,
+    /// auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
 /// Writes a commented starter config: every tool, resource and prompt that the
 /// server offers, with sample arguments. Without a URL, a template.
 #[derive(FromArgs)]
@@ -263,7 +375,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 44] = [
+    const FLAGS: [&str; 52] = [
         "--version",
         "--help",
         "--demo",
@@ -275,6 +387,14 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--ramp-up",
         "--rate",
         "--max-vus",
+        "--max-p50",
+        "--max-p95",
+        "--max-p99",
+        "--max-errors",
+        "--by",
+        "--from",
+        "--to",
+        "--deadline",
         "--pacing",
         "--think",
         "--warm-up",

@@ -1,7 +1,7 @@
 //! Exit codes: a documented list.
 
 use crate::error::{ErrorKind, UserError};
-use crate::outcome::Ended;
+use crate::outcome::{Ended, FindEnded};
 
 /// All is well.
 pub const PASSED: u8 = 0;
@@ -34,9 +34,22 @@ pub fn of_run(ended: Ended) -> u8 {
     }
 }
 
+/// The code of a search that took place.
+pub fn of_find(ended: FindEnded) -> u8 {
+    match ended {
+        FindEnded::Found | FindEnded::ReachedTo => PASSED,
+        FindEnded::Refused(_) => COULD_NOT_RUN,
+        // Nothing was verified.
+        FindEnded::NothingSustained | FindEnded::Deadline => FAILED,
+        FindEnded::GeneratorLimited => NOT_VALID,
+        FindEnded::Interrupted => INTERRUPTED,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::FindWhy;
 
     #[test]
     fn the_list_is_as_documented() {
@@ -52,5 +65,12 @@ mod tests {
         assert_eq!(of_run(Ended::Duration), 0);
         assert_eq!(of_run(Ended::Interrupted), 130);
         assert_eq!(of_run(Ended::NoSession), 1);
+        assert_eq!(of_find(FindEnded::Found), 0);
+        assert_eq!(of_find(FindEnded::ReachedTo), 0);
+        assert_eq!(of_find(FindEnded::Refused(FindWhy::Errors)), 1);
+        assert_eq!(of_find(FindEnded::NothingSustained), 3);
+        assert_eq!(of_find(FindEnded::Deadline), 3);
+        assert_eq!(of_find(FindEnded::GeneratorLimited), 4);
+        assert_eq!(of_find(FindEnded::Interrupted), 130);
     }
 }

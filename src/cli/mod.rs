@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod demo;
 pub mod exit;
+mod find;
 mod init;
 mod options;
 mod run;
@@ -62,6 +63,7 @@ fn dispatch(load_test: LoadTest, words: &[String]) -> u8 {
     };
     let result = match command {
         Command::Run(args) => run::run(*args, words),
+        Command::Find(args) => find::find(*args, words),
         Command::Init(args) => init::init(args),
         Command::Check(args) => check::check(args),
         Command::Demo(args) => demo::demo(args),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::load::VuStage;
+use crate::outcome::FindBy;
 use crate::scenario::{Header, parse_stages};
 use crate::terminal::ColorChoice;
 use crate::units;
@@ -35,6 +36,65 @@ impl FromStr for Rate {
         units::parse_rate(text)
             .map(Self)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// A share: `1%` or `0.01`; above 0 and below 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share(pub(super) f64);
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, per) = match text.trim().strip_suffix('%') {
+            Some(number) => (number, 100.0),
+            None => (text, 1.0),
+        };
+        let share = number.trim().parse::<f64>().map(|number| number / per);
+        match share {
+            Ok(share) if share > 0.0 && share < 1.0 => Ok(Self(share)),
+            _ => Err(format!(
+                "`{text}` is not a share above 0% and below 100%, such as `1%` or `0.01`"
+            )),
+        }
+    }
+}
+
+/// A level of a search: virtual users, or a rate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LevelText {
+    /// Above 0 and finite.
+    pub(super) value: f64,
+    /// It was written as a rate, such as `200/s`.
+    pub(super) is_rate: bool,
+}
+
+impl FromStr for LevelText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_rate = text.contains('/');
+        let value = if is_rate {
+            units::parse_rate(text).ok()
+        } else {
+            text.trim().parse().ok()
+        };
+        value
+            .filter(|value: &f64| *value > 0.0 && value.is_finite())
+            .map(|value| Self { value, is_rate })
+            .ok_or_else(|| {
+                format!("`{text}` is not a level; expected a number above 0, or a rate as `200/s`")
+            })
+    }
+}
+
+/// `--by`.
+pub(super) fn level_kind(text: &str) -> Result<FindBy, String> {
+    match text {
+        "vus" => Ok(FindBy::Vus),
+        "rate" => Ok(FindBy::Rate),
+        _ => Err(format!("`{text}` is neither `vus` nor `rate`")),
     }
 }
 
@@ -222,6 +282,29 @@ mod tests {
         assert!("{\"a\":1}".parse::<Args>().is_ok());
         for text in ["[]", "1", "{", "", "@/no/such/file"] {
             assert!(text.parse::<Args>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percent_or_fractions() {
+        for (text, expected) in [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02)] {
+            let share = text.parse::<Share>().map(|share| share.0);
+            assert_eq!(share, Ok(expected), "{text}");
+        }
+        for text in ["0", "0%", "100%", "1", "-1%", "x", "", "NaN", "inf%"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_numbers_or_rates() {
+        for (text, value, is_rate) in [("5", 5.0, false), ("0.5", 0.5, false), ("90/m", 1.5, true)]
+        {
+            let level = text.parse::<LevelText>().expect("a level");
+            assert_eq!((level.value, level.is_rate), (value, is_rate), "{text}");
+        }
+        for text in ["0", "-1", "NaN", "inf", "", "5/x", "0/s"] {
+            assert!(text.parse::<LevelText>().is_err(), "{text}");
         }
     }
 

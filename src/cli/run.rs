@@ -106,14 +106,14 @@ fn no_session(report: &Report) -> UserError {
         .hint("the server answered before the load began: look at its log for what changed")
 }
 
-fn start_demo() -> Result<DemoServer, UserError> {
+pub(super) fn start_demo() -> Result<DemoServer, UserError> {
     DemoServer::start(DemoOptions::default())
         .map_err(|error| UserError::could_not_run(format!("cannot start the demo server: {error}")))
 }
 
 /// The config: the one that is named, or the nearest one. A tool on the command
 /// line needs none, and the demo server is not what a found one is for.
-fn find_source(args: &Run) -> Result<Option<Source>, UserError> {
+pub(super) fn find_source(args: &Run) -> Result<Option<Source>, UserError> {
     if let Some(path) = &args.config {
         return read_source(Path::new(path)).map(Some);
     }
@@ -148,7 +148,7 @@ pub(super) fn current_folder() -> Result<PathBuf, UserError> {
         .map_err(|error| UserError::could_not_run(format!("no current folder: {error}")))
 }
 
-fn load_plan(
+pub(super) fn load_plan(
     args: Run,
     source: Option<&Source>,
     demo: Option<&DemoServer>,
@@ -200,7 +200,7 @@ fn load_plan(
     scenario::load(source, &overrides, &environment, seed).map_err(UserError::from)
 }
 
-fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
+pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
     if quiet {
         LiveStyle::Quiet
     } else if terminal.stderr_is_redrawable() {

@@ -9,12 +9,14 @@
 //!      └── commands to the workers ◀── Controller (stages, stop, signals)
 //! ```
 //!
-//! The decisions are pure: [`control`] and [`breakpoint`] get plain values and
-//! the time, and say what to do. The loop in `run.rs` does it. Nothing here
-//! opens a socket of its own, writes a file or prints; an `Observer` is told.
+//! The decisions are pure: [`control`], [`breakpoint`] and [`search`] get plain
+//! values and the time, and say what to do. The loops in `run.rs` and, for the
+//! capacity search, in `find.rs` do it. Nothing here opens a socket of its own,
+//! writes a file or prints; an `Observer` is told.
 
 pub mod breakpoint;
 pub mod control;
+mod find;
 mod merge;
 mod prepare;
 mod run;
@@ -22,4 +24,5 @@ pub mod search;
 #[cfg(test)]
 pub(crate) mod simulation;
 
+pub use find::find;
 pub use run::{Interrupter, Interrupts, run};

@@ -199,7 +199,7 @@ fn load_in_words(plan: &Plan) -> String {
     words
 }
 
-fn host(facts: &GeneratorFacts) -> Host {
+pub(super) fn host(facts: &GeneratorFacts) -> Host {
     Host {
         cpus: facts.machine_cpus as u64,
         usable_cpus: facts.usable_cpus as u64,
@@ -218,7 +218,7 @@ fn host(facts: &GeneratorFacts) -> Host {
     }
 }
 
-fn server(facts: &ServerFacts) -> Server {
+pub(super) fn server(facts: &ServerFacts) -> Server {
     Server {
         url: facts.url.clone(),
         era: facts.era.as_str().to_string(),

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Report, SCHEMA_VERSION};
 use crate::clock::Utc;
@@ -97,7 +97,14 @@ impl ReportFile {
     /// # Errors
     /// Where nothing can be written there.
     pub fn open_default(folder: &Path, now: Utc) -> Result<Self, UserError> {
-        let path = default_path(folder, now);
+        Self::open_in_folder(&default_path(folder, now))
+    }
+
+    /// Opens a place and makes the folders on the way to it.
+    ///
+    /// # Errors
+    /// Where nothing can be written there.
+    pub fn open_in_folder(path: &Path) -> Result<Self, UserError> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| {
                 UserError::could_not_run(format!(
@@ -108,7 +115,7 @@ impl ReportFile {
                 .hint("name another place with `--report FILE`, or none with `--no-report`")
             })?;
         }
-        Self::open(&path)
+        Self::open(path)
     }
 
     /// Where the report will be; `None`: stdout.
@@ -123,7 +130,7 @@ impl ReportFile {
     ///
     /// # Errors
     /// Where the file system refuses; nothing is left behind then.
-    pub fn commit(self, report: &Report) -> Result<(), UserError> {
+    pub fn commit(self, report: &impl Serialize) -> Result<(), UserError> {
         let place = match self.path() {
             None => "stdout".to_string(),
             Some(path) => format!("`{}`", path.display()),
@@ -186,7 +193,7 @@ struct Version {
     schema_version: String,
 }
 
-fn write(out: impl Write, report: &Report) -> io::Result<()> {
+fn write(out: impl Write, report: &impl Serialize) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     serde_json::to_writer_pretty(&mut out, report)?;
     out.write_all(b"\n")?;

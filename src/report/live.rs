@@ -11,9 +11,10 @@ use std::io;
 use std::time::Duration;
 
 use crate::outcome::{Observer, Progress, RunStart};
-use crate::terminal::{Line, Role, WriteColor};
+use crate::terminal::{Line, WriteColor};
 
-use line::{Limits, progress_line, start_line};
+use line::{Limits, progress_line};
+pub(super) use line::{notice_line, start_line};
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,34 @@ impl<W: WriteColor> LiveLine<W> {
         Ok(())
     }
 
-    fn clear(&mut self) -> io::Result<()> {
+    /// Shows the state of things as the style wants it; `line` is asked for only
+    /// where it is shown.
+    pub(super) fn show(&mut self, elapsed: Duration, line: impl FnOnce() -> Line) {
+        let _ = match self.style {
+            LiveStyle::Quiet => Ok(()),
+            // The last column stays free: some terminals wrap on filling it.
+            LiveStyle::Redrawn { width } => {
+                let line = line().cut(width.saturating_sub(1));
+                self.draw(line)
+            }
+            LiveStyle::Lines if elapsed < self.next_line => Ok(()),
+            LiveStyle::Lines => {
+                let line = line();
+                self.next_line = next_multiple(elapsed, LINE_EVERY);
+                self.keep(&line)
+            }
+        };
+    }
+
+    /// Writes a line that stays, unless nothing is to be shown.
+    pub(super) fn say(&mut self, line: impl FnOnce() -> Line) {
+        if self.style != LiveStyle::Quiet {
+            let _ = self.keep(&line());
+        }
+    }
+
+    /// Takes the redrawn line away.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
         if self.shown.take().is_some() {
             self.out.write_all(CLEAR)?;
             self.out.flush()?;
@@ -108,10 +136,7 @@ const CLEAR: &[u8] = b"\r\x1b[K";
 
 impl<W: WriteColor> Observer for LiveLine<W> {
     fn notice(&mut self, text: &str) {
-        if self.style != LiveStyle::Quiet {
-            let line = Line::of(Role::Warning, "notice: ").add(Role::Plain, text);
-            let _ = self.keep(&line);
-        }
+        self.say(|| notice_line(text));
     }
 
     fn started(&mut self, start: &RunStart) {
@@ -119,27 +144,12 @@ impl<W: WriteColor> Observer for LiveLine<W> {
             duration: start.duration,
             iterations: start.iterations,
         };
-        if self.style != LiveStyle::Quiet {
-            let _ = self.keep(&start_line(start));
-        }
+        self.say(|| start_line(start));
     }
 
     fn progress(&mut self, progress: &Progress<'_>) {
-        let line = || progress_line(progress, self.limits);
-        let _ = match self.style {
-            LiveStyle::Quiet => Ok(()),
-            // The last column stays free: some terminals wrap on filling it.
-            LiveStyle::Redrawn { width } => {
-                let line = line().cut(width.saturating_sub(1));
-                self.draw(line)
-            }
-            LiveStyle::Lines if progress.elapsed < self.next_line => Ok(()),
-            LiveStyle::Lines => {
-                let line = line();
-                self.next_line = next_multiple(progress.elapsed, LINE_EVERY);
-                self.keep(&line)
-            }
-        };
+        let limits = self.limits;
+        self.show(progress.elapsed, || progress_line(progress, limits));
     }
 
     fn ended(&mut self) {

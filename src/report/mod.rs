@@ -11,9 +11,12 @@
 //! RunOutcome ─┘              └─▶ summary ─▶ stdout
 //! Progress ─▶ LiveLine ─▶ stderr
 //! ```
+//!
+//! A capacity search has a report of its own, with the same parts: [`find`].
 
 pub mod advice;
 pub mod build;
+pub mod find;
 pub mod json;
 pub mod live;
 pub mod model;

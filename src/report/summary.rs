@@ -12,9 +12,9 @@ mod head;
 mod latency;
 mod notes;
 mod operations;
-mod page;
+pub(super) mod page;
 mod stages;
-mod table;
+pub(super) mod table;
 
 use super::model::Report;
 use crate::terminal::Line;

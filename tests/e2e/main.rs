@@ -22,6 +22,7 @@ mod command_line;
 mod config;
 mod engine;
 mod failures;
+mod find_command;
 mod harness;
 mod init_command;
 mod python;

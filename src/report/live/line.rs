@@ -16,8 +16,13 @@ pub(super) struct Limits {
     pub(super) iterations: Option<u64>,
 }
 
+/// `notice: …`.
+pub(in crate::report) fn notice_line(text: &str) -> Line {
+    Line::of(Role::Warning, "notice: ").add(Role::Plain, text)
+}
+
 /// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
-pub(super) fn start_line(start: &RunStart) -> Line {
+pub(in crate::report) fn start_line(start: &RunStart) -> Line {
     let server = &start.server;
     let mut line = Line::of(Role::Dim, "testing ").add(Role::Accent, &server.url);
     if let Some(name) = &server.name {

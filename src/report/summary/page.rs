@@ -15,7 +15,7 @@ const LAYOUT_WIDTH_MAX: usize = 100;
 const LABEL_WIDTH: usize = 12;
 
 /// The summary while it grows.
-pub(super) struct Page {
+pub(in crate::report) struct Page {
     lines: Vec<Line>,
     /// No line is wider.
     limit: usize,
@@ -24,7 +24,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(width: usize) -> Self {
+    pub(in crate::report) fn new(width: usize) -> Self {
         Self {
             lines: Vec::new(),
             limit: width.min(LAYOUT_WIDTH_MAX),
@@ -33,44 +33,44 @@ impl Page {
     }
 
     /// The width to lay out for.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::report) fn width(&self) -> usize {
         self.limit.max(LAYOUT_WIDTH_MIN)
     }
 
-    pub(super) fn has_rough(&self) -> bool {
+    pub(in crate::report) fn has_rough(&self) -> bool {
         self.has_rough
     }
 
-    pub(super) fn push(&mut self, line: Line) {
+    pub(in crate::report) fn push(&mut self, line: Line) {
         self.lines.push(line.cut(self.limit));
     }
 
     /// A line that is never cut, for a path that the user copies.
-    pub(super) fn push_whole(&mut self, line: Line) {
+    pub(in crate::report) fn push_whole(&mut self, line: Line) {
         self.lines.push(line);
     }
 
     /// An empty line between blocks; none at the top.
-    pub(super) fn gap(&mut self) {
+    pub(in crate::report) fn gap(&mut self) {
         if self.lines.last().is_some_and(|last| last.width() > 0) {
             self.lines.push(Line::new());
         }
     }
 
     /// A block's title.
-    pub(super) fn title(&mut self, title: &str) {
+    pub(in crate::report) fn title(&mut self, title: &str) {
         self.gap();
         self.push(Line::of(Role::Strong, title));
     }
 
     /// `label       text`.
-    pub(super) fn labelled(&mut self, label: &str, line: Line) {
+    pub(in crate::report) fn labelled(&mut self, label: &str, line: Line) {
         let label = format!("{label:<LABEL_WIDTH$}");
         self.push(Line::of(Role::Dim, label).join(line));
     }
 
     /// Like `labelled`, for a text that may take several lines.
-    pub(super) fn labelled_text(&mut self, label: &str, role: Role, text: &str) {
+    pub(in crate::report) fn labelled_text(&mut self, label: &str, role: Role, text: &str) {
         let width = self.limit.saturating_sub(LABEL_WIDTH);
         for (i, part) in wrap(text, width).iter().enumerate() {
             let label = if i == 0 { label } else { "" };
@@ -80,7 +80,7 @@ impl Page {
 
     /// A percentile of `latency`, marked where the `n_needed` calls that it
     /// takes are not there.
-    pub(super) fn percentile(
+    pub(in crate::report) fn percentile(
         &mut self,
         latency: &Latency,
         value_ms: Option<f64>,
@@ -93,13 +93,13 @@ impl Page {
         Cell::plain(ms_text(value_ms))
     }
 
-    pub(super) fn into_lines(self) -> Vec<Line> {
+    pub(in crate::report) fn into_lines(self) -> Vec<Line> {
         self.lines
     }
 }
 
 /// `1.20 ms`, or `-` for no data.
-pub(super) fn ms_text(value_ms: Option<f64>) -> String {
+pub(in crate::report) fn ms_text(value_ms: Option<f64>) -> String {
     match value_ms {
         // A cast from a float saturates.
         Some(ms) => format_latency((ms * 1e6).round() as u64),
@@ -108,12 +108,12 @@ pub(super) fn ms_text(value_ms: Option<f64>) -> String {
 }
 
 /// Calls that the 95th percentile takes: 1 ÷ (1 − 0.95).
-pub(super) const P95_NEEDS: u64 = 20;
+pub(in crate::report) const P95_NEEDS: u64 = 20;
 /// Calls that the 99th percentile takes.
-pub(super) const P99_NEEDS: u64 = 100;
+pub(in crate::report) const P99_NEEDS: u64 = 100;
 /// Calls that the 90th percentile takes.
-pub(super) const P90_NEEDS: u64 = 10;
+pub(in crate::report) const P90_NEEDS: u64 = 10;
 /// Calls that the 99.9th percentile takes.
-pub(super) const P99_9_NEEDS: u64 = 1000;
+pub(in crate::report) const P99_9_NEEDS: u64 = 1000;
 /// Calls that the median takes.
-pub(super) const P50_NEEDS: u64 = 2;
+pub(in crate::report) const P50_NEEDS: u64 = 2;

@@ -4,17 +4,17 @@ use crate::terminal::{Align, Line, Role, display_width, pad};
 
 /// What stands at a place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cell {
+pub(in crate::report) struct Cell {
     role: Role,
     text: String,
 }
 
 impl Cell {
-    pub(super) fn plain(text: impl Into<String>) -> Self {
+    pub(in crate::report) fn plain(text: impl Into<String>) -> Self {
         Self::of(Role::Plain, text)
     }
 
-    pub(super) fn of(role: Role, text: impl Into<String>) -> Self {
+    pub(in crate::report) fn of(role: Role, text: impl Into<String>) -> Self {
         Self {
             role,
             text: text.into(),
@@ -23,7 +23,7 @@ impl Cell {
 }
 
 /// Rows under a header; a row may be shorter than the header.
-pub(super) struct Table {
+pub(in crate::report) struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
@@ -35,19 +35,19 @@ const NAME_WIDTH_GOOD: usize = 28;
 
 impl Table {
     /// The first heading is that of the names.
-    pub(super) fn new(headings: &[&str]) -> Self {
+    pub(in crate::report) fn new(headings: &[&str]) -> Self {
         let heading = |text: &&str| Cell::of(Role::Dim, *text);
         Self {
             rows: vec![headings.iter().map(heading).collect()],
         }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+    pub(in crate::report) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
     }
 
     /// Columns are as wide as what they hold, names as wide as is left.
-    pub(super) fn into_lines(self, width: usize) -> Vec<Line> {
+    pub(in crate::report) fn into_lines(self, width: usize) -> Vec<Line> {
         let n_columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widest = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
