@@ -356,8 +356,8 @@ mod tests {
     fn the_rate_of_arrivals_follows_the_stages() {
         let plan = plan(
             "[arrivals]\ndistribution = \"constant\"\n\
-             [[stage]]\ntarget_rate = 100\nduration = \"10s\"\n\
-             [[stage]]\ntarget_rate = 50\nduration = \"10s\"",
+             [[stage]]\ntarget_rate = \"100/s\"\nduration = \"10s\"\n\
+             [[stage]]\ntarget_rate = \"50/s\"\nduration = \"10s\"",
         );
         for (at_ms, expected) in [(0, 0.0), (5_000, 50.0), (10_000, 100.0), (15_000, 75.0)] {
             let rate = rate_at(&plan, ms(at_ms));

@@ -59,6 +59,18 @@ pub(super) struct StageSpan {
     pub(super) load_to: f64,
 }
 
+impl StageSpan {
+    /// The load at that time of the run, from the stage's start to its end.
+    fn load_at(&self, at: Duration) -> f64 {
+        let length = self.end.saturating_sub(self.at).as_secs_f64();
+        if at <= self.at || length <= 0.0 {
+            return self.load_from;
+        }
+        let part = (at.saturating_sub(self.at).as_secs_f64() / length).min(1.0);
+        self.load_from + (self.load_to - self.load_from) * part
+    }
+}
+
 /// Everything that was recorded, as far as it has arrived.
 #[derive(Debug)]
 pub(super) struct Collector {
@@ -203,6 +215,7 @@ impl Collector {
             self.add_to_second(number, &interval);
         }
         self.close_second(elapsed);
+        let warm_up_end = self.warm_up_end();
         let spans = std::mem::take(&mut self.spans);
         let stages = std::mem::take(&mut self.stages);
         spans
@@ -210,10 +223,12 @@ impl Collector {
             .zip(stages)
             .filter_map(|(span, recorded)| {
                 let recorded = recorded?;
+                // The warm-up is left out of the stages that it reaches into.
+                let at = span.at.max(warm_up_end.min(span.end));
                 Some(StageOutcome {
-                    at: span.at,
-                    length: span.end.min(elapsed).saturating_sub(span.at),
-                    load_from: span.load_from,
+                    at,
+                    length: span.end.min(elapsed).saturating_sub(at),
+                    load_from: span.load_at(at),
                     load_to: span.load_to,
                     recorded,
                 })
@@ -221,10 +236,19 @@ impl Collector {
             .collect()
     }
 
+    /// The warm-up's end to whole ticks: where it is cut from the rest.
+    pub(super) fn warm_up_end(&self) -> Duration {
+        let tick_ns = TICK.as_nanos().max(1);
+        let n_ticks = (self.warm_up + TICK / 2).as_nanos().div_ceil(tick_ns);
+        let n_ticks = u32::try_from(n_ticks.saturating_sub(1)).unwrap_or(u32::MAX);
+        TICK.saturating_mul(n_ticks)
+    }
+
     fn add(&mut self, number: u64, worker: usize, recorder: &Recorder) {
         let middle = tick_middle(number);
+        let is_warm_up = is_warm_up(number, self.warm_up);
         let into = match &mut self.warm {
-            Some(warm) if middle < self.warm_up => warm,
+            Some(warm) if is_warm_up => warm,
             _ => &mut self.totals,
         };
         into.merge(recorder);
@@ -233,7 +257,7 @@ impl Collector {
             .iter()
             .position(|span| middle < span.end)
             .or(self.spans.len().checked_sub(1));
-        if let Some(stage) = stage {
+        if let (Some(stage), false) = (stage, is_warm_up) {
             let n_rows = recorder.rows.len();
             self.stages[stage]
                 .get_or_insert_with(|| Recorder::new(n_rows))
@@ -328,6 +352,11 @@ impl Collector {
         });
         self.second.clear();
     }
+}
+
+/// Whether a tick belongs to a warm-up of that length.
+pub(super) fn is_warm_up(number: u64, warm_up: Duration) -> bool {
+    tick_middle(number) < warm_up
 }
 
 fn tick_middle(number: u64) -> Duration {
@@ -442,6 +471,47 @@ mod tests {
         let warm = collector.warm.as_ref().expect("a warm-up");
         assert_eq!(warm.rows[0].ok, 20);
         assert_eq!(collector.totals.rows[0].ok, 20);
+    }
+
+    /// What is recorded as warm-up and how long it was must be of one mind.
+    #[test]
+    fn the_warm_up_is_cut_between_ticks() {
+        let check = |warm_up_ms, expected_ms| {
+            let warm_up = Duration::from_millis(warm_up_ms);
+            let collector = Collector::new(&rows(), 1, warm_up, false, Vec::new());
+            let end = collector.warm_up_end();
+            assert_eq!(end, Duration::from_millis(expected_ms), "{warm_up_ms}");
+            for number in 1..10 {
+                let is_before = tick_middle(number) < end;
+                assert_eq!(is_warm_up(number, warm_up), is_before, "{warm_up_ms}");
+            }
+        };
+        check(0, 0);
+        check(500, 500);
+        check(600, 500);
+        check(625, 500);
+        check(626, 750);
+        check(10, 0);
+    }
+
+    #[test]
+    fn the_warm_up_is_left_out_of_stages() {
+        let warm_up = Duration::from_millis(500);
+        let span = StageSpan {
+            at: Duration::ZERO,
+            end: Duration::from_secs(1),
+            load_from: 0.0,
+            load_to: 10.0,
+        };
+        let mut collector = Collector::new(&rows(), 1, warm_up, false, vec![span]);
+        for number in 1..=4 {
+            collector.take(tick(0, number, 10));
+        }
+        drain(&mut collector);
+        let stages = collector.finish(Duration::from_secs(1));
+        assert_eq!(stages[0].recorded.rows[0].ok, 20);
+        assert_eq!((stages[0].at, stages[0].length), (warm_up, warm_up));
+        assert_eq!((stages[0].load_from, stages[0].load_to), (5.0, 10.0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
 };
 use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
-use super::merge::{Collector, StageSpan, move_in_flight};
+use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use crate::clock::{Clock, SystemClock, Utc};
 use crate::error::UserError;
@@ -417,6 +417,10 @@ impl<'a> Coordinator<'a> {
         let mut is_new = false;
         while let Some((number, interval)) = self.collector.next_complete() {
             is_new = true;
+            // A server that is not warm yet breaks nothing, and is no baseline.
+            if is_warm_up(number, self.plan.warm_up) {
+                continue;
+            }
             let load = match &self.plan.load {
                 Load::Open { .. } => rate_at(self.plan, TICK.saturating_mul(tick_u32(number))),
                 _ => interval.mean_users(),
@@ -524,7 +528,10 @@ impl<'a> Coordinator<'a> {
         };
         let mut stages = self.collector.finish(elapsed);
         {
-            let mut blocks: Vec<_> = stages.iter_mut().map(|stage| &mut stage.recorded).collect();
+            // What the warm-up began and a stage ended belongs to the stage.
+            let mut warm = self.collector.warm.clone();
+            let measured = stages.iter_mut().map(|stage| &mut stage.recorded);
+            let mut blocks: Vec<_> = warm.iter_mut().chain(measured).collect();
             move_in_flight(&mut blocks);
         }
         let mut totals = std::mem::take(&mut self.collector.totals);
@@ -533,12 +540,12 @@ impl<'a> Coordinator<'a> {
             move_in_flight(&mut [warm, &mut totals]);
             totals.examples.merge(&warm.examples);
         }
-        let warm_length = self.plan.warm_up.min(elapsed);
+        let warm_length = self.collector.warm_up_end().min(elapsed);
         let opened = totals.counters.sessions_opened
             + warm_up
                 .as_ref()
                 .map_or(0, |warm| warm.counters.sessions_opened);
-        let notices = self.notices(&totals.counters);
+        let notices = self.notices(&totals.counters, opened);
         let ended = if opened == 0 && ended != Ended::Interrupted {
             Ended::NoSession
         } else {
@@ -565,10 +572,10 @@ impl<'a> Coordinator<'a> {
 }
 
 impl Coordinator<'_> {
-    /// What the run itself has to say.
-    fn notices(&self, counters: &Counters) -> Vec<String> {
+    /// What the run itself has to say; `n_opened` sessions, the warm-up's too.
+    fn notices(&self, counters: &Counters, n_opened: u64) -> Vec<String> {
         let mut notices = Vec::new();
-        if self.without_session > 0 && counters.sessions_opened > 0 {
+        if self.without_session > 0 && n_opened > 0 {
             notices.push(format!(
                 "{} of {} virtual users never got a session: the load was smaller than planned; \
                  the handshake's row says why",

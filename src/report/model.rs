@@ -81,11 +81,11 @@ pub struct Report {
     pub failures: Vec<Cause>,
     /// Latency of successful calls in about ten classes, ascending.
     pub distribution: Vec<Distribution>,
-    /// Each second of the run.
+    /// Each second of the run, those of the warm-up too.
     pub seconds: Vec<Second>,
     /// Each stage that began, for plans with stages.
     pub stages: Vec<Stage>,
-    /// What was run and left out of all figures above; `null` without.
+    /// What was run and left out of all figures but `seconds`; `null` without.
     pub warm_up: Option<WarmUp>,
     /// Sent less the moment at which it could have been: the intended start, or
     /// when the user was done with its call before. The generator's own fault.

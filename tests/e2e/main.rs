@@ -29,4 +29,5 @@ mod python;
 mod readme;
 mod report;
 mod sdk;
+mod shapes;
 mod wire;

@@ -58,12 +58,22 @@ pub(crate) fn check_report(report: &Value) {
             .sum();
         assert_eq!(sum, count(&report["totals"][key]), "{key}: {report:#}");
     }
+    let warm_up = &report["warm_up"];
+    if !warm_up.is_null() {
+        check_figures(
+            "warm-up",
+            &warm_up["figures"],
+            number(&warm_up["length_secs"]),
+        );
+    }
     for key in ["started", "ok", "failed"] {
         let seconds = list(&report["seconds"]).iter();
         let sum: u64 = seconds.map(|second| count(&second[key])).sum();
+        // The seconds are the only figures that show the warm-up, too.
+        let of_warm_up = warm_up["figures"][key].as_u64().unwrap_or(0);
         assert_eq!(
             sum,
-            count(&report["totals"][key]),
+            count(&report["totals"][key]) + of_warm_up,
             "{key} of the seconds: {report:#}"
         );
     }

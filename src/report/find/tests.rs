@@ -1,3 +1,5 @@
+//! The report and the summary of a sample search.
+
 use super::samples::{found, trial};
 use super::*;
 use crate::outcome::FindWhy;
