@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::metrics::{FailureGroup, Histogram, Recorder};
+use crate::metrics::{Counters, FailureGroup, Histogram, Recorder};
 use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
@@ -76,6 +76,8 @@ impl StageSpan {
 pub(super) struct Collector {
     /// Which rows are calls: these are what seconds, windows and progress count.
     call_rows: Vec<usize>,
+    /// By row: whether the warm-up keeps it to itself.
+    warm_rows: Vec<bool>,
     has_response_times: bool,
     warm_up: Duration,
     pub(super) totals: Recorder,
@@ -113,8 +115,13 @@ impl Collector {
         let call_rows = (0..rows.len())
             .filter(|at| rows[*at].kind == RowKind::Call)
             .collect();
+        let warm_rows = rows
+            .iter()
+            .map(|row| matches!(row.kind, RowKind::Call | RowKind::Turn))
+            .collect();
         Self {
             call_rows,
+            warm_rows,
             has_response_times,
             warm_up,
             totals: Recorder::new(rows.len()),
@@ -247,11 +254,12 @@ impl Collector {
     fn add(&mut self, number: u64, worker: usize, recorder: &Recorder) {
         let middle = tick_middle(number);
         let is_warm_up = is_warm_up(number, self.warm_up);
-        let into = match &mut self.warm {
-            Some(warm) if is_warm_up => warm,
-            _ => &mut self.totals,
-        };
-        into.merge(recorder);
+        match &mut self.warm {
+            Some(warm) if is_warm_up => {
+                merge_warm(warm, &mut self.totals, recorder, &self.warm_rows);
+            }
+            _ => self.totals.merge(recorder),
+        }
         let stage = self
             .spans
             .iter()
@@ -320,8 +328,9 @@ impl Collector {
 
     fn close_second(&mut self, end: Duration) {
         let at = Duration::from_secs(self.seconds.len() as u64);
-        let is_empty = self.second.n_ticks == 0;
-        if is_empty && end <= at {
+        let second = &self.second;
+        let is_empty = second.started + second.ok + second.failed + second.dropped == 0;
+        if is_empty && (second.n_ticks == 0 || !self.seconds.is_empty()) && end <= at {
             return;
         }
         let latency = &self.second.latency;
@@ -354,6 +363,39 @@ impl Collector {
     }
 }
 
+/// Takes in a tick of the warm-up. Its calls and iterations are the warm-up's
+/// own; sessions and connections are those of the whole run, since they are
+/// opened once and used beyond it.
+fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_rows: &[bool]) {
+    for ((at, row), is_warm) in tick.rows.iter().enumerate().zip(warm_rows) {
+        let into = if *is_warm {
+            &mut warm.rows[at]
+        } else {
+            &mut totals.rows[at]
+        };
+        into.merge(row);
+    }
+    let own = Counters {
+        iterations_started: tick.counters.iterations_started,
+        iterations_completed: tick.counters.iterations_completed,
+        arrivals: tick.counters.arrivals,
+        arrivals_dropped: tick.counters.arrivals_dropped,
+        ..Counters::default()
+    };
+    let of_the_run = Counters {
+        iterations_started: 0,
+        iterations_completed: 0,
+        arrivals: 0,
+        arrivals_dropped: 0,
+        ..tick.counters
+    };
+    warm.counters.merge(&own);
+    totals.counters.merge(&of_the_run);
+    warm.lateness.merge(&tick.lateness);
+    warm.generator_delay.merge(&tick.generator_delay);
+    warm.examples.merge(&tick.examples);
+}
+
 /// Whether a tick belongs to a warm-up of that length.
 pub(super) fn is_warm_up(number: u64, warm_up: Duration) -> bool {
     tick_middle(number) < warm_up
@@ -364,7 +406,7 @@ fn tick_middle(number: u64) -> Duration {
     TICK.saturating_mul(ticks).saturating_sub(TICK / 2)
 }
 
-/// Requests that began in one block and ended in the next belong to the next:
+/// Requests and iterations that began in one block and ended in the next belong to the next:
 /// so each block's `started` is what ended in it.
 pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
     for at in 1..blocks.len() {
@@ -378,6 +420,12 @@ pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
             from.started -= moved;
             to.started += moved;
         }
+        let (from, to) = (&mut from.counters, &mut to.counters);
+        let moved = from
+            .iterations_started
+            .saturating_sub(from.iterations_completed);
+        from.iterations_started -= moved;
+        to.iterations_started += moved;
     }
 }
 
@@ -519,6 +567,8 @@ mod tests {
         let mut first = Recorder::new(1);
         let mut second = Recorder::new(1);
         first.start(0);
+        first.counters.iterations_started = 1;
+        second.counters.iterations_completed = 1;
         let sample = Sample {
             service_ns: 1,
             response_ns: None,
@@ -527,5 +577,7 @@ mod tests {
         second.end(0, &sample);
         move_in_flight(&mut [&mut first, &mut second]);
         assert_eq!((first.rows[0].started, second.rows[0].started), (0, 1));
+        assert_eq!(first.counters.iterations_started, 0);
+        assert_eq!(second.counters.iterations_started, 1);
     }
 }

@@ -434,8 +434,11 @@ impl<'a> Coordinator<'a> {
             }
         }
         if self.breaking_point.is_none() {
-            let ramps = self.controller.changes_load(self.plan);
-            self.breaking_point = first_break(self.detector.breaks(), ramps).map(translate);
+            // Who sets a limit wants to know of it under any load.
+            let rule = &self.plan.breaking;
+            let from_start =
+                self.controller.changes_load(self.plan) || rule.stop || rule.latency_max.is_some();
+            self.breaking_point = first_break(self.detector.breaks(), from_start).map(translate);
         }
         if is_new {
             self.show(clock);
@@ -696,12 +699,13 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
     }
 }
 
-/// The break that began first. Under a load that does not change, one that was
-/// there from the start is no breaking point: the figures show it as it is.
-fn first_break(breaks: &[Break], ramps: bool) -> Option<&Break> {
+/// The break that began first. One that was there from the start counts only
+/// where it is looked for (`from_start`): under a load that does not change it is
+/// no breaking point, and the figures show it as it is.
+fn first_break(breaks: &[Break], from_start: bool) -> Option<&Break> {
     breaks
         .iter()
-        .filter(|found| ramps || found.last_good_load.is_some() && found.began >= STEADY_START)
+        .filter(|found| from_start || found.last_good_load.is_some() && found.began >= STEADY_START)
         .min_by_key(|found| found.began)
 }
 

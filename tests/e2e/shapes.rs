@@ -389,8 +389,8 @@ fn a_stalled_server_shows_in_response_times_and_dropped_arrivals() {
     let service = number(&totals["service_latency"]["p50_ms"]);
     check_within("service", service, 150.0, 260.0);
     check_within("response", response, 500.0, 1000.0);
-    // What waited, waited for the server: it is in the lateness, too.
-    assert!(number(&report["lateness"]["p50_ms"]) > 300.0, "{finished}");
+    // That they waited for a free user is the server's doing, not ours.
+    assert!(number(&report["lateness"]["p50_ms"]) < 50.0, "{finished}");
     let said = words(&finished);
     assert!(said.contains(&format!("{n_dropped} dropped")), "{finished}");
     let notices = list(&report["notices"]).iter().map(Value::to_string);
@@ -540,7 +540,8 @@ fn a_stall_shows_in_every_paced_iteration_that_it_delayed() {
     let service = number(&totals["service_latency"]["p90_ms"]);
     assert!(service < 100.0, "{service}");
     assert!(number(&totals["service_latency"]["max_ms"]) >= 1000.0);
-    assert!(number(&report["lateness"]["max_ms"]) > 800.0);
+    // Waiting for the server is not lateness of ours.
+    assert!(number(&report["lateness"]["max_ms"]) < 500.0);
 }
 
 #[test]
@@ -704,10 +705,7 @@ fn the_warm_up_is_shown_and_left_out() {
     let warm_up = &report["warm_up"];
     check_within("warm-up", number(&warm_up["length_secs"]), 0.95, 1.3);
     check_within("the rest", number(&report["duration_secs"]), 1.7, 2.6);
-    let of =
-        |figures: &Value| ["started", "ok", "failed", "cancelled"].map(|key| count(&figures[key]));
-    let [started, ok, failed, cancelled] = of(&warm_up["figures"]);
-    assert_eq!(started, ok + failed + cancelled);
+    let started = count(&warm_up["figures"]["started"]);
     check_within("calls of the warm-up", started as f64, 120.0, 210.0);
     let n_calls = server.stop().tool_calls;
     assert_eq!(started + count(&report["totals"]["started"]), n_calls);
@@ -729,6 +727,42 @@ fn the_warm_up_of_arrivals_is_left_out_as_well() {
     assert!((149..=151).contains(&(started + warm)), "{warm}");
     let n_arrivals = count(&report["counters"]["arrivals"]);
     assert!((95..=105).contains(&n_arrivals), "{n_arrivals}");
+}
+
+#[test]
+fn the_warm_up_is_left_out_of_stages() {
+    let server = demo(10 * MS);
+    let limits = ["--stage", "2s:8,1s:8", "--warm-up", "1s"];
+    let report = run(&server.url(), &limits).checked_report();
+    let stages = list(&report["stages"]);
+    assert_eq!(stages.len(), 2);
+    for key in ["started", "ok"] {
+        let sum: u64 = stages.iter().map(|s| count(&s["figures"][key])).sum();
+        assert_eq!(sum, count(&report["totals"][key]), "{key}: {report:#}");
+    }
+    assert_eq!(number(&stages[0]["at_secs"]), 1.0);
+    assert_eq!(number(&stages[0]["load_from"]), 4.0);
+}
+
+/// A server that is not up yet has not broken.
+#[test]
+fn the_warm_up_is_no_breaking_point() {
+    let began = Instant::now();
+    let server = FakeServer::on_call(move |request, connection| {
+        if began.elapsed() > 4000 * MS {
+            return connection.done(request);
+        }
+        connection.answer(500, &[("Content-Type", "text/plain")], "starting")
+    });
+    let more = ["--duration", "7s", "--warm-up", "5s", "--on-break", "stop"];
+    let finished = load_run(&server.url(), &[&STEADY[..], &more].concat())
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    assert!(count(&report["warm_up"]["figures"]["failed"]) > 100);
+    assert_eq!(report["totals"]["failed"], 0, "{finished}");
+    assert_eq!(report["breaking_point"]["detected"], false, "{finished}");
+    assert_eq!(report["run"]["ended"], "duration", "{finished}");
 }
 
 /// Four slots of 20 ms: 200 calls a second, with four users or more.
@@ -783,8 +817,8 @@ const STEADY: [&str; 6] = ["--tool", "work", "--vus", "4", "--think", "20ms"];
 
 #[test]
 fn an_outage_is_a_breaking_point() {
-    let server = failing_after(400);
-    let limits = [&STEADY[..], &["--duration", "8s"]].concat();
+    let server = failing_after(700);
+    let limits = [&STEADY[..], &["--duration", "9s"]].concat();
     let finished = load_run(&server.url(), &limits).run().expect_code(0);
     let report = finished.checked_report();
     let found = &report["breaking_point"];
@@ -792,14 +826,14 @@ fn an_outage_is_a_breaking_point() {
     assert_eq!(found["reason"], "errors", "{finished}");
     assert_eq!(found["vus"], 4);
     assert!(number(&found["error_rate"]) > 0.5, "{found:#}");
-    check_within("the time", number(&found["at_secs"]), 1.0, 5.0);
+    check_within("the time", number(&found["at_secs"]), 2.5, 6.0);
     assert!(words(&finished).contains("requests failed"), "{finished}");
     assert_eq!(report["run"]["ended"], "duration");
 }
 
 #[test]
 fn a_run_may_stop_where_the_server_breaks() {
-    let server = failing_after(400);
+    let server = failing_after(700);
     let limits = [&STEADY[..], &["--duration", "40s", "--on-break", "stop"]].concat();
     let finished = load_run(&server.url(), &limits).run().expect_code(0);
     let report = finished.checked_report();
@@ -816,7 +850,7 @@ fn a_run_may_stop_where_the_server_breaks() {
 fn latency_beyond_the_users_limit_is_a_breaking_point() {
     let n_calls = AtomicU64::new(0);
     let server = FakeServer::on_call(move |request, connection| {
-        if n_calls.fetch_add(1, Ordering::SeqCst) >= 600 {
+        if n_calls.fetch_add(1, Ordering::SeqCst) >= 2000 {
             let began = Instant::now();
             connection.wait_until(|| began.elapsed() > 150 * MS);
         }
