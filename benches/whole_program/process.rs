@@ -36,6 +36,15 @@ impl Cores {
         }
     }
 
+    /// The same with the generator left to choose: its worker keeps to the last
+    /// CPU by itself, and its coordinator stays off that.
+    pub(crate) fn generator_free(self) -> Self {
+        Self {
+            generator: None,
+            ..self
+        }
+    }
+
     /// Where the server runs, for people.
     pub(crate) fn server_text(&self) -> String {
         core_text(self.server)

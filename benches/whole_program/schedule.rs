@@ -25,13 +25,12 @@ pub(crate) fn measure(
     seconds: u64,
     mut show: impl FnMut(&str),
 ) -> Result<(), String> {
-    let cores = Cores::choose();
+    let cores = Cores::choose().generator_free();
     let scratch = Scratch::new()?;
     let server = ServerProcess::start(&cores, false, Duration::ZERO)?;
     show(&format!(
-        "lateness of the open model, one worker, {seconds} s each; server on {}, generator on {}\n",
+        "lateness of the open model, one worker on the last CPU, {seconds} s each; server on {}\n",
         cores.server_text(),
-        cores.generator_text(),
     ));
     show("    rate  mode             sent        p50        p99        max");
     for rate in RATES {
