@@ -425,8 +425,10 @@ fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
         .checked_report();
     assert_eq!(report["totals"]["ok"], 5, "{report:#}");
     assert_eq!(server.count("tools/call"), 5);
-    // The last is for the DELETE.
-    assert_eq!(report["counters"]["reconnects"], 5, "{report:#}");
+    // One before each call but the first, and a last one for the DELETE, unless
+    // that follows the last call so closely that the close is not seen yet.
+    let reconnects = count(&report["counters"]["reconnects"]);
+    assert!((4..=5).contains(&reconnects), "{report:#}");
 }
 
 #[test]
