@@ -4,17 +4,17 @@ use std::path::Path;
 
 use super::args::{Find, Run};
 use super::options::{LevelText, redacted_command_line};
-use super::run::{current_folder, find_source, live_style, load_plan, start_demo};
+use super::run::{current_folder, find_source, live_style, load_plan, show, start_demo};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
 use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
 use crate::error::UserError;
 use crate::outcome::{FindBy, FindOptions, LatencyLimit};
-use crate::report::find::{FindReport, build_find, default_find_path, find_summary};
+use crate::report::find::{build_find, default_find_path, find_summary};
 use crate::report::{BuildInfo, LiveLine, ReportFile, SummaryOptions};
 use crate::scenario;
-use crate::terminal::{Terminal, forgive_broken_pipe, write_lines};
+use crate::terminal::Terminal;
 
 /// Where neither is given.
 const FROM_DEFAULT: f64 = 1.0;
@@ -63,29 +63,11 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let path = report_file.path().map(|path| path.display().to_string());
     // The report is kept even where nobody reads the summary.
     report_file.commit(&report)?;
-    show(&report, path, terminal)?;
+    show(path.is_none(), terminal, |width| {
+        let report_path = path;
+        find_summary(&report, &SummaryOptions { width, report_path })
+    })?;
     Ok(exit::of_find(outcome.ended))
-}
-
-/// The summary goes to stdout, or to stderr where the report is on stdout.
-fn show(
-    report: &FindReport,
-    report_path: Option<String>,
-    terminal: &Terminal,
-) -> Result<(), UserError> {
-    let is_on_stdout = report_path.is_none();
-    let width = if is_on_stdout {
-        terminal.stderr_width()
-    } else {
-        terminal.stdout_width()
-    };
-    let lines = find_summary(report, &SummaryOptions { width, report_path });
-    let written = if is_on_stdout {
-        write_lines(&mut terminal.stderr(), &lines).or_else(forgive_broken_pipe)
-    } else {
-        terminal.print(&lines)
-    };
-    written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
 }
 
 /// What is searched. The levels are checked here for what the search cannot

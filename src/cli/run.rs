@@ -15,7 +15,7 @@ use crate::report::{
     BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
 };
 use crate::scenario::{self, Overrides, Plan, Source};
-use crate::terminal::{Terminal, forgive_broken_pipe, write_lines};
+use crate::terminal::{Line, Terminal, forgive_broken_pipe, write_lines};
 use crate::worker::raise_file_limit;
 
 pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
@@ -63,7 +63,10 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     if let Some(file) = report_file {
         file.commit(&report)?;
     }
-    show(&report, path, is_on_stdout, terminal)?;
+    show(is_on_stdout, terminal, |width| {
+        let report_path = path;
+        summary(&report, &SummaryOptions { width, report_path })
+    })?;
     if outcome.ended == Ended::NoSession {
         return Err(no_session(&report));
     }
@@ -71,22 +74,17 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.
-fn show(
-    report: &Report,
-    report_path: Option<String>,
+/// `lines` is asked for it at the width that there is.
+pub(super) fn show(
     is_on_stdout: bool,
     terminal: &Terminal,
+    lines: impl FnOnce(usize) -> Vec<Line>,
 ) -> Result<(), UserError> {
-    let width = if is_on_stdout {
-        terminal.stderr_width()
-    } else {
-        terminal.stdout_width()
-    };
-    let lines = summary(report, &SummaryOptions { width, report_path });
     let written = if is_on_stdout {
-        write_lines(&mut terminal.stderr(), &lines).or_else(forgive_broken_pipe)
+        write_lines(&mut terminal.stderr(), &lines(terminal.stderr_width()))
+            .or_else(forgive_broken_pipe)
     } else {
-        terminal.print(&lines)
+        terminal.print(&lines(terminal.stdout_width()))
     };
     written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
 }

@@ -41,8 +41,8 @@ pub(super) fn prepare(
     });
     let choice = plan.target.protocol;
     let with_tools = calls_tools(plan);
-    let was_interrupted = || !interrupts.is_pending();
-    let found = block_on(&was_interrupted, move || {
+    let keep_going = || !interrupts.is_pending();
+    let found = block_on(&keep_going, move || {
         find(endpoint, choice, settings, with_tools)
     })
     .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;

@@ -355,18 +355,15 @@ impl<'a> Coordinator<'a> {
     /// more of the same will not help: they are not let in, or nothing but a
     /// session would ever end the run.
     fn is_hopeless(&self, now: Duration) -> bool {
-        let recorders = || std::iter::once(&self.collector.totals).chain(&self.collector.warm);
+        // Handshakes are counted in the totals, the warm-up's as well.
+        let totals = &self.collector.totals;
         let wanted = self.controller.users_at(now).max(1);
-        if recorders().any(|recorder| recorder.counters.sessions_opened > 0)
-            || self.collector.users().tried < wanted
-        {
+        if totals.counters.sessions_opened > 0 || self.collector.users().tried < wanted {
             return false;
         }
         let rows = &self.start.rows;
         let handshakes = (0..rows.len()).filter(|at| rows[*at].kind == RowKind::Handshake);
-        let causes = handshakes.flat_map(|at| {
-            recorders().flat_map(move |recorder| recorder.rows[at].failures.ranked())
-        });
+        let causes = handshakes.flat_map(|at| totals.rows[at].failures.ranked());
         let mut n_causes = 0;
         let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
             matches!(
@@ -544,12 +541,9 @@ impl<'a> Coordinator<'a> {
             totals.examples.merge(&warm.examples);
         }
         let warm_length = self.collector.warm_up_end().min(elapsed);
-        let opened = totals.counters.sessions_opened
-            + warm_up
-                .as_ref()
-                .map_or(0, |warm| warm.counters.sessions_opened);
-        let notices = self.notices(&totals.counters, opened);
-        let ended = if opened == 0 && ended != Ended::Interrupted {
+        let notices = self.notices(&totals.counters);
+        // Sessions are counted in the totals, the warm-up's as well.
+        let ended = if totals.counters.sessions_opened == 0 && ended != Ended::Interrupted {
             Ended::NoSession
         } else {
             ended
@@ -575,10 +569,10 @@ impl<'a> Coordinator<'a> {
 }
 
 impl Coordinator<'_> {
-    /// What the run itself has to say; `n_opened` sessions, the warm-up's too.
-    fn notices(&self, counters: &Counters, n_opened: u64) -> Vec<String> {
+    /// What the run itself has to say.
+    fn notices(&self, counters: &Counters) -> Vec<String> {
         let mut notices = Vec::new();
-        if self.without_session > 0 && n_opened > 0 {
+        if self.without_session > 0 && counters.sessions_opened > 0 {
             notices.push(format!(
                 "{} of {} virtual users never got a session: the load was smaller than planned; \
                  the handshake's row says why",
