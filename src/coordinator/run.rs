@@ -27,8 +27,8 @@ use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd,
 /// Looked for at least this often, so that progress goes on when ticks do not.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The load begins this long after it is announced, so that all workers know
-/// of it before its first instant.
+/// Arrivals are due from this long after they are announced, so that all workers
+/// know of it before the first of them.
 const BEGIN_AHEAD: Duration = Duration::from_millis(2);
 
 /// Under a steady load, what broke before this was never whole.
@@ -286,7 +286,13 @@ impl<'a> Coordinator<'a> {
             self.set_users(self.plan.vus_max());
             self.await_sessions()?;
         }
-        let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
+        // Closed users begin as soon as they are told to: a later origin would
+        // make a short run look shorter than it was, and its rate higher.
+        let ahead = match self.plan.load {
+            Load::Open { .. } => BEGIN_AHEAD,
+            _ => Duration::ZERO,
+        };
+        let clock = SystemClock::since(crate::clock::now() + ahead);
         self.start.at = Utc::now();
         self.observer.started(&self.start);
         self.broadcast(|| Command::Begin(clock.origin()));
