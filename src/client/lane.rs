@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::classify::Trouble;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
-    Answer, Client, ClientCounters, HeaderMap, HeaderValue, Method, Request, Timing,
+    Answer, Client, ClientCounters, HeaderMap, HeaderValue, HttpFailure, Method, Request,
+    RequestHead, Timing,
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
@@ -58,6 +59,8 @@ pub(super) struct Exchanged {
 /// What is sent.
 pub(super) struct Message<'a> {
     pub(super) headers: &'a HeaderMap,
+    /// The same as bytes, for what is sent again and again.
+    pub(super) head: Option<&'a RequestHead>,
     pub(super) session_id: Option<&'a HeaderValue>,
     pub(super) body: &'a [u8],
     pub(super) deadline: Instant,
@@ -155,7 +158,7 @@ impl Lane {
             location: None,
             status: None,
         };
-        let result = match self.http.send(request(method, message)) {
+        let result = match self.send(method, message) {
             Ok(answer) => self.read(answer, message, expect, on_server_request, &mut exchanged),
             Err(failure) => Err(failure.into()),
         };
@@ -181,8 +184,7 @@ impl Lane {
         message: &Message<'_>,
     ) -> (Result<u16, Trouble>, Timing, Instant) {
         let result = self
-            .http
-            .send(request(method, message))
+            .send(method, message)
             .map_err(Trouble::from)
             .and_then(|mut answer| {
                 // A server that answers a notification with a stream that it
@@ -198,6 +200,24 @@ impl Lane {
             Err(_) => crate::clock::now(),
         };
         (result, timing, end)
+    }
+
+    fn send(&mut self, method: Method, message: &Message<'_>) -> Result<Answer, HttpFailure> {
+        match message.head {
+            Some(head) => self.http.post(
+                head,
+                message.session_id,
+                message.body,
+                message.deadline,
+                || headers(message),
+            ),
+            None => self.http.send(Request {
+                method,
+                headers: headers(message),
+                body: message.body,
+                deadline: message.deadline,
+            }),
+        }
     }
 
     #[inline(never)]
@@ -217,7 +237,7 @@ impl Lane {
                 Err(ProtocolFault::accepted_not_answered(status).into())
             }
             200..300 => {
-                exchanged.session_id = answer.headers.get(SESSION_ID).cloned();
+                exchanged.session_id = session_id(&answer);
                 match (body_kind(&answer), expect) {
                     (BodyKind::Json, Some(expect)) => {
                         self.read_whole(&mut answer, self.message_bytes_max)?;
@@ -408,7 +428,7 @@ impl Lane {
     }
 }
 
-fn request<'a>(method: Method, message: &Message<'a>) -> Request<'a> {
+fn headers(message: &Message<'_>) -> HeaderMap {
     let mut headers = message.headers.clone();
     match message.session_id {
         Some(id) => {
@@ -418,16 +438,15 @@ fn request<'a>(method: Method, message: &Message<'a>) -> Request<'a> {
             headers.remove(SESSION_ID);
         }
     }
-    Request {
-        method,
-        headers,
-        body: message.body,
-        deadline: message.deadline,
-    }
+    headers
+}
+
+fn session_id(answer: &Answer) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(answer.header(SESSION_ID.as_str())?).ok()
 }
 
 fn content_type(answer: &Answer) -> Option<&str> {
-    answer.headers.get("content-type")?.to_str().ok()
+    std::str::from_utf8(answer.header("content-type")?).ok()
 }
 
 fn body_kind(answer: &Answer) -> BodyKind {
@@ -435,5 +454,5 @@ fn body_kind(answer: &Answer) -> BodyKind {
 }
 
 fn header_text(answer: &Answer, name: &str) -> Option<String> {
-    Some(answer.headers.get(name)?.to_str().ok()?.to_string())
+    Some(std::str::from_utf8(answer.header(name)?).ok()?.to_string())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::redact::Redactor;
 use crate::error::UserError;
-use crate::http::{Endpoint, HeaderMap, HeaderName, HeaderValue};
+use crate::http::{Endpoint, HeaderMap, HeaderName, HeaderValue, RequestHead};
 use crate::protocol::{Dialect, Method, Notice, Operation, PrepareError, Prepared, ToolCatalog};
 
 /// The header of legacy sessions, in the lower case of HTTP libraries.
@@ -130,6 +130,7 @@ impl Server {
     pub(super) fn prepared(&self, prepared: Prepared, method: Option<Method>) -> PreparedCall {
         let headers = self.with_mcp_headers(&self.0.post_headers, prepared.headers());
         PreparedCall {
+            head: self.0.endpoint.request_head(&headers, SESSION_ID),
             prepared,
             method,
             headers,
@@ -176,4 +177,6 @@ pub struct PreparedCall {
     pub(super) prepared: Prepared,
     pub(super) method: Option<Method>,
     pub(super) headers: HeaderMap,
+    /// The same as bytes.
+    pub(super) head: RequestHead,
 }

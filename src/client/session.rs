@@ -224,6 +224,7 @@ impl Session {
         let headers = self.server.notice_headers(&notice);
         let message = Message {
             headers: &headers,
+            head: None,
             session_id: self.session_id.as_ref(),
             body: &notice.body,
             deadline,
@@ -362,6 +363,7 @@ impl Session {
         let headers = self.server.bare_headers();
         let message = Message {
             headers: &headers,
+            head: None,
             session_id: Some(&session_id),
             body: &[],
             deadline: began + wait,
@@ -434,6 +436,7 @@ impl Session {
         } = self;
         let message = Message {
             headers: &call.headers,
+            head: Some(&call.head),
             session_id: session_id.as_ref(),
             body,
             deadline,
@@ -470,6 +473,7 @@ impl Session {
         } = self;
         let message = Message {
             headers: &headers,
+            head: None,
             session_id: session_id.as_ref(),
             body: &[],
             deadline,
@@ -494,6 +498,7 @@ impl Session {
         let headers = self.server.notice_headers(&notice);
         let message = Message {
             headers: &headers,
+            head: None,
             session_id: self.session_id.as_ref(),
             body: &notice.body,
             deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
@@ -529,6 +534,7 @@ fn answer(
     let body = answer_server_request(request);
     let message = Message {
         headers: &headers,
+        head: None,
         session_id,
         body: &body,
         deadline,

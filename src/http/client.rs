@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::http::{HeaderMap, Method, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body};
 
-use super::connector::{Established, TaskConnector};
+use super::connector::TaskConnector;
 use super::endpoint::{Endpoint, FixedAddresses};
 use super::exchange::{ClientCounters, Exchange, Stop, Timing};
 use super::failure::{HttpFailure, HttpFailureKind};
+use super::kept::{Established, Place};
+use super::steady::{self, Post, RequestHead, SteadyAnswer};
 
 /// A connection is kept for as long as the server keeps it: thinking time must
 /// not turn into reconnects of our own making.
@@ -38,6 +40,7 @@ pub struct Client {
     agent: Agent,
     uri: Uri,
     exchange: Arc<Exchange>,
+    place: Arc<Place>,
 }
 
 impl Client {
@@ -47,8 +50,10 @@ impl Client {
         let tcp = TaskConnector {
             exchange: Arc::clone(&exchange),
         };
+        let place = Arc::new(Place::default());
         let mark = Established {
             exchange: Arc::clone(&exchange),
+            place: Arc::clone(&place),
         };
         let resolver = FixedAddresses(endpoint.addresses.clone());
         // Plain HTTP goes without the TLS layer, which costs a boxed call for
@@ -63,7 +68,43 @@ impl Client {
             agent,
             uri: endpoint.uri.clone(),
             exchange,
+            place,
         }
+    }
+
+    /// Sends a POST whose head was rendered before, with the value of its
+    /// varying header, and reads the answer's head. Where there is no connection to send it on, or
+    /// it is no plain request, `headers` are sent as by [`Client::send`].
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub fn post(
+        &mut self,
+        head: &RequestHead,
+        varying: Option<&HeaderValue>,
+        body: &[u8],
+        deadline: Instant,
+        headers: impl FnOnce() -> HeaderMap,
+    ) -> Result<Answer, HttpFailure> {
+        self.exchange.begin(deadline);
+        let post = Post {
+            head,
+            varying,
+            body,
+        };
+        if let Some(result) = steady::send(&post, &self.exchange, &self.place) {
+            return result.map(|answer| Answer {
+                status: answer.status,
+                body: AnswerBody::Steady(answer),
+                exchange: Arc::clone(&self.exchange),
+            });
+        }
+        self.send(Request {
+            method: Method::POST,
+            headers: headers(),
+            body,
+            deadline,
+        })
     }
 
     /// Sends a request and reads the answer's head.
@@ -86,8 +127,7 @@ impl Client {
                 let (head, body) = response.into_parts();
                 Ok(Answer {
                     status: head.status.as_u16(),
-                    headers: head.headers,
-                    body,
+                    body: AnswerBody::Ureq(head.headers, body),
                     exchange: Arc::clone(&self.exchange),
                 })
             }
@@ -121,8 +161,8 @@ fn config() -> Config {
         .accept(AutoHeaderValue::None)
         .accept_encoding(AutoHeaderValue::None)
         .max_idle_age(IDLE_AGE_MAX)
-        .max_idle_connections(2)
-        .max_idle_connections_per_host(2)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
         // Used by the TLS layer only.
         .input_buffer_size(16 * 1024)
         .output_buffer_size(16 * 1024)
@@ -132,20 +172,36 @@ fn config() -> Config {
 
 /// The head of an answer, and its body still to be read. Dropping it before
 /// the end closes the connection.
-#[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    body: Body,
+    body: AnswerBody,
     exchange: Arc<Exchange>,
 }
 
+enum AnswerBody {
+    /// Of an exchange that ureq made.
+    Ureq(HeaderMap, Body),
+    /// Of one that it only made the connection for.
+    Steady(SteadyAnswer),
+}
+
 impl Answer {
+    /// The value of the first header of that name; to be asked before the body
+    /// is read to its end.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        match &self.body {
+            AnswerBody::Ureq(headers, _) => headers.get(name).map(HeaderValue::as_bytes),
+            AnswerBody::Steady(answer) => answer.header(name),
+        }
+    }
+
     /// The body's length, where the head tells it.
     pub fn content_length(&self) -> Option<u64> {
-        self.body.content_length()
+        match &self.body {
+            AnswerBody::Ureq(_, body) => body.content_length(),
+            AnswerBody::Steady(answer) => answer.content_length(),
+        }
     }
 
     /// Reads more of the body; 0 at its end, after which the connection is
@@ -154,8 +210,11 @@ impl Answer {
     /// # Errors
     /// When the connection dies, the deadline comes, or the framing is broken.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HttpFailure> {
-        let result = self.body.as_reader().read(buffer);
-        match result {
+        let body = match &mut self.body {
+            AnswerBody::Steady(answer) => return answer.read(buffer, &self.exchange),
+            AnswerBody::Ureq(_, body) => body,
+        };
+        match body.as_reader().read(buffer) {
             // A body without a length ends with its connection. A reset is no
             // such end, although ureq takes it for one.
             Ok(0) if self.exchange.stop() == Stop::Reset => Err(HttpFailure {

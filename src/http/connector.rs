@@ -1,10 +1,10 @@
-//! Opens connections for ureq: our TCP, and a mark for when all is set up.
+//! Opens connections for ureq.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
 use super::exchange::{Exchange, Stop};
 use super::failure::Phase;
@@ -94,24 +94,4 @@ fn open(address: std::net::SocketAddr, deadline: Instant) -> Result<Socket, Faul
     socket.stream().set_nodelay(true)?;
     timestamp::enable(socket.stream());
     Ok(socket)
-}
-
-/// Passes a connection on and notes that what follows is the request itself,
-/// not the TLS handshake.
-#[derive(Debug)]
-pub(super) struct Established {
-    pub(super) exchange: Arc<Exchange>,
-}
-
-impl<In: Transport> Connector<In> for Established {
-    type Out = In;
-
-    fn connect(
-        &self,
-        _: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> Result<Option<In>, ureq::Error> {
-        self.exchange.set_phase(Phase::Sending);
-        Ok(chained)
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use ureq::http::Uri;
+use ureq::http::{HeaderMap, HeaderName, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::steady::RequestHead;
 use crate::error::UserError;
 
 /// As many as ureq's resolver type holds.
@@ -32,6 +33,12 @@ impl Endpoint {
     /// Whether connections are TLS.
     pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
+    }
+
+    /// The head of a POST to here with these headers, rendered once for many;
+    /// `varying` is the header whose value [`super::Client::post`] adds to it.
+    pub fn request_head(&self, headers: &HeaderMap, varying: HeaderName) -> RequestHead {
+        RequestHead::new(&self.uri, headers, varying)
     }
 
     /// The URL a `Location` header leads to from here, if it is on the same

@@ -99,21 +99,37 @@ impl HttpFailure {
             Stop::Closed | Stop::Reset => died(phase, exchange.is_reused()),
             Stop::Nothing => classify(error, phase),
         };
-        let message = match kind {
-            HttpFailureKind::Timeout(phase) => format!("timed out while {}", doing(phase)),
-            HttpFailureKind::Cancelled => "the run ended first".to_string(),
-            HttpFailureKind::Lost { reused } => format!(
-                "the {} connection {} before any byte of the answer",
-                if reused { "kept-alive" } else { "new" },
-                how_it_died(exchange),
-            ),
-            HttpFailureKind::ClosedEarly => format!(
-                "the connection {} in the midst of the answer",
-                how_it_died(exchange)
-            ),
-            HttpFailureKind::Connect(_) | HttpFailureKind::BadHttp => plain(error),
-        };
-        Self { kind, message }
+        let plain = || plain(error);
+        Self {
+            kind,
+            message: message(kind, exchange, plain),
+        }
+    }
+
+    /// The peer has closed the connection before the answer's end.
+    pub(super) fn closed(exchange: &Exchange) -> Self {
+        let kind = died(exchange.phase(), exchange.is_reused());
+        Self {
+            kind,
+            message: message(kind, exchange, String::new),
+        }
+    }
+}
+
+fn message(kind: HttpFailureKind, exchange: &Exchange, plain: impl FnOnce() -> String) -> String {
+    match kind {
+        HttpFailureKind::Timeout(phase) => format!("timed out while {}", doing(phase)),
+        HttpFailureKind::Cancelled => "the run ended first".to_string(),
+        HttpFailureKind::Lost { reused } => format!(
+            "the {} connection {} before any byte of the answer",
+            if reused { "kept-alive" } else { "new" },
+            how_it_died(exchange),
+        ),
+        HttpFailureKind::ClosedEarly => format!(
+            "the connection {} in the midst of the answer",
+            how_it_died(exchange)
+        ),
+        HttpFailureKind::Connect(_) | HttpFailureKind::BadHttp => plain(),
     }
 }
 

@@ -22,6 +22,9 @@ mod connector;
 mod endpoint;
 mod exchange;
 mod failure;
+mod framing;
+mod kept;
+mod steady;
 mod timestamp;
 mod transport;
 
@@ -29,6 +32,7 @@ pub use client::{Answer, Client, Request};
 pub use endpoint::{Endpoint, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::{ConnectKind, HttpFailure, HttpFailureKind, Phase};
+pub use steady::RequestHead;
 pub use timestamp::is_supported as kernel_timestamps_supported;
 
 /// The header types of requests and answers.
