@@ -40,8 +40,9 @@ pub(super) struct Exchanged {
     pub(super) result: Result<Reply, Trouble>,
     /// Read when the answer was complete, before the rest of a stream.
     pub(super) timing: Timing,
-    /// When it ended: the last byte that counts, or when a failure was noticed.
-    pub(super) end: Instant,
+    /// The arrival of the last byte that counts; `None` for a failure, which
+    /// ends when it is noticed.
+    pub(super) end: Option<Instant>,
     /// The session id in the head of a successful answer.
     pub(super) session_id: Option<HeaderValue>,
     /// The result's text, where it was asked for.
@@ -146,11 +147,10 @@ impl Lane {
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
-        let began = crate::clock::now();
         let mut exchanged = Exchanged {
             result: Err(Trouble::Cancelled),
-            timing: self.http.timing(),
-            end: began,
+            timing: Timing::default(),
+            end: None,
             session_id: None,
             kept_result: None,
             resumable: false,
@@ -162,12 +162,9 @@ impl Lane {
             Ok(answer) => self.read(answer, message, expect, on_server_request, &mut exchanged),
             Err(failure) => Err(failure.into()),
         };
-        if exchanged.end == began {
+        if exchanged.end.is_none() {
             exchanged.timing = self.http.timing();
-            exchanged.end = match &result {
-                Ok(_) => exchanged.timing.last_byte.unwrap_or_else(crate::clock::now),
-                Err(_) => crate::clock::now(),
-            };
+            exchanged.end = exchanged.timing.last_byte.filter(|_| result.is_ok());
         }
         exchanged.result = result;
         if self.buffer.capacity() > KEPT_BYTES {
@@ -237,7 +234,11 @@ impl Lane {
                 Err(ProtocolFault::accepted_not_answered(status).into())
             }
             200..300 => {
-                exchanged.session_id = session_id(&answer);
+                // Only the handshake's result is of interest, and only it brings
+                // the id.
+                if expect.is_some_and(|expect| expect.keep_result) {
+                    exchanged.session_id = session_id(&answer);
+                }
                 match (body_kind(&answer), expect) {
                     (BodyKind::Json, Some(expect)) => {
                         self.read_whole(&mut answer, self.message_bytes_max)?;
@@ -373,11 +374,12 @@ impl Lane {
                 match item {
                     Some(Item::Reply(reply)) => {
                         exchanged.timing = timing;
-                        exchanged.end = timing.last_byte.unwrap_or_else(crate::clock::now);
+                        let end = timing.last_byte.unwrap_or_else(crate::clock::now);
+                        exchanged.end = Some(end);
                         exchanged.kept_result = self.reader.result().map(str::to_string);
-                        let took = timing.sent.map_or(Duration::ZERO, |sent| {
-                            exchanged.end.saturating_duration_since(sent)
-                        });
+                        let took = timing
+                            .sent
+                            .map_or(Duration::ZERO, |sent| end.saturating_duration_since(sent));
                         self.drain(answer, took);
                         return Ok(reply);
                     }
@@ -446,7 +448,7 @@ fn session_id(answer: &Answer) -> Option<HeaderValue> {
 }
 
 fn content_type(answer: &Answer) -> Option<&str> {
-    std::str::from_utf8(answer.header("content-type")?).ok()
+    std::str::from_utf8(answer.content_type()?).ok()
 }
 
 fn body_kind(answer: &Answer) -> BodyKind {

@@ -52,7 +52,7 @@ impl CallReport {
         let report = Self {
             result: Ok(()),
             sent,
-            end: exchanged.end.max(sent),
+            end: exchanged.end.unwrap_or_else(crate::clock::now).max(sent),
             delay: exchanged.timing.delay.filter(|_| exchanged.result.is_ok()),
             session_gone: exchanged.session_gone,
             result_text: exchanged.kept_result,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, Config};
+use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
@@ -187,6 +188,15 @@ enum AnswerBody {
 }
 
 impl Answer {
+    /// The value of `Content-Type`; to be asked before the body is read to its
+    /// end.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        match &self.body {
+            AnswerBody::Ureq(headers, _) => headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+            AnswerBody::Steady(answer) => answer.content_type(),
+        }
+    }
+
     /// The value of the first header of that name; to be asked before the body
     /// is read to its end.
     pub fn header(&self, name: &str) -> Option<&[u8]> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::failure::Phase;
 
 /// When the bytes of an exchange went and came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Just before the first byte of the request was handed to the kernel;
     /// `None` if it never was.

@@ -38,6 +38,32 @@ pub(super) struct Head {
     pub(super) keeps_alive: bool,
     /// How the body ends.
     pub(super) body: Body,
+    /// Where the value of `Content-Type` stands in the head; empty without one.
+    pub(super) content_type: Span,
+}
+
+/// A part of a head, as offsets from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    /// `value` is a part of `head`.
+    fn of(value: &[u8], head: &[u8]) -> Self {
+        let start = value.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+        Self {
+            start,
+            end: start.wrapping_add(value.len()),
+        }
+    }
+
+    /// The part of this head, or of a copy of it; `None` where it is empty.
+    pub(super) fn within(self, head: &[u8]) -> Option<&[u8]> {
+        head.get(self.start..self.end)
+            .filter(|value| !value.is_empty())
+    }
 }
 
 /// Reads a head; `None` while it is incomplete.
@@ -74,11 +100,16 @@ fn parse<const N: usize>(input: &[u8]) -> Parsed {
     };
     let status = response.code.unwrap_or(0);
     let is_http10 = response.version == Some(0);
-    Ok(Some(facts(n_bytes, status, is_http10, response.headers)))
+    Ok(Some(facts(
+        &input[..n_bytes],
+        status,
+        is_http10,
+        response.headers,
+    )))
 }
 
 fn facts(
-    n_bytes: usize,
+    head: &[u8],
     status: u16,
     is_http10: bool,
     headers: &[httparse::Header<'_>],
@@ -87,11 +118,15 @@ fn facts(
     let mut is_chunked = false;
     let mut says_close = false;
     let mut says_keep_alive = false;
+    let mut content_type = Span::default();
     for header in headers {
         // Told apart by length first: most headers are none of these.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 length = Some(content_length(header.value, length)?);
+            }
+            12 if header.name.eq_ignore_ascii_case("content-type") => {
+                content_type = Span::of(header.value, head);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 is_chunked |= has_token(header.value, "chunked");
@@ -110,8 +145,9 @@ fn facts(
         (_, None) => Body::ToEnd,
     };
     Ok(Head {
-        n_bytes,
+        n_bytes: head.len(),
         status,
+        content_type,
         keeps_alive: !says_close
             && (says_keep_alive || !is_http10)
             && body != Body::ToEnd

@@ -21,7 +21,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::exchange::{Exchange, Stop};
 use super::failure::{HttpFailure, HttpFailureKind};
-use super::framing::{Body, FramingFault, HEAD_BYTES_MAX, Head, header_value, read_head};
+use super::framing::{Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, read_head};
 use super::kept::{Kept, Place};
 
 /// The decimal digits of the largest length, and the two line ends after it.
@@ -118,6 +118,7 @@ pub(super) fn send(
     Some(
         read_answer_head(&mut kept, exchange).map(|head| SteadyAnswer {
             status: head.status,
+            content_type: head.content_type,
             length: match head.body {
                 Body::Length(length) => Some(length),
                 Body::Chunked(_) | Body::ToEnd => None,
@@ -213,6 +214,7 @@ fn not_http(fault: FramingFault) -> HttpFailure {
 /// the connection.
 pub(super) struct SteadyAnswer {
     pub(super) status: u16,
+    content_type: Span,
     /// Of the whole body, where the head told it.
     length: Option<u64>,
     /// What is left of it.
@@ -224,6 +226,11 @@ pub(super) struct SteadyAnswer {
 }
 
 impl SteadyAnswer {
+    /// The value of `Content-Type`.
+    pub(super) fn content_type(&self) -> Option<&[u8]> {
+        self.content_type.within(&self.kept.as_ref()?.head)
+    }
+
     /// The value of the first header of that name.
     pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         header_value(&self.kept.as_ref()?.head, name)

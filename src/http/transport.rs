@@ -202,12 +202,13 @@ impl Transport for TaskTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        if self.is_broken || self.socket.is_closed() {
+        let (is_readable, is_closed) = self.socket.readable_and_closed();
+        if self.is_broken || is_closed {
             return false;
         }
         // Readable while idle: an event for bytes that were read already, or
         // bytes that nobody asked for. Only here is the kernel asked.
-        if self.socket.is_readable() {
+        if is_readable {
             match self.socket.stream().peek(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.drained(),
                 _ => return false,

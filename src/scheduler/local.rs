@@ -125,6 +125,37 @@ impl Local {
         }
     }
 
+    /// The running task is about to be suspended; not where it gives up all
+    /// waits, which is said at once.
+    fn begin_wait(&mut self, deadline: Option<Instant>) -> Option<Wake> {
+        let task = self.current.expect("called from inside a task");
+        if self.is_cancelled(task) {
+            return Some(Wake::Cancelled);
+        }
+        self.waits[task.0].is_waiting = true;
+        match deadline {
+            Some(deadline) => self.timers.set(task.0, deadline),
+            None => self.timers.clear(task.0),
+        }
+        None
+    }
+
+    /// As [`Local::begin_wait`], and events of the socket end it.
+    fn begin_socket_wait(&mut self, token: usize, deadline: Option<Instant>) -> Option<Wake> {
+        let ended = self.begin_wait(deadline);
+        if ended.is_none() {
+            self.sockets[token].waiting = self.current;
+        }
+        ended
+    }
+
+    /// The running task was resumed.
+    fn end_wait(&mut self) -> Wake {
+        let task = self.current.expect("a resumed task is the current one");
+        self.timers.clear(task.0);
+        self.waits[task.0].wake.take().unwrap_or(Wake::Ready)
+    }
+
     fn is_cancelled(&self, task: TaskId) -> bool {
         match self.cancel {
             Cancel::Nothing => false,
@@ -153,27 +184,11 @@ pub fn current_task() -> TaskId {
 /// Waits until another task unparks this one, or the deadline. May end early
 /// with [`Wake::Ready`]: look again at what was waited for.
 pub fn park(deadline: Option<Instant>) -> Wake {
-    let cancelled = with(|local| {
-        let task = local.current.expect("called from inside a task");
-        if local.is_cancelled(task) {
-            return true;
-        }
-        local.waits[task.0].is_waiting = true;
-        match deadline {
-            Some(deadline) => local.timers.set(task.0, deadline),
-            None => local.timers.clear(task.0),
-        }
-        false
-    });
-    if cancelled {
-        return Wake::Cancelled;
+    if let Some(wake) = with(|local| local.begin_wait(deadline)) {
+        return wake;
     }
     suspend::suspend();
-    with(|local| {
-        let task = local.current.expect("a resumed task is the current one");
-        local.timers.clear(task.0);
-        local.waits[task.0].wake.take().unwrap_or(Wake::Ready)
-    })
+    with(Local::end_wait)
 }
 
 /// Waits until the moment has come; [`Wake::Deadline`] or [`Wake::Cancelled`].
@@ -257,9 +272,13 @@ impl Socket {
         with(|local| local.sockets[self.token].readable)
     }
 
-    /// The peer has closed, as far as events tell.
-    pub fn is_closed(&self) -> bool {
-        with(|local| local.sockets[self.token].closed)
+    /// Whether something may be there to read, and whether the peer has closed,
+    /// as far as events tell.
+    pub fn readable_and_closed(&self) -> (bool, bool) {
+        with(|local| {
+            let state = &local.sockets[self.token];
+            (state.readable, state.closed)
+        })
     }
 
     /// All that had come was read: the next event will tell of more. A closed
@@ -286,25 +305,27 @@ impl Socket {
         self.wait(deadline, |state| state.writable)
     }
 
+    /// As a loop of [`park`], with one look at the thread's state before each
+    /// suspension and one after it.
     fn wait(&self, deadline: Option<Instant>, is_ready: fn(&SocketState) -> bool) -> Wake {
+        let mut ended = with(|local| match is_ready(&local.sockets[self.token]) {
+            true => Some(Wake::Ready),
+            false => local.begin_socket_wait(self.token, deadline),
+        });
         loop {
-            let ready = with(|local| {
-                let task = local.current;
-                let state = &mut local.sockets[self.token];
-                if is_ready(state) {
-                    return true;
-                }
-                state.waiting = task;
-                false
-            });
-            if ready {
-                return Wake::Ready;
-            }
-            let wake = park(deadline);
-            with(|local| local.sockets[self.token].waiting = None);
-            if wake != Wake::Ready {
+            if let Some(wake) = ended {
                 return wake;
             }
+            suspend::suspend();
+            ended = with(|local| {
+                let wake = local.end_wait();
+                let state = &mut local.sockets[self.token];
+                state.waiting = None;
+                match wake == Wake::Ready && !is_ready(state) {
+                    true => local.begin_socket_wait(self.token, deadline),
+                    false => Some(wake),
+                }
+            });
         }
     }
 }
