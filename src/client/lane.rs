@@ -1,5 +1,6 @@
 //! One exchange at a time: a message goes out, the answer with its id is found.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
@@ -20,8 +21,16 @@ const ERROR_BODY_MAX: usize = 64 * 1024;
 /// Read at once from a body of unknown length.
 const CHUNK_BYTES: usize = 4 * 1024;
 
-/// Buffers larger than this are given back after the exchange.
+/// Buffers larger than this are dropped after the exchange.
 const KEPT_BYTES: usize = 64 * 1024;
+
+/// Buffers kept by a thread: as many as answers are commonly read at once, of
+/// which more than one is only where they come in pieces.
+const BUFFERS_KEPT: usize = 16;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// How long the end of a stream is awaited after its final answer, at least and
 /// at most; between them as long as twice the answer took, since a server that
@@ -72,7 +81,8 @@ pub(super) struct Message<'a> {
 pub(super) struct Lane {
     http: Client,
     reader: ReplyReader,
-    /// A JSON body, or a chunk of a stream.
+    /// A JSON body, or a chunk of a stream; lent by the thread while an answer
+    /// is read, so that users who wait have none.
     buffer: Vec<u8>,
     message_bytes_max: usize,
     /// The last streams that the server left open, up to the first it did not.
@@ -167,9 +177,7 @@ impl Lane {
             exchanged.end = exchanged.timing.last_byte.filter(|_| result.is_ok());
         }
         exchanged.result = result;
-        if self.buffer.capacity() > KEPT_BYTES {
-            self.buffer = Vec::new();
-        }
+        self.give_buffer_back();
         exchanged
     }
 
@@ -187,7 +195,10 @@ impl Lane {
                 // A server that answers a notification with a stream that it
                 // leaves open must not hold the user up.
                 if BodyKind::EventStream != body_kind(&answer) {
-                    self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                    self.borrow_buffer();
+                    let read = self.read_whole(&mut answer, ERROR_BODY_MAX);
+                    self.give_buffer_back();
+                    read?;
                 }
                 Ok(answer.status)
             });
@@ -199,9 +210,23 @@ impl Lane {
         (result, timing, end)
     }
 
+    fn borrow_buffer(&mut self) {
+        self.buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    }
+
+    fn give_buffer_back(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        BUFFERS.with_borrow_mut(|buffers| {
+            let is_small = (1..=KEPT_BYTES).contains(&buffer.capacity());
+            if is_small && buffers.len() < BUFFERS_KEPT {
+                buffers.push(buffer);
+            }
+        });
+    }
+
     fn send(&mut self, method: Method, message: &Message<'_>) -> Result<Answer, HttpFailure> {
         match message.head {
-            Some(head) => self.http.post(
+            Some(head) => self.http.send_rendered(
                 head,
                 message.session_id,
                 message.body,
@@ -227,6 +252,7 @@ impl Lane {
         exchanged: &mut Exchanged,
     ) -> Result<Reply, Trouble> {
         exchanged.status = Some(answer.status);
+        self.borrow_buffer();
         match answer.status {
             202 | 204 => {
                 let status = answer.status;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::redact::Redactor;
 use crate::error::UserError;
-use crate::http::{Endpoint, HeaderMap, HeaderName, HeaderValue, RequestHead};
+use crate::http::{
+    Endpoint, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
+};
 use crate::protocol::{Dialect, Method, Notice, Operation, PrepareError, Prepared, ToolCatalog};
 
 /// The header of legacy sessions, in the lower case of HTTP libraries.
@@ -28,15 +30,34 @@ pub struct ServerSettings {
 #[derive(Debug, Clone)]
 pub struct Server(Arc<Inner>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Inner {
-    endpoint: Endpoint,
+    basis: Basis,
     dialect: Dialect,
+    /// `notifications/initialized`; of a modern server never sent.
+    initialized: Rendered,
+    /// The DELETE that ends a session.
+    leaving: Rendered,
+}
+
+/// What does not depend on the dialect.
+#[derive(Debug, Clone)]
+struct Basis {
+    endpoint: Endpoint,
     settings: Arc<ServerSettings>,
     /// With every POST, but for what the message itself needs.
     post_headers: HeaderMap,
     /// With every GET and DELETE.
     bare_headers: HeaderMap,
+}
+
+/// A request without a result, rendered once.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    pub(super) headers: HeaderMap,
+    /// The same as bytes.
+    pub(super) head: RequestHead,
+    pub(super) body: Vec<u8>,
 }
 
 impl Server {
@@ -71,31 +92,51 @@ impl Server {
             HeaderValue::from_static("application/json, text/event-stream"),
         );
         post.insert("content-type", HeaderValue::from_static("application/json"));
-        Ok(Self(Arc::new(Inner {
+        let basis = Basis {
             endpoint,
-            dialect,
             settings,
             post_headers: post,
             bare_headers: bare,
-        })))
+        };
+        Ok(Self::of(basis, dialect))
+    }
+
+    fn of(basis: Basis, dialect: Dialect) -> Self {
+        let notice = dialect.initialized();
+        let headers = with_mcp_headers(&basis.post_headers, &notice.headers, &dialect);
+        let bare = with_mcp_headers(&basis.bare_headers, &dialect.bare_headers(), &dialect);
+        let head =
+            |method, headers: &HeaderMap| basis.endpoint.request_head(method, headers, SESSION_ID);
+        Self(Arc::new(Inner {
+            initialized: Rendered {
+                head: head(HttpMethod::POST, &headers),
+                headers,
+                body: notice.body,
+            },
+            leaving: Rendered {
+                head: head(HttpMethod::DELETE, &bare),
+                headers: bare,
+                body: Vec::new(),
+            },
+            basis,
+            dialect,
+        }))
     }
 
     /// The same server, spoken to in another dialect.
     #[must_use]
     pub fn in_dialect(&self, dialect: Dialect) -> Self {
-        Self(Arc::new(Inner {
-            dialect,
-            ..Inner::clone(&self.0)
-        }))
+        Self::of(self.0.basis.clone(), dialect)
     }
 
     /// The same server at another path of the same host.
     #[must_use]
     pub fn at(&self, endpoint: Endpoint) -> Self {
-        Self(Arc::new(Inner {
+        let basis = Basis {
             endpoint,
-            ..Inner::clone(&self.0)
-        }))
+            ..self.0.basis.clone()
+        };
+        Self::of(basis, self.0.dialect.clone())
     }
 
     /// How it is spoken to.
@@ -105,12 +146,12 @@ impl Server {
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.endpoint
+        &self.0.basis.endpoint
     }
 
     /// Settings of all requests.
     pub fn settings(&self) -> &ServerSettings {
-        &self.0.settings
+        &self.0.basis.settings
     }
 
     /// Renders an operation once, to be called many times.
@@ -128,47 +169,62 @@ impl Server {
     }
 
     pub(super) fn prepared(&self, prepared: Prepared, method: Option<Method>) -> PreparedCall {
-        let headers = self.with_mcp_headers(&self.0.post_headers, prepared.headers());
+        let headers = self.with_mcp_headers(&self.0.basis.post_headers, prepared.headers());
+        let endpoint = &self.0.basis.endpoint;
         PreparedCall {
-            head: self.0.endpoint.request_head(&headers, SESSION_ID),
+            head: endpoint.request_head(HttpMethod::POST, &headers, SESSION_ID),
             prepared,
             method,
             headers,
         }
     }
 
-    pub(super) fn notice_headers(&self, notice: &Notice) -> HeaderMap {
-        self.with_mcp_headers(&self.0.post_headers, &notice.headers)
+    /// `notifications/initialized`.
+    pub(super) fn initialized(&self) -> &Rendered {
+        &self.0.initialized
     }
 
-    /// Of a GET or DELETE.
+    /// The DELETE that ends a session.
+    pub(super) fn leaving(&self) -> &Rendered {
+        &self.0.leaving
+    }
+
+    pub(super) fn notice_headers(&self, notice: &Notice) -> HeaderMap {
+        self.with_mcp_headers(&self.0.basis.post_headers, &notice.headers)
+    }
+
+    /// Of a GET.
     pub(super) fn bare_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.0.bare_headers, &self.0.dialect.bare_headers())
+        self.with_mcp_headers(&self.0.basis.bare_headers, &self.0.dialect.bare_headers())
     }
 
     /// Of a POST that carries a response to a request of the server's.
     pub(super) fn response_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.0.post_headers, &self.0.dialect.bare_headers())
+        self.with_mcp_headers(&self.0.basis.post_headers, &self.0.dialect.bare_headers())
     }
 
     fn with_mcp_headers(&self, base: &HeaderMap, more: &[(String, String)]) -> HeaderMap {
-        let mut headers = base.clone();
-        for (name, value) in more {
-            // The protocol module renders only valid ones; one that is not
-            // would be refused by the server, which says more than we could.
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::try_from(name.as_str()),
-                HeaderValue::try_from(value.as_str()),
-            ) {
-                headers.insert(name, value);
-            }
-        }
-        if self.0.dialect.has_session() {
-            // Keeps a place, so that a call only has to replace the value.
-            headers.insert(SESSION_ID, HeaderValue::from_static("-"));
-        }
-        headers
+        with_mcp_headers(base, more, &self.0.dialect)
     }
+}
+
+fn with_mcp_headers(base: &HeaderMap, more: &[(String, String)], dialect: &Dialect) -> HeaderMap {
+    let mut headers = base.clone();
+    for (name, value) in more {
+        // The protocol module renders only valid ones; one that is not
+        // would be refused by the server, which says more than we could.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.as_str()),
+        ) {
+            headers.insert(name, value);
+        }
+    }
+    if dialect.has_session() {
+        // Keeps a place, so that a call only has to replace the value.
+        headers.insert(SESSION_ID, HeaderValue::from_static("-"));
+    }
+    headers
 }
 
 /// A request rendered once, with all its headers.

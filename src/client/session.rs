@@ -220,11 +220,10 @@ impl Session {
             )));
             return (Some(welcome), report, None);
         }
-        let notice = self.server.dialect().initialized();
-        let headers = self.server.notice_headers(&notice);
+        let notice = self.server.initialized();
         let message = Message {
-            headers: &headers,
-            head: None,
+            headers: &notice.headers,
+            head: Some(&notice.head),
             session_id: self.session_id.as_ref(),
             body: &notice.body,
             deadline,
@@ -360,12 +359,12 @@ impl Session {
     pub fn close(&mut self, wait: Duration) -> Option<CallReport> {
         let session_id = self.session_id.take()?;
         let began = crate::clock::now();
-        let headers = self.server.bare_headers();
+        let leaving = self.server.leaving();
         let message = Message {
-            headers: &headers,
-            head: None,
+            headers: &leaving.headers,
+            head: Some(&leaving.head),
             session_id: Some(&session_id),
-            body: &[],
+            body: &leaving.body,
             deadline: began + wait,
         };
         let (status, timing, end) = self.lane.tell(HttpMethod::DELETE, &message);

@@ -16,7 +16,7 @@ use super::endpoint::{Endpoint, FixedAddresses};
 use super::exchange::{ClientCounters, Exchange, Stop, Timing};
 use super::failure::{HttpFailure, HttpFailureKind};
 use super::kept::{Established, Place};
-use super::steady::{self, Post, RequestHead, SteadyAnswer};
+use super::steady::{self, Rendered, RequestHead, SteadyAnswer};
 
 /// A connection is kept for as long as the server keeps it: thinking time must
 /// not turn into reconnects of our own making.
@@ -73,13 +73,13 @@ impl Client {
         }
     }
 
-    /// Sends a POST whose head was rendered before, with the value of its
+    /// Sends a request whose head was rendered before, with the value of its
     /// varying header, and reads the answer's head. Where there is no connection to send it on, or
     /// it is no plain request, `headers` are sent as by [`Client::send`].
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub fn post(
+    pub fn send_rendered(
         &mut self,
         head: &RequestHead,
         varying: Option<&HeaderValue>,
@@ -88,12 +88,12 @@ impl Client {
         headers: impl FnOnce() -> HeaderMap,
     ) -> Result<Answer, HttpFailure> {
         self.exchange.begin(deadline);
-        let post = Post {
+        let rendered = Rendered {
             head,
             varying,
             body,
         };
-        if let Some(result) = steady::send(&post, &self.exchange, &self.place) {
+        if let Some(result) = steady::send(&rendered, &self.exchange, &self.place) {
             return result.map(|answer| Answer {
                 status: answer.status,
                 body: AnswerBody::Steady(answer),
@@ -101,7 +101,7 @@ impl Client {
             });
         }
         self.send(Request {
-            method: Method::POST,
+            method: head.method().clone(),
             headers: headers(),
             body,
             deadline,

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use ureq::http::{HeaderMap, HeaderName, Uri};
+use ureq::http::{HeaderMap, HeaderName, Method, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
@@ -35,10 +35,16 @@ impl Endpoint {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// The head of a POST to here with these headers, rendered once for many;
-    /// `varying` is the header whose value [`super::Client::post`] adds to it.
-    pub fn request_head(&self, headers: &HeaderMap, varying: HeaderName) -> RequestHead {
-        RequestHead::new(&self.uri, headers, varying)
+    /// The head of a POST or DELETE to here with these headers, rendered once
+    /// for many; `varying` is the header whose value
+    /// [`super::Client::send_rendered`] adds to it.
+    pub fn request_head(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        varying: HeaderName,
+    ) -> RequestHead {
+        RequestHead::new(method, &self.uri, headers, varying)
     }
 
     /// The URL a `Location` header leads to from here, if it is on the same

@@ -1,5 +1,5 @@
-//! The steady exchange: a POST and its answer on a connection that ureq opened
-//! and keeps, without the work that ureq does anew for each request.
+//! The steady exchange: a request and its answer on a connection that ureq
+//! opened and keeps, without the work that ureq does anew for each request.
 //!
 //! A load test sends the same head millions of times. ureq makes a header map
 //! of it, moves it through a dozen states, makes another map of the answer's
@@ -8,15 +8,15 @@
 //! ([`RequestHead`]), written before the body into the connection's own output
 //! buffer, and of the answer's head just that is read which says where the body
 //! ends. ureq opens connections (TLS among it), does the first exchange on each,
-//! and all that is not a plain POST; whatever cannot be done here is left to it
-//! before any byte is sent.
+//! and all whose head was not rendered; whatever cannot be done here is left to
+//! it before any byte is sent.
 //!
 //! This file knows ureq's `Transport` and no socket; `framing.rs` knows the
 //! bytes. It does not know MCP.
 
 use std::sync::Arc;
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::exchange::{Exchange, Stop};
@@ -27,20 +27,22 @@ use super::kept::{Kept, Place};
 /// The decimal digits of the largest length, and the two line ends after it.
 const LENGTH_BYTES_MAX: usize = 20 + 4;
 
-/// The head of a POST, rendered once for many.
+/// The head of a POST or DELETE, rendered once for many.
 #[derive(Debug, Clone)]
 pub struct RequestHead {
-    /// Up to and with `content-length: `; `None` where ureq has to render it.
+    method: Method,
+    /// Of a request with a body up to and with `content-length: `; `None` where
+    /// ureq has to render it.
     rendered: Option<Arc<[u8]>>,
     /// The name of the header whose value differs from request to request.
     varying: HeaderName,
 }
 
 impl RequestHead {
-    /// The head of a POST to `uri` with these headers, but for `varying`, whose
+    /// The head of a request to `uri` with these headers, but for `varying`, whose
     /// value differs from request to request. A URL or headers that have a say
     /// in the connection or the framing are left to ureq.
-    pub(super) fn new(uri: &Uri, headers: &HeaderMap, varying: HeaderName) -> Self {
+    pub(super) fn new(method: Method, uri: &Uri, headers: &HeaderMap, varying: HeaderName) -> Self {
         const NOT_HERE: [&str; 7] = [
             "host",
             "connection",
@@ -57,22 +59,34 @@ impl RequestHead {
             && NOT_HERE.iter().all(|name| !headers.contains_key(*name));
         if !is_plain {
             return Self {
+                method,
                 rendered: None,
                 varying,
             };
         }
         let mut head = Vec::with_capacity(512);
-        for part in ["POST ", path, " HTTP/1.1\r\nhost: ", authority, "\r\n"] {
+        for part in [method.as_str(), " ", path, " HTTP/1.1\r\nhost: ", authority] {
             head.extend_from_slice(part.as_bytes());
         }
+        head.extend_from_slice(b"\r\n");
         for (name, value) in headers.iter().filter(|(name, _)| **name != varying) {
             write_header(&mut head, name, value);
         }
-        head.extend_from_slice(b"content-length: ");
+        if method == Method::POST {
+            head.extend_from_slice(b"content-length: ");
+        } else {
+            // The line end before what follows.
+            head.truncate(head.len() - 2);
+        }
         Self {
+            method,
             rendered: Some(head.into()),
             varying,
         }
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
     }
 }
 
@@ -82,29 +96,29 @@ fn write_header(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     }
 }
 
-/// A POST as the steady exchange sends it.
+/// A request as the steady exchange sends it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Post<'a> {
+pub(super) struct Rendered<'a> {
     pub(super) head: &'a RequestHead,
     /// The value of the varying header; without one it is left out.
     pub(super) varying: Option<&'a HeaderValue>,
     pub(super) body: &'a [u8],
 }
 
-/// Sends a POST on the client's idle connection and reads the answer's head.
+/// Sends a request on the client's idle connection and reads the answer's head.
 /// `None`, and nothing was sent, where it is ureq's turn: there is no such
 /// connection, or the request is not one for here.
 pub(super) fn send(
-    post: &Post<'_>,
+    request: &Rendered<'_>,
     exchange: &Arc<Exchange>,
     place: &Arc<Place>,
 ) -> Option<Result<SteadyAnswer, HttpFailure>> {
-    let rendered = post.head.rendered.as_deref()?;
+    let rendered = request.head.rendered.as_deref()?;
     let mut kept = place.take()?;
     if !kept.transport.is_open() {
         return None;
     }
-    let Some(n_written) = write(rendered, post, kept.transport.buffers().output()) else {
+    let Some(n_written) = write(rendered, request, kept.transport.buffers().output()) else {
         // Too long for one write: ureq sends it in pieces.
         place.put(kept);
         return None;
@@ -132,11 +146,11 @@ pub(super) fn send(
 }
 
 /// Writes head and body; `None` where there is no room for them.
-fn write(rendered: &[u8], post: &Post<'_>, output: &mut [u8]) -> Option<usize> {
-    let name = post.head.varying.as_str().as_bytes();
-    let value = post.varying.map(HeaderValue::as_bytes);
+fn write(rendered: &[u8], request: &Rendered<'_>, output: &mut [u8]) -> Option<usize> {
+    let name = request.head.varying.as_str().as_bytes();
+    let value = request.varying.map(HeaderValue::as_bytes);
     let n_varying = value.map_or(0, |value| name.len() + value.len() + 4);
-    let n_needed = rendered.len() + LENGTH_BYTES_MAX + n_varying + post.body.len();
+    let n_needed = rendered.len() + LENGTH_BYTES_MAX + n_varying + request.body.len();
     if output.len() < n_needed {
         return None;
     }
@@ -146,15 +160,16 @@ fn write(rendered: &[u8], post: &Post<'_>, output: &mut [u8]) -> Option<usize> {
         at += part.len();
     };
     put(rendered);
-    let mut digits = [0; 20];
-    put(decimal(post.body.len(), &mut digits));
+    if request.head.method == Method::POST {
+        put(decimal(request.body.len(), &mut [0; 20]));
+    }
     if let Some(value) = value {
         for part in [b"\r\n", name, b": ", value] {
             put(part);
         }
     }
     put(b"\r\n\r\n");
-    put(post.body);
+    put(request.body);
     Some(at)
 }
 
@@ -307,9 +322,9 @@ mod tests {
             .collect()
     }
 
-    fn written(post: &Post<'_>, room: usize) -> Option<String> {
+    fn written(request: &Rendered<'_>, room: usize) -> Option<String> {
         let mut output = vec![0; room];
-        let n = write(post.head.rendered.as_deref()?, post, &mut output)?;
+        let n = write(request.head.rendered.as_deref()?, request, &mut output)?;
         Some(String::from_utf8_lossy(&output[..n]).into_owned())
     }
 
@@ -318,23 +333,36 @@ mod tests {
         let session = HeaderName::from_static("mcp-session-id");
         let uri: Uri = "http://127.0.0.1:8080/mcp?x=1".parse().expect("a URI");
         let list = headers(&[("accept", "*/*"), ("mcp-session-id", "-")]);
-        let head = RequestHead::new(&uri, &list, session);
+        let head = RequestHead::new(Method::POST, &uri, &list, session.clone());
         let value = HeaderValue::from_static("abc");
-        let mut post = Post {
+        let mut request = Rendered {
             head: &head,
             varying: Some(&value),
             body: b"{}",
         };
         assert_eq!(
-            written(&post, 1024).as_deref(),
+            written(&request, 1024).as_deref(),
             Some(
                 "POST /mcp?x=1 HTTP/1.1\r\nhost: 127.0.0.1:8080\r\naccept: */*\r\n\
                  content-length: 2\r\nmcp-session-id: abc\r\n\r\n{}"
             )
         );
-        assert_eq!(written(&post, 100), None, "no room");
-        post.varying = None;
-        assert!(written(&post, 1024).is_some_and(|text| text.ends_with("length: 2\r\n\r\n{}")));
+        assert_eq!(written(&request, 100), None, "no room");
+        request.varying = None;
+        assert!(written(&request, 1024).is_some_and(|text| text.ends_with("length: 2\r\n\r\n{}")));
+        let head = RequestHead::new(Method::DELETE, &uri, &list, session);
+        let request = Rendered {
+            head: &head,
+            varying: Some(&value),
+            body: b"",
+        };
+        assert_eq!(
+            written(&request, 1024).as_deref(),
+            Some(
+                "DELETE /mcp?x=1 HTTP/1.1\r\nhost: 127.0.0.1:8080\r\naccept: */*\r\n\
+                 mcp-session-id: abc\r\n\r\n"
+            )
+        );
     }
 
     #[test]
@@ -342,7 +370,7 @@ mod tests {
         let session = HeaderName::from_static("mcp-session-id");
         let check = |uri: &str, list: &[(&'static str, &'static str)], is_rendered| {
             let uri = uri.parse().expect("a URI");
-            let head = RequestHead::new(&uri, &headers(list), session.clone());
+            let head = RequestHead::new(Method::POST, &uri, &headers(list), session.clone());
             assert_eq!(head.rendered.is_some(), is_rendered, "{uri} {list:?}");
         };
         check("http://h/mcp", &[("x", "y")], true);

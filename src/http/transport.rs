@@ -10,7 +10,7 @@ use super::buffers::Pair;
 use super::exchange::{Exchange, Stop};
 use super::failure::Phase;
 use super::timestamp;
-use crate::scheduler::{Socket, Wake};
+use crate::scheduler::{Socket, Wake, trim_stack};
 
 /// Held output is written early when so little room is left that the next
 /// piece of a large body would not fit.
@@ -161,6 +161,11 @@ impl Transport for TaskTransport {
         loop {
             if !self.socket.is_readable() {
                 self.release();
+                // The first exchange is ureq's, which was deeper before it came
+                // here than where it waits.
+                if !self.exchange.is_reused() {
+                    trim_stack();
+                }
                 let wake = self.socket.wait_readable(Some(self.exchange.deadline()));
                 if wake != Wake::Ready {
                     return Err(self.stopped(wake));

@@ -31,3 +31,4 @@ pub use self::core::{Scheduler, SchedulerOptions, block_on};
 pub use local::{
     Cancel, Socket, TaskId, Wake, current_task, park, shielded, sleep_until, spawn, unpark,
 };
+pub use suspend::trim as trim_stack;

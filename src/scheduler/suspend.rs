@@ -1,4 +1,5 @@
-//! Hands the running coroutine over to whoever wants to suspend it.
+//! Hands the running coroutine over to whoever wants to suspend it, and gives
+//! back the memory of its stack that it no longer uses.
 //!
 //! The one file of the scheduler with `unsafe`. A coroutine can only be
 //! suspended through its `Yielder`, a reference that lives on its own stack.
@@ -12,6 +13,9 @@
 //!   or another one does, it never points to a stack that is not running.
 //! - When the closure ends, by return or by unwinding, a guard clears it before
 //!   the stack is gone.
+//! - `trim` gives back pages between the end of the running stack and a margin
+//!   below the frame that calls it. A stack grows downwards, so nothing lives
+//!   there but the frames of the system call itself, for which the margin is.
 //! - A coroutine is neither `Send` nor moved between threads, and the pointer
 //!   is thread-local: nobody else can see it.
 
@@ -24,11 +28,19 @@ use std::cell::Cell;
 use std::io;
 use std::ptr::NonNull;
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 thread_local! {
-    static CURRENT: Cell<Option<NonNull<Yielder<(), ()>>>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+}
+
+/// The coroutine that is running.
+#[derive(Clone, Copy)]
+struct Current {
+    yielder: NonNull<Yielder<(), ()>>,
+    /// The lowest address of its stack, where the guard page is.
+    stack_limit: usize,
 }
 
 /// A stack: address space with a guard page below it. Memory is used page by
@@ -51,6 +63,7 @@ pub(super) struct Task(Coroutine<(), (), ()>);
 impl Task {
     /// A task that has not begun.
     pub(super) fn new(stack: Stack, body: impl FnOnce() + 'static) -> Self {
+        let stack_limit = stack.0.limit().get();
         Self(Coroutine::with_stack(stack.0, move |yielder, ()| {
             struct Clear;
             impl Drop for Clear {
@@ -59,7 +72,10 @@ impl Task {
                 }
             }
             let _clear = Clear;
-            CURRENT.set(Some(NonNull::from(yielder)));
+            CURRENT.set(Some(Current {
+                yielder: NonNull::from(yielder),
+                stack_limit,
+            }));
             body();
         }))
     }
@@ -88,14 +104,51 @@ pub(super) fn is_in_task() -> bool {
 /// # Panics
 /// Outside of a task, which is a fault of the program and not of any input.
 pub(super) fn suspend() {
-    let yielder = CURRENT
+    let current = CURRENT
         .take()
         .expect("only code that runs inside a task may wait");
     // SAFETY: see the module header. The pointer was taken from the coroutine
     // that is running now, so its stack, on which the yielder lives, is alive.
-    unsafe { yielder.as_ref() }.suspend(());
-    CURRENT.set(Some(yielder));
+    unsafe { current.yielder.as_ref() }.suspend(());
+    CURRENT.set(Some(current));
 }
+
+/// Gives the memory of the running task's stack back to the system that lies
+/// below the frames in use: what was deep once, such as the opening of a
+/// session, is not paid for by a thousand tasks that wait. Does nothing outside
+/// of a task or where the system refuses.
+#[cfg(target_os = "linux")]
+#[inline(never)]
+pub fn trim() {
+    use nix::sys::mman::{MmapAdvise, madvise};
+    /// For the frames of this call and of the system call.
+    const MARGIN_BYTES: usize = 1024;
+    let (Some(current), Some(page)) = (CURRENT.get(), page_bytes()) else {
+        return;
+    };
+    let here = 0_u8;
+    let from = current.stack_limit + page;
+    let to = ((&raw const here).addr() - MARGIN_BYTES) & !(page - 1);
+    let start = NonNull::new(std::ptr::with_exposed_provenance_mut(from));
+    if let (Some(start), Some(n_bytes)) = (start, to.checked_sub(from)) {
+        // SAFETY: see the module header. The range is page-aligned, inside the
+        // mapping of the running stack, and below every live frame.
+        let _ = unsafe { madvise(start, n_bytes, MmapAdvise::MADV_DONTNEED) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn page_bytes() -> Option<usize> {
+    use nix::unistd::{SysconfVar, sysconf};
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| bytes.is_power_of_two())
+}
+
+/// Elsewhere the memory stays where it is.
+#[cfg(not(target_os = "linux"))]
+pub fn trim() {}
 
 #[cfg(test)]
 mod tests {
@@ -147,5 +200,33 @@ mod tests {
         drop(task);
         assert_eq!(Rc::strong_count(&kept), 1);
         assert!(!is_in_task());
+    }
+
+    #[test]
+    fn a_trimmed_stack_is_used_again() {
+        /// Deeper than a page, and checked.
+        #[inline(never)]
+        fn deep(depth: u64) -> u64 {
+            let filled = std::hint::black_box([depth; 64]);
+            match depth {
+                0 => 0,
+                _ => filled[63] + deep(depth - 1),
+            }
+        }
+        let sums = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&sums);
+        let mut task = Task::new(stack(), move || {
+            let kept = std::hint::black_box([7_u8; 512]);
+            for _ in 0..3 {
+                seen.borrow_mut().push(deep(50));
+                trim();
+                suspend();
+            }
+            assert_eq!(kept, [7; 512]);
+        });
+        while !task.resume() {}
+        assert_eq!(*sums.borrow(), [1275, 1275, 1275]);
+        // Outside of a task there is nothing to give back.
+        trim();
     }
 }

@@ -9,7 +9,7 @@ use crate::client::{Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::Failure;
 use crate::scenario::Load;
-use crate::scheduler::{Wake, current_task, park, shielded};
+use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 
 /// The end of a session may take this long after the load has ended.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -145,6 +145,10 @@ impl VirtualUser {
         let was_tried = std::mem::replace(&mut self.has_tried_before, true);
         match report.result {
             Ok(()) => {
+                // Opening a session goes deeper than the calls that follow.
+                if !self.ever_had_session {
+                    trim_stack();
+                }
                 self.is_open = true;
                 self.ever_had_session = true;
                 self.opened_at = crate::clock::now();
