@@ -67,8 +67,14 @@ pub(crate) fn all(percents: &[u32]) -> Vec<Case> {
         };
         behaviours.iter().flat_map(one).collect()
     };
+    let up_to = |most: u32| -> Vec<u32> {
+        let percents = percents.iter().copied();
+        percents.filter(|percent| *percent <= most).collect()
+    };
     // Above it, a backlog of 2 s is not worked off within the run.
-    let up_to_half: Vec<u32> = percents.iter().copied().filter(|p| *p <= 50).collect();
+    let up_to_half = up_to(50);
+    // Above it, a user for each arrival of 2 s is more than there may be files.
+    let up_to_tenth = up_to(10);
     // One user who never waits is a busy generator already.
     let spread = [Fixed, TwoPoint, Exponential];
     let forms = [
@@ -83,7 +89,8 @@ pub(crate) fn all(percents: &[u32]) -> Vec<Case> {
         cases(Model::Open, &spread, percents),
         cases(Model::Closed, &spread, percents),
         cases(Model::Open, &forms, percents),
-        cases(Model::Open, &[Freeze, FreezeFewUsers], &up_to_half),
+        cases(Model::Open, &[Freeze], &up_to_tenth),
+        cases(Model::Open, &[FreezeFewUsers], &up_to_half),
         cases(Model::Closed, &[Freeze], &up_to_half),
     ]
     .concat()
@@ -182,6 +189,12 @@ impl Behaviour {
         })
     }
 
+    /// What follows the answer may be read together with it, and the kernel
+    /// stamps what is read together with the arrival of the last of it.
+    pub(crate) fn has_tail(self) -> bool {
+        self == Self::Framed(Framing::SseOpen)
+    }
+
     /// The limit above which the share is compared, in milliseconds; one of
     /// those that the report has.
     pub(crate) fn limit_ms(self) -> f64 {
@@ -192,52 +205,5 @@ impl Behaviour {
             Self::Exponential => 5.0,
             Self::Freeze | Self::FreezeFewUsers => 1000.0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn case(model: Model, behaviour: Behaviour) -> Case {
-        Case {
-            model,
-            behaviour,
-            percent: 25,
-        }
-    }
-
-    #[test]
-    fn names_differ() {
-        let cases = all(&[5, 25, 50, 80, 95]);
-        let mut names: Vec<String> = cases.iter().map(Case::name).collect();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), cases.len());
-        assert!(names.contains(&"open/two-point/95".to_string()));
-        assert!(!names.contains(&"open/freeze/80".to_string()));
-    }
-
-    #[test]
-    fn users_are_as_many_as_calls_are_under_way() {
-        let load = |behaviour| case(Model::Closed, behaviour).load(10_000.0);
-        assert_eq!(load(Behaviour::Fixed), Load::Users(11));
-        assert_eq!(load(Behaviour::TwoPoint), Load::Users(15));
-        let few = case(Model::Closed, Behaviour::Fixed).load(100.0);
-        assert_eq!(few, Load::Users(1));
-    }
-
-    #[test]
-    fn a_frozen_server_meets_users_enough_or_a_queue_that_holds_the_rest() {
-        let load = |behaviour| case(Model::Open, behaviour).load(1000.0);
-        let Load::Arrivals { max_vus, .. } = load(Behaviour::Freeze) else {
-            panic!("the open model");
-        };
-        assert!(max_vus > 2000);
-        let Load::Arrivals { max_vus, .. } = load(Behaviour::FreezeFewUsers) else {
-            panic!("the open model");
-        };
-        // The queue is ten times the pool.
-        assert!(max_vus < 300 && max_vus * 11 > 2000);
     }
 }

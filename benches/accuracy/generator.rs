@@ -61,6 +61,8 @@ pub(crate) struct Report {
     pub(crate) service: Figures,
     /// From the intended start; `None` in the closed model.
     pub(crate) response: Option<Figures>,
+    /// How late the promptest call was, in microseconds; 0 in the closed model.
+    pub(crate) least_late_us: f64,
     /// (limit in ms, calls over it) of the response, or else of the service.
     pub(crate) over: Vec<(f64, u64)>,
 }
@@ -100,10 +102,10 @@ impl Generator {
         let (before, began) = (machine::Look::now(self.core), Instant::now());
         let output = self.run_to_end(&mut command, limit)?;
         let (after, elapsed) = (machine::Look::now(self.core), began.elapsed());
-        let report = serde_json::from_str(&output)
-            .ok()
-            .and_then(|report| read_report(&report))
-            .ok_or_else(|| format!("it gave no figures:\n{output}"))?;
+        let json: Value = serde_json::from_str(&output)
+            .map_err(|error| format!("its report is no JSON: {error}:\n{output}"))?;
+        let report = read_report(&json)
+            .ok_or_else(|| format!("its report has no figures: {}", json["notices"]))?;
         let cpu = after.cpu.zip(before.cpu).map(|(a, b)| a.saturating_sub(b));
         Ok(Ran {
             cpu_share: cpu.map(|cpu| cpu.as_secs_f64() / report.seconds),
@@ -210,6 +212,7 @@ fn read_report(report: &Value) -> Option<Report> {
             .filter(|secs| *secs > 0.0)?,
         service: service.unwrap_or(latency),
         response: service.is_some().then_some(latency),
+        least_late_us: report["lateness"]["min_ms"].as_f64().unwrap_or(0.0) * 1000.0,
         over: over
             .map(|class| Some((class["limit_ms"].as_f64()?, class["count"].as_u64()?)))
             .collect::<Option<_>>()?,

@@ -1,21 +1,17 @@
-//! The accuracy benchmark's own tests: those beside its modules, its server,
-//! and short runs of it all with limits that a busy machine keeps.
-
-#[path = "main.rs"]
-#[allow(dead_code, reason = "its `main` and its options are the benchmark's")]
-mod accuracy;
+//! The truth server over sockets, and short runs of the whole with limits that
+//! a busy machine keeps.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use accuracy::answer::{Framing, GAP};
-use accuracy::cases::{Behaviour, Case, Model};
-use accuracy::compare::{self, Judged, P50};
-use accuracy::delay::Delay;
-use accuracy::generator::{Generator, Load};
-use accuracy::server::{Freeze, Options, TruthServer};
-use accuracy::table::{Group, verdict};
+use crate::accuracy::answer::{Framing, GAP};
+use crate::accuracy::cases::{Behaviour, Case, Model};
+use crate::accuracy::compare::{self, Judged, P50};
+use crate::accuracy::delay::Delay;
+use crate::accuracy::generator::{Generator, Load};
+use crate::accuracy::server::{Freeze, Options, TruthServer};
+use crate::accuracy::table::{Group, verdict};
 use serde_json::Value;
 
 const OPTIONS: Options = Options {
@@ -209,7 +205,8 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
     let judged = run(options, load, 3.0, 500.0);
     assert_eq!(judged.n_dropped, 0);
     let over = judged.over.expect("such a limit");
-    let formula = accuracy::truth::share_over_when_frozen(judged.frozen_secs, 0.5, judged.seconds);
+    let formula =
+        crate::accuracy::truth::share_over_when_frozen(judged.frozen_secs, 0.5, judged.seconds);
     assert!((0.16..0.5).contains(&formula), "{judged:?}");
     // Nothing that disturbs a machine makes it less.
     assert!(over.truth > formula - 0.01, "{judged:?}");
