@@ -223,8 +223,15 @@ pub(crate) fn verdict(groups: &[Group]) -> String {
     };
     let shares = judged.iter().filter_map(|group| group.share_error());
     let n_disturbed = groups.iter().filter(|group| group.is_disturbed()).count();
+    // A demand is not met up to a load that was never reached.
+    let busiest = judged.iter().filter_map(|group| group.cpu_share());
     [
-        format!("disturbed: {n_disturbed} of {} cases", groups.len()),
+        format!(
+            "judged: {} of {} cases, the busiest at {} CPU; disturbed: {n_disturbed}",
+            judged.len(),
+            groups.len(),
+            percent(busiest.max_by(f64::total_cmp)),
+        ),
         line("p50 within 50 us", "us", errors(P50, P50_ERROR_US_MAX)),
         line(
             "p99 within 250 us, or its 0.1 % where that is more",
