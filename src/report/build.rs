@@ -30,7 +30,7 @@ use crate::outcome::{self, GeneratorFacts, Row, RowKind, RunOutcome, ServerFacts
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate};
 
-use distribution::distribution;
+use distribution::{distribution, over};
 use figures::{Measured, latency, ms};
 
 /// What the report tells of that the outcome does not know.
@@ -78,6 +78,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         turns: operations(&measured, rows, &outcome.totals, RowKind::Turn),
         failures: total_figures.failures.clone(),
         distribution: distribution(measured.headline(&totals)),
+        over: over(measured.headline(&totals)),
         totals: total_figures,
         seconds: outcome.seconds.iter().map(second).collect(),
         stages: stages(plan, outcome),

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    Cause, Distribution, Figures, Latency, LatencyFrom, LoadUnit, Operation, Second, Stage, WarmUp,
+    Cause, Distribution, Figures, Latency, LatencyFrom, LoadUnit, Operation, Over, Second, Stage,
+    WarmUp,
 };
 pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
 
@@ -81,6 +82,10 @@ pub struct Report {
     pub failures: Vec<Cause>,
     /// Latency of successful calls in about ten classes, ascending.
     pub distribution: Vec<Distribution>,
+    /// Of the same latencies, how many are above 1, 2, 5, 10 ms and so on up to
+    /// 10 s; empty without any.
+    #[serde(default)]
+    pub over: Vec<Over>,
     /// Each second of the run, those of the warm-up too.
     pub seconds: Vec<Second>,
     /// Each stage that began, for plans with stages.

@@ -81,6 +81,15 @@ pub(crate) fn check_report(report: &Value) {
     let classes = list(&report["distribution"]).iter();
     let in_classes: u64 = classes.map(|class| count(&class["count"])).sum();
     assert_eq!(in_classes, count(&report["totals"]["ok"]), "{report:#}");
+    let over: Vec<u64> = list(&report["over"])
+        .iter()
+        .map(|limit| count(&limit["count"]))
+        .collect();
+    assert!(over.is_sorted_by(|a, b| a >= b), "{report:#}");
+    assert!(
+        over.first().copied().unwrap_or(0) <= in_classes,
+        "{report:#}"
+    );
     let counters = &report["counters"];
     assert!(
         count(&counters["iterations_completed"]) <= count(&counters["iterations_started"]),

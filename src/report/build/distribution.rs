@@ -1,8 +1,9 @@
-//! A histogram in a few classes that a person can take in.
+//! A histogram in a few classes that a person can take in, and its shares above
+//! limits that are the same in every report.
 
-use super::figures::{ms, tidy};
+use super::figures::{ms, share, tidy};
 use crate::metrics::Histogram;
-use crate::report::model::Distribution;
+use crate::report::model::{Distribution, Over};
 
 /// As many as fit a screen beside the rest of the summary.
 const CLASSES_MAX: usize = 10;
@@ -56,6 +57,28 @@ pub(super) fn distribution(histogram: &Histogram) -> Vec<Distribution> {
     classes
 }
 
+/// In milliseconds.
+const LIMITS_MS: [u32; 13] = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000,
+];
+
+/// How many values are above each of the limits; none without data. The limits
+/// do not follow the data, so that reports can be set side by side.
+pub(super) fn over(histogram: &Histogram) -> Vec<Over> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let above = |limit_ms: u32| {
+        let count = histogram.count_over(u64::from(limit_ms) * 1_000_000);
+        Over {
+            limit_ms: f64::from(limit_ms),
+            count,
+            share: share(count, histogram.len()),
+        }
+    };
+    LIMITS_MS.map(above).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +126,37 @@ mod tests {
         assert_eq!(classes[9].to_ms, 4000.0);
     }
 
+    #[test]
+    fn shares_above_limits_count_what_is_longer() {
+        let values: Vec<u64> = (1..=1000).map(|i| i * 3_000_000).collect();
+        let over = over(&of(&values));
+        let at = |limit_ms: f64| over.iter().find(|o| o.limit_ms == limit_ms).copied();
+        let expected = |limit_ms: f64, count| {
+            let share = count as f64 / 1000.0;
+            Some(Over {
+                limit_ms,
+                count,
+                share,
+            })
+        };
+        assert_eq!(at(1.0), expected(1.0, 1000));
+        // 999 ms is within the resolution of the limit; 1002 ms is not.
+        assert_eq!(at(1_000.0), expected(1_000.0, 667));
+        assert_eq!(at(2_000.0), expected(2_000.0, 334));
+        assert_eq!(at(5_000.0), expected(5_000.0, 0));
+        assert_eq!(super::over(&Histogram::new()), []);
+    }
+
     proptest! {
+        #[test]
+        fn shares_above_limits_never_rise(values in prop::collection::vec(any::<u64>(), 1..80)) {
+            let over = over(&of(&values));
+            for pair in over.windows(2) {
+                prop_assert!(pair[0].count >= pair[1].count);
+            }
+            prop_assert!(over[0].count <= values.len() as u64);
+        }
+
         #[test]
         fn every_value_is_in_one_class(values in prop::collection::vec(any::<u64>(), 1..80)) {
             let classes = distribution(&of(&values));

@@ -115,6 +115,19 @@ pub struct Distribution {
     pub count: u64,
 }
 
+/// How many latencies lie above a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Over {
+    /// The limit.
+    pub limit_ms: f64,
+    /// Successful calls that took longer; those within 0.1 % of the limit may
+    /// count on either side.
+    pub count: u64,
+    /// `count` ÷ all successful calls, 0 to 1.
+    pub share: f64,
+}
+
 /// One second of all calls together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
