@@ -53,6 +53,7 @@ pub(super) fn plan() -> Plan {
             error_share_max: 0.1,
         },
         message_bytes_max: 16 << 20,
+        probe: None,
         seed: 42,
         workers: WorkerRule {
             count: None,
@@ -109,6 +110,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         seconds: Vec::new(),
         vus_max: 50,
         breaking_point: None,
+        probe: None,
         notices: Vec::new(),
     }
 }
