@@ -539,7 +539,7 @@ fn settings_of_another_type_or_out_of_bounds() {
             "9: settings.probe: `5000/s` is not possible",
         ),
         ("probe = \"10\"", "9: settings.probe: `10` is not possible"),
-        ("probe = true", "9: settings.probe: is true or false"),
+        ("probe = true", "9: settings.probe: found a truth value"),
     ] {
         let expected = format!("{place_and_message}; {rate_of_a_probe}");
         check_setting(line, &expected);

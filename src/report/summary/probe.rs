@@ -113,11 +113,11 @@ mod tests {
             .collect();
         let expected = "\
 probe  count      p50      p90      p95      p99      max
-load   6,961  4.48 ms  41.1 ms  75.9 ms   103 ms   110 ms
+load   6,961  4.42 ms  40.3 ms  75.1 ms   103 ms   110 ms
 probe    298  2.00 ms  2.00 ms  2.00 ms  2.00 ms  2.00 ms
-one session at 10/s, pinned to CPU 0, beside the load and in no figure of it, 1
-failed, 1 cancelled
-the load's calls took longer than the probe's (p95 75.9 ms, the probe's 2.00
+one session at 10.0/s, pinned to CPU 0, beside the load and in no figure of it,
+1 failed, 1 cancelled
+the load's calls took longer than the probe's (p95 75.1 ms, the probe's 2.00
 ms), and the time that answers lay unread is in neither: the server is sooner
 done with a quiet session, so the load's calls wait behind each other; either
 this client sends them in clumps, as busy workers do, or the server is slower on
