@@ -66,16 +66,23 @@ enum Relation {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Finding {
     TooFew,
-    /// The load's calls take longer.
-    LoadWaits(At),
-    /// They do not, but their answers lie unread.
-    LiesUnread(At),
-    /// They do not, but they are sent late.
-    SentLate(At),
+    /// The load's calls take longer, and a delay of ours may be why.
+    LoadWaits(At, Option<OwnDelay>),
+    /// They do not, but there is a delay of ours.
+    Delayed(OwnDelay),
     /// The probe's calls take longer.
     ProbeWaits(At),
     Alike(At),
     Unclear(At),
+}
+
+/// A delay of this client's own making that the load has and the probe has not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum OwnDelay {
+    /// Answers lay unread.
+    Unread(At),
+    /// Calls were sent late.
+    Late(At),
 }
 
 /// Answered calls that an interval of the median takes.
@@ -116,15 +123,12 @@ fn find(beside: &Beside<'_>) -> Finding {
         let mut found = compared.iter().filter(|(relation, _)| *relation == wanted);
         found.next().map(|(_, at)| *at)
     };
+    let own_delay = own_delay(beside, median.load_ns);
     if let Some(at) = highest(Relation::LoadLonger) {
-        return Finding::LoadWaits(at);
+        return Finding::LoadWaits(at, own_delay);
     }
-    let median_ns = median.load_ns;
-    if let Some(at) = own_delay(beside.load.read_delay, beside.probe.read_delay, median_ns) {
-        return Finding::LiesUnread(at);
-    }
-    if let Some(at) = own_delay(beside.load.lateness, beside.probe.lateness, median_ns) {
-        return Finding::SentLate(at);
+    if let Some(delay) = own_delay {
+        return Finding::Delayed(delay);
     }
     if let Some(at) = highest(Relation::ProbeLonger) {
         return Finding::ProbeWaits(at);
@@ -170,14 +174,18 @@ fn compare(load: &Histogram, probe: &Histogram, q: f64) -> Option<(Relation, At)
     Some((relation, at))
 }
 
-/// A delay of this client's own making that the load has and the probe has
-/// not, and that matters beside a median latency of the load.
-fn own_delay(load: &Histogram, probe: &Histogram, median_ns: u64) -> Option<At> {
-    let longer = compared(load, probe).into_iter();
-    longer
-        .filter(|(relation, _)| *relation == Relation::LoadLonger)
-        .map(|(_, at)| at)
-        .find(|at| at.load_ns >= OWN_DELAY_MIN_NS && at.load_ns > median_ns / 10)
+/// A delay of ours that matters beside a median latency of the load.
+fn own_delay(beside: &Beside<'_>, median_ns: u64) -> Option<OwnDelay> {
+    let (load, probe) = (&beside.load, &beside.probe);
+    let longer = |load: &Histogram, probe: &Histogram| {
+        compared(load, probe)
+            .into_iter()
+            .filter(|(relation, _)| *relation == Relation::LoadLonger)
+            .map(|(_, at)| at)
+            .find(|at| at.load_ns >= OWN_DELAY_MIN_NS && at.load_ns > median_ns / 10)
+    };
+    let unread = longer(load.read_delay, probe.read_delay).map(OwnDelay::Unread);
+    unread.or_else(|| longer(load.lateness, probe.lateness).map(OwnDelay::Late))
 }
 
 fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
@@ -191,22 +199,20 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 beside.load.service.len()
             ),
         ),
-        Finding::LoadWaits(at) => load_waits(beside, at),
-        Finding::LiesUnread(at) => (
+        Finding::LoadWaits(at, own_delay) => load_waits(beside, at, own_delay),
+        Finding::Delayed(OwnDelay::Unread(at)) => (
             "client_queue",
             format!(
                 "the load's answers lay unread ({}): the load queues in this client; latencies leave \
-                 that out, but the load may be less than the server could take: use more workers, \
-                 or a machine apart from the server",
+                 that out, but the load may be less than the server could take: {LESS_BUSY}",
                 both(at)
             ),
         ),
-        Finding::SentLate(at) => (
+        Finding::Delayed(OwnDelay::Late(at)) => (
             "client_queue",
             format!(
                 "the load's calls were sent late ({}): they queue in this client before they are \
-                 sent, which response times show; use more workers, or a machine apart from the \
-                 server",
+                 sent, which response times show; {LESS_BUSY}",
                 both(at)
             ),
         ),
@@ -251,7 +257,10 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
     }
 }
 
-fn load_waits(beside: &Beside<'_>, at: At) -> (&'static str, String) {
+/// What to do about a busy client.
+const LESS_BUSY: &str = "use more workers, or a machine apart from the server";
+
+fn load_waits(beside: &Beside<'_>, at: At, own_delay: Option<OwnDelay>) -> (&'static str, String) {
     let seen = format!(
         "the load's calls took longer than the probe's ({})",
         both(at)
@@ -263,18 +272,28 @@ fn load_waits(beside: &Beside<'_>, at: At) -> (&'static str, String) {
         );
         return ("load_waits", text);
     }
+    if let Some(delay) = own_delay {
+        let delay = match delay {
+            OwnDelay::Unread(at) => format!("their answers then lay unread ({})", both(at)),
+            OwnDelay::Late(at) => format!("they were sent late ({})", both(at)),
+        };
+        let text = format!(
+            "{seen}, and {delay}: this client is too busy, and what it sends in clumps waits \
+             behind each other; {LESS_BUSY}"
+        );
+        return ("client_queue", text);
+    }
     if beside.kernel_timestamps {
         let text = format!(
-            "{seen}, and the time that answers lay unread is in neither: the server is sooner done \
-             with a quiet session, so the load's calls wait behind each other; either this client \
-             sends them in clumps, as busy workers do, or the server is slower on their \
-             connections"
+            "{seen}, and not for lying unread, which is in neither: the server is sooner done with \
+             a quiet session, so the load's calls wait behind each other; either this client sends \
+             them in clumps, or the server is slower on their connections"
         );
         return ("load_waits", text);
     }
     let text = format!(
         "{seen}: the load queues in this client, and its latencies are more than the server's; \
-         use more workers, or a machine apart from the server"
+         {LESS_BUSY}"
     );
     ("client_queue", text)
 }
@@ -401,7 +420,7 @@ mod tests {
         let mut load = latencies(10_000, 5.0 * MS, 0.2 * MS, 1);
         load.merge(&latencies(1_000, 50.0 * MS, MS, 2));
         let case = Case::new(load, latencies(600, 5.0 * MS, 0.2 * MS, 3));
-        let Finding::LoadWaits(at) = case.find() else {
+        let Finding::LoadWaits(at, None) = case.find() else {
             panic!("{:?}", case.find());
         };
         assert_eq!(at.q, 0.99);
@@ -415,10 +434,41 @@ mod tests {
         );
         case.load_delay = latencies(10_000, 4.0 * MS, MS, 3);
         case.check("client_queue", "lay unread");
+        // As a hog on the worker's CPU does it.
+        case.probe = latencies(200, 2.0 * MS, 0.2 * MS, 2);
+        case.check("client_queue", "lay unread");
+        case.check("client_queue", "too busy");
         // What is little beside the latency is not worth a word.
         case.load = latencies(10_000, 500.0 * MS, MS, 1);
         case.probe = latencies(200, 500.0 * MS, MS, 2);
         case.check("server", "");
+    }
+
+    #[test]
+    fn calls_that_only_the_load_sends_late_are_a_queue_in_this_client() {
+        let (load, probe) = (
+            latencies(10_000, 5.0 * MS, MS, 1),
+            latencies(200, 5.0 * MS, MS, 2),
+        );
+        let (late, punctual) = (
+            latencies(10_000, 3.0 * MS, MS, 3),
+            latencies(200, 0.0, 0.05 * MS, 4),
+        );
+        let empty = Histogram::new();
+        let side = |service, lateness| Side {
+            service,
+            read_delay: &empty,
+            lateness,
+        };
+        let note = finding(&Beside {
+            load: side(&load, &late),
+            probe: side(&probe, &punctual),
+            kernel_timestamps: true,
+            has_own_cpu: true,
+            calls_at_once: false,
+        });
+        assert_eq!(note.id, "client_queue");
+        assert!(note.text.contains("sent late"), "{}", note.text);
     }
 
     #[test]
@@ -453,7 +503,7 @@ mod tests {
                 case.load_delay = Histogram::new();
                 case.probe_delay = Histogram::new();
                 let found = case.find();
-                matches!(found, Finding::LoadWaits(_) | Finding::ProbeWaits(_))
+                matches!(found, Finding::LoadWaits(..) | Finding::ProbeWaits(_))
             })
             .count()
     }
