@@ -4,6 +4,7 @@
 //! so that neither knows the other. No serialisation and no text for the user.
 
 mod find;
+mod probe;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ pub use find::{
     FindActivity, FindBy, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions,
     FindOutcome, FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
 };
+pub use probe::ProbeOutcome;
 
 use crate::clock::Utc;
 use crate::metrics::{Counters, Failure, Histogram, Recorder};
@@ -141,6 +143,8 @@ pub struct RunOutcome {
     pub vus_max: u32,
     /// Where the server broke, if it did.
     pub breaking_point: Option<BreakingPoint>,
+    /// What the probe measured, if the plan has one. In no other figure.
+    pub probe: Option<ProbeOutcome>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
 }

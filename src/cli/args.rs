@@ -100,6 +100,11 @@ pub(super) struct Run {
     /// at the breaking point, `stop` the run or `continue`, which is the default
     #[argh(option, arg_name = "what")]
     pub(super) on_break: Option<super::options::OnBreak>,
+    /// call from one quiet session beside the load too, 10 times a second unless
+    /// the config says otherwise: tells a queue in this client from one in the
+    /// server
+    #[argh(switch)]
+    pub(super) probe: bool,
     /// call this tool and nothing else, whatever the config's scenario says
     #[argh(option, arg_name = "name")]
     pub(super) tool: Option<String>,
@@ -375,7 +380,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 52] = [
+    const FLAGS: [&str; 53] = [
         "--version",
         "--help",
         "--demo",
@@ -399,6 +404,7 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--think",
         "--warm-up",
         "--on-break",
+        "--probe",
         "--tool",
         "--args",
         "--timeout",

@@ -156,6 +156,7 @@ fn connection(args: Find) -> Run {
         think: args.think,
         warm_up: None,
         on_break: None,
+        probe: false,
         tool: args.tool,
         args: args.args,
         timeout: args.timeout,

@@ -191,8 +191,13 @@ fn answer_early(early: &EarlyExit, typed: &[&str]) -> u8 {
         .filter(|word| args::COMMANDS.contains(word))
         .map_or(String::new(), |word| format!(" {word}"));
     let mut error = UserError::usage(what);
-    if let Some(near) = unknown_word(text).and_then(|word| args::nearest_word(word, typed)) {
-        error = error.hint(format!("did you mean `{near}`?"));
+    if let Some(word) = unknown_word(text)
+        && let Some(near) = args::nearest_word(word, typed)
+    {
+        error = error.hint(match near == word {
+            true => format!("`{word}` goes with another command"),
+            false => format!("did you mean `{near}`?"),
+        });
     }
     terminal.print_error(&error.hint(format!("see `cargo pmcp loadtest{command} --help`")));
     exit::USAGE

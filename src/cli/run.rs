@@ -186,6 +186,7 @@ pub(super) fn load_plan(
         workers: args.workers,
         pin: args.no_pin.then_some(false),
         busy_poll: args.busy_poll.then_some(true),
+        probe: args.probe,
         stop_on_break: args.on_break.map(|on_break| on_break.stop),
         tool: args
             .tool

@@ -186,8 +186,7 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
     let Load::Open { arrivals, .. } = &plan.load else {
         return None;
     };
-    // Without a time that ends it, the iterations do.
-    let length = plan.stop.duration.unwrap_or(LENGTH_MAX);
+    let length = arrival_length(plan);
     let spread = |distribution| match distribution {
         crate::load::Distribution::Constant => Spread::Constant,
         crate::load::Distribution::Poisson => Spread::Poisson { seed: plan.seed },
@@ -222,6 +221,11 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
         }
         Arrivals::Bursts(burst) => ArrivalSchedule::bursts(burst.size, burst.every, length),
     })
+}
+
+/// How long arrivals come. Without a time that ends the run, something else will.
+pub(super) fn arrival_length(plan: &Plan) -> Duration {
+    plan.stop.duration.unwrap_or(LENGTH_MAX)
 }
 
 /// Longer than any run.

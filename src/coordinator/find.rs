@@ -82,6 +82,9 @@ pub fn find(
     for notice in &plan.notices {
         noted.notice(notice);
     }
+    if plan.probe.is_some() {
+        noted.notice("a search has no probe: `settings.probe` is left out");
+    }
     let plan = Arc::new(searched(plan, &options));
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     make_room(&plan, &mut noted);
@@ -145,6 +148,7 @@ fn searched(plan: Plan, options: &FindOptions) -> Plan {
             iterations: None,
         },
         warm_up: Duration::ZERO,
+        probe: None,
         notices: Vec::new(),
         ..plan
     }

@@ -19,6 +19,7 @@ pub mod control;
 mod find;
 mod merge;
 mod prepare;
+mod probe;
 mod run;
 pub mod search;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::probe::probe_plan;
 use super::run::Interrupts;
 use crate::client::{Found, Redactor, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
@@ -17,6 +18,8 @@ use crate::worker::{Cpus, raise_file_limit};
 /// What is ready for the load.
 pub(super) struct Prepared {
     pub(super) script: Arc<Script>,
+    /// What the probe does, where the plan has one.
+    pub(super) probe: Option<Arc<Script>>,
     pub(super) server: ServerFacts,
 }
 
@@ -65,9 +68,14 @@ pub(super) fn prepare(
     }
     let server = facts(plan, &found);
     let catalog = found.catalog();
-    let script = Script::new(Arc::clone(plan), found.server, &catalog)?;
+    let render = |plan: Arc<Plan>| Script::new(plan, found.server.clone(), &catalog).map(Arc::new);
+    let script = render(Arc::clone(plan))?;
+    let probe = probe_plan(plan)
+        .map(|plan| render(Arc::new(plan)))
+        .transpose()?;
     Ok(Prepared {
-        script: Arc::new(script),
+        script,
+        probe,
         server,
     })
 }

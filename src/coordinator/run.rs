@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
@@ -13,6 +13,7 @@ use super::breakpoint::{
 use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
 use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::probe::{self, Probe};
 use crate::clock::{Clock, SystemClock, Utc};
 use crate::error::UserError;
 use crate::load::share;
@@ -198,6 +199,13 @@ fn generate(
             handles.push(handle);
         }
         drop(event_sender);
+        let probe = match (prepared.probe, plan.probe) {
+            (Some(script), Some(rate)) => {
+                let cpu = cpus.beside(&worker_cpus);
+                Some(Probe::start(scope, rate, script, cpu)?)
+            }
+            _ => None,
+        };
         let start = RunStart {
             at: Utc::now(),
             server: prepared.server,
@@ -206,7 +214,8 @@ fn generate(
             duration: plan.stop.duration,
             iterations: plan.stop.iterations,
         };
-        let coordinator = Coordinator::new(plan, start, handles, events, observer, interrupts);
+        let mut coordinator = Coordinator::new(plan, start, handles, events, observer, interrupts);
+        coordinator.probe = probe;
         coordinator.run()
     })
 }
@@ -231,6 +240,8 @@ struct Coordinator<'a> {
     without_session: u32,
     last_end: Option<Instant>,
     latency: Histogram,
+    /// Beside the workers, where the plan has one.
+    probe: Option<Probe>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -268,6 +279,7 @@ impl<'a> Coordinator<'a> {
             without_session: 0,
             last_end: None,
             latency: Histogram::new(),
+            probe: None,
         }
     }
 
@@ -282,9 +294,11 @@ impl<'a> Coordinator<'a> {
 
     /// From the first session to the last worker's end.
     fn load(&mut self) -> Result<SystemClock, UserError> {
+        // The probe's handshake has the server to itself.
+        self.await_opening(|run| run.probe.as_ref().is_none_or(Probe::has_tried))?;
         if matches!(self.plan.load, Load::Open { .. }) {
             self.set_users(self.plan.vus_max());
-            self.await_sessions()?;
+            self.await_opening(|run| run.collector.users().tried >= run.plan.vus_max())?;
         }
         // Closed users begin as soon as they are told to: a later origin would
         // make a short run look shorter than it was, and its rate higher.
@@ -297,7 +311,7 @@ impl<'a> Coordinator<'a> {
         self.observer.started(&self.start);
         self.broadcast(|| Command::Begin(clock.origin()));
         let mut happening = Happening::Nothing;
-        while self.n_ended < self.workers.len() {
+        while !self.have_all_ended() {
             let now = clock.now();
             for action in self.controller.decide(now, happening) {
                 self.act(action);
@@ -311,27 +325,44 @@ impl<'a> Coordinator<'a> {
         Ok(clock)
     }
 
-    /// Open model: the sessions are opened before the first arrival is due, so
-    /// that no arrival waits for a handshake.
-    fn await_sessions(&mut self) -> Result<(), UserError> {
+    /// Those who wait for intended starts open their sessions before the first
+    /// of these, so that none waits for a handshake.
+    fn await_opening(&mut self, is_over: impl Fn(&Self) -> bool) -> Result<(), UserError> {
         let limit = crate::clock::now() + opening_limit(self.plan);
         let clock = SystemClock::start();
-        while self.collector.users().tried < self.plan.vus_max() {
+        while !is_over(self) {
             let left = limit.saturating_duration_since(crate::clock::now());
             if left.is_zero() || self.interrupts.is_pending() {
                 break;
             }
             self.receive(left.min(LOOK_EVERY), &clock)?;
         }
+        // Nobody has acted yet on what was seen meanwhile.
+        self.interrupts_seen = 0;
         Ok(())
     }
 
+    fn have_all_ended(&self) -> bool {
+        self.n_ended >= self.workers.len() && self.probe.as_ref().is_none_or(Probe::has_ended)
+    }
+
     fn receive(&mut self, wait: Duration, clock: &SystemClock) -> Result<Happening, UserError> {
+        let nothing = never();
+        let are_workers_done = self.n_ended >= self.workers.len();
+        let of_workers = if are_workers_done {
+            &nothing
+        } else {
+            &self.events
+        };
+        let of_probe = self.probe.as_ref().map_or(&nothing, Probe::events);
         crossbeam_channel::select! {
-            recv(self.events) -> event => match event {
+            recv(of_workers) -> event => match event {
                 Ok(event) => self.take(event, clock)?,
                 // All workers have gone, and one of them without its last words.
                 Err(_) => return Err(UserError::could_not_run("a worker ended unexpectedly")),
+            },
+            recv(of_probe) -> event => if let Some(probe) = &mut self.probe {
+                probe.take(event.ok())?;
             },
             recv(self.interrupts.wake) -> _ => {}
             default(wait) => self.show(clock),
@@ -510,6 +541,9 @@ impl<'a> Coordinator<'a> {
         for worker in &self.workers {
             worker.send(command());
         }
+        if let Some(probe) = &self.probe {
+            probe.send(command());
+        }
     }
 
     fn outcome(mut self, clock: SystemClock) -> RunOutcome {
@@ -547,7 +581,15 @@ impl<'a> Coordinator<'a> {
             totals.examples.merge(&warm.examples);
         }
         let warm_length = self.collector.warm_up_end().min(elapsed);
-        let notices = self.notices(&totals.counters);
+        let mut notices = self.notices(&totals.counters);
+        let probe = self.probe.take().map(|probe| {
+            let by_time = self.plan.stop.duration.filter(|_| ended == Ended::Duration);
+            probe.outcome(clock.origin(), by_time.unwrap_or(stopped_at))
+        });
+        if let Some(probe) = &probe {
+            let load_finished = probe::finished_calls(&self.start.rows, &totals);
+            notices.extend(probe::notices(probe, load_finished));
+        }
         // Sessions are counted in the totals, the warm-up's as well.
         let ended = if totals.counters.sessions_opened == 0 && ended != Ended::Interrupted {
             Ended::NoSession
@@ -569,6 +611,7 @@ impl<'a> Coordinator<'a> {
             // Ticks see only what lasts; a short run may end before the first.
             vus_max: self.collector.vus_max.max(self.active_max),
             breaking_point: self.breaking_point,
+            probe,
             notices,
         }
     }

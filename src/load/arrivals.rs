@@ -26,7 +26,8 @@ use std::time::Duration;
 ///
 /// With a Poisson distribution the `n`th arrival is due where the area reaches
 /// the sum of `n + 1` exponential gaps of mean 1 (the inverse of the integrated
-/// rate: exact for any profile, no draw is thrown away).
+/// rate: exact for any profile, no draw is thrown away). With a scattered one
+/// it is due where the area reaches `n` and a random part of 1 beyond it.
 ///
 /// Cheap to clone; every worker builds its share from the same schedule.
 #[derive(Debug, Clone)]
@@ -54,6 +55,14 @@ pub enum Spread {
     Constant,
     /// As independent users arrive: exponential gaps from this seed.
     Poisson {
+        /// Every worker must be given the same one.
+        seed: u64,
+    },
+    /// One at a random instant of each interval: as many as `Constant`, and in
+    /// step with nothing else that recurs. So a probe sees what a load in
+    /// bursts or at fixed gaps does to the server at any moment alike
+    /// (stratified sampling).
+    Scattered {
         /// Every worker must be given the same one.
         seed: u64,
     },
@@ -169,7 +178,8 @@ impl ArrivalSchedule {
     }
 
     /// How many arrivals there will be: exactly, or with a Poisson
-    /// distribution on average.
+    /// distribution on average. Of scattered ones the last may be missing, where
+    /// its interval is not whole.
     pub fn n_arrivals(&self) -> u64 {
         match &self.shape {
             Shape::Rates { stages, .. } => {
@@ -251,8 +261,11 @@ impl Iterator for Arrivals {
 
 impl Arrivals {
     fn instant_of_next(&mut self) -> Option<u64> {
-        let stages = match &self.schedule.shape {
-            Shape::Rates { stages, .. } => stages,
+        let (stages, offset) = match &self.schedule.shape {
+            Shape::Rates {
+                stages,
+                distribution,
+            } => (stages, offset_in_interval(*distribution, self.next)),
             Shape::Bursts { burst, every_ns } => {
                 return self
                     .next
@@ -262,7 +275,7 @@ impl Arrivals {
             }
         };
         let area = match &mut self.gaps {
-            None => u128::from(self.next) * AREA_OF_ONE,
+            None => u128::from(self.next) * AREA_OF_ONE + offset,
             Some(gaps) => {
                 let area_end = stages.last().map_or(0, PlacedStage::area_after);
                 gaps.area_of(self.next, area_end)
@@ -276,6 +289,18 @@ impl Arrivals {
         }
         None
     }
+}
+
+/// How far behind the start of its interval arrival `n` is due, as an area below
+/// that of one arrival. A function of the number alone, so that workers agree.
+fn offset_in_interval(distribution: Spread, n: u64) -> u128 {
+    /// 2^64 divided by the golden ratio: spreads consecutive numbers over all seeds.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let Spread::Scattered { seed } = distribution else {
+        return 0;
+    };
+    let seed = seed.wrapping_add(n.wrapping_mul(GOLDEN));
+    fastrand::Rng::with_seed(seed).u128(..AREA_OF_ONE)
 }
 
 /// The stream of unit exponential gaps that all workers draw alike.
@@ -597,6 +622,17 @@ mod tests {
     }
 
     #[test]
+    fn scattered_arrivals_come_at_all_moments_of_the_interval_alike() {
+        let schedule = scheduled(&[(10.0, 10.0, 1_000_000)], Spread::Scattered { seed: 3 });
+        let mut tenths = [0_u32; 10];
+        for at_ns in instants_ns(&schedule) {
+            tenths[(at_ns % 100_000_000 / 10_000_000) as usize] += 1;
+        }
+        // 1000 each, give or take 30 (one standard deviation).
+        assert!(tenths.iter().all(|n| (850..1150).contains(n)), "{tenths:?}");
+    }
+
+    #[test]
     fn rates_out_of_range_are_refused() {
         for per_second in [-1.0, f64::NAN, f64::INFINITY, 1.1e7] {
             assert_eq!(Rate::per_second(per_second), None, "{per_second}");
@@ -617,6 +653,7 @@ mod tests {
         let distribution = prop_oneof![
             Just(Spread::Constant),
             any::<u64>().prop_map(|seed| Spread::Poisson { seed }),
+            any::<u64>().prop_map(|seed| Spread::Scattered { seed }),
         ];
         let rates = (stages, distribution).prop_map(|(stages, distribution)| {
             // Thousandths a second, so up to 200/s.
@@ -675,10 +712,32 @@ mod tests {
         fn the_count_of_even_arrivals_is_foreseen(schedule in any_schedule()) {
             let is_random = matches!(
                 schedule.shape,
-                Shape::Rates { distribution: Spread::Poisson { .. }, .. }
+                Shape::Rates { distribution, .. } if distribution != Spread::Constant
             );
             prop_assume!(!is_random);
             prop_assert_eq!(schedule.arrivals().count() as u64, schedule.n_arrivals());
+        }
+
+        #[test]
+        fn each_interval_has_one_scattered_arrival(
+            seed in any::<u64>(),
+            thousandths in 100_u64..1_000_000,
+        ) {
+            let per_second = thousandths as f64 / 1000.0;
+            let schedule = scheduled(
+                &[(per_second, per_second, 5_000)],
+                Spread::Scattered { seed },
+            );
+            let mut n = 0_u64;
+            for at in schedule.arrivals() {
+                // Rounded down to a nanosecond, each may seem that much earlier.
+                let interval = (at.as_nanos() + 1) as f64 / 1e9 * per_second;
+                let (low, high) = (n as f64, n as f64 + 1.001);
+                prop_assert!((low..high).contains(&interval), "{n}: {interval}");
+                n += 1;
+            }
+            let n_most = schedule.n_arrivals();
+            prop_assert!(n == n_most || n + 1 == n_most, "{n} of {n_most}");
         }
 
         #[test]

@@ -16,6 +16,7 @@
 
 mod failure;
 mod histogram;
+mod quantile_interval;
 mod recorder;
 
 pub use failure::{
@@ -23,4 +24,5 @@ pub use failure::{
     SessionFailure, TimeoutPhase,
 };
 pub use histogram::{Histogram, LATENCY_MAX_NS};
+pub use quantile_interval::QuantileInterval;
 pub use recorder::{Counters, Examples, Outcome, Recorder, RowStats, Sample};

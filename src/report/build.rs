@@ -12,6 +12,7 @@
 mod distribution;
 mod figures;
 mod legacy;
+mod probe;
 
 use std::time::Duration;
 
@@ -83,6 +84,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         seconds: outcome.seconds.iter().map(second).collect(),
         stages: stages(plan, outcome),
         warm_up: warm_up(plan, outcome),
+        probe: probe::probe(plan, outcome),
         lateness: latency_if_any(&outcome.totals.lateness),
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         notices: notices(plan, outcome),

@@ -20,6 +20,7 @@ pub mod find;
 pub mod json;
 pub mod live;
 pub mod model;
+mod probe;
 pub mod summary;
 
 #[cfg(test)]

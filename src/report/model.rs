@@ -18,6 +18,7 @@
 
 mod figures;
 mod legacy;
+mod probe;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,7 @@ pub use figures::{
     WarmUp,
 };
 pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
+pub use probe::Probe;
 
 use std::collections::BTreeMap;
 
@@ -92,6 +94,8 @@ pub struct Report {
     pub stages: Vec<Stage>,
     /// What was run and left out of all figures but `seconds`; `null` without.
     pub warm_up: Option<WarmUp>,
+    /// One quiet session beside the load; `null` without. In no other block.
+    pub probe: Option<Probe>,
     /// Sent less the moment at which it could have been: the intended start, or
     /// when the user was done with its call before. The generator's own fault.
     /// `null` where no start was intended.

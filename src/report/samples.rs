@@ -9,7 +9,9 @@ use super::model::Report;
 use crate::clock::Utc;
 use crate::load::ThinkTime;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
-use crate::outcome::{Ended, GeneratorFacts, Row, RowKind, RunOutcome, RunStart, ServerFacts};
+use crate::outcome::{
+    Ended, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, ServerFacts,
+};
 use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
 use crate::scenario::{
     Action, BreakRule, Load, Plan, SessionRule, Step, StopRule, Target, WorkerRule,
@@ -53,6 +55,7 @@ pub(super) fn plan() -> Plan {
             error_share_max: 0.1,
         },
         message_bytes_max: 16 << 20,
+        probe: None,
         seed: 42,
         workers: WorkerRule {
             count: None,
@@ -109,7 +112,41 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         seconds: Vec::new(),
         vus_max: 50,
         breaking_point: None,
+        probe: None,
         notices: Vec::new(),
+    }
+}
+
+/// A probe at 10/s for thirty seconds: `n_ok` answers, all within this time, one
+/// failure, and one call that was cut off.
+pub(super) fn probe_outcome(n_ok: u64, service_ns: u64) -> ProbeOutcome {
+    let row = |kind, method: &str| Row {
+        kind,
+        method: method.to_string(),
+        subject: None,
+    };
+    let mut totals = Recorder::new(2);
+    for i in 0..n_ok {
+        ok_intended(&mut totals, 0, service_ns - i, service_ns);
+    }
+    let message = "no more room".to_string();
+    let broken = Outcome::Failed(Failure::Tool, message);
+    end(&mut totals, 0, 1_000_000, Some(1_000_000), broken);
+    cancelled(&mut totals, 0, 9_000_000);
+    ok(&mut totals, 1, 2_000_000);
+    totals.lateness.record(60_000);
+    totals.counters.sessions_opened = 1;
+    totals.counters.arrivals = n_ok + 2;
+    ProbeOutcome {
+        rate: 10.0,
+        cpu: Some(0),
+        rows: vec![
+            row(RowKind::Call, "tools/list"),
+            row(RowKind::Handshake, "initialize"),
+        ],
+        elapsed: Duration::from_secs(30),
+        totals,
+        warm_up: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod latency;
 mod notes;
 mod operations;
 pub(super) mod page;
+mod probe;
 mod stages;
 pub(super) mod table;
 
@@ -37,6 +38,7 @@ pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     head::totals(&mut page, report);
     latency::latency(&mut page, report);
     latency::distribution(&mut page, report);
+    probe::probe(&mut page, report);
     operations::operations(&mut page, report);
     failures::failures(&mut page, report);
     stages::stages(&mut page, report);

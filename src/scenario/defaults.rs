@@ -22,6 +22,8 @@ pub const QUEUE_PER_VU: u32 = 10;
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The share of failed requests that counts as broken.
 pub const BREAK_ERROR_SHARE: f64 = 0.05;
+/// Iterations that the probe starts a second.
+pub const PROBE_RATE: f64 = 10.0;
 /// The language of a `code_mode` step, as cargo-pmcp 0.29 has it.
 pub const CODE_FORMAT: &str = "graphql";
 
@@ -31,6 +33,8 @@ pub(super) const VUS_MAX: u32 = 1_000_000;
 pub(super) const PARALLEL_MAX: u32 = 256;
 /// Far beyond what a host can send.
 pub(super) const RATE_MAX: f64 = 10_000_000.0;
+/// A probe that calls more often than this is a load of its own.
+pub(super) const PROBE_RATE_MAX: f64 = 1000.0;
 /// As for durations as text: a year.
 pub(super) const DURATION_SECS_MAX: u64 = 366 * 86_400;
 /// More threads than any host has.

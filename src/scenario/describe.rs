@@ -66,6 +66,13 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         format!("up to {}", format_bytes(plan.message_bytes_max as u64)),
     );
     lines.add("workers", describe_workers(plan));
+    if let Some(rate) = plan.probe {
+        let rate = format_rate(rate);
+        lines.add(
+            "probe",
+            format!("{rate} in a session of its own, on a thread of its own"),
+        );
+    }
     lines.add("seed", plan.seed.to_string());
     lines.0
 }
@@ -306,6 +313,7 @@ pub fn to_json(plan: &Plan) -> Value {
             "break_error_share": plan.breaking.error_share_max,
         },
         "message_bytes_max": plan.message_bytes_max,
+        "probe_rate_per_sec": plan.probe,
         "seed": plan.seed,
         "workers": plan.workers.count,
         "pin": plan.workers.pin,

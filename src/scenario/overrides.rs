@@ -62,6 +62,8 @@ pub struct Overrides {
     pub busy_poll: Option<bool>,
     /// `--on-break stop` is `Some(true)`
     pub stop_on_break: Option<bool>,
+    /// `--probe`: at the config's rate, or the default one
+    pub probe: bool,
     /// `--tool` with the arguments of `--args`: takes the place of the scenario
     pub tool: Option<(String, Option<serde_json::Map<String, serde_json::Value>>)>,
 }

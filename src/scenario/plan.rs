@@ -36,6 +36,9 @@ pub struct Plan {
     pub breaking: BreakRule,
     /// The largest message accepted from the server, in bytes.
     pub message_bytes_max: usize,
+    /// One quiet session beside the load that starts so many iterations a second,
+    /// to compare its latency with the load's; above 0, at most 1000. `None`: no probe.
+    pub probe: Option<f64>,
     /// Makes choices and generated data repeatable.
     pub seed: u64,
     /// Threads and CPUs.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::defaults::{
-    CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX, RATE_MAX,
-    VUS_MAX, WEIGHT, WORKERS_MAX,
+    CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
+    PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
 use super::document::{Document, Entry, Field, Origin, Place, Table, Text};
 use super::header::check_header;
@@ -58,6 +58,7 @@ pub(super) struct Settings {
     pub(super) break_p99: Field<Duration>,
     pub(super) break_error_share: Field<f64>,
     pub(super) message_bytes_max: Field<u64>,
+    pub(super) probe: Field<f64>,
 }
 
 /// An entry of `[[scenario]]`.
@@ -174,6 +175,7 @@ fn read_settings(document: &Document<'_>, table: Table<'_>) -> Settings {
         break_p99: table.read("break_p99", above_zero),
         break_error_share: table.read("break_error_share", |entry| read_share(document, entry)),
         message_bytes_max: table.read("message_bytes_max", |entry| read_bytes(document, entry)),
+        probe: table.read("probe", |entry| read_probe(document, entry)),
     };
     table.finish(document);
     settings
@@ -223,6 +225,15 @@ fn read_share(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
         return None;
     }
     Some(share)
+}
+
+/// `"10/s"`
+fn read_probe(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
+    let accepted = format!("a rate above zero such as `10/s`, at most `{PROBE_RATE_MAX}/s`");
+    entry.parse(document, &accepted, |text| {
+        let rate = units::parse_rate(text).ok()?;
+        (rate <= PROBE_RATE_MAX).then_some(rate)
+    })
 }
 
 /// `1048576` or `"1MiB"`

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use self::shape::Shape;
 use super::defaults::{
-    BREAK_ERROR_SHARE, DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, TIMEOUT, VUS_MAX,
-    WORKERS_MAX,
+    BREAK_ERROR_SHARE, DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, PROBE_RATE,
+    TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
 use super::document::{Document, Field, Origin, Text};
 use super::fault::{NO_SERVER, quoted};
@@ -122,6 +122,11 @@ pub(super) fn resolve(
                 .unwrap_or(BREAK_ERROR_SHARE),
         },
         message_bytes_max,
+        // The flag only says that there is one: the rate is the config's.
+        probe: settings
+            .probe
+            .value
+            .or(overrides.probe.then_some(PROBE_RATE)),
         seed: settings
             .seed
             .or_flag("--seed", overrides.seed)

@@ -528,6 +528,22 @@ fn settings_of_another_type_or_out_of_bounds() {
         "message_bytes_max = \"2GiB\"",
         "21: settings.message_bytes_max: `2GiB` is not possible; expected a size from `1KiB` to `1GiB`",
     );
+    let rate_of_a_probe = "expected a rate above zero such as `10/s`, at most `1000/s`";
+    for (line, place_and_message) in [
+        (
+            "probe = \"0/s\"",
+            "9: settings.probe: `0/s` is not possible",
+        ),
+        (
+            "probe = \"5000/s\"",
+            "9: settings.probe: `5000/s` is not possible",
+        ),
+        ("probe = \"10\"", "9: settings.probe: `10` is not possible"),
+        ("probe = true", "9: settings.probe: found a truth value"),
+    ] {
+        let expected = format!("{place_and_message}; {rate_of_a_probe}");
+        check_setting(line, &expected);
+    }
     check_setting(
         "workers = 0",
         "11: settings.workers: `0` is out of bounds; expected a whole number from 1 to 4096",
@@ -1126,6 +1142,36 @@ fn a_flag_s_rate_takes_the_place_of_bursts() {
             queue_max: 30
         }
     );
+}
+
+#[test]
+fn the_probe_is_asked_for_by_flag_or_key_and_the_key_has_the_rate() {
+    let plan = |line: &str, probe| {
+        let overrides = Overrides {
+            probe,
+            ..with_url()
+        };
+        match load_with(&format!("[settings]\n{line}\n{STEP}"), &overrides) {
+            Ok(plan) => plan,
+            Err(faults) => panic!("{line}\n{faults}"),
+        }
+    };
+    assert_eq!(plan("", false).probe, None);
+    assert_eq!(plan("", true).probe, Some(10.0));
+    assert_eq!(plan("probe = \"90/m\"", false).probe, Some(1.5));
+    assert_eq!(plan("probe = \"90/m\"", true).probe, Some(1.5));
+    assert_eq!(plan("probe = \"1000/s\"", false).probe, Some(1000.0));
+
+    let with_probe = plan("probe = \"90/m\"", false);
+    let described = describe(&with_probe);
+    let line = described.iter().find(|(label, _)| label == "probe");
+    let text = line.map(|(_, text)| text.as_str());
+    assert_eq!(
+        text,
+        Some("1.50/s in a session of its own, on a thread of its own")
+    );
+    assert_eq!(to_json(&with_probe)["probe_rate_per_sec"], json!(1.5));
+    assert_eq!(to_json(&plan("", false))["probe_rate_per_sec"], json!(null));
 }
 
 #[test]

@@ -57,6 +57,17 @@ impl Cpus {
         let spare = self.allowed.len() - n_workers;
         self.allowed[spare..].iter().map(|cpu| Some(*cpu)).collect()
     }
+
+    /// A CPU that none of the workers keeps to, for a thread that should not be
+    /// in their way; of several one that the coordinator is not left with.
+    /// `None`: there is none, or workers go where the system likes.
+    pub fn beside(&self, workers: &[Option<usize>]) -> Option<usize> {
+        if workers.iter().any(Option::is_none) {
+            return None;
+        }
+        let is_free = |cpu: &&usize| !workers.contains(&Some(**cpu));
+        self.allowed.iter().rfind(is_free).copied()
+    }
 }
 
 /// Pins the calling thread; whether it worked.
@@ -211,6 +222,24 @@ mod tests {
     #[test]
     fn more_workers_than_cpus_are_not_pinned() {
         assert_eq!(cpus(&[0, 1], None).assign(3), [None, None, None]);
+    }
+
+    #[test]
+    fn a_thread_beside_the_workers_gets_a_cpu_of_its_own_or_none() {
+        let check = |allowed: &[usize], n_workers, expected| {
+            let cpus = cpus(allowed, None);
+            let workers = cpus.assign(n_workers);
+            assert_eq!(cpus.beside(&workers), expected, "{cpus:?} {n_workers}");
+        };
+        check(&[0], 1, None);
+        check(&[0, 1], 2, None);
+        check(&[0, 1], 1, Some(0));
+        check(&[2, 3, 6, 7], 3, Some(2));
+        // The first is the coordinator's.
+        check(&[2, 3, 6, 7], 2, Some(3));
+        // Workers that are not pinned may be anywhere.
+        check(&[0, 1], 3, None);
+        assert_eq!(cpus(&[0, 1, 2], None).beside(&[None, None]), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 
 use super::affinity;
 use super::message::{Command, Event, Inbox, Tick, UserCounts, WorkerEnd};
@@ -124,7 +124,17 @@ impl<'a> Worker<'a> {
     }
 
     fn obey(&mut self) -> std::io::Result<()> {
-        while let Ok(command) = self.inbox.commands.try_recv() {
+        loop {
+            let command = match self.inbox.commands.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Empty) => return Ok(()),
+                // Nobody is left to say so: the coordinator could not go on.
+                Err(TryRecvError::Disconnected) => {
+                    self.shared.stop();
+                    self.scheduler.cancel(Cancel::Everything);
+                    return Ok(());
+                }
+            };
             match command {
                 Command::SetUsers(target) => self.set_users(target)?,
                 Command::Begin(origin) => {
@@ -147,7 +157,6 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Begins the users that are missing; those that are too many leave when

@@ -81,7 +81,7 @@ mod help {
 
     const COLORS: [&str; 2] = ["--color", "--no-color"];
     const SERVER: [&str; 4] = ["--timeout", "--protocol", "--header", "--api-key"];
-    const RUN: [&str; 22] = [
+    const RUN: [&str; 23] = [
         "--demo",
         "--config",
         "--vus",
@@ -94,6 +94,7 @@ mod help {
         "--pacing",
         "--think",
         "--warm-up",
+        "--probe",
         "--tool",
         "--args",
         "--graceful-stop",

@@ -25,6 +25,7 @@ mod failures;
 mod find_command;
 mod harness;
 mod init_command;
+mod probe;
 mod python;
 mod readme;
 mod report;

@@ -66,6 +66,7 @@ pub(crate) fn check_report(report: &Value) {
             number(&warm_up["length_secs"]),
         );
     }
+    check_probe(&report["probe"]);
     for key in ["started", "ok", "failed"] {
         let seconds = list(&report["seconds"]).iter();
         let sum: u64 = seconds.map(|second| count(&second[key])).sum();
@@ -95,6 +96,33 @@ pub(crate) fn check_report(report: &Value) {
         count(&counters["iterations_completed"]) <= count(&counters["iterations_started"]),
         "{report:#}"
     );
+}
+
+/// The probe's own counts; `null` without one.
+#[track_caller]
+fn check_probe(probe: &Value) {
+    if probe.is_null() {
+        return;
+    }
+    let length = number(&probe["length_secs"]);
+    check_figures("probe", &probe["figures"], length);
+    for name in ["handshake", "close"] {
+        if !probe[name].is_null() {
+            check_figures(name, &probe[name], length);
+        }
+    }
+    for key in ["started", "ok", "failed", "cancelled"] {
+        let operations = list(&probe["operations"]).iter();
+        let sum: u64 = operations
+            .map(|operation| count(&operation["figures"][key]))
+            .sum();
+        assert_eq!(sum, count(&probe["figures"][key]), "{key}: {probe:#}");
+    }
+    let warm_up = &probe["warm_up"];
+    if !warm_up.is_null() {
+        let length = number(&warm_up["length_secs"]);
+        check_figures("probe's warm-up", &warm_up["figures"], length);
+    }
 }
 
 /// What readers of schema 1.1 find must say the same.

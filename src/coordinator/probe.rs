@@ -1,0 +1,326 @@
+//! The probe: one quiet session beside the load, on a thread of its own.
+//!
+//! mutilate's way to tell the two queues apart (one agent measures at a low
+//! rate while the others make the load): what the load's calls wait for in this
+//! client, a session on another thread does not wait for; what they wait for
+//! in the server, it does.
+//!
+//! The probe is a worker like any other, with a plan of its own: a single user
+//! that calls what the load calls, in the same mix, at its own pace. So it has
+//! a scheduler, a session, a connection and recorders that nobody else touches,
+//! and the workers do not know of it. Its ticks come through a channel of
+//! their own and are collected apart: nothing of it is in a figure of the load.
+
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded, never};
+
+use super::control::arrival_length;
+use super::merge::{Collector, move_in_flight};
+use crate::error::UserError;
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, ThinkTime};
+use crate::metrics::Recorder;
+use crate::outcome::{ProbeOutcome, Row, RowKind};
+use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
+use crate::units::{format_percent, format_rate};
+use crate::user::Script;
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, WorkerOptions};
+
+/// Starts that may wait for the probe's call before them: those of a minute.
+/// Those of a longer silence of the server are dropped, and counted.
+const QUEUE: Duration = Duration::from_secs(60);
+
+/// Makes the probe's random choices others than those of the first user.
+const SEED_MARK: u64 = 0x7072_6f62_6500_0000;
+
+/// From this share of all calls on, the probe is a part of the load.
+const QUIET_SHARE_MAX: f64 = 0.1;
+
+/// What the probe does: what the load does, one call at a time, at its own pace.
+///
+/// A step that calls several times at once is called once, and as many times as
+/// often, so that the mix of calls is that of the load. The session is kept
+/// for the whole run. The probe's thread never spins: it should take nothing
+/// from the workers.
+pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
+    let rate = plan.probe?;
+    let steps = plan.steps.iter().map(|step| Step {
+        weight: step.weight.saturating_mul(step.parallel),
+        parallel: 1,
+        ..step.clone()
+    });
+    // A cast from a float saturates.
+    let queue_max = (rate * QUEUE.as_secs_f64()).ceil() as u32;
+    Some(Plan {
+        load: Load::Open {
+            arrivals: Arrivals::Rate {
+                per_second: rate,
+                distribution: Distribution::Constant,
+            },
+            max_vus: 1,
+            queue_max: queue_max.max(1),
+        },
+        stop: StopRule {
+            iterations: None,
+            ..plan.stop
+        },
+        steps: steps.collect(),
+        think: ThinkTime::None,
+        pause_after_call: Duration::ZERO,
+        session: SessionRule {
+            iterations: None,
+            lifetime: None,
+            abandon: 0.0,
+        },
+        seed: plan.seed ^ SEED_MARK,
+        workers: WorkerRule {
+            count: Some(1),
+            busy_poll: false,
+            ..plan.workers
+        },
+        probe: None,
+        notices: Vec::new(),
+        ..plan.clone()
+    })
+}
+
+/// One start in each interval, at a random moment of it: a load that comes in
+/// bursts or at fixed gaps is met at any moment alike.
+fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
+    let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
+    let hold = RateSegment::hold(rate, arrival_length(plan));
+    ArrivalSchedule::rates(&[hold], Spread::Scattered { seed: plan.seed })
+}
+
+/// The probe while it runs.
+#[derive(Debug)]
+pub(super) struct Probe {
+    rate: f64,
+    script: Arc<Script>,
+    handle: Handle,
+    events: Receiver<Event>,
+    cpu: Option<usize>,
+    collector: Collector,
+    last_end: Option<Instant>,
+    has_ended: bool,
+}
+
+impl Probe {
+    /// Starts its thread, which opens its session at once and waits for the
+    /// load to begin.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        rate: f64,
+        script: Arc<Script>,
+        cpu: Option<usize>,
+    ) -> Result<Self, UserError> {
+        let plan = &script.plan;
+        let (handle, inbox) = Handle::new();
+        let (event_sender, events) = bounded(EVENTS_BOUND);
+        let (tell_pinned, pinned) = bounded(1);
+        let options = WorkerOptions {
+            index: 0,
+            n_workers: 1,
+            cpu,
+            script: Arc::clone(&script),
+            budget: None,
+            arrivals: Some(schedule(plan, rate)),
+        };
+        thread::Builder::new()
+            .name("probe".to_string())
+            .spawn_scoped(scope, move || {
+                worker::run(&options, &inbox, &event_sender, &tell_pinned);
+            })
+            .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+        let is_pinned = pinned.recv().unwrap_or(false);
+        handle.send(Command::SetUsers(1));
+        let collector = Collector::new(&script.rows.all, 1, plan.warm_up, true, Vec::new());
+        Ok(Self {
+            rate,
+            script,
+            handle,
+            events,
+            cpu: cpu.filter(|_| is_pinned),
+            collector,
+            last_end: None,
+            has_ended: false,
+        })
+    }
+
+    /// Its words; none any more once it has ended.
+    pub(super) fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    pub(super) fn send(&self, command: Command) {
+        self.handle.send(command);
+    }
+
+    /// It has tried to open its session.
+    pub(super) fn has_tried(&self) -> bool {
+        self.has_ended || self.collector.users().tried > 0
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Takes in what it said; `None`: it is gone.
+    pub(super) fn take(&mut self, event: Option<Event>) -> Result<(), UserError> {
+        match event {
+            Some(Event::Tick(tick)) => {
+                let recorder = self.collector.take(*tick);
+                self.handle.send(Command::Recycle(recorder));
+                self.settle();
+            }
+            Some(Event::Ended(end)) => {
+                self.collector.take_last(0, &end.recorder);
+                self.settle();
+                self.last_end = end.last_end;
+                self.has_ended = true;
+                self.events = never();
+            }
+            Some(Event::Failed(_, why)) => {
+                return Err(UserError::could_not_run(format!(
+                    "the probe cannot go on: {why}"
+                )));
+            }
+            None => return Err(UserError::could_not_run("the probe ended unexpectedly")),
+        }
+        Ok(())
+    }
+
+    /// Nobody looks at the probe's windows: they only have to be let go.
+    fn settle(&mut self) {
+        while self.collector.next_complete().is_some() {}
+    }
+
+    /// What it measured in a load that began at `origin` and was told to end
+    /// `stopped_at` later.
+    pub(super) fn outcome(mut self, origin: Instant, stopped_at: Duration) -> ProbeOutcome {
+        let last_end = self
+            .last_end
+            .map_or(Duration::ZERO, |end| end.saturating_duration_since(origin));
+        let elapsed = stopped_at.max(last_end);
+        let mut totals = std::mem::take(&mut self.collector.totals);
+        let mut warm_up = self.collector.warm.take();
+        let mut warm_length = Duration::ZERO;
+        if let Some(warm) = &mut warm_up {
+            move_in_flight(&mut [warm, &mut totals]);
+            totals.examples.merge(&warm.examples);
+            warm_length = self.collector.warm_up_end().min(elapsed);
+        }
+        ProbeOutcome {
+            rate: self.rate,
+            cpu: self.cpu,
+            rows: self.script.rows.all.clone(),
+            elapsed: elapsed.saturating_sub(warm_length),
+            totals,
+            warm_up: warm_up.map(|warm| (warm_length, warm)),
+        }
+    }
+}
+
+/// Calls that have ended.
+pub(super) fn finished_calls(rows: &[Row], recorded: &Recorder) -> u64 {
+    let rows = rows.iter().zip(&recorded.rows);
+    rows.filter(|(row, _)| row.kind == RowKind::Call)
+        .map(|(_, stats)| stats.finished())
+        .sum()
+}
+
+/// What the user should know of the probe beside a load of so many ended calls.
+pub(super) fn notices(probe: &ProbeOutcome, load_finished: u64) -> Vec<String> {
+    let mut notices = Vec::new();
+    let counters = &probe.totals.counters;
+    if counters.sessions_opened == 0 {
+        notices.push(
+            "the probe never got a session: there is nothing to compare the load with".to_string(),
+        );
+    }
+    let finished = finished_calls(&probe.rows, &probe.totals);
+    let share = finished as f64 / (finished + load_finished).max(1) as f64;
+    if load_finished > 0 && share > QUIET_SHARE_MAX {
+        notices.push(format!(
+            "the probe is not quiet beside this load: {} of the server's calls were its own; a \
+             lower rate than {} (`probe` under `[settings]`) disturbs less",
+            format_percent(share),
+            format_rate(probe.rate)
+        ));
+    }
+    notices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Overrides, Source, load};
+
+    fn plan(text: &str) -> Plan {
+        let source = Source {
+            path: "test.toml".into(),
+            text: text.to_string(),
+        };
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            ..Overrides::default()
+        };
+        load(Some(&source), &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    #[test]
+    fn no_probe_unless_asked_for() {
+        let plan = plan("[[scenario]]\ntype = \"tools/list\"\n");
+        assert_eq!(probe_plan(&plan), None);
+    }
+
+    #[test]
+    fn the_probe_does_what_the_load_does_one_call_at_a_time() {
+        let plan = plan(
+            "[settings]\nprobe = \"5/s\"\niterations = 1000\nthink = \"1s\"\nbusy_poll = true\n\
+             session = { iterations = 3 }\nvirtual_users = 40\nduration = \"20s\"\n\
+             [[scenario]]\ntype = \"tools/list\"\nweight = 3\n\
+             [[scenario]]\ntype = \"prompts/list\"\nweight = 2\nparallel = 4\n",
+        );
+        let probe = probe_plan(&plan).expect("a probe");
+        assert_eq!(probe.vus_max(), 1);
+        assert_eq!(probe.stop.iterations, None);
+        assert_eq!(probe.stop.duration, plan.stop.duration);
+        assert_eq!(probe.think, ThinkTime::None);
+        assert_eq!(probe.session.iterations, None);
+        assert!(!probe.workers.busy_poll);
+        assert_ne!(probe.seed, plan.seed);
+        // Of 11 calls of the load 3 are of the first step and 8 of the second.
+        let mix: Vec<_> = probe.steps.iter().map(|s| (s.weight, s.parallel)).collect();
+        assert_eq!(mix, [(3, 1), (8, 1)]);
+        let starts = schedule(&probe, 5.0);
+        assert_eq!(starts.arrivals().count(), 100);
+        // As a plan of its own it has no probe.
+        assert_eq!(probe_plan(&probe), None);
+    }
+
+    #[test]
+    fn a_probe_that_is_no_longer_quiet_is_told() {
+        let mut totals = Recorder::new(1);
+        totals.rows[0].ok = 100;
+        totals.counters.sessions_opened = 1;
+        let probe = ProbeOutcome {
+            rate: 10.0,
+            cpu: None,
+            rows: vec![Row {
+                kind: RowKind::Call,
+                method: "ping".to_string(),
+                subject: None,
+            }],
+            elapsed: Duration::from_secs(10),
+            totals,
+            warm_up: None,
+        };
+        assert_eq!(notices(&probe, 10_000), Vec::<String>::new());
+        assert!(notices(&probe, 300)[0].contains("25% of the server's calls"));
+        // Without any call of the load, other things are to be told.
+        assert_eq!(notices(&probe, 0), Vec::<String>::new());
+    }
+}
