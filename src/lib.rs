@@ -101,6 +101,7 @@
 //! | [`report`] | the JSON report, the summary, the live line |
 //! | [`init`] | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
+//! | [`canned`] | a server that costs next to nothing, to measure ourselves against |
 //! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
 //! | [`error`], [`clock`] | errors for users; time |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
@@ -134,6 +135,8 @@ pub mod report;
 pub mod init;
 
 pub mod demo;
+
+pub mod canned;
 
 pub mod clock;
 pub mod error;
