@@ -102,8 +102,9 @@
 //! | [`init`] | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
 //! | [`canned`] | a server that costs next to nothing, to measure ourselves against |
+//! | [`calibrate`] | what this host can generate |
 //! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
-//! | [`error`], [`clock`] | errors for users; time |
+//! | [`error`], [`clock`], [`host`] | errors for users; time; what machine this is |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]
@@ -138,8 +139,11 @@ pub mod demo;
 
 pub mod canned;
 
+pub mod calibrate;
+
 pub mod clock;
 pub mod error;
+pub mod host;
 pub mod terminal;
 pub mod units;
 

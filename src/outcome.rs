@@ -3,9 +3,15 @@
 //! Shared by the engine, which fills these, and the report, which reads them,
 //! so that neither knows the other. No serialisation and no text for the user.
 
+mod calibration;
 mod find;
 
 use std::time::Duration;
+
+pub use calibration::{
+    CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
+    CalibrationProgress, CalibrationStep, ClosedStep, OpenStep, Spread, StepKind,
+};
 
 pub use find::{
     FindActivity, FindBy, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions,
@@ -98,6 +104,12 @@ pub struct GeneratorFacts {
     pub quota_millicpus: Option<u64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
+    /// The CPU's model, if known.
+    pub cpu_model: Option<String>,
+    /// What chooses the frequency of the workers' CPUs, if known.
+    pub governor: Option<String>,
+    /// Whether it is a virtual machine, if known.
+    pub is_virtual: Option<bool>,
     /// Answers carry the kernel's receive timestamps.
     pub kernel_timestamps: bool,
     /// Workers spin rather than sleep.

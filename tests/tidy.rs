@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 /// The levels, lowest first. A module imports only from levels below its own.
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "units", "error", "protocol", "metrics", "load"],
+    &[
+        "clock", "units", "error", "host", "protocol", "metrics", "load",
+    ],
     &[
         "scheduler",
         "scenario",
@@ -28,6 +30,7 @@ const LEVELS: &[&[&str]] = &[
     &["user", "init"],
     &["worker"],
     &["coordinator"],
+    &["calibrate"],
     &["cli"],
 ];
 
@@ -79,6 +82,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "demo",
             "canned",
             "coordinator",
+            "calibrate",
             "cli",
         ],
     ),

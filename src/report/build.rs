@@ -205,6 +205,9 @@ pub(super) fn host(facts: &GeneratorFacts) -> Host {
         usable_cpus: facts.usable_cpus as u64,
         quota_cpus: facts.quota_millicpus.map(|milli| milli as f64 / 1e3),
         kernel: facts.kernel.clone(),
+        cpu_model: facts.cpu_model.clone(),
+        governor: facts.governor.clone(),
+        virtual_machine: facts.is_virtual,
         workers: facts
             .worker_cpus
             .iter()

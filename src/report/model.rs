@@ -156,6 +156,16 @@ pub struct Host {
     pub quota_cpus: Option<f64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
+    /// The CPU's model, if known.
+    #[serde(default)]
+    pub cpu_model: Option<String>,
+    /// What chooses the frequency of the workers' CPUs, such as `performance`,
+    /// if known.
+    #[serde(default)]
+    pub governor: Option<String>,
+    /// Whether it is a virtual machine, if known.
+    #[serde(default)]
+    pub virtual_machine: Option<bool>,
     /// The threads that generated the load.
     pub workers: Vec<Worker>,
     /// Latency ends at the kernel's receive timestamp, not at our reading.

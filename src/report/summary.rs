@@ -8,7 +8,7 @@
 //! (100 for p99) it is no more than the maximum under another name.
 
 mod failures;
-mod head;
+pub(super) mod head;
 mod latency;
 mod notes;
 mod operations;

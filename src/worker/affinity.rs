@@ -2,6 +2,8 @@
 
 use core_affinity::CoreId;
 
+use crate::host::parse_cpu_list;
+
 /// CPUs of the machine and of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpus {
@@ -66,18 +68,7 @@ pub(super) fn pin(cpu: usize) -> bool {
 
 fn machine_cpus() -> Option<usize> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    count_cpus(text.trim())
-}
-
-/// `0-3,5` is 5 CPUs (cpuset(7), "List format").
-fn count_cpus(list: &str) -> Option<usize> {
-    list.split(',')
-        .map(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-            last.checked_sub(first)?.checked_add(1)
-        })
-        .sum()
+    parse_cpu_list(&text).map(|cpus| cpus.len())
 }
 
 /// The CPU quota of cgroups, version 2 and 1.
@@ -214,10 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_lists_and_quotas_are_read() {
-        assert_eq!(count_cpus("0-3,5"), Some(5));
-        assert_eq!(count_cpus("0"), Some(1));
-        assert_eq!(count_cpus("3-1"), None);
+    fn quotas_are_read() {
         assert_eq!(quota::parse_v2("max 100000\n"), None);
         assert_eq!(quota::parse_v2("150000 100000\n"), Some(1500));
         assert_eq!(quota::parse_v2("1 0"), None);

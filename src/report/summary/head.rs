@@ -201,7 +201,7 @@ fn plural_count(count: u64, one: &str, many: &str) -> String {
 }
 
 /// Seconds of a report as a duration; what is none reads as 0.
-pub(super) fn secs_text(secs: f64) -> String {
+pub(in crate::report) fn secs_text(secs: f64) -> String {
     let duration = Duration::try_from_secs_f64(secs).unwrap_or_default();
     // Beyond ten seconds, milliseconds tell nothing.
     if duration >= Duration::from_secs(10) {

@@ -1,0 +1,337 @@
+//! From the outcome of a run to the figures of a step: pure functions.
+
+use std::time::Duration;
+
+use crate::metrics::{Histogram, Recorder, RowStats};
+use crate::outcome::{ClosedStep, OpenStep, RowKind, RunOutcome, Spread};
+
+/// How many rates the schedule is measured at.
+pub const N_RATES: usize = 2;
+
+/// Rates that the schedule is measured at where the host can do it.
+const RATES: [f64; N_RATES] = [1_000.0, 10_000.0];
+
+/// The most of the highest rate that each of them may be: at the first one the
+/// worker mostly waits, at the second it has its hands full, but not too full.
+const SHARES_MAX: [f64; N_RATES] = [0.1, 0.5];
+
+/// CPU time used up to some moment; `None` where it is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// By all threads of this process.
+    pub process: Option<Duration>,
+    /// By the server's thread, which is one of them.
+    pub server: Option<Duration>,
+}
+
+/// CPU time used in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// By the generator: worker and coordinator.
+    pub generator: Option<Duration>,
+    /// By the server.
+    pub server: Option<Duration>,
+    /// How long the run took.
+    pub wall: Duration,
+}
+
+impl Usage {
+    /// What was used since an earlier moment, `wall` ago.
+    pub fn since(&self, before: &Self, wall: Duration) -> CpuTimes {
+        let difference = |after: Option<Duration>, before: Option<Duration>| {
+            Some(after?.saturating_sub(before?))
+        };
+        let process = difference(self.process, before.process);
+        let server = difference(self.server, before.server);
+        CpuTimes {
+            // Unknown, if the server's share is: they cannot be told apart.
+            generator: process
+                .zip(server)
+                .map(|(process, server)| process.saturating_sub(server)),
+            server,
+            wall,
+        }
+    }
+}
+
+impl CpuTimes {
+    fn share(&self, used: Option<Duration>) -> Option<f64> {
+        let share = used?.as_secs_f64() / self.wall.as_secs_f64();
+        share.is_finite().then_some(share)
+    }
+}
+
+/// The figures of a run of the closed model.
+pub fn closed_step(vus: u32, busy_poll: bool, run: &RunOutcome, used: CpuTimes) -> ClosedStep {
+    let calls = calls(run, &run.totals);
+    let seconds = run.elapsed.as_secs_f64();
+    // CPU time is that of the warm-up too.
+    let warm = run.warm_up.as_ref().map(|(_, warm)| self::calls(run, warm));
+    let n_calls = calls.finished() + warm.map_or(0, |warm| warm.finished());
+    ClosedStep {
+        vus,
+        busy_poll,
+        ok: calls.ok,
+        failed: calls.failed,
+        calls_per_sec: match seconds > 0.0 {
+            true => calls.finished() as f64 / seconds,
+            false => 0.0,
+        },
+        cpu_ns_per_call: used
+            .generator
+            .filter(|_| !busy_poll && n_calls > 0)
+            .map(|used| used.as_nanos() as f64 / n_calls as f64),
+        generator_cpu_share: used.share(used.generator),
+        server_cpu_share: used.share(used.server),
+        latency: spread(&calls.service_ok),
+        generator_delay: spread(&run.totals.generator_delay),
+    }
+}
+
+/// The figures of a run of the open model.
+pub fn open_step(rate_per_sec: f64, busy_poll: bool, run: &RunOutcome) -> OpenStep {
+    let calls = calls(run, &run.totals);
+    OpenStep {
+        rate_per_sec,
+        busy_poll,
+        ok: calls.ok,
+        failed: calls.failed,
+        dropped: run.totals.counters.arrivals_dropped,
+        lateness: spread(&run.totals.lateness),
+    }
+}
+
+/// The highest rate that was reached in a mode, in calls a second; `None`
+/// without any call.
+pub fn highest_rate(steps: &[ClosedStep], busy_poll: bool) -> Option<f64> {
+    steps
+        .iter()
+        .filter(|step| step.busy_poll == busy_poll && step.ok > 0)
+        .map(|step| step.calls_per_sec)
+        .reduce(f64::max)
+}
+
+/// The rates of the open model, from the highest of the closed one: ascending,
+/// two digits each; `None` where that allows of none.
+pub fn schedule_rates(highest: f64) -> Option<[f64; N_RATES]> {
+    let mut rates = RATES;
+    for (rate, share) in rates.iter_mut().zip(SHARES_MAX) {
+        let most = highest * share;
+        if *rate > most {
+            *rate = two_digits(most)?;
+        }
+    }
+    Some(rates)
+}
+
+/// Rounded down to two significant digits; `None` for less than 1.
+fn two_digits(value: f64) -> Option<f64> {
+    if !value.is_finite() || value < 1.0 {
+        return None;
+    }
+    let unit = 10_f64.powi(value.log10().floor() as i32 - 1);
+    Some(((value / unit).floor() * unit).max(1.0))
+}
+
+/// All calls of a recorder as one row.
+fn calls(run: &RunOutcome, recorded: &Recorder) -> RowStats {
+    let mut sum = RowStats::default();
+    for (row, stats) in run.start.rows.iter().zip(&recorded.rows) {
+        if row.kind == RowKind::Call {
+            sum.merge(stats);
+        }
+    }
+    sum
+}
+
+fn spread(histogram: &Histogram) -> Option<Spread> {
+    Some(Spread {
+        count: histogram.len(),
+        p50_ns: histogram.quantile_ns(0.5)?,
+        p99_ns: histogram.quantile_ns(0.99)?,
+        p99_9_ns: histogram.quantile_ns(0.999)?,
+        max_ns: histogram.max_ns()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Utc;
+    use crate::metrics::{Failure, Outcome, Sample};
+    use crate::outcome::{Ended, GeneratorFacts, Row, RunStart, ServerFacts};
+    use crate::protocol::{Era, Revision};
+
+    const CALL: usize = 0;
+    const HANDSHAKE: usize = 1;
+
+    fn run(elapsed: Duration) -> RunOutcome {
+        let row = |kind, method: &str| Row {
+            kind,
+            method: method.to_string(),
+            subject: None,
+        };
+        let rows = vec![
+            row(RowKind::Call, "tools/call"),
+            row(RowKind::Handshake, "initialize"),
+        ];
+        RunOutcome {
+            totals: Recorder::new(rows.len()),
+            warm_up: Some((WARM, Recorder::new(rows.len()))),
+            start: RunStart {
+                at: Utc::from_unix_ms(0),
+                server: ServerFacts {
+                    url: String::new(),
+                    era: Era::Legacy,
+                    revision: Revision::LATEST_LEGACY,
+                    name: None,
+                    version: None,
+                    has_sessions: true,
+                },
+                rows,
+                generator: GeneratorFacts {
+                    worker_cpus: vec![Some(1)],
+                    machine_cpus: 2,
+                    usable_cpus: 2,
+                    quota_millicpus: None,
+                    kernel: None,
+                    cpu_model: None,
+                    governor: None,
+                    is_virtual: None,
+                    kernel_timestamps: true,
+                    busy_poll: false,
+                },
+                duration: None,
+                iterations: None,
+            },
+            ended: Ended::Duration,
+            elapsed,
+            stages: Vec::new(),
+            seconds: Vec::new(),
+            vus_max: 1,
+            breaking_point: None,
+            notices: Vec::new(),
+        }
+    }
+
+    const WARM: Duration = Duration::from_millis(500);
+
+    fn record(recorder: &mut Recorder, row: usize, service_ns: u64, outcome: Outcome) {
+        recorder.start(row);
+        let sample = Sample {
+            service_ns,
+            response_ns: None,
+            outcome,
+        };
+        recorder.end(row, &sample);
+    }
+
+    #[test]
+    fn figures_are_those_of_the_calls() {
+        let mut run = run(Duration::from_secs(2));
+        for i in 1..=998 {
+            record(&mut run.totals, CALL, i * 100, Outcome::Ok);
+        }
+        for _ in 0..2 {
+            let failed = Outcome::Failed(Failure::Tool, String::new());
+            record(&mut run.totals, CALL, 1, failed);
+        }
+        record(&mut run.totals, HANDSHAKE, 1_000_000_000, Outcome::Ok);
+        run.totals.generator_delay.record(7_000);
+        let (_, warm) = run.warm_up.as_mut().expect("one");
+        for _ in 0..250 {
+            record(warm, CALL, 1, Outcome::Ok);
+        }
+        let ms = Duration::from_millis;
+        let used = Usage {
+            process: Some(ms(5_000)),
+            server: Some(ms(1_500)),
+        }
+        .since(
+            &Usage {
+                process: Some(ms(2_000)),
+                server: Some(ms(1_000)),
+            },
+            ms(5_000),
+        );
+        let step = closed_step(64, false, &run, used);
+        assert_eq!((step.vus, step.ok, step.failed), (64, 998, 2));
+        assert_eq!(step.calls_per_sec, 500.0);
+        // 2.5 s for 1,250 calls, those of the warm-up among them.
+        assert_eq!(step.cpu_ns_per_call, Some(2_000_000.0));
+        assert_eq!(step.generator_cpu_share, Some(0.5));
+        assert_eq!(step.server_cpu_share, Some(0.1));
+        let latency = step.latency.expect("calls");
+        assert_eq!((latency.count, latency.max_ns), (998, 99_800));
+        assert!(latency.p50_ns.abs_diff(49_900) < 100, "{latency:?}");
+        assert_eq!(step.generator_delay.map(|delay| delay.max_ns), Some(7_000));
+        let busy = closed_step(64, true, &run, used);
+        assert_eq!(busy.cpu_ns_per_call, None);
+    }
+
+    #[test]
+    fn nothing_measured_is_no_figure() {
+        let unknown = Usage {
+            process: Some(Duration::from_secs(1)),
+            server: None,
+        };
+        let used = unknown.since(&unknown, Duration::ZERO);
+        assert_eq!((used.generator, used.server), (None, None));
+        let step = closed_step(1, false, &run(Duration::ZERO), used);
+        assert_eq!((step.ok, step.calls_per_sec), (0, 0.0));
+        assert_eq!((step.latency, step.cpu_ns_per_call), (None, None));
+        assert_eq!(highest_rate(&[step], false), None, "no call, no rate");
+        assert_eq!(open_step(1.0, false, &run(WARM)).lateness, None);
+    }
+
+    #[test]
+    fn lateness_and_dropped_arrivals_are_those_of_the_run() {
+        let mut run = run(Duration::from_secs(1));
+        record(&mut run.totals, CALL, 10, Outcome::Ok);
+        run.totals.lateness.record(52_000);
+        run.totals.counters.arrivals_dropped = 3;
+        let step = open_step(1_000.0, true, &run);
+        assert_eq!((step.ok, step.dropped, step.busy_poll), (1, 3, true));
+        assert_eq!(step.lateness.map(|lateness| lateness.p99_ns), Some(52_000));
+    }
+
+    #[test]
+    fn each_mode_has_its_own_highest_rate() {
+        let empty = closed_step(
+            1,
+            false,
+            &run(WARM),
+            CpuTimes {
+                generator: None,
+                server: None,
+                wall: WARM,
+            },
+        );
+        let at = |calls_per_sec, busy_poll| ClosedStep {
+            ok: 1,
+            calls_per_sec,
+            busy_poll,
+            ..empty
+        };
+        let steps = [
+            at(10.0, false),
+            at(30.0, false),
+            at(20.0, false),
+            at(40.0, true),
+        ];
+        assert_eq!(highest_rate(&steps, false), Some(30.0));
+        assert_eq!(highest_rate(&steps, true), Some(40.0));
+        assert_eq!(highest_rate(&[], true), None);
+    }
+
+    #[test]
+    fn the_rates_of_the_schedule_are_ones_that_the_host_can_keep() {
+        assert_eq!(schedule_rates(51_200.0), Some([1_000.0, 10_000.0]));
+        assert_eq!(schedule_rates(8_765.0), Some([870.0, 4_300.0]));
+        assert_eq!(schedule_rates(47.0), Some([4.7, 23.0]));
+        assert_eq!(schedule_rates(10.0), Some([1.0, 5.0]));
+        for highest in [0.0, 3.0, f64::NAN, -1.0] {
+            assert_eq!(schedule_rates(highest), None, "{highest}");
+        }
+    }
+}
