@@ -129,8 +129,10 @@ fn two_digits(value: f64) -> Option<f64> {
     if !value.is_finite() || value < 1.0 {
         return None;
     }
-    let unit = 10_f64.powi(value.log10().floor() as i32 - 1);
-    Some(((value / unit).floor() * unit).max(1.0))
+    let scale = 10_f64.powi(1 - value.log10().floor() as i32);
+    // What is a whole number but for rounding stays that number.
+    const ROUNDING: f64 = 1e-9;
+    Some((value * scale + ROUNDING).floor() / scale)
 }
 
 /// All calls of a recorder as one row.
