@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
     &["clock", "units", "error", "protocol", "metrics", "load"],
-    &["scheduler", "scenario", "outcome", "terminal", "demo"],
-    &["http", "report"],
-    &["client"],
+    &["scheduler", "validity", "terminal", "demo"],
+    &["http", "scenario", "outcome"],
+    &["client", "report"],
     &["user", "init"],
     &["worker"],
     &["coordinator"],

@@ -139,6 +139,10 @@ pub(super) struct Run {
     /// spin rather than sleep while waiting, on a host that does nothing else
     #[argh(switch)]
     pub(super) busy_poll: bool,
+    /// end with exit code 4 where the verdict is that the result is invalid: the
+    /// generator, not the server, was the limit
+    #[argh(switch)]
+    pub(super) strict: bool,
     /// JSON report; .pmcp/reports/loadtest-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,
