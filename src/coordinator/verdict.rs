@@ -180,3 +180,129 @@ impl Recorded<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Outcome, Sample};
+    use crate::scenario::{Overrides, load};
+
+    const MS: u64 = 1_000_000;
+    const CALL: usize = 0;
+    const HANDSHAKE: usize = 1;
+
+    fn plan() -> Plan {
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            tool: Some(("echo".to_string(), None)),
+            ..Overrides::default()
+        };
+        load(None, &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    fn end(recorder: &mut Recorder, row: usize, service_ns: u64, outcome: Outcome) {
+        recorder.start(row);
+        let sample = Sample {
+            service_ns,
+            response_ns: None,
+            outcome,
+        };
+        recorder.end(row, &sample);
+    }
+
+    /// Two seconds of one worker, with ten calls in flight.
+    fn judge_recorded(totals: &Recorder, users_without: u32) -> (SelfCheck, Verdict) {
+        let row = |kind| Row {
+            kind,
+            method: "m".to_string(),
+            subject: None,
+        };
+        let mut signals = Signals::new(1, Duration::ZERO, false);
+        let usage = WorkerUsage {
+            wall_ns: 250 * MS,
+            in_flight_ns: 10 * 250 * u128::from(MS),
+            in_flight_max: 12,
+            reads: ReadTimes {
+                kernel: 100,
+                ..ReadTimes::default()
+            },
+            clock_steps: 0,
+            ..WorkerUsage::default()
+        };
+        for number in 1..=8 {
+            signals.take(number, 0, &usage, totals);
+        }
+        Recorded {
+            plan: &plan(),
+            rows: &[row(RowKind::Call), row(RowKind::Handshake)],
+            totals,
+            warm_up: None,
+            signals: &signals,
+            seconds: &[],
+            elapsed: Duration::from_secs(2),
+            worker_cpus: &[Some(0)],
+            vus_max: 10,
+            users_without,
+        }
+        .judge()
+    }
+
+    #[test]
+    fn all_calls_count_for_littles_law_however_they_ended() {
+        let mut totals = Recorder::new(2);
+        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        let failed = Outcome::Failed(Failure::Tool, String::new());
+        end(&mut totals, CALL, 4_000 * MS, failed);
+        end(&mut totals, CALL, 2_000 * MS, Outcome::Cancelled);
+        end(&mut totals, HANDSHAKE, 1_000 * MS, Outcome::Ok);
+        let (check, verdict) = judge_recorded(&totals, 0);
+        assert_eq!(check.in_flight_by_latency, Some(8.0));
+        assert_eq!(check.in_flight_whole, Some(10.0));
+        assert_eq!(
+            (check.in_flight_mean, check.in_flight_max),
+            (Some(10.0), 12)
+        );
+        assert_eq!(verdict.reasons, []);
+        // Latencies of more than the ten calls that were in flight.
+        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        let (_, verdict) = judge_recorded(&totals, 0);
+        assert!(verdict.has("little"), "{verdict:?}");
+    }
+
+    #[test]
+    fn what_ran_out_is_taken_from_the_messages() {
+        let with = |message: &str, n_other: u64| {
+            let mut totals = Recorder::new(2);
+            (0..1_000).for_each(|_| end(&mut totals, CALL, MS, Outcome::Ok));
+            let missing = Failure::Connect(ConnectFailure::NoResources);
+            let missing = Outcome::Failed(missing, message.to_string());
+            end(&mut totals, HANDSHAKE, MS, missing);
+            for _ in 0..n_other {
+                let full = Failure::Http {
+                    status: 503,
+                    rpc_code: None,
+                };
+                end(
+                    &mut totals,
+                    HANDSHAKE,
+                    MS,
+                    Outcome::Failed(full, String::new()),
+                );
+            }
+            judge_recorded(&totals, 5).1
+        };
+        let verdict = with("Too many open files (os error 24)", 0);
+        let (grade, reason) = &verdict.reasons[0];
+        assert_eq!(*grade, crate::validity::Grade::Invalid);
+        assert!(reason.text().contains("open files"), "{}", reason.text());
+        assert!(
+            reason.text().contains("5 virtual users"),
+            "{}",
+            reason.text()
+        );
+        // It was the server that turned the users away.
+        let verdict = with("Too many open files (os error 24)", 9);
+        assert_eq!(verdict.grade, crate::validity::Grade::Suspect);
+        assert!(!verdict.reasons[0].1.text().contains("virtual users never"));
+    }
+}

@@ -187,6 +187,13 @@ fn in_flight(page: &mut Page, report: &Report) {
             "{mean:.1} calls on average, at most {}, of {users}",
             format_count(check.in_flight.max)
         );
+        // The rest were connecting, or answered and not read yet.
+        let whole = check.in_flight.mean_whole;
+        let at_server = whole.zip(check.in_flight.by_latency);
+        let words = match at_server.filter(|(whole, waited)| *waited < AT_SERVER * whole) {
+            Some((_, waited)) => format!("{words}; {waited:.1} by rate and latency"),
+            None => words,
+        };
         page.labelled("in flight", Line::of(Role::Plain, words));
     }
     let shares: Vec<f64> = check.workers.iter().filter_map(|w| w.busy_share).collect();
@@ -202,6 +209,9 @@ fn in_flight(page: &mut Page, report: &Report) {
         page.labelled("workers", Line::of(Role::Plain, words));
     }
 }
+
+/// A share of the calls in flight below this waited for the server.
+const AT_SERVER: f64 = 0.9;
 
 /// Shorter loops delay nothing that anybody would notice.
 const LOOP_SHOWN_MS: f64 = 1.0;
