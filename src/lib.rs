@@ -97,6 +97,7 @@
 //! | [`http`] | `ureq` on a socket that suspends its task instead of its thread |
 //! | [`scheduler`] | many tasks on one thread: coroutines, poll, timers |
 //! | [`metrics`] | histograms, counters, failures by cause |
+//! | [`validity`] | whether a result is the server's or ours: the verdict |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
 //! | [`init`] | a starter config of what a server offers |
@@ -128,6 +129,8 @@ pub mod http;
 pub mod scheduler;
 
 pub mod metrics;
+
+pub mod validity;
 
 pub mod outcome;
 

@@ -1,7 +1,5 @@
 //! From the outcome of a run to the figures of a step: pure functions.
 
-use std::time::Duration;
-
 use crate::metrics::{Histogram, Recorder, RowStats};
 use crate::outcome::{ClosedStep, OpenStep, RowKind, RunOutcome, Spread};
 
@@ -15,74 +13,36 @@ const RATES: [f64; N_RATES] = [1_000.0, 10_000.0];
 /// worker mostly waits, at the second it has its hands full, but not too full.
 const SHARES_MAX: [f64; N_RATES] = [0.1, 0.5];
 
-/// CPU time used up to some moment; `None` where it is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// By all threads of this process.
-    pub process: Option<Duration>,
-    /// By the server's thread, which is one of them.
-    pub server: Option<Duration>,
-}
-
-/// CPU time used in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CpuTimes {
-    /// By the generator: worker and coordinator.
-    pub generator: Option<Duration>,
-    /// By the server.
-    pub server: Option<Duration>,
-    /// How long the run took.
-    pub wall: Duration,
-}
-
-impl Usage {
-    /// What was used since an earlier moment, `wall` ago.
-    pub fn since(&self, before: &Self, wall: Duration) -> CpuTimes {
-        let difference = |after: Option<Duration>, before: Option<Duration>| {
-            Some(after?.saturating_sub(before?))
-        };
-        let process = difference(self.process, before.process);
-        let server = difference(self.server, before.server);
-        CpuTimes {
-            // Unknown, if the server's share is: they cannot be told apart.
-            generator: process
-                .zip(server)
-                .map(|(process, server)| process.saturating_sub(server)),
-            server,
-            wall,
-        }
-    }
-}
-
-impl CpuTimes {
-    fn share(&self, used: Option<Duration>) -> Option<f64> {
-        let share = used?.as_secs_f64() / self.wall.as_secs_f64();
-        share.is_finite().then_some(share)
-    }
-}
-
-/// The figures of a run of the closed model.
-pub fn closed_step(vus: u32, busy_poll: bool, run: &RunOutcome, used: CpuTimes) -> ClosedStep {
+/// The figures of a run of the closed model. `server_cpu_share` is the share of
+/// one CPU that the server used in it.
+pub fn closed_step(
+    vus: u32,
+    busy_poll: bool,
+    run: &RunOutcome,
+    server_cpu_share: Option<f64>,
+) -> ClosedStep {
     let calls = calls(run, &run.totals);
+    let n_calls = calls.finished();
     let seconds = run.elapsed.as_secs_f64();
-    // CPU time is that of the warm-up too.
-    let warm = run.warm_up.as_ref().map(|(_, warm)| self::calls(run, warm));
-    let n_calls = calls.finished() + warm.map_or(0, |warm| warm.finished());
+    // There is one worker.
+    let worker = run.self_check.workers.first();
+    let per_call = |ns: u64| (n_calls > 0).then(|| ns as f64 / n_calls as f64);
     ClosedStep {
         vus,
         busy_poll,
         ok: calls.ok,
         failed: calls.failed,
         calls_per_sec: match seconds > 0.0 {
-            true => calls.finished() as f64 / seconds,
+            true => n_calls as f64 / seconds,
             false => 0.0,
         },
-        cpu_ns_per_call: used
-            .generator
-            .filter(|_| !busy_poll && n_calls > 0)
-            .map(|used| used.as_nanos() as f64 / n_calls as f64),
-        generator_cpu_share: used.share(used.generator),
-        server_cpu_share: used.share(used.server),
+        cpu_ns_per_call: worker
+            .filter(|_| !busy_poll)
+            .and_then(|worker| per_call(worker.cpu_ns?)),
+        worker_busy_share: worker
+            .filter(|worker| worker.wall_ns > 0)
+            .map(|worker| worker.busy_ns as f64 / worker.wall_ns as f64),
+        server_cpu_share,
         latency: spread(&calls.service_ok),
         generator_delay: spread(&run.totals.generator_delay),
     }
@@ -160,9 +120,11 @@ fn spread(histogram: &Histogram) -> Option<Spread> {
 mod tests {
     use super::*;
     use crate::clock::Utc;
-    use crate::metrics::{Failure, Outcome, Sample};
-    use crate::outcome::{Ended, GeneratorFacts, Row, RunStart, ServerFacts};
+    use crate::metrics::{Failure, Outcome, Sample, WorkerUsage};
+    use crate::outcome::{Ended, GeneratorFacts, Row, RunStart, SelfCheck, ServerFacts};
     use crate::protocol::{Era, Revision};
+    use crate::validity::Verdict;
+    use std::time::Duration;
 
     const CALL: usize = 0;
     const HANDSHAKE: usize = 1;
@@ -213,6 +175,8 @@ mod tests {
             vus_max: 1,
             breaking_point: None,
             notices: Vec::new(),
+            self_check: SelfCheck::default(),
+            verdict: Verdict::of(Vec::new()),
         }
     }
 
@@ -240,48 +204,33 @@ mod tests {
         }
         record(&mut run.totals, HANDSHAKE, 1_000_000_000, Outcome::Ok);
         run.totals.generator_delay.record(7_000);
-        let (_, warm) = run.warm_up.as_mut().expect("one");
-        for _ in 0..250 {
-            record(warm, CALL, 1, Outcome::Ok);
-        }
-        let ms = Duration::from_millis;
-        let used = Usage {
-            process: Some(ms(5_000)),
-            server: Some(ms(1_500)),
-        }
-        .since(
-            &Usage {
-                process: Some(ms(2_000)),
-                server: Some(ms(1_000)),
-            },
-            ms(5_000),
-        );
-        let step = closed_step(64, false, &run, used);
+        run.self_check.workers = vec![WorkerUsage {
+            wall_ns: 2_000_000_000,
+            busy_ns: 1_500_000_000,
+            cpu_ns: Some(1_000_000_000),
+            ..WorkerUsage::default()
+        }];
+        let step = closed_step(64, false, &run, Some(0.25));
         assert_eq!((step.vus, step.ok, step.failed), (64, 998, 2));
         assert_eq!(step.calls_per_sec, 500.0);
-        // 2.5 s for 1,250 calls, those of the warm-up among them.
-        assert_eq!(step.cpu_ns_per_call, Some(2_000_000.0));
-        assert_eq!(step.generator_cpu_share, Some(0.5));
-        assert_eq!(step.server_cpu_share, Some(0.1));
+        assert_eq!(step.cpu_ns_per_call, Some(1_000_000.0));
+        assert_eq!(step.worker_busy_share, Some(0.75));
+        assert_eq!(step.server_cpu_share, Some(0.25));
         let latency = step.latency.expect("calls");
         assert_eq!((latency.count, latency.max_ns), (998, 99_800));
         assert!(latency.p50_ns.abs_diff(49_900) < 100, "{latency:?}");
         assert_eq!(step.generator_delay.map(|delay| delay.max_ns), Some(7_000));
-        let busy = closed_step(64, true, &run, used);
-        assert_eq!(busy.cpu_ns_per_call, None);
+        let busy = closed_step(64, true, &run, None);
+        assert_eq!((busy.cpu_ns_per_call, busy.server_cpu_share), (None, None));
+        assert_eq!(busy.worker_busy_share, Some(0.75));
     }
 
     #[test]
     fn nothing_measured_is_no_figure() {
-        let unknown = Usage {
-            process: Some(Duration::from_secs(1)),
-            server: None,
-        };
-        let used = unknown.since(&unknown, Duration::ZERO);
-        assert_eq!((used.generator, used.server), (None, None));
-        let step = closed_step(1, false, &run(Duration::ZERO), used);
+        let step = closed_step(1, false, &run(Duration::ZERO), None);
         assert_eq!((step.ok, step.calls_per_sec), (0, 0.0));
         assert_eq!((step.latency, step.cpu_ns_per_call), (None, None));
+        assert_eq!(step.worker_busy_share, None);
         assert_eq!(highest_rate(&[step], false), None, "no call, no rate");
         assert_eq!(open_step(1.0, false, &run(WARM)).lateness, None);
     }
@@ -299,16 +248,7 @@ mod tests {
 
     #[test]
     fn each_mode_has_its_own_highest_rate() {
-        let empty = closed_step(
-            1,
-            false,
-            &run(WARM),
-            CpuTimes {
-                generator: None,
-                server: None,
-                wall: WARM,
-            },
-        );
+        let empty = closed_step(1, false, &run(WARM), None);
         let at = |calls_per_sec, busy_poll| ClosedStep {
             ok: 1,
             calls_per_sec,

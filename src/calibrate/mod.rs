@@ -31,7 +31,7 @@ use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
 use crate::worker::{Cpus, raise_file_limit};
 
-use figures::{CpuTimes, closed_step, open_step, schedule_rates};
+use figures::{closed_step, open_step, schedule_rates};
 
 /// Run before figures are taken: sessions are opened, memory is touched.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -121,8 +121,8 @@ impl Calibration<'_> {
     fn measure(&mut self) -> Result<(), Stopped> {
         for busy_poll in [false, true] {
             for vus in self.outcome.options.vus.clone() {
-                let (run, used) = self.step(StepKind::Closed { vus }, busy_poll)?;
-                let step = closed_step(vus, busy_poll, &run, used);
+                let (run, server_share) = self.step(StepKind::Closed { vus }, busy_poll)?;
+                let step = closed_step(vus, busy_poll, &run, server_share);
                 self.outcome.closed.push(step);
                 self.observer.step(&CalibrationStep::Closed(step));
             }
@@ -145,13 +145,17 @@ impl Calibration<'_> {
         Ok(())
     }
 
-    /// A run, and the CPU time that it took.
-    fn step(&mut self, kind: StepKind, busy_poll: bool) -> Result<(RunOutcome, CpuTimes), Stopped> {
+    /// A run, and the share of one CPU that the server used meanwhile.
+    fn step(
+        &mut self,
+        kind: StepKind,
+        busy_poll: bool,
+    ) -> Result<(RunOutcome, Option<f64>), Stopped> {
         if self.interrupts.is_pending() {
             return Err(Stopped::Interrupted);
         }
         let plan = self.plan(kind, busy_poll).map_err(Stopped::Failed)?;
-        let (began, before) = (self.clock.now(), self.cpu_times());
+        let (began, before) = (self.clock.now(), self.server.cpu_time());
         let mut watcher = Watcher {
             observer: self.observer,
             notices: &mut self.outcome.notices,
@@ -166,7 +170,7 @@ impl Calibration<'_> {
             },
         };
         let result = coordinator::run(plan, &mut watcher, self.interrupts);
-        let (ended, after) = (self.clock.now(), self.cpu_times());
+        let (ended, after) = (self.clock.now(), self.server.cpu_time());
         let run = match result {
             Ok(run) if run.ended == Ended::Interrupted => return Err(Stopped::Interrupted),
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -184,7 +188,11 @@ impl Calibration<'_> {
         self.outcome.worker_cpu = generator.worker_cpus.first().copied().flatten();
         self.outcome.kernel_timestamps = generator.kernel_timestamps;
         self.step_idx += 1;
-        Ok((run, after.since(&before, ended.saturating_sub(began))))
+        let server_share = after.zip(before).map(|(after, before)| {
+            let used = after.saturating_sub(before);
+            used.as_secs_f64() / ended.saturating_sub(began).as_secs_f64()
+        });
+        Ok((run, server_share.filter(|share| share.is_finite())))
     }
 
     fn plan(&self, kind: StepKind, busy_poll: bool) -> Result<Plan, UserError> {
@@ -210,13 +218,6 @@ impl Calibration<'_> {
         let seed = 1;
         scenario::load(None, &overrides, &|_| None, seed).map_err(UserError::from)
     }
-
-    fn cpu_times(&self) -> figures::Usage {
-        figures::Usage {
-            process: process_cpu_time(),
-            server: self.server.cpu_time(),
-        }
-    }
 }
 
 /// Passes a run's progress on as that of the calibration.
@@ -241,17 +242,4 @@ impl Observer for Watcher<'_> {
         self.progress.rate = progress.rate;
         self.observer.progress(&self.progress);
     }
-}
-
-/// CPU time of all threads of this process so far.
-#[cfg(target_os = "linux")]
-fn process_cpu_time() -> Option<Duration> {
-    use nix::time::{ClockId, clock_gettime};
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
-    Some(Duration::from(time))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn process_cpu_time() -> Option<Duration> {
-    None
 }

@@ -145,6 +145,10 @@ pub(super) struct Run {
     /// what `calibrate` wrote: the verdict then knows what this host can do
     #[argh(option, arg_name = "file")]
     pub(super) calibration: Option<String>,
+    /// end with exit code 4 where the verdict is that the result is invalid: the
+    /// generator, not the server, was the limit
+    #[argh(switch)]
+    pub(super) strict: bool,
     /// JSON report; .pmcp/reports/loadtest-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,

@@ -14,11 +14,12 @@ use crate::error::UserError;
 use crate::host;
 use crate::outcome::{CalibrationEnded, CalibrationOptions};
 use crate::report::calibration::{
-    Misfit, Reference, build_calibration, calibrated_host, calibration_summary,
-    default_calibration_path, read_calibration,
+    Misfit, build_calibration, calibrated_host, calibration_summary, default_calibration_path,
+    read_calibration,
 };
 use crate::report::{BuildInfo, LiveLine, SummaryOptions};
 use crate::terminal::Terminal;
+use crate::validity::Reference;
 use crate::worker::Cpus;
 
 /// One call at a time, as many as keep a worker busy, and more than its caches

@@ -172,6 +172,8 @@ fn connection(args: Find) -> Run {
         no_pin: args.no_pin,
         busy_poll: args.busy_poll,
         calibration: None,
+        // A search that the generator limits ends with that code by itself.
+        strict: false,
         report: None,
         no_report: false,
         quiet: args.quiet,

@@ -73,7 +73,8 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     if outcome.ended == Ended::NoSession {
         return Err(no_session(&report));
     }
-    Ok(exit::of_run(outcome.ended))
+    let grade = outcome.verdict.grade;
+    Ok(exit::of_run(outcome.ended, grade, plan.strict))
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.
@@ -189,6 +190,7 @@ pub(super) fn load_plan(
         workers: args.workers,
         pin: args.no_pin.then_some(false),
         busy_poll: args.busy_poll.then_some(true),
+        strict: args.strict.then_some(true),
         stop_on_break: args.on_break.map(|on_break| on_break.stop),
         tool: args
             .tool
@@ -217,6 +219,7 @@ pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
 pub(super) fn calibrate_plan(plan: &mut Plan, path: Option<&str>) -> Result<(), UserError> {
     let Some(path) = path else { return Ok(()) };
     let calibrated = calibrate::read_for_run(path, plan.workers.busy_poll)?;
+    plan.reference = calibrated.reference;
     plan.notices.extend(calibrated.notice);
     Ok(())
 }

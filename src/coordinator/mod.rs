@@ -21,8 +21,10 @@ mod merge;
 mod prepare;
 mod run;
 pub mod search;
+mod signals;
 #[cfg(test)]
 pub(crate) mod simulation;
+mod verdict;
 
 pub use find::find;
 pub use run::{Interrupter, Interrupts, run};

@@ -17,6 +17,7 @@
 mod failure;
 mod histogram;
 mod recorder;
+mod usage;
 
 pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
@@ -24,3 +25,4 @@ pub use failure::{
 };
 pub use histogram::{Histogram, LATENCY_MAX_NS};
 pub use recorder::{Counters, Examples, Outcome, Recorder, RowStats, Sample};
+pub use usage::{ReadTimes, WorkerUsage};

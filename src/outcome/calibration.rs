@@ -84,13 +84,13 @@ pub struct ClosedStep {
     pub failed: u64,
     /// Calls that ended, a second.
     pub calls_per_sec: f64,
-    /// CPU time of the generator for each call, opening and ending of sessions
-    /// included, in nanoseconds. `None` where it is unknown, and with
-    /// busy-polling, which uses all there is.
+    /// CPU time of the worker for each call, in nanoseconds. `None` where it is
+    /// unknown, and with busy-polling, which uses all there is.
     pub cpu_ns_per_call: Option<f64>,
-    /// The share of one CPU that the generator used, 1 for all of it.
-    pub generator_cpu_share: Option<f64>,
-    /// The share of one CPU that the server used.
+    /// The share of the time in which the worker had something to do.
+    pub worker_busy_share: Option<f64>,
+    /// The share of one CPU that the server used, opening and ending of sessions
+    /// included.
     pub server_cpu_share: Option<f64>,
     /// Latency of successful calls; `None` without any.
     pub latency: Option<Spread>,

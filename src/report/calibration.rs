@@ -4,7 +4,7 @@
 //! Like a run's: [`build_calibration`] reads the outcome, the text is made from
 //! the report alone. A later run reads the file with [`read_calibration`], asks
 //! [`CalibrationReport::misfits`] whether it was made on this host, and takes the
-//! [`Reference`] for its own mode. Start with [`CalibrationReport`].
+//! [`Reference`](crate::validity::Reference) for its own mode. Start with [`CalibrationReport`].
 
 mod advice;
 mod live;
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use misfit::Misfit;
 pub use model::{
     CALIBRATION_KIND, CALIBRATION_SCHEMA_VERSION, CalibratedHost, CalibrationReport, ClosedFigures,
-    Mode, OpenFigures, Reference, SpreadFigures,
+    Mode, OpenFigures, SpreadFigures,
 };
 pub use read::read_calibration;
 pub use summary::calibration_summary;
@@ -136,7 +136,7 @@ fn closed_figures(step: &ClosedStep) -> ClosedFigures {
         failed: step.failed,
         calls_per_sec: tidy(step.calls_per_sec),
         cpu_us_per_call: step.cpu_ns_per_call.map(|ns| tidy(ns / 1e3)),
-        generator_cpu_share: step.generator_cpu_share.map(tidy),
+        worker_busy_share: step.worker_busy_share.map(tidy),
         server_cpu_share: step.server_cpu_share.map(tidy),
         latency: step.latency.map(spread),
         generator_delay: step.generator_delay.map(spread),

@@ -9,11 +9,14 @@ use super::model::Report;
 use crate::clock::Utc;
 use crate::load::ThinkTime;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
-use crate::outcome::{Ended, GeneratorFacts, Row, RowKind, RunOutcome, RunStart, ServerFacts};
+use crate::outcome::{
+    Ended, GeneratorFacts, Row, RowKind, RunOutcome, RunStart, SelfCheck, ServerFacts,
+};
 use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
 use crate::scenario::{
     Action, BreakRule, Load, Plan, SessionRule, Step, StopRule, Target, WorkerRule,
 };
+use crate::validity::Verdict;
 
 /// Fifty users for thirty seconds.
 pub(super) fn plan() -> Plan {
@@ -59,6 +62,8 @@ pub(super) fn plan() -> Plan {
             pin: true,
             busy_poll: false,
         },
+        strict: false,
+        reference: None,
         notices: Vec::new(),
         as_written: crate::scenario::AsWritten::default(),
     }
@@ -113,6 +118,8 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         vus_max: 50,
         breaking_point: None,
         notices: Vec::new(),
+        self_check: SelfCheck::default(),
+        verdict: Verdict::of(Vec::new()),
     }
 }
 

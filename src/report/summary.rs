@@ -15,6 +15,7 @@ mod operations;
 pub(super) mod page;
 mod stages;
 pub(super) mod table;
+mod verdict;
 
 use super::model::Report;
 use crate::terminal::Line;
@@ -34,6 +35,7 @@ pub struct SummaryOptions {
 pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     let mut page = Page::new(options.width);
     head::target_and_load(&mut page, report);
+    verdict::verdict(&mut page, report);
     head::totals(&mut page, report);
     latency::latency(&mut page, report);
     latency::distribution(&mut page, report);

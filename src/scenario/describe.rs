@@ -66,6 +66,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         format!("up to {}", format_bytes(plan.message_bytes_max as u64)),
     );
     lines.add("workers", describe_workers(plan));
+    if plan.strict {
+        lines.add("strict", "a result that is not valid fails".to_string());
+    }
     lines.add("seed", plan.seed.to_string());
     lines.0
 }
@@ -310,6 +313,7 @@ pub fn to_json(plan: &Plan) -> Value {
         "workers": plan.workers.count,
         "pin": plan.workers.pin,
         "busy_poll": plan.workers.busy_poll,
+        "strict": plan.strict,
     })
 }
 

@@ -30,4 +30,5 @@ mod readme;
 mod report;
 mod sdk;
 mod shapes;
+mod validity;
 mod wire;

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::generator::SecondLoad;
 use crate::metrics::{Histogram, Recorder};
 use crate::outcome::{FindBy, Row, RowKind};
-use crate::worker::{TICK, Tick, UserCounts};
+use crate::validity::SecondLoad;
+use crate::worker::{Tick, UserCounts};
 
 /// The figures of one second, of all workers.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct Second {
     users: u64,
     lateness: Histogram,
     delay: Histogram,
-    /// The longest time between two ticks of a worker.
+    /// The longest time for which a worker did not look at the kernel.
     silence: Duration,
     ended: u64,
     handshakes: u64,
@@ -116,14 +116,13 @@ impl Seconds {
     /// Takes a tick in, and gives its recorder back, empty.
     pub(super) fn take(&mut self, mut tick: Tick) -> Box<Recorder> {
         let last = &mut self.last[tick.worker];
-        let n_ticks = tick.number.saturating_sub(last.0);
         *last = (tick.number.max(last.0), tick.users);
         if tick.number == 0 {
             self.add_before(&tick.recorder);
         } else {
-            let n_ticks = u32::try_from(n_ticks).unwrap_or(u32::MAX);
             let second = (tick.number - 1) / TICKS_PER_SECOND;
-            self.add(second, &tick.recorder, TICK.saturating_mul(n_ticks));
+            let silence = Duration::from_nanos(tick.usage.turn_max_ns);
+            self.add(second, &tick.recorder, silence);
         }
         tick.recorder.clear();
         tick.recorder
@@ -223,7 +222,7 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Failure, Outcome, Sample};
+    use crate::metrics::{Failure, Outcome, Sample, WorkerUsage};
 
     fn row(kind: RowKind) -> Row {
         Row {
@@ -245,6 +244,10 @@ mod tests {
             worker,
             number,
             recorder,
+            usage: WorkerUsage {
+                turn_max_ns: number * 1_000,
+                ..WorkerUsage::default()
+            },
             users: UserCounts {
                 active: 3,
                 ready: 3,
@@ -282,7 +285,7 @@ mod tests {
         assert_eq!((second.started, second.ok, second.failed), (6, 5, 0));
         assert_eq!((second.in_flight, second.users), (1, 6));
         assert_eq!(second.latency.len(), 5);
-        assert_eq!(second.silence, TICK * 4);
+        assert_eq!(second.silence, Duration::from_micros(4), "the longest");
         assert!(seconds.next_complete().is_none());
     }
 

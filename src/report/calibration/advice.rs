@@ -67,7 +67,7 @@ fn server_limited(mode: &Mode) -> Option<FigureAdvice> {
         .closed
         .iter()
         .max_by(|a, b| a.calls_per_sec.total_cmp(&b.calls_per_sec))?;
-    let (server, generator) = (fastest.server_cpu_share?, fastest.generator_cpu_share?);
+    let (server, generator) = (fastest.server_cpu_share?, fastest.worker_busy_share?);
     (server > BUSY_SHARE && generator < BUSY_SHARE).then_some(FigureAdvice::ServerLimited {
         server_share: server,
         rate: fastest.calls_per_sec,

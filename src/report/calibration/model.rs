@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::report::model::AdviceNote;
+use crate::validity::Reference;
 
 /// The version of the form. A field that goes or changes its meaning needs a
 /// new major number.
@@ -133,11 +134,11 @@ pub struct ClosedFigures {
     pub failed: u64,
     /// Calls that ended, a second.
     pub calls_per_sec: f64,
-    /// CPU time of the generator for each call, in microseconds; `null` where
-    /// it is unknown, and with busy-polling, which uses all there is.
+    /// CPU time of the worker for each call, in microseconds; `null` where it
+    /// is unknown, and with busy-polling, which uses all there is.
     pub cpu_us_per_call: Option<f64>,
-    /// The share of one CPU that the generator used.
-    pub generator_cpu_share: Option<f64>,
+    /// The share of the time in which the worker had something to do.
+    pub worker_busy_share: Option<f64>,
     /// The share of one CPU that the server used.
     pub server_cpu_share: Option<f64>,
     /// Latency of successful calls.
@@ -160,19 +161,6 @@ pub struct OpenFigures {
     pub dropped: u64,
     /// Sent less the moment at which it could have been.
     pub lateness: Option<SpreadFigures>,
-}
-
-/// What a later run is measured by.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reference {
-    /// The highest rate of one worker, in calls a second.
-    pub calls_per_sec_per_worker: f64,
-    /// Median latency against a server that takes no time.
-    pub latency_noise_p50_ns: u64,
-    /// 99th percentile of it.
-    pub latency_noise_p99_ns: u64,
-    /// 99th percentile of the lateness of arrivals far below the highest rate.
-    pub lateness_p99_ns: u64,
 }
 
 impl CalibrationReport {

@@ -26,7 +26,7 @@ fn closed(vus: u32, busy_poll: bool, calls_per_sec: f64, latency: Spread) -> Clo
         failed: 0,
         calls_per_sec,
         cpu_ns_per_call: (!busy_poll).then_some(19_300.0),
-        generator_cpu_share: Some(0.984),
+        worker_busy_share: Some(0.984),
         server_cpu_share: Some(0.41),
         latency: Some(latency),
         generator_delay: Some(spread(4, 30)),

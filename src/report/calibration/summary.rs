@@ -147,7 +147,7 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
                 Cell::plain(format_count(u64::from(step.vus))),
                 Cell::plain(format_rate(step.calls_per_sec).trim_end_matches("/s")),
                 Cell::plain(ms_text(step.cpu_us_per_call.map(|us| us / 1e3))),
-                Cell::plain(share(step.generator_cpu_share)),
+                Cell::plain(share(step.worker_busy_share)),
                 Cell::plain(share(step.server_cpu_share)),
                 Cell::plain(ms_text(latency(|spread| spread.p50_ms))),
                 Cell::plain(ms_text(latency(|spread| spread.p99_ms))),

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::report::json::ReportFile;
 use crate::report::summary::SummaryOptions;
+use crate::validity::Reference;
 use serde_json::{Value, json};
 
 fn report_of(outcome: &CalibrationOutcome) -> CalibrationReport {
@@ -165,7 +166,7 @@ fn advice_follows_from_the_figures() {
     outcome.open[2].lateness = Some(samples::spread(6, 100));
     assert_eq!(ids(&outcome), [""; 0], "less than twice as exact");
     outcome.closed[1].server_cpu_share = Some(0.97);
-    outcome.closed[1].generator_cpu_share = Some(0.7);
+    outcome.closed[1].worker_busy_share = Some(0.7);
     outcome.closed[3].failed = 10;
     let report = report_of(&outcome);
     assert_eq!(ids(&outcome), ["calls_failed", "server_limited"]);
