@@ -1,6 +1,6 @@
 //! From the outcome of a run to the figures of a step: pure functions.
 
-use crate::metrics::{Histogram, Recorder, RowStats};
+use crate::metrics::{Histogram, Recorder, RowStats, WorkerUsage};
 use crate::outcome::{ClosedStep, OpenStep, RowKind, RunOutcome, Spread};
 
 /// How many rates the schedule is measured at.
@@ -43,6 +43,7 @@ pub fn closed_step(
             .filter(|worker| worker.wall_ns > 0)
             .map(|worker| worker.busy_ns as f64 / worker.wall_ns as f64),
         server_cpu_share,
+        disturbed_share: disturbed_share(run),
         latency: spread(&calls.service_ok),
         generator_delay: spread(&run.totals.generator_delay),
     }
@@ -57,8 +58,17 @@ pub fn open_step(rate_per_sec: f64, busy_poll: bool, run: &RunOutcome) -> OpenSt
         ok: calls.ok,
         failed: calls.failed,
         dropped: run.totals.counters.arrivals_dropped,
+        disturbed_share: disturbed_share(run),
         lateness: spread(&run.totals.lateness),
     }
+}
+
+/// The largest of what may have taken the worker's CPU away.
+fn disturbed_share(run: &RunOutcome) -> Option<f64> {
+    let check = &run.self_check;
+    let waited = check.workers.first().and_then(WorkerUsage::run_delay_share);
+    let shares = [waited, check.steal_share, check.throttled_share];
+    shares.into_iter().flatten().reduce(f64::max)
 }
 
 /// The highest rate that was reached in a mode, in calls a second; `None`
@@ -120,7 +130,7 @@ fn spread(histogram: &Histogram) -> Option<Spread> {
 mod tests {
     use super::*;
     use crate::clock::Utc;
-    use crate::metrics::{Failure, Outcome, Sample, WorkerUsage};
+    use crate::metrics::{Failure, Outcome, Sample};
     use crate::outcome::{Ended, GeneratorFacts, Row, RunStart, SelfCheck, ServerFacts};
     use crate::protocol::{Era, Revision};
     use crate::validity::Verdict;
@@ -208,6 +218,7 @@ mod tests {
             wall_ns: 2_000_000_000,
             busy_ns: 1_500_000_000,
             cpu_ns: Some(1_000_000_000),
+            run_delay_ns: Some(200_000_000),
             ..WorkerUsage::default()
         }];
         let step = closed_step(64, false, &run, Some(0.25));
@@ -216,6 +227,10 @@ mod tests {
         assert_eq!(step.cpu_ns_per_call, Some(1_000_000.0));
         assert_eq!(step.worker_busy_share, Some(0.75));
         assert_eq!(step.server_cpu_share, Some(0.25));
+        assert_eq!(step.disturbed_share, Some(0.1));
+        run.self_check.steal_share = Some(0.2);
+        let stolen = open_step(1.0, false, &run).disturbed_share;
+        assert_eq!(stolen, Some(0.2), "the largest");
         let latency = step.latency.expect("calls");
         assert_eq!((latency.count, latency.max_ns), (998, 99_800));
         assert!(latency.p50_ns.abs_diff(49_900) < 100, "{latency:?}");
@@ -230,7 +245,7 @@ mod tests {
         let step = closed_step(1, false, &run(Duration::ZERO), None);
         assert_eq!((step.ok, step.calls_per_sec), (0, 0.0));
         assert_eq!((step.latency, step.cpu_ns_per_call), (None, None));
-        assert_eq!(step.worker_busy_share, None);
+        assert_eq!((step.worker_busy_share, step.disturbed_share), (None, None));
         assert_eq!(highest_rate(&[step], false), None, "no call, no rate");
         assert_eq!(open_step(1.0, false, &run(WARM)).lateness, None);
     }

@@ -428,7 +428,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 52] = [
+    const FLAGS: [&str; 55] = [
         "--version",
         "--help",
         "--demo",
@@ -463,6 +463,9 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--workers",
         "--no-pin",
         "--busy-poll",
+        "--calibration",
+        "--strict",
+        "--seconds",
         "--report",
         "--no-report",
         "--quiet",

@@ -95,7 +95,14 @@ pub(super) fn read_for_run(path: &str, busy_poll: bool) -> Result<Calibrated, Us
     let is_other_host = misfits.iter().any(|misfit| misfit.is_other_host);
     Ok(Calibrated {
         reference: report.reference(busy_poll).filter(|_| !is_other_host),
-        notice: notice(path, &misfits),
+        notice: notice(path, &misfits).or_else(|| {
+            report.is_disturbed().then(|| {
+                format!(
+                    "the calibration `{path}` was made while other work had the worker's CPU, and \
+                     promises too little: calibrate again on an idle host"
+                )
+            })
+        }),
     })
 }
 

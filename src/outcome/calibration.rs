@@ -92,6 +92,9 @@ pub struct ClosedStep {
     /// The share of one CPU that the server used, opening and ending of sessions
     /// included.
     pub server_cpu_share: Option<f64>,
+    /// The share of the time for which the worker could have run and other work,
+    /// a hypervisor or a quota had its CPU.
+    pub disturbed_share: Option<f64>,
     /// Latency of successful calls; `None` without any.
     pub latency: Option<Spread>,
     /// From an answer's arrival in the kernel to our reading it.
@@ -111,6 +114,9 @@ pub struct OpenStep {
     pub failed: u64,
     /// Arrivals that were given up.
     pub dropped: u64,
+    /// The share of the time for which the worker could have run and other work,
+    /// a hypervisor or a quota had its CPU.
+    pub disturbed_share: Option<f64>,
     /// Sent less the moment at which it could have been; `None` without calls.
     pub lateness: Option<Spread>,
 }

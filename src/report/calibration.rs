@@ -46,7 +46,9 @@ pub fn build_calibration(outcome: &CalibrationOutcome, info: &BuildInfo) -> Cali
         text,
     };
     let on_host = host_advice.iter().map(|found| (found.id(), found.text()));
-    let on_figures = advice::on_figures(&normal, &busy_poll, outcome.allowed_cpus.len());
+    let n_cpus = outcome.allowed_cpus.len();
+    let disturbed_share = disturbed_share(outcome);
+    let on_figures = advice::on_figures(&normal, &busy_poll, disturbed_share, n_cpus);
     let on_figures = on_figures.iter().map(|found| (found.id(), found.text()));
     CalibrationReport {
         schema_version: CALIBRATION_SCHEMA_VERSION.to_string(),
@@ -65,13 +67,21 @@ pub fn build_calibration(outcome: &CalibrationOutcome, info: &BuildInfo) -> Cali
         ),
         worker_cpu: outcome.worker_cpu.map(|cpu| cpu as u64),
         server_cpu: outcome.server_cpu.map(|cpu| cpu as u64),
-        shared_cpu: outcome.allowed_cpus.len() <= 1,
+        shared_cpu: n_cpus <= 1,
+        disturbed_share,
         kernel_timestamps: outcome.kernel_timestamps,
         advice: on_host.chain(on_figures).map(note).collect(),
         normal,
         busy_poll,
         notices: outcome.notices.clone(),
     }
+}
+
+/// Of the worst step.
+fn disturbed_share(outcome: &CalibrationOutcome) -> Option<f64> {
+    let closed = outcome.closed.iter().map(|step| step.disturbed_share);
+    let open = outcome.open.iter().map(|step| step.disturbed_share);
+    closed.chain(open).flatten().reduce(f64::max).map(tidy)
 }
 
 /// `.pmcp/reports/calibration-20261123T124107Z.json` under the given folder.

@@ -18,6 +18,7 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod calibrate_command;
 mod command_line;
 mod config;
 mod engine;

@@ -7,6 +7,11 @@ use crate::units::{format_latency, format_percent, format_rate};
 /// Something that the figures say.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FigureAdvice {
+    /// Something else had the worker's CPU.
+    Disturbed {
+        /// For this share of the worst step.
+        share: f64,
+    },
     /// Busy-polling keeps the schedule much more exactly.
     BusyPollPays {
         /// 99th percentile of the lateness, sleeping.
@@ -33,12 +38,23 @@ pub(super) enum FigureAdvice {
 /// Less than this factor is not worth a CPU.
 const PAYS_FACTOR: f64 = 2.0;
 
+/// A worker that waits longer for its CPU than this shows another host.
+pub(super) const DISTURBED_SHARE: f64 = 0.05;
+
 /// So busy, a thread is taken for the limit.
 const BUSY_SHARE: f64 = 0.9;
 
 /// What applies. With a single CPU nothing is said of busy-polling, which would
-/// starve the server.
-pub(super) fn on_figures(normal: &Mode, busy: &Mode, n_cpus: usize) -> Vec<FigureAdvice> {
+/// starve the server, and it is the server that the worker waits for.
+pub(super) fn on_figures(
+    normal: &Mode,
+    busy: &Mode,
+    disturbed_share: Option<f64>,
+    n_cpus: usize,
+) -> Vec<FigureAdvice> {
+    let disturbed = disturbed_share
+        .filter(|share| *share >= DISTURBED_SHARE && n_cpus > 1)
+        .map(|share| FigureAdvice::Disturbed { share });
     let pays = || {
         let (normal, busy) = (normal.lateness?.p99_ms, busy.lateness?.p99_ms);
         (normal > PAYS_FACTOR * busy && n_cpus > 1).then_some(FigureAdvice::BusyPollPays {
@@ -57,7 +73,7 @@ pub(super) fn on_figures(normal: &Mode, busy: &Mode, n_cpus: usize) -> Vec<Figur
             share: share(worst),
         })
     };
-    let found = [failed(), server_limited(normal), pays()];
+    let found = [failed(), disturbed, server_limited(normal), pays()];
     found.into_iter().flatten().collect()
 }
 
@@ -78,6 +94,7 @@ impl FigureAdvice {
     /// Its stable name.
     pub(super) fn id(&self) -> &'static str {
         match self {
+            Self::Disturbed { .. } => "disturbed",
             Self::BusyPollPays { .. } => "busy_poll_pays",
             Self::ServerLimited { .. } => "server_limited",
             Self::CallsFailed { .. } => "calls_failed",
@@ -87,6 +104,12 @@ impl FigureAdvice {
     /// What was seen, and what to do.
     pub(super) fn text(&self) -> String {
         match self {
+            Self::Disturbed { share } => format!(
+                "for up to {} of a step the worker could have run and something else had its CPU: \
+                 rates are too low and latencies too high; stop what else runs (`top`), and \
+                 calibrate again",
+                format_percent((share.min(1.0) * 100.0).round() / 100.0)
+            ),
             Self::BusyPollPays { normal_ns, busy_ns } => format!(
                 "a schedule is kept within {} with `--busy-poll` and within {} without (p99): on a \
                  host with a CPU to spare for each worker, `cargo pmcp loadtest run --busy-poll …` \

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::advice::DISTURBED_SHARE;
 use crate::report::model::AdviceNote;
 use crate::validity::Reference;
 
@@ -45,6 +46,9 @@ pub struct CalibrationReport {
     pub server_cpu: Option<u64>,
     /// There was only one CPU: figures are those of worker and server together.
     pub shared_cpu: bool,
+    /// In the worst step, the share of the time for which the worker could have
+    /// run and other work, a hypervisor or a quota had its CPU.
+    pub disturbed_share: Option<f64>,
     /// Latency ends at the kernel's receive timestamp, not at our reading.
     pub kernel_timestamps: bool,
     /// The worker sleeps while it waits.
@@ -164,6 +168,14 @@ pub struct OpenFigures {
 }
 
 impl CalibrationReport {
+    /// Whether something else had the worker's CPU for so long that the figures
+    /// are those of a slower host. On a single CPU it is the canned server, which
+    /// the report says by itself.
+    pub fn is_disturbed(&self) -> bool {
+        let share = self.disturbed_share.unwrap_or(0.0);
+        share >= DISTURBED_SHARE && !self.shared_cpu
+    }
+
     /// What a run in the given mode is measured by; `None` where a figure is
     /// missing or is none.
     pub fn reference(&self, busy_poll: bool) -> Option<Reference> {

@@ -28,6 +28,7 @@ fn closed(vus: u32, busy_poll: bool, calls_per_sec: f64, latency: Spread) -> Clo
         cpu_ns_per_call: (!busy_poll).then_some(19_300.0),
         worker_busy_share: Some(0.984),
         server_cpu_share: Some(0.41),
+        disturbed_share: Some(0.001),
         latency: Some(latency),
         generator_delay: Some(spread(4, 30)),
     }
@@ -40,6 +41,7 @@ fn open(rate_per_sec: f64, busy_poll: bool, lateness: Spread) -> OpenStep {
         ok: 2 * rate_per_sec as u64,
         failed: 0,
         dropped: 0,
+        disturbed_share: None,
         lateness: Some(lateness),
     }
 }

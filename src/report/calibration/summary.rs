@@ -127,7 +127,6 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
         "p50",
         "p99",
         "p99.9",
-        "read delay p99",
     ]);
     for (name, mode) in modes(report) {
         for step in &mode.closed {
@@ -155,9 +154,6 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
                     "{rough}{}",
                     ms_text(latency(|spread| spread.p99_9_ms))
                 )),
-                Cell::plain(ms_text(spread_ms(step.generator_delay, |spread| {
-                    spread.p99_ms
-                }))),
             ]);
         }
     }

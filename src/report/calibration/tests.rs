@@ -175,6 +175,14 @@ fn advice_follows_from_the_figures() {
     outcome.closed[3].failed = 0;
     outcome.closed[3].ok = 0;
     assert_eq!(ids(&outcome), ["server_limited"]);
+    assert!(!report_of(&outcome).is_disturbed());
+    outcome.closed[1].server_cpu_share = None;
+    outcome.open[3].disturbed_share = Some(0.45);
+    assert_eq!(ids(&outcome), ["disturbed"]);
+    let report = report_of(&outcome);
+    assert_eq!(report.disturbed_share, Some(0.45));
+    assert!(report.is_disturbed());
+    assert!(report.advice[0].text.contains("45%"), "{report:?}");
 }
 
 fn text(report: &CalibrationReport, width: usize) -> String {
@@ -199,11 +207,11 @@ one worker  highest rate  noise p50      p99  lateness p50      p99
 normal          51,200/s    40.0 us  90.0 us       52.0 us   180 us
 busy-poll       50,900/s    30.0 us  55.0 us       6.00 us  29.0 us
 
-closed model  VUs  calls/s  CPU/call  busy  server      p50      p99    p99.9  read delay p99
-normal          1   12,000   19.3 us   98%     41%  40.0 us  90.0 us   180 us         30.0 us
-normal         64   51,200   19.3 us   98%     41%  1.10 ms  2.40 ms  4.80 ms         30.0 us
-busy-poll       1   21,000         -   98%     41%  30.0 us  55.0 us   110 us         30.0 us
-busy-poll      64   50,900         -   98%     41%  1.09 ms  2.30 ms  4.60 ms         30.0 us
+closed model  VUs  calls/s  CPU/call  busy  server      p50      p99    p99.9
+normal          1   12,000   19.3 us   98%     41%  40.0 us  90.0 us   180 us
+normal         64   51,200   19.3 us   98%     41%  1.10 ms  2.40 ms  4.80 ms
+busy-poll       1   21,000         -   98%     41%  30.0 us  55.0 us   110 us
+busy-poll      64   50,900         -   98%     41%  1.09 ms  2.30 ms  4.60 ms
 
 open model  arrivals  dropped  lateness p50      p99      max
 normal       1,000/s        0       52.0 us   180 us  1.80 ms
