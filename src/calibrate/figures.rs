@@ -87,7 +87,8 @@ pub fn schedule_rates(highest: f64) -> Option<[f64; N_RATES]> {
     let mut rates = RATES;
     for (rate, share) in rates.iter_mut().zip(SHARES_MAX) {
         let most = highest * share;
-        if *rate > most {
+        // No number is no rate.
+        if most.is_nan() || *rate > most {
             *rate = two_digits(most)?;
         }
     }
