@@ -480,6 +480,7 @@ impl<'a> Coordinator<'a> {
                     _ => None,
                 },
                 begun: signals.begun,
+                connects: signals.connects,
                 lateness_p99_ns: signals.lateness_p99_ns,
                 in_flight: signals.in_flight_end,
                 users: u64::from(second.vus),

@@ -36,6 +36,7 @@ struct Part {
     lateness: Histogram,
     delay: Histogram,
     begun: u64,
+    connects: u64,
     host: Option<(HostUse, Duration)>,
 }
 
@@ -45,6 +46,7 @@ impl Part {
         self.lateness.clear();
         self.delay.clear();
         self.begun = 0;
+        self.connects = 0;
         self.host = None;
     }
 }
@@ -98,6 +100,7 @@ impl Signals {
         part.lateness.merge(&recorder.lateness);
         part.delay.merge(&recorder.generator_delay);
         part.begun += recorder.counters.iterations_started;
+        part.connects += recorder.counters.connects;
     }
 
     /// What the host took up to now, over `span`, most of it in this second.
@@ -117,6 +120,7 @@ impl Signals {
         let throttled_share = part.host.and_then(|(host, span)| share(&host, span));
         let signals = SecondSignals {
             begun: part.begun,
+            connects: part.connects,
             lateness_p99_ns: part.lateness.quantile_ns(0.99),
             delay_p50_ns: part.delay.quantile_ns(0.5),
             delay_p99_ns: part.delay.quantile_ns(0.99),

@@ -137,6 +137,8 @@ pub struct SecondSignals {
     pub in_flight_end: u64,
     /// Iterations begun in it.
     pub begun: u64,
+    /// Connections opened in it.
+    pub connects: u64,
     /// 99th percentile of the lateness.
     pub lateness_p99_ns: Option<u64>,
     /// Median and 99th percentile of how long answers waited for our reading.

@@ -1,8 +1,8 @@
 //! Why a result is not simply valid, in the user's words.
 //!
 //! To add one: a variant, its id, its text (what was seen, what it means for the
-//! figures, what to do), its figures, its rule in `rules.rs`, its row in the
-//! table of `mod.rs`, its tests.
+//! figures, what to do), its figures, its rule in `rules.rs`, its row in
+//! `self_check.md`, its tests.
 
 use super::LocalResource;
 use crate::error::plural;

@@ -1,7 +1,8 @@
-//! The table of the module's header, rule by rule.
+//! The table of `self_check.md`, rule by rule.
 
 use super::evidence::{Evidence, Model, SecondSignals, Spread, load};
 use super::reason::Limits;
+use super::second::CALLS_PER_CONNECT;
 use super::{GeneratorLimit, Grade, Reason, Verdict};
 
 use std::time::Duration;
@@ -154,10 +155,6 @@ fn slow_reading(evidence: &Evidence<'_>) -> Finding {
     };
     Some((grade, reason))
 }
-
-/// Where more than one call in so many had to connect, lateness contains the
-/// making of connections, which the server may be slow at.
-const CALLS_PER_CONNECT: u64 = 100;
 
 fn late_starts(evidence: &Evidence<'_>) -> Finding {
     let lateness = &evidence.lateness;

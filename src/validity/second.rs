@@ -17,6 +17,8 @@ pub struct SecondLoad {
     pub begun: u64,
     /// 99th percentile of sent less intended start, nanoseconds.
     pub lateness_p99_ns: Option<u64>,
+    /// Connections opened in it.
+    pub connects: u64,
     /// Requests in flight at its end.
     pub in_flight: u64,
     /// Users at its end.
@@ -72,6 +74,9 @@ const FREE_SHARE: f64 = 0.9;
 pub(super) const SILENCE_MAX: Duration = Duration::from_millis(400);
 /// A delay below this limits nothing worth speaking of.
 const DELAY_MIN: Duration = Duration::from_millis(1);
+/// Where more than one call in so many had to connect, lateness contains the
+/// making of connections, which the server may be slow at.
+pub(super) const CALLS_PER_CONNECT: u64 = 100;
 /// So many seconds in a row with slow reading are no accident.
 const SLOW_READING_SECONDS: u32 = 3;
 
@@ -96,6 +101,7 @@ pub fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<Generat
         && Duration::from_nanos(lateness_ns) > LATENESS_MAX
         && had_free_users
         && has_free_users
+        && second.connects.saturating_mul(CALLS_PER_CONNECT) <= second.begun
     {
         let share = second.begun as f64 / due;
         return Some(GeneratorLimit::Behind { share, lateness_ns });
@@ -150,6 +156,7 @@ mod tests {
             due: Some(100.0),
             begun: 100,
             lateness_p99_ns: Some(MS),
+            connects: 0,
             in_flight: 5,
             users: 50,
             silence: Duration::from_millis(250),
@@ -189,6 +196,11 @@ mod tests {
             ..late
         };
         assert_eq!(third(punctual), None, "fewer arrivals by chance");
+        let connecting = SecondLoad {
+            connects: 90,
+            ..late
+        };
+        assert_eq!(third(connecting), None, "it may be slow at connecting");
         let caught_up = SecondLoad { begun: 99, ..late };
         assert_eq!(third(caught_up), None);
         // The pool was empty at the end of the second before.

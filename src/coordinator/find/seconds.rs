@@ -37,6 +37,7 @@ pub(super) struct Second {
     /// Users that had none at its end and rested from a failure to get one.
     pub(super) locked_out: u64,
     users: u64,
+    connects: u64,
     lateness: Histogram,
     delay: Histogram,
     /// The longest time for which a worker did not look at the kernel.
@@ -58,6 +59,7 @@ impl Second {
                 FindBy::Rate => Some(level * Self::LENGTH.as_secs_f64()),
             },
             begun: self.iterations,
+            connects: self.connects,
             lateness_p99_ns: self.lateness.quantile_ns(0.99),
             in_flight: self.in_flight,
             users: self.users,
@@ -208,6 +210,7 @@ impl Seconds {
         second.failed += handshake.failed;
         let counters = &recorder.counters;
         second.iterations += counters.iterations_started;
+        second.connects += counters.connects;
         second.arrivals += counters.arrivals;
         second.dropped += counters.arrivals_dropped;
         second.lateness.merge(&recorder.lateness);
