@@ -97,12 +97,15 @@
 //! | [`http`] | `ureq` on a socket that suspends its task instead of its thread |
 //! | [`scheduler`] | many tasks on one thread: coroutines, poll, timers |
 //! | [`metrics`] | histograms, counters, failures by cause |
+//! | [`validity`] | whether a result is the server's or ours: the verdict |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
 //! | [`init`] | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
+//! | [`canned`] | a server that costs next to nothing, to measure ourselves against |
+//! | [`calibrate`] | what this host can generate |
 //! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
-//! | [`error`], [`clock`] | errors for users; time |
+//! | [`error`], [`clock`], [`host`] | errors for users; time; what machine this is |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]
@@ -127,6 +130,8 @@ pub mod scheduler;
 
 pub mod metrics;
 
+pub mod validity;
+
 pub mod outcome;
 
 pub mod report;
@@ -135,8 +140,13 @@ pub mod init;
 
 pub mod demo;
 
+pub mod canned;
+
+pub mod calibrate;
+
 pub mod clock;
 pub mod error;
+pub mod host;
 pub mod terminal;
 pub mod units;
 

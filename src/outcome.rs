@@ -3,10 +3,16 @@
 //! Shared by the engine, which fills these, and the report, which reads them,
 //! so that neither knows the other. No serialisation and no text for the user.
 
+mod calibration;
 mod find;
 mod probe;
 
 use std::time::Duration;
+
+pub use calibration::{
+    CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
+    CalibrationProgress, CalibrationStep, ClosedStep, OpenStep, Spread, StepKind,
+};
 
 pub use find::{
     FindActivity, FindBy, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions,
@@ -15,8 +21,9 @@ pub use find::{
 pub use probe::ProbeOutcome;
 
 use crate::clock::Utc;
-use crate::metrics::{Counters, Failure, Histogram, Recorder};
+use crate::metrics::{Counters, Failure, Histogram, ReadTimes, Recorder, WorkerUsage};
 use crate::protocol::{Era, Revision};
+use crate::validity::{GeneratorLimit, SecondSignals, Verdict};
 
 /// A line of the report: what its figures are figures of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +107,15 @@ pub struct GeneratorFacts {
     pub quota_millicpus: Option<u64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
-    /// Answers carry the kernel's receive timestamps.
+    /// The CPU's model, if known.
+    pub cpu_model: Option<String>,
+    /// What chooses the frequency of the workers' CPUs, if known.
+    pub governor: Option<String>,
+    /// Whether it is a virtual machine, if known.
+    pub is_virtual: Option<bool>,
+    /// Answers carry the kernel's receive timestamps: as the load begins, whether
+    /// the system takes the wish for them; in an outcome, whether it gave them to
+    /// nearly all.
     pub kernel_timestamps: bool,
     /// Workers spin rather than sleep.
     pub busy_poll: bool,
@@ -147,6 +162,37 @@ pub struct RunOutcome {
     pub probe: Option<ProbeOutcome>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
+    /// What the generator noticed about itself.
+    pub self_check: SelfCheck,
+    /// What that says of the figures.
+    pub verdict: Verdict,
+}
+
+/// What a generator noticed about itself. Shares are 0 to 1.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SelfCheck {
+    /// Each worker, while the load lasted, without the warm-up.
+    pub workers: Vec<WorkerUsage>,
+    /// Calls in flight over that time: the mean, as counted.
+    pub in_flight_mean: Option<f64>,
+    /// The most at once of each worker, all workers together.
+    pub in_flight_max: u64,
+    /// Like the mean, from the start of the load to its last call.
+    pub in_flight_whole: Option<f64>,
+    /// What that should be by Little's law: the sum of all latencies ÷ time.
+    pub in_flight_by_latency: Option<f64>,
+    /// The share of the workers' CPUs that the hypervisor gave to others.
+    pub steal_share: Option<f64>,
+    /// The share of the time for which the control group was stopped.
+    pub throttled_share: Option<f64>,
+    /// How reads from connections were timed.
+    pub reads: ReadTimes,
+    /// Steps of the wall clock.
+    pub clock_steps: u64,
+    /// The largest of them, in nanoseconds.
+    pub clock_step_max_ns: u64,
+    /// Whole seconds in which the generator was the limit.
+    pub limited_seconds: usize,
 }
 
 /// Figures of one stage.
@@ -184,6 +230,8 @@ pub struct Second {
     pub latency: Option<SecondLatency>,
     /// Arrivals that were dropped in it.
     pub dropped: u64,
+    /// What it says of the generator.
+    pub signals: SecondSignals,
 }
 
 /// Latency in one second, in nanoseconds.
@@ -272,6 +320,8 @@ pub struct Progress<'a> {
     pub phase: Phase,
     /// Where the server broke, if it did.
     pub breaking_point: Option<&'a BreakingPoint>,
+    /// What limited the generator in the last whole second, if anything.
+    pub generator_limit: Option<GeneratorLimit>,
 }
 
 /// Which part of the run it is.

@@ -14,13 +14,16 @@ use std::path::{Path, PathBuf};
 /// The levels, lowest first. A module imports only from levels below its own.
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "units", "error", "protocol", "metrics", "load"],
-    &["scheduler", "scenario", "outcome", "terminal", "demo"],
-    &["http", "report"],
-    &["client"],
+    &[
+        "clock", "units", "error", "host", "protocol", "metrics", "load",
+    ],
+    &["scheduler", "validity", "terminal", "demo", "canned"],
+    &["http", "scenario", "outcome"],
+    &["client", "report"],
     &["user", "init"],
     &["worker"],
     &["coordinator"],
+    &["calibrate"],
     &["cli"],
 ];
 
@@ -38,12 +41,16 @@ const ENGINE: &[&str] = &[
 const NEVER: &[(&[&str], &[&str])] = &[
     (ENGINE, &["report", "terminal", "cli"]),
     // The demo server is no part of the engine; see `TESTS_MAY_IMPORT`.
-    (ENGINE, &["demo"]),
+    (ENGINE, &["demo", "canned"]),
     (&["report"], ENGINE),
 ];
 
+/// The servers that we test with: outside of tests they never import the
+/// client's protocol code, whose faults they would mirror.
+const SERVERS: &[&str] = &["demo", "canned"];
+
 /// What code under `#[cfg(test)]` may import whatever its level: a real server.
-const TESTS_MAY_IMPORT: &[&str] = &["demo"];
+const TESTS_MAY_IMPORT: &[&str] = &["demo", "canned"];
 
 /// Modules that are declared under `#[cfg(test)]` wherever they stand.
 const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "simulation"];
@@ -53,15 +60,23 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("argh", &["cli"]),
     ("toml", &["scenario", "init"]),
     ("ureq", &["http"]),
-    ("mio", &["http", "scheduler", "demo"]),
+    ("mio", &["http", "scheduler", "demo", "canned"]),
     ("corosensei", &["scheduler"]),
     ("crossbeam_channel", &["worker", "coordinator", "cli"]),
-    ("core_affinity", &["worker"]),
+    ("core_affinity", &["worker", "canned"]),
     ("hdrhistogram", &["metrics"]),
     ("termcolor", &["terminal"]),
     (
         "nix",
-        &["http", "scheduler", "worker", "demo", "coordinator", "cli"],
+        &[
+            "http",
+            "scheduler",
+            "worker",
+            "demo",
+            "canned",
+            "coordinator",
+            "cli",
+        ],
     ),
 ];
 
@@ -280,7 +295,8 @@ impl<'a> Source<'a> {
             }
             let forbidden = NEVER
                 .iter()
-                .any(|(who, whom)| who.contains(&own) && whom.contains(&target));
+                .any(|(who, whom)| who.contains(&own) && whom.contains(&target))
+                || SERVERS.contains(&own) && target == "protocol" && !path.in_test;
             match level_of(target) {
                 None => self.fault(
                     path.line,
@@ -751,7 +767,7 @@ mod the_checker {
     fn the_tables_name_modules_that_have_levels() {
         let in_never = NEVER.iter().flat_map(|(who, whom)| who.iter().chain(*whom));
         let in_dependencies = DEPENDENCIES.iter().flat_map(|(_, modules)| modules.iter());
-        let others = TESTS_MAY_IMPORT.iter().chain(CLOCK_READERS);
+        let others = TESTS_MAY_IMPORT.iter().chain(CLOCK_READERS).chain(SERVERS);
         for module in in_never.chain(in_dependencies).chain(others) {
             assert!(level_of(module).is_some(), "{module}");
         }
@@ -972,6 +988,18 @@ mod the_checker {
             "#[cfg(test)]\nmod tests { use crate::worker; }",
             "`worker`",
         );
+    }
+
+    #[test]
+    fn the_servers_do_not_know_the_client_s_protocol() {
+        for file in ["src/demo/wire.rs", "src/canned/answers.rs"] {
+            fails(file, "use crate::protocol::Method;", "never imports");
+            passes(
+                file,
+                "#[cfg(test)]\nmod tests { use crate::protocol::Method; }",
+            );
+        }
+        fails("src/user/mod.rs", "use crate::canned::Server;", "`canned`");
     }
 
     #[test]

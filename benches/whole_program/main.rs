@@ -5,7 +5,7 @@
 //! cargo bench --bench whole_program -- --seconds 8 --rounds 3 --vus 64,1000,5000
 //! ```
 //!
-//! The release binary runs against the canned server of `benches/canned/`, the
+//! The release binary runs against the library's canned server, the
 //! server on one CPU and the generator on another, each in a process of its
 //! own. CPU time and calls of the generator's whole life are divided, sessions
 //! opened and closed included. Where `wrk` is on the PATH it runs beside it, in
@@ -16,8 +16,6 @@
 //! is demanded of them. `… -- schedule` measures how exactly arrivals keep to
 //! their schedule, `… -- serve` starts the canned server alone.
 
-#[path = "../canned/mod.rs"]
-mod canned;
 mod generator;
 mod process;
 mod schedule;
@@ -29,10 +27,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
+use pmcp_loadtest::canned::{self, Framing, Server};
 use pmcp_loadtest::protocol::Era;
 
-use canned::Server;
-use canned::answers::Framing;
 use generator::{Generator, Load, Target};
 use process::{Cores, ServerProcess};
 use table::{Figures, Group};

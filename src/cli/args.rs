@@ -2,13 +2,15 @@
 
 use argh::FromArgs;
 
-use super::options::{Args, Color, HeaderText, LevelText, Rate, Share, Span, StageList};
+use super::options::{
+    Args, Color, HeaderText, LevelText, Rate, Seconds, Share, Span, StageList, VuList,
+};
 use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
 use crate::error::nearest;
 use crate::protocol::ProtocolChoice;
 
 /// The commands, for hints.
-pub(super) const COMMANDS: [&str; 5] = ["run", "find", "init", "check", "demo"];
+pub(super) const COMMANDS: [&str; 6] = ["run", "find", "init", "check", "calibrate", "demo"];
 
 /// Load tests MCP servers: latency percentiles, throughput, errors by cause,
 /// per tool.
@@ -40,6 +42,7 @@ pub(super) enum Command {
     Find(Box<Find>),
     Init(Init),
     Check(Check),
+    Calibrate(Calibrate),
     Demo(Demo),
 }
 
@@ -144,6 +147,13 @@ pub(super) struct Run {
     /// spin rather than sleep while waiting, on a host that does nothing else
     #[argh(switch)]
     pub(super) busy_poll: bool,
+    /// what `calibrate` wrote: the verdict then knows what this host can do
+    #[argh(option, arg_name = "file")]
+    pub(super) calibration: Option<String>,
+    /// end with exit code 4 where the verdict is that the result is invalid: the
+    /// generator, not the server, was the limit
+    #[argh(switch)]
+    pub(super) strict: bool,
     /// JSON report; .pmcp/reports/loadtest-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,
@@ -256,6 +266,9 @@ pub(super) struct Find {
     /// spin rather than sleep while waiting, on a host that does nothing else
     #[argh(switch)]
     pub(super) busy_poll: bool,
+    /// what `calibrate` wrote: the verdict then knows what this host can do
+    #[argh(option, arg_name = "file")]
+    pub(super) calibration: Option<String>,
     /// JSON report; .pmcp/reports/find-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,
@@ -329,6 +342,46 @@ pub(super) struct Check {
     pub(super) no_color: bool,
 }
 
+/// Measures what this host can generate, against a server of its own that costs
+/// next to nothing: the highest rate of one worker, the noise floor of the
+/// latency, how exactly a schedule is kept; with advice. The report can be named
+/// in later runs: --calibration FILE.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "calibrate",
+    example = "Half a minute, then a run that is measured by it:\n  $ {command_name} --report here.json\n  $ cargo pmcp loadtest run --calibration here.json",
+    note = "Let nothing else run meanwhile. Each step takes half a second more than --seconds.",
+    error_code(0, "measured"),
+    error_code(1, "could not run, or no file could be written"),
+    error_code(2, "the command line is at fault"),
+    error_code(130, "interrupted; what was measured is shown, no report is written")
+)]
+pub(super) struct Calibrate {
+    /// numbers of virtual users; 1,64,1000 unless given
+    #[argh(option, arg_name = "n,..")]
+    pub(super) vus: Option<VuList>,
+    /// how long figures are taken in each step; 2 unless given
+    #[argh(option, arg_name = "n")]
+    pub(super) seconds: Option<Seconds>,
+    /// JSON report; .pmcp/reports/calibration-TIME.json unless given, - is
+    /// stdout
+    #[argh(option, arg_name = "file")]
+    pub(super) report: Option<String>,
+    /// write no JSON report
+    #[argh(switch)]
+    pub(super) no_report: bool,
+    /// show nothing while it runs
+    #[argh(switch)]
+    pub(super) quiet: bool,
+    /// when to colour: auto, always or never
+    #[argh(option, default = "Color::default()", arg_name = "when")]
+    pub(super) color: Color,
+    /// same as --color never
+    #[argh(switch)]
+    pub(super) no_color: bool,
+}
+
 /// Serves the embedded MCP server on this machine, until interrupted: both
 /// eras of the protocol, a handful of tools, a resource, a prompt.
 #[derive(FromArgs)]
@@ -380,7 +433,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 53] = [
+    const FLAGS: [&str; 56] = [
         "--version",
         "--help",
         "--demo",
@@ -416,6 +469,9 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--workers",
         "--no-pin",
         "--busy-poll",
+        "--calibration",
+        "--strict",
+        "--seconds",
         "--report",
         "--no-report",
         "--quiet",

@@ -2,6 +2,7 @@
 
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, FindEnded};
+use crate::validity::Grade;
 
 /// All is well.
 pub const PASSED: u8 = 0;
@@ -25,9 +26,15 @@ pub fn of_error(error: &UserError) -> u8 {
     }
 }
 
-/// The code of a run that took place.
-pub fn of_run(ended: Ended) -> u8 {
+/// The code of a run that took place. A result that is not valid fails it where
+/// the user is strict (`--strict`).
+pub fn of_run(ended: Ended, grade: Grade, is_strict: bool) -> u8 {
     match ended {
+        Ended::Duration | Ended::Iterations | Ended::Broke
+            if is_strict && grade == Grade::Invalid =>
+        {
+            NOT_VALID
+        }
         Ended::Duration | Ended::Iterations | Ended::Broke => PASSED,
         Ended::Interrupted => INTERRUPTED,
         Ended::NoSession => COULD_NOT_RUN,
@@ -62,9 +69,17 @@ mod tests {
         assert_eq!(of_error(&UserError::usage("x")), 2);
         assert_eq!(of_error(&UserError::could_not_run("x")), 1);
         assert_eq!(of_error(&UserError::new(ErrorKind::Interrupted, "x")), 130);
-        assert_eq!(of_run(Ended::Duration), 0);
-        assert_eq!(of_run(Ended::Interrupted), 130);
-        assert_eq!(of_run(Ended::NoSession), 1);
+        for grade in [Grade::Valid, Grade::Suspect, Grade::Invalid] {
+            for is_strict in [false, true] {
+                let is_failed = is_strict && grade == Grade::Invalid;
+                let code = if is_failed { 4 } else { 0 };
+                for ended in [Ended::Duration, Ended::Iterations, Ended::Broke] {
+                    assert_eq!(of_run(ended, grade, is_strict), code, "{grade:?}");
+                }
+                assert_eq!(of_run(Ended::Interrupted, grade, is_strict), 130);
+                assert_eq!(of_run(Ended::NoSession, grade, is_strict), 1);
+            }
+        }
         assert_eq!(of_find(FindEnded::Found), 0);
         assert_eq!(of_find(FindEnded::ReachedTo), 0);
         assert_eq!(of_find(FindEnded::Refused(FindWhy::Errors)), 1);

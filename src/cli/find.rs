@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::args::{Find, Run};
 use super::options::{LevelText, redacted_command_line};
-use super::run::{current_folder, find_source, live_style, load_plan, show, start_demo};
+use super::run::{
+    calibrate_plan, current_folder, find_source, live_style, load_plan, show, start_demo,
+};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
 use crate::clock::Utc;
@@ -32,11 +34,13 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let options = options(&args)?;
     let style = live_style(args.quiet, terminal);
     let report_path = args.report.clone();
+    let calibration = args.calibration.clone();
     let connection = connection(args);
     // Started before anything is pinned: its thread inherits our CPUs.
     let demo = connection.demo.then(start_demo).transpose()?;
     let source = find_source(&connection)?;
-    let plan = load_plan(connection, source.as_ref(), demo.as_ref())?;
+    let mut plan = load_plan(connection, source.as_ref(), demo.as_ref())?;
+    calibrate_plan(&mut plan, calibration.as_deref())?;
     let command_line = redacted_command_line(words, &plan.secrets());
     let report_file = match report_path {
         Some(path) => ReportFile::open(Path::new(&path))?,
@@ -168,6 +172,9 @@ fn connection(args: Find) -> Run {
         workers: args.workers,
         no_pin: args.no_pin,
         busy_poll: args.busy_poll,
+        calibration: None,
+        // A search that the generator limits ends with that code by itself.
+        strict: false,
         report: None,
         no_report: false,
         quiet: args.quiet,

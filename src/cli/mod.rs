@@ -4,6 +4,7 @@
 //! Each command has a file; `args.rs` holds what can be typed.
 
 mod args;
+mod calibrate;
 mod check;
 mod demo;
 pub mod exit;
@@ -66,6 +67,7 @@ fn dispatch(load_test: LoadTest, words: &[String]) -> u8 {
         Command::Find(args) => find::find(*args, words),
         Command::Init(args) => init::init(args),
         Command::Check(args) => check::check(args),
+        Command::Calibrate(args) => calibrate::calibrate(args, words),
         Command::Demo(args) => demo::demo(args),
     };
     match result {

@@ -89,6 +89,56 @@ impl FromStr for LevelText {
     }
 }
 
+/// Numbers of virtual users: `1,64,1000`; ascending, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VuList(pub(super) Vec<u32>);
+
+impl FromStr for VuList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const VUS_MAX: u32 = 100_000;
+        const ENTRIES_MAX: usize = 16;
+        let read = |number: &str| {
+            let vus = number.trim().parse().ok();
+            vus.filter(|vus| (1..=VUS_MAX).contains(vus))
+        };
+        let mut vus: Vec<u32> = text
+            .split(',')
+            .map(read)
+            .collect::<Option<_>>()
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is not a list of numbers from 1 to {VUS_MAX}, such as `1,64,1000`"
+                )
+            })?;
+        vus.sort_unstable();
+        vus.dedup();
+        match vus.len() {
+            n if n <= ENTRIES_MAX => Ok(Self(vus)),
+            n => Err(format!(
+                "{n} numbers of users, and at most {ENTRIES_MAX} are taken"
+            )),
+        }
+    }
+}
+
+/// Seconds, perhaps with a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seconds(pub(super) Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = text.trim().parse().ok();
+        seconds
+            .filter(|seconds: &f64| (0.25..=60.0).contains(seconds))
+            .map(|seconds| Self(Duration::from_secs_f64(seconds)))
+            .ok_or_else(|| format!("`{text}` is not a number of seconds from 0.25 to 60"))
+    }
+}
+
 /// `--by`.
 pub(super) fn level_kind(text: &str) -> Result<FindBy, String> {
     match text {
@@ -293,6 +343,27 @@ mod tests {
         }
         for text in ["0", "0%", "100%", "1", "-1%", "x", "", "NaN", "inf%"] {
             assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_users_are_ascending() {
+        let list = "64, 1,1000,64".parse::<VuList>();
+        assert_eq!(list, Ok(VuList(vec![1, 64, 1000])));
+        let many = vec!["1"; 17].join(",");
+        assert_eq!(many.parse::<VuList>(), Ok(VuList(vec![1])));
+        let many: Vec<String> = (1..=17).map(|vus| vus.to_string()).collect();
+        for text in ["", "0", "1,", "-1", "1;2", "1000000", "x", &many.join(",")] {
+            assert!(text.parse::<VuList>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_have_bounds() {
+        let half = Seconds(Duration::from_millis(500));
+        assert_eq!("0.5".parse::<Seconds>(), Ok(half));
+        for text in ["0", "0.2", "61", "-1", "NaN", "inf", "1s", ""] {
+            assert!(text.parse::<Seconds>().is_err(), "{text}");
         }
     }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use super::args::Run;
 use super::options::{api_key_of_environment, bearer, headers, redacted_command_line};
 use super::signals::Listener;
-use super::{CommandResult, exit, shown_in};
+use super::{CommandResult, calibrate, exit, shown_in};
 use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
 use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
 use crate::outcome::Ended;
+use crate::report::json::default_path;
 use crate::report::{
     BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
 };
@@ -25,19 +26,21 @@ pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
 }
 
 fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
-    let report_wish = ReportWish::of(&mut args)?;
+    let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
+    let calibration = args.calibration.take();
     let style = live_style(args.quiet, terminal);
     // Started before anything is pinned: its thread inherits our CPUs.
     let demo = args.demo.then(start_demo).transpose()?;
     let source = find_source(&args)?;
-    let plan = load_plan(args, source.as_ref(), demo.as_ref())?;
+    let mut plan = load_plan(args, source.as_ref(), demo.as_ref())?;
+    calibrate_plan(&mut plan, calibration.as_deref())?;
     if demo.is_some() {
         // Both ends of every connection are ours. Where the limit cannot be
         // raised, the run itself will say so.
         let _ = raise_file_limit(2 * u64::from(plan.vus_max()));
     }
     let command_line = redacted_command_line(words, &plan.secrets());
-    let report_file = report_wish.open()?;
+    let report_file = report_wish.open(default_path)?;
 
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);
@@ -70,7 +73,8 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     if outcome.ended == Ended::NoSession {
         return Err(no_session(&report));
     }
-    Ok(exit::of_run(outcome.ended))
+    let grade = outcome.verdict.grade;
+    Ok(exit::of_run(outcome.ended, grade, plan.strict))
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.
@@ -187,6 +191,7 @@ pub(super) fn load_plan(
         pin: args.no_pin.then_some(false),
         busy_poll: args.busy_poll.then_some(true),
         probe: args.probe,
+        strict: args.strict.then_some(true),
         stop_on_break: args.on_break.map(|on_break| on_break.stop),
         tool: args
             .tool
@@ -211,16 +216,26 @@ pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
     }
 }
 
+/// Lets the run be measured by what a calibration found, if one is named.
+pub(super) fn calibrate_plan(plan: &mut Plan, path: Option<&str>) -> Result<(), UserError> {
+    let Some(path) = path else { return Ok(()) };
+    let calibrated = calibrate::read_for_run(path, plan.workers.busy_poll)?;
+    plan.reference = calibrated.reference;
+    plan.notices.extend(calibrated.notice);
+    Ok(())
+}
+
 /// Where the JSON report goes.
-enum ReportWish {
+pub(super) enum ReportWish {
     Nowhere,
     Default,
     File(PathBuf),
 }
 
 impl ReportWish {
-    fn of(args: &mut Run) -> Result<Self, UserError> {
-        match (args.report.take(), args.no_report) {
+    /// From `--report` and `--no-report`.
+    pub(super) fn new(report: Option<String>, no_report: bool) -> Result<Self, UserError> {
+        match (report, no_report) {
             (Some(_), true) => Err(UserError::usage(
                 "`--report` and `--no-report` exclude each other",
             )),
@@ -231,13 +246,17 @@ impl ReportWish {
     }
 
     /// Opens it, so that a bad path is known before the load begins.
-    fn open(self) -> Result<Option<ReportFile>, UserError> {
+    /// `default_path` names the file in the current folder, at this time.
+    pub(super) fn open(
+        self,
+        default_path: fn(&Path, Utc) -> PathBuf,
+    ) -> Result<Option<ReportFile>, UserError> {
         match self {
             Self::Nowhere => Ok(None),
             Self::File(path) => ReportFile::open(&path).map(Some),
             Self::Default => {
-                let folder = current_folder()?;
-                ReportFile::open_default(&folder, Utc::now()).map(Some)
+                let path = default_path(&current_folder()?, Utc::now());
+                ReportFile::open_in_folder(&path).map(Some)
             }
         }
     }

@@ -18,7 +18,6 @@
 //! sustains.
 
 mod crew;
-mod generator;
 mod seconds;
 mod translate;
 
@@ -38,9 +37,9 @@ use crate::outcome::{
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
+use crate::validity::{GeneratorLimit, Watch, generator_limit};
 
 use crew::{Crew, CrewOptions};
-use generator::{GeneratorLimit, Watch, generator_limit};
 use seconds::Second;
 
 /// Looked for at least this often, so that signals and deadlines are seen.
@@ -381,7 +380,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         self.hold.merge(&second.latency);
         let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
         let is_limited = limit.is_some();
-        self.last_limit = limit.or(self.last_limit.take());
+        self.last_limit = limit.or(self.last_limit);
         let failed = second.failed
             + match self.options.by {
                 FindBy::Vus => missed_calls(second),

@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::metrics::{Counters, FailureGroup, Histogram, Recorder};
+use super::signals::Signals;
+use crate::metrics::{Counters, FailureGroup, Histogram, Recorder, WorkerUsage};
 use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
 /// Ticks of one second.
-const TICKS_PER_SECOND: u64 = 4;
+pub(super) const TICKS_PER_SECOND: u64 = 4;
 
 /// The interval figures of all calls, over some ticks.
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub(super) struct Interval {
     pub(super) started: u64,
     pub(super) ok: u64,
     pub(super) failed: u64,
+    pub(super) cancelled: u64,
     pub(super) timed_out: u64,
     pub(super) dropped: u64,
     pub(super) latency: Histogram,
@@ -93,6 +95,9 @@ pub(super) struct Collector {
     recent: VecDeque<Interval>,
     spare: Vec<Interval>,
     second: Interval,
+    /// Calls begun less ended, to the last closed second.
+    in_flight_end: u64,
+    pub(super) signals: Signals,
     pub(super) seconds: Vec<Second>,
     pub(super) vus_max: u32,
     /// Calls begun and ended so far, warm-up included.
@@ -110,6 +115,7 @@ impl Collector {
         n_workers: usize,
         warm_up: Duration,
         has_response_times: bool,
+        busy_poll: bool,
         spans: Vec<StageSpan>,
     ) -> Self {
         let call_rows = (0..rows.len())
@@ -134,6 +140,8 @@ impl Collector {
             recent: VecDeque::new(),
             spare: Vec::new(),
             second: Interval::default(),
+            in_flight_end: 0,
+            signals: Signals::new(n_workers, warm_up, busy_poll),
             seconds: Vec::new(),
             vus_max: 0,
             started: 0,
@@ -152,14 +160,17 @@ impl Collector {
         last.1 = tick.users;
         let users = self.users();
         self.vus_max = self.vus_max.max(users.active);
+        self.signals
+            .take(tick.number, tick.worker, &tick.usage, &tick.recorder);
         self.add(tick.number, tick.worker, &tick.recorder);
         tick.recorder.clear();
         tick.recorder
     }
 
     /// Takes in what a worker recorded after its last tick.
-    pub(super) fn take_last(&mut self, worker: usize, recorder: &Recorder) {
+    pub(super) fn take_last(&mut self, worker: usize, usage: &WorkerUsage, recorder: &Recorder) {
         let number = self.last_ticks[worker].0 + 1;
+        self.signals.take(number, worker, usage, recorder);
         self.last_ticks[worker] = (u64::MAX, UserCounts::default());
         self.add(number, worker, recorder);
     }
@@ -288,6 +299,7 @@ impl Collector {
             interval.started += row.started;
             interval.ok += row.ok;
             interval.failed += row.failed;
+            interval.cancelled += row.cancelled;
             interval.timed_out += row.failures.of_group(FailureGroup::Timeout);
             let latency = match &row.response_ok {
                 Some(response) if self.has_response_times => response,
@@ -317,6 +329,7 @@ impl Collector {
         into.started += interval.started;
         into.ok += interval.ok;
         into.failed += interval.failed;
+        into.cancelled += interval.cancelled;
         into.dropped += interval.dropped;
         into.latency.merge(&interval.latency);
         into.vus = interval.vus;
@@ -333,6 +346,10 @@ impl Collector {
         if is_empty && (second.n_ticks == 0 || !self.seconds.is_empty()) && end <= at {
             return;
         }
+        let ended = second.ok + second.failed + second.cancelled;
+        self.in_flight_end = (self.in_flight_end + second.started).saturating_sub(ended);
+        let mut signals = self.signals.close();
+        signals.in_flight_end = self.in_flight_end;
         let latency = &self.second.latency;
         let quantile = |q| latency.quantile_ns(q);
         let figures = match (
@@ -358,6 +375,7 @@ impl Collector {
             failed: self.second.failed,
             latency: figures,
             dropped: self.second.dropped,
+            signals,
         });
         self.second.clear();
     }
@@ -393,6 +411,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     totals.counters.merge(&of_the_run);
     warm.lateness.merge(&tick.lateness);
     warm.generator_delay.merge(&tick.generator_delay);
+    warm.loop_time.merge(&tick.loop_time);
     warm.examples.merge(&tick.examples);
 }
 
@@ -401,7 +420,7 @@ pub(super) fn is_warm_up(number: u64, warm_up: Duration) -> bool {
     tick_middle(number) < warm_up
 }
 
-fn tick_middle(number: u64) -> Duration {
+pub(super) fn tick_middle(number: u64) -> Duration {
     let ticks = u32::try_from(number).unwrap_or(u32::MAX);
     TICK.saturating_mul(ticks).saturating_sub(TICK / 2)
 }
@@ -457,6 +476,7 @@ mod tests {
             worker,
             number,
             recorder: Box::new(recorder),
+            usage: WorkerUsage::default(),
             users: UserCounts {
                 active: 1,
                 ready: 1,
@@ -475,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_tick_is_complete_when_all_workers_have_sent_it() {
-        let mut collector = Collector::new(&rows(), 2, Duration::ZERO, false, Vec::new());
+        let mut collector = Collector::new(&rows(), 2, Duration::ZERO, false, false, Vec::new());
         collector.take(tick(0, 1, 3));
         assert_eq!(drain(&mut collector), []);
         collector.take(tick(1, 1, 4));
@@ -493,12 +513,12 @@ mod tests {
 
     #[test]
     fn seconds_add_up_to_the_totals() {
-        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, Vec::new());
+        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, false, Vec::new());
         for number in [1, 2, 3, 7, 8, 20] {
             collector.take(tick(0, number, number));
             drain(&mut collector);
         }
-        collector.take_last(0, &tick(0, 0, 100).recorder);
+        collector.take_last(0, &WorkerUsage::default(), &tick(0, 0, 100).recorder);
         drain(&mut collector);
         collector.finish(Duration::from_millis(5_300));
         let sum: u64 = collector.seconds.iter().map(|second| second.ok).sum();
@@ -511,7 +531,7 @@ mod tests {
     #[test]
     fn the_warm_up_is_left_out_and_nothing_is_lost() {
         let warm_up = Duration::from_millis(500);
-        let mut collector = Collector::new(&rows(), 1, warm_up, false, Vec::new());
+        let mut collector = Collector::new(&rows(), 1, warm_up, false, false, Vec::new());
         for number in 1..=4 {
             collector.take(tick(0, number, 10));
         }
@@ -526,7 +546,7 @@ mod tests {
     fn the_warm_up_is_cut_between_ticks() {
         let check = |warm_up_ms, expected_ms| {
             let warm_up = Duration::from_millis(warm_up_ms);
-            let collector = Collector::new(&rows(), 1, warm_up, false, Vec::new());
+            let collector = Collector::new(&rows(), 1, warm_up, false, false, Vec::new());
             let end = collector.warm_up_end();
             assert_eq!(end, Duration::from_millis(expected_ms), "{warm_up_ms}");
             for number in 1..10 {
@@ -551,7 +571,7 @@ mod tests {
             load_from: 0.0,
             load_to: 10.0,
         };
-        let mut collector = Collector::new(&rows(), 1, warm_up, false, vec![span]);
+        let mut collector = Collector::new(&rows(), 1, warm_up, false, false, vec![span]);
         for number in 1..=4 {
             collector.take(tick(0, number, 10));
         }

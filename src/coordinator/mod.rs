@@ -22,8 +22,10 @@ mod prepare;
 mod probe;
 mod run;
 pub mod search;
+mod signals;
 #[cfg(test)]
 pub(crate) mod simulation;
+mod verdict;
 
 pub use find::find;
 pub use run::{Interrupter, Interrupts, run};

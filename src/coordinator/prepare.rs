@@ -1,5 +1,6 @@
 //! What happens before the load: the server is found, the steps rendered.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::probe::probe_plan;
 use super::run::Interrupts;
 use crate::client::{Found, Redactor, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
+use crate::host;
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::protocol::Operation;
@@ -152,24 +154,25 @@ pub(super) fn generator_facts(
     cpus: &Cpus,
     worker_cpus: Vec<Option<usize>>,
 ) -> GeneratorFacts {
+    let used: Vec<usize> = match worker_cpus.iter().flatten().copied().collect() {
+        // Not pinned: any of them.
+        pinned if Vec::is_empty(&pinned) => cpus.allowed.clone(),
+        pinned => pinned,
+    };
+    let root = Path::new("/");
+    let host = host::read(root, &[]);
     GeneratorFacts {
+        governor: host::governors(root, &used),
+        cpu_model: host.cpu_model,
+        is_virtual: host.is_virtual,
         worker_cpus,
         machine_cpus: cpus.machine,
         usable_cpus: cpus.usable(),
         quota_millicpus: cpus.quota_millicpus,
-        kernel: kernel(),
+        kernel: host.kernel,
         kernel_timestamps: crate::http::kernel_timestamps_supported(),
         busy_poll: plan.workers.busy_poll,
     }
-}
-
-/// `Linux 6.18.44`.
-fn kernel() -> Option<String> {
-    let read = |name: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
-        Some(text.trim().to_string())
-    };
-    Some(format!("{} {}", read("ostype")?, read("osrelease")?))
 }
 
 /// The longest that sessions may take to open before an open load begins.

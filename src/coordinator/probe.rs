@@ -136,7 +136,7 @@ impl Probe {
             .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
         let is_pinned = pinned.recv().unwrap_or(false);
         handle.send(Command::SetUsers(1));
-        let collector = Collector::new(&script.rows.all, 1, plan.warm_up, true, Vec::new());
+        let collector = Collector::new(&script.rows.all, 1, plan.warm_up, true, false, Vec::new());
         Ok(Self {
             rate,
             script,
@@ -176,7 +176,7 @@ impl Probe {
                 self.settle();
             }
             Some(Event::Ended(end)) => {
-                self.collector.take_last(0, &end.recorder);
+                self.collector.take_last(0, &end.usage, &end.recorder);
                 self.settle();
                 self.last_end = end.last_end;
                 self.has_ended = true;

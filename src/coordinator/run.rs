@@ -14,6 +14,7 @@ use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
 use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
+use super::verdict::Recorded;
 use crate::clock::{Clock, SystemClock, Utc};
 use crate::error::UserError;
 use crate::load::share;
@@ -23,7 +24,10 @@ use crate::outcome::{
 };
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Budget;
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
+use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
+use crate::worker::{
+    self, Command, EVENTS_BOUND, Event, Handle, HostMeter, TICK, WorkerEnd, WorkerOptions,
+};
 
 /// Looked for at least this often, so that progress goes on when ticks do not.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -37,6 +41,15 @@ const STEADY_START: Duration = Duration::from_secs(2);
 
 /// How long a run that only its iterations end goes on without any session.
 const NO_SESSION_WAIT: Duration = Duration::from_secs(30);
+
+/// The host is asked once a second.
+const SECOND: Duration = Duration::from_secs(1);
+/// Over less, its ticks of ten milliseconds tell nothing.
+const HOST_SPAN_MIN: Duration = Duration::from_millis(100);
+
+/// Nearly all answers carried the kernel's timestamp: the first on a host may
+/// not, since the kernel begins with it when somebody asks.
+const FALLBACK_SHARE: f64 = 0.01;
 
 /// Signals that a run should end, as it sees them.
 #[derive(Debug, Clone)]
@@ -242,6 +255,12 @@ struct Coordinator<'a> {
     latency: Histogram,
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
+    host: HostMeter,
+    /// When the host was last asked, from the start of the load.
+    host_asked: Duration,
+    watch: Watch,
+    /// Seconds of which it is known what limited them.
+    n_watched: usize,
 }
 
 impl<'a> Coordinator<'a> {
@@ -259,9 +278,22 @@ impl<'a> Coordinator<'a> {
             workers.len(),
             plan.warm_up,
             plan.has_intended_starts(),
+            plan.workers.busy_poll,
             spans(plan),
         );
+        let cpus: Vec<usize> = start
+            .generator
+            .worker_cpus
+            .iter()
+            .flatten()
+            .copied()
+            .collect();
+        let all_pinned = cpus.len() == start.generator.worker_cpus.len();
         Self {
+            host: HostMeter::start(if all_pinned { cpus } else { Vec::new() }),
+            host_asked: Duration::ZERO,
+            watch: Watch::default(),
+            n_watched: 0,
             plan,
             start,
             workers,
@@ -309,6 +341,8 @@ impl<'a> Coordinator<'a> {
         let clock = SystemClock::since(crate::clock::now() + ahead);
         self.start.at = Utc::now();
         self.observer.started(&self.start);
+        // What the host took before is no part of the load.
+        self.host.take();
         self.broadcast(|| Command::Begin(clock.origin()));
         let mut happening = Happening::Nothing;
         while !self.have_all_ended() {
@@ -415,6 +449,9 @@ impl<'a> Coordinator<'a> {
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
+        if clock.now() >= self.host_asked + SECOND {
+            self.ask_host(clock.now());
+        }
         match event {
             Event::Tick(tick) => {
                 let worker = tick.worker;
@@ -426,13 +463,14 @@ impl<'a> Coordinator<'a> {
                 let WorkerEnd {
                     worker,
                     recorder,
+                    usage,
                     last_end,
                     active_max,
                     without_session,
                 } = *end;
                 self.active_max += active_max;
                 self.without_session += without_session;
-                self.collector.take_last(worker, &recorder);
+                self.collector.take_last(worker, &usage, &recorder);
                 self.last_end = self.last_end.max(last_end);
                 self.n_ended += 1;
                 self.look(clock);
@@ -444,6 +482,51 @@ impl<'a> Coordinator<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks what the host took since it was last asked. Ticks that end a second
+    /// come after it: its figures are there before it is closed.
+    fn ask_host(&mut self, now: Duration) {
+        let span = now.saturating_sub(self.host_asked);
+        let used = self.host.take();
+        // Most of the span lies in the second that its middle is in.
+        let second = (self.host_asked + span / 2).as_secs();
+        self.collector.signals.take_host(second, used, span);
+        self.host_asked = now;
+    }
+
+    /// Finds what limited the generator in the seconds that were closed.
+    fn watch_seconds(&mut self) {
+        while let Some(second) = self.collector.seconds.get_mut(self.n_watched) {
+            self.n_watched += 1;
+            let end = second.at + second.length;
+            let is_whole = second.length >= SECOND && self.collector.signals.is_measured(end);
+            if !is_whole {
+                continue;
+            }
+            let signals = &second.signals;
+            let load = SecondLoad {
+                due: match self.plan.load {
+                    Load::Open { .. } => Some(rate_at(self.plan, second.at + SECOND / 2)),
+                    _ => None,
+                },
+                begun: signals.begun,
+                connects: signals.connects,
+                lateness_p99_ns: signals.lateness_p99_ns,
+                in_flight: signals.in_flight_end,
+                users: u64::from(second.vus),
+                silence: Duration::from_nanos(signals.turn_max_ns),
+                delay_p50_ns: signals.delay_p50_ns,
+                latency_p50_ns: second.latency.map(|latency| latency.p50_ns),
+            };
+            second.signals.limit = generator_limit(&load, &mut self.watch);
+        }
+    }
+
+    /// What limited the generator in the last whole second.
+    fn last_limit(&self) -> Option<GeneratorLimit> {
+        let second = self.collector.seconds.last()?;
+        second.signals.limit
     }
 
     /// Looks at the ticks that have become complete.
@@ -475,6 +558,7 @@ impl<'a> Coordinator<'a> {
             self.breaking_point = first_break(self.detector.breaks(), from_start).map(translate);
         }
         if is_new {
+            self.watch_seconds();
             self.show(clock);
         }
     }
@@ -504,6 +588,7 @@ impl<'a> Coordinator<'a> {
             counters: &self.collector.totals.counters,
             phase: self.phase(elapsed),
             breaking_point: self.breaking_point.as_ref(),
+            generator_limit: self.last_limit(),
         });
     }
 
@@ -524,7 +609,12 @@ impl<'a> Coordinator<'a> {
     fn act(&mut self, action: Action) {
         match action {
             Action::SetUsers(users) => self.set_users(users),
-            Action::Stop(_) => self.broadcast(|| Command::Stop),
+            Action::Stop(_) => {
+                if let Some((at, _)) = self.controller.stopped() {
+                    self.collector.signals.load_ends(at);
+                }
+                self.broadcast(|| Command::Stop);
+            }
             Action::CancelCalls => self.broadcast(|| Command::CancelCalls),
             Action::CancelAll => self.broadcast(|| Command::CancelAll),
         }
@@ -566,7 +656,12 @@ impl<'a> Coordinator<'a> {
                 .unwrap_or(stopped_at)
                 .max(last_end),
         };
+        let host_span = clock.now().saturating_sub(self.host_asked);
+        if host_span >= HOST_SPAN_MIN {
+            self.ask_host(clock.now());
+        }
         let mut stages = self.collector.finish(elapsed);
+        self.watch_seconds();
         {
             // What the warm-up began and a stage ended belongs to the stage.
             let mut warm = self.collector.warm.clone();
@@ -581,7 +676,31 @@ impl<'a> Coordinator<'a> {
             totals.examples.merge(&warm.examples);
         }
         let warm_length = self.collector.warm_up_end().min(elapsed);
+        let elapsed = match warm_up {
+            Some(_) => elapsed.saturating_sub(warm_length),
+            None => elapsed,
+        };
+        let (self_check, verdict) = Recorded {
+            plan: self.plan,
+            rows: &self.start.rows,
+            totals: &totals,
+            warm_up: warm_up.as_ref(),
+            signals: &self.collector.signals,
+            seconds: &self.collector.seconds,
+            elapsed,
+            worker_cpus: &self.start.generator.worker_cpus,
+            vus_max: self.collector.vus_max.max(self.active_max),
+            users_without: self.without_session,
+        }
+        .judge();
+        if let Some(share) = self_check.reads.fallback_share() {
+            self.start.generator.kernel_timestamps = share <= FALLBACK_SHARE;
+        }
         let mut notices = self.notices(&totals.counters);
+        // What the verdict says is said once.
+        if totals.counters.arrivals_dropped > 0 && !verdict.has("arrivals_dropped") {
+            notices.push(dropped(&totals.counters));
+        }
         let probe = self.probe.take().map(|probe| {
             let by_time = self.plan.stop.duration.filter(|_| ended == Ended::Duration);
             probe.outcome(clock.origin(), by_time.unwrap_or(stopped_at))
@@ -599,11 +718,7 @@ impl<'a> Coordinator<'a> {
         RunOutcome {
             start: self.start,
             ended,
-            elapsed: if warm_up.is_some() {
-                elapsed.saturating_sub(warm_length)
-            } else {
-                elapsed
-            },
+            elapsed,
             totals,
             warm_up: warm_up.map(|warm| (warm_length, warm)),
             stages,
@@ -613,6 +728,8 @@ impl<'a> Coordinator<'a> {
             breaking_point: self.breaking_point,
             probe,
             notices,
+            self_check,
+            verdict,
         }
     }
 }
@@ -628,18 +745,16 @@ impl Coordinator<'_> {
                 self.without_session, self.active_max
             ));
         }
-        if counters.arrivals_dropped > 0 {
-            notices.push(format!(
-                "{} of {} arrivals were dropped: no virtual user was free and the queue was \
-                 full, or the run ended; the server was too slow for this rate, or `max_vus` \
-                 ({}) is too low",
-                counters.arrivals_dropped,
-                counters.arrivals,
-                self.plan.vus_max()
-            ));
-        }
         notices
     }
+}
+
+fn dropped(counters: &Counters) -> String {
+    format!(
+        "{} of {} arrivals were dropped: no virtual user was free and the queue was full, or the \
+         run ended",
+        counters.arrivals_dropped, counters.arrivals,
+    )
 }
 
 /// Ticks gathered into the windows that the detector looks at.

@@ -47,6 +47,11 @@ pub struct Client {
 impl Client {
     /// A client without a connection; the first exchange makes one.
     pub fn new(endpoint: &Endpoint) -> Self {
+        let roots = RootCerts::WebPki;
+        Self::with_tls(endpoint, TlsConfig::builder().root_certs(roots).build())
+    }
+
+    fn with_tls(endpoint: &Endpoint, tls: TlsConfig) -> Self {
         let exchange = Arc::new(Exchange::new());
         let tcp = TaskConnector {
             exchange: Arc::clone(&exchange),
@@ -61,9 +66,9 @@ impl Client {
         // each access to the buffers.
         let agent = if endpoint.is_https() {
             let connector = tcp.chain(RustlsConnector::default()).chain(mark);
-            Agent::with_parts(config(), connector, resolver)
+            Agent::with_parts(config(tls), connector, resolver)
         } else {
-            Agent::with_parts(config(), tcp.chain(mark), resolver)
+            Agent::with_parts(config(tls), tcp.chain(mark), resolver)
         };
         Self {
             agent,
@@ -152,7 +157,7 @@ impl Client {
     }
 }
 
-fn config() -> Config {
+fn config(tls: TlsConfig) -> Config {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -167,7 +172,7 @@ fn config() -> Config {
         // Used by the TLS layer only.
         .input_buffer_size(16 * 1024)
         .output_buffer_size(16 * 1024)
-        .tls_config(TlsConfig::builder().root_certs(RootCerts::WebPki).build())
+        .tls_config(tls)
         .build()
 }
 
@@ -246,3 +251,7 @@ impl Answer {
         self.exchange.timing()
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::failure::Phase;
+use super::timestamp::{self, Received};
 
 /// When the bytes of an exchange went and came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,25 +160,33 @@ impl Exchange {
             .store(self.bytes_sent.load(Relaxed) + n_bytes as u64, Relaxed);
     }
 
-    /// Bytes were read just now; they had come to the kernel `delay` ago.
-    pub(super) fn received(&self, n_bytes: usize, delay: Option<Duration>) {
+    /// Bytes were read.
+    pub(super) fn received(&self, received: &Received) {
+        let n_bytes = received.n_bytes as u64;
         self.bytes_received
-            .store(self.bytes_received.load(Relaxed) + n_bytes as u64, Relaxed);
+            .store(self.bytes_received.load(Relaxed) + n_bytes, Relaxed);
         if !matches!(
             self.phase(),
             Phase::Sending | Phase::Waiting | Phase::Reading
         ) {
             return;
         }
-        let now = self.to_ns(Instant::now());
-        let delay_ns = delay.map(|delay| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
-        // No answer comes before its request: a stamp that says so is from
-        // bytes that lay there already, or from a wall clock that was set.
-        let sent = self.sent.load(Relaxed);
-        let came = now.saturating_sub(delay_ns.unwrap_or(0)).max(sent).max(1);
+        let now = self.to_ns(received.at);
+        let age_ns = received
+            .age
+            .map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+        // No answer comes before its request: a stamp that says so is wrong.
+        // Then the moment of reading has to do, which is never too early.
+        let sent = self.sent.load(Relaxed).max(1);
+        let came = age_ns.map(|age_ns| now.saturating_sub(age_ns));
+        let believed = came.filter(|came| *came >= sent);
+        if believed.is_none() && came.is_some() {
+            timestamp::disbelieve();
+        }
+        let came = believed.unwrap_or(now);
         self.last_byte.store(came, Relaxed);
         self.delay
-            .store(delay_ns.map_or(NONE, |_| now - came + 1), Relaxed);
+            .store(believed.map_or(NONE, |came| now - came + 1), Relaxed);
         if self.first_byte.load(Relaxed) == NONE {
             self.first_byte.store(came, Relaxed);
             self.set_phase(Phase::Reading);
@@ -235,15 +244,20 @@ mod tests {
         exchange.begin(Instant::now() + Duration::from_secs(1));
         exchange.sending();
         exchange.set_phase(Phase::Waiting);
-        exchange.received(10, Some(Duration::from_secs(3600)));
+        let received = Received {
+            n_bytes: 10,
+            at: Instant::now(),
+            age: Some(Duration::from_secs(3600)),
+        };
+        timestamp::take_counts();
+        exchange.received(&received);
         let timing = exchange.timing();
-        assert_eq!(timing.last_byte, timing.sent);
+        // Not when the request was sent, which would be a latency of nothing.
+        assert_eq!(timing.last_byte, Some(received.at));
         assert_eq!(exchange.phase(), Phase::Reading);
-        assert!(
-            timing
-                .delay
-                .is_some_and(|delay| delay < Duration::from_secs(1))
-        );
+        assert_eq!(timing.delay, None);
+        let (reads, ..) = timestamp::take_counts();
+        assert_eq!(reads.unusable, 1);
     }
 
     #[test]
@@ -263,7 +277,11 @@ mod tests {
         exchange.begin(Instant::now());
         exchange.connecting();
         exchange.sending();
-        exchange.received(100, None);
+        exchange.received(&Received {
+            n_bytes: 100,
+            at: Instant::now(),
+            age: None,
+        });
         assert_eq!(exchange.timing().sent, None);
         assert_eq!(exchange.timing().first_byte, None);
         assert!(!exchange.timing().reused);

@@ -18,6 +18,7 @@
 
 mod buffers;
 mod client;
+mod clock_watch;
 mod connector;
 mod endpoint;
 mod exchange;
@@ -34,6 +35,7 @@ pub use exchange::{ClientCounters, Timing};
 pub use failure::{ConnectKind, HttpFailure, HttpFailureKind, Phase};
 pub use steady::RequestHead;
 pub use timestamp::is_supported as kernel_timestamps_supported;
+pub use timestamp::take_counts as take_read_counts;
 
 /// The header types of requests and answers.
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};

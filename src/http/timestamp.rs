@@ -2,21 +2,166 @@
 //!
 //! Linux stamps received data (`SO_TIMESTAMPNS`) with the wall clock; for TCP
 //! the stamp is that of the last segment handed over by the read. The age of
-//! the stamp, by the wall clock at the time of reading, is what is used, so
-//! only a clock that is set in between could falsify it. `nix` wraps the
-//! calls, so no `unsafe` is needed.
+//! the stamp, by the wall clock at the time of reading, is what is used;
+//! `clock_watch.rs` notices when that clock was set in between, and then the
+//! moment of reading has to do. How reads were timed is counted for each
+//! thread. `nix` wraps the calls, so no `unsafe` is needed.
 
+use std::cell::RefCell;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpStream;
 
-/// Whether this system gives receive timestamps.
-pub fn is_supported() -> bool {
-    cfg!(target_os = "linux")
+use super::clock_watch::{ClockWatch, Reading};
+use crate::metrics::ReadTimes;
+
+/// What was read, and when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Received {
+    /// 0: the peer has closed.
+    pub(super) n_bytes: usize,
+    /// When it was read.
+    pub(super) at: Instant,
+    /// How long before that the last of it had reached the kernel; `None` where
+    /// the kernel does not tell, or cannot be believed.
+    pub(super) age: Option<Duration>,
 }
 
-/// Asks for receive timestamps. Where that fails, reads go without.
+/// What one thread knows of its clocks and reads.
+struct Local {
+    /// Room for the stamp.
+    #[cfg(target_os = "linux")]
+    control: Vec<u8>,
+    /// The monotonic clock's zero.
+    base: Instant,
+    clocks: ClockWatch,
+    reads: ReadTimes,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> = RefCell::new(Local {
+        #[cfg(target_os = "linux")]
+        control: nix::cmsg_space!(nix::sys::time::TimeSpec),
+        base: Instant::now(),
+        clocks: ClockWatch::default(),
+        reads: ReadTimes::default(),
+    });
+}
+
+/// Whether this system takes the wish for receive timestamps, asked on a socket
+/// of its own. Whether it then gives them, the counts of [`take_counts`] tell.
+pub fn is_supported() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::socket::{setsockopt, sockopt};
+        std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
+            .is_ok_and(|socket| setsockopt(&socket, sockopt::ReceiveTimestampns, &true).is_ok())
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+/// How this thread's reads were timed, how often the wall clock was set, and by
+/// how many nanoseconds at most, since this was last asked. Looks at the clocks
+/// once more, so that a step is noticed where nothing is read, too.
+pub fn take_counts() -> (ReadTimes, u64, u64) {
+    LOCAL.with_borrow_mut(|local| {
+        let reading = local.close_reading();
+        local.clocks.settle(&reading);
+        let (n_steps, step_max_ns) = local.clocks.take_steps();
+        (std::mem::take(&mut local.reads), n_steps, step_max_ns)
+    })
+}
+
+/// The age of the last read that had one was not believable after all.
+pub(super) fn disbelieve() {
+    LOCAL.with_borrow_mut(|local| {
+        local.reads.kernel = local.reads.kernel.saturating_sub(1);
+        local.reads.unusable += 1;
+    });
+}
+
+impl Local {
+    /// Both clocks, the wall clock first.
+    fn reading(&self) -> (Reading, Instant) {
+        let wall_ns = wall_ns();
+        let at = Instant::now();
+        let reading = Reading {
+            wall_ns,
+            mono_ns: self.mono_ns(at),
+            apart_ns: 0,
+        };
+        (reading, at)
+    }
+
+    /// Both clocks with as little between them as can be had: nothing may have
+    /// held the thread up between the two.
+    fn close_reading(&self) -> Reading {
+        const TRIES: usize = 5;
+        const CLOSE_NS: u64 = 2_000;
+        let mut closest: Option<Reading> = None;
+        for _ in 0..TRIES {
+            let before = Instant::now();
+            let wall_ns = wall_ns();
+            let after = Instant::now();
+            let apart_ns = ns(after.saturating_duration_since(before));
+            if closest.is_none_or(|closest| apart_ns < closest.apart_ns) {
+                closest = Some(Reading {
+                    wall_ns,
+                    mono_ns: self.mono_ns(after),
+                    apart_ns,
+                });
+            }
+            if apart_ns <= CLOSE_NS {
+                break;
+            }
+        }
+        closest.unwrap_or_else(|| self.reading().0)
+    }
+
+    fn mono_ns(&self, at: Instant) -> u64 {
+        ns(at.saturating_duration_since(self.base))
+    }
+
+    /// When something that carries this stamp of the wall clock came.
+    #[cfg(target_os = "linux")]
+    fn received(&mut self, n_bytes: usize, stamp_ns: Option<u64>) -> Received {
+        let Some(stamp_ns) = stamp_ns else {
+            self.reads.user_space += u64::from(n_bytes > 0);
+            return Received {
+                n_bytes,
+                at: Instant::now(),
+                age: None,
+            };
+        };
+        let (mut reading, mut at) = self.reading();
+        if !self.clocks.agrees(&reading) {
+            let close = self.close_reading();
+            self.clocks.settle(&close);
+            (reading, at) = self.reading();
+        }
+        let age = self.clocks.age(stamp_ns, &reading);
+        match age {
+            Some(_) => self.reads.kernel += 1,
+            None => self.reads.unusable += 1,
+        }
+        Received { n_bytes, at, age }
+    }
+}
+
+/// Since 1970.
+fn wall_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    ns(since.unwrap_or_default())
+}
+
+fn ns(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Asks for receive timestamps. Where that fails, reads go without, and are
+/// counted as such.
 pub(super) fn enable(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     {
@@ -27,28 +172,19 @@ pub(super) fn enable(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// Reads what is there; also how long ago the last of it reached the kernel.
+/// Reads what is there, and tells when the last of it reached the kernel.
 #[cfg(target_os = "linux")]
-pub(super) fn read(
-    stream: &mut TcpStream,
-    buffer: &mut [u8],
-) -> io::Result<(usize, Option<Duration>)> {
+pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Received> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-    use nix::sys::time::TimeSpec;
-    use std::cell::RefCell;
     use std::io::IoSliceMut;
     use std::os::fd::AsRawFd;
-    use std::time::SystemTime;
 
-    thread_local! {
-        static CONTROL: RefCell<Vec<u8>> = RefCell::new(nix::cmsg_space!(TimeSpec));
-    }
-    CONTROL.with_borrow_mut(|control| {
+    LOCAL.with_borrow_mut(|local| {
         let mut slices = [IoSliceMut::new(buffer)];
         let message = recvmsg::<()>(
             stream.as_raw_fd(),
             &mut slices,
-            Some(control),
+            Some(&mut local.control),
             MsgFlags::empty(),
         )?;
         let stamp = message
@@ -60,21 +196,19 @@ pub(super) fn read(
                 ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
                 _ => None,
             });
-        let age = stamp.and_then(|stamp| {
-            SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .ok()?
-                .checked_sub(stamp)
-        });
-        Ok((message.bytes, age))
+        let n_bytes = message.bytes;
+        Ok(local.received(n_bytes, stamp.map(ns)))
     })
 }
 
 /// Reads what is there.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read(
-    stream: &mut TcpStream,
-    buffer: &mut [u8],
-) -> io::Result<(usize, Option<Duration>)> {
-    std::io::Read::read(stream, buffer).map(|n| (n, None))
+pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Received> {
+    let n_bytes = std::io::Read::read(stream, buffer)?;
+    LOCAL.with_borrow_mut(|local| local.reads.user_space += u64::from(n_bytes > 0));
+    Ok(Received {
+        n_bytes,
+        at: Instant::now(),
+        age: None,
+    })
 }

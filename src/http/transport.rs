@@ -9,7 +9,7 @@ use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use super::buffers::Pair;
 use super::exchange::{Exchange, Stop};
 use super::failure::Phase;
-use super::timestamp;
+use super::timestamp::{self, Received};
 use crate::scheduler::{Socket, Wake, trim_stack};
 
 /// Held output is written early when so little room is left that the next
@@ -178,14 +178,15 @@ impl Transport for TaskTransport {
             let room = &mut pair.input[pair.end..];
             let n_room = room.len();
             match timestamp::read(self.socket.stream_mut(), room) {
-                Ok((0, _)) => {
+                Ok(Received { n_bytes: 0, .. }) => {
                     self.is_broken = true;
                     self.exchange.set_stop(Stop::Closed);
                     return Ok(false);
                 }
-                Ok((n, delay)) => {
+                Ok(received) => {
+                    let n = received.n_bytes;
                     pair.end += n;
-                    self.exchange.received(n, delay);
+                    self.exchange.received(&received);
                     // Less than there was room for: the socket is empty now,
                     // and what comes later raises an event (epoll(7)).
                     if n < n_room {

@@ -18,6 +18,7 @@ mod failure;
 mod histogram;
 mod quantile_interval;
 mod recorder;
+mod usage;
 
 pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
@@ -26,3 +27,4 @@ pub use failure::{
 pub use histogram::{Histogram, LATENCY_MAX_NS};
 pub use quantile_interval::QuantileInterval;
 pub use recorder::{Counters, Examples, Outcome, Recorder, RowStats, Sample};
+pub use usage::{ReadTimes, WorkerUsage};

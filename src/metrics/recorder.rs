@@ -269,6 +269,10 @@ pub struct Recorder {
     /// From the arrival of an answer's last byte in the kernel to our reading
     /// it, in nanoseconds; empty where the kernel gives no timestamps.
     pub generator_delay: Histogram,
+    /// How long the loop of a worker took from one poll of the kernel to the
+    /// next, where it had something to do, in nanoseconds. What comes meanwhile
+    /// waits that long, and what is due leaves that much later.
+    pub loop_time: Histogram,
     /// Messages of failures.
     pub examples: Examples,
 }
@@ -304,6 +308,7 @@ impl Recorder {
         self.counters.merge(&other.counters);
         self.lateness.merge(&other.lateness);
         self.generator_delay.merge(&other.generator_delay);
+        self.loop_time.merge(&other.loop_time);
         self.examples.merge(&other.examples);
     }
 
@@ -315,6 +320,7 @@ impl Recorder {
         self.counters = Counters::default();
         self.lateness.clear();
         self.generator_delay.clear();
+        self.loop_time.clear();
         self.examples = Examples::default();
     }
 }

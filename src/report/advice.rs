@@ -2,7 +2,8 @@
 //!
 //! Each piece of advice has a rule that looks at the plan and the figures, and
 //! a text that says what was seen before what it may mean. A rule that would
-//! fire on a healthy server has no place here.
+//! fire on a healthy server has no place here, nor has a fault of the generator:
+//! that is the verdict's to tell.
 //!
 //! To add one: a variant, its id, its text, its rule in `rules.rs`, its test.
 
@@ -74,30 +75,6 @@ pub enum Advice {
         /// The shortest latency.
         min_ns: u64,
     },
-    /// Arrivals found no free user.
-    ArrivalsDropped {
-        /// How many.
-        dropped: u64,
-        /// Of how many.
-        arrivals: u64,
-        /// The pool's size.
-        max_vus: u32,
-    },
-    /// Requests left later than the load model wanted.
-    Late {
-        /// 99th percentile.
-        p99_ns: u64,
-    },
-    /// Answers waited for the generator to read them.
-    GeneratorBusy {
-        /// 99th percentile.
-        p99_ns: u64,
-    },
-    /// Too few calls for the high percentiles.
-    FewSamples {
-        /// How many there are.
-        count: u64,
-    },
     /// The run ended with requests that had hung for long.
     Hung {
         /// How many were cut off.
@@ -119,10 +96,6 @@ impl Advice {
             Self::Reconnects { .. } => "reconnects",
             Self::StreamsLeftOpen { .. } => "streams_left_open",
             Self::OneAtATime { .. } => "one_at_a_time",
-            Self::ArrivalsDropped { .. } => "arrivals_dropped",
-            Self::Late { .. } => "late",
-            Self::GeneratorBusy { .. } => "generator_busy",
-            Self::FewSamples { .. } => "few_samples",
             Self::Hung { .. } => "hung",
         }
     }
@@ -189,32 +162,6 @@ impl Advice {
                  latency): the server looks as if it served one call at a time",
                 plural(u64::from(*vus), "user", "users"),
                 format_latency(*min_ns)
-            ),
-            Self::ArrivalsDropped {
-                dropped,
-                arrivals,
-                max_vus,
-            } => format!(
-                "{} of {} arrivals were dropped: all {} were busy and the queue was full; the \
-                 server is slower than the rate, or `max_vus` is too low for it",
-                format_count(*dropped),
-                format_count(*arrivals),
-                plural(u64::from(*max_vus), "user", "users")
-            ),
-            Self::Late { p99_ns } => format!(
-                "requests left up to {} (p99) after their intended start: this machine, not the \
-                 server, was late; use fewer users a worker, more workers or `--busy-poll`",
-                format_latency(*p99_ns)
-            ),
-            Self::GeneratorBusy { p99_ns } => format!(
-                "answers waited up to {} (p99) for this machine to read them; latencies leave \
-                 that out, but the load may be less than the server could take: use more \
-                 workers, or a machine apart from the server",
-                format_latency(*p99_ns)
-            ),
-            Self::FewSamples { count } => format!(
-                "{} succeeded: too few to tell the high percentiles (p99 needs 100); run longer",
-                plural(*count, "call", "calls")
             ),
             Self::Hung { count, oldest } => format!(
                 "{} had no answer when the run ended, the oldest after {}; such calls \

@@ -13,6 +13,7 @@ mod distribution;
 mod figures;
 mod legacy;
 mod probe;
+mod validity;
 
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         errors: legacy::errors(&totals.failures),
         per_tool: legacy::per_tool(&measured, rows, &outcome.totals),
         breaking_point: legacy::breaking_point(plan, outcome),
+        verdict: validity::verdict(&outcome.verdict),
+        self_check: validity::self_check(&outcome.self_check),
         run: run(plan, outcome, info, total_figures.latency_from),
         host: host(&outcome.start.generator),
         server: server(&outcome.start.server),
@@ -87,6 +90,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         probe: probe::probe(plan, outcome),
         lateness: latency_if_any(&outcome.totals.lateness),
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
+        loop_time: latency_if_any(&outcome.totals.loop_time),
         notices: notices(plan, outcome),
         advice: advice::advise(plan, outcome, &totals)
             .iter()
@@ -208,6 +212,9 @@ pub(super) fn host(facts: &GeneratorFacts) -> Host {
         usable_cpus: facts.usable_cpus as u64,
         quota_cpus: facts.quota_millicpus.map(|milli| milli as f64 / 1e3),
         kernel: facts.kernel.clone(),
+        cpu_model: facts.cpu_model.clone(),
+        governor: facts.governor.clone(),
+        virtual_machine: facts.is_virtual,
         workers: facts
             .worker_cpus
             .iter()
@@ -254,6 +261,7 @@ fn counters(counters: &metrics::Counters) -> Counters {
 
 fn second(second: &outcome::Second) -> Second {
     let latency = second.latency;
+    let signals = &second.signals;
     Second {
         at_secs: secs(second.at),
         length_secs: secs(second.length),
@@ -267,6 +275,16 @@ fn second(second: &outcome::Second) -> Second {
         p99_ms: latency.map(|latency| ms(latency.p99_ns)),
         max_ms: latency.map(|latency| ms(latency.max_ns)),
         dropped: second.dropped,
+        in_flight_mean: signals.in_flight_mean.map(figures::tidy),
+        in_flight_max: signals.in_flight_max,
+        busy_share: signals.busy_share.map(figures::tidy),
+        run_delay_share: signals.run_delay_share.map(figures::tidy),
+        turn_max_ms: ms(signals.turn_max_ns),
+        lateness_p99_ms: signals.lateness_p99_ns.map(ms),
+        generator_delay_p99_ms: signals.delay_p99_ns.map(ms),
+        steal_share: signals.steal_share.map(figures::tidy),
+        throttled_share: signals.throttled_share.map(figures::tidy),
+        limited_by: signals.limit.map(validity::limited_by),
     }
 }
 

@@ -91,15 +91,6 @@ impl ReportFile {
         })
     }
 
-    /// Opens [`default_path`] under the given folder and makes the folders on
-    /// the way to it.
-    ///
-    /// # Errors
-    /// Where nothing can be written there.
-    pub fn open_default(folder: &Path, now: Utc) -> Result<Self, UserError> {
-        Self::open_in_folder(&default_path(folder, now))
-    }
-
     /// Opens a place and makes the folders on the way to it.
     ///
     /// # Errors
@@ -201,7 +192,7 @@ fn write(out: impl Write, report: &impl Serialize) -> io::Result<()> {
 }
 
 /// The system's words, as a fragment: `no such file or directory`.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -12,10 +12,12 @@
 //! Progress ─▶ LiveLine ─▶ stderr
 //! ```
 //!
-//! A capacity search has a report of its own, with the same parts: [`find`].
+//! A capacity search has a report of its own, with the same parts: [`find`]. So
+//! has a calibration: [`calibration`].
 
 pub mod advice;
 pub mod build;
+pub mod calibration;
 pub mod find;
 pub mod json;
 pub mod live;

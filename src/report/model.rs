@@ -19,6 +19,7 @@
 mod figures;
 mod legacy;
 mod probe;
+mod validity;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub use figures::{
 };
 pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
 pub use probe::Probe;
+pub use validity::{Grade, InFlight, Reads, Reason, SelfCheck, Verdict, WorkerUse};
 
 use std::collections::BTreeMap;
 
@@ -60,6 +62,10 @@ pub struct Report {
     /// Where the server broke, if it did.
     pub breaking_point: BreakingPoint,
 
+    /// Whether the figures are those of the server.
+    pub verdict: Verdict,
+    /// What the generator noticed about itself.
+    pub self_check: SelfCheck,
     /// How the run went.
     pub run: Run,
     /// The machine that generated the load.
@@ -103,6 +109,9 @@ pub struct Report {
     /// From an answer's arrival in the kernel to our reading it; not part of
     /// any latency above. `null` without kernel timestamps.
     pub generator_delay: Option<Latency>,
+    /// How long workers' loops took from one poll of the kernel to the next,
+    /// where they had something to do.
+    pub loop_time: Option<Latency>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
     /// What may lie behind the figures, and what to do about it.
@@ -165,9 +174,20 @@ pub struct Host {
     pub quota_cpus: Option<f64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
+    /// The CPU's model, if known.
+    #[serde(default)]
+    pub cpu_model: Option<String>,
+    /// What chooses the frequency of the workers' CPUs, such as `performance`,
+    /// if known.
+    #[serde(default)]
+    pub governor: Option<String>,
+    /// Whether it is a virtual machine, if known.
+    #[serde(default)]
+    pub virtual_machine: Option<bool>,
     /// The threads that generated the load.
     pub workers: Vec<Worker>,
-    /// Latency ends at the kernel's receive timestamp, not at our reading.
+    /// Latency ends at the kernel's receive timestamp, not at our reading, for 99
+    /// of 100 reads at least; `self_check.reads` has the counts.
     pub kernel_timestamps: bool,
     /// Workers span rather than slept.
     pub busy_poll: bool,

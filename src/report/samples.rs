@@ -10,12 +10,13 @@ use crate::clock::Utc;
 use crate::load::ThinkTime;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
 use crate::outcome::{
-    Ended, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, ServerFacts,
+    Ended, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, SelfCheck, ServerFacts,
 };
 use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
 use crate::scenario::{
     Action, BreakRule, Load, Plan, SessionRule, Step, StopRule, Target, WorkerRule,
 };
+use crate::validity::Verdict;
 
 /// Fifty users for thirty seconds.
 pub(super) fn plan() -> Plan {
@@ -62,6 +63,8 @@ pub(super) fn plan() -> Plan {
             pin: true,
             busy_poll: false,
         },
+        strict: false,
+        reference: None,
         notices: Vec::new(),
         as_written: crate::scenario::AsWritten::default(),
     }
@@ -99,6 +102,9 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
                 usable_cpus: 2,
                 quota_millicpus: None,
                 kernel: Some("Linux 6.1".to_string()),
+                cpu_model: Some("Fast CPU".to_string()),
+                governor: Some("performance".to_string()),
+                is_virtual: Some(false),
                 kernel_timestamps: true,
                 busy_poll: false,
             },
@@ -114,6 +120,8 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         breaking_point: None,
         probe: None,
         notices: Vec::new(),
+        self_check: SelfCheck::default(),
+        verdict: Verdict::of(Vec::new()),
     }
 }
 

@@ -8,7 +8,7 @@
 //! (100 for p99) it is no more than the maximum under another name.
 
 mod failures;
-mod head;
+pub(super) mod head;
 mod latency;
 mod notes;
 mod operations;
@@ -16,6 +16,7 @@ pub(super) mod page;
 mod probe;
 mod stages;
 pub(super) mod table;
+mod verdict;
 
 use super::model::Report;
 use crate::terminal::Line;
@@ -35,6 +36,7 @@ pub struct SummaryOptions {
 pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     let mut page = Page::new(options.width);
     head::target_and_load(&mut page, report);
+    verdict::verdict(&mut page, report);
     head::totals(&mut page, report);
     latency::latency(&mut page, report);
     latency::distribution(&mut page, report);

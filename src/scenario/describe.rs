@@ -73,6 +73,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
             format!("{rate} in a session of its own, on a thread of its own"),
         );
     }
+    if plan.strict {
+        lines.add("strict", "a result that is not valid fails".to_string());
+    }
     lines.add("seed", plan.seed.to_string());
     lines.0
 }
@@ -318,6 +321,7 @@ pub fn to_json(plan: &Plan) -> Value {
         "workers": plan.workers.count,
         "pin": plan.workers.pin,
         "busy_poll": plan.workers.busy_poll,
+        "strict": plan.strict,
     })
 }
 

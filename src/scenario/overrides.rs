@@ -60,6 +60,8 @@ pub struct Overrides {
     pub pin: Option<bool>,
     /// `--busy-poll`
     pub busy_poll: Option<bool>,
+    /// `--strict` is `Some(true)`
+    pub strict: Option<bool>,
     /// `--on-break stop` is `Some(true)`
     pub stop_on_break: Option<bool>,
     /// `--probe`: at the config's rate, or the default one

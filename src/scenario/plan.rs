@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
+use crate::validity::Reference;
 
 /// What a run will do.
 #[derive(Clone, PartialEq)]
@@ -43,6 +44,10 @@ pub struct Plan {
     pub seed: u64,
     /// Threads and CPUs.
     pub workers: WorkerRule,
+    /// An invalid result makes the program fail.
+    pub strict: bool,
+    /// What this host was calibrated to, for the verdict.
+    pub reference: Option<Reference>,
     /// What the user should know of how the config was read.
     pub notices: Vec<String>,
     /// What to show in place of values that may be secrets. `default()` where

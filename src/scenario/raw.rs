@@ -47,6 +47,7 @@ pub(super) struct Settings {
     pub(super) workers: Field<usize>,
     pub(super) pin: Field<bool>,
     pub(super) busy_poll: Field<bool>,
+    pub(super) strict: Field<bool>,
     pub(super) protocol: Field<ProtocolChoice>,
     pub(super) request_interval: Field<Duration>,
     pub(super) expected_interval_ms: Field<u64>,
@@ -157,6 +158,7 @@ fn read_settings(document: &Document<'_>, table: Table<'_>) -> Settings {
         }),
         pin: table.read("pin", truth),
         busy_poll: table.read("busy_poll", truth),
+        strict: table.read("strict", truth),
         protocol: table.read("protocol", |entry| {
             let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
             entry.parse(document, accepted, |text| text.parse().ok())

@@ -133,6 +133,13 @@ pub(super) fn resolve(
             .value
             .unwrap_or(default_seed),
         workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
+        strict: settings
+            .strict
+            .or_flag("--strict", overrides.strict)
+            .value
+            .unwrap_or(false),
+        // A matter of the host, not of the config.
+        reference: None,
         notices: resolver.notices,
         as_written: resolver.as_written,
     }

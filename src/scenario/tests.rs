@@ -184,6 +184,7 @@ seed = 18446744073709551615
 workers = 3
 pin = false
 busy_poll = true
+strict = true
 protocol = "2025-06-18"
 request_interval_ms = 0
 think = { distribution = "uniform", low = "1s", high = "3s" }
@@ -260,6 +261,7 @@ parallel = 4
         }
     );
     assert_eq!(plan.message_bytes_max, 1 << 20);
+    assert!(plan.strict);
     assert_eq!(plan.steps[0].parallel, 4);
     assert_eq!(plan.steps[0].weight, 1);
 }
@@ -281,7 +283,7 @@ fn defaults_hold_where_nothing_is_said() {
     assert_eq!(plan.breaking.error_share_max, defaults::BREAK_ERROR_SHARE);
     assert_eq!(plan.message_bytes_max, defaults::MESSAGE_BYTES_MAX);
     assert_eq!(plan.target.protocol, ProtocolChoice::Auto);
-    assert!(plan.workers.pin && plan.notices.is_empty());
+    assert!(plan.workers.pin && plan.notices.is_empty() && !plan.strict);
 
     let plan = plan_of(&format!("[settings]\niterations = 5\n{STEP}"));
     assert_eq!(plan.stop.duration, None);

@@ -36,6 +36,17 @@ const EVENTS_PER_TURN: usize = 1024;
 /// Stacks kept for short-lived tasks, so that they cost no system calls.
 const STACKS_KEPT: usize = 64;
 
+/// When the last turn was where, and whether it had anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// All that was ready had run, and the kernel was about to be asked.
+    pub polled_at: Instant,
+    /// The kernel had answered.
+    pub returned_at: Instant,
+    /// Tasks that ran before the kernel was asked.
+    pub n_resumed: usize,
+}
+
 /// Many tasks on this thread. Not `Send`: it stays where it was made, and one
 /// thread has at most one.
 pub struct Scheduler {
@@ -50,6 +61,7 @@ pub struct Scheduler {
     /// Of tasks that have ended.
     free_stacks: Vec<Stack>,
     n_tasks: usize,
+    last_turn: Turn,
 }
 
 impl Scheduler {
@@ -64,6 +76,7 @@ impl Scheduler {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let alarm = Alarm::new(poll.registry())?;
+        let now = Instant::now();
         let local = Local::new(poll.registry().try_clone()?);
         LOCAL.with_borrow_mut(|slot| {
             assert!(slot.is_none(), "one scheduler per thread");
@@ -79,6 +92,11 @@ impl Scheduler {
             free_tasks: Vec::new(),
             free_stacks: Vec::new(),
             n_tasks: 0,
+            last_turn: Turn {
+                polled_at: now,
+                returned_at: now,
+                n_resumed: 0,
+            },
         })
     }
 
@@ -90,6 +108,11 @@ impl Scheduler {
     /// Tasks that have not ended.
     pub fn n_tasks(&self) -> usize {
         self.n_tasks
+    }
+
+    /// How the last turn went; before the first, a moment in which nothing was.
+    pub fn last_turn(&self) -> Turn {
+        self.last_turn
     }
 
     /// Adds a task, which begins at the next turn.
@@ -140,7 +163,8 @@ impl Scheduler {
     /// When the system's poll fails.
     pub fn turn(&mut self, until: Option<Instant>) -> io::Result<bool> {
         let n_before = self.n_tasks;
-        self.run_ready();
+        let n_resumed = self.run_ready();
+        let polled_at = Instant::now();
         let has_ended = self.n_tasks < n_before;
         let next_timer = with(|local| local.timers.next());
         let wake_at = match (next_timer, until) {
@@ -151,7 +175,7 @@ impl Scheduler {
             if self.options.busy_poll || has_ended || with(|local| !local.ready.is_empty()) {
                 Some(Duration::ZERO)
             } else {
-                self.alarm.set(wake_at)?
+                self.alarm.set(wake_at, polled_at)?
             };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -159,6 +183,11 @@ impl Scheduler {
         }
         let mut woken = false;
         let now = Instant::now();
+        self.last_turn = Turn {
+            polled_at,
+            returned_at: now,
+            n_resumed,
+        };
         with(|local| {
             for event in &self.events {
                 match event.token() {
@@ -176,7 +205,8 @@ impl Scheduler {
 
     /// Runs each task that is ready now once. Those that become ready in the
     /// meantime wait for the next turn, so that sockets are looked at between.
-    fn run_ready(&mut self) {
+    /// How many there were.
+    fn run_ready(&mut self) -> usize {
         let n_ready = with(|local| local.ready.len());
         for _ in 0..n_ready {
             let Some(id) = with(|local| {
@@ -203,6 +233,7 @@ impl Scheduler {
             // Dropping the body tells its owner, who waits for what it holds.
             let _ = self.spawn(body);
         }
+        n_ready
     }
 }
 
@@ -284,7 +315,11 @@ mod linux {
 
         /// Sets it and gives the timeout for the poll: none, since it wakes
         /// the poll by itself, or zero where the moment has passed.
-        pub(super) fn set(&mut self, at: Option<Instant>) -> io::Result<Option<Duration>> {
+        pub(super) fn set(
+            &mut self,
+            at: Option<Instant>,
+            now: Instant,
+        ) -> io::Result<Option<Duration>> {
             let Some(at) = at else {
                 return Ok(None);
             };
@@ -292,7 +327,7 @@ mod linux {
             if self.set_to.is_some_and(|set_to| set_to <= at) {
                 return Ok(None);
             }
-            let from_now = at.saturating_duration_since(Instant::now());
+            let from_now = at.saturating_duration_since(now);
             if from_now.is_zero() {
                 return Ok(Some(Duration::ZERO));
             }
@@ -319,8 +354,8 @@ impl Alarm {
         Ok(Self)
     }
 
-    fn set(&mut self, at: Option<Instant>) -> io::Result<Option<Duration>> {
-        Ok(at.map(|at| at.saturating_duration_since(Instant::now())))
+    fn set(&mut self, at: Option<Instant>, now: Instant) -> io::Result<Option<Duration>> {
+        Ok(at.map(|at| at.saturating_duration_since(now)))
     }
 
     fn went_off(&mut self) {}

@@ -27,7 +27,7 @@ mod timer;
 /// Ends a scheduler's wait from another thread.
 pub use mio::Waker;
 
-pub use self::core::{Scheduler, SchedulerOptions, block_on};
+pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
     Cancel, Socket, TaskId, Wake, current_task, park, shielded, sleep_until, spawn, unpark,
 };

@@ -9,6 +9,7 @@ use super::budget::BudgetShare;
 use super::script::Script;
 use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
+use crate::outcome::RowKind;
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 
 /// What the users of one worker share.
@@ -31,12 +32,18 @@ pub struct Shared {
     pub n_ready: Cell<u32>,
     /// Users that have tried to open a session at least once.
     pub n_tried: Cell<u32>,
+    /// Calls that have begun and not ended.
+    pub n_in_flight: Cell<u32>,
+    /// The most of them at once, since the worker last asked.
+    pub n_in_flight_max: Cell<u32>,
     /// The most users that ran at once.
     pub n_active_max: Cell<u32>,
     /// Users that have ended and never had a session.
     pub n_without_session: Cell<u32>,
     /// The end of the last call that ended by itself.
     pub last_end: Cell<Option<Instant>>,
+    /// By row: whether its requests are calls.
+    is_call: Box<[bool]>,
     /// Arrivals that no user has taken yet.
     pub(super) arrivals: RefCell<VecDeque<Instant>>,
     /// Users that wait for an arrival, the last to come first: those that were
@@ -51,6 +58,8 @@ impl Shared {
     /// What the users of one worker share, before any of them runs.
     pub fn new(script: Arc<Script>, budget: BudgetShare) -> Self {
         let n_rows = script.rows.all.len();
+        let kinds = script.rows.all.iter().map(|row| row.kind);
+        let is_call = kinds.map(|kind| kind == RowKind::Call).collect();
         Self {
             script,
             recorder: RefCell::new(Recorder::new(n_rows)),
@@ -61,9 +70,12 @@ impl Shared {
             n_active: Cell::new(0),
             n_ready: Cell::new(0),
             n_tried: Cell::new(0),
+            n_in_flight: Cell::new(0),
+            n_in_flight_max: Cell::new(0),
             n_active_max: Cell::new(0),
             n_without_session: Cell::new(0),
             last_end: Cell::new(None),
+            is_call,
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
             sleepers: RefCell::new(HashSet::new()),
@@ -123,11 +135,21 @@ impl Shared {
     /// A request of the row begins.
     pub(super) fn start(&self, row: usize) {
         self.recorder.borrow_mut().start(row);
+        if self.is_call[row] {
+            let n_in_flight = self.n_in_flight.get() + 1;
+            self.n_in_flight.set(n_in_flight);
+            self.n_in_flight_max
+                .set(self.n_in_flight_max.get().max(n_in_flight));
+        }
     }
 
     /// Records how it ended. `intended` is given where the request has a start
     /// of its own to be late for.
     pub(super) fn end(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
+        if self.is_call[row] {
+            self.n_in_flight
+                .set(self.n_in_flight.get().saturating_sub(1));
+        }
         let ns = |from: Instant| nanos(report.end, from);
         let outcome = match &report.result {
             Ok(()) => Outcome::Ok,

@@ -2,6 +2,9 @@
 
 use core_affinity::CoreId;
 
+use super::cgroup::{Group, groups};
+use crate::host::parse_cpu_list;
+
 /// CPUs of the machine and of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpus {
@@ -26,7 +29,8 @@ impl Cpus {
         Self {
             machine: machine.max(1),
             allowed,
-            quota_millicpus: quota::millicpus(),
+            // The least on the way from this process's group to the root.
+            quota_millicpus: groups().iter().filter_map(Group::quota_millicpus).min(),
         }
     }
 
@@ -77,85 +81,7 @@ pub(super) fn pin(cpu: usize) -> bool {
 
 fn machine_cpus() -> Option<usize> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    count_cpus(text.trim())
-}
-
-/// `0-3,5` is 5 CPUs (cpuset(7), "List format").
-fn count_cpus(list: &str) -> Option<usize> {
-    list.split(',')
-        .map(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-            last.checked_sub(first)?.checked_add(1)
-        })
-        .sum()
-}
-
-/// The CPU quota of cgroups, version 2 and 1.
-mod quota {
-    use std::fs;
-    use std::path::{Path, PathBuf};
-
-    /// The least quota on the way from this process's group to the root.
-    pub(super) fn millicpus() -> Option<u64> {
-        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-        groups
-            .lines()
-            .filter_map(|line| {
-                let mut fields = line.splitn(3, ':');
-                let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-                if controllers.is_empty() {
-                    least(Path::new("/sys/fs/cgroup"), path, v2)
-                } else if controllers.split(',').any(|name| name == "cpu") {
-                    least(Path::new("/sys/fs/cgroup/cpu"), path, v1)
-                } else {
-                    None
-                }
-            })
-            .min()
-    }
-
-    fn least(root: &Path, path: &str, read: fn(&Path) -> Option<u64>) -> Option<u64> {
-        let mut folder: PathBuf = root.join(path.trim_start_matches('/'));
-        let mut found = None;
-        loop {
-            if let Some(quota) = read(&folder) {
-                found = Some(found.map_or(quota, |least: u64| least.min(quota)));
-            }
-            if folder == root || !folder.pop() || !folder.starts_with(root) {
-                return found;
-            }
-        }
-    }
-
-    fn v2(folder: &Path) -> Option<u64> {
-        parse_v2(&fs::read_to_string(folder.join("cpu.max")).ok()?)
-    }
-
-    fn v1(folder: &Path) -> Option<u64> {
-        let number = |name: &str| -> Option<i64> {
-            fs::read_to_string(folder.join(name))
-                .ok()?
-                .trim()
-                .parse()
-                .ok()
-        };
-        ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
-    }
-
-    /// `max 100000` or `150000 100000`.
-    pub(super) fn parse_v2(text: &str) -> Option<u64> {
-        let mut fields = text.split_whitespace();
-        let quota = fields.next()?.parse().ok()?;
-        ratio(quota, fields.next()?.parse().ok()?)
-    }
-
-    /// −1 means no quota.
-    fn ratio(quota_us: i64, period_us: i64) -> Option<u64> {
-        let quota_us = u64::try_from(quota_us).ok()?;
-        let period_us = u64::try_from(period_us).ok().filter(|us| *us > 0)?;
-        Some(quota_us.saturating_mul(1000) / period_us)
-    }
+    parse_cpu_list(&text).map(|cpus| cpus.len())
 }
 
 /// Descriptors beside those of the connections: polls, timers, files.
@@ -240,16 +166,6 @@ mod tests {
         // Workers that are not pinned may be anywhere.
         check(&[0, 1], 3, None);
         assert_eq!(cpus(&[0, 1, 2], None).beside(&[None, None]), None);
-    }
-
-    #[test]
-    fn cpu_lists_and_quotas_are_read() {
-        assert_eq!(count_cpus("0-3,5"), Some(5));
-        assert_eq!(count_cpus("0"), Some(1));
-        assert_eq!(count_cpus("3-1"), None);
-        assert_eq!(quota::parse_v2("max 100000\n"), None);
-        assert_eq!(quota::parse_v2("150000 100000\n"), Some(1500));
-        assert_eq!(quota::parse_v2("1 0"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::metrics::Recorder;
+use crate::metrics::{Recorder, WorkerUsage};
 use crate::scheduler::Waker;
 
 /// To a worker.
@@ -58,6 +58,8 @@ pub struct Tick {
     pub number: u64,
     /// What was recorded.
     pub recorder: Box<Recorder>,
+    /// What the thread used and did meanwhile.
+    pub usage: WorkerUsage,
     /// Its users now.
     pub users: UserCounts,
 }
@@ -80,6 +82,8 @@ pub struct WorkerEnd {
     pub worker: usize,
     /// Recorded since the last tick.
     pub recorder: Box<Recorder>,
+    /// What the thread used and did since then.
+    pub usage: WorkerUsage,
     /// The end of its last call that ended by itself.
     pub last_end: Option<Instant>,
     /// The most users that ran at once.

@@ -13,9 +13,13 @@
 //! with [`run()`].
 
 mod affinity;
+mod cgroup;
+mod host;
 mod message;
+mod meter;
 mod run;
 
 pub use affinity::{Cpus, raise_file_limit};
+pub use host::{HostMeter, HostUse};
 pub use message::{Command, EVENTS_BOUND, Event, Handle, Inbox, Tick, UserCounts, WorkerEnd};
 pub use run::{TICK, WorkerOptions, run};

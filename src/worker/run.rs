@@ -8,8 +8,9 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 
 use super::affinity;
 use super::message::{Command, Event, Inbox, Tick, UserCounts, WorkerEnd};
+use super::meter::Meter;
 use crate::load::{ArrivalSchedule, vu_index};
-use crate::metrics::Recorder;
+use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
 use crate::scheduler::{Cancel, Scheduler, SchedulerOptions};
 use crate::user::{Budget, BudgetShare, Script, Shared, VirtualUser, dispatch};
@@ -58,6 +59,7 @@ struct Worker<'a> {
     events: &'a Sender<Event>,
     scheduler: Scheduler,
     shared: Rc<Shared>,
+    meter: Meter,
     #[expect(clippy::vec_box, reason = "they travel through channels as boxes")]
     spares: Vec<Box<Recorder>>,
     /// Users that were ever begun; those below have a task or have ended.
@@ -99,6 +101,7 @@ impl<'a> Worker<'a> {
             events,
             scheduler,
             shared,
+            meter: Meter::start(crate::clock::now()),
             spares: (0..SPARE_RECORDERS)
                 .map(|_| Box::new(Recorder::new(n_rows)))
                 .collect(),
@@ -112,8 +115,9 @@ impl<'a> Worker<'a> {
         loop {
             let until = self.next_tick_at();
             self.scheduler.turn(until)?;
+            let turned_at = self.measure_turn();
             self.obey()?;
-            if until.is_some_and(|at| crate::clock::now() >= at) {
+            if until.is_some_and(|at| turned_at >= at) {
                 self.send_tick();
             }
             if self.shared.stopping.get() && self.scheduler.n_tasks() == 0 {
@@ -121,6 +125,26 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// When the turn was over.
+    fn measure_turn(&mut self) -> Instant {
+        let turn = self.scheduler.last_turn();
+        let n_in_flight = self.shared.n_in_flight.get();
+        if let Some(loop_ns) = self.meter.turn(&turn, n_in_flight) {
+            let mut recorder = self.shared.recorder.borrow_mut();
+            recorder.loop_time.record(loop_ns);
+        }
+        turn.returned_at
+    }
+
+    /// What was used and done since this was last asked.
+    fn take_usage(&mut self) -> WorkerUsage {
+        let n_in_flight = self.shared.n_in_flight.get();
+        let most = self.shared.n_in_flight_max.replace(n_in_flight);
+        let mut usage = self.meter.take(crate::clock::now());
+        usage.in_flight_max = usage.in_flight_max.max(u64::from(most));
+        usage
     }
 
     fn obey(&mut self) -> std::io::Result<()> {
@@ -139,6 +163,9 @@ impl<'a> Worker<'a> {
                 Command::SetUsers(target) => self.set_users(target)?,
                 Command::Begin(origin) => {
                     self.shared.origin.set(Some(origin));
+                    // What was before is no part of the load.
+                    self.take_usage();
+                    self.shared.recorder.borrow_mut().loop_time.clear();
                     self.shared.rouse();
                 }
                 Command::Recycle(recorder) => {
@@ -233,15 +260,18 @@ impl<'a> Worker<'a> {
             return;
         };
         let recorder = Box::new(self.shared.recorder.replace(*spare));
+        let usage = self.take_usage();
         let tick = Box::new(Tick {
             worker: self.options.index,
             number,
             recorder,
+            usage,
             users: self.user_counts(),
         });
         // Otherwise it is sent, or the coordinator is gone.
         if let Err(TrySendError::Full(Event::Tick(tick))) = self.events.try_send(Event::Tick(tick))
         {
+            self.meter.give_back(&tick.usage);
             let spare = self.shared.recorder.replace(*tick.recorder);
             self.shared.recorder.borrow_mut().merge(&spare);
             let mut spare = Box::new(spare);
@@ -255,6 +285,7 @@ impl<'a> Worker<'a> {
         let end = Box::new(WorkerEnd {
             worker: self.options.index,
             recorder: Box::new(self.shared.recorder.replace(empty)),
+            usage: self.take_usage(),
             last_end: self.shared.last_end.get(),
             active_max: self.shared.n_active_max.get(),
             without_session: self.shared.n_without_session.get(),

@@ -81,7 +81,7 @@ mod help {
 
     const COLORS: [&str; 2] = ["--color", "--no-color"];
     const SERVER: [&str; 4] = ["--timeout", "--protocol", "--header", "--api-key"];
-    const RUN: [&str; 23] = [
+    const RUN: [&str; 25] = [
         "--demo",
         "--config",
         "--vus",
@@ -102,6 +102,8 @@ mod help {
         "--workers",
         "--no-pin",
         "--busy-poll",
+        "--calibration",
+        "--strict",
         "--report",
         "--no-report",
         "--quiet",
@@ -120,11 +122,16 @@ mod help {
 
     #[test]
     fn every_level_names_all_there_is() {
-        check(&[], &["run", "init", "check", "demo", "--version"]);
+        check(
+            &[],
+            &["run", "init", "check", "calibrate", "demo", "--version"],
+        );
         check(&["run"], &[&RUN[..], &SERVER, &COLORS].concat());
         let init = ["--output", "--force", "--yes"];
         check(&["init"], &[&init[..], &SERVER, &COLORS].concat());
         check(&["check"], &COLORS);
+        let calibrate = ["--vus", "--seconds", "--report", "--no-report", "--quiet"];
+        check(&["calibrate"], &[&calibrate[..], &COLORS].concat());
         check(&["demo"], &[&DEMO[..], &COLORS].concat());
     }
 
@@ -150,7 +157,7 @@ mod help {
 
     #[test]
     fn it_has_no_colour_and_fits_a_terminal_but_for_usage_and_examples() {
-        for command in ["run", "init", "check", "demo"] {
+        for command in ["run", "init", "check", "calibrate", "demo"] {
             let help = help_of(&[command]);
             assert!(!help.contains('\x1b'), "{help}");
             let options = help.split_once("Options:").map(|(_, rest)| rest);

@@ -18,6 +18,7 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod calibrate_command;
 mod command_line;
 mod config;
 mod engine;
@@ -31,4 +32,5 @@ mod readme;
 mod report;
 mod sdk;
 mod shapes;
+mod validity;
 mod wire;

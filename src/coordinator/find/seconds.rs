@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::generator::SecondLoad;
 use crate::metrics::{Histogram, Recorder};
 use crate::outcome::{FindBy, Row, RowKind};
-use crate::worker::{TICK, Tick, UserCounts};
+use crate::validity::SecondLoad;
+use crate::worker::{Tick, UserCounts};
 
 /// The figures of one second, of all workers.
 #[derive(Debug, Default)]
@@ -37,9 +37,10 @@ pub(super) struct Second {
     /// Users that had none at its end and rested from a failure to get one.
     pub(super) locked_out: u64,
     users: u64,
+    connects: u64,
     lateness: Histogram,
     delay: Histogram,
-    /// The longest time between two ticks of a worker.
+    /// The longest time for which a worker did not look at the kernel.
     silence: Duration,
     ended: u64,
     handshakes: u64,
@@ -58,6 +59,7 @@ impl Second {
                 FindBy::Rate => Some(level * Self::LENGTH.as_secs_f64()),
             },
             begun: self.iterations,
+            connects: self.connects,
             lateness_p99_ns: self.lateness.quantile_ns(0.99),
             in_flight: self.in_flight,
             users: self.users,
@@ -116,14 +118,13 @@ impl Seconds {
     /// Takes a tick in, and gives its recorder back, empty.
     pub(super) fn take(&mut self, mut tick: Tick) -> Box<Recorder> {
         let last = &mut self.last[tick.worker];
-        let n_ticks = tick.number.saturating_sub(last.0);
         *last = (tick.number.max(last.0), tick.users);
         if tick.number == 0 {
             self.add_before(&tick.recorder);
         } else {
-            let n_ticks = u32::try_from(n_ticks).unwrap_or(u32::MAX);
             let second = (tick.number - 1) / TICKS_PER_SECOND;
-            self.add(second, &tick.recorder, TICK.saturating_mul(n_ticks));
+            let silence = Duration::from_nanos(tick.usage.turn_max_ns);
+            self.add(second, &tick.recorder, silence);
         }
         tick.recorder.clear();
         tick.recorder
@@ -209,6 +210,7 @@ impl Seconds {
         second.failed += handshake.failed;
         let counters = &recorder.counters;
         second.iterations += counters.iterations_started;
+        second.connects += counters.connects;
         second.arrivals += counters.arrivals;
         second.dropped += counters.arrivals_dropped;
         second.lateness.merge(&recorder.lateness);
@@ -223,7 +225,7 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Failure, Outcome, Sample};
+    use crate::metrics::{Failure, Outcome, Sample, WorkerUsage};
 
     fn row(kind: RowKind) -> Row {
         Row {
@@ -245,6 +247,10 @@ mod tests {
             worker,
             number,
             recorder,
+            usage: WorkerUsage {
+                turn_max_ns: number * 1_000,
+                ..WorkerUsage::default()
+            },
             users: UserCounts {
                 active: 3,
                 ready: 3,
@@ -282,7 +288,7 @@ mod tests {
         assert_eq!((second.started, second.ok, second.failed), (6, 5, 0));
         assert_eq!((second.in_flight, second.users), (1, 6));
         assert_eq!(second.latency.len(), 5);
-        assert_eq!(second.silence, TICK * 4);
+        assert_eq!(second.silence, Duration::from_micros(4), "the longest");
         assert!(seconds.next_complete().is_none());
     }
 

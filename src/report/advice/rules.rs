@@ -23,10 +23,6 @@ pub fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec<Advice
         reconnects(plan, outcome, calls),
         streams_left_open(outcome, calls),
         one_at_a_time(plan, outcome, calls),
-        arrivals_dropped(plan, outcome),
-        late(outcome, calls),
-        generator_busy(outcome, calls),
-        few_samples(calls),
     ]
     .into_iter()
     .flatten()
@@ -177,44 +173,6 @@ fn one_at_a_time(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<
     let waits_for_all = (0.5..=1.5).contains(&(p50 / users)) && p10 >= 0.6 * p50;
     let can_tell = vus >= USERS_TO_TELL && !has_pauses(plan) && calls.ok >= 10 * u64::from(vus);
     (can_tell && is_one && waits_for_all).then_some(Advice::OneAtATime { vus, min_ns })
-}
-
-fn arrivals_dropped(plan: &Plan, outcome: &RunOutcome) -> Option<Advice> {
-    let counters = &outcome.totals.counters;
-    (counters.arrivals_dropped > 0).then(|| Advice::ArrivalsDropped {
-        dropped: counters.arrivals_dropped,
-        arrivals: counters.arrivals,
-        max_vus: plan.vus_max(),
-    })
-}
-
-/// Below this nobody would act on it.
-const OWN_FAULT_MIN_NS: u64 = 1_000_000;
-
-/// Percentiles of the generator's own faults below this many are chance.
-const OWN_FAULT_SAMPLES_MIN: u64 = 100;
-
-fn late(outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
-    own_fault(&outcome.totals.lateness, calls).map(|p99_ns| Advice::Late { p99_ns })
-}
-
-fn generator_busy(outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
-    own_fault(&outcome.totals.generator_delay, calls).map(|p99_ns| Advice::GeneratorBusy { p99_ns })
-}
-
-/// The p99 of a fault of ours, where it is a tenth of the server's median.
-fn own_fault(fault: &Histogram, calls: &RowStats) -> Option<u64> {
-    let p99_ns = fault.quantile_ns(0.99)?;
-    let p50_ns = calls.service_ok.quantile_ns(0.5)?;
-    let counts =
-        fault.len() >= OWN_FAULT_SAMPLES_MIN && p99_ns >= OWN_FAULT_MIN_NS && p99_ns > p50_ns / 10;
-    counts.then_some(p99_ns)
-}
-
-fn few_samples(calls: &RowStats) -> Option<Advice> {
-    (1..100)
-        .contains(&calls.ok)
-        .then_some(Advice::FewSamples { count: calls.ok })
 }
 
 /// Whether a user's connection is idle between calls.

@@ -3,7 +3,6 @@
 use super::*;
 use crate::metrics::{ConnectFailure, Recorder};
 use crate::report::samples::{cancelled, failed, ok, outcome, plan};
-use crate::scenario::Arrivals;
 
 /// The ids of the advice on a run of one tool.
 fn ids(plan: &Plan, fill: impl Fn(&mut Recorder)) -> Vec<&'static str> {
@@ -29,11 +28,6 @@ fn healthy(recorder: &mut Recorder) {
 fn a_healthy_run_needs_no_advice() {
     assert_eq!(ids(&plan(), healthy), [""; 0]);
     assert_eq!(ids(&plan(), |_| {}), [""; 0]);
-}
-
-#[test]
-fn few_calls_are_said_to_be_few() {
-    assert_eq!(ids(&plan(), |r| ok(r, 0, 5_000_000)), ["few_samples"]);
 }
 
 #[test]
@@ -138,42 +132,6 @@ fn one_call_at_a_time_is_recognised() {
         (0..15_000).for_each(|_| ok(r, 0, 100_000_000));
     };
     assert_eq!(ids(&plan(), five), [""; 0]);
-}
-
-#[test]
-fn the_generators_own_faults_are_named() {
-    let late = |ns| {
-        move |r: &mut Recorder| {
-            healthy(r);
-            (0..100).for_each(|_| r.lateness.record(ns));
-        }
-    };
-    assert_eq!(ids(&plan(), late(2_000_000)), ["late"]);
-    assert_eq!(ids(&plan(), late(400_000)), [""; 0]);
-    let busy = |r: &mut Recorder| {
-        healthy(r);
-        (0..100).for_each(|_| r.generator_delay.record(3_000_000));
-    };
-    assert_eq!(ids(&plan(), busy), ["generator_busy"]);
-}
-
-#[test]
-fn dropped_arrivals_are_told() {
-    let mut open = plan();
-    open.load = Load::Open {
-        arrivals: Arrivals::Rate {
-            per_second: 100.0,
-            distribution: crate::load::Distribution::Constant,
-        },
-        max_vus: 10,
-        queue_max: 10,
-    };
-    let drop = |r: &mut Recorder| {
-        healthy(r);
-        r.counters.arrivals = 3_000;
-        r.counters.arrivals_dropped = 12;
-    };
-    assert_eq!(ids(&open, drop), ["arrivals_dropped"]);
 }
 
 #[test]

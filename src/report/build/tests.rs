@@ -260,6 +260,13 @@ fn seconds_without_answers_have_no_latency() {
         failed: 0,
         latency,
         dropped: 0,
+        signals: crate::validity::SecondSignals {
+            in_flight_mean: Some(2.5),
+            limit: Some(crate::validity::GeneratorLimit::Stalled {
+                silence: Duration::from_millis(500),
+            }),
+            ..Default::default()
+        },
     };
     let latency = SecondLatency {
         p50_ns: 1_500_000,
@@ -270,6 +277,11 @@ fn seconds_without_answers_have_no_latency() {
     outcome.seconds = vec![second(0, 10, Some(latency)), second(1, 0, None)];
     let report = report(&plan(), &outcome);
     assert_eq!(report.seconds[0].rate_per_sec, 20.0);
+    assert_eq!(report.seconds[0].in_flight_mean, Some(2.5));
+    assert_eq!(
+        report.seconds[0].limited_by.as_deref(),
+        Some("worker_stalled")
+    );
     assert_eq!(report.seconds[0].p50_ms, Some(1.5));
     assert_eq!(
         (report.seconds[1].rate_per_sec, report.seconds[1].max_ms),
@@ -324,4 +336,36 @@ proptest! {
         let a = &report.per_tool["a"];
         prop_assert_eq!(a.total_requests, report.metrics.total_requests);
     }
+}
+
+#[test]
+fn the_verdict_and_the_self_check_stand_in_the_report() {
+    use crate::metrics::WorkerUsage;
+    use crate::validity::{Grade, Reason, Verdict};
+
+    let mut outcome = busy_outcome();
+    outcome.verdict = Verdict::of(vec![
+        (Grade::Suspect, Reason::Steal { share: 0.06 }),
+        (Grade::Invalid, Reason::Throttled { share: 0.5 }),
+    ]);
+    outcome.self_check.workers = vec![WorkerUsage {
+        wall_ns: 1_000_000_000,
+        busy_ns: 250_000_000,
+        turn_max_ns: 3_000_000,
+        ..WorkerUsage::default()
+    }];
+    outcome.self_check.in_flight_mean = Some(4.5);
+    outcome.self_check.reads.unusable = 3;
+    let json = serde_json::to_value(report(&plan(), &outcome)).expect("a report is JSON");
+    let verdict = &json["verdict"];
+    assert_eq!(verdict["grade"], "invalid");
+    assert_eq!(verdict["reasons"][0]["id"], "throttled");
+    assert_eq!(verdict["reasons"][0]["figures"]["share"], 0.5);
+    assert_eq!(verdict["reasons"][1]["grade"], "suspect");
+    let check = &json["self_check"];
+    assert_eq!(check["workers"][0]["busy_share"], 0.25);
+    assert_eq!(check["workers"][0]["run_delay_share"], json!(null));
+    assert_eq!(check["workers"][0]["turn_max_ms"], 3.0);
+    assert_eq!(check["in_flight"]["mean"], 4.5);
+    assert_eq!(check["reads"]["timestamps_unusable"], 3);
 }

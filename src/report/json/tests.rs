@@ -78,7 +78,8 @@ fn a_bad_path_is_known_at_once() {
 fn the_default_place_is_made() {
     let folder = Folder::new("default");
     let now = Utc::from_unix_ms(1_795_437_667_250);
-    let file = ReportFile::open_default(&folder.0, now).expect("the folder is ours");
+    let file =
+        ReportFile::open_in_folder(&default_path(&folder.0, now)).expect("the folder is ours");
     let path = folder
         .0
         .join(".pmcp/reports/loadtest-20261123T124107Z.json");

@@ -62,6 +62,9 @@ pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
         let dropped = format_count(progress.counters.arrivals_dropped);
         line = line.add(Role::Warning, format!("  {dropped} dropped"));
     }
+    if progress.generator_limit.is_some() {
+        line = line.add(Role::Warning, "  generator limited");
+    }
     match progress.breaking_point {
         Some(point) => line.add(Role::Warning, broke(point)),
         None => line,

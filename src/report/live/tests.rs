@@ -28,6 +28,7 @@ fn with_progress(secs: u64, mut f: impl FnMut(Progress<'_>)) {
         counters: &Counters::default(),
         phase: Phase::Running { stage: None },
         breaking_point: None,
+        generator_limit: None,
     });
 }
 

@@ -156,6 +156,27 @@ pub struct Second {
     pub max_ms: Option<f64>,
     /// Arrivals dropped in it.
     pub dropped: u64,
+    /// Calls in flight: mean over time, and the most at once.
+    pub in_flight_mean: Option<f64>,
+    /// The most at once of each worker, all workers together.
+    pub in_flight_max: u64,
+    /// The busiest worker's share of work, 0 to 1.
+    pub busy_share: Option<f64>,
+    /// The share of it for which a worker waited for a CPU, the worst.
+    pub run_delay_share: Option<f64>,
+    /// The longest time for which a worker did not look at the kernel.
+    pub turn_max_ms: f64,
+    /// 99th percentile of the lateness; `null` without intended starts.
+    pub lateness_p99_ms: Option<f64>,
+    /// 99th percentile of how long answers waited for our reading them.
+    pub generator_delay_p99_ms: Option<f64>,
+    /// The share of the workers' CPUs that the hypervisor gave to others.
+    pub steal_share: Option<f64>,
+    /// The share of it for which the control group was stopped.
+    pub throttled_share: Option<f64>,
+    /// `behind_schedule`, `worker_stalled` or `slow_reading` where the generator
+    /// was the limit in it.
+    pub limited_by: Option<String>,
 }
 
 /// One stage's calls. A call belongs to the stage it ended in.

@@ -2,7 +2,7 @@
 
 use super::page::{Page, ms_text};
 use crate::error::plural;
-use crate::report::model::{Counters, Ended, Host, Report};
+use crate::report::model::{Counters, Ended, Host, Latency, Report};
 use crate::terminal::{Line, Role};
 use crate::units::{format_bytes, format_count, format_duration, format_percent, format_rate};
 
@@ -66,9 +66,11 @@ fn generator(host: &Host) -> String {
         }
         n_pinned => format!(", {n_pinned} of them pinned to CPUs {}", cpus.join(", ")),
     };
-    if host.kernel_timestamps {
-        words += ", kernel timestamps";
-    }
+    words += if host.kernel_timestamps {
+        ", kernel timestamps"
+    } else {
+        ", timed when read (no kernel timestamps)"
+    };
     if host.busy_poll {
         words += ", busy polling";
     }
@@ -116,6 +118,7 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
     };
     page.labelled("error rate", errors);
     counters(page, &report.counters);
+    in_flight(page, report);
     delays(page, report);
 }
 
@@ -175,11 +178,52 @@ fn counters(page: &mut Page, counters: &Counters) {
     }
 }
 
+/// Calls in flight beside the users, and how busy that kept the workers.
+fn in_flight(page: &mut Page, report: &Report) {
+    let check = &report.self_check;
+    if let Some(mean) = check.in_flight.mean {
+        let users = plural(u64::from(report.run.vus_max), "user", "users");
+        let words = format!(
+            "{mean:.1} calls on average, at most {}, of {users}",
+            format_count(check.in_flight.max)
+        );
+        // The rest were connecting, or answered and not read yet.
+        let whole = check.in_flight.mean_whole;
+        let at_server = whole.zip(check.in_flight.by_latency);
+        let words = match at_server.filter(|(whole, waited)| *waited < AT_SERVER * whole) {
+            Some((_, waited)) => format!("{words}; {waited:.1} by rate and latency"),
+            None => words,
+        };
+        page.labelled("in flight", Line::of(Role::Plain, words));
+    }
+    let shares: Vec<f64> = check.workers.iter().filter_map(|w| w.busy_share).collect();
+    let least = shares.iter().copied().reduce(f64::min);
+    let most = shares.iter().copied().reduce(f64::max);
+    if let Some((least, most)) = least.zip(most) {
+        let whole = |share: f64| format!("{:.0}%", share * 100.0);
+        let (least, most) = (whole(least), whole(most));
+        let words = match least == most {
+            true => format!("busy {most} of the time"),
+            false => format!("busy {least} to {most} of the time"),
+        };
+        page.labelled("workers", Line::of(Role::Plain, words));
+    }
+}
+
+/// A share of the calls in flight below this waited for the server.
+const AT_SERVER: f64 = 0.9;
+
+/// Shorter loops delay nothing that anybody would notice.
+const LOOP_SHOWN_MS: f64 = 1.0;
+
 /// How far the generator itself was behind.
 fn delays(page: &mut Page, report: &Report) {
+    let is_long = |latency: &Latency| latency.p99_ms.is_some_and(|ms| ms >= LOOP_SHOWN_MS);
+    let loop_time = report.loop_time.filter(is_long);
     let labels = [
         ("lateness", &report.lateness),
         ("read delay", &report.generator_delay),
+        ("loop time", &loop_time),
     ];
     for (label, latency) in labels {
         if let Some(latency) = latency {
@@ -201,7 +245,7 @@ fn plural_count(count: u64, one: &str, many: &str) -> String {
 }
 
 /// Seconds of a report as a duration; what is none reads as 0.
-pub(super) fn secs_text(secs: f64) -> String {
+pub(in crate::report) fn secs_text(secs: f64) -> String {
     let duration = Duration::try_from_secs_f64(secs).unwrap_or_default();
     // Beyond ten seconds, milliseconds tell nothing.
     if duration >= Duration::from_secs(10) {

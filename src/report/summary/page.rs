@@ -63,6 +63,11 @@ impl Page {
         self.push(Line::of(Role::Strong, title));
     }
 
+    /// The width of what stands beside a label.
+    pub(in crate::report) fn text_width(&self) -> usize {
+        self.limit.saturating_sub(LABEL_WIDTH)
+    }
+
     /// `label       text`.
     pub(in crate::report) fn labelled(&mut self, label: &str, line: Line) {
         let label = format!("{label:<LABEL_WIDTH$}");
@@ -71,8 +76,7 @@ impl Page {
 
     /// Like `labelled`, for a text that may take several lines.
     pub(in crate::report) fn labelled_text(&mut self, label: &str, role: Role, text: &str) {
-        let width = self.limit.saturating_sub(LABEL_WIDTH);
-        for (i, part) in wrap(text, width).iter().enumerate() {
+        for (i, part) in wrap(text, self.text_width()).iter().enumerate() {
             let label = if i == 0 { label } else { "" };
             self.labelled(label, Line::of(role, part));
         }

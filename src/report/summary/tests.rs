@@ -204,3 +204,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn reasons_stand_beside_the_verdict_worst_first() {
+    use crate::metrics::WorkerUsage;
+    use crate::validity::{Grade, Reason, Verdict};
+
+    let mut outcome = busy_outcome();
+    outcome.verdict = Verdict::of(vec![
+        (Grade::Suspect, Reason::Steal { share: 0.07 }),
+        (Grade::Invalid, Reason::Throttled { share: 0.8 }),
+    ]);
+    outcome.self_check.in_flight_mean = Some(48.26);
+    outcome.self_check.in_flight_max = 50;
+    outcome.self_check.workers = [100, 230]
+        .map(|busy_ns| WorkerUsage {
+            wall_ns: 1_000,
+            busy_ns,
+            ..WorkerUsage::default()
+        })
+        .to_vec();
+    outcome.totals.loop_time.record(2_000_000);
+    let text = text_of(&plan(), &outcome);
+    let expected = "\
+verdict     invalid: the CPU quota of this process's control group stopped it
+            for 80% of the time: the load came in bursts, and answers waited;
+            raise the quota (`cpu.max`, or the container's CPU limit), or use
+            fewer workers and less load
+            suspect: the hypervisor gave 7% of the workers' CPU time to other
+            machines: requests left late; use a dedicated host
+
+";
+    assert!(text.contains(expected), "{text}");
+    let expected = "\
+in flight   48.3 calls on average, at most 50, of 50 users
+workers     busy 10% to 23% of the time
+loop time   p50 2.00 ms, p99 2.00 ms, max 2.00 ms
+";
+    assert!(text.contains(expected), "{text}");
+}

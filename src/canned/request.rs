@@ -8,7 +8,7 @@ use super::answers::Asked;
 
 /// The digits of a request's id, to be echoed as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Digits {
+pub(super) struct Digits {
     bytes: [u8; Digits::MAX],
     /// 0 <= len <= MAX; 0 where the message has no id of digits.
     len: usize,
@@ -16,7 +16,7 @@ pub(crate) struct Digits {
 
 impl Digits {
     /// Digits of the largest `u64`.
-    pub(crate) const MAX: usize = 20;
+    pub(super) const MAX: usize = 20;
 
     fn of(text: &[u8]) -> Self {
         let len = text
@@ -30,23 +30,23 @@ impl Digits {
     }
 
     /// The digits.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
 
 /// A request, as far as it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Request {
+pub(super) struct Request {
     /// What it asks.
-    pub(crate) asked: Asked,
+    pub asked: Asked,
     /// Its id.
-    pub(crate) id: Digits,
+    pub id: Digits,
 }
 
 /// The bytes are no request that this server can read; the connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unreadable;
+pub(super) struct Unreadable;
 
 /// The longest head and body that are waited for, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -54,7 +54,7 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Reads requests. A client sends nearly the same head again and again, so the
 /// last one is remembered: equal bytes need no second look.
 #[derive(Debug, Default)]
-pub(crate) struct RequestReader {
+pub(super) struct RequestReader {
     last_head: Vec<u8>,
     last: Head,
 }
@@ -72,7 +72,7 @@ impl RequestReader {
     ///
     /// # Errors
     /// It cannot be read: too large, or a body of unknown length.
-    pub(crate) fn read(&mut self, input: &[u8]) -> Result<Option<(usize, Request)>, Unreadable> {
+    pub(super) fn read(&mut self, input: &[u8]) -> Result<Option<(usize, Request)>, Unreadable> {
         if self.last_head.is_empty() || !input.starts_with(&self.last_head) {
             let Some(head_bytes) = find(input, b"\r\n\r\n").map(|at| at + 4) else {
                 return match input.len() < REQUEST_BYTES_MAX {

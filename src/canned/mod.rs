@@ -1,15 +1,18 @@
-//! An MCP server that costs next to nothing, so that a benchmark measures the
-//! load generator: one thread, epoll, and answers that were rendered before.
+//! An MCP server that costs next to nothing, so that what is measured against it
+//! is the load generator: one thread, one poll, and answers that were rendered
+//! before.
 //!
 //! It speaks HTTP/1.1 with keep-alive and pipelining, opens sessions (legacy)
 //! and answers `server/discover` (modern), lists one tool, `echo`, and answers
 //! every `tools/call` with the same result under the id of the request. It
-//! checks nothing: it is no measure of what a client sends. It imports nothing
-//! of the program. Start with [`Server::serve`]; `request.rs` finds requests in
-//! bytes, `answers.rs` holds the answers.
+//! checks nothing: it is no measure of what a client sends. Like `demo`, it must
+//! not import the client's protocol code. Start with [`Server::serve`];
+//! `request.rs` finds requests in bytes, `answers.rs` holds the answers,
+//! `thread.rs` serves from a thread with a CPU of its own.
 
-pub(crate) mod answers;
-pub(crate) mod request;
+mod answers;
+mod request;
+mod thread;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -20,16 +23,19 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use answers::{Answers, BAD_REQUEST, Framing};
-use request::{Digits, Request, RequestReader, Unreadable};
+pub use self::answers::Framing;
+use self::answers::{Answers, BAD_REQUEST};
+use self::request::{Digits, Request, RequestReader, Unreadable};
+pub use self::thread::ServerThread;
+use crate::clock;
 
 /// How a server answers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
+pub struct Options {
     /// The form of `tools/call` answers.
-    pub(crate) framing: Framing,
+    pub framing: Framing,
     /// From reading a request to answering it; zero answers at once.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -38,7 +44,7 @@ const EVENTS_PER_TURN: usize = 1024;
 const INPUT_BYTES: usize = 64 * 1024;
 
 /// The server: a listener and its connections.
-pub(crate) struct Server {
+pub struct Server {
     poll: Poll,
     waker: Arc<Waker>,
     listener: TcpListener,
@@ -83,7 +89,7 @@ impl Server {
     ///
     /// # Errors
     /// When the system gives no socket or poll instance.
-    pub(crate) fn bind(options: Options) -> io::Result<Self> {
+    pub fn bind(options: Options) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -109,12 +115,12 @@ impl Server {
     }
 
     /// The endpoint's URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 
     /// Ends [`serve`](Self::serve), from any thread.
-    pub(crate) fn waker(&self) -> Arc<Waker> {
+    pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
@@ -122,7 +128,7 @@ impl Server {
     ///
     /// # Errors
     /// When the system's poll fails.
-    pub(crate) fn serve(mut self) -> io::Result<()> {
+    pub fn serve(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
@@ -152,7 +158,7 @@ impl Server {
     fn timeout(&self) -> Option<Duration> {
         const GRAIN: Duration = Duration::from_millis(1);
         let next = self.waiting.front()?;
-        let wait = next.due.saturating_duration_since(Instant::now());
+        let wait = next.due.saturating_duration_since(clock::now());
         Some(wait.saturating_sub(GRAIN))
     }
 
@@ -253,7 +259,7 @@ impl Server {
                 self.answers.write(request.asked, id, &mut self.output);
             } else {
                 self.waiting.push_back(Waiting {
-                    due: Instant::now() + self.options.delay,
+                    due: clock::now() + self.options.delay,
                     token,
                     generation,
                     request,
@@ -267,7 +273,7 @@ impl Server {
         if self.waiting.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         while self.waiting.front().is_some_and(|next| next.due <= now)
             && let Some(next) = self.waiting.pop_front()
         {
@@ -335,3 +341,6 @@ fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
 fn deepen_backlog(_: &TcpListener) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

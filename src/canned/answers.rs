@@ -4,7 +4,7 @@
 
 /// What a request asks, as far as answers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(super) enum Asked {
     /// `tools/call`
     CallTool,
     /// `initialize`
@@ -36,7 +36,7 @@ impl Asked {
     ];
 
     /// By the text of a body from its method's first letter on.
-    pub(crate) fn of_method(text: &[u8]) -> Self {
+    pub(super) fn of_method(text: &[u8]) -> Self {
         match text {
             _ if text.starts_with(b"tools/call\"") => Self::CallTool,
             _ if text.starts_with(b"notifications/") => Self::Nothing,
@@ -79,7 +79,7 @@ impl Asked {
 
 /// The framing of `tools/call` answers; all others are JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// One JSON object with its length.
     Json,
     /// One event in one chunk.
@@ -88,7 +88,7 @@ pub(crate) enum Framing {
 
 /// All answers.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(super) struct Answers {
     /// In the order of `Asked::REQUESTS`.
     messages: [Rendered; Asked::REQUESTS.len()],
 }
@@ -107,12 +107,12 @@ const ENDED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const NOT_ALLOWED: &[u8] =
     b"HTTP/1.1 405 Method Not Allowed\r\nAllow: POST, DELETE\r\nContent-Length: 0\r\n\r\n";
 /// What is said to bytes that are no readable request.
-pub(crate) const BAD_REQUEST: &[u8] =
+pub(super) const BAD_REQUEST: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 impl Answers {
     /// Renders all answers.
-    pub(crate) fn new(framing: Framing, n_digits_max: usize) -> Self {
+    pub(super) fn new(framing: Framing, n_digits_max: usize) -> Self {
         Self {
             messages: Asked::REQUESTS.map(|asked| {
                 let framing = match asked {
@@ -125,7 +125,7 @@ impl Answers {
     }
 
     /// Appends the answer. A request without an id of digits gets 400.
-    pub(crate) fn write(&self, asked: Asked, id: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write(&self, asked: Asked, id: &[u8], out: &mut Vec<u8>) {
         let Some(at) = Asked::REQUESTS.iter().position(|known| *known == asked) else {
             return out.extend_from_slice(match asked {
                 Asked::EndOfSession => ENDED,

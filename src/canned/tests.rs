@@ -1,13 +1,9 @@
-//! Tests of the canned server, as a test target of their own: in a benchmark
-//! without a harness nothing would run them. The answers are read with the
-//! program's own decoders.
-
-#[path = "mod.rs"]
-mod canned;
+//! Tests of the canned server. Its answers are read with the program's own
+//! decoders, which the server itself does not know.
 
 mod requests {
-    use super::canned::answers::Asked;
-    use super::canned::request::{RequestReader, Unreadable};
+    use super::super::answers::Asked;
+    use super::super::request::{RequestReader, Unreadable};
 
     const CALL: &str = r#"{"jsonrpc":"2.0","id":42,"method":"tools/call","params":{"id":1}}"#;
 
@@ -75,8 +71,8 @@ mod requests {
 }
 
 mod answers {
-    use super::canned::answers::{Answers, Asked, Framing};
-    use pmcp_loadtest::protocol::{Dialect, Expect, Method, Reply, read_json_reply};
+    use super::super::answers::{Answers, Asked, Framing};
+    use crate::protocol::{Dialect, Expect, Method, Reply, read_json_reply};
 
     /// The body of an answer with a length, which must be the right one.
     fn body_of(http: &[u8]) -> String {
@@ -156,11 +152,11 @@ mod answers {
 }
 
 mod server {
-    use super::canned::answers::{BAD_REQUEST, Framing};
-    use super::canned::{Options, Server};
+    use super::super::answers::{BAD_REQUEST, Framing};
+    use super::super::{Options, Server};
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     const BODY: &str = r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{}}"#;
 
@@ -224,7 +220,7 @@ mod server {
     fn an_answer_waits_for_its_delay() {
         let delay = Duration::from_millis(20);
         with_server(Options { delay, ..AT_ONCE }, |mut client| {
-            let start = Instant::now();
+            let start = crate::clock::now();
             client.write_all(request().as_bytes()).expect("writes");
             read_answers(&mut client, 1);
             assert!(start.elapsed() >= delay);
@@ -240,5 +236,64 @@ mod server {
             client.read_to_end(&mut answer).expect("reads");
             assert_eq!(answer, BAD_REQUEST);
         });
+    }
+}
+
+mod threads {
+    use super::super::{Framing, Options, ServerThread};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    const OPTIONS: Options = Options {
+        framing: Framing::Json,
+        delay: Duration::ZERO,
+    };
+
+    fn address(server: &ServerThread) -> String {
+        let url = server.url().strip_prefix("http://").expect("such a URL");
+        url.trim_end_matches("/mcp").to_string()
+    }
+
+    #[test]
+    fn it_serves_until_it_is_dropped() {
+        let server = ServerThread::start(OPTIONS, None).expect("a server");
+        assert_eq!(server.cpu(), None);
+        let address = address(&server);
+        let mut client = TcpStream::connect(&address).expect("connects");
+        client
+            .write_all(b"GET /mcp HTTP/1.1\r\n\r\n")
+            .expect("writes");
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).expect("reads");
+        assert_eq!(&answer, b"HTTP/1.1 405");
+        drop(server);
+        let mut rest = Vec::new();
+        // Closed in good order or reset, but closed.
+        let _ = client.read_to_end(&mut rest);
+        assert!(TcpStream::connect(&address).is_err(), "still listening");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn it_keeps_to_its_cpu_and_tells_its_time() {
+        let allowed = core_affinity::get_core_ids().expect("CPUs");
+        let cpu = allowed.first().expect("one").id;
+        let server = ServerThread::start(OPTIONS, Some(cpu)).expect("a server");
+        assert_eq!(server.cpu(), Some(cpu));
+        let before = server.cpu_time();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address(&server)).expect("connects");
+            client
+                .write_all(b"DELETE / HTTP/1.1\r\n\r\n")
+                .expect("writes");
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).expect("reads");
+        }
+        assert!(server.cpu_time() > before, "{before:?}");
+        server.stop().expect("no error");
+        // No CPU of that number: it serves all the same, and says so.
+        let unpinned = ServerThread::start(OPTIONS, Some(100_000)).expect("a server");
+        assert_eq!(unpinned.cpu(), None);
     }
 }

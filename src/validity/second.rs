@@ -1,7 +1,8 @@
-//! Whether a second's figures are the server's, or ours. Pure.
+//! Whether a second's figures are the server's, or ours.
 //!
-//! A level that the generator could not make says nothing of the server, so
-//! the search has to know. Each rule is one that a slow server cannot cause.
+//! For runs, of whose verdict this is a part, and for capacity searches: a level
+//! that the generator could not make says nothing of the server. Each rule is
+//! one that a slow server cannot cause.
 
 use std::time::Duration;
 
@@ -9,28 +10,30 @@ use crate::units::{format_duration, format_latency};
 
 /// A second as the self-check sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct SecondLoad {
+pub struct SecondLoad {
     /// By rate: iterations that were due in it. `None` in the closed model.
-    pub(super) due: Option<f64>,
+    pub due: Option<f64>,
     /// Iterations begun in it.
-    pub(super) begun: u64,
+    pub begun: u64,
     /// 99th percentile of sent less intended start, nanoseconds.
-    pub(super) lateness_p99_ns: Option<u64>,
+    pub lateness_p99_ns: Option<u64>,
+    /// Connections opened in it.
+    pub connects: u64,
     /// Requests in flight at its end.
-    pub(super) in_flight: u64,
+    pub in_flight: u64,
     /// Users at its end.
-    pub(super) users: u64,
-    /// The longest time that a worker was not heard of.
-    pub(super) silence: Duration,
+    pub users: u64,
+    /// The longest time for which a worker did not look at the kernel.
+    pub silence: Duration,
     /// Median time from an answer's arrival to our reading it, nanoseconds.
-    pub(super) delay_p50_ns: Option<u64>,
+    pub delay_p50_ns: Option<u64>,
     /// Median latency, nanoseconds.
-    pub(super) latency_p50_ns: Option<u64>,
+    pub latency_p50_ns: Option<u64>,
 }
 
 /// What was the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum GeneratorLimit {
+pub enum GeneratorLimit {
     /// Arrivals were begun late although users were free.
     Behind {
         /// Begun of those due, 0 to 1.
@@ -54,7 +57,7 @@ pub(super) enum GeneratorLimit {
 
 /// What is remembered from second to second of one level.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Watch {
+pub struct Watch {
     /// Seconds in a row in which answers waited longer for us than we for them.
     n_slow_reading: u32,
     /// Users were free at the end of the second before.
@@ -67,15 +70,18 @@ const BEGUN_MIN: f64 = 0.98;
 const LATENESS_MAX: Duration = Duration::from_millis(20);
 /// Users are free where requests in flight occupy at most this share of them.
 const FREE_SHARE: f64 = 0.9;
-/// Workers tell of themselves every quarter of a second.
-const SILENCE_MAX: Duration = Duration::from_millis(400);
+/// Workers look up every quarter of a second at least, to tell of themselves.
+pub(super) const SILENCE_MAX: Duration = Duration::from_millis(400);
 /// A delay below this limits nothing worth speaking of.
 const DELAY_MIN: Duration = Duration::from_millis(1);
+/// Where more than one call in so many had to connect, lateness contains the
+/// making of connections, which the server may be slow at.
+pub(super) const CALLS_PER_CONNECT: u64 = 100;
 /// So many seconds in a row with slow reading are no accident.
 const SLOW_READING_SECONDS: u32 = 3;
 
 /// Whether the generator was the limit in this second.
-pub(super) fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<GeneratorLimit> {
+pub fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<GeneratorLimit> {
     let has_free_users = second.in_flight as f64 <= FREE_SHARE * second.users as f64;
     // Both ends of the second: a pool that was empty in between makes arrivals
     // late too, and that is the server's doing.
@@ -95,6 +101,7 @@ pub(super) fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<
         && Duration::from_nanos(lateness_ns) > LATENESS_MAX
         && had_free_users
         && has_free_users
+        && second.connects.saturating_mul(CALLS_PER_CONNECT) <= second.begun
     {
         let share = second.begun as f64 / due;
         return Some(GeneratorLimit::Behind { share, lateness_ns });
@@ -113,7 +120,7 @@ fn slow_reading(second: &SecondLoad) -> Option<GeneratorLimit> {
 
 impl GeneratorLimit {
     /// What happened, in one sentence.
-    pub(super) fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         match self {
             Self::Behind { share, lateness_ns } => format!(
                 "the generator began only {:.1} % of the requests due, p99 {} late, with users free",
@@ -149,6 +156,7 @@ mod tests {
             due: Some(100.0),
             begun: 100,
             lateness_p99_ns: Some(MS),
+            connects: 0,
             in_flight: 5,
             users: 50,
             silence: Duration::from_millis(250),
@@ -188,6 +196,11 @@ mod tests {
             ..late
         };
         assert_eq!(third(punctual), None, "fewer arrivals by chance");
+        let connecting = SecondLoad {
+            connects: 90,
+            ..late
+        };
+        assert_eq!(third(connecting), None, "it may be slow at connecting");
         let caught_up = SecondLoad { begun: 99, ..late };
         assert_eq!(third(caught_up), None);
         // The pool was empty at the end of the second before.

@@ -1,0 +1,308 @@
+//! From what a run recorded to the evidence that it is judged by.
+
+use std::time::Duration;
+
+use super::signals::Signals;
+use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, WorkerUsage};
+use crate::outcome::{Row, RowKind, Second, SelfCheck};
+use crate::scenario::{Load, Plan};
+use crate::validity::{
+    Evidence, LocalResource, LocalResources, Model, SecondSignals, Spread, Verdict, WorkerEvidence,
+    judge,
+};
+
+/// What is judged.
+pub(super) struct Recorded<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) rows: &'a [Row],
+    /// Without the warm-up.
+    pub(super) totals: &'a Recorder,
+    pub(super) warm_up: Option<&'a Recorder>,
+    pub(super) signals: &'a Signals,
+    pub(super) seconds: &'a [Second],
+    pub(super) elapsed: Duration,
+    /// Which workers are pinned.
+    pub(super) worker_cpus: &'a [Option<usize>],
+    pub(super) vus_max: u32,
+    pub(super) users_without: u32,
+}
+
+impl Recorded<'_> {
+    /// The figures of the self-check, and what they say.
+    pub(super) fn judge(&self) -> (SelfCheck, Verdict) {
+        let self_check = self.self_check();
+        let seconds: Vec<SecondSignals> = self
+            .seconds
+            .iter()
+            .filter(|second| self.is_judged(second))
+            .map(|second| second.signals)
+            .collect();
+        let workers: Vec<WorkerEvidence> = self_check
+            .workers
+            .iter()
+            .map(|usage| WorkerEvidence {
+                usage: *usage,
+                busy_poll: self.plan.workers.busy_poll,
+            })
+            .collect();
+        let calls = self.of_kind(RowKind::Call);
+        let headline = match &calls.response_ok {
+            Some(response) if self.plan.has_intended_starts() => response,
+            _ => &calls.service_ok,
+        };
+        let is_open = matches!(self.plan.load, Load::Open { .. });
+        let n_pinned = self.worker_cpus.iter().flatten().count();
+        let counters = &self.totals.counters;
+        let verdict = judge(&Evidence {
+            model: if is_open { Model::Open } else { Model::Closed },
+            elapsed: self.elapsed,
+            workers: &workers,
+            seconds: &seconds,
+            ok: calls.ok,
+            failed: calls.failed,
+            connects: counters.connects,
+            service: Spread::of(&calls.service_ok),
+            headline: Spread::of(headline),
+            lateness: Spread::of(&self.totals.lateness),
+            generator_delay: Spread::of(&self.totals.generator_delay),
+            loop_time: Spread::of(&self.totals.loop_time),
+            arrivals: counters.arrivals,
+            arrivals_dropped: counters.arrivals_dropped,
+            in_flight_mean: self_check.in_flight_whole,
+            in_flight_by_latency: self_check.in_flight_by_latency,
+            resources: self.resources(&calls),
+            steal_share: self_check.steal_share,
+            throttled_share: self_check.throttled_share,
+            reads: self_check.reads,
+            clock_steps: self_check.clock_steps,
+            clock_step_max_ns: self_check.clock_step_max_ns,
+            n_not_pinned: match self.plan.workers.pin {
+                true => self.worker_cpus.len() - n_pinned,
+                false => 0,
+            },
+            reference: self.plan.reference,
+        });
+        (self_check, verdict)
+    }
+
+    /// Whole seconds of the load that counts.
+    fn is_judged(&self, second: &Second) -> bool {
+        second.length >= Duration::from_secs(1)
+            && self.signals.is_measured(second.at)
+            && self.signals.is_measured(second.at + second.length)
+    }
+
+    fn self_check(&self) -> SelfCheck {
+        let workers = &self.signals.measured;
+        let whole = &self.signals.whole;
+        let mut reads = ReadTimes::default();
+        whole.iter().for_each(|usage| reads.merge(&usage.reads));
+        let most = |figure: fn(&WorkerUsage) -> u64| whole.iter().map(figure).max().unwrap_or(0);
+        let wall_ns = most(|usage| usage.wall_ns);
+        let per_time = |sum_ns: u128| (wall_ns > 0).then(|| sum_ns as f64 / wall_ns as f64);
+        let means = workers.iter().filter_map(WorkerUsage::in_flight_mean);
+        let judged = || self.seconds.iter().filter(|second| self.is_judged(second));
+        let mean = |share: fn(&SecondSignals) -> Option<f64>| {
+            let shares: Vec<f64> = judged().filter_map(|s| share(&s.signals)).collect();
+            let sum: f64 = shares.iter().sum();
+            // Too short for a whole second: what there is.
+            let any = || self.seconds.iter().find_map(|s| share(&s.signals));
+            (!shares.is_empty())
+                .then(|| sum / shares.len() as f64)
+                .or_else(any)
+        };
+        SelfCheck {
+            workers: workers.clone(),
+            in_flight_mean: means.reduce(|a, b| a + b),
+            in_flight_max: workers.iter().map(|usage| usage.in_flight_max).sum(),
+            in_flight_whole: per_time(whole.iter().map(|usage| usage.in_flight_ns).sum()),
+            in_flight_by_latency: per_time(self.latency_sum_ns()),
+            steal_share: mean(|signals| signals.steal_share),
+            throttled_share: mean(|signals| signals.throttled_share),
+            reads,
+            // Each worker notices each step.
+            clock_steps: most(|usage| usage.clock_steps),
+            clock_step_max_ns: most(|usage| usage.clock_step_max_ns),
+            limited_seconds: judged().filter(|s| s.signals.limit.is_some()).count(),
+        }
+    }
+
+    /// All time that calls took, however they ended, those of the warm-up too.
+    fn latency_sum_ns(&self) -> u128 {
+        let recorders = [Some(self.totals), self.warm_up].into_iter().flatten();
+        let rows = recorders.flat_map(|recorder| self.rows.iter().zip(&recorder.rows));
+        rows.filter(|(row, _)| row.kind == RowKind::Call)
+            .map(|(_, stats)| {
+                let others = [&stats.service_failed, &stats.cancelled_age];
+                let others = others.into_iter().flatten();
+                stats.service_ok.sum_ns() + others.map(|h| h.sum_ns()).sum::<u128>()
+            })
+            .sum()
+    }
+
+    fn of_kind(&self, kind: RowKind) -> RowStats {
+        let mut sum = RowStats::default();
+        for (row, stats) in self.rows.iter().zip(&self.totals.rows) {
+            if row.kind == kind {
+                sum.merge(stats);
+            }
+        }
+        sum
+    }
+
+    fn resources(&self, calls: &RowStats) -> LocalResources {
+        const MISSING: Failure = Failure::Connect(ConnectFailure::NoResources);
+        let missing = |row: &RowStats| {
+            let ranked = row.failures.ranked().into_iter();
+            let mut found = ranked.filter(|(failure, _)| *failure == MISSING);
+            found.next().map_or(0, |(_, count)| count)
+        };
+        let handshakes = self.of_kind(RowKind::Handshake);
+        // Users that a server turned away are none of ours.
+        let is_ours = 2 * missing(&handshakes) > handshakes.failed;
+        let messages = self.totals.examples.of(MISSING);
+        let mut which: Vec<LocalResource> = messages
+            .iter()
+            .filter_map(|message| LocalResource::of_message(message))
+            .collect();
+        which.sort_unstable();
+        which.dedup();
+        LocalResources {
+            failures: missing(calls) + missing(&handshakes),
+            attempts: calls.finished() + handshakes.finished(),
+            users_without: if is_ours {
+                u64::from(self.users_without)
+            } else {
+                0
+            },
+            users: u64::from(self.vus_max),
+            which,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Outcome, Sample};
+    use crate::scenario::{Overrides, load};
+
+    const MS: u64 = 1_000_000;
+    const CALL: usize = 0;
+    const HANDSHAKE: usize = 1;
+
+    fn plan() -> Plan {
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            tool: Some(("echo".to_string(), None)),
+            ..Overrides::default()
+        };
+        load(None, &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    fn end(recorder: &mut Recorder, row: usize, service_ns: u64, outcome: Outcome) {
+        recorder.start(row);
+        let sample = Sample {
+            service_ns,
+            response_ns: None,
+            outcome,
+        };
+        recorder.end(row, &sample);
+    }
+
+    /// Two seconds of one worker, with ten calls in flight.
+    fn judge_recorded(totals: &Recorder, users_without: u32) -> (SelfCheck, Verdict) {
+        let row = |kind| Row {
+            kind,
+            method: "m".to_string(),
+            subject: None,
+        };
+        let mut signals = Signals::new(1, Duration::ZERO, false);
+        let usage = WorkerUsage {
+            wall_ns: 250 * MS,
+            in_flight_ns: 10 * 250 * u128::from(MS),
+            in_flight_max: 12,
+            reads: ReadTimes {
+                kernel: 100,
+                ..ReadTimes::default()
+            },
+            clock_steps: 0,
+            ..WorkerUsage::default()
+        };
+        for number in 1..=8 {
+            signals.take(number, 0, &usage, totals);
+        }
+        Recorded {
+            plan: &plan(),
+            rows: &[row(RowKind::Call), row(RowKind::Handshake)],
+            totals,
+            warm_up: None,
+            signals: &signals,
+            seconds: &[],
+            elapsed: Duration::from_secs(2),
+            worker_cpus: &[Some(0)],
+            vus_max: 10,
+            users_without,
+        }
+        .judge()
+    }
+
+    #[test]
+    fn all_calls_count_for_littles_law_however_they_ended() {
+        let mut totals = Recorder::new(2);
+        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        let failed = Outcome::Failed(Failure::Tool, String::new());
+        end(&mut totals, CALL, 4_000 * MS, failed);
+        end(&mut totals, CALL, 2_000 * MS, Outcome::Cancelled);
+        end(&mut totals, HANDSHAKE, 1_000 * MS, Outcome::Ok);
+        let (check, verdict) = judge_recorded(&totals, 0);
+        assert_eq!(check.in_flight_by_latency, Some(8.0));
+        assert_eq!(check.in_flight_whole, Some(10.0));
+        assert_eq!(
+            (check.in_flight_mean, check.in_flight_max),
+            (Some(10.0), 12)
+        );
+        assert_eq!(verdict.reasons, []);
+        // Latencies of more than the ten calls that were in flight.
+        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        let (_, verdict) = judge_recorded(&totals, 0);
+        assert!(verdict.has("little"), "{verdict:?}");
+    }
+
+    #[test]
+    fn what_ran_out_is_taken_from_the_messages() {
+        let with = |message: &str, n_other: u64| {
+            let mut totals = Recorder::new(2);
+            (0..1_000).for_each(|_| end(&mut totals, CALL, MS, Outcome::Ok));
+            let missing = Failure::Connect(ConnectFailure::NoResources);
+            let missing = Outcome::Failed(missing, message.to_string());
+            end(&mut totals, HANDSHAKE, MS, missing);
+            for _ in 0..n_other {
+                let full = Failure::Http {
+                    status: 503,
+                    rpc_code: None,
+                };
+                end(
+                    &mut totals,
+                    HANDSHAKE,
+                    MS,
+                    Outcome::Failed(full, String::new()),
+                );
+            }
+            judge_recorded(&totals, 5).1
+        };
+        let verdict = with("Too many open files (os error 24)", 0);
+        let (grade, reason) = &verdict.reasons[0];
+        assert_eq!(*grade, crate::validity::Grade::Invalid);
+        assert!(reason.text().contains("open files"), "{}", reason.text());
+        assert!(
+            reason.text().contains("5 virtual users"),
+            "{}",
+            reason.text()
+        );
+        // It was the server that turned the users away.
+        let verdict = with("Too many open files (os error 24)", 9);
+        assert_eq!(verdict.grade, crate::validity::Grade::Suspect);
+        assert!(!verdict.reasons[0].1.text().contains("virtual users never"));
+    }
+}

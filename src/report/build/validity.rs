@@ -1,0 +1,76 @@
+//! From the verdict and the self-check of a run to what the report says of them.
+
+use std::collections::BTreeMap;
+
+use super::figures::{ms, tidy};
+use crate::metrics::WorkerUsage;
+use crate::outcome;
+use crate::report::model::{Grade, InFlight, Reads, Reason, SelfCheck, Verdict, WorkerUse};
+use crate::validity::{self, GeneratorLimit};
+
+pub(super) fn verdict(verdict: &validity::Verdict) -> Verdict {
+    let reason = |(grade, reason): &(validity::Grade, validity::Reason)| Reason {
+        id: reason.id().to_string(),
+        grade: of_grade(*grade),
+        text: reason.text(),
+        figures: reason
+            .figures()
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), tidy(value)))
+            .collect::<BTreeMap<_, _>>(),
+    };
+    Verdict {
+        grade: of_grade(verdict.grade),
+        reasons: verdict.reasons.iter().map(reason).collect(),
+    }
+}
+
+fn of_grade(grade: validity::Grade) -> Grade {
+    match grade {
+        validity::Grade::Valid => Grade::Valid,
+        validity::Grade::Suspect => Grade::Suspect,
+        validity::Grade::Invalid => Grade::Invalid,
+    }
+}
+
+pub(super) fn self_check(found: &outcome::SelfCheck) -> SelfCheck {
+    SelfCheck {
+        workers: found.workers.iter().map(worker_use).collect(),
+        in_flight: InFlight {
+            mean: found.in_flight_mean.map(tidy),
+            max: found.in_flight_max,
+            mean_whole: found.in_flight_whole.map(tidy),
+            by_latency: found.in_flight_by_latency.map(tidy),
+        },
+        steal_share: found.steal_share.map(tidy),
+        throttled_share: found.throttled_share.map(tidy),
+        reads: Reads {
+            kernel: found.reads.kernel,
+            user_space: found.reads.user_space,
+            timestamps_unusable: found.reads.unusable,
+        },
+        clock_steps: found.clock_steps,
+        clock_step_max_ms: ms(found.clock_step_max_ns),
+        limited_secs: found.limited_seconds as u64,
+    }
+}
+
+fn worker_use(usage: &WorkerUsage) -> WorkerUse {
+    WorkerUse {
+        busy_share: usage.busy_share().map(tidy),
+        cpu_share: usage.cpu_share().map(tidy),
+        run_delay_share: usage.run_delay_share().map(tidy),
+        involuntary_switches: usage.involuntary_switches,
+        turn_max_ms: ms(usage.turn_max_ns),
+    }
+}
+
+/// The name of what limited the generator in a second.
+pub(super) fn limited_by(limit: GeneratorLimit) -> String {
+    let name = match limit {
+        GeneratorLimit::Behind { .. } => "behind_schedule",
+        GeneratorLimit::Stalled { .. } => "worker_stalled",
+        GeneratorLimit::Reading { .. } => "slow_reading",
+    };
+    name.to_string()
+}

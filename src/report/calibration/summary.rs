@@ -1,0 +1,219 @@
+//! The summary of a calibration, as lines of text: what one worker can do first.
+
+use super::model::{CalibratedHost, CalibrationReport, Mode, SpreadFigures};
+use crate::report::summary::SummaryOptions;
+use crate::report::summary::head::secs_text;
+use crate::report::summary::page::{P99_9_NEEDS, Page, ms_text};
+use crate::report::summary::table::{Cell, Table};
+use crate::terminal::{Line, Role};
+use crate::units::{format_count, format_percent, format_rate};
+
+/// The whole summary.
+pub fn calibration_summary(report: &CalibrationReport, options: &SummaryOptions) -> Vec<Line> {
+    let mut page = Page::new(options.width);
+    head(&mut page, report);
+    answer(&mut page, report);
+    closed(&mut page, report);
+    open(&mut page, report);
+    notes(&mut page, report);
+    if let Some(path) = &options.report_path {
+        page.gap();
+        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
+        let words = "name it in later runs: `--calibration FILE`";
+        page.push(Line::of(Role::Dim, format!("            {words}")));
+    }
+    page.into_lines()
+}
+
+/// How a mode is called.
+pub(super) fn mode_name(busy_poll: bool) -> &'static str {
+    match busy_poll {
+        true => "busy-poll",
+        false => "normal",
+    }
+}
+
+fn modes(report: &CalibrationReport) -> [(&'static str, &Mode); 2] {
+    [
+        (mode_name(false), &report.normal),
+        (mode_name(true), &report.busy_poll),
+    ]
+}
+
+fn head(page: &mut Page, report: &CalibrationReport) {
+    page.labelled_text("host", Role::Plain, &host_text(&report.host));
+    let words = match (report.worker_cpu, report.server_cpu) {
+        _ if report.shared_cpu => "both share the only CPU: figures are those of both".to_string(),
+        (Some(worker), Some(server)) => {
+            format!("one worker on CPU {worker}, canned server on CPU {server}")
+        }
+        _ => "not pinned: worker and canned server may share a CPU".to_string(),
+    };
+    let role = match report.shared_cpu {
+        true => Role::Warning,
+        false => Role::Plain,
+    };
+    page.labelled_text("generator", role, &words);
+    let line = Line::of(Role::Plain, secs_text(report.elapsed_secs));
+    page.labelled(
+        "duration",
+        match report.complete {
+            true => line,
+            false => line.add(Role::Warning, ", interrupted: some steps are missing"),
+        },
+    );
+}
+
+/// `AMD EPYC, 2 CPUs, virtual machine, Linux 6.18.44`.
+fn host_text(host: &CalibratedHost) -> String {
+    let mut parts = vec![host.cpu_model.clone().unwrap_or("unknown CPU".to_string())];
+    let allowed = host.allowed_cpus.len() as u64;
+    parts.push(match host.cpus {
+        Some(cpus) if cpus != allowed => format!("{allowed} of {cpus} CPUs"),
+        _ => crate::error::plural(allowed, "CPU", "CPUs"),
+    });
+    parts.extend(host.quota_cpus.map(|cpus| format!("quota of {cpus} CPUs")));
+    parts.extend(
+        host.governor
+            .as_ref()
+            .map(|name| format!("governor {name}")),
+    );
+    if host.virtual_machine == Some(true) {
+        parts.push("virtual machine".to_string());
+    }
+    parts.extend(host.kernel.clone());
+    parts.join(", ")
+}
+
+/// What later runs are measured by.
+fn answer(page: &mut Page, report: &CalibrationReport) {
+    page.gap();
+    let mut table = Table::new(&[
+        "one worker",
+        "highest rate",
+        "noise p50",
+        "p99",
+        "lateness p50",
+        "p99",
+    ]);
+    for (name, mode) in modes(report) {
+        let noise = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.latency_noise, of));
+        let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.lateness, of));
+        let rate = mode.calls_per_sec_per_worker;
+        table.row(vec![
+            Cell::of(Role::Strong, name),
+            Cell::of(Role::Success, rate.map_or("-".to_string(), format_rate)),
+            Cell::plain(noise(|spread| spread.p50_ms)),
+            Cell::plain(noise(|spread| spread.p99_ms)),
+            Cell::plain(lateness(|spread| spread.p50_ms)),
+            Cell::plain(lateness(|spread| spread.p99_ms)),
+        ]);
+    }
+    push(page, table);
+}
+
+fn closed(page: &mut Page, report: &CalibrationReport) {
+    if modes(report).iter().all(|(_, mode)| mode.closed.is_empty()) {
+        return;
+    }
+    page.gap();
+    let mut table = Table::new(&[
+        "closed model",
+        "VUs",
+        "calls/s",
+        "CPU/call",
+        "busy",
+        "server",
+        "p50",
+        "p99",
+        "p99.9",
+    ]);
+    for (name, mode) in modes(report) {
+        for step in &mode.closed {
+            let latency = |of: fn(SpreadFigures) -> f64| spread_ms(step.latency, of);
+            let share = |share: Option<f64>| {
+                // Two clocks that are read one after the other.
+                share.map_or("-".to_string(), |share| {
+                    format_percent((share.min(1.0) * 100.0).round() / 100.0)
+                })
+            };
+            let is_rough = step
+                .latency
+                .is_some_and(|latency| latency.count < P99_9_NEEDS);
+            let rough = if is_rough { "~" } else { "" };
+            table.row(vec![
+                Cell::plain(name),
+                Cell::plain(format_count(u64::from(step.vus))),
+                Cell::plain(format_rate(step.calls_per_sec).trim_end_matches("/s")),
+                Cell::plain(ms_text(step.cpu_us_per_call.map(|us| us / 1e3))),
+                Cell::plain(share(step.worker_busy_share)),
+                Cell::plain(share(step.server_cpu_share)),
+                Cell::plain(ms_text(latency(|spread| spread.p50_ms))),
+                Cell::plain(ms_text(latency(|spread| spread.p99_ms))),
+                Cell::plain(format!(
+                    "{rough}{}",
+                    ms_text(latency(|spread| spread.p99_9_ms))
+                )),
+            ]);
+        }
+    }
+    push(page, table);
+}
+
+fn open(page: &mut Page, report: &CalibrationReport) {
+    if modes(report).iter().all(|(_, mode)| mode.open.is_empty()) {
+        return;
+    }
+    page.gap();
+    let mut table = Table::new(&[
+        "open model",
+        "arrivals",
+        "dropped",
+        "lateness p50",
+        "p99",
+        "max",
+    ]);
+    for (name, mode) in modes(report) {
+        for step in &mode.open {
+            let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(step.lateness, of));
+            let role = match step.dropped {
+                0 => Role::Plain,
+                _ => Role::Warning,
+            };
+            table.row(vec![
+                Cell::plain(name),
+                Cell::plain(format_rate(step.rate_per_sec)),
+                Cell::of(role, format_count(step.dropped)),
+                Cell::plain(lateness(|spread| spread.p50_ms)),
+                Cell::plain(lateness(|spread| spread.p99_ms)),
+                Cell::plain(lateness(|spread| spread.max_ms)),
+            ]);
+        }
+    }
+    push(page, table);
+}
+
+fn notes(page: &mut Page, report: &CalibrationReport) {
+    for notice in &report.notices {
+        page.gap();
+        page.labelled_text("notice", Role::Warning, notice);
+    }
+    for advice in &report.advice {
+        page.gap();
+        page.labelled_text("advice", Role::Plain, &advice.text);
+    }
+}
+
+fn push(page: &mut Page, table: Table) {
+    let width = page.width();
+    for line in table.into_lines(width) {
+        page.push(line);
+    }
+}
+
+pub(super) fn spread_ms(
+    spread: Option<SpreadFigures>,
+    of: impl Fn(SpreadFigures) -> f64,
+) -> Option<f64> {
+    spread.map(of)
+}

@@ -1,0 +1,111 @@
+//! What a report says of itself: the verdict, and what it rests on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the figures are those of the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Verdict {
+    /// The worst grade of its reasons; `valid` without any.
+    pub grade: Grade,
+    /// Why it is not simply valid, worst first.
+    pub reasons: Vec<Reason>,
+}
+
+/// How far a result can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Nothing speaks against it.
+    Valid,
+    /// To be used with the reasons in mind.
+    Suspect,
+    /// It answers another question than the one that was asked.
+    Invalid,
+}
+
+/// Why a result is not simply valid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Reason {
+    /// A stable name, such as `worker_busy`.
+    pub id: String,
+    /// How much it matters here.
+    pub grade: Grade,
+    /// What was seen, what it means for the figures, what to do.
+    pub text: String,
+    /// The figures that it rests on, by name; the unit stands last.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// What the generator noticed about itself. Shares are 0 to 1; what this system
+/// does not tell is `null`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct SelfCheck {
+    /// Each worker, while the load lasted, without the warm-up; in the order of
+    /// `host.workers`.
+    pub workers: Vec<WorkerUse>,
+    /// Calls in flight.
+    pub in_flight: InFlight,
+    /// The share of the workers' CPUs that the hypervisor gave to others.
+    pub steal_share: Option<f64>,
+    /// The share of the time for which the control group was stopped by its
+    /// quota; above 1 where several CPUs were.
+    pub throttled_share: Option<f64>,
+    /// How reads from connections were timed.
+    pub reads: Reads,
+    /// Steps of the system's clock that were noticed.
+    pub clock_steps: u64,
+    /// The largest of them.
+    pub clock_step_max_ms: f64,
+    /// Whole seconds in which the generator was the limit.
+    pub limited_secs: u64,
+}
+
+/// What a worker's thread used and did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct WorkerUse {
+    /// The share of the time in which its loop had something to do. Empty polls
+    /// of a busy-polling worker are none.
+    pub busy_share: Option<f64>,
+    /// CPU time ÷ time; 1 with busy polling.
+    pub cpu_share: Option<f64>,
+    /// The share of the time for which it could have run and had no CPU.
+    pub run_delay_share: Option<f64>,
+    /// How often the CPU was taken from it.
+    pub involuntary_switches: Option<u64>,
+    /// The longest time for which it did not look at the kernel.
+    pub turn_max_ms: f64,
+}
+
+/// Calls in flight, counted as they begin and end, not computed from latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct InFlight {
+    /// Mean over time, without the warm-up.
+    pub mean: Option<f64>,
+    /// The most at once of each worker, all workers together.
+    pub max: u64,
+    /// The mean from the start of the load to its last call, the warm-up too.
+    pub mean_whole: Option<f64>,
+    /// What that would be by Little's law, from rate and latency: not more,
+    /// unless the latencies are wrong.
+    pub by_latency: Option<f64>,
+}
+
+/// How reads from connections were timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Reads {
+    /// By the kernel, as the bytes arrived.
+    pub kernel: u64,
+    /// By this program, since the kernel gave no timestamp.
+    pub user_space: u64,
+    /// By this program, since the kernel's timestamp could not be right: the
+    /// clock was set, or it lay before the request or in the future.
+    pub timestamps_unusable: u64,
+}

@@ -1,0 +1,82 @@
+//! Whether a result is valid: the figures of the server, or of the machine that
+//! made the load. Pure: plain figures in, a verdict out.
+//!
+//! A load tester that is itself the limit measures itself. So every run is
+//! judged by what it noticed about its own threads, its host and its load:
+//! [`judge`] holds the [`Evidence`] against the table below and gives a
+//! [`Verdict`] with a [`Reason`] for each row that it is beyond. **A rule that a
+//! slow or broken server can trigger has no place here**, with one exception that
+//! blames nobody: arrivals that were dropped are load that was never sent.
+//!
+//! *Valid*: nothing speaks against the figures. *Suspect*: they may be used with
+//! the reason in mind. *Invalid*: they answer another question than the one that
+//! was asked.
+//!
+#![doc = include_str!("self_check.md")]
+//!
+//! Little's law is one-sided on purpose: calls are in flight for us from before
+//! their connection is made to after their stream has ended, so that more of
+//! them than the latencies explain is a server's doing. The thresholds were
+//! tuned with runs that starve the generator for real (`tests/e2e/validity.rs`).
+
+mod evidence;
+mod reason;
+mod rules;
+mod second;
+
+pub use evidence::{
+    Evidence, LocalResource, LocalResources, Model, Reference, SecondSignals, Spread,
+    WorkerEvidence,
+};
+pub use reason::{Limits, Reason};
+pub use rules::judge;
+pub use second::{GeneratorLimit, SecondLoad, Watch, generator_limit};
+
+/// How far a result can be trusted, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Nothing speaks against it.
+    Valid,
+    /// To be used with the reasons in mind.
+    Suspect,
+    /// It answers another question than the one that was asked.
+    Invalid,
+}
+
+impl Grade {
+    /// `valid`, `suspect` or `invalid`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Suspect => "suspect",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Whether a result is valid, and why not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The worst of its reasons; valid without any.
+    pub grade: Grade,
+    /// Worst first.
+    pub reasons: Vec<(Grade, Reason)>,
+}
+
+impl Verdict {
+    /// The verdict of these reasons.
+    pub fn of(mut reasons: Vec<(Grade, Reason)>) -> Self {
+        // Stable: reasons of one grade stay in the order of the table.
+        reasons.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+        let grade = reasons.first().map_or(Grade::Valid, |(grade, _)| *grade);
+        Self { grade, reasons }
+    }
+
+    /// Whether a reason of this name is among them.
+    pub fn has(&self, id: &str) -> bool {
+        self.reasons.iter().any(|(_, reason)| reason.id() == id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The control groups that this process's CPU time is accounted to, version 2
+//! and 1: from its own group up to the root, since a quota of any of them binds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A group that may limit CPU time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) version: Version,
+    pub(super) folder: PathBuf,
+}
+
+/// Which interface its files have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+/// This process's groups, its own first. None where there are no groups.
+pub(super) fn groups() -> Vec<Group> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    text.lines().flat_map(groups_of_line).collect()
+}
+
+/// A line of `/proc/self/cgroup` (cgroups(7)): `1:cpu:/a/b`, or `0::/a/b`.
+fn groups_of_line(line: &str) -> Vec<Group> {
+    let mut fields = line.splitn(3, ':');
+    let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
+    else {
+        return Vec::new();
+    };
+    if controllers.is_empty() {
+        levels(Version::Two, Path::new("/sys/fs/cgroup"), path)
+    } else if controllers.split(',').any(|name| name == "cpu") {
+        levels(Version::One, Path::new("/sys/fs/cgroup/cpu"), path)
+    } else {
+        Vec::new()
+    }
+}
+
+fn levels(version: Version, root: &Path, path: &str) -> Vec<Group> {
+    let own = root.join(path.trim_start_matches('/'));
+    let folders = own
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root));
+    folders
+        .map(|folder| Group {
+            version,
+            folder: folder.to_path_buf(),
+        })
+        .collect()
+}
+
+impl Group {
+    /// The quota in thousandths of a CPU, if there is one.
+    pub(super) fn quota_millicpus(&self) -> Option<u64> {
+        match self.version {
+            Version::Two => parse_cpu_max(&self.read("cpu.max")?),
+            Version::One => {
+                let number = |name| self.read(name)?.trim().parse().ok();
+                ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
+            }
+        }
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(name)).ok()
+    }
+
+    /// The file that tells how long the group was stopped.
+    pub(super) fn stat_path(&self) -> PathBuf {
+        self.folder.join("cpu.stat")
+    }
+}
+
+/// How long a group was stopped since it exists, in nanoseconds, by its
+/// `cpu.stat`: all its threads' time on all CPUs together.
+pub(super) fn parse_throttled_ns(version: Version, text: &str) -> Option<u64> {
+    let (name, unit_ns) = match version {
+        Version::Two => ("throttled_usec", 1_000),
+        Version::One => ("throttled_time", 1),
+    };
+    text.lines().find_map(|line| {
+        let value: u64 = line.strip_prefix(name)?.trim().parse().ok()?;
+        Some(value.saturating_mul(unit_ns))
+    })
+}
+
+/// `max 100000` or `150000 100000`.
+fn parse_cpu_max(text: &str) -> Option<u64> {
+    let mut fields = text.split_whitespace();
+    let quota = fields.next()?.parse().ok()?;
+    ratio(quota, fields.next()?.parse().ok()?)
+}
+
+/// −1 means no quota.
+fn ratio(quota_us: i64, period_us: i64) -> Option<u64> {
+    let quota_us = u64::try_from(quota_us).ok()?;
+    let period_us = u64::try_from(period_us).ok().filter(|us| *us > 0)?;
+    Some(quota_us.saturating_mul(1000) / period_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_read() {
+        assert_eq!(parse_cpu_max("max 100000\n"), None);
+        assert_eq!(parse_cpu_max("150000 100000\n"), Some(1500));
+        assert_eq!(parse_cpu_max("1 0"), None);
+        assert_eq!(ratio(-1, 100_000), None);
+    }
+
+    #[test]
+    fn every_level_up_to_the_root_counts() {
+        let folders = |line| -> Vec<String> {
+            let shown = |group: Group| group.folder.display().to_string();
+            groups_of_line(line).into_iter().map(shown).collect()
+        };
+        assert_eq!(
+            folders("0::/a/b"),
+            ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]
+        );
+        assert_eq!(
+            folders("4:cpu,cpuacct:/x"),
+            ["/sys/fs/cgroup/cpu/x", "/sys/fs/cgroup/cpu"]
+        );
+        assert_eq!(folders("3:memory:/x"), [""; 0]);
+        assert_eq!(folders("nonsense"), [""; 0]);
+    }
+
+    #[test]
+    fn throttled_time_is_nanoseconds_in_both_versions() {
+        let two = "usage_usec 5\nnr_periods 7\nnr_throttled 3\nthrottled_usec 250\n";
+        assert_eq!(parse_throttled_ns(Version::Two, two), Some(250_000));
+        let one = "nr_periods 7\nnr_throttled 3\nthrottled_time 250\nnr_bursts 0\n";
+        assert_eq!(parse_throttled_ns(Version::One, one), Some(250));
+        assert_eq!(parse_throttled_ns(Version::One, two), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! What the host took from this process: steal time of its hypervisor, and the
+//! time for which a control group was stopped by its quota.
+//!
+//! Files are opened once, since a process that is out of descriptors must still
+//! be able to say what it suffers from.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::cgroup::{self, Version, groups};
+
+/// Reads both, now and then.
+#[derive(Debug)]
+pub struct HostMeter {
+    /// The CPUs looked at; empty: all of the machine.
+    cpus: Vec<usize>,
+    stat: Option<File>,
+    /// The `cpu.stat` of each group on the way to the root.
+    groups: Vec<(Version, File)>,
+    last: Reading,
+}
+
+/// What the host took over some time. `None`: this system does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HostUse {
+    /// The share of the CPUs' time that the hypervisor gave to others, 0 to 1.
+    pub steal_share: Option<f64>,
+    /// How long the control group was stopped, in nanoseconds; the most of all
+    /// levels.
+    pub throttled_ns: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    cpu: Option<CpuTime>,
+    throttled_ns: Vec<Option<u64>>,
+}
+
+/// In the kernel's ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct CpuTime {
+    steal: u64,
+    total: u64,
+}
+
+impl HostMeter {
+    /// Looks at these CPUs; at all of them where there is none.
+    pub fn start(cpus: Vec<usize>) -> Self {
+        let groups = groups().into_iter();
+        let opened = groups.filter_map(|group| {
+            let file = File::open(group.stat_path()).ok()?;
+            Some((group.version, file))
+        });
+        let mut meter = Self {
+            cpus,
+            stat: File::open("/proc/stat").ok(),
+            groups: opened.collect(),
+            last: Reading::default(),
+        };
+        meter.last = meter.read();
+        meter
+    }
+
+    /// What the host took since this was last asked.
+    pub fn take(&mut self) -> HostUse {
+        let now = self.read();
+        let last = std::mem::replace(&mut self.last, now);
+        let now = &self.last;
+        let steal_share = last.cpu.zip(now.cpu).and_then(|(last, now)| {
+            let total = now.total.saturating_sub(last.total);
+            let steal = now.steal.saturating_sub(last.steal);
+            (total > 0).then(|| steal as f64 / total as f64)
+        });
+        let pairs = last.throttled_ns.iter().zip(&now.throttled_ns);
+        let throttled_ns = pairs
+            .filter_map(|(last, now)| Some((*now)?.saturating_sub((*last)?)))
+            .max();
+        HostUse {
+            steal_share,
+            throttled_ns,
+        }
+    }
+
+    fn read(&self) -> Reading {
+        let stat = self.stat.as_ref().and_then(read_again);
+        let groups = self.groups.iter();
+        Reading {
+            cpu: stat.and_then(|text| parse_stat(&text, &self.cpus)),
+            throttled_ns: groups
+                .map(|(version, file)| cgroup::parse_throttled_ns(*version, &read_again(file)?))
+                .collect(),
+        }
+    }
+}
+
+/// A file of the kernel's, from its beginning.
+pub(super) fn read_again(file: &File) -> Option<String> {
+    let mut bytes = vec![0; 16 * 1024];
+    let mut n_read = 0;
+    loop {
+        match file.read_at(&mut bytes[n_read..], n_read as u64) {
+            Ok(0) => break,
+            Ok(n) => n_read += n,
+            Err(_) => return None,
+        }
+        if n_read == bytes.len() {
+            bytes.resize(2 * n_read, 0);
+        }
+    }
+    bytes.truncate(n_read);
+    String::from_utf8(bytes).ok()
+}
+
+/// The lines `cpu0 …` of these CPUs, or `cpu …` (proc_stat(5)): user, nice,
+/// system, idle, iowait, irq, softirq, steal; what follows is part of the first
+/// two.
+fn parse_stat(text: &str, cpus: &[usize]) -> Option<CpuTime> {
+    const N_FIELDS: usize = 8;
+    const STEAL: usize = 7;
+    let mut sum: Option<CpuTime> = None;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let Some(which) = words.next().and_then(|word| word.strip_prefix("cpu")) else {
+            continue;
+        };
+        let is_wanted = match which.parse::<usize>() {
+            Ok(cpu) => cpus.contains(&cpu),
+            Err(_) => cpus.is_empty(),
+        };
+        if !is_wanted {
+            continue;
+        }
+        let fields: Vec<u64> = words.take(N_FIELDS).map_while(|w| w.parse().ok()).collect();
+        let steal = fields.get(STEAL).copied()?;
+        let time = sum.get_or_insert_default();
+        time.steal += steal;
+        time.total += fields.iter().sum::<u64>();
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "cpu  300 0 100 500 0 0 0 100 0 0\ncpu0 200 0 50 200 0 0 0 50 9 0\n\
+                        cpu1 100 0 50 300 0 0 0 50 9 0\nintr 1 2 3\nctxt 5\n";
+
+    #[test]
+    fn steal_is_that_of_the_cpus_in_use() {
+        let check = |cpus: &[usize], steal, total| {
+            let expected = CpuTime { steal, total };
+            assert_eq!(parse_stat(STAT, cpus), Some(expected), "{cpus:?}");
+        };
+        check(&[], 100, 1_000);
+        check(&[1], 50, 500);
+        check(&[0, 1], 100, 1_000);
+        assert_eq!(parse_stat(STAT, &[7]), None);
+        // Kernels before 2.6.11 do not know it.
+        assert_eq!(parse_stat("cpu 1 2 3 4 5\n", &[]), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_host_tells_and_takes_no_more_than_all() {
+        let mut meter = HostMeter::start(Vec::new());
+        let n_ticks = |meter: &HostMeter| meter.last.cpu.map_or(0, |cpu| cpu.total);
+        let began = n_ticks(&meter);
+        while n_ticks(&meter) == began {
+            let used = meter.take();
+            let steal = used.steal_share.unwrap_or(0.0);
+            assert!((0.0..=1.0).contains(&steal), "{used:?}");
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Is the result valid? The generator is starved for real: of its core, of CPU
+//! time by a quota, of descriptors, of ports. Each run has to name what it
+//! suffered from. And servers that are slow, full or dead must not be taken for
+//! a generator that is.
+//!
+//! What a machine does not allow (making a control group or a network namespace)
+//! is skipped, and says so.
+
+use std::time::Duration;
+
+use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use serde_json::Value;
+
+use crate::load_run::{LoadRun, count, list, load_run, number};
+use crate::program::{Finished, Program};
+
+const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
+
+/// What a machine that does other work beside the tests causes by itself.
+const NOISE: [&str; 7] = [
+    "waiting_for_cpu",
+    "worker_stalled",
+    "slow_reading",
+    "late_starts",
+    "behind_schedule",
+    "long_loops",
+    "steal",
+];
+
+fn demo(latency: Duration) -> DemoServer {
+    DemoServer::start(DemoOptions {
+        latency: Latency::Fixed(latency),
+        ..DemoOptions::default()
+    })
+    .expect("a demo server")
+}
+
+/// Calls `echo` with these arguments, which must end well.
+fn run(url: &str, arguments: &[&str]) -> Finished {
+    load_run(url, &[&ECHO, arguments].concat())
+        .run()
+        .expect_code(0)
+}
+
+fn reasons(report: &Value) -> Vec<(&str, &str)> {
+    list(&report["verdict"]["reasons"])
+        .iter()
+        .filter_map(|reason| Some((reason["id"].as_str()?, reason["grade"].as_str()?)))
+        .collect()
+}
+
+fn text_of<'a>(report: &'a Value, id: &str) -> &'a str {
+    let reasons = list(&report["verdict"]["reasons"]);
+    let reason = reasons.iter().find(|reason| reason["id"] == id);
+    let reason = reason.unwrap_or_else(|| panic!("no {id} in {:#}", report["verdict"]));
+    reason["text"].as_str().expect("a text")
+}
+
+/// Nothing is said of the generator but these, and what the machine's other work
+/// really did to it, which the self-check must then have seen.
+#[track_caller]
+fn check_not_blamed(report: &Value, expected: &[&str]) {
+    let workers = list(&report["self_check"]["workers"]).iter();
+    let waited = workers.filter_map(|worker| worker["run_delay_share"].as_f64());
+    let is_noisy = waited.fold(0.0, f64::max) >= 0.01;
+    for (id, _) in reasons(report) {
+        let is_noise = is_noisy && NOISE.contains(&id);
+        assert!(
+            expected.contains(&id) || is_noise,
+            "{id}: {:#}\n{:#}",
+            report["verdict"],
+            report["self_check"]
+        );
+    }
+    for id in expected {
+        text_of(report, id);
+    }
+}
+
+/// The figures of the self-check are there and possible.
+#[track_caller]
+fn check_self_check(report: &Value, users: f64) {
+    let check = &report["self_check"];
+    for worker in list(&check["workers"]) {
+        let busy = number(&worker["busy_share"]);
+        assert!((0.0..=1.01).contains(&busy), "{check:#}");
+    }
+    let in_flight = &check["in_flight"];
+    let (mean, most) = (number(&in_flight["mean"]), number(&in_flight["max"]));
+    assert!(mean <= most && most <= users, "{check:#}");
+    // Little's law: what was counted explains all latencies.
+    let by_latency = number(&in_flight["by_latency"]);
+    let whole = number(&in_flight["mean_whole"]);
+    assert!(by_latency <= 1.05 * whole + 0.5, "{check:#}");
+    let reads = &check["reads"];
+    assert!(
+        count(&reads["kernel"]) + count(&reads["user_space"]) > 0,
+        "{check:#}"
+    );
+    assert_eq!(check["clock_steps"], 0, "{check:#}");
+}
+
+#[test]
+fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
+    let server = demo(Duration::from_millis(20));
+    let finished = run(&server.url(), &["--vus", "8", "--duration", "2s"]);
+    let report = finished.checked_report();
+    check_not_blamed(&report, &[]);
+    check_self_check(&report, 8.0);
+    let mean = number(&report["self_check"]["in_flight"]["mean"]);
+    assert!(mean > 4.0, "users without pauses: {report:#}");
+    assert!(finished.stdout.contains("\nverdict  "), "{finished}");
+    assert!(finished.stdout.contains("\nin flight "), "{finished}");
+    #[cfg(target_os = "linux")]
+    {
+        assert_eq!(report["host"]["kernel_timestamps"], true);
+        assert!(number(&report["self_check"]["workers"][0]["cpu_share"]) > 0.0);
+    }
+    let seconds = list(&report["seconds"]);
+    assert!(number(&seconds[0]["in_flight_mean"]) > 4.0, "{report:#}");
+    assert!(number(&seconds[0]["busy_share"]) > 0.0, "{report:#}");
+    assert!(!report["loop_time"].is_null());
+}
+
+#[test]
+fn a_slow_server_is_not_blamed_on_the_generator() {
+    let server = demo(Duration::from_millis(400));
+    let closed = run(&server.url(), &["--vus", "60", "--duration", "2s"]);
+    check_not_blamed(&closed.checked_report(), &[]);
+    let open = ["--rate", "100/s", "--max-vus", "100", "--duration", "2s"];
+    check_not_blamed(&run(&server.url(), &open).checked_report(), &[]);
+}
+
+#[test]
+fn arrivals_that_a_full_server_drops_are_told_and_blame_nobody() {
+    let server = DemoServer::start(DemoOptions {
+        capacity: Some("4/fixed:20ms".parse().expect("a capacity")),
+        ..DemoOptions::default()
+    })
+    .expect("a demo server");
+    let open = ["--rate", "600/s", "--max-vus", "12", "--duration", "3s"];
+    let report = run(&server.url(), &open).checked_report();
+    check_not_blamed(&report, &["arrivals_dropped"]);
+    let text = text_of(&report, "arrivals_dropped");
+    assert!(
+        text.contains("the server is slower than the rate"),
+        "{text}"
+    );
+    assert!(list(&report["notices"]).is_empty(), "said once: {report:#}");
+}
+
+#[test]
+fn a_server_that_dies_is_not_blamed_on_the_generator() {
+    let server = demo(Duration::from_millis(5));
+    let arguments = ["--vus", "8", "--duration", "3s"];
+    let mut running = load_run(&server.url(), &[&ECHO[..], &arguments].concat()).spawn();
+    running.wait_until("calls are made", |_| server.stats().tool_calls > 200);
+    server.stop();
+    let report = running.wait().expect_code(0).checked_report();
+    assert!(count(&report["totals"]["failed"]) > 0, "{report:#}");
+    check_not_blamed(&report, &[]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_out_of_descriptors_names_them_and_fails_where_the_user_is_strict() {
+    let server = demo(Duration::from_millis(5));
+    let url = server.url();
+    let limited = |strict: &[&str]| {
+        let arguments = ["--vus", "100", "--duration", "2s", "--no-pin", "--quiet"];
+        in_shell(
+            "ulimit -n 64; exec \"$@\"",
+            &[&["run", &url], &ECHO[..], &arguments, strict].concat(),
+        )
+    };
+    let finished = limited(&["--strict"]).run().expect_code(4);
+    let report = finished.checked_report();
+    assert!(
+        reasons(&report).contains(&("no_local_resources", "invalid")),
+        "{finished}"
+    );
+    let text = text_of(&report, "no_local_resources");
+    assert!(text.contains("ran out of open files"), "{text}");
+    assert!(text.contains("never had a session"), "{text}");
+    assert_eq!(report["verdict"]["grade"], "invalid");
+    assert!(
+        finished.stdout.contains("\nverdict     invalid: "),
+        "{finished}"
+    );
+    // The rest of the load was made, and the others' figures are right.
+    assert!(count(&report["totals"]["ok"]) > 100, "{finished}");
+    let lenient = limited(&[]).run().expect_code(0).checked_report();
+    assert_eq!(lenient["verdict"]["grade"], "invalid");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_out_of_ports_names_them() {
+    // A network of its own, in which only twenty ports may be used: for the
+    // server's listener and the clients.
+    let in_network = "ip link set lo up && \
+                      echo '40000 40019' > /proc/sys/net/ipv4/ip_local_port_range && exec \"$@\"";
+    let probe = Program::other("unshare", &["-n", "sh", "-c", in_network, "sh", "true"]).run();
+    if probe.code != Some(0) {
+        return skipped("no network namespace can be made", &probe.stderr);
+    }
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let mut arguments = vec![
+        "-n", "sh", "-c", in_network, "sh", program, "loadtest", "run",
+    ];
+    arguments.extend([
+        "--demo",
+        "--vus",
+        "60",
+        "--duration",
+        "2s",
+        "--no-pin",
+        "--quiet",
+    ]);
+    arguments.extend(ECHO);
+    let finished = Program::other("unshare", &arguments).run().expect_code(0);
+    let report = finished.checked_report();
+    assert!(
+        reasons(&report).contains(&("no_local_resources", "invalid")),
+        "{finished}"
+    );
+    let text = text_of(&report, "no_local_resources");
+    assert!(text.contains("ran out of local ports"), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hog_on_the_workers_core_is_noticed() {
+    let server = demo(Duration::ZERO);
+    let cpu = last_cpu();
+    let _hogs = [Hog::start(cpu), Hog::start(cpu), Hog::start(cpu)];
+    let mut arguments = vec!["loadtest", "run"];
+    let url = server.url();
+    arguments.extend([
+        url.as_str(),
+        "--workers",
+        "1",
+        "--vus",
+        "32",
+        "--duration",
+        "3s",
+        "--quiet",
+    ]);
+    arguments.extend(ECHO);
+    let finished = Program::new(&arguments).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["host"]["workers"][0]["cpu"], cpu, "{finished}");
+    let text = text_of(&report, "waiting_for_cpu");
+    assert!(text.contains("other work had it"), "{text}");
+    assert_ne!(report["verdict"]["grade"], "valid");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_quota_that_stops_the_process_is_noticed() {
+    let group = match Group::with_quota_of_a_fifth() {
+        Ok(group) => group,
+        Err(why) => return skipped("no control group with a CPU quota can be made", &why),
+    };
+    let server = demo(Duration::ZERO);
+    let url = server.url();
+    // Polling busily it wants the whole CPU, whatever else this machine does.
+    let mut arguments = vec![
+        "run",
+        &url,
+        "--vus",
+        "32",
+        "--duration",
+        "3s",
+        "--busy-poll",
+    ];
+    arguments.extend(["--no-pin", "--quiet", "--strict"]);
+    arguments.extend(ECHO);
+    let enter = format!(
+        "echo $$ > '{}/cgroup.procs' && exec \"$@\"",
+        group.folder.display()
+    );
+    let finished = in_shell(&enter, &arguments).run().expect_code(4);
+    let report = finished.checked_report();
+    assert!(
+        reasons(&report).contains(&("throttled", "invalid")),
+        "{finished}"
+    );
+    assert_eq!(report["host"]["quota_cpus"], 0.2, "{finished}");
+    assert!(
+        number(&report["self_check"]["throttled_share"]) > 0.1,
+        "{finished}"
+    );
+    assert!(
+        text_of(&report, "throttled").contains("quota"),
+        "{finished}"
+    );
+}
+
+/// Our program with these arguments, begun by a line of shell that ends in
+/// `exec "$@"`.
+#[cfg(target_os = "linux")]
+fn in_shell(line: &str, arguments: &[&str]) -> Program {
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let head = ["-c", line, "sh", program, "loadtest"];
+    Program::other("sh", &[&head, arguments].concat())
+}
+
+/// Says so, and loudly: a test that silently does nothing is worth nothing.
+#[cfg(target_os = "linux")]
+fn skipped(what: &str, why: &str) {
+    use std::io::Write;
+    // Past the capture of the test harness.
+    let mut stderr = std::io::stderr();
+    let _ = writeln!(stderr, "\nSKIPPED: {what} here ({})\n", why.trim());
+}
+
+/// The CPU that the only worker of a run is pinned to.
+#[cfg(target_os = "linux")]
+fn last_cpu() -> usize {
+    use nix::sched::{CpuSet, sched_getaffinity};
+    let own = sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("an affinity mask");
+    let allowed = (0..CpuSet::count()).filter(|cpu| own.is_set(*cpu).unwrap_or(false));
+    allowed.max().expect("a CPU")
+}
+
+/// A thread that keeps a CPU busy until it is dropped.
+#[cfg(target_os = "linux")]
+struct Hog {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Hog {
+    fn start(cpu: usize) -> Self {
+        use nix::sched::{CpuSet, sched_setaffinity};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let stopped = std::sync::Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut set = CpuSet::new();
+            set.set(cpu).expect("a CPU of this machine");
+            sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("one of ours");
+            while !stopped.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Hog {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A control group of its own, gone when dropped.
+#[cfg(target_os = "linux")]
+struct Group {
+    folder: std::path::PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl Group {
+    /// 20 ms of CPU time in each 100 ms, by version 2 or 1.
+    fn with_quota_of_a_fifth() -> Result<Self, String> {
+        use std::fs;
+        let text = |error: std::io::Error| error.to_string();
+        let name = format!("pmcp-e2e-{}", std::process::id());
+        let two = std::path::Path::new("/sys/fs/cgroup");
+        let one = two.join("cpu");
+        let controllers = fs::read_to_string(two.join("cgroup.controllers")).unwrap_or_default();
+        let is_two = controllers.split_whitespace().any(|name| name == "cpu");
+        if is_two {
+            // Where it is enabled already, this changes nothing.
+            let _ = fs::write(two.join("cgroup.subtree_control"), "+cpu");
+        }
+        let folder = if is_two {
+            two.join(name)
+        } else {
+            one.join(name)
+        };
+        fs::create_dir(&folder).map_err(text)?;
+        let group = Self { folder };
+        if is_two {
+            fs::write(group.folder.join("cpu.max"), "20000 100000").map_err(text)?;
+        } else {
+            fs::write(group.folder.join("cpu.cfs_period_us"), "100000").map_err(text)?;
+            fs::write(group.folder.join("cpu.cfs_quota_us"), "20000").map_err(text)?;
+        }
+        Ok(group)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Fails only while something still runs in it.
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
