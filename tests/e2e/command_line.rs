@@ -81,7 +81,7 @@ mod help {
 
     const COLORS: [&str; 2] = ["--color", "--no-color"];
     const SERVER: [&str; 4] = ["--timeout", "--protocol", "--header", "--api-key"];
-    const RUN: [&str; 22] = [
+    const RUN: [&str; 23] = [
         "--demo",
         "--config",
         "--vus",
@@ -101,6 +101,7 @@ mod help {
         "--workers",
         "--no-pin",
         "--busy-poll",
+        "--strict",
         "--report",
         "--no-report",
         "--quiet",
