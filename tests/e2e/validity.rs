@@ -60,9 +60,12 @@ fn text_of<'a>(report: &'a Value, id: &str) -> &'a str {
 /// really did to it, which the self-check must then have seen.
 #[track_caller]
 fn check_not_blamed(report: &Value, expected: &[&str]) {
-    let workers = list(&report["self_check"]["workers"]).iter();
-    let waited = workers.filter_map(|worker| worker["run_delay_share"].as_f64());
-    let is_noisy = waited.fold(0.0, f64::max) >= 0.01;
+    // The CPU was taken from a worker, or it waited for one: other work was there.
+    let is_noisy = list(&report["self_check"]["workers"]).iter().any(|worker| {
+        let waited = worker["run_delay_share"].as_f64().unwrap_or(0.0);
+        let switches = worker["involuntary_switches"].as_u64().unwrap_or(0);
+        waited >= 0.005 || switches >= 10
+    });
     for (id, _) in reasons(report) {
         let is_noise = is_noisy && NOISE.contains(&id);
         assert!(
