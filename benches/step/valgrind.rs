@@ -11,9 +11,13 @@ use super::callgrind::{Difference, Profile};
 use super::process::{self, Cores, Scratch};
 use super::server::{Server, Variant};
 
-/// The numbers of calls of the two runs. Enough that what happens with time
-/// rather than with calls (ticks) does not show.
-const N_CALLS: [u64; 2] = [500, 2_500];
+/// The numbers of calls of the two runs. The shorter one lasts some ticks, so
+/// that all recorders in circulation have made their histograms in both; the
+/// difference is so many that single ticks do not show in it.
+const N_CALLS: [u64; 2] = [2_000, 8_000];
+
+/// The same for allocations, which are whole numbers for each call.
+const N_CALLS_ALLOCATING: [u64; 2] = [200, 1_200];
 
 /// Far more than a run takes under valgrind; a hang ends here.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -107,7 +111,7 @@ impl Valgrind {
     /// The program fails, or not exactly as many calls were made as wanted.
     pub(crate) fn allocations(&self, variant: Variant) -> Result<Allocations, String> {
         let mut profiles = Vec::new();
-        for n_calls in N_CALLS {
+        for n_calls in N_CALLS_ALLOCATING {
             let out = self.scratch.path().join("dhat.json");
             let out_file = format!("--dhat-out-file={}", out.display());
             self.run(
@@ -127,7 +131,7 @@ impl Valgrind {
         Ok(Allocations::between(
             &profiles[0],
             &profiles[1],
-            N_CALLS[1] - N_CALLS[0],
+            N_CALLS_ALLOCATING[1] - N_CALLS_ALLOCATING[0],
         ))
     }
 
