@@ -189,7 +189,7 @@ pub(super) fn failed(
     failure: Failure,
     message: &str,
 ) {
-    let outcome = Outcome::Failed(failure, message.to_string());
+    let outcome = Outcome::Failed(failure, message);
     end(recorder, row, service_ns, None, outcome);
 }
 

@@ -2,6 +2,8 @@
 
 use core_affinity::CoreId;
 
+use super::topology::{self, CpuPlace};
+
 /// CPUs of the machine and of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpus {
@@ -47,15 +49,19 @@ impl Cpus {
         }
     }
 
-    /// The CPU of each worker. The first allowed CPU is left to the
-    /// coordinator where there is one to spare; with more workers than CPUs,
-    /// nobody is pinned.
+    /// The CPU of each worker: a whole core for each while there are cores, in
+    /// one memory node while one has enough of them. The first allowed CPU is
+    /// left to the coordinator where there is one to spare; with more workers
+    /// than CPUs, nobody is pinned.
     pub fn assign(&self, n_workers: usize) -> Vec<Option<usize>> {
-        if n_workers > self.allowed.len() {
-            return vec![None; n_workers];
-        }
-        let spare = self.allowed.len() - n_workers;
-        self.allowed[spare..].iter().map(|cpu| Some(*cpu)).collect()
+        assign_on(&topology::places_of(&self.allowed), n_workers)
+    }
+}
+
+fn assign_on(places: &[CpuPlace], n_workers: usize) -> Vec<Option<usize>> {
+    match topology::choose(places, n_workers) {
+        Some(chosen) => chosen.into_iter().map(Some).collect(),
+        None => vec![None; n_workers],
     }
 }
 
@@ -66,18 +72,7 @@ pub(super) fn pin(cpu: usize) -> bool {
 
 fn machine_cpus() -> Option<usize> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    count_cpus(text.trim())
-}
-
-/// `0-3,5` is 5 CPUs (cpuset(7), "List format").
-fn count_cpus(list: &str) -> Option<usize> {
-    list.split(',')
-        .map(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-            last.checked_sub(first)?.checked_add(1)
-        })
-        .sum()
+    topology::parse_cpus(text.trim()).map(|cpus| cpus.len())
 }
 
 /// The CPU quota of cgroups, version 2 and 1.
@@ -193,12 +188,22 @@ mod tests {
         }
     }
 
+    /// One node, and no two threads of one core.
+    fn flat(cpus: &Cpus) -> Vec<CpuPlace> {
+        let place = |&cpu: &usize| CpuPlace {
+            cpu,
+            node: 0,
+            core: cpu,
+        };
+        cpus.allowed.iter().map(place).collect()
+    }
+
     #[test]
     fn the_coordinator_gets_a_cpu_of_its_own_where_there_is_one_to_spare() {
         let check = |allowed: &[usize], quota, workers, assigned: &[Option<usize>]| {
             let cpus = cpus(allowed, quota);
             assert_eq!(cpus.default_workers(), workers, "{cpus:?}");
-            assert_eq!(cpus.assign(workers), assigned, "{cpus:?}");
+            assert_eq!(assign_on(&flat(&cpus), workers), assigned, "{cpus:?}");
         };
         check(&[0], None, 1, &[Some(0)]);
         check(&[0, 1], None, 2, &[Some(0), Some(1)]);
@@ -210,14 +215,11 @@ mod tests {
 
     #[test]
     fn more_workers_than_cpus_are_not_pinned() {
-        assert_eq!(cpus(&[0, 1], None).assign(3), [None, None, None]);
+        assert_eq!(assign_on(&flat(&cpus(&[0, 1], None)), 3), [None; 3]);
     }
 
     #[test]
-    fn cpu_lists_and_quotas_are_read() {
-        assert_eq!(count_cpus("0-3,5"), Some(5));
-        assert_eq!(count_cpus("0"), Some(1));
-        assert_eq!(count_cpus("3-1"), None);
+    fn quotas_are_read() {
         assert_eq!(quota::parse_v2("max 100000\n"), None);
         assert_eq!(quota::parse_v2("150000 100000\n"), Some(1500));
         assert_eq!(quota::parse_v2("1 0"), None);

@@ -15,6 +15,7 @@
 mod affinity;
 mod message;
 mod run;
+mod topology;
 
 pub use affinity::{Cpus, raise_file_limit};
 pub use message::{Command, EVENTS_BOUND, Event, Handle, Inbox, Tick, UserCounts, WorkerEnd};
