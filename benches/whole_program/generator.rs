@@ -1,8 +1,8 @@
 //! The generators that are compared: how each is started, and how many calls
 //! it says that it made.
 //!
-//! Both send the same request; wrk gets it from our own renderer, with the id
-//! that ours has after some thousand calls.
+//! All send the same request; the others get it from our own renderer, with the
+//! id that ours has after some thousand calls.
 
 use std::fs;
 use std::process::Command;
@@ -40,6 +40,8 @@ pub(crate) struct Load {
     pub(crate) n_vus: u32,
     /// Length of the run.
     pub(crate) seconds: u64,
+    /// Workers of our program; the others have one thread.
+    pub(crate) n_workers: usize,
 }
 
 /// What makes load.
@@ -51,6 +53,8 @@ pub(crate) enum Generator {
     },
     /// `wrk` on the PATH.
     Wrk,
+    /// `oha` on the PATH.
+    Oha,
 }
 
 /// Calls that a generator says that it made.
@@ -78,11 +82,21 @@ impl Generator {
             .map(|_| Self::Wrk)
     }
 
+    /// `oha`; `None` where it is not installed.
+    pub(crate) fn oha() -> Option<Self> {
+        Command::new("oha")
+            .arg("--version")
+            .output()
+            .ok()
+            .map(|_| Self::Oha)
+    }
+
     /// Its name in the table.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Program { .. } => "cargo-pmcp",
             Self::Wrk => "wrk",
+            Self::Oha => "oha",
         }
     }
 
@@ -104,6 +118,7 @@ impl Generator {
         let mut command = match self {
             Self::Program { path } => program_command(path, target, load),
             Self::Wrk => wrk_command(target, load, scratch)?,
+            Self::Oha => oha_command(target, load)?,
         };
         let (start, server_before) = (Instant::now(), server.cpu_time());
         let ended = process::run(&mut command, cores, scratch, limit)?;
@@ -111,6 +126,7 @@ impl Generator {
         let calls = match self {
             Self::Program { .. } => read_report(scratch),
             Self::Wrk => read_wrk(&ended.output),
+            Self::Oha => read_oha(&ended.output),
         }
         .ok_or_else(|| format!("it gave no figures:\n{}", ended.output))?;
         if calls.n_calls == 0 || calls.seconds <= 0.0 {
@@ -141,7 +157,8 @@ fn program_command(path: &str, target: &Target, load: Load) -> Command {
         .args(["--protocol", &target.era.to_string()])
         .args(["--vus", &load.n_vus.to_string()])
         .args(["--duration", &format!("{}s", load.seconds)])
-        .args(["--workers", "1", "--quiet", "--report", REPORT_FILE])
+        .args(["--workers", &load.n_workers.to_string()])
+        .args(["--quiet", "--report", REPORT_FILE])
         .env_remove("MCP_API_KEY");
     command
 }
@@ -174,9 +191,10 @@ fn wrk_command(target: &Target, load: Load, scratch: &Scratch) -> Result<Command
     Ok(command)
 }
 
-/// Our own request as a script. No session is opened, which the canned server
-/// does not mind; the header of one is sent.
-fn wrk_script(era: Era) -> Result<String, String> {
+/// A call as our program sends it: the body, and the headers that matter. No
+/// session is opened, which the canned server does not mind; the header of one
+/// is sent.
+fn request(era: Era) -> Result<(String, Vec<(String, String)>), String> {
     const ID: u64 = 54_321;
     const SESSION: &str = "8a7c0d8e6f2b4f5e9d3c1b0a7e6f5d4c";
     let revision = match era {
@@ -195,11 +213,8 @@ fn wrk_script(era: Era) -> Result<String, String> {
         .map_err(|error| error.to_string())?;
     let mut body = Vec::new();
     prepared.write(ID, &mut body);
-    let body = String::from_utf8_lossy(&body);
-    let mut script = format!("wrk.method = \"POST\"\nwrk.body = [==[{body}]==]\n");
-    let mut header = |name: &str, value: &str| {
-        script.push_str(&format!("wrk.headers[\"{name}\"] = [==[{value}]==]\n"));
-    };
+    let mut headers = Vec::new();
+    let mut header = |name: &str, value: &str| headers.push((name.to_string(), value.to_string()));
     header("Accept", "application/json, text/event-stream");
     header("Content-Type", "application/json");
     if era == Era::Legacy {
@@ -207,6 +222,16 @@ fn wrk_script(era: Era) -> Result<String, String> {
     }
     for (name, value) in prepared.headers() {
         header(name, value);
+    }
+    Ok((String::from_utf8_lossy(&body).into_owned(), headers))
+}
+
+/// The request as a script.
+fn wrk_script(era: Era) -> Result<String, String> {
+    let (body, headers) = request(era)?;
+    let mut script = format!("wrk.method = \"POST\"\nwrk.body = [==[{body}]==]\n");
+    for (name, value) in headers {
+        script.push_str(&format!("wrk.headers[\"{name}\"] = [==[{value}]==]\n"));
     }
     script.push_str(&format!(
         "done = function(summary, latency, requests)\n  \
@@ -229,5 +254,39 @@ fn read_wrk(output: &str) -> Option<Calls> {
         n_calls: next()?,
         n_failed: next()?,
         seconds: next()? as f64 / 1e6,
+    })
+}
+
+fn oha_command(target: &Target, load: Load) -> Result<Command, String> {
+    let (body, headers) = request(target.era)?;
+    let mut command = Command::new("oha");
+    command
+        .args(["--no-tui", "--output-format", "json", "-m", "POST"])
+        .args(["-c", &load.n_vus.to_string()])
+        .args(["-z", &format!("{}s", load.seconds)])
+        .args(["-d", &body]);
+    for (name, value) in headers {
+        command.args(["-H", &format!("{name}: {value}")]);
+    }
+    command.arg(&target.url);
+    Ok(command)
+}
+
+/// Requests that the end cut off are among its errors; they are no calls.
+fn read_oha(output: &str) -> Option<Calls> {
+    let start = output.find('{')?;
+    let report: Value = serde_json::from_str(&output[start..]).ok()?;
+    let by_status = report["statusCodeDistribution"].as_object()?;
+    let sum = |wanted: fn(&str) -> bool| -> Option<u64> {
+        by_status
+            .iter()
+            .filter(|(status, _)| wanted(status))
+            .map(|(_, n)| n.as_u64())
+            .sum()
+    };
+    Some(Calls {
+        n_calls: sum(|_| true)?,
+        n_failed: sum(|status| status != "200")?,
+        seconds: report["summary"]["total"].as_f64()?,
     })
 }

@@ -8,16 +8,19 @@
 //! The release binary runs against the library's canned server, the
 //! server on one CPU and the generator on another, each in a process of its
 //! own. CPU time and calls of the generator's whole life are divided, sessions
-//! opened and closed included. Where `wrk` is on the PATH it runs beside it, in
-//! turns, with the same request, as the practical limit: it sends one rendered
-//! request and reads nothing of the answers but their framing.
+//! opened and closed included. Where `wrk` and `oha` are on the PATH they run
+//! beside it, in turns, with the same request: `wrk` as the practical limit, since
+//! it sends one rendered request and reads nothing of the answers but their
+//! framing; `oha` as what is commonly used.
 //!
 //! Nothing here fails because something was slow: it shows figures, beside what
 //! is demanded of them. `… -- schedule` measures how exactly arrivals keep to
-//! their schedule, `… -- serve` starts the canned server alone.
+//! their schedule, `… -- scaling` what a second worker adds, `… -- serve` starts
+//! the canned server alone.
 
 mod generator;
 mod process;
+mod scaling;
 mod schedule;
 mod table;
 
@@ -34,7 +37,7 @@ use generator::{Generator, Load, Target};
 use process::{Cores, ServerProcess};
 use table::{Figures, Group};
 
-/// Measures what a call costs the program, and wrk where it is installed.
+/// Measures what a call costs the program, and wrk and oha where installed.
 #[derive(FromArgs)]
 struct Arguments {
     /// how long each run lasts; 8
@@ -62,9 +65,9 @@ struct Arguments {
         arg_name = "file"
     )]
     program: String,
-    /// leave wrk out
+    /// leave wrk and oha out
     #[argh(switch)]
-    without_wrk: bool,
+    alone: bool,
     #[argh(subcommand)]
     command: Option<Command>,
 }
@@ -74,12 +77,18 @@ struct Arguments {
 enum Command {
     Serve(Serve),
     Schedule(Schedule),
+    Scaling(Scaling),
 }
 
 /// Measures how exactly the open model keeps its schedule.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "schedule")]
 struct Schedule {}
+
+/// Measures what a second worker adds.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "scaling")]
+struct Scaling {}
 
 /// Serves canned answers until it is killed.
 #[derive(FromArgs)]
@@ -164,6 +173,13 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Some(Command::Serve(options)) => serve(options),
         Some(Command::Schedule(_)) => schedule::measure(&arguments.program, arguments.seconds, say),
+        Some(Command::Scaling(_)) => scaling::measure(
+            &arguments.program,
+            arguments.protocol.0,
+            arguments.seconds,
+            arguments.rounds,
+            say,
+        ),
         // `cargo test --all-targets` comes here, unoptimised and in a hurry.
         None if cfg!(debug_assertions) => {
             say("nothing measured: not an optimised build; use `cargo bench`");
@@ -215,13 +231,22 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
     let server = ServerProcess::start(&cores, arguments.sse, arguments.delay.0)?;
     let target = Target::new(server.url(), arguments.protocol.0);
     let mut generators = vec![Generator::program(&arguments.program)];
-    match Generator::wrk() {
-        _ if arguments.without_wrk => {}
-        Some(wrk) => generators.push(wrk),
-        None => say("wrk is not on the PATH: no ratio (Debian: apt-get install wrk)"),
+    if !arguments.alone {
+        match Generator::wrk() {
+            Some(wrk) => generators.push(wrk),
+            None => say("wrk is not on the PATH: no ratio (Debian: apt-get install wrk)"),
+        }
+        match Generator::oha() {
+            Some(oha) => generators.push(oha),
+            None => say("oha is not on the PATH: no ratio (cargo install oha)"),
+        }
     }
     let measure = |generator: &Generator, n_vus, seconds| {
-        let load = Load { n_vus, seconds };
+        let load = Load {
+            n_vus,
+            seconds,
+            n_workers: 1,
+        };
         generator.run(&target, load, &cores, &server, &scratch)
     };
     say(&format!(

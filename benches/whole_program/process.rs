@@ -36,6 +36,14 @@ impl Cores {
         }
     }
 
+    /// Nobody is put anywhere.
+    pub(crate) fn none() -> Self {
+        Self {
+            server: None,
+            generator: None,
+        }
+    }
+
     /// The same with the generator left to choose: its worker keeps to the last
     /// CPU by itself, and its coordinator stays off that.
     pub(crate) fn generator_free(self) -> Self {

@@ -18,7 +18,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    fn cpu_us_per_call(&self) -> Option<f64> {
+    /// CPU time for each call, in microseconds.
+    pub(crate) fn cpu_us_per_call(&self) -> Option<f64> {
         Some(self.user_us_per_call? + self.system_us_per_call?)
     }
 }
@@ -76,23 +77,22 @@ impl Group {
             .enumerate()
             .map(|(index, name)| self.line(index, name))
             .collect();
-        if names.len() > 1 {
-            let limit = match self.n_vus {
-                0..=64 => "; demanded at 64: at most 1.5",
-                65..=1000 => "; demanded at 1000: at most 2",
+        for (index, name) in names.iter().enumerate().skip(1) {
+            let aim = match (*name, self.n_vus) {
+                ("wrk", 64) => "; aimed at: 1.25",
+                ("wrk", 1000) => "; aimed at: 1.5",
+                ("oha", 64 | 1000) => "; demanded: below 1",
                 _ => "",
             };
-            let ratio = self.median(ratio_of);
+            let ratio = self.median(|round| ratio_to(round, index));
             lines.push(format!(
-                "{:>6} CPU ratio {:>13}{limit}",
+                "{:>6} CPU, ours to {name}'s {:>6}{aim}",
                 "",
                 shown(ratio, 2)
             ));
         }
-        match self.n_vus {
-            1000 => lines.push(format!("{:>6} memory demanded: at most 40 KiB/VU", "")),
-            5000 => lines.push(format!("{:>6} demanded: it runs", "")),
-            _ => {}
+        if self.n_vus == 1000 {
+            lines.push(format!("{:>6} memory demanded: at most 24 KiB/VU", ""));
         }
         lines.push(String::new());
         lines.join("\n")
@@ -145,11 +145,9 @@ impl Group {
 
 /// Our CPU per call over the other's, of one round: what slows the machine for
 /// a while slows both.
-fn ratio_of(round: &[Option<Figures>]) -> Option<f64> {
-    let [Some(ours), Some(other)] = round else {
-        return None;
-    };
-    Some(ours.cpu_us_per_call()? / other.cpu_us_per_call()?)
+fn ratio_to(round: &[Option<Figures>], other: usize) -> Option<f64> {
+    let cpu = |index: usize| round.get(index)?.as_ref()?.cpu_us_per_call();
+    Some(cpu(0)? / cpu(other)?)
 }
 
 fn shown(value: Option<f64>, n_decimals: usize) -> String {

@@ -211,7 +211,7 @@ mod tests {
             record(&mut run.totals, CALL, i * 100, Outcome::Ok);
         }
         for _ in 0..2 {
-            let failed = Outcome::Failed(Failure::Tool, String::new());
+            let failed = Outcome::Failed(Failure::Tool, "");
             record(&mut run.totals, CALL, 1, failed);
         }
         record(&mut run.totals, HANDSHAKE, 1_000_000_000, Outcome::Ok);

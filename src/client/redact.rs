@@ -1,5 +1,7 @@
 //! Takes secrets out of texts that a server sends back to us.
 
+use std::borrow::Cow;
+
 /// What is put in their place.
 const MASK: &str = "***";
 
@@ -35,12 +37,22 @@ impl Redactor {
 
     /// The text without them.
     pub fn clean(&self, text: String) -> String {
-        if !self.secrets.iter().any(|secret| text.contains(secret)) {
-            return text;
+        match self.cleaned(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(cleaned) => cleaned,
         }
+    }
+
+    /// The text without them: itself where it holds none.
+    pub fn cleaned<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.secrets
             .iter()
-            .fold(text, |text, secret| text.replace(secret, MASK))
+            .fold(Cow::Borrowed(text), |text, secret| {
+                match text.contains(secret) {
+                    true => Cow::Owned(text.replace(secret, MASK)),
+                    false => text,
+                }
+            })
     }
 }
 

@@ -251,7 +251,7 @@ mod tests {
     fn all_calls_count_for_littles_law_however_they_ended() {
         let mut totals = Recorder::new(2);
         (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
-        let failed = Outcome::Failed(Failure::Tool, String::new());
+        let failed = Outcome::Failed(Failure::Tool, "");
         end(&mut totals, CALL, 4_000 * MS, failed);
         end(&mut totals, CALL, 2_000 * MS, Outcome::Cancelled);
         end(&mut totals, HANDSHAKE, 1_000 * MS, Outcome::Ok);
@@ -275,7 +275,7 @@ mod tests {
             let mut totals = Recorder::new(2);
             (0..1_000).for_each(|_| end(&mut totals, CALL, MS, Outcome::Ok));
             let missing = Failure::Connect(ConnectFailure::NoResources);
-            let missing = Outcome::Failed(missing, message.to_string());
+            let missing = Outcome::Failed(missing, message);
             end(&mut totals, HANDSHAKE, MS, missing);
             for _ in 0..n_other {
                 let full = Failure::Http {
@@ -286,7 +286,7 @@ mod tests {
                     &mut totals,
                     HANDSHAKE,
                     MS,
-                    Outcome::Failed(full, String::new()),
+                    Outcome::Failed(full, ""),
                 );
             }
             judge_recorded(&totals, 5).1

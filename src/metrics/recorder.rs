@@ -7,19 +7,19 @@
 use super::{Failure, FailureCounts, Histogram};
 
 /// How a started request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<'a> {
     /// Answered, and the answer is a success.
     Ok,
     /// It failed, with a message as an example (secrets already taken out).
-    Failed(Failure, String),
+    Failed(Failure, &'a str),
     /// The run ended first.
     Cancelled,
 }
 
 /// One request that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample<'a> {
     /// Last byte of the answer less first byte sent, in nanoseconds. For a
     /// failure: until it was noticed; for a cancellation: its age.
     pub service_ns: u64,
@@ -27,7 +27,7 @@ pub struct Sample {
     /// load model has intended starts.
     pub response_ns: Option<u64>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: Outcome<'a>,
 }
 
 /// Figures of one row of the report.
@@ -96,7 +96,7 @@ impl RowStats {
         self.failures.clear();
     }
 
-    fn end(&mut self, sample: &Sample) {
+    fn end(&mut self, sample: &Sample<'_>) {
         let service_ns = sample.service_ns;
         let (service, response) = match &sample.outcome {
             Outcome::Ok => {
@@ -217,9 +217,10 @@ impl Examples {
         if messages.len() >= EXAMPLES_PER_FAILURE || message.is_empty() {
             return;
         }
-        let cut = cut(message);
-        if !messages.contains(&cut) {
-            messages.push(cut);
+        // Compared before it is kept: a message that is known already, as in a
+        // run in which every call fails, allocates nothing.
+        if !messages.iter().any(|known| cut(message).eq(known.chars())) {
+            messages.push(cut(message).collect());
         }
     }
 
@@ -243,16 +244,13 @@ impl Examples {
 
 /// Cuts a message at a character boundary and takes control characters out,
 /// which could write on the user's terminal.
-fn cut(message: &str) -> String {
-    let mut text: String = message
+fn cut(message: &str) -> impl Iterator<Item = char> {
+    let is_longer = message.chars().nth(EXAMPLE_CHARS_MAX).is_some();
+    message
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(EXAMPLE_CHARS_MAX)
-        .collect();
-    if message.chars().nth(EXAMPLE_CHARS_MAX).is_some() {
-        text.push('…');
-    }
-    text
+        .chain(is_longer.then_some('…'))
 }
 
 /// All that is recorded between two ticks, or the sum of many ticks.
@@ -292,7 +290,7 @@ impl Recorder {
     }
 
     /// A request of the row has ended. It must have been started.
-    pub fn end(&mut self, row: usize, sample: &Sample) {
+    pub fn end(&mut self, row: usize, sample: &Sample<'_>) {
         if let Outcome::Failed(failure, message) = &sample.outcome {
             self.examples.offer(*failure, message);
         }
@@ -329,7 +327,7 @@ impl Recorder {
 mod tests {
     use super::*;
 
-    fn sample(ns: u64, outcome: Outcome) -> Sample {
+    fn sample(ns: u64, outcome: Outcome<'_>) -> Sample<'_> {
         Sample {
             service_ns: ns,
             response_ns: None,
@@ -342,7 +340,7 @@ mod tests {
         let mut recorder = Recorder::new(2);
         for outcome in [
             Outcome::Ok,
-            Outcome::Failed(Failure::Tool, "broken".to_string()),
+            Outcome::Failed(Failure::Tool, "broken"),
             Outcome::Cancelled,
         ] {
             recorder.start(1);

@@ -137,8 +137,7 @@ pub(super) fn probe_outcome(n_ok: u64, service_ns: u64) -> ProbeOutcome {
     for i in 0..n_ok {
         ok_intended(&mut totals, 0, service_ns - i, service_ns);
     }
-    let message = "no more room".to_string();
-    let broken = Outcome::Failed(Failure::Tool, message);
+    let broken = Outcome::Failed(Failure::Tool, "no more room");
     end(&mut totals, 0, 1_000_000, Some(1_000_000), broken);
     cancelled(&mut totals, 0, 9_000_000);
     ok(&mut totals, 1, 2_000_000);
@@ -234,7 +233,7 @@ pub(super) fn failed(
     failure: Failure,
     message: &str,
 ) {
-    let outcome = Outcome::Failed(failure, message.to_string());
+    let outcome = Outcome::Failed(failure, message);
     end(recorder, row, service_ns, None, outcome);
 }
 

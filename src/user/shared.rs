@@ -151,12 +151,16 @@ impl Shared {
                 .set(self.n_in_flight.get().saturating_sub(1));
         }
         let ns = |from: Instant| nanos(report.end, from);
+        let message;
         let outcome = match &report.result {
             Ok(()) => Outcome::Ok,
             Err(Trouble::Cancelled) => Outcome::Cancelled,
-            Err(Trouble::Failed { failure, message }) => {
-                let redactor = &self.script.server.settings().redactor;
-                Outcome::Failed(*failure, redactor.clean(message.clone()))
+            Err(Trouble::Failed {
+                failure,
+                message: told,
+            }) => {
+                message = self.script.server.settings().redactor.cleaned(told);
+                Outcome::Failed(*failure, &message)
             }
         };
         let sample = Sample {

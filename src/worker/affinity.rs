@@ -3,6 +3,7 @@
 use core_affinity::CoreId;
 
 use super::cgroup::{Group, groups};
+use super::topology::{self, CpuPlace};
 use crate::host::parse_cpu_list;
 
 /// CPUs of the machine and of this process.
@@ -51,15 +52,12 @@ impl Cpus {
         }
     }
 
-    /// The CPU of each worker. The first allowed CPU is left to the
-    /// coordinator where there is one to spare; with more workers than CPUs,
-    /// nobody is pinned.
+    /// The CPU of each worker: a whole core for each while there are cores, in
+    /// one memory node while one has enough of them. The first allowed CPU is
+    /// left to the coordinator where there is one to spare; with more workers
+    /// than CPUs, nobody is pinned.
     pub fn assign(&self, n_workers: usize) -> Vec<Option<usize>> {
-        if n_workers > self.allowed.len() {
-            return vec![None; n_workers];
-        }
-        let spare = self.allowed.len() - n_workers;
-        self.allowed[spare..].iter().map(|cpu| Some(*cpu)).collect()
+        assign_on(&topology::places_of(&self.allowed), n_workers)
     }
 
     /// A CPU that none of the workers keeps to, for a thread that should not be
@@ -71,6 +69,13 @@ impl Cpus {
         }
         let is_free = |cpu: &&usize| !workers.contains(&Some(**cpu));
         self.allowed.iter().rfind(is_free).copied()
+    }
+}
+
+fn assign_on(places: &[CpuPlace], n_workers: usize) -> Vec<Option<usize>> {
+    match topology::choose(places, n_workers) {
+        Some(chosen) => chosen.into_iter().map(Some).collect(),
+        None => vec![None; n_workers],
     }
 }
 
@@ -130,12 +135,22 @@ mod tests {
         }
     }
 
+    /// One node, and no two threads of one core.
+    fn flat(cpus: &Cpus) -> Vec<CpuPlace> {
+        let place = |&cpu: &usize| CpuPlace {
+            cpu,
+            node: 0,
+            core: cpu,
+        };
+        cpus.allowed.iter().map(place).collect()
+    }
+
     #[test]
     fn the_coordinator_gets_a_cpu_of_its_own_where_there_is_one_to_spare() {
         let check = |allowed: &[usize], quota, workers, assigned: &[Option<usize>]| {
             let cpus = cpus(allowed, quota);
             assert_eq!(cpus.default_workers(), workers, "{cpus:?}");
-            assert_eq!(cpus.assign(workers), assigned, "{cpus:?}");
+            assert_eq!(assign_on(&flat(&cpus), workers), assigned, "{cpus:?}");
         };
         check(&[0], None, 1, &[Some(0)]);
         check(&[0, 1], None, 2, &[Some(0), Some(1)]);
@@ -147,7 +162,7 @@ mod tests {
 
     #[test]
     fn more_workers_than_cpus_are_not_pinned() {
-        assert_eq!(cpus(&[0, 1], None).assign(3), [None, None, None]);
+        assert_eq!(assign_on(&flat(&cpus(&[0, 1], None)), 3), [None; 3]);
     }
 
     #[test]

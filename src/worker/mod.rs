@@ -18,6 +18,7 @@ mod host;
 mod message;
 mod meter;
 mod run;
+mod topology;
 
 pub use affinity::{Cpus, raise_file_limit};
 pub use host::{HostMeter, HostUse};

@@ -25,6 +25,11 @@ const EARLY_TICK: Duration = Duration::from_millis(25);
 /// coordinator or back, one to spare.
 const SPARE_RECORDERS: usize = 2;
 
+/// Users begun in one turn of the loop, at least. With more users than that,
+/// as many as there are already: the first request must not wait for thousands
+/// of connections to be opened, nor the last user for thousands of turns.
+const USERS_BEGUN_MIN: usize = 32;
+
 /// What a worker is to be.
 #[derive(Debug)]
 pub struct WorkerOptions {
@@ -64,6 +69,8 @@ struct Worker<'a> {
     spares: Vec<Box<Recorder>>,
     /// Users that were ever begun; those below have a task or have ended.
     users: Vec<UserSlot>,
+    /// From this index up to the target, users are still to be begun.
+    begin_from: u32,
     tick: u64,
     /// Before the load has begun there is nothing to count ticks from, but
     /// users that open sessions are watched all the same.
@@ -106,6 +113,7 @@ impl<'a> Worker<'a> {
                 .map(|_| Box::new(Recorder::new(n_rows)))
                 .collect(),
             users: Vec::new(),
+            begin_from: 0,
             tick: 0,
             early_tick_at: crate::clock::now() + EARLY_TICK,
         })
@@ -113,11 +121,16 @@ impl<'a> Worker<'a> {
 
     fn run(&mut self) -> std::io::Result<()> {
         loop {
-            let until = self.next_tick_at();
+            let tick_at = self.next_tick_at();
+            let until = match self.has_users_to_begin() {
+                true => Some(crate::clock::now()),
+                false => tick_at,
+            };
             self.scheduler.turn(until)?;
             let turned_at = self.measure_turn();
-            self.obey()?;
-            if until.is_some_and(|at| turned_at >= at) {
+            self.obey();
+            self.begin_users()?;
+            if tick_at.is_some_and(|at| turned_at >= at) {
                 self.send_tick();
             }
             if self.shared.stopping.get() && self.scheduler.n_tasks() == 0 {
@@ -147,20 +160,20 @@ impl<'a> Worker<'a> {
         usage
     }
 
-    fn obey(&mut self) -> std::io::Result<()> {
+    fn obey(&mut self) {
         loop {
             let command = match self.inbox.commands.try_recv() {
                 Ok(command) => command,
-                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Empty) => return,
                 // Nobody is left to say so: the coordinator could not go on.
                 Err(TryRecvError::Disconnected) => {
                     self.shared.stop();
                     self.scheduler.cancel(Cancel::Everything);
-                    return Ok(());
+                    return;
                 }
             };
             match command {
-                Command::SetUsers(target) => self.set_users(target)?,
+                Command::SetUsers(target) => self.set_users(target),
                 Command::Begin(origin) => {
                     self.shared.origin.set(Some(origin));
                     // What was before is no part of the load.
@@ -186,17 +199,28 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Begins the users that are missing; those that are too many leave when
-    /// they look up, for which they are roused.
-    fn set_users(&mut self, target: u32) -> std::io::Result<()> {
+    /// Those that are missing are begun by and by; those that are too many
+    /// leave when they look up, for which they are roused.
+    fn set_users(&mut self, target: u32) {
         let before = self.shared.target_vus.replace(target);
         if target < before {
             self.shared.rouse();
         }
-        if self.shared.stopping.get() {
-            return Ok(());
-        }
-        for local_index in 0..target {
+        // Some of those that were begun before may have ended.
+        self.begin_from = 0;
+    }
+
+    fn has_users_to_begin(&self) -> bool {
+        !self.shared.stopping.get() && self.begin_from < self.shared.target_vus.get()
+    }
+
+    /// Begins some of the users that are missing.
+    fn begin_users(&mut self) -> std::io::Result<()> {
+        let n_most = self.scheduler.n_tasks().max(USERS_BEGUN_MIN);
+        let mut n_begun = 0;
+        while n_begun < n_most && self.has_users_to_begin() {
+            let local_index = self.begin_from;
+            self.begin_from += 1;
             let slot = local_index as usize;
             if self.users.len() <= slot {
                 self.users.push(Rc::default());
@@ -204,6 +228,7 @@ impl<'a> Worker<'a> {
             if self.users[slot].replace(true) {
                 continue;
             }
+            n_begun += 1;
             let n_workers = u32::try_from(self.options.n_workers).unwrap_or(u32::MAX);
             let worker = u32::try_from(self.options.index).unwrap_or(u32::MAX);
             let run_index = vu_index(local_index, n_workers, worker);

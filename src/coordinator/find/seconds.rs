@@ -297,7 +297,7 @@ mod tests {
         let mut seconds = seconds(1);
         seconds.take(tick(0, 0, |recorder| recorder.start(1)));
         seconds.take(tick(0, 4, |recorder| {
-            end(recorder, 1, Outcome::Failed(Failure::Tool, String::new()));
+            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
             recorder.start(1);
             recorder.start(0);
         }));
@@ -319,7 +319,7 @@ mod tests {
         let mut refused = seconds(1);
         refused.take(tick(0, 0, |recorder| {
             recorder.start(1);
-            end(recorder, 1, Outcome::Failed(Failure::Tool, String::new()));
+            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
         }));
         refused.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
         let second = refused.next_complete().expect("complete");

@@ -13,6 +13,7 @@ use crate::report::model::{Figures, Latency, LatencyFrom, Report};
 use crate::report::samples::{
     busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
 };
+use crate::report::summary::{SummaryOptions, summary};
 use crate::scenario::{Arrivals, Load};
 
 /// The report as JSON and back, with every field known.
@@ -246,6 +247,65 @@ fn the_breaking_point_tells_load_time_and_value() {
         "at_secs": 6.8, "noticed_at_secs": 9.0, "limit_ms": 250.0, "p99_ms": 312.5,
     });
     assert_eq!(json.pointer("/breaking_point"), Some(&expected));
+}
+
+/// An hour of twenty operations. It takes some milliseconds; the limit is for
+/// an unoptimised build on a busy machine, and far below what anything would
+/// take that looks at the hour once for each second of it.
+#[test]
+fn the_report_of_an_hour_is_soon_written() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let names: Vec<String> = (0..20).map(|n| format!("tool_{n}")).collect();
+    let calls: Vec<(&str, Option<&str>)> = names
+        .iter()
+        .map(|name| ("tools/call", Some(name.as_str())))
+        .collect();
+    let mut outcome = outcome(&calls);
+    outcome.elapsed = Duration::from_secs(3600);
+    for row in 0..names.len() {
+        for i in 0..2_000 {
+            ok_intended(
+                &mut outcome.totals,
+                row,
+                100_000 + i * i * 500,
+                200_000 + i * i * 600,
+            );
+        }
+        failed(&mut outcome.totals, row, 5_000_000, Failure::Tool, "broken");
+    }
+    outcome.seconds = (0..3_600)
+        .map(|at| Second {
+            at: Duration::from_secs(at),
+            length: Duration::from_secs(1),
+            vus: 50,
+            started: 40_000,
+            ok: 40_000,
+            failed: 0,
+            latency: Some(SecondLatency {
+                p50_ns: 1_500_000 + at,
+                p95_ns: 2_000_000,
+                p99_ns: 2_000_000,
+                max_ns: 2_500_000,
+            }),
+            dropped: 0,
+            signals: crate::validity::SecondSignals::default(),
+        })
+        .collect();
+    let began = crate::clock::now();
+    let report = report(&plan(), &outcome);
+    let text = serde_json::to_string_pretty(&report).expect("a report is JSON");
+    let lines = summary(
+        &report,
+        &SummaryOptions {
+            width: 100,
+            report_path: None,
+        },
+    );
+    let took = crate::clock::now() - began;
+    assert_eq!(report.seconds.len(), 3_600);
+    assert_eq!(report.operations.len(), 20);
+    assert!(text.len() > 100_000 && lines.len() > 20);
+    assert!(took < LIMIT, "{took:?}");
 }
 
 #[test]
