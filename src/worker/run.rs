@@ -25,10 +25,12 @@ const EARLY_TICK: Duration = Duration::from_millis(25);
 /// coordinator or back, one to spare.
 const SPARE_RECORDERS: usize = 2;
 
-/// Users begun in one turn of the loop, at least. With more users than that,
-/// as many as there are already: the first request must not wait for thousands
-/// of connections to be opened, nor the last user for thousands of turns.
+/// Users begun in one turn of the loop: as many as there are already, within
+/// these bounds. The first request must not wait for thousands of connections
+/// to be opened, nor answers that have come, nor the last user for thousands of
+/// turns.
 const USERS_BEGUN_MIN: usize = 32;
+const USERS_BEGUN_MAX: usize = 1024;
 
 /// What a worker is to be.
 #[derive(Debug)]
@@ -216,7 +218,8 @@ impl<'a> Worker<'a> {
 
     /// Begins some of the users that are missing.
     fn begin_users(&mut self) -> std::io::Result<()> {
-        let n_most = self.scheduler.n_tasks().max(USERS_BEGUN_MIN);
+        let n_tasks = self.scheduler.n_tasks();
+        let n_most = n_tasks.clamp(USERS_BEGUN_MIN, USERS_BEGUN_MAX);
         let mut n_begun = 0;
         while n_begun < n_most && self.has_users_to_begin() {
             let local_index = self.begin_from;
