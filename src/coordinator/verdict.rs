@@ -282,12 +282,7 @@ mod tests {
                     status: 503,
                     rpc_code: None,
                 };
-                end(
-                    &mut totals,
-                    HANDSHAKE,
-                    MS,
-                    Outcome::Failed(full, ""),
-                );
+                end(&mut totals, HANDSHAKE, MS, Outcome::Failed(full, ""));
             }
             judge_recorded(&totals, 5).1
         };
