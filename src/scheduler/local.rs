@@ -12,6 +12,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::ports::{Ports, SYSTEM_SEARCHES};
 use super::suspend;
 use super::timer::Timers;
 
@@ -59,6 +60,7 @@ pub(super) struct Local {
     /// By token.
     sockets: Vec<SocketState>,
     free_sockets: Vec<usize>,
+    ports: Ports,
     pub(super) current: Option<TaskId>,
     pub(super) cancel: Cancel,
     /// Begun by tasks, to be given a stack by the scheduler.
@@ -97,6 +99,7 @@ impl Local {
             waits: Vec::new(),
             sockets: Vec::new(),
             free_sockets: Vec::new(),
+            ports: Ports::default(),
             current: None,
             cancel: Cancel::Nothing,
             spawned: Vec::new(),
@@ -241,8 +244,12 @@ impl Socket {
     /// # Errors
     /// When the system refuses at once: no descriptors, no ports, no route.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(address)?;
         with(|local| {
+            let n_open = local.sockets.len() - local.free_sockets.len();
+            let mut stream = match n_open < SYSTEM_SEARCHES {
+                true => TcpStream::connect(address)?,
+                false => local.ports.connect(address)?,
+            };
             let token = local.free_sockets.pop().unwrap_or_else(|| {
                 local.sockets.push(SocketState::default());
                 local.sockets.len() - 1

@@ -21,6 +21,7 @@
 
 mod core;
 mod local;
+mod ports;
 mod suspend;
 mod timer;
 

@@ -32,5 +32,6 @@ mod readme;
 mod report;
 mod sdk;
 mod shapes;
+mod steady;
 mod validity;
 mod wire;
