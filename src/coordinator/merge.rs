@@ -160,6 +160,9 @@ impl Collector {
         last.1 = tick.users;
         let users = self.users();
         self.vus_max = self.vus_max.max(users.active);
+        if tick.number == 0 {
+            tick.recorder.forget_opening();
+        }
         self.signals
             .take(tick.number, tick.worker, &tick.usage, &tick.recorder);
         self.add(tick.number, tick.worker, &tick.recorder);
@@ -580,6 +583,21 @@ mod tests {
         assert_eq!(stages[0].recorded.rows[0].ok, 20);
         assert_eq!((stages[0].at, stages[0].length), (warm_up, warm_up));
         assert_eq!((stages[0].load_from, stages[0].load_to), (5.0, 10.0));
+    }
+
+    #[test]
+    fn how_the_opening_was_read_says_nothing_of_the_load() {
+        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, false, Vec::new());
+        for (number, delay_ns) in [(0, 5_000_000), (1, 5_000)] {
+            let mut tick = tick(0, number, 1);
+            tick.recorder.generator_delay.record(delay_ns);
+            tick.recorder.loop_time.record(delay_ns);
+            collector.take(tick);
+        }
+        let totals = &collector.totals;
+        assert_eq!(totals.generator_delay.max_ns(), Some(5_000));
+        assert_eq!(totals.loop_time.max_ns(), Some(5_000));
+        assert_eq!(totals.rows[0].ok, 2);
     }
 
     #[test]

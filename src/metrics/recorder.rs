@@ -310,6 +310,14 @@ impl Recorder {
         self.examples.merge(&other.examples);
     }
 
+    /// Empties what says how the generator fared: while sessions are opened
+    /// before a load, that is no part of the load. The requests stay.
+    pub fn forget_opening(&mut self) {
+        self.lateness.clear();
+        self.generator_delay.clear();
+        self.loop_time.clear();
+    }
+
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
         for row in &mut self.rows {

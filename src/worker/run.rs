@@ -180,7 +180,7 @@ impl<'a> Worker<'a> {
                     self.shared.origin.set(Some(origin));
                     // What was before is no part of the load.
                     self.take_usage();
-                    self.shared.recorder.borrow_mut().loop_time.clear();
+                    self.shared.recorder.borrow_mut().forget_opening();
                     self.shared.rouse();
                 }
                 Command::Recycle(recorder) => {
