@@ -269,6 +269,9 @@ pub(super) struct Find {
     /// what `calibrate` wrote: the verdict then knows what this host can do
     #[argh(option, arg_name = "file")]
     pub(super) calibration: Option<String>,
+    /// end with exit code 4 where the verdict is `invalid`
+    #[argh(switch)]
+    pub(super) strict: bool,
     /// JSON report; .pmcp/reports/find-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,

@@ -41,9 +41,13 @@ pub fn of_run(ended: Ended, grade: Grade, is_strict: bool) -> u8 {
     }
 }
 
-/// The code of a search that took place.
-pub fn of_find(ended: FindEnded) -> u8 {
+/// The code of a search that took place. An answer that is not valid is none
+/// where the user is strict; one that the generator put an end to never is.
+pub fn of_find(ended: FindEnded, grade: Grade, is_strict: bool) -> u8 {
     match ended {
+        FindEnded::Found | FindEnded::ReachedTo if is_strict && grade == Grade::Invalid => {
+            NOT_VALID
+        }
         FindEnded::Found | FindEnded::ReachedTo => PASSED,
         FindEnded::Refused(_) => COULD_NOT_RUN,
         // Nothing was verified.
@@ -80,12 +84,25 @@ mod tests {
                 assert_eq!(of_run(Ended::NoSession, grade, is_strict), 1);
             }
         }
-        assert_eq!(of_find(FindEnded::Found), 0);
-        assert_eq!(of_find(FindEnded::ReachedTo), 0);
-        assert_eq!(of_find(FindEnded::Refused(FindWhy::Errors)), 1);
-        assert_eq!(of_find(FindEnded::NothingSustained), 3);
-        assert_eq!(of_find(FindEnded::Deadline), 3);
-        assert_eq!(of_find(FindEnded::GeneratorLimited), 4);
-        assert_eq!(of_find(FindEnded::Interrupted), 130);
+        assert_eq!(of_find(FindEnded::Found, Grade::Suspect, true), 0);
+        assert_eq!(of_find(FindEnded::ReachedTo, Grade::Suspect, true), 0);
+        assert_eq!(
+            of_find(FindEnded::Refused(FindWhy::Errors), Grade::Suspect, true),
+            1
+        );
+        assert_eq!(
+            of_find(FindEnded::NothingSustained, Grade::Suspect, true),
+            3
+        );
+        assert_eq!(of_find(FindEnded::Deadline, Grade::Suspect, true), 3);
+        assert_eq!(
+            of_find(FindEnded::GeneratorLimited, Grade::Suspect, true),
+            4
+        );
+        assert_eq!(of_find(FindEnded::Interrupted, Grade::Suspect, true), 130);
+        assert_eq!(of_find(FindEnded::Found, Grade::Invalid, true), 4);
+        assert_eq!(of_find(FindEnded::ReachedTo, Grade::Invalid, true), 4);
+        assert_eq!(of_find(FindEnded::Found, Grade::Invalid, false), 0);
+        assert_eq!(of_find(FindEnded::Deadline, Grade::Invalid, true), 3);
     }
 }

@@ -17,6 +17,7 @@ use crate::report::find::{build_find, default_find_path, find_summary};
 use crate::report::{BuildInfo, LiveLine, ReportFile, SummaryOptions};
 use crate::scenario;
 use crate::terminal::Terminal;
+use crate::validity::Grade;
 
 /// Where neither is given.
 const FROM_DEFAULT: f64 = 1.0;
@@ -54,6 +55,7 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let listener = Listener::start(interrupter);
     let mut live = LiveLine::new(terminal.stderr(), style);
     let plan_json = scenario::to_json(&plan);
+    let is_strict = plan.strict;
     let outcome = coordinator::find(plan, options, &mut live, &interrupts)?;
     drop(listener);
     drop(live);
@@ -71,7 +73,10 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
         let report_path = path;
         find_summary(&report, &SummaryOptions { width, report_path })
     })?;
-    Ok(exit::of_find(outcome.ended))
+    let verdicts = outcome.verdicts.iter();
+    let grade = verdicts.map(|(_, verdict)| verdict.grade).max();
+    let grade = grade.unwrap_or(Grade::Valid);
+    Ok(exit::of_find(outcome.ended, grade, is_strict))
 }
 
 /// What is searched. The levels are checked here for what the search cannot
@@ -173,8 +178,7 @@ fn connection(args: Find) -> Run {
         no_pin: args.no_pin,
         busy_poll: args.busy_poll,
         calibration: None,
-        // A search that the generator limits ends with that code by itself.
-        strict: false,
+        strict: args.strict,
         report: None,
         no_report: false,
         quiet: args.quiet,

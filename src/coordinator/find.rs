@@ -37,7 +37,7 @@ use crate::outcome::{
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
-use crate::validity::{GeneratorLimit, Watch, generator_limit};
+use crate::validity::{GeneratorLimit, Grade, Verdict, Watch, generator_limit};
 
 use crew::{Crew, CrewOptions};
 use seconds::Second;
@@ -195,7 +195,8 @@ struct Finder<'scope, 'env, 'a, 'b> {
     hold: Histogram,
     watch: Watch,
     last_limit: Option<GeneratorLimit>,
-    n_trials_told: usize,
+    /// By trial: how far it can be trusted. Those that are here were told of.
+    verdicts: Vec<Verdict>,
     progress: FindProgress,
 }
 
@@ -235,7 +236,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             hold: Histogram::new(),
             watch: Watch::default(),
             last_limit: None,
-            n_trials_told: 0,
+            verdicts: Vec::new(),
             progress: FindProgress {
                 elapsed: Duration::ZERO,
                 by: options.by,
@@ -300,11 +301,14 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     fn ask(&mut self, input: Input) -> Action {
         let had_estimate = self.search.estimate().is_some();
         let action = self.search.next(input);
-        for trial in self.search.trials().iter().skip(self.n_trials_told) {
-            let trial = translate::trial(trial);
+        for trial in self.search.trials().iter().skip(self.verdicts.len()) {
+            let crew = self.crew.as_ref();
+            let judged = crew.and_then(|crew| crew.judge(self.plan, &self.start.rows));
+            let verdict = of_a_level(judged);
+            let trial = translate::trial(trial, verdict.grade);
+            self.verdicts.push(verdict);
             self.observer.observer.trial(self.options.by, &trial);
         }
-        self.n_trials_told = self.search.trials().len();
         self.progress.bracket = bracket(&self.search);
         if let (false, Some(estimate)) = (had_estimate, self.search.estimate()) {
             let estimate = translate::estimate(estimate);
@@ -436,15 +440,42 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
 
     fn outcome(&self, found: &search::SearchOutcome) -> FindOutcome {
         let is_limited = found.ended == search::Ended::GeneratorLimited;
+        let of = |trial: &search::TrialReport| {
+            let at = found.trials.iter().position(|other| other == trial)?;
+            self.verdicts.get(at)
+        };
+        let told = |trial: &search::TrialReport| {
+            let grade = of(trial).map_or(Grade::Valid, |verdict| verdict.grade);
+            translate::trial(trial, grade)
+        };
+        let failed = |failed: &search::FailedLevel| {
+            let grade = of(&failed.trial).map_or(Grade::Valid, |verdict| verdict.grade);
+            translate::failure(failed, grade)
+        };
+        let holds = found.sustains.as_ref().or(found.passed.as_ref());
+        let fails = found.fails_at.as_ref().map(|failed| &failed.trial);
+        let has_ends = holds.is_some() || fails.is_some();
+        let last = found.trials.last().filter(|_| is_limited || !has_ends);
+        let mut rests_on: Vec<&search::TrialReport> = Vec::new();
+        for trial in [holds, fails, last].into_iter().flatten() {
+            if !rests_on.contains(&trial) {
+                rests_on.push(trial);
+            }
+        }
+        let verdicts = rests_on
+            .into_iter()
+            .filter_map(|trial| Some((trial.level, of(trial)?.clone())))
+            .collect();
         FindOutcome {
             options: self.options.clone(),
             start: self.start.clone(),
             ended: translate::ended(found.ended),
-            sustains: found.sustains.as_ref().map(translate::trial),
-            passed: found.passed.as_ref().map(translate::trial),
-            fails_at: found.fails_at.as_ref().map(translate::failure),
-            fails_surely_at: found.fails_surely_at.as_ref().map(translate::failure),
-            trials: found.trials.iter().map(translate::trial).collect(),
+            sustains: found.sustains.as_ref().map(told),
+            passed: found.passed.as_ref().map(told),
+            fails_at: found.fails_at.as_ref().map(failed),
+            fails_surely_at: found.fails_surely_at.as_ref().map(failed),
+            trials: found.trials.iter().map(told).collect(),
+            verdicts,
             estimate: found.estimate.map(translate::estimate),
             elapsed: self.began.elapsed(),
             generator_limit: self
@@ -455,6 +486,15 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             notices: Vec::new(),
         }
     }
+}
+
+/// What was judged of a level, without what a search sees to itself: whether
+/// there are calls enough, and a level at which arrivals are dropped fails.
+fn of_a_level(judged: Option<Verdict>) -> Verdict {
+    const OF_THE_SEARCH: [&str; 3] = ["arrivals_dropped", "few_samples", "short_run"];
+    let mut reasons = judged.map_or_else(Vec::new, |verdict| verdict.reasons);
+    reasons.retain(|(_, reason)| !OF_THE_SEARCH.contains(&reason.id()));
+    Verdict::of(reasons)
 }
 
 /// What the users that were turned away would have called, had they called as
@@ -496,4 +536,28 @@ fn calls_per_iteration(plan: &Plan) -> f64 {
         weights += f64::from(step.weight);
     }
     if weights > 0.0 { calls / weights } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validity::Reason;
+
+    #[test]
+    fn what_makes_a_level_fail_makes_it_no_less_trusted() {
+        let dropped = Reason::ArrivalsDropped {
+            dropped: 5,
+            arrivals: 10,
+            is_behind: false,
+        };
+        let steal = Reason::Steal { share: 0.1 };
+        let judged = Verdict::of(vec![
+            (Grade::Suspect, dropped),
+            (Grade::Suspect, steal.clone()),
+            (Grade::Suspect, Reason::FewSamples { count: 30 }),
+        ]);
+        let verdict = of_a_level(Some(judged));
+        assert_eq!(verdict.reasons, [(Grade::Suspect, steal)]);
+        assert_eq!(of_a_level(None).grade, Grade::Valid);
+    }
 }

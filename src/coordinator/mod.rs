@@ -26,6 +26,7 @@ mod signals;
 #[cfg(test)]
 pub(crate) mod simulation;
 mod verdict;
+mod watching;
 
 pub use find::find;
 pub use run::{Interrupter, Interrupts, run};

@@ -15,6 +15,7 @@ use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
 use super::verdict::Recorded;
+use super::watching::{Watching, last_limit};
 use crate::clock::{Clock, SystemClock, Utc};
 use crate::error::UserError;
 use crate::load::share;
@@ -24,10 +25,7 @@ use crate::outcome::{
 };
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Budget;
-use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
-use crate::worker::{
-    self, Command, EVENTS_BOUND, Event, Handle, HostMeter, TICK, WorkerEnd, WorkerOptions,
-};
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
 
 /// Looked for at least this often, so that progress goes on when ticks do not.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -41,11 +39,6 @@ const STEADY_START: Duration = Duration::from_secs(2);
 
 /// How long a run that only its iterations end goes on without any session.
 const NO_SESSION_WAIT: Duration = Duration::from_secs(30);
-
-/// The host is asked once a second.
-const SECOND: Duration = Duration::from_secs(1);
-/// Over less, its ticks of ten milliseconds tell nothing.
-const HOST_SPAN_MIN: Duration = Duration::from_millis(100);
 
 /// Nearly all answers carried the kernel's timestamp: the first on a host may
 /// not, since the kernel begins with it when somebody asks.
@@ -255,12 +248,7 @@ struct Coordinator<'a> {
     latency: Histogram,
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
-    host: HostMeter,
-    /// When the host was last asked, from the start of the load.
-    host_asked: Duration,
-    watch: Watch,
-    /// Seconds of which it is known what limited them.
-    n_watched: usize,
+    watching: Watching,
 }
 
 impl<'a> Coordinator<'a> {
@@ -281,19 +269,8 @@ impl<'a> Coordinator<'a> {
             plan.workers.busy_poll,
             spans(plan),
         );
-        let cpus: Vec<usize> = start
-            .generator
-            .worker_cpus
-            .iter()
-            .flatten()
-            .copied()
-            .collect();
-        let all_pinned = cpus.len() == start.generator.worker_cpus.len();
         Self {
-            host: HostMeter::start(if all_pinned { cpus } else { Vec::new() }),
-            host_asked: Duration::ZERO,
-            watch: Watch::default(),
-            n_watched: 0,
+            watching: Watching::start(&start.generator.worker_cpus),
             plan,
             start,
             workers,
@@ -341,8 +318,7 @@ impl<'a> Coordinator<'a> {
         let clock = SystemClock::since(crate::clock::now() + ahead);
         self.start.at = Utc::now();
         self.observer.started(&self.start);
-        // What the host took before is no part of the load.
-        self.host.take();
+        self.watching.load_begins();
         self.broadcast(|| Command::Begin(clock.origin()));
         let mut happening = Happening::Nothing;
         while !self.have_all_ended() {
@@ -449,9 +425,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
-        if clock.now() >= self.host_asked + SECOND {
-            self.ask_host(clock.now());
-        }
+        self.watching.ask_host(clock.now(), &mut self.collector);
         match event {
             Event::Tick(tick) => {
                 let worker = tick.worker;
@@ -484,49 +458,13 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    /// Asks what the host took since it was last asked. Ticks that end a second
-    /// come after it: its figures are there before it is closed.
-    fn ask_host(&mut self, now: Duration) {
-        let span = now.saturating_sub(self.host_asked);
-        let used = self.host.take();
-        // Most of the span lies in the second that its middle is in.
-        let second = (self.host_asked + span / 2).as_secs();
-        self.collector.signals.take_host(second, used, span);
-        self.host_asked = now;
-    }
-
-    /// Finds what limited the generator in the seconds that were closed.
     fn watch_seconds(&mut self) {
-        while let Some(second) = self.collector.seconds.get_mut(self.n_watched) {
-            self.n_watched += 1;
-            let end = second.at + second.length;
-            let is_whole = second.length >= SECOND && self.collector.signals.is_measured(end);
-            if !is_whole {
-                continue;
-            }
-            let signals = &second.signals;
-            let load = SecondLoad {
-                due: match self.plan.load {
-                    Load::Open { .. } => Some(rate_at(self.plan, second.at + SECOND / 2)),
-                    _ => None,
-                },
-                begun: signals.begun,
-                connects: signals.connects,
-                lateness_p99_ns: signals.lateness_p99_ns,
-                in_flight: signals.in_flight_end,
-                users: u64::from(second.vus),
-                silence: Duration::from_nanos(signals.turn_max_ns),
-                delay_p50_ns: signals.delay_p50_ns,
-                latency_p50_ns: second.latency.map(|latency| latency.p50_ns),
-            };
-            second.signals.limit = generator_limit(&load, &mut self.watch);
-        }
-    }
-
-    /// What limited the generator in the last whole second.
-    fn last_limit(&self) -> Option<GeneratorLimit> {
-        let second = self.collector.seconds.last()?;
-        second.signals.limit
+        let plan = self.plan;
+        self.watching
+            .see(&mut self.collector, |at| match plan.load {
+                Load::Open { .. } => Some(rate_at(plan, at)),
+                _ => None,
+            });
     }
 
     /// Looks at the ticks that have become complete.
@@ -588,7 +526,7 @@ impl<'a> Coordinator<'a> {
             counters: &self.collector.totals.counters,
             phase: self.phase(elapsed),
             breaking_point: self.breaking_point.as_ref(),
-            generator_limit: self.last_limit(),
+            generator_limit: last_limit(&self.collector),
         });
     }
 
@@ -656,10 +594,8 @@ impl<'a> Coordinator<'a> {
                 .unwrap_or(stopped_at)
                 .max(last_end),
         };
-        let host_span = clock.now().saturating_sub(self.host_asked);
-        if host_span >= HOST_SPAN_MIN {
-            self.ask_host(clock.now());
-        }
+        self.watching
+            .ask_host_last(clock.now(), &mut self.collector);
         let mut stages = self.collector.finish(elapsed);
         self.watch_seconds();
         {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::RunStart;
+use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +127,8 @@ pub struct FindTrial {
     /// By virtual users, where a cycle is a request and a pause: rate times
     /// cycle over users; 1 where the figures agree with each other.
     pub little: Option<f64>,
+    /// How far its figures can be trusted.
+    pub grade: Grade,
 }
 
 /// A level that was not passed.
@@ -198,6 +201,10 @@ pub struct FindOutcome {
     pub elapsed: Duration,
     /// What limited the generator, in one sentence, where that ended it.
     pub generator_limit: Option<String>,
+    /// How far the levels can be trusted that the answer rests on: the one that
+    /// is sustained, the one that fails, the last one where the generator was
+    /// the limit. Each with its level.
+    pub verdicts: Vec<(f64, Verdict)>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
 }

@@ -13,7 +13,7 @@ mod distribution;
 mod figures;
 mod legacy;
 mod probe;
-mod validity;
+pub(super) mod validity;
 
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ pub use model::{
 };
 pub use summary::find_summary;
 
+use super::build::validity::{of_grade, verdict_of_all};
 use super::build::{BuildInfo, host, server};
 use crate::clock::Utc;
 use crate::outcome::{
@@ -49,6 +50,10 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
             _ => None,
         },
         generator_limit: outcome.generator_limit.clone(),
+        verdict: verdict_of_all(outcome.verdicts.iter().map(|(level, verdict)| {
+            let unit = unit(outcome.options.by);
+            (words::level_of(unit, *level), verdict)
+        })),
         sustains: outcome.sustains.as_ref().map(trial),
         passed: outcome.passed.as_ref().map(trial),
         fails_at: outcome.fails_at.as_ref().map(failure),
@@ -73,16 +78,20 @@ pub fn default_find_path(folder: &Path, now: Utc) -> PathBuf {
     folder.join(".pmcp").join("reports").join(name)
 }
 
+fn unit(by: FindBy) -> LevelUnit {
+    match by {
+        FindBy::Vus => LevelUnit::Vus,
+        FindBy::Rate => LevelUnit::ArrivalsPerSec,
+    }
+}
+
 fn settings(options: &FindOptions) -> SearchSettings {
     let latency = options.latency.iter().map(|limit| Limit {
         quantile: limit.quantile,
         limit_ms: ms(limit.limit_ns),
     });
     SearchSettings {
-        by: match options.by {
-            FindBy::Vus => LevelUnit::Vus,
-            FindBy::Rate => LevelUnit::ArrivalsPerSec,
-        },
+        by: unit(options.by),
         from: options.from,
         to: options.to,
         latency: latency.collect(),
@@ -109,6 +118,7 @@ fn trial(trial: &FindTrial) -> Trial {
             FindPhase::Verify => TrialPhase::Verify,
         },
         verdict,
+        grade: of_grade(trial.grade),
         why: why.map(|why| words::why(why).to_string()),
         rate_per_sec: trial.rate,
         offered_per_sec: trial.offered_rate,

@@ -16,7 +16,7 @@ pub(super) mod page;
 mod probe;
 mod stages;
 pub(super) mod table;
-mod verdict;
+pub(super) mod verdict;
 
 use super::model::Report;
 use crate::terminal::Line;
@@ -36,7 +36,7 @@ pub struct SummaryOptions {
 pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     let mut page = Page::new(options.width);
     head::target_and_load(&mut page, report);
-    verdict::verdict(&mut page, report);
+    verdict::verdict(&mut page, &report.verdict);
     head::totals(&mut page, report);
     latency::latency(&mut page, report);
     latency::distribution(&mut page, report);

@@ -113,6 +113,21 @@ fn a_host_is_calibrated_and_runs_are_judged_by_it() {
     assert!(reasons(&found).contains(&"near_calibrated_rate"), "{run}");
     assert!(run.stdout.contains("calibrated"), "{run}");
 
+    // A search is judged by the same; the demo takes longer than 1 ms.
+    let mut arguments = vec!["loadtest", "find", "--demo", "--quiet", "--max-p95", "1ms"];
+    arguments.extend(["--calibration", "slow.json", "--report", "found.json"]);
+    let search = Program::new(&arguments).in_dir(run.dir).run();
+    let search = search.expect_code(1);
+    let path = search.dir.path().join("found.json");
+    let text = std::fs::read_to_string(path).expect("the report was written");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(
+        reasons(&found).contains(&"near_calibrated_rate"),
+        "{search}"
+    );
+    assert!(search.stdout.contains("at 1 VU: "), "{search}");
+    let run = search;
+
     // The same of another host says nothing of this one.
     if cfg!(target_os = "linux") {
         let mut other: Value = serde_json::from_str(&changed(

@@ -37,6 +37,11 @@ fn level(trial: &Value) -> f64 {
 fn check_report(report: &Value) {
     assert_eq!(report["schema_version"], "1.0");
     assert_eq!(report["kind"], "find");
+    let grades = ["valid", "suspect", "invalid"].map(Value::from);
+    assert!(grades.contains(&report["verdict"]["grade"]), "{report:#}");
+    for trial in list(&report["trials"]) {
+        assert!(grades.contains(&trial["grade"]), "{report:#}");
+    }
     let sustains = &report["sustains"];
     if !sustains.is_null() {
         assert_eq!(sustains["phase"], "verify", "{report:#}");

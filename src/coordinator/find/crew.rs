@@ -6,12 +6,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
+use super::super::merge::Collector;
+use super::super::verdict::Recorded;
+use super::super::watching::Watching;
 use super::seconds::{Second, Seconds};
+use crate::clock::{Clock, SystemClock};
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, share};
+use crate::metrics::Recorder;
+use crate::outcome::Row;
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Script;
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, WorkerOptions};
+use crate::validity::Verdict;
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, Tick, WorkerOptions};
 
 /// What a level's workers are to do.
 pub(super) struct CrewOptions<'a> {
@@ -32,6 +39,12 @@ pub(super) struct Crew {
     worker_cpus: Vec<Option<usize>>,
     events: Receiver<Event>,
     seconds: Seconds,
+    /// All of the level, to judge it by.
+    collector: Collector,
+    watching: Watching,
+    /// From the start of its load.
+    clock: Option<SystemClock>,
+    rate: Option<f64>,
     users: u32,
     users_set: u32,
     engaged: Instant,
@@ -78,6 +91,17 @@ impl Crew {
                 n_workers,
                 options.plan.has_intended_starts(),
             ),
+            collector: Collector::new(
+                &rows.all,
+                n_workers,
+                Duration::ZERO,
+                options.plan.has_intended_starts(),
+                options.plan.workers.busy_poll,
+                Vec::new(),
+            ),
+            watching: Watching::start(&[]),
+            clock: None,
+            rate: options.rate,
             users: options.users,
             users_set: 0,
             engaged: crate::clock::now(),
@@ -106,6 +130,7 @@ impl Crew {
             crew.worker_cpus.push(cpu.filter(|_| is_pinned));
             crew.workers.push(handle);
         }
+        crew.watching = Watching::start(&crew.worker_cpus);
         crew.add_users();
         Ok(crew)
     }
@@ -138,8 +163,29 @@ impl Crew {
     pub(super) fn begin(&mut self) {
         self.users_set = self.users;
         self.set_users();
-        let origin = crate::clock::now() + BEGIN_AHEAD;
-        self.broadcast(|| Command::Begin(origin));
+        let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
+        self.watching.load_begins();
+        self.broadcast(|| Command::Begin(clock.origin()));
+        self.clock = Some(clock);
+    }
+
+    /// How far the level's figures can be trusted, as far as it has got. `None`
+    /// before its load has begun.
+    pub(super) fn judge(&self, plan: &Plan, rows: &[Row]) -> Option<Verdict> {
+        let recorded = Recorded {
+            plan,
+            rows,
+            totals: &self.collector.totals,
+            warm_up: None,
+            signals: &self.collector.signals,
+            seconds: &self.collector.seconds,
+            elapsed: self.clock.as_ref()?.now(),
+            worker_cpus: &self.worker_cpus,
+            vus_max: self.collector.vus_max,
+            // Known when they end; until then their failures tell of them.
+            users_without: 0,
+        };
+        Some(recorded.judge().1)
     }
 
     /// The next complete second.
@@ -152,7 +198,8 @@ impl Crew {
         match self.events.recv_timeout(wait) {
             Ok(Event::Tick(tick)) => {
                 let worker = tick.worker;
-                let recorder = self.seconds.take(*tick);
+                self.seconds.take(&tick);
+                let recorder = self.collect(*tick);
                 self.workers[worker].send(Command::Recycle(recorder));
             }
             Ok(Event::Ended(_)) => self.n_ended += 1,
@@ -192,6 +239,18 @@ impl Crew {
             self.receive(LOOK_EVERY)?;
         }
         Ok(())
+    }
+
+    /// Gives the tick's recorder back, empty.
+    fn collect(&mut self, tick: Tick) -> Box<Recorder> {
+        if let Some(clock) = &self.clock {
+            self.watching.ask_host(clock.now(), &mut self.collector);
+        }
+        let recorder = self.collector.take(tick);
+        while self.collector.next_complete().is_some() {}
+        let rate = self.rate;
+        self.watching.see(&mut self.collector, |_| rate);
+        recorder
     }
 
     /// The users that should have begun by now.

@@ -115,8 +115,8 @@ impl Seconds {
         }
     }
 
-    /// Takes a tick in, and gives its recorder back, empty.
-    pub(super) fn take(&mut self, mut tick: Tick) -> Box<Recorder> {
+    /// Takes a tick in.
+    pub(super) fn take(&mut self, tick: &Tick) {
         let last = &mut self.last[tick.worker];
         *last = (tick.number.max(last.0), tick.users);
         if tick.number == 0 {
@@ -126,8 +126,6 @@ impl Seconds {
             let silence = Duration::from_nanos(tick.usage.turn_max_ns);
             self.add(second, &tick.recorder, silence);
         }
-        tick.recorder.clear();
-        tick.recorder
     }
 
     /// The users of all workers, as they said last.
@@ -272,14 +270,14 @@ mod tests {
     fn a_second_is_complete_with_its_last_worker() {
         let mut seconds = seconds(2);
         for number in 1..=4 {
-            seconds.take(tick(0, number, |recorder| {
+            seconds.take(&tick(0, number, |recorder| {
                 recorder.start(0);
                 end(recorder, 0, Outcome::Ok);
             }));
         }
         assert!(seconds.next_complete().is_none());
         // The other worker slept through three ticks.
-        seconds.take(tick(1, 4, |recorder| {
+        seconds.take(&tick(1, 4, |recorder| {
             recorder.start(0);
             recorder.start(0);
             end(recorder, 0, Outcome::Ok);
@@ -295,8 +293,8 @@ mod tests {
     #[test]
     fn sessions_that_fail_are_failures_and_what_was_begun_before_is_in_flight() {
         let mut seconds = seconds(1);
-        seconds.take(tick(0, 0, |recorder| recorder.start(1)));
-        seconds.take(tick(0, 4, |recorder| {
+        seconds.take(&tick(0, 0, |recorder| recorder.start(1)));
+        seconds.take(&tick(0, 4, |recorder| {
             end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
             recorder.start(1);
             recorder.start(0);
@@ -317,16 +315,16 @@ mod tests {
             ..tick
         };
         let mut refused = seconds(1);
-        refused.take(tick(0, 0, |recorder| {
+        refused.take(&tick(0, 0, |recorder| {
             recorder.start(1);
             end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
         }));
-        refused.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        refused.take(&with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
         let second = refused.next_complete().expect("complete");
         assert_eq!((second.ready, second.locked_out), (1, 1), "one tries again");
 
         let mut renewed = seconds(1);
-        renewed.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        renewed.take(&with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
         let second = renewed.next_complete().expect("complete");
         assert_eq!(second.locked_out, 0, "nobody was refused");
     }
@@ -334,7 +332,7 @@ mod tests {
     #[test]
     fn arrivals_wait_until_they_are_begun_or_dropped() {
         let mut seconds = seconds(1);
-        seconds.take(tick(0, 4, |recorder| {
+        seconds.take(&tick(0, 4, |recorder| {
             recorder.counters.arrivals = 10;
             recorder.counters.arrivals_dropped = 2;
             recorder.counters.iterations_started = 5;

@@ -11,6 +11,7 @@ use crate::outcome::{
     FindWhy,
 };
 use crate::scenario::{Action, Load, Plan};
+use crate::validity::Grade;
 
 /// The search's options. The deadline is kept by the loop, whose clock also
 /// sees the time between levels.
@@ -74,7 +75,7 @@ fn why(why: Why) -> FindWhy {
     }
 }
 
-pub(super) fn trial(report: &TrialReport) -> FindTrial {
+pub(super) fn trial(report: &TrialReport, grade: Grade) -> FindTrial {
     FindTrial {
         level: report.level,
         phase: phase(report.phase),
@@ -98,12 +99,13 @@ pub(super) fn trial(report: &TrialReport) -> FindTrial {
         n_dropped: report.n_dropped,
         duration: report.duration,
         little: report.little,
+        grade,
     }
 }
 
-pub(super) fn failure(failed: &FailedLevel) -> FindFailure {
+pub(super) fn failure(failed: &FailedLevel, grade: Grade) -> FindFailure {
     FindFailure {
-        trial: trial(&failed.trial),
+        trial: trial(&failed.trial, grade),
         why: why(failed.why),
         is_certain: failed.is_certain,
     }

@@ -8,7 +8,8 @@ use crate::outcome;
 use crate::report::model::{Grade, InFlight, Reads, Reason, SelfCheck, Verdict, WorkerUse};
 use crate::validity::{self, GeneratorLimit};
 
-pub(super) fn verdict(verdict: &validity::Verdict) -> Verdict {
+/// The verdict of a run.
+pub(in crate::report) fn verdict(verdict: &validity::Verdict) -> Verdict {
     let reason = |(grade, reason): &(validity::Grade, validity::Reason)| Reason {
         id: reason.id().to_string(),
         grade: of_grade(*grade),
@@ -25,7 +26,30 @@ pub(super) fn verdict(verdict: &validity::Verdict) -> Verdict {
     }
 }
 
-fn of_grade(grade: validity::Grade) -> Grade {
+/// The verdict of several loads, each with its name: each reason once, of the
+/// load in which it matters most.
+pub(in crate::report) fn verdict_of_all<'a>(
+    loads: impl IntoIterator<Item = (String, &'a validity::Verdict)>,
+) -> Verdict {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for (name, of_load) in loads {
+        for mut reason in verdict(of_load).reasons {
+            reason.text = format!("at {name}: {}", reason.text);
+            match reasons.iter_mut().find(|known| known.id == reason.id) {
+                Some(known) if known.grade >= reason.grade => {}
+                Some(known) => *known = reason,
+                None => reasons.push(reason),
+            }
+        }
+    }
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.grade));
+    Verdict {
+        grade: reasons.first().map_or(Grade::Valid, |reason| reason.grade),
+        reasons,
+    }
+}
+
+pub(in crate::report) fn of_grade(grade: validity::Grade) -> Grade {
     match grade {
         validity::Grade::Valid => Grade::Valid,
         validity::Grade::Suspect => Grade::Suspect,

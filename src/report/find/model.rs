@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::report::model::{Host, Server};
+use crate::report::model::{Grade, Host, Server, Verdict};
 
 /// The version of the form. A field that goes or changes its meaning needs a
 /// new major number.
@@ -35,6 +35,9 @@ pub struct FindReport {
     pub refused_by: Option<String>,
     /// For `generator_limited`: what was seen.
     pub generator_limit: Option<String>,
+    /// Whether the figures of the levels that the answer rests on are those of
+    /// the server. Each reason once, of the level where it matters most.
+    pub verdict: Verdict,
     /// The highest level that passed its verification.
     pub sustains: Option<Trial>,
     /// The highest level passed below all that were not, verified or not.
@@ -115,6 +118,8 @@ pub struct Trial {
     pub phase: TrialPhase,
     /// How it ended.
     pub verdict: TrialVerdict,
+    /// How far its figures can be trusted.
+    pub grade: Grade,
     /// What was not kept, or was nearest to its limit: `latency`, `errors`,
     /// `throughput`, `backlog` or `silence`.
     pub why: Option<String>,

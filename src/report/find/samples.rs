@@ -7,6 +7,7 @@ use crate::outcome::{
     FindVerdict, FindWhy, LatencyLimit,
 };
 use crate::report::samples;
+use crate::validity::Grade;
 
 const MS: u64 = 1_000_000;
 
@@ -27,6 +28,7 @@ pub(crate) fn trial(level: f64, phase: FindPhase, verdict: FindVerdict, p99_ns: 
         n_dropped: 0,
         duration: Duration::from_secs(10),
         little: Some(1.0),
+        grade: Grade::Valid,
     }
 }
 
@@ -81,6 +83,7 @@ pub(crate) fn found() -> FindOutcome {
         }),
         elapsed: Duration::from_millis(191_200),
         generator_limit: None,
+        verdicts: Vec::new(),
         notices: vec!["a notice".to_string()],
     }
 }

@@ -6,6 +6,7 @@ use super::words;
 use crate::report::summary::SummaryOptions;
 use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
 use crate::report::summary::table::{Cell, Table};
+use crate::report::summary::verdict::verdict;
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_duration, format_percent, format_rate};
 
@@ -59,6 +60,7 @@ fn head(page: &mut Page, report: &FindReport) {
     );
     page.labelled_text("search", Role::Plain, &words);
     page.labelled("duration", duration(report));
+    verdict(page, &report.verdict);
 }
 
 fn duration(report: &FindReport) -> Line {

@@ -5,6 +5,7 @@ use super::*;
 use crate::outcome::FindWhy;
 use crate::report::summary::SummaryOptions;
 use crate::terminal::display_width;
+use crate::validity::{Grade, Reason, Verdict};
 
 fn report(outcome: &FindOutcome) -> FindReport {
     let info = BuildInfo {
@@ -40,6 +41,35 @@ fn the_answer_is_two_tested_levels() {
         failure.as_mut().expect("one").trial.level = 10.0;
     }
     assert!(!report(&next_to_it).answer.contains("between"));
+}
+
+#[test]
+fn each_reason_is_told_once_of_the_level_where_it_matters_most() {
+    let steal = |share| Reason::Steal { share };
+    let mut outcome = found();
+    assert!(text(&outcome, 80).contains("verdict     valid\n"));
+    outcome.verdicts = vec![
+        (9.0, Verdict::of(vec![(Grade::Suspect, steal(0.06))])),
+        (
+            11.0,
+            Verdict::of(vec![
+                (Grade::Invalid, steal(0.3)),
+                (Grade::Suspect, Reason::Throttled { share: 0.02 }),
+            ]),
+        ),
+    ];
+    let report = report(&outcome);
+    let reasons = report.verdict.reasons.iter();
+    let told: Vec<(&str, &str)> = reasons
+        .map(|reason| (&*reason.id, &reason.text[..11]))
+        .collect();
+    assert_eq!(
+        told,
+        [("steal", "at 11 VUs: "), ("throttled", "at 11 VUs: ")]
+    );
+    assert_eq!(report.verdict.grade, crate::report::model::Grade::Invalid);
+    let text = text(&outcome, 80);
+    assert!(text.contains("verdict     invalid: at 11 VUs: "), "{text}");
 }
 
 #[test]

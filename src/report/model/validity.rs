@@ -14,8 +14,8 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
 }
 
-/// How far a result can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a result can be trusted, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// Nothing speaks against it.

@@ -1,12 +1,11 @@
 //! Whether the result is valid, and why not.
 
 use super::page::Page;
-use crate::report::model::{Grade, Report};
+use crate::report::model::{Grade, Verdict};
 use crate::terminal::{Line, Role, wrap};
 
 /// `verdict     valid`, or each reason with its grade, worst first.
-pub(super) fn verdict(page: &mut Page, report: &Report) {
-    let verdict = &report.verdict;
+pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
     if verdict.reasons.is_empty() {
         let (word, role) = shown(verdict.grade);
         page.labelled("verdict", Line::of(role, word));
