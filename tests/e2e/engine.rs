@@ -152,7 +152,9 @@ fn a_server_that_hangs_yields_failures_named_by_phase() {
     assert_eq!(causes(&report["totals"]), expected, "{finished}");
     let failed = &report["totals"]["failed_latency"];
     let [least, most] = ["min_ms", "max_ms"].map(|key| number(&failed[key]));
-    assert!(least >= 299.0 && most < 2000.0, "{failed}");
+    // The limit counts from before the request is written, the latency from when
+    // it is: on a busy machine there is time between them.
+    assert!(least >= 200.0 && most < 2000.0, "{failed}");
     // The server is told that nobody waits any more.
     assert_eq!(server.count("notifications/cancelled"), 6);
 }
