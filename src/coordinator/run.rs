@@ -249,6 +249,8 @@ struct Coordinator<'a> {
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
     watching: Watching,
+    /// The load has begun: sessions that it waits for are open.
+    has_begun: bool,
 }
 
 impl<'a> Coordinator<'a> {
@@ -271,6 +273,7 @@ impl<'a> Coordinator<'a> {
         );
         Self {
             watching: Watching::start(&start.generator.worker_cpus),
+            has_begun: false,
             plan,
             start,
             workers,
@@ -319,6 +322,7 @@ impl<'a> Coordinator<'a> {
         self.start.at = Utc::now();
         self.observer.started(&self.start);
         self.watching.load_begins();
+        self.has_begun = true;
         self.broadcast(|| Command::Begin(clock.origin()));
         let mut happening = Happening::Nothing;
         while !self.have_all_ended() {
@@ -425,7 +429,10 @@ impl<'a> Coordinator<'a> {
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
-        self.watching.ask_host(clock.now(), &mut self.collector);
+        // While sessions are opened, the clock is not that of the load.
+        if self.has_begun {
+            self.watching.ask_host(clock.now(), &mut self.collector);
+        }
         match event {
             Event::Tick(tick) => {
                 let worker = tick.worker;

@@ -23,6 +23,8 @@ pub(super) struct Signals {
     pub(super) measured: Vec<WorkerUsage>,
     /// By worker: from the start of the load to the worker's end.
     pub(super) whole: Vec<WorkerUsage>,
+    /// Connections opened in the time of `measured`.
+    pub(super) connects: u64,
     /// Seconds that are not closed, from `first_open`.
     open: VecDeque<Part>,
     first_open: u64,
@@ -59,6 +61,7 @@ impl Signals {
             load_end: None,
             measured: vec![WorkerUsage::default(); n_workers],
             whole: vec![WorkerUsage::default(); n_workers],
+            connects: 0,
             open: VecDeque::new(),
             first_open: 0,
             spare: Vec::new(),
@@ -90,6 +93,7 @@ impl Signals {
         let is_over = self.load_end.is_some_and(|end| tick_middle(number) > end);
         if !is_warm_up(number, self.warm_up) && !is_over {
             self.measured[worker].merge(usage);
+            self.connects += recorder.counters.connects;
         }
         let n_workers = self.measured.len();
         let Some(part) = self.part((number - 1) / TICKS_PER_SECOND) else {
@@ -202,13 +206,15 @@ mod tests {
     #[test]
     fn the_totals_leave_out_what_is_no_load() {
         let mut signals = Signals::new(1, SECOND, false);
-        let recorder = Recorder::new(0);
+        let mut recorder = Recorder::new(0);
+        recorder.counters.connects = 1;
         for number in 0..=12 {
             if number == 9 {
                 signals.load_ends(2 * SECOND);
             }
             signals.take(number, 0, &usage(10, 1), &recorder);
         }
+        assert_eq!(signals.connects, 4, "none of the opening");
         assert_eq!(signals.measured[0].wall_ns, 4 * 250);
         assert_eq!(signals.whole[0].wall_ns, 12 * 250);
         assert!(!signals.is_measured(SECOND / 2));

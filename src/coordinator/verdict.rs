@@ -60,7 +60,7 @@ impl Recorded<'_> {
             seconds: &seconds,
             ok: calls.ok,
             failed: calls.failed,
-            connects: counters.connects,
+            connects: self.signals.connects,
             service: Spread::of(&calls.service_ok),
             headline: Spread::of(headline),
             lateness: Spread::of(&self.totals.lateness),

@@ -41,6 +41,7 @@ impl Watching {
     /// What the host took before is no part of the load.
     pub(super) fn load_begins(&mut self) {
         self.host.take();
+        self.asked = Duration::ZERO;
     }
 
     /// Asks the host, if that is due. Ticks that end a second are to be taken

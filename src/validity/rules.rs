@@ -73,7 +73,7 @@ fn worker_busy(evidence: &Evidence<'_>) -> Finding {
         has_kernel_times,
         limits: match evidence.model {
             Model::Closed => Limits::Load,
-            Model::Open if is_behind => Limits::Rate,
+            Model::Open if is_behind || has_dropped(evidence) => Limits::Rate,
             Model::Open => Limits::Nothing,
         },
     };
@@ -258,14 +258,19 @@ fn no_local_resources(evidence: &Evidence<'_>) -> Finding {
 /// A few wait when any run ends.
 const DROPPED: f64 = 0.005;
 
+fn has_dropped(evidence: &Evidence<'_>) -> bool {
+    let (dropped, arrivals) = (evidence.arrivals_dropped, evidence.arrivals);
+    dropped > 0 && dropped as f64 >= DROPPED * arrivals as f64
+}
+
 fn arrivals_dropped(evidence: &Evidence<'_>) -> Finding {
     let (dropped, arrivals) = (evidence.arrivals_dropped, evidence.arrivals);
-    let is_beyond = dropped as f64 >= DROPPED * arrivals as f64;
-    (dropped > 0 && is_beyond).then(|| {
+    has_dropped(evidence).then(|| {
         let reason = Reason::ArrivalsDropped {
             dropped,
             arrivals,
-            is_behind: n_behind(evidence) > 0,
+            is_behind: n_behind(evidence) > 0
+                || busiest(evidence).is_some_and(|(_, share)| share >= BUSY),
         };
         (Grade::Suspect, reason)
     })
