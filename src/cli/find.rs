@@ -17,7 +17,6 @@ use crate::report::find::{build_find, default_find_path, find_summary};
 use crate::report::{BuildInfo, LiveLine, ReportFile, SummaryOptions};
 use crate::scenario;
 use crate::terminal::Terminal;
-use crate::validity::Grade;
 
 /// Where neither is given.
 const FROM_DEFAULT: f64 = 1.0;
@@ -73,10 +72,7 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
         let report_path = path;
         find_summary(&report, &SummaryOptions { width, report_path })
     })?;
-    let verdicts = outcome.verdicts.iter();
-    let grade = verdicts.map(|(_, verdict)| verdict.grade).max();
-    let grade = grade.unwrap_or(Grade::Valid);
-    Ok(exit::of_find(outcome.ended, grade, is_strict))
+    Ok(exit::of_find(outcome.ended, outcome.grade(), is_strict))
 }
 
 /// What is searched. The levels are checked here for what the search cannot

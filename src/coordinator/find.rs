@@ -444,14 +444,9 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             let at = found.trials.iter().position(|other| other == trial)?;
             self.verdicts.get(at)
         };
-        let told = |trial: &search::TrialReport| {
-            let grade = of(trial).map_or(Grade::Valid, |verdict| verdict.grade);
-            translate::trial(trial, grade)
-        };
-        let failed = |failed: &search::FailedLevel| {
-            let grade = of(&failed.trial).map_or(Grade::Valid, |verdict| verdict.grade);
-            translate::failure(failed, grade)
-        };
+        let grade = |trial: &_| of(trial).map_or(Grade::Valid, |verdict: &Verdict| verdict.grade);
+        let told = |trial: &_| translate::trial(trial, grade(trial));
+        let failed = |level: &search::FailedLevel| translate::failure(level, grade(&level.trial));
         let holds = found.sustains.as_ref().or(found.passed.as_ref());
         let fails = found.fails_at.as_ref().map(|failed| &failed.trial);
         let has_ends = holds.is_some() || fails.is_some();

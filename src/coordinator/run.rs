@@ -249,8 +249,6 @@ struct Coordinator<'a> {
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
     watching: Watching,
-    /// The load has begun: sessions that it waits for are open.
-    has_begun: bool,
 }
 
 impl<'a> Coordinator<'a> {
@@ -273,7 +271,6 @@ impl<'a> Coordinator<'a> {
         );
         Self {
             watching: Watching::start(&start.generator.worker_cpus),
-            has_begun: false,
             plan,
             start,
             workers,
@@ -321,8 +318,7 @@ impl<'a> Coordinator<'a> {
         let clock = SystemClock::since(crate::clock::now() + ahead);
         self.start.at = Utc::now();
         self.observer.started(&self.start);
-        self.watching.load_begins();
-        self.has_begun = true;
+        self.watching.load_begins(clock);
         self.broadcast(|| Command::Begin(clock.origin()));
         let mut happening = Happening::Nothing;
         while !self.have_all_ended() {
@@ -429,10 +425,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
-        // While sessions are opened, the clock is not that of the load.
-        if self.has_begun {
-            self.watching.ask_host(clock.now(), &mut self.collector);
-        }
+        self.watching.ask_host(&mut self.collector);
         match event {
             Event::Tick(tick) => {
                 let worker = tick.worker;
@@ -601,8 +594,7 @@ impl<'a> Coordinator<'a> {
                 .unwrap_or(stopped_at)
                 .max(last_end),
         };
-        self.watching
-            .ask_host_last(clock.now(), &mut self.collector);
+        self.watching.ask_host_last(&mut self.collector);
         let mut stages = self.collector.finish(elapsed);
         self.watch_seconds();
         {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::merge::Collector;
+use crate::clock::{Clock, SystemClock};
 use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
 use crate::worker::HostMeter;
 
@@ -19,7 +20,9 @@ const HOST_SPAN_MIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Watching {
     host: HostMeter,
-    /// When the host was last asked, from the start of the load.
+    /// From the start of the load; `None` before it.
+    clock: Option<SystemClock>,
+    /// When the host was last asked, by that clock.
     asked: Duration,
     watch: Watch,
     /// Seconds of which it is known what limited them.
@@ -32,35 +35,45 @@ impl Watching {
         let cpus: Option<Vec<usize>> = worker_cpus.iter().copied().collect();
         Self {
             host: HostMeter::start(cpus.unwrap_or_default()),
+            clock: None,
             asked: Duration::ZERO,
             watch: Watch::default(),
             n_seen: 0,
         }
     }
 
-    /// What the host took before is no part of the load.
-    pub(super) fn load_begins(&mut self) {
+    /// The load begins at the clock's zero. What the host took before is no part
+    /// of it.
+    pub(super) fn load_begins(&mut self, clock: SystemClock) {
         self.host.take();
-        self.asked = Duration::ZERO;
+        self.clock = Some(clock);
+    }
+
+    /// How long the load has lasted; `None` before it.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        self.clock.map(|clock| clock.now())
     }
 
     /// Asks the host, if that is due. Ticks that end a second are to be taken
     /// in after it, so that its figures are there before the second is closed.
-    pub(super) fn ask_host(&mut self, now: Duration, collector: &mut Collector) {
-        if now >= self.asked + SECOND {
-            self.ask(now, collector);
-        }
+    pub(super) fn ask_host(&mut self, collector: &mut Collector) {
+        self.ask(SECOND, collector);
     }
 
     /// Asks the host for the rest, after the last tick.
-    pub(super) fn ask_host_last(&mut self, now: Duration, collector: &mut Collector) {
-        if now.saturating_sub(self.asked) >= HOST_SPAN_MIN {
-            self.ask(now, collector);
-        }
+    pub(super) fn ask_host_last(&mut self, collector: &mut Collector) {
+        self.ask(HOST_SPAN_MIN, collector);
     }
 
-    fn ask(&mut self, now: Duration, collector: &mut Collector) {
+    /// Where it was last asked at least `span_min` ago, or the load began then.
+    fn ask(&mut self, span_min: Duration, collector: &mut Collector) {
+        let Some(now) = self.elapsed() else {
+            return;
+        };
         let span = now.saturating_sub(self.asked);
+        if span < span_min {
+            return;
+        }
         let used = self.host.take();
         // Most of the span lies in the second that its middle is in.
         let second = (self.asked + span / 2).as_secs();
@@ -98,4 +111,30 @@ impl Watching {
 /// What limited the generator in the last closed second.
 pub(super) fn last_limit(collector: &Collector) -> Option<GeneratorLimit> {
     collector.seconds.last()?.signals.limit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the host took while sessions were opened must not be filed under
+    /// the load's first seconds, nor put off when it is asked under the load.
+    #[test]
+    fn the_host_is_asked_by_the_clock_of_the_load() {
+        let mut collector = Collector::new(&[], 1, Duration::ZERO, false, false, Vec::new());
+        let mut watching = Watching::start(&[None]);
+        watching.ask_host(&mut collector);
+        watching.ask_host_last(&mut collector);
+        assert_eq!((watching.elapsed(), watching.asked), (None, Duration::ZERO));
+
+        let origin = crate::clock::now()
+            .checked_sub(2 * SECOND)
+            .expect("the machine is up for longer");
+        watching.load_begins(SystemClock::since(origin));
+        watching.ask_host(&mut collector);
+        let asked = watching.asked;
+        assert!(asked >= 2 * SECOND);
+        watching.ask_host(&mut collector);
+        assert_eq!(watching.asked, asked, "not due again");
+    }
 }

@@ -324,9 +324,7 @@ impl Recorder {
             row.clear();
         }
         self.counters = Counters::default();
-        self.lateness.clear();
-        self.generator_delay.clear();
-        self.loop_time.clear();
+        self.forget_opening();
         self.examples = Examples::default();
     }
 }

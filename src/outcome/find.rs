@@ -209,6 +209,15 @@ pub struct FindOutcome {
     pub notices: Vec<String>,
 }
 
+impl FindOutcome {
+    /// How far the answer can be trusted: the worst grade of the levels that it
+    /// rests on.
+    pub fn grade(&self) -> Grade {
+        let grades = self.verdicts.iter().map(|(_, verdict)| verdict.grade);
+        grades.max().unwrap_or(Grade::Valid)
+    }
+}
+
 /// What goes on at a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FindActivity {

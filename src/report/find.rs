@@ -50,10 +50,12 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
             _ => None,
         },
         generator_limit: outcome.generator_limit.clone(),
-        verdict: verdict_of_all(outcome.verdicts.iter().map(|(level, verdict)| {
-            let unit = unit(outcome.options.by);
-            (words::level_of(unit, *level), verdict)
-        })),
+        verdict: verdict_of_all(
+            outcome
+                .verdicts
+                .iter()
+                .map(|(level, verdict)| (words::level(outcome.options.by, *level), verdict)),
+        ),
         sustains: outcome.sustains.as_ref().map(trial),
         passed: outcome.passed.as_ref().map(trial),
         fails_at: outcome.fails_at.as_ref().map(failure),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::super::merge::Collector;
-use super::super::verdict::Recorded;
-use super::super::watching::Watching;
 use super::seconds::{Second, Seconds};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
+use crate::coordinator::merge::Collector;
+use crate::coordinator::verdict::Recorded;
+use crate::coordinator::watching::Watching;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, share};
 use crate::metrics::Recorder;
@@ -42,8 +42,7 @@ pub(super) struct Crew {
     /// All of the level, to judge it by.
     collector: Collector,
     watching: Watching,
-    /// From the start of its load.
-    clock: Option<SystemClock>,
+    /// Arrivals a second; `None`: the closed model.
     rate: Option<f64>,
     users: u32,
     users_set: u32,
@@ -80,35 +79,12 @@ impl Crew {
         let most = usize::try_from(options.users).unwrap_or(usize::MAX).max(1);
         let n_workers = options.cpus.len().clamp(1, most);
         let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
-        let rows = &options.script.rows;
-        let mut crew = Self {
-            workers: Vec::with_capacity(n_workers),
-            worker_cpus: Vec::with_capacity(n_workers),
-            events,
-            seconds: Seconds::new(
-                &rows.all,
-                rows.handshake,
-                n_workers,
-                options.plan.has_intended_starts(),
-            ),
-            collector: Collector::new(
-                &rows.all,
-                n_workers,
-                Duration::ZERO,
-                options.plan.has_intended_starts(),
-                options.plan.workers.busy_poll,
-                Vec::new(),
-            ),
-            watching: Watching::start(&[]),
-            clock: None,
-            rate: options.rate,
-            users: options.users,
-            users_set: 0,
-            engaged: crate::clock::now(),
-            n_ended: 0,
-        };
+        let engaged = crate::clock::now();
         let arrivals = options.rate.map(|rate| schedule(options.plan, rate));
-        for (index, cpu) in options.cpus.iter().copied().take(n_workers).enumerate() {
+        let mut workers = Vec::with_capacity(n_workers);
+        let mut worker_cpus = Vec::with_capacity(n_workers);
+        let cpus = options.cpus.iter().copied().take(n_workers);
+        let started: Result<(), UserError> = cpus.enumerate().try_for_each(|(index, cpu)| {
             let (handle, inbox) = Handle::new();
             let worker_options = WorkerOptions {
                 index,
@@ -127,10 +103,38 @@ impl Crew {
                 })
                 .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
             let is_pinned = pinned.recv().unwrap_or(false);
-            crew.worker_cpus.push(cpu.filter(|_| is_pinned));
-            crew.workers.push(handle);
-        }
-        crew.watching = Watching::start(&crew.worker_cpus);
+            worker_cpus.push(cpu.filter(|_| is_pinned));
+            workers.push(handle);
+            Ok(())
+        });
+        let rows = &options.script.rows;
+        let mut crew = Self {
+            watching: Watching::start(&worker_cpus),
+            workers,
+            worker_cpus,
+            events,
+            seconds: Seconds::new(
+                &rows.all,
+                rows.handshake,
+                n_workers,
+                options.plan.has_intended_starts(),
+            ),
+            collector: Collector::new(
+                &rows.all,
+                n_workers,
+                Duration::ZERO,
+                options.plan.has_intended_starts(),
+                options.plan.workers.busy_poll,
+                Vec::new(),
+            ),
+            rate: options.rate,
+            users: options.users,
+            users_set: 0,
+            engaged,
+            n_ended: 0,
+        };
+        // With the crew there, those that were started end if one could not be.
+        started?;
         crew.add_users();
         Ok(crew)
     }
@@ -164,9 +168,8 @@ impl Crew {
         self.users_set = self.users;
         self.set_users();
         let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
-        self.watching.load_begins();
+        self.watching.load_begins(clock);
         self.broadcast(|| Command::Begin(clock.origin()));
-        self.clock = Some(clock);
     }
 
     /// How far the level's figures can be trusted, as far as it has got. `None`
@@ -179,7 +182,7 @@ impl Crew {
             warm_up: None,
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
-            elapsed: self.clock.as_ref()?.now(),
+            elapsed: self.watching.elapsed()?,
             worker_cpus: &self.worker_cpus,
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.
@@ -243,9 +246,7 @@ impl Crew {
 
     /// Gives the tick's recorder back, empty.
     fn collect(&mut self, tick: Tick) -> Box<Recorder> {
-        if let Some(clock) = &self.clock {
-            self.watching.ask_host(clock.now(), &mut self.collector);
-        }
+        self.watching.ask_host(&mut self.collector);
         let recorder = self.collector.take(tick);
         while self.collector.next_complete().is_some() {}
         let rate = self.rate;
