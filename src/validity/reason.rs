@@ -102,7 +102,7 @@ pub enum Reason {
         dropped: u64,
         /// Of how many.
         arrivals: u64,
-        /// The generator was behind in some seconds.
+        /// The generator was behind in some seconds, or full.
         is_behind: bool,
     },
     /// Fewer calls were in flight than the latencies need.

@@ -269,8 +269,7 @@ fn arrivals_dropped(evidence: &Evidence<'_>) -> Finding {
         let reason = Reason::ArrivalsDropped {
             dropped,
             arrivals,
-            is_behind: n_behind(evidence) > 0
-                || busiest(evidence).is_some_and(|(_, share)| share >= BUSY),
+            is_behind: n_behind(evidence) > 0 || worker_busy(evidence).is_some(),
         };
         (Grade::Suspect, reason)
     })

@@ -253,6 +253,22 @@ fn a_busy_worker_limits_the_load() {
 }
 
 #[test]
+fn a_full_worker_that_drops_arrivals_blames_no_server() {
+    let dropping = || open().with(|e| e.arrivals_dropped = e.arrivals / 3);
+    let all_along = dropping().worker(|usage| usage.busy_ns = 99 * SECOND / 10);
+    let at_times = dropping().seconds(3, |second| second.busy_share = Some(0.99));
+    for run in [all_along, at_times] {
+        let verdict = run.verdict();
+        let reasons = verdict.reasons.iter();
+        let ids: Vec<_> = reasons.map(|(_, reason)| reason.id()).collect();
+        assert_eq!(ids, ["worker_busy", "arrivals_dropped"]);
+        let text = |at: usize| verdict.reasons[at].1.text();
+        assert!(text(0).contains("could not offer the rate"), "{}", text(0));
+        assert!(text(1).contains("this machine could not"), "{}", text(1));
+    }
+}
+
+#[test]
 fn busy_polling_is_no_work() {
     let mut run = healthy().worker(|usage| usage.cpu_ns = Some(10 * SECOND));
     for worker in &mut run.workers {
