@@ -48,6 +48,10 @@ impl Ports {
     pub(super) fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
         for _ in 0..TRIES {
             let Some(port) = self.take() else { break };
+            if port == address.port() {
+                // To this machine it might meet itself.
+                continue;
+            }
             match connect_from(address, port) {
                 Err(error)
                     if matches!(
@@ -144,5 +148,20 @@ mod tests {
         let second = ports.connect(address).expect("another");
         let port_of = |stream: &TcpStream| stream.local_addr().expect("bound").port();
         assert_ne!(port_of(&first), port_of(&second));
+    }
+
+    /// From the very port that it connects to, a connection would meet itself
+    /// where nobody listens.
+    #[test]
+    fn nobody_connects_to_itself() {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("a bound socket");
+        drop(free);
+        let mut ports = Ports {
+            range: Some((address.port(), address.port())),
+            next: 0,
+        };
+        let stream = ports.connect(address).expect("begun, to fail later");
+        assert_ne!(stream.local_addr().expect("bound").port(), address.port());
     }
 }
