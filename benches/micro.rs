@@ -24,7 +24,7 @@ use pmcp_loadtest::protocol::{
     Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
 use pmcp_loadtest::scheduler::{
-    Scheduler, SchedulerOptions, TaskId, current_task, park, sleep_until, unpark,
+    Scheduler, SchedulerOptions, TaskId, Wake, current_task, park, sleep_until, unpark,
 };
 use serde_json::json;
 
@@ -183,13 +183,14 @@ fn switch_between_pairs(bench: &Bench, name: &str, n_pairs: usize) -> io::Result
             let id = scheduler.spawn(move || {
                 if side == 0 {
                     // The other must wait before it can be woken.
-                    sleep_until(Instant::now() + Duration::from_millis(1));
+                    let next = Instant::now() + Duration::from_millis(1);
+                    assert_eq!(sleep_until(next), Wake::Deadline);
                 }
                 while !has_ended.get() {
                     if side == 0 || n_resumed.get() > 0 {
                         wake(partners_here[1 - side].get());
                     }
-                    park(None);
+                    assert_eq!(park(None), Wake::Ready);
                     n_resumed.set(n_resumed.get() + 1);
                 }
                 wake(partners_here[1 - side].get());

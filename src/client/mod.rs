@@ -16,6 +16,14 @@
 //! Start with [`Session::call`]; `lane.rs` is one exchange, read as the
 //! protocol demands.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::let_underscore_must_use,
+        reason = "the result of a wait must not be thrown away"
+    )
+)]
+
 mod classify;
 mod find;
 mod lane;

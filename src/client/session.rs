@@ -226,7 +226,8 @@ impl Session {
             head: Some(&notice.head),
             session_id: self.session_id.as_ref(),
             body: &notice.body,
-            deadline,
+            // How long the answer lay unread is not the server's time.
+            deadline: deadline + report.delay.unwrap_or_default(),
         };
         let (status, _, end) = self.lane.tell(HttpMethod::POST, &message);
         report.end = end.max(report.end);

@@ -12,7 +12,7 @@ use ureq::tls::TlsConfig;
 
 use super::*;
 use crate::http::resolve;
-use crate::scheduler::{block_on, sleep_until, spawn};
+use crate::scheduler::{Wake, block_on, sleep_until, spawn};
 
 /// Between the two halves of the answer's TLS record.
 const PAUSE: Duration = Duration::from_millis(60);
@@ -97,7 +97,8 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
         if is_busy {
             spawn(move || {
                 while told.try_recv() != Ok(Progress::HasRequest) {
-                    sleep_until(crate::clock::now() + Duration::from_millis(1));
+                    let next = crate::clock::now() + Duration::from_millis(1);
+                    assert_eq!(sleep_until(next), Wake::Deadline);
                 }
                 // From here on the whole thread stands still.
                 let wrote = told.recv_timeout(PATIENCE);

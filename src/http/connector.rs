@@ -10,7 +10,7 @@ use super::exchange::{Exchange, Stop};
 use super::failure::Phase;
 use super::timestamp;
 use super::transport::TaskTransport;
-use crate::scheduler::{Socket, Wake};
+use crate::scheduler::{Socket, Wake, lateness};
 
 /// Opens a TCP connection to the first address that takes it.
 #[derive(Debug)]
@@ -37,6 +37,9 @@ impl Connector<()> for TaskConnector {
             match open(*address, share) {
                 Ok(socket) => {
                     self.exchange.connected();
+                    // It may have stood for as long as we were busy, for which
+                    // the server is not to blame.
+                    self.exchange.put_off(lateness());
                     if details.needs_tls() {
                         self.exchange.set_phase(Phase::Securing);
                     }
@@ -78,7 +81,7 @@ fn open(address: std::net::SocketAddr, deadline: Instant) -> Result<Socket, Faul
     let socket = Socket::connect(address)?;
     loop {
         let wake = socket.wait_writable(Some(deadline));
-        if wake != Wake::Ready {
+        if wake == Wake::Cancelled {
             return Err(Fault::Wake(wake));
         }
         if let Some(error) = socket.stream().take_error()? {
@@ -86,9 +89,10 @@ fn open(address: std::net::SocketAddr, deadline: Instant) -> Result<Socket, Faul
         }
         match socket.stream().peer_addr() {
             Ok(_) => break,
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
+            Err(_) if wake == Wake::Deadline => return Err(Fault::Wake(wake)),
             // Woken before the connection stood.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => socket.is_full(),
-            Err(error) => return Err(error.into()),
+            Err(_) => socket.is_full(),
         }
     }
     socket.stream().set_nodelay(true)?;

@@ -40,6 +40,14 @@ pub struct ClientCounters {
     pub bytes_received: u64,
 }
 
+/// Whether bytes came before the exchange's deadline: by the kernel's stamp, or
+/// where there is none, by the moment of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    InTime,
+    Late,
+}
+
 /// What stopped the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -160,30 +168,33 @@ impl Exchange {
             .store(self.bytes_sent.load(Relaxed) + n_bytes as u64, Relaxed);
     }
 
-    /// Bytes were read.
-    pub(super) fn received(&self, received: &Received) {
+    /// Bytes were read. Those that came too late are no part of the answer.
+    pub(super) fn received(&self, received: &Received) -> Arrival {
         let n_bytes = received.n_bytes as u64;
         self.bytes_received
             .store(self.bytes_received.load(Relaxed) + n_bytes, Relaxed);
-        if !matches!(
-            self.phase(),
-            Phase::Sending | Phase::Waiting | Phase::Reading
-        ) {
-            return;
-        }
         let now = self.to_ns(received.at);
         let age_ns = received
             .age
             .map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+        let is_handshake = matches!(self.phase(), Phase::Connecting | Phase::Securing);
         // No answer comes before its request: a stamp that says so is wrong.
         // Then the moment of reading has to do, which is never too early.
         let sent = self.sent.load(Relaxed).max(1);
         let came = age_ns.map(|age_ns| now.saturating_sub(age_ns));
-        let believed = came.filter(|came| *came >= sent);
+        let believed = came.filter(|came| is_handshake || *came >= sent);
         if believed.is_none() && came.is_some() {
             timestamp::disbelieve();
         }
         let came = believed.unwrap_or(now);
+        if came > self.deadline.load(Relaxed) {
+            return Arrival::Late;
+        }
+        if is_handshake {
+            // How long we left it there is not the server's time.
+            self.put_off(Duration::from_nanos(now - came));
+            return Arrival::InTime;
+        }
         self.last_byte.store(came, Relaxed);
         self.delay
             .store(believed.map_or(NONE, |came| now - came + 1), Relaxed);
@@ -191,6 +202,15 @@ impl Exchange {
             self.first_byte.store(came, Relaxed);
             self.set_phase(Phase::Reading);
         }
+        Arrival::InTime
+    }
+
+    /// Moves the deadline by what this machine was late.
+    pub(super) fn put_off(&self, late: Duration) {
+        let late_ns = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
+        let deadline = self.deadline.load(Relaxed);
+        self.deadline
+            .store(deadline.saturating_add(late_ns), Relaxed);
     }
 
     pub(super) fn timing(&self) -> Timing {
@@ -250,7 +270,7 @@ mod tests {
             age: Some(Duration::from_secs(3600)),
         };
         timestamp::take_counts();
-        exchange.received(&received);
+        assert_eq!(exchange.received(&received), Arrival::InTime);
         let timing = exchange.timing();
         // Not when the request was sent, which would be a latency of nothing.
         assert_eq!(timing.last_byte, Some(received.at));
@@ -271,17 +291,65 @@ mod tests {
         assert_eq!(exchange.stop(), Stop::Nothing);
     }
 
+    /// The kernel had them before the deadline, or after; where it does not say,
+    /// they came when they were read.
+    #[test]
+    fn what_came_in_time_is_judged_by_arrival() {
+        let exchange = Exchange::new();
+        let begin = Instant::now();
+        let second = Duration::from_secs(1);
+        let check = |phase, read_at: u32, age_ms: Option<u64>, expected| {
+            exchange.begin(begin + second);
+            exchange.set_phase(phase);
+            let received = Received {
+                n_bytes: 1,
+                at: begin + second * read_at,
+                age: age_ms.map(Duration::from_millis),
+            };
+            assert_eq!(
+                exchange.received(&received),
+                expected,
+                "{phase:?} {age_ms:?}"
+            );
+            let is_answer = expected == Arrival::InTime && phase == Phase::Waiting;
+            assert_eq!(exchange.timing().last_byte.is_some(), is_answer);
+        };
+        for phase in [Phase::Waiting, Phase::Securing] {
+            check(phase, 5, Some(4_500), Arrival::InTime);
+            check(phase, 5, Some(3_900), Arrival::Late);
+            check(phase, 5, None, Arrival::Late);
+            check(phase, 1, None, Arrival::InTime);
+        }
+    }
+
+    #[test]
+    fn what_we_were_late_is_not_taken_from_the_handshake() {
+        let exchange = Exchange::new();
+        let begin = Instant::now();
+        let second = Duration::from_secs(1);
+        exchange.begin(begin + second);
+        exchange.set_phase(Phase::Securing);
+        let received = Received {
+            n_bytes: 1,
+            at: begin + second * 5,
+            age: Some(second * 9 / 2),
+        };
+        assert_eq!(exchange.received(&received), Arrival::InTime);
+        assert_eq!(exchange.deadline(), begin + second + second * 9 / 2);
+    }
+
     #[test]
     fn bytes_of_a_handshake_are_not_the_request() {
         let exchange = Exchange::new();
-        exchange.begin(Instant::now());
+        exchange.begin(Instant::now() + Duration::from_secs(60));
         exchange.connecting();
         exchange.sending();
-        exchange.received(&Received {
+        let received = Received {
             n_bytes: 100,
             at: Instant::now(),
             age: None,
-        });
+        };
+        assert_eq!(exchange.received(&received), Arrival::InTime);
         assert_eq!(exchange.timing().sent, None);
         assert_eq!(exchange.timing().first_byte, None);
         assert!(!exchange.timing().reused);

@@ -16,6 +16,14 @@
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::let_underscore_must_use,
+        reason = "the result of a wait must not be thrown away"
+    )
+)]
+
 mod buffers;
 mod client;
 mod clock_watch;

@@ -166,7 +166,7 @@ pub(super) fn enable(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     {
         use nix::sys::socket::{setsockopt, sockopt};
-        let _ = setsockopt(stream, sockopt::ReceiveTimestampns, &true);
+        setsockopt(stream, sockopt::ReceiveTimestampns, &true).ok();
     }
     #[cfg(not(target_os = "linux"))]
     let _ = stream;

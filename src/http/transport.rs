@@ -7,14 +7,20 @@ use std::sync::Arc;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Pair;
-use super::exchange::{Exchange, Stop};
+use super::exchange::{Arrival, Exchange, Stop};
 use super::failure::Phase;
 use super::timestamp::{self, Received};
-use crate::scheduler::{Socket, Wake, trim_stack};
+use crate::scheduler::{Socket, Wake, give_way, trim_stack};
 
 /// Held output is written early when so little room is left that the next
 /// piece of a large body would not fit.
 const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
+
+/// So many bytes are read or written by a task at a stretch. Beyond that it gives
+/// way: a peer that sends or takes bytes faster than they are worked off would
+/// have the thread for itself. What is done for each byte is bounded, so this
+/// bounds the time as well.
+const BYTES_AT_A_STRETCH: usize = 64 * 1024;
 
 /// One connection.
 pub(super) struct TaskTransport {
@@ -24,6 +30,8 @@ pub(super) struct TaskTransport {
     pair: Option<Box<Pair>>,
     /// Input kept while there is no pair.
     kept: Vec<u8>,
+    /// Bytes read and written since the task waited or gave way here.
+    n_at_a_stretch: usize,
     /// The last use of the input made progress (ureq's contract for buffers).
     progress: bool,
     /// The connection can serve no further exchange.
@@ -39,6 +47,7 @@ impl TaskTransport {
             exchange,
             pair: None,
             kept: Vec::new(),
+            n_at_a_stretch: 0,
             progress: false,
             is_broken: false,
             is_write_broken: false,
@@ -68,6 +77,15 @@ impl TaskTransport {
             self.kept.extend_from_slice(pair.unread());
             pair.give_back();
         }
+    }
+
+    /// Lets the other tasks run where enough was done at a stretch.
+    fn give_way_in_time(&mut self) -> Wake {
+        if self.n_at_a_stretch < BYTES_AT_A_STRETCH {
+            return Wake::Ready;
+        }
+        self.n_at_a_stretch = 0;
+        give_way(Some(self.exchange.deadline()))
     }
 
     fn stopped(&mut self, wake: Wake) -> ureq::Error {
@@ -100,6 +118,11 @@ impl TaskTransport {
         // While it waits, this connection keeps the buffers: a request that
         // does not fit the socket is rare, and the next one borrows another.
         while n_written < n_held {
+            let wake = self.give_way_in_time();
+            if wake != Wake::Ready {
+                self.drop_held();
+                return Err(self.stopped(wake));
+            }
             let pair = self.pair.as_mut().expect("kept while writing");
             match self
                 .socket
@@ -108,10 +131,12 @@ impl TaskTransport {
             {
                 Ok(n) => {
                     n_written += n;
+                    self.n_at_a_stretch += n;
                     self.exchange.add_sent(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.is_full();
+                    self.n_at_a_stretch = 0;
                     let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
                     if wake != Wake::Ready {
                         self.drop_held();
@@ -129,6 +154,25 @@ impl TaskTransport {
         }
         self.drop_held();
         Ok(())
+    }
+
+    /// Waits for input, or gives way. A second look beyond the deadline does not
+    /// wait.
+    fn before_read(&mut self, is_last_look: bool) -> Wake {
+        if is_last_look {
+            return Wake::Ready;
+        }
+        if self.socket.is_readable() {
+            return self.give_way_in_time();
+        }
+        self.release();
+        // The first exchange of a connection was deeper before it came here than
+        // where it waits.
+        if !self.exchange.is_reused() {
+            trim_stack();
+        }
+        self.n_at_a_stretch = 0;
+        self.socket.wait_readable(Some(self.exchange.deadline()))
     }
 
     fn drop_held(&mut self) {
@@ -158,18 +202,14 @@ impl Transport for TaskTransport {
         if self.exchange.phase() == Phase::Sending {
             self.exchange.set_phase(Phase::Waiting);
         }
+        // The deadline has come: what lies in the socket may have come before.
+        let mut is_last_look = false;
         loop {
-            if !self.socket.is_readable() {
-                self.release();
-                // The first exchange is ureq's, which was deeper before it came
-                // here than where it waits.
-                if !self.exchange.is_reused() {
-                    trim_stack();
-                }
-                let wake = self.socket.wait_readable(Some(self.exchange.deadline()));
-                if wake != Wake::Ready {
-                    return Err(self.stopped(wake));
-                }
+            let wake = self.before_read(is_last_look);
+            match wake {
+                Wake::Ready => {}
+                Wake::Deadline => is_last_look = true,
+                Wake::Cancelled => return Err(self.stopped(wake)),
             }
             self.pair().make_room();
             let Some(pair) = &mut self.pair else {
@@ -186,16 +226,22 @@ impl Transport for TaskTransport {
                 Ok(received) => {
                     let n = received.n_bytes;
                     pair.end += n;
-                    self.exchange.received(&received);
+                    self.n_at_a_stretch += n;
                     // Less than there was room for: the socket is empty now,
                     // and what comes later raises an event (epoll(7)).
                     if n < n_room {
                         self.socket.drained();
                     }
-                    return Ok(true);
+                    return match self.exchange.received(&received) {
+                        Arrival::InTime => Ok(true),
+                        Arrival::Late => Err(self.stopped(Wake::Deadline)),
+                    };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.drained();
+                    if is_last_look {
+                        return Err(self.stopped(Wake::Deadline));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

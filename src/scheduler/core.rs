@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Waker};
 
-use super::local::{Cancel, LOCAL, Local, TIMER, TaskId, WAKER, Wait, Wake};
+use super::local::{Cancel, LOCAL, Local, TIMER, TaskId, WAKER};
 use super::suspend::{self, Stack, Task};
 
 /// How a scheduler waits and how large its stacks are.
@@ -55,9 +55,8 @@ pub struct Scheduler {
     alarm: Alarm,
     waker: Arc<Waker>,
     options: SchedulerOptions,
-    /// By task; `None` where a task has ended.
+    /// By place; `None` where a task has ended.
     tasks: Vec<Option<Task>>,
-    free_tasks: Vec<usize>,
     /// Of tasks that have ended.
     free_stacks: Vec<Stack>,
     n_tasks: usize,
@@ -77,7 +76,7 @@ impl Scheduler {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let alarm = Alarm::new(poll.registry())?;
         let now = Instant::now();
-        let local = Local::new(poll.registry().try_clone()?);
+        let local = Local::new(poll.registry().try_clone()?, now);
         LOCAL.with_borrow_mut(|slot| {
             assert!(slot.is_none(), "one scheduler per thread");
             *slot = Some(local);
@@ -89,7 +88,6 @@ impl Scheduler {
             waker,
             options,
             tasks: Vec::new(),
-            free_tasks: Vec::new(),
             free_stacks: Vec::new(),
             n_tasks: 0,
             last_turn: Turn {
@@ -120,39 +118,29 @@ impl Scheduler {
     /// # Errors
     /// When the system has no room for its stack.
     pub fn spawn(&mut self, body: impl FnOnce() + 'static) -> io::Result<TaskId> {
+        let id = with(Local::take_place);
+        self.begin(id, body).map(|()| id)
+    }
+
+    /// Gives a task that has its place a stack.
+    fn begin(&mut self, id: TaskId, body: impl FnOnce() + 'static) -> io::Result<()> {
         let stack = match self.free_stacks.pop() {
-            Some(stack) => stack,
-            None => Stack::new(self.options.stack_bytes)?,
+            Some(stack) => Ok(stack),
+            None => Stack::new(self.options.stack_bytes),
         };
-        let task = Task::new(stack, body);
-        let index = self.free_tasks.pop().unwrap_or_else(|| {
-            self.tasks.push(None);
-            self.tasks.len() - 1
-        });
-        self.tasks[index] = Some(task);
+        let stack = stack.inspect_err(|_| with(|local| local.free_place(id)))?;
+        if self.tasks.len() <= id.index {
+            self.tasks.resize_with(id.index + 1, || None);
+        }
+        self.tasks[id.index] = Some(Task::new(stack, body));
         self.n_tasks += 1;
-        let id = TaskId(index);
-        with(|local| {
-            if local.waits.len() <= index {
-                local.waits.resize(index + 1, Wait::default());
-            }
-            local.waits[index] = Wait::default();
-            local.ready.push_back(id);
-        });
-        Ok(id)
+        with(|local| local.ready.push_back(id));
+        Ok(())
     }
 
     /// Gives up waits, now and from now on.
     pub fn cancel(&mut self, cancel: Cancel) {
-        with(|local| {
-            local.cancel = local.cancel.max(cancel);
-            for index in 0..local.waits.len() {
-                let spared = cancel == Cancel::Unshielded && local.waits[index].is_shielded;
-                if cancel > Cancel::Nothing && !spared {
-                    local.wake(TaskId(index), Wake::Cancelled);
-                }
-            }
-        });
+        with(|local| local.give_up(cancel));
     }
 
     /// Runs all that is ready, then waits for events until one comes, the
@@ -183,21 +171,20 @@ impl Scheduler {
         }
         let mut woken = false;
         let now = Instant::now();
+        let busy_since = self.last_turn.returned_at;
         self.last_turn = Turn {
             polled_at,
             returned_at: now,
             n_resumed,
         };
         with(|local| {
+            local.begin_turn(now, lateness(busy_since, polled_at, wake_at, now));
             for event in &self.events {
                 match event.token() {
                     WAKER => woken = true,
                     TIMER => self.alarm.went_off(),
                     _ => local.socket_event(event),
                 }
-            }
-            while let Some(index) = local.timers.expired(now) {
-                local.wake(TaskId(index), Wake::Deadline);
             }
         });
         Ok(woken)
@@ -215,26 +202,40 @@ impl Scheduler {
             }) else {
                 break;
             };
-            if let Some(task) = &mut self.tasks[id.0]
+            if let Some(task) = &mut self.tasks[id.index]
                 && task.resume()
             {
-                if let Some(stack) = self.tasks[id.0].take().and_then(Task::into_stack)
+                if let Some(stack) = self.tasks[id.index].take().and_then(Task::into_stack)
                     && self.free_stacks.len() < STACKS_KEPT
                 {
                     self.free_stacks.push(stack);
                 }
-                self.free_tasks.push(id.0);
                 self.n_tasks -= 1;
-                with(|local| local.timers.clear(id.0));
+                with(|local| local.free_place(id));
             }
             with(|local| local.current = None);
         }
-        for body in with(|local| std::mem::take(&mut local.spawned)) {
-            // Dropping the body tells its owner, who waits for what it holds.
-            let _ = self.spawn(body);
+        for (id, body) in with(|local| std::mem::take(&mut local.spawned)) {
+            if let Err(_no_stack) = self.begin(id, body) {
+                // It was dropped, which tells those who wait for it.
+            }
         }
         n_ready
     }
+}
+
+/// How long what a poll tells may have waited for the thread: while it ran tasks,
+/// and where it came back later than it was to be woken.
+fn lateness(
+    busy_since: Instant,
+    polled_at: Instant,
+    wake_at: Option<Instant>,
+    returned_at: Instant,
+) -> Duration {
+    let overslept = wake_at.map_or(Duration::ZERO, |at| {
+        returned_at.saturating_duration_since(at.max(polled_at))
+    });
+    polled_at.saturating_duration_since(busy_since) + overslept
 }
 
 fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
@@ -245,7 +246,9 @@ impl Drop for Scheduler {
     fn drop(&mut self) {
         // Tasks hold sockets, which give themselves back to the local state.
         self.tasks.clear();
-        LOCAL.with_borrow_mut(|slot| *slot = None);
+        // Those that have not begun may hold tasks' results, which want to tell.
+        let local = LOCAL.with_borrow_mut(Option::take);
+        drop(local);
     }
 }
 
@@ -363,7 +366,9 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{park, sleep_until, unpark};
+    use super::super::{
+        Wake, cancel_task, give_way, park, run_all, sleep_until, spawn, unpark,
+    };
     use super::*;
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -432,6 +437,248 @@ mod tests {
         scheduler.cancel(Cancel::Everything);
         run(&mut scheduler);
         assert_eq!(log.borrow()[1], ("shielded", Wake::Cancelled));
+    }
+
+    /// What a task that gives way over and over does to the others: nothing. Each
+    /// of them runs once for each time that it does.
+    #[test]
+    fn who_gives_way_lets_everyone_run_once() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for name in ["flooded", "a", "b"] {
+            let order = Rc::clone(&order);
+            scheduler
+                .spawn(move || {
+                    for _ in 0..3 {
+                        order.borrow_mut().push(name);
+                        assert_eq!(give_way(None), Wake::Ready);
+                    }
+                })
+                .expect("a stack");
+        }
+        run(&mut scheduler);
+        assert_eq!(*order.borrow(), ["flooded", "a", "b"].repeat(3));
+    }
+
+    #[test]
+    fn who_gives_way_hears_of_its_deadline_and_of_the_end() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&log);
+        scheduler
+            .spawn(move || {
+                let due = Instant::now();
+                for deadline in [None, Some(due + Duration::from_secs(3600)), Some(due)] {
+                    seen.borrow_mut().push(give_way(deadline));
+                }
+                while seen.borrow().last() != Some(&Wake::Cancelled) {
+                    let wake = give_way(None);
+                    seen.borrow_mut().push(wake);
+                }
+            })
+            .expect("a stack");
+        for _ in 0..4 {
+            scheduler.turn(None).expect("poll");
+        }
+        let expected = [Wake::Ready, Wake::Ready, Wake::Deadline];
+        assert_eq!(log.borrow()[..3], expected);
+        scheduler.cancel(Cancel::Unshielded);
+        scheduler.turn(None).expect("poll");
+        assert_eq!(log.borrow().last(), Some(&Wake::Cancelled));
+        assert_eq!(scheduler.n_tasks(), 0);
+    }
+
+    /// Bytes come all the time, and are there when the deadline is.
+    #[test]
+    fn a_deadline_is_told_before_what_has_come() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&log);
+        let begin = Instant::now();
+        scheduler
+            .spawn(move || {
+                let socket = super::super::Socket::connect(address).expect("a connection");
+                let (mut peer, _) = listener.accept().expect("the same");
+                std::io::Write::write_all(&mut peer, b"x").expect("a byte");
+                // Ready before it waits, and while it does.
+                for deadline in [None, Some(begin)] {
+                    seen.borrow_mut().push(socket.wait_readable(deadline));
+                }
+                socket.drained();
+                std::io::Write::write_all(&mut peer, b"y").expect("a byte");
+                seen.borrow_mut().push(socket.wait_readable(Some(begin)));
+                assert!(socket.is_readable(), "it is noted all the same");
+            })
+            .expect("a stack");
+        run(&mut scheduler);
+        let expected = [Wake::Ready, Wake::Deadline, Wake::Deadline];
+        assert_eq!(*log.borrow(), expected);
+    }
+
+    #[test]
+    fn the_id_of_a_task_that_has_ended_names_no_other() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let ended = scheduler.spawn(|| ()).expect("a stack");
+        run(&mut scheduler);
+        let woken = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&woken);
+        let next = scheduler
+            .spawn(move || *seen.borrow_mut() = Some(park(None)))
+            .expect("a stack");
+        assert_eq!(next.index, ended.index, "the place is used again");
+        assert_ne!(next, ended);
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        scheduler
+            .spawn(move || {
+                cancel_task(ended);
+                unpark(ended);
+            })
+            .expect("a stack");
+        for _ in 0..3 {
+            scheduler.turn(Some(Instant::now())).expect("poll");
+        }
+        assert_eq!(*woken.borrow(), None);
+        scheduler.spawn(move || cancel_task(next)).expect("a stack");
+        run(&mut scheduler);
+        assert_eq!(*woken.borrow(), Some(Wake::Cancelled));
+    }
+
+    #[test]
+    fn a_task_that_was_given_up_is_so_when_its_shield_ends() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&log);
+        let soon = Instant::now() + Duration::from_millis(5);
+        let task = scheduler
+            .spawn(move || {
+                let wake = super::super::shielded(|| sleep_until(soon));
+                seen.borrow_mut().push(wake);
+                seen.borrow_mut().push(park(None));
+            })
+            .expect("a stack");
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        scheduler.spawn(move || cancel_task(task)).expect("a stack");
+        run(&mut scheduler);
+        assert_eq!(*log.borrow(), [Wake::Deadline, Wake::Cancelled]);
+    }
+
+    fn boxed<R>(body: impl FnOnce() -> R + 'static) -> Box<dyn FnOnce() -> R> {
+        Box::new(body)
+    }
+
+    #[test]
+    fn all_results_come_in_order() {
+        let results = block_on(&|| true, || {
+            let origin = Instant::now();
+            let sleep = move |ms: u64| {
+                boxed(move || {
+                    let wake = sleep_until(origin + Duration::from_millis(ms));
+                    (ms, wake)
+                })
+            };
+            let none = run_all(std::iter::empty::<Box<dyn FnOnce()>>());
+            assert_eq!(none, []);
+            run_all([sleep(6), sleep(0), sleep(3)].into_iter())
+        });
+        let expected = [6, 0, 3].map(|ms| Some((ms, Wake::Deadline)));
+        assert_eq!(results.expect("a scheduler"), expected);
+    }
+
+    /// The end of the run, and being given up alone: those that were begun are
+    /// given up, and awaited without a turn of the loop in between.
+    #[test]
+    fn who_waits_for_others_gives_them_up_and_does_not_spin() {
+        for cancel in [Some(Cancel::Unshielded), Some(Cancel::Everything), None] {
+            let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+            let all = Rc::new(RefCell::new(Vec::new()));
+            let seen = Rc::clone(&all);
+            let n_resumed = Rc::new(std::cell::Cell::new(0));
+            let soon = Instant::now() + Duration::from_millis(20);
+            let parent = scheduler
+                .spawn(move || {
+                    let child = || boxed(move || park(None));
+                    // Takes its time to end, however often it is given up.
+                    let late = boxed(move || super::super::shielded(|| sleep_until(soon)));
+                    *seen.borrow_mut() = run_all([child(), child(), late].into_iter());
+                    assert_eq!(park(None), Wake::Cancelled, "the caller is still given up");
+                })
+                .expect("a stack");
+            for _ in 0..3 {
+                scheduler.turn(Some(Instant::now())).expect("poll");
+            }
+            match cancel {
+                Some(cancel) => scheduler.cancel(cancel),
+                None => {
+                    scheduler
+                        .spawn(move || cancel_task(parent))
+                        .expect("a stack");
+                }
+            }
+            while scheduler.n_tasks() > 0 {
+                scheduler.turn(None).expect("poll");
+                n_resumed.set(n_resumed.get() + scheduler.last_turn().n_resumed);
+            }
+            let cancelled = Some(Wake::Cancelled);
+            let last = match cancel {
+                Some(Cancel::Everything) => cancelled,
+                _ => Some(Wake::Deadline),
+            };
+            assert_eq!(*all.borrow(), [cancelled, cancelled, last]);
+            assert!(n_resumed.get() <= 8, "{} for 4 tasks", n_resumed.get());
+        }
+    }
+
+    #[test]
+    fn who_waits_for_tasks_without_a_stack_is_told() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let all = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&all);
+        scheduler
+            .spawn(move || {
+                *seen.borrow_mut() = run_all([boxed(|| 1), boxed(|| 2)].into_iter());
+            })
+            .expect("a stack");
+        scheduler.options.stack_bytes = 1 << 60;
+        run(&mut scheduler);
+        assert_eq!(*all.borrow(), [None, None]);
+        let next = scheduler.tasks.len();
+        scheduler.options = SchedulerOptions::default();
+        scheduler.spawn(|| ()).expect("a stack");
+        assert!(
+            scheduler.tasks.len() <= next.max(3),
+            "places are given back"
+        );
+    }
+
+    /// Tasks that end with their scheduler tell nobody, and do no harm.
+    #[test]
+    fn a_scheduler_may_end_before_its_tasks() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        scheduler
+            .spawn(|| {
+                spawn(|| assert_eq!(park(None), Wake::Ready));
+                run_all([boxed(|| park(None))].into_iter());
+            })
+            .expect("a stack");
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        scheduler.turn(Some(Instant::now())).expect("poll");
+        drop(scheduler);
+        let _again = Scheduler::new(SchedulerOptions::default()).expect("another");
+    }
+
+    #[test]
+    fn what_waited_for_a_busy_thread_is_known() {
+        let origin = Instant::now();
+        let at = |ms| origin + Duration::from_millis(ms);
+        let ms = Duration::from_millis;
+        // Busy for 5 ms, then waited for an event.
+        assert_eq!(lateness(at(0), at(5), None, at(900)), ms(5));
+        assert_eq!(lateness(at(0), at(5), Some(at(950)), at(900)), ms(5));
+        // Should have been woken at 100, or at once, and was not.
+        assert_eq!(lateness(at(0), at(5), Some(at(100)), at(900)), ms(805));
+        assert_eq!(lateness(at(0), at(5), Some(at(1)), at(900)), ms(900));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! The state is thread-local, since ureq calls our transport without a way to
 //! hand it anything. It is never borrowed across a suspension.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -16,16 +17,25 @@ use super::ports::{Ports, SYSTEM_SEARCHES};
 use super::suspend;
 use super::timer::Timers;
 
-/// Which task, on this thread.
+/// Which task, on this thread. The id of a task that has ended names no other
+/// task, although its place is used again: what is done with it does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TaskId(pub(super) usize);
+pub struct TaskId {
+    pub(super) index: usize,
+    /// How many tasks had this place before.
+    pub(super) generation: u64,
+}
 
-/// Why a wait ended.
+/// Why a wait ended. Never to be ignored: who goes on waiting after
+/// [`Wake::Cancelled`] spins, since that wait ends at once, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a wait that was given up or has reached its deadline must not be taken for one that \
+              brought something"]
 pub enum Wake {
     /// What was waited for may have come: look again.
     Ready,
-    /// The deadline has come.
+    /// The deadline has come. What was waited for may have come as well, while
+    /// this thread was busy: look once more, without waiting.
     Deadline,
     /// The run is ending: give up.
     Cancelled,
@@ -54,9 +64,12 @@ thread_local! {
 pub(super) struct Local {
     pub(super) registry: Registry,
     pub(super) ready: VecDeque<TaskId>,
+    /// By place of a task.
     pub(super) timers: Timers,
-    /// By task.
+    /// By place of a task.
     pub(super) waits: Vec<Wait>,
+    /// Places of tasks that have ended.
+    free_places: Vec<usize>,
     /// By token.
     sockets: Vec<SocketState>,
     free_sockets: Vec<usize>,
@@ -64,7 +77,12 @@ pub(super) struct Local {
     pub(super) current: Option<TaskId>,
     pub(super) cancel: Cancel,
     /// Begun by tasks, to be given a stack by the scheduler.
-    pub(super) spawned: Vec<Body>,
+    pub(super) spawned: Vec<(TaskId, Body)>,
+    /// When the kernel was last asked. Tasks that run for long are held to it,
+    /// so that nobody has to ask the clock at each step.
+    pub(super) now: Instant,
+    /// How long what the kernel told then may have waited for this thread.
+    pub(super) late: Duration,
 }
 
 /// What a task does.
@@ -73,11 +91,17 @@ pub(super) type Body = Box<dyn FnOnce()>;
 /// What a task waits for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wait {
+    /// Of the task in this place; the next one has the next number.
+    generation: u64,
     /// It is suspended and not in the ready queue.
-    pub(super) is_waiting: bool,
-    pub(super) wake: Option<Wake>,
-    /// It is not given up with [`Cancel::Unshielded`].
-    pub(super) is_shielded: bool,
+    is_waiting: bool,
+    wake: Option<Wake>,
+    /// It is given up neither with [`Cancel::Unshielded`] nor by its id.
+    is_shielded: bool,
+    /// It was given up by its id.
+    is_cancelled: bool,
+    /// It waits for tasks that are given up themselves, and ends with them.
+    is_for_tasks: bool,
 }
 
 /// What is known of a socket without asking the kernel.
@@ -91,27 +115,89 @@ struct SocketState {
 }
 
 impl Local {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(super) fn new(registry: Registry, now: Instant) -> Self {
         Self {
             registry,
             ready: VecDeque::new(),
             timers: Timers::default(),
             waits: Vec::new(),
+            free_places: Vec::new(),
             sockets: Vec::new(),
             free_sockets: Vec::new(),
             ports: Ports::default(),
             current: None,
             cancel: Cancel::Nothing,
             spawned: Vec::new(),
+            now,
+            late: Duration::ZERO,
         }
     }
 
-    pub(super) fn wake(&mut self, task: TaskId, why: Wake) {
-        let wait = &mut self.waits[task.0];
-        if wait.is_waiting {
+    /// A place for a new task.
+    pub(super) fn take_place(&mut self) -> TaskId {
+        let index = self.free_places.pop().unwrap_or_else(|| {
+            self.waits.push(Wait::default());
+            self.waits.len() - 1
+        });
+        TaskId {
+            index,
+            generation: self.waits[index].generation,
+        }
+    }
+
+    /// The task has ended, or never began.
+    pub(super) fn free_place(&mut self, task: TaskId) {
+        self.timers.clear(task.index);
+        self.waits[task.index] = Wait {
+            generation: task.generation + 1,
+            ..Wait::default()
+        };
+        self.free_places.push(task.index);
+    }
+
+    /// `None` where the task has ended.
+    fn wait_of(&mut self, task: TaskId) -> Option<&mut Wait> {
+        let wait = self.waits.get_mut(task.index);
+        wait.filter(|wait| wait.generation == task.generation)
+    }
+
+    fn wake(&mut self, task: TaskId, why: Wake) {
+        if let Some(wait) = self.wait_of(task).filter(|wait| wait.is_waiting) {
             wait.is_waiting = false;
             wait.wake = Some(why);
             self.ready.push_back(task);
+        }
+    }
+
+    /// The task in this place.
+    fn task_at(&self, index: usize) -> TaskId {
+        TaskId {
+            index,
+            generation: self.waits[index].generation,
+        }
+    }
+
+    /// A new turn: the waits whose deadline has come end. Before the sockets'
+    /// events, since a peer that keeps sending must not outdo the deadline.
+    pub(super) fn begin_turn(&mut self, now: Instant, late: Duration) {
+        self.now = now;
+        self.late = late;
+        while let Some(index) = self.timers.expired(now) {
+            self.wake(self.task_at(index), Wake::Deadline);
+        }
+    }
+
+    /// Gives up waits, now and from now on.
+    pub(super) fn give_up(&mut self, cancel: Cancel) {
+        self.cancel = self.cancel.max(cancel);
+        for index in 0..self.waits.len() {
+            self.wake_if_cancelled(self.task_at(index));
+        }
+    }
+
+    fn wake_if_cancelled(&mut self, task: TaskId) {
+        if self.is_cancelled(task) && !self.waits[task.index].is_for_tasks {
+            self.wake(task, Wake::Cancelled);
         }
     }
 
@@ -131,14 +217,14 @@ impl Local {
     /// The running task is about to be suspended; not where it gives up all
     /// waits, which is said at once.
     fn begin_wait(&mut self, deadline: Option<Instant>) -> Option<Wake> {
-        let task = self.current.expect("called from inside a task");
+        let task = self.current();
         if self.is_cancelled(task) {
             return Some(Wake::Cancelled);
         }
-        self.waits[task.0].is_waiting = true;
+        self.waits[task.index].is_waiting = true;
         match deadline {
-            Some(deadline) => self.timers.set(task.0, deadline),
-            None => self.timers.clear(task.0),
+            Some(deadline) => self.timers.set(task.index, deadline),
+            None => self.timers.clear(task.index),
         }
         None
     }
@@ -154,16 +240,33 @@ impl Local {
 
     /// The running task was resumed.
     fn end_wait(&mut self) -> Wake {
-        let task = self.current.expect("a resumed task is the current one");
-        self.timers.clear(task.0);
-        self.waits[task.0].wake.take().unwrap_or(Wake::Ready)
+        let task = self.current();
+        self.timers.clear(task.index);
+        self.waits[task.index].wake.take().unwrap_or(Wake::Ready)
+    }
+
+    fn current(&self) -> TaskId {
+        self.current.expect("called from inside a task")
     }
 
     fn is_cancelled(&self, task: TaskId) -> bool {
+        let wait = &self.waits[task.index];
         match self.cancel {
-            Cancel::Nothing => false,
-            Cancel::Unshielded => !self.waits[task.0].is_shielded,
+            Cancel::Nothing => wait.is_cancelled && !wait.is_shielded,
+            Cancel::Unshielded => !wait.is_shielded,
             Cancel::Everything => true,
+        }
+    }
+
+    /// What a task that has not waited has to know: nothing, its deadline has
+    /// come, or it is given up.
+    fn look(&self, deadline: Option<Instant>) -> Wake {
+        if self.is_cancelled(self.current()) {
+            Wake::Cancelled
+        } else if deadline.is_some_and(|deadline| deadline <= self.now) {
+            Wake::Deadline
+        } else {
+            Wake::Ready
         }
     }
 }
@@ -181,7 +284,7 @@ fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
 /// # Panics
 /// Outside of a task.
 pub fn current_task() -> TaskId {
-    with(|local| local.current.expect("called from inside a task"))
+    with(|local| local.current())
 }
 
 /// Waits until another task unparks this one, or the deadline. May end early
@@ -207,23 +310,142 @@ pub fn sleep_until(at: Instant) -> Wake {
     }
 }
 
+/// Lets all other tasks run that are ready, and the kernel be asked, before this
+/// one goes on. Whoever does work that a stranger can make endless calls this
+/// after each bounded piece of it, since nothing else ends it: not its deadline,
+/// which is held against the moment when the kernel was asked, and not the run's
+/// end.
+pub fn give_way(deadline: Option<Instant>) -> Wake {
+    let is_cancelled = with(|local| {
+        let wake = local.look(None);
+        if wake == Wake::Ready {
+            let task = local.current();
+            local.ready.push_back(task);
+        }
+        wake == Wake::Cancelled
+    });
+    if is_cancelled {
+        return Wake::Cancelled;
+    }
+    suspend::suspend();
+    with(|local| local.look(deadline))
+}
+
+/// How long what the kernel told last may have waited for this thread: it was
+/// busy with other tasks, or did not get a CPU. Short but for a stall.
+pub fn lateness() -> Duration {
+    with(|local| local.late)
+}
+
 /// Adds a task from inside another one. It begins at the next turn. Where the
 /// system has no room for its stack, it is dropped without having begun.
-pub fn spawn(body: impl FnOnce() + 'static) {
-    with(|local| local.spawned.push(Box::new(body)));
+pub fn spawn(body: impl FnOnce() + 'static) -> TaskId {
+    with(|local| {
+        let task = local.take_place();
+        local.spawned.push((task, Box::new(body)));
+        task
+    })
 }
 
 /// Wakes a task that is parked; otherwise does nothing.
 pub fn unpark(task: TaskId) {
-    with(|local| local.wake(task, Wake::Ready));
+    // A task may be dropped together with its scheduler.
+    LOCAL.with_borrow_mut(|local| {
+        if let Some(local) = local {
+            local.wake(task, Wake::Ready);
+        }
+    });
+}
+
+/// Gives up the waits of one task, now and from now on; those that are shielded
+/// once they no longer are. Nothing where it has ended.
+pub fn cancel_task(task: TaskId) {
+    with(|local| {
+        if let Some(wait) = local.wait_of(task) {
+            wait.is_cancelled = true;
+            local.wake_if_cancelled(task);
+        }
+    });
+}
+
+/// Runs each of these as a task of its own, and waits until all have ended: what
+/// they returned, in the same order, and `None` where the system had no room for
+/// a stack. When the caller is given up, they are, and it waits on for them:
+/// what each has begun, it ends.
+pub fn run_all<R: 'static>(bodies: impl Iterator<Item = Box<dyn FnOnce() -> R>>) -> Vec<Option<R>> {
+    struct All<R> {
+        parent: TaskId,
+        n_left: Cell<usize>,
+        results: RefCell<Vec<Option<R>>>,
+    }
+    /// Dropped at the end of a task, or with one that never began.
+    struct One<R>(Rc<All<R>>);
+    impl<R> Drop for One<R> {
+        fn drop(&mut self) {
+            self.0.n_left.set(self.0.n_left.get() - 1);
+            if self.0.n_left.get() == 0 {
+                unpark(self.0.parent);
+            }
+        }
+    }
+
+    let all = Rc::new(All {
+        parent: current_task(),
+        n_left: Cell::new(0),
+        results: RefCell::default(),
+    });
+    let tasks: Vec<TaskId> = bodies
+        .enumerate()
+        .map(|(at, body)| {
+            all.n_left.set(all.n_left.get() + 1);
+            all.results.borrow_mut().push(None);
+            let one = One(Rc::clone(&all));
+            spawn(move || {
+                let result = body();
+                one.0.results.borrow_mut()[at] = Some(result);
+            })
+        })
+        .collect();
+    let mut is_given_up = false;
+    while all.n_left.get() > 0 {
+        if is_given_up {
+            park_for_tasks();
+        } else if park(None) == Wake::Cancelled {
+            is_given_up = true;
+            tasks.iter().copied().for_each(cancel_task);
+        }
+    }
+    all.results.take()
+}
+
+/// Waits until this task is unparked, even where all waits are given up: for one
+/// that waits for others which are.
+fn park_for_tasks() {
+    with(|local| {
+        let task = local.current();
+        let wait = &mut local.waits[task.index];
+        (wait.is_waiting, wait.is_for_tasks) = (true, true);
+    });
+    suspend::suspend();
+    with(|local| {
+        let task = local.current();
+        local.waits[task.index].is_for_tasks = false;
+        // Only another task ends this wait.
+        local.waits[task.index].wake = None;
+    });
 }
 
 /// Runs `f` so that its waits are given up only with [`Cancel::Everything`].
 pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    let task = current_task();
-    with(|local| local.waits[task.0].is_shielded = true);
+    let set = |is_shielded| {
+        with(|local| {
+            let task = local.current();
+            local.waits[task.index].is_shielded = is_shielded;
+        });
+    };
+    set(true);
     let result = f();
-    with(|local| local.waits[task.0].is_shielded = false);
+    set(false);
     result
 }
 
@@ -302,7 +524,8 @@ impl Socket {
         with(|local| local.sockets[self.token].writable = false);
     }
 
-    /// Waits until there may be something to read.
+    /// Waits until there may be something to read. A deadline that has come, or
+    /// the end of the run, is told even where there is something.
     pub fn wait_readable(&self, deadline: Option<Instant>) -> Wake {
         self.wait(deadline, |state| state.readable)
     }
@@ -316,7 +539,7 @@ impl Socket {
     /// suspension and one after it.
     fn wait(&self, deadline: Option<Instant>, is_ready: fn(&SocketState) -> bool) -> Wake {
         let mut ended = with(|local| match is_ready(&local.sockets[self.token]) {
-            true => Some(Wake::Ready),
+            true => Some(local.look(deadline)),
             false => local.begin_socket_wait(self.token, deadline),
         });
         loop {
@@ -343,7 +566,7 @@ impl Drop for Socket {
         LOCAL.with_borrow_mut(|local| {
             if let Some(local) = local {
                 // Closing the descriptor ends the registration in any case.
-                let _ = local.registry.deregister(&mut self.stream);
+                local.registry.deregister(&mut self.stream).ok();
                 local.sockets[self.token] = SocketState::default();
                 local.free_sockets.push(self.token);
             }

@@ -13,11 +13,25 @@
 //!                                                           · the end of the run
 //! ```
 //!
-//! What may suspend: [`sleep_until`], [`park`], and the waits of [`Socket`].
-//! Nothing else does, so code between two of them is never interrupted.
+//! What may suspend: [`sleep_until`], [`park`], [`give_way`], [`run_all`], and the
+//! waits of [`Socket`]. Nothing else does, so code between two of them is never
+//! interrupted. Therefore it must be short, whatever a stranger sends: who does
+//! work by the byte counts the bytes (`http/transport.rs`) and gives way.
+//!
+//! Each wait says how it ended, and a deadline that has come is said before what
+//! has come beside it: a peer that keeps sending can hold up neither its own task
+//! nor another one.
 //!
 //! This module does not know HTTP, MCP or what is measured. Start with
 //! [`Scheduler`], then `local.rs` for what a task sees.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::let_underscore_must_use,
+        reason = "the result of a wait must not be thrown away"
+    )
+)]
 
 mod core;
 mod local;
@@ -30,6 +44,7 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, current_task, park, shielded, sleep_until, spawn, unpark,
+    Cancel, Socket, TaskId, Wake, cancel_task, current_task, give_way, lateness, park, run_all,
+    shielded, sleep_until, spawn, unpark,
 };
 pub use suspend::trim as trim_stack;

@@ -133,7 +133,7 @@ pub fn trim() {
     if let (Some(start), Some(n_bytes)) = (start, to.checked_sub(from)) {
         // SAFETY: see the module header. The range is page-aligned, inside the
         // mapping of the running stack, and below every live frame.
-        let _ = unsafe { madvise(start, n_bytes, MmapAdvise::MADV_DONTNEED) };
+        unsafe { madvise(start, n_bytes, MmapAdvise::MADV_DONTNEED) }.ok();
     }
 }
 

@@ -30,10 +30,11 @@ impl Budget {
         let mut taken = 0;
         let part = |left: u64| (left / (8 * self.n_workers)).clamp(1, CHUNK_MAX).min(left);
         // The closure only computes the new value; it may run again.
-        let _ = self.left.fetch_update(Relaxed, Relaxed, |left| {
+        let update = self.left.fetch_update(Relaxed, Relaxed, |left| {
             taken = part(left);
             (taken > 0).then_some(left - taken)
         });
+        debug_assert_eq!(update.is_ok(), taken > 0);
         taken
     }
 }

@@ -13,6 +13,14 @@
 //! [`Shared`], what they do is a [`Script`]. The function to read first is
 //! `VirtualUser::run`, then `step.rs`.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::let_underscore_must_use,
+        reason = "the result of a wait must not be thrown away"
+    )
+)]
+
 mod arrivals;
 mod backoff;
 mod budget;

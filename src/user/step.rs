@@ -1,6 +1,5 @@
 //! One step: call, classify, record. Calls at once, and pmcp's code mode.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +11,7 @@ use super::virtual_user::{After, VirtualUser, pause};
 use crate::client::{CallReport, PreparedCall, Session, Trouble};
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::ToolCatalog;
-use crate::scheduler::{current_task, park, spawn, unpark};
+use crate::scheduler::run_all;
 
 impl VirtualUser {
     /// Picks a step and does it. `intended` is the iteration's start, where it
@@ -70,32 +69,29 @@ impl VirtualUser {
         if let Some(turn_row) = step.turn_row {
             shared.start(turn_row);
         }
-        let me = current_task();
-        let done: Rc<RefCell<Vec<(usize, Session, CallReport)>>> = Rc::default();
-        let mut n_begun = 0;
+        let mut begun = Vec::new();
+        let mut calls: Vec<Box<dyn FnOnce() -> (Session, CallReport)>> = Vec::new();
         for (at, lane) in self.lanes.iter_mut().take(n_lanes).enumerate() {
             let Some(mut session) = lane.take() else {
                 continue;
             };
-            n_begun += 1;
             shared.start(row);
-            let done = Rc::clone(&done);
             let call = call.clone();
-            spawn(move || {
+            begun.push(at);
+            calls.push(Box::new(move || {
                 let report = session.call(&call);
-                done.borrow_mut().push((at, session, report));
-                unpark(me);
-            });
-        }
-        // A task that got no stack has dropped its handle without a report.
-        while done.borrow().len() < n_begun && Rc::strong_count(&done) > 1 {
-            park(None);
+                (session, report)
+            }));
         }
         let mut turn: Option<CallReport> = None;
         let mut after = After::Fine;
-        let finished = std::mem::take(&mut *done.borrow_mut());
-        let n_without_stack = n_begun - finished.len();
-        for (at, mut session, report) in finished {
+        for (at, ended) in begun.into_iter().zip(run_all(calls.into_iter())) {
+            let Some((mut session, report)) = ended else {
+                let report = no_stack(began);
+                shared.end(row, &report, intended);
+                turn = Some(report);
+                continue;
+            };
             if let Some(intended) = intended {
                 shared.late(self.could_start(intended), report.sent);
             }
@@ -109,11 +105,6 @@ impl VirtualUser {
                 None => report,
                 Some(slower) => slowest(slower, report),
             });
-        }
-        for _ in 0..n_without_stack {
-            let report = no_stack(began);
-            shared.end(row, &report, intended);
-            turn = Some(report);
         }
         if let (Some(turn_row), Some(turn)) = (step.turn_row, &turn) {
             shared.end(turn_row, turn, intended);
