@@ -17,6 +17,7 @@
 //! protocol demands.
 
 mod classify;
+mod content;
 mod find;
 mod lane;
 mod lists;
