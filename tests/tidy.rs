@@ -60,6 +60,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("argh", &["cli"]),
     ("toml", &["scenario", "init"]),
     ("ureq", &["http"]),
+    ("flate2", &["protocol"]),
     ("mio", &["http", "scheduler", "demo", "canned"]),
     ("corosensei", &["scheduler"]),
     ("crossbeam_channel", &["worker", "coordinator", "cli"]),

@@ -88,6 +88,7 @@ impl From<ProtocolFault> for Trouble {
             FaultKind::StreamEnded => ProtocolFailure::StreamEnded,
             FaultKind::AcceptedNotAnswered => ProtocolFailure::Accepted,
             FaultKind::UnexpectedContentType => ProtocolFailure::ContentType,
+            FaultKind::ContentEncoding => ProtocolFailure::ContentEncoding,
             FaultKind::UnknownResultType
             | FaultKind::UnknownRevision
             | FaultKind::BadResult

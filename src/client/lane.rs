@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
+use super::content::Content;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
     Answer, Client, ClientCounters, HeaderMap, HeaderValue, HttpFailure, Method, Request,
@@ -11,8 +12,8 @@ use crate::http::{
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest, excerpt,
-    read_error_body, read_json_reply,
+    BodyKind, ContentCoding, Expect, FaultKind, Item, ProtocolFault, Reply, ReplyReader,
+    ServerRequest, excerpt, read_error_body, read_json_reply,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -20,6 +21,13 @@ const ERROR_BODY_MAX: usize = 64 * 1024;
 
 /// Read at once from a body of unknown length.
 const CHUNK_BYTES: usize = 4 * 1024;
+
+/// The room for a body before any of it came, whatever length is announced.
+/// From there on it grows with the bytes that came.
+const FIRST_ROOM_BYTES: usize = 16 * 1024;
+
+/// Of the answer to a probe so much is kept to be judged.
+const RECORDED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Buffers larger than this are dropped after the exchange.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -87,7 +95,7 @@ pub(super) struct Lane {
     message_bytes_max: usize,
     /// The last streams that the server left open, up to the first it did not.
     n_left_open_in_a_row: u32,
-    /// A copy of what comes, for a probe.
+    /// A copy of the beginning of what comes, for a probe.
     recorded: Option<Vec<u8>>,
     pub(super) n_streams_left_open: u64,
 }
@@ -119,7 +127,8 @@ impl Lane {
         self.reader.retry()
     }
 
-    /// Keeps the bytes of the next answer's body as they come.
+    /// Keeps the bytes of the next answer's body as they come, at most a
+    /// mebibyte: what follows is no answer to a probe.
     pub(super) fn record(&mut self) {
         self.recorded = Some(Vec::new());
     }
@@ -178,6 +187,9 @@ impl Lane {
         }
         exchanged.result = result;
         self.give_buffer_back();
+        if !exchanged.resumable {
+            self.reader.release();
+        }
         exchanged
     }
 
@@ -196,7 +208,7 @@ impl Lane {
                 // leaves open must not hold the user up.
                 if BodyKind::EventStream != body_kind(&answer) {
                     self.borrow_buffer();
-                    let read = self.read_whole(&mut answer, ERROR_BODY_MAX);
+                    let read = self.discard(&mut answer);
                     self.give_buffer_back();
                     read?;
                 }
@@ -245,153 +257,258 @@ impl Lane {
     #[inline(never)]
     fn read(
         &mut self,
-        mut answer: Answer,
+        answer: Answer,
         message: &Message<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
     ) -> Result<Reply, Trouble> {
-        exchanged.status = Some(answer.status);
+        let status = answer.status;
+        exchanged.status = Some(status);
         self.borrow_buffer();
-        match answer.status {
+        let (mut content, coding) = Content::new(answer, self.message_bytes_max);
+        match status {
             202 | 204 => {
-                let status = answer.status;
-                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                self.discard(&mut content.answer)?;
                 Err(ProtocolFault::accepted_not_answered(status).into())
             }
             200..300 => {
                 // Only the handshake's result is of interest, and only it brings
                 // the id.
                 if expect.is_some_and(|expect| expect.keep_result) {
-                    exchanged.session_id = session_id(&answer);
+                    exchanged.session_id = session_id(&content.answer);
                 }
-                match (body_kind(&answer), expect) {
-                    (BodyKind::Json, Some(expect)) => {
-                        self.read_whole(&mut answer, self.message_bytes_max)?;
-                        let found = read_json_reply(&self.buffer, &expect)?;
-                        exchanged.kept_result = found.result.map(str::to_string);
-                        Ok(found.reply)
-                    }
-                    (BodyKind::EventStream, expect) => {
-                        match expect {
-                            Some(expect) => self.reader.reset(BodyKind::EventStream, expect),
-                            None => self.reader.resume(),
-                        }
-                        self.read_stream(answer, on_server_request, exchanged)
-                    }
-                    _ => {
-                        let kind = content_type(&answer).map(str::to_string);
-                        self.read_whole(&mut answer, ERROR_BODY_MAX)?;
-                        let kind = kind.as_deref();
-                        Err(ProtocolFault::unexpected_content_type(kind, &self.buffer).into())
-                    }
+                if let ContentCoding::Foreign(name) = &coding {
+                    self.discard(&mut content.answer)?;
+                    return Err(ProtocolFault::content_encoding(name).into());
+                }
+                let result = self.read_reply(content, expect, on_server_request, exchanged);
+                match coding {
+                    ContentCoding::Unknown(name) => result.map_err(|it| name_coding(it, &name)),
+                    _ => result,
                 }
             }
-            status @ 300..400 => {
-                exchanged.location = header_text(&answer, "location");
+            300..400 if is_redirect(status, &content.answer) => {
+                exchanged.location = header_text(&content.answer, "location");
                 // It leads wherever the server says: the path alone is shown.
-                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
+                self.discard(&mut content.answer)?;
+                let shown = if exchanged.location.is_some() {
+                    "redirected; redirects are not followed in a run"
+                } else {
+                    "a redirect that does not say where to"
+                };
                 Err(Trouble::failed(
                     Failure::Protocol(ProtocolFailure::Redirect),
-                    format!("status {status}: redirected; redirects are not followed in a run"),
+                    format!("status {status}: {shown}"),
                 ))
             }
             status => {
-                self.read_whole(&mut answer, ERROR_BODY_MAX)?;
-                Err(self.http_error(status, message, exchanged))
+                let unread = match coding {
+                    ContentCoding::Foreign(name) => {
+                        self.discard(&mut content.answer)?;
+                        self.buffer.clear();
+                        Some(format!("a body in the content encoding `{name}`"))
+                    }
+                    _ => self.read_beginning(&mut content)?,
+                };
+                Err(self.http_error(status, unread, message, exchanged))
+            }
+        }
+    }
+
+    /// The reply in the content of a successful answer.
+    fn read_reply(
+        &mut self,
+        mut content: Content,
+        expect: Option<Expect>,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+        exchanged: &mut Exchanged,
+    ) -> Result<Reply, Trouble> {
+        match (body_kind(&content.answer), expect) {
+            (BodyKind::Json, Some(expect)) => {
+                self.read_whole(&mut content)?;
+                let found = read_json_reply(&self.buffer, &expect)?;
+                exchanged.kept_result = found.result.map(str::to_string);
+                Ok(found.reply)
+            }
+            (BodyKind::EventStream, expect) => {
+                match expect {
+                    Some(expect) => self.reader.reset(BodyKind::EventStream, expect),
+                    None => self.reader.resume(),
+                }
+                self.read_stream(content, on_server_request, exchanged)
+            }
+            _ => {
+                let kind = content_type(&content.answer).map(str::to_string);
+                let unread = self.read_beginning(&mut content)?;
+                if let Some(unread) = unread {
+                    self.buffer = unread.into_bytes();
+                }
+                let kind = kind.as_deref();
+                Err(ProtocolFault::unexpected_content_type(kind, &self.buffer).into())
             }
         }
     }
 
     /// An error status. A server that no longer knows the session says 404, or
     /// 400 with a message about the session.
-    fn http_error(&self, status: u16, message: &Message<'_>, exchanged: &mut Exchanged) -> Trouble {
+    /// `unread` is why the body could not be read.
+    fn http_error(
+        &self,
+        status: u16,
+        unread: Option<String>,
+        message: &Message<'_>,
+        exchanged: &mut Exchanged,
+    ) -> Trouble {
         let error = read_error_body(&self.buffer);
         let rpc_code = error.as_ref().map(|error| error.code);
-        let text = match error {
-            Some(error) => error.message,
-            None => excerpt(&self.buffer),
+        let text = match (error, unread) {
+            (Some(error), _) => error.message,
+            (None, Some(unread)) => unread,
+            (None, None) if self.buffer.trim_ascii().is_empty() => String::new(),
+            (None, None) => excerpt(&self.buffer),
         };
         if message.session_id.is_some() {
             let names_session = text.to_ascii_lowercase().contains("session");
             exchanged.session_gone = status == 404 || status == 400 && names_session;
         }
-        let shown = if text.is_empty() {
-            format!("status {status}")
+        let shown = if self.buffer.is_empty() && text.is_empty() {
+            format!("status {status}, no body")
+        } else if text.is_empty() {
+            format!("status {status}, no text")
         } else {
             format!("status {status}: {text}")
         };
         Trouble::failed(Failure::Http { status, rpc_code }, shown)
     }
 
-    /// Reads the body to its end into the buffer, or fails beyond the limit.
-    fn read_whole(&mut self, answer: &mut Answer, limit: usize) -> Result<(), Trouble> {
-        self.buffer.clear();
-        let mut n_filled = 0;
-        // One more than the length, so that the end is noticed in one step.
-        let mut room = match answer.content_length() {
-            Some(length) => usize::try_from(length).unwrap_or(limit).min(limit) + 1,
-            None => CHUNK_BYTES,
+    /// Reads the content to its end into the buffer, or fails beyond the limit
+    /// for one message.
+    fn read_whole(&mut self, content: &mut Content) -> Result<(), Trouble> {
+        let limit = self.message_bytes_max;
+        let length = content.length();
+        if let Some(length) = length.filter(|length| *length > limit as u64) {
+            // No byte of it need be read to know that.
+            return Err(ProtocolFault::announced_too_large(length, limit).into());
+        }
+        if self.fill(content, limit)? {
+            self.keep_record();
+            return content.check_end();
+        }
+        self.buffer.truncate(limit);
+        Err(ProtocolFault::too_large(limit).into())
+    }
+
+    /// Reads the beginning of the content into the buffer, enough for an
+    /// error's message; of the rest nothing is kept. Why it could not be read,
+    /// where its coding is broken.
+    fn read_beginning(&mut self, content: &mut Content) -> Result<Option<String>, Trouble> {
+        let filled = match self.fill(content, ERROR_BODY_MAX) {
+            Err(Trouble::Failed {
+                failure:
+                    Failure::Protocol(ProtocolFailure::ContentEncoding | ProtocolFailure::TooLarge),
+                message,
+            }) => {
+                self.discard(&mut content.answer)?;
+                self.buffer.clear();
+                return Ok(Some(message));
+            }
+            filled => filled?,
         };
+        if !filled {
+            self.buffer.truncate(ERROR_BODY_MAX);
+            let beginning = std::mem::take(&mut self.buffer);
+            let discarded = self.discard(&mut content.answer);
+            self.buffer = beginning;
+            discarded?;
+        }
+        self.keep_record();
+        Ok(None)
+    }
+
+    /// Reads the rest of a body without keeping any of it, so that the
+    /// connection can be used again. One beyond the limit for a message is left
+    /// unread, which costs the connection.
+    fn discard(&mut self, answer: &mut Answer) -> Result<(), Trouble> {
+        self.buffer.resize(CHUNK_BYTES, 0);
+        let mut n_left = self.message_bytes_max;
+        while n_left > 0 {
+            match answer.read(&mut self.buffer)? {
+                0 => break,
+                n => n_left = n_left.saturating_sub(n),
+            }
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Reads content into the buffer, to its end, or until there is more than
+    /// `limit`: whether it is at its end.
+    fn fill(&mut self, content: &mut Content, limit: usize) -> Result<bool, Trouble> {
+        self.buffer.clear();
+        let length = content
+            .length()
+            .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let mut n_filled = 0;
+        // Of a body of unknown length.
+        let mut room = CHUNK_BYTES;
         loop {
-            if self.buffer.len() < n_filled + room {
-                self.buffer.resize(n_filled + room, 0);
+            if let Some(length) = length {
+                // One more than what is left, so that the end is noticed in one
+                // step. What is announced need never come.
+                let left = length.saturating_sub(n_filled).saturating_add(1);
+                room = left.min(FIRST_ROOM_BYTES.max(n_filled));
             }
-            let n = answer.read(&mut self.buffer[n_filled..])?;
+            let end = n_filled + room.min(limit - n_filled + 1);
+            if self.buffer.len() < end {
+                self.buffer.resize(end, 0);
+            }
+            let n = content.read(&mut self.buffer[n_filled..])?;
             n_filled += n;
-            if n == 0 {
+            if n == 0 || n_filled > limit {
                 self.buffer.truncate(n_filled);
-                if let Some(recorded) = &mut self.recorded {
-                    recorded.extend_from_slice(&self.buffer);
-                }
-                return Ok(());
+                return Ok(n == 0);
             }
-            if n_filled > limit {
-                self.buffer.truncate(limit);
-                return Err(ProtocolFault::too_large(limit).into());
-            }
-            // A body of unknown length grows by half, so that a large one is
-            // not copied over and over.
+            // Grows by half, so that a large one is not copied over and over.
             room = CHUNK_BYTES.max(n_filled / 2);
-            if let Some(length) = answer.content_length() {
-                let left = usize::try_from(length)
-                    .unwrap_or(limit)
-                    .saturating_sub(n_filled);
-                room = left.min(limit - n_filled + 1).max(1);
-            }
+        }
+    }
+
+    fn keep_record(&mut self) {
+        if let Some(recorded) = &mut self.recorded {
+            record(recorded, &self.buffer);
         }
     }
 
     #[inline(never)]
     fn read_stream(
         &mut self,
-        mut answer: Answer,
+        mut content: Content,
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
     ) -> Result<Reply, Trouble> {
         self.buffer.resize(CHUNK_BYTES, 0);
         loop {
-            let n = match answer.read(&mut self.buffer) {
+            let n = match content.read(&mut self.buffer) {
                 Ok(n) => n,
-                Err(failure) => {
-                    let trouble = Trouble::from(failure);
+                Err(trouble) => {
                     exchanged.resumable = self.can_resume(&trouble);
                     return Err(trouble);
                 }
             };
-            let timing = answer.timing();
+            let timing = content.answer.timing();
             if n == 0 {
                 let fault = match self.reader.finish() {
                     Err(fault) => fault,
                     // An event stream never yields an item at its end.
-                    Ok(_) => ProtocolFault::new(crate::protocol::FaultKind::StreamEnded, ""),
+                    Ok(_) => ProtocolFault::new(FaultKind::StreamEnded, ""),
                 };
                 let trouble = Trouble::from(fault);
                 exchanged.resumable = self.can_resume(&trouble);
                 return Err(trouble);
             }
             if let Some(recorded) = &mut self.recorded {
-                recorded.extend_from_slice(&self.buffer[..n]);
+                record(recorded, &self.buffer[..n]);
             }
             let mut n_used = 0;
             while n_used < n {
@@ -406,7 +523,7 @@ impl Lane {
                         let took = timing
                             .sent
                             .map_or(Duration::ZERO, |sent| end.saturating_duration_since(sent));
-                        self.drain(answer, took);
+                        self.drain(content.answer, took);
                         return Ok(reply);
                     }
                     Some(Item::ServerRequest(request)) => on_server_request(&request),
@@ -467,6 +584,35 @@ fn headers(message: &Message<'_>) -> HeaderMap {
         }
     }
     headers
+}
+
+/// Keeps what comes, up to the bound.
+fn record(recorded: &mut Vec<u8>, bytes: &[u8]) {
+    let room = RECORDED_BYTES_MAX.saturating_sub(recorded.len());
+    recorded.extend_from_slice(&bytes[..bytes.len().min(room)]);
+}
+
+/// 304 is none, and 300 only where it says where to (RFC 9110, section 15.4).
+fn is_redirect(status: u16, answer: &Answer) -> bool {
+    match status {
+        300 => answer.header("location").is_some(),
+        301 | 302 | 303 | 307 | 308 => true,
+        _ => false,
+    }
+}
+
+/// What cannot be read is most likely in the coding that is named.
+fn name_coding(trouble: Trouble, name: &str) -> Trouble {
+    match trouble {
+        Trouble::Failed {
+            failure: Failure::Protocol(ProtocolFailure::NotJson | ProtocolFailure::StreamEnded),
+            message,
+        } => Trouble::failed(
+            Failure::Protocol(ProtocolFailure::ContentEncoding),
+            format!("unusable content encoding: `{name}`: {message}"),
+        ),
+        other => other,
+    }
 }
 
 fn session_id(answer: &Answer) -> Option<HeaderValue> {

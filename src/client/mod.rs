@@ -25,6 +25,7 @@
 )]
 
 mod classify;
+mod content;
 mod find;
 mod lane;
 mod lists;

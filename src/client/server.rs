@@ -86,6 +86,11 @@ impl Server {
             value.set_sensitive(true);
             bare.append(header, value);
         }
+        if !bare.contains_key("accept-encoding") {
+            // What is measured is the server, not its compression; one who
+            // wants that in asks for it with a header of their own.
+            bare.insert("accept-encoding", HeaderValue::from_static("identity"));
+        }
         let mut post = bare.clone();
         post.insert(
             "accept",

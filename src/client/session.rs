@@ -24,6 +24,10 @@ const RESUMES_MAX: u32 = 5;
 /// The wait before a resumption where the server names none.
 const RESUME_WAIT: Duration = Duration::from_secs(1);
 
+/// A larger request's buffer is given back when its call is over: there is one
+/// for each user, and what a server requires may be in it.
+const BODY_BYTES_KEPT: usize = 64 * 1024;
+
 /// A notification about a timeout must not become another wait.
 const CANCEL_NOTICE_WAIT: Duration = Duration::from_millis(500);
 
@@ -301,6 +305,14 @@ impl Session {
     }
 
     fn call_until(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
+        let report = self.call_to_its_end(call, keep_result);
+        if self.body.capacity() > BODY_BYTES_KEPT {
+            self.body = Vec::new();
+        }
+        report
+    }
+
+    fn call_to_its_end(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
         let began = crate::clock::now();
         let deadline = began + self.server.settings().timeout;
         let mut id = self.render(call);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::http::header::CONTENT_TYPE;
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
@@ -199,6 +199,17 @@ impl Answer {
         match &self.body {
             AnswerBody::Ureq(headers, _) => headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
             AnswerBody::Steady(answer) => answer.content_type(),
+        }
+    }
+
+    /// The value of `Content-Encoding`; to be asked before the body is read to
+    /// its end.
+    pub fn content_encoding(&self) -> Option<&[u8]> {
+        match &self.body {
+            AnswerBody::Ureq(headers, _) => {
+                headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes)
+            }
+            AnswerBody::Steady(answer) => answer.content_encoding(),
         }
     }
 

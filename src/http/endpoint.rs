@@ -2,10 +2,12 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, HeaderName, Method, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::reference::{self, Parts};
 use super::steady::RequestHead;
 use crate::error::UserError;
 
@@ -48,23 +50,52 @@ impl Endpoint {
     }
 
     /// The URL a `Location` header leads to from here, if it is on the same
-    /// scheme, host and port; credentials must not travel elsewhere.
+    /// scheme, host and port; credentials must not travel elsewhere. Of the
+    /// location only the path and the query are taken.
     pub fn redirected(&self, location: &str) -> Option<Self> {
-        let uri = if location.starts_with('/') && !location.starts_with("//") {
-            let mut parts = self.uri.clone().into_parts();
-            parts.path_and_query = Some(location.parse().ok()?);
-            Uri::from_parts(parts).ok()?
-        } else {
-            location.parse::<Uri>().ok()?
+        let location = only_uri_characters(location.trim_ascii());
+        let base = Parts {
+            scheme: self.uri.scheme_str(),
+            authority: self.uri.authority().map(Authority::as_str),
+            path: self.uri.path(),
+            query: self.uri.query(),
         };
-        let same = uri.scheme() == self.uri.scheme()
-            && uri.host() == self.uri.host()
-            && port(&uri) == port(&self.uri);
-        same.then(|| Self {
-            uri,
+        let target = reference::resolve(base, Parts::of(&location));
+        let there: Authority = target.authority?.parse().ok()?;
+        let here = self.uri.authority()?;
+        let scheme = self.uri.scheme_str()?;
+        let is_same = target.scheme.eq_ignore_ascii_case(scheme)
+            && there.host().eq_ignore_ascii_case(here.host())
+            && port_of(&there, scheme)? == port_of(here, scheme)?;
+        if !is_same {
+            return None;
+        }
+        let path = match (target.path.as_str(), target.query) {
+            ("", None) => "/".to_string(),
+            (path, None) => path.to_string(),
+            (path, Some(query)) => format!("{}?{query}", if path.is_empty() { "/" } else { path }),
+        };
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(path.parse().ok()?);
+        Some(Self {
+            uri: Uri::from_parts(parts).ok()?,
             addresses: self.addresses.clone(),
         })
     }
+}
+
+/// What RFC 3986 does not allow in a URI, as servers send it all the same, in
+/// its percent-encoded form.
+fn only_uri_characters(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Reads a URL and resolves its host. Blocks while the system resolves.
@@ -100,12 +131,21 @@ pub fn resolve(url: &str) -> Result<Endpoint, UserError> {
 }
 
 fn port(uri: &Uri) -> u16 {
-    let default = if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
-    uri.port_u16().unwrap_or(default)
+    uri.port_u16().unwrap_or(default_port(uri.scheme_str()))
+}
+
+fn default_port(scheme: Option<&str>) -> u16 {
+    if scheme == Some("https") { 443 } else { 80 }
+}
+
+/// `None` where what is written there is no port.
+fn port_of(authority: &Authority, scheme: &str) -> Option<u16> {
+    let text = authority.as_str();
+    let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
+    match text.strip_prefix(authority.host())? {
+        "" | ":" => Some(default_port(Some(scheme))),
+        text => text.strip_prefix(':')?.parse().ok(),
+    }
 }
 
 /// Hands out the addresses that were found before the run.
@@ -143,10 +183,56 @@ mod tests {
             "http://127.0.0.1:8080/x?y=1",
             Some("http://127.0.0.1:8080/x?y=1"),
         );
+        for (location, path) in [
+            ("mcp/", "/mcp/"),
+            ("./mcp/", "/mcp/"),
+            ("../x", "/x"),
+            ("?q", "/mcp?q"),
+            ("", "/mcp"),
+            ("#f", "/mcp"),
+            ("/a/../mcp/#f", "/mcp/"),
+            ("/a b?ü", "/a%20b?%C3%BC"),
+            ("/\\evil.example", "/%5Cevil.example"),
+            ("//127.0.0.1:8080/mcp/", "/mcp/"),
+            ("HTTP://127.0.0.1:8080", "/"),
+            ("http://user:word@127.0.0.1:8080/x", "/x"),
+        ] {
+            check(location, Some(&format!("http://127.0.0.1:8080{path}")));
+        }
+        for location in [
+            "http:mcp",
+            "mailto:a@127.0.0.1",
+            "//127.0.0.1/mcp",
+            "http://127.0.0.1:/mcp",
+            "http://127.0.0.1:99999/mcp",
+            "http://127.0.0.1:8080:80/mcp",
+            "http://127.0.0.1:8080@evil.example/mcp",
+            "///mcp",
+        ] {
+            check(location, None);
+        }
         check("http://127.0.0.1:8081/mcp", None);
         check("https://127.0.0.1:8080/mcp", None);
         check("//evil.example/mcp", None);
         check("http://evil.example:8080/mcp", None);
+    }
+
+    #[test]
+    fn hosts_are_the_same_in_any_case_and_ports_by_default() {
+        let endpoint = resolve("http://LocalHost/a/b").expect("an address");
+        for location in [
+            "http://localhost:80/x",
+            "http://LOCALHOST:/x",
+            "//localhost/x",
+            "../x",
+        ] {
+            let found = endpoint.redirected(location).map(|found| found.url());
+            assert_eq!(found.as_deref(), Some("http://LocalHost/x"), "{location}");
+        }
+        let endpoint = resolve("http://127.0.0.1:99999/mcp");
+        if let Ok(endpoint) = endpoint {
+            assert!(endpoint.redirected("http://127.0.0.1:80/x").is_none());
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Where the value of `Content-Type` stands in the head; empty without one.
     pub(super) content_type: Span,
+    /// The same of `Content-Encoding`.
+    pub(super) content_encoding: Span,
 }
 
 /// A part of a head, as offsets from its start.
@@ -119,6 +121,7 @@ fn facts(
     let mut says_close = false;
     let mut says_keep_alive = false;
     let mut content_type = Span::default();
+    let mut content_encoding = Span::default();
     for header in headers {
         // Told apart by length first: most headers are none of these.
         match header.name.len() {
@@ -127,6 +130,9 @@ fn facts(
             }
             12 if header.name.eq_ignore_ascii_case("content-type") => {
                 content_type = Span::of(header.value, head);
+            }
+            16 if header.name.eq_ignore_ascii_case("content-encoding") => {
+                content_encoding = Span::of(header.value, head);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 is_chunked |= has_token(header.value, "chunked");
@@ -148,6 +154,7 @@ fn facts(
         n_bytes: head.len(),
         status,
         content_type,
+        content_encoding,
         keeps_alive: !says_close
             && (says_keep_alive || !is_http10)
             && body != Body::ToEnd

@@ -33,6 +33,7 @@ mod exchange;
 mod failure;
 mod framing;
 mod kept;
+mod reference;
 mod steady;
 mod timestamp;
 mod transport;

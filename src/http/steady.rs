@@ -133,6 +133,7 @@ pub(super) fn send(
         read_answer_head(&mut kept, exchange).map(|head| SteadyAnswer {
             status: head.status,
             content_type: head.content_type,
+            content_encoding: head.content_encoding,
             length: match head.body {
                 Body::Length(length) => Some(length),
                 Body::Chunked(_) | Body::ToEnd => None,
@@ -230,6 +231,7 @@ fn not_http(fault: FramingFault) -> HttpFailure {
 pub(super) struct SteadyAnswer {
     pub(super) status: u16,
     content_type: Span,
+    content_encoding: Span,
     /// Of the whole body, where the head told it.
     length: Option<u64>,
     /// What is left of it.
@@ -244,6 +246,11 @@ impl SteadyAnswer {
     /// The value of `Content-Type`.
     pub(super) fn content_type(&self) -> Option<&[u8]> {
         self.content_type.within(&self.kept.as_ref()?.head)
+    }
+
+    /// The value of `Content-Encoding`.
+    pub(super) fn content_encoding(&self) -> Option<&[u8]> {
+        self.content_encoding.within(&self.kept.as_ref()?.head)
     }
 
     /// The value of the first header of that name.

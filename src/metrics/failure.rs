@@ -59,6 +59,8 @@ pub enum ProtocolFailure {
     Redirect,
     /// Neither `application/json` nor `text/event-stream`.
     ContentType,
+    /// A content coding that is not read, or content that is not in it.
+    ContentEncoding,
     /// The body is not JSON.
     NotJson,
     /// Neither a result nor an error.
@@ -160,7 +162,7 @@ impl FailureGroup {
 }
 
 /// The causes that are counted by index, in that order.
-const FIXED: [Failure; 28] = [
+const FIXED: [Failure; 29] = [
     Failure::Connect(ConnectFailure::Refused),
     Failure::Connect(ConnectFailure::Unreachable),
     Failure::Connect(ConnectFailure::Dns),
@@ -178,6 +180,7 @@ const FIXED: [Failure; 28] = [
     Failure::Protocol(ProtocolFailure::BadHttp),
     Failure::Protocol(ProtocolFailure::Redirect),
     Failure::Protocol(ProtocolFailure::ContentType),
+    Failure::Protocol(ProtocolFailure::ContentEncoding),
     Failure::Protocol(ProtocolFailure::NotJson),
     Failure::Protocol(ProtocolFailure::NoResult),
     Failure::Protocol(ProtocolFailure::WrongId),
@@ -220,7 +223,7 @@ impl Failure {
             Self::Timeout(phase) => 10 + phase as usize,
             Self::Tool => 13,
             Self::Protocol(kind) => 14 + kind as usize,
-            Self::Session(kind) => 26 + kind as usize,
+            Self::Session(kind) => 27 + kind as usize,
         };
         Some(index)
     }
@@ -261,6 +264,7 @@ impl fmt::Display for Failure {
                 ProtocolFailure::BadHttp => "bad_http",
                 ProtocolFailure::Redirect => "redirect",
                 ProtocolFailure::ContentType => "content_type",
+                ProtocolFailure::ContentEncoding => "content_encoding",
                 ProtocolFailure::NotJson => "not_json",
                 ProtocolFailure::NoResult => "no_result",
                 ProtocolFailure::WrongId => "wrong_id",

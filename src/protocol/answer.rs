@@ -8,7 +8,9 @@
 use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
 use super::fields::{read_elements, read_fields, read_string};
 use super::input::{InputRequired, ServerRequest};
-use super::jsonrpc::{Glance, Id, Message, ResultType, RpcError, read_message};
+use super::jsonrpc::{
+    ErrorFlag, Glance, Id, Message, ResultType, RpcError, has_error_code, read_message,
+};
 use super::operation::Method;
 
 /// What answer is awaited.
@@ -95,11 +97,13 @@ pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>
 }
 
 /// The JSON-RPC error in the body of an HTTP error, whatever its id; `None`
-/// where the body holds something else.
+/// where the body holds something else, such as the errors of OAuth, or an
+/// error without a code: none is made up.
 pub fn read_error_body(body: &[u8]) -> Option<RpcError> {
     let text = std::str::from_utf8(body).ok()?;
-    match read_message::<Glance>(text.trim_start_matches('\u{feff}')) {
-        Ok(Message::Error { error, .. }) => Some(error),
+    let text = text.trim_start_matches('\u{feff}');
+    match read_message::<Glance>(text) {
+        Ok(Message::Error { error, .. }) if has_error_code(text) => Some(error),
         _ => None,
     }
 }
@@ -201,8 +205,12 @@ fn answer_of<'a>(
             return bad(FaultKind::BadResult);
         }
         ResultType::InputRequired => Reply::InputRequired(InputRequired::read(result_text(text))?),
-        ResultType::Complete if glance.is_error && is_call => Reply::ToolError {
-            message: tool_error_message(result_text(text)),
+        ResultType::Complete if is_call => match glance.error_flag {
+            ErrorFlag::No => Reply::Complete,
+            ErrorFlag::Yes => Reply::ToolError {
+                message: tool_error_message(result_text(text)),
+            },
+            ErrorFlag::Unreadable => return Err(unreadable_error_flag(text)),
         },
         ResultType::Complete => Reply::Complete,
     };
@@ -210,6 +218,17 @@ fn answer_of<'a>(
         reply,
         result: expect.keep_result.then(|| result_text(text)),
     })
+}
+
+/// `isError` decides whether a call went well: what cannot be read is no answer.
+#[cold]
+fn unreadable_error_flag(text: &str) -> ProtocolFault {
+    let [flag] = read_fields(result_text(text), ["isError"]).unwrap_or_default();
+    let flag = excerpt(flag.unwrap_or("null").as_bytes());
+    ProtocolFault::new(
+        FaultKind::BadResult,
+        format!("`isError` is neither true nor false: {flag}"),
+    )
 }
 
 /// The text of the result of a message that was read already.

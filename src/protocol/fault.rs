@@ -29,6 +29,8 @@ pub enum FaultKind {
     UnknownResultType,
     /// Neither JSON nor an event stream.
     UnexpectedContentType,
+    /// A content coding that is not read here, or content that is not in it.
+    ContentEncoding,
     /// The server speaks only revisions that we do not.
     UnknownRevision,
     /// A result without what the specification demands of it.
@@ -39,7 +41,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, for tables.
-    pub const ALL: [FaultKind; 13] = [
+    pub const ALL: [FaultKind; 14] = [
         FaultKind::NotJson,
         FaultKind::NotAMessage,
         FaultKind::ResultAndError,
@@ -50,6 +52,7 @@ impl FaultKind {
         FaultKind::AcceptedNotAnswered,
         FaultKind::UnknownResultType,
         FaultKind::UnexpectedContentType,
+        FaultKind::ContentEncoding,
         FaultKind::UnknownRevision,
         FaultKind::BadResult,
         FaultKind::UnknownInput,
@@ -68,6 +71,7 @@ impl FaultKind {
             FaultKind::AcceptedNotAnswered => "accepted but not answered",
             FaultKind::UnknownResultType => "unknown resultType",
             FaultKind::UnexpectedContentType => "unexpected content type",
+            FaultKind::ContentEncoding => "unusable content encoding",
             FaultKind::UnknownRevision => "unknown protocol revision",
             FaultKind::BadResult => "bad result",
             FaultKind::UnknownInput => "unknown input required",
@@ -115,9 +119,27 @@ impl ProtocolFault {
             || "no content type".to_string(),
             |value| format!("`{}`", excerpt(value.as_bytes())),
         );
+        let shown = if body.trim_ascii().is_empty() {
+            format!("{named}, and no body")
+        } else {
+            format!("{named}: {}", excerpt(body))
+        };
+        Self::new(FaultKind::UnexpectedContentType, shown)
+    }
+
+    /// Content in a coding that is not read here, by its name.
+    pub fn content_encoding(name: &str) -> Self {
         Self::new(
-            FaultKind::UnexpectedContentType,
-            format!("{named}: {}", excerpt(body)),
+            FaultKind::ContentEncoding,
+            format!("`{name}`, although `identity` was asked for"),
+        )
+    }
+
+    /// A message that is announced with a length beyond `limit_bytes`.
+    pub fn announced_too_large(length: u64, limit_bytes: usize) -> Self {
+        Self::new(
+            FaultKind::TooLarge,
+            format!("it is announced with {length} bytes, the limit is {limit_bytes}"),
         )
     }
 

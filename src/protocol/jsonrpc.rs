@@ -125,7 +125,7 @@ impl RpcError {
             };
         };
         Self {
-            code: code.map_or(0, read_code),
+            code: code.and_then(read_code).unwrap_or(0),
             message: message.map_or_else(String::new, Self::text_of),
             data: data
                 .filter(|data| data.len() <= Self::DATA_MAX)
@@ -145,14 +145,30 @@ impl fmt::Display for RpcError {
     }
 }
 
-/// An integer, also as a float or in a string; 0 for anything else.
-fn read_code(json: &str) -> i64 {
+/// An integer, also as a float or in a string.
+fn read_code(json: &str) -> Option<i64> {
     let digits = json.trim_matches('"');
     digits
         .parse::<i64>()
         .ok()
-        .or_else(|| digits.parse::<f64>().ok().map(|code| code as i64))
-        .unwrap_or(0)
+        .or_else(|| Some(digits.parse::<f64>().ok()?).map(|code| code as i64))
+}
+
+/// Whether the `error` of a message has a code, as JSON-RPC demands.
+pub(super) fn has_error_code(message: &str) -> bool {
+    let code = || {
+        let [error] = read_fields(message, ["error"])?;
+        let [code] = read_fields(error?, ["code"])?;
+        read_code(code?)
+    };
+    code().is_some()
+}
+
+/// Whether a message without an id, but with an `error`, is one of JSON-RPC:
+/// APIs of all kinds answer `{"error": "invalid_token"}`.
+#[cold]
+fn is_json_rpc_error(message: &str) -> bool {
+    matches!(read_fields(message, ["jsonrpc"]), Some([Some(_)])) || has_error_code(message)
 }
 
 /// A form in which a result can be kept.
@@ -185,6 +201,7 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
     let result = envelope
         .result
         .filter(|result| error.is_none() || !result.is_null());
+    let has_id = envelope.id.is_some();
     let id = envelope.id.filter(|id| id.get() != "null");
 
     if let Some(method) = envelope.method.filter(|method| method.get() != "null") {
@@ -205,6 +222,9 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
             id: Id(envelope.id.map_or("null", RawValue::get)),
             result,
         }),
+        (None, Some(_)) if !has_id && !is_json_rpc_error(text) => {
+            Err(fault(FaultKind::NotAMessage))
+        }
         (None, Some(error)) => Ok(Message::Error {
             id: id.map(|id| Id(id.get())),
             error: RpcError::read(error.get()),
@@ -270,10 +290,20 @@ pub(super) struct Glance {
     /// Whether the result is an object at all, as MCP demands.
     pub(super) is_object: bool,
     is_null: bool,
-    /// `isError: true`.
-    pub(super) is_error: bool,
+    /// What `isError` says.
+    pub(super) error_flag: ErrorFlag,
     /// What `resultType` says.
     pub(super) result_type: ResultType,
+}
+
+/// The values of `isError`; absent means no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ErrorFlag {
+    #[default]
+    No,
+    Yes,
+    /// Something else than `true` or `false`.
+    Unreadable,
 }
 
 /// The values of `resultType`; absent and `null` mean complete.
@@ -322,7 +352,11 @@ impl<'de> Visitor<'de> for GlanceVisitor {
             match index {
                 Some(0) => {
                     let value: &RawValue = map.next_value()?;
-                    glance.is_error = value.get() == "true";
+                    glance.error_flag = match value.get() {
+                        "false" => ErrorFlag::No,
+                        "true" => ErrorFlag::Yes,
+                        _ => ErrorFlag::Unreadable,
+                    };
                 }
                 Some(_) => {
                     let value: &RawValue = map.next_value()?;

@@ -52,7 +52,17 @@ fn messages_of_all_kinds() {
             r#"{"id":"server-error","error":{"code":"7"}}"#,
             r#"error "server-error" 7:  -"#,
         ),
-        (r#"{"error":"boom"}"#, "error none 0: boom -"),
+        (
+            r#"{"jsonrpc":"2.0","error":"boom"}"#,
+            "error none 0: boom -",
+        ),
+        (r#"{"id":null,"error":"boom"}"#, "error none 0: boom -"),
+        // No JSON-RPC: OAuth and others answer so.
+        (r#"{"error":"invalid_token"}"#, "neither result nor error"),
+        (
+            r#"{"error":{"code":"invalid_api_key","message":"m"}}"#,
+            "neither result nor error",
+        ),
         (
             r#"{"error":{"code":1e300,"message":[1]}}"#,
             "error none 9223372036854775807: [1] -",
@@ -116,9 +126,18 @@ fn an_id_is_ours_by_value_and_type() {
 #[test]
 fn a_glance_sees_what_decides() {
     let glance = |result: &str| -> Glance { serde_json::from_str(result).expect("JSON") };
-    assert!(!glance(r#"{"content":[{"isError":true}]}"#).is_error);
-    assert!(glance(r#"{"isError":true,"content":[]}"#).is_error);
-    assert!(!glance(r#"{"isError":"true"}"#).is_error);
+    for (result, expected) in [
+        (r#"{"content":[{"isError":true}]}"#, ErrorFlag::No),
+        (r#"{"isError":false}"#, ErrorFlag::No),
+        (r#"{"isError":true,"content":[]}"#, ErrorFlag::Yes),
+        (r#"{"isError":"true"}"#, ErrorFlag::Unreadable),
+        (r#"{"isError":"false"}"#, ErrorFlag::Unreadable),
+        (r#"{"isError":1}"#, ErrorFlag::Unreadable),
+        (r#"{"isError":null}"#, ErrorFlag::Unreadable),
+        (r#"{"isError":{}}"#, ErrorFlag::Unreadable),
+    ] {
+        assert_eq!(glance(result).error_flag, expected, "{result}");
+    }
     for (result, expected) in [
         ("{}", ResultType::Complete),
         (r#"{"resultType":null}"#, ResultType::Complete),
@@ -156,7 +175,10 @@ fn nesting_and_size_do_no_harm() {
     let number = "9".repeat(100_000);
     let huge = format!(r#"{{"id":{number},"error":{{"code":{number},"message":"m"}}}}"#);
     assert!(matches!(Message::read(&huge), Ok(Message::Error { .. })));
-    let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(100_000));
+    let long = format!(
+        r#"{{"id":1,"error":{{"message":"{}"}}}}"#,
+        "é".repeat(100_000)
+    );
     let Ok(Message::Error { error, .. }) = Message::read(&long) else {
         panic!("an error");
     };

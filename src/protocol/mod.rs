@@ -38,6 +38,7 @@
 //! ```
 
 mod answer;
+mod content_coding;
 mod content_type;
 mod dialect;
 mod era;
@@ -56,6 +57,7 @@ mod revision;
 mod sse;
 
 pub use answer::{Answer, Expect, Reply, read_error_body, read_json_reply};
+pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{
     Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,

@@ -19,9 +19,6 @@ pub enum ParamKind {
     Text,
     /// Sent in decimal; within ±(2^53 − 1).
     Integer,
-    /// Sent as JSON writes it. The specification excludes it, the official
-    /// conformance suite uses it, and two SDKs take it: so do we.
-    Number,
     /// Sent as `true` or `false`.
     Boolean,
 }
@@ -41,7 +38,8 @@ pub struct ParamHeader {
 ///
 /// # Errors
 /// Why a mark is invalid: empty, no header token, twice (in any case of
-/// letters), on something that is not a string, integer, number or boolean,
+/// letters), on something that is not a string, integer or boolean (`number` is
+/// excluded by the specification: its text is not the same everywhere),
 /// or not reachable from the root through `properties` alone.
 pub(super) fn find_param_headers(schema: &Value) -> Result<Vec<ParamHeader>, String> {
     let mut found: Vec<ParamHeader> = Vec::new();
@@ -242,7 +240,6 @@ fn read_kind(type_word: &Value) -> Option<ParamKind> {
     match type_word.as_str()? {
         "string" => Some(ParamKind::Text),
         "integer" => Some(ParamKind::Integer),
-        "number" => Some(ParamKind::Number),
         "boolean" => Some(ParamKind::Boolean),
         _ => None,
     }
@@ -264,7 +261,6 @@ fn text_of(value: &Value, kind: ParamKind) -> Option<String> {
     match (kind, value) {
         (ParamKind::Text, Value::String(text)) => Some(text.clone()),
         (ParamKind::Boolean, Value::Bool(value)) => Some(value.to_string()),
-        (ParamKind::Number, Value::Number(number)) => Some(number.to_string()),
         (ParamKind::Integer, Value::Number(number)) => {
             // `42.0` is an integer to JSON Schema, and `42` on the wire.
             let as_float = || {
@@ -282,7 +278,6 @@ fn expected_of(kind: ParamKind) -> &'static str {
     match kind {
         ParamKind::Text => "a string",
         ParamKind::Integer => "an integer within ±(2^53 − 1)",
-        ParamKind::Number => "a number",
         ParamKind::Boolean => "a boolean",
     }
 }

@@ -11,7 +11,7 @@ use super::answer::{Expect, Found, Reply, read_event, read_json_reply};
 use super::content_type::BodyKind;
 use super::fault::{FaultKind, ProtocolFault};
 use super::input::ServerRequest;
-use super::sse::{KEPT_BYTES, SseDecoder, SseFault};
+use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
 
 /// Something found in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,17 @@ impl ReplyReader {
     pub fn resume(&mut self) {
         self.kind = BodyKind::EventStream;
         self.sse.reconnect();
+    }
+
+    /// Gives back the memory of a large message, once the answer is read: the
+    /// next call may be a long time coming.
+    pub fn release(&mut self) {
+        self.sse.release();
+        self.body.clear();
+        self.body.shrink_to(KEPT_BYTES);
+        self.result.clear();
+        self.result.shrink_to(KEPT_BYTES);
+        self.has_result = false;
     }
 
     /// Takes a piece of the body: how many bytes were used, and what they
@@ -215,6 +226,12 @@ impl ReplyReader {
         let mut detail = format!("after {} events", self.sse.n_events());
         if self.sse.is_inside_event() {
             detail.push_str(", the last one cut");
+        }
+        if self.sse.is_id_too_long() {
+            detail.push_str(&format!(
+                ", and its last event id is longer than {EVENT_ID_BYTES_MAX} bytes: \
+                 it cannot be resumed"
+            ));
         }
         if let Some(id) = &self.foreign_id {
             detail.push_str(&format!(

@@ -313,6 +313,10 @@ fn errors_are_found_in_the_bodies_of_http_errors() {
         b"<html>",
         b"\xff",
         br#"{"id":1,"result":{}}"#,
+        br#"{"error":"invalid_token"}"#,
+        br#"{"id":"request-7","error":"invalid_token"}"#,
+        br#"{"error":{"code":"invalid_api_key","message":"m"}}"#,
+        br#"{"jsonrpc":"2.0","id":null,"error":{"message":"m"}}"#,
     ] {
         assert_eq!(read_error_body(body), None);
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// One event with data. Empty data occurs: priming events are like that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// The event's type; empty where the stream names none.
+    /// The event's type, at most its first 256 bytes; empty where the stream
+    /// names none.
     pub name: &'a [u8],
     /// The data lines, joined with LF.
     pub data: &'a [u8],
@@ -41,7 +42,10 @@ pub struct SseDecoder {
     /// The id as of the last `id:` line; it counts from the event's end.
     pending_id: Vec<u8>,
     has_pending_id: bool,
+    is_pending_id_too_long: bool,
     last_event_id: Vec<u8>,
+    /// An id was longer than [`EVENT_ID_BYTES_MAX`], and none came since.
+    is_id_too_long: bool,
     retry: Option<Duration>,
     /// How many bytes of a BOM were seen; 0 <= n_bom <= 3, and 3 from the
     /// first other byte on.
@@ -53,9 +57,16 @@ pub struct SseDecoder {
     n_events: u64,
 }
 
-/// What a buffer may keep from stream to stream: there is one decoder for each
+/// What a buffer may keep from event to event: there is one decoder for each
 /// virtual user.
 pub(super) const KEPT_BYTES: usize = 16 * 1024;
+
+/// A longer event id is not kept: a stream cannot be resumed after it. It would
+/// have to go into a header, and be held by each user for as long as it lives.
+pub(super) const EVENT_ID_BYTES_MAX: usize = 1024;
+
+/// As much of an event's type is kept as tells it from those that MCP knows.
+const NAME_BYTES_MAX: usize = 256;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -79,7 +90,9 @@ impl SseDecoder {
             name: Vec::new(),
             pending_id: Vec::new(),
             has_pending_id: false,
+            is_pending_id_too_long: false,
             last_event_id: Vec::new(),
+            is_id_too_long: false,
             retry: None,
             n_bom: 0,
             after_cr: false,
@@ -91,9 +104,8 @@ impl SseDecoder {
     /// Begins another stream. Buffers are kept, but not those of a large event.
     pub fn reset(&mut self) {
         self.reconnect();
-        self.line.shrink_to(KEPT_BYTES);
-        self.data.shrink_to(KEPT_BYTES);
         self.last_event_id.clear();
+        self.is_id_too_long = false;
         self.retry = None;
         self.n_events = 0;
     }
@@ -101,7 +113,7 @@ impl SseDecoder {
     /// Goes on with the stream that resumes the last one: the last event id,
     /// the wait and the count of events stay, an event that was cut is gone.
     pub fn reconnect(&mut self) {
-        self.line.clear();
+        empty(&mut self.line);
         self.clear_event();
         self.has_pending_id = false;
         self.n_bom = 0;
@@ -140,7 +152,7 @@ impl SseDecoder {
                 let mut of_line = Data::Copied;
                 let taken = self.take_line(&line, 0, line.len(), &mut of_line);
                 self.own(&line, &mut of_line);
-                line.clear();
+                empty(&mut line);
                 self.line = line;
                 taken?;
             }
@@ -157,6 +169,18 @@ impl SseDecoder {
         std::str::from_utf8(&self.last_event_id)
             .ok()
             .filter(|id| !id.is_empty())
+    }
+
+    /// Whether the last event id is longer than what is kept, so that the stream
+    /// cannot be resumed.
+    pub fn is_id_too_long(&self) -> bool {
+        self.is_id_too_long
+    }
+
+    /// Gives back what the last event took. To be called when the stream is
+    /// done with: the next one may be a long time coming.
+    pub fn release(&mut self) {
+        self.reconnect();
     }
 
     /// How long to wait before a resumption, as the stream wishes.
@@ -245,11 +269,15 @@ impl SseDecoder {
             }
             b"event" => {
                 self.name.clear();
-                self.name.extend_from_slice(value);
+                self.name
+                    .extend_from_slice(&value[..value.len().min(NAME_BYTES_MAX)]);
             }
             b"id" if !value.contains(&0) => {
                 self.pending_id.clear();
-                self.pending_id.extend_from_slice(value);
+                self.is_pending_id_too_long = value.len() > EVENT_ID_BYTES_MAX;
+                if !self.is_pending_id_too_long {
+                    self.pending_id.extend_from_slice(value);
+                }
                 self.has_pending_id = true;
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
@@ -264,6 +292,7 @@ impl SseDecoder {
     fn end_event(&mut self, data: Data) -> Option<Data> {
         if std::mem::take(&mut self.has_pending_id) {
             std::mem::swap(&mut self.last_event_id, &mut self.pending_id);
+            self.is_id_too_long = self.is_pending_id_too_long;
         }
         if !self.has_data {
             self.name.clear();
@@ -300,7 +329,7 @@ impl SseDecoder {
     }
 
     fn clear_event(&mut self) {
-        self.data.clear();
+        empty(&mut self.data);
         self.has_data = false;
         self.name.clear();
         self.is_lent = false;
@@ -313,6 +342,14 @@ impl SseDecoder {
             });
         }
         Ok(())
+    }
+}
+
+/// Empties a buffer, and gives back what a large event took.
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT_BYTES {
+        buffer.shrink_to(KEPT_BYTES);
     }
 }
 

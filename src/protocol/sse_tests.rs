@@ -8,7 +8,10 @@ use super::*;
 type Owned = (String, String);
 
 /// All events of a stream that arrives in the given pieces.
-fn events_of(decoder: &mut SseDecoder, pieces: &[&[u8]]) -> Result<Vec<Owned>, SseFault> {
+pub(in crate::protocol) fn events_of(
+    decoder: &mut SseDecoder,
+    pieces: &[&[u8]],
+) -> Result<Vec<Owned>, SseFault> {
     let mut events = Vec::new();
     for piece in pieces {
         let mut rest = *piece;
@@ -278,4 +281,35 @@ proptest! {
         let expected = bytes.iter().position(|byte| *byte == b'\n' || *byte == b'\r');
         prop_assert_eq!(line_len(&bytes), expected);
     }
+}
+
+#[test]
+fn a_long_id_is_not_kept_and_ends_the_resumption() {
+    let limit = 1 << 24;
+    let mut decoder = SseDecoder::new(limit);
+    let longest = "x".repeat(EVENT_ID_BYTES_MAX);
+    let stream = format!("id: {longest}\ndata: a\n\n");
+    events_of(&mut decoder, &[stream.as_bytes()]).expect("a small event");
+    assert_eq!(decoder.last_event_id(), Some(longest.as_str()));
+    let long = "y".repeat(8 << 20);
+    let stream = format!("id: {long}\nevent: {long}\ndata: {long}\ndata: b\n\n");
+    for cut in [0, 5, 1 << 20, stream.len() - 1] {
+        let (before, after) = stream.as_bytes().split_at(cut);
+        let events = events_of(&mut decoder, &[before, after]).expect("below the limit");
+        assert_eq!(events[0].0.len(), NAME_BYTES_MAX);
+        assert_eq!(events[0].1.len(), long.len() + 2);
+        // The id before it would resume at the wrong place.
+        assert_eq!(decoder.last_event_id(), None);
+        assert!(decoder.is_id_too_long());
+        decoder.release();
+        let kept = decoder.line.capacity()
+            + decoder.data.capacity()
+            + decoder.name.capacity()
+            + decoder.pending_id.capacity()
+            + decoder.last_event_id.capacity();
+        assert!(kept <= 3 * KEPT_BYTES, "{kept} bytes are kept");
+    }
+    events_of(&mut decoder, &[b"id: 1\ndata: c\n\n"]).expect("a small event");
+    assert_eq!(decoder.last_event_id(), Some("1"));
+    assert!(!decoder.is_id_too_long());
 }

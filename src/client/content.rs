@@ -1,0 +1,92 @@
+//! The content of an answer, as MCP sees it: a content coding is undone.
+//!
+//! What a coding is, `protocol` knows; here the bytes come from the connection.
+
+use super::classify::Trouble;
+use crate::http::Answer;
+use crate::protocol::{ContentCoding, ContentDecoder};
+
+/// Coded bytes that are read at once.
+const CODED_BYTES: usize = 4 * 1024;
+
+/// The content of one answer, still to be read.
+pub(super) struct Content {
+    pub(super) answer: Answer,
+    /// `None` where there is nothing to undo, which is nearly always.
+    decoding: Option<Box<Decoding>>,
+}
+
+struct Decoding {
+    decoder: ContentDecoder,
+    coded: [u8; CODED_BYTES],
+    /// What was read and is not yet decoded; 0 <= start <= end <= CODED_BYTES.
+    start: usize,
+    end: usize,
+}
+
+impl Content {
+    /// The content of this answer, and its coding where it cannot be undone.
+    /// `limit_bytes` is the limit for one message.
+    pub(super) fn new(answer: Answer, limit_bytes: usize) -> (Self, ContentCoding) {
+        let Some(value) = answer.content_encoding() else {
+            let content = Self {
+                answer,
+                decoding: None,
+            };
+            return (content, ContentCoding::Identity);
+        };
+        let coding = ContentCoding::read(value);
+        let decoding = ContentDecoder::new(&coding, limit_bytes).map(|decoder| {
+            Box::new(Decoding {
+                decoder,
+                coded: [0; CODED_BYTES],
+                start: 0,
+                end: 0,
+            })
+        });
+        (Self { answer, decoding }, coding)
+    }
+
+    /// The length of the content, where the head tells it.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self.decoding {
+            None => self.answer.content_length(),
+            Some(_) => None,
+        }
+    }
+
+    /// Reads more of the content; 0 at its end.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        match &mut self.decoding {
+            None => Ok(self.answer.read(buffer)?),
+            Some(decoding) => decoding.read(&mut self.answer, buffer),
+        }
+    }
+
+    /// At the end: whether the content is whole.
+    pub(super) fn check_end(&self) -> Result<(), Trouble> {
+        match &self.decoding {
+            Some(decoding) if !decoding.decoder.may_end() => Err(decoding.decoder.cut().into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Decoding {
+    fn read(&mut self, answer: &mut Answer, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        loop {
+            let (n_used, n_filled) = self
+                .decoder
+                .decode(&self.coded[self.start..self.end], buffer)?;
+            self.start += n_used;
+            if n_filled > 0 {
+                return Ok(n_filled);
+            }
+            self.start = 0;
+            self.end = answer.read(&mut self.coded)?;
+            if self.end == 0 {
+                return Ok(0);
+            }
+        }
+    }
+}
