@@ -17,6 +17,7 @@
 //! protocol demands.
 
 mod classify;
+mod cookies;
 mod find;
 mod lane;
 mod lists;
@@ -25,7 +26,7 @@ mod server;
 mod session;
 
 pub use classify::Trouble;
-pub use find::{Found, find};
+pub use find::{Found, find, find_and_open};
 pub use lists::{list_prompts, list_resource_templates, list_resources, list_tools};
 pub use redact::Redactor;
 pub use server::{PreparedCall, Server, ServerSettings};

@@ -40,6 +40,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Where the value of `Content-Type` stands in the head; empty without one.
     pub(super) content_type: Span,
+    /// It has a `Set-Cookie` header.
+    pub(super) sets_cookie: bool,
 }
 
 /// A part of a head, as offsets from its start.
@@ -119,6 +121,7 @@ fn facts(
     let mut says_close = false;
     let mut says_keep_alive = false;
     let mut content_type = Span::default();
+    let mut sets_cookie = false;
     for header in headers {
         // Told apart by length first: most headers are none of these.
         match header.name.len() {
@@ -135,6 +138,7 @@ fn facts(
                 says_close |= has_token(header.value, "close");
                 says_keep_alive |= has_token(header.value, "keep-alive");
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => sets_cookie = true,
             _ => {}
         }
     }
@@ -148,6 +152,7 @@ fn facts(
         n_bytes: head.len(),
         status,
         content_type,
+        sets_cookie,
         keeps_alive: !says_close
             && (says_keep_alive || !is_http10)
             && body != Body::ToEnd
@@ -203,13 +208,21 @@ fn fault(error: httparse::Error) -> FramingFault {
 /// first of that name.
 pub(super) fn header_value<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut lines = head.split(|byte| *byte == b'\n').skip(1);
-    lines.find_map(|line| {
-        let (found, rest) = line.split_at_checked(name.len())?;
-        let value = rest.strip_prefix(b":")?;
-        found
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| value.trim_ascii())
-    })
+    lines.find_map(|line| value_of(line, name))
+}
+
+/// The values of all headers of that name in such a head.
+pub(super) fn header_values<'a>(head: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.filter_map(|line| value_of(line, name)).collect()
+}
+
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    found
+        .eq_ignore_ascii_case(name.as_bytes())
+        .then(|| value.trim_ascii())
 }
 
 /// How much of a body is still to come.
