@@ -125,6 +125,10 @@ pub(super) struct Run {
     /// auto, which asks the server and is the default
     #[argh(option, arg_name = "which")]
     pub(super) protocol: Option<ProtocolChoice>,
+    /// keep the cookies that the server sets, each user its own, as clients on
+    /// Python's httpx do and those on Node's fetch do not
+    #[argh(switch)]
+    pub(super) cookies: bool,
     /// header sent with every request, such as 'X-Team: blue'; may be given
     /// several times
     #[argh(option, short = 'H', long = "header", arg_name = "header")]
@@ -247,6 +251,9 @@ pub(super) struct Find {
     /// auto, legacy, modern, or a revision such as 2025-11-25
     #[argh(option, arg_name = "which")]
     pub(super) protocol: Option<ProtocolChoice>,
+    /// keep the cookies that the server sets, each user its own
+    #[argh(switch)]
+    pub(super) cookies: bool,
     /// header of every request, `Name: value`; may be given several times
     #[argh(option, short = 'H', long = "header", arg_name = "header")]
     pub(super) headers: Vec<HeaderText>,
@@ -314,6 +321,9 @@ pub(super) struct Init {
     /// auto, which asks the server and is the default
     #[argh(option, arg_name = "which")]
     pub(super) protocol: Option<ProtocolChoice>,
+    /// send back the cookies that the server sets
+    #[argh(switch)]
+    pub(super) cookies: bool,
     /// header sent with every request, such as 'X-Team: blue'; may be given
     /// several times
     #[argh(option, short = 'H', long = "header", arg_name = "header")]
@@ -436,7 +446,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 56] = [
+    const FLAGS: [&str; 57] = [
         "--version",
         "--help",
         "--demo",
@@ -466,6 +476,7 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--timeout",
         "--graceful-stop",
         "--protocol",
+        "--cookies",
         "--header",
         "--api-key",
         "--seed",

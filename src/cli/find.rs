@@ -167,6 +167,7 @@ fn connection(args: Find) -> Run {
         timeout: args.timeout,
         graceful_stop: None,
         protocol: args.protocol,
+        cookies: args.cookies,
         headers: args.headers,
         api_key: args.api_key,
         seed: args.seed,

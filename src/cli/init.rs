@@ -68,6 +68,7 @@ fn ask(url: &str, args: &Init) -> Result<Offer, UserError> {
             .collect(),
         protocol: args.protocol.unwrap_or_default(),
         timeout: args.timeout.map_or(TIMEOUT, |span| span.0),
+        cookies: args.cookies,
     };
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);

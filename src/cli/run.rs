@@ -93,7 +93,8 @@ pub(super) fn show(
     written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
 }
 
-/// Nobody ever got a session, so nothing was measured.
+/// Nobody ever got a session, so nothing was measured; or nobody got one any
+/// more, so the iterations were not done.
 fn no_session(report: &Report) -> UserError {
     let why = report
         .handshake
@@ -104,6 +105,14 @@ fn no_session(report: &Report) -> UserError {
             None => format!(": {}", cause.id),
         })
         .unwrap_or_default();
+    let n_opened = report.counters.sessions_opened;
+    if n_opened > 0 {
+        return UserError::could_not_run(format!(
+            "the run was ended before its iterations were done: for 30s no virtual user had a \
+             session that lasted for a call{why}"
+        ))
+        .hint("look at the server's log for what became of its sessions");
+    }
     UserError::could_not_run(format!("no virtual user could open a session{why}"))
         .hint("the server answered before the load began: look at its log for what changed")
 }
@@ -186,6 +195,7 @@ pub(super) fn load_plan(
             .into_iter()
             .collect(),
         protocol: args.protocol,
+        cookies: args.cookies.then_some(true),
         seed: args.seed,
         workers: args.workers,
         pin: args.no_pin.then_some(false),

@@ -1,11 +1,14 @@
 //! Finds out once, before a run, how a server is to be spoken to.
 //!
 //! Modern is tried first and must be proved; what does not prove it is tried
-//! as legacy (`protocol::judge_probe` holds the rules). Every fault that makes
-//! a run pointless is an error here, with its cause and what to try.
+//! as legacy (`protocol::judge_probe` and `protocol::judge_refusal` hold the
+//! rules). Every fault that makes a run pointless is an error here, with its
+//! cause and what to try. All goes over one connection, one request at a time,
+//! and that is closed before the users of the run open theirs: some servers
+//! serve one at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::lane::Exchanged;
@@ -16,17 +19,33 @@ use crate::error::UserError;
 use crate::http::Endpoint;
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
-    Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, ProtocolChoice, Revision,
-    ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_second_probe,
+    Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, ProtocolChoice, Refusal,
+    Revision, ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal,
+    judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
 
-/// Probes of one server: −32022 may name another revision, a redirect another
-/// path, and a server in trouble gets a moment.
-const PROBES_MAX: usize = 4;
+/// `server/discover` is sent at most so often: −32022 may name another
+/// revision, a redirect another path, and a server in trouble gets a moment.
+const DISCOVERS_MAX: usize = 5;
 
-/// The pause before a server in trouble (503 and the like) is asked again.
+/// `initialize` is sent at most so often: in four revisions, after a redirect,
+/// and to a server in trouble.
+const INITIALIZES_MAX: usize = 8;
+
+/// How often a server in trouble (503 and the like) is asked the same.
+const TROUBLES_MAX: u32 = 3;
+
+/// The pause before a server in trouble is asked again.
 const TROUBLE_WAIT: Duration = Duration::from_millis(500);
+
+/// A legacy server may never answer a method that it does not know: where
+/// `initialize` comes next, `server/discover` gets no more than this.
+const DISCOVER_WAIT: Duration = Duration::from_secs(10);
+
+/// All requests together take at most this many timeouts, and
+/// [`DISCOVER_WAIT`].
+const TIMEOUTS_MAX: u32 = 2;
 
 /// The session that asked is ended within this.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -61,6 +80,7 @@ impl Found {
 
 /// Finds out how to speak to the server. Runs inside a task. `with_tools`
 /// also lists its tools, which a modern client must know before it calls any.
+/// All connections are closed when it returns.
 ///
 /// # Errors
 /// When no session could be opened: the cause, and what to try.
@@ -70,25 +90,9 @@ pub fn find(
     settings: Arc<ServerSettings>,
     with_tools: bool,
 ) -> Result<Found, UserError> {
-    let revision = match choice {
-        ProtocolChoice::Auto | ProtocolChoice::Era(Era::Modern) => Revision::LATEST_MODERN,
-        ProtocolChoice::Era(Era::Legacy) => Revision::LATEST_LEGACY,
-        ProtocolChoice::Revision(revision) => revision,
-    };
-    let server = Server::new(endpoint, dialect(revision), settings)?;
-    let mut finder = Finder {
-        server,
-        notices: Vec::new(),
-        redirected: false,
-    };
-    let mut found = match revision.era() {
-        Era::Modern => finder.modern(choice == ProtocolChoice::Auto)?,
-        Era::Legacy => finder.legacy()?,
-    };
+    let (mut found, mut session) = find_and_open(endpoint, choice, settings)?;
     if with_tools {
-        let mut session = Session::new(&found.server);
-        let opened = session.open().result;
-        match opened.and_then(|()| list_tools(&mut session)) {
+        match list_tools(&mut session) {
             Ok(tools) => found.tools = Some(tools),
             Err(trouble) => found.notices.push(format!(
                 "the server opens a session but does not list its tools ({}): \
@@ -100,9 +104,43 @@ pub fn find(
                     .clean(trouble.message().to_string())
             )),
         }
-        session.close(CLOSE_WAIT);
     }
+    session.close(CLOSE_WAIT);
     Ok(found)
+}
+
+/// As [`find`], and leaves the session open, to ask more.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_and_open(
+    endpoint: Endpoint,
+    choice: ProtocolChoice,
+    settings: Arc<ServerSettings>,
+) -> Result<(Found, Session), UserError> {
+    let revision = match choice {
+        ProtocolChoice::Auto | ProtocolChoice::Era(Era::Modern) => Revision::LATEST_MODERN,
+        ProtocolChoice::Era(Era::Legacy) => Revision::LATEST_LEGACY,
+        ProtocolChoice::Revision(revision) => revision,
+    };
+    let timeout = settings.timeout;
+    let server = Server::new(endpoint, dialect(revision), settings)?;
+    let longest = timeout
+        .saturating_mul(TIMEOUTS_MAX)
+        .saturating_add(DISCOVER_WAIT);
+    let now = crate::clock::now();
+    let mut finder = Finder {
+        session: Session::new(&server),
+        choice,
+        limit: now.checked_add(longest).unwrap_or(now + DISCOVER_WAIT),
+        notices: Vec::new(),
+        redirected_from: None,
+    };
+    let found = match revision.era() {
+        Era::Modern => finder.modern()?,
+        Era::Legacy => finder.legacy().map_err(|refused| refused.error)?,
+    };
+    Ok((found, finder.session))
 }
 
 fn dialect(revision: Revision) -> Dialect {
@@ -111,185 +149,287 @@ fn dialect(revision: Revision) -> Dialect {
 }
 
 struct Finder {
-    server: Server,
+    /// One for all, and so one connection.
+    session: Session,
+    choice: ProtocolChoice,
+    /// When all must be over.
+    limit: Instant,
     notices: Vec<String>,
-    redirected: bool,
+    /// Where a redirect led away from.
+    redirected_from: Option<Endpoint>,
+}
+
+/// No legacy session could be opened.
+struct Refused {
+    error: UserError,
+    /// It says more than what `server/discover` was answered with.
+    is_telling: bool,
 }
 
 impl Finder {
     /// Probes with `server/discover`; falls back to legacy if that is allowed.
-    fn modern(&mut self, may_be_legacy: bool) -> Result<Found, UserError> {
-        let mut last_trouble = None;
-        for _ in 0..PROBES_MAX {
-            let mut session = Session::new(&self.server);
-            let deadline = crate::clock::now() + self.server.settings().timeout;
-            let discover = self.server.prepared(self.server.dialect().discover(), None);
-            let (exchanged, body) = session.probe(&discover, deadline);
-            if self.follow(&exchanged)? {
-                continue;
+    fn modern(&mut self) -> Result<Found, UserError> {
+        let may_be_legacy = self.choice == ProtocolChoice::Auto;
+        let mut n_troubles = 0;
+        for _ in 0..DISCOVERS_MAX {
+            let (exchanged, body) = self.discover();
+            match self.redirect(exchanged.location.as_deref()) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) if may_be_legacy => return self.as_legacy(Some(error)),
+                Err(error) => return Err(error),
             }
             let Some(status) = exchanged.status else {
                 let trouble = exchanged.result.err().unwrap_or(Trouble::Cancelled);
                 // A legacy server may hang or hang up on a method unknown to it.
                 if may_be_legacy && is_odd_silence(&trouble) {
-                    return self.as_legacy();
+                    return self.as_legacy(None);
                 }
                 return Err(self.failed(&trouble));
             };
             let verdict = match judge_probe(status, &body) {
-                ProbeVerdict::Unsure => {
-                    let list = self.server.dialect().list(Method::ListTools, None);
-                    let Some(list) = list else {
-                        return self.as_legacy();
-                    };
-                    let list = self.server.prepared(list, Some(Method::ListTools));
-                    let deadline = crate::clock::now() + self.server.settings().timeout;
-                    let (second, body) = session.probe(&list, deadline);
-                    let asked = self.server.dialect().revision();
-                    judge_second_probe(second.status.unwrap_or(0), &body, asked)
-                }
+                ProbeVerdict::Unsure => self.probe_again(),
                 verdict => verdict,
             };
-            match verdict {
+            let refusal = match verdict {
                 ProbeVerdict::Modern {
                     revision,
                     discovery,
                 } => {
-                    let server = self.server.in_dialect(dialect(revision));
+                    self.speak(revision);
                     let (identity, capabilities) = discovery.map_or_else(
                         || (None, Capabilities::default()),
                         |discovery| (discovery.server, discovery.capabilities),
                     );
-                    return Ok(self.found(server, identity, capabilities, false));
+                    return Ok(self.found(identity, capabilities));
                 }
                 ProbeVerdict::TryRevision(revision) => {
                     if revision.era() == Era::Legacy {
-                        return self.as_legacy();
+                        return self.as_legacy(None);
                     }
-                    self.server = self.server.in_dialect(dialect(revision));
+                    self.speak(revision);
+                    continue;
                 }
-                ProbeVerdict::NoCommonRevision(theirs) => {
-                    return Err(UserError::could_not_run(format!(
-                        "the server speaks only revisions that this program does not: {}",
-                        theirs.join(", ")
-                    )));
-                }
+                ProbeVerdict::NoCommonRevision(theirs) => return Err(no_common(&theirs)),
                 ProbeVerdict::ModernRefused(error) => {
                     return Err(UserError::could_not_run(format!(
                         "the server refused `server/discover`: error {}: {}",
                         error.code, error.message
                     )));
                 }
-                ProbeVerdict::Legacy | ProbeVerdict::Unsure if may_be_legacy => {
-                    return self.as_legacy();
-                }
+                ProbeVerdict::Legacy | ProbeVerdict::Unsure if may_be_legacy => None,
                 ProbeVerdict::Legacy | ProbeVerdict::Unsure => {
                     return Err(UserError::could_not_run(
                         "the server does not speak a modern revision (2026-07-28)",
                     )
                     .hint("leave `--protocol` out to find the era, or give `--protocol legacy`"));
                 }
-                ProbeVerdict::NotAllowed => return Err(not_allowed(status)),
+                ProbeVerdict::NotAllowed => Some(not_allowed(status)),
                 ProbeVerdict::Unavailable => {
-                    last_trouble = exchanged.result.err();
-                    if sleep_until(crate::clock::now() + TROUBLE_WAIT) == Wake::Cancelled {
-                        return Err(interrupted());
+                    n_troubles += 1;
+                    if n_troubles < TROUBLES_MAX {
+                        self.wait_for_better()?;
+                        continue;
                     }
+                    exchanged.result.err().map(|trouble| self.failed(&trouble))
                 }
-                ProbeVerdict::NotMcp(what) => {
-                    // A page of HTML with an error status is how some legacy
-                    // servers answer what they do not know.
-                    if may_be_legacy && status >= 400 && status != 404 {
-                        return self.as_legacy();
+                ProbeVerdict::NotMcp(what) => Some(self.not_mcp(status, &what)),
+            };
+            if may_be_legacy {
+                return self.as_legacy(refusal);
+            }
+            if let Some(error) = refusal {
+                return Err(error);
+            }
+        }
+        Err(self.failed(&Trouble::failed(
+            Failure::Session(SessionFailure::CouldNotInitialize),
+            "the server keeps asking for another revision or path",
+        )))
+    }
+
+    fn discover(&mut self) -> (Exchanged, Vec<u8>) {
+        let server = self.session.server().clone();
+        let timeout = server.settings().timeout;
+        let longest = match self.choice {
+            ProtocolChoice::Auto => timeout.min(DISCOVER_WAIT),
+            _ => timeout,
+        };
+        let discover = server.prepared(server.dialect().discover(), None);
+        let deadline = self.deadline(longest);
+        self.session.probe(&discover, deadline)
+    }
+
+    /// A modern `tools/list`, where `server/discover` proved nothing.
+    fn probe_again(&mut self) -> ProbeVerdict {
+        let server = self.session.server().clone();
+        let Some(list) = server.dialect().list(Method::ListTools, None) else {
+            return ProbeVerdict::Legacy;
+        };
+        let list = server.prepared(list, Some(Method::ListTools));
+        let deadline = self.deadline(server.settings().timeout);
+        let (second, body) = self.session.probe(&list, deadline);
+        let asked = server.dialect().revision();
+        judge_second_probe(second.status.unwrap_or(0), &body, asked)
+    }
+
+    /// `because` is what `server/discover` was answered with, where that alone
+    /// would be an error: it is one if `initialize` fares no better.
+    fn as_legacy(&mut self, because: Option<UserError>) -> Result<Found, UserError> {
+        self.speak(Revision::LATEST_LEGACY);
+        let first = match self.legacy() {
+            Ok(found) => return Ok(found),
+            Err(refused) => refused,
+        };
+        // Perhaps `server/discover` alone was redirected.
+        let from = self.redirected_from.clone();
+        if let Some(from) = from.filter(|_| !first.is_telling) {
+            let server = self.session.server().at(from);
+            self.session.speak_as(&server);
+            self.speak(Revision::LATEST_LEGACY);
+            if let Ok(found) = self.legacy() {
+                self.notices.clear();
+                return Ok(Found {
+                    was_redirected: false,
+                    notices: Vec::new(),
+                    ..found
+                });
+            }
+        }
+        Err(match because {
+            Some(error) if !first.is_telling => error,
+            _ => first.error,
+        })
+    }
+
+    /// Opens a legacy session, in a revision that both sides speak.
+    fn legacy(&mut self) -> Result<Found, Refused> {
+        let is_forced = matches!(self.choice, ProtocolChoice::Revision(_));
+        let mut offered: Vec<Revision> = Vec::new();
+        let mut first_trouble = None;
+        let mut n_troubles = 0;
+        for _ in 0..INITIALIZES_MAX {
+            let asked = self.session.server().dialect().revision();
+            if !offered.contains(&asked) {
+                offered.push(asked);
+            }
+            let deadline = self.deadline(self.session.server().settings().timeout);
+            let opening = self.session.open_to_find(deadline);
+            match self.redirect(opening.location.as_deref()) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => return Err(telling(error)),
+            }
+            let trouble = match (opening.report.result, opening.welcome) {
+                (Ok(()), welcome) => {
+                    let (identity, capabilities) = welcome.map_or_else(
+                        || (None, Capabilities::default()),
+                        |welcome| (welcome.server, welcome.capabilities),
+                    );
+                    return Ok(self.found(identity, capabilities));
+                }
+                (Err(trouble), Some(_)) => {
+                    self.session.close(CLOSE_WAIT);
+                    if !is_unavailable(&trouble) {
+                        return Err(self.refused(&trouble, &offered));
                     }
-                    return Err(self.not_mcp(status, &what));
+                    trouble
+                }
+                (Err(trouble), None) => trouble,
+            };
+            let refusal = match opening.status {
+                _ if is_unavailable(&trouble) => Refusal::Unavailable,
+                Some(status) => judge_refusal(status, &opening.body, &offered),
+                None => Refusal::Final,
+            };
+            // What the server says to the latest says most.
+            let told = first_trouble.get_or_insert(trouble);
+            match refusal {
+                Refusal::Offer(revision) if !is_forced => self.speak(revision),
+                Refusal::Offer(revision) => {
+                    let error = self.refused(told, &offered).error;
+                    return Err(telling(error.hint(format!(
+                        "try `--protocol {revision}`, or leave `--protocol` out"
+                    ))));
+                }
+                Refusal::NoCommonRevision(theirs) => return Err(telling(no_common(&theirs))),
+                Refusal::OnlyModern(revision) => {
+                    return Err(telling(
+                        UserError::could_not_run(format!(
+                            "the server refused `initialize`: it speaks only {revision}, \
+                             which has no sessions"
+                        ))
+                        .hint("give `--protocol modern`"),
+                    ));
+                }
+                Refusal::Unavailable if n_troubles + 1 < TROUBLES_MAX => {
+                    n_troubles += 1;
+                    self.wait_for_better().map_err(telling)?;
+                }
+                Refusal::Unavailable | Refusal::Final => {
+                    let told = told.clone();
+                    return Err(self.refused(&told, &offered));
                 }
             }
         }
-        let trouble = last_trouble.unwrap_or_else(|| {
-            Trouble::failed(
-                Failure::Session(SessionFailure::CouldNotInitialize),
-                "the server keeps asking for another revision or path",
-            )
-        });
-        Err(self.failed(&trouble))
+        let trouble = first_trouble.unwrap_or(Trouble::Cancelled);
+        Err(self.refused(&trouble, &offered))
     }
 
-    fn as_legacy(&mut self) -> Result<Found, UserError> {
-        self.server = self.server.in_dialect(dialect(Revision::LATEST_LEGACY));
-        self.legacy()
-    }
-
-    /// Opens a legacy session, in the revision that the server chooses.
-    fn legacy(&mut self) -> Result<Found, UserError> {
-        let mut last_trouble = Trouble::Cancelled;
-        for _ in 0..PROBES_MAX {
-            let mut session = Session::new(&self.server);
-            let (welcome, report, location) = session.open_to_find();
-            if self.redirect(location.as_deref())? {
-                continue;
-            }
-            let asked = self.server.dialect().revision();
-            if let Some(welcome) = welcome {
-                if welcome.revision == asked && report.result.is_ok() {
-                    let has_id = session.has_id();
-                    session.close(CLOSE_WAIT);
-                    let server = self.server.clone();
-                    return Ok(self.found(server, welcome.server, welcome.capabilities, has_id));
-                }
-                if welcome.revision != asked {
-                    self.server = self.server.in_dialect(dialect(welcome.revision));
-                    // The session to end was opened in the server's revision.
-                    session.speak_as(&self.server);
-                    session.close(CLOSE_WAIT);
-                    continue;
-                }
-                session.close(CLOSE_WAIT);
-            }
-            match report.result {
-                Err(trouble) => last_trouble = trouble,
-                Ok(()) => continue,
-            }
-            let unavailable = matches!(
-                last_trouble,
-                Trouble::Failed {
-                    failure: Failure::Http {
-                        status: 408 | 429 | 502..=504,
-                        ..
-                    },
-                    ..
-                }
-            );
-            if !unavailable {
-                break;
-            }
-            if sleep_until(crate::clock::now() + TROUBLE_WAIT) == Wake::Cancelled {
-                return Err(interrupted());
-            }
+    fn refused(&self, trouble: &Trouble, offered: &[Revision]) -> Refused {
+        let mut error = self.failed(trouble);
+        if offered.len() > 1 {
+            let offered: Vec<&str> = offered.iter().map(|revision| revision.as_str()).collect();
+            error = error.hint(format!(
+                "offered were the revisions {}, each refused",
+                offered.join(", ")
+            ));
         }
-        Err(self.failed(&last_trouble))
+        let is_telling = match trouble {
+            Trouble::Cancelled => true,
+            Trouble::Failed { failure, .. } => match failure {
+                Failure::Http {
+                    status: 401 | 403, ..
+                } => true,
+                Failure::Http { rpc_code, .. } => rpc_code.is_some() || offered.len() > 1,
+                Failure::Protocol(ProtocolFailure::BadResult)
+                | Failure::Rpc(_)
+                | Failure::Session(_) => true,
+                _ => false,
+            },
+        };
+        Refused { error, is_telling }
     }
 
-    fn found(
-        &mut self,
-        server: Server,
-        identity: Option<ServerIdentity>,
-        capabilities: Capabilities,
-        has_sessions: bool,
-    ) -> Found {
+    /// Goes on in another revision.
+    fn speak(&mut self, revision: Revision) {
+        let server = self.session.server().in_dialect(dialect(revision));
+        self.session.speak_as(&server);
+    }
+
+    /// The end of a request that may take so long.
+    fn deadline(&self, longest: Duration) -> Instant {
+        (crate::clock::now() + longest).min(self.limit)
+    }
+
+    fn wait_for_better(&self) -> Result<(), UserError> {
+        match sleep_until(crate::clock::now() + TROUBLE_WAIT) {
+            Wake::Cancelled => Err(interrupted()),
+            Wake::Ready | Wake::Deadline => Ok(()),
+        }
+    }
+
+    /// The session is open, and speaks as the server wants it.
+    fn found(&mut self, identity: Option<ServerIdentity>, capabilities: Capabilities) -> Found {
         Found {
-            server,
+            server: self.session.server().clone(),
             identity,
             capabilities,
-            has_sessions,
+            has_sessions: self.session.has_id(),
             tools: None,
-            was_redirected: self.redirected,
+            was_redirected: self.redirected_from.is_some(),
             notices: std::mem::take(&mut self.notices),
         }
-    }
-
-    fn follow(&mut self, exchanged: &Exchanged) -> Result<bool, UserError> {
-        self.redirect(exchanged.location.as_deref())
     }
 
     /// Follows a redirect once, within the host.
@@ -297,16 +437,18 @@ impl Finder {
         let Some(location) = location else {
             return Ok(false);
         };
-        let from = self.server.endpoint().url();
-        let target = self.server.endpoint().redirected(location);
+        let server = self.session.server();
+        let from = server.endpoint().url();
+        let target = server.endpoint().redirected(location);
         match target {
-            Some(endpoint) if !self.redirected => {
-                self.redirected = true;
+            Some(endpoint) if self.redirected_from.is_none() => {
+                self.redirected_from = Some(server.endpoint().clone());
                 self.notices.push(format!(
                     "{from} redirects to {}: that is used from now on",
                     endpoint.url()
                 ));
-                self.server = self.server.at(endpoint);
+                let server = server.at(endpoint);
+                self.session.speak_as(&server);
                 Ok(true)
             }
             Some(_) => Err(UserError::could_not_run(format!(
@@ -323,19 +465,23 @@ impl Finder {
     fn not_mcp(&self, status: u16, what: &str) -> UserError {
         UserError::could_not_run(format!(
             "{} does not answer as an MCP server: status {status}, {}",
-            self.server.endpoint().url(),
+            self.session.server().endpoint().url(),
             self.clean(what)
         ))
         .hint("check the path: most servers answer at `/mcp`, some at `/`")
     }
 
     fn clean(&self, text: &str) -> String {
-        self.server.settings().redactor.clean(text.to_string())
+        self.session
+            .server()
+            .settings()
+            .redactor
+            .clean(text.to_string())
     }
 
     /// The error for a handshake that failed for good.
     fn failed(&self, trouble: &Trouble) -> UserError {
-        let url = self.server.endpoint().url();
+        let url = self.session.server().endpoint().url();
         let Trouble::Failed { failure, message } = trouble else {
             return interrupted();
         };
@@ -348,7 +494,7 @@ impl Finder {
             }
             Failure::Connect(ConnectFailure::Tls) => {
                 UserError::could_not_run(format!("no TLS connection to {url}: {message}"))
-                    .hint("check the scheme: `http://` for a server without TLS")
+                    .hint(tls_hint(&message))
             }
             Failure::Connect(_) => {
                 let error = UserError::could_not_run(format!("cannot connect to {url}: {message}"));
@@ -397,13 +543,112 @@ fn interrupted() -> UserError {
     )
 }
 
+fn telling(error: UserError) -> Refused {
+    Refused {
+        error,
+        is_telling: true,
+    }
+}
+
+fn no_common(theirs: &[String]) -> UserError {
+    UserError::could_not_run(format!(
+        "the server speaks only revisions that this program does not: {}",
+        theirs.join(", ")
+    ))
+    .hint(format!(
+        "spoken are {}, {}",
+        Revision::list_of(Era::Legacy),
+        Revision::list_of(Era::Modern)
+    ))
+}
+
+/// What to try after a TLS handshake that failed with this message: a
+/// certificate that is not accepted is no server without TLS.
+fn tls_hint(message: &str) -> &'static str {
+    let message = message.to_ascii_lowercase();
+    let says = |text: &str| message.contains(text);
+    if !says("certificate") {
+        return "check the scheme: `http://` for a server without TLS";
+    }
+    if says("unknownissuer") || says("unknown issuer") {
+        return "the server's certificate is self-signed, or its issuer is none of the public \
+                ones (or an intermediate certificate is not sent along): there is no way yet to \
+                trust another issuer; test over `http://`, or behind a public certificate";
+    }
+    if says("not valid for name") || says("notvalidforname") {
+        return "the certificate is another host's: give the URL with the name that it is made \
+                out for";
+    }
+    if says("not valid yet") || says("notvalidyet") {
+        return "the certificate is not valid yet: check this machine's clock";
+    }
+    if says("expired") {
+        return "the server's certificate has expired: renew it (or check this machine's clock)";
+    }
+    "the server speaks TLS, but its certificate is not accepted: it must be mended at the server"
+}
+
+/// It cannot answer now.
+fn is_unavailable(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Http {
+                status: 408 | 429 | 502..=504,
+                ..
+            },
+            ..
+        }
+    )
+}
+
 /// Neither refused nor answered.
 fn is_odd_silence(trouble: &Trouble) -> bool {
     matches!(
         trouble,
         Trouble::Failed {
-            failure: Failure::Timeout(_) | Failure::Connection(_),
+            failure: Failure::Timeout(_)
+                | Failure::Connection(_)
+                | Failure::Protocol(ProtocolFailure::ClosedEarly | ProtocolFailure::BadHttp),
             ..
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tls_hint;
+
+    #[test]
+    fn a_refused_certificate_is_no_wrong_scheme() {
+        for (message, expected) in [
+            (
+                "received corrupt message of type InvalidContentType",
+                "check the scheme",
+            ),
+            ("the connection was closed", "check the scheme"),
+            ("invalid peer certificate: UnknownIssuer", "self-signed"),
+            (
+                "invalid peer certificate: Other(OtherError(UnknownIssuer))",
+                "self-signed",
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time 1 (UNIX), but certificate is not valid after 0 (1 seconds ago)",
+                "has expired",
+            ),
+            ("invalid peer certificate: Expired", "has expired"),
+            (
+                "invalid peer certificate: certificate not valid yet: verification time 1",
+                "not valid yet",
+            ),
+            (
+                "invalid peer certificate: certificate not valid for name \"a\"; certificate is only valid for b",
+                "another host's",
+            ),
+            ("invalid peer certificate: BadSignature", "not accepted"),
+        ] {
+            let hint = tls_hint(message);
+            assert!(hint.contains(expected), "{message}: {hint}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! One exchange at a time: a message goes out, the answer with its id is found.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::content::Content;
+use super::cookies::CookieJar;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
     Answer, Client, ClientCounters, HeaderMap, HeaderValue, HttpFailure, Method, Request,
@@ -13,7 +15,7 @@ use crate::http::{
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     BodyKind, ContentCoding, Expect, FaultKind, Item, ProtocolFault, Reply, ReplyReader,
-    ServerRequest, excerpt, read_error_body, read_json_reply,
+    ServerRequest, excerpt, read_error_body, read_json_reply, read_session_id, says_session_gone,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -97,11 +99,22 @@ pub(super) struct Lane {
     n_left_open_in_a_row: u32,
     /// A copy of the beginning of what comes, for a probe.
     recorded: Option<Vec<u8>>,
+    /// The user's cookies, which all its lanes share; `None` where none are kept.
+    jar: Option<Rc<RefCell<CookieJar>>>,
     pub(super) n_streams_left_open: u64,
+    /// Answers with `Set-Cookie`.
+    pub(super) n_cookies_set: u64,
 }
 
 impl Lane {
     pub(super) fn new(server: &Server) -> Self {
+        let keeps = server.settings().cookies;
+        let jar = keeps.then(|| Rc::new(RefCell::new(CookieJar::new(server.endpoint()))));
+        Self::with_jar(server, jar)
+    }
+
+    /// Another connection of the same user, whose cookies it shares.
+    pub(super) fn with_jar(server: &Server, jar: Option<Rc<RefCell<CookieJar>>>) -> Self {
         let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
@@ -111,7 +124,22 @@ impl Lane {
             message_bytes_max,
             n_left_open_in_a_row: 0,
             recorded: None,
+            jar,
             n_streams_left_open: 0,
+            n_cookies_set: 0,
+        }
+    }
+
+    /// The user's cookies, for another lane.
+    pub(super) fn jar(&self) -> Option<Rc<RefCell<CookieJar>>> {
+        self.jar.clone()
+    }
+
+    /// Goes to another path of the same host from now on.
+    pub(super) fn go_to(&mut self, server: &Server) {
+        self.http.go_to(server.endpoint());
+        if let Some(jar) = &self.jar {
+            jar.borrow_mut().go_to(server.endpoint().path());
         }
     }
 
@@ -237,20 +265,46 @@ impl Lane {
     }
 
     fn send(&mut self, method: Method, message: &Message<'_>) -> Result<Answer, HttpFailure> {
-        match message.head {
+        let jar = self.jar.as_ref();
+        let cookie = jar.and_then(|jar| jar.borrow_mut().header(crate::clock::now()));
+        let headers = || {
+            let mut headers = headers(message);
+            if let Some(cookie) = &cookie {
+                headers.insert("cookie", cookie.clone());
+            }
+            headers
+        };
+        let answer = match message.head {
             Some(head) => self.http.send_rendered(
                 head,
                 message.session_id,
+                cookie.as_ref(),
                 message.body,
                 message.deadline,
-                || headers(message),
+                headers,
             ),
             None => self.http.send(Request {
                 method,
-                headers: headers(message),
+                headers: headers(),
                 body: message.body,
                 deadline: message.deadline,
             }),
+        }?;
+        if answer.sets_cookie() {
+            self.take_cookies(&answer);
+        }
+        Ok(answer)
+    }
+
+    #[cold]
+    fn take_cookies(&mut self, answer: &Answer) {
+        self.n_cookies_set += 1;
+        if let Some(jar) = &self.jar {
+            let now = crate::clock::now();
+            let unix_secs = crate::clock::Utc::now().unix_ms() / 1000;
+            for value in answer.header_values("set-cookie") {
+                jar.borrow_mut().take(value, now, unix_secs);
+            }
         }
     }
 
@@ -275,8 +329,8 @@ impl Lane {
             200..300 => {
                 // Only the handshake's result is of interest, and only it brings
                 // the id.
-                if expect.is_some_and(|expect| expect.keep_result) {
-                    exchanged.session_id = session_id(&content.answer);
+                if expect.is_some_and(|expect| expect.keep_result && expect.method.is_none()) {
+                    exchanged.session_id = session_id(&content.answer)?;
                 }
                 if let ContentCoding::Foreign(name) = &coding {
                     self.discard(&mut content.answer)?;
@@ -350,9 +404,8 @@ impl Lane {
         }
     }
 
-    /// An error status. A server that no longer knows the session says 404, or
-    /// 400 with a message about the session.
-    /// `unread` is why the body could not be read.
+    /// An error status, which may say that the session is gone. `unread` is why
+    /// the body could not be read.
     fn http_error(
         &self,
         status: u16,
@@ -362,16 +415,14 @@ impl Lane {
     ) -> Trouble {
         let error = read_error_body(&self.buffer);
         let rpc_code = error.as_ref().map(|error| error.code);
-        let text = match (error, unread) {
-            (Some(error), _) => error.message,
+        let text = match (&error, unread) {
+            (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,
             (None, None) if self.buffer.trim_ascii().is_empty() => String::new(),
             (None, None) => excerpt(&self.buffer),
         };
-        if message.session_id.is_some() {
-            let names_session = text.to_ascii_lowercase().contains("session");
-            exchanged.session_gone = status == 404 || status == 400 && names_session;
-        }
+        exchanged.session_gone =
+            message.session_id.is_some() && says_session_gone(status, error.as_ref(), &text);
         let shown = if self.buffer.is_empty() && text.is_empty() {
             format!("status {status}, no body")
         } else if text.is_empty() {
@@ -615,8 +666,10 @@ fn name_coding(trouble: Trouble, name: &str) -> Trouble {
     }
 }
 
-fn session_id(answer: &Answer) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(answer.header(SESSION_ID.as_str())?).ok()
+fn session_id(answer: &Answer) -> Result<Option<HeaderValue>, ProtocolFault> {
+    let id = read_session_id(answer.header_values(SESSION_ID.as_str()))?;
+    // What HTTP let pass in an answer, it lets pass in a request.
+    Ok(id.and_then(|id| HeaderValue::from_bytes(id).ok()))
 }
 
 fn content_type(answer: &Answer) -> Option<&str> {

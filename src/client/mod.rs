@@ -26,6 +26,7 @@
 
 mod classify;
 mod content;
+mod cookies;
 mod find;
 mod lane;
 mod lists;
@@ -34,7 +35,7 @@ mod server;
 mod session;
 
 pub use classify::Trouble;
-pub use find::{Found, find};
+pub use find::{Found, find, find_and_open};
 pub use lists::{list_prompts, list_resource_templates, list_resources, list_tools};
 pub use redact::Redactor;
 pub use server::{PreparedCall, Server, ServerSettings};

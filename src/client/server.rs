@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub message_bytes_max: usize,
     /// Sent with every request: name and value.
     pub headers: Vec<(String, String)>,
+    /// Whether each user keeps the cookies that the server sets.
+    pub cookies: bool,
     /// Takes secrets out of messages.
     pub redactor: Redactor,
 }
@@ -38,6 +40,9 @@ struct Inner {
     initialized: Rendered,
     /// The DELETE that ends a session.
     leaving: Rendered,
+    /// A POST that carries a response to a request of the server's; without a
+    /// body.
+    answering: Rendered,
 }
 
 /// What does not depend on the dialect.
@@ -109,6 +114,7 @@ impl Server {
     fn of(basis: Basis, dialect: Dialect) -> Self {
         let notice = dialect.initialized();
         let headers = with_mcp_headers(&basis.post_headers, &notice.headers, &dialect);
+        let answering = with_mcp_headers(&basis.post_headers, &dialect.bare_headers(), &dialect);
         let bare = with_mcp_headers(&basis.bare_headers, &dialect.bare_headers(), &dialect);
         let head =
             |method, headers: &HeaderMap| basis.endpoint.request_head(method, headers, SESSION_ID);
@@ -121,6 +127,11 @@ impl Server {
             leaving: Rendered {
                 head: head(HttpMethod::DELETE, &bare),
                 headers: bare,
+                body: Vec::new(),
+            },
+            answering: Rendered {
+                head: head(HttpMethod::POST, &answering),
+                headers: answering,
                 body: Vec::new(),
             },
             basis,
@@ -203,9 +214,9 @@ impl Server {
         self.with_mcp_headers(&self.0.basis.bare_headers, &self.0.dialect.bare_headers())
     }
 
-    /// Of a POST that carries a response to a request of the server's.
-    pub(super) fn response_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.0.basis.post_headers, &self.0.dialect.bare_headers())
+    /// The head of a POST that carries a response to a request of the server's.
+    pub(super) fn answering(&self) -> &Rendered {
+        &self.0.answering
     }
 
     fn with_mcp_headers(&self, base: &HeaderMap, more: &[(String, String)]) -> HeaderMap {

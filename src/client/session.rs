@@ -1,14 +1,16 @@
 //! One session: opened through the dialect, called, closed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
+use super::cookies::CookieJar;
 use super::lane::{Exchanged, Lane, Message};
-use super::server::{PreparedCall, SESSION_ID, Server};
+use super::server::{PreparedCall, Server};
+use crate::error::plural;
 use crate::http::{HeaderValue, Method as HttpMethod};
-use crate::metrics::{Failure, ProtocolFailure, SessionFailure};
+use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, ServerRequest, Welcome, answer_server_request,
 };
@@ -30,6 +32,18 @@ const BODY_BYTES_KEPT: usize = 64 * 1024;
 
 /// A notification about a timeout must not become another wait.
 const CANCEL_NOTICE_WAIT: Duration = Duration::from_millis(500);
+
+/// Requests of the server's that are answered within one call. One that asks
+/// without end gets no more answers, and the call goes on to its deadline.
+const SERVER_REQUESTS_MAX: u32 = 256;
+
+/// Connections opened for these answers within one call: a server that closes
+/// each gets no more than these.
+const SIDE_CONNECTS_MAX: u64 = 8;
+
+/// How long the acknowledgement of such an answer is awaited, since nothing of
+/// the call is read meanwhile.
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
 
 /// How a call, a handshake or a close went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +100,8 @@ pub struct SessionCounters {
     pub server_requests: u64,
     /// `notifications/cancelled` sent.
     pub cancel_notices: u64,
+    /// Answers with `Set-Cookie`.
+    pub cookies_set: u64,
 }
 
 impl SessionCounters {
@@ -100,6 +116,7 @@ impl SessionCounters {
             streams_left_open: self.streams_left_open - earlier.streams_left_open,
             server_requests: self.server_requests - earlier.server_requests,
             cancel_notices: self.cancel_notices - earlier.cancel_notices,
+            cookies_set: self.cookies_set - earlier.cookies_set,
         }
     }
 }
@@ -115,6 +132,10 @@ pub struct Session {
     next_id: Rc<Cell<u64>>,
     /// The request's body; its memory is used again.
     body: Vec<u8>,
+    /// What the server asked within the call.
+    asked: Asked,
+    /// The server has said that it resumes no stream of this session.
+    never_resumes: bool,
     counters: SessionCounters,
     /// What was given away by `take_counters`.
     taken: SessionCounters,
@@ -123,13 +144,19 @@ pub struct Session {
 impl Session {
     /// A session that is not open yet.
     pub fn new(server: &Server) -> Self {
+        Self::over(server, Lane::new(server))
+    }
+
+    fn over(server: &Server, lane: Lane) -> Self {
         Self {
             server: server.clone(),
-            lane: Lane::new(server),
+            lane,
             side_lane: None,
             session_id: None,
             next_id: Rc::new(Cell::new(1)),
             body: Vec::new(),
+            asked: Asked::default(),
+            never_resumes: false,
             counters: SessionCounters::default(),
             taken: SessionCounters::default(),
         }
@@ -157,7 +184,7 @@ impl Session {
         Self {
             session_id: self.session_id.clone(),
             next_id: Rc::clone(&self.next_id),
-            ..Self::new(&self.server)
+            ..Self::over(&self.server, Lane::with_jar(&self.server, self.lane.jar()))
         }
     }
 
@@ -173,6 +200,7 @@ impl Session {
             now.bytes_sent += http.bytes_sent;
             now.bytes_received += http.bytes_received;
             now.streams_left_open += lane.n_streams_left_open;
+            now.cookies_set += lane.n_cookies_set;
         }
         let taken = std::mem::replace(&mut self.taken, now);
         now.since(taken)
@@ -182,47 +210,74 @@ impl Session {
     /// `server/discover`.
     pub fn open(&mut self) -> CallReport {
         self.session_id = None;
-        if self.server.dialect().has_session() {
-            self.open_legacy().1
-        } else {
-            self.discover().1
+        self.never_resumes = false;
+        if !self.server.dialect().has_session() {
+            return self.discover().1;
         }
+        let deadline = crate::clock::now() + self.server.settings().timeout;
+        let (exchanged, began) = self.initialize(deadline);
+        self.welcomed(exchanged, began, deadline, false).report
     }
 
-    /// Legacy: opens the session.
-    fn open_legacy(&mut self) -> (Option<Welcome>, CallReport) {
-        let (welcome, report, _) = self.open_to_find();
-        (welcome, report)
+    /// Legacy: opens a session to find out about the server: in the revision
+    /// that the server chooses, and with all that it says if it does not.
+    pub(super) fn open_to_find(&mut self, deadline: Instant) -> Opening {
+        self.session_id = None;
+        self.lane.record();
+        let (exchanged, began) = self.initialize(deadline);
+        let body = self.lane.take_recorded();
+        let opening = self.welcomed(exchanged, began, deadline, true);
+        Opening { body, ..opening }
     }
 
-    /// As `open_legacy`, and where a redirect leads.
-    pub(super) fn open_to_find(&mut self) -> (Option<Welcome>, CallReport, Option<String>) {
+    fn initialize(&mut self, deadline: Instant) -> (Exchanged, Instant) {
         let began = crate::clock::now();
-        let deadline = began + self.server.settings().timeout;
         let initialize = self
             .server
             .prepared(self.server.dialect().initialize(), None);
-        let exchanged = self.exchange(&initialize, deadline);
+        (self.exchange(&initialize, deadline), began)
+    }
+
+    /// Reads the answer to `initialize`, and acknowledges a welcome.
+    fn welcomed(
+        &mut self,
+        exchanged: Exchanged,
+        began: Instant,
+        deadline: Instant,
+        takes_any_revision: bool,
+    ) -> Opening {
         let session_id = exchanged.session_id.clone();
         let location = exchanged.location.clone();
+        let status = exchanged.status;
         let (result, mut report) = CallReport::of(exchanged, began);
-        let welcome = match self.opened(result, &report, Dialect::read_initialize) {
+        let opened = self.opened(result, &report, Dialect::read_initialize);
+        let opening = |welcome, report| Opening {
+            welcome,
+            report,
+            status,
+            location: location.clone(),
+            body: Vec::new(),
+        };
+        let welcome = match opened {
             Ok(welcome) => welcome,
             Err(trouble) => {
                 report.result = Err(trouble);
-                return (None, report, location);
+                return opening(None, report);
             }
         };
         self.session_id = session_id;
         let revision = self.server.dialect().revision();
         if welcome.revision != revision {
-            // What follows is rendered for the revision that was found; `find`
-            // asks again in the one that the server names.
-            report.result = Err(could_not_initialize(format!(
-                "the server chose revision {}, not {revision}",
-                welcome.revision
-            )));
-            return (Some(welcome), report, None);
+            if !takes_any_revision {
+                // What follows is rendered for the revision that was found.
+                report.result = Err(could_not_initialize(format!(
+                    "the server chose revision {}, not {revision}",
+                    welcome.revision
+                )));
+                return opening(Some(welcome), report);
+            }
+            let dialect = self.server.dialect().in_revision(welcome.revision);
+            self.speak_as(&self.server.in_dialect(dialect));
         }
         let notice = self.server.initialized();
         let message = Message {
@@ -247,11 +302,13 @@ impl Session {
             )),
             Err(trouble) => Err(trouble),
         };
-        (Some(welcome), report, None)
+        opening(Some(welcome), report)
     }
 
-    /// Goes on in the revision that was agreed upon.
+    /// Goes on with the same server, spoken to in another way or at another
+    /// path, over the same connection.
     pub(super) fn speak_as(&mut self, server: &Server) {
+        self.lane.go_to(server);
         self.server = server.clone();
     }
 
@@ -318,21 +375,18 @@ impl Session {
         let mut id = self.render(call);
         let mut first_sent = None;
         let mut n_round_trips = 0;
+        self.asked = Asked {
+            n_side_connects: self.n_side_connects(),
+            ..Asked::default()
+        };
         loop {
             let mut exchanged = self.send(call, id, deadline, keep_result);
-            let mut n_resumes = 0;
-            while exchanged.resumable && n_resumes < RESUMES_MAX {
-                n_resumes += 1;
-                let sent = exchanged.timing.sent;
-                let Some(resumed) = self.resume(deadline) else {
-                    break;
-                };
-                exchanged = resumed;
-                exchanged.timing.sent = sent;
+            if exchanged.resumable && self.server.dialect().has_session() {
+                exchanged = self.resumed(exchanged, deadline);
             }
             let (result, mut report) = CallReport::of(exchanged, began);
             report.sent = *first_sent.get_or_insert(report.sent);
-            let trouble = match result {
+            let mut trouble = match result {
                 Ok(Reply::Complete) => return report,
                 Ok(Reply::InputRequired(questions)) if n_round_trips < ROUND_TRIPS_MAX => {
                     match questions.answer() {
@@ -358,12 +412,58 @@ impl Session {
                 }
                 Err(trouble) => trouble,
             };
+            if self.asked.n_unanswered > 0 {
+                trouble = with_note(trouble, &self.asked.note());
+            }
             if trouble.is_timeout() {
                 self.send_cancelled(id);
             }
             report.result = Err(trouble);
             return report;
         }
+    }
+
+    fn n_side_connects(&self) -> u64 {
+        let lane = self.side_lane.as_deref();
+        lane.map_or(0, |lane| lane.counters().connects)
+    }
+
+    /// Goes on with a stream that broke off, as often as it may be. What the
+    /// resumption is answered with is not the call's: a server that resumes
+    /// nothing leaves the call as it had ended.
+    #[inline(never)]
+    fn resumed(&mut self, mut exchanged: Exchanged, deadline: Instant) -> Exchanged {
+        let mut n_resumes = 0;
+        while exchanged.resumable && n_resumes < RESUMES_MAX && !self.never_resumes {
+            n_resumes += 1;
+            let mut resumed = match self.resume(deadline) {
+                Resumption::Impossible => break,
+                Resumption::Cancelled => {
+                    exchanged.result = Err(Trouble::Cancelled);
+                    break;
+                }
+                Resumption::Answered(resumed) => resumed,
+            };
+            if !goes_on(resumed.status, &resumed.result) {
+                self.never_resumes = matches!(resumed.status, Some(404 | 405 | 501));
+                let why = match (resumed.status, &resumed.result) {
+                    (Some(status), _) => format!("status {status}"),
+                    (None, Err(trouble)) => trouble.message().to_string(),
+                    (None, Ok(_)) => String::new(),
+                };
+                let note = format!("it could not be resumed: {why}");
+                exchanged.result = exchanged
+                    .result
+                    .map_err(|trouble| with_note(trouble, &note));
+                break;
+            }
+            self.counters.streams_resumed += 1;
+            resumed.timing.sent = exchanged.timing.sent;
+            // The answer to the GET says nothing of the session.
+            resumed.session_gone = false;
+            exchanged = resumed;
+        }
+        exchanged
     }
 
     /// Ends the session on the server, if it has an id: DELETE. 405 and 404
@@ -444,6 +544,7 @@ impl Session {
             session_id,
             body,
             counters,
+            asked,
             ..
         } = self;
         let message = Message {
@@ -458,29 +559,43 @@ impl Session {
             method: call.method,
             keep_result,
         };
+        let jar = lane.jar();
         lane.request(&message, expect, &mut |request| {
-            counters.server_requests += 1;
-            answer(server, side_lane, session_id.as_ref(), request, deadline);
+            let side = Side {
+                server,
+                lane: side_lane,
+                jar: &jar,
+                session_id: session_id.as_ref(),
+            };
+            let is_answered = asked.answer(side, request, deadline);
+            counters.server_requests += u64::from(is_answered);
         })
     }
 
     #[inline(never)]
-    fn resume(&mut self, deadline: Instant) -> Option<Exchanged> {
-        let at = crate::clock::now() + self.lane.retry().unwrap_or(RESUME_WAIT);
-        if at >= deadline || sleep_until(at) == Wake::Cancelled {
-            return None;
+    fn resume(&mut self, deadline: Instant) -> Resumption {
+        let wait = self.lane.retry().unwrap_or(RESUME_WAIT);
+        let at = crate::clock::now().checked_add(wait);
+        let Some(at) = at.filter(|at| *at < deadline) else {
+            return Resumption::Impossible;
+        };
+        if sleep_until(at) == Wake::Cancelled {
+            return Resumption::Cancelled;
         }
-        let event_id = HeaderValue::try_from(self.lane.last_event_id()?).ok()?;
+        let event_id = self.lane.last_event_id();
+        let Some(event_id) = event_id.and_then(|id| HeaderValue::try_from(id).ok()) else {
+            return Resumption::Impossible;
+        };
         let mut headers = self.server.bare_headers();
         headers.insert("accept", HeaderValue::from_static("text/event-stream"));
         headers.insert("last-event-id", event_id);
-        self.counters.streams_resumed += 1;
         let Self {
             server,
             lane,
             side_lane,
             session_id,
             counters,
+            asked,
             ..
         } = self;
         let message = Message {
@@ -490,9 +605,16 @@ impl Session {
             body: &[],
             deadline,
         };
-        Some(lane.resume(&message, &mut |request| {
-            counters.server_requests += 1;
-            answer(server, side_lane, session_id.as_ref(), request, deadline);
+        let jar = lane.jar();
+        Resumption::Answered(lane.resume(&message, &mut |request| {
+            let side = Side {
+                server,
+                lane: side_lane,
+                jar: &jar,
+                session_id: session_id.as_ref(),
+            };
+            let is_answered = asked.answer(side, request, deadline);
+            counters.server_requests += u64::from(is_answered);
         }))
     }
 
@@ -515,11 +637,62 @@ impl Session {
             body: &notice.body,
             deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
         };
-        let lane = self
-            .side_lane
-            .get_or_insert_with(|| Box::new(Lane::new(&self.server)));
-        // A server that does not answer calls may not take this either.
-        let _ = lane.tell(HttpMethod::POST, &message);
+        // The call's own connection was closed with the call. It opens again
+        // for this, and serves the next call. A server that does not answer
+        // calls may not take this either.
+        let _ = self.lane.tell(HttpMethod::POST, &message);
+    }
+}
+
+/// How the opening of a session to find out about the server went.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// What the server said of itself, where it let us in.
+    pub(super) welcome: Option<Welcome>,
+    pub(super) report: CallReport,
+    /// Of the answer to `initialize`, if there was one.
+    pub(super) status: Option<u16>,
+    /// Where a redirect leads.
+    pub(super) location: Option<String>,
+    /// The body of the answer to `initialize`.
+    pub(super) body: Vec<u8>,
+}
+
+/// How the attempt to resume a stream went.
+enum Resumption {
+    /// No time is left, or no event id can be sent.
+    Impossible,
+    /// The run ended while it waited.
+    Cancelled,
+    /// It was tried.
+    Answered(Exchanged),
+}
+
+/// Whether what a resuming GET was answered with is the call's stream, or the
+/// call's end. All else says only that there is no resumption.
+fn goes_on(status: Option<u16>, result: &Result<Reply, Trouble>) -> bool {
+    let failure = match result {
+        Ok(_) => return true,
+        Err(Trouble::Cancelled) => return true,
+        Err(Trouble::Failed { failure, .. }) => failure,
+    };
+    match failure {
+        // The call's time was up; to connect again was no part of it.
+        Failure::Timeout(_) => true,
+        Failure::Connect(ConnectFailure::Timeout) => false,
+        Failure::Protocol(ProtocolFailure::ContentType | ProtocolFailure::Accepted) => false,
+        Failure::Protocol(_) => matches!(status, Some(200..300)),
+        _ => false,
+    }
+}
+
+fn with_note(trouble: Trouble, note: &str) -> Trouble {
+    match trouble {
+        Trouble::Failed { failure, message } => Trouble::Failed {
+            failure,
+            message: format!("{message}; {note}"),
+        },
+        Trouble::Cancelled => Trouble::Cancelled,
     }
 }
 
@@ -530,28 +703,110 @@ fn could_not_initialize(message: String) -> Trouble {
     )
 }
 
-/// Answers a request of the server's on a connection of its own, since the
-/// call's is busy with the stream.
-fn answer(
-    server: &Server,
-    side_lane: &mut Option<Box<Lane>>,
-    session_id: Option<&HeaderValue>,
-    request: &ServerRequest,
-    deadline: Instant,
-) {
-    let mut headers = server.response_headers();
-    if session_id.is_none() {
-        headers.remove(SESSION_ID);
+/// The requests of the server's within one call.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    n_answered: u32,
+    n_unanswered: u32,
+    /// Connections that the side lane had opened before the call.
+    n_side_connects: u64,
+}
+
+/// What an answer to the server goes over: a connection of its own, since the
+/// call's is busy with the stream. It is kept for the next.
+struct Side<'a> {
+    server: &'a Server,
+    lane: &'a mut Option<Box<Lane>>,
+    jar: &'a Option<Rc<RefCell<CookieJar>>>,
+    session_id: Option<&'a HeaderValue>,
+}
+
+impl Asked {
+    /// Answers a request of the server's, unless it has had answers enough or
+    /// the call's time is up. False where it did not.
+    #[inline(never)]
+    fn answer(&mut self, side: Side<'_>, request: &ServerRequest, deadline: Instant) -> bool {
+        // The modern era has no requests of servers.
+        if !side.server.dialect().has_session() {
+            return false;
+        }
+        let now = crate::clock::now();
+        let lane = side
+            .lane
+            .get_or_insert_with(|| Box::new(Lane::with_jar(side.server, side.jar.clone())));
+        let n_connects = lane.counters().connects - self.n_side_connects;
+        let is_enough = self.n_answered >= SERVER_REQUESTS_MAX || n_connects >= SIDE_CONNECTS_MAX;
+        if is_enough || now >= deadline {
+            self.n_unanswered = self.n_unanswered.saturating_add(1);
+            return false;
+        }
+        self.n_answered += 1;
+        let body = answer_server_request(request);
+        let answering = side.server.answering();
+        let message = Message {
+            headers: &answering.headers,
+            head: Some(&answering.head),
+            session_id: side.session_id,
+            body: &body,
+            deadline: deadline.min(now + ANSWER_WAIT),
+        };
+        // Whether it arrived shows in the call: the server goes on, or hangs.
+        let _ = lane.tell(HttpMethod::POST, &message);
+        true
     }
-    let body = answer_server_request(request);
-    let message = Message {
-        headers: &headers,
-        head: None,
-        session_id,
-        body: &body,
-        deadline,
-    };
-    let lane = side_lane.get_or_insert_with(|| Box::new(Lane::new(server)));
-    // Whether it arrived shows in the call: the server goes on, or hangs.
-    let _ = lane.tell(HttpMethod::POST, &message);
+
+    fn note(&self) -> String {
+        let n_requests = u64::from(self.n_answered) + u64::from(self.n_unanswered);
+        format!(
+            "the server sent {} within the call, of which the first {} were answered",
+            plural(n_requests, "request", "requests of its own"),
+            self.n_answered
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stream_goes_on_where_another_broke_off() {
+        let failed = |failure| Err(Trouble::failed(failure, ""));
+        let protocol = |failure| failed(Failure::Protocol(failure));
+        let http = |status| {
+            failed(Failure::Http {
+                status,
+                rpc_code: None,
+            })
+        };
+        let timeout = Failure::Timeout(crate::metrics::TimeoutPhase::Reading);
+        for (status, result, expected) in [
+            (Some(200), Ok(Reply::Complete), true),
+            (Some(200), protocol(ProtocolFailure::StreamEnded), true),
+            (Some(200), protocol(ProtocolFailure::ClosedEarly), true),
+            (Some(200), protocol(ProtocolFailure::TooLarge), true),
+            (None, Err(Trouble::Cancelled), true),
+            (None, failed(timeout), true),
+            (Some(200), protocol(ProtocolFailure::ContentType), false),
+            (Some(202), protocol(ProtocolFailure::Accepted), false),
+            (Some(404), http(404), false),
+            (Some(405), http(405), false),
+            (Some(400), http(400), false),
+            (Some(500), http(500), false),
+            (Some(307), protocol(ProtocolFailure::Redirect), false),
+            (
+                None,
+                failed(Failure::Connect(ConnectFailure::Refused)),
+                false,
+            ),
+            (
+                None,
+                failed(Failure::Connect(ConnectFailure::Timeout)),
+                false,
+            ),
+            (None, protocol(ProtocolFailure::BadHttp), false),
+        ] {
+            assert_eq!(goes_on(status, &result), expected, "{status:?} {result:?}");
+        }
+    }
 }

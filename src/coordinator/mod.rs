@@ -25,6 +25,7 @@ pub mod search;
 mod signals;
 #[cfg(test)]
 pub(crate) mod simulation;
+mod standstill;
 mod verdict;
 mod watching;
 

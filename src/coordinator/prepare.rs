@@ -42,6 +42,7 @@ pub(super) fn prepare(
             .iter()
             .map(|header| (header.name.clone(), header.value.clone()))
             .collect(),
+        cookies: plan.target.cookies,
         redactor: redactor.clone(),
     });
     let choice = plan.target.protocol;

@@ -14,6 +14,7 @@ use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
 use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
+use super::standstill::{Happened, Standstill};
 use super::verdict::Recorded;
 use super::watching::{Watching, last_limit};
 use crate::clock::{Clock, SystemClock, Utc};
@@ -249,6 +250,7 @@ struct Coordinator<'a> {
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
     watching: Watching,
+    standstill: Standstill,
 }
 
 impl<'a> Coordinator<'a> {
@@ -289,6 +291,7 @@ impl<'a> Coordinator<'a> {
             last_end: None,
             latency: Histogram::new(),
             probe: None,
+            standstill: Standstill::default(),
         }
     }
 
@@ -392,7 +395,7 @@ impl<'a> Coordinator<'a> {
         {
             return Ok(Happening::IterationsBegun);
         }
-        if self.is_hopeless(clock.now()) {
+        if self.is_hopeless(clock.now()) || self.stands_still(clock.now()) {
             return Ok(Happening::NoSession);
         }
         Ok(Happening::Nothing)
@@ -422,6 +425,25 @@ impl<'a> Coordinator<'a> {
             )
         });
         not_let_in && n_causes > 0 || self.plan.stop.duration.is_none() && now >= NO_SESSION_WAIT
+    }
+
+    /// Whether a run that only its iterations would end gets none done any
+    /// more, for want of sessions.
+    fn stands_still(&mut self, now: Duration) -> bool {
+        if self.plan.stop.duration.is_some() {
+            return false;
+        }
+        let totals = &self.collector.totals;
+        let rows = self.start.rows.iter().zip(&totals.rows);
+        let handshakes = rows.filter(|(row, _)| row.kind == RowKind::Handshake);
+        let n_refused: u64 = handshakes.map(|(_, stats)| stats.failed).sum();
+        let n_lost = totals.counters.sessions_expired;
+        let happened = Happened {
+            iterations: totals.counters.iterations_completed.saturating_sub(n_lost),
+            troubles: n_lost + n_refused,
+        };
+        let n_users = self.controller.users_at(now);
+        self.standstill.see(now, happened, n_users)
     }
 
     fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {

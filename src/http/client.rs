@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, SET_COOKIE};
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
@@ -78,9 +78,15 @@ impl Client {
         }
     }
 
+    /// Goes to another path of the same host from now on; the connection stays.
+    pub fn go_to(&mut self, endpoint: &Endpoint) {
+        self.uri = endpoint.uri.clone();
+    }
+
     /// Sends a request whose head was rendered before, with the value of its
-    /// varying header, and reads the answer's head. Where there is no connection to send it on, or
-    /// it is no plain request, `headers` are sent as by [`Client::send`].
+    /// varying header and the user's cookies, and reads the answer's head.
+    /// Where there is no connection to send it on, or it is no plain request,
+    /// `headers` are sent as by [`Client::send`].
     ///
     /// # Errors
     /// As [`Client::send`].
@@ -88,6 +94,7 @@ impl Client {
         &mut self,
         head: &RequestHead,
         varying: Option<&HeaderValue>,
+        cookie: Option<&HeaderValue>,
         body: &[u8],
         deadline: Instant,
         headers: impl FnOnce() -> HeaderMap,
@@ -96,6 +103,7 @@ impl Client {
         let rendered = Rendered {
             head,
             varying,
+            cookie,
             body,
         };
         if let Some(result) = steady::send(&rendered, &self.exchange, &self.place) {
@@ -219,6 +227,27 @@ impl Answer {
         match &self.body {
             AnswerBody::Ureq(headers, _) => headers.get(name).map(HeaderValue::as_bytes),
             AnswerBody::Steady(answer) => answer.header(name),
+        }
+    }
+
+    /// The values of all headers of that name; to be asked before the body is
+    /// read to its end.
+    pub fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        match &self.body {
+            AnswerBody::Ureq(headers, _) => headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect(),
+            AnswerBody::Steady(answer) => answer.header_values(name),
+        }
+    }
+
+    /// Whether it has a `Set-Cookie` header.
+    pub fn sets_cookie(&self) -> bool {
+        match &self.body {
+            AnswerBody::Ureq(headers, _) => headers.contains_key(SET_COOKIE),
+            AnswerBody::Steady(answer) => answer.sets_cookie,
         }
     }
 

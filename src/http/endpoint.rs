@@ -27,6 +27,17 @@ impl Endpoint {
         self.uri.to_string()
     }
 
+    /// The host, without brackets.
+    pub fn host(&self) -> &str {
+        let host = self.uri.host().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     /// The addresses, in the order in which they are tried.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses

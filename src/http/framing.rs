@@ -42,6 +42,8 @@ pub(super) struct Head {
     pub(super) content_type: Span,
     /// The same of `Content-Encoding`.
     pub(super) content_encoding: Span,
+    /// It has a `Set-Cookie` header.
+    pub(super) sets_cookie: bool,
 }
 
 /// A part of a head, as offsets from its start.
@@ -122,6 +124,7 @@ fn facts(
     let mut says_keep_alive = false;
     let mut content_type = Span::default();
     let mut content_encoding = Span::default();
+    let mut sets_cookie = false;
     for header in headers {
         // Told apart by length first: most headers are none of these.
         match header.name.len() {
@@ -141,6 +144,7 @@ fn facts(
                 says_close |= has_token(header.value, "close");
                 says_keep_alive |= has_token(header.value, "keep-alive");
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => sets_cookie = true,
             _ => {}
         }
     }
@@ -155,6 +159,7 @@ fn facts(
         status,
         content_type,
         content_encoding,
+        sets_cookie,
         keeps_alive: !says_close
             && (says_keep_alive || !is_http10)
             && body != Body::ToEnd
@@ -210,13 +215,21 @@ fn fault(error: httparse::Error) -> FramingFault {
 /// first of that name.
 pub(super) fn header_value<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut lines = head.split(|byte| *byte == b'\n').skip(1);
-    lines.find_map(|line| {
-        let (found, rest) = line.split_at_checked(name.len())?;
-        let value = rest.strip_prefix(b":")?;
-        found
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| value.trim_ascii())
-    })
+    lines.find_map(|line| value_of(line, name))
+}
+
+/// The values of all headers of that name in such a head.
+pub(super) fn header_values<'a>(head: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.filter_map(|line| value_of(line, name)).collect()
+}
+
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    found
+        .eq_ignore_ascii_case(name.as_bytes())
+        .then(|| value.trim_ascii())
 }
 
 /// How much of a body is still to come.

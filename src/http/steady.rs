@@ -21,11 +21,16 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::exchange::{Exchange, Stop};
 use super::failure::{HttpFailure, HttpFailureKind};
-use super::framing::{Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, read_head};
+use super::framing::{
+    Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, header_values, read_head,
+};
 use super::kept::{Kept, Place};
 
 /// The decimal digits of the largest length, and the two line ends after it.
 const LENGTH_BYTES_MAX: usize = 20 + 4;
+
+/// What stands before the cookies.
+const COOKIE: &[u8] = b"\r\ncookie: ";
 
 /// The head of a POST or DELETE, rendered once for many.
 #[derive(Debug, Clone)]
@@ -102,6 +107,8 @@ pub(super) struct Rendered<'a> {
     pub(super) head: &'a RequestHead,
     /// The value of the varying header; without one it is left out.
     pub(super) varying: Option<&'a HeaderValue>,
+    /// The user's cookies, where it keeps any that belong here.
+    pub(super) cookie: Option<&'a HeaderValue>,
     pub(super) body: &'a [u8],
 }
 
@@ -134,6 +141,7 @@ pub(super) fn send(
             status: head.status,
             content_type: head.content_type,
             content_encoding: head.content_encoding,
+            sets_cookie: head.sets_cookie,
             length: match head.body {
                 Body::Length(length) => Some(length),
                 Body::Chunked(_) | Body::ToEnd => None,
@@ -151,7 +159,9 @@ fn write(rendered: &[u8], request: &Rendered<'_>, output: &mut [u8]) -> Option<u
     let name = request.head.varying.as_str().as_bytes();
     let value = request.varying.map(HeaderValue::as_bytes);
     let n_varying = value.map_or(0, |value| name.len() + value.len() + 4);
-    let n_needed = rendered.len() + LENGTH_BYTES_MAX + n_varying + request.body.len();
+    let cookie = request.cookie.map(HeaderValue::as_bytes);
+    let n_cookie = cookie.map_or(0, |value| COOKIE.len() + value.len());
+    let n_needed = rendered.len() + LENGTH_BYTES_MAX + n_varying + n_cookie + request.body.len();
     if output.len() < n_needed {
         return None;
     }
@@ -168,6 +178,10 @@ fn write(rendered: &[u8], request: &Rendered<'_>, output: &mut [u8]) -> Option<u
         for part in [b"\r\n", name, b": ", value] {
             put(part);
         }
+    }
+    if let Some(value) = cookie {
+        put(COOKIE);
+        put(value);
     }
     put(b"\r\n\r\n");
     put(request.body);
@@ -232,6 +246,7 @@ pub(super) struct SteadyAnswer {
     pub(super) status: u16,
     content_type: Span,
     content_encoding: Span,
+    pub(super) sets_cookie: bool,
     /// Of the whole body, where the head told it.
     length: Option<u64>,
     /// What is left of it.
@@ -256,6 +271,12 @@ impl SteadyAnswer {
     /// The value of the first header of that name.
     pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         header_value(&self.kept.as_ref()?.head, name)
+    }
+
+    /// The values of all headers of that name.
+    pub(super) fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let head = self.kept.as_ref().map(|kept| kept.head.as_slice());
+        head.map_or_else(Vec::new, |head| header_values(head, name))
     }
 
     /// The body's length, where the head told it.
@@ -345,6 +366,7 @@ mod tests {
         let mut request = Rendered {
             head: &head,
             varying: Some(&value),
+            cookie: None,
             body: b"{}",
         };
         assert_eq!(
@@ -355,12 +377,20 @@ mod tests {
             )
         );
         assert_eq!(written(&request, 100), None, "no room");
+        let cookies = HeaderValue::from_static("a=1; b=2");
+        request.cookie = Some(&cookies);
+        assert!(
+            written(&request, 1024)
+                .is_some_and(|text| text.ends_with("id: abc\r\ncookie: a=1; b=2\r\n\r\n{}"))
+        );
+        request.cookie = None;
         request.varying = None;
         assert!(written(&request, 1024).is_some_and(|text| text.ends_with("length: 2\r\n\r\n{}")));
         let head = RequestHead::new(Method::DELETE, &uri, &list, session);
         let request = Rendered {
             head: &head,
             varying: Some(&value),
+            cookie: None,
             body: b"",
         };
         assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::offer::Offer;
 use crate::client::{
-    Redactor, ServerSettings, Session, Trouble, find, list_prompts, list_resource_templates,
+    Redactor, ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates,
     list_resources, list_tools,
 };
 use crate::clock::Utc;
@@ -36,6 +36,8 @@ pub struct DiscoverOptions {
     pub protocol: ProtocolChoice,
     /// The longest that one request may take.
     pub timeout: Duration,
+    /// Whether cookies that the server sets are sent back.
+    pub cookies: bool,
 }
 
 /// Opens a session, reads all pages of all lists, and ends it. `keep_going` is
@@ -57,17 +59,13 @@ pub fn discover(
         timeout: options.timeout,
         message_bytes_max: MESSAGE_BYTES_MAX,
         headers: options.headers.clone(),
+        cookies: options.cookies,
         redactor: Redactor::new(secrets.flatten()),
     });
     let choice = options.protocol;
     let offer = block_on(keep_going, move || {
-        let found = find(endpoint, choice, settings, false)?;
-        let mut session = Session::new(&found.server);
+        let (found, mut session) = find_and_open(endpoint, choice, settings)?;
         let redactor = found.server.settings().redactor.clone();
-        if let Err(trouble) = session.open().result {
-            let why = redactor.clean(trouble.message().to_string());
-            return Err(UserError::could_not_run(format!("no session: {why}")));
-        }
         let mut problems = found.notices;
         let mut note = |what: &str, trouble: &Trouble| {
             if !is_not_offered(trouble) {
@@ -81,7 +79,7 @@ pub fn discover(
         let templates = read("resource templates", templates, &mut note);
         let prompts = read("prompts", list_prompts(&mut session), &mut note);
         session.close(CLOSE_WAIT);
-        Ok(Offer {
+        Ok::<_, UserError>(Offer {
             url: found.server.endpoint().url(),
             server: found.identity,
             revision: found.server.dialect().revision().as_str().to_string(),

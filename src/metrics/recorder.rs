@@ -159,6 +159,8 @@ pub struct Counters {
     pub server_requests: u64,
     /// `notifications/cancelled` sent after a timeout.
     pub cancel_notices: u64,
+    /// Answers with `Set-Cookie`.
+    pub cookies_set: u64,
     /// Bytes of HTTP heads and bodies handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes of HTTP heads and bodies read.
@@ -182,6 +184,7 @@ impl Counters {
         self.streams_left_open += other.streams_left_open;
         self.server_requests += other.server_requests;
         self.cancel_notices += other.cancel_notices;
+        self.cookies_set += other.cookies_set;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
     }

@@ -38,11 +38,14 @@ pub enum ProbeVerdict {
     Unsure,
     /// It is legacy: begin with `initialize`.
     Legacy,
-    /// 401 or 403: who we are must be settled before anything else.
+    /// 401 or 403: perhaps a refusal of this method alone, which an unknown
+    /// one may well be. What `initialize` is answered tells.
     NotAllowed,
-    /// It cannot answer now (408, 429, 502, 503, 504): nothing is learnt.
+    /// It cannot answer now (408, 429, 502, 503, 504), or a gateway does not
+    /// pass the method on: nothing is learnt.
     Unavailable,
-    /// What answers is not MCP: what it is, fit to be shown.
+    /// What answers this method is not MCP: what it is, fit to be shown.
+    /// `initialize` may be answered all the same.
     NotMcp(String),
 }
 
@@ -200,6 +203,14 @@ enum ProbeAnswer {
     /// The text of a result.
     Result(String),
     Error(RpcError),
+}
+
+/// The JSON-RPC error that a body holds, as JSON or in a stream of events.
+pub(super) fn error_in(body: &[u8]) -> Option<RpcError> {
+    match answer_in(body)? {
+        ProbeAnswer::Error(error) => Some(error),
+        ProbeAnswer::Result(_) => None,
+    }
 }
 
 /// The first answer in a body, whatever its id: the probe is alone in its

@@ -51,9 +51,11 @@ mod lists;
 mod operation;
 mod paging;
 mod param_headers;
+mod refusal;
 mod reply;
 mod request;
 mod revision;
+mod session_id;
 mod sse;
 
 pub use answer::{Answer, Expect, Reply, read_error_body, read_json_reply};
@@ -75,7 +77,9 @@ pub use lists::{
 pub use operation::{Method, Operation};
 pub use paging::{NextPage, PageGuard};
 pub use param_headers::{ParamHeader, ParamKind, ToolCatalog};
+pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};
 pub use request::{Notice, Prepared};
 pub use revision::{Era, ProtocolChoice, Revision};
+pub use session_id::{SESSION_ID_BYTES_MAX, read_session_id, says_session_gone};
 pub use sse::{Event, SseDecoder, SseFault};

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The two families of revisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {
-    /// Sessions, opened by `initialize` (2025-03-26 to 2025-11-25).
+    /// Sessions, opened by `initialize` (2024-11-05 to 2025-11-25).
     Legacy,
     /// Stateless, each request tells everything (2026-07-28).
     Modern,
@@ -33,6 +33,10 @@ impl fmt::Display for Era {
 /// A protocol revision that we speak; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revision {
+    /// 2024-11-05: older than Streamable HTTP, over which some servers speak it
+    /// all the same. The messages are those of 2025-03-26. It is never offered
+    /// first.
+    V2024_11_05,
     /// 2025-03-26: the first over Streamable HTTP.
     V2025_03_26,
     /// 2025-06-18: with the version header, without batches.
@@ -45,7 +49,8 @@ pub enum Revision {
 
 impl Revision {
     /// All of them, oldest first.
-    pub const ALL: [Revision; 4] = [
+    pub const ALL: [Revision; 5] = [
+        Revision::V2024_11_05,
         Revision::V2025_03_26,
         Revision::V2025_06_18,
         Revision::V2025_11_25,
@@ -59,6 +64,7 @@ impl Revision {
     /// The revision as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Revision::V2024_11_05 => "2024-11-05",
             Revision::V2025_03_26 => "2025-03-26",
             Revision::V2025_06_18 => "2025-06-18",
             Revision::V2025_11_25 => "2025-11-25",
@@ -73,10 +79,20 @@ impl Revision {
             .find(|revision| revision.as_str() == text)
     }
 
+    /// The revisions of an era as a list for people, oldest first.
+    pub fn list_of(era: Era) -> String {
+        let of_era = Revision::ALL.into_iter().filter(|known| known.era() == era);
+        let names: Vec<&str> = of_era.map(Revision::as_str).collect();
+        names.join(", ")
+    }
+
     /// The family it belongs to.
     pub fn era(self) -> Era {
         match self {
-            Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => Era::Legacy,
+            Revision::V2024_11_05
+            | Revision::V2025_03_26
+            | Revision::V2025_06_18
+            | Revision::V2025_11_25 => Era::Legacy,
             Revision::V2026_07_28 => Era::Modern,
         }
     }
@@ -153,11 +169,22 @@ mod tests {
         assert_eq!(Revision::parse("1999-01-01"), None);
         assert_eq!(Revision::LATEST_LEGACY.era(), Era::Legacy);
         assert_eq!(Revision::LATEST_MODERN.era(), Era::Modern);
+        assert_eq!(
+            Revision::list_of(Era::Legacy),
+            "2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25"
+        );
     }
 
     #[test]
     fn choices_read_back_what_they_print() {
-        for text in ["auto", "legacy", "modern", "2025-06-18", "2026-07-28"] {
+        for text in [
+            "auto",
+            "legacy",
+            "modern",
+            "2024-11-05",
+            "2025-06-18",
+            "2026-07-28",
+        ] {
             let choice: ProtocolChoice = text.parse().expect("an accepted choice");
             assert_eq!(choice.to_string(), text);
         }
@@ -165,7 +192,7 @@ mod tests {
         assert_eq!(
             error,
             "`2.0` is not a protocol; accepted are `auto`, `legacy`, `modern`, \
-             `2025-03-26`, `2025-06-18`, `2025-11-25`, `2026-07-28`"
+             `2024-11-05`, `2025-03-26`, `2025-06-18`, `2025-11-25`, `2026-07-28`"
         );
     }
 }

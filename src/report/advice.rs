@@ -63,6 +63,13 @@ pub enum Advice {
         /// The users pause between their calls.
         has_pauses: bool,
     },
+    /// Sessions were lost on a server that sets cookies, which are not kept.
+    CookiesNotKept {
+        /// Sessions lost.
+        expired: u64,
+        /// Answers with a cookie.
+        cookies: u64,
+    },
     /// Event streams stayed open after the final answer.
     StreamsLeftOpen {
         /// How many.
@@ -94,6 +101,7 @@ impl Advice {
             Self::DelayedAck { .. } => "delayed_ack",
             Self::LostReused { .. } => "lost_reused",
             Self::Reconnects { .. } => "reconnects",
+            Self::CookiesNotKept { .. } => "cookies_not_kept",
             Self::StreamsLeftOpen { .. } => "streams_left_open",
             Self::OneAtATime { .. } => "one_at_a_time",
             Self::Hung { .. } => "hung",
@@ -151,6 +159,14 @@ impl Advice {
                     "the server does not keep connections open, so each call pays for a new one; \
                      look for `Connection: close` or a proxy without keep-alive"
                 }
+            ),
+            Self::CookiesNotKept { expired, cookies } => format!(
+                "{} lost, and the server set cookies in {}, which were not sent back: a balancer \
+                 may keep a client at its server by a cookie; `--cookies` (`cookies = true` in \
+                 [settings]) keeps them, as clients on Python's httpx do and those on Node's \
+                 fetch do not",
+                plural(*expired, "session was", "sessions were"),
+                plural(*cookies, "answer", "answers")
             ),
             Self::StreamsLeftOpen { count } => format!(
                 "the server left {} open after the final answer; each costs a new connection, \

@@ -253,6 +253,7 @@ fn counters(counters: &metrics::Counters) -> Counters {
         round_trips: counters.round_trips,
         streams_resumed: counters.streams_resumed,
         streams_left_open: counters.streams_left_open,
+        cookies_set: counters.cookies_set,
         server_requests: counters.server_requests,
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,

@@ -251,6 +251,9 @@ pub struct Counters {
     pub streams_left_open: u64,
     /// Requests of the server that were answered.
     pub server_requests: u64,
+    /// Answers in which the server set a cookie. Absent in older reports.
+    #[serde(default)]
+    pub cookies_set: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes read.

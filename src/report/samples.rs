@@ -22,6 +22,7 @@ use crate::validity::Verdict;
 pub(super) fn plan() -> Plan {
     Plan {
         target: Target {
+            cookies: false,
             url: "http://127.0.0.1:8080/mcp".to_string(),
             headers: Vec::new(),
             protocol: ProtocolChoice::Auto,

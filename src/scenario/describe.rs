@@ -21,6 +21,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     let mut lines = Lines(Vec::new());
     lines.add("target", plan.shown_url());
     lines.add("protocol", plan.target.protocol.to_string());
+    if plan.target.cookies {
+        lines.add("cookies", "kept by each user".to_string());
+    }
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }
@@ -296,6 +299,7 @@ pub fn to_json(plan: &Plan) -> Value {
         "url": plan.shown_url(),
         "headers": headers,
         "protocol": plan.target.protocol.to_string(),
+        "cookies": plan.target.cookies,
         "load": load_to_json(&plan.load),
         "duration_secs": plan.stop.duration.map(|duration| duration.as_secs_f64()),
         "iterations": plan.stop.iterations,

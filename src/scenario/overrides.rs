@@ -58,6 +58,8 @@ pub struct Overrides {
     pub workers: Option<usize>,
     /// `--no-pin` is `Some(false)`
     pub pin: Option<bool>,
+    /// `--cookies`
+    pub cookies: Option<bool>,
     /// `--busy-poll`
     pub busy_poll: Option<bool>,
     /// `--strict` is `Some(true)`

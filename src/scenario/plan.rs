@@ -105,6 +105,8 @@ pub struct Target {
     pub headers: Vec<Header>,
     /// The protocol's era or revision, or finding it.
     pub protocol: ProtocolChoice,
+    /// Whether each user keeps the cookies that the server sets.
+    pub cookies: bool,
 }
 
 /// The address may hold a secret: the plan knows how to show it.
@@ -113,6 +115,7 @@ impl fmt::Debug for Target {
         f.debug_struct("Target")
             .field("headers", &self.headers)
             .field("protocol", &self.protocol)
+            .field("cookies", &self.cookies)
             .finish_non_exhaustive()
     }
 }

@@ -47,6 +47,7 @@ pub(super) struct Settings {
     pub(super) workers: Field<usize>,
     pub(super) pin: Field<bool>,
     pub(super) busy_poll: Field<bool>,
+    pub(super) cookies: Field<bool>,
     pub(super) strict: Field<bool>,
     pub(super) protocol: Field<ProtocolChoice>,
     pub(super) request_interval: Field<Duration>,
@@ -158,6 +159,7 @@ fn read_settings(document: &Document<'_>, table: Table<'_>) -> Settings {
         }),
         pin: table.read("pin", truth),
         busy_poll: table.read("busy_poll", truth),
+        cookies: table.read("cookies", truth),
         strict: table.read("strict", truth),
         protocol: table.read("protocol", |entry| {
             let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";

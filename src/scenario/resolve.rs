@@ -51,6 +51,11 @@ pub(super) fn resolve(
         .or_flag("--protocol", overrides.protocol)
         .value
         .unwrap_or_default();
+    let cookies = settings
+        .cookies
+        .or_flag("--cookies", overrides.cookies)
+        .value
+        .unwrap_or(false);
     let url = resolver.url(settings.url);
     let headers = resolver.headers(config.headers);
     let steps = resolver.steps(has_config, config.scenario, protocol);
@@ -95,6 +100,7 @@ pub(super) fn resolve(
             url,
             headers,
             protocol,
+            cookies,
         },
         load,
         stop,

@@ -1,7 +1,7 @@
 //! The two eras behind one type: what is sent, with which headers, and how the
 //! opening exchange is read.
 //!
-//! `sessions.rs` speaks 2025-03-26 to 2025-11-25, `stateless.rs` 2026-07-28; a
+//! `sessions.rs` speaks 2024-11-05 to 2025-11-25, `stateless.rs` 2026-07-28; a
 //! new revision goes into one of them, or into a file of its own. Session ids,
 //! HTTP and time are not known here.
 
@@ -195,6 +195,12 @@ impl Dialect {
             client: Arc::new(client),
             meta_json: meta_json.into(),
         }
+    }
+
+    /// The same client in another revision.
+    #[must_use]
+    pub fn in_revision(&self, revision: Revision) -> Self {
+        Self::new(revision, ClientInfo::clone(&self.client))
     }
 
     /// The revision that it speaks.

@@ -1,7 +1,7 @@
-//! The legacy era, 2025-03-26 to 2025-11-25: sessions that `initialize` opens.
+//! The legacy era, 2024-11-05 to 2025-11-25: sessions that `initialize` opens.
 //!
-//! The version header is sent from the end of the handshake on, in all three
-//! revisions: 2025-03-26 does not know it and is not harmed by it. The
+//! The version header is sent from the end of the handshake on, in all
+//! revisions: those before 2025-06-18 do not know it and are not harmed by it. The
 //! session's id belongs to the HTTP side.
 
 use super::super::fault::{FaultKind, ProtocolFault, excerpt};
@@ -67,7 +67,10 @@ pub(super) fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
             let shown = excerpt(version.as_bytes());
             ProtocolFault::new(
                 FaultKind::UnknownRevision,
-                format!("`{shown}` in answer to initialize"),
+                format!(
+                    "`{shown}` in answer to `initialize`; spoken are {}",
+                    Revision::list_of(Era::Legacy)
+                ),
             )
         })?;
     Ok(Welcome {

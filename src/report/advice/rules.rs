@@ -17,6 +17,7 @@ pub fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec<Advice
         all_failed_alike(calls),
         no_session(outcome, calls),
         accepted_unanswered(calls),
+        cookies_not_kept(plan, outcome),
         hung(plan, outcome, calls),
         delayed_ack(outcome),
         lost_reused(plan, calls),
@@ -142,6 +143,13 @@ fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Adv
         finished: calls.finished(),
         has_pauses: has_pauses(plan),
     })
+}
+
+fn cookies_not_kept(plan: &Plan, outcome: &RunOutcome) -> Option<Advice> {
+    let counters = &outcome.totals.counters;
+    let (expired, cookies) = (counters.sessions_expired, counters.cookies_set);
+    (!plan.target.cookies && expired > 0 && cookies > 0)
+        .then_some(Advice::CookiesNotKept { expired, cookies })
 }
 
 fn streams_left_open(outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {

@@ -46,6 +46,9 @@ fn duration(report: &Report) -> Line {
         }
         Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
         Ended::BreakingPoint => line.add(Role::Warning, ", stopped at the breaking point"),
+        Ended::NoSession if report.counters.sessions_opened > 0 => {
+            line.add(Role::Error, ", ended since no session lasted")
+        }
         Ended::NoSession => line.add(Role::Error, ", no session could be opened"),
     }
 }
@@ -156,6 +159,11 @@ fn counters(page: &mut Page, counters: &Counters) {
         counters.server_requests,
         "server request answered",
         "server requests answered",
+    );
+    count(
+        counters.cookies_set,
+        "answer that set a cookie",
+        "answers that set a cookie",
     );
     if !words.is_empty() {
         page.labelled_text("sessions", Role::Plain, &words.join(", "));
