@@ -143,8 +143,9 @@ pub struct RunOutcome {
     pub start: RunStart,
     /// Why it ended.
     pub ended: Ended,
-    /// From the start of the load to the end of the last request that counts,
-    /// and at least to the moment the run was told to stop. Rates are per this.
+    /// From the start of the load to the end of its last call, and at least as
+    /// long as load was offered (`coordinator/elapsed.rs`), the warm-up excluded.
+    /// Handshakes, ends of sessions and the probe are no calls. Rates are per this.
     pub elapsed: Duration,
     /// All that was recorded, warm-up excluded.
     pub totals: Recorder,

@@ -11,6 +11,7 @@ use super::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
 };
 use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
+use super::elapsed::LoadTimes;
 use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
@@ -245,6 +246,7 @@ struct Coordinator<'a> {
     /// Users that never had a session.
     without_session: u32,
     last_end: Option<Instant>,
+    last_given_up: Option<Instant>,
     latency: Histogram,
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
@@ -287,6 +289,7 @@ impl<'a> Coordinator<'a> {
             active_max: 0,
             without_session: 0,
             last_end: None,
+            last_given_up: None,
             latency: Histogram::new(),
             probe: None,
         }
@@ -439,6 +442,7 @@ impl<'a> Coordinator<'a> {
                     recorder,
                     usage,
                     last_end,
+                    last_given_up,
                     active_max,
                     without_session,
                 } = *end;
@@ -446,6 +450,7 @@ impl<'a> Coordinator<'a> {
                 self.without_session += without_session;
                 self.collector.take_last(worker, &usage, &recorder);
                 self.last_end = self.last_end.max(last_end);
+                self.last_given_up = self.last_given_up.max(last_given_up);
                 self.n_ended += 1;
                 self.look(clock);
             }
@@ -579,21 +584,16 @@ impl<'a> Coordinator<'a> {
             .controller
             .stopped()
             .unwrap_or((clock.now(), Ended::Iterations));
-        let last_end = self.last_end.map_or(Duration::ZERO, |end| {
-            end.saturating_duration_since(clock.origin())
-        });
-        // A run that its iterations ended was over with the last of them, not
-        // when that was noticed.
-        let elapsed = match ended {
-            Ended::Iterations => last_end,
-            _ => self
-                .plan
-                .stop
-                .duration
-                .filter(|_| ended == Ended::Duration)
-                .unwrap_or(stopped_at)
-                .max(last_end),
+        let since_start =
+            |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
+        let times = LoadTimes {
+            ended,
+            stopped_at,
+            planned: self.plan.stop.duration,
+            last_end: since_start(self.last_end),
+            last_given_up: since_start(self.last_given_up),
         };
+        let elapsed = times.elapsed();
         self.watching.ask_host_last(&mut self.collector);
         let mut stages = self.collector.finish(elapsed);
         self.watch_seconds();
@@ -623,6 +623,7 @@ impl<'a> Coordinator<'a> {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed,
+            in_flight_for: times.in_flight_until(),
             worker_cpus: &self.start.generator.worker_cpus,
             vus_max: self.collector.vus_max.max(self.active_max),
             users_without: self.without_session,

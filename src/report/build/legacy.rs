@@ -43,8 +43,9 @@ pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Me
         total_requests: totals.ok + totals.failed,
         success_count: totals.ok,
         error_count: totals.failed,
-        error_rate: totals.error_rate,
-        throughput_rps: totals.rate_per_sec,
+        // Numbers in schema 1.1, also where there were no requests.
+        error_rate: totals.error_rate.unwrap_or(0.0),
+        throughput_rps: totals.rate_per_sec.unwrap_or(0.0),
         latency: MetricsLatency {
             min_ms: ok.min_ms,
             mean_ms: ok.mean_ms,
