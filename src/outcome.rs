@@ -253,8 +253,9 @@ pub struct SecondLatency {
 pub struct BreakingPoint {
     /// How it broke.
     pub how: BreakKind,
-    /// The load where it began: virtual users, or arrivals a second.
-    pub load: f64,
+    /// The load where it began: virtual users, or arrivals a second. `None` where
+    /// the load had not changed: what came with time is no figure of a load.
+    pub load: Option<f64>,
     /// The last load at which all was well, if there was one.
     pub last_good_load: Option<f64>,
     /// When it began, from the start of the load.

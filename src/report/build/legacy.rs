@@ -126,11 +126,14 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
     let mut report = BreakingPoint {
         detected: true,
         // A cast from a float saturates.
-        vus: (unit == LoadUnit::Vus).then(|| point.load.round() as u32),
+        vus: point
+            .load
+            .filter(|_| unit == LoadUnit::Vus)
+            .map(|load| load.round() as u32),
         detail: Some(point.evidence.clone()),
         timestamp: Some(at.rfc3339()),
-        load_unit: Some(unit),
-        load: Some(tidy(point.load)),
+        load_unit: point.load.map(|_| unit),
+        load: point.load.map(tidy),
         last_good_load: point.last_good_load.map(tidy),
         at_secs: Some(secs(point.at)),
         noticed_at_secs: Some(secs(point.noticed_at)),

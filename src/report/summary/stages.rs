@@ -71,15 +71,19 @@ pub(super) fn warm_up(page: &mut Page, report: &Report) {
 /// was looked for is no proof that there is none.
 pub(super) fn breaking_point(page: &mut Page, report: &Report) {
     let point = &report.breaking_point;
-    let (true, Some(load)) = (point.detected, point.load) else {
+    if !point.detected {
         return;
-    };
+    }
     let unit = match point.load_unit {
         Some(LoadUnit::ArrivalsPerSec) => " arrivals/s",
         _ => " virtual users",
     };
     page.title("breaking point");
-    let mut line = Line::of(Role::Warning, format!("  {}{unit}", number(load)));
+    let load = match point.load {
+        Some(load) => format!("  {}{unit}", number(load)),
+        None => "  under a load that did not change".to_string(),
+    };
+    let mut line = Line::of(Role::Warning, load);
     if let Some(reason) = &point.reason {
         line = line.add(Role::Warning, format!(", by {reason}"));
     }
