@@ -143,8 +143,9 @@ pub struct RunOutcome {
     pub start: RunStart,
     /// Why it ended.
     pub ended: Ended,
-    /// From the start of the load to the end of the last request that counts,
-    /// and at least to the moment the run was told to stop. Rates are per this.
+    /// From the start of the load to the end of its last call, and at least as
+    /// long as load was offered (`coordinator/elapsed.rs`), the warm-up excluded.
+    /// Handshakes, ends of sessions and the probe are no calls. Rates are per this.
     pub elapsed: Duration,
     /// All that was recorded, warm-up excluded.
     pub totals: Recorder,
@@ -252,8 +253,9 @@ pub struct SecondLatency {
 pub struct BreakingPoint {
     /// How it broke.
     pub how: BreakKind,
-    /// The load where it began: virtual users, or arrivals a second.
-    pub load: f64,
+    /// The load where it began: virtual users, or arrivals a second. `None` where
+    /// the load had not changed: what came with time is no figure of a load.
+    pub load: Option<f64>,
     /// The last load at which all was well, if there was one.
     pub last_good_load: Option<f64>,
     /// When it began, from the start of the load.

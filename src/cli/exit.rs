@@ -1,4 +1,4 @@
-//! Exit codes: a documented list.
+//! Exit codes: a documented list, and which of several is told.
 
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, FindEnded};
@@ -26,34 +26,54 @@ pub fn of_error(error: &UserError) -> u8 {
     }
 }
 
+/// What a command came to, where more than one thing is to be told: 130 over 1
+/// over 4 over 3 over 0. A fault of the command line (2) ends a command before
+/// anything else can come of it.
+pub fn strongest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let rank = |code: &u8| match *code {
+        PASSED => 0,
+        FAILED => 1,
+        NOT_VALID => 2,
+        COULD_NOT_RUN => 3,
+        USAGE => 4,
+        _ => 5,
+    };
+    codes.into_iter().max_by_key(rank).unwrap_or(PASSED)
+}
+
 /// The code of a run that took place. A result that is not valid fails it where
 /// the user is strict (`--strict`).
-pub fn of_run(ended: Ended, grade: Grade, is_strict: bool) -> u8 {
-    match ended {
-        Ended::Duration | Ended::Iterations | Ended::Broke
-            if is_strict && grade == Grade::Invalid =>
-        {
-            NOT_VALID
-        }
+pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool) -> u8 {
+    let of_end = match ended {
         Ended::Duration | Ended::Iterations | Ended::Broke => PASSED,
         Ended::Interrupted => INTERRUPTED,
         Ended::NoSession => COULD_NOT_RUN,
-    }
+    };
+    strongest([of_end, interrupted(is_interrupted), strict(grade, is_strict)])
 }
 
 /// The code of a search that took place. An answer that is not valid is none
 /// where the user is strict; one that the generator put an end to never is.
-pub fn of_find(ended: FindEnded, grade: Grade, is_strict: bool) -> u8 {
-    match ended {
-        FindEnded::Found | FindEnded::ReachedTo if is_strict && grade == Grade::Invalid => {
-            NOT_VALID
-        }
+pub fn of_find(ended: FindEnded, is_interrupted: bool, grade: Grade, is_strict: bool) -> u8 {
+    let of_end = match ended {
         FindEnded::Found | FindEnded::ReachedTo => PASSED,
-        FindEnded::Refused(_) => COULD_NOT_RUN,
-        // Nothing was verified.
-        FindEnded::NothingSustained | FindEnded::Deadline => FAILED,
+        // No level keeps the limits, or none is known to.
+        FindEnded::Refused(_) | FindEnded::NothingSustained | FindEnded::Deadline => FAILED,
         FindEnded::GeneratorLimited => NOT_VALID,
         FindEnded::Interrupted => INTERRUPTED,
+    };
+    strongest([of_end, interrupted(is_interrupted), strict(grade, is_strict)])
+}
+
+fn interrupted(is_interrupted: bool) -> u8 {
+    if is_interrupted { INTERRUPTED } else { PASSED }
+}
+
+fn strict(grade: Grade, is_strict: bool) -> u8 {
+    if is_strict && grade == Grade::Invalid {
+        NOT_VALID
+    } else {
+        PASSED
     }
 }
 
@@ -69,40 +89,72 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_ends_have_their_codes() {
+    fn errors_have_their_codes() {
         assert_eq!(of_error(&UserError::usage("x")), 2);
         assert_eq!(of_error(&UserError::could_not_run("x")), 1);
         assert_eq!(of_error(&UserError::new(ErrorKind::Interrupted, "x")), 130);
-        for grade in [Grade::Valid, Grade::Suspect, Grade::Invalid] {
-            for is_strict in [false, true] {
-                let is_failed = is_strict && grade == Grade::Invalid;
-                let code = if is_failed { 4 } else { 0 };
-                for ended in [Ended::Duration, Ended::Iterations, Ended::Broke] {
-                    assert_eq!(of_run(ended, grade, is_strict), code, "{grade:?}");
-                }
-                assert_eq!(of_run(Ended::Interrupted, grade, is_strict), 130);
-                assert_eq!(of_run(Ended::NoSession, grade, is_strict), 1);
+    }
+
+    #[test]
+    fn the_stronger_code_wins() {
+        assert_eq!(strongest([]), 0);
+        let order = [0, 3, 4, 1, 130];
+        for (at, stronger) in order.iter().enumerate() {
+            for weaker in &order[..=at] {
+                assert_eq!(strongest([*stronger, *weaker]), *stronger);
+                assert_eq!(strongest([*weaker, *stronger]), *stronger);
             }
         }
-        assert_eq!(of_find(FindEnded::Found, Grade::Suspect, true), 0);
-        assert_eq!(of_find(FindEnded::ReachedTo, Grade::Suspect, true), 0);
-        assert_eq!(
-            of_find(FindEnded::Refused(FindWhy::Errors), Grade::Suspect, true),
-            1
-        );
-        assert_eq!(
-            of_find(FindEnded::NothingSustained, Grade::Suspect, true),
-            3
-        );
-        assert_eq!(of_find(FindEnded::Deadline, Grade::Suspect, true), 3);
-        assert_eq!(
-            of_find(FindEnded::GeneratorLimited, Grade::Suspect, true),
-            4
-        );
-        assert_eq!(of_find(FindEnded::Interrupted, Grade::Suspect, true), 130);
-        assert_eq!(of_find(FindEnded::Found, Grade::Invalid, true), 4);
-        assert_eq!(of_find(FindEnded::ReachedTo, Grade::Invalid, true), 4);
-        assert_eq!(of_find(FindEnded::Found, Grade::Invalid, false), 0);
-        assert_eq!(of_find(FindEnded::Deadline, Grade::Invalid, true), 3);
+    }
+
+    /// By the end of the run: the code of a valid one, a strict and invalid one,
+    /// and the same where a signal came after the end.
+    #[test]
+    fn ends_have_their_codes() {
+        use FindEnded as Find;
+        let runs = [
+            (Ended::Duration, 0, 4),
+            (Ended::Iterations, 0, 4),
+            (Ended::Broke, 0, 4),
+            (Ended::NoSession, 1, 1),
+            (Ended::Interrupted, 130, 130),
+        ];
+        for (ended, valid, invalid) in runs {
+            for grade in [Grade::Valid, Grade::Suspect, Grade::Invalid] {
+                for is_strict in [false, true] {
+                    let is_failed = is_strict && grade == Grade::Invalid;
+                    let expected = if is_failed { invalid } else { valid };
+                    assert_eq!(of_run(ended, false, grade, is_strict), expected);
+                    assert_eq!(of_run(ended, true, grade, is_strict), 130);
+                }
+            }
+        }
+        let searches = [
+            (Find::Found, 0, 4),
+            (Find::ReachedTo, 0, 4),
+            (Find::Refused(FindWhy::Errors), 3, 4),
+            (Find::NothingSustained, 3, 4),
+            (Find::Deadline, 3, 4),
+            (Find::GeneratorLimited, 4, 4),
+            (Find::Interrupted, 130, 130),
+        ];
+        for (ended, valid, invalid) in searches {
+            for grade in [Grade::Valid, Grade::Suspect, Grade::Invalid] {
+                for is_strict in [false, true] {
+                    let is_failed = is_strict && grade == Grade::Invalid;
+                    let expected = if is_failed { invalid } else { valid };
+                    assert_eq!(of_find(ended, false, grade, is_strict), expected);
+                    assert_eq!(of_find(ended, true, grade, is_strict), 130);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_stands_over_a_verdict_and_under_a_signal() {
+        let unwritten = of_error(&UserError::could_not_run("cannot write the report"));
+        let of = |ended| of_run(ended, false, Grade::Invalid, true);
+        assert_eq!(strongest([of(Ended::Duration), unwritten]), 1);
+        assert_eq!(strongest([of(Ended::Interrupted), unwritten]), 130);
     }
 }

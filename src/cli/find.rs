@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{Find, Run};
 use super::options::{LevelText, redacted_command_line};
 use super::run::{
-    calibrate_plan, current_folder, find_source, live_style, load_plan, show, start_demo,
+    calibrate_plan, current_folder, find_source, live_style, load_plan, show, start_demo, tell_all,
 };
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
@@ -66,13 +66,16 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     };
     let report = build_find(plan_json, &outcome, &info);
     let path = report_file.path().map(|path| path.display().to_string());
+    let is_on_stdout = path.is_none();
     // The report is kept even where nobody reads the summary.
-    report_file.commit(&report)?;
-    show(path.is_none(), terminal, |width| {
-        let report_path = path;
+    let written = report_file.commit(&report);
+    let shown = show(is_on_stdout, terminal, |width| {
+        let report_path = path.filter(|_| written.is_ok());
         find_summary(&report, &SummaryOptions { width, report_path })
-    })?;
-    Ok(exit::of_find(outcome.ended, outcome.grade(), is_strict))
+    });
+    let is_interrupted = interrupts.is_pending();
+    let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
+    Ok(tell_all(terminal, code, [written, shown]))
 }
 
 /// What is searched. The levels are checked here for what the search cannot

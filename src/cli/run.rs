@@ -63,18 +63,33 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
         .and_then(ReportFile::path)
         .map(|path| path.display().to_string());
     // The report is kept even where nobody reads the summary.
-    if let Some(file) = report_file {
-        file.commit(&report)?;
-    }
-    show(is_on_stdout, terminal, |width| {
-        let report_path = path;
+    let written = report_file.map_or(Ok(()), |file| file.commit(&report));
+    let shown = show(is_on_stdout, terminal, |width| {
+        let report_path = path.filter(|_| written.is_ok());
         summary(&report, &SummaryOptions { width, report_path })
-    })?;
-    if outcome.ended == Ended::NoSession {
-        return Err(no_session(&report));
-    }
+    });
+    let session = match outcome.ended {
+        Ended::NoSession => Err(no_session(&report)),
+        _ => Ok(()),
+    };
+    let is_interrupted = interrupts.is_pending();
     let grade = outcome.verdict.grade;
-    Ok(exit::of_run(outcome.ended, grade, plan.strict))
+    let code = exit::of_run(outcome.ended, is_interrupted, grade, plan.strict);
+    Ok(tell_all(terminal, code, [written, shown, session]))
+}
+
+/// Says each thing that went wrong after a load, and gives the code of it all.
+pub(super) fn tell_all(
+    terminal: &Terminal,
+    code: u8,
+    results: impl IntoIterator<Item = Result<(), UserError>>,
+) -> u8 {
+    let errors = results.into_iter().filter_map(Result::err);
+    let codes = errors.map(|error| {
+        terminal.print_error(&error);
+        exit::of_error(&error)
+    });
+    exit::strongest(std::iter::once(code).chain(codes))
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.

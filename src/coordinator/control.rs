@@ -16,6 +16,14 @@ const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
 /// spent on users coming and going one by one.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(10);
 
+/// A load that did not change for so long has shown what it does: a queue that it
+/// overfills is long by then.
+const STEADY_FOR: Duration = Duration::from_secs(10);
+/// It is looked at this often in that time.
+const STEADY_LOOKS: u32 = 10;
+/// A load within this share is the same.
+const STEADY_TOLERANCE: f64 = 0.02;
+
 /// Something for the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -78,15 +86,6 @@ impl Controller {
         match &self.stages {
             Some(stages) => stages.target(now),
             None => self.pool,
-        }
-    }
-
-    /// Whether the plan's load changes over time.
-    pub fn changes_load(&self, plan: &Plan) -> bool {
-        match &plan.load {
-            Load::Closed { ramp_up, .. } => !ramp_up.is_zero(),
-            Load::Staged { .. } => true,
-            Load::Open { arrivals, .. } => matches!(arrivals, Arrivals::Staged { .. }),
         }
     }
 
@@ -179,6 +178,31 @@ fn user_stages(plan: &Plan) -> Option<Stages> {
         }
         Load::Open { .. } => None,
     }
+}
+
+/// Whether the plan's load changes over time.
+pub fn changes_load(plan: &Plan) -> bool {
+    match &plan.load {
+        Load::Closed { ramp_up, .. } => !ramp_up.is_zero(),
+        Load::Staged { .. } => true,
+        Load::Open { arrivals, .. } => matches!(arrivals, Arrivals::Staged { .. }),
+    }
+}
+
+/// Whether the plan kept its load for this long before `at`, or from its start:
+/// what happens then comes with time, and is not the load's doing.
+pub fn is_load_steady(plan: &Plan, at: Duration) -> bool {
+    let stages = user_stages(plan);
+    let load_at = |at: Duration| match &stages {
+        Some(stages) => f64::from(stages.target(at)),
+        None => rate_at(plan, at),
+    };
+    let load = load_at(at);
+    let from = at.saturating_sub(STEADY_FOR);
+    (0..=STEADY_LOOKS).all(|look| {
+        let then = from + (at - from) * look / STEADY_LOOKS;
+        (load_at(then) - load).abs() <= load * STEADY_TOLERANCE
+    })
 }
 
 /// The arrivals of all workers together, for open plans.
@@ -298,6 +322,27 @@ mod tests {
             }
         }
         actions
+    }
+
+    #[test]
+    fn a_load_is_steady_once_it_has_not_changed_for_a_while() {
+        let check = |settings: &str, at_secs: u64, expected: bool| {
+            let plan = plan(settings);
+            let at = Duration::from_secs(at_secs);
+            assert_eq!(is_load_steady(&plan, at), expected, "{settings} {at_secs}");
+        };
+        let steady = "[settings]\nvirtual_users = 2\nduration = \"60s\"";
+        check(steady, 3, true);
+        check(steady, 50, true);
+        let ramped = "[settings]\nvirtual_users = 20\nduration = \"60s\"\nramp_up = \"5s\"";
+        check(ramped, 3, false);
+        check(ramped, 8, false);
+        check(ramped, 20, true);
+        let stages = "[settings]\n[[stage]]\ntarget_vus = 30\nduration = \"30s\"\n\
+                      [[stage]]\ntarget_vus = 30\nduration = \"60s\"";
+        check(stages, 20, false);
+        check(stages, 35, false);
+        check(stages, 50, true);
     }
 
     #[test]

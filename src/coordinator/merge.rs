@@ -15,6 +15,13 @@ use crate::worker::{TICK, Tick, UserCounts};
 /// Ticks of one second.
 pub(super) const TICKS_PER_SECOND: u64 = 4;
 
+/// No second is shorter: rates are per its length.
+const SECOND_LENGTH_MIN: Duration = Duration::from_millis(1);
+
+/// Seconds whose latencies are kept after they were closed: the last of the load,
+/// and those in which its last calls were recorded.
+const LATENCIES_KEPT: usize = 3;
+
 /// The interval figures of all calls, over some ticks.
 #[derive(Debug, Default)]
 pub(super) struct Interval {
@@ -95,6 +102,8 @@ pub(super) struct Collector {
     recent: VecDeque<Interval>,
     spare: Vec<Interval>,
     second: Interval,
+    /// Of the last closed seconds with answers: their number, and the latencies.
+    latencies: VecDeque<(usize, Histogram)>,
     /// Calls begun less ended, to the last closed second.
     in_flight_end: u64,
     pub(super) signals: Signals,
@@ -140,6 +149,7 @@ impl Collector {
             recent: VecDeque::new(),
             spare: Vec::new(),
             second: Interval::default(),
+            latencies: VecDeque::new(),
             in_flight_end: 0,
             signals: Signals::new(n_workers, warm_up, busy_poll),
             seconds: Vec::new(),
@@ -228,7 +238,9 @@ impl Collector {
         n_ended as f64 / span
     }
 
-    /// Closes the last second, which may be shorter, and gives the stages.
+    /// Closes the last second, which may be shorter, and gives the stages. Both end
+    /// with the load, `elapsed` after its start: what was recorded while sessions
+    /// were ended goes to the last of them.
     pub(super) fn finish(&mut self, elapsed: Duration) -> Vec<StageOutcome> {
         while let Some(interval) = self.open.pop_front() {
             let number = self.first_open;
@@ -236,25 +248,76 @@ impl Collector {
             self.add_to_second(number, &interval);
         }
         self.close_second(elapsed);
+        self.cut_seconds(elapsed);
         let warm_up_end = self.warm_up_end();
         let spans = std::mem::take(&mut self.spans);
-        let stages = std::mem::take(&mut self.stages);
-        spans
-            .into_iter()
-            .zip(stages)
-            .filter_map(|(span, recorded)| {
-                let recorded = recorded?;
-                // The warm-up is left out of the stages that it reaches into.
-                let at = span.at.max(warm_up_end.min(span.end));
-                Some(StageOutcome {
+        let recorded = std::mem::take(&mut self.stages);
+        let mut stages: Vec<StageOutcome> = Vec::new();
+        for (span, recorded) in spans.into_iter().zip(recorded) {
+            let Some(recorded) = recorded else { continue };
+            // The warm-up is left out of the stages that it reaches into.
+            let at = span.at.max(warm_up_end.min(span.end));
+            match stages.last_mut() {
+                // The load was over before this stage began.
+                Some(last) if at >= elapsed => last.recorded.merge(&recorded),
+                _ => stages.push(StageOutcome {
                     at,
                     length: span.end.min(elapsed).saturating_sub(at),
                     load_from: span.load_at(at),
                     load_to: span.load_to,
                     recorded,
-                })
-            })
-            .collect()
+                }),
+            }
+        }
+        if let Some(last) = stages.last_mut() {
+            last.length = elapsed.saturating_sub(last.at);
+        }
+        stages
+    }
+
+    /// Takes off the seconds that began after the load had ended. Calls that ended
+    /// just before that may have been read, and so recorded, just after it.
+    fn cut_seconds(&mut self, elapsed: Duration) {
+        while self.seconds.len() > 1
+            && let Some(late) = self.seconds.pop_if(|second| second.at >= elapsed)
+        {
+            let late_latency = self.take_latency(self.seconds.len());
+            let own_latency = self.take_latency(self.seconds.len() - 1);
+            let number = self.seconds.len() - 1;
+            let Some(last) = self.seconds.last_mut() else {
+                return;
+            };
+            last.started += late.started;
+            last.ok += late.ok;
+            last.failed += late.failed;
+            last.dropped += late.dropped;
+            last.vus = late.vus.max(last.vus);
+            let merged = match (own_latency, late_latency) {
+                (Some(mut own), Some(late)) => {
+                    own.merge(&late);
+                    Some(own)
+                }
+                (own, late) => own.or(late),
+            };
+            if let Some(merged) = merged {
+                last.latency = second_latency(&merged);
+                self.latencies.push_back((number, merged));
+            }
+        }
+        if let Some(last) = self.seconds.last_mut() {
+            last.length = last
+                .length
+                .min(elapsed.saturating_sub(last.at))
+                .max(SECOND_LENGTH_MIN);
+        }
+    }
+
+    fn take_latency(&mut self, second: usize) -> Option<Histogram> {
+        let at = self
+            .latencies
+            .iter()
+            .position(|(number, _)| *number == second)?;
+        self.latencies.remove(at).map(|(_, latency)| latency)
     }
 
     /// The warm-up's end to whole ticks: where it is cut from the rest.
@@ -353,35 +416,46 @@ impl Collector {
         self.in_flight_end = (self.in_flight_end + second.started).saturating_sub(ended);
         let mut signals = self.signals.close();
         signals.in_flight_end = self.in_flight_end;
-        let latency = &self.second.latency;
-        let quantile = |q| latency.quantile_ns(q);
-        let figures = match (
-            quantile(0.5),
-            quantile(0.95),
-            quantile(0.99),
-            latency.max_ns(),
-        ) {
-            (Some(p50_ns), Some(p95_ns), Some(p99_ns), Some(max_ns)) => Some(SecondLatency {
-                p50_ns,
-                p95_ns,
-                p99_ns,
-                max_ns,
-            }),
-            _ => None,
-        };
         self.seconds.push(Second {
             at,
-            length: end.saturating_sub(at).max(Duration::from_millis(1)),
+            length: end.saturating_sub(at).max(SECOND_LENGTH_MIN),
             vus: self.second.vus,
             started: self.second.started,
             ok: self.second.ok,
             failed: self.second.failed,
-            latency: figures,
+            latency: second_latency(&self.second.latency),
             dropped: self.second.dropped,
             signals,
         });
+        self.keep_latency();
         self.second.clear();
     }
+
+    /// Keeps the latencies of the second that was closed last, in place of the
+    /// oldest.
+    fn keep_latency(&mut self) {
+        if self.second.latency.is_empty() {
+            return;
+        }
+        let oldest = if self.latencies.len() >= LATENCIES_KEPT {
+            self.latencies.pop_front()
+        } else {
+            None
+        };
+        let mut free = oldest.map(|(_, latency)| latency).unwrap_or_default();
+        free.clear();
+        let latency = std::mem::replace(&mut self.second.latency, free);
+        self.latencies.push_back((self.seconds.len() - 1, latency));
+    }
+}
+
+fn second_latency(latency: &Histogram) -> Option<SecondLatency> {
+    Some(SecondLatency {
+        p50_ns: latency.quantile_ns(0.5)?,
+        p95_ns: latency.quantile_ns(0.95)?,
+        p99_ns: latency.quantile_ns(0.99)?,
+        max_ns: latency.max_ns()?,
+    })
 }
 
 /// Takes in a tick of the warm-up. Its calls and iterations are the warm-up's
@@ -583,6 +657,33 @@ mod tests {
         assert_eq!(stages[0].recorded.rows[0].ok, 20);
         assert_eq!((stages[0].at, stages[0].length), (warm_up, warm_up));
         assert_eq!((stages[0].load_from, stages[0].load_to), (5.0, 10.0));
+    }
+
+    /// A load of two seconds whose sessions take one and a half more to end.
+    #[test]
+    fn seconds_and_stages_end_with_the_load() {
+        let span = |at: u64, end: u64| StageSpan {
+            at: Duration::from_secs(at),
+            end: Duration::from_secs(end),
+            load_from: 5.0,
+            load_to: 5.0,
+        };
+        let spans = vec![span(0, 2), span(2, 9)];
+        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, false, spans);
+        for number in 1..=14 {
+            // The last call ended in time, and was read in the ninth tick.
+            let n_ok = if number <= 9 { 10 } else { 0 };
+            collector.take(tick(0, number, n_ok));
+            drain(&mut collector);
+        }
+        let stages = collector.finish(Duration::from_secs(2));
+        let seconds: Vec<_> = collector.seconds.iter().map(|s| (s.ok, s.length)).collect();
+        let second = Duration::from_secs(1);
+        assert_eq!(seconds, [(40, second), (50, second)]);
+        assert!(collector.seconds[1].latency.is_some());
+        assert_eq!(stages.len(), 1, "the second one never began");
+        assert_eq!(stages[0].length, 2 * second);
+        assert_eq!(stages[0].recorded.rows[0].ok, 90);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 pub mod breakpoint;
 pub mod control;
+mod elapsed;
 mod find;
 mod merge;
 mod prepare;

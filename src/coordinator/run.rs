@@ -10,7 +10,10 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 use super::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
 };
-use super::control::{Action, Controller, Happening, arrival_schedule, rate_at};
+use super::control::{
+    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
+};
+use super::elapsed::LoadTimes;
 use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
@@ -240,12 +243,15 @@ struct Coordinator<'a> {
     detector: Detector,
     windows: Windows,
     breaking_point: Option<BreakingPoint>,
+    /// The user was told that the server changed under a steady load.
+    has_told_of_change: bool,
     n_ended: usize,
     /// Of the workers that have ended: the sum of their most users at once.
     active_max: u32,
     /// Users that never had a session.
     without_session: u32,
     last_end: Option<Instant>,
+    last_given_up: Option<Instant>,
     latency: Histogram,
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
@@ -285,10 +291,12 @@ impl<'a> Coordinator<'a> {
             detector: Detector::new(detector_options(plan)),
             windows: Windows::new(plan),
             breaking_point: None,
+            has_told_of_change: false,
             n_ended: 0,
             active_max: 0,
             without_session: 0,
             last_end: None,
+            last_given_up: None,
             latency: Histogram::new(),
             probe: None,
             standstill: Standstill::default(),
@@ -461,6 +469,7 @@ impl<'a> Coordinator<'a> {
                     recorder,
                     usage,
                     last_end,
+                    last_given_up,
                     active_max,
                     without_session,
                 } = *end;
@@ -468,6 +477,7 @@ impl<'a> Coordinator<'a> {
                 self.without_session += without_session;
                 self.collector.take_last(worker, &usage, &recorder);
                 self.last_end = self.last_end.max(last_end);
+                self.last_given_up = self.last_given_up.max(last_given_up);
                 self.n_ended += 1;
                 self.look(clock);
             }
@@ -510,16 +520,37 @@ impl<'a> Coordinator<'a> {
                 self.windows.clear();
             }
         }
-        if self.breaking_point.is_none() {
-            // Who sets a limit wants to know of it under any load.
-            let rule = &self.plan.breaking;
-            let from_start =
-                self.controller.changes_load(self.plan) || rule.stop || rule.latency_max.is_some();
-            self.breaking_point = first_break(self.detector.breaks(), from_start).map(translate);
-        }
+        self.look_for_breaks();
         if is_new {
             self.watch_seconds();
             self.show(clock);
+        }
+    }
+
+    /// The first break of the load is the breaking point; one that came with time
+    /// is told of.
+    fn look_for_breaks(&mut self) {
+        if self.breaking_point.is_some() {
+            return;
+        }
+        let Some(found) = first_break(self.detector.breaks(), self.plan) else {
+            return;
+        };
+        // Who sets a limit wants to know of it under any load.
+        let rule = &self.plan.breaking;
+        if found.came_with_time && !rule.stop && rule.latency_max.is_none() {
+            if !std::mem::replace(&mut self.has_told_of_change, true) {
+                let mut failures = crate::metrics::FailureCounts::default();
+                for (row, stats) in self.start.rows.iter().zip(&self.collector.totals.rows) {
+                    if row.kind == RowKind::Call {
+                        failures.merge(&stats.failures);
+                    }
+                }
+                let notice = change_notice(found.found, failures.ranked().first());
+                self.observer.notice(&notice);
+            }
+        } else {
+            self.breaking_point = Some(translate(&found));
         }
     }
 
@@ -601,21 +632,16 @@ impl<'a> Coordinator<'a> {
             .controller
             .stopped()
             .unwrap_or((clock.now(), Ended::Iterations));
-        let last_end = self.last_end.map_or(Duration::ZERO, |end| {
-            end.saturating_duration_since(clock.origin())
-        });
-        // A run that its iterations ended was over with the last of them, not
-        // when that was noticed.
-        let elapsed = match ended {
-            Ended::Iterations => last_end,
-            _ => self
-                .plan
-                .stop
-                .duration
-                .filter(|_| ended == Ended::Duration)
-                .unwrap_or(stopped_at)
-                .max(last_end),
+        let since_start =
+            |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
+        let times = LoadTimes {
+            ended,
+            stopped_at,
+            planned: self.plan.stop.duration,
+            last_end: since_start(self.last_end),
+            last_given_up: since_start(self.last_given_up),
         };
+        let elapsed = times.elapsed();
         self.watching.ask_host_last(&mut self.collector);
         let mut stages = self.collector.finish(elapsed);
         self.watch_seconds();
@@ -645,6 +671,7 @@ impl<'a> Coordinator<'a> {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed,
+            in_flight_for: times.in_flight_until(),
             worker_cpus: &self.start.generator.worker_cpus,
             vus_max: self.collector.vus_max.max(self.active_max),
             users_without: self.without_session,
@@ -814,17 +841,44 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
     }
 }
 
-/// The break that began first. One that was there from the start counts only
-/// where it is looked for (`from_start`): under a load that does not change it is
-/// no breaking point, and the figures show it as it is.
-fn first_break(breaks: &[Break], from_start: bool) -> Option<&Break> {
-    breaks
-        .iter()
-        .filter(|found| from_start || found.last_good_load.is_some() && found.began >= STEADY_START)
-        .min_by_key(|found| found.began)
+/// A break, and whether the load or only the time had changed.
+struct FirstBreak<'a> {
+    found: &'a Break,
+    came_with_time: bool,
 }
 
-fn translate(found: &Break) -> BreakingPoint {
+/// The break that began first. Under a load that never changes, one that was there
+/// from the start counts only where the user looks for it: the figures show it as
+/// it is. Where the load had been kept up before, the break came with time.
+fn first_break<'a>(breaks: &'a [Break], plan: &Plan) -> Option<FirstBreak<'a>> {
+    let rule = &plan.breaking;
+    let from_start = changes_load(plan) || rule.stop || rule.latency_max.is_some();
+    let was_well =
+        |found: &Break| found.last_good_load.is_some() && found.began >= STEADY_START;
+    let found = breaks
+        .iter()
+        .filter(|found| from_start || was_well(found))
+        .min_by_key(|found| found.began)?;
+    Some(FirstBreak {
+        found,
+        came_with_time: was_well(found) && is_load_steady(plan, found.began),
+    })
+}
+
+/// A change under a load that did not change, with the most frequent failure so far.
+fn change_notice(found: &Break, cause: Option<&(Failure, u64)>) -> String {
+    let cause = match (&found.cause, cause) {
+        (Cause::Errors(_), Some((failure, _))) => format!(" (mostly {})", failure.id()),
+        _ => String::new(),
+    };
+    format!(
+        "{}{cause}; the load was steady, so this is no breaking point: something changed with time",
+        found.sentence_of_time()
+    )
+}
+
+fn translate(first: &FirstBreak<'_>) -> BreakingPoint {
+    let found = first.found;
     let how = match &found.cause {
         Cause::Saturation(evidence) => BreakKind::Saturation {
             ceiling_per_second: evidence.ceiling_per_second,
@@ -840,13 +894,18 @@ fn translate(found: &Break) -> BreakingPoint {
             p99_ns: evidence.value_ns,
         },
     };
+    let is_of_load = !first.came_with_time;
     BreakingPoint {
         how,
-        load: found.load,
-        last_good_load: found.last_good_load,
+        load: is_of_load.then_some(found.load),
+        last_good_load: found.last_good_load.filter(|_| is_of_load),
         at: found.began,
         noticed_at: found.noticed,
-        evidence: found.sentence(),
+        evidence: if is_of_load {
+            found.sentence()
+        } else {
+            found.sentence_of_time()
+        },
     }
 }
 

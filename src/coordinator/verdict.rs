@@ -21,6 +21,9 @@ pub(super) struct Recorded<'a> {
     pub(super) signals: &'a Signals,
     pub(super) seconds: &'a [Second],
     pub(super) elapsed: Duration,
+    /// From the start of the load, warm-up included, to the moment after which no
+    /// call was in flight.
+    pub(super) in_flight_for: Duration,
     /// Which workers are pinned.
     pub(super) worker_cpus: &'a [Option<usize>],
     pub(super) vus_max: u32,
@@ -98,8 +101,9 @@ impl Recorded<'_> {
         let mut reads = ReadTimes::default();
         whole.iter().for_each(|usage| reads.merge(&usage.reads));
         let most = |figure: fn(&WorkerUsage) -> u64| whole.iter().map(figure).max().unwrap_or(0);
-        let wall_ns = most(|usage| usage.wall_ns);
-        let per_time = |sum_ns: u128| (wall_ns > 0).then(|| sum_ns as f64 / wall_ns as f64);
+        // The workers live on while sessions are ended, without a call in flight.
+        let load_ns = self.in_flight_for.as_nanos();
+        let per_time = |sum_ns: u128| (load_ns > 0).then(|| sum_ns as f64 / load_ns as f64);
         let means = workers.iter().filter_map(WorkerUsage::in_flight_mean);
         let judged = || self.seconds.iter().filter(|second| self.is_judged(second));
         let mean = |share: fn(&SecondSignals) -> Option<f64>| {
@@ -240,6 +244,7 @@ mod tests {
             signals: &signals,
             seconds: &[],
             elapsed: Duration::from_secs(2),
+            in_flight_for: Duration::from_secs(2),
             worker_cpus: &[Some(0)],
             vus_max: 10,
             users_without,

@@ -47,8 +47,9 @@ pub struct Report {
     pub timestamp: String,
     /// The URL that was tested; after a redirect, the one it led to.
     pub target_url: String,
-    /// How long load was generated, in seconds: what rates are per. Without
-    /// the warm-up.
+    /// From the start of the load to the end of its last call, and at least as
+    /// long as load was offered, in seconds: what rates are per. Without the
+    /// warm-up, handshakes, ends of sessions and the probe.
     pub duration_secs: f64,
     /// The settings that schema 1.1 named; `plan` has them all.
     pub config: Config,

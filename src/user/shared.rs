@@ -40,8 +40,11 @@ pub struct Shared {
     pub n_active_max: Cell<u32>,
     /// Users that have ended and never had a session.
     pub n_without_session: Cell<u32>,
-    /// The end of the last call that ended by itself.
+    /// The end of the last call that succeeded or failed. Handshakes and the
+    /// ends of sessions are no calls.
     pub last_end: Cell<Option<Instant>>,
+    /// When the last call was given up, if one was.
+    pub last_given_up: Cell<Option<Instant>>,
     /// By row: whether its requests are calls.
     is_call: Box<[bool]>,
     /// Arrivals that no user has taken yet.
@@ -75,6 +78,7 @@ impl Shared {
             n_active_max: Cell::new(0),
             n_without_session: Cell::new(0),
             last_end: Cell::new(None),
+            last_given_up: Cell::new(None),
             is_call,
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
@@ -176,10 +180,12 @@ impl Shared {
         }
         recorder.end(row, &sample);
         drop(recorder);
-        if sample.outcome != Outcome::Cancelled {
-            let last = self.last_end.get();
-            self.last_end
-                .set(Some(last.map_or(report.end, |last| last.max(report.end))));
+        if self.is_call[row] {
+            let last = match sample.outcome {
+                Outcome::Cancelled => &self.last_given_up,
+                _ => &self.last_end,
+            };
+            last.set(last.get().max(Some(report.end)));
         }
     }
 

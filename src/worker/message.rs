@@ -84,8 +84,10 @@ pub struct WorkerEnd {
     pub recorder: Box<Recorder>,
     /// What the thread used and did since then.
     pub usage: WorkerUsage,
-    /// The end of its last call that ended by itself.
+    /// The end of its last call that succeeded or failed.
     pub last_end: Option<Instant>,
+    /// When its last call was given up, if one was.
+    pub last_given_up: Option<Instant>,
     /// The most users that ran at once.
     pub active_max: u32,
     /// Users that never had a session.

@@ -315,6 +315,7 @@ impl<'a> Worker<'a> {
             recorder: Box::new(self.shared.recorder.replace(empty)),
             usage: self.take_usage(),
             last_end: self.shared.last_end.get(),
+            last_given_up: self.shared.last_given_up.get(),
             active_max: self.shared.n_active_max.get(),
             without_session: self.shared.n_without_session.get(),
         });

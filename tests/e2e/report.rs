@@ -1,7 +1,8 @@
 //! What the user sees: the summary, the live line, the JSON report and the exit
 //! codes; and that secrets are in none of them.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use pmcp_loadtest::demo::{DemoOptions, DemoServer, Fault, Faults, Latency};
 use serde_json::{Value, json};
@@ -387,4 +388,100 @@ fn fractions_of_milliseconds_are_kept() {
         least > 0.0 && least < 5.0 && least.fract() != 0.0,
         "{least}"
     );
+}
+
+/// A well-behaved server that takes one and a half seconds to end a session, and
+/// `call` to answer a call.
+fn slow_to_end_sessions(call: Duration) -> FakeServer {
+    FakeServer::start(move |request, connection| {
+        let began = Instant::now();
+        let wait = match (request.verb.as_str(), request.method().as_str()) {
+            ("DELETE", _) => Duration::from_millis(1_500),
+            (_, "tools/call") => call,
+            _ => Duration::ZERO,
+        };
+        connection.wait_until(|| began.elapsed() >= wait);
+        legacy(request, connection)
+    })
+}
+
+#[test]
+fn the_time_to_end_sessions_is_in_no_rate() {
+    let server = slow_to_end_sessions(Duration::ZERO);
+    let limits = ["--tool", "work", "--rate", "100/s", "--max-vus", "20"];
+    let limits = [&limits[..], &["--duration", "2s"]].concat();
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    // 66/s with the sessions' end.
+    let rate = number(&report["totals"]["rate_per_sec"]);
+    assert!((85.0..=105.0).contains(&rate), "{rate}: {finished}");
+    assert_eq!(report["metrics"]["throughput_rps"], rate, "{finished}");
+    let duration = number(&report["duration_secs"]);
+    assert!((2.0..3.0).contains(&duration), "{duration}: {finished}");
+    assert!(list(&report["seconds"]).len() <= 3, "{report:#}");
+    let closed = &report["close"]["latency"]["min_ms"];
+    assert!(number(closed) >= 1_400.0, "they were slow: {finished}");
+}
+
+#[test]
+fn iterations_are_over_with_their_last_call() {
+    let server = slow_to_end_sessions(Duration::from_millis(17));
+    let limits = ["--tool", "work", "--vus", "20", "--iterations", "200"];
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(count(&report["totals"]["ok"]), 200);
+    // Ten rounds of 17 ms; more than 1.5 s with the sessions' end.
+    let duration = number(&report["duration_secs"]);
+    assert!((0.17..1.3).contains(&duration), "{duration}: {finished}");
+    let in_flight = number(&report["self_check"]["in_flight"]["mean_whole"]);
+    assert!(in_flight > 20.0 * 0.17 / 1.3, "{in_flight}: {report:#}");
+}
+
+#[test]
+fn a_server_that_falls_silent_has_answered_for_the_whole_time() {
+    let n_calls = AtomicU64::new(0);
+    let server = FakeServer::on_call(move |request, connection| {
+        match n_calls.fetch_add(1, Ordering::SeqCst) {
+            ..20 => connection.done(request),
+            _ => connection.hang(),
+        }
+    });
+    let limits = ["--tool", "work", "--vus", "2", "--duration", "2s"];
+    let limits = [&limits[..], &["--timeout", "10s", "--graceful-stop", "300ms"]].concat();
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(count(&report["totals"]["ok"]), 20);
+    assert_eq!(count(&report["totals"]["cancelled"]), 2);
+    assert_eq!(report["duration_secs"], 2.0, "{finished}");
+    assert_eq!(report["totals"]["rate_per_sec"], 10.0, "{finished}");
+}
+
+#[test]
+fn a_run_without_an_ended_call_has_no_rate() {
+    let server = FakeServer::on_call(|_, connection| connection.hang());
+    let limits = ["--tool", "work", "--vus", "1", "--duration", "1s"];
+    let limits = [&limits[..], &["--timeout", "10s", "--graceful-stop", "100ms"]].concat();
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    assert!(report["totals"]["rate_per_sec"].is_null(), "{finished}");
+    assert!(report["totals"]["error_rate"].is_null(), "{finished}");
+    assert_eq!(report["duration_secs"], 1.0, "{finished}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupt_is_told_though_the_report_cannot_be_written() {
+    let server = FakeServer::start(legacy);
+    let limits = ["--tool", "work", "--vus", "1", "--duration", "60s"];
+    let limits = [&limits[..], &["--think", "10ms", "--report", "gone/report.json"]].concat();
+    let mut running = load_run(&server.url(), &limits)
+        .file("gone/empty", "")
+        .spawn();
+    running.wait_until("calls are made", |_| server.count("tools/call") > 5);
+    std::fs::remove_dir_all(running.dir().join("gone")).expect("a folder to remove");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    assert!(finished.stderr.contains("gone/report.json"), "{finished}");
+    assert!(finished.stdout.contains("interrupted"), "{finished}");
+    assert!(!finished.stdout.contains("report:"), "{finished}");
 }

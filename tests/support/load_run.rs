@@ -144,14 +144,14 @@ fn check_figures(name: &str, figures: &Value, duration: f64) {
         ["started", "ok", "failed", "cancelled"].map(|key| count(&figures[key]));
     assert_eq!(started, ok + failed + cancelled, "{name}: {figures:#}");
     let ended = (ok + failed) as f64;
-    let error_rate = if ended == 0.0 {
-        0.0
+    if ended == 0.0 {
+        assert!(figures["error_rate"].is_null(), "{name}: {figures:#}");
+        assert!(figures["rate_per_sec"].is_null(), "{name}: {figures:#}");
     } else {
-        failed as f64 / ended
-    };
-    check_close(number(&figures["error_rate"]), error_rate, name);
-    if duration > 0.0 {
-        check_close(number(&figures["rate_per_sec"]), ended / duration, name);
+        check_close(number(&figures["error_rate"]), failed as f64 / ended, name);
+        if duration > 0.0 {
+            check_close(number(&figures["rate_per_sec"]), ended / duration, name);
+        }
     }
     let causes = list(&figures["failures"]).iter();
     let n_causes: u64 = causes.map(|cause| count(&cause["count"])).sum();

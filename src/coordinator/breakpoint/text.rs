@@ -21,7 +21,30 @@ impl Break {
     pub fn sentence(&self) -> String {
         let load = load_text(self.load, self.load_kind);
         let began = seconds_text(self.began);
-        let mut text = match &self.cause {
+        let from = format!("from {load} on ({began} into the run)");
+        let at = format!("{load} ({began} into the run)");
+        let mut text = self.sentence_from(&from, &at, "at low load");
+        let last_good = self
+            .last_good_load
+            .map(|last_good| load_text(last_good, self.load_kind))
+            .filter(|last_good| *last_good != load);
+        if let Some(last_good) = last_good {
+            let _ = write!(text, "; it kept up at {last_good}");
+        }
+        text
+    }
+
+    /// The same of a break that came with time, under a load that was kept up
+    /// before: it names no load.
+    pub fn sentence_of_time(&self) -> String {
+        let began = seconds_text(self.began);
+        let from = format!("from {began} into the run on");
+        let at = format!("{began} into the run");
+        self.sentence_from(&from, &at, "before")
+    }
+
+    fn sentence_from(&self, from: &str, at: &str, baseline: &str) -> String {
+        match &self.cause {
             Cause::Saturation(evidence) => {
                 let about = if evidence.is_at_or_below {
                     "at or below"
@@ -29,7 +52,7 @@ impl Break {
                     "at about"
                 };
                 format!(
-                    "throughput stopped growing {about} {load} ({began} into the run), \
+                    "throughput stopped growing {about} {at}, \
                      at {} answers/s; more load only waits",
                     number(evidence.ceiling_per_second)
                 )
@@ -40,23 +63,23 @@ impl Break {
                 n_requests,
                 ..
             }) => format!(
-                "from {load} on ({began} into the run) {} of {n_requests} requests failed, \
+                "{from} {} of {n_requests} requests failed, \
                  more than {}",
                 percent(*share),
                 percent(*limit)
             ),
             Cause::Errors(ErrorEvidence::Outage { share, n_requests }) => format!(
-                "from {load} on ({began} into the run) most requests failed: {} of {n_requests}",
+                "{from} most requests failed: {} of {n_requests}",
                 percent(*share)
             ),
             Cause::Errors(ErrorEvidence::Silence { length, in_flight }) => format!(
-                "from {load} on ({began} into the run) nothing came back for {} \
+                "{from} nothing came back for {} \
                  with {in_flight} requests under way",
                 seconds_text(*length)
             ),
             Cause::Latency(evidence) => {
                 let mut text = format!(
-                    "from {load} on ({began} into the run) p{} was {}, over {}",
+                    "{from} p{} was {}, over {}",
                     number(evidence.quantile * 100.0),
                     latency_text(evidence.value_ns),
                     latency_text(evidence.limit_ns)
@@ -65,21 +88,13 @@ impl Break {
                     // Writing to a string can't fail.
                     let _ = write!(
                         text,
-                        ", three times its {} at low load",
+                        ", three times its {} {baseline}",
                         latency_text(baseline_ns)
                     );
                 }
                 text
             }
-        };
-        let last_good = self
-            .last_good_load
-            .map(|last_good| load_text(last_good, self.load_kind))
-            .filter(|last_good| *last_good != load);
-        if let Some(last_good) = last_good {
-            let _ = write!(text, "; it kept up at {last_good}");
         }
-        text
     }
 }
 

@@ -183,6 +183,7 @@ impl Crew {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed: self.watching.elapsed()?,
+            in_flight_for: self.watching.elapsed()?,
             worker_cpus: &self.worker_cpus,
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.

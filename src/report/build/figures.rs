@@ -66,8 +66,9 @@ impl Measured<'_> {
             ok: row.ok,
             failed: row.failed,
             cancelled: row.cancelled,
-            rate_per_sec: rate(finished, self.elapsed),
-            error_rate: share(row.failed, finished),
+            rate_per_sec: (finished > 0 && !self.elapsed.is_zero())
+                .then(|| rate(finished, self.elapsed)),
+            error_rate: (finished > 0).then(|| share(row.failed, finished)),
             latency_from,
             latency: latency(headline),
             failed_latency: if_any(failed),

@@ -43,8 +43,9 @@ pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Me
         total_requests: totals.ok + totals.failed,
         success_count: totals.ok,
         error_count: totals.failed,
-        error_rate: totals.error_rate,
-        throughput_rps: totals.rate_per_sec,
+        // Numbers in schema 1.1, also where there were no requests.
+        error_rate: totals.error_rate.unwrap_or(0.0),
+        throughput_rps: totals.rate_per_sec.unwrap_or(0.0),
         latency: MetricsLatency {
             min_ms: ok.min_ms,
             mean_ms: ok.mean_ms,
@@ -125,11 +126,14 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
     let mut report = BreakingPoint {
         detected: true,
         // A cast from a float saturates.
-        vus: (unit == LoadUnit::Vus).then(|| point.load.round() as u32),
+        vus: point
+            .load
+            .filter(|_| unit == LoadUnit::Vus)
+            .map(|load| load.round() as u32),
         detail: Some(point.evidence.clone()),
         timestamp: Some(at.rfc3339()),
-        load_unit: Some(unit),
-        load: Some(tidy(point.load)),
+        load_unit: point.load.map(|_| unit),
+        load: point.load.map(tidy),
         last_good_load: point.last_good_load.map(tidy),
         at_secs: Some(secs(point.at)),
         noticed_at_secs: Some(secs(point.noticed_at)),

@@ -7,14 +7,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::load::Distribution as Spread;
-use crate::metrics::{ConnectFailure, Failure, SessionFailure, TimeoutPhase};
-use crate::outcome::{BreakKind, BreakingPoint, RunOutcome, Second, SecondLatency};
+use crate::metrics::{ConnectFailure, Failure, Recorder, RowStats, SessionFailure, TimeoutPhase};
+use crate::outcome::{
+    BreakKind, BreakingPoint, Row, RowKind, RunOutcome, Second, SecondLatency, StageOutcome,
+};
 use crate::report::model::{Figures, Latency, LatencyFrom, Report};
 use crate::report::samples::{
-    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
+    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, probe_outcome, report,
 };
 use crate::report::summary::{SummaryOptions, summary};
 use crate::scenario::{Arrivals, Load};
+use crate::validity::SecondSignals;
 
 /// The report as JSON and back, with every field known.
 fn json_of(report: &Report) -> Value {
@@ -44,7 +47,17 @@ fn assert_consistent(report: &Report) {
         assert_eq!(figures.latency.count, figures.ok);
         let n_failures: u64 = figures.failures.iter().map(|cause| cause.count).sum();
         assert_eq!(n_failures, figures.failed);
-        assert!((0.0..=1.0).contains(&figures.error_rate));
+        let ended = (figures.ok + figures.failed) as f64;
+        assert_eq!(figures.error_rate.is_some(), ended > 0.0);
+        let failed = figures.failed as f64;
+        let error_rate = figures.error_rate.unwrap_or(0.0);
+        assert!((error_rate * ended - failed).abs() <= 1e-9 * ended);
+        // A rate has six decimals.
+        let per_run = figures.rate_per_sec.unwrap_or(0.0) * report.duration_secs;
+        let has_rate = ended > 0.0 && report.duration_secs > 0.0;
+        assert_eq!(figures.rate_per_sec.is_some(), has_rate);
+        let slack = 1e-6 * (report.duration_secs + ended);
+        assert!(!has_rate || (per_run - ended).abs() <= slack, "{figures:?}");
         assert_in_order(&figures.latency);
     }
     let sum = |field: fn(&Figures) -> u64| -> u64 {
@@ -61,6 +74,13 @@ fn assert_consistent(report: &Report) {
     assert_eq!(report.errors.values().sum::<u64>(), totals.failed);
     assert_eq!(report.metrics.error_count, totals.failed);
     assert_eq!(report.metrics.total_requests, totals.ok + totals.failed);
+    assert_eq!(sum(|figures| figures.failed), totals.failed);
+    assert_eq!(report.duration_secs, report.run.elapsed_secs);
+    assert_eq!(
+        report.metrics.throughput_rps,
+        totals.rate_per_sec.unwrap_or(0.0)
+    );
+    assert_eq!(report.metrics.error_rate, totals.error_rate.unwrap_or(0.0));
     let n_classed: u64 = report.distribution.iter().map(|class| class.count).sum();
     assert_eq!(n_classed, totals.ok);
 }
@@ -107,7 +127,12 @@ fn nothing_measured_is_null_and_never_zero() {
     ] {
         assert_eq!(json.pointer(pointer), Some(&Value::Null), "{pointer}");
     }
+    for pointer in ["/totals/rate_per_sec", "/totals/error_rate"] {
+        assert_eq!(json.pointer(pointer), Some(&Value::Null), "{pointer}");
+    }
+    // Its readers know no `null` there.
     assert_eq!(json.pointer("/metrics/error_rate"), Some(&json!(0.0)));
+    assert_eq!(json.pointer("/metrics/throughput_rps"), Some(&json!(0.0)));
     assert_eq!(json.pointer("/distribution"), Some(&json!([])));
     assert_eq!(
         json.pointer("/breaking_point"),
@@ -232,7 +257,7 @@ fn the_breaking_point_tells_load_time_and_value() {
             limit_ns: 250_000_000,
             p99_ns: 312_500_000,
         },
-        load: 34.0,
+        load: Some(34.0),
         last_good_load: Some(30.0),
         at: Duration::from_millis(6_800),
         noticed_at: Duration::from_secs(9),
@@ -356,6 +381,7 @@ fn a_run_of_no_length_has_no_rate() {
     outcome.elapsed = Duration::ZERO;
     let report = report(&plan(), &outcome);
     assert_eq!(report.metrics.throughput_rps, 0.0);
+    assert_eq!(report.totals.rate_per_sec, None);
     json_of(&report);
 }
 
@@ -395,6 +421,88 @@ proptest! {
         // A tool and a prompt of one name are one entry, with the calls of both.
         let a = &report.per_tool["a"];
         prop_assert_eq!(a.total_requests, report.metrics.total_requests);
+    }
+}
+
+/// A made-up run: what happened in it, in which row, and how long it lasted.
+fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
+    let sample = (0_usize..7, 1_u64..1 << 40, 0_u8..8);
+    let samples = prop::collection::vec(sample, 0..150);
+    let ends = prop::collection::vec((0_u64..50, 0_u64..50), 0..6);
+    (samples, ends, 1_u64..100_000, any::<bool>()).prop_map(|(samples, ends, elapsed_ms, probed)| {
+        let mut made = outcome(&[("tools/call", Some("a")), ("prompts/get", Some("b"))]);
+        for (kind, method) in [(RowKind::Close, "DELETE"), (RowKind::Turn, "tools/call")] {
+            made.start.rows.push(Row {
+                kind,
+                method: method.to_string(),
+                subject: None,
+            });
+        }
+        made.totals = Recorder::new(made.start.rows.len());
+        made.elapsed = Duration::from_millis(elapsed_ms);
+        for (row, ns, how) in samples {
+            // Most are calls.
+            let row = row.checked_sub(2).unwrap_or(0) % made.start.rows.len();
+            match how {
+                0..5 => ok(&mut made.totals, row, ns),
+                5 | 6 => failed(&mut made.totals, row, ns, Failure::Tool, "no"),
+                _ => cancelled(&mut made.totals, row, ns),
+            }
+        }
+        made.seconds = ends
+            .iter()
+            .zip(0..)
+            .map(|((ok, failed), at)| Second {
+                at: Duration::from_secs(at),
+                length: Duration::from_millis(500),
+                vus: 1,
+                started: ok + failed,
+                ok: *ok,
+                failed: *failed,
+                latency: None,
+                dropped: 0,
+                signals: SecondSignals::default(),
+            })
+            .collect();
+        made.stages = vec![StageOutcome {
+            at: Duration::ZERO,
+            length: made.elapsed,
+            load_from: 0.0,
+            load_to: 5.0,
+            recorded: made.totals.clone(),
+        }];
+        made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));
+        (made, probed)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    /// Rate × time = ended; error rate × ended = failed; started = ok + failed +
+    /// cancelled: of the totals, each row, stage and second. Handshakes, ends of
+    /// sessions, turns and the probe are in no total.
+    #[test]
+    fn figures_keep_their_definitions((made, probed) in any_outcome()) {
+        let report = report(&plan(), &made);
+        assert_consistent(&report);
+        json_of(&report);
+        let of_kind = |kind: RowKind, figure: fn(&RowStats) -> u64| -> u64 {
+            let rows = made.start.rows.iter().zip(&made.totals.rows);
+            rows.filter(|(row, _)| row.kind == kind).map(|(_, stats)| figure(stats)).sum()
+        };
+        let totals = &report.totals;
+        prop_assert_eq!(of_kind(RowKind::Call, |row| row.started), totals.started);
+        prop_assert_eq!(of_kind(RowKind::Call, |row| row.ok), totals.ok);
+        prop_assert_eq!(of_kind(RowKind::Call, |row| row.failed), totals.failed);
+        let elapsed = made.elapsed.as_secs_f64();
+        prop_assert!((report.duration_secs - elapsed).abs() < 1e-6);
+        prop_assert_eq!(&report.stages[0].figures, totals);
+        for (second, made) in report.seconds.iter().zip(&made.seconds) {
+            let ended = second.rate_per_sec * second.length_secs;
+            prop_assert!((ended - (made.ok + made.failed) as f64).abs() < 1e-6);
+        }
+        let probe = report.probe.map(|probe| probe.figures.started);
+        prop_assert_eq!(probe, probed.then_some(1_002));
     }
 }
 

@@ -115,5 +115,12 @@ fn errors(progress: &Progress<'_>) -> Line {
 }
 
 fn broke(point: &BreakingPoint) -> String {
-    format!("  broke at {}", format_count(point.load.round() as u64))
+    match point.load {
+        Some(load) => format!("  broke at {}", format_count(load.round() as u64)),
+        None => format!("  broke after {}", format_duration(whole_secs(point.at))),
+    }
+}
+
+fn whole_secs(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
 }

@@ -154,7 +154,7 @@ fn each_phase_is_told() {
 fn a_breaking_point_stays_in_sight() {
     let point = BreakingPoint {
         how: BreakKind::Errors { share: 0.5 },
-        load: 34.0,
+        load: Some(34.0),
         last_good_load: None,
         at: Duration::from_secs(5),
         noticed_at: Duration::from_secs(8),

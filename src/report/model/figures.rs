@@ -14,10 +14,11 @@ pub struct Figures {
     pub failed: u64,
     /// Requests that the end of the run cut off. In no rate and no latency.
     pub cancelled: u64,
-    /// `ok + failed`, a second.
-    pub rate_per_sec: f64,
-    /// `failed ÷ (ok + failed)`, 0 to 1; 0 where nothing has ended.
-    pub error_rate: f64,
+    /// `ok + failed`, a second of `duration_secs` or of the stage's length; `null`
+    /// where nothing has ended.
+    pub rate_per_sec: Option<f64>,
+    /// `failed ÷ (ok + failed)`, 0 to 1; `null` where nothing has ended.
+    pub error_rate: Option<f64>,
     /// From which instant `latency` and `failed_latency` count.
     pub latency_from: LatencyFrom,
     /// Latency of the successful requests.

@@ -41,7 +41,7 @@ pub struct Metrics {
     pub error_count: u64,
     /// `error_count ÷ total_requests`, 0 to 1; 0 where nothing has ended.
     pub error_rate: f64,
-    /// `total_requests ÷ duration_secs`.
+    /// `total_requests ÷ duration_secs`; 0 where nothing has ended.
     pub throughput_rps: f64,
     /// Latency of the calls; see `run.latency_from` for where it begins.
     pub latency: MetricsLatency,

@@ -1,10 +1,10 @@
 //! What was tested, with what, and the figures of all calls.
 
-use super::page::{Page, ms_text};
+use super::page::{Page, ms_text, rate_text};
 use crate::error::plural;
 use crate::report::model::{Counters, Ended, Host, Latency, Report};
 use crate::terminal::{Line, Role};
-use crate::units::{format_bytes, format_count, format_duration, format_percent, format_rate};
+use crate::units::{format_bytes, format_count, format_duration, format_percent};
 
 use std::time::Duration;
 
@@ -108,16 +108,16 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
     }
     page.labelled(
         "rate",
-        Line::of(Role::Strong, format_rate(totals.rate_per_sec)),
+        Line::of(Role::Strong, rate_text(totals.rate_per_sec)),
     );
     let role = if totals.failed > 0 {
         Role::Error
     } else {
         Role::Success
     };
-    let errors = match ended {
-        0 => Line::of(Role::Plain, "-"),
-        _ => Line::of(role, format_percent(totals.error_rate)),
+    let errors = match totals.error_rate {
+        None => Line::of(Role::Plain, "-"),
+        Some(share) => Line::of(role, format_percent(share)),
     };
     page.labelled("error rate", errors);
     counters(page, &report.counters);

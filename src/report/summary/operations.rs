@@ -1,10 +1,10 @@
 //! A row for each operation, grouped by method, and for the sessions.
 
-use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
+use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
 use super::table::{Cell, Table};
 use crate::report::model::{Figures, Operation, Report};
 use crate::terminal::Role;
-use crate::units::{format_count, format_percent, format_rate};
+use crate::units::{format_count, format_percent};
 
 /// Calls by operation, then handshakes, closes and turns.
 pub(super) fn operations(page: &mut Page, report: &Report) {
@@ -65,12 +65,12 @@ fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
     let errors = match (ended, figures.failed) {
         (0, _) => Cell::plain("-"),
         (_, 0) => Cell::plain("0%"),
-        _ => Cell::of(Role::Error, format_percent(figures.error_rate)),
+        _ => Cell::of(Role::Error, format_percent(figures.error_rate.unwrap_or(0.0))),
     };
     vec![
         name,
         Cell::plain(format_count(ended)),
-        Cell::plain(format_rate(figures.rate_per_sec)),
+        Cell::plain(rate_text(figures.rate_per_sec)),
         errors,
         page.percentile(latency, latency.p50_ms, P50_NEEDS),
         page.percentile(latency, latency.p95_ms, P95_NEEDS),

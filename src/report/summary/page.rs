@@ -3,7 +3,7 @@
 use super::table::Cell;
 use crate::report::model::Latency;
 use crate::terminal::{Line, Role, wrap};
-use crate::units::format_latency;
+use crate::units::{format_latency, format_rate};
 
 /// Wide enough for every fixed column; a narrower output cuts the lines.
 const LAYOUT_WIDTH_MIN: usize = 60;
@@ -109,6 +109,11 @@ pub(in crate::report) fn ms_text(value_ms: Option<f64>) -> String {
         Some(ms) => format_latency((ms * 1e6).round() as u64),
         None => "-".to_string(),
     }
+}
+
+/// `198/s`, or `-` for no data.
+pub(in crate::report) fn rate_text(per_second: Option<f64>) -> String {
+    per_second.map_or_else(|| "-".to_string(), format_rate)
 }
 
 /// Calls that the 95th percentile takes: 1 ÷ (1 − 0.95).

@@ -1,12 +1,12 @@
 //! Stages, warm-up, and the point where the server broke.
 
 use super::head::secs_text;
-use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
+use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
 use super::table::{Cell, Table};
 use crate::error::plural;
 use crate::report::model::{LoadUnit, Report};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_percent, format_rate};
+use crate::units::{format_count, format_percent};
 
 /// A row for each stage.
 pub(super) fn stages(page: &mut Page, report: &Report) {
@@ -26,10 +26,9 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
             LoadUnit::ArrivalsPerSec => "/s",
         };
         let ended = figures.ok + figures.failed;
-        let errors = match ended {
-            0 => "-".to_string(),
-            _ => format_percent(figures.error_rate),
-        };
+        let errors = figures
+            .error_rate
+            .map_or_else(|| "-".to_string(), format_percent);
         let errors_role = if figures.failed > 0 {
             Role::Error
         } else {
@@ -39,7 +38,7 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
             Cell::plain(format!("{}  {from} → {to}{unit}", i + 1)),
             Cell::plain(secs_text(stage.length_secs)),
             Cell::plain(format_count(ended)),
-            Cell::plain(format_rate(figures.rate_per_sec)),
+            Cell::plain(rate_text(figures.rate_per_sec)),
             Cell::of(errors_role, errors),
             page.percentile(latency, latency.p50_ms, P50_NEEDS),
             page.percentile(latency, latency.p95_ms, P95_NEEDS),
@@ -62,7 +61,7 @@ pub(super) fn warm_up(page: &mut Page, report: &Report) {
         "{}, {}, {}, p50 {}; left out of all other figures",
         secs_text(warm_up.length_secs),
         plural(figures.ok + figures.failed, "request", "requests"),
-        format_rate(figures.rate_per_sec),
+        rate_text(figures.rate_per_sec),
         ms_text(figures.latency.p50_ms)
     );
     page.labelled("warm-up", Line::of(Role::Plain, words));
@@ -72,15 +71,19 @@ pub(super) fn warm_up(page: &mut Page, report: &Report) {
 /// was looked for is no proof that there is none.
 pub(super) fn breaking_point(page: &mut Page, report: &Report) {
     let point = &report.breaking_point;
-    let (true, Some(load)) = (point.detected, point.load) else {
+    if !point.detected {
         return;
-    };
+    }
     let unit = match point.load_unit {
         Some(LoadUnit::ArrivalsPerSec) => " arrivals/s",
         _ => " virtual users",
     };
     page.title("breaking point");
-    let mut line = Line::of(Role::Warning, format!("  {}{unit}", number(load)));
+    let load = match point.load {
+        Some(load) => format!("  {}{unit}", number(load)),
+        None => "  under a load that did not change".to_string(),
+    };
+    let mut line = Line::of(Role::Warning, load);
     if let Some(reason) = &point.reason {
         line = line.add(Role::Warning, format!(", by {reason}"));
     }

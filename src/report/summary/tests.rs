@@ -120,7 +120,7 @@ fn stages_and_the_breaking_point_are_shown() {
         how: BreakKind::Saturation {
             ceiling_per_second: 340.0,
         },
-        load: 34.0,
+        load: Some(34.0),
         last_good_load: Some(30.0),
         at: Duration::from_millis(6_800),
         noticed_at: Duration::from_secs(9),
