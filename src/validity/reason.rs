@@ -247,7 +247,7 @@ impl Reason {
             ),
             Self::NearCalibratedRate { rate, reference } => format!(
                 "each worker made {}, {} of the {} that this host was calibrated to generate: the \
-                 limit seen may soon be the generator's",
+                 limit seen may be the generator's, and the server's rate higher",
                 format_rate(*rate),
                 percent(rate / reference),
                 format_rate(*reference)

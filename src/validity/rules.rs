@@ -178,8 +178,9 @@ fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
 
 /// Below this nobody would act on a percentile that is too high.
 const OWN_FAULT_NS: u64 = 1_000_000;
-/// An error of a smaller part of the p99 is no more than noise on it.
-const OWN_FAULT_PART: u64 = 10;
+/// An error of a smaller part of the p99 is within what it differs by from one
+/// run to the next.
+const P99_FAULT_PART: u64 = 5;
 /// Of the median, which is a smaller figure and a steadier one.
 const MEDIAN_FAULT_NS: u64 = 250_000;
 const MEDIAN_FAULT_PART: u64 = 4;
@@ -201,7 +202,7 @@ fn endangered(reported: &Error, too_high: &Error) -> Option<Grade> {
     let is_p99 = is_part(
         too_high.p99_ns,
         OWN_FAULT_NS,
-        OWN_FAULT_PART,
+        P99_FAULT_PART,
         reported.p99_ns,
     );
     (is_p50 || is_p99).then_some(Grade::Suspect)
@@ -610,6 +611,10 @@ fn has_fallback(evidence: &Evidence<'_>) -> bool {
 fn has_enough(spread: &Spread) -> bool {
     spread.count >= SAMPLES_MIN
 }
+
+/// A fault of ours that is a smaller share of the median latency is no more than
+/// noise on it.
+const OWN_FAULT_PART: u64 = 10;
 
 /// The p99 of a fault of ours is large enough to matter at that latency.
 fn is_own_fault(fault: &Spread, latency_p50_ns: u64) -> bool {
