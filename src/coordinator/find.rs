@@ -486,7 +486,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
 /// What was judged of a level, without what a search sees to itself: whether
 /// there are calls enough, and a level at which arrivals are dropped fails.
 fn of_a_level(judged: Option<Verdict>) -> Verdict {
-    const OF_THE_SEARCH: [&str; 3] = ["arrivals_dropped", "few_samples", "short_run"];
+    const OF_THE_SEARCH: [&str; 2] = ["no_calls", "short_run"];
     let mut reasons = judged.map_or_else(Vec::new, |verdict| verdict.reasons);
     reasons.retain(|(_, reason)| !OF_THE_SEARCH.contains(&reason.id()));
     Verdict::of(reasons)
@@ -536,20 +536,18 @@ fn calls_per_iteration(plan: &Plan) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validity::Reason;
+    use crate::validity::{Reason, Signal, Slowed};
 
     #[test]
     fn what_makes_a_level_fail_makes_it_no_less_trusted() {
-        let dropped = Reason::ArrivalsDropped {
-            dropped: 5,
-            arrivals: 10,
-            is_behind: false,
+        let steal = Reason::Slowed(Slowed::by(Signal::Steal { share: 0.1 }));
+        let short = Reason::ShortRun {
+            elapsed: Duration::from_millis(400),
         };
-        let steal = Reason::Steal { share: 0.1 };
         let judged = Verdict::of(vec![
-            (Grade::Suspect, dropped),
+            (Grade::Invalid, Reason::NoCalls { cancelled: 3 }),
             (Grade::Suspect, steal.clone()),
-            (Grade::Suspect, Reason::FewSamples { count: 30 }),
+            (Grade::Suspect, short),
         ]);
         let verdict = of_a_level(Some(judged));
         assert_eq!(verdict.reasons, [(Grade::Suspect, steal)]);

@@ -7,8 +7,8 @@ use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, Wor
 use crate::outcome::{Row, RowKind, Second, SelfCheck};
 use crate::scenario::{Load, Plan};
 use crate::validity::{
-    Evidence, LocalResource, LocalResources, Model, SecondSignals, Spread, Verdict, WorkerEvidence,
-    judge,
+    Bounds, Evidence, LocalResource, LocalResources, Measured, Model, SecondSignals, Spread,
+    Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
 };
 
 /// What is judged.
@@ -49,10 +49,9 @@ impl Recorded<'_> {
             })
             .collect();
         let calls = self.of_kind(RowKind::Call);
-        let headline = match &calls.response_ok {
-            Some(response) if self.plan.has_intended_starts() => response,
-            _ => &calls.service_ok,
-        };
+        let response = calls.response_ok.as_ref();
+        let response = response.filter(|_| self.plan.has_intended_starts());
+        let headline = response.unwrap_or(&calls.service_ok);
         let is_open = matches!(self.plan.load, Load::Open { .. });
         let n_pinned = self.worker_cpus.iter().flatten().count();
         let counters = &self.totals.counters;
@@ -63,11 +62,13 @@ impl Recorded<'_> {
             seconds: &seconds,
             ok: calls.ok,
             failed: calls.failed,
+            cancelled: calls.cancelled,
             connects: self.signals.connects,
             service: Spread::of(&calls.service_ok),
             headline: Spread::of(headline),
             lateness: Spread::of(&self.totals.lateness),
             generator_delay: Spread::of(&self.totals.generator_delay),
+            unread_share: self.unread_share(&calls),
             loop_time: Spread::of(&self.totals.loop_time),
             arrivals: counters.arrivals,
             arrivals_dropped: counters.arrivals_dropped,
@@ -83,9 +84,78 @@ impl Recorded<'_> {
                 true => self.worker_cpus.len() - n_pinned,
                 false => 0,
             },
+            usable_cpus: usable_cpus(),
+            bounds: self.bounds(&self_check, &calls, is_open),
             reference: self.plan.reference,
         });
         (self_check, verdict)
+    }
+
+    /// By how much the figures may be wrong.
+    fn bounds(&self, self_check: &SelfCheck, calls: &RowStats, is_open: bool) -> Bounds {
+        let workers = &self_check.workers;
+        let sum = |figure: fn(&WorkerUsage) -> Option<u64>| -> Option<u64> {
+            workers.iter().map(figure).sum()
+        };
+        let wall_ns: u64 = workers.iter().map(|usage| usage.wall_ns).sum();
+        let of_wall = |share: Option<f64>| (share.unwrap_or(0.0) * wall_ns as f64) as u64;
+        // A quota may stop a thread without its being told of as a wait.
+        let throttled_ns = of_wall(self_check.throttled_share);
+        let busy_ns = workers.iter().map(|usage| usage.busy_ns).sum();
+        let response = calls.response_ok.as_ref();
+        let users_secs = self.users_mean() * self.elapsed.as_secs_f64();
+        bounds(&Measured {
+            service: &calls.service_ok,
+            response: response.filter(|_| self.plan.has_intended_starts()),
+            lateness: &self.totals.lateness,
+            lateness_is_ours: lateness_is_ours(self.signals.connects, calls.ok + calls.failed),
+            unread: &self.totals.generator_delay,
+            was_pool_full: is_open && self.was_pool_full(),
+            loop_time: &self.totals.loop_time,
+            wall_ns,
+            stopped_ns: sum(|usage| usage.run_delay_ns).map(|ns| ns + throttled_ns),
+            running_ns: sum(|usage| usage.cpu_ns).unwrap_or(busy_ns),
+            stops: sum(|usage| usage.involuntary_switches),
+            stolen_ns: of_wall(self_check.steal_share),
+            calls: calls.started,
+            untimed_share: self_check.reads.fallback_share().unwrap_or(0.0),
+            user_time_ns: (!is_open).then_some(users_secs * 1e9),
+        })
+    }
+
+    /// Virtual users over the time that counts, the mean.
+    fn users_mean(&self) -> f64 {
+        let judged = self.seconds.iter().filter(|second| self.is_judged(second));
+        let (mut sum, mut n_seconds) = (0.0, 0.0);
+        for second in judged {
+            sum += f64::from(second.vus);
+            n_seconds += 1.0;
+        }
+        match n_seconds > 0.0 {
+            true => sum / n_seconds,
+            // Too short for a whole second.
+            false => f64::from(self.vus_max),
+        }
+    }
+
+    /// Whether arrivals had to wait for a user.
+    fn was_pool_full(&self) -> bool {
+        let counters = &self.totals.counters;
+        counters.arrivals_dropped > 0
+            || self
+                .seconds
+                .iter()
+                .any(|second| second.signals.in_flight_max >= u64::from(second.vus))
+    }
+
+    /// Of the time that calls were in flight, the share for which they lay unread.
+    fn unread_share(&self, calls: &RowStats) -> Option<f64> {
+        let unread = &self.totals.generator_delay;
+        let unread_ns = unread.sum_ns() as f64;
+        let failed = calls.service_failed.as_ref();
+        let at_server_ns = calls.service_ok.sum_ns() + failed.map_or(0, |failed| failed.sum_ns());
+        let all_ns = unread_ns + at_server_ns as f64;
+        (!unread.is_empty() && all_ns > 0.0).then(|| unread_ns / all_ns)
     }
 
     /// Whole seconds of the load that counts.
@@ -183,6 +253,11 @@ impl Recorded<'_> {
             which,
         }
     }
+}
+
+/// CPUs that more workers could use: by affinity mask and quota.
+fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

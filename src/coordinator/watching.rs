@@ -34,7 +34,7 @@ impl Watching {
     pub(super) fn start(worker_cpus: &[Option<usize>]) -> Self {
         let cpus: Option<Vec<usize>> = worker_cpus.iter().copied().collect();
         Self {
-            host: HostMeter::start(cpus.unwrap_or_default()),
+            host: HostMeter::start(cpus.unwrap_or_default(), worker_cpus.len()),
             clock: None,
             asked: Duration::ZERO,
             watch: Watch::default(),

@@ -30,7 +30,9 @@ pub use figures::{
 };
 pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
 pub use probe::Probe;
-pub use validity::{Grade, InFlight, Reads, Reason, SelfCheck, Verdict, WorkerUse};
+pub use validity::{
+    Bounds, Grade, InFlight, Note, Reads, Reason, SelfCheck, Signal, Verdict, WorkerUse,
+};
 
 use std::collections::BTreeMap;
 

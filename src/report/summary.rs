@@ -46,6 +46,7 @@ pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     stages::stages(&mut page, report);
     stages::warm_up(&mut page, report);
     stages::breaking_point(&mut page, report);
+    verdict::reasons(&mut page, &report.verdict);
     notes::notes(&mut page, report);
     notes::rough_percentiles(&mut page);
     notes::report_path(&mut page, options.report_path.as_deref());

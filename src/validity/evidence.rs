@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Bounds;
 use crate::metrics::{Histogram, ReadTimes, WorkerUsage};
 
 /// What is known of a run. Shares are 0 to 1, times nanoseconds. What nobody
@@ -16,10 +17,12 @@ pub struct Evidence<'a> {
     pub workers: &'a [WorkerEvidence],
     /// The whole seconds of that time.
     pub seconds: &'a [SecondSignals],
-    /// Calls that succeeded, and calls that failed.
+    /// Calls that succeeded, that failed, and that the end of the run cut off.
     pub ok: u64,
     /// See `ok`.
     pub failed: u64,
+    /// See `ok`.
+    pub cancelled: u64,
     /// Connections opened for them, those of the sessions included.
     pub connects: u64,
     /// Latency of successful calls, from the first byte sent.
@@ -31,6 +34,9 @@ pub struct Evidence<'a> {
     pub lateness: Spread,
     /// How long answers waited for our reading them.
     pub generator_delay: Spread,
+    /// Of the time that calls were in flight, the share for which they lay here
+    /// unread, 0 to 1.
+    pub unread_share: Option<f64>,
     /// How long workers' loops took.
     pub loop_time: Spread,
     /// Arrivals that came due and arrivals that were dropped (open model).
@@ -45,7 +51,8 @@ pub struct Evidence<'a> {
     pub resources: LocalResources,
     /// The hypervisor's share of the workers' CPUs.
     pub steal_share: Option<f64>,
-    /// The share of the time for which the control group was stopped.
+    /// The share of the time for which the control group was stopped: of the
+    /// time of each CPU that it used, the mean.
     pub throttled_share: Option<f64>,
     /// How reads were timed.
     pub reads: ReadTimes,
@@ -55,6 +62,10 @@ pub struct Evidence<'a> {
     pub clock_step_max_ns: u64,
     /// Workers that were to be pinned and are not.
     pub n_not_pinned: usize,
+    /// CPUs that this process may use.
+    pub usable_cpus: usize,
+    /// By how much the figures may be wrong.
+    pub bounds: Bounds,
     /// What this host was calibrated to.
     pub reference: Option<Reference>,
 }

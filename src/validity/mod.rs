@@ -19,18 +19,24 @@
 //! them than the latencies explain is a server's doing. The thresholds were
 //! tuned with runs that starve the generator for real (`tests/e2e/validity.rs`).
 
+mod bounds;
 mod evidence;
 mod reason;
 mod rules;
 mod second;
+mod signal;
+mod slowed;
 
+pub use bounds::{Bounds, Error, Measured, bounds};
 pub use evidence::{
     Evidence, LocalResource, LocalResources, Model, Reference, SecondSignals, Spread,
     WorkerEvidence,
 };
-pub use reason::{Limits, Reason};
-pub use rules::judge;
+pub use reason::Reason;
+pub use rules::{judge, lateness_is_ours};
 pub use second::{GeneratorLimit, SecondLoad, Watch, generator_limit};
+pub use signal::Signal;
+pub use slowed::{Harm, Slowed};
 
 /// How far a result can be trusted, worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +67,10 @@ pub struct Verdict {
     pub grade: Grade,
     /// Worst first.
     pub reasons: Vec<(Grade, Reason)>,
+    /// What was seen and changes no figure.
+    pub notes: Vec<Reason>,
+    /// By how much figures may be wrong for what this machine did.
+    pub bounds: Bounds,
 }
 
 impl Verdict {
@@ -69,12 +79,18 @@ impl Verdict {
         // Stable: reasons of one grade stay in the order of the table.
         reasons.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
         let grade = reasons.first().map_or(Grade::Valid, |(grade, _)| *grade);
-        Self { grade, reasons }
+        Self {
+            grade,
+            reasons,
+            notes: Vec::new(),
+            bounds: Bounds::default(),
+        }
     }
 
-    /// Whether a reason of this name is among them.
+    /// Whether a reason or a note of this name is among them.
     pub fn has(&self, id: &str) -> bool {
-        self.reasons.iter().any(|(_, reason)| reason.id() == id)
+        let reasons = self.reasons.iter().map(|(_, reason)| reason);
+        reasons.chain(&self.notes).any(|reason| reason.id() == id)
     }
 }
 

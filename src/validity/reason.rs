@@ -4,7 +4,7 @@
 //! figures, what to do), its figures, its rule in `rules.rs`, its row in
 //! `self_check.md`, its tests.
 
-use super::LocalResource;
+use super::{Error, LocalResource, Signal, Slowed};
 use crate::error::plural;
 use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
 
@@ -13,77 +13,12 @@ use std::time::Duration;
 /// Why a result is not simply valid.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    /// A worker had no time left.
-    WorkerBusy {
-        /// Which, from 0.
-        worker: usize,
-        /// Its share of work.
-        share: f64,
-        /// Seconds in which some worker was as good as full, and all of them.
-        seconds: (usize, usize),
-        /// Latencies are the server's all the same.
-        has_kernel_times: bool,
-        /// What that means for the load.
-        limits: Limits,
-    },
-    /// Something else had a worker's CPU.
-    WaitingForCpu {
-        /// Which, from 0.
-        worker: usize,
-        /// The share of the time for which it waited.
-        share: f64,
-    },
-    /// The CPU was often taken from a worker.
-    SwitchedOut {
-        /// Which, from 0.
-        worker: usize,
-        /// How often a second.
-        per_sec: f64,
-    },
-    /// A worker's loop took long between two looks at the kernel.
-    LongLoops {
-        /// 99th percentile.
-        p99_ns: u64,
-    },
-    /// Answers waited to be read.
-    SlowReading {
-        /// Median and 99th percentile of the wait.
-        delay_ns: (u64, u64),
-        /// Median latency.
-        latency_ns: u64,
-        /// They waited longer than they took.
-        is_longer: bool,
-    },
-    /// Requests left late.
-    LateStarts {
-        /// Median and 99th percentile.
-        lateness_ns: (u64, u64),
-        /// Median latency.
-        latency_ns: u64,
-    },
-    /// Arrivals were begun late although users were free.
-    BehindSchedule {
-        /// Seconds in which it was so, and all of them.
-        seconds: (usize, usize),
-        /// The least share of what was due that was begun.
-        share: f64,
-    },
-    /// A worker stood still.
-    WorkerStalled {
-        /// Seconds in which one did, and all of them.
-        seconds: (usize, usize),
-        /// The longest.
-        longest_ns: u64,
-    },
-    /// The control group was stopped by its quota.
-    Throttled {
-        /// The share of the time.
-        share: f64,
-    },
-    /// The hypervisor gave the CPUs to others.
-    Steal {
-        /// The share of the time.
-        share: f64,
+    /// This machine had no time for the load.
+    Slowed(Slowed),
+    /// No call has ended.
+    NoCalls {
+        /// Calls that the end of the run cut off.
+        cancelled: u64,
     },
     /// Connections that this machine had nothing left for.
     NoLocalResources {
@@ -96,14 +31,12 @@ pub enum Reason {
         /// What was missing, as far as is known.
         which: Vec<LocalResource>,
     },
-    /// Arrivals were given up.
+    /// Arrivals were given up, and not for this machine's sake.
     ArrivalsDropped {
         /// How many.
         dropped: u64,
         /// Of how many.
         arrivals: u64,
-        /// The generator was behind in some seconds, or full.
-        is_behind: bool,
     },
     /// Fewer calls were in flight than the latencies need.
     Little {
@@ -120,6 +53,8 @@ pub enum Reason {
         largest_ns: u64,
         /// Reads that had to do without the kernel's timestamp for it.
         unusable: u64,
+        /// The p99 may be too high by up to so much.
+        p99_too_high_ns: u64,
     },
     /// Latencies contain our own delay.
     UserSpaceTimes {
@@ -127,6 +62,8 @@ pub enum Reason {
         share: f64,
         /// 99th percentile of the loop time.
         loop_p99_ns: u64,
+        /// By how much percentiles may be too high.
+        too_high: Error,
     },
     /// Workers do not keep to the CPUs that they were given.
     NotPinned {
@@ -168,31 +105,12 @@ pub enum Reason {
     },
 }
 
-/// What a busy worker limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limits {
-    /// What users offer who start when they are done.
-    Load,
-    /// The rate of the arrivals.
-    Rate,
-    /// Nothing yet: the rate of the arrivals was kept.
-    Nothing,
-}
-
 impl Reason {
     /// Its stable name in the report.
     pub fn id(&self) -> &'static str {
         match self {
-            Self::WorkerBusy { .. } => "worker_busy",
-            Self::WaitingForCpu { .. } => "waiting_for_cpu",
-            Self::SwitchedOut { .. } => "switched_out",
-            Self::LongLoops { .. } => "long_loops",
-            Self::SlowReading { .. } => "slow_reading",
-            Self::LateStarts { .. } => "late_starts",
-            Self::BehindSchedule { .. } => "behind_schedule",
-            Self::WorkerStalled { .. } => "worker_stalled",
-            Self::Throttled { .. } => "throttled",
-            Self::Steal { .. } => "steal",
+            Self::Slowed(slowed) => slowed.id(),
+            Self::NoCalls { .. } => "no_calls",
             Self::NoLocalResources { .. } => "no_local_resources",
             Self::ArrivalsDropped { .. } => "arrivals_dropped",
             Self::Little { .. } => "little",
@@ -207,103 +125,77 @@ impl Reason {
         }
     }
 
-    /// What was seen, what it means for the figures, what to do.
+    /// It in a few words, for one line.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Slowed(slowed) => slowed.cause(),
+            Self::NoCalls { .. } => "no call has ended".to_string(),
+            Self::NoLocalResources { which, .. } => {
+                format!("this machine ran out of {}", missing(which))
+            }
+            Self::ArrivalsDropped { dropped, arrivals } => format!(
+                "{} of the arrivals were dropped",
+                percent(*dropped as f64 / (*arrivals).max(1) as f64)
+            ),
+            Self::Little { .. } => "rate and latencies contradict each other".to_string(),
+            Self::ClockStepped { .. } => "the system's clock was set".to_string(),
+            Self::UserSpaceTimes { too_high, .. } => format!(
+                "no kernel timestamps; p99 up to {} too high",
+                format_latency(too_high.p99_ns)
+            ),
+            Self::NotPinned { .. } => "workers share CPUs".to_string(),
+            Self::ShortRun { .. } => "the run was too short".to_string(),
+            Self::FewSamples { count } => {
+                format!("only {} succeeded", plural(*count, "call", "calls"))
+            }
+            Self::NearCalibratedRate { .. } => "near the most that this host can do".to_string(),
+            Self::AtNoiseFloor { noise_ns, .. } => format!(
+                "at this host's noise floor; p50 up to {} too high",
+                format_latency(*noise_ns)
+            ),
+            Self::NoisierThanCalibrated { .. } => "later than when calibrated".to_string(),
+        }
+    }
+
+    /// What it was seen by, where that is more than one thing.
+    pub fn signals(&self) -> &[Signal] {
+        match self {
+            Self::Slowed(slowed) => &slowed.signals,
+            _ => &[],
+        }
+    }
+
+    /// What was seen, what it means for the figures and by how much, what to do.
     pub fn text(&self) -> String {
         match self {
-            Self::WorkerBusy {
-                worker,
-                share,
-                seconds,
-                has_kernel_times,
-                limits,
-            } => worker_busy(*worker, *share, *seconds, *has_kernel_times, *limits),
-            Self::WaitingForCpu { worker, share } => format!(
-                "worker {worker} waited for a CPU {} of the time, since other work had it: \
-                 requests left late and the load was less than it could have been; stop what else \
-                 runs on this machine, the server too if it runs here, or give the workers CPUs \
-                 of their own",
-                percent(*share)
-            ),
-            Self::SwitchedOut { worker, per_sec } => format!(
-                "the CPU was taken from worker {worker} {} times a second: other work on this \
-                 machine delays requests; stop it, or give the workers CPUs of their own",
-                format_count(per_sec.round() as u64)
-            ),
-            Self::LongLoops { p99_ns } => format!(
-                "a worker took up to {} (p99) between two looks at the network: requests left in \
-                 bursts that far apart; use more workers or fewer users",
-                format_latency(*p99_ns)
-            ),
-            Self::SlowReading {
-                delay_ns: (p50_ns, _),
-                latency_ns,
-                is_longer: true,
-            } => format!(
-                "answers waited {} for this machine to read them (median), longer than the server \
-                 took for them ({}): far fewer users were at the server than the load says; use \
-                 fewer users, more workers, or more machines",
-                format_latency(*p50_ns),
-                format_latency(*latency_ns)
-            ),
-            Self::SlowReading {
-                delay_ns: (_, p99_ns),
-                ..
-            } => format!(
-                "answers waited up to {} (p99) for this machine to read them: latencies leave \
-                 that out, but the load may be less than the server could take; use more workers, \
-                 or a machine apart from the server",
-                format_latency(*p99_ns)
-            ),
-            Self::LateStarts {
-                lateness_ns: (_, p99_ns),
-                ..
-            } => format!(
-                "requests left up to {} (p99) after they could have: this machine, not the server, \
-                 was late, and response times contain it; use fewer users a worker, more workers \
-                 or `--busy-poll`",
-                format_latency(*p99_ns)
-            ),
-            Self::BehindSchedule {
-                seconds: (bad, all),
-                share,
-            } => format!(
-                "in {bad} of {} arrivals were begun late although users were free, in the worst \
-                 only {} of those due: this machine could not offer the rate; use more workers or \
-                 a lower rate",
-                plural(*all as u64, "second", "seconds"),
-                percent(*share)
-            ),
-            Self::WorkerStalled {
-                seconds: (bad, all),
-                longest_ns,
-            } => format!(
-                "a worker stood still, for up to {}, in {bad} of {}: nothing was sent or read \
-                 then; the machine was suspended, out of memory, or overloaded",
-                format_latency(*longest_ns),
-                plural(*all as u64, "second", "seconds")
-            ),
-            Self::Throttled { share } => format!(
-                "the CPU quota of this process's control group stopped it for {} of the time: \
-                 the load came in bursts, and answers waited; raise the quota (`cpu.max`, or the \
-                 container's CPU limit), or use fewer workers and less load",
-                percent(*share)
-            ),
-            Self::Steal { share } => format!(
-                "the hypervisor gave {} of the workers' CPU time to other machines: requests left \
-                 late; use a dedicated host",
-                percent(*share)
-            ),
+            Self::Slowed(slowed) => slowed.text(),
+            Self::NoCalls { cancelled } => match cancelled {
+                0 => "no call has ended, so that there is nothing to judge: no user came to make \
+                      one; run longer, or see the handshake's row"
+                    .to_string(),
+                count => format!(
+                    "no call has ended, so that there is nothing to judge: {} cut off by the end \
+                     of the run; run longer than the server takes, or with a shorter `--timeout`",
+                    match count {
+                        1 => "1 was".to_string(),
+                        count => format!("{} were", format_count(*count)),
+                    }
+                ),
+            },
             Self::NoLocalResources {
                 failures,
                 attempts,
                 users_without,
                 which,
             } => no_local_resources(*failures, *attempts, *users_without, which),
-            Self::ArrivalsDropped {
-                dropped,
-                arrivals,
-                is_behind,
-            } => arrivals_dropped(*dropped, *arrivals, *is_behind),
+            Self::ArrivalsDropped { dropped, arrivals } => format!(
+                "dropped arrivals {} ({} of {}): the offered load was not all sent, since all \
+                 users were busy and the queue was full: the server is slower than the rate, or \
+                 `max_vus` is too low for it. What was sent is measured as it was",
+                percent(*dropped as f64 / (*arrivals).max(1) as f64),
+                format_count(*dropped),
+                format_count(*arrivals)
+            ),
             Self::Little {
                 in_flight,
                 by_latency,
@@ -316,27 +208,33 @@ impl Reason {
                 steps,
                 largest_ns,
                 unusable,
+                p99_too_high_ns,
             } => format!(
                 "the system's clock was set {} during the run, by up to {}: {} timed \
-                 when this program read them, so that their latency may be too long; run without \
-                 time synchronisation that steps the clock",
+                 when this program read them, so that p99 may be too high by up to {}; run \
+                 without time synchronisation that steps the clock",
                 times(*steps),
                 format_latency(*largest_ns),
                 match unusable {
                     1 => "1 answer was".to_string(),
                     n => format!("{} answers were", format_count(*n)),
-                }
+                },
+                format_latency(*p99_too_high_ns)
             ),
-            Self::UserSpaceTimes { share, loop_p99_ns } => format!(
+            Self::UserSpaceTimes {
+                share, too_high, ..
+            } => format!(
                 "{} of the answers were timed when this program read them, since the system gave \
-                 no receive timestamps: latencies contain our own delay, up to {} (p99); use fewer \
-                 users a worker, or Linux",
+                 no receive timestamps: p99 may be too high by up to {}, and p50 by up to {}; use \
+                 fewer users a worker, or Linux",
                 percent(*share),
-                format_latency(*loop_p99_ns)
+                format_latency(too_high.p99_ns),
+                format_latency(too_high.p50_ns)
             ),
             Self::NotPinned { count, workers } => format!(
                 "{count} of {} could not be kept to a CPU: workers that move or share CPUs delay \
-                 each other; use no more workers than CPUs, or say `--no-pin` if that is meant",
+                 each other, which is judged by what it did; use no more workers than CPUs, or \
+                 say `--no-pin` if that is meant",
                 plural(*workers as u64, "worker", "workers")
             ),
             Self::ShortRun { elapsed } => format!(
@@ -349,7 +247,7 @@ impl Reason {
             ),
             Self::NearCalibratedRate { rate, reference } => format!(
                 "each worker made {}, {} of the {} that this host was calibrated to generate: the \
-                 limit seen may be the generator's; use more workers or machines",
+                 limit seen may be the generator's, and the server's rate higher",
                 format_rate(*rate),
                 percent(rate / reference),
                 format_rate(*reference)
@@ -358,8 +256,8 @@ impl Reason {
                 latency_ns,
                 noise_ns,
             } => format!(
-                "the median latency, {}, is at this host's noise floor ({}): differences of that \
-                 size are the host's and not the server's",
+                "the median latency, {}, is at this host's noise floor: up to {} of it are the \
+                 host's and not the server's",
                 format_latency(*latency_ns),
                 format_latency(*noise_ns)
             ),
@@ -377,60 +275,9 @@ impl Reason {
 
     /// The figures that it rests on, by name with the unit last.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
-        let ms = |ns: u64| ns as f64 / 1e6;
         match self {
-            Self::WorkerBusy {
-                worker,
-                share,
-                seconds: (bad, all),
-                ..
-            } => vec![
-                ("worker", *worker as f64),
-                ("share", *share),
-                ("busy_seconds", *bad as f64),
-                ("seconds", *all as f64),
-            ],
-            Self::WaitingForCpu { worker, share } => {
-                vec![("worker", *worker as f64), ("share", *share)]
-            }
-            Self::SwitchedOut { worker, per_sec } => {
-                vec![("worker", *worker as f64), ("per_sec", *per_sec)]
-            }
-            Self::LongLoops { p99_ns } => vec![("p99_ms", ms(*p99_ns))],
-            Self::SlowReading {
-                delay_ns,
-                latency_ns,
-                ..
-            } => vec![
-                ("delay_p50_ms", ms(delay_ns.0)),
-                ("delay_p99_ms", ms(delay_ns.1)),
-                ("latency_p50_ms", ms(*latency_ns)),
-            ],
-            Self::LateStarts {
-                lateness_ns,
-                latency_ns,
-            } => vec![
-                ("lateness_p50_ms", ms(lateness_ns.0)),
-                ("lateness_p99_ms", ms(lateness_ns.1)),
-                ("latency_p50_ms", ms(*latency_ns)),
-            ],
-            Self::BehindSchedule {
-                seconds: (bad, all),
-                share,
-            } => vec![
-                ("behind_seconds", *bad as f64),
-                ("seconds", *all as f64),
-                ("begun_share", *share),
-            ],
-            Self::WorkerStalled {
-                seconds: (bad, all),
-                longest_ns,
-            } => vec![
-                ("stalled_seconds", *bad as f64),
-                ("seconds", *all as f64),
-                ("longest_ms", ms(*longest_ns)),
-            ],
-            Self::Throttled { share } | Self::Steal { share } => vec![("share", *share)],
+            Self::Slowed(slowed) => slowed.figures(),
+            Self::NoCalls { cancelled } => vec![("cancelled", *cancelled as f64)],
             Self::NoLocalResources {
                 failures,
                 attempts,
@@ -441,9 +288,9 @@ impl Reason {
                 ("attempts", *attempts as f64),
                 ("users_without_session", *users_without as f64),
             ],
-            Self::ArrivalsDropped {
-                dropped, arrivals, ..
-            } => vec![("dropped", *dropped as f64), ("arrivals", *arrivals as f64)],
+            Self::ArrivalsDropped { dropped, arrivals } => {
+                vec![("dropped", *dropped as f64), ("arrivals", *arrivals as f64)]
+            }
             Self::Little {
                 in_flight,
                 by_latency,
@@ -452,14 +299,23 @@ impl Reason {
                 steps,
                 largest_ns,
                 unusable,
+                p99_too_high_ns,
             } => vec![
                 ("steps", *steps as f64),
                 ("largest_ms", ms(*largest_ns)),
                 ("timestamps_unusable", *unusable as f64),
+                ("p99_too_high_ms", ms(*p99_too_high_ns)),
             ],
-            Self::UserSpaceTimes { share, loop_p99_ns } => {
-                vec![("share", *share), ("loop_p99_ms", ms(*loop_p99_ns))]
-            }
+            Self::UserSpaceTimes {
+                share,
+                loop_p99_ns,
+                too_high,
+            } => vec![
+                ("share", *share),
+                ("loop_p99_ms", ms(*loop_p99_ns)),
+                ("p50_too_high_ms", ms(too_high.p50_ns)),
+                ("p99_too_high_ms", ms(too_high.p99_ns)),
+            ],
             Self::NotPinned { count, workers } => {
                 vec![("not_pinned", *count as f64), ("workers", *workers as f64)]
             }
@@ -486,51 +342,18 @@ impl Reason {
     }
 }
 
-fn worker_busy(
-    worker: usize,
-    share: f64,
-    (bad, all): (usize, usize),
-    has_kernel_times: bool,
-    limits: Limits,
-) -> String {
-    let mut text = format!("worker {worker} was busy {} of the time", percent(share));
-    if bad > 0 {
-        text += &format!(
-            ", and some worker fully in {bad} of {}",
-            plural(all as u64, "second", "seconds")
-        );
-    }
-    text += if has_kernel_times {
-        ": latencies are the server's all the same, "
-    } else {
-        ": latencies contain its own delay, "
-    };
-    text += match limits {
-        Limits::Load => "but the offered load was limited by this host; ",
-        Limits::Rate => "but this host could not offer the rate; ",
-        Limits::Nothing => "and the rate was kept, but this host could offer no more; ",
-    };
-    text + "use more workers, more machines, or less load"
-}
-
 fn no_local_resources(
     failures: u64,
     attempts: u64,
     users_without: u64,
     which: &[LocalResource],
 ) -> String {
-    let (what, remedies): (Vec<_>, Vec<_>) = which
-        .iter()
-        .map(|resource| match resource {
-            LocalResource::OpenFiles => ("open files", "raise `ulimit -n`"),
-            LocalResource::Ports => ("local ports", "widen `net.ipv4.ip_local_port_range`"),
-            LocalResource::Memory => ("memory", "give this machine more memory"),
-        })
-        .unzip();
-    let what = match what.is_empty() {
-        true => "open files, ports or memory".to_string(),
-        false => what.join(" and "),
-    };
+    let remedies = which.iter().map(|resource| match resource {
+        LocalResource::OpenFiles => "raise `ulimit -n`",
+        LocalResource::Ports => "widen `net.ipv4.ip_local_port_range`",
+        LocalResource::Memory => "give this machine more memory",
+    });
+    let what = missing(which);
     let mut text = format!(
         "this machine ran out of {what}: {} of {} for a connection failed for it",
         format_count(failures),
@@ -548,26 +371,30 @@ fn no_local_resources(
     text + "use fewer users or more machines"
 }
 
-fn arrivals_dropped(dropped: u64, arrivals: u64, is_behind: bool) -> String {
-    let share = percent(dropped as f64 / arrivals.max(1) as f64);
-    let cause = if is_behind {
-        "this machine could not offer the rate in time, and the queue was full; use more workers \
-         or a lower rate"
-    } else {
-        "all users were busy and the queue was full: the server is slower than the rate, or \
-         `max_vus` is too low for it"
-    };
-    format!(
-        "dropped arrivals {share} ({} of {}): the offered load was not all sent; {cause}",
-        format_count(dropped),
-        format_count(arrivals)
-    )
+fn missing(which: &[LocalResource]) -> String {
+    let names: Vec<&str> = which
+        .iter()
+        .map(|resource| match resource {
+            LocalResource::OpenFiles => "open files",
+            LocalResource::Ports => "local ports",
+            LocalResource::Memory => "memory",
+        })
+        .collect();
+    match names.is_empty() {
+        true => "open files, ports or memory".to_string(),
+        false => names.join(" and "),
+    }
 }
 
 /// One decimal: shares near a threshold differ there.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let rounded = (share * 1_000.0).round() / 1_000.0;
     format_percent(if rounded > 0.0 { rounded } else { share })
+}
+
+/// Nanoseconds as milliseconds.
+pub(super) fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
 }
 
 fn times(count: u64) -> String {

@@ -1,29 +1,21 @@
 //! The table of `self_check.md`, rule by rule.
 
 use super::evidence::{Evidence, Model, SecondSignals, Spread, load};
-use super::reason::Limits;
 use super::second::CALLS_PER_CONNECT;
-use super::{GeneratorLimit, Grade, Reason, Verdict};
+use super::{Error, GeneratorLimit, Grade, Harm, Reason, Signal, Slowed, Verdict};
 
 use std::time::Duration;
 
-/// A grade with its reason; `None`: all is well by this rule.
-type Finding = Option<(Grade, Reason)>;
+/// A reason with its grade, or without one a note: it changes no figure. `None`:
+/// all is well by this rule.
+type Finding = Option<(Option<Grade>, Reason)>;
 
 /// Judges a run.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
-    let rules: [fn(&Evidence<'_>) -> Finding; 20] = [
+    let rules: [fn(&Evidence<'_>) -> Finding; 11] = [
+        no_calls,
         no_local_resources,
-        throttled,
-        steal,
-        worker_stalled,
-        waiting_for_cpu,
-        switched_out,
-        behind_schedule,
-        worker_busy,
-        slow_reading,
-        late_starts,
-        long_loops,
+        slowed,
         arrivals_dropped,
         little,
         clock_stepped,
@@ -32,10 +24,221 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         near_calibrated_rate,
         at_noise_floor,
         noisier_than_calibrated,
-        too_little,
     ];
+    let (mut reasons, mut notes) = (Vec::new(), Vec::new());
     let findings = rules.into_iter().filter_map(|rule| rule(evidence));
-    Verdict::of(findings.collect())
+    for (grade, reason) in findings.chain(too_little(evidence)) {
+        match grade {
+            Some(grade) => reasons.push((grade, reason)),
+            None => notes.push(reason),
+        }
+    }
+    Verdict {
+        notes,
+        bounds: evidence.bounds,
+        ..Verdict::of(reasons)
+    }
+}
+
+/// Timeouts are failures, and have ended.
+fn no_calls(evidence: &Evidence<'_>) -> Finding {
+    (evidence.ok + evidence.failed == 0).then_some((
+        Some(Grade::Invalid),
+        Reason::NoCalls {
+            cancelled: evidence.cancelled,
+        },
+    ))
+}
+
+/// All signals that this machine had no time for the load are one reason: they
+/// have one cause. Its grade is that of what it did to the figures.
+fn slowed(evidence: &Evidence<'_>) -> Finding {
+    let signals = [
+        throttled,
+        steal,
+        waiting_for_cpu,
+        switched_out,
+        worker_busy,
+        worker_stalled,
+        behind_schedule,
+        slow_reading,
+        late_starts,
+        long_loops,
+    ];
+    let mut signals: Vec<Signal> = signals
+        .into_iter()
+        .filter_map(|signal| signal(evidence))
+        .collect();
+    let mut harms = harms(evidence, &signals);
+    harms.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+    if signals.is_empty() && !harms.is_empty() {
+        signals.push(faint_cause(evidence));
+    }
+    cause_first(&mut signals);
+    signals.first()?;
+    let grade = harms.first().map(|(grade, _)| *grade);
+    let slowed = Slowed {
+        signals,
+        harms: harms.into_iter().map(|(_, harm)| harm).collect(),
+        bounds: evidence.bounds,
+        has_spare_cpus: evidence.workers.len() < evidence.usable_cpus,
+    };
+    Some((grade, Reason::Slowed(slowed)))
+}
+
+/// The hypervisor is the cause where it took more than others in this system.
+fn cause_first(signals: &mut [Signal]) {
+    let share = |wanted: fn(&Signal) -> Option<f64>| signals.iter().find_map(wanted);
+    let stolen = share(|signal| match signal {
+        Signal::Steal { share } => Some(*share),
+        _ => None,
+    });
+    let waited = share(|signal| match signal {
+        Signal::WaitingForCpu { share, .. } => Some(*share),
+        _ => None,
+    });
+    if stolen.zip(waited).is_some_and(|(a, b)| a < b) {
+        let is_waiting = |signal: &Signal| matches!(signal, Signal::WaitingForCpu { .. });
+        // In front of all but a quota: stable for the rest.
+        signals.sort_by_key(|signal| match signal {
+            Signal::Throttled { .. } => 0,
+            signal if is_waiting(signal) => 1,
+            _ => 2,
+        });
+    }
+}
+
+/// What is behind a harm where no signal is loud enough by itself.
+fn faint_cause(evidence: &Evidence<'_>) -> Signal {
+    const FAINT: f64 = 0.01;
+    let waited = worst(evidence, |worker| worker.usage.run_delay_share());
+    match waited.filter(|(_, share)| *share >= FAINT) {
+        Some((worker, share)) => Signal::WaitingForCpu { worker, share },
+        None => Signal::LateStarts {
+            lateness_ns: (evidence.lateness.p50_ns, evidence.lateness.p99_ns),
+            latency_ns: evidence.headline.p50_ns,
+        },
+    }
+}
+
+/// The users' time that they may wait for us before the rate is not theirs.
+const IDLE: f64 = 0.2;
+/// Here fewer users are at the server than wait for us.
+const IDLE_INVALID: f64 = 0.5;
+
+/// What this machine did to the figures.
+fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
+    let mut harms = Vec::new();
+    let is_blind = has_fallback(evidence);
+    let bounds = &evidence.bounds;
+    let reported = Error {
+        p50_ns: evidence.headline.p50_ns,
+        p99_ns: evidence.headline.p99_ns,
+    };
+    // Without timestamps, `user_space_times` tells of latencies.
+    let is_told = is_blind && bounds.response.is_none();
+    if has_enough(&evidence.headline)
+        && !is_told
+        && let Some(grade) = endangered(&reported, &bounds.headline())
+    {
+        let harm = Harm::Latency {
+            reported,
+            too_high: bounds.headline(),
+            is_response: bounds.response.is_some(),
+        };
+        harms.push((grade, harm));
+    }
+    match evidence.model {
+        Model::Closed => {
+            let share = bounds.idle_share.filter(|_| !is_blind).unwrap_or(0.0);
+            if let Some(grade) = grade_from(share, IDLE, IDLE_INVALID) {
+                harms.push((grade, Harm::IdleUsers { share }));
+            }
+        }
+        Model::Open => {
+            if let Some((seconds, begun_share)) = behind(evidence) {
+                harms.push((spoilt(seconds, 2), Harm::Rate { begun_share }));
+            }
+            if has_dropped(evidence) && was_own_limit(evidence) {
+                let harm = Harm::Dropped {
+                    dropped: evidence.arrivals_dropped,
+                    arrivals: evidence.arrivals,
+                };
+                harms.push((Grade::Invalid, harm));
+            }
+        }
+    }
+    // Nobody knows how long answers waited: what may have held them up counts.
+    if is_blind && let Some(grade) = signals.iter().filter_map(grade_of_blind).max() {
+        let share = evidence.reads.fallback_share().unwrap_or(1.0);
+        harms.push((grade, Harm::Untimed { share }));
+    }
+    harms
+}
+
+/// Below this nobody would act on a percentile that is too high.
+const OWN_FAULT_NS: u64 = 1_000_000;
+/// An error of a smaller part of the p99 is within what it differs by from one
+/// run to the next.
+const P99_FAULT_PART: u64 = 5;
+/// Of the median, which is a smaller figure and a steadier one.
+const MEDIAN_FAULT_NS: u64 = 250_000;
+const MEDIAN_FAULT_PART: u64 = 4;
+
+/// Whether percentiles may be so much too high that they cannot be relied on.
+fn endangered(reported: &Error, too_high: &Error) -> Option<Grade> {
+    let is_part = |ns: u64, least_ns: u64, part: u64, of_ns: u64| {
+        ns >= least_ns && ns.saturating_mul(part) >= of_ns
+    };
+    if is_part(too_high.p50_ns, OWN_FAULT_NS, 2, reported.p50_ns) {
+        return Some(Grade::Invalid);
+    }
+    let is_p50 = is_part(
+        too_high.p50_ns,
+        MEDIAN_FAULT_NS,
+        MEDIAN_FAULT_PART,
+        reported.p50_ns,
+    );
+    let is_p99 = is_part(
+        too_high.p99_ns,
+        OWN_FAULT_NS,
+        P99_FAULT_PART,
+        reported.p99_ns,
+    );
+    (is_p50 || is_p99).then_some(Grade::Suspect)
+}
+
+/// What a signal is worth where the kernel did not time the answers.
+fn grade_of_blind(signal: &Signal) -> Option<Grade> {
+    match signal {
+        Signal::Throttled { share } => grade_from(*share, THROTTLED, THROTTLED_INVALID),
+        Signal::Steal { share } => grade_from(*share, STEAL, STEAL_INVALID),
+        Signal::WaitingForCpu { share, .. } => grade_from(*share, 0.0, WAITING_INVALID),
+        Signal::WorkerBusy { .. } => Some(Grade::Invalid),
+        Signal::WorkerStalled { seconds, .. } => Some(spoilt(*seconds, LASTING_SECONDS)),
+        Signal::SwitchedOut { .. } | Signal::LongLoops { .. } | Signal::SlowReading { .. } => {
+            Some(Grade::Suspect)
+        }
+        // They are measured all the same, and judged by it.
+        Signal::BehindSchedule { .. } | Signal::LateStarts { .. } => None,
+    }
+}
+
+/// Of the time that calls were in flight, they lay unread for so much: the users
+/// whom arrivals waited for were busy with us.
+const UNREAD_OWN: f64 = 0.5;
+/// So much where a worker was full.
+const UNREAD_FULL: f64 = 0.1;
+
+/// Whether it was this machine that let arrivals wait. What a server can do is
+/// keep users busy, and that is not asked here.
+fn was_own_limit(evidence: &Evidence<'_>) -> bool {
+    let is_full = worker_busy(evidence).is_some();
+    let is_late = has_enough(&evidence.lateness) && evidence.lateness.p99_ns >= OWN_FAULT_NS;
+    let is_unread = |least: f64| evidence.unread_share.is_some_and(|share| share >= least);
+    behind(evidence).is_some()
+        || is_unread(UNREAD_OWN)
+        || is_full && (is_late || is_unread(UNREAD_FULL) || has_fallback(evidence))
 }
 
 /// A worker that is busier has no time left for more load.
@@ -51,57 +254,38 @@ const LASTING_SECONDS: usize = 3;
 /// asks for them.
 const FALLBACK_SHARE: f64 = 0.01;
 
-fn worker_busy(evidence: &Evidence<'_>) -> Finding {
+fn worker_busy(evidence: &Evidence<'_>) -> Option<Signal> {
     let (worker, share) = busiest(evidence)?;
     let n_busy = lasting(evidence.seconds, |second| {
         second.busy_share.is_some_and(|share| share >= BUSY_SECOND)
     });
-    if share < BUSY && n_busy == 0 {
-        return None;
-    }
-    let is_behind = n_behind(evidence) > 0;
-    let has_kernel_times = !has_fallback(evidence);
-    let grade = if is_behind || !has_kernel_times {
-        Grade::Invalid
-    } else {
-        Grade::Suspect
-    };
-    let reason = Reason::WorkerBusy {
+    (share >= BUSY || n_busy > 0).then_some(Signal::WorkerBusy {
         worker,
         share,
         seconds: (n_busy, evidence.seconds.len()),
-        has_kernel_times,
-        limits: match evidence.model {
-            Model::Closed => Limits::Load,
-            Model::Open if is_behind || has_dropped(evidence) => Limits::Rate,
-            Model::Open => Limits::Nothing,
-        },
-    };
-    Some((grade, reason))
+    })
 }
 
-/// A worker that waits longer for a CPU sends late enough to matter.
+/// A worker that waits longer for a CPU may send late.
 const WAITING: f64 = 0.1;
 const WAITING_SECOND: f64 = 0.25;
 /// Here others have the CPU as often as we do.
 const WAITING_INVALID: f64 = 0.4;
 
-fn waiting_for_cpu(evidence: &Evidence<'_>) -> Finding {
+fn waiting_for_cpu(evidence: &Evidence<'_>) -> Option<Signal> {
     let (worker, share) = worst(evidence, |worker| worker.usage.run_delay_share())?;
     let n_waiting = lasting(evidence.seconds, |second| {
         second
             .run_delay_share
             .is_some_and(|share| share >= WAITING_SECOND)
     });
-    let grade =
-        grade_from(share, WAITING, WAITING_INVALID).or((n_waiting > 0).then_some(Grade::Suspect))?;
-    Some((grade, Reason::WaitingForCpu { worker, share }))
+    (share >= WAITING || n_waiting > 0).then_some(Signal::WaitingForCpu { worker, share })
 }
 
 /// A thread that sleeps by itself loses its CPU to others less often.
 const SWITCHES_PER_SEC: f64 = 100.0;
 
-fn switched_out(evidence: &Evidence<'_>) -> Finding {
+fn switched_out(evidence: &Evidence<'_>) -> Option<Signal> {
     let per_sec = |worker: &super::WorkerEvidence| {
         // Where the system tells how long that took, that is looked at.
         if worker.usage.run_delay_ns.is_some() || worker.usage.wall_ns == 0 {
@@ -111,77 +295,55 @@ fn switched_out(evidence: &Evidence<'_>) -> Finding {
         Some(switches / (worker.usage.wall_ns as f64 / 1e9))
     };
     let (worker, per_sec) = worst(evidence, per_sec)?;
-    (per_sec >= SWITCHES_PER_SEC)
-        .then_some((Grade::Suspect, Reason::SwitchedOut { worker, per_sec }))
+    (per_sec >= SWITCHES_PER_SEC).then_some(Signal::SwitchedOut { worker, per_sec })
 }
 
 const LOOP_NS: u64 = 10_000_000;
 
-fn long_loops(evidence: &Evidence<'_>) -> Finding {
+fn long_loops(evidence: &Evidence<'_>) -> Option<Signal> {
     let p99_ns = evidence.loop_time.p99_ns;
     let is_long = has_enough(&evidence.loop_time)
         && p99_ns >= LOOP_NS
         && p99_ns >= evidence.service.p50_ns / 2;
-    // A busy worker's loops are long: that is said once.
-    let is_said = worker_busy(evidence).is_some() || slow_reading(evidence).is_some();
-    (is_long && !is_said).then_some((Grade::Suspect, Reason::LongLoops { p99_ns }))
+    is_long.then_some(Signal::LongLoops { p99_ns })
 }
 
-/// Below this nobody would act on it.
-const OWN_FAULT_NS: u64 = 1_000_000;
-/// A fault of ours that is a smaller share of the median latency is no more than
-/// noise on it.
-const OWN_FAULT_PART: u64 = 10;
-
-fn slow_reading(evidence: &Evidence<'_>) -> Finding {
+fn slow_reading(evidence: &Evidence<'_>) -> Option<Signal> {
     let delay = &evidence.generator_delay;
     let latency_ns = evidence.service.p50_ns;
-    let n_longer = count(evidence.seconds, |second| {
-        matches!(second.limit, Some(GeneratorLimit::Reading { .. }))
-    });
-    let is_longer = n_longer > 0 && 2 * n_longer >= evidence.seconds.len();
-    if !is_longer && !is_own_fault(delay, latency_ns) {
-        return None;
-    }
-    let grade = if is_longer {
-        Grade::Invalid
-    } else {
-        Grade::Suspect
-    };
-    let reason = Reason::SlowReading {
+    is_own_fault(delay, latency_ns).then_some(Signal::SlowReading {
         delay_ns: (delay.p50_ns, delay.p99_ns),
         latency_ns,
-        is_longer,
-    };
-    Some((grade, reason))
+    })
 }
 
-fn late_starts(evidence: &Evidence<'_>) -> Finding {
+fn late_starts(evidence: &Evidence<'_>) -> Option<Signal> {
     let lateness = &evidence.lateness;
     let latency_ns = evidence.headline.p50_ns;
-    let ended = evidence.ok + evidence.failed;
-    let connects_matter = evidence.connects.saturating_mul(CALLS_PER_CONNECT) > ended;
-    if connects_matter || !is_own_fault(lateness, latency_ns) {
-        return None;
-    }
-    let is_half = lateness.p50_ns >= OWN_FAULT_NS && lateness.p50_ns >= latency_ns / 2;
-    let grade = if is_half {
-        Grade::Invalid
-    } else {
-        Grade::Suspect
-    };
-    let reason = Reason::LateStarts {
+    let is_fault = lateness_is_ours(evidence.connects, evidence.ok + evidence.failed)
+        && is_own_fault(lateness, latency_ns);
+    is_fault.then_some(Signal::LateStarts {
         lateness_ns: (lateness.p50_ns, lateness.p99_ns),
         latency_ns,
-    };
-    Some((grade, reason))
+    })
+}
+
+/// Where more than one call in so many had to connect, lateness contains that,
+/// which a server may be slow at.
+pub fn lateness_is_ours(connects: u64, ended: u64) -> bool {
+    connects.saturating_mul(CALLS_PER_CONNECT) <= ended
 }
 
 /// A fault that lasts this share of the seconds spoils the whole.
 const SPOILT_SHARE: f64 = 0.05;
 
-fn behind_schedule(evidence: &Evidence<'_>) -> Finding {
-    let n_behind = n_behind(evidence);
+fn behind_schedule(evidence: &Evidence<'_>) -> Option<Signal> {
+    let (seconds, share) = behind(evidence)?;
+    Some(Signal::BehindSchedule { seconds, share })
+}
+
+/// The seconds that were behind, all of them, and the least share begun.
+fn behind(evidence: &Evidence<'_>) -> Option<((usize, usize), f64)> {
     let shares = evidence
         .seconds
         .iter()
@@ -189,13 +351,12 @@ fn behind_schedule(evidence: &Evidence<'_>) -> Finding {
             Some(GeneratorLimit::Behind { share, .. }) => Some(share),
             _ => None,
         });
+    let n_behind = shares.clone().count();
     let share = shares.reduce(f64::min)?;
-    let seconds = (n_behind, evidence.seconds.len());
-    let grade = spoilt(seconds, 2);
-    Some((grade, Reason::BehindSchedule { seconds, share }))
+    Some(((n_behind, evidence.seconds.len()), share))
 }
 
-fn worker_stalled(evidence: &Evidence<'_>) -> Finding {
+fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
     let stalled_ns = u64::try_from(super::second::SILENCE_MAX.as_nanos()).unwrap_or(u64::MAX);
     let all = evidence
         .workers
@@ -204,34 +365,26 @@ fn worker_stalled(evidence: &Evidence<'_>) -> Finding {
     let longest_ns = all.max().filter(|ns| *ns > stalled_ns)?;
     // A stall in a second that is not a whole one still is one.
     let n_stalled = count(evidence.seconds, |second| second.turn_max_ns > stalled_ns).max(1);
-    let seconds = (n_stalled, evidence.seconds.len().max(1));
-    let grade = spoilt(seconds, LASTING_SECONDS);
-    let reason = Reason::WorkerStalled {
-        seconds,
+    Some(Signal::WorkerStalled {
+        seconds: (n_stalled, evidence.seconds.len().max(1)),
         longest_ns,
-    };
-    Some((grade, reason))
+    })
 }
 
 const THROTTLED: f64 = 0.01;
 const THROTTLED_INVALID: f64 = 0.1;
 
-fn throttled(evidence: &Evidence<'_>) -> Finding {
-    // It is the time of all CPUs together.
+fn throttled(evidence: &Evidence<'_>) -> Option<Signal> {
     let share = evidence.throttled_share?.min(1.0);
-    let grade = grade_from(share, THROTTLED, THROTTLED_INVALID)?;
-    Some((grade, Reason::Throttled { share }))
+    (share >= THROTTLED).then_some(Signal::Throttled { share })
 }
 
 const STEAL: f64 = 0.05;
 const STEAL_INVALID: f64 = 0.2;
 
-fn steal(evidence: &Evidence<'_>) -> Finding {
+fn steal(evidence: &Evidence<'_>) -> Option<Signal> {
     let share = evidence.steal_share?;
-    Some((
-        grade_from(share, STEAL, STEAL_INVALID)?,
-        Reason::Steal { share },
-    ))
+    (share >= STEAL).then_some(Signal::Steal { share })
 }
 
 /// Of attempts or users: more than noise in any figure.
@@ -245,7 +398,7 @@ fn no_local_resources(evidence: &Evidence<'_>) -> Finding {
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     let of_attempts = share(resources.failures, resources.attempts);
     let of_users = share(resources.users_without, resources.users);
-    let grade = grade_from(of_attempts.max(of_users), 0.0, NO_RESOURCES_INVALID)?;
+    let grade = grade_from(of_attempts.max(of_users), 0.0, NO_RESOURCES_INVALID);
     let reason = Reason::NoLocalResources {
         failures: resources.failures,
         attempts: resources.attempts,
@@ -263,16 +416,15 @@ fn has_dropped(evidence: &Evidence<'_>) -> bool {
     dropped > 0 && dropped as f64 >= DROPPED * arrivals as f64
 }
 
+/// A server that is slower than the rate: the figures say so, and are its own.
 fn arrivals_dropped(evidence: &Evidence<'_>) -> Finding {
-    let (dropped, arrivals) = (evidence.arrivals_dropped, evidence.arrivals);
-    has_dropped(evidence).then(|| {
-        let reason = Reason::ArrivalsDropped {
-            dropped,
-            arrivals,
-            is_behind: n_behind(evidence) > 0 || worker_busy(evidence).is_some(),
-        };
-        (Grade::Suspect, reason)
-    })
+    (has_dropped(evidence) && !was_own_limit(evidence)).then_some((
+        None,
+        Reason::ArrivalsDropped {
+            dropped: evidence.arrivals_dropped,
+            arrivals: evidence.arrivals,
+        },
+    ))
 }
 
 const LITTLE_GAP: f64 = 0.1;
@@ -291,32 +443,42 @@ fn little(evidence: &Evidence<'_>) -> Finding {
         in_flight,
         by_latency,
     };
-    Some((grade, reason))
+    Some((Some(grade), reason))
+}
+
+/// Of the latency from the first byte sent, on which alone timestamps bear.
+fn service_endangered(evidence: &Evidence<'_>) -> Option<Grade> {
+    let reported = Error {
+        p50_ns: evidence.service.p50_ns,
+        p99_ns: evidence.service.p99_ns,
+    };
+    let grade = endangered(&reported, &evidence.bounds.service)?;
+    (evidence.service.count > 0).then_some(grade)
 }
 
 fn clock_stepped(evidence: &Evidence<'_>) -> Finding {
+    let grade = service_endangered(evidence).filter(|_| evidence.reads.unusable > 0);
     (evidence.clock_steps > 0).then(|| {
         let reason = Reason::ClockStepped {
             steps: evidence.clock_steps,
             largest_ns: evidence.clock_step_max_ns,
             unusable: evidence.reads.unusable,
+            p99_too_high_ns: evidence.bounds.service.p99_ns,
         };
-        (Grade::Suspect, reason)
+        // What answers around it were timed by is known: it spoils no more.
+        (grade.map(|_| Grade::Suspect), reason)
     })
 }
 
-const USER_SPACE_LOOP_NS: u64 = 100_000;
-
 fn user_space_times(evidence: &Evidence<'_>) -> Finding {
     let share = evidence.reads.fallback_share()?;
-    let loop_p99_ns = evidence.loop_time.p99_ns;
-    let matters = loop_p99_ns >= USER_SPACE_LOOP_NS
-        && loop_p99_ns >= evidence.service.p50_ns / OWN_FAULT_PART
-        && evidence.service.count > 0;
-    (has_fallback(evidence) && matters).then_some((
-        Grade::Suspect,
-        Reason::UserSpaceTimes { share, loop_p99_ns },
-    ))
+    let grade = service_endangered(evidence).filter(|_| has_fallback(evidence))?;
+    let reason = Reason::UserSpaceTimes {
+        share,
+        loop_p99_ns: evidence.loop_time.p99_ns,
+        too_high: evidence.bounds.service,
+    };
+    Some((Some(grade), reason))
 }
 
 fn not_pinned(evidence: &Evidence<'_>) -> Finding {
@@ -325,7 +487,8 @@ fn not_pinned(evidence: &Evidence<'_>) -> Finding {
             count: evidence.n_not_pinned,
             workers: evidence.workers.len(),
         };
-        (Grade::Suspect, reason)
+        // What sharing CPUs did to the figures is judged by what it did.
+        (None, reason)
     })
 }
 
@@ -333,17 +496,19 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Percentiles of fewer are the largest few.
 const SAMPLES_MIN: u64 = 100;
 
-/// Where nothing succeeded there are no figures to doubt.
+/// Where nothing succeeded there are no figures to doubt. Few calls are what a
+/// slow server answers, and their percentiles are marked as rough.
 fn too_little(evidence: &Evidence<'_>) -> Finding {
-    let reason = match evidence.ok {
-        0 => return None,
-        count if count < SAMPLES_MIN => Reason::FewSamples { count },
-        _ if evidence.elapsed < SHORT => Reason::ShortRun {
-            elapsed: evidence.elapsed,
-        },
-        _ => return None,
-    };
-    Some((Grade::Suspect, reason))
+    match evidence.ok {
+        0 => None,
+        count if count < SAMPLES_MIN => Some((None, Reason::FewSamples { count })),
+        _ => (evidence.elapsed < SHORT).then_some((
+            Some(Grade::Suspect),
+            Reason::ShortRun {
+                elapsed: evidence.elapsed,
+            },
+        )),
+    }
 }
 
 const NEAR_RATE: f64 = 0.8;
@@ -355,10 +520,7 @@ fn near_calibrated_rate(evidence: &Evidence<'_>) -> Finding {
         return None;
     }
     let rate = (evidence.ok + evidence.failed) as f64 / worker_secs;
-    (rate > NEAR_RATE * reference).then_some((
-        Grade::Suspect,
-        Reason::NearCalibratedRate { rate, reference },
-    ))
+    (rate > NEAR_RATE * reference).then_some((None, Reason::NearCalibratedRate { rate, reference }))
 }
 
 /// Noise adds to what is measured: below twice of it, half is noise.
@@ -368,7 +530,7 @@ fn at_noise_floor(evidence: &Evidence<'_>) -> Finding {
     let noise_ns = evidence.reference?.latency_noise_p50_ns;
     let latency_ns = evidence.service.p50_ns;
     (evidence.service.count > 0 && latency_ns < NOISE_FACTOR * noise_ns).then_some((
-        Grade::Suspect,
+        Some(Grade::Suspect),
         Reason::AtNoiseFloor {
             latency_ns,
             noise_ns,
@@ -387,7 +549,7 @@ fn noisier_than_calibrated(evidence: &Evidence<'_>) -> Finding {
         && lateness_ns > NOISIER_FACTOR * reference_ns;
     // Where lateness matters by itself, that is said once.
     (is_noisier && late_starts(evidence).is_none()).then_some((
-        Grade::Suspect,
+        None,
         Reason::NoisierThanCalibrated {
             lateness_ns,
             reference_ns,
@@ -441,12 +603,6 @@ fn count(seconds: &[SecondSignals], is_true: impl Fn(&SecondSignals) -> bool) ->
     seconds.iter().filter(|second| is_true(second)).count()
 }
 
-fn n_behind(evidence: &Evidence<'_>) -> usize {
-    count(evidence.seconds, |second| {
-        matches!(second.limit, Some(GeneratorLimit::Behind { .. }))
-    })
-}
-
 fn has_fallback(evidence: &Evidence<'_>) -> bool {
     let share = evidence.reads.fallback_share();
     share.is_some_and(|share| share > FALLBACK_SHARE)
@@ -455,6 +611,10 @@ fn has_fallback(evidence: &Evidence<'_>) -> bool {
 fn has_enough(spread: &Spread) -> bool {
     spread.count >= SAMPLES_MIN
 }
+
+/// A fault of ours that is a smaller share of the median latency is no more than
+/// noise on it.
+const OWN_FAULT_PART: u64 = 10;
 
 /// The p99 of a fault of ours is large enough to matter at that latency.
 fn is_own_fault(fault: &Spread, latency_p50_ns: u64) -> bool {

@@ -14,6 +14,8 @@ use super::cgroup::{self, Version, groups};
 pub struct HostMeter {
     /// The CPUs looked at; empty: all of the machine.
     cpus: Vec<usize>,
+    /// CPUs that the workers use at once.
+    n_cpus: u64,
     stat: Option<File>,
     /// The `cpu.stat` of each group on the way to the root.
     groups: Vec<(Version, File)>,
@@ -25,8 +27,8 @@ pub struct HostMeter {
 pub struct HostUse {
     /// The share of the CPUs' time that the hypervisor gave to others, 0 to 1.
     pub steal_share: Option<f64>,
-    /// How long the control group was stopped, in nanoseconds; the most of all
-    /// levels.
+    /// How long the control group was stopped, in nanoseconds: the mean of the
+    /// CPUs that the workers use, the most of all levels.
     pub throttled_ns: Option<u64>,
 }
 
@@ -44,14 +46,22 @@ struct CpuTime {
 }
 
 impl HostMeter {
-    /// Looks at these CPUs; at all of them where there is none.
-    pub fn start(cpus: Vec<usize>) -> Self {
+    /// Looks at these CPUs, of so many workers; at all of them where there is
+    /// none.
+    pub fn start(mut cpus: Vec<usize>, n_workers: usize) -> Self {
+        cpus.sort_unstable();
+        cpus.dedup();
+        let n_cpus = match cpus.len() {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
         let groups = groups().into_iter();
         let opened = groups.filter_map(|group| {
             let file = File::open(group.stat_path()).ok()?;
             Some((group.version, file))
         });
         let mut meter = Self {
+            n_cpus: n_cpus.min(n_workers).max(1) as u64,
             cpus,
             stat: File::open("/proc/stat").ok(),
             groups: opened.collect(),
@@ -77,7 +87,8 @@ impl HostMeter {
             .max();
         HostUse {
             steal_share,
-            throttled_ns,
+            // The kernel adds up the CPUs on which the group was stopped.
+            throttled_ns: throttled_ns.map(|ns| ns / self.n_cpus),
         }
     }
 
@@ -161,9 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn cpus_are_counted_once_and_not_more_than_workers_use() {
+        let n_cpus = |cpus: &[usize], n_workers| HostMeter::start(cpus.to_vec(), n_workers).n_cpus;
+        assert_eq!(n_cpus(&[0, 1], 2), 2);
+        assert_eq!(n_cpus(&[0, 0, 1, 1], 4), 2, "workers that share them");
+        assert_eq!(n_cpus(&[], 1), 1, "not pinned");
+        assert_eq!(n_cpus(&[], 0), 1);
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn this_host_tells_and_takes_no_more_than_all() {
-        let mut meter = HostMeter::start(Vec::new());
+        let mut meter = HostMeter::start(Vec::new(), 1);
         let n_ticks = |meter: &HostMeter| meter.last.cpu.map_or(0, |cpu| cpu.total);
         let began = n_ticks(&meter);
         while n_ticks(&meter) == began {

@@ -509,12 +509,13 @@ proptest! {
 #[test]
 fn the_verdict_and_the_self_check_stand_in_the_report() {
     use crate::metrics::WorkerUsage;
-    use crate::validity::{Grade, Reason, Verdict};
+    use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
+    let slowed = |signal| Reason::Slowed(Slowed::by(signal));
 
     let mut outcome = busy_outcome();
     outcome.verdict = Verdict::of(vec![
-        (Grade::Suspect, Reason::Steal { share: 0.06 }),
-        (Grade::Invalid, Reason::Throttled { share: 0.5 }),
+        (Grade::Suspect, slowed(Signal::Steal { share: 0.06 })),
+        (Grade::Invalid, slowed(Signal::Throttled { share: 0.5 })),
     ]);
     outcome.self_check.workers = vec![WorkerUsage {
         wall_ns: 1_000_000_000,

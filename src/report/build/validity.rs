@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::figures::{ms, tidy};
 use crate::metrics::WorkerUsage;
 use crate::outcome;
-use crate::report::model::{Grade, InFlight, Reads, Reason, SelfCheck, Verdict, WorkerUse};
+use crate::report::model::{
+    Bounds, Grade, InFlight, Note, Reads, Reason, SelfCheck, Signal, Verdict, WorkerUse,
+};
 use crate::validity::{self, GeneratorLimit};
 
 /// The verdict of a run.
@@ -13,17 +15,47 @@ pub(in crate::report) fn verdict(verdict: &validity::Verdict) -> Verdict {
     let reason = |(grade, reason): &(validity::Grade, validity::Reason)| Reason {
         id: reason.id().to_string(),
         grade: of_grade(*grade),
+        cause: reason.cause(),
         text: reason.text(),
-        figures: reason
-            .figures()
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), tidy(value)))
-            .collect::<BTreeMap<_, _>>(),
+        figures: figures(reason.figures()),
+        signals: signals(reason),
     };
+    let note = |reason: &validity::Reason| Note {
+        id: reason.id().to_string(),
+        cause: reason.cause(),
+        text: reason.text(),
+        figures: figures(reason.figures()),
+        signals: signals(reason),
+    };
+    let found = &verdict.bounds;
     Verdict {
         grade: of_grade(verdict.grade),
         reasons: verdict.reasons.iter().map(reason).collect(),
+        notes: verdict.notes.iter().map(note).collect(),
+        bounds: Some(Bounds {
+            service_p50_ms: ms(found.service.p50_ns),
+            service_p99_ms: ms(found.service.p99_ns),
+            response_p50_ms: found.response.map(|error| ms(error.p50_ns)),
+            response_p99_ms: found.response.map(|error| ms(error.p99_ns)),
+            idle_share: found.idle_share.map(tidy),
+        }),
     }
+}
+
+fn figures(named: Vec<(&'static str, f64)>) -> BTreeMap<String, f64> {
+    let tidied = named.into_iter();
+    tidied
+        .map(|(name, value)| (name.to_string(), tidy(value)))
+        .collect()
+}
+
+fn signals(reason: &validity::Reason) -> Vec<Signal> {
+    let seen = reason.signals().iter();
+    seen.map(|signal| Signal {
+        id: signal.id().to_string(),
+        figures: figures(signal.figures()),
+    })
+    .collect()
 }
 
 /// The verdict of several loads, each with its name: each reason once, of the
@@ -34,6 +66,7 @@ pub(in crate::report) fn verdict_of_all<'a>(
     let mut reasons: Vec<Reason> = Vec::new();
     for (name, of_load) in loads {
         for mut reason in verdict(of_load).reasons {
+            reason.cause = format!("at {name}: {}", reason.cause);
             reason.text = format!("at {name}: {}", reason.text);
             match reasons.iter_mut().find(|known| known.id == reason.id) {
                 Some(known) if known.grade >= reason.grade => {}
@@ -46,6 +79,8 @@ pub(in crate::report) fn verdict_of_all<'a>(
     Verdict {
         grade: reasons.first().map_or(Grade::Valid, |reason| reason.grade),
         reasons,
+        notes: Vec::new(),
+        bounds: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::words;
 use crate::report::summary::SummaryOptions;
 use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
 use crate::report::summary::table::{Cell, Table};
-use crate::report::summary::verdict::verdict;
+use crate::report::summary::verdict::{reasons, verdict};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_duration, format_percent, format_rate};
 
@@ -24,6 +24,7 @@ pub fn find_summary(report: &FindReport, options: &SummaryOptions) -> Vec<Line> 
         page.gap();
         bars.into_iter().for_each(|line| page.push(line));
     }
+    reasons(&mut page, &report.verdict);
     notes(&mut page, report);
     if let Some(path) = &options.report_path {
         page.gap();

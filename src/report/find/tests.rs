@@ -5,7 +5,7 @@ use super::*;
 use crate::outcome::FindWhy;
 use crate::report::summary::SummaryOptions;
 use crate::terminal::display_width;
-use crate::validity::{Grade, Reason, Verdict};
+use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
 
 fn report(outcome: &FindOutcome) -> FindReport {
     let info = BuildInfo {
@@ -45,7 +45,8 @@ fn the_answer_is_two_tested_levels() {
 
 #[test]
 fn each_reason_is_told_once_of_the_level_where_it_matters_most() {
-    let steal = |share| Reason::Steal { share };
+    let slowed = |signal| Reason::Slowed(Slowed::by(signal));
+    let steal = |share| slowed(Signal::Steal { share });
     let mut outcome = found();
     assert!(text(&outcome, 80).contains("verdict     valid\n"));
     outcome.verdicts = vec![
@@ -54,7 +55,7 @@ fn each_reason_is_told_once_of_the_level_where_it_matters_most() {
             11.0,
             Verdict::of(vec![
                 (Grade::Invalid, steal(0.3)),
-                (Grade::Suspect, Reason::Throttled { share: 0.02 }),
+                (Grade::Suspect, slowed(Signal::Throttled { share: 0.02 })),
             ]),
         ),
     ];
@@ -69,7 +70,8 @@ fn each_reason_is_told_once_of_the_level_where_it_matters_most() {
     );
     assert_eq!(report.verdict.grade, crate::report::model::Grade::Invalid);
     let text = text(&outcome, 80);
-    assert!(text.contains("verdict     invalid: at 11 VUs: "), "{text}");
+    let line = "verdict     invalid: at 11 VUs: the hypervisor took CPU time";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

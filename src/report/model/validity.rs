@@ -12,6 +12,13 @@ pub struct Verdict {
     pub grade: Grade,
     /// Why it is not simply valid, worst first.
     pub reasons: Vec<Reason>,
+    /// What was seen and changes no figure.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// By how much figures may be wrong for what this machine did; `null` where
+    /// the verdict is that of several loads.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
 }
 
 /// How far a result can be trusted, worst last.
@@ -34,10 +41,60 @@ pub struct Reason {
     pub id: String,
     /// How much it matters here.
     pub grade: Grade,
-    /// What was seen, what it means for the figures, what to do.
+    /// It in a few words.
+    #[serde(default)]
+    pub cause: String,
+    /// What was seen, what it means for the figures and by how much, what to do.
     pub text: String,
     /// The figures that it rests on, by name; the unit stands last.
     pub figures: BTreeMap<String, f64>,
+    /// What it was seen by, the cause first, where several signals have one
+    /// cause.
+    #[serde(default)]
+    pub signals: Vec<Signal>,
+}
+
+/// Something that was seen and changes no figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Note {
+    /// A stable name, one of those of the reasons.
+    pub id: String,
+    /// It in a few words.
+    pub cause: String,
+    /// What was seen, and why it changes no figure.
+    pub text: String,
+    /// The figures that it rests on, by name; the unit stands last.
+    pub figures: BTreeMap<String, f64>,
+    /// What it was seen by.
+    pub signals: Vec<Signal>,
+}
+
+/// Something that was seen of the generator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Signal {
+    /// A stable name, such as `waiting_for_cpu`.
+    pub id: String,
+    /// Its figures, by name; the unit stands last.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// By how much figures may be wrong for what this machine did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Bounds {
+    /// The median from the first byte sent may be too high by so much.
+    pub service_p50_ms: f64,
+    /// The 99th percentile likewise.
+    pub service_p99_ms: f64,
+    /// The median from the intended start; `null` without such a start.
+    pub response_p50_ms: Option<f64>,
+    /// The 99th percentile likewise.
+    pub response_p99_ms: Option<f64>,
+    /// Closed model: the share of the users' time for which they waited for this
+    /// machine, 0 to 1; `null` in the open model.
+    pub idle_share: Option<f64>,
 }
 
 /// What the generator noticed about itself. Shares are 0 to 1; what this system

@@ -14,7 +14,15 @@ pub(super) fn notes(page: &mut Page, report: &Report) {
         .advice
         .iter()
         .map(|note| ("hint", Role::Hint, &note.text));
-    for (i, (label, role, text)) in notices.chain(advice).enumerate() {
+    paragraphs(page, notices.chain(advice));
+}
+
+/// `label: text` each, wrapped and set in.
+pub(super) fn paragraphs<'a>(
+    page: &mut Page,
+    texts: impl Iterator<Item = (&'a str, Role, &'a String)>,
+) {
+    for (i, (label, role, text)) in texts.enumerate() {
         if i == 0 {
             page.gap();
         }

@@ -208,12 +208,13 @@ proptest! {
 #[test]
 fn reasons_stand_beside_the_verdict_worst_first() {
     use crate::metrics::WorkerUsage;
-    use crate::validity::{Grade, Reason, Verdict};
+    use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
+    let slowed = |signal| Reason::Slowed(Slowed::by(signal));
 
     let mut outcome = busy_outcome();
     outcome.verdict = Verdict::of(vec![
-        (Grade::Suspect, Reason::Steal { share: 0.07 }),
-        (Grade::Invalid, Reason::Throttled { share: 0.8 }),
+        (Grade::Suspect, slowed(Signal::Steal { share: 0.07 })),
+        (Grade::Invalid, slowed(Signal::Throttled { share: 0.8 })),
     ]);
     outcome.self_check.in_flight_mean = Some(48.26);
     outcome.self_check.in_flight_max = 50;
@@ -227,15 +228,18 @@ fn reasons_stand_beside_the_verdict_worst_first() {
     outcome.totals.loop_time.record(2_000_000);
     let text = text_of(&plan(), &outcome);
     let expected = "\
-verdict     invalid: the CPU quota of this process's control group stopped it
-            for 80% of the time: the load came in bursts, and answers waited;
-            raise the quota (`cpu.max`, or the container's CPU limit), or use
-            fewer workers and less load
-            suspect: the hypervisor gave 7% of the workers' CPU time to other
-            machines: requests left late; use a dedicated host
+verdict     invalid: stopped by a CPU quota (and 1 more, below)
 
 ";
     assert!(text.contains(expected), "{text}");
+    // Whole below the figures and above the report's path.
+    let (figures, below) = text.split_once("\ninvalid: ").expect("a paragraph");
+    assert!(figures.contains("\noperation "), "{text}");
+    assert!(
+        below.contains("\nsuspect: the hypervisor gave 7%"),
+        "{text}"
+    );
+    assert!(below.contains("\nreport: "), "{text}");
     let expected = "\
 in flight   48.3 calls on average, at most 50, of 50 users
 workers     busy 10% to 23% of the time

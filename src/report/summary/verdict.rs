@@ -1,27 +1,45 @@
-//! Whether the result is valid, and why not.
+//! Whether the result is valid, and why not: a line above the figures, and what
+//! there is to say of it below them.
 
+use super::notes::paragraphs;
 use super::page::Page;
 use crate::report::model::{Grade, Verdict};
 use crate::terminal::{Line, Role, wrap};
 
-/// `verdict     valid`, or each reason with its grade, worst first.
+/// `verdict     valid`, or the grade and the cause of the worst reason.
 pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
-    if verdict.reasons.is_empty() {
-        let (word, role) = shown(verdict.grade);
-        page.labelled("verdict", Line::of(role, word));
+    let (word, role) = shown(verdict.grade);
+    let n_more = match verdict.reasons.len() {
+        0 => verdict.notes.len(),
+        n_reasons => n_reasons - 1,
+    };
+    let rest = match (verdict.reasons.first(), n_more) {
+        (None, 0) => String::new(),
+        (None, 1) => format!(" (a note: {})", verdict.notes[0].cause),
+        (None, n_notes) => format!(" ({n_notes} notes below)"),
+        (Some(reason), 0) => format!(": {}", reason.cause),
+        (Some(reason), n_more) => format!(": {} (and {n_more} more, below)", reason.cause),
+    };
+    let text = format!("{word}{rest}");
+    for (k, part) in wrap(&text, page.text_width()).iter().enumerate() {
+        let label = if k == 0 { "verdict" } else { "" };
+        let line = match part.strip_prefix(word).filter(|_| k == 0) {
+            Some(rest) => Line::of(role, word).add(Role::Plain, rest),
+            None => Line::of(Role::Plain, part),
+        };
+        page.labelled(label, line);
     }
-    for (i, reason) in verdict.reasons.iter().enumerate() {
+}
+
+/// Each reason and each note, whole: which figure, by how much, what to do.
+pub(in crate::report) fn reasons(page: &mut Page, verdict: &Verdict) {
+    let reasons = verdict.reasons.iter().map(|reason| {
         let (word, role) = shown(reason.grade);
-        let text = format!("{word}: {}", reason.text);
-        for (k, part) in wrap(&text, page.text_width()).iter().enumerate() {
-            let label = if i + k == 0 { "verdict" } else { "" };
-            let line = match part.strip_prefix(word).filter(|_| k == 0) {
-                Some(rest) => Line::of(role, word).add(Role::Plain, rest),
-                None => Line::of(Role::Plain, part),
-            };
-            page.labelled(label, line);
-        }
-    }
+        (word, role, &reason.text)
+    });
+    let notes = verdict.notes.iter();
+    let notes = notes.map(|note| ("note", Role::Dim, &note.text));
+    paragraphs(page, reasons.chain(notes));
 }
 
 fn shown(grade: Grade) -> (&'static str, Role) {

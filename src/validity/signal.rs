@@ -1,0 +1,241 @@
+//! What shows that this machine had no time for the load. Several of them have
+//! one cause, and are one [`super::Reason`] together (`slowed.rs`).
+
+use super::reason::{ms, percent};
+use crate::error::plural;
+use crate::units::{format_count, format_latency};
+
+/// Something that was seen of the generator.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// The control group was stopped by its quota.
+    Throttled {
+        /// The share of the time.
+        share: f64,
+    },
+    /// The hypervisor gave the CPUs to others.
+    Steal {
+        /// The share of the time.
+        share: f64,
+    },
+    /// Something else had a worker's CPU.
+    WaitingForCpu {
+        /// Which, from 0.
+        worker: usize,
+        /// The share of the time for which it waited.
+        share: f64,
+    },
+    /// The CPU was often taken from a worker.
+    SwitchedOut {
+        /// Which, from 0.
+        worker: usize,
+        /// How often a second.
+        per_sec: f64,
+    },
+    /// A worker had no time left.
+    WorkerBusy {
+        /// Which, from 0.
+        worker: usize,
+        /// Its share of work.
+        share: f64,
+        /// Seconds in which some worker was as good as full, and all of them.
+        seconds: (usize, usize),
+    },
+    /// A worker stood still.
+    WorkerStalled {
+        /// Seconds in which one did, and all of them.
+        seconds: (usize, usize),
+        /// The longest.
+        longest_ns: u64,
+    },
+    /// Arrivals were begun late although users were free.
+    BehindSchedule {
+        /// Seconds in which it was so, and all of them.
+        seconds: (usize, usize),
+        /// The least share of what was due that was begun.
+        share: f64,
+    },
+    /// Answers waited to be read.
+    SlowReading {
+        /// Median and 99th percentile of the wait.
+        delay_ns: (u64, u64),
+        /// Median latency.
+        latency_ns: u64,
+    },
+    /// Requests left late.
+    LateStarts {
+        /// Median and 99th percentile.
+        lateness_ns: (u64, u64),
+        /// Median latency.
+        latency_ns: u64,
+    },
+    /// A worker's loop took long between two looks at the kernel.
+    LongLoops {
+        /// 99th percentile.
+        p99_ns: u64,
+    },
+}
+
+impl Signal {
+    /// Its stable name in the report.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "throttled",
+            Self::Steal { .. } => "steal",
+            Self::WaitingForCpu { .. } => "waiting_for_cpu",
+            Self::SwitchedOut { .. } => "switched_out",
+            Self::WorkerBusy { .. } => "worker_busy",
+            Self::WorkerStalled { .. } => "worker_stalled",
+            Self::BehindSchedule { .. } => "behind_schedule",
+            Self::SlowReading { .. } => "slow_reading",
+            Self::LateStarts { .. } => "late_starts",
+            Self::LongLoops { .. } => "long_loops",
+        }
+    }
+
+    /// What it says is wrong, in a few words.
+    pub(super) fn short(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "stopped by a CPU quota",
+            Self::Steal { .. } => "the hypervisor took CPU time",
+            Self::WaitingForCpu { .. } | Self::SwitchedOut { .. } => "this host's CPUs were busy",
+            Self::WorkerBusy { .. } => "a worker was full",
+            Self::WorkerStalled { .. } => "a worker stood still",
+            Self::BehindSchedule { .. } => "arrivals began late",
+            Self::SlowReading { .. } => "answers were read late",
+            Self::LateStarts { .. } => "requests left late",
+            Self::LongLoops { .. } => "a worker's turns were long",
+        }
+    }
+
+    /// What was seen.
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Self::Throttled { share } => format!(
+                "the CPU quota of this process's control group stopped it for {} of the time",
+                percent(*share)
+            ),
+            Self::Steal { share } => format!(
+                "the hypervisor gave {} of the workers' CPU time to other machines",
+                percent(*share)
+            ),
+            Self::WaitingForCpu { worker, share } => format!(
+                "worker {worker} waited for a CPU {} of the time, since other work had it",
+                percent(*share)
+            ),
+            Self::SwitchedOut { worker, per_sec } => format!(
+                "the CPU was taken from worker {worker} {} times a second",
+                format_count(per_sec.round() as u64)
+            ),
+            Self::WorkerBusy {
+                worker,
+                share,
+                seconds: (bad, all),
+            } => {
+                let busy = format!("worker {worker} was busy {} of the time", percent(*share));
+                match bad {
+                    0 => busy,
+                    bad => format!("{busy}, and some worker fully in {bad} of {}", secs(*all)),
+                }
+            }
+            Self::WorkerStalled {
+                seconds: (bad, all),
+                longest_ns,
+            } => format!(
+                "a worker stood still, for up to {}, in {bad} of {}",
+                format_latency(*longest_ns),
+                secs(*all)
+            ),
+            Self::BehindSchedule {
+                seconds: (bad, all),
+                share,
+            } => format!(
+                "in {bad} of {} arrivals were begun late although users were free, in the worst \
+                 only {} of those due",
+                secs(*all),
+                percent(*share)
+            ),
+            Self::SlowReading {
+                delay_ns: (p50_ns, p99_ns),
+                latency_ns,
+            } => format!(
+                "answers waited {} (median) and {} (p99) for this machine to read them, and {} \
+                 (median) for the server",
+                format_latency(*p50_ns),
+                format_latency(*p99_ns),
+                format_latency(*latency_ns)
+            ),
+            Self::LateStarts {
+                lateness_ns: (_, p99_ns),
+                ..
+            } => format!(
+                "requests left up to {} (p99) after they could have",
+                format_latency(*p99_ns)
+            ),
+            Self::LongLoops { p99_ns } => format!(
+                "a worker took up to {} (p99) between two looks at the network",
+                format_latency(*p99_ns)
+            ),
+        }
+    }
+
+    /// The figures that it rests on, by name with the unit last.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Throttled { share } | Self::Steal { share } => vec![("share", *share)],
+            Self::WaitingForCpu { worker, share } => {
+                vec![("worker", *worker as f64), ("share", *share)]
+            }
+            Self::SwitchedOut { worker, per_sec } => {
+                vec![("worker", *worker as f64), ("per_sec", *per_sec)]
+            }
+            Self::WorkerBusy {
+                worker,
+                share,
+                seconds: (bad, all),
+            } => vec![
+                ("worker", *worker as f64),
+                ("share", *share),
+                ("busy_seconds", *bad as f64),
+                ("seconds", *all as f64),
+            ],
+            Self::WorkerStalled {
+                seconds: (bad, all),
+                longest_ns,
+            } => vec![
+                ("stalled_seconds", *bad as f64),
+                ("seconds", *all as f64),
+                ("longest_ms", ms(*longest_ns)),
+            ],
+            Self::BehindSchedule {
+                seconds: (bad, all),
+                share,
+            } => vec![
+                ("behind_seconds", *bad as f64),
+                ("seconds", *all as f64),
+                ("begun_share", *share),
+            ],
+            Self::SlowReading {
+                delay_ns,
+                latency_ns,
+            } => vec![
+                ("delay_p50_ms", ms(delay_ns.0)),
+                ("delay_p99_ms", ms(delay_ns.1)),
+                ("latency_p50_ms", ms(*latency_ns)),
+            ],
+            Self::LateStarts {
+                lateness_ns,
+                latency_ns,
+            } => vec![
+                ("lateness_p50_ms", ms(lateness_ns.0)),
+                ("lateness_p99_ms", ms(lateness_ns.1)),
+                ("latency_p50_ms", ms(*latency_ns)),
+            ],
+            Self::LongLoops { p99_ns } => vec![("p99_ms", ms(*p99_ns))],
+        }
+    }
+}
+
+fn secs(count: usize) -> String {
+    plural(count as u64, "second", "seconds")
+}
