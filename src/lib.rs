@@ -106,6 +106,7 @@
 //! | [`calibrate`] | what this host can generate |
 //! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
 //! | [`error`], [`clock`], [`host`] | errors for users; time; what machine this is |
+//! | [`address`], [`redact`] | the one judge of addresses; secrets taken out of texts |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]
@@ -144,9 +145,11 @@ pub mod canned;
 
 pub mod calibrate;
 
+pub mod address;
 pub mod clock;
 pub mod error;
 pub mod host;
+pub mod redact;
 pub mod terminal;
 pub mod units;
 

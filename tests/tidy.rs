@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
     &[
-        "clock", "units", "error", "host", "protocol", "metrics", "load",
+        "clock", "units", "error", "host", "protocol", "metrics", "load", "redact",
     ],
-    &["scheduler", "validity", "terminal", "demo", "canned"],
+    &["address", "scheduler", "validity", "terminal", "demo", "canned"],
     &["http", "scenario", "outcome"],
     &["client", "report"],
     &["user", "init"],
@@ -57,6 +57,7 @@ const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "simulation"];
 
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("aho_corasick", &["redact"]),
     ("argh", &["cli"]),
     ("toml", &["scenario", "init"]),
     ("ureq", &["http"]),

@@ -30,13 +30,11 @@ mod cookies;
 mod find;
 mod lane;
 mod lists;
-mod redact;
 mod server;
 mod session;
 
 pub use classify::Trouble;
 pub use find::{Found, find, find_and_open};
 pub use lists::{list_prompts, list_resource_templates, list_resources, list_tools};
-pub use redact::Redactor;
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session, SessionCounters};

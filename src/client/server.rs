@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redact::Redactor;
+use crate::redact::Redactor;
 use crate::error::UserError;
 use crate::http::{
     Endpoint, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,

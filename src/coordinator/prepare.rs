@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::probe::probe_plan;
 use super::run::Interrupts;
-use crate::client::{Found, Redactor, ServerSettings, find};
+use crate::address;
+use crate::client::{Found, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host;
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::protocol::Operation;
+use crate::redact::Redactor;
 use crate::scenario::{Action, Plan};
 use crate::scheduler::block_on;
 use crate::user::Script;
@@ -31,8 +33,9 @@ pub(super) fn prepare(
     observer: &mut dyn Observer,
     interrupts: &Interrupts,
 ) -> Result<Prepared, UserError> {
-    let endpoint = resolve(&plan.target.url)?;
-    let redactor = Redactor::new(plan.secrets());
+    let keep_going = || !interrupts.is_pending();
+    let endpoint = resolve(&plan.target.url, &keep_going)?;
+    let redactor = plan.redactor();
     let settings = Arc::new(ServerSettings {
         timeout: plan.timeout,
         message_bytes_max: plan.message_bytes_max,
@@ -47,7 +50,6 @@ pub(super) fn prepare(
     });
     let choice = plan.target.protocol;
     let with_tools = calls_tools(plan);
-    let keep_going = || !interrupts.is_pending();
     let found = block_on(&keep_going, move || {
         find(endpoint, choice, settings, with_tools)
     })
@@ -66,10 +68,10 @@ pub(super) fn prepare(
     if let Some(tools) = &found.tools {
         let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
         for notice in Script::unknown_tools(plan, &names) {
-            observer.notice(&notice);
+            observer.notice(&clean(notice));
         }
     }
-    let server = facts(plan, &found);
+    let server = facts(plan, &found, &redactor);
     let catalog = found.catalog();
     let render = |plan: Arc<Plan>| Script::new(plan, found.server.clone(), &catalog).map(Arc::new);
     let script = render(Arc::clone(plan))?;
@@ -92,14 +94,14 @@ fn calls_tools(plan: &Plan) -> bool {
     })
 }
 
-fn facts(plan: &Plan, found: &Found) -> ServerFacts {
-    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
+    let some = |text: &String| (!text.is_empty()).then(|| redactor.clean(text.clone()));
     let dialect = found.server.dialect();
     ServerFacts {
         // As the user wrote it, unless a redirect led elsewhere: what came from
         // the environment is not shown.
         url: if found.was_redirected {
-            Redactor::new(plan.secrets()).clean(found.server.endpoint().url())
+            redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {
             plan.shown_url()
         },

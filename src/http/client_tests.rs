@@ -89,7 +89,7 @@ fn server_config() -> ServerConfig {
 fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket");
-    let endpoint = resolve(&format!("https://{address}/mcp")).expect("a good URL");
+    let endpoint = resolve(&format!("https://{address}/mcp"), &|| true).expect("a good URL");
     let (tell, told) = mpsc::channel();
     let server = thread::spawn(move || serve(&listener, &tell));
     let result = block_on(&|| true, move || {

@@ -1,6 +1,10 @@
 //! Where requests go: a URL with its addresses, resolved once before the run.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, HeaderName, Method, Uri};
@@ -9,7 +13,8 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::reference::{self, Parts};
 use super::steady::RequestHead;
-use crate::error::UserError;
+use crate::address::{self, AddressFault};
+use crate::error::{ErrorKind, UserError};
 
 /// As many as ureq's resolver type holds.
 const ADDRESSES_MAX: usize = 16;
@@ -110,29 +115,35 @@ fn only_uri_characters(text: &str) -> String {
 }
 
 /// Reads a URL and resolves its host. Blocks while the system resolves.
+/// Reads a URL and resolves its host. Blocks while the system resolves, but no
+/// longer than `keep_going` says, which is asked a few times a second.
 ///
 /// # Errors
-/// When the URL is not an absolute `http` or `https` URL, or the host has no
-/// address.
-pub fn resolve(url: &str) -> Result<Endpoint, UserError> {
-    let bad = |why: &str| {
-        UserError::usage(format!("`{url}` is not a usable URL: {why}"))
-            .hint("give one such as `http://127.0.0.1:8080/mcp`")
+/// When the URL is no address of a server (see [`address::check`]), the host has
+/// no address or none in time, or `keep_going` says no.
+pub fn resolve(url: &str, keep_going: &dyn Fn() -> bool) -> Result<Endpoint, UserError> {
+    let url = address::check(url)?;
+    let unreadable = || AddressFault {
+        message: "cannot be read".to_string(),
+        suggestion: None,
     };
-    let uri: Uri = url.parse().map_err(|_| bad("it cannot be read"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(bad("the scheme is neither `http` nor `https`"));
-    }
-    let host = uri.host().ok_or_else(|| bad("it has no host"))?.to_string();
-    let bare_host = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses: Vec<SocketAddr> = (bare_host, port(&uri))
-        .to_socket_addrs()
-        .map_err(|error| {
-            UserError::could_not_run(format!("cannot resolve the host `{host}`: {error}"))
-                .hint("check the spelling of the host, and that this machine's DNS works")
-        })?
-        .take(ADDRESSES_MAX)
-        .collect();
+    let uri: Uri = url.parse().map_err(|_| unreadable())?;
+    let host = uri.host().ok_or_else(unreadable)?.to_string();
+    let bare_host = host.trim_start_matches('[').trim_end_matches(']').to_string();
+    let port = port(&uri);
+    let found = if let Ok(ip) = bare_host.parse::<IpAddr>() {
+        Ok(vec![SocketAddr::new(ip, port)])
+    } else {
+        let look_up = move || {
+            let found = (bare_host.as_str(), port).to_socket_addrs()?;
+            Ok(found.take(ADDRESSES_MAX).collect())
+        };
+        on_a_thread(look_up, keep_going)?
+    };
+    let addresses: Vec<SocketAddr> = found.map_err(|error| {
+        UserError::could_not_run(format!("cannot resolve the host `{host}`: {error}"))
+            .hint("check the spelling of the host, and that this machine's DNS works")
+    })?;
     if addresses.is_empty() {
         return Err(UserError::could_not_run(format!(
             "the host `{host}` has no address"
@@ -140,6 +151,50 @@ pub fn resolve(url: &str) -> Result<Endpoint, UserError> {
     }
     Ok(Endpoint { uri, addresses })
 }
+
+/// What a look-up of a name gives.
+type Addresses = io::Result<Vec<SocketAddr>>;
+
+/// The system's resolver cannot be interrupted, and may take half a minute: it
+/// runs on a thread of its own, which is left behind where nobody waits any more.
+fn on_a_thread(
+    look_up: impl FnOnce() -> Addresses + Send + 'static,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Addresses, UserError> {
+    let (found, finding) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("resolver".to_string())
+        .spawn(move || {
+            // Nobody may wait any more.
+            let _ = found.send(look_up());
+        })
+        .map_err(|error| UserError::could_not_run(format!("no thread to resolve names: {error}")))?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match finding.recv_timeout(LOOK_UP_STEP) {
+            Ok(found) => return Ok(found),
+            Err(RecvTimeoutError::Timeout) if !keep_going() => {
+                return Err(UserError::new(
+                    ErrorKind::Interrupted,
+                    "interrupted while the name of the host was looked up",
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) if waited < LOOK_UP_MAX => waited += LOOK_UP_STEP,
+            Err(RecvTimeoutError::Timeout) => {
+                return Ok(Err(io::Error::from(io::ErrorKind::TimedOut)));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Err(io::Error::other("the resolver broke")));
+            }
+        }
+    }
+}
+
+/// How often one who waits for a name is asked.
+const LOOK_UP_STEP: Duration = Duration::from_millis(20);
+
+/// A resolver with all its retries has given up by then.
+const LOOK_UP_MAX: Duration = Duration::from_secs(60);
 
 fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(default_port(uri.scheme_str()))
@@ -184,7 +239,7 @@ mod tests {
 
     #[test]
     fn redirects_stay_on_the_host() {
-        let endpoint = resolve("http://127.0.0.1:8080/mcp").expect("an address");
+        let endpoint = resolve("http://127.0.0.1:8080/mcp", &|| true).expect("an address");
         let check = |location: &str, expected: Option<&str>| {
             let found = endpoint.redirected(location).map(|found| found.url());
             assert_eq!(found.as_deref(), expected, "{location}");
@@ -230,7 +285,7 @@ mod tests {
 
     #[test]
     fn hosts_are_the_same_in_any_case_and_ports_by_default() {
-        let endpoint = resolve("http://LocalHost/a/b").expect("an address");
+        let endpoint = resolve("http://LocalHost/a/b", &|| true).expect("an address");
         for location in [
             "http://localhost:80/x",
             "http://LOCALHOST:/x",
@@ -240,23 +295,42 @@ mod tests {
             let found = endpoint.redirected(location).map(|found| found.url());
             assert_eq!(found.as_deref(), Some("http://LocalHost/x"), "{location}");
         }
-        let endpoint = resolve("http://127.0.0.1:99999/mcp");
-        if let Ok(endpoint) = endpoint {
-            assert!(endpoint.redirected("http://127.0.0.1:80/x").is_none());
-        }
     }
 
     #[test]
     fn bad_urls_are_usage_errors() {
-        for url in ["", "mcp", "ftp://127.0.0.1/", "/mcp", "http://"] {
-            let error = resolve(url).expect_err(url);
+        for url in [
+            "",
+            "mcp",
+            "ftp://127.0.0.1/",
+            "/mcp",
+            "http://",
+            "http://127.0.0.1:99999/mcp",
+            "http://127.0.0.1:0/mcp",
+            "http://u:p@127.0.0.1/",
+        ] {
+            let error = resolve(url, &|| true).expect_err(url);
             assert_eq!(error.kind(), crate::error::ErrorKind::Usage, "{url}");
         }
     }
 
     #[test]
+    fn nobody_waits_for_a_name_longer_than_he_wants() {
+        let (release, released) = mpsc::channel::<()>();
+        let look_up = move || {
+            let _ = released.recv();
+            Ok(Vec::new())
+        };
+        let error = on_a_thread(look_up, &|| false).expect_err("interrupted");
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        drop(release);
+        let found = on_a_thread(|| Ok(Vec::new()), &|| true).expect("not interrupted");
+        assert_eq!(found.expect("found"), []);
+    }
+
+    #[test]
     fn an_ipv6_address_resolves() {
-        let endpoint = resolve("http://[::1]:80/mcp").expect("an address");
+        let endpoint = resolve("http://[::1]:80/mcp", &|| true).expect("an address");
         assert!(endpoint.addresses()[0].is_ipv6());
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::offer::Offer;
+use crate::address;
 use crate::client::{
-    Redactor, ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates,
+    ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates,
     list_resources, list_tools,
 };
 use crate::clock::Utc;
@@ -13,6 +14,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::http::resolve;
 use crate::metrics::Failure;
 use crate::protocol::ProtocolChoice;
+use crate::redact::{Redactor, secrets_of_header};
 use crate::scheduler::block_on;
 
 /// The largest message that is read, in bytes.
@@ -50,17 +52,19 @@ pub fn discover(
     options: &DiscoverOptions,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Offer, UserError> {
-    let endpoint = resolve(&options.url)?;
-    let secrets = options.headers.iter().flat_map(|(_, value)| {
-        let credentials = value.split_once(' ').map(|(_, credentials)| credentials);
-        [Some(value.as_str()), credentials]
-    });
+    let endpoint = resolve(&options.url, keep_going)?;
+    let of_headers = options.headers.iter();
+    let mut secrets: Vec<String> = of_headers
+        .flat_map(|(name, value)| secrets_of_header(name, value))
+        .collect();
+    secrets.extend(address::secrets(&options.url));
+    let redactor = Redactor::new(secrets.iter().map(String::as_str));
     let settings = Arc::new(ServerSettings {
         timeout: options.timeout,
         message_bytes_max: MESSAGE_BYTES_MAX,
         headers: options.headers.clone(),
         cookies: options.cookies,
-        redactor: Redactor::new(secrets.flatten()),
+        redactor: redactor.clone(),
     });
     let choice = options.protocol;
     let offer = block_on(keep_going, move || {
@@ -89,14 +93,16 @@ pub fn discover(
             templates,
             prompts,
             problems,
-            auth_header_names: Vec::new(),
+            ..Offer::default()
         })
     })
     .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
     if !keep_going() {
         return Err(UserError::new(ErrorKind::Interrupted, "interrupted"));
     }
-    let mut offer = offer?;
+    let mut offer = offer
+        .map_err(|error| error.map_texts(|text| redactor.clean(text)))?
+        .cleaned(&redactor);
     offer.auth_header_names = options
         .headers
         .iter()

@@ -3,10 +3,15 @@
 //!
 //! Texts are as the server sent them, of any length and with any characters.
 
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
 use crate::protocol::{
-    PromptDescription, ResourceDescription, ResourceTemplateDescription, ServerIdentity,
+    PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription, ServerIdentity,
     ToolDescription,
 };
+use crate::redact::Redactor;
 
 /// Everything found on a server, and what the config should remember of the
 /// command line.
@@ -30,7 +35,125 @@ pub struct Offer {
     pub prompts: Vec<PromptDescription>,
     /// What could not be read, one sentence each; shown as comments.
     pub problems: Vec<String>,
+    /// Names that a server gave and that hold one of the user's secrets: what is
+    /// named so cannot be called by the name that is written.
+    pub masked_names: HashSet<String>,
     /// The names of the headers given on the command line, whose values are
     /// secrets: the config refers to environment variables instead.
     pub auth_header_names: Vec<String>,
+}
+
+impl Offer {
+    /// The same without the user's secrets, in whatever text the server sent them
+    /// back: all of this goes into a file.
+    #[must_use]
+    pub fn cleaned(self, redactor: &Redactor) -> Self {
+        // Every field by its name, so that a new one is not forgotten.
+        let Self {
+            url,
+            server,
+            revision,
+            asked_at,
+            tools,
+            resources,
+            templates,
+            prompts,
+            problems,
+            mut masked_names,
+            auth_header_names,
+        } = self;
+        let clean = |text: String| redactor.clean(text);
+        let clean_some = |text: Option<String>| text.map(clean);
+        let mut name = |text: String| {
+            let cleaned = redactor.clean(text.clone());
+            if cleaned != text {
+                masked_names.insert(cleaned.clone());
+            }
+            cleaned
+        };
+        let server = server.map(|server| ServerIdentity {
+            name: clean(server.name),
+            version: clean(server.version),
+            title: clean_some(server.title),
+        });
+        let tools = tools
+            .into_iter()
+            .map(|tool| ToolDescription {
+                name: name(tool.name),
+                title: clean_some(tool.title),
+                description: clean_some(tool.description),
+                input_schema: cleaned_json(tool.input_schema, redactor),
+                annotations: tool.annotations,
+                param_headers: tool.param_headers.map_err(clean),
+            })
+            .collect();
+        let resources = resources
+            .into_iter()
+            .map(|resource| ResourceDescription {
+                uri: name(resource.uri),
+                name: clean(resource.name),
+                description: clean_some(resource.description),
+                mime_type: clean_some(resource.mime_type),
+            })
+            .collect();
+        let templates = templates
+            .into_iter()
+            .map(|template| ResourceTemplateDescription {
+                uri_template: name(template.uri_template),
+                name: clean(template.name),
+                description: clean_some(template.description),
+                mime_type: clean_some(template.mime_type),
+            })
+            .collect();
+        let prompts = prompts
+            .into_iter()
+            .map(|prompt| PromptDescription {
+                name: name(prompt.name),
+                description: clean_some(prompt.description),
+                arguments: prompt
+                    .arguments
+                    .into_iter()
+                    .map(|argument| PromptArgument {
+                        name: clean(argument.name),
+                        description: clean_some(argument.description),
+                        required: argument.required,
+                    })
+                    .collect(),
+            })
+            .collect();
+        Self {
+            // Its own secrets become references, which needs them to be there.
+            url,
+            server,
+            revision: clean(revision),
+            asked_at,
+            tools,
+            resources,
+            templates,
+            prompts,
+            problems: problems.into_iter().map(clean).collect(),
+            masked_names,
+            auth_header_names,
+        }
+    }
+}
+
+/// Every text in it, names among them. A schema has been read from a bounded
+/// message, and so is bounded in depth.
+fn cleaned_json(json: Value, redactor: &Redactor) -> Value {
+    match json {
+        Value::String(text) => Value::String(redactor.clean(text)),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| cleaned_json(item, redactor))
+            .collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            let fields: Map<String, Value> = fields
+                .map(|(name, field)| (redactor.clean(name), cleaned_json(field, redactor)))
+                .collect();
+            Value::Object(fields)
+        }
+        other => other,
+    }
 }

@@ -13,6 +13,7 @@ use super::offer::Offer;
 use super::sample::{SampleArguments, describe_argument, sample_arguments};
 use super::toml_text::{comment, key, literal, quoted, string, value, wrapped};
 use super::words::text_of_name;
+use crate::address;
 use crate::error::plural;
 use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
@@ -65,12 +66,12 @@ pub fn scaffold(offer: &Offer) -> String {
     steps.extend(section(
         "Tools",
         unique(&offer.tools, |tool| &tool.name),
-        |tool| tool_step(tool, offer),
+        |tool| switched_off_if_masked(tool_step(tool, offer), &tool.name, offer),
     ));
     steps.extend(section(
         "Resources",
         unique(&offer.resources, |resource| &resource.uri),
-        resource_step,
+        |resource| switched_off_if_masked(resource_step(resource), &resource.uri, offer),
     ));
     steps.extend(section(
         "Resource templates",
@@ -80,7 +81,7 @@ pub fn scaffold(offer: &Offer) -> String {
     steps.extend(section(
         "Prompts",
         unique(&offer.prompts, |prompt| &prompt.name),
-        prompt_step,
+        |prompt| switched_off_if_masked(prompt_step(prompt), &prompt.name, offer),
     ));
     if !steps.iter().any(|step| step.is_on) {
         write_fallback(&mut page, offer);
@@ -175,7 +176,8 @@ const SWITCHED_OFF: &str =
     "Lines that begin with `#` and no blank are switched off: remove the `#` to switch them on.";
 
 fn write_opening(page: &mut Page, offer: &Offer) {
-    let url = offer.url.split(['?', '#']).next().unwrap_or_default();
+    let url = address::shown(&offer.url);
+    let url = url.split(['?', '#']).next().unwrap_or_default();
     page.prose(&format!(
         "A load test of the MCP server at {}",
         comment(url, 200)
@@ -409,6 +411,10 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> Step {
             step.is_on = true;
         }
     }
+    if step.is_on && fails_on_purpose(tool) {
+        step.note("Switched off: its description says that it fails on purpose.");
+        step.is_on = false;
+    }
     let arguments = sample_arguments(&tool.input_schema);
     for doubt in &arguments.doubts {
         step.note(format!(
@@ -417,6 +423,37 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> Step {
         ));
     }
     write_arguments(&mut step, &arguments, &tool.input_schema);
+    step
+}
+
+/// A tool whose description says that it fails on purpose: its calls would be
+/// errors in every run, and say nothing of the server.
+fn fails_on_purpose(tool: &ToolDescription) -> bool {
+    let description = tool.description.as_deref().unwrap_or_default();
+    let first = description.split(['.', '\n']).next().unwrap_or_default();
+    let words: Vec<String> = first
+        .split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .collect();
+    let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
+    let is_negated = has(&["never", "not", "if", "when", "unless"]);
+    let is_deliberate = has(&["always", "deliberately", "intentionally", "purpose"]);
+    let is_failure = has(&[
+        "fail", "fails", "failing", "error", "errors", "throws", "raises", "crashes",
+    ]);
+    is_deliberate && is_failure && !is_negated
+}
+
+/// What is named by one of the user's secrets cannot be called: the name must not
+/// be written.
+fn switched_off_if_masked(mut step: Step, name: &str, offer: &Offer) -> Step {
+    if offer.masked_names.contains(name) {
+        step.note(
+            "Switched off: its name holds a value that you gave as a header or in the address, \
+             written as `***` here.",
+        );
+        step.is_on = false;
+    }
     step
 }
 
@@ -672,39 +709,13 @@ fn url_text(url: &str, variables: &mut Variables) -> String {
     let parameters: Vec<String> = query
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if is_credential(name, value) => {
+            Some((name, value)) if !value.is_empty() && !address::is_harmless(name, value) => {
                 format!("{}=${{{}}}", literal(name), variables.add(name))
             }
             _ => literal(parameter),
         })
         .collect();
     quoted(&format!("{}?{}", literal(start), parameters.join("&")))
-}
-
-/// By the name, or because the value is as long as keys are.
-fn is_credential(name: &str, value: &str) -> bool {
-    const KEY_LEN_MIN: usize = 20;
-    const WORDS: &[&str] = &[
-        "password",
-        "passwd",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "credential",
-        "auth",
-    ];
-    let letters: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    value.len() >= KEY_LEN_MIN
-        || matches!(
-            letters.as_str(),
-            "key" | "sig" | "signature" | "code" | "sas"
-        )
-        || WORDS.iter().any(|word| letters.contains(word))
 }
 
 /// The text as it grows.
@@ -1010,6 +1021,57 @@ topic = "Hello"  # About what
     }
 
     #[test]
+    fn tools_that_fail_on_purpose_are_switched_off() {
+        let check = |description: &str, is_on: bool| {
+            let mut described = tool("t", json!({"type": "object"}));
+            described.annotations.read_only = Some(true);
+            described.description = Some(description.to_string());
+            let text = scaffold(&Offer {
+                tools: vec![described],
+                ..plain_offer()
+            });
+            assert_eq!(text.contains("\ntool = \"t\"\n"), is_on, "{text}");
+            assert_eq!(text.contains("that it fails on purpose"), !is_on, "{text}");
+        };
+        check("Always fails", false);
+        check("This tool always returns an error. For tests of clients.", false);
+        check("Throws deliberately", false);
+        check("Fails when the file is missing", true);
+        check("Always up to date", true);
+        check("Finds errors in a file. Always runs.", true);
+        check("Never fails: always gives an answer or an error", true);
+        check("", true);
+    }
+
+    #[test]
+    fn secrets_that_the_server_sends_back_are_not_written() {
+        let secret = "sk-4711-secret";
+        let mut echoing = tool("good", json!({
+            "type": "object",
+            "properties": {"q": {"type": "string", "default": secret, "description": secret}},
+            "required": ["q"],
+        }));
+        echoing.description = Some(format!("for {secret}"));
+        let offer = Offer {
+            server: Some(ServerIdentity {
+                name: secret.to_string(),
+                version: secret.to_string(),
+                title: None,
+            }),
+            tools: vec![echoing, tool(&format!("t-{secret}"), json!({}))],
+            problems: vec![secret.to_string()],
+            ..plain_offer()
+        };
+        let redactor = crate::redact::Redactor::new([secret]);
+        let text = scaffold(&offer.cleaned(&redactor));
+        assert!(!text.contains(secret), "{text}");
+        assert!(text.contains("\n#tool = \"t-***\"\n"), "{text}");
+        assert!(text.contains("Switched off: its name holds a value"), "{text}");
+        let plan = loaded(&text);
+        assert_eq!(operations(&plan), [&call("good", json!({"q": "***"}))]);
+    }
+
+    #[test]
     fn tools_that_cannot_be_called_are_named_with_the_reason() {
         let mut invalid = tool("invalid", json!({"type": "object"}));
         invalid.param_headers = Err("x-mcp-header `A` occurs twice".to_string());
@@ -1254,6 +1316,7 @@ topic = "Hello"  # About what
                         prompts,
                         problems,
                         auth_header_names,
+                        ..Offer::default()
                     }
                 },
             )

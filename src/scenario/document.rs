@@ -26,6 +26,8 @@ pub(super) struct Document<'a> {
     text: &'a str,
     env: &'a dyn Fn(&str) -> Option<String>,
     faults: RefCell<Vec<Fault>>,
+    /// Which of the faults are variables that are not set.
+    unset: RefCell<Vec<usize>>,
     secrets: RefCell<Vec<String>>,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Document<'a> {
             text,
             env,
             faults: RefCell::new(Vec::new()),
+            unset: RefCell::new(Vec::new()),
             secrets: RefCell::new(Vec::new()),
         }
     }
@@ -214,6 +217,26 @@ impl<'a> Document<'a> {
         });
     }
 
+    /// Forgets that variables were not set, below keys of which `is_unused` says
+    /// that nothing of them is needed.
+    pub(super) fn forgive_unset(&self, is_unused: impl Fn(&str) -> bool) {
+        let unset = std::mem::take(&mut *self.unset.borrow_mut());
+        let mut kept = Vec::new();
+        let mut still_unset = Vec::new();
+        for (i, fault) in self.faults.take().into_iter().enumerate() {
+            let is_unset = unset.contains(&i);
+            if is_unset && is_unused(&fault.key) {
+                continue;
+            }
+            if is_unset {
+                still_unset.push(kept.len());
+            }
+            kept.push(fault);
+        }
+        self.faults.replace(kept);
+        self.unset.replace(still_unset);
+    }
+
     /// The faults reported, and the values that came from the environment.
     pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<String>) {
         (self.faults.into_inner(), self.secrets.into_inner())
@@ -223,23 +246,33 @@ impl<'a> Document<'a> {
     fn fill(&self, place: &Place, written: &str) -> Option<(Text, Vec<String>)> {
         match fill(written, self.env) {
             Ok(filled) => {
+                // Where nothing was filled in, it is shown as what it means.
+                let written = if filled.has_references {
+                    written.to_string()
+                } else {
+                    filled.value.clone()
+                };
                 let text = Text {
                     value: filled.value,
-                    written: written.to_string(),
+                    written,
                 };
                 Some((text, filled.from_environment))
             }
             Err(faults) => {
                 for fault in faults {
                     match fault {
-                        ReferenceFault::Missing(name) => self.report(
-                            place,
-                            format!("the environment variable {} is not set", quoted(&name)),
-                            Some(&format!(
-                                "it to be set, or a default: `${{{}:-default}}`",
-                                one_line(&name)
-                            )),
-                        ),
+                        ReferenceFault::Missing(name) => {
+                            let n_faults = self.faults.borrow().len();
+                            self.unset.borrow_mut().push(n_faults);
+                            self.report(
+                                place,
+                                format!("the environment variable {} is not set", quoted(&name)),
+                                Some(&format!(
+                                    "it to be set, or a default: `${{{}:-default}}`",
+                                    one_line(&name)
+                                )),
+                            );
+                        }
                         ReferenceFault::Malformed => self.report(
                             place,
                             "a `${` begins no reference",

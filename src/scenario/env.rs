@@ -10,6 +10,8 @@ pub(super) struct Filled {
     pub(super) value: String,
     /// What came from the environment, in order.
     pub(super) from_environment: Vec<String>,
+    /// Whether there was any reference.
+    pub(super) has_references: bool,
 }
 
 /// Why a reference cannot be filled in.
@@ -33,6 +35,7 @@ pub(super) fn fill(
     let mut value = String::with_capacity(text.len());
     let mut from_environment = Vec::new();
     let mut faults = Vec::new();
+    let mut has_references = false;
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, after) = (&rest[..at], &rest[at + 2..]);
@@ -43,6 +46,7 @@ pub(super) fn fill(
             continue;
         }
         value.push_str(before);
+        has_references = true;
         let Some((name, default, after)) = read_reference(after) else {
             faults.push(ReferenceFault::Malformed);
             rest = after;
@@ -64,6 +68,7 @@ pub(super) fn fill(
         Ok(Filled {
             value,
             from_environment,
+            has_references,
         })
     } else {
         Err(faults)

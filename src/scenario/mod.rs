@@ -6,7 +6,7 @@
 //!
 //! Read `plan` first, then `resolve` (what values mean together, and which are
 //! missing), `raw` (each key with its type), `document` (typed reading with
-//! places), `env`, `url`, `header` and `secret`. `defaults` holds every number.
+//! places), `env`, `header` and `secret`. `defaults` holds every number.
 //!
 //! To add a key: a line in `raw`, its meaning in `resolve`, its default in
 //! `defaults`, and a line in `describe`.
@@ -38,7 +38,6 @@ mod plan;
 mod raw;
 mod resolve;
 mod secret;
-mod url;
 
 #[cfg(test)]
 mod tests;

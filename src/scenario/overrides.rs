@@ -68,7 +68,9 @@ pub struct Overrides {
     pub stop_on_break: Option<bool>,
     /// `--probe`: at the config's rate, or the default one
     pub probe: bool,
-    /// `--tool` with the arguments of `--args`: takes the place of the scenario
+    /// `--tool` with the arguments of `--args`: takes the place of the scenario.
+    /// Without arguments, the scenario's steps that call this tool are kept, where
+    /// there are any
     pub tool: Option<(String, Option<serde_json::Map<String, serde_json::Value>>)>,
 }
 

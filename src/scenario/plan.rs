@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
+use crate::redact::{Redactor, SECRET_CHARS_MIN, secrets_of_header};
 use crate::validity::Reference;
 
 /// What a run will do.
@@ -286,7 +287,7 @@ impl Plan {
     pub fn shown_url(&self) -> String {
         match &self.as_written.url {
             Some(url) => url.clone(),
-            None => super::url::without_query_values(&self.target.url),
+            None => crate::address::shown(&self.target.url),
         }
     }
 
@@ -301,13 +302,21 @@ impl Plan {
         )
     }
 
+    /// Takes what must never be shown out of texts.
+    pub fn redactor(&self) -> Redactor {
+        let headers = self.target.headers.iter();
+        let of_headers: Vec<String> = headers
+            .flat_map(|header| secrets_of_header(&header.name, &header.value))
+            .collect();
+        Redactor::new(of_headers.iter().map(String::as_str)).and(self.secrets())
+    }
+
     /// Values that must never be shown: those of the headers, the credentials
     /// inside them, what came from the environment, and credentials in the
     /// address and in arguments. The longest first, so that no part of one is
     /// left over. Very short ones are left out: to replace each `1` in a
     /// report would hide nothing but the report.
     pub fn secrets(&self) -> Vec<&str> {
-        const HEADER_CHARS_MIN: usize = 4;
         const OTHER_CHARS_MIN: usize = 6;
         let mut secrets: Vec<&str> = Vec::new();
         for header in &self.target.headers {
@@ -317,7 +326,7 @@ impl Plan {
                 secrets.push(credentials.trim());
             }
         }
-        secrets.retain(|secret| secret.chars().count() >= HEADER_CHARS_MIN);
+        secrets.retain(|secret| secret.chars().count() >= SECRET_CHARS_MIN);
         let others = self.as_written.secrets.iter().map(|secret| secret.trim());
         secrets.extend(others.filter(|secret| secret.chars().count() >= OTHER_CHARS_MIN));
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

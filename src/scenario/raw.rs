@@ -24,6 +24,8 @@ use crate::units;
 pub(super) struct Config {
     pub(super) settings: Settings,
     pub(super) headers: Vec<Header>,
+    /// Of all headers, those at fault too.
+    pub(super) header_names: Vec<String>,
     pub(super) scenario: Field<Vec<StepEntry>>,
     pub(super) stages: Field<Vec<StageEntry>>,
     /// Given: `[arrivals]` is there.
@@ -65,6 +67,10 @@ pub(super) struct Settings {
 
 /// An entry of `[[scenario]]`.
 pub(super) struct StepEntry {
+    /// The path of its key: `scenario[1]`.
+    pub(super) key: String,
+    /// The tool that it calls; `None`: it calls none, or its name is at fault.
+    pub(super) tool: Option<String>,
     /// To do and to show; `None`: at fault.
     pub(super) action: Option<(Action, Action)>,
     pub(super) weight: u32,
@@ -101,7 +107,11 @@ pub(super) fn read_config(document: &Document<'_>, root: Table<'_>) -> Config {
         .unwrap_or_default();
     let headers = root
         .take("headers")
-        .and_then(|entry| entry.table(document, "the table `[headers]`"))
+        .and_then(|entry| entry.table(document, "the table `[headers]`"));
+    let header_names = headers.as_ref().map_or(Vec::new(), |table| {
+        table.all().into_iter().map(|(name, _)| name).collect()
+    });
+    let headers = headers
         .map(|table| read_headers(document, &table))
         .unwrap_or_default();
     let scenario = root.read("scenario", |entry| {
@@ -126,6 +136,7 @@ pub(super) fn read_config(document: &Document<'_>, root: Table<'_>) -> Config {
     Config {
         settings,
         headers,
+        header_names,
         scenario,
         stages,
         arrivals,
@@ -142,7 +153,7 @@ fn read_settings(document: &Document<'_>, table: Table<'_>) -> Settings {
     let timeout_ms = table.read("timeout_ms", ms(1));
     let timeout = table.read("timeout", above_zero);
     let settings = Settings {
-        url: table.read("url", |entry| entry.text(document, super::url::URL_FORM)),
+        url: table.read("url", |entry| entry.text(document, crate::address::FORM)),
         virtual_users: table.read("virtual_users", |entry| {
             entry.whole_u32(document, 0..=VUS_MAX)
         }),
@@ -442,8 +453,10 @@ fn read_step(document: &Document<'_>, table: Table<'_>, secrets: &mut Vec<String
             entry.whole_u32(document, 1..=PARALLEL_MAX)
         });
     }
+    let key = table.place().key.clone();
+    let mut tool = None;
     let action = match kind.value {
-        Some(kind) => read_action(document, &mut table, kind, secrets),
+        Some(kind) => read_action(document, &mut table, kind, &mut tool, secrets),
         None => {
             for key in ["tool", "arguments", "uri", "prompt", "code", "format"] {
                 table.take(key);
@@ -453,6 +466,8 @@ fn read_step(document: &Document<'_>, table: Table<'_>, secrets: &mut Vec<String
     };
     table.finish(document);
     StepEntry {
+        key,
+        tool,
         action,
         weight: weight.value.unwrap_or(WEIGHT),
         parallel: parallel.value.unwrap_or(1),
@@ -464,6 +479,7 @@ fn read_action(
     document: &Document<'_>,
     table: &mut Table<'_>,
     kind: StepKind,
+    called: &mut Option<String>,
     secrets: &mut Vec<String>,
 ) -> Option<(Action, Action)> {
     let mut name = |key, accepted: &str| {
@@ -475,6 +491,7 @@ fn read_action(
     let operation = match kind {
         StepKind::CallTool => {
             let tool = name("tool", "the name of a tool");
+            *called = tool.as_ref().map(|tool| tool.value.clone());
             let (values, shown) = read_arguments(document, table, secrets, false)?;
             let tool = tool?;
             let call = |name, arguments| Operation::CallTool { name, arguments };

@@ -20,8 +20,8 @@ use super::plan::{
     Action, AsWritten, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule,
 };
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
-use super::secret::{HIDDEN, hide_credentials};
-use super::url::{URL_FORM, check_url, query_credentials, without_query_values};
+use super::secret::hide_credentials;
+use crate::address;
 use crate::protocol::{Era, Operation, ProtocolChoice};
 use crate::units;
 
@@ -56,8 +56,10 @@ pub(super) fn resolve(
         .or_flag("--cookies", overrides.cookies)
         .value
         .unwrap_or(false);
+    let own_url = settings.url.clone();
     let url = resolver.url(settings.url);
-    let headers = resolver.headers(config.headers);
+    let withheld = resolver.withheld(&own_url, &url, config.header_names);
+    let headers = resolver.headers(config.headers, &withheld);
     let steps = resolver.steps(has_config, config.scenario, protocol);
 
     let think = overrides.think.map(constant_think);
@@ -178,6 +180,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn url(&mut self, configured: Field<Text>) -> String {
         if let Some(url) = &self.overrides.url {
+            self.document.forgive_unset(|key| key == "settings.url");
             return self.checked_url(&Origin::Flag("URL"), url, true);
         }
         if let Some(origin) = &configured.origin {
@@ -187,12 +190,7 @@ impl Resolver<'_> {
             let has_references = text.written.contains("${");
             if has_references {
                 // A password in a default would be shown with the rest.
-                let shown = if text.written.contains('@') {
-                    HIDDEN.to_string()
-                } else {
-                    without_query_values(&text.written)
-                };
-                self.as_written.url = Some(shown);
+                self.as_written.url = Some(address::shown(&text.written));
             }
             return self.checked_url(origin, &text.value, !has_references);
         }
@@ -203,21 +201,21 @@ impl Resolver<'_> {
             );
             return self.checked_url(&Origin::Flag("URL"), url, true);
         }
-        let accepted = format!("{URL_FORM} as an argument, or as `url` under `[settings]`");
+        let accepted = format!("{} as an argument, or as `url` under `[settings]`", address::FORM);
         self.document.report_flag("URL", NO_SERVER, Some(&accepted));
         String::new()
     }
 
     fn checked_url(&mut self, origin: &Origin, url: &str, may_be_quoted: bool) -> String {
-        match check_url(url) {
+        match address::check(url) {
             Ok(url) => {
-                self.as_written.secrets.extend(query_credentials(&url));
+                self.as_written.secrets.extend(address::secrets(&url));
                 url
             }
             Err(fault) => {
                 let accepted = match fault.suggestion {
                     Some(url) if may_be_quoted => format!("`{url}`"),
-                    _ => URL_FORM.to_string(),
+                    _ => address::FORM.to_string(),
                 };
                 self.document.blame(origin, fault.message, Some(&accepted));
                 String::new()
@@ -225,19 +223,62 @@ impl Resolver<'_> {
         }
     }
 
-    /// Those of the config, less those that a flag replaces, then the flags'.
-    fn headers(&self, configured: Vec<Header>) -> Vec<Header> {
+    /// The names of the config's headers where they must not be sent: they are
+    /// for the origin of the config's own address, and `url` is elsewhere. A
+    /// config without an address says that they go wherever the user goes.
+    fn withheld(&mut self, own: &Field<Text>, url: &str, names: Vec<String>) -> Vec<String> {
+        if self.overrides.url.is_none() || !own.is_given() || names.is_empty() {
+            return Vec::new();
+        }
+        let own_url = own
+            .value
+            .as_ref()
+            .and_then(|text| address::check(&text.value).ok());
+        let is_same = own_url
+            .is_some_and(|own_url| url.is_empty() || address::origin(&own_url) == address::origin(url));
+        if is_same {
+            return Vec::new();
+        }
+        self.document
+            .forgive_unset(|key| key.starts_with("headers."));
+        let own_origin = match &own.value {
+            Some(text) if address::check(&text.written).is_ok() => {
+                format!(", {}", address::origin(&text.written))
+            }
+            _ => String::new(),
+        };
+        let shown: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
+        let more = if names.len() > shown.len() { ", …" } else { "" };
+        self.notices.push(format!(
+            "the headers of the config ({}{more}) are not sent: they belong to its own address\
+             {own_origin}, and this run goes to {}; give the headers for it with `-H`",
+            shown.join(", "),
+            address::origin(url),
+        ));
+        names
+    }
+
+    /// Those of the config, less those that a flag replaces or that are
+    /// withheld, then the flags'.
+    fn headers(&self, configured: Vec<Header>, withheld: &[String]) -> Vec<Header> {
+        let is_withheld = |header: &Header| {
+            withheld
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(&header.name))
+        };
         let mut given = Vec::new();
         for header in &self.overrides.headers {
             given.extend(self.checked_header(header));
         }
         let mut headers: Vec<Header> = configured
             .into_iter()
-            .filter(|header| !is_there(&given, header))
+            .filter(|header| !is_there(&given, header) && !is_withheld(header))
             .collect();
         headers.extend(given);
         for header in &self.overrides.default_headers {
-            if !is_there(&headers, header) {
+            // What the config has for one address is not taken from the
+            // environment for another.
+            if !is_there(&headers, header) && !is_withheld(header) {
                 headers.extend(self.checked_header(header));
             }
         }
@@ -269,8 +310,23 @@ impl Resolver<'_> {
                 parallel: 1,
             }]
         };
+        let mut scenario = scenario;
         if let Some((name, arguments)) = &self.overrides.tool {
-            return one(self.tool(name, arguments.clone()));
+            let mut of_tool = scenario.value.take().unwrap_or_default();
+            of_tool.retain(|entry| arguments.is_none() && entry.tool.as_ref() == Some(name));
+            self.document.forgive_unset(|key| {
+                key.starts_with("scenario[") && !of_tool.iter().any(|entry| is_below(key, &entry.key))
+            });
+            if of_tool.is_empty() {
+                return one(self.tool(name, arguments.clone()));
+            }
+            // The user asks for them, whatever the weights say.
+            if of_tool.iter().all(|entry| entry.weight == 0) {
+                for entry in &mut of_tool {
+                    entry.weight = 1;
+                }
+            }
+            scenario.value = Some(of_tool);
         }
         let Some(origin) = &scenario.origin else {
             if has_config {
@@ -411,6 +467,12 @@ impl Resolver<'_> {
         }
         Some(value)
     }
+}
+
+/// Whether `key` is `parent` or below it.
+fn is_below(key: &str, parent: &str) -> bool {
+    key.strip_prefix(parent)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn is_modern(protocol: ProtocolChoice) -> bool {

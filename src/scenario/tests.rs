@@ -809,8 +809,8 @@ fn addresses_at_fault_are_not_shown() {
         assert_eq!(faults, [format!("a.toml:2:7: settings.url: {expected}")]);
     };
     let form = "expected an address such as `http://127.0.0.1:8080/mcp`";
-    let userinfo = "holds a user name or password; send a header instead, such as `Authorization \
-         = \"Bearer ${API_KEY}\"` under `[headers]`";
+    let userinfo = "holds a user name or password; send a header instead: `-H 'Authorization: …'`, \
+         or `Authorization = \"Bearer ${API_KEY}\"` under `[headers]`";
     check(
         "url = \"http://root:hunter2@a/\"",
         &format!("{userinfo}; {form}"),
@@ -879,7 +879,7 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
     assert_eq!(shown["scenario"][0]["tool"], "${TOOL:-echo}");
     assert_eq!(
         shown["scenario"][0]["arguments"],
-        json!({"a": [{"b": "<${API_KEY}>"}], "c": "$${API_KEY}", "password": "***"})
+        json!({"a": [{"b": "<${API_KEY}>"}], "c": "${API_KEY}", "password": "***"})
     );
     for secret in [
         "sk-hunter2hunter2",

@@ -1,0 +1,328 @@
+//! Serialises anything without its secrets: the texts in it, at any depth, and
+//! the keys of its maps. Names of fields and variants are the program's own.
+
+use serde::ser::{
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use super::Redactor;
+
+/// A value that is serialised without secrets.
+#[derive(Debug)]
+pub struct Redacted<'a, T: ?Sized> {
+    value: &'a T,
+    redactor: &'a Redactor,
+}
+
+impl<'a, T: ?Sized> Redacted<'a, T> {
+    /// The value with what is to be taken out.
+    pub fn new(value: &'a T, redactor: &'a Redactor) -> Self {
+        Self { value, redactor }
+    }
+}
+
+impl<T: Serialize + ?Sized> Serialize for Redacted<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(Cleaning {
+            inner: serializer,
+            redactor: self.redactor,
+        })
+    }
+}
+
+/// Passes all on, texts cleaned.
+struct Cleaning<'a, S> {
+    inner: S,
+    redactor: &'a Redactor,
+}
+
+impl<'a, S> Cleaning<'a, S> {
+    fn with<T>(self, begin: impl FnOnce(S) -> T) -> Cleaning<'a, T> {
+        Cleaning {
+            inner: begin(self.inner),
+            redactor: self.redactor,
+        }
+    }
+
+    fn of<'v, T: ?Sized>(&self, value: &'v T) -> Redacted<'v, T>
+    where
+        'a: 'v,
+    {
+        Redacted::new(value, self.redactor)
+    }
+}
+
+impl<'a, S, E> Cleaning<'a, Result<S, E>> {
+    fn transposed(self) -> Result<Cleaning<'a, S>, E> {
+        Ok(Cleaning {
+            inner: self.inner?,
+            redactor: self.redactor,
+        })
+    }
+}
+
+/// Values that hold no text.
+macro_rules! passed_on {
+    ($($method:ident: $kind:ty),* $(,)?) => {$(
+        fn $method(self, value: $kind) -> Result<S::Ok, S::Error> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+impl<'a, S: Serializer> Serializer for Cleaning<'a, S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+    type SerializeSeq = Cleaning<'a, S::SerializeSeq>;
+    type SerializeTuple = Cleaning<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = Cleaning<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Cleaning<'a, S::SerializeTupleVariant>;
+    type SerializeMap = Cleaning<'a, S::SerializeMap>;
+    type SerializeStruct = Cleaning<'a, S::SerializeStruct>;
+    type SerializeStructVariant = Cleaning<'a, S::SerializeStructVariant>;
+
+    passed_on! {
+        serialize_bool: bool,
+        serialize_i8: i8,
+        serialize_i16: i16,
+        serialize_i32: i32,
+        serialize_i64: i64,
+        serialize_i128: i128,
+        serialize_u8: u8,
+        serialize_u16: u16,
+        serialize_u32: u32,
+        serialize_u64: u64,
+        serialize_u128: u128,
+        serialize_f32: f32,
+        serialize_f64: f64,
+        serialize_bytes: &[u8],
+        serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_str(self, text: &str) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_str(&self.redactor.cleaned(text))
+    }
+
+    fn serialize_char(self, letter: char) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_char(letter)
+    }
+
+    fn serialize_none(self) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_none()
+    }
+
+    fn serialize_unit(self) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        let value = Redacted::new(value, self.redactor);
+        self.inner.serialize_some(&value)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_unit_variant(name, index, variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let value = Redacted::new(value, self.redactor);
+        self.inner.serialize_newtype_struct(name, &value)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let value = Redacted::new(value, self.redactor);
+        self.inner
+            .serialize_newtype_variant(name, index, variant, &value)
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
+        self.with(|inner| inner.serialize_seq(len)).transposed()
+    }
+
+    fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
+        self.with(|inner| inner.serialize_tuple(len)).transposed()
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeTupleStruct, S::Error> {
+        self.with(|inner| inner.serialize_tuple_struct(name, len))
+            .transposed()
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeTupleVariant, S::Error> {
+        self.with(|inner| inner.serialize_tuple_variant(name, index, variant, len))
+            .transposed()
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
+        self.with(|inner| inner.serialize_map(len)).transposed()
+    }
+
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeStruct, S::Error> {
+        self.with(|inner| inner.serialize_struct(name, len))
+            .transposed()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeStructVariant, S::Error> {
+        self.with(|inner| inner.serialize_struct_variant(name, index, variant, len))
+            .transposed()
+    }
+}
+
+/// Compounds whose elements have no names.
+macro_rules! elements {
+    ($($kind:ident: $method:ident),* $(,)?) => {$(
+        impl<S: $kind> $kind for Cleaning<'_, S> {
+            type Ok = S::Ok;
+            type Error = S::Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+                let value = self.of(value);
+                self.inner.$method(&value)
+            }
+
+            fn end(self) -> Result<S::Ok, S::Error> {
+                self.inner.end()
+            }
+        }
+    )*};
+}
+
+elements! {
+    SerializeSeq: serialize_element,
+    SerializeTuple: serialize_element,
+    SerializeTupleStruct: serialize_field,
+    SerializeTupleVariant: serialize_field,
+}
+
+/// Compounds whose fields the program named.
+macro_rules! fields {
+    ($($kind:ident),* $(,)?) => {$(
+        impl<S: $kind> $kind for Cleaning<'_, S> {
+            type Ok = S::Ok;
+            type Error = S::Error;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), S::Error> {
+                let value = self.of(value);
+                self.inner.serialize_field(name, &value)
+            }
+
+            fn end(self) -> Result<S::Ok, S::Error> {
+                self.inner.end()
+            }
+        }
+    )*};
+}
+
+fields!(SerializeStruct, SerializeStructVariant);
+
+impl<S: SerializeMap> SerializeMap for Cleaning<'_, S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
+        let key = self.of(key);
+        self.inner.serialize_key(&key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+        let value = self.of(value);
+        self.inner.serialize_value(&value)
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.inner.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Secret,
+        Told { text: String },
+        Pair(String, u8),
+        One(String),
+    }
+
+    #[derive(serde::Serialize)]
+    struct All {
+        secret: Option<String>,
+        none: Option<String>,
+        kinds: Vec<Kind>,
+        by_name: BTreeMap<String, f64>,
+        pair: (String, bool),
+        value: serde_json::Value,
+    }
+
+    #[test]
+    fn texts_are_cleaned_and_our_own_names_are_not() {
+        let text = || "a secret word".to_string();
+        let all = All {
+            secret: Some(text()),
+            none: None,
+            kinds: vec![Kind::Secret, Kind::Told { text: text() }, Kind::Pair(text(), 1), Kind::One(text())],
+            by_name: BTreeMap::from([(text(), 0.1)]),
+            pair: (text(), true),
+            value: json!({"a": [text(), 1, null]}),
+        };
+        let redactor = Redactor::new(["secret"]);
+        let cleaned = serde_json::to_value(Redacted::new(&all, &redactor)).expect("JSON");
+        let hidden = "a *** word";
+        assert_eq!(
+            cleaned,
+            json!({
+                "secret": hidden,
+                "none": null,
+                "kinds": ["secret", {"told": {"text": hidden}}, {"pair": [hidden, 1]}, {"one": hidden}],
+                "by_name": {hidden: 0.1},
+                "pair": [hidden, true],
+                "value": {"a": [hidden, 1, null]},
+            })
+        );
+    }
+}
