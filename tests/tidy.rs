@@ -67,6 +67,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("core_affinity", &["worker", "canned"]),
     ("hdrhistogram", &["metrics"]),
     ("termcolor", &["terminal"]),
+    ("terminal_size", &["terminal"]),
     (
         "nix",
         &[

@@ -32,7 +32,8 @@ pub(super) fn find(args: Find, words: &[String]) -> CommandResult {
 
 fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
-    let style = live_style(args.quiet, terminal);
+    let is_quiet = args.quiet;
+    let style = live_style(is_quiet, terminal);
     let report_path = args.report.clone();
     let calibration = args.calibration.clone();
     let connection = connection(args);
@@ -68,9 +69,13 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let path = report_file.path().map(|path| path.display().to_string());
     // The report is kept even where nobody reads the summary.
     report_file.commit(&report)?;
-    show(path.is_none(), terminal, |width| {
+    show(path.is_none(), is_quiet, terminal, |layout| {
         let report_path = path;
-        find_summary(&report, &SummaryOptions { width, report_path })
+        let options = SummaryOptions {
+            layout,
+            report_path,
+        };
+        find_summary(&report, &options)
     })?;
     Ok(exit::of_find(outcome.ended, outcome.grade(), is_strict))
 }

@@ -46,6 +46,8 @@ pub(super) fn resolve(
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
+    let seed = settings.seed.or_flag("--seed", overrides.seed).value;
+    resolver.as_written.is_seed_drawn = seed.is_none();
     let protocol = settings
         .protocol
         .or_flag("--protocol", overrides.protocol)
@@ -127,11 +129,7 @@ pub(super) fn resolve(
             .probe
             .value
             .or(overrides.probe.then_some(PROBE_RATE)),
-        seed: settings
-            .seed
-            .or_flag("--seed", overrides.seed)
-            .value
-            .unwrap_or(default_seed),
+        seed: seed.unwrap_or(default_seed),
         workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
         strict: settings
             .strict

@@ -127,6 +127,33 @@ pub(super) fn without_query_values(url: &str) -> String {
     format!("{start}?{}", parameters.join("&"))
 }
 
+/// The address without what may be a credential: no values of the query, and of
+/// the path only words too short for one.
+pub(super) fn without_credentials(url: &str) -> String {
+    const WORD_LEN_MAX: usize = 12;
+    let shown = without_query_values(url);
+    let (address, query) = match shown.split_once('?') {
+        Some((address, query)) => (address, format!("?{query}")),
+        None => (shown.as_str(), String::new()),
+    };
+    let is_word = |part: &str| {
+        let is_plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '-' | '_' | '.');
+        let is_version = part.len() <= 3;
+        part.len() <= WORD_LEN_MAX && (is_version || part.chars().all(is_plain))
+    };
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let mut parts = rest.split('/');
+    let authority = parts.next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path: String = parts
+        .map(|part| match is_word(part) {
+            true => format!("/{part}"),
+            false => format!("/{HIDDEN}"),
+        })
+        .collect();
+    format!("{scheme}://{host}{path}{query}")
+}
+
 /// The credentials in the query, by the name of the parameter or because the
 /// value is as long as a key is.
 pub(super) fn query_credentials(url: &str) -> Vec<String> {
@@ -223,11 +250,23 @@ mod tests {
         assert!(query_credentials("http://a/mcp").is_empty());
     }
 
+    #[test]
+    fn what_may_be_a_credential_is_taken_out_of_an_address() {
+        let check = |url: &str, expected: &str| assert_eq!(without_credentials(url), expected);
+        check("http://127.0.0.1:8080/mcp", "http://127.0.0.1:8080/mcp");
+        check("https://a.example/v1/mcp", "https://a.example/v1/mcp");
+        check("https://a.example", "https://a.example");
+        check("https://a/s/NjE4ZDc1/mcp?k=v", "https://a/s/***/mcp?k=***");
+        check("https://u:p@a/mcp", "https://a/mcp");
+        check("https://a/averylongtokenofletters", "https://a/***");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in r"(http://)?[a-z:/@\[\]?#%é 0-9]{0,30}") {
             let _ = check_url(&text);
             let _ = without_query_values(&text);
+            let _ = without_credentials(&text);
             let _ = query_credentials(&text);
         }
     }

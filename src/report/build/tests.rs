@@ -297,7 +297,7 @@ fn the_report_of_an_hour_is_soon_written() {
     let lines = summary(
         &report,
         &SummaryOptions {
-            width: 100,
+            layout: crate::terminal::Layout::terminal(100),
             report_path: None,
         },
     );

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use crate::report::model::{Grade, Verdict};
-use crate::terminal::{Line, Role, wrap};
+use crate::terminal::{Line, Role};
 
 /// `verdict     valid`, or each reason with its grade, worst first.
 pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
@@ -13,7 +13,7 @@ pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
     for (i, reason) in verdict.reasons.iter().enumerate() {
         let (word, role) = shown(reason.grade);
         let text = format!("{word}: {}", reason.text);
-        for (k, part) in wrap(&text, page.text_width()).iter().enumerate() {
+        for (k, part) in page.wrap(&text, page.text_width()).iter().enumerate() {
             let label = if i + k == 0 { "verdict" } else { "" };
             let line = match part.strip_prefix(word).filter(|_| k == 0) {
                 Some(rest) => Line::of(role, word).add(Role::Plain, rest),
