@@ -1,19 +1,24 @@
 //! What the program writes to: colour or not, how wide, and the writers.
 //!
 //! It knows roles (a warning, a hint) and how each looks; it does not know
-//! what is written. Start with [`Terminal`], which decides once from the flag
-//! and the environment, and [`Line`], text in roles that fits a width.
+//! what is written. Start with [`Terminal`], which decides from the flag and
+//! the environment, [`Layout`], what it says of a stream, and [`Line`], text in
+//! roles that fits a width.
 
+mod drawing;
+mod names;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
-use termcolor::{Color, ColorSpec, StandardStream};
+use termcolor::{Ansi, Color, ColorSpec, NoColor, StandardStream};
 
+pub use drawing::Drawing;
+pub use names::shorten;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
-pub use text::{Align, Line, cut, display_width, pad, wrap};
+pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
 
 use crate::error::UserError;
 
@@ -112,8 +117,11 @@ pub struct Environment {
     pub clicolor_force: Option<String>,
     /// `dumb`: a terminal that understands no control sequences.
     pub term: Option<String>,
-    /// The width that the shell tells, where it exports it.
+    /// The width that the user asks for: shells do not export their own.
     pub columns: Option<String>,
+    /// The locale's character set, from the first of `LC_ALL`, `LC_CTYPE` and
+    /// `LANG` that is set and not empty.
+    pub locale: Option<String>,
 }
 
 impl Environment {
@@ -125,6 +133,9 @@ impl Environment {
             clicolor_force: read("CLICOLOR_FORCE"),
             term: read("TERM"),
             columns: read("COLUMNS"),
+            locale: ["LC_ALL", "LC_CTYPE", "LANG"]
+                .into_iter()
+                .find_map(|name| read(name).filter(|value| !value.is_empty())),
         }
     }
 
@@ -143,13 +154,28 @@ impl Environment {
         }
     }
 
-    /// The width of the terminal in columns.
-    pub fn width(&self) -> usize {
-        self.columns
-            .as_deref()
+    /// The columns to lay out for on a terminal that has so many; `None` or 0:
+    /// it does not say.
+    pub fn columns(&self, of_terminal: Option<usize>) -> usize {
+        let wished = self.columns.as_deref();
+        wished
             .and_then(|columns| columns.trim().parse().ok())
-            .filter(|columns| (WIDTH_MIN..=WIDTH_MAX).contains(columns))
-            .unwrap_or(WIDTH_DEFAULT)
+            .filter(|columns| (COLUMNS_MIN..=COLUMNS_MAX).contains(columns))
+            .or(of_terminal.filter(|columns| *columns > 0))
+            .unwrap_or(COLUMNS_DEFAULT)
+    }
+
+    /// What can be drawn. A locale that is named decides; where none is, as in
+    /// most containers, terminals read UTF-8 all the same.
+    pub fn drawing(&self) -> Drawing {
+        let is_utf8 = |locale: &str| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        };
+        match self.locale.as_deref() {
+            Some(locale) if !is_utf8(locale) => Drawing::Ascii,
+            _ => Drawing::Unicode,
+        }
     }
 
     /// Whether the terminal understands no control sequences.
@@ -158,14 +184,42 @@ impl Environment {
     }
 }
 
-/// The width where none is told, or the output is a file or a pipe.
-pub const WIDTH_DEFAULT: usize = 80;
+/// The width of a terminal that does not say.
+const COLUMNS_DEFAULT: usize = 80;
 
-/// A narrower claim is a mistake, not a terminal.
-const WIDTH_MIN: usize = 20;
+/// A wish for less is a mistake.
+const COLUMNS_MIN: usize = 20;
 
-/// A wider claim is a mistake, not a terminal.
-const WIDTH_MAX: usize = 10_000;
+/// A wish for more is a mistake.
+const COLUMNS_MAX: usize = 10_000;
+
+/// What a stream is laid out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns of the terminal that shows it. `None`: a file or a pipe, where
+    /// nothing is cut and a name takes the room that it needs.
+    pub columns: Option<usize>,
+    /// What bars and marks are drawn with.
+    pub drawing: Drawing,
+}
+
+impl Layout {
+    /// For files and pipes.
+    pub fn endless() -> Self {
+        Self {
+            columns: None,
+            drawing: Drawing::Unicode,
+        }
+    }
+
+    /// For a terminal of this width.
+    pub fn terminal(columns: usize) -> Self {
+        Self {
+            columns: Some(columns),
+            drawing: Drawing::Unicode,
+        }
+    }
+}
 
 /// The standard streams, with what was decided for each.
 #[derive(Debug, Clone)]
@@ -197,14 +251,39 @@ impl Terminal {
         StandardStream::stderr(self.color(self.stderr_is_terminal))
     }
 
-    /// Columns of stdout; [`WIDTH_DEFAULT`] where it is no terminal.
-    pub fn stdout_width(&self) -> usize {
-        self.width(self.stdout_is_terminal)
+    /// What stdout is laid out for, now.
+    pub fn stdout_layout(&self) -> Layout {
+        let columns = self
+            .stdout_is_terminal
+            .then(|| self.environment.columns(columns_of(&io::stdout())));
+        self.layout(columns)
     }
 
-    /// Columns of stderr; [`WIDTH_DEFAULT`] where it is no terminal.
-    pub fn stderr_width(&self) -> usize {
-        self.width(self.stderr_is_terminal)
+    /// What stderr is laid out for, now.
+    pub fn stderr_layout(&self) -> Layout {
+        let columns = self
+            .stderr_is_terminal
+            .then(|| self.environment.columns(columns_of(&io::stderr())));
+        self.layout(columns)
+    }
+
+    /// The same for a line that is drawn again: never wider than the terminal
+    /// is, whatever the environment asks for, since it would leave remains.
+    pub fn redrawn_layout(&self) -> Layout {
+        let layout = self.stderr_layout();
+        let real = columns_of(&io::stderr()).filter(|columns| *columns > 0);
+        let columns = match (layout.columns, real) {
+            (Some(columns), Some(real)) => Some(columns.min(real)),
+            (columns, _) => columns,
+        };
+        Layout { columns, ..layout }
+    }
+
+    fn layout(&self, columns: Option<usize>) -> Layout {
+        Layout {
+            columns,
+            drawing: self.environment.drawing(),
+        }
     }
 
     /// Whether a line on stderr can be drawn again in its place: a terminal
@@ -225,13 +304,23 @@ impl Terminal {
     /// Any other fault of the stream.
     pub fn print(&self, lines: &[Line]) -> io::Result<()> {
         let mut out = self.stdout();
-        let written = write_lines(&mut out, lines).and_then(|()| out.flush());
+        let lines = self.drawn(lines);
+        let written = write_lines(&mut out, &lines).and_then(|()| out.flush());
         written.or_else(forgive_broken_pipe)
     }
 
     /// Shows an error on stderr. There is nobody to tell where that fails.
     pub fn print_error(&self, error: &UserError) {
-        let _ = write_lines(&mut self.stderr(), &error_lines(error));
+        let lines = self.drawn(&error_lines(error));
+        let _ = write_lines(&mut self.stderr(), &lines);
+    }
+
+    fn drawn(&self, lines: &[Line]) -> Vec<Line> {
+        let drawing = self.environment.drawing();
+        lines
+            .iter()
+            .map(|line| line.clone().drawn(drawing))
+            .collect()
     }
 
     fn color(&self, is_terminal: bool) -> termcolor::ColorChoice {
@@ -241,13 +330,31 @@ impl Terminal {
             termcolor::ColorChoice::Never
         }
     }
+}
 
-    fn width(&self, is_terminal: bool) -> usize {
-        if is_terminal {
-            self.environment.width()
-        } else {
-            WIDTH_DEFAULT
-        }
+/// Columns of the terminal behind a stream, asked for anew each time: it may be
+/// resized at any moment. `None`: no terminal.
+fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(stream)?;
+    Some(usize::from(columns))
+}
+
+/// What is written to a stream, as bytes: coloured where the stream is.
+///
+/// # Errors
+/// Those of `content`.
+pub fn in_memory(
+    is_coloured: bool,
+    content: impl FnOnce(&mut dyn WriteColor) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    if is_coloured {
+        let mut out = Ansi::new(Vec::new());
+        content(&mut out)?;
+        Ok(out.into_inner())
+    } else {
+        let mut out = NoColor::new(Vec::new());
+        content(&mut out)?;
+        Ok(out.into_inner())
     }
 }
 
@@ -303,7 +410,6 @@ pub fn forgive_broken_pipe(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use termcolor::NoColor;
 
     #[test]
     fn the_flag_wins_over_the_environment_and_no_over_yes() {
@@ -311,7 +417,7 @@ mod tests {
             no_color: Some(no_color.to_string()),
             clicolor_force: Some(force.to_string()),
             term: Some(term.to_string()),
-            columns: None,
+            ..Environment::default()
         };
         let check = |environment: &Environment, choice, is_terminal, expected| {
             assert_eq!(environment.wants_color(choice, is_terminal), expected);
@@ -333,19 +439,42 @@ mod tests {
     }
 
     #[test]
-    fn a_width_that_cannot_be_is_not_believed() {
-        let check = |columns: Option<&str>, expected| {
+    fn the_terminal_says_its_width_and_the_user_another() {
+        let check = |wished: Option<&str>, of_terminal, expected| {
             let environment = Environment {
-                columns: columns.map(str::to_string),
+                columns: wished.map(str::to_string),
                 ..Environment::default()
             };
-            assert_eq!(environment.width(), expected, "{columns:?}");
+            let found = environment.columns(of_terminal);
+            assert_eq!(found, expected, "{wished:?}, {of_terminal:?}");
         };
-        check(None, 80);
-        check(Some("120"), 120);
-        check(Some("0"), 80);
-        check(Some("-3"), 80);
-        check(Some("99999999999999999999"), 80);
+        check(None, None, 80);
+        check(None, Some(0), 80);
+        check(None, Some(1), 1);
+        check(None, Some(200), 200);
+        check(Some("120"), Some(200), 120);
+        check(Some("120"), None, 120);
+        for mistake in ["0", "-3", "3", "99999999999999999999", "wide", ""] {
+            check(Some(mistake), Some(60), 60);
+            check(Some(mistake), None, 80);
+        }
+    }
+
+    #[test]
+    fn a_locale_without_utf_8_is_drawn_for_in_ascii() {
+        let check = |locale: Option<&str>, expected| {
+            let environment = Environment {
+                locale: locale.map(str::to_string),
+                ..Environment::default()
+            };
+            assert_eq!(environment.drawing(), expected, "{locale:?}");
+        };
+        check(None, Drawing::Unicode);
+        check(Some("C.UTF-8"), Drawing::Unicode);
+        check(Some("de_DE.utf8"), Drawing::Unicode);
+        check(Some("C"), Drawing::Ascii);
+        check(Some("POSIX"), Drawing::Ascii);
+        check(Some("de_DE.ISO-8859-1"), Drawing::Ascii);
     }
 
     #[test]

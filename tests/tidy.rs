@@ -17,7 +17,14 @@ const LEVELS: &[&[&str]] = &[
     &[
         "clock", "units", "error", "host", "protocol", "metrics", "load", "redact",
     ],
-    &["address", "scheduler", "validity", "terminal", "demo", "canned"],
+    &[
+        "address",
+        "scheduler",
+        "validity",
+        "terminal",
+        "demo",
+        "canned",
+    ],
     &["http", "scenario", "outcome"],
     &["client", "report"],
     &["user", "init"],
@@ -68,6 +75,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("core_affinity", &["worker", "canned"]),
     ("hdrhistogram", &["metrics"]),
     ("termcolor", &["terminal"]),
+    ("terminal_size", &["terminal"]),
     (
         "nix",
         &[

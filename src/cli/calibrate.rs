@@ -67,9 +67,13 @@ fn calibrate_in(args: Calibrate, words: &[String], terminal: &Terminal) -> Resul
     if let Some(file) = report_file {
         file.commit(&report)?;
     }
-    show(is_on_stdout, terminal, |width| {
+    show(is_on_stdout, args.quiet, terminal, |layout| {
         let report_path = path;
-        calibration_summary(&report, &SummaryOptions { width, report_path })
+        let options = SummaryOptions {
+            layout,
+            report_path,
+        };
+        calibration_summary(&report, &options)
     })?;
     Ok(match outcome.ended {
         CalibrationEnded::Complete => exit::PASSED,

@@ -35,7 +35,15 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
     };
     let environment = |name: &str| std::env::var(name).ok();
     let plan = scenario::load(Some(&source), &overrides, &environment, 0)?;
-    let described = scenario::describe(&plan);
+    let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
+    let mut described = scenario::describe(&plan);
+    // What the variables make of the address is for this user's eyes, not for a
+    // report.
+    if let Some(filled) = plan.filled_url()
+        && let Some((_, target)) = described.iter_mut().find(|(key, _)| key == "target")
+    {
+        *target = format!("{filled} (`{target}` in the config)");
+    }
     let key_width = described
         .iter()
         .map(|(key, _)| display_width(key))
@@ -45,16 +53,17 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
         Role::Success,
         format!("{}: no faults", source.path.display()),
     )];
-    lines.extend(described.iter().map(|(key, value)| {
+    lines.extend(described.iter().flat_map(|(key, value)| {
         Line::of(Role::Dim, pad(key, key_width, Align::Left))
             .add(Role::Plain, "  ")
             .add(Role::Plain, value.as_str())
+            .wrap(columns, key_width + 2)
     }));
-    lines.extend(
-        plan.notices
-            .iter()
-            .map(|notice| Line::of(Role::Warning, "notice: ").add(Role::Plain, notice.as_str())),
-    );
+    lines.extend(plan.notices.iter().flat_map(|notice| {
+        Line::of(Role::Warning, "notice: ")
+            .add(Role::Plain, notice.as_str())
+            .wrap(columns, "notice: ".len())
+    }));
     terminal
         .print(&lines)
         .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;

@@ -32,7 +32,8 @@ pub(super) fn find(args: Find, words: &[String]) -> CommandResult {
 
 fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
-    let style = live_style(args.quiet, terminal);
+    let is_quiet = args.quiet;
+    let style = live_style(is_quiet, terminal);
     let report_path = args.report.clone();
     let calibration = args.calibration.clone();
     let connection = connection(args);
@@ -69,9 +70,13 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let is_on_stdout = path.is_none();
     // The report is kept even where nobody reads the summary.
     let written = report_file.commit(&report);
-    let shown = show(is_on_stdout, terminal, |width| {
+    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
         let report_path = path.filter(|_| written.is_ok());
-        find_summary(&report, &SummaryOptions { width, report_path })
+        let options = SummaryOptions {
+            layout,
+            report_path,
+        };
+        find_summary(&report, &options)
     });
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);

@@ -1,6 +1,7 @@
 //! `run`: from what was typed to a report.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::args::Run;
 use super::options::{api_key_of_environment, bearer, headers, redacted_command_line};
@@ -16,7 +17,7 @@ use crate::report::{
     BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
 };
 use crate::scenario::{self, Overrides, Plan, Source};
-use crate::terminal::{Line, Terminal, forgive_broken_pipe, write_lines};
+use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, write_lines};
 use crate::worker::raise_file_limit;
 
 pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
@@ -28,7 +29,8 @@ pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
 fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
     let calibration = args.calibration.take();
-    let style = live_style(args.quiet, terminal);
+    let is_quiet = args.quiet;
+    let style = live_style(is_quiet, terminal);
     // Started before anything is pinned: its thread inherits our CPUs.
     let demo = args.demo.then(start_demo).transpose()?;
     let source = find_source(&args)?;
@@ -64,9 +66,13 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
         .map(|path| path.display().to_string());
     // The report is kept even where nobody reads the summary.
     let written = report_file.map_or(Ok(()), |file| file.commit(&report));
-    let shown = show(is_on_stdout, terminal, |width| {
+    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
         let report_path = path.filter(|_| written.is_ok());
-        summary(&report, &SummaryOptions { width, report_path })
+        let options = SummaryOptions {
+            layout,
+            report_path,
+        };
+        summary(&report, &options)
     });
     let session = match outcome.ended {
         Ended::NoSession => Err(no_session(&report)),
@@ -93,17 +99,19 @@ pub(super) fn tell_all(
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.
-/// `lines` is asked for it at the width that there is.
+/// There it is talk, of which `--quiet` leaves nothing but errors. `lines` is
+/// asked for it at the layout that there is.
 pub(super) fn show(
     is_on_stdout: bool,
+    is_quiet: bool,
     terminal: &Terminal,
-    lines: impl FnOnce(usize) -> Vec<Line>,
+    lines: impl FnOnce(Layout) -> Vec<Line>,
 ) -> Result<(), UserError> {
-    let written = if is_on_stdout {
-        write_lines(&mut terminal.stderr(), &lines(terminal.stderr_width()))
-            .or_else(forgive_broken_pipe)
-    } else {
-        terminal.print(&lines(terminal.stdout_width()))
+    let written = match (is_on_stdout, is_quiet) {
+        (true, true) => Ok(()),
+        (true, false) => write_lines(&mut terminal.stderr(), &lines(terminal.stderr_layout()))
+            .or_else(forgive_broken_pipe),
+        (false, _) => terminal.print(&lines(terminal.stdout_layout())),
     };
     written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
 }
@@ -233,9 +241,8 @@ pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
     if quiet {
         LiveStyle::Quiet
     } else if terminal.stderr_is_redrawable() {
-        LiveStyle::Redrawn {
-            width: terminal.stderr_width(),
-        }
+        let terminal = terminal.clone();
+        LiveStyle::Redrawn(Rc::new(move || terminal.redrawn_layout()))
     } else {
         LiveStyle::Lines
     }

@@ -8,22 +8,21 @@
 mod line;
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::outcome::{Observer, Progress, RunStart};
-use crate::terminal::{Line, WriteColor};
+use crate::terminal::{Layout, Line, WriteColor, in_memory};
 
 use line::{Limits, progress_line};
 pub(super) use line::{notice_line, start_line};
 
 /// How a run is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum LiveStyle {
-    /// One line, drawn again in its place, at most this many columns wide.
-    Redrawn {
-        /// Columns of the terminal.
-        width: usize,
-    },
+    /// One line, drawn again in its place. The terminal is asked for its layout
+    /// at each drawing, since it may be resized at any moment.
+    Redrawn(Rc<dyn Fn() -> Layout>),
     /// A plain line every few seconds, for files and pipes.
     Lines,
     /// Nothing at all. Notices are in the summary and the report as well.
@@ -67,36 +66,50 @@ impl<W: WriteColor> LiveLine<W> {
 
     /// Writes a line that stays, above the one that is redrawn.
     fn keep(&mut self, line: &Line) -> io::Result<()> {
-        if self.shown.is_some() {
-            self.out.write_all(CLEAR)?;
-        }
-        line.write(&mut self.out)?;
-        self.out.write_all(b"\n")?;
-        if let Some(shown) = self.shown.take() {
-            self.draw(shown)?;
-        }
-        self.out.flush()
+        let (lines, redrawn) = match &self.style {
+            LiveStyle::Redrawn(layout) => {
+                let layout = layout();
+                let line = line.clone().drawn(layout.drawing);
+                let lines = line.wrap(layout.columns.unwrap_or(usize::MAX), 0);
+                let shown = self.shown.as_ref();
+                (lines, shown.map(|shown| fitted(shown.clone(), layout)))
+            }
+            _ => (vec![line.clone()], None),
+        };
+        let is_shown = self.shown.is_some();
+        self.write(|out| {
+            if is_shown {
+                out.write_all(CLEAR)?;
+            }
+            for line in &lines {
+                line.write(out)?;
+                out.write_all(b"\n")?;
+            }
+            redrawn.map_or(Ok(()), |line| draw(&line, out))
+        })
     }
 
-    /// Draws a line over the one before.
-    fn draw(&mut self, line: Line) -> io::Result<()> {
-        self.out.write_all(BEGIN)?;
-        line.write(&mut self.out)?;
-        self.out.write_all(END)?;
-        self.out.flush()?;
-        self.shown = Some(line);
-        Ok(())
+    /// Writes all at once: what is torn in two flickers.
+    fn write(
+        &mut self,
+        content: impl FnOnce(&mut dyn WriteColor) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let bytes = in_memory(self.out.supports_color(), content)?;
+        self.out.write_all(&bytes)?;
+        self.out.flush()
     }
 
     /// Shows the state of things as the style wants it; `line` is asked for only
     /// where it is shown.
     pub(super) fn show(&mut self, elapsed: Duration, line: impl FnOnce() -> Line) {
-        let _ = match self.style {
+        let _ = match &self.style {
             LiveStyle::Quiet => Ok(()),
-            // The last column stays free: some terminals wrap on filling it.
-            LiveStyle::Redrawn { width } => {
-                let line = line().cut(width.saturating_sub(1));
-                self.draw(line)
+            LiveStyle::Redrawn(layout) => {
+                let layout = layout();
+                let line = line();
+                let drawn = fitted(line.clone(), layout);
+                self.shown = Some(line);
+                self.write(|out| draw(&drawn, out))
             }
             LiveStyle::Lines if elapsed < self.next_line => Ok(()),
             LiveStyle::Lines => {
@@ -109,30 +122,51 @@ impl<W: WriteColor> LiveLine<W> {
 
     /// Writes a line that stays, unless nothing is to be shown.
     pub(super) fn say(&mut self, line: impl FnOnce() -> Line) {
-        if self.style != LiveStyle::Quiet {
+        if !matches!(self.style, LiveStyle::Quiet) {
             let _ = self.keep(&line());
         }
     }
 
     /// Takes the redrawn line away.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        if self.shown.take().is_some() {
-            self.out.write_all(CLEAR)?;
-            self.out.flush()?;
+        match self.shown.take() {
+            Some(_) => self.write(|out| out.write_all(CLEAR)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
+/// A line as it can be drawn now. The last column stays free: some terminals
+/// wrap on filling it.
+fn fitted(line: Line, layout: Layout) -> Line {
+    let line = line.drawn(layout.drawing);
+    match layout.columns {
+        Some(columns) => line.cut(columns.saturating_sub(1), layout.drawing),
+        None => line,
+    }
+}
+
+/// Draws a line over the one before, and leaves the cursor at its start.
+///
+/// That is what a resize cannot spoil: a terminal that is made narrower may
+/// break the line into several rows, and its cursor stays with the character it
+/// stood at, the first of the first row. All that was drawn is at it and below,
+/// where nobody else writes.
+fn draw(line: &Line, out: &mut dyn WriteColor) -> io::Result<()> {
+    out.write_all(BEGIN)?;
+    line.write(out)?;
+    out.write_all(END)
+}
+
 /// To the start of the line, and no wrapping at its end: should the terminal
-/// be narrower than we know, it cuts the line rather than tear it.
+/// be made narrower just now, it cuts the line rather than tear it.
 const BEGIN: &[u8] = b"\r\x1b[?7l";
 
-/// Erases what is left of a longer line before, and wraps again.
-const END: &[u8] = b"\x1b[K\x1b[?7h";
+/// Erases what is left of the line before, wraps again, and goes back.
+const END: &[u8] = b"\x1b[J\x1b[?7h\r";
 
 /// An empty line with the cursor at its start.
-const CLEAR: &[u8] = b"\r\x1b[K";
+const CLEAR: &[u8] = b"\r\x1b[J";
 
 impl<W: WriteColor> Observer for LiveLine<W> {
     fn notice(&mut self, text: &str) {

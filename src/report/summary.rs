@@ -1,8 +1,10 @@
 //! The summary at the end of a run, as lines of text.
 //!
 //! Made from the report alone, one function a block, all numbers through
-//! `units`. It reads without colour, and no line is wider than asked for: only
-//! names and messages are cut, and what is cut stands whole in the JSON.
+//! `units`. It reads without colour. On a terminal no line is wider than it is:
+//! sentences are wrapped, names shortened where they differ, and columns left
+//! out in an order that each table states (`table.rs`). In files and pipes
+//! nothing is cut.
 //!
 //! A percentile of too few calls is marked with `~`: below 1 ÷ (1 − q) of them
 //! (100 for p99) it is no more than the maximum under another name.
@@ -10,7 +12,7 @@
 mod failures;
 pub(super) mod head;
 mod latency;
-mod notes;
+pub(super) mod notes;
 mod operations;
 pub(super) mod page;
 mod probe;
@@ -19,22 +21,22 @@ pub(super) mod table;
 pub(super) mod verdict;
 
 use super::model::Report;
-use crate::terminal::Line;
+use crate::terminal::{Layout, Line};
 
 use page::Page;
 
 /// What the summary depends on beside the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryOptions {
-    /// Columns of the output; below 60 it is laid out for 60 and cut.
-    pub width: usize,
+    /// What it is laid out for.
+    pub layout: Layout,
     /// Where the JSON report was written, as the user would name it.
     pub report_path: Option<String>,
 }
 
 /// The whole summary.
 pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.width);
+    let mut page = Page::new(options.layout);
     head::target_and_load(&mut page, report);
     verdict::verdict(&mut page, &report.verdict);
     head::totals(&mut page, report);
@@ -49,6 +51,7 @@ pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
     verdict::reasons(&mut page, &report.verdict);
     notes::notes(&mut page, report);
     notes::rough_percentiles(&mut page);
+    notes::left_out(&mut page);
     notes::report_path(&mut page, options.report_path.as_deref());
     page.into_lines()
 }

@@ -79,7 +79,11 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.strict {
         lines.add("strict", "a result that is not valid fails".to_string());
     }
-    lines.add("seed", plan.seed.to_string());
+    let seed = match plan.as_written.is_seed_drawn {
+        true => "drawn for each run".to_string(),
+        false => plan.seed.to_string(),
+    };
+    lines.add("seed", seed);
     lines.0
 }
 

@@ -85,6 +85,8 @@ pub struct AsWritten {
     pub(super) actions: Vec<Action>,
     /// Values from the environment and credentials outside of headers.
     pub(super) secrets: Vec<String>,
+    /// Neither config nor flag names the seed: each run draws another.
+    pub(super) is_seed_drawn: bool,
 }
 
 /// Never shows the secrets.
@@ -289,6 +291,14 @@ impl Plan {
             Some(url) => url.clone(),
             None => crate::address::shown(&self.target.url),
         }
+    }
+
+    /// Where the requests go, references filled in, for the eyes of the user who
+    /// has set the variables: without what may be a credential. `None`: the
+    /// address holds no reference.
+    pub fn filled_url(&self) -> Option<String> {
+        self.as_written.url.as_ref()?;
+        Some(crate::address::shown(&self.target.url))
     }
 
     /// What a step does, as it may be shown; `None` beyond the last step.

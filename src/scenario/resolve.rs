@@ -46,6 +46,8 @@ pub(super) fn resolve(
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
+    let seed = settings.seed.or_flag("--seed", overrides.seed).value;
+    resolver.as_written.is_seed_drawn = seed.is_none();
     let protocol = settings
         .protocol
         .or_flag("--protocol", overrides.protocol)
@@ -135,11 +137,7 @@ pub(super) fn resolve(
             .probe
             .value
             .or(overrides.probe.then_some(PROBE_RATE)),
-        seed: settings
-            .seed
-            .or_flag("--seed", overrides.seed)
-            .value
-            .unwrap_or(default_seed),
+        seed: seed.unwrap_or(default_seed),
         workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
         strict: settings
             .strict
@@ -201,7 +199,10 @@ impl Resolver<'_> {
             );
             return self.checked_url(&Origin::Flag("URL"), url, true);
         }
-        let accepted = format!("{} as an argument, or as `url` under `[settings]`", address::FORM);
+        let accepted = format!(
+            "{} as an argument, or as `url` under `[settings]`",
+            address::FORM
+        );
         self.document.report_flag("URL", NO_SERVER, Some(&accepted));
         String::new()
     }
@@ -234,8 +235,9 @@ impl Resolver<'_> {
             .value
             .as_ref()
             .and_then(|text| address::check(&text.value).ok());
-        let is_same = own_url
-            .is_some_and(|own_url| url.is_empty() || address::origin(&own_url) == address::origin(url));
+        let is_same = own_url.is_some_and(|own_url| {
+            url.is_empty() || address::origin(&own_url) == address::origin(url)
+        });
         if is_same {
             return Vec::new();
         }
@@ -248,7 +250,11 @@ impl Resolver<'_> {
             _ => String::new(),
         };
         let shown: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
-        let more = if names.len() > shown.len() { ", …" } else { "" };
+        let more = if names.len() > shown.len() {
+            ", …"
+        } else {
+            ""
+        };
         self.notices.push(format!(
             "the headers of the config ({}{more}) are not sent: they belong to its own address\
              {own_origin}, and this run goes to {}; give the headers for it with `-H`",
@@ -315,7 +321,8 @@ impl Resolver<'_> {
             let mut of_tool = scenario.value.take().unwrap_or_default();
             of_tool.retain(|entry| arguments.is_none() && entry.tool.as_ref() == Some(name));
             self.document.forgive_unset(|key| {
-                key.starts_with("scenario[") && !of_tool.iter().any(|entry| is_below(key, &entry.key))
+                key.starts_with("scenario[")
+                    && !of_tool.iter().any(|entry| is_below(key, &entry.key))
             });
             if of_tool.is_empty() {
                 return one(self.tool(name, arguments.clone()));

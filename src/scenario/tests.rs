@@ -1245,7 +1245,7 @@ type = "ping"
             "breaks: a p99 above three times the baseline or errors above 5%; the run goes on",
             "messages: up to 16.0 MiB",
             "workers: one for each CPU to spare",
-            "seed: 7",
+            "seed: drawn for each run",
         ]
     );
     let json = to_json(&plan);

@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 
 use termcolor::WriteColor;
 use unicode_width::UnicodeWidthStr;
 
-use super::Role;
+use super::{Drawing, Role};
 
 /// One line of text in pieces, each with its role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,36 +58,71 @@ impl Line {
         self.pieces.iter().map(|(_, text)| text.as_str()).collect()
     }
 
-    /// Cuts it to at most `width` columns, with `…` where something is lost.
+    /// Cuts it to at most `width` columns, with a mark where something is lost.
     #[must_use]
-    pub fn cut(self, width: usize) -> Self {
+    pub fn cut(self, width: usize, drawing: Drawing) -> Self {
         if self.width() <= width {
             return self;
         }
-        let mut kept = Self::new();
-        let mut used = 0;
-        for (role, text) in self.pieces {
-            let piece_width = display_width(&text);
-            // One column stays free for the mark, since something is lost.
-            if used + piece_width < width {
-                used += piece_width;
-                kept.pieces.push((role, text));
-            } else {
-                // The blank makes the piece too long by itself, so that it
-                // ends in the mark even where it would just fit.
-                let longer = format!("{text} ");
-                let rest = cut(&longer, width.saturating_sub(used));
-                kept.pieces.push((role, rest.into_owned()));
-                break;
+        let text = self.text();
+        let mark = drawing.mark();
+        let kept = cut(&text, width, drawing);
+        let len = kept.strip_suffix(mark).map_or(0, str::len);
+        let mut line = self.slice(0..len);
+        let mark = &kept[len..];
+        match line.pieces.last_mut() {
+            Some((_, last)) => last.push_str(mark),
+            None => line = Self::of(Role::Plain, mark),
+        }
+        line
+    }
+
+    /// Breaks it at its blanks into lines of at most `width` columns, those after
+    /// the first with `indent` blanks before them. A word that is longer is
+    /// broken; nothing is lost.
+    pub fn wrap(self, width: usize, indent: usize) -> Vec<Self> {
+        if self.width() <= width {
+            return vec![self];
+        }
+        let text = self.text();
+        let mut lines = Vec::new();
+        for range in rows(&text, width, indent, LongWords::Break) {
+            let line = match lines.len() {
+                0 => Self::new(),
+                _ => Self::of(Role::Plain, " ".repeat(indent)),
+            };
+            lines.push(line.join(self.slice(range)));
+        }
+        if lines.is_empty() {
+            lines.push(Self::new());
+        }
+        lines
+    }
+
+    /// What we draw ourselves, in the characters that the reader has.
+    #[must_use]
+    pub fn drawn(mut self, drawing: Drawing) -> Self {
+        for (_, text) in &mut self.pieces {
+            if let Cow::Owned(drawn) = drawing.text(text) {
+                *text = drawn;
             }
         }
-        // The parts of a line may join to more columns than they have alone
-        // (an emoji before its variation selector), so this is checked.
-        if kept.width() > width {
-            let text = kept.text();
-            kept = Self::of(Role::Plain, cut(&text, width));
+        self
+    }
+
+    /// The bytes of this range of its text, in their roles.
+    fn slice(&self, range: Range<usize>) -> Self {
+        let mut line = Self::new();
+        let mut at = 0;
+        for (role, text) in &self.pieces {
+            let start = range.start.saturating_sub(at).min(text.len());
+            let end = range.end.saturating_sub(at).min(text.len());
+            if start < end {
+                line.pieces.push((*role, text[start..end].to_string()));
+            }
+            at += text.len();
         }
-        kept
+        line
     }
 
     /// Writes it without a newline. Where the writer has colour, each piece
@@ -113,37 +149,63 @@ pub fn display_width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// Cuts a text to at most `width` columns, with `…` where something is lost.
+/// Cuts a text to at most `width` columns, with a mark where something is lost.
 /// A wide character that does not fit is left out whole.
-pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    // A text of very many characters is not measured to its end: each cluster
-    // that a terminal draws is short, but marks without width may be endless.
-    let longest = width.saturating_mul(CHARS_PER_COLUMN).saturating_add(1);
-    let head_end = text
-        .char_indices()
-        .nth(longest)
-        .map_or(text.len(), |(at, _)| at);
-    let head = &text[..head_end];
-    if head.len() == text.len() && display_width(text) <= width {
+pub fn cut(text: &str, width: usize, drawing: Drawing) -> Cow<'_, str> {
+    if fits(text, width) {
         return Cow::Borrowed(text);
     }
-    let Some(room) = width.checked_sub(1) else {
-        return Cow::Borrowed("");
-    };
-    let end = head
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|end| display_width(&head[..*end]) <= room)
-        .last()
-        .unwrap_or(0);
-    // A joiner at the cut would join the mark to what stands before it.
-    let kept = head[..end].trim_end_matches(['\u{200d}', '\u{fe0f}', '\u{fe0e}']);
-    Cow::Owned(format!("{kept}…"))
+    let mark = drawing.mark();
+    let mark = &mark[..drawing.bytes_of_mark(width)];
+    let room = width - display_width(mark);
+    let shown = format!("{}{mark}", start_of(text, room));
+    // The parts may join to more columns than they have alone.
+    if display_width(&shown) > width {
+        return Cow::Owned(mark.to_string());
+    }
+    Cow::Owned(shown)
 }
 
-/// Characters looked at for each column: the longest emoji of everyday use
+/// Whether a text has at most so many columns. One of very many characters is
+/// not measured: each cluster that a terminal draws is short, but marks without
+/// width may be endless.
+pub(super) fn fits(text: &str, width: usize) -> bool {
+    text.chars().nth(chars_max(width)).is_none() && display_width(text) <= width
+}
+
+/// The longest start of a text in at most `width` columns.
+pub(super) fn start_of(text: &str, width: usize) -> &str {
+    let mut end = 0;
+    for (at, c) in text.char_indices().take(chars_max(width)) {
+        let next = at + c.len_utf8();
+        if display_width(&text[..next]) > width {
+            break;
+        }
+        end = next;
+    }
+    // A joiner at the cut would join what follows to what stands before it.
+    text[..end].trim_end_matches(['\u{200d}', '\u{fe0f}', '\u{fe0e}'])
+}
+
+/// The longest end of a text in at most `width` columns, which begins with a
+/// character that is seen.
+pub(super) fn end_of(text: &str, width: usize) -> &str {
+    let mut start = text.len();
+    for (at, _) in text.char_indices().rev().take(chars_max(width)) {
+        if display_width(&text[at..]) > width {
+            break;
+        }
+        start = at;
+    }
+    text[start..].trim_start_matches(|c: char| display_width(c.encode_utf8(&mut [0; 4])) == 0)
+}
+
+/// Characters looked at for so many columns: the longest emoji of everyday use
 /// has ten in two columns.
-const CHARS_PER_COLUMN: usize = 8;
+fn chars_max(width: usize) -> usize {
+    const CHARS_PER_COLUMN: usize = 8;
+    width.saturating_mul(CHARS_PER_COLUMN).saturating_add(1)
+}
 
 /// Where a text stands in its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,10 +216,9 @@ pub enum Align {
     Right,
 }
 
-/// Cuts a text to `width` columns or fills it up with blanks.
+/// Fills a text up to `width` columns with blanks. A longer one stays whole.
 pub fn pad(text: &str, width: usize, align: Align) -> String {
     let text = printable(text);
-    let text = cut(&text, width);
     let blanks = " ".repeat(width.saturating_sub(display_width(&text)));
     match align {
         Align::Left => format!("{text}{blanks}"),
@@ -165,38 +226,81 @@ pub fn pad(text: &str, width: usize, align: Align) -> String {
     }
 }
 
+/// What becomes of a word that is longer than a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongWords {
+    /// It is broken where it must be.
+    Break,
+    /// It stays whole, so that it can be searched for and copied.
+    Keep,
+}
+
 /// Breaks a text at its blanks into parts of at most `width` columns (at least
-/// one); a word that is longer is broken where it must be, and nothing is lost.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(2);
-    let mut parts: Vec<String> = Vec::new();
-    let mut part = String::new();
-    for word in printable(text).split_whitespace() {
-        let joined = format!("{part} {word}");
-        if !part.is_empty() && display_width(&joined) <= width {
-            part = joined;
+/// two); nothing but blanks is lost.
+pub fn wrap(text: &str, width: usize, long_words: LongWords) -> Vec<String> {
+    let text = printable(text);
+    let text = text.trim();
+    rows(text, width, 0, long_words)
+        .into_iter()
+        .map(|range| text[range].to_string())
+        .collect()
+}
+
+/// The bytes of each row of a text that is broken at its blanks; rows after the
+/// first have `indent` columns less.
+fn rows(text: &str, width: usize, indent: usize, long_words: LongWords) -> Vec<Range<usize>> {
+    let mut rows: Vec<Range<usize>> = Vec::new();
+    // What the row holds so far: blanks before its first word count too.
+    let mut row = 0..0;
+    for word in words(text) {
+        let room = |n_rows: usize| match n_rows {
+            0 => width.max(2),
+            _ => width.saturating_sub(indent).max(2),
+        };
+        if fits(&text[row.start..word.end], room(rows.len())) {
+            row.end = word.end;
             continue;
         }
-        if !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
+        if !row.is_empty() {
+            rows.push(row);
+            row = word.start..word.start;
+        } else if rows.is_empty() && fits(&text[word.clone()], room(0)) {
+            // Blanks at the very beginning give way to the word.
+            row = word.start..word.start;
         }
-        for c in word.chars() {
-            part.push(c);
-            if display_width(&part) > width {
-                part.pop();
-                parts.push(std::mem::replace(&mut part, c.to_string()));
+        if long_words == LongWords::Break {
+            while !fits(&text[row.start..word.end], room(rows.len())) {
+                let rest = &text[row.start..word.end];
+                let first = rest.chars().next().map_or(rest.len(), char::len_utf8);
+                let len = start_of(rest, room(rows.len())).len().max(first);
+                rows.push(row.start..row.start + len);
+                row = row.start + len..row.start + len;
             }
         }
+        row.end = word.end;
     }
-    if !part.is_empty() {
-        parts.push(part);
+    if !row.is_empty() {
+        rows.push(row);
     }
-    parts
+    rows
+}
+
+/// The bytes of each run of characters that are no blanks.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let start = at + rest.find(|c: char| !c.is_whitespace())?;
+        let rest = &text[start..];
+        let end = start + rest.find(char::is_whitespace).unwrap_or(rest.len());
+        at = end;
+        Some(start..end)
+    })
 }
 
 /// The text with a blank for each character that acts on the terminal rather
 /// than being drawn: controls, line breaks and changes of direction.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(acts) {
         let shown = text.chars().map(|c| if acts(c) { ' ' } else { c });
         Cow::Owned(shown.collect())
@@ -208,9 +312,11 @@ fn printable(text: &str) -> Cow<'_, str> {
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{200e}' | '\u{200f}'            // direction marks
+            '\u{ad}' | '\u{180e}' | '\u{200b}'   // seen by nobody
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' // direction marks
+            | '\u{2060}'..='\u{2064}'          // seen by nobody
             | '\u{2028}'..='\u{202e}'          // line breaks, embeddings, overrides
-            | '\u{2066}'..='\u{2069}'          // isolates
+            | '\u{2066}'..='\u{206f}'          // isolates, and what stood for them
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -222,7 +328,11 @@ mod tests {
     #[test]
     fn names_are_cut_by_columns() {
         let check = |text: &str, width, expected: &str| {
-            assert_eq!(cut(text, width), expected, "{text} at {width}");
+            assert_eq!(
+                cut(text, width, Drawing::Unicode),
+                expected,
+                "{text} at {width}"
+            );
         };
         check("echo", 4, "echo");
         check("echoes", 4, "ech…");
@@ -235,13 +345,15 @@ mod tests {
         check("abc", 1, "…");
         check("abc", 0, "");
         check("", 0, "");
+        assert_eq!(cut("echoes", 5, Drawing::Ascii), "ec...");
+        assert_eq!(cut("echoes", 2, Drawing::Ascii), "..");
     }
 
     #[test]
     fn text_is_filled_up_by_columns() {
         assert_eq!(pad("日本", 6, Align::Left), "日本  ");
         assert_eq!(pad("日本", 6, Align::Right), "  日本");
-        assert_eq!(pad("日本語", 4, Align::Right), " 日…");
+        assert_eq!(pad("日本語", 4, Align::Right), "日本語");
     }
 
     #[test]
@@ -264,40 +376,62 @@ mod tests {
     #[test]
     fn a_line_is_cut_across_its_pieces() {
         let line = Line::of(Role::Strong, "abc").add(Role::Dim, "defg");
-        assert_eq!(line.clone().cut(7), line);
-        assert_eq!(line.clone().cut(6).text(), "abcde…");
-        assert_eq!(line.clone().cut(4).text(), "abc…");
-        assert_eq!(line.clone().cut(3).text(), "ab…");
-        assert_eq!(line.cut(0).text(), "");
+        let cut_to = |width| line.clone().cut(width, Drawing::Unicode);
+        assert_eq!(cut_to(7), line);
+        assert_eq!(cut_to(6).text(), "abcde…");
+        assert_eq!(cut_to(4).text(), "abc…");
+        assert_eq!(cut_to(3).text(), "ab…");
+        assert_eq!(cut_to(0).text(), "");
+    }
+
+    #[test]
+    fn a_line_is_wrapped_in_its_roles_and_loses_nothing() {
+        let line = Line::of(Role::Dim, "  at ").add(Role::Error, "one two  three");
+        let texts = |width, indent| -> Vec<String> {
+            let lines = line.clone().wrap(width, indent);
+            lines.iter().map(Line::text).collect()
+        };
+        assert_eq!(texts(19, 4), ["  at one two  three"]);
+        assert_eq!(texts(12, 4), ["  at one two", "    three"]);
+        assert_eq!(texts(7, 2), ["  at", "  one", "  two", "  three"]);
+        assert_eq!(texts(6, 2), ["  at", "  one", "  two", "  thre", "  e"]);
+        let second = &line.clone().wrap(12, 4)[1];
+        assert_eq!(second.pieces[1], (Role::Error, "three".to_string()));
     }
 
     #[test]
     fn sentences_are_wrapped_at_blanks() {
         let check = |text: &str, width, expected: &[&str]| {
-            assert_eq!(wrap(text, width), expected, "{text}");
+            assert_eq!(wrap(text, width, LongWords::Break), expected, "{text}");
         };
         check("", 10, &[]);
         check("one two  three", 7, &["one two", "three"]);
         check("abcdefgh ij", 3, &["abc", "def", "gh", "ij"]);
         check("日本語です", 5, &["日本", "語で", "す"]);
+        let kept = wrap("see http://a.example/b now", 8, LongWords::Keep);
+        assert_eq!(kept, ["see", "http://a.example/b", "now"]);
     }
 
     #[test]
     fn a_text_without_end_is_cut_all_the_same() {
         let endless = "\u{301}".repeat(1_000_000);
-        assert!(cut(&endless, 10).len() < 1_000);
+        assert!(cut(&endless, 10, Drawing::Unicode).len() < 1_000);
+        assert_eq!(wrap(&endless, 10, LongWords::Break).concat(), endless);
     }
 
     proptest! {
         #[test]
         fn nothing_is_wider_than_it_may_be(text in "\\PC{0,60}", width in 0_usize..40) {
-            prop_assert!(display_width(&cut(&text, width)) <= width);
-            prop_assert_eq!(display_width(&pad(&text, width, Align::Left)), width);
+            for drawing in [Drawing::Unicode, Drawing::Ascii] {
+                prop_assert!(display_width(&cut(&text, width, drawing)) <= width);
+            }
+            let padded = display_width(&pad(&text, width, Align::Left));
+            prop_assert_eq!(padded, width.max(display_width(&printable(&text))));
         }
 
         #[test]
         fn no_part_is_wider_than_it_may_be(text in any::<String>(), width in 2_usize..40) {
-            for part in wrap(&text, width) {
+            for part in wrap(&text, width, LongWords::Break) {
                 prop_assert!(display_width(&part) <= width, "{part:?}");
             }
         }
@@ -311,7 +445,16 @@ mod tests {
             for piece in &pieces {
                 line = line.add(Role::Accent, piece);
             }
-            prop_assert!(line.cut(width).width() <= width);
+            prop_assert!(line.clone().cut(width, Drawing::Unicode).width() <= width);
+            let seen = |text: &str| -> String {
+                text.chars().filter(|c| !c.is_whitespace()).collect()
+            };
+            let lines = line.clone().wrap(width.max(4), 2);
+            let joined: String = lines.iter().map(Line::text).collect();
+            prop_assert_eq!(seen(&joined), seen(&line.text()));
+            for line in lines {
+                prop_assert!(line.width() <= width.max(4), "{}", line.text());
+            }
         }
     }
 }

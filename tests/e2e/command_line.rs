@@ -491,7 +491,7 @@ mod output {
     }
 
     #[test]
-    fn a_summary_fits_eighty_columns() {
+    fn a_summary_fits_eighty_columns_but_for_the_names() {
         let long = "x".repeat(300);
         for (arguments, code) in [
             (&["--tool=echo", "--args={\"text\":\"a\"}"][..], 0),
@@ -526,7 +526,10 @@ mod output {
                         }
                     })
                     .sum();
-                assert!(width <= 80, "{width} columns: {line}");
+                // In a pipe a name takes the room that it needs.
+                let is_long = line.contains("xxxx") || line.contains("道具道具");
+                assert!(is_long || width <= 80, "{width} columns: {line}");
+                assert!(!line.contains('…'), "{line}");
             }
         }
     }

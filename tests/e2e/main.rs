@@ -11,6 +11,8 @@ mod fake_server;
 mod load_run;
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/pty.rs"]
+mod pty;
 #[path = "../support/python_server.rs"]
 mod python_server;
 #[path = "../support/raw_http.rs"]
@@ -33,5 +35,6 @@ mod report;
 mod sdk;
 mod shapes;
 mod steady;
+mod terminal;
 mod validity;
 mod wire;

@@ -95,6 +95,12 @@ impl Program {
         self.spawn().wait()
     }
 
+    /// The command and the folder that it runs in, to be given other streams.
+    pub(crate) fn into_command(mut self) -> (Command, TempDir) {
+        self.command.current_dir(self.dir.path());
+        (self.command, self.dir)
+    }
+
     /// Starts it.
     pub(crate) fn spawn(mut self) -> Running {
         let mut process = self

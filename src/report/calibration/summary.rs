@@ -3,6 +3,7 @@
 use super::model::{CalibratedHost, CalibrationReport, Mode, SpreadFigures};
 use crate::report::summary::SummaryOptions;
 use crate::report::summary::head::secs_text;
+use crate::report::summary::notes::left_out;
 use crate::report::summary::page::{P99_9_NEEDS, Page, ms_text};
 use crate::report::summary::table::{Cell, Table};
 use crate::terminal::{Line, Role};
@@ -10,17 +11,18 @@ use crate::units::{format_count, format_percent, format_rate};
 
 /// The whole summary.
 pub fn calibration_summary(report: &CalibrationReport, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.width);
+    let mut page = Page::new(options.layout);
     head(&mut page, report);
     answer(&mut page, report);
     closed(&mut page, report);
     open(&mut page, report);
     notes(&mut page, report);
+    left_out(&mut page);
     if let Some(path) = &options.report_path {
         page.gap();
         page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
         let words = "name it in later runs: `--calibration FILE`";
-        page.push(Line::of(Role::Dim, format!("            {words}")));
+        page.labelled("", Line::of(Role::Dim, words));
     }
     page.into_lines()
 }
@@ -95,7 +97,8 @@ fn answer(page: &mut Page, report: &CalibrationReport) {
         "p99",
         "lateness p50",
         "p99",
-    ]);
+    ])
+    .dispensable(&[5, 4, 3, 2]);
     for (name, mode) in modes(report) {
         let noise = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.latency_noise, of));
         let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.lateness, of));
@@ -109,7 +112,7 @@ fn answer(page: &mut Page, report: &CalibrationReport) {
             Cell::plain(lateness(|spread| spread.p99_ms)),
         ]);
     }
-    push(page, table);
+    page.table(table);
 }
 
 fn closed(page: &mut Page, report: &CalibrationReport) {
@@ -127,7 +130,8 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
         "p50",
         "p99",
         "p99.9",
-    ]);
+    ])
+    .dispensable(&[8, 5, 4, 6, 3]);
     for (name, mode) in modes(report) {
         for step in &mode.closed {
             let latency = |of: fn(SpreadFigures) -> f64| spread_ms(step.latency, of);
@@ -157,7 +161,7 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
             ]);
         }
     }
-    push(page, table);
+    page.table(table);
 }
 
 fn open(page: &mut Page, report: &CalibrationReport) {
@@ -172,7 +176,8 @@ fn open(page: &mut Page, report: &CalibrationReport) {
         "lateness p50",
         "p99",
         "max",
-    ]);
+    ])
+    .dispensable(&[5, 3, 2]);
     for (name, mode) in modes(report) {
         for step in &mode.open {
             let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(step.lateness, of));
@@ -190,7 +195,7 @@ fn open(page: &mut Page, report: &CalibrationReport) {
             ]);
         }
     }
-    push(page, table);
+    page.table(table);
 }
 
 fn notes(page: &mut Page, report: &CalibrationReport) {
@@ -201,13 +206,6 @@ fn notes(page: &mut Page, report: &CalibrationReport) {
     for advice in &report.advice {
         page.gap();
         page.labelled_text("advice", Role::Plain, &advice.text);
-    }
-}
-
-fn push(page: &mut Page, table: Table) {
-    let width = page.width();
-    for line in table.into_lines(width) {
-        page.push(line);
     }
 }
 

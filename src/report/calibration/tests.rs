@@ -187,7 +187,7 @@ fn advice_follows_from_the_figures() {
 
 fn text(report: &CalibrationReport, width: usize) -> String {
     let options = SummaryOptions {
-        width,
+        layout: crate::terminal::Layout::terminal(width),
         report_path: Some("/tmp/calibration.json".to_string()),
     };
     let lines = calibration_summary(report, &options);

@@ -2,7 +2,7 @@
 
 use super::model::{FindReport, Trial, TrialVerdict};
 use super::words;
-use crate::terminal::{Align, Line, Role, pad};
+use crate::terminal::{Align, Drawing, Line, Role, pad};
 use crate::units::{format_latency, format_rate};
 
 /// Latencies further above the limit than this do not flatten the others.
@@ -11,9 +11,19 @@ const LIMITS_SHOWN: f64 = 4.0;
 const VALUE_WIDTH: usize = 8;
 const GAPS: usize = 4;
 
-/// One line for each level that was held, ascending, at most `width` columns.
-/// Each level shows its last trial.
-pub(super) fn plot(report: &FindReport, width: usize) -> Vec<Line> {
+/// What a file or a pipe is laid out for.
+const COLUMNS: usize = 80;
+
+/// Both bars together on a wide terminal, and in files and pipes.
+const BARS_WIDTH_MAX: usize = 56;
+
+/// Shorter ones tell nothing.
+const BARS_WIDTH_MIN: usize = 8;
+
+/// One line for each level that was held, ascending, at most as wide as the
+/// terminal; none where that is too narrow for bars, which say nothing that the
+/// table above does not. Each level shows its last trial.
+pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing) -> Vec<Line> {
     let trials = by_level(&report.trials);
     if trials.len() < 2 {
         return Vec::new();
@@ -23,10 +33,13 @@ pub(super) fn plot(report: &FindReport, width: usize) -> Vec<Line> {
         .map(|trial| words::level_of(report.search.by, trial.level))
         .collect();
     let name_width = names.iter().map(String::len).max().unwrap_or(0).max(4);
-    let bar_width = width
-        .saturating_sub(name_width + 2 * VALUE_WIDTH + 2 * GAPS)
-        .clamp(8, 56)
-        / 2;
+    let room = columns
+        .unwrap_or(COLUMNS)
+        .saturating_sub(name_width + 2 * VALUE_WIDTH + 2 * GAPS);
+    if room < BARS_WIDTH_MIN {
+        return Vec::new();
+    }
+    let bar_width = room.min(BARS_WIDTH_MAX) / 2;
     let rate_max = trials.iter().map(|trial| trial.rate_per_sec);
     let rate_max = rate_max.fold(0.0, f64::max);
     let p99_max = trials.iter().filter_map(|trial| trial.p99_ms);
@@ -35,6 +48,10 @@ pub(super) fn plot(report: &FindReport, width: usize) -> Vec<Line> {
     let scale = limits
         .reduce(f64::max)
         .map_or(p99_max, |limit| p99_max.min(limit * LIMITS_SHOWN));
+    let bar = |value: f64, max: f64| match max > 0.0 {
+        true => drawing.bar(value / max, bar_width),
+        false => String::new(),
+    };
     let column = VALUE_WIDTH + 1 + bar_width;
     let heading = format!(
         "{}  {}  p99",
@@ -53,17 +70,13 @@ pub(super) fn plot(report: &FindReport, width: usize) -> Vec<Line> {
             None => "-".to_string(),
         };
         let rate = pad(&format_rate(trial.rate_per_sec), VALUE_WIDTH, Align::Right);
-        let p99_bar = bar(trial.p99_ms.unwrap_or(0.0), scale, bar_width);
+        let p99_bar = bar(trial.p99_ms.unwrap_or(0.0), scale);
         lines.push(
             Line::of(Role::Plain, pad(name, name_width, Align::Right))
                 .add(Role::Plain, format!("  {rate} "))
                 .add(
                     Role::Accent,
-                    pad(
-                        &bar(trial.rate_per_sec, rate_max, bar_width),
-                        bar_width,
-                        Align::Left,
-                    ),
+                    pad(&bar(trial.rate_per_sec, rate_max), bar_width, Align::Left),
                 )
                 .add(
                     Role::Plain,
@@ -86,35 +99,4 @@ fn by_level(trials: &[Trial]) -> Vec<&Trial> {
     }
     last.sort_by(|a, b| f64::total_cmp(&a.level, &b.level));
     last
-}
-
-/// A bar of `value` of `max`, in eighths of a column.
-fn bar(value: f64, max: f64, width: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let share = if max > 0.0 {
-        (value / max).clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
-    // A cast from a float saturates, and no number gives 0.
-    let n_eighths = (share * width as f64 * 8.0).round() as usize;
-    let mut text = "█".repeat(n_eighths / 8);
-    text += EIGHTHS[n_eighths % 8];
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_are_in_proportion() {
-        assert_eq!(bar(1.0, 1.0, 4), "████");
-        assert_eq!(bar(0.5, 1.0, 4), "██");
-        assert_eq!(bar(0.03125, 1.0, 4), "▏");
-        assert_eq!(bar(0.0, 1.0, 4), "");
-        assert_eq!(bar(9.0, 1.0, 4), "████");
-        assert_eq!(bar(f64::NAN, 1.0, 4), "");
-        assert_eq!(bar(1.0, 0.0, 4), "");
-    }
 }

@@ -4,6 +4,7 @@ use super::model::{FindEnd, FindReport, LevelUnit, Trial, TrialPhase, TrialVerdi
 use super::plot::plot;
 use super::words;
 use crate::report::summary::SummaryOptions;
+use crate::report::summary::notes::left_out;
 use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
 use crate::report::summary::table::{Cell, Table};
 use crate::report::summary::verdict::{reasons, verdict};
@@ -14,18 +15,18 @@ use std::time::Duration;
 
 /// The whole summary.
 pub fn find_summary(report: &FindReport, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.width);
+    let mut page = Page::new(options.layout);
     head(&mut page, report);
     answer(&mut page, report);
     trials(&mut page, report);
-    let width = page.width();
-    let bars = plot(report, width);
+    let bars = plot(report, page.columns(), page.drawing());
     if !bars.is_empty() {
         page.gap();
         bars.into_iter().for_each(|line| page.push(line));
     }
     reasons(&mut page, &report.verdict);
     notes(&mut page, report);
+    left_out(&mut page);
     if let Some(path) = &options.report_path {
         page.gap();
         page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
@@ -156,7 +157,8 @@ fn trials(page: &mut Page, report: &FindReport) {
     page.gap();
     let mut table = Table::new(&[
         "trial", "load", "calls/s", "p50", "p95", "p99", "errors", "n",
-    ]);
+    ])
+    .dispensable(&[7, 3, 4, 6, 2]);
     for trial in &report.trials {
         let p99 = if trial.requests < P99_NEEDS && trial.p99_ms.is_some() {
             format!("~{}", ms_text(trial.p99_ms))
@@ -175,10 +177,7 @@ fn trials(page: &mut Page, report: &FindReport) {
             Cell::plain(format_count(trial.requests)),
         ]);
     }
-    let width = page.width();
-    for line in table.into_lines(width) {
-        page.push(line);
-    }
+    page.table(table);
 }
 
 /// `verify: passed`, `bracket: latency`.

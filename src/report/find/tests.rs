@@ -18,7 +18,7 @@ fn report(outcome: &FindOutcome) -> FindReport {
 
 fn text(outcome: &FindOutcome, width: usize) -> String {
     let options = SummaryOptions {
-        width,
+        layout: crate::terminal::Layout::terminal(width),
         report_path: Some("r.json".to_string()),
     };
     let lines = find_summary(&report(outcome), &options);
@@ -128,7 +128,11 @@ fn the_summary_fits_eighty_columns_and_says_it_all() {
 
 #[test]
 fn the_plot_has_each_level_once_in_order() {
-    let lines = super::plot::plot(&report(&found()), 80);
+    let lines = super::plot::plot(
+        &report(&found()),
+        Some(80),
+        crate::terminal::Drawing::Unicode,
+    );
     let levels: Vec<String> = lines
         .iter()
         .skip(1)
@@ -142,7 +146,9 @@ fn the_plot_has_each_level_once_in_order() {
     );
     let mut one = found();
     one.trials.truncate(1);
-    assert!(super::plot::plot(&report(&one), 80).is_empty());
+    assert!(
+        super::plot::plot(&report(&one), Some(80), crate::terminal::Drawing::Unicode).is_empty()
+    );
 }
 
 #[test]

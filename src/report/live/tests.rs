@@ -38,22 +38,26 @@ fn shown(style: LiveStyle, f: impl FnOnce(&mut LiveLine<NoColor<Vec<u8>>>)) -> S
     String::from_utf8(live.into_inner().into_inner()).expect("we write text")
 }
 
-const TERMINAL: LiveStyle = LiveStyle::Redrawn { width: 80 };
+/// A terminal of a fixed width.
+fn terminal(columns: usize) -> LiveStyle {
+    LiveStyle::Redrawn(Rc::new(move || Layout::terminal(columns)))
+}
+
 const START: &str = "testing http://127.0.0.1:8080/mcp, demo 0.1.0, MCP 2025-11-25 (legacy)\n";
 
 #[test]
 fn on_a_terminal_one_line_is_redrawn_and_cleared() {
-    let text = shown(TERMINAL, |live| {
+    let text = shown(terminal(80), |live| {
         live.started(&outcome(&[]).start);
         with_progress(12, |progress| live.progress(&progress));
         live.notice("the server\nmoved");
         live.ended();
         live.ended();
     });
-    let line = "\r\x1b[?7l12s, 18s left  50 VUs  1,420/s  p99 1.20 ms\x1b[K\x1b[?7h";
+    let line = "\r\x1b[?7l12s, 18s left  50 VUs  1,420/s  p99 1.20 ms\x1b[J\x1b[?7h\r";
     assert_eq!(
         text,
-        format!("{START}{line}\r\x1b[Knotice: the server moved\n{line}\r\x1b[K")
+        format!("{START}{line}\r\x1b[Jnotice: the server moved\n{line}\r\x1b[J")
     );
 }
 
@@ -195,7 +199,7 @@ fn a_stream_that_fails_is_no_fault_of_the_run() {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     }
-    let mut live = LiveLine::new(NoColor::new(Closed), TERMINAL);
+    let mut live = LiveLine::new(NoColor::new(Closed), terminal(80));
     live.started(&outcome(&[]).start);
     live.notice("x");
     let mut n_calls = 0;
@@ -207,6 +211,113 @@ fn a_stream_that_fails_is_no_fault_of_the_run() {
     assert_eq!(n_calls, 1);
 }
 
+/// The screen of a terminal that breaks its lines anew when it is resized, as
+/// most do: the cursor stays with the character that it stood at.
+struct Reflowing {
+    columns: usize,
+    /// Lines as they were written; each takes as many rows as it needs.
+    lines: Vec<Vec<char>>,
+    /// Line and character.
+    cursor: (usize, usize),
+}
+
+impl Reflowing {
+    fn new(columns: usize) -> Self {
+        Self {
+            columns,
+            lines: vec![Vec::new()],
+            cursor: (0, 0),
+        }
+    }
+
+    /// The first character of the cursor's row.
+    fn row_start(&self) -> usize {
+        self.cursor.1 / self.columns * self.columns
+    }
+
+    fn feed(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = &rest[c.len_utf8()..];
+            let (line, at) = self.cursor;
+            match c {
+                '\r' => self.cursor.1 = self.row_start(),
+                '\n' => {
+                    self.cursor = (line + 1, 0);
+                    if self.lines.len() == line + 1 {
+                        self.lines.push(Vec::new());
+                    }
+                }
+                '\u{1b}' => {
+                    if let Some(after) = rest.strip_prefix("[J") {
+                        self.lines.truncate(line + 1);
+                        self.lines[line].truncate(at);
+                        rest = after;
+                    } else {
+                        let after = rest.strip_prefix("[?7l").or(rest.strip_prefix("[?7h"));
+                        rest = after.expect("no other sequence is written");
+                    }
+                }
+                c => {
+                    if self.lines[line].len() == at {
+                        self.lines[line].push(c);
+                    } else {
+                        self.lines[line][at] = c;
+                    }
+                    self.cursor.1 += 1;
+                }
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let lines = self
+            .lines
+            .iter()
+            .map(|line| line.iter().collect::<String>());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[test]
+fn a_resize_leaves_no_remains() {
+    let columns = Rc::new(std::cell::Cell::new(80));
+    let asked = Rc::clone(&columns);
+    let style = LiveStyle::Redrawn(Rc::new(move || Layout::terminal(asked.get())));
+    let mut screen = Reflowing::new(80);
+    let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
+    let mut shown = |live: &mut LiveLine<NoColor<Vec<u8>>>, columns: usize| {
+        let bytes = std::mem::take(live.out.get_mut());
+        screen.columns = columns;
+        screen.feed(&String::from_utf8(bytes).expect("we write text"));
+        screen.text()
+    };
+    live.started(&outcome(&[]).start);
+    with_progress(12, |progress| live.progress(&progress));
+    let line = "12s, 18s left  50 VUs  1,420/s  p99 1.20 ms";
+    assert_eq!(shown(&mut live, 80), format!("{START}{line}"));
+    // Four rows of the old line at 12 columns.
+    for (width, expected) in [
+        (12, "12s, 18s l…"),
+        (80, line),
+        (30, "12s, 18s left  50 VUs  1,420…"),
+    ] {
+        columns.set(width);
+        with_progress(12, |progress| live.progress(&progress));
+        assert_eq!(shown(&mut live, width), format!("{START}{expected}"));
+    }
+    columns.set(7);
+    live.notice("the server moved");
+    let text = shown(&mut live, 7);
+    assert_eq!(text, format!("{START}notice:\nthe\nserver\nmoved\n12s, …"));
+    columns.set(3);
+    live.ended();
+    assert_eq!(
+        shown(&mut live, 3),
+        format!("{START}notice:\nthe\nserver\nmoved\n")
+    );
+}
+
 proptest! {
     #[test]
     fn the_line_never_reaches_the_edge(
@@ -216,7 +327,7 @@ proptest! {
         rate in any::<f64>(),
         n in any::<u64>(),
     ) {
-        let text = shown(LiveStyle::Redrawn { width }, |live| {
+        let text = shown(terminal(width), |live| {
             with_progress(u64::from(secs), |mut progress| {
                 progress.vus = vus;
                 progress.rate = rate;
@@ -229,7 +340,7 @@ proptest! {
         });
         let inner = text
             .trim_start_matches("\r\x1b[?7l")
-            .trim_end_matches("\x1b[K\x1b[?7h");
+            .trim_end_matches("\x1b[J\x1b[?7h\r");
         prop_assert!(display_width(inner) < width, "{inner}");
     }
 }

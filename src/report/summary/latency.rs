@@ -19,7 +19,8 @@ pub(super) fn latency(page: &mut Page, report: &Report) {
     }
     let mut table = Table::new(&[
         "latency", "min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean",
-    ]);
+    ])
+    .dispensable(&[8, 6, 1, 3, 4, 2, 7]);
     let headline = match totals.latency_from {
         LatencyFrom::Sent => "ok",
         LatencyFrom::IntendedStart => "response",
@@ -31,9 +32,7 @@ pub(super) fn latency(page: &mut Page, report: &Report) {
     if let Some(failed) = &totals.failed_latency {
         table.row(percentiles(page, "failed", failed));
     }
-    for line in table.into_lines(page.width()) {
-        page.push(line);
-    }
+    page.table(table);
     if totals.service_latency.is_some() {
         let words = "response counts from the intended start, service from the first byte sent";
         page.push(Line::of(Role::Dim, words));
@@ -55,7 +54,14 @@ fn percentiles(page: &mut Page, name: &str, latency: &Latency) -> Vec<Cell> {
 }
 
 /// Columns of the longest bar.
-const BAR_WIDTH: usize = 32;
+const BAR_WIDTH_MAX: usize = 32;
+
+/// A shorter one tells nothing.
+const BAR_WIDTH_MIN: usize = 4;
+
+/// Columns of what stands before and behind a bar: two latencies, the number of
+/// calls and their share.
+const BESIDE_BAR: usize = 22 + 12 + 8;
 
 /// A bar for each class of latencies.
 pub(super) fn distribution(page: &mut Page, report: &Report) {
@@ -64,6 +70,15 @@ pub(super) fn distribution(page: &mut Page, report: &Report) {
     if classes.len() < 2 {
         return;
     }
+    let room = page
+        .columns()
+        .unwrap_or(usize::MAX)
+        .saturating_sub(BESIDE_BAR);
+    if room < BAR_WIDTH_MIN {
+        page.leave_out("distribution".to_string());
+        return;
+    }
+    let bar_width = room.min(BAR_WIDTH_MAX);
     page.title("distribution of successful calls");
     let most = classes.iter().map(|class| class.count).max().unwrap_or(0);
     let n: u64 = classes.iter().map(|class| class.count).sum();
@@ -73,38 +88,13 @@ pub(super) fn distribution(page: &mut Page, report: &Report) {
             ms_text(Some(class.from_ms)),
             ms_text(Some(class.to_ms))
         );
-        let bar = bar(class.count, most);
+        let share_of_most = class.count as f64 / most.max(1) as f64;
+        let bar = page.drawing().bar(share_of_most, bar_width);
         let share = format_percent(class.count as f64 / n.max(1) as f64);
         let line = Line::of(Role::Plain, range)
-            .add(Role::Accent, format!("{bar:<BAR_WIDTH$}"))
+            .add(Role::Accent, format!("{bar:<bar_width$}"))
             .add(Role::Plain, format!(" {:>11}", format_count(class.count)))
             .add(Role::Dim, format!(" {share:>7}"));
         page.push(line);
-    }
-}
-
-/// A bar in eighths of a column. Whatever occurred shows.
-fn bar(count: u64, most: u64) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = count as f64 / most.max(1) as f64 * (BAR_WIDTH * 8) as f64;
-    let eighths = (eighths.round() as usize)
-        .min(BAR_WIDTH * 8)
-        .max(usize::from(count > 0));
-    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_are_as_long_as_their_share() {
-        let check = |count, most, expected: &str| assert_eq!(bar(count, most), expected);
-        check(0, 10, "");
-        check(0, 0, "");
-        check(1, 1_000_000, "▏");
-        check(1, 32, "█");
-        check(3, 64, "█▌");
-        check(7, 7, &"█".repeat(BAR_WIDTH));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use crate::report::model::Report;
-use crate::terminal::{Line, Role, wrap};
+use crate::terminal::{Line, Role};
 
 /// What the user should know, and what to try.
 pub(super) fn notes(page: &mut Page, report: &Report) {
@@ -28,10 +28,8 @@ pub(super) fn paragraphs<'a>(
         }
         let prefix = format!("{label}: ");
         let indent = prefix.len();
-        for (k, part) in wrap(text, page.width().saturating_sub(indent))
-            .iter()
-            .enumerate()
-        {
+        let parts = page.wrap(text, page.width().saturating_sub(indent));
+        for (k, part) in parts.iter().enumerate() {
             let line = match k {
                 0 => Line::of(role, &prefix),
                 _ => Line::of(Role::Plain, " ".repeat(indent)),
@@ -46,6 +44,17 @@ pub(super) fn rough_percentiles(page: &mut Page) {
     if page.has_rough() {
         page.gap();
         let words = "~ too few requests for that percentile (p95 needs 20, p99 100, p99.9 1,000)";
+        page.push(Line::of(Role::Dim, words));
+    }
+}
+
+/// What there was no room for.
+pub(in crate::report) fn left_out(page: &mut Page) {
+    if !page.left_out().is_empty() {
+        page.gap();
+        let columns = page.columns().unwrap_or_default();
+        let what = page.left_out().join(", ");
+        let words = format!("no room in {columns} columns for: {what}");
         page.push(Line::of(Role::Dim, words));
     }
 }

@@ -17,7 +17,8 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
         "p95",
         "p99",
         "max",
-    ]);
+    ])
+    .dispensable(&[5, 2, 7, 4, 1, 3]);
     for method in methods(&report.operations) {
         let of_method = || report.operations.iter().filter(|op| op.method == method);
         if of_method().any(|operation| operation.subject.is_some()) {
@@ -43,9 +44,7 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
         table.row(cells(page, Cell::of(Role::Accent, name), &turn.figures));
     }
     page.gap();
-    for line in table.into_lines(page.width()) {
-        page.push(line);
-    }
+    page.table(table);
 }
 
 /// The methods in the order of their first operation.
@@ -65,7 +64,10 @@ fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
     let errors = match (ended, figures.failed) {
         (0, _) => Cell::plain("-"),
         (_, 0) => Cell::plain("0%"),
-        _ => Cell::of(Role::Error, format_percent(figures.error_rate.unwrap_or(0.0))),
+        _ => Cell::of(
+            Role::Error,
+            format_percent(figures.error_rate.unwrap_or(0.0)),
+        ),
     };
     vec![
         name,

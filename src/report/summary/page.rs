@@ -1,53 +1,123 @@
 //! Lines that are gathered, and how single figures look on them.
 
-use super::table::Cell;
+use super::table::{Cell, Table};
 use crate::report::model::Latency;
-use crate::terminal::{Line, Role, wrap};
+use crate::terminal::{Drawing, Layout, Line, LongWords, Role, shorten, wrap};
 use crate::units::{format_latency, format_rate};
 
-/// Wide enough for every fixed column; a narrower output cuts the lines.
-const LAYOUT_WIDTH_MIN: usize = 60;
+/// Sentences are laid out for this much in files and pipes.
+const SENTENCE_WIDTH: usize = 80;
 
-/// Wider tables are harder to read across.
-const LAYOUT_WIDTH_MAX: usize = 100;
+/// Longer lines of sentences are harder to read.
+const SENTENCE_WIDTH_MAX: usize = 100;
+
+/// A narrower terminal breaks the lines by itself.
+const WIDTH_MIN: usize = 20;
 
 /// Columns of the labels on the left.
 const LABEL_WIDTH: usize = 12;
 
+/// Below this, too little is left beside the labels: texts stand under them.
+const WIDTH_BESIDE_LABELS: usize = 40;
+
 /// The summary while it grows.
 pub(in crate::report) struct Page {
     lines: Vec<Line>,
-    /// No line is wider.
-    limit: usize,
+    /// No line is wider. `None`: nothing is cut.
+    columns: Option<usize>,
+    drawing: Drawing,
     /// A percentile of too few calls has been shown.
     has_rough: bool,
+    /// Headings of columns for which there was no room, once each.
+    left_out: Vec<String>,
 }
 
 impl Page {
-    pub(in crate::report) fn new(width: usize) -> Self {
+    pub(in crate::report) fn new(layout: Layout) -> Self {
         Self {
             lines: Vec::new(),
-            limit: width.min(LAYOUT_WIDTH_MAX),
+            columns: layout.columns.map(|columns| columns.max(WIDTH_MIN)),
+            drawing: layout.drawing,
             has_rough: false,
+            left_out: Vec::new(),
         }
     }
 
-    /// The width to lay out for.
+    /// Columns of the terminal; `None` where nothing is cut.
+    pub(in crate::report) fn columns(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// The width that sentences are laid out for.
     pub(in crate::report) fn width(&self) -> usize {
-        self.limit.max(LAYOUT_WIDTH_MIN)
+        self.columns
+            .unwrap_or(SENTENCE_WIDTH)
+            .min(SENTENCE_WIDTH_MAX)
+    }
+
+    pub(in crate::report) fn drawing(&self) -> Drawing {
+        self.drawing
     }
 
     pub(in crate::report) fn has_rough(&self) -> bool {
         self.has_rough
     }
 
-    pub(in crate::report) fn push(&mut self, line: Line) {
-        self.lines.push(line.cut(self.limit));
+    pub(in crate::report) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
-    /// A line that is never cut, for a path that the user copies.
+    /// A line; one that is too long goes on below, a little further in.
+    pub(in crate::report) fn push(&mut self, line: Line) {
+        self.push_wrapped(line, 0);
+    }
+
+    /// The same, with what goes on below this far in.
+    pub(in crate::report) fn push_wrapped(&mut self, line: Line, indent: usize) {
+        let line = line.drawn(self.drawing);
+        match self.columns {
+            Some(columns) => self.lines.extend(line.wrap(columns, indent)),
+            None => self.lines.push(line),
+        }
+    }
+
+    /// A line that is never broken, for a path that the user copies.
     pub(in crate::report) fn push_whole(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// A table, as much of it as there is room for.
+    pub(in crate::report) fn table(&mut self, table: Table) {
+        let (lines, left_out) = table.into_lines(self.columns, self.drawing);
+        for line in lines {
+            let line = match self.columns {
+                Some(columns) => line.cut(columns, self.drawing),
+                None => line,
+            };
+            self.lines.push(line);
+        }
+        for heading in left_out {
+            self.leave_out(heading);
+        }
+    }
+
+    /// Notes that something found no room.
+    pub(in crate::report) fn leave_out(&mut self, what: String) {
+        if !self.left_out.contains(&what) {
+            self.left_out.push(what);
+        }
+    }
+
+    /// Names beside each other in a sentence, each told from the others: whole
+    /// in files and pipes, at most half a line on a terminal.
+    pub(in crate::report) fn names(&self, names: &[&str]) -> Vec<String> {
+        let part = if names.len() > 1 { 2 } else { 1 };
+        let width = self.columns.map_or(usize::MAX, |columns| {
+            (columns / part)
+                .saturating_sub(LABEL_WIDTH)
+                .max(LABEL_WIDTH)
+        });
+        shorten(names, width, self.drawing)
     }
 
     /// An empty line between blocks; none at the top.
@@ -63,23 +133,44 @@ impl Page {
         self.push(Line::of(Role::Strong, title));
     }
 
+    fn label_width(&self) -> usize {
+        match self.width() {
+            0..WIDTH_BESIDE_LABELS => 2,
+            _ => LABEL_WIDTH,
+        }
+    }
+
     /// The width of what stands beside a label.
     pub(in crate::report) fn text_width(&self) -> usize {
-        self.limit.saturating_sub(LABEL_WIDTH)
+        self.width().saturating_sub(self.label_width())
     }
 
     /// `label       text`.
     pub(in crate::report) fn labelled(&mut self, label: &str, line: Line) {
-        let label = format!("{label:<LABEL_WIDTH$}");
-        self.push(Line::of(Role::Dim, label).join(line));
+        let indent = self.label_width();
+        if indent < LABEL_WIDTH && !label.is_empty() {
+            self.push(Line::of(Role::Dim, label));
+        }
+        let label = if indent < LABEL_WIDTH { "" } else { label };
+        let label = Line::of(Role::Dim, format!("{label:<indent$}"));
+        self.push_wrapped(label.join(line), indent);
     }
 
     /// Like `labelled`, for a text that may take several lines.
     pub(in crate::report) fn labelled_text(&mut self, label: &str, role: Role, text: &str) {
-        for (i, part) in wrap(text, self.text_width()).iter().enumerate() {
+        for (i, part) in self.wrap(text, self.text_width()).iter().enumerate() {
             let label = if i == 0 { label } else { "" };
             self.labelled(label, Line::of(role, part));
         }
+    }
+
+    /// A text on lines of this width. In files and pipes no word is broken.
+    pub(in crate::report) fn wrap(&self, text: &str, width: usize) -> Vec<String> {
+        let long_words = match self.columns {
+            Some(_) => LongWords::Break,
+            None => LongWords::Keep,
+        };
+        wrap(&self.drawing.text(text), width, long_words)
     }
 
     /// A percentile of `latency`, marked where the `n_needed` calls that it

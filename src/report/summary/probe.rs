@@ -3,7 +3,7 @@
 use super::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
 use super::table::{Cell, Table};
 use crate::report::model::{Figures, Latency, Probe, Report};
-use crate::terminal::{Line, Role, wrap};
+use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_rate};
 
 /// A table of both, and a sentence. Nothing without a probe.
@@ -12,7 +12,8 @@ pub(super) fn probe(page: &mut Page, report: &Report) {
         return;
     };
     page.gap();
-    let mut table = Table::new(&["probe", "count", "p50", "p90", "p95", "p99", "max"]);
+    let mut table = Table::new(&["probe", "count", "p50", "p90", "p95", "p99", "max"])
+        .dispensable(&[3, 1, 4, 6, 2]);
     table.row(percentiles(page, "load", from_sent(&report.totals)));
     table.row(percentiles(page, "probe", from_sent(&probe.figures)));
     let delays = [
@@ -29,15 +30,13 @@ pub(super) fn probe(page: &mut Page, report: &Report) {
         table.row(percentiles(page, "load, late", load));
         table.row(percentiles(page, "probe, late", probe));
     }
-    for line in table.into_lines(page.width()) {
-        page.push(line);
-    }
+    page.table(table);
     paragraph(page, Role::Dim, &legend(probe));
     paragraph(page, Role::Plain, &probe.finding.text);
 }
 
 fn paragraph(page: &mut Page, role: Role, text: &str) {
-    for part in wrap(text, page.width()) {
+    for part in page.wrap(text, page.width()) {
         page.push(Line::of(role, part));
     }
 }
@@ -87,12 +86,13 @@ fn legend(probe: &Probe) -> String {
 mod tests {
     use crate::report::samples::{busy_outcome, plan, probe_outcome, report};
     use crate::report::{SummaryOptions, summary};
+    use crate::terminal::Layout;
 
     fn text(with_probe: bool) -> String {
         let mut outcome = busy_outcome();
         outcome.probe = with_probe.then(|| probe_outcome(298, 2_000_000));
         let options = SummaryOptions {
-            width: 80,
+            layout: Layout::terminal(80),
             report_path: None,
         };
         let lines = summary(&report(&plan(), &outcome), &options);

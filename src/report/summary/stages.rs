@@ -16,7 +16,8 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
     page.gap();
     let mut table = Table::new(&[
         "stage", "length", "requests", "rate", "errors", "p50", "p95", "p99",
-    ]);
+    ])
+    .dispensable(&[1, 6, 5, 2, 3, 4]);
     for (i, stage) in report.stages.iter().enumerate() {
         let figures = &stage.figures;
         let latency = &figures.latency;
@@ -45,9 +46,7 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
             page.percentile(latency, latency.p99_ms, P99_NEEDS),
         ]);
     }
-    for line in table.into_lines(page.width()) {
-        page.push(line);
-    }
+    page.table(table);
 }
 
 /// One line on what was left out.
@@ -93,10 +92,10 @@ pub(super) fn breaking_point(page: &mut Page, report: &Report) {
     if let Some(last_good) = point.last_good_load {
         line = line.add(Role::Plain, format!("; last good: {}", number(last_good)));
     }
-    page.push(line);
+    page.push_wrapped(line, 2);
     if let Some(detail) = &point.detail {
         let width = page.width().saturating_sub(2);
-        for part in crate::terminal::wrap(detail, width) {
+        for part in page.wrap(detail, width) {
             page.push(Line::of(Role::Plain, format!("  {part}")));
         }
     }

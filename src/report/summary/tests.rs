@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 fn text_of(plan: &Plan, outcome: &RunOutcome) -> String {
     let options = SummaryOptions {
-        width: 80,
+        layout: crate::terminal::Layout::terminal(80),
         report_path: Some(".pmcp/reports/x.json".to_string()),
     };
     let lines = summary(&report(plan, outcome), &options);
@@ -64,7 +64,7 @@ fn a_run_with_failures_shows_them_by_cause() {
 }
 
 #[test]
-fn long_names_in_any_script_are_cut_by_columns() {
+fn long_names_in_any_script_are_shortened_by_columns() {
     let mut outcome = outcome(&[
         (
             "tools/call",
@@ -156,7 +156,7 @@ fn response_time_is_the_headline_where_starts_are_intended() {
 #[test]
 fn colour_adds_no_text() {
     let options = SummaryOptions {
-        width: 80,
+        layout: crate::terminal::Layout::terminal(80),
         report_path: None,
     };
     let lines = summary(&report(&plan(), &busy_outcome()), &options);
@@ -198,7 +198,7 @@ proptest! {
         }
         outcome.notices.push(message);
         outcome.start.server.name = names.first().cloned();
-        let options = SummaryOptions { width, report_path: None };
+        let options = SummaryOptions { layout: Layout::terminal(width), report_path: None };
         for line in summary(&report(&plan(), &outcome), &options) {
             prop_assert!(line.width() <= width, "{}", line.text());
         }

@@ -4,7 +4,7 @@
 use super::notes::paragraphs;
 use super::page::Page;
 use crate::report::model::{Grade, Verdict};
-use crate::terminal::{Line, Role, wrap};
+use crate::terminal::{Line, Role};
 
 /// `verdict     valid`, or the grade and the cause of the worst reason.
 pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
@@ -21,7 +21,7 @@ pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
         (Some(reason), n_more) => format!(": {} (and {n_more} more, below)", reason.cause),
     };
     let text = format!("{word}{rest}");
-    for (k, part) in wrap(&text, page.text_width()).iter().enumerate() {
+    for (k, part) in page.wrap(&text, page.text_width()).iter().enumerate() {
         let label = if k == 0 { "verdict" } else { "" };
         let line = match part.strip_prefix(word).filter(|_| k == 0) {
             Some(rest) => Line::of(role, word).add(Role::Plain, rest),

@@ -1,0 +1,325 @@
+//! What stands on a terminal, of any width and while it is resized; and what
+//! files and pipes get instead.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::fake_server::{FakeServer, legacy};
+use crate::load_run::{LoadRun, load_run};
+use crate::program::{Finished, Program};
+use crate::pty::OnTerminal;
+
+/// Tools of one prefix, as one server has them.
+const TOOLS: [&str; 3] = [
+    "github_list_pull_requests_of_a_repository",
+    "github_list_pull_request_reviews_of_a_repository",
+    "github_list_pull_request_comments_of_a_repository",
+];
+
+const MESSAGE: &str = "the upstream of this tool refused the call, since the token that was \
+                       sent with it has no permission for the scope pull_requests:write";
+
+/// The tools one after the other; the second fails with a long message.
+fn server() -> FakeServer {
+    FakeServer::on_call(|request, connection| {
+        if request.message()["params"]["name"] == TOOLS[1] {
+            let id = &request.message()["id"];
+            let error = json!({"code": -32001, "message": MESSAGE});
+            return connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}));
+        }
+        connection.done(request)
+    })
+}
+
+fn config() -> String {
+    let steps =
+        TOOLS.map(|tool| format!("[[scenario]]\ntype = \"tools/call\"\ntool = \"{tool}\"\n"));
+    format!(
+        "[settings]\nvirtual_users = 2\niterations = 60\n{}",
+        steps.concat()
+    )
+}
+
+fn program(url: &str, arguments: &[&str]) -> Program {
+    let mut all = vec!["loadtest", "run", url, "--no-pin", "--seed", "1"];
+    all.extend_from_slice(arguments);
+    Program::new(&all).file(".pmcp/loadtest.toml", &config())
+}
+
+/// The rows on a terminal of this width, and all that was written.
+fn on_terminal(columns: u16, environment: &[(&str, &str)]) -> (Vec<String>, String) {
+    let server = server();
+    let mut program = program(&server.url(), &[]);
+    for (name, value) in environment {
+        program = program.env(name, value);
+    }
+    let (code, rows, text) = OnTerminal::start(program, columns).wait();
+    assert_eq!(code, Some(0), "{rows:#?}");
+    (rows, text)
+}
+
+/// The rows of the table of operations, and what stands below its method.
+fn tool_rows(rows: &[String]) -> Vec<&str> {
+    let rows = rows.iter().map(String::as_str);
+    let rows = rows.skip_while(|row| *row != "tools/call").skip(1);
+    rows.take(TOOLS.len()).collect()
+}
+
+#[test]
+fn tables_fit_the_terminal_and_names_stay_apart() {
+    for columns in [60, 80, 200] {
+        let (rows, text) = on_terminal(columns, &[]);
+        let tools = tool_rows(&rows);
+        let mut names: Vec<&str> = tools
+            .iter()
+            .map(|row| row.split_whitespace().next().expect("a name"))
+            .collect();
+        if columns == 200 {
+            names.sort_unstable();
+            let mut whole = TOOLS;
+            whole.sort_unstable();
+            assert_eq!(names, whole, "{rows:#?}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TOOLS.len(), "{columns}: {rows:#?}");
+        // Each ends in a latency: nothing went on in the next row.
+        for row in &tools {
+            assert!(
+                row.ends_with('s') || row.ends_with('-'),
+                "{columns}: {rows:#?}"
+            );
+        }
+        // The message is whole, on as many rows as it takes.
+        let joined = rows
+            .iter()
+            .map(|row| row.trim())
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(joined.contains(MESSAGE), "{columns}: {rows:#?}");
+        assert!(
+            joined.contains("at tools/call github"),
+            "{columns}: {rows:#?}"
+        );
+        assert!(text.contains("verdict"), "{text}");
+    }
+}
+
+#[test]
+fn a_size_that_says_nothing_is_eighty_columns_and_none_makes_a_panic() {
+    for columns in [1, 2, 19, 20] {
+        let (_, text) = on_terminal(columns, &[]);
+        assert!(!text.contains("panicked"), "{columns}: {text}");
+        assert!(text.contains("verdict"), "{columns}: {text}");
+    }
+    let (_, text) = on_terminal(0, &[("NO_COLOR", "1")]);
+    let widest = text
+        .lines()
+        .filter(|line| line.contains("tools/call"))
+        .map(str::len);
+    assert!(widest.max().is_some_and(|width| width <= 100), "{text}");
+}
+
+#[test]
+fn the_users_wish_wins_over_the_terminal() {
+    let (rows, _) = on_terminal(200, &[("COLUMNS", "60")]);
+    for row in rows.iter().filter(|row| !row.starts_with("report:")) {
+        assert!(row.chars().count() <= 60, "{rows:#?}");
+    }
+}
+
+#[test]
+fn a_resize_leaves_no_remains_of_the_live_line() {
+    let server = FakeServer::on_call(|request, connection| {
+        std::thread::sleep(Duration::from_millis(5));
+        connection.done(request)
+    });
+    let url = server.url();
+    let arguments = [
+        "loadtest",
+        "run",
+        &url,
+        "--no-pin",
+        "--tool",
+        "echo",
+        "--vus",
+        "2",
+        "--duration",
+        "4s",
+    ];
+    let mut run = OnTerminal::start(Program::new(&arguments), 100);
+    let live = |run: &OnTerminal| -> Vec<String> {
+        let rows = run.rows();
+        rows.into_iter()
+            .filter(|row| row.contains("s left"))
+            .collect()
+    };
+    run.wait_until("the live line", |run| live(run).len() == 1);
+    for columns in [30, 12, 140, 50] {
+        run.resize(columns);
+        let before = run.written();
+        run.wait_until("a new drawing", |run| run.written() > before + 40);
+        let rows = live(&run);
+        assert!(rows.len() <= 1, "{columns}: {:#?}", run.rows());
+        for row in rows {
+            assert!(
+                row.chars().count() < usize::from(columns),
+                "{columns}: {row}"
+            );
+        }
+    }
+    run.resize(120);
+    let (code, rows, text) = run.wait();
+    assert_eq!(code, Some(0), "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.contains("s left")), "{rows:#?}");
+    // Nothing but relative movement.
+    assert!(
+        !text.contains("\u{1b}[H") && !text.contains("\u{1b}[2J"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_locale_without_utf_8_gets_ascii_and_a_dumb_terminal_no_sequences() {
+    let (_, text) = on_terminal(60, &[("LC_ALL", "C"), ("TERM", "dumb")]);
+    assert!(text.is_ascii(), "{text}");
+    assert!(text.contains("...") && text.contains("###"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let (_, text) = on_terminal(60, &[("NO_COLOR", "1"), ("LANG", "C.UTF-8")]);
+    assert!(text.contains('…') && text.contains('█'), "{text}");
+    assert!(
+        !text.contains("\u{1b}[3") && !text.contains("\u{1b}[1m"),
+        "{text}"
+    );
+}
+
+/// In a pipe: all names and messages whole, whatever `COLUMNS` says.
+#[test]
+fn in_a_pipe_nothing_is_cut() {
+    let server = server();
+    let finished = program(&server.url(), &[]).env("COLUMNS", "40").run();
+    let finished = finished.expect_code(0);
+    assert!(!finished.stdout.contains('…'), "{finished}");
+    assert!(!finished.stderr.contains('…'), "{finished}");
+    for tool in TOOLS {
+        let row = |line: &str| line.starts_with(&format!("  {tool} "));
+        assert!(finished.stdout.lines().any(row), "{finished}");
+    }
+    let message = format!("    {MESSAGE}");
+    assert!(
+        finished.stdout.lines().any(|line| line == message),
+        "{finished}"
+    );
+    let place = format!("    at tools/call {}", TOOLS[1]);
+    assert!(
+        finished.stdout.lines().any(|line| line == place),
+        "{finished}"
+    );
+}
+
+#[test]
+fn quiet_leaves_errors_on_stderr_and_nothing_else() {
+    let server = server();
+    let quiet = |arguments: &[&str]| -> Finished {
+        let mut all = vec!["--quiet"];
+        all.extend_from_slice(arguments);
+        program(&server.url(), &all).run()
+    };
+    let finished = quiet(&["--report", "-"]).expect_code(0);
+    assert_eq!(finished.stderr, "", "{finished}");
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("only JSON");
+    assert_eq!(report["totals"]["started"], 60);
+    let finished = quiet(&[]).expect_code(0);
+    assert_eq!(finished.stderr, "", "{finished}");
+    assert!(finished.stdout.contains("verdict"), "{finished}");
+    finished.checked_report();
+    let finished = load_run("http://127.0.0.1:1/mcp", &["--report", "-"]).run();
+    let finished = finished.expect_code(1);
+    assert!(finished.stderr.starts_with("error: "), "{finished}");
+    let arguments = [
+        "calibrate",
+        "--quiet",
+        "--report",
+        "-",
+        "--vus",
+        "1",
+        "--seconds",
+        "0.25",
+    ];
+    let words: Vec<&str> = std::iter::once("loadtest").chain(arguments).collect();
+    let finished = Program::new(&words).run().expect_code(0);
+    assert_eq!(finished.stderr, "", "{finished}");
+    assert!(finished.stdout.starts_with('{'), "{finished}");
+}
+
+#[test]
+fn a_check_says_what_a_run_will_do() {
+    let checked = |settings: &str| {
+        let config = format!("[settings]\n{settings}\n[[scenario]]\ntype = \"ping\"\n");
+        Program::new(&["loadtest", "check"])
+            .file(".pmcp/loadtest.toml", &config)
+            .env(
+                "MCP_URL",
+                "http://127.0.0.1:8080/mcp?api_key=hunter2hunter2",
+            )
+            .run()
+            .expect_code(0)
+    };
+    let row = |finished: &Finished, key: &str| -> String {
+        let mut rows = finished.stdout.lines();
+        let row = rows.find_map(|row| row.strip_prefix(key));
+        row.unwrap_or_else(|| panic!("no {key}: {finished}"))
+            .trim()
+            .to_string()
+    };
+    let finished = checked("url = \"${MCP_URL}\"");
+    assert_eq!(row(&finished, "seed"), "drawn for each run");
+    assert_eq!(
+        row(&finished, "target"),
+        "http://127.0.0.1:8080/mcp?api_key=*** (`${MCP_URL}` in the config)"
+    );
+    assert!(!finished.to_string().contains("hunter2"), "{finished}");
+    let finished = checked("url = \"http://a.example/mcp\"\nseed = 0");
+    assert_eq!(row(&finished, "seed"), "0");
+    assert_eq!(row(&finished, "target"), "http://a.example/mcp");
+}
+
+/// The names and messages of a server never break a row of eighty columns.
+#[test]
+fn long_names_in_any_script_fit() {
+    let long = "ein_sehr_langer_Werkzeugname_日本語の非常に長い名前_".repeat(4);
+    let config = format!(
+        "[settings]\nvirtual_users = 2\niterations = 20\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"{long}\"\n\
+         [[scenario]]\ntype = \"resources/read\"\nuri = \"test://{}\"\n",
+        "a/b".repeat(60)
+    );
+    let server = FakeServer::start(move |request, connection| match request.method().as_str() {
+        "resources/read" => {
+            let error = json!({"code": -32002, "message": "gone ".repeat(100)});
+            let id = &request.message()["id"];
+            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        }
+        _ => legacy(request, connection),
+    });
+    let run = load_run(&server.url(), &[])
+        .file(".pmcp/loadtest.toml", &config)
+        .env("NO_COLOR", "1");
+    let (code, rows, text) = OnTerminal::start(run, 80).wait();
+    assert_eq!(code, Some(0), "{rows:#?}");
+    for line in text.lines().filter(|line| !line.starts_with("report:")) {
+        let width: usize = line.trim_end().chars().map(columns).sum();
+        assert!(width <= 80, "{width}: {line}");
+    }
+}
+
+/// The terminal's columns for a character of that test's names: kana and kanji
+/// take two.
+fn columns(c: char) -> usize {
+    if ('\u{3000}'..'\u{a000}').contains(&c) {
+        2
+    } else {
+        1
+    }
+}
