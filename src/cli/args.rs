@@ -164,7 +164,7 @@ pub(super) struct Run {
     /// write no JSON report
     #[argh(switch)]
     pub(super) no_report: bool,
-    /// show nothing while it runs
+    /// nothing on stderr but errors; with --report - the JSON report alone
     #[argh(switch)]
     pub(super) quiet: bool,
     /// when to colour: auto, always or never
@@ -282,7 +282,7 @@ pub(super) struct Find {
     /// JSON report; .pmcp/reports/find-TIME.json unless given, - is stdout
     #[argh(option, arg_name = "file")]
     pub(super) report: Option<String>,
-    /// show nothing while it runs
+    /// nothing on stderr but errors; with --report - the JSON report alone
     #[argh(switch)]
     pub(super) quiet: bool,
     /// auto, always or never
@@ -384,7 +384,7 @@ pub(super) struct Calibrate {
     /// write no JSON report
     #[argh(switch)]
     pub(super) no_report: bool,
-    /// show nothing while it runs
+    /// nothing on stderr but errors; with --report - the JSON report alone
     #[argh(switch)]
     pub(super) quiet: bool,
     /// when to colour: auto, always or never

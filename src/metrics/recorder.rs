@@ -194,7 +194,7 @@ impl Counters {
 const EXAMPLES_PER_FAILURE: usize = 3;
 
 /// Characters kept of one message.
-const EXAMPLE_CHARS_MAX: usize = 200;
+const EXAMPLE_CHARS_MAX: usize = 1000;
 
 /// Causes for which messages are kept.
 const EXAMPLE_FAILURES_MAX: usize = 64;
@@ -390,7 +390,7 @@ mod tests {
             examples.of(Failure::Tool),
             ["message 0", "message 1", "message 2"]
         );
-        examples.offer(Failure::Rpc(1), &"é\n".repeat(500));
+        examples.offer(Failure::Rpc(1), &"é\n".repeat(5000));
         let text = &examples.of(Failure::Rpc(1))[0];
         assert_eq!(text.chars().count(), EXAMPLE_CHARS_MAX + 1);
         assert!(!text.contains('\n'));

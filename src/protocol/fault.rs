@@ -167,7 +167,7 @@ impl fmt::Display for ProtocolFault {
 impl std::error::Error for ProtocolFault {}
 
 /// The most characters that an excerpt shows.
-const EXCERPT_MAX: usize = 200;
+const EXCERPT_MAX: usize = 500;
 
 /// The beginning of what came, fit to be shown on one line: at most 200
 /// characters, control and direction characters escaped, the cut marked.

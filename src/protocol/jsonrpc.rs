@@ -111,7 +111,7 @@ pub struct RpcError {
 
 impl RpcError {
     /// The most characters of a message that are kept.
-    pub const MESSAGE_MAX: usize = 300;
+    pub const MESSAGE_MAX: usize = 1000;
     /// The most bytes of `data` that are kept.
     pub const DATA_MAX: usize = 4 * 1024;
 

@@ -28,7 +28,7 @@ pub(in crate::report) struct Page {
     drawing: Drawing,
     /// A percentile of too few calls has been shown.
     has_rough: bool,
-    /// Headings of columns for which there was no room, once each.
+    /// Tables with their columns for which there was no room.
     left_out: Vec<String>,
 }
 
@@ -96,16 +96,12 @@ impl Page {
             };
             self.lines.push(line);
         }
-        for heading in left_out {
-            self.leave_out(heading);
-        }
+        left_out.into_iter().for_each(|what| self.leave_out(what));
     }
 
     /// Notes that something found no room.
     pub(in crate::report) fn leave_out(&mut self, what: String) {
-        if !self.left_out.contains(&what) {
-            self.left_out.push(what);
-        }
+        self.left_out.push(what);
     }
 
     /// Names beside each other in a sentence, each told from the others: whole

@@ -67,12 +67,12 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The lines, and the headings of the columns that are not in them.
+    /// The lines, and what is not in them: `operation (p95, rate)`.
     pub(super) fn into_lines(
         mut self,
         columns: Option<usize>,
         drawing: Drawing,
-    ) -> (Vec<Line>, Vec<String>) {
+    ) -> (Vec<Line>, Option<String>) {
         for cell in self.rows.iter_mut().flatten() {
             cell.text = drawing.text(&cell.text).into_owned();
         }
@@ -81,9 +81,13 @@ impl Table {
             let name_width = widths[0].min(NAME_WIDTH_FILLED_MAX);
             let rows = self.rows.iter();
             let lines = rows.map(|row| line(row, name_width, &widths, 2)).collect();
-            return (lines, Vec::new());
+            return (lines, None);
         };
         let name_longest = widths[0];
+        let heading_of_names = self.rows[0]
+            .first()
+            .map_or("", |cell| &cell.text)
+            .to_string();
         let figures = |widths: &[usize], gap: usize| -> usize {
             let shown = widths[1..].iter().filter(|width| **width > 0);
             shown.map(|width| width + gap).sum()
@@ -116,6 +120,8 @@ impl Table {
         let lines = rows
             .map(|row| line(row, name_width, &widths, gap))
             .collect();
+        let left_out = (!left_out.is_empty())
+            .then(|| format!("{} ({})", heading_of_names, left_out.join(", ")));
         (lines, left_out)
     }
 
@@ -134,8 +140,10 @@ impl Table {
 
 /// Columns of no width are not shown.
 fn line(row: &[Cell], name_width: usize, widths: &[usize], gap: usize) -> Line {
-    let Some(name) = row.first() else {
-        return Line::new();
+    let name = match row {
+        [] => return Line::new(),
+        [alone] => return Line::of(alone.role, &alone.text),
+        [name, ..] => name,
     };
     let mut line = Line::of(name.role, pad(&name.text, name_width, Align::Left));
     for (cell, width) in row.iter().zip(widths).skip(1) {
@@ -153,7 +161,7 @@ mod tests {
     use super::*;
 
     /// Names, and three columns of which the second and then the first may go.
-    fn text(names: &[&str], width: Option<usize>) -> (String, Vec<String>) {
+    fn text(names: &[&str], width: Option<usize>) -> (String, Option<String>) {
         let mut table = Table::new(&["tool", "requests", "rate", "p99"]).dispensable(&[2, 1]);
         for name in names {
             let cells = [*name, "12,345", "1,420/s", "12.8 ms"];
@@ -164,10 +172,10 @@ mod tests {
         (lines.join("\n"), left_out)
     }
 
-    fn check(names: &[&str], width: Option<usize>, expected: &str, left_out: &[&str]) {
+    fn check(names: &[&str], width: Option<usize>, expected: &str, left_out: Option<&str>) {
         let (found, found_left_out) = text(names, width);
         assert_eq!(found, expected, "{width:?}");
-        assert_eq!(found_left_out, left_out);
+        assert_eq!(found_left_out.as_deref(), left_out);
     }
 
     const NAMES: [&str; 2] = ["github_list_pull_requests", "github_list_pull_reviews"];
@@ -178,8 +186,8 @@ mod tests {
 tool                       requests     rate      p99
 github_list_pull_requests    12,345  1,420/s  12.8 ms
 github_list_pull_reviews     12,345  1,420/s  12.8 ms";
-        check(&NAMES, None, expected, &[]);
-        check(&NAMES, Some(200), expected, &[]);
+        check(&NAMES, None, expected, None);
+        check(&NAMES, Some(200), expected, None);
     }
 
     #[test]
@@ -188,17 +196,17 @@ github_list_pull_reviews     12,345  1,420/s  12.8 ms";
 tool                   requests    rate     p99
 github_list…l_requests   12,345 1,420/s 12.8 ms
 github_list…ll_reviews   12,345 1,420/s 12.8 ms";
-        check(&NAMES, Some(47), expected, &[]);
+        check(&NAMES, Some(47), expected, None);
         let expected = "\
 tool                      requests     p99
 github_list_pull_requests   12,345 12.8 ms
 github_list_pull_reviews    12,345 12.8 ms";
-        check(&NAMES, Some(43), expected, &["rate"]);
+        check(&NAMES, Some(43), expected, Some("tool (rate)"));
         let expected = "\
 tool             p99
 github…uests 12.8 ms
 github…views 12.8 ms";
-        check(&NAMES, Some(20), expected, &["rate", "requests"]);
+        check(&NAMES, Some(20), expected, Some("tool (rate, requests)"));
     }
 
     #[test]
