@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,32 @@ pub(crate) struct Report {
     pub(crate) least_late_us: f64,
     /// (limit in ms, calls over it) of the response, or else of the service.
     pub(crate) over: Vec<(f64, u64)>,
+    /// `valid`, `suspect` or `invalid`.
+    pub(crate) grade: String,
+    /// What the verdict says that figures may be wrong by.
+    pub(crate) bounds: Option<Bounds>,
+}
+
+/// What figures may be wrong by, in microseconds: p50 and p99.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    /// From the first byte sent.
+    pub(crate) service: (f64, f64),
+    /// From the intended start, in the open model.
+    pub(crate) response: Option<(f64, f64)>,
+}
+
+/// How a run with `--strict` ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Strict {
+    /// The exit code; `None`: killed by a signal.
+    pub(crate) code: Option<i32>,
+    /// The verdict, with the cause of its first reason.
+    pub(crate) verdict: String,
+    /// The busiest worker's share of work.
+    pub(crate) busy_share: f64,
+    /// Calls that ended, a second.
+    pub(crate) calls_per_sec: f64,
 }
 
 /// A distribution's figures, in microseconds.
@@ -100,7 +127,10 @@ impl Generator {
         let mut command = self.command(url, load, seconds);
         let limit = Duration::from_secs_f64(seconds).saturating_add(GRACE);
         let (before, began) = (machine::Look::now(self.core), Instant::now());
-        let output = self.run_to_end(&mut command, limit)?;
+        let (code, output, stderr) = self.run_to_end(&mut command, limit)?;
+        if code != Some(0) {
+            return Err(format!("it failed:\n{stderr}"));
+        }
         let (after, elapsed) = (machine::Look::now(self.core), began.elapsed());
         let json: Value = serde_json::from_str(&output)
             .map_err(|error| format!("its report is no JSON: {error}:\n{output}"))?;
@@ -111,6 +141,55 @@ impl Generator {
             cpu_share: cpu.map(|cpu| cpu.as_secs_f64() / report.seconds),
             noise: after.since(&before, elapsed),
             report,
+        })
+    }
+
+    /// Runs it once with `--strict`, in this control group if there is one.
+    ///
+    /// # Errors
+    /// It hangs or gives no report.
+    pub(crate) fn strict(
+        &self,
+        url: &str,
+        load: Load,
+        seconds: f64,
+        procs: Option<&Path>,
+    ) -> Result<Strict, String> {
+        /// A starved one takes its time to end.
+        const GRACE: Duration = Duration::from_secs(60);
+        let plain = self.command(url, load, seconds);
+        let mut command = match procs {
+            None => plain,
+            Some(procs) => {
+                let mut shell = Command::new("sh");
+                let line = format!("echo $$ > '{}' && exec \"$@\"", procs.display());
+                shell.args(["-c", &line, "sh"]);
+                shell.arg(plain.get_program()).args(plain.get_args());
+                shell.env_remove("MCP_API_KEY").stdin(Stdio::null());
+                shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+                shell
+            }
+        };
+        command.arg("--strict");
+        let limit = Duration::from_secs_f64(seconds).saturating_add(GRACE);
+        let (code, output, stderr) = self.run_to_end(&mut command, limit)?;
+        let json: Value = serde_json::from_str(&output)
+            .map_err(|error| format!("its report is no JSON: {error}:\n{output}\n{stderr}"))?;
+        let verdict = &json["verdict"];
+        let words = |value: &Value| value.as_str().unwrap_or("-").to_string();
+        let busy = json["self_check"]["workers"].as_array();
+        let shares = busy.into_iter().flatten();
+        Ok(Strict {
+            code,
+            verdict: format!(
+                "{}: {}",
+                words(&verdict["grade"]),
+                words(&verdict["reasons"][0]["cause"])
+            ),
+            busy_share: shares
+                .filter_map(|worker| worker["busy_share"].as_f64())
+                .fold(0.0, f64::max),
+            calls_per_sec: json["totals"]["rate_per_sec"].as_f64().unwrap_or(0.0),
         })
     }
 
@@ -137,8 +216,12 @@ impl Generator {
         command
     }
 
-    /// Its standard output.
-    fn run_to_end(&self, command: &mut Command, limit: Duration) -> Result<String, String> {
+    /// Its exit code, standard output and standard error.
+    fn run_to_end(
+        &self,
+        command: &mut Command,
+        limit: Duration,
+    ) -> Result<(Option<i32>, String, String), String> {
         // A child inherits the CPU of the thread that starts it. This one ends
         // with the start, so that who waits does not disturb.
         let core = self.core;
@@ -155,13 +238,9 @@ impl Generator {
         })?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let is_success = wait(&mut child, limit)?;
+        let code = wait(&mut child, limit)?;
         let text = |reading: std::thread::JoinHandle<String>| reading.join().unwrap_or_default();
-        let (stdout, stderr) = (text(stdout), text(stderr));
-        match is_success {
-            true => Ok(stdout),
-            false => Err(format!("it failed:\n{stderr}")),
-        }
+        Ok((code, text(stdout), text(stderr)))
     }
 }
 
@@ -177,13 +256,13 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<St
     })
 }
 
-/// Whether it succeeded.
-fn wait(child: &mut Child, limit: Duration) -> Result<bool, String> {
+/// Its exit code; `None`: killed by a signal.
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>, String> {
     const LOOK_EVERY: Duration = Duration::from_millis(20);
     let began = Instant::now();
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Ok(status.success()),
+            Ok(Some(status)) => return Ok(status.code()),
             Ok(None) if began.elapsed() < limit => std::thread::sleep(LOOK_EVERY),
             Ok(None) => {
                 // It is ours, not waited for yet, and so still that process.
@@ -216,6 +295,17 @@ fn read_report(report: &Value) -> Option<Report> {
         over: over
             .map(|class| Some((class["limit_ms"].as_f64()?, class["count"].as_u64()?)))
             .collect::<Option<_>>()?,
+        grade: report["verdict"]["grade"].as_str()?.to_string(),
+        bounds: read_bounds(&report["verdict"]["bounds"]),
+    })
+}
+
+fn read_bounds(bounds: &Value) -> Option<Bounds> {
+    let us = |key: &str| Some(bounds[key].as_f64()? * 1000.0);
+    let response = us("response_p50_ms").zip(us("response_p99_ms"));
+    Some(Bounds {
+        service: us("service_p50_ms").zip(us("service_p99_ms"))?,
+        response,
     })
 }
 

@@ -14,8 +14,20 @@
 //!
 //! Nothing here fails because something was slow. It fails when the two do not
 //! speak of the same calls, or a run gives no figures.
+//!
+//! ```text
+//! cargo bench --bench accuracy -- beside
+//! cargo bench --bench accuracy -- strict
+//! ```
+//!
+//! `beside`: with 0, 1, 2 and 4 busy processes on the same CPUs, are the figures
+//! within the bounds that the verdict gives for them? `strict`: an idle generator
+//! beside a busy process on each CPU is to pass with `--strict`, 20 times of 20;
+//! one with a fifth of a CPU and a rate beyond it is to fail, 20 of 20. Both fail
+//! where it is not so.
 
 pub(crate) mod answer;
+pub(crate) mod beside;
 pub(crate) mod cases;
 pub(crate) mod compare;
 pub(crate) mod delay;
@@ -48,7 +60,7 @@ use table::Group;
 #[derive(FromArgs)]
 struct Arguments {
     /// cases whose names contain one of these, such as open/two-point or
-    /// freeze; all unless given
+    /// freeze; all unless given; or `beside` or `strict` alone
     #[argh(positional)]
     filters: Vec<String>,
     /// how long each run lasts; 4
@@ -116,12 +128,134 @@ fn main() -> ExitCode {
         say("nothing measured: not an optimised build; use `cargo bench`");
         return ExitCode::SUCCESS;
     }
-    match measure(&arguments) {
+    let result = match arguments.filters.as_slice() {
+        [only] if only == "beside" => measure_beside(&arguments),
+        [only] if only == "strict" => measure_strict(&arguments),
+        _ => measure(&arguments),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Busy processes beside the generator.
+const HOGS: [usize; 4] = [0, 1, 2, 4];
+
+/// Holds each figure against the bound of its run, with busy processes beside.
+fn measure_beside(arguments: &Arguments) -> Result<(), String> {
+    process::allow_many_files();
+    let mut bench = Bench::new(arguments);
+    // Idle, and with some work; the median and the p99 of the exponential move
+    // with each stop, those of a fixed delay stand out.
+    let cases = [
+        (Model::Open, Behaviour::Fixed, 5),
+        (Model::Open, Behaviour::Exponential, 25),
+        (Model::Closed, Behaviour::Exponential, 25),
+        (Model::Closed, Behaviour::Fixed, 50),
+    ];
+    say("| case | verdict | reported (true, from to), error of bound; us |\n|---|---|---|");
+    let (mut n_within, mut n_all) = (0, 0);
+    for (model, behaviour, percent) in cases {
+        let case = Case {
+            model,
+            behaviour,
+            percent,
+        };
+        let rate = bench.rate(model, percent)?;
+        let load = match case.load(rate) {
+            // Whoever waits for a user would wait for the server.
+            Load::Arrivals { per_sec, .. } => Load::Arrivals {
+                per_sec,
+                max_vus: 2_000,
+            },
+            users => users,
+        };
+        for n_hogs in HOGS {
+            for _ in 0..arguments.rounds {
+                let _hogs = beside::Hog::on(&bench.all_cores(), n_hogs)?;
+                let server = bench.server(behaviour)?;
+                let ran = bench
+                    .generator
+                    .run(server.url(), load, case.seconds(arguments.seconds));
+                let served = server.stop()?;
+                let ran = ran?;
+                let found = beside::compare(&ran, &served)?;
+                n_all += found.len();
+                n_within += found.iter().filter(|one| one.holds()).count();
+                say(&beside::line(
+                    &case.name(),
+                    n_hogs,
+                    &ran.report.grade,
+                    &found,
+                ));
+            }
+        }
+    }
+    say(&format!(
+        "\nwithin the bound of the verdict: {n_within} of {n_all}"
+    ));
+    match n_within == n_all {
+        true => Ok(()),
+        false => Err("figures are further from the truth than the verdict said".to_string()),
+    }
+}
+
+/// Rounds of each kind that `strict` makes.
+const STRICT_ROUNDS: usize = 20;
+
+/// Counts the runs that pass and fail with `--strict`.
+fn measure_strict(arguments: &Arguments) -> Result<(), String> {
+    process::allow_many_files();
+    let bench = Bench::new(arguments);
+    let delay = Behaviour::Fixed;
+    let mut n_passed = 0;
+    {
+        let cores = bench.all_cores();
+        let _hogs = beside::Hog::on(&cores, cores.len().max(1))?;
+        for round in 0..STRICT_ROUNDS {
+            let server = bench.server(delay)?;
+            let load = beside::idle_load(round);
+            let run = beside::strict(
+                &bench.generator,
+                server.url(),
+                load,
+                arguments.seconds,
+                None,
+            );
+            server.stop()?;
+            let run = run?;
+            n_passed += usize::from(run.code == Some(0));
+            say(&format!("idle, {load:?}: {run:?}"));
+        }
+    }
+    say(&format!(
+        "idle beside a busy process on each CPU: {n_passed} of {STRICT_ROUNDS} passed"
+    ));
+    let quota = match beside::Quota::of_a_fifth() {
+        Ok(quota) => quota,
+        Err(why) => return Err(format!("no control group with a quota here: {why}")),
+    };
+    let mut n_failed = 0;
+    for _ in 0..STRICT_ROUNDS {
+        let server = bench.server(delay)?;
+        let load = beside::starved_load();
+        let seconds = arguments.seconds;
+        let run = beside::strict(&bench.generator, server.url(), load, seconds, Some(&quota));
+        server.stop()?;
+        let run = run?;
+        n_failed += usize::from(run.code == Some(4));
+        say(&format!("starved: {run:?}"));
+    }
+    say(&format!(
+        "starved by a quota of a fifth of a CPU: {n_failed} of {STRICT_ROUNDS} failed"
+    ));
+    match (n_passed, n_failed) {
+        (STRICT_ROUNDS, STRICT_ROUNDS) => Ok(()),
+        _ => Err("`--strict` judged some runs wrongly".to_string()),
     }
 }
 
@@ -227,6 +361,25 @@ impl Bench {
         )
     }
 
+    /// The CPUs of both sides, the generator's first; none where they share one.
+    fn all_cores(&self) -> Vec<usize> {
+        [self.generator.core, self.server_core]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// One that takes its time as told, on its CPU.
+    fn server(&self, behaviour: Behaviour) -> Result<TruthServer, String> {
+        TruthServer::start(Options {
+            delay: behaviour.delay(),
+            seed: self.seed,
+            framing: behaviour.framing(),
+            freeze: behaviour.freeze(),
+            core: self.server_core,
+        })
+    }
+
     fn run(&mut self, case: &Case, seconds: f64) -> Result<Judged, String> {
         let rate = self.rate(case.model, case.percent)?;
         self.run_at(case, case.load(rate), case.seconds(seconds))
@@ -234,13 +387,7 @@ impl Bench {
 
     fn run_at(&self, case: &Case, load: Load, seconds: f64) -> Result<Judged, String> {
         let behaviour = case.behaviour;
-        let server = TruthServer::start(Options {
-            delay: behaviour.delay(),
-            seed: self.seed,
-            framing: behaviour.framing(),
-            freeze: behaviour.freeze(),
-            core: self.server_core,
-        })?;
+        let server = self.server(behaviour)?;
         let ran = self.generator.run(server.url(), load, seconds);
         let served = server.stop()?;
         let rate_per_sec = match load {

@@ -543,6 +543,7 @@ mod tests {
         let steal = Reason::Slowed(Slowed::by(Signal::Steal { share: 0.1 }));
         let short = Reason::ShortRun {
             elapsed: Duration::from_millis(400),
+            rate_off: 0.5,
         };
         let judged = Verdict::of(vec![
             (Grade::Invalid, Reason::NoCalls { cancelled: 3 }),

@@ -3,10 +3,11 @@
 //!
 //! A load tester that is itself the limit measures itself. So every run is
 //! judged by what it noticed about its own threads, its host and its load:
-//! [`judge`] holds the [`Evidence`] against the table below and gives a
-//! [`Verdict`] with a [`Reason`] for each row that it is beyond. **A rule that a
-//! slow or broken server can trigger has no place here**, with one exception that
-//! blames nobody: arrivals that were dropped are load that was never sent.
+//! [`bounds()`] says by how much that may have changed each figure, [`judge`]
+//! holds that and the other [`Evidence`] against the tables below and gives a
+//! [`Verdict`]: a [`Reason`] where a figure is endangered, a note where something
+//! was seen that changed none. **A rule that a slow, full or broken server can
+//! trigger has no place here.**
 //!
 //! *Valid*: nothing speaks against the figures. *Suspect*: they may be used with
 //! the reason in mind. *Invalid*: they answer another question than the one that

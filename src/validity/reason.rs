@@ -76,6 +76,8 @@ pub enum Reason {
     ShortRun {
         /// How long it was.
         elapsed: Duration,
+        /// By what part of itself its first and last calls change the rate.
+        rate_off: f64,
     },
     /// Too few calls for the high percentiles.
     FewSamples {
@@ -237,9 +239,11 @@ impl Reason {
                  say `--no-pin` if that is meant",
                 plural(*workers as u64, "worker", "workers")
             ),
-            Self::ShortRun { elapsed } => format!(
-                "the run took {}: too short for rates and percentiles to settle; run longer",
-                format_duration(*elapsed)
+            Self::ShortRun { elapsed, rate_off } => format!(
+                "the run took {}: too short for a rate to settle, its first and last calls may \
+                 change it by up to {}; run longer",
+                format_duration(*elapsed),
+                percent(*rate_off)
             ),
             Self::FewSamples { count } => format!(
                 "{} succeeded: too few to tell the high percentiles (p99 needs 100); run longer",
@@ -319,7 +323,10 @@ impl Reason {
             Self::NotPinned { count, workers } => {
                 vec![("not_pinned", *count as f64), ("workers", *workers as f64)]
             }
-            Self::ShortRun { elapsed } => vec![("elapsed_secs", elapsed.as_secs_f64())],
+            Self::ShortRun { elapsed, rate_off } => vec![
+                ("elapsed_secs", elapsed.as_secs_f64()),
+                ("rate_off", *rate_off),
+            ],
             Self::FewSamples { count } => vec![("count", *count as f64)],
             Self::NearCalibratedRate { rate, reference } => {
                 vec![("rate_per_sec", *rate), ("reference_per_sec", *reference)]

@@ -362,7 +362,10 @@ fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
         .workers
         .iter()
         .map(|worker| worker.usage.turn_max_ns);
-    let longest_ns = all.max().filter(|ns| *ns > stalled_ns)?;
+    // What lasted longer than the load did began before it, or ended after it.
+    let elapsed_ns = u64::try_from(evidence.elapsed.as_nanos()).unwrap_or(u64::MAX);
+    let is_stall = |ns: &u64| *ns > stalled_ns && *ns <= elapsed_ns;
+    let longest_ns = all.max().filter(is_stall)?;
     // A stall in a second that is not a whole one still is one.
     let n_stalled = count(evidence.seconds, |second| second.turn_max_ns > stalled_ns).max(1);
     Some(Signal::WorkerStalled {
@@ -496,18 +499,27 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Percentiles of fewer are the largest few.
 const SAMPLES_MIN: u64 = 100;
 
+/// A rate that the last calls can change by this part of itself is none yet.
+const RATE_OFF: f64 = 0.2;
+
 /// Where nothing succeeded there are no figures to doubt. Few calls are what a
 /// slow server answers, and their percentiles are marked as rough.
 fn too_little(evidence: &Evidence<'_>) -> Finding {
     match evidence.ok {
         0 => None,
         count if count < SAMPLES_MIN => Some((None, Reason::FewSamples { count })),
-        _ => (evidence.elapsed < SHORT).then_some((
-            Some(Grade::Suspect),
-            Reason::ShortRun {
+        _ if evidence.elapsed >= SHORT => None,
+        _ => {
+            // All begin at once, and the last ones end alone.
+            let longest_secs = evidence.service.max_ns as f64 / 1e9;
+            let elapsed_secs = evidence.elapsed.as_secs_f64();
+            let rate_off = (longest_secs / elapsed_secs.max(1e-9)).min(1.0);
+            let reason = Reason::ShortRun {
                 elapsed: evidence.elapsed,
-            },
-        )),
+                rate_off,
+            };
+            Some(((rate_off >= RATE_OFF).then_some(Grade::Suspect), reason))
+        }
     }
 }
 
@@ -520,7 +532,10 @@ fn near_calibrated_rate(evidence: &Evidence<'_>) -> Finding {
         return None;
     }
     let rate = (evidence.ok + evidence.failed) as f64 / worker_secs;
-    (rate > NEAR_RATE * reference).then_some((None, Reason::NearCalibratedRate { rate, reference }))
+    (rate > NEAR_RATE * reference).then_some((
+        Some(Grade::Suspect),
+        Reason::NearCalibratedRate { rate, reference },
+    ))
 }
 
 /// Noise adds to what is measured: below twice of it, half is noise.

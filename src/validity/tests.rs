@@ -602,6 +602,9 @@ fn a_worker_that_stands_still_is_seen() {
     let mut short = stalled(0);
     short.seconds.clear();
     check_note(&short, id, "in 1 of 1 second");
+    // It stood still before or after the load, which was shorter than that.
+    let before = short.with(|e| e.elapsed = Duration::from_millis(600));
+    check_note(&before, "short_run", "600ms");
 }
 
 #[test]
@@ -743,7 +746,10 @@ fn little_data_is_suspect_at_most() {
     let few = healthy().with(|e| e.ok = 99);
     check_note(&few, "few_samples", "99 calls succeeded");
     let short = healthy().with(|e| e.elapsed = Duration::from_millis(400));
-    check(&short, Suspect, "short_run", "400ms");
+    check_note(&short, "short_run", "400ms");
+    // Most of it was one call.
+    let one_wave = short.with(|e| e.service.max_ns = 300 * MS);
+    check(&one_wave, Suspect, "short_run", "change it by up to 75%");
 }
 
 #[test]
@@ -791,6 +797,7 @@ fn the_worst_reason_comes_first() {
     let run = healthy().with(|e| {
         e.n_not_pinned = 1;
         e.elapsed = Duration::from_millis(400);
+        e.service.max_ns = 300 * MS;
         e.bounds.idle_share = Some(0.6);
         e.throttled_share = Some(0.5);
     });

@@ -469,14 +469,15 @@ mod output {
             "handshake",
         ];
         const OF_THIS_MACHINE: [&str; 4] = ["read", "loop", "notice", "hint"];
-        /// Text that goes on from the line before stands as far in as this.
-        const LABEL_WIDTH: usize = 12;
+        /// Text that goes on from the line before stands as far in as this, or
+        /// further.
+        const NOTE_WIDTH: usize = 6;
         let plain = demo_run(&["--quiet"]).run().expect_code(0).stdout;
         let coloured = demo_run(&["--quiet", "--color=always"])
             .run()
             .expect_code(0);
         let words = |text: &str| -> Vec<String> {
-            let is_label = |line: &&str| !line.starts_with(&" ".repeat(LABEL_WIDTH));
+            let is_label = |line: &&str| !line.starts_with(&" ".repeat(NOTE_WIDTH));
             let lines = text.lines().filter(is_label);
             let first_words = lines.filter_map(|line| line.split_whitespace().next());
             first_words

@@ -1,7 +1,8 @@
 //! Reports beside records.
 
+use crate::accuracy::beside;
 use crate::accuracy::compare::*;
-use crate::accuracy::generator::{Figures, Noise, Ran, Report};
+use crate::accuracy::generator::{Bounds, Figures, Noise, Ran, Report};
 use crate::accuracy::server::Served;
 use crate::accuracy::truth::Call;
 use std::time::Duration;
@@ -39,6 +40,11 @@ fn ten_calls() -> (Ran, Served) {
         response: Some(figures(1020.0)),
         least_late_us: 2.0,
         over: vec![(0.5, 10), (1.0, 0)],
+        grade: "valid".to_string(),
+        bounds: Some(Bounds {
+            service: (50.0, 250.0),
+            response: Some((50.0, 250.0)),
+        }),
     };
     let ran = Ran {
         report,
@@ -122,4 +128,26 @@ fn a_closed_model_is_judged_by_its_service_times() {
     let judged = judge(&ran, &served, None, 1.0).expect("they agree");
     assert_eq!(judged.response, None);
     assert_eq!(judged.over.map(Pair::error), Some(0.0));
+}
+
+#[test]
+fn a_figure_is_held_against_the_bound_that_the_verdict_gave() {
+    let (mut ran, served) = ten_calls();
+    let found = |ran: &Ran| beside::compare(ran, &served).expect("bounds");
+    // 1000 us until the answer was handed over, 1005 us until it was taken.
+    let quiet = found(&ran);
+    let errors: Vec<f64> = quiet.iter().map(beside::Bounded::error_us).collect();
+    assert_eq!(errors, [5.0, 5.0, 15.0, 15.0]);
+    assert!(quiet.iter().all(beside::Bounded::holds));
+    ran.report.service.p99_us = 1300.0;
+    let late = found(&ran);
+    assert!(!late[1].holds() && late[0].holds());
+    assert!(beside::line("open/fixed", 1, "valid", &late).contains("NOT WITHIN"));
+    ran.report.service.p99_us = 700.0;
+    assert_eq!(found(&ran)[1].error_us(), -300.0);
+    // Which arrivals were dropped the server does not know.
+    ran.report.dropped = 1;
+    assert_eq!(found(&ran).len(), 2);
+    ran.report.bounds = None;
+    assert!(beside::compare(&ran, &served).is_err());
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::accuracy::answer::{Framing, GAP};
+use crate::accuracy::beside::{self, Hog};
 use crate::accuracy::cases::{Behaviour, Case, Model};
 use crate::accuracy::compare::{self, Judged, P50};
 use crate::accuracy::delay::Delay;
@@ -222,4 +223,35 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
     let group = Group::new(case, vec![judged]);
     assert!(group.lines().contains("| open/freeze/5 | intended |"));
     assert!(verdict(&[group]).contains("share above 1 s"));
+}
+
+/// A short one of `accuracy -- beside` and of `accuracy -- strict`, with a
+/// server so slow that no neighbour matters.
+#[test]
+fn a_run_beside_a_busy_process_is_within_its_bounds() {
+    let _hogs = Hog::on(&[], 1).expect("a busy process");
+    let generator = Generator {
+        program: env!("CARGO_BIN_EXE_cargo-pmcp").to_string(),
+        core: None,
+    };
+    let options = Options {
+        delay: Delay::Fixed(Duration::from_millis(200)),
+        ..OPTIONS
+    };
+    for round in 0..2 {
+        let server = TruthServer::start(options).expect("a server");
+        let load = beside::idle_load(round);
+        let ran = generator.run(server.url(), load, 1.5).expect("a run");
+        let served = server.stop().expect("no fault");
+        let found = beside::compare(&ran, &served).expect("bounds");
+        assert_eq!(found.len(), [4, 2][round]);
+        for one in found {
+            let beyond_us = one.error_us().abs() - one.bound_us;
+            assert!(beyond_us < ERROR_US_MAX, "{one:?}");
+        }
+        let server = TruthServer::start(options).expect("a server");
+        let strict = beside::strict(&generator, server.url(), load, 1.5, None).expect("a run");
+        assert_eq!(strict.code, Some(0), "{strict:?}");
+        server.stop().expect("no fault");
+    }
 }
