@@ -452,7 +452,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 57] = [
+    const FLAGS: [&str; 58] = [
         "--version",
         "--help",
         "--demo",
