@@ -187,9 +187,12 @@ pub(super) struct Run {
     example = "How many arrivals a second, with an answer after ten minutes at the latest:\n  $ {command_name} http://127.0.0.1:8080/mcp --by rate --max-p95 250ms --deadline 10m",
     note = "Each level has fresh connections and sessions. A session that cannot be opened counts as a failed request.",
     error_code(0, "found"),
-    error_code(1, "could not run, or the server alone breaks a limit"),
+    error_code(1, "could not run"),
     error_code(2, "the command line or the config is at fault"),
-    error_code(3, "no level was verified: all failed, or the deadline came first"),
+    error_code(
+        3,
+        "no answer: the server alone breaks a limit, all levels failed, or the deadline came first"
+    ),
     error_code(
         4,
         "the generator was the limit; the report has the highest good level"
@@ -230,9 +233,12 @@ pub(super) struct Find {
     /// the highest level tried; 2000 unless given
     #[argh(option, arg_name = "n")]
     pub(super) to: Option<LevelText>,
-    /// end after this time, with what is known by then
+    /// end after this time, with what is known by then; 90s or more, unless --quick
     #[argh(option, arg_name = "time")]
     pub(super) deadline: Option<Span>,
+    /// end with the bracket, sought with less evidence: nothing is verified
+    #[argh(switch)]
+    pub(super) quick: bool,
     /// by rate: the largest pool of users that serve arrivals
     #[argh(option, arg_name = "n")]
     pub(super) max_vus: Option<u32>,
@@ -446,7 +452,7 @@ pub(super) struct Demo {
 
 /// The flag or command nearest to a word that nobody knows.
 pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 57] = [
+    const FLAGS: [&str; 58] = [
         "--version",
         "--help",
         "--demo",
@@ -466,6 +472,7 @@ pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
         "--from",
         "--to",
         "--deadline",
+        "--quick",
         "--pacing",
         "--think",
         "--warm-up",

@@ -17,6 +17,7 @@ use crate::report::find::{build_find, default_find_path, find_summary};
 use crate::report::{BuildInfo, LiveLine, ReportFile, SummaryOptions};
 use crate::scenario;
 use crate::terminal::Terminal;
+use crate::units::format_duration;
 
 /// Where neither is given.
 const FROM_DEFAULT: f64 = 1.0;
@@ -112,6 +113,20 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
             "`--max-p{name}` has to be above 0"
         )));
     }
+    let deadline = args.deadline.as_ref().map(|span| span.0);
+    let verification = coordinator::FIND_VERIFICATION;
+    if let Some(deadline) = deadline
+        && deadline < verification
+        && !args.quick
+    {
+        return Err(UserError::usage(format!(
+            "`--deadline` ({}) is shorter than the verification of an answer, which alone takes {}",
+            format_duration(deadline),
+            format_duration(verification)
+        ))
+        .hint("give a few minutes, such as `--deadline 5m`")
+        .hint("`--quick` searches without a verification, within any deadline"));
+    }
     let by = args.by.unwrap_or(FindBy::Vus);
     let from = level("--from", args.from, FROM_DEFAULT, by)?;
     let to = level("--to", args.to, TO_DEFAULT, by)?;
@@ -126,7 +141,8 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         to,
         latency,
         error_share_max: Some(args.max_errors.map_or(ERROR_SHARE_DEFAULT, |share| share.0)),
-        deadline: args.deadline.map(|span| span.0),
+        deadline,
+        quick: args.quick,
         max_vus: args.max_vus.unwrap_or(MAX_VUS_DEFAULT).max(1),
     })
 }
@@ -247,5 +263,12 @@ mod tests {
         check(&[&limit[..], &["--to", "5/s"]].concat(), "whole");
         check(&[&limit[..], &["--to", "1000000"]].concat(), "at most");
         check(&["--max-p95", "0s"], "--max-p95");
+        for deadline in ["1s", "48s", "89.9s"] {
+            check(&[&limit[..], &["--deadline", deadline]].concat(), "1m30s");
+        }
+        for words in [&["--deadline", "90s"][..], &["--quick", "--deadline", "1s"]] {
+            let found = typed(&[&limit[..], words].concat()).expect("a search");
+            assert_eq!(found.quick, words.len() > 2);
+        }
     }
 }

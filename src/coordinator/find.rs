@@ -37,7 +37,7 @@ use crate::outcome::{
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
-use crate::validity::{GeneratorLimit, Grade, Verdict, Watch, generator_limit};
+use crate::validity::{Grade, Reason, Verdict, Watch, generator_limit};
 
 use crew::{Crew, CrewOptions};
 use seconds::Second;
@@ -84,6 +84,10 @@ pub fn find(
     if plan.probe.is_some() {
         noted.notice("a search has no probe: `settings.probe` is left out");
     }
+    // The time to find the server is a part of it.
+    let deadline = options
+        .deadline
+        .and_then(|deadline| crate::clock::now().checked_add(deadline));
     let plan = Arc::new(searched(plan, &options));
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     make_room(&plan, &mut noted);
@@ -91,6 +95,7 @@ pub fn find(
         let mut finder = Finder::new(
             scope, &plan, &options, prepared, search, &mut noted, interrupts,
         );
+        finder.deadline = deadline;
         finder.run(first)
     });
     noted.observer.ended();
@@ -188,13 +193,16 @@ struct Finder<'scope, 'env, 'a, 'b> {
     observer: &'a mut Noted<'b>,
     interrupts: &'a Interrupts,
     began: Instant,
+    /// When the search has to be over.
+    deadline: Option<Instant>,
     crew: Option<Crew>,
     level: f64,
     activity: FindActivity,
     /// Latency since the level began, or its hold.
     hold: Histogram,
     watch: Watch,
-    last_limit: Option<GeneratorLimit>,
+    /// What limited the generator last, in one sentence.
+    last_limit: Option<String>,
     /// By trial: how far it can be trusted. Those that are here were told of.
     verdicts: Vec<Verdict>,
     progress: FindProgress,
@@ -230,6 +238,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             observer,
             interrupts,
             began: crate::clock::now(),
+            deadline: None,
             crew: None,
             level: 0.0,
             activity: FindActivity::Opening,
@@ -262,11 +271,17 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                     }
                     self.hold.clear();
                 }
-                Action::SetLevel { level, phase } => {
+                Action::SetLevel {
+                    level,
+                    phase,
+                    settling,
+                } => {
                     let phase = translate::phase(phase);
-                    self.set_level(level, FindActivity::Settling(phase))?;
+                    self.set_level(level, FindActivity::Settling(phase), settling)?;
                 }
-                Action::CoolDown { level } => self.set_level(level, FindActivity::CoolingDown)?,
+                Action::CoolDown { level } => {
+                    self.set_level(level, FindActivity::CoolingDown, Duration::ZERO)?;
+                }
                 Action::Done(outcome) => {
                     self.dismiss()?;
                     return Ok(self.outcome(&outcome));
@@ -307,18 +322,23 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             let verdict = of_a_level(judged);
             let trial = translate::trial(trial, verdict.grade);
             self.verdicts.push(verdict);
-            self.observer.observer.trial(self.options.by, &trial);
+            self.observer.observer.trial(self.options, &trial);
         }
         self.progress.bracket = bracket(&self.search);
         if let (false, Some(estimate)) = (had_estimate, self.search.estimate()) {
             let estimate = translate::estimate(estimate);
-            self.observer.observer.estimated(&estimate);
+            self.observer.observer.estimated(self.options, &estimate);
         }
         action
     }
 
     /// Ends one level and begins another.
-    fn set_level(&mut self, level: f64, activity: FindActivity) -> Result<(), UserError> {
+    fn set_level(
+        &mut self,
+        level: f64,
+        activity: FindActivity,
+        settling: Duration,
+    ) -> Result<(), UserError> {
         self.dismiss()?;
         self.level = level;
         self.activity = FindActivity::Opening;
@@ -345,6 +365,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                 cpus: &self.assigned,
                 users,
                 rate,
+                settling,
             },
         )?;
         // Small levels have fewer workers: told of is the most that there were.
@@ -355,9 +376,8 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         let limit = opening_limit(self.plan).saturating_add(crew.ramp());
         // Neither a signal nor the deadline waits for sessions.
         let left = self
-            .options
             .deadline
-            .map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            .map(|deadline| deadline.saturating_duration_since(crate::clock::now()));
         let limit = left.map_or(limit, |left| limit.min(left));
         let began = crate::clock::now();
         while !crew.is_open() && began.elapsed() < limit && !self.interrupts.is_pending() {
@@ -375,16 +395,21 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         };
         self.activity = FindActivity::Draining;
         self.show();
-        let (interrupts, is_late) = (self.interrupts, self.is_late());
-        crew.dismiss(&|| is_late || interrupts.is_pending())
+        let (interrupts, deadline) = (self.interrupts, self.deadline);
+        crew.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))
     }
 
     /// What the search is told of a second.
     fn tick(&mut self, second: &Second) -> search::Tick {
-        self.hold.merge(&second.latency);
-        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
+        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch)
+            .map(|limit| limit.sentence())
+            .or_else(|| second.lacks_local_resources.then(no_local_resources));
         let is_limited = limit.is_some();
-        self.last_limit = limit.or(self.last_limit);
+        self.last_limit = limit.or_else(|| self.last_limit.take());
+        // What is shown of a hold is what it is judged by.
+        if !is_limited {
+            self.hold.merge(&second.latency);
+        }
         let failed = second.failed
             + match self.options.by {
                 FindBy::Vus => missed_calls(second),
@@ -421,14 +446,24 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                 p99_ns: quantile(0.99),
             },
             generator_limited: is_limited,
+            disturbed: self.is_disturbed(),
         };
         self.show();
         tick
     }
 
     fn is_late(&self) -> bool {
-        let deadline = self.options.deadline;
-        deadline.is_some_and(|deadline| self.began.elapsed() >= deadline)
+        is_past(self.deadline)
+    }
+
+    /// Whether other work on this host disturbed the level that is held.
+    fn is_disturbed(&self) -> bool {
+        if !matches!(self.activity, FindActivity::Holding(_)) {
+            return false;
+        }
+        let crew = self.crew.as_ref();
+        let judged = crew.and_then(|crew| crew.judge(self.plan, &self.start.rows));
+        judged.is_some_and(|verdict| is_by_host(&verdict))
     }
 
     fn show(&mut self) {
@@ -457,10 +492,15 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                 rests_on.push(trial);
             }
         }
-        let verdicts = rests_on
+        let mut verdicts: Vec<(f64, Verdict)> = rests_on
             .into_iter()
             .filter_map(|trial| Some((trial.level, of(trial)?.clone())))
             .collect();
+        if verdicts.is_empty() {
+            // Nothing was held, so there is nothing to rely on.
+            let nothing = vec![(Grade::Invalid, Reason::NoCalls { cancelled: 0 })];
+            verdicts.push((self.level, Verdict::of(nothing)));
+        }
         FindOutcome {
             options: self.options.clone(),
             start: self.start.clone(),
@@ -473,14 +513,30 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             verdicts,
             estimate: found.estimate.map(translate::estimate),
             elapsed: self.began.elapsed(),
-            generator_limit: self
-                .last_limit
-                .as_ref()
-                .filter(|_| is_limited)
-                .map(GeneratorLimit::sentence),
+            generator_limit: self.last_limit.clone().filter(|_| is_limited),
             notices: Vec::new(),
         }
     }
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| crate::clock::now() >= deadline)
+}
+
+/// Whether something other than the load, the server and this program's settings
+/// makes the figures doubtful: another hold may be spared it.
+fn is_by_host(verdict: &Verdict) -> bool {
+    let mut reasons = verdict.reasons.iter();
+    reasons.any(|(_, reason)| {
+        matches!(reason, Reason::Slowed(_) | Reason::ClockStepped { .. })
+            && reason.id() != "worker_busy"
+    })
+}
+
+fn no_local_resources() -> String {
+    "connections could not be opened for want of resources of this machine (open files, local \
+     ports or memory): the server is not to blame"
+        .to_string()
 }
 
 /// What was judged of a level, without what a search sees to itself: whether
@@ -505,6 +561,7 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
         let of = search.trials().iter().filter(move |trial| {
             use search::Verdict::{Borderline, Fail, Pass, Plausible};
             match trial.verdict {
+                _ if trial.repeated => false,
                 Pass | Plausible => passed,
                 Fail(_) | Borderline(_) => !passed,
                 _ => false,

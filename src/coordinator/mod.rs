@@ -32,3 +32,4 @@ mod watching;
 
 pub use find::find;
 pub use run::{Interrupter, Interrupts, run};
+pub use search::VERIFICATION_LEAST as FIND_VERIFICATION;

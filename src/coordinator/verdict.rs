@@ -225,12 +225,7 @@ impl Recorded<'_> {
     }
 
     fn resources(&self, calls: &RowStats) -> LocalResources {
-        const MISSING: Failure = Failure::Connect(ConnectFailure::NoResources);
-        let missing = |row: &RowStats| {
-            let ranked = row.failures.ranked().into_iter();
-            let mut found = ranked.filter(|(failure, _)| *failure == MISSING);
-            found.next().map_or(0, |(_, count)| count)
-        };
+        let missing = local_failures;
         let handshakes = self.of_kind(RowKind::Handshake);
         // Users that a server turned away are none of ours.
         let is_ours = 2 * missing(&handshakes) > handshakes.failed;
@@ -258,6 +253,18 @@ impl Recorded<'_> {
 /// CPUs that more workers could use: by affinity mask and quota.
 fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+const MISSING: Failure = Failure::Connect(ConnectFailure::NoResources);
+
+/// Requests that failed for want of open files, ports or memory of this machine.
+pub(super) fn local_failures(row: &RowStats) -> u64 {
+    if row.failed == 0 {
+        return 0;
+    }
+    let ranked = row.failures.ranked().into_iter();
+    let mut found = ranked.filter(|(failure, _)| *failure == MISSING);
+    found.next().map_or(0, |(_, count)| count)
 }
 
 #[cfg(test)]

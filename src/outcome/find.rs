@@ -22,6 +22,8 @@ pub struct FindOptions {
     /// The search ends after this, with what it knows. `None`: it takes its
     /// time.
     pub deadline: Option<Duration>,
+    /// Ends with the bracket, sought with less evidence: nothing is verified.
+    pub quick: bool,
     /// By rate: the largest pool of users that serve arrivals.
     pub max_vus: u32,
 }
@@ -102,6 +104,8 @@ pub struct FindTrial {
     pub phase: FindPhase,
     /// How it ended.
     pub verdict: FindVerdict,
+    /// The host disturbed it, so the level was held again: it decides nothing.
+    pub repeated: bool,
     /// Requests ended a second, failed ones included.
     pub rate: f64,
     /// Requests offered a second.
@@ -159,9 +163,11 @@ pub struct FindEstimate {
 /// Why a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FindEnded {
-    /// The answer is verified, and a level just above it was not passed.
+    /// The answer is verified, and a level just above it was not passed. In a quick
+    /// search it is passed only.
     Found,
-    /// The highest level allowed is sustained: the capacity lies above.
+    /// The highest level allowed is sustained, or passed in a quick search: the
+    /// capacity lies above.
     ReachedTo,
     /// Even the baseline does not keep the limits.
     Refused(FindWhy),
@@ -263,13 +269,13 @@ pub trait FindObserver {
     fn started(&mut self, _start: &RunStart) {}
 
     /// The baseline is known, and with it how long the rest may take.
-    fn estimated(&mut self, _estimate: &FindEstimate) {}
+    fn estimated(&mut self, _options: &FindOptions, _estimate: &FindEstimate) {}
 
     /// A few times a second.
     fn progress(&mut self, _progress: &FindProgress) {}
 
     /// A level was held to its end.
-    fn trial(&mut self, _by: FindBy, _trial: &FindTrial) {}
+    fn trial(&mut self, _options: &FindOptions, _trial: &FindTrial) {}
 
     /// The search has ended.
     fn ended(&mut self) {}

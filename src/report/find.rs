@@ -30,12 +30,15 @@ use crate::outcome::{
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets.
 pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> FindReport {
+    let told = |found: &FindTrial| trial(&outcome.options, found);
+    let failed = |found: &FindFailure| failure(&outcome.options, found);
     FindReport {
         schema_version: FIND_SCHEMA_VERSION.to_string(),
         kind: FIND_KIND.to_string(),
         timestamp: info.finished_at.rfc3339(),
         target_url: outcome.start.server.url.clone(),
         answer: words::answer(outcome),
+        verified: outcome.sustains.is_some(),
         ended: match outcome.ended {
             FindEnded::Found => FindEnd::Found,
             FindEnded::ReachedTo => FindEnd::ReachedTo,
@@ -56,11 +59,11 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
                 .iter()
                 .map(|(level, verdict)| (words::level(outcome.options.by, *level), verdict)),
         ),
-        sustains: outcome.sustains.as_ref().map(trial),
-        passed: outcome.passed.as_ref().map(trial),
-        fails_at: outcome.fails_at.as_ref().map(failure),
-        fails_surely_at: outcome.fails_surely_at.as_ref().map(failure),
-        trials: outcome.trials.iter().map(trial).collect(),
+        sustains: outcome.sustains.as_ref().map(told),
+        passed: outcome.passed.as_ref().map(told),
+        fails_at: outcome.fails_at.as_ref().map(failed),
+        fails_surely_at: outcome.fails_surely_at.as_ref().map(failed),
+        trials: outcome.trials.iter().map(told).collect(),
         search: settings(&outcome.options),
         estimate: outcome.estimate.map(estimate),
         elapsed_secs: secs(outcome.elapsed),
@@ -99,10 +102,11 @@ fn settings(options: &FindOptions) -> SearchSettings {
         latency: latency.collect(),
         error_share_max: options.error_share_max,
         deadline_secs: options.deadline.map(secs),
+        quick: options.quick,
     }
 }
 
-fn trial(trial: &FindTrial) -> Trial {
+fn trial(options: &FindOptions, trial: &FindTrial) -> Trial {
     let (verdict, why) = match trial.verdict {
         FindVerdict::Passed => (TrialVerdict::Passed, None),
         FindVerdict::Plausible => (TrialVerdict::Plausible, None),
@@ -122,6 +126,8 @@ fn trial(trial: &FindTrial) -> Trial {
         verdict,
         grade: of_grade(trial.grade),
         why: why.map(|why| words::why(why).to_string()),
+        evidence: words::evidence(options, trial),
+        repeated: trial.repeated,
         rate_per_sec: trial.rate,
         offered_per_sec: trial.offered_rate,
         p50_ms: trial.p50_ns.map(ms),
@@ -137,9 +143,9 @@ fn trial(trial: &FindTrial) -> Trial {
     }
 }
 
-fn failure(failure: &FindFailure) -> Failure {
+fn failure(options: &FindOptions, failure: &FindFailure) -> Failure {
     Failure {
-        trial: trial(&failure.trial),
+        trial: trial(options, &failure.trial),
         why: words::why(failure.why).to_string(),
         certain: failure.is_certain,
     }

@@ -3,13 +3,15 @@
 //! the fourth user on, so 50 ms are kept up to nine or ten users. The limit is on
 //! p95: on a machine that others use, p99 is theirs.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
 use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 use serde_json::Value;
 
+use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{list, number};
 use crate::program::Program;
 
@@ -56,7 +58,8 @@ fn check_report(report: &Value) {
 #[test]
 fn the_bracket_is_reported_when_the_deadline_comes() {
     let server = demo();
-    let limits = ["--max-p95", "50ms", "--to", "100", "--deadline", "48s"];
+    let mut limits = vec!["--max-p95", "50ms", "--to", "100", "--deadline", "30s"];
+    limits.push("--quick");
     let finished = find(&server.url(), &limits)
         .time_limit(Duration::from_secs(75))
         .run()
@@ -106,13 +109,118 @@ fn a_server_that_is_too_slow_alone_is_refused() {
     let server = demo();
     let finished = find(&server.url(), &["--max-p95", "5ms"])
         .run()
-        .expect_code(1);
+        .expect_code(3);
     let report = finished.report();
     check_report(&report);
     assert_eq!(report["ended"], "refused");
     assert_eq!(report["refused_by"], "latency");
     assert!(report["sustains"].is_null() && report["passed"].is_null());
-    assert_eq!(list(&report["trials"]).len(), 1, "{finished}");
+    let trials = list(&report["trials"]);
+    assert_eq!(trials.len(), 1, "{finished}");
+    let evidence = trials[0]["evidence"].as_str().expect("evidence");
+    assert!(evidence.contains("took more than 5.00 ms"), "{evidence}");
+    assert!(finished.stdout.contains(evidence), "{finished}");
+}
+
+/// A search with few errors, but more than the limit allows.
+#[test]
+fn a_baseline_with_too_many_errors_ends_the_search() {
+    let n_calls = AtomicU64::new(0);
+    let server = FakeServer::on_call(move |request, connection| {
+        if n_calls.fetch_add(1, Ordering::SeqCst) % 40 == 39 {
+            return connection.answer(500, &[], "");
+        }
+        connection.done(request)
+    });
+    let arguments = ["loadtest", "find", &server.url(), "--no-pin", "--quiet"];
+    let more = ["--tool", "work", "--max-errors", "1%", "--think", "5ms"];
+    let finished = Program::new(&[&arguments[..], &more].concat())
+        .run()
+        .expect_code(3);
+    let report = finished.report();
+    check_report(&report);
+    assert_eq!(report["ended"], "refused", "{finished}");
+    assert_eq!(report["refused_by"], "errors", "{finished}");
+    assert!(report["passed"].is_null(), "{finished}");
+    assert!(
+        finished.stdout.contains("of the calls failed, 1% may"),
+        "{finished}"
+    );
+    assert!(!finished.stdout.contains("passed"), "{finished}");
+}
+
+#[test]
+fn a_quick_search_verifies_nothing_and_says_so() {
+    let server = demo();
+    let limits = ["--quick", "--max-p50", "150ms", "--from", "4", "--to", "4"];
+    let arguments = ["loadtest", "find", &server.url(), "--no-pin"];
+    let tool = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
+    let finished = Program::new(&[&arguments[..], &tool, &limits].concat())
+        .time_limit(Duration::from_secs(40))
+        .run()
+        .expect_code(0);
+    let report = finished.report();
+    check_report(&report);
+    assert_eq!(report["ended"], "reached_to", "{finished}");
+    assert_eq!(report["verified"], false, "{finished}");
+    assert_eq!(report["search"]["quick"], true);
+    assert!(report["sustains"].is_null(), "{finished}");
+    assert_eq!(level(&report["passed"]), 4.0, "{finished}");
+    assert!(number(&report["elapsed_secs"]) < 25.0, "{finished}");
+    assert!(finished.stdout.contains("not verified"), "{finished}");
+    // Told as soon as it is known: after the baseline, before the first level.
+    let after = |word: &str| finished.stderr.find(word).expect("told");
+    assert!(
+        after("baseline") < after("the search will take"),
+        "{finished}"
+    );
+    assert!(
+        after("the search will take") < after("bracket"),
+        "{finished}"
+    );
+}
+
+#[test]
+fn a_deadline_below_the_verification_is_refused_at_once() {
+    let server = demo();
+    let finished = find(&server.url(), &["--max-p95", "50ms", "--deadline", "60s"])
+        .run()
+        .expect_code(2);
+    for part in ["`--deadline` (1m)", "1m30s", "--quick"] {
+        assert!(finished.stderr.contains(part), "{part}: {finished}");
+    }
+    assert_eq!(server.stop().tool_calls, 0);
+}
+
+/// Whatever the server does, the search is over soon after its deadline.
+#[test]
+fn a_search_ends_by_its_deadline() {
+    let hanging = FakeServer::start(|request, connection| {
+        match (request.verb.as_str(), request.method().as_str()) {
+            ("DELETE", _) | (_, "tools/call") => connection.hang(),
+            _ => legacy(request, connection),
+        }
+    });
+    let flooding = FakeServer::on_call(|_, connection| {
+        connection.open_stream();
+        connection.flood(":\n")
+    });
+    for server in [hanging, flooding] {
+        let began = Instant::now();
+        let arguments = ["loadtest", "find", &server.url(), "--no-pin", "--quiet"];
+        let limits = ["--quick", "--deadline", "3s", "--max-p99", "1s"];
+        let more = ["--tool", "work", "--timeout", "1s", "--protocol", "legacy"];
+        let finished = Program::new(&[&arguments[..], &limits, &more].concat())
+            .time_limit(Duration::from_secs(30))
+            .run()
+            .expect_code(3);
+        // A second to end sessions, and a busy machine.
+        assert!(began.elapsed() < Duration::from_secs(8), "{finished}");
+        let report = finished.report();
+        check_report(&report);
+        assert_eq!(report["ended"], "deadline", "{finished}");
+        assert_ne!(report["verdict"]["grade"], "valid", "{finished}");
+    }
 }
 
 #[test]

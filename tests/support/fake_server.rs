@@ -133,6 +133,13 @@ impl Connection {
         self.write(format!("{:x}\r\n{text}\r\n", text.len()));
     }
 
+    /// The same piece over and over, until the client goes away.
+    pub(crate) fn flood(&mut self, piece: &str) -> Next {
+        let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+        while self.stream.write_all(chunk.as_bytes()).is_ok() {}
+        Next::Close
+    }
+
     /// The end of a chunked body.
     pub(crate) fn end_stream(&mut self) -> Next {
         self.write("0\r\n\r\n");

@@ -30,6 +30,8 @@ pub(super) struct CrewOptions<'a> {
     pub(super) users: u32,
     /// Arrivals a second; `None`: the closed model.
     pub(super) rate: Option<f64>,
+    /// How long its figures do not count: in whole seconds, as they are counted.
+    pub(super) settling: Duration,
 }
 
 /// The workers of one level.
@@ -64,6 +66,8 @@ const BEGIN_AHEAD: Duration = Duration::from_millis(2);
 const DRAIN_WAIT: Duration = Duration::from_secs(2);
 /// And sessions be ended for so long after that.
 const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// But only so long past the deadline.
+const CLOSE_WAIT_LATE: Duration = Duration::from_millis(500);
 /// While waiting for the end, looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -122,7 +126,7 @@ impl Crew {
             collector: Collector::new(
                 &rows.all,
                 n_workers,
-                Duration::ZERO,
+                Second::LENGTH * whole_seconds(options.settling),
                 options.plan.has_intended_starts(),
                 options.plan.workers.busy_poll,
                 Vec::new(),
@@ -172,18 +176,20 @@ impl Crew {
         self.broadcast(|| Command::Begin(clock.origin()));
     }
 
-    /// How far the level's figures can be trusted, as far as it has got. `None`
-    /// before its load has begun.
+    /// How far the level's figures can be trusted, as far as it has got and without
+    /// its settling. `None` before its load has begun.
     pub(super) fn judge(&self, plan: &Plan, rows: &[Row]) -> Option<Verdict> {
+        let elapsed = self.watching.elapsed()?;
+        let settled = self.collector.warm_up_end();
         let recorded = Recorded {
             plan,
             rows,
             totals: &self.collector.totals,
-            warm_up: None,
+            warm_up: self.collector.warm.as_ref(),
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
-            elapsed: self.watching.elapsed()?,
-            in_flight_for: self.watching.elapsed()?,
+            elapsed: elapsed.saturating_sub(settled),
+            in_flight_for: elapsed,
             worker_cpus: &self.worker_cpus,
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.
@@ -222,19 +228,24 @@ impl Crew {
     }
 
     /// Ends the level: requests in flight may end, then sessions are ended.
-    /// Where there is reason to hurry, requests are given up at once.
-    pub(super) fn dismiss(&mut self, hurry: &dyn Fn() -> bool) -> Result<(), UserError> {
+    /// Where there is reason to hurry, requests are given up at once; past the
+    /// deadline, sessions get little time as well.
+    pub(super) fn dismiss(
+        &mut self,
+        hurry: &dyn Fn() -> bool,
+        is_late: &dyn Fn() -> bool,
+    ) -> Result<(), UserError> {
         self.broadcast(|| Command::Stop);
         let stopped = crate::clock::now();
         let mut cancelled: Option<Instant> = None;
         let mut is_over = false;
         while self.n_ended < self.workers.len() {
             match cancelled {
-                None if stopped.elapsed() >= DRAIN_WAIT || hurry() => {
+                None if stopped.elapsed() >= DRAIN_WAIT || hurry() || is_late() => {
                     cancelled = Some(crate::clock::now());
                     self.broadcast(|| Command::CancelCalls);
                 }
-                Some(at) if at.elapsed() >= CLOSE_WAIT && !is_over => {
+                Some(at) if at.elapsed() >= close_wait(is_late()) && !is_over => {
                     is_over = true;
                     self.broadcast(|| Command::CancelAll);
                 }
@@ -279,6 +290,15 @@ impl Crew {
             worker.send(command());
         }
     }
+}
+
+fn close_wait(is_late: bool) -> Duration {
+    if is_late { CLOSE_WAIT_LATE } else { CLOSE_WAIT }
+}
+
+fn whole_seconds(duration: Duration) -> u32 {
+    let secs = duration.as_nanos().div_ceil(Second::LENGTH.as_nanos());
+    u32::try_from(secs).unwrap_or(u32::MAX)
 }
 
 /// Threads are joined at the end of the search, so none may be left running

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::coordinator::verdict::local_failures;
 use crate::metrics::{Histogram, Recorder};
 use crate::outcome::{FindBy, Row, RowKind};
 use crate::validity::SecondLoad;
@@ -36,6 +37,8 @@ pub(super) struct Second {
     pub(super) ready: u64,
     /// Users that had none at its end and rested from a failure to get one.
     pub(super) locked_out: u64,
+    /// Connections could not be opened for want of something of this machine.
+    pub(super) lacks_local_resources: bool,
     users: u64,
     connects: u64,
     lateness: Histogram,
@@ -46,6 +49,10 @@ pub(super) struct Second {
     handshakes: u64,
     handshakes_ended: u64,
     handshakes_failed: u64,
+    /// Of the calls and handshakes that failed: for want of local resources.
+    local_failures: u64,
+    /// Of the handshakes alone.
+    local_handshakes: u64,
 }
 
 impl Second {
@@ -89,8 +96,10 @@ pub(super) struct Seconds {
     waiting: i64,
     /// Handshakes begun less ended, likewise.
     opening: i64,
-    /// Some session could not be opened at this level.
-    has_refused: bool,
+    /// Sessions that could not be opened at this level.
+    n_refused: u64,
+    /// Of them, for want of local resources.
+    n_refused_here: u64,
 }
 
 impl Seconds {
@@ -111,7 +120,8 @@ impl Seconds {
             in_flight: 0,
             waiting: 0,
             opening: 0,
-            has_refused: false,
+            n_refused: 0,
+            n_refused_here: 0,
         }
     }
 
@@ -154,16 +164,21 @@ impl Seconds {
             _ => u64::try_from(self.waiting).unwrap_or(0),
         };
         self.opening += signed(second.handshakes) - signed(second.handshakes_ended);
-        self.has_refused |= second.handshakes_failed > 0;
+        self.n_refused += second.handshakes_failed;
+        self.n_refused_here += second.local_handshakes;
         let users = self.users();
         second.users = u64::from(users.active);
         second.ready = u64::from(users.ready);
         // Sessions that are renewed leave users without one for a moment: only
         // where some were refused do those at rest count.
-        if self.has_refused {
+        if self.n_refused > 0 {
             let opening = u64::try_from(self.opening).unwrap_or(0);
             second.locked_out = second.users.saturating_sub(second.ready + opening);
         }
+        // Users that rest from such a failure are missing through us as well.
+        let is_ours = 2 * self.n_refused_here > self.n_refused;
+        second.lacks_local_resources =
+            second.local_failures > 0 || second.locked_out > 0 && is_ours;
         Some(second)
     }
 
@@ -176,7 +191,8 @@ impl Seconds {
         let handshake = &recorder.rows[self.handshake];
         let ended = handshake.ok + handshake.failed + handshake.cancelled;
         self.opening += signed(handshake.started) - signed(ended);
-        self.has_refused |= handshake.failed > 0;
+        self.n_refused += handshake.failed;
+        self.n_refused_here += local_failures(handshake);
     }
 
     fn add(&mut self, number: u64, recorder: &Recorder, silence: Duration) {
@@ -193,6 +209,7 @@ impl Seconds {
             second.ended += row.ok + row.failed + row.cancelled;
             second.ok += row.ok;
             second.failed += row.failed;
+            second.local_failures += local_failures(row);
             let latency = match &row.response_ok {
                 Some(response) if self.has_response_times => response,
                 _ => &row.service_ok,
@@ -206,6 +223,8 @@ impl Seconds {
         second.handshakes_failed += handshake.failed;
         second.ended += handshakes_ended;
         second.failed += handshake.failed;
+        second.local_handshakes += local_failures(handshake);
+        second.local_failures += local_failures(handshake);
         let counters = &recorder.counters;
         second.iterations += counters.iterations_started;
         second.connects += counters.connects;
@@ -223,7 +242,7 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Failure, Outcome, Sample, WorkerUsage};
+    use crate::metrics::{ConnectFailure, Failure, Outcome, Sample, WorkerUsage};
 
     fn row(kind: RowKind) -> Row {
         Row {
@@ -327,6 +346,36 @@ mod tests {
         renewed.take(&with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
         let second = renewed.next_complete().expect("complete");
         assert_eq!(second.locked_out, 0, "nobody was refused");
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_servers() {
+        let missing = Outcome::Failed(Failure::Connect(ConnectFailure::NoResources), "");
+        let with_one_ready = |tick: Tick| Tick {
+            users: UserCounts {
+                active: 3,
+                ready: 1,
+                tried: 3,
+            },
+            ..tick
+        };
+        let mut seconds = seconds(1);
+        seconds.take(&tick(0, 0, |recorder| {
+            recorder.start(1);
+            end(recorder, 1, missing);
+        }));
+        seconds.take(&with_one_ready(tick(0, 4, |_| {})));
+        let second = seconds.next_complete().expect("complete");
+        assert!(second.locked_out > 0 && second.lacks_local_resources);
+        seconds.take(&tick(0, 8, |_| {}));
+        let second = seconds.next_complete().expect("complete");
+        assert!(!second.lacks_local_resources, "all have a session again");
+        seconds.take(&tick(0, 12, |recorder| {
+            recorder.start(0);
+            end(recorder, 0, missing);
+        }));
+        let second = seconds.next_complete().expect("complete");
+        assert!(second.lacks_local_resources, "a call could not connect");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) fn search_options(plan: &Plan, options: &FindOptions) -> SearchOption
         },
         tolerance: None,
         deadline: None,
+        quick: options.quick,
         think: think(plan),
     }
 }
@@ -87,6 +88,7 @@ pub(super) fn trial(report: &TrialReport, grade: Grade) -> FindTrial {
             Verdict::GeneratorLimited => FindVerdict::GeneratorLimited,
             Verdict::Unfinished => FindVerdict::Unfinished,
         },
+        repeated: report.repeated,
         rate: report.rate,
         offered_rate: report.offered_rate,
         p50_ns: report.percentiles.p50_ns,

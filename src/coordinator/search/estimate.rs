@@ -109,12 +109,26 @@ fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Durati
             .ceil()
             .max(0.0);
         let least = sounded_least
-            + n_halvings * hold(BISECT, BISECT.n_units_min, Phase::Bisect, low)
-            + hold(VERIFY, VERIFY.n_units_min, Phase::Verify, low);
+            + match options.quick {
+                true => n_halvings * sounding(low),
+                false => {
+                    n_halvings * hold(BISECT, BISECT.n_units_min, Phase::Bisect, low)
+                        + hold(VERIFY, VERIFY.n_units_min, Phase::Verify, low)
+                }
+            };
         let most = sounded_most
             + hold(BRACKET, BRACKET.n_units_max, Phase::Bracket, low)
-            + n_halvings * (hold(BISECT, BISECT.n_units_max, Phase::Bisect, low) + COOL_DOWN)
-            + 3.0 * (hold(VERIFY, VERIFY.n_units_max, Phase::Verify, low) + COOL_DOWN);
+            + match options.quick {
+                true => {
+                    let sounded = hold(BRACKET, BRACKET.n_units_max, Phase::Bisect, low);
+                    n_halvings * (sounded + COOL_DOWN)
+                }
+                false => {
+                    let halved = hold(BISECT, BISECT.n_units_max, Phase::Bisect, low);
+                    let verified = hold(VERIFY, VERIFY.n_units_max, Phase::Verify, low);
+                    n_halvings * (halved + COOL_DOWN) + 3.0 * (verified + COOL_DOWN)
+                }
+            };
         let is_last = low >= options.to;
         if is_last || next * rate_of_one > one_by_one {
             shortest = shortest.min(least);
@@ -151,6 +165,7 @@ mod tests {
             },
             tolerance: None,
             deadline: None,
+            quick: false,
             think: None,
         }
     }
@@ -184,6 +199,17 @@ mod tests {
         // One that only thinks for two seconds bears many such users.
         let thinking = estimate(&options(By::Vus, 0.99), alone(0.5, 10));
         assert!(thinking.longest * 3 < slow.longest, "{thinking:?} {slow:?}");
+    }
+
+    #[test]
+    fn a_quick_search_takes_no_time_to_verify() {
+        let quick = SearchOptions {
+            quick: true,
+            ..options(By::Vus, 0.99)
+        };
+        let estimate = estimate(&quick, alone(500.0, 2));
+        assert!(estimate.shortest < Duration::from_secs(60), "{estimate:?}");
+        assert!(estimate.shortest <= estimate.longest);
     }
 
     #[test]

@@ -19,6 +19,9 @@
 //! only if a hold of its own, the verification, passes strictly. After a level
 //! that was not passed, the server cools down at the baseline's level, lest the
 //! debt of one level be charged to the next.
+//!
+//! A level that the host disturbed says nothing of the server: it is held again,
+//! up to three times. A quick search ends with its bracket, without a verification.
 
 mod estimate;
 mod sequence;
@@ -51,6 +54,8 @@ pub struct SearchOptions {
     pub tolerance: Option<f64>,
     /// The search ends after this, with what it knows. `None`: it takes its time.
     pub deadline: Option<Duration>,
+    /// Ends with the bracket, which is sought with less evidence: nothing is verified.
+    pub quick: bool,
     /// Mean thinking time between two requests of a virtual user: lengthens the
     /// settling, and allows the check by Little's law. `None` where a virtual
     /// user's cycle is not one request and one pause.
@@ -84,6 +89,9 @@ pub struct LatencyLimit {
     /// Nanoseconds, above 0.
     pub limit_ns: u64,
 }
+
+/// No answer is verified in less time.
+pub const VERIFICATION_LEAST: Duration = self::trial::VERIFY.shortest;
 
 /// So many latency limits can be judged at once.
 pub const LATENCY_LIMITS_MAX: usize = 4;
@@ -126,6 +134,8 @@ pub struct Tick {
     pub hold: Percentiles,
     /// The self-check found that the generator, not the server, was the limit.
     pub generator_limited: bool,
+    /// The self-check found that other work on the host disturbed the level so far.
+    pub disturbed: bool,
 }
 
 /// Latency percentiles in nanoseconds; `None` where there are no requests.
@@ -150,6 +160,8 @@ pub enum Action {
         level: f64,
         /// What the level is held for.
         phase: Phase,
+        /// How long its figures will not count.
+        settling: Duration,
     },
     /// The level has settled: begin fresh histograms, the figures count.
     StartHold,
@@ -221,6 +233,8 @@ pub struct TrialReport {
     pub phase: Phase,
     /// How it ended.
     pub verdict: Verdict,
+    /// The host disturbed it, so the level was held again: it decides nothing.
+    pub repeated: bool,
     /// Requests ended a second, failed ones included, over the hold.
     pub rate: f64,
     /// Requests offered a second over the hold.
@@ -390,6 +404,9 @@ const STEP_DOWN: f64 = 1.06;
 const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 const COOL_MEDIAN: f64 = 1.2;
 
+/// A level that the host disturbed is held again so often.
+const REPEATS_MAX: usize = 3;
+
 const TOLERANCE_FINE: f64 = 1.05;
 const TOLERANCE_COARSE: f64 = 1.10;
 
@@ -454,7 +471,7 @@ impl SearchOptions {
     /// Fine where a second holds a unit of requests.
     fn tolerance_at(&self, rate: f64) -> f64 {
         self.tolerance
-            .unwrap_or(if rate * self.strictest_share() >= 1.0 {
+            .unwrap_or(if rate * self.strictest_share() >= 1.0 && !self.quick {
                 TOLERANCE_FINE
             } else {
                 TOLERANCE_COARSE
@@ -474,6 +491,7 @@ impl SearchOptions {
     /// long enough for a queue near the limits to fill.
     fn settling(&self, phase: Phase) -> Duration {
         let shortest = match phase {
+            _ if self.quick => SETTLE_SHORT,
             Phase::Baseline | Phase::Bracket => SETTLE_SHORT,
             Phase::Bisect | Phase::Verify => SETTLE_LONG,
         };
@@ -494,7 +512,8 @@ impl Search {
         options.check()?;
         let level = options.baseline_level();
         let phase = Phase::Baseline;
-        let trial = Trial::new(&options, phase, level, options.settling(phase));
+        let settling = options.settling(phase);
+        let trial = Trial::new(&options, phase, level, settling);
         let search = Self {
             options,
             state: State::Trial(trial),
@@ -507,7 +526,12 @@ impl Search {
             sustains: None,
             tolerance: None,
         };
-        Ok((search, Action::SetLevel { level, phase }))
+        let first = Action::SetLevel {
+            level,
+            phase,
+            settling,
+        };
+        Ok((search, first))
     }
 
     /// Takes what happened and says what to do. Once it has said
@@ -562,14 +586,31 @@ impl Search {
                 Progress::Over(verdict) => {
                     let report = trial.report(verdict);
                     let in_flight_max = trial.in_flight_max();
-                    self.after_trial(report, in_flight_max)
+                    self.after_trial(report, in_flight_max, tick.disturbed)
                 }
             },
         }
     }
 
-    fn after_trial(&mut self, report: TrialReport, in_flight_max: u64) -> Action {
+    fn after_trial(
+        &mut self,
+        mut report: TrialReport,
+        in_flight_max: u64,
+        disturbed: bool,
+    ) -> Action {
+        // What kept the limits on a disturbed host would keep them on a quiet one.
+        let is_of_the_host = match report.verdict {
+            Verdict::GeneratorLimited => true,
+            Verdict::Fail(_) | Verdict::Borderline(_) => disturbed,
+            _ => false,
+        };
+        report.repeated = is_of_the_host && self.n_repeats(&report) < REPEATS_MAX;
         self.trials.push(report.clone());
+        if report.repeated {
+            let settling = self.options.settling(report.phase);
+            let again = Trial::new(&self.options, report.phase, report.level, settling);
+            return self.cool_down(again);
+        }
         match (report.phase, report.verdict) {
             (_, Verdict::GeneratorLimited) => return self.finish(Ended::GeneratorLimited),
             (Phase::Baseline, Verdict::Fail(why) | Verdict::Borderline(why)) => {
@@ -600,6 +641,10 @@ impl Search {
         }
         match self.next_level() {
             None => self.finish(Ended::NothingSustained),
+            Some((_, Phase::Verify)) if self.options.quick => self.finish(match self.not_passed {
+                Some(_) => Ended::Found,
+                None => Ended::ReachedTo,
+            }),
             Some((level, phase)) => {
                 let settling = self.options.settling(phase);
                 let trial = Trial::new(&self.options, phase, level, settling);
@@ -609,6 +654,14 @@ impl Search {
                 }
             }
         }
+    }
+
+    /// How often the level was held in vain already.
+    fn n_repeats(&self, report: &TrialReport) -> usize {
+        let same = |trial: &&TrialReport| {
+            trial.repeated && trial.level == report.level && trial.phase == report.phase
+        };
+        self.trials.iter().filter(same).count()
     }
 
     fn note_baseline(&mut self, report: &TrialReport, in_flight_max: u64) {
@@ -712,7 +765,7 @@ impl Search {
 
     fn lowest_certain_failure(&self) -> Option<FailedLevel> {
         let failures = self.trials.iter().filter_map(|trial| match trial.verdict {
-            Verdict::Fail(why) => Some((trial, why)),
+            Verdict::Fail(why) if !trial.repeated => Some((trial, why)),
             _ => None,
         });
         let lowest = failures.min_by(|a, b| f64::total_cmp(&a.0.level, &b.0.level));
@@ -727,6 +780,7 @@ impl Search {
         let action = Action::SetLevel {
             level: trial.level(),
             phase: trial.phase(),
+            settling: trial.settling(),
         };
         self.state = State::Trial(trial);
         action
@@ -804,6 +858,7 @@ mod tests {
             },
             tolerance: None,
             deadline: None,
+            quick: false,
             think: None,
         }
     }
@@ -837,7 +892,7 @@ mod tests {
         let mut at = (0.0, Phase::Baseline);
         for _ in 0..100_000 {
             match action {
-                Action::SetLevel { level, phase } => {
+                Action::SetLevel { level, phase, .. } => {
                     at = (level, phase);
                     levels.push(level);
                 }
@@ -1010,6 +1065,129 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_the_host_disturbed_is_held_again() {
+        // The first two holds of 16 users, and all above 64.
+        let mut n_held = 0;
+        let mut last_level = 0.0;
+        let (outcome, _) = driven(options(By::Vus, 1.0, 1000.0), |level, phase| {
+            if phase != Phase::Baseline && level != last_level && level == 16.0 {
+                n_held += 1;
+            }
+            last_level = level;
+            let is_disturbed = level == 16.0 && n_held <= 2;
+            Tick {
+                disturbed: is_disturbed,
+                ..second(
+                    1000,
+                    if is_disturbed || level > 20.0 {
+                        1000
+                    } else {
+                        0
+                    },
+                )
+            }
+        });
+        assert_eq!(level_of(outcome.sustains), Some(20.0));
+        let at_16: Vec<_> = outcome.trials.iter().filter(|t| t.level == 16.0).collect();
+        let repeated: Vec<bool> = at_16.iter().map(|trial| trial.repeated).collect();
+        assert_eq!(repeated, [true, true, false]);
+        assert!(
+            outcome
+                .fails_surely_at
+                .is_some_and(|failed| failed.trial.level > 20.0)
+        );
+
+        // One that is always disturbed counts as it is after three times more.
+        let (outcome, _) = driven(options(By::Vus, 1.0, 64.0), |level, _| Tick {
+            disturbed: level > 20.0,
+            ..second(1000, if level > 20.0 { 1000 } else { 0 })
+        });
+        assert_eq!(level_of(outcome.sustains), Some(20.0));
+        let n_at_32 = outcome.trials.iter().filter(|t| t.level == 32.0).count();
+        assert_eq!(n_at_32, 1 + REPEATS_MAX);
+    }
+
+    #[test]
+    fn a_quick_search_ends_with_its_bracket() {
+        let quick = |to: f64| SearchOptions {
+            quick: true,
+            ..options(By::Vus, 1.0, to)
+        };
+        let (outcome, levels) = driven(quick(2000.0), sharp(20.0));
+        assert_eq!(
+            levels[levels.len() - 1],
+            outcome.trials[outcome.trials.len() - 1].level
+        );
+        assert_eq!((outcome.ended, outcome.sustains), (Ended::Found, None));
+        let (low, high) = (outcome.passed, outcome.fails_at);
+        let (low, high) = (level_of(low).expect("passed"), high.expect("failed"));
+        assert!(low <= 20.0 && high.trial.level > 20.0 && high.trial.level / low <= 1.1);
+        assert!(
+            outcome
+                .trials
+                .iter()
+                .all(|trial| trial.phase != Phase::Verify)
+        );
+        assert!(
+            outcome.elapsed < Duration::from_secs(120),
+            "{:?}",
+            outcome.elapsed
+        );
+        let (outcome, _) = driven(quick(8.0), sharp(20.0));
+        assert_eq!((outcome.ended, outcome.sustains), (Ended::ReachedTo, None));
+        assert_eq!(level_of(outcome.passed), Some(8.0));
+    }
+
+    /// Above the limit, though not certainly: it goes on until it is, or gives up.
+    #[test]
+    fn a_baseline_above_a_limit_never_passes() {
+        // One error in forty against a limit of one in a hundred.
+        let mut n_ticks = 0;
+        let (outcome, _) = driven(options(By::Vus, 1.0, 100.0), |_, _| {
+            n_ticks += 1;
+            Tick {
+                failed: u64::from(n_ticks % 5 == 0),
+                ..second(8, 0)
+            }
+        });
+        assert_eq!(outcome.ended, Ended::Refused(Why::Errors));
+        assert!(outcome.trials[0].error_share > 0.01, "{outcome:?}");
+        assert_eq!(outcome.passed, None);
+        // A single one early on is made good by those that follow.
+        let mut n_ticks = 0;
+        let (outcome, _) = driven(options(By::Vus, 1.0, 1.0), |_, phase| {
+            n_ticks += 1;
+            match phase {
+                Phase::Baseline => Tick {
+                    failed: u64::from(n_ticks == 4),
+                    ..second(8, 0)
+                },
+                _ => second(1000, 0),
+            }
+        });
+        assert_eq!(outcome.ended, Ended::ReachedTo);
+        assert!(outcome.trials[0].error_share <= 0.01, "{outcome:?}");
+    }
+
+    #[test]
+    fn a_level_fails_by_what_its_figures_show() {
+        let check = |tick: Tick, expected: Why| {
+            let (outcome, _) = driven(options(By::Vus, 8.0, 8.0), |level, _| {
+                if level < 8.0 { second(1000, 0) } else { tick }
+            });
+            let failed = outcome.fails_surely_at.expect("a failure");
+            assert_eq!(failed.why, expected, "{failed:?}");
+        };
+        // One in ten fails and so misses the latency limit, too; all others keep it.
+        let failing = Tick {
+            failed: 100,
+            ..second(1000, 100)
+        };
+        check(failing, Why::Errors);
+        check(second(1000, 100), Why::Latency { limit_idx: 0 });
+    }
+
+    #[test]
     fn a_hiccup_of_the_generator_is_left_out() {
         let mut n_ticks = 0;
         let (outcome, _) = driven(options(By::Vus, 8.0, 8.0), |_, _| {
@@ -1066,7 +1244,8 @@ mod tests {
             first,
             Action::SetLevel {
                 level: 1.0,
-                phase: Phase::Baseline
+                phase: Phase::Baseline,
+                settling: Duration::from_secs(2),
             }
         );
         // Two seconds of settling with nothing but failures.
@@ -1083,7 +1262,8 @@ mod tests {
             search.next(Input::Tick(second(100, 0))),
             Action::SetLevel {
                 level: 2.0,
-                phase: Phase::Bracket
+                phase: Phase::Bracket,
+                settling: Duration::from_secs(2),
             }
         );
         assert_eq!(search.trials().len(), 1);
@@ -1115,6 +1295,7 @@ mod tests {
         let next = Action::SetLevel {
             level: 2.0,
             phase: Phase::Bisect,
+            settling: Duration::from_secs(3),
         };
         let mut patient = search.clone();
         assert_eq!(search.next(Input::Tick(second(10, 0))), next);
@@ -1154,8 +1335,9 @@ mod tests {
             in_flight: 300 + 15 * n_ticks * n_ticks,
             ..second(985, 0)
         });
-        // A tenth finds nobody free: dropped is late.
-        check(Why::Latency { limit_idx: 0 }, |_| Tick {
+        // A tenth finds nobody free. Those that were answered were so in time, so it
+        // is not for their latency.
+        check(Why::Throughput, |_| Tick {
             offered: 1000,
             dropped: 100,
             ..second(900, 0)
@@ -1241,6 +1423,7 @@ mod tests {
                         mean_ns: median_ns,
                         hold: Percentiles::default(),
                         generator_limited: chance == 19,
+                        disturbed: chance == 18,
                     }
                 },
             )
@@ -1271,6 +1454,18 @@ mod tests {
             };
             if let (Some(low), Some(high)) = (&outcome.passed, &outcome.fails_at) {
                 prop_assert!(low.level < high.trial.level);
+            }
+            // A verdict agrees with the figures that stand beside it.
+            for trial in &outcome.trials {
+                let (late, failed) = (trial.shares_over[0], trial.error_share);
+                match trial.verdict {
+                    Verdict::Pass | Verdict::Plausible => {
+                        prop_assert!(late <= 0.05 + 1e-12 && failed <= 0.01, "{:?}", trial);
+                    }
+                    Verdict::Fail(Why::Latency { .. }) => prop_assert!(late > 0.05, "{:?}", trial),
+                    Verdict::Fail(Why::Errors) => prop_assert!(failed > 0.01, "{:?}", trial),
+                    _ => {}
+                }
             }
             if let Some(sustains) = &outcome.sustains {
                 prop_assert_eq!(sustains.verdict, Verdict::Pass);

@@ -44,6 +44,7 @@ impl Bench {
             limits: self.limits.clone(),
             tolerance: None,
             deadline: None,
+            quick: false,
             think: match self.traffic {
                 Traffic::Closed { think } => Some(Duration::from_secs_f64(think.mean())),
                 _ => None,
@@ -131,6 +132,7 @@ fn figures(tick: &simulation::Tick, limits: &Limits) -> Tick {
             ..Percentiles::default()
         },
         generator_limited: false,
+        disturbed: false,
     }
 }
 

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use super::sequence::{Decision, Sequence};
-use super::{By, Percentiles, Phase, SearchOptions, Tick, TrialReport, Verdict, Why};
+use super::{
+    By, LATENCY_LIMITS_MAX, Percentiles, Phase, SearchOptions, Tick, TrialReport, Verdict, Why,
+};
 
 /// A hold under way.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub(super) struct Trial {
     in_flight: Vec<u64>,
     /// Time without an answer while requests were under way, settling included.
     silence: Duration,
+    /// A level between is sounded only, as those of the bracket are.
+    is_quick: bool,
     n_limited: u32,
     was_limited: bool,
 }
@@ -56,6 +60,8 @@ struct Sums {
     completed: u64,
     failed: u64,
     dropped: u64,
+    /// For each latency limit: answered with success, and too late.
+    late: [u64; LATENCY_LIMITS_MAX],
     /// Nanoseconds, summed over requests with a known mean.
     latency_ns: f64,
     n_latencies: u64,
@@ -163,6 +169,7 @@ impl Trial {
             percentiles: Percentiles::default(),
             in_flight: Vec::new(),
             silence: Duration::ZERO,
+            is_quick: options.quick,
             n_limited: 0,
             was_limited: false,
         }
@@ -174,6 +181,11 @@ impl Trial {
 
     pub(super) fn level(&self) -> f64 {
         self.level
+    }
+
+    /// What is left of the settling.
+    pub(super) fn settling(&self) -> Duration {
+        self.settling
     }
 
     /// Figures of the hold have been taken.
@@ -237,6 +249,7 @@ impl Trial {
             level: self.level,
             phase: self.phase,
             verdict,
+            repeated: false,
             rate,
             offered_rate: per_second(sums.offered),
             percentiles: self.percentiles,
@@ -259,8 +272,11 @@ impl Trial {
         sums.length = sums.length.saturating_add(tick.length);
         sums.offered = sums.offered.saturating_add(tick.offered);
         sums.completed = sums.completed.saturating_add(tick.completed);
-        sums.failed = sums.failed.saturating_add(tick.failed);
+        sums.failed = sums.failed.saturating_add(tick.failed.min(tick.completed));
         sums.dropped = sums.dropped.saturating_add(tick.dropped);
+        for (late, n_over) in sums.late.iter_mut().zip(tick.n_over) {
+            *late = late.saturating_add(n_over.saturating_sub(tick.failed));
+        }
         if let Some(mean_ns) = tick.mean_ns {
             sums.latency_ns += mean_ns as f64 * tick.completed as f64;
             sums.n_latencies = sums.n_latencies.saturating_add(tick.completed);
@@ -290,16 +306,43 @@ impl Trial {
         }
         match self.phase {
             Phase::Baseline => self.baseline_verdict(),
-            Phase::Bracket => self
-                .sequential_verdict(BRACKET)
-                .or_else(|| self.is_plausible(0.5).then_some(Verdict::Plausible))
-                .map(|verdict| match verdict {
-                    // Far from settled; but the better guess is that it holds.
-                    Verdict::Borderline(_) if self.is_plausible(1.0) => Verdict::Plausible,
-                    verdict => verdict,
-                }),
+            Phase::Bracket => self.sounding_verdict(),
+            Phase::Bisect if self.is_quick => self.sounding_verdict(),
             Phase::Bisect => self.sequential_verdict(BISECT),
             Phase::Verify => self.sequential_verdict(VERIFY),
+        }
+    }
+
+    fn sounding_verdict(&self) -> Option<Verdict> {
+        self.sequential_verdict(BRACKET)
+            .or_else(|| self.is_plausible(0.5).then_some(Verdict::Plausible))
+            .map(|verdict| match verdict {
+                // Far from settled; but the better guess is that it holds.
+                Verdict::Borderline(_) if self.is_plausible(1.0) => Verdict::Plausible,
+                verdict => verdict,
+            })
+    }
+
+    /// What the figures beside the verdict show. A latency limit counts requests
+    /// that failed or were dropped as late; where those that were answered keep it,
+    /// it is not broken by latency.
+    fn cause(&self, rule: &Rule) -> Why {
+        let sums = &self.sums;
+        let Why::Latency { limit_idx } = rule.why else {
+            return rule.why;
+        };
+        let n_ok = sums.completed.saturating_sub(sums.failed) as f64;
+        let n_late = sums.late.get(limit_idx).copied().unwrap_or(0) as f64;
+        if n_late > rule.sequence.share_allowed() * n_ok {
+            return rule.why;
+        }
+        let errors = self.rules.iter().find(|rule| rule.why == Why::Errors);
+        if errors.is_some_and(|errors| errors.load() > 1.0) {
+            Why::Errors
+        } else if sums.dropped > sums.failed {
+            Why::Throughput
+        } else {
+            rule.why
         }
     }
 
@@ -313,7 +356,7 @@ impl Trial {
             .iter()
             .filter(|(_, decision)| *decision == Decision::Fail);
         if let Some((rule, _)) = fails.next() {
-            return Some(Verdict::Fail(rule.why));
+            return Some(Verdict::Fail(self.cause(rule)));
         }
         if self.sums.n_ticks >= PLAUSIBLE_TICKS
             && let Some(why) = self.open_fault()
@@ -334,7 +377,7 @@ impl Trial {
         let is_futile = effort.ends_when_futile
             && worst.load() >= 1.0
             && worst.sequence.is_spent(effort.n_units_min);
-        (is_spent || is_futile).then_some(Verdict::Borderline(worst.why))
+        (is_spent || is_futile).then_some(Verdict::Borderline(self.cause(worst)))
     }
 
     fn is_plausible(&self, of_allowed: f64) -> bool {
@@ -362,7 +405,14 @@ impl Trial {
                 && binomial_upper_tail(n, n_bad, rule.sequence.share_allowed())
                     < BASELINE_SIGNIFICANCE
         });
-        Some(failing.map_or(Verdict::Plausible, |rule| Verdict::Fail(rule.why)))
+        if let Some(rule) = failing {
+            return Some(Verdict::Fail(self.cause(rule)));
+        }
+        // Above a limit, though that may be chance: more requests will tell.
+        match self.rules.iter().find(|rule| rule.load() > 1.0) {
+            None => Some(Verdict::Plausible),
+            Some(rule) => is_long.then_some(Verdict::Borderline(self.cause(rule))),
+        }
     }
 
     /// What an open load needs beside the limits: the server keeps up with it.

@@ -3,7 +3,7 @@
 
 use super::words;
 use crate::outcome::{
-    FindActivity, FindBy, FindEstimate, FindObserver, FindProgress, FindTrial, FindVerdict,
+    FindActivity, FindEstimate, FindObserver, FindOptions, FindProgress, FindTrial, FindVerdict,
     RunStart,
 };
 use crate::report::live::{LiveLine, notice_line, start_line};
@@ -21,16 +21,16 @@ impl<W: WriteColor> FindObserver for LiveLine<W> {
         self.say(|| start_line(start));
     }
 
-    fn estimated(&mut self, estimate: &FindEstimate) {
-        self.say(|| Line::of(Role::Dim, words::estimate(estimate)));
+    fn estimated(&mut self, options: &FindOptions, estimate: &FindEstimate) {
+        self.say(|| Line::of(Role::Dim, words::estimate(options, estimate)));
     }
 
     fn progress(&mut self, progress: &FindProgress) {
         self.show(progress.elapsed, || progress_line(progress));
     }
 
-    fn trial(&mut self, by: FindBy, trial: &FindTrial) {
-        self.say(|| trial_line(by, trial));
+    fn trial(&mut self, options: &FindOptions, trial: &FindTrial) {
+        self.say(|| trial_line(options, trial));
     }
 
     fn ended(&mut self) {
@@ -79,7 +79,7 @@ fn progress_line(progress: &FindProgress) -> Line {
 }
 
 /// `bracket   16 VUs  failed by latency  198/s  p99 80.9 ms`.
-fn trial_line(by: FindBy, trial: &FindTrial) -> Line {
+fn trial_line(options: &FindOptions, trial: &FindTrial) -> Line {
     let role = match trial.verdict {
         FindVerdict::Passed | FindVerdict::Plausible => Role::Success,
         FindVerdict::Failed(_) => Role::Error,
@@ -88,16 +88,28 @@ fn trial_line(by: FindBy, trial: &FindTrial) -> Line {
     let mut line = Line::of(Role::Dim, format!("{:<9}", words::phase(trial.phase)))
         .add(
             Role::Strong,
-            format!("{:>9}", words::level(by, trial.level)),
+            format!("{:>9}", words::level(options.by, trial.level)),
         )
         .add(role, format!("  {}", words::verdict(trial.verdict)))
         .add(Role::Accent, format!("  {}", format_rate(trial.rate)));
     if let Some(p99_ns) = trial.p99_ns {
-        line = line.add(Role::Plain, format!("  p99 {}", format_latency(p99_ns)));
+        let limits = options
+            .latency
+            .iter()
+            .filter(|limit| limit.quantile == 0.99);
+        let limit_ns = limits.map(|limit| limit.limit_ns).min();
+        let p99 = words::latency_beside(p99_ns, limit_ns);
+        line = line.add(Role::Plain, format!("  p99 {p99}"));
     }
     if trial.error_share > 0.0 {
         let failed = format_percent(trial.error_share);
         line = line.add(Role::Error, format!("  {failed} failed"));
+    }
+    if let Some(evidence) = words::evidence(options, trial) {
+        line = line.add(Role::Dim, format!("  ({evidence})"));
+    }
+    if trial.repeated {
+        line = line.add(Role::Warning, "  repeated: the host was disturbed");
     }
     line
 }
@@ -105,7 +117,7 @@ fn trial_line(by: FindBy, trial: &FindTrial) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{FindPhase, FindWhy};
+    use crate::outcome::{FindBy, FindPhase, FindWhy};
     use crate::report::find::samples;
 
     #[test]
@@ -144,6 +156,7 @@ mod tests {
     fn a_level_is_a_line() {
         let trial = FindTrial {
             error_share: 0.02,
+            shares_over: vec![0.035],
             ..samples::trial(
                 16.0,
                 FindPhase::Bracket,
@@ -152,8 +165,23 @@ mod tests {
             )
         };
         assert_eq!(
-            trial_line(FindBy::Vus, &trial).text(),
-            "bracket     16 VUs  failed by latency  200/s  p99 80.9 ms  2% failed"
+            trial_line(&samples::found().options, &trial).text(),
+            "bracket     16 VUs  failed by latency  200/s  p99 80.9 ms  2% failed  \
+             (3.5% of the calls took more than 50.0 ms or failed, 1% may)"
+        );
+        let repeated = FindTrial {
+            repeated: true,
+            ..samples::trial(
+                16.0,
+                FindPhase::Bisect,
+                FindVerdict::GeneratorLimited,
+                40_000_000,
+            )
+        };
+        assert_eq!(
+            trial_line(&samples::found().options, &repeated).text(),
+            "bisect      16 VUs  generator was the limit  200/s  p99 40.0 ms  \
+             repeated: the host was disturbed"
         );
     }
 }

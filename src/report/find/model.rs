@@ -29,6 +29,9 @@ pub struct FindReport {
     pub target_url: String,
     /// The result in words.
     pub answer: String,
+    /// Whether the answer passed a verification. Without one, as in a quick search,
+    /// `sustains` is `null` and `passed` holds what is known.
+    pub verified: bool,
     /// Why the search ended.
     pub ended: FindEnd,
     /// For `refused`: what the baseline did not keep.
@@ -86,6 +89,8 @@ pub struct SearchSettings {
     pub error_share_max: Option<f64>,
     /// When the search had to end, in seconds.
     pub deadline_secs: Option<f64>,
+    /// Without a verification, and with less evidence for each level.
+    pub quick: bool,
 }
 
 /// A limit on a quantile of the latency.
@@ -123,6 +128,10 @@ pub struct Trial {
     /// What was not kept, or was nearest to its limit: `latency`, `errors`,
     /// `throughput`, `backlog` or `silence`.
     pub why: Option<String>,
+    /// The figure that says so, beside its limit.
+    pub evidence: Option<String>,
+    /// The host disturbed it, so the level was held again: it decides nothing.
+    pub repeated: bool,
     /// Requests ended a second, failed ones included.
     pub rate_per_sec: f64,
     /// Requests offered a second.
@@ -209,9 +218,9 @@ pub struct Estimate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindEnd {
-    /// Verified, and a level just above was not passed.
+    /// Verified (in a quick search: passed), and a level just above was not passed.
     Found,
-    /// The highest level allowed is sustained.
+    /// The highest level allowed is sustained (in a quick search: passed).
     ReachedTo,
     /// Even the baseline does not keep the limits.
     Refused,

@@ -101,7 +101,11 @@ fn answer(page: &mut Page, report: &FindReport) {
             page.labelled("sustains", line);
         }
         (None, Some(trial)) => {
-            let line = Line::of(Role::Warning, figures(trial)).add(Role::Plain, " (not verified)");
+            let words = match report.search.quick {
+                true => " (not verified: a quick search)",
+                false => " (not verified)",
+            };
+            let line = Line::of(Role::Warning, figures(trial)).add(Role::Plain, words);
             page.labelled("passed", line);
         }
         (None, None) => page.labelled("sustains", Line::of(Role::Error, "no level")),
@@ -116,6 +120,9 @@ fn answer(page: &mut Page, report: &FindReport) {
                     .add(Role::Plain, format!(", undecided by {}", failure.why))
             };
             page.labelled("fails at", line);
+            if let Some(evidence) = &failure.trial.evidence {
+                page.labelled_text("", Role::Dim, evidence);
+            }
             if let Some(sure) = &report.fails_surely_at
                 && sure.trial.level > failure.trial.level
             {
@@ -160,24 +167,38 @@ fn trials(page: &mut Page, report: &FindReport) {
     ])
     .dispensable(&[7, 3, 4, 6, 2]);
     for trial in &report.trials {
+        let shown = |quantile: f64, value_ms: Option<f64>| {
+            let ns = |ms: f64| (ms * 1e6).round() as u64;
+            let limits = report.search.latency.iter();
+            let limits = limits.filter(|limit| limit.quantile == quantile);
+            let limit_ns = limits.map(|limit| ns(limit.limit_ms)).min();
+            match value_ms {
+                Some(value_ms) => words::latency_beside(ns(value_ms), limit_ns),
+                None => ms_text(None),
+            }
+        };
         let p99 = if trial.requests < P99_NEEDS && trial.p99_ms.is_some() {
-            format!("~{}", ms_text(trial.p99_ms))
+            format!("~{}", shown(0.99, trial.p99_ms))
         } else {
-            ms_text(trial.p99_ms)
+            shown(0.99, trial.p99_ms)
         };
         let level = words::level_of(report.search.by, trial.level);
         table.row(vec![
             name(trial),
             Cell::plain(level),
             Cell::plain(format_rate(trial.rate_per_sec).trim_end_matches("/s")),
-            Cell::plain(ms_text(trial.p50_ms)),
-            Cell::plain(ms_text(trial.p95_ms)),
+            Cell::plain(shown(0.5, trial.p50_ms)),
+            Cell::plain(shown(0.95, trial.p95_ms)),
             Cell::plain(p99),
             Cell::plain(format_percent(trial.error_rate)),
             Cell::plain(format_count(trial.requests)),
         ]);
     }
     page.table(table);
+    if report.trials.iter().any(|trial| trial.repeated) {
+        let words = "repeated: the host was disturbed; the level was held again";
+        page.push(Line::of(Role::Warning, words));
+    }
 }
 
 /// `verify: passed`, `bracket: latency`.
@@ -197,7 +218,8 @@ fn name(trial: &Trial) -> Cell {
         TrialVerdict::GeneratorLimited => (Role::Warning, "generator limit".to_string()),
         TrialVerdict::Unfinished => (Role::Dim, "unfinished".to_string()),
     };
-    Cell::of(role, format!("{phase}: {verdict}"))
+    let repeated = if trial.repeated { ", repeated" } else { "" };
+    Cell::of(role, format!("{phase}: {verdict}{repeated}"))
 }
 
 fn notes(page: &mut Page, report: &FindReport) {

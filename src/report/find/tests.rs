@@ -2,6 +2,8 @@
 
 use super::samples::{found, trial};
 use super::*;
+use proptest::prelude::*;
+
 use crate::outcome::FindWhy;
 use crate::report::summary::SummaryOptions;
 use crate::terminal::display_width;
@@ -33,8 +35,8 @@ fn the_answer_is_two_tested_levels() {
     let outcome = found();
     assert_eq!(
         report(&outcome).answer,
-        "sustains 9 VUs, 200 calls/s at p99 47.0 ms (verified); fails at 11 VUs by latency; \
-         undecided between"
+        "sustains 9 VUs, 200 calls/s at p99 47.0 ms (verified); fails at 11 VUs by latency (12% \
+         of the calls took more than 50.0 ms, 1% may); undecided between"
     );
     let mut next_to_it = found();
     for failure in [&mut next_to_it.fails_at, &mut next_to_it.fails_surely_at] {
@@ -85,10 +87,13 @@ fn what_was_not_verified_or_not_certain_is_called_so() {
         why: FindWhy::Errors,
         is_certain: false,
     });
+    if let Some(failure) = &mut early.fails_at {
+        failure.trial.error_share = 0.025;
+    }
     assert_eq!(
         report(&early).answer,
         "passed 8 VUs, 200 calls/s at p99 42.0 ms (not verified); not passed at 11 VUs, \
-         undecided by errors; undecided between"
+         undecided by errors (2.5% of the calls failed, 1% may); undecided between"
     );
     let shown = text(&early, 80);
     assert!(shown.contains("ended by its deadline"), "{shown}");
@@ -149,6 +154,73 @@ fn the_plot_has_each_level_once_in_order() {
     assert!(
         super::plot::plot(&report(&one), Some(80), crate::terminal::Drawing::Unicode).is_empty()
     );
+}
+
+#[test]
+fn a_quick_search_says_that_nothing_is_verified() {
+    let mut quick = found();
+    quick.options.quick = true;
+    (quick.sustains, quick.passed) = (None, Some(quick.trials[6].clone()));
+    let report = report(&quick);
+    assert!(!report.verified && report.search.quick);
+    let words = "(not verified: a quick search)";
+    assert!(report.answer.contains(words), "{}", report.answer);
+    let shown = text(&quick, 80);
+    assert!(shown.contains(words), "{shown}");
+    assert!(super::tests::report(&found()).verified);
+}
+
+#[test]
+fn a_repeated_level_is_told() {
+    let mut outcome = found();
+    outcome.trials[4].repeated = true;
+    let shown = text(&outcome, 80);
+    assert!(shown.contains("failed, latency, repeated"), "{shown}");
+    assert!(shown.contains("the host was disturbed"), "{shown}");
+    assert!(report(&outcome).trials[4].repeated);
+}
+
+/// `12%`, `<0.01%` and the like as a number.
+fn percent_of(word: &str) -> f64 {
+    let digits = word.trim_start_matches(['<', '>']).trim_end_matches('%');
+    digits.parse().expect("a number of percent")
+}
+
+proptest! {
+    /// What a trial says of a figure and its limit never looks the other way round,
+    /// nor the same.
+    #[test]
+    fn evidence_agrees_with_its_limit(
+        allowed in prop_oneof![Just(0.01), Just(0.05), Just(0.5), 0.0001_f64..0.5],
+        off in prop_oneof![-1.0_f64..1.0, -1e-3_f64..1e-3, -1e-7_f64..1e-7],
+        limit_ns in 1_000_u64..10_000_000_000,
+        over_ns in prop_oneof![1_u64..5_000, 1_u64..1_000_000_000],
+        by_errors in any::<bool>(),
+    ) {
+        let share = (allowed * (1.0 + off)).min(1.0);
+        let why = match by_errors {
+            true => FindWhy::Errors,
+            false => FindWhy::Latency { limit_idx: 0 },
+        };
+        let mut outcome = found();
+        outcome.options.error_share_max = Some(allowed);
+        outcome.options.latency[0].quantile = 1.0 - allowed;
+        let mut failed = trial(5.0, FindPhase::Bracket, FindVerdict::Failed(why), 60);
+        failed.shares_over = vec![share];
+        failed.error_share = if by_errors { share } else { 0.0 };
+        let text = words::evidence(&outcome.options, &failed).expect("evidence");
+        let percents: Vec<&str> = text.split(' ').filter(|word| word.ends_with('%')).collect();
+        let (shown, limit) = (percents[0], percents[1]);
+        if (share - allowed).abs() > 1e-12 {
+            prop_assert_ne!(shown, limit);
+            let (shown, limit) = (percent_of(shown), percent_of(limit));
+            prop_assert!((shown > limit) == (share > allowed) || shown == limit, "{}", text);
+        }
+        let beside = words::latency_beside(limit_ns + over_ns, Some(limit_ns));
+        prop_assert_ne!(beside, crate::units::format_latency(limit_ns));
+        let kept = words::latency_beside(limit_ns, Some(limit_ns));
+        prop_assert_eq!(kept, crate::units::format_latency(limit_ns));
+    }
 }
 
 #[test]

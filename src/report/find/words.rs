@@ -21,13 +21,18 @@ pub(super) fn answer(outcome: &FindOutcome) -> String {
             load_and_figures(&outcome.options, trial)
         )),
         (None, Some(trial)) => parts.push(format!(
-            "passed {} (not verified)",
-            load_and_figures(&outcome.options, trial)
+            "passed {} (not verified{})",
+            load_and_figures(&outcome.options, trial),
+            if outcome.options.quick {
+                ": a quick search"
+            } else {
+                ""
+            }
         )),
         (None, None) => parts.push("no level was sustained".to_string()),
     }
     match &outcome.fails_at {
-        Some(failure) => parts.push(fails_at(by, failure)),
+        Some(failure) => parts.push(fails_at(&outcome.options, failure)),
         None if outcome.ended == FindEnded::ReachedTo => {
             parts.push("the highest level allowed: its capacity lies above".to_string());
         }
@@ -43,13 +48,18 @@ pub(super) fn answer(outcome: &FindOutcome) -> String {
 }
 
 /// `fails at 190 VUs by latency`, or that it is not certain.
-pub(super) fn fails_at(by: FindBy, failure: &FindFailure) -> String {
-    let level = level(by, failure.trial.level);
+pub(super) fn fails_at(options: &FindOptions, failure: &FindFailure) -> String {
+    let level = level(options.by, failure.trial.level);
+    let evidence = evidence_of(options, &failure.trial, failure.why);
     let why = why(failure.why);
+    let evidence = match evidence {
+        Some(evidence) => format!(" ({evidence})"),
+        None => String::new(),
+    };
     if failure.is_certain {
-        format!("fails at {level} by {why}")
+        format!("fails at {level} by {why}{evidence}")
     } else {
-        format!("not passed at {level}, undecided by {why}")
+        format!("not passed at {level}, undecided by {why}{evidence}")
     }
 }
 
@@ -146,8 +156,84 @@ pub(super) fn verdict(verdict: FindVerdict) -> String {
     }
 }
 
+/// Why a level was not passed: the figure beside its limit, always told apart.
+/// `None` where it was passed, or nothing was decided.
+pub(super) fn evidence(options: &FindOptions, trial: &FindTrial) -> Option<String> {
+    match trial.verdict {
+        FindVerdict::Failed(why) | FindVerdict::Undecided(why) => evidence_of(options, trial, why),
+        _ => None,
+    }
+}
+
+fn evidence_of(options: &FindOptions, trial: &FindTrial, why: FindWhy) -> Option<String> {
+    Some(match why {
+        FindWhy::Latency { limit_idx } => {
+            let limit = options.latency.get(limit_idx)?;
+            let share = trial.shares_over.get(limit_idx).copied().unwrap_or(0.0);
+            let (share, allowed) = percents_apart(share, 1.0 - limit.quantile);
+            let limit = format_latency(limit.limit_ns);
+            let counted = match (trial.error_share > 0.0, trial.n_dropped > 0) {
+                (false, false) => "",
+                (true, false) => " or failed",
+                (false, true) => " or were dropped",
+                (true, true) => ", failed or were dropped",
+            };
+            format!("{share} of the calls took more than {limit}{counted}, {allowed} may")
+        }
+        FindWhy::Errors => {
+            let allowed = options.error_share_max?;
+            let (share, allowed) = percents_apart(trial.error_share, allowed);
+            format!("{share} of the calls failed, {allowed} may")
+        }
+        FindWhy::Throughput => {
+            let dropped = match trial.n_dropped {
+                0 => String::new(),
+                n => format!("; {} were dropped", format_count(n)),
+            };
+            format!(
+                "{} ended of {} that were due{dropped}",
+                format_rate(trial.rate),
+                format_rate(trial.offered_rate)
+            )
+        }
+        FindWhy::Backlog => "calls under way piled up".to_string(),
+        FindWhy::Silence => "no call was answered any more".to_string(),
+    })
+}
+
+/// Two shares in percent, with as many decimals as it takes to tell them apart.
+fn percents_apart(share: f64, allowed: f64) -> (String, String) {
+    let shown = (format_percent(share), format_percent(allowed));
+    if shown.0 != shown.1 || share == allowed {
+        return shown;
+    }
+    let finer = (3..=12).map(|n_decimals| {
+        let percent = |share: f64| format!("{:.n_decimals$}%", share * 100.0);
+        (percent(share), percent(allowed))
+    });
+    finer
+        .into_iter()
+        .find(|(share, allowed)| share != allowed)
+        .unwrap_or(shown)
+}
+
+/// A latency beside the limit on it: one above the limit never looks like it.
+pub(super) fn latency_beside(value_ns: u64, limit_ns: Option<u64>) -> String {
+    let shown = format_latency(value_ns);
+    let Some(limit_ns) = limit_ns.filter(|limit_ns| value_ns > *limit_ns) else {
+        return shown;
+    };
+    if shown != format_latency(limit_ns) {
+        return shown;
+    }
+    let ms = |ns: u64, n_decimals: usize| format!("{:.n_decimals$} ms", ns as f64 / 1e6);
+    (1..=6)
+        .find(|n_decimals| ms(value_ns, *n_decimals) != ms(limit_ns, *n_decimals))
+        .map_or(shown, |n_decimals| ms(value_ns, n_decimals))
+}
+
 /// `the search will take 2m to 7m; …`.
-pub(super) fn estimate(estimate: &FindEstimate) -> String {
+pub(super) fn estimate(options: &FindOptions, estimate: &FindEstimate) -> String {
     let mut text = format!(
         "the search will take about {}",
         range(estimate.shortest, estimate.longest)
@@ -158,6 +244,14 @@ pub(super) fn estimate(estimate: &FindEstimate) -> String {
              take {}",
             format_count(estimate.requests_per_unit),
             range(shortest, longest)
+        );
+    }
+    if let Some(deadline) = options.deadline
+        && deadline < estimate.shortest
+    {
+        text += &format!(
+            "; its deadline of {} comes first",
+            format_duration(deadline)
         );
     }
     text
