@@ -1315,6 +1315,7 @@ topic = "Hello"  # About what
                         templates: templates.collect(),
                         prompts,
                         problems,
+                        n_unread_lists: 0,
                         auth_header_names,
                         ..Offer::default()
                     }
