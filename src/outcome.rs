@@ -346,6 +346,10 @@ pub trait Observer {
     /// Something the user should know, before or during the load.
     fn notice(&mut self, _text: &str) {}
 
+    /// What is done before the load, and for how long by now: a few times a
+    /// second where it takes long, and `None` when it is over.
+    fn preparing(&mut self, _doing: Option<(Duration, &str)>) {}
+
     /// The server was found and the load begins.
     fn started(&mut self, _start: &RunStart) {}
 

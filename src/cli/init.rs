@@ -1,5 +1,6 @@
 //! `init`: asks the server what it offers, and writes a starter config.
 
+use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,14 +8,20 @@ use std::time::Duration;
 
 use super::args::Init;
 use super::options::{api_key_of_environment, bearer, headers};
-use super::run::current_folder;
+use super::run::{current_folder, live_style};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
+use crate::clock;
 use crate::coordinator::Interrupts;
 use crate::error::{UserError, plural};
 use crate::init::{self, DiscoverOptions, Offer};
+use crate::outcome::Observer;
+use crate::report::LiveLine;
 use crate::scenario::CONFIG_PATH;
 use crate::terminal::{Line, Role, Terminal};
+
+/// What is read is shown once it takes longer than this.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Lists of a slow server may take longer than a call under load should.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +35,7 @@ fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
     let target = Target::of(&args)?;
     target.check(args.force || args.yes)?;
     let offer = match &args.url {
-        Some(url) => Some(ask(url, &args)?),
+        Some(url) => Some(ask(url, &args, terminal)?),
         None => None,
     };
     let text = offer.as_ref().map_or_else(init::template, init::scaffold);
@@ -48,10 +55,23 @@ fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
         // The file is written; who does not read on has what was asked for.
         let _ = terminal.print(&lines);
     }
-    Ok(exit::PASSED)
+    match offer {
+        Some(offer) if offer.n_unread_lists > 0 => {
+            Err(unread(&offer).hint("the config holds what could be read"))
+        }
+        _ => Ok(exit::PASSED),
+    }
 }
 
-fn ask(url: &str, args: &Init) -> Result<Offer, UserError> {
+/// Why it fails is in the notices.
+fn unread(offer: &Offer) -> UserError {
+    UserError::could_not_run(format!(
+        "{} of the server could not be read",
+        plural(offer.n_unread_lists as u64, "list", "lists")
+    ))
+}
+
+fn ask(url: &str, args: &Init, terminal: &Terminal) -> Result<Offer, UserError> {
     let given = headers(args.headers.clone(), args.api_key.clone());
     let mut all = given;
     let has_authorization = all
@@ -72,9 +92,26 @@ fn ask(url: &str, args: &Init) -> Result<Offer, UserError> {
     };
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);
-    let offer = init::discover(&options, &|| !interrupts.is_pending());
+    let live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
+    let live = RefCell::new(live);
+    let began = clock::now();
+    let offer = init::discover(&options, &|reading| {
+        let elapsed = clock::now().saturating_duration_since(began);
+        if let Some(what) = reading.filter(|_| elapsed >= SHOWN_AFTER) {
+            Observer::preparing(&mut *live.borrow_mut(), Some((elapsed, what)));
+        }
+        !interrupts.is_pending()
+    });
+    Observer::preparing(&mut *live.borrow_mut(), None);
     drop(listener);
-    offer
+    let offer = offer?;
+    for problem in &offer.problems {
+        Observer::notice(&mut *live.borrow_mut(), problem);
+    }
+    if offer.n_unread_lists > 0 && offer.is_empty() {
+        return Err(unread(&offer).hint("nothing is written"));
+    }
+    Ok(offer)
 }
 
 /// `found 9 tools, 2 resources, 1 prompt`.

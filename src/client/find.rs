@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::lane::Exchanged;
-use super::lists::list_tools;
+use super::lists::{ListProgress, Listed, Lists, excluded_tools, list_tools};
 use super::server::{Server, ServerSettings};
 use super::session::Session;
 use crate::error::UserError;
@@ -63,6 +63,8 @@ pub struct Found {
     pub has_sessions: bool,
     /// Its tools, if they were asked for and could be read.
     pub tools: Option<Vec<ToolDescription>>,
+    /// It may have further tools.
+    pub are_tools_cut: bool,
     /// The server is at another path than the one that was given.
     pub was_redirected: bool,
     /// What the user should know.
@@ -70,6 +72,23 @@ pub struct Found {
 }
 
 impl Found {
+    fn add_tools(&mut self, listed: Listed<ToolDescription>) {
+        if let Some(trouble) = listed.nothing_read() {
+            let notice = no_tools(&self.server, trouble);
+            self.notices.push(notice);
+            return;
+        }
+        let redactor = &self.server.settings().redactor;
+        let mut notices: Vec<String> = listed.notices();
+        if self.server.dialect().era() == Era::Modern {
+            notices.extend(excluded_tools(&listed.items));
+        }
+        let notices = notices.into_iter().map(|notice| redactor.clean(notice));
+        self.notices.extend(notices);
+        self.are_tools_cut = listed.is_cut();
+        self.tools = Some(listed.items);
+    }
+
     /// The tools' rules for headers.
     pub fn catalog(&self) -> ToolCatalog {
         let mut catalog = ToolCatalog::empty();
@@ -78,9 +97,10 @@ impl Found {
     }
 }
 
-/// Finds out how to speak to the server. Runs inside a task. `with_tools`
-/// also lists its tools, which a modern client must know before it calls any.
-/// All connections are closed when it returns.
+/// Finds out how to speak to the server. Runs inside a task. With
+/// `tools`, which shows how far that is, it also lists the server's tools: a
+/// modern client must know them before it calls any. All connections are closed
+/// when it returns.
 ///
 /// # Errors
 /// When no session could be opened: the cause, and what to try.
@@ -88,22 +108,11 @@ pub fn find(
     endpoint: Endpoint,
     choice: ProtocolChoice,
     settings: Arc<ServerSettings>,
-    with_tools: bool,
+    tools: Option<ListProgress>,
 ) -> Result<Found, UserError> {
     let (mut found, mut session) = find_and_open(endpoint, choice, settings)?;
-    if with_tools {
-        match list_tools(&mut session) {
-            Ok(tools) => found.tools = Some(tools),
-            Err(trouble) => found.notices.push(format!(
-                "the server opens a session but does not list its tools ({}): \
-                 calls may fail as well",
-                found
-                    .server
-                    .settings()
-                    .redactor
-                    .clean(trouble.message().to_string())
-            )),
-        }
+    if let Some(progress) = tools {
+        found.add_tools(list_tools(&mut session, &mut Lists::new(progress)));
     }
     session.close(CLOSE_WAIT);
     Ok(found)
@@ -141,6 +150,15 @@ pub fn find_and_open(
         Era::Legacy => finder.legacy().map_err(|refused| refused.error)?,
     };
     Ok((found, finder.session))
+}
+
+/// What it means that a server opens a session, but does not list its tools.
+fn no_tools(server: &Server, trouble: &Trouble) -> String {
+    let why = trouble.message().to_string();
+    format!(
+        "the server opens a session but does not list its tools ({}): calls may fail as well",
+        server.settings().redactor.clean(why)
+    )
 }
 
 fn dialect(revision: Revision) -> Dialect {
@@ -427,6 +445,7 @@ impl Finder {
             capabilities,
             has_sessions: self.session.has_id(),
             tools: None,
+            are_tools_cut: false,
             was_redirected: self.redirected_from.is_some(),
             notices: std::mem::take(&mut self.notices),
         }

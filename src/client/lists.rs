@@ -1,87 +1,314 @@
-//! Reads whole lists, page by page.
+//! Reads whole lists, page by page, within bounds that hold for all lists of a
+//! server together.
+//!
+//! A server decides how many pages there are, how large they are and how long
+//! each takes. So pages, entries, bytes and time are bounded, what was read
+//! before a bound or a failure is kept, and whoever waits can see how far it is.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::session::Session;
+use crate::error::plural;
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     Method, NextPage, Page, PageGuard, PromptDescription, ProtocolFault, Reply,
     ResourceDescription, ResourceTemplateDescription, ToolDescription, read_prompts,
     read_resource_templates, read_resources, read_tools,
 };
+use crate::units::format_count;
 
-/// Pages of one list; a server with more is not one that people use.
-const PAGES_MAX: usize = 1000;
-
-/// All tools the server offers.
-///
-/// # Errors
-/// The first page that cannot be read.
-pub fn list_tools(session: &mut Session) -> Result<Vec<ToolDescription>, Trouble> {
-    list(session, Method::ListTools, read_tools, |tool| &tool.name)
+/// What may be read of all lists of a server together.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    pages: u64,
+    entries: u64,
+    /// Of the pages' results. Entries take up to some thirty times as much
+    /// where they are made for it.
+    bytes: u64,
+    time: Duration,
+    /// Of one cursor, which goes into a request.
+    cursor_bytes: usize,
 }
 
-/// All resources the server offers.
-///
-/// # Errors
-/// The first page that cannot be read.
-pub fn list_resources(session: &mut Session) -> Result<Vec<ResourceDescription>, Trouble> {
-    list(session, Method::ListResources, read_resources, |resource| {
-        &resource.uri
-    })
+/// Servers with more are not such as people use: the largest known have some
+/// thousand tools, on pages of about fifty.
+const LIMITS: Limits = Limits {
+    pages: 1000,
+    entries: 50_000,
+    bytes: 32 * 1024 * 1024,
+    time: Duration::from_secs(30),
+    cursor_bytes: 64 * 1024,
+};
+
+/// How far the reading of lists has come. Clones show the same: the task that
+/// reads writes it, and the loop around the task looks at it.
+#[derive(Debug, Clone, Default)]
+pub struct ListProgress(Rc<RefCell<Option<Reading>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    what: What,
+    n_pages: u64,
+    n_entries: u64,
 }
 
-/// All resource templates the server offers.
-///
-/// # Errors
-/// The first page that cannot be read.
-pub fn list_resource_templates(
-    session: &mut Session,
-) -> Result<Vec<ResourceTemplateDescription>, Trouble> {
-    list(
-        session,
-        Method::ListResourceTemplates,
-        read_resource_templates,
-        |template| &template.uri_template,
-    )
+/// What a list is of, in the singular and the plural.
+type What = (&'static str, &'static str);
+
+impl ListProgress {
+    /// `listing tools: 12 pages, 3,400 tools`; `None` while no list is read.
+    pub fn text(&self) -> Option<String> {
+        let reading = (*self.0.borrow())?;
+        Some(format!(
+            "listing {}: {}, {}",
+            reading.what.1,
+            plural(reading.n_pages, "page", "pages"),
+            plural(reading.n_entries, reading.what.0, reading.what.1)
+        ))
+    }
+
+    fn set(&self, reading: Option<Reading>) {
+        self.0.replace(reading);
+    }
 }
 
-/// All prompts the server offers.
-///
-/// # Errors
-/// The first page that cannot be read.
-pub fn list_prompts(session: &mut Session) -> Result<Vec<PromptDescription>, Trouble> {
-    list(session, Method::ListPrompts, read_prompts, |prompt| {
-        &prompt.name
-    })
+/// The reading of all lists of a server: what they have in common.
+#[derive(Debug)]
+pub struct Lists {
+    deadline: Instant,
+    n_pages: u64,
+    n_entries: u64,
+    n_bytes: u64,
+    progress: ListProgress,
 }
 
-fn list<T>(
-    session: &mut Session,
-    method: Method,
-    read: impl Fn(&str) -> Result<Page<T>, ProtocolFault>,
-    key: impl Fn(&T) -> &String,
-) -> Result<Vec<T>, Trouble> {
-    let mut guard = PageGuard::new(PAGES_MAX);
-    let mut items = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = read(&page(session, method, cursor.as_deref())?)?;
-        let next = guard.after(&page, |item| key(item).as_str());
-        if next == NextPage::Repeated {
-            return Ok(items);
+impl Lists {
+    /// The time for all lists runs from now on.
+    pub fn new(progress: ListProgress) -> Self {
+        Self {
+            deadline: crate::clock::now() + LIMITS.time,
+            n_pages: 0,
+            n_entries: 0,
+            n_bytes: 0,
+            progress,
         }
-        items.extend(page.items);
-        match next {
-            NextPage::Cursor(next) => cursor = Some(next),
-            NextPage::Done | NextPage::Repeated | NextPage::TooMany => return Ok(items),
+    }
+
+    /// Which bound is reached, as an end of "the list was cut: ".
+    fn reached(&self) -> Option<String> {
+        let at_most = |limit: u64, what| {
+            Some(format!(
+                "at most {} {what} are read, of all lists together",
+                format_count(limit)
+            ))
+        };
+        if self.n_pages >= LIMITS.pages {
+            at_most(LIMITS.pages, "pages")
+        } else if self.n_entries >= LIMITS.entries {
+            at_most(LIMITS.entries, "entries")
+        } else if self.n_bytes >= LIMITS.bytes {
+            at_most(LIMITS.bytes / 1024 / 1024, "MiB")
+        } else if crate::clock::now() >= self.deadline {
+            Some(too_long())
+        } else {
+            None
         }
     }
 }
 
+fn too_long() -> String {
+    format!(
+        "all lists together may take {} s at most",
+        LIMITS.time.as_secs()
+    )
+}
+
+/// What was read of a list.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// The entries, in the server's order.
+    pub items: Vec<T>,
+    /// Entries that could not be read.
+    pub n_unreadable: u64,
+    /// How the reading ended.
+    pub end: ListEnd,
+    n_pages: u64,
+    what: What,
+}
+
+/// How the reading of a list ended.
+#[derive(Debug)]
+pub enum ListEnd {
+    /// With the last page.
+    Whole,
+    /// Before it, for this reason.
+    Cut(String),
+    /// At a page that could not be read.
+    Failed(Trouble),
+}
+
+impl<T> Listed<T> {
+    /// Why not even the first page could be read.
+    pub fn nothing_read(&self) -> Option<&Trouble> {
+        match &self.end {
+            ListEnd::Failed(trouble) if self.n_pages == 0 => Some(trouble),
+            _ => None,
+        }
+    }
+
+    /// Whether there may be entries that are not known.
+    pub fn is_cut(&self) -> bool {
+        !matches!(self.end, ListEnd::Whole)
+    }
+
+    /// What the user should know of it; secrets may still be in it.
+    pub fn notices(&self) -> Vec<String> {
+        let what = self.what.1;
+        let so_far = || {
+            format!(
+                "{} on {} are kept",
+                plural(self.items.len() as u64, self.what.0, what),
+                plural(self.n_pages, "page", "pages")
+            )
+        };
+        let end = match &self.end {
+            ListEnd::Whole => None,
+            ListEnd::Cut(why) => Some(format!("the list of {what} was cut: {why}; {}", so_far())),
+            ListEnd::Failed(trouble) if self.n_pages == 0 => Some(format!(
+                "the {what} could not be listed: {}",
+                trouble.message()
+            )),
+            ListEnd::Failed(trouble) => Some(format!(
+                "a page of the {what} could not be read: {}; {}",
+                trouble.message(),
+                so_far()
+            )),
+        };
+        let unreadable = (self.n_unreadable > 0).then(|| {
+            format!(
+                "{} left out: without a name or an address none can be used",
+                plural(self.n_unreadable, self.what.0, what)
+            )
+        });
+        end.into_iter().chain(unreadable).collect()
+    }
+}
+
+/// The tools the server offers.
+pub fn list_tools(session: &mut Session, lists: &mut Lists) -> Listed<ToolDescription> {
+    let what = ("tool", "tools");
+    let key = |tool: &ToolDescription| tool.name.clone();
+    list(session, lists, Method::ListTools, what, read_tools, key)
+}
+
+/// The resources the server offers.
+pub fn list_resources(session: &mut Session, lists: &mut Lists) -> Listed<ResourceDescription> {
+    let what = ("resource", "resources");
+    let key = |resource: &ResourceDescription| resource.uri.clone();
+    let method = Method::ListResources;
+    list(session, lists, method, what, read_resources, key)
+}
+
+/// The resource templates the server offers.
+pub fn list_resource_templates(
+    session: &mut Session,
+    lists: &mut Lists,
+) -> Listed<ResourceTemplateDescription> {
+    let what = ("resource template", "resource templates");
+    let key = |template: &ResourceTemplateDescription| template.uri_template.clone();
+    let method = Method::ListResourceTemplates;
+    list(session, lists, method, what, read_resource_templates, key)
+}
+
+/// The prompts the server offers.
+pub fn list_prompts(session: &mut Session, lists: &mut Lists) -> Listed<PromptDescription> {
+    let what = ("prompt", "prompts");
+    let key = |prompt: &PromptDescription| prompt.name.clone();
+    list(session, lists, Method::ListPrompts, what, read_prompts, key)
+}
+
+fn list<T>(
+    session: &mut Session,
+    lists: &mut Lists,
+    method: Method,
+    what: What,
+    read: impl Fn(&str) -> Result<Page<T>, ProtocolFault>,
+    key: impl Fn(&T) -> String,
+) -> Listed<T> {
+    let mut listed = Listed {
+        items: Vec::new(),
+        n_unreadable: 0,
+        end: ListEnd::Whole,
+        n_pages: 0,
+        what,
+    };
+    let mut guard = PageGuard::new();
+    let mut cursor: Option<String> = None;
+    listed.end = loop {
+        lists.progress.set(Some(Reading {
+            what,
+            n_pages: listed.n_pages,
+            n_entries: listed.items.len() as u64,
+        }));
+        if let Some(why) = lists.reached() {
+            break ListEnd::Cut(why);
+        }
+        let page = match page(session, lists, method, cursor.as_deref()) {
+            Ok(text) => {
+                lists.n_bytes += text.len() as u64;
+                read(&text).map_err(Trouble::from)
+            }
+            Err(trouble) => Err(trouble),
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(trouble) if trouble.is_timeout() && crate::clock::now() >= lists.deadline => {
+                break ListEnd::Cut(too_long());
+            }
+            Err(trouble) => break ListEnd::Failed(trouble),
+        };
+        lists.n_pages += 1;
+        listed.n_pages += 1;
+        let next = guard.after(&page, &key);
+        if next == NextPage::Repeated {
+            break ListEnd::Cut("the server began to repeat it".to_string());
+        }
+        lists.n_entries += (page.items.len() + page.n_unreadable) as u64;
+        listed.n_unreadable += page.n_unreadable as u64;
+        listed.items.extend(page.items);
+        match next {
+            NextPage::Cursor(next) if next.len() > LIMITS.cursor_bytes => {
+                break ListEnd::Cut(format!(
+                    "the cursor of the next page has {} bytes, at most {} are sent",
+                    format_count(next.len() as u64),
+                    format_count(LIMITS.cursor_bytes as u64)
+                ));
+            }
+            NextPage::Cursor(next) => cursor = Some(next),
+            NextPage::CursorAgain => {
+                break ListEnd::Cut("the server gave a cursor again".to_string());
+            }
+            NextPage::Done | NextPage::Repeated => break ListEnd::Whole,
+        }
+    };
+    lists.progress.set(None);
+    listed
+}
+
 /// The text of one page's result.
-fn page(session: &mut Session, method: Method, cursor: Option<&str>) -> Result<String, Trouble> {
+fn page(
+    session: &mut Session,
+    lists: &Lists,
+    method: Method,
+    cursor: Option<&str>,
+) -> Result<String, Trouble> {
     let server = session.server();
-    let deadline = crate::clock::now() + server.settings().timeout;
+    let deadline = lists
+        .deadline
+        .min(crate::clock::now() + server.settings().timeout);
     let Some(prepared) = server.dialect().list(method, cursor) else {
         return Err(Trouble::failed(
             Failure::Protocol(ProtocolFailure::BadResult),
@@ -99,4 +326,36 @@ fn page(session: &mut Session, method: Method, cursor: Option<&str>) -> Result<S
             "a list requires input",
         )),
     }
+}
+
+/// What the user should know of tools that a client of the modern era must
+/// leave out.
+pub fn excluded_tools(tools: &[ToolDescription]) -> Option<String> {
+    /// More of them would bury what else is said.
+    const SHOWN_MAX: usize = 3;
+    let excluded: Vec<String> = tools
+        .iter()
+        .filter_map(|tool| {
+            let why = tool.param_headers.as_ref().err()?;
+            Some(format!("`{}` ({why})", shown_name(&tool.name)))
+        })
+        .collect();
+    if excluded.is_empty() {
+        return None;
+    }
+    let n_more = excluded.len().saturating_sub(SHOWN_MAX);
+    let more = if n_more > 0 {
+        format!(" and {n_more} more")
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "{} left out, as the protocol demands of every client, for an invalid input schema: {}{more}",
+        plural(excluded.len() as u64, "tool", "tools"),
+        excluded[..excluded.len().min(SHOWN_MAX)].join(", ")
+    ))
+}
+
+fn shown_name(name: &str) -> String {
+    crate::protocol::excerpt(name.as_bytes())
 }

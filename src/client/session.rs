@@ -86,6 +86,8 @@ pub struct SessionCounters {
     pub connects: u64,
     /// Of these, opened since an earlier one was gone.
     pub reconnects: u64,
+    /// Of these, the ones whose earlier connection the server had ended.
+    pub server_closed: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes read.
@@ -109,6 +111,7 @@ impl SessionCounters {
         Self {
             connects: self.connects - earlier.connects,
             reconnects: self.reconnects - earlier.reconnects,
+            server_closed: self.server_closed - earlier.server_closed,
             bytes_sent: self.bytes_sent - earlier.bytes_sent,
             bytes_received: self.bytes_received - earlier.bytes_received,
             round_trips: self.round_trips - earlier.round_trips,
@@ -196,7 +199,10 @@ impl Session {
             let http = lane.counters();
             now.connects += http.connects;
             // A side connection is opened and dropped as needed.
-            now.reconnects += if position == 0 { http.reconnects } else { 0 };
+            if position == 0 {
+                now.reconnects += http.reconnects;
+                now.server_closed += http.server_closed;
+            }
             now.bytes_sent += http.bytes_sent;
             now.bytes_received += http.bytes_received;
             now.streams_left_open += lane.n_streams_left_open;

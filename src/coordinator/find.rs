@@ -115,6 +115,10 @@ impl Observer for Noted<'_> {
         self.notices.push(text.to_string());
         self.observer.notice(text);
     }
+
+    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
+        self.observer.preparing(doing);
+    }
 }
 
 /// The plan with the load of the highest level: only the kind of load, the

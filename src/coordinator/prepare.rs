@@ -1,13 +1,14 @@
 //! What happens before the load: the server is found, the steps rendered.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::probe::probe_plan;
 use super::run::Interrupts;
 use crate::address;
-use crate::client::{Found, ServerSettings, find};
+use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host;
 use crate::http::resolve;
@@ -49,10 +50,16 @@ pub(super) fn prepare(
         redactor: redactor.clone(),
     });
     let choice = plan.target.protocol;
-    let with_tools = calls_tools(plan);
-    let found = block_on(&keep_going, move || {
-        find(endpoint, choice, settings, with_tools)
-    })
+    let progress = ListProgress::default();
+    let tools = calls_tools(plan).then(|| progress.clone());
+    let found = {
+        let waiting = Waiting::new(progress, observer);
+        let keep_going = || {
+            waiting.show();
+            !interrupts.is_pending()
+        };
+        block_on(&keep_going, move || find(endpoint, choice, settings, tools))
+    }
     .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
     if interrupts.is_pending() {
         return Err(UserError::new(
@@ -65,7 +72,8 @@ pub(super) fn prepare(
     for notice in &found.notices {
         observer.notice(&clean(notice.clone()));
     }
-    if let Some(tools) = &found.tools {
+    // Of a list that was cut, the rest may hold any name.
+    if let (Some(tools), false) = (&found.tools, found.are_tools_cut) {
         let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
         for notice in Script::unknown_tools(plan, &names) {
             observer.notice(&clean(notice));
@@ -83,6 +91,41 @@ pub(super) fn prepare(
         probe,
         server,
     })
+}
+
+/// Shows what is waited for, once it takes long.
+struct Waiting<'a> {
+    progress: ListProgress,
+    observer: RefCell<&'a mut dyn Observer>,
+    began: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(progress: ListProgress, observer: &'a mut dyn Observer) -> Self {
+        Self {
+            progress,
+            observer: RefCell::new(observer),
+            began: crate::clock::now(),
+        }
+    }
+
+    fn show(&self) {
+        /// Lists that are read within this are not worth a line.
+        const SHOWN_AFTER: Duration = Duration::from_secs(1);
+        let elapsed = crate::clock::now().saturating_duration_since(self.began);
+        if elapsed < SHOWN_AFTER {
+            return;
+        }
+        if let Some(what) = self.progress.text() {
+            self.observer.borrow_mut().preparing(Some((elapsed, &what)));
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.observer.get_mut().preparing(None);
+    }
 }
 
 fn calls_tools(plan: &Plan) -> bool {

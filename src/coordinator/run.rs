@@ -155,6 +155,10 @@ impl Observer for Noted<'_> {
         self.observer.notice(text);
     }
 
+    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
+        self.observer.preparing(doing);
+    }
+
     fn started(&mut self, start: &RunStart) {
         self.observer.started(start);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, SET_COOKIE};
+use ureq::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, SET_COOKIE};
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
@@ -15,6 +15,7 @@ use super::connector::TaskConnector;
 use super::endpoint::{Endpoint, FixedAddresses};
 use super::exchange::{ClientCounters, Exchange, Stop, Timing};
 use super::failure::{HttpFailure, HttpFailureKind};
+use super::framing::has_token;
 use super::kept::{Established, Place};
 use super::steady::{self, Rendered, RequestHead, SteadyAnswer};
 
@@ -139,6 +140,9 @@ impl Client {
         match result {
             Ok(response) => {
                 let (head, body) = response.into_parts();
+                if says_close(&head.headers) {
+                    self.exchange.peer_ends();
+                }
                 Ok(Answer {
                     status: head.status.as_u16(),
                     body: AnswerBody::Ureq(head.headers, body),
@@ -163,6 +167,13 @@ impl Client {
     pub fn counters(&self) -> ClientCounters {
         self.exchange.counters()
     }
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .any(|value| has_token(value.as_bytes(), "close"))
 }
 
 fn config(tls: TlsConfig) -> Config {

@@ -34,6 +34,8 @@ pub struct ClientCounters {
     pub connects: u64,
     /// Of these, opened since an earlier one was gone.
     pub reconnects: u64,
+    /// Of these, the ones whose earlier connection the server had ended.
+    pub server_closed: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes read.
@@ -76,7 +78,10 @@ pub(super) struct Exchange {
     phase: AtomicU8,
     stop: AtomicU8,
     reused: AtomicU8,
+    /// The peer has ended the last connection, or said that it will.
+    is_peers_end: AtomicU8,
     connects: AtomicU64,
+    server_closed: AtomicU64,
     bytes_sent: AtomicU64,
     bytes_received: AtomicU64,
 }
@@ -93,7 +98,9 @@ impl Exchange {
             phase: AtomicU8::new(Phase::Sending as u8),
             stop: AtomicU8::new(Stop::Nothing as u8),
             reused: AtomicU8::new(0),
+            is_peers_end: AtomicU8::new(0),
             connects: AtomicU64::new(0),
+            server_closed: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
         }
@@ -151,7 +158,19 @@ impl Exchange {
         self.reused.store(0, Relaxed);
     }
 
+    /// The peer ends the connection: it closed or reset it, or its answer says
+    /// that nothing can follow. What we give up, we end.
+    pub(super) fn peer_ends(&self) {
+        self.is_peers_end.store(1, Relaxed);
+    }
+
     pub(super) fn connected(&self) {
+        // The first connection has none before it.
+        if self.is_peers_end.load(Relaxed) == 1 {
+            self.is_peers_end.store(0, Relaxed);
+            self.server_closed
+                .store(self.server_closed.load(Relaxed) + 1, Relaxed);
+        }
         self.connects
             .store(self.connects.load(Relaxed) + 1, Relaxed);
     }
@@ -237,6 +256,7 @@ impl Exchange {
         ClientCounters {
             connects,
             reconnects: connects.saturating_sub(1),
+            server_closed: self.server_closed.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),
             bytes_received: self.bytes_received.load(Relaxed),
         }
@@ -278,6 +298,18 @@ mod tests {
         assert_eq!(timing.delay, None);
         let (reads, ..) = timestamp::take_counts();
         assert_eq!(reads.unusable, 1);
+    }
+
+    #[test]
+    fn reconnects_are_split_by_who_ended_the_connection() {
+        let exchange = Exchange::new();
+        exchange.connected();
+        exchange.connected();
+        exchange.peer_ends();
+        exchange.connected();
+        exchange.connected();
+        let counters = exchange.counters();
+        assert_eq!((counters.reconnects, counters.server_closed), (3, 1));
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, FramingFault
 }
 
 /// Whether a comma-separated list has the token.
-fn has_token(list: &[u8], token: &str) -> bool {
+pub(super) fn has_token(list: &[u8], token: &str) -> bool {
     list.split(|byte| *byte == b',')
         .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -136,8 +136,11 @@ pub(super) fn send(
     if let Err(error) = sent {
         return Some(Err(HttpFailure::new(&error, exchange)));
     }
-    Some(
-        read_answer_head(&mut kept, exchange).map(|head| SteadyAnswer {
+    Some(read_answer_head(&mut kept, exchange).map(|head| {
+        if !head.keeps_alive {
+            exchange.peer_ends();
+        }
+        SteadyAnswer {
             status: head.status,
             content_type: head.content_type,
             content_encoding: head.content_encoding,
@@ -150,8 +153,8 @@ pub(super) fn send(
             keeps_alive: head.keeps_alive,
             kept: Some(kept),
             place: Arc::clone(place),
-        }),
-    )
+        }
+    }))
 }
 
 /// Writes head and body; `None` where there is no room for them.

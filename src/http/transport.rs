@@ -221,6 +221,7 @@ impl Transport for TaskTransport {
                 Ok(Received { n_bytes: 0, .. }) => {
                     self.is_broken = true;
                     self.exchange.set_stop(Stop::Closed);
+                    self.exchange.peer_ends();
                     return Ok(false);
                 }
                 Ok(received) => {
@@ -247,6 +248,7 @@ impl Transport for TaskTransport {
                 Err(error) => {
                     self.is_broken = true;
                     self.exchange.set_stop(Stop::Reset);
+                    self.exchange.peer_ends();
                     return Err(ureq::Error::Io(error));
                 }
             }
@@ -255,7 +257,11 @@ impl Transport for TaskTransport {
 
     fn is_open(&mut self) -> bool {
         let (is_readable, is_closed) = self.socket.readable_and_closed();
-        if self.is_broken || is_closed {
+        if self.is_broken {
+            return false;
+        }
+        if is_closed {
+            self.exchange.peer_ends();
             return false;
         }
         // Readable while idle: an event for bytes that were read already, or
@@ -263,7 +269,12 @@ impl Transport for TaskTransport {
         if is_readable {
             match self.socket.stream().peek(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.drained(),
-                _ => return false,
+                // Bytes that nobody asked for: it is we who give it up.
+                Ok(1..) => return false,
+                Ok(0) | Err(_) => {
+                    self.exchange.peer_ends();
+                    return false;
+                }
             }
         }
         self.release();

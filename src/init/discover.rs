@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::offer::Offer;
 use crate::address;
 use crate::client::{
-    ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates, list_resources,
-    list_tools,
+    ListProgress, Listed, Lists, ServerSettings, Trouble, excluded_tools, find_and_open,
+    list_prompts, list_resource_templates, list_resources, list_tools,
 };
 use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};
 use crate::http::resolve;
 use crate::metrics::Failure;
-use crate::protocol::ProtocolChoice;
+use crate::protocol::{Era, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::scheduler::block_on;
 
@@ -43,16 +43,16 @@ pub struct DiscoverOptions {
 }
 
 /// Opens a session, reads all pages of all lists, and ends it. `keep_going` is
-/// asked a few times a second.
+/// asked a few times a second, and told what is read just then.
 ///
 /// # Errors
 /// When no session can be opened, or `keep_going` says no. A list that cannot
-/// be read is no error but one of the offer's problems.
+/// be read is no error but one of the offer's problems, and counted there.
 pub fn discover(
     options: &DiscoverOptions,
-    keep_going: &dyn Fn() -> bool,
+    keep_going: &dyn Fn(Option<&str>) -> bool,
 ) -> Result<Offer, UserError> {
-    let endpoint = resolve(&options.url, keep_going)?;
+    let endpoint = resolve(&options.url, &|| keep_going(None))?;
     let of_headers = options.headers.iter();
     let mut secrets: Vec<String> = of_headers
         .flat_map(|(name, value)| secrets_of_header(name, value))
@@ -67,21 +67,27 @@ pub fn discover(
         redactor: redactor.clone(),
     });
     let choice = options.protocol;
-    let offer = block_on(keep_going, move || {
+    let progress = ListProgress::default();
+    let shown = progress.clone();
+    let offer = block_on(&|| keep_going(shown.text().as_deref()), move || {
         let (found, mut session) = find_and_open(endpoint, choice, settings)?;
-        let redactor = found.server.settings().redactor.clone();
-        let mut problems = found.notices;
-        let mut note = |what: &str, trouble: &Trouble| {
-            if !is_not_offered(trouble) {
-                let why = redactor.clean(trouble.message().to_string());
-                problems.push(format!("the {what} could not be listed: {why}"));
-            }
+        let offered = &found.capabilities;
+        let mut notes = Notes {
+            problems: found.notices,
+            n_unread: 0,
         };
-        let tools = read("tools", list_tools(&mut session), &mut note);
-        let resources = read("resources", list_resources(&mut session), &mut note);
-        let templates = list_resource_templates(&mut session);
-        let templates = read("resource templates", templates, &mut note);
-        let prompts = read("prompts", list_prompts(&mut session), &mut note);
+        let mut lists = Lists::new(progress);
+        let tools = list_tools(&mut session, &mut lists);
+        let tools = notes.items(tools, offered.tools);
+        if found.server.dialect().era() == Era::Modern {
+            notes.problems.extend(excluded_tools(&tools));
+        }
+        let resources = list_resources(&mut session, &mut lists);
+        let resources = notes.items(resources, offered.resources);
+        let templates = list_resource_templates(&mut session, &mut lists);
+        let templates = notes.items(templates, offered.resources);
+        let prompts = list_prompts(&mut session, &mut lists);
+        let prompts = notes.items(prompts, offered.prompts);
         session.close(CLOSE_WAIT);
         Ok::<_, UserError>(Offer {
             url: found.server.endpoint().url(),
@@ -92,12 +98,13 @@ pub fn discover(
             resources,
             templates,
             prompts,
-            problems,
+            problems: notes.problems,
+            n_unread_lists: notes.n_unread,
             ..Offer::default()
         })
     })
     .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
-    if !keep_going() {
+    if !keep_going(None) {
         return Err(UserError::new(ErrorKind::Interrupted, "interrupted"));
     }
     let mut offer = offer
@@ -111,15 +118,41 @@ pub fn discover(
     Ok(offer)
 }
 
-fn read<T>(
-    what: &str,
-    list: Result<Vec<T>, Trouble>,
-    note: &mut dyn FnMut(&str, &Trouble),
-) -> Vec<T> {
-    list.unwrap_or_else(|trouble| {
-        note(what, &trouble);
-        Vec::new()
-    })
+/// What there is to say of the lists.
+struct Notes {
+    problems: Vec<String>,
+    n_unread: usize,
+}
+
+impl Notes {
+    /// The entries of a list; `is_declared` where the server says that it has
+    /// such.
+    fn items<T>(&mut self, listed: Listed<T>, is_declared: bool) -> Vec<T> {
+        let trouble = listed.nothing_read();
+        if !trouble.is_some_and(is_not_offered) {
+            self.problems.extend(listed.notices());
+        }
+        if trouble.is_some_and(|it| !is_refused(it) || (is_declared && !is_not_offered(it))) {
+            self.n_unread += 1;
+        }
+        listed.items
+    }
+}
+
+/// An error of JSON-RPC: to a list of what the server never said that it has,
+/// any code means that it has none.
+fn is_refused(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Rpc(_)
+                | Failure::Http {
+                    rpc_code: Some(_),
+                    ..
+                },
+            ..
+        }
+    )
 }
 
 fn is_not_offered(trouble: &Trouble) -> bool {

@@ -38,6 +38,8 @@ pub struct Offer {
     /// Names that a server gave and that hold one of the user's secrets: what is
     /// named so cannot be called by the name that is written.
     pub masked_names: HashSet<String>,
+    /// How many lists could not be read at all, though they should be there.
+    pub n_unread_lists: usize,
     /// The names of the headers given on the command line, whose values are
     /// secrets: the config refers to environment variables instead.
     pub auth_header_names: Vec<String>,
@@ -60,6 +62,7 @@ impl Offer {
             prompts,
             problems,
             mut masked_names,
+            n_unread_lists,
             auth_header_names,
         } = self;
         let clean = |text: String| redactor.clean(text);
@@ -133,8 +136,17 @@ impl Offer {
             prompts,
             problems: problems.into_iter().map(clean).collect(),
             masked_names,
+            n_unread_lists,
             auth_header_names,
         }
+    }
+
+    /// Whether nothing was found that a step could be made of.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+            && self.resources.is_empty()
+            && self.templates.is_empty()
+            && self.prompts.is_empty()
     }
 }
 

@@ -1324,6 +1324,7 @@ topic = "Hello"  # About what
                         templates: templates.collect(),
                         prompts,
                         problems,
+                        n_unread_lists: 0,
                         auth_header_names,
                         ..Offer::default()
                     }

@@ -143,6 +143,8 @@ pub struct Counters {
     pub connects: u64,
     /// Connections opened to replace one that had been in use.
     pub reconnects: u64,
+    /// Of these, the ones whose earlier connection the server had ended.
+    pub server_closed: u64,
     /// Sessions opened (handshakes that succeeded).
     pub sessions_opened: u64,
     /// Sessions opened again after the server had dropped one.
@@ -176,6 +178,7 @@ impl Counters {
         self.arrivals_dropped += other.arrivals_dropped;
         self.connects += other.connects;
         self.reconnects += other.reconnects;
+        self.server_closed += other.server_closed;
         self.sessions_opened += other.sessions_opened;
         self.sessions_reopened += other.sessions_reopened;
         self.sessions_expired += other.sessions_expired;

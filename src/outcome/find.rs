@@ -265,6 +265,9 @@ pub trait FindObserver {
     /// Something the user should know.
     fn notice(&mut self, _text: &str) {}
 
+    /// As [`super::Observer::preparing`].
+    fn preparing(&mut self, _doing: Option<(Duration, &str)>) {}
+
     /// The server was found and the first level is about to begin.
     fn started(&mut self, _start: &RunStart) {}
 

@@ -31,8 +31,8 @@ pub struct ToolDescription {
     pub title: Option<String>,
     /// What it does.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments; `null` where there is none, or it
-    /// nests deeper than 127 levels.
+    /// The JSON Schema of its arguments; `null` where there is none, it
+    /// nests deeper than 127 levels, or is larger than 1 MiB.
     pub input_schema: Value,
     /// Hints about what a call changes.
     pub annotations: ToolAnnotations,
@@ -101,6 +101,10 @@ pub struct PromptArgument {
     /// Whether it must be given.
     pub required: bool,
 }
+
+/// A larger input schema is not read: as a value it would take some thirty
+/// times as much.
+const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the result of `tools/list`.
 ///
@@ -196,11 +200,18 @@ fn read_tool(entry: &str) -> Option<ToolDescription> {
         entry,
         ["name", "title", "description", "inputSchema", "annotations"],
     )?;
-    let schema: Result<Value, _> = serde_json::from_str(schema.unwrap_or("null"));
-    let param_headers = match &schema {
-        Ok(schema) => find_param_headers(schema),
-        Err(_) => Err("the input schema nests too deeply to be read".to_string()),
+    let schema = schema.unwrap_or("null");
+    let schema: Result<Value, String> = if schema.len() > SCHEMA_BYTES_MAX {
+        let limit = SCHEMA_BYTES_MAX / 1024 / 1024;
+        Err(format!("the input schema is larger than {limit} MiB"))
+    } else {
+        serde_json::from_str(schema)
+            .map_err(|_| "the input schema nests too deeply to be read".to_string())
     };
+    let param_headers = schema
+        .as_ref()
+        .map_err(String::clone)
+        .and_then(find_param_headers);
     let (annotations, annotated_title) = read_annotations(annotations.unwrap_or("{}"));
     Some(ToolDescription {
         name: read_string(name?)?,

@@ -1,8 +1,9 @@
 //! Guards a paging loop against servers that never end it.
 //!
-//! A bogus cursor gets the first page again from real servers: a cursor or a
-//! first entry that was seen before ends the loop. It does not know what is
-//! listed.
+//! A bogus cursor gets the first page again from real servers, perhaps in
+//! another order: a page whose every entry was seen before ends the loop, as
+//! does a cursor that was. How many pages there may be is the reader's affair.
+//! It does not know what is listed.
 
 use std::collections::HashSet;
 
@@ -15,51 +16,42 @@ pub enum NextPage {
     Cursor(String),
     /// That was the last page.
     Done,
-    /// The page was one that had been seen: forget it and stop.
+    /// The page held nothing new: forget it and stop.
     Repeated,
-    /// Stop here: there were as many pages as the guard allows.
-    TooMany,
+    /// Keep the page, and stop: its cursor was given before.
+    CursorAgain,
 }
 
 /// What was seen of one list so far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PageGuard {
-    n_pages: usize,
-    pages_max: usize,
     cursors: HashSet<String>,
-    first_entries: HashSet<String>,
+    entries: HashSet<String>,
 }
 
 impl PageGuard {
-    /// A guard that allows at most `pages_max` pages.
-    pub fn new(pages_max: usize) -> Self {
-        Self {
-            n_pages: 0,
-            pages_max,
-            cursors: HashSet::new(),
-            first_entries: HashSet::new(),
-        }
+    /// A guard that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Says what to do after `page`; `key` names an entry.
-    pub fn after<T>(&mut self, page: &Page<T>, key: impl Fn(&T) -> &str) -> NextPage {
-        self.n_pages += 1;
-        if let Some(first) = page.items.first()
-            && !self.first_entries.insert(key(first).to_string())
-        {
+    pub fn after<T>(&mut self, page: &Page<T>, key: impl Fn(&T) -> String) -> NextPage {
+        let mut n_new = 0;
+        for item in &page.items {
+            n_new += usize::from(self.entries.insert(key(item)));
+        }
+        if n_new == 0 && !page.items.is_empty() {
             return NextPage::Repeated;
         }
         let Some(cursor) = &page.next_cursor else {
             return NextPage::Done;
         };
-        // The entries of this page are new, but the next page is not.
-        if !self.cursors.insert(cursor.clone()) {
-            return NextPage::Done;
+        if self.cursors.insert(cursor.clone()) {
+            NextPage::Cursor(cursor.clone())
+        } else {
+            NextPage::CursorAgain
         }
-        if self.n_pages >= self.pages_max {
-            return NextPage::TooMany;
-        }
-        NextPage::Cursor(cursor.clone())
     }
 }
 
@@ -76,12 +68,12 @@ mod tests {
     }
 
     fn run(guard: &mut PageGuard, items: &[&'static str], cursor: Option<&str>) -> NextPage {
-        guard.after(&page(items, cursor), |item| item)
+        guard.after(&page(items, cursor), |item| (*item).to_string())
     }
 
     #[test]
     fn pages_follow_to_the_end() {
-        let mut guard = PageGuard::new(10);
+        let mut guard = PageGuard::new();
         assert_eq!(
             run(&mut guard, &["a"], Some("1")),
             NextPage::Cursor("1".to_string())
@@ -93,18 +85,26 @@ mod tests {
         assert_eq!(run(&mut guard, &["b"], None), NextPage::Done);
     }
 
+    fn next(cursor: &str) -> NextPage {
+        NextPage::Cursor(cursor.to_string())
+    }
+
     #[test]
     fn loops_are_cut() {
-        let mut guard = PageGuard::new(10);
+        let mut guard = PageGuard::new();
         run(&mut guard, &["a"], Some("1"));
-        assert_eq!(run(&mut guard, &["a"], Some("2")), NextPage::Repeated);
+        assert_eq!(run(&mut guard, &["b", "c"], Some("2")), next("2"));
+        // In another order, with another cursor, and a part of it.
+        assert_eq!(run(&mut guard, &["c", "b"], Some("3")), NextPage::Repeated);
+        assert_eq!(run(&mut guard, &["a"], Some("4")), NextPage::Repeated);
 
-        let mut guard = PageGuard::new(10);
+        // An entry that moved to this page while we were reading is no loop.
+        let mut guard = PageGuard::new();
         run(&mut guard, &["a"], Some("1"));
-        assert_eq!(run(&mut guard, &["b"], Some("1")), NextPage::Done);
+        assert_eq!(run(&mut guard, &["a", "b"], Some("2")), next("2"));
 
-        let mut guard = PageGuard::new(2);
-        run(&mut guard, &[], Some("1"));
-        assert_eq!(run(&mut guard, &[], Some("2")), NextPage::TooMany);
+        let mut guard = PageGuard::new();
+        run(&mut guard, &["a"], Some("1"));
+        assert_eq!(run(&mut guard, &["b"], Some("1")), NextPage::CursorAgain);
     }
 }

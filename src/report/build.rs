@@ -247,6 +247,7 @@ fn counters(counters: &metrics::Counters) -> Counters {
         arrivals_dropped: counters.arrivals_dropped,
         connections: counters.connects,
         reconnects: counters.reconnects,
+        reconnects_server_closed: counters.server_closed,
         sessions_opened: counters.sessions_opened,
         sessions_reopened: counters.sessions_reopened,
         sessions_expired: counters.sessions_expired,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::outcome::{Observer, Progress, RunStart};
 use crate::terminal::{Layout, Line, WriteColor, in_memory};
 
-use line::{Limits, progress_line};
+use line::{Limits, preparing_line, progress_line};
 pub(super) use line::{notice_line, start_line};
 
 /// How a run is shown.
@@ -120,6 +120,17 @@ impl<W: WriteColor> LiveLine<W> {
         };
     }
 
+    /// What is done before the load.
+    pub(super) fn show_preparing(&mut self, doing: Option<(Duration, &str)>) {
+        match doing {
+            Some((elapsed, what)) => self.show(elapsed, || preparing_line(elapsed, what)),
+            None => {
+                let _ = self.clear();
+                self.next_line = FIRST_LINE_AFTER;
+            }
+        }
+    }
+
     /// Writes a line that stays, unless nothing is to be shown.
     pub(super) fn say(&mut self, line: impl FnOnce() -> Line) {
         if !matches!(self.style, LiveStyle::Quiet) {
@@ -171,6 +182,10 @@ const CLEAR: &[u8] = b"\r\x1b[J";
 impl<W: WriteColor> Observer for LiveLine<W> {
     fn notice(&mut self, text: &str) {
         self.say(|| notice_line(text));
+    }
+
+    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
+        self.show_preparing(doing);
     }
 
     fn started(&mut self, start: &RunStart) {

@@ -240,6 +240,8 @@ pub struct Counters {
     pub connections: u64,
     /// Connections opened to replace one that had been in use.
     pub reconnects: u64,
+    /// Of these, the ones that replaced a connection that the server had ended.
+    pub reconnects_server_closed: u64,
     /// Sessions opened.
     pub sessions_opened: u64,
     /// Sessions opened again after the server had dropped one.

@@ -203,6 +203,7 @@ impl Shared {
         self.count(|counters| {
             counters.connects += done.connects;
             counters.reconnects += done.reconnects;
+            counters.server_closed += done.server_closed;
             counters.bytes_sent += done.bytes_sent;
             counters.bytes_received += done.bytes_received;
             counters.round_trips += done.round_trips;

@@ -199,9 +199,18 @@ fn names_of_any_kind_come_back_as_they_were() {
     let server = AwkwardServer::start(Script {
         tools,
         tools_a_page: 3,
+        resources_fail: true,
         ..Script::default()
     });
-    let finished = init(&[&server.url()], TempDir::new()).expect_code(0);
+    // What could be read is written, and that not all could be is told.
+    let finished = init(&[&server.url()], TempDir::new()).expect_code(1);
+    assert!(
+        finished
+            .stderr
+            .contains("the resources could not be listed"),
+        "{finished}"
+    );
+    assert!(!finished.stderr.contains(['\u{202e}', '\r']), "{finished}");
     assert!(finished.stdout.contains("11 tools"), "{finished}");
     assert!(!finished.stdout.contains('\u{202e}'), "{finished}");
     let config = written(&finished);
@@ -239,6 +248,7 @@ fn a_list_without_end_ends() {
     });
     let finished = init(&[&server.url()], TempDir::new()).expect_code(0);
     let config = written(&finished);
+    assert!(finished.stderr.contains("began to repeat it"), "{finished}");
     assert_eq!(config.matches("tool = \"echo\"").count(), 1, "{config}");
     check_loads(finished.dir);
 }
@@ -354,12 +364,14 @@ struct Script {
     tools_a_page: usize,
     /// Every page says that there is another.
     cursor_forever: bool,
+    /// The list of resources fails.
+    resources_fail: bool,
     /// The bearer token without which nothing is answered.
     key: Option<&'static str>,
 }
 
 /// A legacy server without sessions, for what no SDK would let us say: names of
-/// any kind, a list of resources that fails, no prompts.
+/// any kind, no prompts.
 struct AwkwardServer {
     address: SocketAddr,
     state: Arc<State>,
@@ -456,7 +468,9 @@ impl State {
                 called.insert(name);
                 Ok(json!({"content": [{"type": "text", "text": "done"}]}))
             }
-            "resources/list" => Err((-32603, "the archive\n[[scenario]] is closed")),
+            "resources/list" if self.script.resources_fail => {
+                Err((-32603, "the archive\n[[scenario]] is closed"))
+            }
             "server/discover" | "" => return ("400 Bad Request", String::new()),
             _ => Err((-32601, "no such method")),
         };

@@ -23,6 +23,7 @@ mod rmcp_server;
 mod calibrate_command;
 mod command_line;
 mod config;
+mod content;
 mod engine;
 mod failures;
 mod find_command;

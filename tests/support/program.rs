@@ -122,6 +122,7 @@ impl Program {
             stdout: Collected::from(process.stdout.take().expect("a piped stdout")),
             stderr: Collected::from(process.stderr.take().expect("a piped stderr")),
             process,
+            peak_mib: 0,
             dir: self.dir,
             deadline: Instant::now() + self.time_limit,
         }
@@ -133,6 +134,7 @@ pub(crate) struct Running {
     process: Child,
     stdout: Collected,
     stderr: Collected,
+    peak_mib: u64,
     dir: TempDir,
     deadline: Instant,
 }
@@ -189,6 +191,7 @@ impl Running {
             self.fail("the program ended, but something still holds its output open");
         }
         Finished {
+            peak_mib: self.peak_mib,
             code: status.code(),
             status,
             stdout: self.stdout.text(),
@@ -201,7 +204,18 @@ impl Running {
         if Instant::now() >= self.deadline {
             self.fail(&format!("the time limit passed before {what}"));
         }
+        self.peak_mib = self.memory_peak_mib().unwrap_or(self.peak_mib);
         thread::sleep(LOOK_AGAIN);
+    }
+
+    /// The most memory that it had resident so far, as the kernel counts it;
+    /// `None` where that cannot be read, as of a program that has ended.
+    fn memory_peak_mib(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kib / 1024)
     }
 
     /// Once the program has ended: waits until all that it wrote is read. False
@@ -240,6 +254,8 @@ pub(crate) struct Finished {
     /// The exit code; `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) status: ExitStatus,
+    /// The most memory that it had resident, looked at every few milliseconds.
+    pub(crate) peak_mib: u64,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     /// The working folder, gone when this is dropped.

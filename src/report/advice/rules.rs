@@ -130,13 +130,20 @@ const CALLS_PER_RECONNECT: u64 = 20;
 const RECONNECTS_MIN: u64 = 10;
 
 fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
-    // Streams that were left open cost a connection each, and have a hint of
-    // their own; so may calls that failed, which are told by cause.
+    // Where we gave a connection up, after a timeout or a stream that was left
+    // open, the server has not closed it. Calls that it cut off are told by
+    // their cause.
+    let cut_off = [
+        Failure::Connection(ConnectionFailure::LostNew),
+        Failure::Connection(ConnectionFailure::LostReused),
+        Failure::Protocol(ProtocolFailure::ClosedEarly),
+    ];
+    let n_cut_off: u64 = cut_off
+        .into_iter()
+        .map(|failure| count_of(&calls.failures, failure))
+        .sum();
     let counters = &outcome.totals.counters;
-    let reconnects = counters
-        .reconnects
-        .saturating_sub(counters.streams_left_open)
-        .saturating_sub(calls.failed);
+    let reconnects = counters.server_closed.saturating_sub(n_cut_off);
     let is_often = reconnects.saturating_mul(CALLS_PER_RECONNECT) >= calls.finished();
     (reconnects >= RECONNECTS_MIN && is_often).then(|| Advice::Reconnects {
         reconnects,

@@ -80,13 +80,22 @@ fn reconnects_are_explained_by_pauses_or_without() {
     let often = |r: &mut Recorder| {
         healthy(r);
         r.counters.reconnects = 200;
+        r.counters.server_closed = 200;
     };
     assert_eq!(ids(&plan(), often), ["reconnects"]);
     let seldom = |r: &mut Recorder| {
         healthy(r);
         r.counters.reconnects = 9;
+        r.counters.server_closed = 9;
     };
     assert_eq!(ids(&plan(), seldom), [""; 0]);
+    // Connections that we gave up say nothing of the server.
+    let ours = |r: &mut Recorder| {
+        healthy(r);
+        r.counters.reconnects = 200;
+        r.counters.server_closed = 3;
+    };
+    assert_eq!(ids(&plan(), ours), [""; 0]);
     let text = |has_pauses| {
         let advice = Advice::LostReused {
             count: 1,

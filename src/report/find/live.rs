@@ -17,6 +17,10 @@ impl<W: WriteColor> FindObserver for LiveLine<W> {
         self.say(|| notice_line(text));
     }
 
+    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
+        self.show_preparing(doing);
+    }
+
     fn started(&mut self, start: &RunStart) {
         self.say(|| start_line(start));
     }

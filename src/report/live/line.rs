@@ -21,6 +21,12 @@ pub(in crate::report) fn notice_line(text: &str) -> Line {
     Line::of(Role::Warning, "notice: ").add(Role::Plain, text)
 }
 
+/// `12s  listing tools: 12 pages, 3,400 tools`.
+pub(super) fn preparing_line(elapsed: Duration, what: &str) -> Line {
+    let elapsed = Duration::from_secs(elapsed.as_secs());
+    Line::of(Role::Strong, format_duration(elapsed)).add(Role::Dim, format!("  {what}"))
+}
+
 /// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
 pub(in crate::report) fn start_line(start: &RunStart) -> Line {
     let server = &start.server;
