@@ -31,6 +31,7 @@ mod python;
 mod readme;
 mod report;
 mod sdk;
+mod sessions;
 mod shapes;
 mod steady;
 mod validity;
