@@ -90,7 +90,9 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
             }
             (host, port)
         }
-        None if authority.matches(':').count() > 1 && !authority.contains(|c: char| !is_ipv6_char(c)) => {
+        None if authority.matches(':').count() > 1
+            && !authority.contains(|c: char| !is_ipv6_char(c)) =>
+        {
             return Err("has an IPv6 address without `[` and `]` around it");
         }
         None => {
@@ -158,7 +160,9 @@ pub fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = rest[..end].to_ascii_lowercase();
-    let port_at = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    let port_at = authority
+        .rfind(':')
+        .filter(|at| !authority[*at..].contains(']'));
     match (port_at, scheme) {
         (Some(_), _) => format!("{scheme}://{authority}"),
         (None, "https") => format!("https://{authority}:443"),
@@ -208,9 +212,19 @@ pub fn secrets(url: &str) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(user_info) = parts.user_info {
         found.push(user_info.to_string());
-        found.extend(user_info.split_once(':').map(|(_, password)| password.to_string()));
+        found.extend(
+            user_info
+                .split_once(':')
+                .map(|(_, password)| password.to_string()),
+        );
     }
-    found.extend(parts.path.split('/').filter(|segment| is_key(segment)).map(str::to_string));
+    found.extend(
+        parts
+            .path
+            .split('/')
+            .filter(|segment| is_key(segment))
+            .map(str::to_string),
+    );
     for parameter in parts.query.unwrap_or_default().split('&') {
         match parameter.split_once('=') {
             Some((name, value)) if !is_harmless(name, value) => found.push(value.to_string()),
@@ -230,7 +244,9 @@ pub fn is_harmless(name: &str, value: &str) -> bool {
     let is_small_number = value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_digit());
     let name_is_plain = || {
         // Shorter words than those that speak of a credential elsewhere.
-        const WORDS: [&str; 8] = ["pass", "pwd", "key", "auth", "code", "sig", "pin", "session"];
+        const WORDS: [&str; 8] = [
+            "pass", "pwd", "key", "auth", "code", "sig", "pin", "session",
+        ];
         let name = name.to_ascii_lowercase();
         !names_credential(&name) && !WORDS.iter().any(|word| name.contains(word))
     };
@@ -244,7 +260,9 @@ fn is_key(segment: &str) -> bool {
     segment.len() >= KEY_LEN_MIN
         && segment.bytes().any(|byte| byte.is_ascii_digit())
         && segment.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%=".contains(&byte))
+        && segment
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%=".contains(&byte))
 }
 
 /// An address taken apart, each part as it stands there.
@@ -335,7 +353,10 @@ mod tests {
         check("http://[fe80::1%eth0]/", "has a zone");
         check("http://[fe80::1%25eth0]/", "has a zone");
         check(&format!("http://{}/", "a".repeat(300)), "longer than any");
-        check(&format!("http://a/{}", "a".repeat(90_000)), "longer than 8000 bytes");
+        check(
+            &format!("http://a/{}", "a".repeat(90_000)),
+            "longer than 8000 bytes",
+        );
         check("http:/a", "no scheme");
         check("//a/mcp", "no scheme");
         check("http://[::g]/", "no IPv6");
@@ -374,14 +395,22 @@ mod tests {
         );
         check("http://a/mcp", "http://a/mcp", &[]);
         check("http://a/mcp?pin=1234", "http://a/mcp?pin=***", &["1234"]);
-        check("http://u:p@a:80/x#f", "http://***@a:80/x#***", &["u:p", "p", "f"]);
+        check(
+            "http://u:p@a:80/x#f",
+            "http://***@a:80/x#***",
+            &["u:p", "p", "f"],
+        );
         check("u:hunter2@a", "***@a", &["u:hunter2", "hunter2"]);
         check(
             "https://a/s/0123456789abcdef0123/mcp",
             "https://a/s/***/mcp",
             &["0123456789abcdef0123"],
         );
-        check("https://a/a-very-long-name-of-a-route", "https://a/a-very-long-name-of-a-route", &[]);
+        check(
+            "https://a/a-very-long-name-of-a-route",
+            "https://a/a-very-long-name-of-a-route",
+            &[],
+        );
     }
 
     #[test]

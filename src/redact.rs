@@ -146,14 +146,19 @@ pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
     }
     let value = value.trim();
     let mut found = vec![value.to_string()];
-    let credentials = value.split_once(' ').map(|(scheme, rest)| (scheme, rest.trim()));
+    let credentials = value
+        .split_once(' ')
+        .map(|(scheme, rest)| (scheme, rest.trim()));
     if let Some((scheme, credentials)) = credentials {
         found.push(credentials.to_string());
         if scheme.eq_ignore_ascii_case("basic")
             && let Ok(bytes) = STANDARD.decode(credentials)
             && let Ok(text) = String::from_utf8(bytes)
         {
-            found.extend(text.split_once(':').map(|(_, password)| password.to_string()));
+            found.extend(
+                text.split_once(':')
+                    .map(|(_, password)| password.to_string()),
+            );
             found.push(text);
         }
     }
@@ -302,7 +307,12 @@ mod tests {
         check("Bearer tok-1", &["Bearer tok-1", "tok-1"]);
         check(
             "Basic dXNlcjpodW50ZXIy",
-            &["Basic dXNlcjpodW50ZXIy", "dXNlcjpodW50ZXIy", "hunter2", "user:hunter2"],
+            &[
+                "Basic dXNlcjpodW50ZXIy",
+                "dXNlcjpodW50ZXIy",
+                "hunter2",
+                "user:hunter2",
+            ],
         );
         check(
             "a=hunter2; b=\"x\"",

@@ -17,7 +17,14 @@ const LEVELS: &[&[&str]] = &[
     &[
         "clock", "units", "error", "host", "protocol", "metrics", "load", "redact",
     ],
-    &["address", "scheduler", "validity", "terminal", "demo", "canned"],
+    &[
+        "address",
+        "scheduler",
+        "validity",
+        "terminal",
+        "demo",
+        "canned",
+    ],
     &["http", "scenario", "outcome"],
     &["client", "report"],
     &["user", "init"],

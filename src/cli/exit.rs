@@ -49,7 +49,11 @@ pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool)
         Ended::Interrupted => INTERRUPTED,
         Ended::NoSession => COULD_NOT_RUN,
     };
-    strongest([of_end, interrupted(is_interrupted), strict(grade, is_strict)])
+    strongest([
+        of_end,
+        interrupted(is_interrupted),
+        strict(grade, is_strict),
+    ])
 }
 
 /// The code of a search that took place. An answer that is not valid is none
@@ -62,7 +66,11 @@ pub fn of_find(ended: FindEnded, is_interrupted: bool, grade: Grade, is_strict: 
         FindEnded::GeneratorLimited => NOT_VALID,
         FindEnded::Interrupted => INTERRUPTED,
     };
-    strongest([of_end, interrupted(is_interrupted), strict(grade, is_strict)])
+    strongest([
+        of_end,
+        interrupted(is_interrupted),
+        strict(grade, is_strict),
+    ])
 }
 
 fn interrupted(is_interrupted: bool) -> u8 {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::redact::Redactor;
 use crate::error::UserError;
 use crate::http::{
     Endpoint, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
 };
 use crate::protocol::{Dialect, Method, Notice, Operation, PrepareError, Prepared, ToolCatalog};
+use crate::redact::Redactor;
 
 /// The header of legacy sessions, in the lower case of HTTP libraries.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");

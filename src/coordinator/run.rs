@@ -632,8 +632,7 @@ impl<'a> Coordinator<'a> {
             .controller
             .stopped()
             .unwrap_or((clock.now(), Ended::Iterations));
-        let since_start =
-            |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
+        let since_start = |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
         let times = LoadTimes {
             ended,
             stopped_at,
@@ -853,8 +852,7 @@ struct FirstBreak<'a> {
 fn first_break<'a>(breaks: &'a [Break], plan: &Plan) -> Option<FirstBreak<'a>> {
     let rule = &plan.breaking;
     let from_start = changes_load(plan) || rule.stop || rule.latency_max.is_some();
-    let was_well =
-        |found: &Break| found.last_good_load.is_some() && found.began >= STEADY_START;
+    let was_well = |found: &Break| found.last_good_load.is_some() && found.began >= STEADY_START;
     let found = breaks
         .iter()
         .filter(|found| from_start || was_well(found))

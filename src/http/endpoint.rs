@@ -129,7 +129,10 @@ pub fn resolve(url: &str, keep_going: &dyn Fn() -> bool) -> Result<Endpoint, Use
     };
     let uri: Uri = url.parse().map_err(|_| unreadable())?;
     let host = uri.host().ok_or_else(unreadable)?.to_string();
-    let bare_host = host.trim_start_matches('[').trim_end_matches(']').to_string();
+    let bare_host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_string();
     let port = port(&uri);
     let found = if let Ok(ip) = bare_host.parse::<IpAddr>() {
         Ok(vec![SocketAddr::new(ip, port)])
@@ -168,7 +171,9 @@ fn on_a_thread(
             // Nobody may wait any more.
             let _ = found.send(look_up());
         })
-        .map_err(|error| UserError::could_not_run(format!("no thread to resolve names: {error}")))?;
+        .map_err(|error| {
+            UserError::could_not_run(format!("no thread to resolve names: {error}"))
+        })?;
     let mut waited = Duration::ZERO;
     loop {
         match finding.recv_timeout(LOOK_UP_STEP) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::offer::Offer;
 use crate::address;
 use crate::client::{
-    ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates,
-    list_resources, list_tools,
+    ServerSettings, Trouble, find_and_open, list_prompts, list_resource_templates, list_resources,
+    list_tools,
 };
 use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};

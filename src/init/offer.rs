@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::protocol::{
-    PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription, ServerIdentity,
-    ToolDescription,
+    PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
+    ServerIdentity, ToolDescription,
 };
 use crate::redact::Redactor;
 

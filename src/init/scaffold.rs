@@ -1034,7 +1034,10 @@ topic = "Hello"  # About what
             assert_eq!(text.contains("that it fails on purpose"), !is_on, "{text}");
         };
         check("Always fails", false);
-        check("This tool always returns an error. For tests of clients.", false);
+        check(
+            "This tool always returns an error. For tests of clients.",
+            false,
+        );
         check("Throws deliberately", false);
         check("Fails when the file is missing", true);
         check("Always up to date", true);
@@ -1046,11 +1049,14 @@ topic = "Hello"  # About what
     #[test]
     fn secrets_that_the_server_sends_back_are_not_written() {
         let secret = "sk-4711-secret";
-        let mut echoing = tool("good", json!({
-            "type": "object",
-            "properties": {"q": {"type": "string", "default": secret, "description": secret}},
-            "required": ["q"],
-        }));
+        let mut echoing = tool(
+            "good",
+            json!({
+                "type": "object",
+                "properties": {"q": {"type": "string", "default": secret, "description": secret}},
+                "required": ["q"],
+            }),
+        );
         echoing.description = Some(format!("for {secret}"));
         let offer = Offer {
             server: Some(ServerIdentity {
@@ -1066,7 +1072,10 @@ topic = "Hello"  # About what
         let text = scaffold(&offer.cleaned(&redactor));
         assert!(!text.contains(secret), "{text}");
         assert!(text.contains("\n#tool = \"t-***\"\n"), "{text}");
-        assert!(text.contains("Switched off: its name holds a value"), "{text}");
+        assert!(
+            text.contains("Switched off: its name holds a value"),
+            "{text}"
+        );
         let plan = loaded(&text);
         assert_eq!(operations(&plan), [&call("good", json!({"q": "***"}))]);
     }

@@ -305,7 +305,12 @@ mod tests {
         let all = All {
             secret: Some(text()),
             none: None,
-            kinds: vec![Kind::Secret, Kind::Told { text: text() }, Kind::Pair(text(), 1), Kind::One(text())],
+            kinds: vec![
+                Kind::Secret,
+                Kind::Told { text: text() },
+                Kind::Pair(text(), 1),
+                Kind::One(text()),
+            ],
             by_name: BTreeMap::from([(text(), 0.1)]),
             pair: (text(), true),
             value: json!({"a": [text(), 1, null]}),

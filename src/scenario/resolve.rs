@@ -201,7 +201,10 @@ impl Resolver<'_> {
             );
             return self.checked_url(&Origin::Flag("URL"), url, true);
         }
-        let accepted = format!("{} as an argument, or as `url` under `[settings]`", address::FORM);
+        let accepted = format!(
+            "{} as an argument, or as `url` under `[settings]`",
+            address::FORM
+        );
         self.document.report_flag("URL", NO_SERVER, Some(&accepted));
         String::new()
     }
@@ -234,8 +237,9 @@ impl Resolver<'_> {
             .value
             .as_ref()
             .and_then(|text| address::check(&text.value).ok());
-        let is_same = own_url
-            .is_some_and(|own_url| url.is_empty() || address::origin(&own_url) == address::origin(url));
+        let is_same = own_url.is_some_and(|own_url| {
+            url.is_empty() || address::origin(&own_url) == address::origin(url)
+        });
         if is_same {
             return Vec::new();
         }
@@ -248,7 +252,11 @@ impl Resolver<'_> {
             _ => String::new(),
         };
         let shown: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
-        let more = if names.len() > shown.len() { ", …" } else { "" };
+        let more = if names.len() > shown.len() {
+            ", …"
+        } else {
+            ""
+        };
         self.notices.push(format!(
             "the headers of the config ({}{more}) are not sent: they belong to its own address\
              {own_origin}, and this run goes to {}; give the headers for it with `-H`",
@@ -315,7 +323,8 @@ impl Resolver<'_> {
             let mut of_tool = scenario.value.take().unwrap_or_default();
             of_tool.retain(|entry| arguments.is_none() && entry.tool.as_ref() == Some(name));
             self.document.forgive_unset(|key| {
-                key.starts_with("scenario[") && !of_tool.iter().any(|entry| is_below(key, &entry.key))
+                key.starts_with("scenario[")
+                    && !of_tool.iter().any(|entry| is_below(key, &entry.key))
             });
             if of_tool.is_empty() {
                 return one(self.tool(name, arguments.clone()));

@@ -366,9 +366,7 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{
-        Wake, cancel_task, give_way, park, run_all, sleep_until, spawn, unpark,
-    };
+    use super::super::{Wake, cancel_task, give_way, park, run_all, sleep_until, spawn, unpark};
     use super::*;
     use std::cell::RefCell;
     use std::rc::Rc;

@@ -447,7 +447,11 @@ fn a_server_that_falls_silent_has_answered_for_the_whole_time() {
         }
     });
     let limits = ["--tool", "work", "--vus", "2", "--duration", "2s"];
-    let limits = [&limits[..], &["--timeout", "10s", "--graceful-stop", "300ms"]].concat();
+    let limits = [
+        &limits[..],
+        &["--timeout", "10s", "--graceful-stop", "300ms"],
+    ]
+    .concat();
     let finished = load_run(&server.url(), &limits).run().expect_code(0);
     let report = finished.checked_report();
     assert_eq!(count(&report["totals"]["ok"]), 20);
@@ -460,7 +464,11 @@ fn a_server_that_falls_silent_has_answered_for_the_whole_time() {
 fn a_run_without_an_ended_call_has_no_rate() {
     let server = FakeServer::on_call(|_, connection| connection.hang());
     let limits = ["--tool", "work", "--vus", "1", "--duration", "1s"];
-    let limits = [&limits[..], &["--timeout", "10s", "--graceful-stop", "100ms"]].concat();
+    let limits = [
+        &limits[..],
+        &["--timeout", "10s", "--graceful-stop", "100ms"],
+    ]
+    .concat();
     let finished = load_run(&server.url(), &limits).run().expect_code(0);
     let report = finished.checked_report();
     assert!(report["totals"]["rate_per_sec"].is_null(), "{finished}");
@@ -473,7 +481,11 @@ fn a_run_without_an_ended_call_has_no_rate() {
 fn an_interrupt_is_told_though_the_report_cannot_be_written() {
     let server = FakeServer::start(legacy);
     let limits = ["--tool", "work", "--vus", "1", "--duration", "60s"];
-    let limits = [&limits[..], &["--think", "10ms", "--report", "gone/report.json"]].concat();
+    let limits = [
+        &limits[..],
+        &["--think", "10ms", "--report", "gone/report.json"],
+    ]
+    .concat();
     let mut running = load_run(&server.url(), &limits)
         .file("gone/empty", "")
         .spawn();

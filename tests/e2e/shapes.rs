@@ -824,7 +824,10 @@ fn an_outage_under_a_steady_load_is_a_change_with_time() {
     let report = finished.checked_report();
     let none = serde_json::json!({"detected": false});
     assert_eq!(report["breaking_point"], none, "{finished}");
-    assert!(!finished.stdout.contains("4 virtual users, by"), "{finished}");
+    assert!(
+        !finished.stdout.contains("4 virtual users, by"),
+        "{finished}"
+    );
     let said = words(&finished);
     for part in ["into the run on", "requests failed", "http.500", "steady"] {
         assert!(said.contains(part), "{part}: {finished}");
@@ -842,7 +845,10 @@ fn a_run_may_stop_where_the_server_breaks() {
     let found = &report["breaking_point"];
     assert_eq!(found["reason"], "errors");
     // The load had not changed, so none is named.
-    assert!(found["vus"].is_null() && found["load"].is_null(), "{found:#}");
+    assert!(
+        found["vus"].is_null() && found["load"].is_null(),
+        "{found:#}"
+    );
     check_within("the time", number(&found["at_secs"]), 2.5, 6.0);
     assert!(number(&report["duration_secs"]) < 20.0, "{finished}");
     assert!(

@@ -429,51 +429,53 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
     let sample = (0_usize..7, 1_u64..1 << 40, 0_u8..8);
     let samples = prop::collection::vec(sample, 0..150);
     let ends = prop::collection::vec((0_u64..50, 0_u64..50), 0..6);
-    (samples, ends, 1_u64..100_000, any::<bool>()).prop_map(|(samples, ends, elapsed_ms, probed)| {
-        let mut made = outcome(&[("tools/call", Some("a")), ("prompts/get", Some("b"))]);
-        for (kind, method) in [(RowKind::Close, "DELETE"), (RowKind::Turn, "tools/call")] {
-            made.start.rows.push(Row {
-                kind,
-                method: method.to_string(),
-                subject: None,
-            });
-        }
-        made.totals = Recorder::new(made.start.rows.len());
-        made.elapsed = Duration::from_millis(elapsed_ms);
-        for (row, ns, how) in samples {
-            // Most are calls.
-            let row = row.checked_sub(2).unwrap_or(0) % made.start.rows.len();
-            match how {
-                0..5 => ok(&mut made.totals, row, ns),
-                5 | 6 => failed(&mut made.totals, row, ns, Failure::Tool, "no"),
-                _ => cancelled(&mut made.totals, row, ns),
+    (samples, ends, 1_u64..100_000, any::<bool>()).prop_map(
+        |(samples, ends, elapsed_ms, probed)| {
+            let mut made = outcome(&[("tools/call", Some("a")), ("prompts/get", Some("b"))]);
+            for (kind, method) in [(RowKind::Close, "DELETE"), (RowKind::Turn, "tools/call")] {
+                made.start.rows.push(Row {
+                    kind,
+                    method: method.to_string(),
+                    subject: None,
+                });
             }
-        }
-        made.seconds = ends
-            .iter()
-            .zip(0..)
-            .map(|((ok, failed), at)| Second {
-                at: Duration::from_secs(at),
-                length: Duration::from_millis(500),
-                vus: 1,
-                started: ok + failed,
-                ok: *ok,
-                failed: *failed,
-                latency: None,
-                dropped: 0,
-                signals: SecondSignals::default(),
-            })
-            .collect();
-        made.stages = vec![StageOutcome {
-            at: Duration::ZERO,
-            length: made.elapsed,
-            load_from: 0.0,
-            load_to: 5.0,
-            recorded: made.totals.clone(),
-        }];
-        made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));
-        (made, probed)
-    })
+            made.totals = Recorder::new(made.start.rows.len());
+            made.elapsed = Duration::from_millis(elapsed_ms);
+            for (row, ns, how) in samples {
+                // Most are calls.
+                let row = row.checked_sub(2).unwrap_or(0) % made.start.rows.len();
+                match how {
+                    0..5 => ok(&mut made.totals, row, ns),
+                    5 | 6 => failed(&mut made.totals, row, ns, Failure::Tool, "no"),
+                    _ => cancelled(&mut made.totals, row, ns),
+                }
+            }
+            made.seconds = ends
+                .iter()
+                .zip(0..)
+                .map(|((ok, failed), at)| Second {
+                    at: Duration::from_secs(at),
+                    length: Duration::from_millis(500),
+                    vus: 1,
+                    started: ok + failed,
+                    ok: *ok,
+                    failed: *failed,
+                    latency: None,
+                    dropped: 0,
+                    signals: SecondSignals::default(),
+                })
+                .collect();
+            made.stages = vec![StageOutcome {
+                at: Duration::ZERO,
+                length: made.elapsed,
+                load_from: 0.0,
+                load_to: 5.0,
+                recorded: made.totals.clone(),
+            }];
+            made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));
+            (made, probed)
+        },
+    )
 }
 
 proptest! {

@@ -65,7 +65,10 @@ fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
     let errors = match (ended, figures.failed) {
         (0, _) => Cell::plain("-"),
         (_, 0) => Cell::plain("0%"),
-        _ => Cell::of(Role::Error, format_percent(figures.error_rate.unwrap_or(0.0))),
+        _ => Cell::of(
+            Role::Error,
+            format_percent(figures.error_rate.unwrap_or(0.0)),
+        ),
     };
     vec![
         name,
