@@ -231,7 +231,10 @@ fn prepare(revision: Revision) -> Result<Prepared, String> {
     let client = ClientInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let operation = Operation::CallTool {
         name: "echo".to_string(),
-        arguments: json!({"text": "hello"}).as_object().cloned(),
+        arguments: json!({"text": "hello"})
+            .as_object()
+            .cloned()
+            .map(Into::into),
     };
     Dialect::new(revision, client)
         .prepare(&operation, &ToolCatalog::empty())

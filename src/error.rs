@@ -103,20 +103,32 @@ pub fn plural(count: u64, one: &str, many: &str) -> String {
 
 /// The known word nearest to `typed`, if one is near enough to be a likely
 /// typo: at most a third of the letters differ (optimal string alignment
-/// distance, so that swapped neighbours cost one).
+/// distance, so that swapped neighbours cost one). What is longer than any word
+/// that a person types is none: the work grows with both lengths.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const BYTES_MAX: usize = 256;
+    if typed.len() > BYTES_MAX {
+        return None;
+    }
+    let typed: Vec<char> = typed.chars().collect();
     known
         .into_iter()
-        .map(|word| (edit_distance(typed, word), word))
-        .filter(|(distance, word)| *distance <= word.chars().count().max(3) / 3)
+        .filter(|word| word.len() <= BYTES_MAX)
+        .filter_map(|word| {
+            let letters: Vec<char> = word.chars().collect();
+            let most = letters.len().max(3) / 3;
+            // The distance is at least what one is longer than the other.
+            (typed.len().abs_diff(letters.len()) <= most)
+                .then(|| edit_distance(&typed, &letters))
+                .filter(|distance| *distance <= most)
+                .map(|distance| (distance, word))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
 
 /// Optimal string alignment distance, in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
+fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
@@ -154,5 +166,12 @@ mod tests {
         assert_eq!(nearest("timeuot_ms", known), Some("timeout_ms"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn words_beyond_reason_have_no_neighbour() {
+        let long = "a".repeat(1 << 20);
+        assert_eq!(nearest(&long, ["aaa", &long]), None);
+        assert_eq!(nearest("aab", ["aaa", &long]), Some("aaa"));
     }
 }

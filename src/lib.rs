@@ -52,7 +52,7 @@
 //! arguments.insert("text".to_string(), "hello".into());
 //! let overrides = Overrides {
 //!     url: Some(server.url()),
-//!     tool: Some(("echo".to_string(), Some(arguments))),
+//!     tool: Some(("echo".to_string(), Some(arguments.into()))),
 //!     vus: Some(4),
 //!     iterations: Some(100),
 //!     workers: Some(1),
@@ -105,7 +105,7 @@
 //! | [`canned`] | a server that costs next to nothing, to measure ourselves against |
 //! | [`calibrate`] | what this host can generate |
 //! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
-//! | [`error`], [`clock`], [`host`] | errors for users; time; what machine this is |
+//! | [`error`], [`files`], [`clock`], [`host`] | errors for users; reading their files; time; what machine this is |
 //! | [`address`], [`redact`] | the one judge of addresses; secrets taken out of texts |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
@@ -148,6 +148,7 @@ pub mod calibrate;
 pub mod address;
 pub mod clock;
 pub mod error;
+pub mod files;
 pub mod host;
 pub mod redact;
 pub mod terminal;

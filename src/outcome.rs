@@ -21,12 +21,14 @@ pub use find::{
 pub use probe::ProbeOutcome;
 
 use crate::clock::Utc;
-use crate::metrics::{Counters, Failure, Histogram, ReadTimes, Recorder, WorkerUsage};
+use crate::metrics::{
+    Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
+};
 use crate::protocol::{Era, Revision};
 use crate::validity::{GeneratorLimit, SecondSignals, Verdict};
 
 /// A line of the report: what its figures are figures of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Which table it belongs to.
     pub kind: RowKind,
@@ -37,7 +39,7 @@ pub struct Row {
 }
 
 /// Which table a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RowKind {
     /// A call of a scenario's step.
     Call,
@@ -207,8 +209,10 @@ pub struct StageOutcome {
     pub load_from: f64,
     /// Load at its end.
     pub load_to: f64,
-    /// What was recorded in it. A request belongs to the stage it ended in.
-    pub recorded: Recorder,
+    /// All calls as one row. A call belongs to the stage that it ended in.
+    pub calls: RowStats,
+    /// Messages of failures.
+    pub examples: Examples,
 }
 
 /// Figures of one second of all calls together.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
     &[
-        "clock", "units", "error", "host", "protocol", "metrics", "load", "redact",
+        "clock", "units", "error", "files", "host", "protocol", "metrics", "load", "redact",
     ],
     &[
         "address",

@@ -206,7 +206,7 @@ fn request(era: Era) -> Result<(String, Vec<(String, String)>), String> {
         serde_json::from_str(ARGUMENTS).map_err(|error| error.to_string())?;
     let operation = Operation::CallTool {
         name: TOOL.to_string(),
-        arguments: Some(arguments),
+        arguments: Some(arguments.into()),
     };
     let prepared = Dialect::new(revision, client)
         .prepare(&operation, &ToolCatalog::empty())

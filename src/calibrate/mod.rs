@@ -204,7 +204,7 @@ impl Calibration<'_> {
         };
         let overrides = Overrides {
             url: Some(self.server.url().to_string()),
-            tool: Some(("echo".to_string(), Some(arguments))),
+            tool: Some(("echo".to_string(), Some(arguments.into()))),
             protocol: Some(ProtocolChoice::Era(Era::Legacy)),
             vus,
             rate,

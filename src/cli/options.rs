@@ -1,12 +1,13 @@
 //! Values of options: read from text, with an error that shows what is accepted.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
+use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::load::VuStage;
 use crate::outcome::FindBy;
+use crate::protocol::Arguments;
 use crate::scenario::{Header, parse_stages};
 use crate::terminal::ColorChoice;
 use crate::units;
@@ -199,7 +200,7 @@ impl Color {
 
 /// The arguments of a tool.
 #[derive(Debug, Clone)]
-pub(super) struct Args(pub(super) Map<String, Value>);
+pub(super) struct Args(pub(super) Arguments);
 
 impl FromStr for Args {
     type Err = String;
@@ -207,15 +208,15 @@ impl FromStr for Args {
     fn from_str(text: &str) -> Result<Self, String> {
         let (json, place) = match text.strip_prefix('@') {
             Some(file) => {
-                let json = std::fs::read_to_string(file)
-                    .map_err(|error| format!("cannot read `{file}`: {error}"))?;
+                let json = read_text(Path::new(file), WRITTEN_BYTES_MAX)
+                    .map_err(|why| format!("`{file}` {why}"))?;
                 (json, format!("`{file}`"))
             }
             None => (text.to_string(), "it".to_string()),
         };
-        match serde_json::from_str(&json) {
-            Ok(Value::Object(arguments)) => Ok(Self(arguments)),
-            Ok(_) => Err(format!(
+        match Arguments::read(&json) {
+            Ok(arguments) => Ok(Self(arguments)),
+            Err(error) if error.is_data() => Err(format!(
                 "{place} is JSON, but not an object such as `{{\"text\":\"hi\"}}`"
             )),
             Err(error) => Err(format!(

@@ -11,6 +11,7 @@ use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
 use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
+use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::outcome::Ended;
 use crate::report::json::default_path;
 use crate::report::{
@@ -163,12 +164,9 @@ pub(super) fn find_source(args: &Run) -> Result<Option<Source>, UserError> {
 }
 
 pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        UserError::usage(format!(
-            "cannot read the config `{}`: {error}",
-            path.display()
-        ))
-        .hint("`cargo pmcp loadtest init` writes one")
+    let text = read_text(path, WRITTEN_BYTES_MAX).map_err(|why| {
+        UserError::usage(format!("the config `{}` {why}", path.display()))
+            .hint("`cargo pmcp loadtest init` writes one")
     })?;
     let path = match current_folder() {
         Ok(here) => path.strip_prefix(here).unwrap_or(path).to_path_buf(),

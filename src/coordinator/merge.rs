@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::signals::Signals;
-use crate::metrics::{Counters, FailureGroup, Histogram, Recorder, WorkerUsage};
+use crate::metrics::{
+    Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
+};
 use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
@@ -92,7 +94,9 @@ pub(super) struct Collector {
     pub(super) totals: Recorder,
     pub(super) warm: Option<Recorder>,
     spans: Vec<StageSpan>,
-    stages: Vec<Option<Recorder>>,
+    /// Those that have begun, their calls as one row: a row for each operation
+    /// in each stage would be without bounds.
+    stages: Vec<Option<(RowStats, Examples)>>,
     /// The last tick of each worker, and its users then.
     last_ticks: Vec<(u64, UserCounts)>,
     /// Ticks whose second is not complete: filed by tick number from `first_open`.
@@ -254,18 +258,24 @@ impl Collector {
         let recorded = std::mem::take(&mut self.stages);
         let mut stages: Vec<StageOutcome> = Vec::new();
         for (span, recorded) in spans.into_iter().zip(recorded) {
-            let Some(recorded) = recorded else { continue };
+            let Some((calls, examples)) = recorded else {
+                continue;
+            };
             // The warm-up is left out of the stages that it reaches into.
             let at = span.at.max(warm_up_end.min(span.end));
             match stages.last_mut() {
                 // The load was over before this stage began.
-                Some(last) if at >= elapsed => last.recorded.merge(&recorded),
+                Some(last) if at >= elapsed => {
+                    last.calls.merge(&calls);
+                    last.examples.merge(&examples);
+                }
                 _ => stages.push(StageOutcome {
                     at,
                     length: span.end.min(elapsed).saturating_sub(at),
                     load_from: span.load_at(at),
                     load_to: span.load_to,
-                    recorded,
+                    calls,
+                    examples,
                 }),
             }
         }
@@ -320,6 +330,16 @@ impl Collector {
         self.latencies.remove(at).map(|(_, latency)| latency)
     }
 
+    /// The calls of the warm-up as one row; `None`: there is no warm-up.
+    pub(super) fn warm_calls(&self) -> Option<RowStats> {
+        let warm = self.warm.as_ref()?;
+        let mut calls = RowStats::default();
+        for row in &self.call_rows {
+            calls.merge(&warm.rows[*row]);
+        }
+        Some(calls)
+    }
+
     /// The warm-up's end to whole ticks: where it is cut from the rest.
     pub(super) fn warm_up_end(&self) -> Duration {
         let tick_ns = TICK.as_nanos().max(1);
@@ -343,10 +363,11 @@ impl Collector {
             .position(|span| middle < span.end)
             .or(self.spans.len().checked_sub(1));
         if let (Some(stage), false) = (stage, is_warm_up) {
-            let n_rows = recorder.rows.len();
-            self.stages[stage]
-                .get_or_insert_with(|| Recorder::new(n_rows))
-                .merge(recorder);
+            let (calls, examples) = self.stages[stage].get_or_insert_default();
+            for row in &self.call_rows {
+                calls.merge(&recorder.rows[*row]);
+            }
+            examples.merge(&recorder.examples);
         }
         self.iterations_started += recorder.counters.iterations_started;
         self.iterations_completed += recorder.counters.iterations_completed;
@@ -511,10 +532,7 @@ pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
             continue;
         };
         for (from, to) in from.rows.iter_mut().zip(&mut to.rows) {
-            let ended = from.ok + from.failed + from.cancelled;
-            let moved = from.started.saturating_sub(ended);
-            from.started -= moved;
-            to.started += moved;
+            move_calls_in_flight(from, to);
         }
         let (from, to) = (&mut from.counters, &mut to.counters);
         let moved = from
@@ -523,6 +541,14 @@ pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
         from.iterations_started -= moved;
         to.iterations_started += moved;
     }
+}
+
+/// The same for one row of two blocks.
+pub(super) fn move_calls_in_flight(from: &mut RowStats, to: &mut RowStats) {
+    let ended = from.ok + from.failed + from.cancelled;
+    let moved = from.started.saturating_sub(ended);
+    from.started -= moved;
+    to.started += moved;
 }
 
 #[cfg(test)]
@@ -654,7 +680,7 @@ mod tests {
         }
         drain(&mut collector);
         let stages = collector.finish(Duration::from_secs(1));
-        assert_eq!(stages[0].recorded.rows[0].ok, 20);
+        assert_eq!(stages[0].calls.ok, 20);
         assert_eq!((stages[0].at, stages[0].length), (warm_up, warm_up));
         assert_eq!((stages[0].load_from, stages[0].load_to), (5.0, 10.0));
     }
@@ -683,7 +709,7 @@ mod tests {
         assert!(collector.seconds[1].latency.is_some());
         assert_eq!(stages.len(), 1, "the second one never began");
         assert_eq!(stages[0].length, 2 * second);
-        assert_eq!(stages[0].recorded.rows[0].ok, 90);
+        assert_eq!(stages[0].calls.ok, 90);
     }
 
     #[test]

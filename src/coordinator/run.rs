@@ -14,7 +14,7 @@ use super::control::{
     Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
 };
 use super::elapsed::LoadTimes;
-use super::merge::{Collector, StageSpan, is_warm_up, move_in_flight};
+use super::merge::{Collector, StageSpan, is_warm_up, move_calls_in_flight, move_in_flight};
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
 use super::standstill::{Happened, Standstill};
@@ -650,10 +650,13 @@ impl<'a> Coordinator<'a> {
         self.watch_seconds();
         {
             // What the warm-up began and a stage ended belongs to the stage.
-            let mut warm = self.collector.warm.clone();
-            let measured = stages.iter_mut().map(|stage| &mut stage.recorded);
-            let mut blocks: Vec<_> = warm.iter_mut().chain(measured).collect();
-            move_in_flight(&mut blocks);
+            let mut before = self.collector.warm_calls();
+            let stages = stages.iter_mut().map(|stage| &mut stage.calls);
+            let mut blocks: Vec<_> = before.iter_mut().chain(stages).collect();
+            for at in 1..blocks.len() {
+                let (from, to) = blocks.split_at_mut(at);
+                move_calls_in_flight(from[at - 1], to[0]);
+            }
         }
         let mut totals = std::mem::take(&mut self.collector.totals);
         let mut warm_up = self.collector.warm.take();

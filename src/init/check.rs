@@ -83,7 +83,7 @@ impl<'a> Checker<'a> {
     fn at(&mut self, schema: &Value, value: &Value, depth: usize) -> Result<(), Fault> {
         self.work_left = match self.work_left.checked_sub(1) {
             Some(left) if depth <= DEPTH_MAX => left,
-            _ => return Err(Fault::new("the schema is too large to be checked")),
+            _ => return Err(too_large()),
         };
         let fields = match schema {
             Value::Bool(false) => return Err(Fault::new("nothing is accepted here")),
@@ -102,8 +102,8 @@ impl<'a> Checker<'a> {
             Value::Object(object) => n_patterns.saturating_mul(object.len()),
             _ => usize::from(schema.fields.contains_key("pattern")),
         };
-        self.spend(n_choices / 8);
-        self.spend(n_tried.saturating_mul(PATTERN_WORK));
+        self.spend(n_choices / 8)?;
+        self.spend(n_tried.saturating_mul(PATTERN_WORK))?;
         self.reference(&schema, value)?;
         check_any_type(&schema, value)?;
         match value {
@@ -116,9 +116,13 @@ impl<'a> Checker<'a> {
         self.combined(&schema, value)
     }
 
-    fn spend(&mut self, work: usize) {
-        let work = u32::try_from(work).unwrap_or(u32::MAX);
-        self.work_left = self.work_left.saturating_sub(work);
+    /// Takes what is about to be done off what may be done.
+    fn spend(&mut self, work: usize) -> Result<(), Fault> {
+        let left = u32::try_from(work)
+            .ok()
+            .and_then(|work| self.work_left.checked_sub(work));
+        self.work_left = left.unwrap_or(0);
+        left.map(|_| ()).ok_or_else(too_large)
     }
 
     fn reference(&mut self, schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
@@ -175,7 +179,7 @@ impl<'a> Checker<'a> {
         let n_items = items.len();
         check_size(schema, n_items, "minItems", "maxItems", "elements")?;
         if schema.fields.get("uniqueItems") == Some(&Value::Bool(true)) {
-            self.spend(n_items.saturating_mul(n_items));
+            self.spend(n_items.saturating_mul(n_items))?;
             let is_twice = |i: usize| items[..i].iter().any(|other| same(other, &items[i]));
             if (1..n_items).any(is_twice) {
                 return Err(Fault::new("an element occurs twice"));
@@ -506,6 +510,10 @@ fn check_text(schema: &Keywords<'_>, text: &str) -> Result<(), Fault> {
         ))),
         None => Err(Fault::new(format!("may not match the pattern `{pattern}`"))),
     }
+}
+
+fn too_large() -> Fault {
+    Fault::new("the schema is too large to be checked")
 }
 
 fn check_size(

@@ -292,8 +292,14 @@ const NUMBERED_MAX: usize = 64;
 const OTHER_NUMBERED: Failure = Failure::Rpc(i64::MIN);
 
 /// How often each cause occurred.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct FailureCounts {
+    /// Made with the first failure: most rows have none.
+    counted: Option<Box<Counted>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counted {
     fixed: [u64; FIXED.len()],
     /// HTTP and JSON-RPC failures in the order of their first occurrence; at
     /// most [`NUMBERED_MAX`] and one more for the rest.
@@ -303,41 +309,44 @@ pub struct FailureCounts {
 impl FailureCounts {
     /// Counts one failure.
     pub fn add(&mut self, failure: Failure) {
-        self.add_n(failure, 1);
+        self.counted.get_or_insert_default().add_n(failure, 1);
     }
 
     /// Adds another table.
     pub fn merge(&mut self, other: &Self) {
-        for (count, more) in self.fixed.iter_mut().zip(other.fixed) {
+        let Some(other) = &other.counted else {
+            return;
+        };
+        let counted = self.counted.get_or_insert_default();
+        for (count, more) in counted.fixed.iter_mut().zip(other.fixed) {
             *count += more;
         }
         for (failure, count) in &other.numbered {
-            self.add_n(*failure, *count);
+            counted.add_n(*failure, *count);
         }
     }
 
-    /// Forgets all.
+    /// Forgets all, and keeps the memory where there was anything.
     pub fn clear(&mut self) {
-        self.fixed.fill(0);
-        self.numbered.clear();
+        if self.total() == 0 {
+            self.counted = None;
+        }
+        if let Some(counted) = &mut self.counted {
+            counted.fixed.fill(0);
+            counted.numbered.clear();
+        }
     }
 
     /// Causes that occurred, most frequent first.
     pub fn ranked(&self) -> Vec<(Failure, u64)> {
-        let mut ranked: Vec<_> = FIXED
-            .into_iter()
-            .zip(self.fixed)
-            .chain(self.numbered.iter().copied())
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let mut ranked: Vec<_> = self.occurred().collect();
         ranked.sort_by_key(|(failure, count)| (std::cmp::Reverse(*count), *failure));
         ranked
     }
 
     /// The number of failures of a group.
     pub fn of_group(&self, group: FailureGroup) -> u64 {
-        self.ranked()
-            .into_iter()
+        self.occurred()
             .filter(|(failure, _)| failure.group() == group)
             .map(|(_, count)| count)
             .sum()
@@ -345,9 +354,22 @@ impl FailureCounts {
 
     /// The number of failures of all causes.
     pub fn total(&self) -> u64 {
-        self.fixed.iter().sum::<u64>() + self.numbered.iter().map(|(_, n)| n).sum::<u64>()
+        self.occurred().map(|(_, count)| count).sum()
     }
 
+    /// Causes that occurred.
+    fn occurred(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
+        self.counted.iter().flat_map(|counted| {
+            FIXED
+                .into_iter()
+                .zip(counted.fixed)
+                .chain(counted.numbered.iter().copied())
+                .filter(|(_, count)| *count > 0)
+        })
+    }
+}
+
+impl Counted {
     fn add_n(&mut self, failure: Failure, n: u64) {
         if let Some(index) = failure.index() {
             self.fixed[index] += n;
@@ -413,7 +435,7 @@ mod tests {
             counts.add(Failure::Rpc(code));
         }
         assert_eq!(counts.total(), 10_000);
-        assert!(counts.numbered.len() <= NUMBERED_MAX + 1);
+        assert!(counts.ranked().len() <= NUMBERED_MAX + 1);
         let mut twice = counts.clone();
         twice.merge(&counts);
         assert_eq!(twice.total(), 20_000);

@@ -1,8 +1,15 @@
 //! A latency histogram with the single set of bounds that all of them share.
 //!
-//! It does not know what its values are latencies of.
+//! It takes memory as it is filled: up to [`FEW`] values lie there as they came,
+//! more of them are counted in [`Pages`]. Whatever is asked of them is answered
+//! by `hdrhistogram`: its own type, which takes 264 KiB, is filled for the
+//! question, once in a thread. It does not know what its values are latencies of.
+
+use std::cell::RefCell;
 
 use hdrhistogram::Histogram as Hdr;
+
+use super::pages::Pages;
 
 /// The longest latency told apart, in nanoseconds: one hour. Longer ones count
 /// as this long, and are counted apart by [`Histogram::n_saturated`].
@@ -11,109 +18,188 @@ pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 /// Three digits: a percentile is at most 0.1 % above the value that occurred.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
+/// Values that are kept as they came: 2 KiB, less than their pages would take.
+const FEW: usize = 256;
+
 /// Latencies from 1 ns to [`LATENCY_MAX_NS`], each within 0.1 %, with exact
 /// minimum, maximum and sum beside the buckets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Histogram {
-    /// Made with the first value: 264 KiB, of which most rows need little.
-    buckets: Option<Hdr<u64>>,
+    /// Made with the first value: most rows have none of most kinds.
+    filled: Option<Box<Filled>>,
+}
+
+#[derive(Debug, Clone)]
+struct Filled {
+    n: u64,
     /// Exact, and `u64::MAX` while empty.
     min_ns: u64,
     /// Exact, and 0 while empty.
     max_ns: u64,
     sum_ns: u128,
     n_saturated: u64,
+    values: Values,
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self::new()
+#[derive(Debug, Clone)]
+enum Values {
+    /// At most [`FEW`].
+    Few(Vec<u64>),
+    Many(Box<Pages>),
+}
+
+impl Filled {
+    fn new(values: Values) -> Self {
+        Self {
+            n: 0,
+            min_ns: u64::MAX,
+            max_ns: 0,
+            sum_ns: 0,
+            n_saturated: 0,
+            values,
+        }
     }
+}
+
+impl Values {
+    #[inline]
+    fn add(&mut self, ns: u64) {
+        match self {
+            Self::Many(pages) => pages.add(ns),
+            Self::Few(values) if values.len() < FEW => values.push(ns),
+            Self::Few(_) => self.pages().add(ns),
+        }
+    }
+
+    /// The pages, to which what was there is moved.
+    #[cold]
+    fn pages(&mut self) -> &mut Pages {
+        if let Self::Few(values) = self {
+            let mut pages = Box::new(Pages::new());
+            values.iter().for_each(|value| pages.add(*value));
+            *self = Self::Many(pages);
+        }
+        match self {
+            Self::Many(pages) => pages,
+            Self::Few(_) => unreachable!("they were just moved"),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match other {
+            Self::Few(values) => values.iter().for_each(|value| self.add(*value)),
+            Self::Many(pages) => self.pages().merge(pages),
+        }
+    }
+
+    fn fill(&self, hdr: &mut Hdr<u64>) {
+        match self {
+            Self::Few(values) => values
+                .iter()
+                .for_each(|value| hdr.saturating_record(*value)),
+            Self::Many(pages) => pages
+                .counted()
+                .for_each(|(value, count)| hdr.saturating_record_n(value, count)),
+        }
+    }
+}
+
+thread_local! {
+    /// What answers questions: one for each thread that asks any.
+    static EDGE: RefCell<Hdr<u64>> = RefCell::new(
+        Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+            .expect("the bounds are constants that the library accepts"),
+    );
 }
 
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
-        Self {
-            buckets: None,
-            min_ns: u64::MAX,
-            max_ns: 0,
-            sum_ns: 0,
-            n_saturated: 0,
-        }
+        Self::default()
     }
 
     /// Adds one value in nanoseconds.
+    #[inline]
     pub fn record(&mut self, ns: u64) {
-        self.min_ns = self.min_ns.min(ns);
-        self.max_ns = self.max_ns.max(ns);
-        self.sum_ns += u128::from(ns);
-        self.n_saturated += u64::from(ns > LATENCY_MAX_NS);
-        self.buckets
-            .get_or_insert_with(new_buckets)
-            .saturating_record(ns);
+        let filled = self.filled();
+        filled.n += 1;
+        filled.min_ns = filled.min_ns.min(ns);
+        filled.max_ns = filled.max_ns.max(ns);
+        filled.sum_ns += u128::from(ns);
+        filled.n_saturated += u64::from(ns > LATENCY_MAX_NS);
+        filled.values.add(ns);
     }
 
     /// Adds all of another histogram's values.
     pub fn merge(&mut self, other: &Self) {
-        let Some(others) = other.buckets.as_ref().filter(|buckets| !buckets.is_empty()) else {
+        let Some(other) = other.some() else {
             return;
         };
-        self.min_ns = self.min_ns.min(other.min_ns);
-        self.max_ns = self.max_ns.max(other.max_ns);
-        self.sum_ns += other.sum_ns;
-        self.n_saturated += other.n_saturated;
-        self.buckets
-            .get_or_insert_with(new_buckets)
-            .add(others)
-            .expect("all histograms have the same bounds");
+        let filled = self.filled();
+        filled.n += other.n;
+        filled.min_ns = filled.min_ns.min(other.min_ns);
+        filled.max_ns = filled.max_ns.max(other.max_ns);
+        filled.sum_ns += other.sum_ns;
+        filled.n_saturated += other.n_saturated;
+        filled.values.merge(&other.values);
     }
 
-    /// Empties it and keeps its memory.
+    /// Empties it, and keeps as much memory as the values took that were in it:
+    /// those to come are as many.
     pub fn clear(&mut self) {
-        match &mut self.buckets {
-            Some(buckets) if !buckets.is_empty() => buckets.reset(),
-            _ => return,
-        }
-        self.min_ns = u64::MAX;
-        self.max_ns = 0;
-        self.sum_ns = 0;
-        self.n_saturated = 0;
+        let Some(filled) = &mut self.filled else {
+            return;
+        };
+        let is_few = filled.n <= FEW as u64;
+        let values = std::mem::replace(&mut filled.values, Values::Few(Vec::new()));
+        let values = match values {
+            Values::Few(mut values) => {
+                values.clear();
+                Values::Few(values)
+            }
+            Values::Many(_) if is_few => Values::Few(Vec::new()),
+            Values::Many(mut pages) => {
+                pages.clear();
+                Values::Many(pages)
+            }
+        };
+        **filled = Filled::new(values);
     }
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.some().is_none()
     }
 
     /// How many values were recorded.
     pub fn len(&self) -> u64 {
-        self.buckets.as_ref().map_or(0, Hdr::len)
+        self.some().map_or(0, |filled| filled.n)
     }
 
     /// How many values were above [`LATENCY_MAX_NS`].
     pub fn n_saturated(&self) -> u64 {
-        self.n_saturated
+        self.some().map_or(0, |filled| filled.n_saturated)
     }
 
     /// The least value, exactly; `None` while empty.
     pub fn min_ns(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(self.min_ns)
+        Some(self.some()?.min_ns)
     }
 
     /// The greatest value, exactly; `None` while empty.
     pub fn max_ns(&self) -> Option<u64> {
-        (!self.is_empty()).then_some(self.max_ns)
+        Some(self.some()?.max_ns)
     }
 
     /// The mean, exactly but for the final division; `None` while empty.
     pub fn mean_ns(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.sum_ns as f64 / self.len() as f64)
+        let filled = self.some()?;
+        Some(filled.sum_ns as f64 / filled.n as f64)
     }
 
     /// The sum of all values in nanoseconds.
     pub fn sum_ns(&self) -> u128 {
-        self.sum_ns
+        self.some().map_or(0, |filled| filled.sum_ns)
     }
 
     /// The value at the quantile `q` (0 to 1): the least recorded value that
@@ -121,36 +207,53 @@ impl Histogram {
     /// 0.1 % and never outside the exact minimum and maximum. `None` while
     /// empty: no data is not a latency of 0.
     pub fn quantile_ns(&self, q: f64) -> Option<u64> {
-        let buckets = self
-            .buckets
-            .as_ref()
-            .filter(|buckets| !buckets.is_empty())?;
-        let value = buckets.value_at_quantile(q.clamp(0.0, 1.0));
-        Some(value.clamp(self.min_ns, self.max_ns))
+        let filled = self.some()?;
+        let value = filled.ask(|hdr| hdr.value_at_quantile(q.clamp(0.0, 1.0)));
+        Some(value.clamp(filled.min_ns, filled.max_ns))
     }
 
     /// How many values are above `limit_ns`, within the 0.1 % of its bucket.
     pub fn count_over(&self, limit_ns: u64) -> u64 {
-        match &self.buckets {
-            Some(buckets) if limit_ns < self.max_ns => {
-                buckets.len() - buckets.count_between(0, limit_ns)
+        match self.some() {
+            Some(filled) if limit_ns < filled.max_ns => {
+                filled.n - filled.ask(|hdr| hdr.count_between(0, limit_ns))
             }
             _ => 0,
         }
     }
 
     /// The buckets that hold anything, ascending: (highest value, count).
-    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets
-            .iter()
-            .flat_map(Hdr::iter_recorded)
-            .map(|step| (step.value_iterated_to(), step.count_at_value()))
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let buckets = self.some().map_or_else(Vec::new, |filled| {
+            filled.ask(|hdr| {
+                hdr.iter_recorded()
+                    .map(|step| (step.value_iterated_to(), step.count_at_value()))
+                    .collect()
+            })
+        });
+        buckets.into_iter()
+    }
+
+    #[inline]
+    fn filled(&mut self) -> &mut Filled {
+        self.filled
+            .get_or_insert_with(|| Box::new(Filled::new(Values::Few(Vec::new()))))
+    }
+
+    /// What was recorded, where anything was.
+    fn some(&self) -> Option<&Filled> {
+        self.filled.as_deref().filter(|filled| filled.n > 0)
     }
 }
 
-fn new_buckets() -> Hdr<u64> {
-    Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
-        .expect("the bounds are constants that the library accepts")
+impl Filled {
+    fn ask<T>(&self, question: impl FnOnce(&Hdr<u64>) -> T) -> T {
+        EDGE.with_borrow_mut(|hdr| {
+            hdr.reset();
+            self.values.fill(hdr);
+            question(hdr)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +267,25 @@ mod tests {
             histogram.record(*value);
         }
         histogram
+    }
+
+    /// What `hdrhistogram` makes of them.
+    fn hdr_of(values: &[u64]) -> Hdr<u64> {
+        let mut hdr = Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+            .expect("the bounds are accepted");
+        values
+            .iter()
+            .for_each(|value| hdr.saturating_record(*value));
+        hdr
+    }
+
+    /// Values of all orders of magnitude, and of few of them.
+    fn any_values() -> impl Strategy<Value = Vec<u64>> {
+        let any_size = (0_u32..64, any::<u64>()).prop_map(|(bits, value)| value >> bits);
+        prop_oneof![
+            prop::collection::vec(any_size, 0..(2 * FEW)),
+            prop::collection::vec(900_000_u64..1_500_000, 0..(4 * FEW)),
+        ]
     }
 
     /// The nearest-rank quantile of the values themselves.
@@ -263,5 +385,60 @@ mod tests {
                 prop_assert_eq!(histogram.quantile_ns(0.9), both.quantile_ns(0.9));
             }
         }
+
+        /// Few values or many, recorded or merged, after a clear or not: the
+        /// buckets, quantiles and counts are those of `hdrhistogram`.
+        #[test]
+        fn every_answer_is_that_of_hdrhistogram(
+            before in any_values(),
+            first in any_values(),
+            second in any_values(),
+            q in 0.0_f64..=1.0,
+            limit in any::<u64>(),
+            limit_bits in 0_u32..64,
+        ) {
+            let mut histogram = of(&before);
+            histogram.clear();
+            prop_assert!(histogram.is_empty());
+            prop_assert_eq!(histogram.recorded().count(), 0);
+            histogram.merge(&of(&first));
+            second.iter().for_each(|value| histogram.record(*value));
+            let all = [first, second].concat();
+            let hdr = hdr_of(&all);
+            prop_assert_eq!(histogram.len(), hdr.len());
+            let buckets: Vec<_> = histogram.recorded().collect();
+            let theirs: Vec<_> = hdr
+                .iter_recorded()
+                .map(|step| (step.value_iterated_to(), step.count_at_value()))
+                .collect();
+            prop_assert_eq!(buckets, theirs);
+            if let (Some(min), Some(max)) = (all.iter().min(), all.iter().max()) {
+                for q in [q, 0.0, 0.5, 0.99, 1.0] {
+                    let theirs = hdr.value_at_quantile(q).clamp(*min, *max);
+                    prop_assert_eq!(histogram.quantile_ns(q), Some(theirs));
+                }
+                let limit = limit >> limit_bits;
+                let over = hdr.len() - hdr.count_between(0, limit);
+                let over = if limit < *max { over } else { 0 };
+                prop_assert_eq!(histogram.count_over(limit), over);
+            }
+        }
+    }
+
+    #[test]
+    fn clearing_keeps_pages_where_many_values_are_to_come() {
+        let is_many = |histogram: &Histogram| {
+            let filled = histogram.filled.as_ref().expect("recorded once");
+            matches!(filled.values, Values::Many(_))
+        };
+        let mut histogram = of(&vec![5_000_000; FEW]);
+        assert!(!is_many(&histogram));
+        histogram.record(1);
+        assert!(is_many(&histogram));
+        histogram.clear();
+        assert!(is_many(&histogram) && histogram.is_empty());
+        (0..FEW as u64).for_each(|value| histogram.record(value));
+        histogram.clear();
+        assert!(!is_many(&histogram) && histogram.is_empty());
     }
 }

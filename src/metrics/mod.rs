@@ -10,12 +10,13 @@
 //! request was handed to the kernel to the arrival of the last byte of its
 //! answer (*service time*), or from the intended start (*response time*).
 //!
-//! Memory does not grow with the length of a run: one [`Histogram`] takes 264 KiB
-//! from its first value on, and there are a fixed number of them for each row:
-//! a few in each worker and a few at the coordinator.
+//! Memory does not grow with the length of a run: a [`Histogram`] takes what its
+//! values need, at most 135 KiB, and there are a fixed number of them for each
+//! row: a few in each worker and a few at the coordinator.
 
 mod failure;
 mod histogram;
+mod pages;
 mod quantile_interval;
 mod recorder;
 mod usage;

@@ -5,6 +5,8 @@
 //! accepted with the schema's defaults (SEP-1034), sampling gets a canned
 //! message, roots are empty. Nobody is asked and nothing is generated.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::fault::{FaultKind, ProtocolFault, excerpt};
@@ -85,8 +87,16 @@ impl InputRequired {
     /// Answers every question.
     ///
     /// # Errors
-    /// `UnknownInput` where a question is of a kind that we did not declare.
+    /// `UnknownInput` where a question is of a kind that we did not declare, or
+    /// there are more than a hundred.
     pub fn answer(&self) -> Result<InputAnswers, ProtocolFault> {
+        let n_questions = self.requests.len();
+        if n_questions > QUESTIONS_MAX {
+            return Err(ProtocolFault::new(
+                FaultKind::UnknownInput,
+                format!("{n_questions} questions at once; at most {QUESTIONS_MAX} are answered"),
+            ));
+        }
         let mut responses = Map::new();
         for request in &self.requests {
             responses.insert(request.key.clone(), answer_input(request)?);
@@ -122,6 +132,14 @@ impl InputAnswers {
     }
 }
 
+/// The most questions of one result that are answered, and the most properties
+/// of a form that is accepted: a person is asked for a handful.
+const QUESTIONS_MAX: usize = 100;
+const PROPERTIES_MAX: usize = 1_000;
+
+/// The longest form that is read: as a value it takes many times that.
+const FORM_BYTES_MAX: usize = 1 << 20;
+
 fn answer_input(request: &InputRequest) -> Result<Value, ProtocolFault> {
     let unknown = |what: &str| {
         ProtocolFault::new(
@@ -131,15 +149,19 @@ fn answer_input(request: &InputRequest) -> Result<Value, ProtocolFault> {
     };
     match request.method.as_str() {
         "elicitation/create" => {
+            let declined = || json!({"action": "decline"});
+            if request.params_json.len() > FORM_BYTES_MAX {
+                return Ok(declined());
+            }
             // Unreadable params (nested beyond reason) get an empty form.
             let params: Value = serde_json::from_str(&request.params_json).unwrap_or_default();
             if params["mode"] == "url" {
                 return Err(unknown(" by url"));
             }
-            Ok(json!({
-                "action": "accept",
-                "content": form_content(&params["requestedSchema"]),
-            }))
+            Ok(match form_content(&params["requestedSchema"]) {
+                Some(content) => json!({"action": "accept", "content": content}),
+                None => declined(),
+            })
         }
         "sampling/createMessage" => Ok(json!({
             "role": "assistant",
@@ -153,23 +175,29 @@ fn answer_input(request: &InputRequest) -> Result<Value, ProtocolFault> {
 }
 
 /// The content that accepts a form: defaults where there are some, the least
-/// that is valid where a property is required, nothing for the rest.
-fn form_content(schema: &Value) -> Map<String, Value> {
-    let required: Vec<&str> = schema["required"]
+/// that is valid where a property is required, nothing for the rest. `None`
+/// where the form is larger than any that a person would fill in.
+fn form_content(schema: &Value) -> Option<Map<String, Value>> {
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    if properties.len() > PROPERTIES_MAX {
+        return None;
+    }
+    let required: HashSet<&str> = schema["required"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
     let mut content = Map::new();
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+    for (name, property) in properties {
         if let Some(default) = property.get("default") {
             content.insert(name.clone(), default.clone());
         } else if required.contains(&name.as_str()) {
             content.insert(name.clone(), least_value(property));
         }
     }
-    content
+    Some(content)
 }
 
 /// A valid value for one of the primitive schemas that a form may have.
@@ -338,7 +366,7 @@ mod tests {
             },
             "required": ["text", "trap", "mail", "size", "titled", "many", "age", "cold", "above", "odd", 3],
         });
-        let mut content = form_content(&schema);
+        let mut content = form_content(&schema).expect("a form of a few properties");
         let trap = content.shift_remove("trap").expect("a required property");
         assert_eq!(trap.as_str().map(str::len), Some(1024));
         assert_eq!(
@@ -349,7 +377,64 @@ mod tests {
                 "above": 3.0, "odd": "x",
             })
         );
-        assert!(form_content(&Value::Null).is_empty());
+        assert_eq!(form_content(&Value::Null), Some(Map::new()));
+    }
+
+    fn form(n_properties: usize) -> InputRequest {
+        let name = |n: usize| format!("property_{n}");
+        let properties: Map<String, Value> = (0..n_properties)
+            .map(|n| (name(n), json!({"type": "string"})))
+            .collect();
+        let required: Vec<String> = (0..n_properties).map(name).collect();
+        let schema = json!({"properties": properties, "required": required});
+        InputRequest {
+            key: "k".to_string(),
+            method: "elicitation/create".to_string(),
+            params_json: json!({"requestedSchema": schema}).to_string(),
+        }
+    }
+
+    #[test]
+    fn forms_that_nobody_would_fill_in_are_declined() {
+        let action = |form: &InputRequest| {
+            let answer = answer_input(form).expect("a kind that we know");
+            let n_values = answer["content"].as_object().map(Map::len);
+            (answer["action"].clone(), n_values)
+        };
+        assert_eq!(action(&form(1_000)), (json!("accept"), Some(1_000)));
+        assert_eq!(action(&form(1_001)), (json!("decline"), None));
+        // Some 7 MB, which a quadratic look at them would take minutes for.
+        assert_eq!(action(&form(100_000)), (json!("decline"), None));
+        let mut long = form(1);
+        long.params_json += &" ".repeat(FORM_BYTES_MAX);
+        assert_eq!(action(&long), (json!("decline"), None));
+        // A thousand names in a list of many that are not there.
+        let names = vec!["x"; 100_000];
+        let mut listed: Value = serde_json::from_str(&form(1_000).params_json).expect("ours");
+        listed["requestedSchema"]["required"] = json!(names);
+        let listed = InputRequest {
+            params_json: listed.to_string(),
+            ..form(0)
+        };
+        assert_eq!(action(&listed), (json!("accept"), Some(0)));
+    }
+
+    #[test]
+    fn questions_without_end_are_a_fault() {
+        let result = |n: usize| {
+            let questions: Vec<String> = (0..n)
+                .map(|n| format!(r#""q{n}":{{"method":"roots/list"}}"#))
+                .collect();
+            format!(r#"{{"inputRequests":{{{}}}}}"#, questions.join(","))
+        };
+        let answered = |n| InputRequired::read(&result(n)).expect("readable").answer();
+        assert!(answered(100).is_ok());
+        let fault = answered(100_000).expect_err("too many");
+        assert_eq!(fault.kind(), FaultKind::UnknownInput);
+        assert_eq!(
+            fault.detail(),
+            "100000 questions at once; at most 100 are answered"
+        );
     }
 
     #[test]

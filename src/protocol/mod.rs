@@ -74,7 +74,7 @@ pub use lists::{
     ToolAnnotations, ToolDescription, read_prompts, read_resource_templates, read_resources,
     read_tools,
 };
-pub use operation::{Method, Operation};
+pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};
 pub use param_headers::{ParamHeader, ParamKind, ToolCatalog};
 pub use refusal::{Refusal, judge_refusal};

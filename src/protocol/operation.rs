@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::fields::json_text;
+
 /// The methods that a load test measures; a key for tables of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
@@ -69,6 +71,44 @@ impl fmt::Display for Method {
     }
 }
 
+/// The arguments of a call, and the text that is sent: numbers keep the digits
+/// that they were written with, also those that no machine type holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arguments {
+    values: Map<String, Value>,
+    json: String,
+}
+
+impl Arguments {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// The text is no JSON, nests deeper than 127 levels, or is no object.
+    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            values: serde_json::from_str(json)?,
+            json: json.trim().to_string(),
+        })
+    }
+
+    /// By name, to look at: numbers beyond 64 bits are the nearest that there is.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// As they are sent.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl From<Map<String, Value>> for Arguments {
+    fn from(values: Map<String, Value>) -> Self {
+        let json = json_text(&values);
+        Self { values, json }
+    }
+}
+
 /// One call of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
@@ -77,7 +117,7 @@ pub enum Operation {
         /// The tool's name.
         name: String,
         /// Its arguments; `None` sends none, which is not the same as `{}`.
-        arguments: Option<Map<String, Value>>,
+        arguments: Option<Arguments>,
     },
     /// Reads a resource.
     ReadResource {
@@ -89,7 +129,7 @@ pub enum Operation {
         /// The prompt's name.
         name: String,
         /// Its arguments; `None` sends none, which is not the same as `{}`.
-        arguments: Option<Map<String, Value>>,
+        arguments: Option<Arguments>,
     },
     /// Lists tools, first page.
     ListTools,
@@ -155,6 +195,22 @@ mod tests {
         assert_eq!(call.subject(), Some("echo"));
         assert_eq!(Operation::ListTools.label(), "tools/list");
         assert_eq!(Operation::ListTools.subject(), None);
+    }
+
+    #[test]
+    fn arguments_keep_their_digits() {
+        let json = r#"{"n": 12345678901234567890123, "f": 1.10, "e": -0.0e1}"#;
+        let arguments = Arguments::read(&format!(" {json}\n")).expect("an object");
+        assert_eq!(arguments.json(), json);
+        assert_eq!(arguments.values()["f"], 1.1);
+        for other in ["[]", "1", "{", "", "{} {}"] {
+            assert!(Arguments::read(other).is_err(), "{other}");
+        }
+        let made = Arguments::from(arguments.values().clone());
+        assert_eq!(
+            made.json(),
+            r#"{"n":1.2345678901234568e+22,"f":1.1,"e":-0.0}"#
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! with an invalid mark must not be offered at all. Reads schemas as they
 //! stand: no `$ref` is followed, nothing is fetched.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -44,11 +44,9 @@ pub struct ParamHeader {
 pub(super) fn find_param_headers(schema: &Value) -> Result<Vec<ParamHeader>, String> {
     let mut found: Vec<ParamHeader> = Vec::new();
     visit_schema(schema, Some(&mut Vec::new()), &mut found)?;
-    for (index, mark) in found.iter().enumerate() {
-        let is_twice = found[..index]
-            .iter()
-            .any(|other| other.header.eq_ignore_ascii_case(&mark.header));
-        if is_twice {
+    let mut names = HashSet::with_capacity(found.len());
+    for mark in &found {
+        if !names.insert(mark.header.to_ascii_lowercase()) {
             return Err(format!("x-mcp-header `{}` occurs twice", mark.header));
         }
     }

@@ -295,16 +295,15 @@ fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<Stage> {
         let measured = Measured {
             elapsed: stage.length,
             has_intended_starts: plan.has_intended_starts(),
-            examples: &stage.recorded.examples,
+            examples: &stage.examples,
         };
-        let calls = of_kind(&outcome.start.rows, &stage.recorded, RowKind::Call);
         Stage {
             at_secs: secs(stage.at),
             length_secs: secs(stage.length),
             load_unit: load_unit(plan),
             load_from: figures::tidy(stage.load_from),
             load_to: figures::tidy(stage.load_to),
-            figures: measured.calls(&calls.unwrap_or_default()),
+            figures: measured.calls(&stage.calls),
         }
     };
     outcome.stages.iter().map(of_stage).collect()

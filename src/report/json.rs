@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Report, SCHEMA_VERSION};
 use crate::clock::Utc;
 use crate::error::UserError;
+use crate::files::{read_text, reason};
 use crate::terminal::forgive_broken_pipe;
 
 /// A report's place, ready to be written to.
@@ -152,6 +153,9 @@ pub fn default_path(folder: &Path, now: Utc) -> PathBuf {
     folder.join(".pmcp").join("reports").join(name)
 }
 
+/// The report of a run of days, with a row for each second.
+const REPORT_BYTES_MAX: u64 = 256 << 20;
+
 /// Reads a report back.
 ///
 /// # Errors
@@ -159,10 +163,9 @@ pub fn default_path(folder: &Path, now: Utc) -> PathBuf {
 /// program cannot read.
 pub fn read(path: &Path) -> Result<Report, UserError> {
     let shown = path.display();
-    let bytes = fs::read(path).map_err(|error| {
-        UserError::usage(format!("`{shown}` cannot be read: {}", reason(&error)))
-    })?;
-    let version = serde_json::from_slice::<Version>(&bytes).map_err(|error| {
+    let text = read_text(path, REPORT_BYTES_MAX)
+        .map_err(|why| UserError::usage(format!("`{shown}` {why}")))?;
+    let version = serde_json::from_str::<Version>(&text).map_err(|error| {
         UserError::usage(format!("`{shown}` is not a report: {error}"))
             .hint("reports are the JSON files that `run` writes to `.pmcp/reports/`")
     })?;
@@ -174,7 +177,7 @@ pub fn read(path: &Path) -> Result<Report, UserError> {
         ))
         .hint("reports of cargo-pmcp 0.29 have `1.1`: run the test again"));
     }
-    serde_json::from_slice(&bytes)
+    serde_json::from_str(&text)
         .map_err(|error| UserError::usage(format!("`{shown}` is not a whole report: {error}")))
 }
 
@@ -189,15 +192,6 @@ fn write(out: impl Write, report: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, report)?;
     out.write_all(b"\n")?;
     out.flush()
-}
-
-/// The system's words, as a fragment: `no such file or directory`.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_lowercase().to_string());
-    first.unwrap_or_default() + chars.as_str()
 }
 
 /// A file that is gone when this is dropped. After the rename there is none,

@@ -12,7 +12,7 @@ use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::error::plural;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Method, Operation};
+use crate::protocol::{Arguments, Method, Operation};
 use crate::units::{format_bytes, format_duration, format_percent, format_rate};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
@@ -198,7 +198,7 @@ fn describe_step(plan: &Plan, step_idx: usize, step: &Step, share: f64) -> Strin
             let mut text = operation.label();
             if let Some(arguments) = arguments(operation) {
                 text.push(' ');
-                text.push_str(&Value::Object(arguments.clone()).to_string());
+                text.push_str(arguments.json());
             }
             text
         }
@@ -211,7 +211,7 @@ fn describe_step(plan: &Plan, step_idx: usize, step: &Step, share: f64) -> Strin
     text
 }
 
-fn arguments(operation: &Operation) -> Option<&Map<String, Value>> {
+fn arguments(operation: &Operation) -> Option<&Arguments> {
     match operation {
         Operation::CallTool { arguments, .. } | Operation::GetPrompt { arguments, .. } => {
             arguments.as_ref()
@@ -425,7 +425,7 @@ fn step_to_json(plan: &Plan, step_idx: usize, step: &Step) -> Value {
                 add(key, subject.into());
             }
             if let Some(arguments) = arguments(operation) {
-                add("arguments", Value::Object(arguments.clone()));
+                add("arguments", Value::Object(arguments.values().clone()));
             }
         }
         Action::CodeMode { code, format } => {

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{Fault, one_line, quoted};
+use super::fault::{Fault, FaultList, Faults, one_line, quoted, shortened};
 use crate::error::nearest;
 use crate::units;
 
@@ -25,9 +25,10 @@ pub(super) struct Document<'a> {
     file: Option<&'a Path>,
     text: &'a str,
     env: &'a dyn Fn(&str) -> Option<String>,
-    faults: RefCell<Vec<Fault>>,
-    /// Which of the faults are variables that are not set.
-    unset: RefCell<Vec<usize>>,
+    faults: RefCell<FaultList>,
+    /// Variables that are not set, and where. They are no faults yet: see
+    /// [`forgive_unset`](Self::forgive_unset).
+    unset: RefCell<Vec<(Place, String)>>,
     secrets: RefCell<Vec<String>>,
 }
 
@@ -105,8 +106,8 @@ impl<'a> Document<'a> {
             file,
             text,
             env,
-            faults: RefCell::new(Vec::new()),
-            unset: RefCell::new(Vec::new()),
+            faults: RefCell::default(),
+            unset: RefCell::default(),
             secrets: RefCell::new(Vec::new()),
         }
     }
@@ -163,7 +164,7 @@ impl<'a> Document<'a> {
         message: impl Into<String>,
         accepted: Option<&str>,
     ) {
-        self.faults.borrow_mut().push(Fault {
+        self.faults.borrow_mut().push_flag(Fault {
             file: None,
             line: None,
             column: None,
@@ -172,6 +173,16 @@ impl<'a> Document<'a> {
             accepted: accepted.map(str::to_string),
             suggestion: None,
         });
+    }
+
+    /// Whether a fault there would be told: not where enough stand before it.
+    fn is_told(&self, offset: usize) -> bool {
+        self.faults.borrow().is_told(offset)
+    }
+
+    /// Counts a fault that is not told.
+    fn count_fault(&self) {
+        self.faults.borrow_mut().n_more += 1;
     }
 
     /// The same as [`report`](Self::report), with what was probably meant.
@@ -205,41 +216,43 @@ impl<'a> Document<'a> {
         accepted: Option<String>,
         suggestion: Option<String>,
     ) {
-        let (line, column) = offset.map(|offset| position(self.text, offset)).unzip();
-        self.faults.borrow_mut().push(Fault {
+        let fault = Fault {
             file: self.file.map(Path::to_path_buf),
-            line,
-            column,
+            line: None,
+            column: None,
             key,
             message,
             accepted,
             suggestion,
-        });
+        };
+        self.faults.borrow_mut().push(offset, fault);
     }
 
     /// Forgets that variables were not set, below keys of which `is_unused` says
     /// that nothing of them is needed.
     pub(super) fn forgive_unset(&self, is_unused: impl Fn(&str) -> bool) {
-        let unset = std::mem::take(&mut *self.unset.borrow_mut());
-        let mut kept = Vec::new();
-        let mut still_unset = Vec::new();
-        for (i, fault) in self.faults.take().into_iter().enumerate() {
-            let is_unset = unset.contains(&i);
-            if is_unset && is_unused(&fault.key) {
-                continue;
-            }
-            if is_unset {
-                still_unset.push(kept.len());
-            }
-            kept.push(fault);
-        }
-        self.faults.replace(kept);
-        self.unset.replace(still_unset);
+        let mut unset = self.unset.borrow_mut();
+        unset.retain(|(place, _)| !is_unused(&place.key));
     }
 
     /// The faults reported, and the values that came from the environment.
-    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<String>) {
-        (self.faults.into_inner(), self.secrets.into_inner())
+    pub(super) fn into_parts(self) -> (Faults, Vec<String>) {
+        for (place, name) in self.unset.take() {
+            if !self.is_told(place.offset) {
+                self.count_fault();
+                continue;
+            }
+            self.report(
+                &place,
+                format!("the environment variable {} is not set", quoted(&name)),
+                Some(&format!(
+                    "it to be set, or a default: `${{{}:-default}}`",
+                    one_line(&shortened(&name))
+                )),
+            );
+        }
+        let faults = self.faults.into_inner();
+        (faults.placed(self.text), self.secrets.into_inner())
     }
 
     /// Fills in the references of a text; `None` where one is at fault.
@@ -262,16 +275,7 @@ impl<'a> Document<'a> {
                 for fault in faults {
                     match fault {
                         ReferenceFault::Missing(name) => {
-                            let n_faults = self.faults.borrow().len();
-                            self.unset.borrow_mut().push(n_faults);
-                            self.report(
-                                place,
-                                format!("the environment variable {} is not set", quoted(&name)),
-                                Some(&format!(
-                                    "it to be set, or a default: `${{{}:-default}}`",
-                                    one_line(&name)
-                                )),
-                            );
+                            self.unset.borrow_mut().push((place.clone(), name));
                         }
                         ReferenceFault::Malformed => self.report(
                             place,
@@ -291,18 +295,6 @@ impl<'a> Document<'a> {
         self.secrets.borrow_mut().extend(from_environment);
         Some(text)
     }
-}
-
-/// Line and column of a byte, both from 1, the column in characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = before.matches('\n').count() + 1;
-    (line, before[line_start..].chars().count() + 1)
 }
 
 /// A table, and which of its keys were asked for.
@@ -410,14 +402,22 @@ impl<'a> Table<'a> {
 
     /// Reports every key that nobody asked for.
     pub(super) fn finish(self, document: &Document<'_>) {
-        for (name, _) in self.entries {
-            let typed = name.get_ref().as_ref();
-            if self.known.contains(&typed) {
+        let mut unknown: Vec<(usize, &str)> = self
+            .entries
+            .iter()
+            .map(|(name, _)| (name.span().start, name.get_ref().as_ref()))
+            .filter(|(_, name)| !self.known.contains(name))
+            .collect();
+        // As written: those that come first are told, and the rest costs nothing.
+        unknown.sort_unstable();
+        for (offset, typed) in unknown {
+            if !document.is_told(offset) {
+                document.count_fault();
                 continue;
             }
             let place = Place {
                 key: self.path_of(typed),
-                offset: name.span().start,
+                offset,
             };
             let suggestion = nearest(typed, self.known.iter().copied());
             let known: Vec<String> = self.known.iter().map(|key| format!("`{key}`")).collect();
@@ -434,8 +434,17 @@ impl<'a> Table<'a> {
     }
 }
 
+/// The longest path that grows further, in bytes: each value has a path of its
+/// own, so long ones would make the work grow with the square of a file.
+const PATH_MAX: usize = 200;
+
 /// `parent.key`, with a key quoted that could not stand bare.
 fn path(parent: &str, key: &str) -> String {
+    if parent.len() > PATH_MAX {
+        let rest = if parent.ends_with('…') { "" } else { ".…" };
+        return format!("{parent}{rest}");
+    }
+    let key = &*shortened(key);
     let is_bare = !key.is_empty()
         && key
             .bytes()
@@ -450,6 +459,14 @@ fn path(parent: &str, key: &str) -> String {
     } else {
         format!("{parent}.{key}")
     }
+}
+
+/// `list[1]`: entries count from 1.
+fn nth(list: &str, i: usize) -> String {
+    if list.len() > PATH_MAX {
+        return list.to_string();
+    }
+    format!("{list}[{}]", i + 1)
 }
 
 impl<'a> Entry<'a> {
@@ -507,7 +524,7 @@ impl<'a> Entry<'a> {
         let tables = items.iter().enumerate().filter_map(|(i, item)| {
             let entry = Entry {
                 place: Place {
-                    key: format!("{}[{}]", self.place.key, i + 1),
+                    key: nth(&self.place.key, i),
                     offset: item.span().start,
                 },
                 value: item.get_ref(),
@@ -677,6 +694,16 @@ impl<'a> Entry<'a> {
     /// The value as JSON, to use and to show. Dates become texts. `None` where
     /// something in it has no JSON form; all of that is reported.
     pub(super) fn json(&self, document: &Document<'_>) -> Option<(Value, Value)> {
+        self.json_within(document, DEPTH_MAX)
+    }
+
+    /// The same, where so many levels may still follow.
+    fn json_within(&self, document: &Document<'_>, depth: usize) -> Option<(Value, Value)> {
+        let Some(depth) = depth.checked_sub(1) else {
+            let accepted = format!("at most {DEPTH_MAX} levels");
+            document.report(&self.place, "nests too deeply", Some(&accepted));
+            return None;
+        };
         match self.value {
             DeValue::String(written) => {
                 let text = document.free_text(&self.place, written)?;
@@ -709,18 +736,18 @@ impl<'a> Entry<'a> {
                 let items = items.iter().enumerate().map(|(i, item)| {
                     let entry = Entry {
                         place: Place {
-                            key: format!("{}[{}]", self.place.key, i + 1),
+                            key: nth(&self.place.key, i),
                             offset: item.span().start,
                         },
                         value: item.get_ref(),
                     };
-                    entry.json(document)
+                    entry.json_within(document, depth)
                 });
                 let (values, shown): (Vec<_>, Vec<_>) = all_or_none(items)?.into_iter().unzip();
                 Some((Value::Array(values), Value::Array(shown)))
             }
             DeValue::Table(_) => {
-                let (values, shown) = self.json_object(document)?;
+                let (values, shown) = self.json_object_within(document, depth)?;
                 Some((Value::Object(values), Value::Object(shown)))
             }
         }
@@ -728,9 +755,17 @@ impl<'a> Entry<'a> {
 
     /// The same for a table.
     pub(super) fn json_object(&self, document: &Document<'_>) -> Option<(Object, Object)> {
+        self.json_object_within(document, DEPTH_MAX)
+    }
+
+    fn json_object_within(
+        &self,
+        document: &Document<'_>,
+        depth: usize,
+    ) -> Option<(Object, Object)> {
         let table = self.table(document, "a table such as `{ text = \"hello\" }`")?;
         let fields = table.all().into_iter().map(|(name, entry)| {
-            let (value, shown) = entry.json(document)?;
+            let (value, shown) = entry.json_within(document, depth)?;
             Some((name, value, shown))
         });
         let mut values = Object::new();
@@ -742,6 +777,9 @@ impl<'a> Entry<'a> {
         Some((values, all_shown))
     }
 }
+
+/// Levels of a value that becomes JSON. Most readers of JSON take 127.
+const DEPTH_MAX: usize = 100;
 
 /// A JSON object.
 pub(super) type Object = serde_json::Map<String, Value>;
@@ -777,16 +815,6 @@ mod tests {
         }
         let (faults, _) = document.into_parts();
         faults.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn places_count_lines_and_characters() {
-        assert_eq!(position("", 0), (1, 1));
-        assert_eq!(position("é = 1\nb", 0), (1, 1));
-        assert_eq!(position("é = 1\nb", 5), (1, 5));
-        assert_eq!(position("é = 1\nb", 7), (2, 1));
-        assert_eq!(position("é", 1), (1, 1));
-        assert_eq!(position("a", 99), (1, 2));
     }
 
     #[test]

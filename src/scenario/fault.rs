@@ -3,6 +3,7 @@
 //! A fault never holds a value that may be a secret. It does not know how it
 //! was found, nor who prints it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -56,35 +57,118 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All faults of a config and the flags beside it; at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+/// The most faults of a file that are told one by one.
+const TOLD_MAX: usize = 50;
 
-impl Faults {
-    /// In the order of the file, those of the command line last.
-    pub(super) fn new(mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(|fault| {
-            let on_command_line = fault.file.is_none();
-            let line = fault.line.unwrap_or(usize::MAX);
-            (on_command_line, line, fault.column)
-        });
-        Self(faults)
+/// Faults while a file is read: of those in the file, the first.
+#[derive(Debug, Default)]
+pub(super) struct FaultList {
+    /// With the bytes before each from the start of the file; at most
+    /// [`TOLD_MAX`]. `usize::MAX`: what is missing from the whole.
+    in_file: Vec<(usize, Fault)>,
+    of_flags: Vec<Fault>,
+    /// Those that are not told.
+    pub(super) n_more: usize,
+}
+
+impl FaultList {
+    /// Whether a fault there would be among the first.
+    pub(super) fn is_told(&self, offset: usize) -> bool {
+        self.in_file.len() < TOLD_MAX || self.in_file.iter().any(|(other, _)| offset < *other)
     }
 
-    /// Each of them.
+    /// Adds a fault of the file.
+    pub(super) fn push(&mut self, offset: Option<usize>, fault: Fault) {
+        let offset = offset.unwrap_or(usize::MAX);
+        let is_told = self.is_told(offset);
+        if is_told {
+            self.in_file.push((offset, fault));
+        }
+        if !is_told || self.in_file.len() > TOLD_MAX {
+            self.n_more += 1;
+        }
+        if self.in_file.len() > TOLD_MAX {
+            let offsets = self.in_file.iter().map(|(offset, _)| *offset).enumerate();
+            if let Some((last, _)) = offsets.max_by_key(|(_, offset)| *offset) {
+                self.in_file.remove(last);
+            }
+        }
+    }
+
+    /// Adds a fault of the command line.
+    pub(super) fn push_flag(&mut self, fault: Fault) {
+        self.of_flags.push(fault);
+    }
+
+    /// In the order of the file `text`, with lines and columns; those of the
+    /// command line last.
+    pub(super) fn placed(self, text: &str) -> Faults {
+        let mut in_file = self.in_file;
+        in_file.sort_by_key(|(offset, _)| *offset);
+        let placed = in_file.into_iter().map(|(offset, fault)| {
+            let place = (offset < usize::MAX).then(|| position(text, offset));
+            let (line, column) = place.unzip();
+            Fault {
+                line,
+                column,
+                ..fault
+            }
+        });
+        Faults {
+            told: placed.chain(self.of_flags).collect(),
+            n_more: self.n_more,
+        }
+    }
+}
+
+/// Line and column of a byte, both from 1, the column in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}
+
+/// The faults of a config and the flags beside it, in the order of the file,
+/// those of the command line last. Of those in the file, the first 50 are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    told: Vec<Fault>,
+    n_more: usize,
+}
+
+impl Faults {
+    /// Each of those that are told.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+        self.told.iter()
+    }
+
+    /// How many there are, those that are not told among them.
+    pub fn len(&self) -> usize {
+        self.told.len() + self.n_more
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
 /// One line each.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, fault) in self.0.iter().enumerate() {
+        for (i, fault) in self.told.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{fault}")?;
+        }
+        if self.n_more > 0 {
+            write!(f, "\nand {} more", self.n_more)?;
         }
         Ok(())
     }
@@ -104,13 +188,13 @@ impl From<Faults> for UserError {
                 error
             }
         };
-        if let [fault] = faults.0.as_slice() {
+        if let (1, [fault]) = (faults.len(), faults.told.as_slice()) {
             return with_hints(UserError::usage(fault.to_string()));
         }
-        let mut what = plural(faults.0.len() as u64, "fault", "faults");
-        for fault in faults.iter() {
+        let mut what = plural(faults.len() as u64, "fault", "faults");
+        for line in faults.to_string().lines() {
             what.push_str("\n  ");
-            what.push_str(&fault.to_string());
+            what.push_str(line);
         }
         with_hints(UserError::usage(what))
     }
@@ -144,13 +228,18 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The same, cut to what is worth quoting in a message.
-pub(super) fn quoted(text: &str) -> String {
+/// The text, cut to what is worth repeating in a message.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 60;
-    let mut chars = text.chars();
-    let start: String = chars.by_ref().take(CHARS_MAX).collect();
-    let rest = if chars.next().is_some() { "…" } else { "" };
-    format!("`{}{rest}`", one_line(&start))
+    match text.char_indices().nth(CHARS_MAX) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+/// The same in backticks, with what [`one_line`] escapes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", one_line(&shortened(text)))
 }
 
 #[cfg(test)]
@@ -182,14 +271,46 @@ mod tests {
     }
 
     #[test]
+    fn places_count_lines_and_characters() {
+        assert_eq!(position("", 0), (1, 1));
+        assert_eq!(position("é = 1\nb", 0), (1, 1));
+        assert_eq!(position("é = 1\nb", 5), (1, 5));
+        assert_eq!(position("é = 1\nb", 7), (2, 1));
+        assert_eq!(position("é", 1), (1, 1));
+        assert_eq!(position("a", 99), (1, 2));
+    }
+
+    #[test]
+    fn the_first_fifty_faults_are_told_and_the_others_counted() {
+        let text = "x\n".repeat(1000);
+        let mut list = FaultList::default();
+        // Neither in the order of the file nor against it.
+        for i in 0..1000 {
+            let line = i * 7 % 1000;
+            list.push(Some(2 * line), fault(Some("a.toml"), None));
+        }
+        list.push(None, fault(Some("a.toml"), None));
+        list.push_flag(fault(None, None));
+        let faults = list.placed(&text);
+        let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
+        assert_eq!(lines, (1..=50).collect::<Vec<_>>());
+        assert_eq!(faults.len(), 1002);
+        let told = faults.to_string();
+        assert!(told.ends_with("\nand 951 more"), "{told}");
+        let error = UserError::from(faults);
+        assert!(error.what().starts_with("1002 faults\n"));
+    }
+
+    #[test]
     fn faults_stand_in_the_order_of_the_file() {
         let file = Some("a.toml");
-        let faults = Faults::new(vec![
-            fault(None, None),
-            fault(file, Some(9)),
-            fault(file, None),
-            fault(file, Some(2)),
-        ]);
+        let text = "x\n".repeat(9);
+        let mut list = FaultList::default();
+        list.push_flag(fault(None, None));
+        list.push(Some(16), fault(file, None));
+        list.push(None, fault(file, None));
+        list.push(Some(2), fault(file, None));
+        let faults = list.placed(&text);
         let lines: Vec<_> = faults.iter().map(|f| (f.file.is_some(), f.line)).collect();
         assert_eq!(
             lines,

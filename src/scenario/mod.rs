@@ -92,7 +92,7 @@ pub fn load(
     let root = document.parse();
     let Some(root) = &root else {
         let (faults, _) = document.into_parts();
-        return Err(Faults::new(faults));
+        return Err(faults);
     };
     let config = source.map(|_| raw::read_config(&document, Table::root(root.get_ref())));
     let mut plan = resolve::resolve(&document, config, overrides, default_seed);
@@ -101,6 +101,6 @@ pub fn load(
         plan.as_written.secrets.extend(secrets);
         Ok(plan)
     } else {
-        Err(Faults::new(faults))
+        Err(faults)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::plan::Header;
 use crate::load::VuStage;
-use crate::protocol::ProtocolChoice;
+use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
 
 /// What the command line gives. `None` and empty: not given.
@@ -71,7 +71,7 @@ pub struct Overrides {
     /// `--tool` with the arguments of `--args`: takes the place of the scenario.
     /// Without arguments, the scenario's steps that call this tool are kept, where
     /// there are any
-    pub tool: Option<(String, Option<serde_json::Map<String, serde_json::Value>>)>,
+    pub tool: Option<(String, Option<Arguments>)>,
 }
 
 /// The accepted form of stages.

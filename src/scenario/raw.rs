@@ -3,9 +3,8 @@
 //! Does not know defaults or flags, nor which keys exclude each other, but for
 //! two spellings of the same one.
 
+use std::collections::HashSet;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
@@ -16,7 +15,7 @@ use super::header::check_header;
 use super::plan::{Action, Header, SessionRule};
 use super::secret::hide_credentials;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Operation, ProtocolChoice};
+use crate::protocol::{Arguments, Operation, ProtocolChoice};
 use crate::units;
 
 /// The whole file.
@@ -390,13 +389,14 @@ fn read_leave(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
 
 fn read_headers(document: &Document<'_>, table: &Table<'_>) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
+    let mut names = HashSet::new();
     for (name, entry) in table.all() {
         let accepted = "text such as `\"Bearer ${API_KEY}\"`";
         let Some(text) = entry.text(document, accepted) else {
             continue;
         };
         match check_header(&name, &text.value) {
-            Ok(header) if is_there(&headers, &header) => {
+            Ok(header) if !names.insert(header.name.to_ascii_lowercase()) => {
                 let message = "is given twice: letters of either case make the same header";
                 document.report(entry.place(), message, None);
             }
@@ -541,15 +541,13 @@ fn twice(operation: Operation) -> (Operation, Operation) {
     (operation.clone(), operation)
 }
 
-type Arguments = Option<serde_json::Map<String, Value>>;
-
 /// To send and to show; `None`: at fault.
 fn read_arguments(
     document: &Document<'_>,
     table: &mut Table<'_>,
     secrets: &mut Vec<String>,
     are_texts_only: bool,
-) -> Option<(Arguments, Arguments)> {
+) -> Option<(Option<Arguments>, Option<Arguments>)> {
     let Some(entry) = table.take("arguments") else {
         return Some((None, None));
     };
@@ -560,7 +558,7 @@ fn read_arguments(
     let mut shown = shown;
     hide_credentials(&mut values.clone(), secrets);
     hide_credentials(&mut shown, &mut Vec::new());
-    Some((Some(values), Some(shown)))
+    Some((Some(values.into()), Some(shown.into())))
 }
 
 /// MCP has texts only in a prompt's arguments.

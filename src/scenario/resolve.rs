@@ -5,6 +5,7 @@
 
 mod shape;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use self::shape::Shape;
@@ -20,9 +21,9 @@ use super::plan::{
     Action, AsWritten, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule,
 };
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
-use super::secret::hide_credentials;
+use super::secret::{hide_credentials, without_credentials};
 use crate::address;
-use crate::protocol::{Era, Operation, ProtocolChoice};
+use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::units;
 
 /// The plan. Where a fault was reported, by the reading before or here, it
@@ -320,9 +321,11 @@ impl Resolver<'_> {
         if let Some((name, arguments)) = &self.overrides.tool {
             let mut of_tool = scenario.value.take().unwrap_or_default();
             of_tool.retain(|entry| arguments.is_none() && entry.tool.as_ref() == Some(name));
+            // By key, since there may be many of either.
+            let kept: HashSet<&str> = of_tool.iter().map(|entry| entry.key.as_str()).collect();
             self.document.forgive_unset(|key| {
-                key.starts_with("scenario[")
-                    && !of_tool.iter().any(|entry| is_below(key, &entry.key))
+                let end = key.find(']').map_or(key.len(), |at| at + 1);
+                key.starts_with("scenario[") && !kept.contains(&key[..end])
             });
             if of_tool.is_empty() {
                 return one(self.tool(name, arguments.clone()));
@@ -385,19 +388,18 @@ impl Resolver<'_> {
         steps
     }
 
-    fn tool(
-        &mut self,
-        name: &str,
-        arguments: Option<serde_json::Map<String, serde_json::Value>>,
-    ) -> Operation {
+    fn tool(&mut self, name: &str, arguments: Option<Arguments>) -> Operation {
         if name.trim().is_empty() {
             let accepted = Some("the name of a tool");
             self.document.report_flag("--tool", "is empty", accepted);
         }
-        let mut shown = arguments.clone();
-        if let Some(shown) = &mut shown {
-            hide_credentials(shown, &mut self.as_written.secrets);
-        }
+        let shown = arguments.as_ref().map(|arguments| {
+            let mut values = arguments.values().clone();
+            hide_credentials(&mut values, &mut self.as_written.secrets);
+            // The text, since it has every digit, unless it cannot be read again.
+            Arguments::read(&without_credentials(arguments.json()))
+                .unwrap_or_else(|_| values.into())
+        });
         let call = |arguments| Operation::CallTool {
             name: name.to_string(),
             arguments,
@@ -474,12 +476,6 @@ impl Resolver<'_> {
         }
         Some(value)
     }
-}
-
-/// Whether `key` is `parent` or below it.
-fn is_below(key: &str, parent: &str) -> bool {
-    key.strip_prefix(parent)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn is_modern(protocol: ProtocolChoice) -> bool {

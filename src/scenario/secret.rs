@@ -30,9 +30,53 @@ fn hide_inside(value: &mut Value, found: &mut Vec<String>) {
     }
 }
 
+/// The same in the text of a JSON object, of which nothing else is changed.
+pub(super) fn without_credentials(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    let mut rest = json;
+    // Whether what comes next is the value of a credential's name.
+    let mut hides_next = false;
+    while let Some(start) = rest.find(|c: char| !c.is_ascii_whitespace() && c != ':') {
+        shown.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let is_text = rest.starts_with('"');
+        let length = match is_text {
+            true => text_length(rest),
+            false => rest.chars().next().map_or(0, char::len_utf8),
+        };
+        let (token, after) = rest.split_at(length);
+        rest = after;
+        let is_name = is_text && rest.trim_ascii_start().starts_with(':');
+        if is_text && !is_name && hides_next {
+            shown.push_str(&format!("\"{HIDDEN}\""));
+        } else {
+            shown.push_str(token);
+        }
+        hides_next = is_name
+            && serde_json::from_str::<String>(token).is_ok_and(|name| names_credential(&name));
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// The length of the JSON string that the text begins with.
+fn text_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -45,5 +89,52 @@ mod tests {
             json!({"a": [{"token": "***", "n": 1}], "max_tokens": 5, "secret": "***"})
         );
         assert_eq!(found, ["t1", "t2"]);
+    }
+
+    #[test]
+    fn texts_lose_what_values_lose_and_keep_their_digits() {
+        let json = r#"{"n": 12345678901234567890123, "token" : "t\"\\", "\u0070assword":"p",
+            "a": [{"api_key":"k", "note": "token"}, "secret"], "secret": ["x"], "token": 7}"#;
+        let shown = without_credentials(json);
+        assert_eq!(
+            shown,
+            r#"{"n": 12345678901234567890123, "token" : "***", "\u0070assword":"***",
+            "a": [{"api_key":"***", "note": "token"}, "secret"], "secret": ["x"], "token": 7}"#
+        );
+        for odd in ["", "{", "\"", "{\"token\":\"", "é:é"] {
+            let _no_panic = without_credentials(odd);
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            let name = prop_oneof![Just("token".to_string()), any::<String>()];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(name, inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_of_hiding_hide_the_same(value in any_json(), is_pretty: bool) {
+            let mut fields = Map::new();
+            fields.insert("token".to_string(), value);
+            let text = match is_pretty {
+                true => serde_json::to_string_pretty(&fields),
+                false => serde_json::to_string(&fields),
+            };
+            let shown = without_credentials(&text.expect("values render"));
+            hide_credentials(&mut fields, &mut Vec::new());
+            let read: Value = serde_json::from_str(&shown).expect("still JSON");
+            prop_assert_eq!(read, Value::Object(fields));
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
-use crate::protocol::{Operation, ProtocolChoice, Revision};
+use crate::protocol::{Arguments, Operation, ProtocolChoice, Revision};
 
 const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
 
@@ -21,6 +21,10 @@ fn environment(name: &str) -> Option<String> {
         "USERINFO" => Some("http://root:hunter2@example.org/".to_string()),
         _ => None,
     }
+}
+
+fn arguments(values: &Value) -> Option<Arguments> {
+    Some(values.as_object()?.clone().into())
 }
 
 fn with_url() -> Overrides {
@@ -120,7 +124,7 @@ code = "query { users { id } }"
         plan.steps[0].action,
         Action::Call(Operation::CallTool {
             name: "calculate".to_string(),
-            arguments: json!({"expression": "2+2"}).as_object().cloned(),
+            arguments: arguments(&json!({"expression": "2+2"})),
         })
     );
     assert_eq!(
@@ -862,13 +866,11 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
         plan.steps[0].action,
         Action::Call(Operation::CallTool {
             name: "echo".to_string(),
-            arguments: json!({
+            arguments: arguments(&json!({
                 "a": [{"b": "<sk-hunter2hunter2>"}],
                 "c": "${API_KEY}",
                 "password": "hunter2hunter2",
-            })
-            .as_object()
-            .cloned(),
+            })),
         })
     );
     assert_eq!(
@@ -935,10 +937,7 @@ code = "login ${API_KEY}"
 
     let overrides = Overrides {
         url: Some("http://a/mcp?key=hunter2".to_string()),
-        tool: json!({"token": "hunter2"})
-            .as_object()
-            .cloned()
-            .map(|arguments| ("t".to_string(), Some(arguments))),
+        tool: Some(("t".to_string(), arguments(&json!({"token": "hunter2"})))),
         ..Overrides::default()
     };
     let plan = load(None, &overrides, &environment, 7).expect("no faults");
@@ -1331,6 +1330,29 @@ fn lines() -> impl Strategy<Value = String> {
     ]);
     let line = prop_oneof![8 => line.prop_map(str::to_string), 1 => any::<String>()];
     prop::collection::vec(line, 0..14).prop_map(|lines| lines.join("\n"))
+}
+
+/// Numbers that no machine type holds are sent and shown as they were typed.
+#[test]
+fn arguments_of_the_command_line_keep_their_digits() {
+    let json = r#"{"n": 12345678901234567890123, "token": "hunter2hunter2", "f": 1.10}"#;
+    let overrides = Overrides {
+        tool: Some(("t".to_string(), Arguments::read(json).ok())),
+        ..with_url()
+    };
+    let plan = load(None, &overrides, &environment, 7).expect("no faults");
+    let Action::Call(Operation::CallTool { arguments, .. }) = &plan.steps[0].action else {
+        panic!("a call");
+    };
+    assert_eq!(arguments.as_ref().map(Arguments::json), Some(json));
+    let step = describe(&plan).into_iter().find(|(name, _)| name == "step");
+    assert_eq!(
+        step.map(|(_, text)| text).as_deref(),
+        Some(
+            r#"tools/call t {"n": 12345678901234567890123, "token": "***", "f": 1.10}, 100% of the iterations"#
+        )
+    );
+    assert!(!all_shown(&plan).contains("hunter2"));
 }
 
 proptest! {

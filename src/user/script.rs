@@ -1,9 +1,10 @@
 //! What users do, prepared once: requests rendered, rows of the report laid out.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::client::{PreparedCall, Server};
-use crate::error::{UserError, nearest};
+use crate::error::{UserError, nearest, plural};
 use crate::outcome::{Row, RowKind};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{Action, Plan};
@@ -140,21 +141,28 @@ impl Script {
 
     /// What the user should know of steps whose tool the server does not list.
     pub fn unknown_tools(plan: &Plan, known: &[&str]) -> Vec<String> {
+        let listed: HashSet<&str> = known.iter().copied().collect();
+        let mut told = HashSet::new();
         let mut notices = Vec::new();
         for step in &plan.steps {
             let Action::Call(Operation::CallTool { name, .. }) = &step.action else {
                 continue;
             };
-            if known.contains(&name.as_str()) {
+            if listed.contains(name.as_str()) || !told.insert(name) || told.len() > UNKNOWN_MAX {
                 continue;
             }
-            let suggestion = nearest(name, known.iter().copied())
+            let candidates = known.iter().copied().take(CANDIDATES_MAX);
+            let suggestion = nearest(name, candidates)
                 .map(|near| format!("; did you mean `{near}`?"))
                 .unwrap_or_default();
-            let notice = format!("the server does not list the tool `{name}`{suggestion}");
-            if !notices.contains(&notice) {
-                notices.push(notice);
-            }
+            notices.push(format!(
+                "the server does not list the tool `{name}`{suggestion}"
+            ));
+        }
+        let n_more = told.len() - notices.len();
+        if n_more > 0 {
+            let tools = plural(n_more as u64, "more tool", "more tools");
+            notices.push(format!("the server does not list {tools} of the config"));
         }
         notices
     }
@@ -180,10 +188,17 @@ fn shown_operation<'a>(shown: &'a Action, operation: &'a Operation) -> &'a Opera
     }
 }
 
+/// Tools that the server does not list, told one by one.
+const UNKNOWN_MAX: usize = 20;
+
+/// Tools of the server among which one of a similar name is looked for.
+const CANDIDATES_MAX: usize = 10_000;
+
 /// Steps of one operation, with different arguments, share a row.
 #[derive(Default)]
 struct RowTable {
     rows: Vec<Row>,
+    places: HashMap<Row, usize>,
 }
 
 impl RowTable {
@@ -196,13 +211,10 @@ impl RowTable {
     }
 
     fn add(&mut self, row: Row) -> usize {
-        match self.rows.iter().position(|known| *known == row) {
-            Some(at) => at,
-            None => {
-                self.rows.push(row);
-                self.rows.len() - 1
-            }
-        }
+        *self.places.entry(row).or_insert_with_key(|row| {
+            self.rows.push(row.clone());
+            self.rows.len() - 1
+        })
     }
 }
 
@@ -218,13 +230,13 @@ pub(super) fn execute_code(code: &str, format: &str, token: Option<&str>) -> Ope
 }
 
 fn tool(name: &str, arguments: &[(&str, &str)]) -> Operation {
-    let arguments = arguments
+    let arguments: serde_json::Map<_, _> = arguments
         .iter()
         .map(|(key, value)| ((*key).to_string(), (*value).into()))
         .collect();
     Operation::CallTool {
         name: name.to_string(),
-        arguments: Some(arguments),
+        arguments: Some(arguments.into()),
     }
 }
 

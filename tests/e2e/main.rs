@@ -20,6 +20,7 @@ mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 
+mod bounds;
 mod calibrate_command;
 mod command_line;
 mod config;

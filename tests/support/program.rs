@@ -63,6 +63,11 @@ impl Program {
         self
     }
 
+    /// The working folder.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Adds an environment variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
@@ -181,10 +186,13 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Finished {
+        let mut peak_kib = None;
         let status = loop {
             if let Some(status) = self.process.try_wait().expect("a child's status") {
                 break status;
             }
+            // It only grows, and nothing tells of it once the program has ended.
+            peak_kib = self.peak_kib().or(peak_kib);
             self.look_again("the end of the run");
         };
         if !self.collect_output() {
@@ -196,8 +204,20 @@ impl Running {
             status,
             stdout: self.stdout.text(),
             stderr: self.stderr.text(),
+            peak_kib,
             dir: std::mem::replace(&mut self.dir, TempDir::nowhere()),
         }
+    }
+
+    /// The most memory that it had resident so far, in KiB, where the system
+    /// tells.
+    fn peak_kib(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 
     fn look_again(&mut self, what: &str) {
@@ -258,6 +278,9 @@ pub(crate) struct Finished {
     pub(crate) peak_mib: u64,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The most memory that it had resident, in KiB, but for what its last 2 ms
+    /// added; `None` where the system does not tell.
+    pub(crate) peak_kib: Option<u64>,
     /// The working folder, gone when this is dropped.
     pub(crate) dir: TempDir,
 }

@@ -322,7 +322,7 @@ fn render_members(operation: &Operation) -> String {
             let mut members = format!(r#""name":{}"#, json_text(name));
             if let Some(arguments) = arguments {
                 members.push_str(r#","arguments":"#);
-                members.push_str(&json_text(arguments));
+                members.push_str(arguments.json());
             }
             members
         }

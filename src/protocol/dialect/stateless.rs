@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
 use super::super::fields::{json_text, read_elements, read_fields, read_string};
 use super::super::header_value::encode_header_value;
-use super::super::operation::{Method, Operation};
+use super::super::operation::{Arguments, Method, Operation};
 use super::super::param_headers::ToolCatalog;
 use super::super::request::Prepared;
 use super::super::revision::Revision;
@@ -62,7 +62,7 @@ pub(super) fn prepare(
     }
     if let Operation::CallTool { name, arguments } = operation {
         let mirrored = catalog
-            .headers(name, arguments.as_ref())
+            .headers(name, arguments.as_ref().map(Arguments::values))
             .map_err(|fault| param_error(name, fault))?;
         headers.extend(mirrored);
     }

@@ -23,7 +23,7 @@ fn modern() -> Dialect {
 fn call(name: &str, arguments: Option<Value>) -> Operation {
     Operation::CallTool {
         name: name.to_string(),
-        arguments: arguments.and_then(|arguments| arguments.as_object().cloned()),
+        arguments: arguments.and_then(|arguments| Some(arguments.as_object()?.clone().into())),
     }
 }
 
@@ -106,7 +106,7 @@ fn legacy_operations() {
         (
             Operation::GetPrompt {
                 name: "p".to_string(),
-                arguments: Some(Map::new()),
+                arguments: Some(Map::new().into()),
             },
             r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"p","arguments":{}}}"#,
         ),

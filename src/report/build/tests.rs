@@ -470,7 +470,9 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
                 length: made.elapsed,
                 load_from: 0.0,
                 load_to: 5.0,
-                recorded: made.totals.clone(),
+                calls: super::of_kind(&made.start.rows, &made.totals, RowKind::Call)
+                    .unwrap_or_default(),
+                examples: made.totals.examples.clone(),
             }];
             made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));
             (made, probed)

@@ -1,16 +1,12 @@
 //! A calibration file, read strictly: it decides what later runs are worth.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::model::{CALIBRATION_KIND, CALIBRATION_SCHEMA_VERSION, CalibrationReport};
 use crate::error::UserError;
-use crate::report::json::reason;
-
-/// Far more than a calibration takes.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+use crate::files::{WRITTEN_BYTES_MAX, read_text};
 
 /// Reads the file that `calibrate` wrote.
 ///
@@ -23,15 +19,8 @@ pub fn read_calibration(path: &Path) -> Result<CalibrationReport, UserError> {
         UserError::usage(format!("`{shown}` {what}"))
             .hint("`cargo pmcp loadtest calibrate --report FILE` writes a calibration of this host")
     };
-    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {}", reason(&error)));
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(fault(format!(
-            "is too large for a calibration: {size} bytes"
-        )));
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
-    let json: Value = serde_json::from_slice(&bytes)
+    let text = read_text(path, WRITTEN_BYTES_MAX).map_err(fault)?;
+    let json: Value = serde_json::from_str(&text)
         .map_err(|error| fault(format!("is not a calibration: {error}")))?;
     match json.get("kind").and_then(Value::as_str) {
         Some(CALIBRATION_KIND) => {}

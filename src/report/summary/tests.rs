@@ -101,7 +101,8 @@ fn stages_and_the_breaking_point_are_shown() {
             length: Duration::from_secs(10),
             load_from,
             load_to,
-            recorded,
+            calls: recorded.rows[0].clone(),
+            examples: recorded.examples,
         }
     };
     outcome.stages = vec![
@@ -110,7 +111,7 @@ fn stages_and_the_breaking_point_are_shown() {
         stage(20, 50.0, 0.0, 0),
     ];
     for stage in &outcome.stages {
-        outcome.totals.merge(&stage.recorded);
+        outcome.totals.rows[0].merge(&stage.calls);
     }
     let mut warm_up = Recorder::new(2);
     ok(&mut warm_up, 0, 30_000_000);

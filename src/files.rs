@@ -1,0 +1,190 @@
+//! The one way in which files of the user are read: bounded in size and time.
+//!
+//! Whatever a path leads to (a file of many gigabytes, a device without end, a
+//! pipe that nobody writes to) is refused after a bounded piece of work. This
+//! module does not know what the files are for.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// The largest file that a user writes: a config of some 20,000 tools fits.
+pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
+
+/// How long a file may take to be read. Only pipes take more than a moment, such
+/// as those of a shell: `--config <(generate)`.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a file of at most so many bytes as text. A byte order mark at its start
+/// is left out.
+///
+/// # Errors
+/// Why it cannot be read, as a fragment: `cannot be read: no such file or
+/// directory`, `is larger than 4 MiB`, `is not UTF-8 (line 7)`.
+pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    read_within(path, bytes_max, READ_TIMEOUT)
+}
+
+fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String, String> {
+    let path = path.to_path_buf();
+    let (tell, told) = mpsc::channel();
+    // A thread, since opening a pipe waits for its writer, and nothing but the
+    // end of the program ends that wait.
+    thread::Builder::new()
+        .name("read a file".to_string())
+        .spawn(move || {
+            // Nobody listens where it took too long.
+            let _ = tell.send(read_bytes(&path, bytes_max));
+        })
+        .map_err(|error| cannot_be_read(&error))?;
+    let bytes = match told.recv_timeout(timeout) {
+        Ok(bytes) => bytes?,
+        Err(RecvTimeoutError::Timeout) => {
+            return Err(format!(
+                "cannot be read: its end did not come within {} s",
+                timeout.as_secs()
+            ));
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            return Err("cannot be read: its reader ended".to_string());
+        }
+    };
+    text_of(bytes)
+}
+
+fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|error| cannot_be_read(&error))?;
+    if metadata.is_dir() {
+        return Err("cannot be read: it is a folder".to_string());
+    }
+    if metadata.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    let file = File::open(path).map_err(|error| cannot_be_read(&error))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| cannot_be_read(&error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    Ok(bytes)
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("is not UTF-8 (line {line})")
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+fn too_large(bytes_max: u64) -> String {
+    format!("is larger than {} MiB", bytes_max >> 20)
+}
+
+fn cannot_be_read(error: &io::Error) -> String {
+    format!("cannot be read: {}", reason(error))
+}
+
+/// The system's words, as a fragment: `no such file or directory`.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_lowercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+
+    const BYTES_MAX: u64 = WRITTEN_BYTES_MAX;
+
+    /// A folder of its own, removed when dropped.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("pmcp-files-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("a folder for temporary files");
+            Self(path)
+        }
+
+        fn file(&self, content: &[u8]) -> PathBuf {
+            let path = self.0.join("file");
+            fs::write(&path, content).expect("the folder is ours");
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_text_comes_without_its_byte_order_mark() {
+        let folder = Folder::new("bom");
+        for (content, text) in [("", ""), ("é\n", "é\n"), ("\u{feff}a = 1", "a = 1")] {
+            let path = folder.file(content.as_bytes());
+            assert_eq!(read_text(&path, BYTES_MAX).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_of_a_bounded_size_is_refused() {
+        let folder = Folder::new("refused");
+        let refused = |path: &Path| read_text(path, BYTES_MAX).expect_err("refused");
+        assert_eq!(refused(&folder.0), "cannot be read: it is a folder");
+        assert_eq!(
+            refused(&folder.0.join("none")),
+            "cannot be read: no such file or directory"
+        );
+        let path = folder.file(b"a\nb\n\xff\n");
+        assert_eq!(refused(&path), "is not UTF-8 (line 3)");
+        let path = folder.file(b"");
+        let file = fs::OpenOptions::new().write(true).open(&path);
+        let file = file.expect("the file is ours");
+        file.set_len(BYTES_MAX).expect("it may grow");
+        assert!(read_text(&path, BYTES_MAX).is_ok());
+        // It takes no space on the disk.
+        file.set_len(10 << 30).expect("it may grow");
+        assert_eq!(refused(&path), "is larger than 4 MiB");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_and_pipes_are_read_as_far_as_they_may() {
+        assert_eq!(
+            read_text(Path::new("/dev/zero"), BYTES_MAX),
+            Err("is larger than 4 MiB".to_string())
+        );
+        assert_eq!(
+            read_text(Path::new("/dev/null"), BYTES_MAX).as_deref(),
+            Ok("")
+        );
+        let folder = Folder::new("pipe");
+        let pipe = folder.0.join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("a program of every system").success());
+        // Nobody writes to it: its reader waits until this process ends.
+        assert_eq!(
+            read_within(&pipe, BYTES_MAX, Duration::ZERO),
+            Err("cannot be read: its end did not come within 0 s".to_string())
+        );
+    }
+}
