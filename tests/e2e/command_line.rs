@@ -469,14 +469,15 @@ mod output {
             "handshake",
         ];
         const OF_THIS_MACHINE: [&str; 4] = ["read", "loop", "notice", "hint"];
-        /// Text that goes on from the line before stands as far in as this.
-        const LABEL_WIDTH: usize = 12;
+        /// Text that goes on from the line before stands at least as far in as
+        /// this: beside `note: `.
+        const GOES_ON_AT: usize = 6;
         let plain = demo_run(&["--quiet"]).run().expect_code(0).stdout;
         let coloured = demo_run(&["--quiet", "--color=always"])
             .run()
             .expect_code(0);
         let words = |text: &str| -> Vec<String> {
-            let is_label = |line: &&str| !line.starts_with(&" ".repeat(LABEL_WIDTH));
+            let is_label = |line: &&str| !line.starts_with(&" ".repeat(GOES_ON_AT));
             let lines = text.lines().filter(is_label);
             let first_words = lines.filter_map(|line| line.split_whitespace().next());
             first_words
@@ -526,8 +527,12 @@ mod output {
                         }
                     })
                     .sum();
-                // In a pipe a name takes the room that it needs.
-                let is_long = line.contains("xxxx") || line.contains("道具道具");
+                // In a pipe a name takes the room that it needs,
+                // and so do the rows of its table.
+                let is_long = line.contains("xxxx")
+                    || line.contains("道具道具")
+                    || line.starts_with("operation")
+                    || line.starts_with("handshake");
                 assert!(is_long || width <= 80, "{width} columns: {line}");
                 assert!(!line.contains('…'), "{line}");
             }
