@@ -132,10 +132,13 @@ fn colour_is_as_it_is_asked_for() {
 #[test]
 fn a_report_on_stdout_is_json_and_nothing_else() {
     let server = FakeServer::start(legacy);
-    let arguments = ["--iterations", "10", "--report", "-"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let url = server.url();
+    let arguments = ["--no-pin", "--iterations", "10", "--report", "-"];
+    let all = [&["loadtest", "run", &url][..], &arguments].concat();
+    let finished = Program::new(&all).run().expect_code(0);
     let report: Value = serde_json::from_str(&finished.stdout).expect("stdout is JSON");
     check_report(&report);
+    // What `--quiet` makes of it: `terminal.rs`.
     assert!(finished.stderr.contains("requests"), "{finished}");
     assert_eq!(finished.report_path(), None);
 }

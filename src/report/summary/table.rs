@@ -46,6 +46,10 @@ const NAME_WIDTH_GOOD: usize = 28;
 /// only: the others are not filled up to it.
 const NAME_WIDTH_FILLED_MAX: usize = 120;
 
+/// What most who read a file or a pipe see at once: where names leave as much,
+/// the gaps between figures give way for it.
+const READABLE_WIDTH: usize = 80;
+
 impl Table {
     /// The first heading is that of the names.
     pub(in crate::report) fn new(headings: &[&str]) -> Self {
@@ -79,9 +83,13 @@ impl Table {
         let mut widths = self.widths();
         let Some(width) = columns else {
             let name_width = widths[0].min(NAME_WIDTH_FILLED_MAX);
+            let figures: usize = widths[1..].iter().filter(|width| **width > 0).sum();
+            let n_figures = widths[1..].iter().filter(|width| **width > 0).count();
+            let fits = |gap| name_width + figures + gap * n_figures <= READABLE_WIDTH;
+            let gap = if fits(1) && !fits(2) { 1 } else { 2 };
             let rows = self.rows.iter();
-            let lines = rows.map(|row| line(row, name_width, &widths, 2)).collect();
-            return (lines, None);
+            let lines = rows.map(|row| line(row, name_width, &widths, gap));
+            return (lines.collect(), None);
         };
         let name_longest = widths[0];
         let heading_of_names = self.rows[0]
