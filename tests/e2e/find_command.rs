@@ -192,6 +192,38 @@ fn a_deadline_below_the_verification_is_refused_at_once() {
     assert_eq!(server.stop().tool_calls, 0);
 }
 
+/// What this machine lacks fails no server.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_search_out_of_descriptors_blames_the_generator() {
+    let server = demo();
+    let url = server.url();
+    let executable = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let script = "ulimit -n 64; exec \"$@\"";
+    let arguments = ["-c", script, "sh", executable, "loadtest", "find", &url];
+    let limits = [
+        "--quick",
+        "--max-p50",
+        "10s",
+        "--from",
+        "100",
+        "--to",
+        "100",
+    ];
+    let tool = ["--tool", "echo", "--args", r#"{"text":"hi"}"#, "--no-pin"];
+    let finished = Program::other("sh", &[&arguments[..], &limits, &tool].concat())
+        .time_limit(Duration::from_secs(90))
+        .run()
+        .expect_code(4);
+    let report = finished.report();
+    check_report(&report);
+    assert_eq!(report["ended"], "generator_limited", "{finished}");
+    assert!(report["fails_at"].is_null(), "{finished}");
+    let limit = report["generator_limit"].as_str().expect("what it was");
+    assert!(limit.contains("open files"), "{finished}");
+    assert_eq!(level(&report["passed"]), 1.0, "{finished}");
+}
+
 /// Whatever the server does, the search is over soon after its deadline.
 #[test]
 fn a_search_ends_by_its_deadline() {
