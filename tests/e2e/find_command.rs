@@ -58,8 +58,8 @@ fn check_report(report: &Value) {
 #[test]
 fn the_bracket_is_reported_when_the_deadline_comes() {
     let server = demo();
-    let mut limits = vec!["--max-p95", "50ms", "--to", "100", "--deadline", "30s"];
-    limits.push("--quick");
+    let mut limits = vec!["--max-p95", "60ms", "--from", "8", "--to", "100"];
+    limits.extend(["--quick", "--deadline", "28s"]);
     let finished = find(&server.url(), &limits)
         .time_limit(Duration::from_secs(75))
         .run()
@@ -69,7 +69,7 @@ fn the_bracket_is_reported_when_the_deadline_comes() {
     assert_eq!(report["ended"], "deadline", "{finished}");
     // Wide, for tests share their CPUs; but 16 users take 80 ms whatever happens.
     let (passed, fails_at) = (level(&report["passed"]), &report["fails_at"]);
-    assert!((3.0..=10.0).contains(&passed), "{finished}");
+    assert!((1.0..=12.0).contains(&passed), "{finished}");
     let not_passed = level(&fails_at["trial"]);
     assert!((4.0..=16.0).contains(&not_passed), "{finished}");
     assert_eq!(fails_at["why"], "latency", "{finished}");
