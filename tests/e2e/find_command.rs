@@ -81,7 +81,10 @@ fn the_bracket_is_reported_when_the_deadline_comes() {
             .all(|trial| number(&trial["rate_per_sec"]) < 225.0),
         "more than the server can do: {report:#}"
     );
-    assert!(finished.stdout.contains("(not verified)"), "{finished}");
+    assert!(
+        finished.stdout.contains("(not verified: a quick search)"),
+        "{finished}"
+    );
     assert!(finished.stdout.contains("deadline"), "{finished}");
 }
 
