@@ -405,7 +405,9 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
 
     /// What the search is told of a second.
     fn tick(&mut self, second: &Second) -> search::Tick {
-        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch)
+        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
+        let disturbed = limit.is_some() || !second.lacks_local_resources && self.is_disturbed();
+        let limit = limit
             .map(|limit| limit.sentence())
             .or_else(|| second.lacks_local_resources.then(no_local_resources));
         let is_limited = limit.is_some();
@@ -450,7 +452,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
                 p99_ns: quantile(0.99),
             },
             generator_limited: is_limited,
-            disturbed: self.is_disturbed(),
+            disturbed,
         };
         self.show();
         tick

@@ -134,7 +134,8 @@ pub struct Tick {
     pub hold: Percentiles,
     /// The self-check found that the generator, not the server, was the limit.
     pub generator_limited: bool,
-    /// The self-check found that other work on the host disturbed the level so far.
+    /// The self-check found that something disturbed the level that another hold of
+    /// it may be spared: other work on the host, not a want of this machine.
     pub disturbed: bool,
 }
 
@@ -599,12 +600,11 @@ impl Search {
         disturbed: bool,
     ) -> Action {
         // What kept the limits on a disturbed host would keep them on a quiet one.
-        let is_of_the_host = match report.verdict {
-            Verdict::GeneratorLimited => true,
-            Verdict::Fail(_) | Verdict::Borderline(_) => disturbed,
-            _ => false,
-        };
-        report.repeated = is_of_the_host && self.n_repeats(&report) < REPEATS_MAX;
+        let is_in_doubt = matches!(
+            report.verdict,
+            Verdict::GeneratorLimited | Verdict::Fail(_) | Verdict::Borderline(_)
+        );
+        report.repeated = disturbed && is_in_doubt && self.n_repeats(&report) < REPEATS_MAX;
         self.trials.push(report.clone());
         if report.repeated {
             let settling = self.options.settling(report.phase);
@@ -1077,6 +1077,7 @@ mod tests {
             let is_disturbed = level == 16.0 && n_held <= 2;
             Tick {
                 disturbed: is_disturbed,
+                generator_limited: is_disturbed && n_held == 1,
                 ..second(
                     1000,
                     if is_disturbed || level > 20.0 {
