@@ -535,6 +535,12 @@ pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
             move_calls_in_flight(from, to);
         }
         let (from, to) = (&mut from.counters, &mut to.counters);
+        // So do arrivals that still wait: they are begun or dropped later.
+        let waiting = from
+            .arrivals
+            .saturating_sub(from.arrivals_dropped + from.iterations_started);
+        from.arrivals -= waiting;
+        to.arrivals += waiting;
         let moved = from
             .iterations_started
             .saturating_sub(from.iterations_completed);
@@ -744,5 +750,20 @@ mod tests {
         assert_eq!((first.rows[0].started, second.rows[0].started), (0, 1));
         assert_eq!(first.counters.iterations_started, 0);
         assert_eq!(second.counters.iterations_started, 1);
+    }
+
+    #[test]
+    fn an_arrival_counts_where_it_is_begun_or_dropped() {
+        let (mut warm, mut load) = (Recorder::new(0), Recorder::new(0));
+        // Ten came, three were begun and two dropped: five still wait.
+        warm.counters.arrivals = 10;
+        warm.counters.iterations_started = 3;
+        warm.counters.iterations_completed = 3;
+        warm.counters.arrivals_dropped = 2;
+        load.counters.arrivals = 20;
+        load.counters.iterations_started = 24;
+        load.counters.arrivals_dropped = 1;
+        move_in_flight(&mut [&mut warm, &mut load]);
+        assert_eq!((warm.counters.arrivals, load.counters.arrivals), (5, 25));
     }
 }

@@ -172,8 +172,8 @@ impl Reason {
         match self {
             Self::Slowed(slowed) => slowed.text(),
             Self::NoCalls { cancelled } => match cancelled {
-                0 => "no call has ended, so that there is nothing to judge: no user came to make \
-                      one; run longer, or see the handshake's row"
+                0 => "no call has ended, so that there is nothing to judge: none was begun; the \
+                      handshake's row and the hints say why"
                     .to_string(),
                 count => format!(
                     "no call has ended, so that there is nothing to judge: {} cut off by the end \

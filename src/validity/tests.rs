@@ -347,7 +347,7 @@ fn a_run_in_which_no_call_ended_answers_no_question() {
             e.reads = ReadTimes::default();
         })
     };
-    check(&empty(healthy(), 0), Invalid, "no_calls", "no user came");
+    check(&empty(healthy(), 0), Invalid, "no_calls", "none was begun");
     let hung = empty(open(), 5);
     check(&hung, Invalid, "no_calls", "5 were cut off by the end");
     // A timeout is an end.

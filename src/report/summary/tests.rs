@@ -10,6 +10,7 @@ use crate::report::samples::{
 };
 use crate::scenario::{Load, Plan};
 use crate::terminal::{Role, display_width};
+use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
 use proptest::prelude::*;
 
 fn text_of(plan: &Plan, outcome: &RunOutcome) -> String {
@@ -31,12 +32,16 @@ fn check(outcome: &RunOutcome, expected: &str) {
     assert!(found == expected, "found:\n{found}");
 }
 
+/// As a run without an ended call is judged.
+fn no_calls() -> Verdict {
+    Verdict::of(vec![(Grade::Invalid, Reason::NoCalls { cancelled: 0 })])
+}
+
 #[test]
 fn a_run_without_calls_claims_nothing() {
-    check(
-        &outcome(&[("tools/call", Some("echo"))]),
-        include_str!("golden/empty.txt"),
-    );
+    let mut outcome = outcome(&[("tools/call", Some("echo"))]);
+    outcome.verdict = no_calls();
+    check(&outcome, include_str!("golden/empty.txt"));
 }
 
 #[test]
@@ -55,6 +60,7 @@ fn a_run_without_a_session_says_why() {
     );
     outcome.ended = Ended::NoSession;
     outcome.elapsed = Duration::from_millis(3);
+    outcome.verdict = no_calls();
     check(&outcome, include_str!("golden/no_session.txt"));
 }
 
@@ -209,7 +215,6 @@ proptest! {
 #[test]
 fn reasons_stand_beside_the_verdict_worst_first() {
     use crate::metrics::WorkerUsage;
-    use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
     let slowed = |signal| Reason::Slowed(Slowed::by(signal));
 
     let mut outcome = busy_outcome();
