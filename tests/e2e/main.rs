@@ -34,6 +34,7 @@ mod python;
 mod readme;
 mod report;
 mod sdk;
+mod sessions;
 mod shapes;
 mod steady;
 mod terminal;

@@ -175,6 +175,8 @@ struct Shared {
     sockets: Mutex<Vec<TcpStream>>,
     n_connections: AtomicUsize,
     n_sessions: AtomicUsize,
+    /// Another connection is served when the one before has been closed.
+    is_serial: bool,
     stopped: AtomicBool,
 }
 
@@ -200,6 +202,14 @@ impl FakeServer {
         Self::start_at(0, handler)
     }
 
+    /// As [`FakeServer::start`], but it serves one connection at a time, until
+    /// the client closes it.
+    pub(crate) fn one_connection_at_a_time(
+        handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(0, true, Box::new(handler))
+    }
+
     /// A well-behaved legacy server with sessions, but for its `tools/call`.
     pub(crate) fn on_call(
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
@@ -215,13 +225,18 @@ impl FakeServer {
         port: u16,
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(port, false, Box::new(handler))
+    }
+
+    fn start_with(port: u16, is_serial: bool, handler: Handler) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .unwrap_or_else(|error| panic!("cannot listen on port {port}: {error}"));
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
         let shared = Arc::new(Shared {
-            handler: Box::new(handler),
+            handler,
+            is_serial,
             log: Mutex::default(),
             sockets: Mutex::default(),
             n_connections: AtomicUsize::new(0),
@@ -259,6 +274,11 @@ impl FakeServer {
         log
     }
 
+    /// How many connections were accepted.
+    pub(crate) fn n_connections(&self) -> usize {
+        self.shared.n_connections.load(Ordering::SeqCst)
+    }
+
     /// How many requests of a JSON-RPC method came.
     pub(crate) fn count(&self, method: &str) -> usize {
         self.log_of(method).len()
@@ -276,6 +296,8 @@ impl FakeServer {
 impl Drop for FakeServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
+        // A serial acceptor sits with a connection.
+        self.close_connections();
         // Wakes the acceptor, which then sees that it is over.
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
@@ -298,11 +320,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let index = shared.n_connections.fetch_add(1, Ordering::SeqCst);
         let shared = Arc::clone(shared);
-        // It ends when its socket is closed, at the latest with the server.
-        thread::spawn(move || {
-            let connection = Connection { stream, shared };
+        let is_serial = shared.is_serial;
+        let connection = Connection { stream, shared };
+        if is_serial {
             serve(connection, index);
-        });
+        } else {
+            // It ends when its socket is closed, at the latest with the server.
+            thread::spawn(move || serve(connection, index));
+        }
     }
 }
 
