@@ -47,6 +47,9 @@ const DISCOVER_WAIT: Duration = Duration::from_secs(10);
 /// [`DISCOVER_WAIT`].
 const TIMEOUTS_MAX: u32 = 2;
 
+/// JSON-RPC's code for a method that the server does not have.
+const METHOD_NOT_FOUND: i64 = -32601;
+
 /// The session that asked is ended within this.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -528,10 +531,17 @@ impl Finder {
                 status: status @ (401 | 403),
                 ..
             } => not_allowed(*status),
-            Failure::Http { status: 404, .. } => {
-                UserError::could_not_run(format!("{url} does not exist: {message}"))
-                    .hint("check the path: most servers answer at `/mcp`, some at `/`")
-            }
+            Failure::Http {
+                rpc_code: Some(METHOD_NOT_FOUND),
+                ..
+            } => UserError::could_not_run(format!("no MCP session with {url}: {message}")).hint(
+                "the server knows no `initialize`: give `--protocol modern` if it has no sessions",
+            ),
+            Failure::Http {
+                status: 404,
+                rpc_code: None,
+            } => UserError::could_not_run(format!("{url} does not exist: {message}"))
+                .hint("check the path: most servers answer at `/mcp`, some at `/`"),
             Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
                 .hint("give the server more time with `--timeout`"),
             Failure::Protocol(

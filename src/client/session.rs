@@ -37,8 +37,8 @@ const CANCEL_NOTICE_WAIT: Duration = Duration::from_millis(500);
 /// without end gets no more answers, and the call goes on to its deadline.
 const SERVER_REQUESTS_MAX: u32 = 256;
 
-/// Connections opened for these answers within one call: a server that closes
-/// each gets no more than these.
+/// Connections opened for these answers within one call. A server that closes
+/// each of them gets no more than these, and one in each later call.
 const SIDE_CONNECTS_MAX: u64 = 8;
 
 /// How long the acknowledgement of such an answer is awaited, since nothing of
@@ -158,7 +158,7 @@ impl Session {
             session_id: None,
             next_id: Rc::new(Cell::new(1)),
             body: Vec::new(),
-            asked: Asked::default(),
+            asked: Asked::NOTHING,
             never_resumes: false,
             counters: SessionCounters::default(),
             taken: SessionCounters::default(),
@@ -381,10 +381,7 @@ impl Session {
         let mut id = self.render(call);
         let mut first_sent = None;
         let mut n_round_trips = 0;
-        self.asked = Asked {
-            n_side_connects: self.n_side_connects(),
-            ..Asked::default()
-        };
+        self.asked = self.asked.of_next_call(self.n_side_connects());
         loop {
             let mut exchanged = self.send(call, id, deadline, keep_result);
             if exchanged.resumable && self.server.dialect().has_session() {
@@ -448,7 +445,7 @@ impl Session {
                     exchanged.result = Err(Trouble::Cancelled);
                     break;
                 }
-                Resumption::Answered(resumed) => resumed,
+                Resumption::Answered(resumed) => *resumed,
             };
             if !goes_on(resumed.status, &resumed.result) {
                 self.never_resumes = matches!(resumed.status, Some(404 | 405 | 501));
@@ -612,7 +609,7 @@ impl Session {
             deadline,
         };
         let jar = lane.jar();
-        Resumption::Answered(lane.resume(&message, &mut |request| {
+        let answered = lane.resume(&message, &mut |request| {
             let side = Side {
                 server,
                 lane: side_lane,
@@ -621,7 +618,8 @@ impl Session {
             };
             let is_answered = asked.answer(side, request, deadline);
             counters.server_requests += u64::from(is_answered);
-        }))
+        });
+        Resumption::Answered(Box::new(answered))
     }
 
     /// Tells the server that nobody waits for the answer any more.
@@ -645,8 +643,9 @@ impl Session {
         };
         // The call's own connection was closed with the call. It opens again
         // for this, and serves the next call. A server that does not answer
-        // calls may not take this either.
-        let _ = self.lane.tell(HttpMethod::POST, &message);
+        // calls may not take this either; the end of the run shows in the next
+        // wait.
+        let _taken = self.lane.tell(HttpMethod::POST, &message);
     }
 }
 
@@ -671,7 +670,7 @@ enum Resumption {
     /// The run ended while it waited.
     Cancelled,
     /// It was tried.
-    Answered(Exchanged),
+    Answered(Box<Exchanged>),
 }
 
 /// Whether what a resuming GET was answered with is the call's stream, or the
@@ -710,12 +709,14 @@ fn could_not_initialize(message: String) -> Trouble {
 }
 
 /// The requests of the server's within one call.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Asked {
     n_answered: u32,
     n_unanswered: u32,
     /// Connections that the side lane had opened before the call.
     n_side_connects: u64,
+    /// Connections that it may open within the call.
+    side_connects_max: u64,
 }
 
 /// What an answer to the server goes over: a connection of its own, since the
@@ -728,6 +729,28 @@ struct Side<'a> {
 }
 
 impl Asked {
+    const NOTHING: Self = Self {
+        n_answered: 0,
+        n_unanswered: 0,
+        n_side_connects: 0,
+        side_connects_max: SIDE_CONNECTS_MAX,
+    };
+
+    /// Begins anew, after `n_side_connects` connections of the side lane. A
+    /// call that used all of its own leaves one to each that follows.
+    fn of_next_call(self, n_side_connects: u64) -> Self {
+        let is_used_up = n_side_connects - self.n_side_connects >= self.side_connects_max;
+        Self {
+            n_side_connects,
+            side_connects_max: if is_used_up {
+                1
+            } else {
+                self.side_connects_max
+            },
+            ..Self::NOTHING
+        }
+    }
+
     /// Answers a request of the server's, unless it has had answers enough or
     /// the call's time is up. False where it did not.
     #[inline(never)]
@@ -741,7 +764,8 @@ impl Asked {
             .lane
             .get_or_insert_with(|| Box::new(Lane::with_jar(side.server, side.jar.clone())));
         let n_connects = lane.counters().connects - self.n_side_connects;
-        let is_enough = self.n_answered >= SERVER_REQUESTS_MAX || n_connects >= SIDE_CONNECTS_MAX;
+        let is_enough =
+            self.n_answered >= SERVER_REQUESTS_MAX || n_connects >= self.side_connects_max;
         if is_enough || now >= deadline {
             self.n_unanswered = self.n_unanswered.saturating_add(1);
             return false;
@@ -757,8 +781,8 @@ impl Asked {
             deadline: deadline.min(now + ANSWER_WAIT),
         };
         // Whether it arrived shows in the call: the server goes on, or hangs.
-        let _ = lane.tell(HttpMethod::POST, &message);
-        true
+        let (taken, ..) = lane.tell(HttpMethod::POST, &message);
+        taken != Err(Trouble::Cancelled)
     }
 
     fn note(&self) -> String {

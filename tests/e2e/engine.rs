@@ -483,7 +483,7 @@ fn a_server_that_opens_no_session_in_the_run_ends_it_with_1() {
     // Found and listed, and then no more.
     let server = FakeServer::start(|request, connection| {
         let id = request.header("mcp-session-id").map(str::to_string);
-        if request.method() == "initialize" && request.connection >= 2 {
+        if request.method() == "initialize" && request.connection >= 1 {
             return connection.answer(500, &[("Content-Type", "text/plain")], "out of order");
         }
         assert!(id.is_some() || request.method() != "tools/call");
@@ -644,7 +644,7 @@ fn the_ramp_spreads_the_starts() {
 fn a_run_that_lets_nobody_in_ends_at_once() {
     // The key is good for finding the server, and then no more.
     let server = FakeServer::start(|request, connection| {
-        if request.method() == "initialize" && request.connection >= 2 {
+        if request.method() == "initialize" && request.connection >= 1 {
             return connection.answer(401, &[], "your key has expired");
         }
         legacy(request, connection)

@@ -13,9 +13,9 @@ use crate::program::{Finished, Program};
 
 const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain")];
 
-/// Two users make six calls in all, with these further arguments.
+/// One user makes six calls, with these further arguments.
 fn six_calls(server: &FakeServer, more: &[&str]) -> Program {
-    let mut arguments = vec!["--tool", "work", "--vus", "2", "--iterations", "6"];
+    let mut arguments = vec!["--tool", "work", "--vus", "1", "--iterations", "6"];
     arguments.extend_from_slice(&["--timeout", "5s"]);
     arguments.extend_from_slice(more);
     load_run(&server.url(), &arguments)
@@ -112,8 +112,8 @@ fn a_refused_revision_is_followed_by_one_that_the_server_speaks() {
             assert_eq!(report["server"]["revision"], spoken[0], "{choice}");
             let offers: Vec<String> = server.log_of("initialize").iter().map(offered).collect();
             assert_eq!(offers[0], "2025-11-25");
-            // The users offer what was found, and are refused nothing.
-            assert_eq!(offers.len(), n_refused + 1 + 2, "{choice} {offers:?}");
+            // The user offers what was found, and is refused nothing.
+            assert_eq!(offers.len(), n_refused + 1 + 1, "{choice} {offers:?}");
             assert!(offers[n_refused..].iter().all(|offer| offer == spoken[0]));
         }
     }
@@ -171,7 +171,7 @@ fn a_server_that_dislikes_discovery_alone_is_legacy() {
             });
         let report = all_well(&server, &[]);
         assert_eq!(report["server"]["era"], "legacy", "{nth}");
-        assert_eq!(server.count("initialize"), 3, "{nth}");
+        assert_eq!(server.count("initialize"), 2, "{nth}");
         assert!(server.count("server/discover") <= 3, "{nth}");
     }
 }
@@ -327,7 +327,7 @@ fn a_400_about_something_else_called_a_session_loses_none() {
         assert_eq!(report["counters"]["sessions_expired"], 0, "{text}");
         let cause = format!("http.400.jsonrpc.{code}");
         assert_eq!(causes(&report["totals"]), [(cause, 6)]);
-        assert_eq!(server.count("initialize"), 3);
+        assert_eq!(server.count("initialize"), 2);
     }
 }
 
@@ -383,7 +383,7 @@ fn a_stream_that_is_not_resumed_has_ended() {
             .filter(|request| request.verb == "GET")
             .count();
         // A server that knows no GET is not asked by a session again.
-        let expected = if matches!(status, 404 | 405) { 2 } else { 6 };
+        let expected = if matches!(status, 404 | 405) { 1 } else { 6 };
         assert_eq!(n_gets, expected, "{status}");
         let examples = &list(&report["totals"]["failures"])[0]["examples"];
         assert!(
@@ -553,7 +553,7 @@ fn cookies_are_counted_and_kept_on_request() {
     let server = balancer();
     let report = all_well(&server, &["--cookies"]);
     assert_eq!(report["counters"]["sessions_expired"], 0);
-    assert_eq!(report["counters"]["cookies_set"], 2);
+    assert_eq!(report["counters"]["cookies_set"], 1);
     let config = "[settings]\ncookies = true\n";
     let finished = six_calls(&server, &[])
         .file(".pmcp/loadtest.toml", config)
