@@ -691,13 +691,9 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The value as JSON, to use and to show. Dates become texts. `None` where
-    /// something in it has no JSON form; all of that is reported.
-    pub(super) fn json(&self, document: &Document<'_>) -> Option<(Value, Value)> {
-        self.json_within(document, DEPTH_MAX)
-    }
-
-    /// The same, where so many levels may still follow.
+    /// The value as JSON, to use and to show, where at most `depth` levels follow.
+    /// Dates become texts. `None` where something in it has no JSON form; all of
+    /// that is reported.
     fn json_within(&self, document: &Document<'_>, depth: usize) -> Option<(Value, Value)> {
         let Some(depth) = depth.checked_sub(1) else {
             let accepted = format!("at most {DEPTH_MAX} levels");
@@ -870,7 +866,9 @@ mod tests {
         let document = Document::new(Some(Path::new("a.toml")), text, &|_| None);
         let root = document.parse().expect("the syntax is right");
         let entry = Table::root(root.get_ref()).take("a").expect("a is there");
-        let (value, shown) = entry.json(&document).expect("it has a form in JSON");
+        let (value, shown) = entry
+            .json_within(&document, DEPTH_MAX)
+            .expect("it has a form in JSON");
         assert_eq!(
             value.to_string(),
             r#"{"n":1,"f":0.5,"t":true,"when":"1979-05-27T07:32:00Z","l":[1,"x"],"o":{"z":1,"b":2}}"#
@@ -883,7 +881,7 @@ mod tests {
         let faults = faults_of(
             "a = [inf, { b = nan }, 99999999999999999999]",
             |document, table| {
-                table.read("a", |entry| entry.json(document));
+                table.read("a", |entry| entry.json_within(document, DEPTH_MAX));
             },
         );
         assert_eq!(

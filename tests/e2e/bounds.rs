@@ -156,7 +156,9 @@ fn configs_of_odd_shapes_are_read_in_a_moment() {
         ),
         ("deep names in deep tables", {
             let name = format!("a{}", ".a".repeat(78));
-            let tables = (0..70).fold("1".to_string(), |inner, _| format!("{{ {name} = {inner} }}"));
+            let tables = (0..70).fold("1".to_string(), |inner, _| {
+                format!("{{ {name} = {inner} }}")
+            });
             format!("{call}arguments = {tables}\n")
         }),
         ("zeros", "\0".repeat(100_000)),
