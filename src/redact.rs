@@ -42,7 +42,7 @@ struct Known {
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redactor({} secrets)", self.secrets().len())
+        write!(f, "Redactor({} secrets)", self.known().len())
     }
 }
 
@@ -55,7 +55,7 @@ impl Redactor {
     /// The same with more of them.
     #[must_use]
     pub fn and<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all = self.secrets().to_vec();
+        let mut all = self.known().to_vec();
         all.extend(
             secrets
                 .into_iter()
@@ -65,7 +65,7 @@ impl Redactor {
         );
         all.sort_unstable();
         all.dedup();
-        if all.len() == self.secrets().len() {
+        if all.len() == self.known().len() {
             return self.clone();
         }
         let forms: Vec<String> = all.iter().flat_map(|secret| forms(secret)).collect();
@@ -78,10 +78,8 @@ impl Redactor {
             .build(forms);
         Self {
             known: forms.ok().map(|forms| {
-                Arc::new(Known {
-                    secrets: all,
-                    forms,
-                })
+                let secrets = all;
+                Arc::new(Known { secrets, forms })
             }),
         }
     }
@@ -130,7 +128,12 @@ impl Redactor {
         found
     }
 
-    fn secrets(&self) -> &[String] {
+    /// What it knows.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.known().iter().map(String::as_str)
+    }
+
+    fn known(&self) -> &[String] {
         self.known
             .as_ref()
             .map_or(&[], |known| known.secrets.as_slice())
@@ -371,7 +374,8 @@ mod tests {
 
         #[test]
         fn a_text_without_secrets_is_left_as_it_is(text in "[a-c ]{0,40}") {
-            prop_assert_eq!(&*Redactor::new(["dddd"]).cleaned(&text), text.as_str());
+            let redactor = Redactor::new(["dddd"]);
+            prop_assert_eq!(redactor.cleaned(&text), text.as_str());
         }
     }
 }
