@@ -263,13 +263,12 @@ fn answer_early(early: &EarlyExit, typed: &[&str], terminal: &Terminal) -> u8 {
         return exit::PASSED;
     }
     let text = early.output.trim();
-    let (what, _) = text.split_once("\n\n").unwrap_or((text, ""));
     let command = typed
         .first()
         .filter(|word| args::COMMANDS.contains(word))
         .copied()
         .unwrap_or_default();
-    let mut error = UserError::usage(shortened(&wording(what.trim_end_matches('.'), typed)));
+    let mut error = UserError::usage(shortened(&wording(text, typed)));
     if let Some(word) = unknown_word(text)
         && let Some(hint) = hint_for(word, command, typed)
     {
@@ -285,16 +284,22 @@ fn answer_early(early: &EarlyExit, typed: &[&str], terminal: &Terminal) -> u8 {
 
 /// The parser's words in ours: `--vus: …`. It repeats the value that it could not
 /// read, which may be a secret; our own words do so where it is none.
-fn wording(what: &str, typed: &[&str]) -> String {
+fn wording(text: &str, typed: &[&str]) -> String {
+    // Help follows, and may follow a value that has an empty line in it.
+    let head = |text: &str| {
+        let (head, _) = text.split_once("\n\n").unwrap_or((text, ""));
+        head.trim_end_matches('.').to_string()
+    };
     for pair in typed.windows(2) {
         let (flag, value) = (pair[0], pair[1]);
         let start = format!("Error parsing option '{flag}' with value '{value}': ");
-        match what.strip_prefix(&start) {
+        match text.strip_prefix(&start).map(head).as_deref() {
             Some("duplicate values provided") => return format!("`{flag}` is given twice"),
             Some(why) => return format!("`{flag}`: {why}"),
             None => {}
         }
     }
+    let what = head(text);
     match what.get(..1) {
         Some(first) => first.to_lowercase() + &what[1..],
         None => String::new(),
