@@ -46,7 +46,12 @@ fn panicked(fault: &panic::PanicHookInfo<'_>) -> UserError {
     let place = fault
         .location()
         .map_or(String::new(), |place| format!(" at {place}"));
-    let why = fault.payload_as_str().unwrap_or("no reason told");
+    let payload = fault.payload();
+    let why = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason told");
     let trace = Backtrace::capture();
     let trace = match trace.status() {
         BacktraceStatus::Captured => format!("\n{trace}"),

@@ -135,11 +135,11 @@ impl<W: WriteColor> Guarded<W> {
             {
                 // Inside of what is taken out it changes before it.
                 let until = color_at.clamp(at, range.start.max(at));
-                self.out.write_all(text[at..until].as_bytes())?;
+                self.out.write_all(&text.as_bytes()[at..until])?;
                 at = until;
                 self.color(color)?;
             }
-            self.out.write_all(text[at..range.start].as_bytes())?;
+            self.out.write_all(&text.as_bytes()[at..range.start])?;
             self.out.write_all(instead.as_bytes())?;
             at = range.end;
         }
