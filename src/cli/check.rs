@@ -35,9 +35,12 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
     };
     let environment = |name: &str| std::env::var(name).ok();
     let plan = scenario::load(Some(&source), &overrides, &environment, 0)?;
-    terminal.hide_all(&plan.redactor());
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
     let mut described = scenario::describe(&plan);
+    // What a variable says of scheme, host and path is what is asked for here.
+    let filled = plan.filled_url().unwrap_or_default();
+    let redactor = plan.redactor();
+    terminal.hide(redactor.secrets().filter(|secret| !filled.contains(secret)));
     // What the variables make of the address is for this user's eyes, not for a
     // report.
     if let Some(filled) = plan.filled_url()
