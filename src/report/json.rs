@@ -1,7 +1,6 @@
 //! The report as a file: its place opened before the run, complete or not there
 //! at all, and without the user's secrets whoever said them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;

@@ -1034,7 +1034,7 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
         let overrides = Overrides {
             tool: Some((
                 tool.to_string(),
-                arguments.and_then(|arguments| arguments.as_object().cloned()),
+                arguments.and_then(|arguments| arguments.as_object().cloned().map(Into::into)),
             )),
             ..with_url()
         };
@@ -1044,7 +1044,12 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
             else {
                 panic!("no call of a tool: {:?}", step.action);
             };
-            (name.clone(), json!(arguments), step.weight, step.parallel)
+            (
+                name.clone(),
+                json!(arguments.as_ref().map(crate::protocol::Arguments::values)),
+                step.weight,
+                step.parallel,
+            )
         };
         plan.steps.iter().enumerate().map(step).collect::<Vec<_>>()
     };

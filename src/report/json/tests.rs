@@ -1,5 +1,6 @@
 //! The report's file: early, whole, or not there.
 
+use std::fs;
 use std::io;
 
 use super::*;
