@@ -90,9 +90,8 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
             }
             (host, port)
         }
-        None if authority.matches(':').count() > 1
-            && !authority.contains(|c: char| !is_ipv6_char(c)) =>
-        {
+        // With a port behind it, it may still read as an address.
+        None if authority.contains("::") || authority.parse::<Ipv6Addr>().is_ok() => {
             return Err("has an IPv6 address without `[` and `]` around it");
         }
         None => {
@@ -124,10 +123,6 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
         return Err("has a port that is not a number from 1 to 65535");
     }
     Ok(())
-}
-
-fn is_ipv6_char(c: char) -> bool {
-    c.is_ascii_hexdigit() || matches!(c, ':' | '.')
 }
 
 /// RFC 1035 §2.3.4.

@@ -38,11 +38,51 @@ struct Known {
     /// As they were given, for a redactor of more.
     secrets: Vec<String>,
     forms: AhoCorasick,
+    /// Each form in small letters, ascending: to find those that begin so.
+    beginnings: Vec<String>,
+    /// Of the longest form.
+    bytes_max: usize,
 }
+
+impl Known {
+    /// The beginning of a secret that stands before `at`, where a text was cut.
+    fn begun_before(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let window = &text[..at];
+        let first = at.saturating_sub(self.bytes_max);
+        let starts = window
+            .char_indices()
+            .rev()
+            .map(|(start, _)| start)
+            .take_while(|start| *start >= first);
+        let begins = |start: &usize| {
+            let tail = window[*start..].to_ascii_lowercase();
+            if tail.chars().count() < SECRET_CHARS_MIN {
+                return false;
+            }
+            let i = self.beginnings.partition_point(|form| *form < tail);
+            self.beginnings
+                .get(i)
+                .is_some_and(|form| form.starts_with(&tail))
+        };
+        // The longest of them.
+        let start = starts.filter(begins).last()?;
+        Some(start..at)
+    }
+}
+
+/// What this program writes where it has cut a text.
+const CUT: char = '…';
+
+/// More places where a text was cut are not looked at: a text that says so more
+/// often is not one that was cut by us.
+const CUTS_MAX: usize = 64;
+
+/// Of longer secrets only a beginning of this length is looked for at a cut.
+const BEGINNING_BYTES_MAX: usize = 256;
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redactor({} secrets)", self.secrets().len())
+        write!(f, "Redactor({} secrets)", self.known().len())
     }
 }
 
@@ -55,7 +95,7 @@ impl Redactor {
     /// The same with more of them.
     #[must_use]
     pub fn and<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all = self.secrets().to_vec();
+        let mut all = self.known().to_vec();
         all.extend(
             secrets
                 .into_iter()
@@ -65,22 +105,30 @@ impl Redactor {
         );
         all.sort_unstable();
         all.dedup();
-        if all.len() == self.secrets().len() {
+        if all.len() == self.known().len() {
             return self.clone();
         }
-        let forms: Vec<String> = all.iter().flat_map(|secret| forms(secret)).collect();
+        let forms_of_all: Vec<String> = all.iter().flat_map(|secret| forms(secret)).collect();
         // It is built of what the user gave, so that its size is the user's; the
         // matcher refuses only more patterns than memory could hold.
         let forms = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .match_kind(MatchKind::Standard)
             .ascii_case_insensitive(true)
-            .build(forms);
+            .build(&forms_of_all);
+        let mut beginnings: Vec<String> = forms_of_all
+            .iter()
+            .map(|form| form.to_ascii_lowercase())
+            .collect();
+        beginnings.sort_unstable();
+        let longest = beginnings.iter().map(String::len).max().unwrap_or(0);
         Self {
             known: forms.ok().map(|forms| {
                 Arc::new(Known {
                     secrets: all,
                     forms,
+                    beginnings,
+                    bytes_max: longest.min(BEGINNING_BYTES_MAX),
                 })
             }),
         }
@@ -119,18 +167,41 @@ impl Redactor {
         let Some(known) = &self.known else {
             return found;
         };
-        // In the order of their ends: a later one may begin before an earlier.
-        for hit in known.forms.find_overlapping_iter(text) {
-            let mut range = hit.start()..hit.end();
+        let mut add = |mut range: Range<usize>| {
             while let Some(last) = found.pop_if(|last| last.end >= range.start) {
                 range.start = range.start.min(last.start);
+                range.end = range.end.max(last.end);
             }
             found.push(range);
+        };
+        // In the order of their ends: a later one may begin before an earlier.
+        for hit in known.forms.find_overlapping_iter(text) {
+            add(hit.start()..hit.end());
+        }
+        let cuts = text.match_indices(CUT).take(CUTS_MAX);
+        let begun: Vec<Range<usize>> = cuts
+            .filter_map(|(at, _)| known.begun_before(text, at))
+            .collect();
+        if !begun.is_empty() {
+            found.extend(begun);
+            found.sort_by_key(|range| (range.start, range.end));
+            found.dedup_by(|next, last| {
+                let is_one = next.start <= last.end;
+                if is_one {
+                    last.end = last.end.max(next.end);
+                }
+                is_one
+            });
         }
         found
     }
 
-    fn secrets(&self) -> &[String] {
+    /// What it knows.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.known().iter().map(String::as_str)
+    }
+
+    fn known(&self) -> &[String] {
         self.known
             .as_ref()
             .map_or(&[], |known| known.secrets.as_slice())
@@ -200,7 +271,10 @@ fn forms(secret: &str) -> Vec<String> {
         secret.to_string(),
         percent_encoded(secret, "%20"),
         percent_encoded(secret, "+"),
+        secret.bytes().map(|byte| format!("%{byte:02x}")).collect(),
     ];
+    // Texts are written line by line.
+    forms.extend(secret.lines().map(|line| line.trim().to_string()));
     if let Ok(json) = serde_json::to_string(secret) {
         let json = json.trim_start_matches('"');
         let json = json.strip_suffix('"').unwrap_or(json);
@@ -300,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_one_is_masked_where_a_text_was_cut() {
+        let redactor = Redactor::new(["Bearer tok-4711", "tok-4711"]);
+        let check = |text: &str, expected: &str| assert_eq!(redactor.cleaned(text), expected);
+        check("bad token tok-47…", "bad token ***…");
+        check(
+            "said BEARER tok-4… (and more) tok-471…",
+            "said ***… (and more) ***…",
+        );
+        check("tok…", "tok…");
+        check("no secret at all…", "no secret at all…");
+        check("tok-4711…", "***…");
+        check("……tok-…", "……***…");
+    }
+
+    #[test]
     fn a_header_has_more_than_one_secret() {
         let check = |value: &str, expected: &[&str]| {
             assert_eq!(secrets_of_header("X", value), expected, "{value}");
@@ -371,7 +460,8 @@ mod tests {
 
         #[test]
         fn a_text_without_secrets_is_left_as_it_is(text in "[a-c ]{0,40}") {
-            prop_assert_eq!(&*Redactor::new(["dddd"]).cleaned(&text), text.as_str());
+            let redactor = Redactor::new(["dddd"]);
+            prop_assert_eq!(redactor.cleaned(&text), text.as_str());
         }
     }
 }

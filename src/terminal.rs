@@ -6,6 +6,7 @@
 //! roles that fits a width.
 
 mod drawing;
+mod guard;
 mod names;
 mod text;
 
@@ -15,12 +16,15 @@ use std::str::FromStr;
 use termcolor::{Ansi, Color, ColorSpec, NoColor, StandardStream};
 
 pub use drawing::Drawing;
+pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
 pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
 
 use crate::error::UserError;
+use crate::redact::Redactor;
+use guard::Guard;
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -228,6 +232,7 @@ pub struct Terminal {
     environment: Environment,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
+    guard: Guard,
 }
 
 impl Terminal {
@@ -238,17 +243,56 @@ impl Terminal {
             environment: Environment::read(),
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
+            guard: Guard::default(),
         }
     }
 
+    /// The same with another choice of colour. What is hidden from one is hidden
+    /// from both.
+    #[must_use]
+    pub fn colored(&self, choice: ColorChoice) -> Self {
+        Self {
+            choice,
+            ..self.clone()
+        }
+    }
+
+    /// Takes these out of all that is written from now on, through this terminal
+    /// and its clones.
+    pub fn hide<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
+        self.guard.hide(secrets);
+    }
+
+    /// Takes all that this one takes out, too.
+    pub fn hide_all(&self, redactor: &Redactor) {
+        self.guard.hide(redactor.secrets());
+    }
+
+    /// What is taken out of all that is written.
+    pub fn redactor(&self) -> Redactor {
+        self.guard.redactor()
+    }
+
+    /// Calls the program so in all that is written from now on.
+    pub fn call_it(&self, command: &str) {
+        self.guard.call_it(command);
+    }
+
+    /// A text that goes elsewhere, with the program's name as the user knows it.
+    pub fn renamed(&self, text: &str) -> String {
+        self.guard.renamed(text)
+    }
+
     /// A writer to stdout, flushed at each newline.
-    pub fn stdout(&self) -> StandardStream {
-        StandardStream::stdout(self.color(self.stdout_is_terminal))
+    pub fn stdout(&self) -> Guarded<StandardStream> {
+        let out = StandardStream::stdout(self.color(self.stdout_is_terminal));
+        Guarded::new(out, self.guard.clone())
     }
 
     /// A writer to stderr, not buffered.
-    pub fn stderr(&self) -> StandardStream {
-        StandardStream::stderr(self.color(self.stderr_is_terminal))
+    pub fn stderr(&self) -> Guarded<StandardStream> {
+        let out = StandardStream::stderr(self.color(self.stderr_is_terminal));
+        Guarded::new(out, self.guard.clone())
     }
 
     /// What stdout is laid out for, now.

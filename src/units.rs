@@ -32,8 +32,13 @@ impl std::error::Error for UnitError {}
 pub const DURATION_FORM: &str = "a duration such as `30s`, `1m30s`, `250ms` or `1.5h`";
 /// The accepted forms of a rate.
 pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
+/// What is accepted in place of a rate below the least one.
+const RATE_MIN_FORM: &str = "a rate of at least `0.01/h`";
 /// The accepted forms of a size.
 pub const BYTES_FORM: &str = "a size such as `512`, `64KiB` or `16MiB`";
+
+/// One in a hundred hours: less often, nothing is measured. A second.
+const RATE_MIN: f64 = 0.01 / 3600.0;
 
 /// Nothing that this program times lasts longer than a year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -82,10 +87,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     Ok(total)
 }
 
-/// Reads `200/s`, `90/m`, `1000/h` into events a second. Greater than zero.
+/// Reads `200/s`, `90/m`, `1000/h` into events a second. At least `0.01/h`.
 ///
 /// # Errors
-/// Where the text is something else, zero, negative or not finite.
+/// Where the text is something else, negative, not finite, or less than that.
 pub fn parse_rate(text: &str) -> Result<f64, UnitError> {
     let error = || UnitError {
         text: text.to_string(),
@@ -100,10 +105,13 @@ pub fn parse_rate(text: &str) -> Result<f64, UnitError> {
         _ => return Err(error()),
     };
     let rate = value / per_secs;
-    if rate.is_finite() && rate > 0.0 {
-        Ok(rate)
-    } else {
-        Err(error())
+    match rate {
+        rate if rate.is_finite() && rate >= RATE_MIN => Ok(rate),
+        rate if rate > 0.0 && rate < RATE_MIN => Err(UnitError {
+            expected: RATE_MIN_FORM,
+            ..error()
+        }),
+        _ => Err(error()),
     }
 }
 
@@ -187,15 +195,21 @@ fn three_digits(value: f64) -> String {
     }
 }
 
-/// A rate a second: `1,420/s`, `87.3/s`, `0.25/s`.
+/// A rate: `1,420/s`, `87.3/s`, `0.25/s`; rarer ones as `1.50/m`, `3.00/h`.
 pub fn format_rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         return "-".to_string();
     }
-    if per_second >= 999.5 {
-        format!("{}/s", format_count(per_second.round() as u64))
+    // What would lose digits in seconds is told in the unit that shows them.
+    let (rate, unit) = match per_second {
+        rate if rate >= 0.01 || rate <= 0.0 => (rate, "s"),
+        rate if rate * 60.0 >= 0.1 => (rate * 60.0, "m"),
+        rate => (rate * 3600.0, "h"),
+    };
+    if rate >= 999.5 {
+        format!("{}/{unit}", format_count(rate.round() as u64))
     } else {
-        format!("{}/s", three_digits(per_second))
+        format!("{}/{unit}", three_digits(rate))
     }
 }
 
@@ -296,7 +310,10 @@ mod tests {
         assert_eq!(parse_rate("200/s"), Ok(200.0));
         assert_eq!(parse_rate("90/m"), Ok(1.5));
         assert_eq!(parse_rate("3600/h"), Ok(1.0));
-        for text in ["200", "0/s", "-1/s", "inf/s", "NaN/s", "5/day"] {
+        assert!(parse_rate("0.01/h").is_ok());
+        for text in [
+            "200", "0/s", "-1/s", "inf/s", "NaN/s", "5/day", "0.0001/h", "1e-9/s",
+        ] {
             assert!(parse_rate(text).is_err(), "{text}");
         }
         assert_eq!(parse_bytes("64KiB"), Ok(65_536));
@@ -335,6 +352,11 @@ mod tests {
         assert_eq!(format_count(1_234_567), "1,234,567");
         assert_eq!(format_rate(1420.4), "1,420/s");
         assert_eq!(format_rate(87.31), "87.3/s");
+        assert_eq!(format_rate(0.0101), "0.01/s");
+        assert_eq!(format_rate(0.005), "0.30/m");
+        assert_eq!(format_rate(1.0 / 3600.0), "1.00/h");
+        assert_eq!(format_rate(0.01 / 3600.0), "0.01/h");
+        assert_eq!(format_rate(0.0), "0.00/s");
         assert_eq!(format_rate(f64::NAN), "-");
         assert_eq!(format_percent(0.0), "0%");
         assert_eq!(format_percent(0.000_001), "<0.01%");

@@ -1,12 +1,14 @@
 //! What can be typed. The doc comments are the help.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FlagInfoKind, FromArgs};
+
+use crate::error::nearest;
 
 use super::options::{
-    Args, Color, HeaderText, LevelText, Rate, Seconds, Share, Span, StageList, VuList,
+    Args, Color, HeaderText, Iterations, LevelText, Port, Rate, Seconds, Seed, Share, Span,
+    StageList, Users, VuList, Workers,
 };
 use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
-use crate::error::nearest;
 use crate::protocol::ProtocolChoice;
 
 /// The commands, for hints.
@@ -49,7 +51,7 @@ pub(super) enum Command {
 /// Runs a load test. Without a config (.pmcp/loadtest.toml here or above, or
 /// --config), --tool names what is called; without that, the tools are listed,
 /// which is safe on any server.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "run",
@@ -70,13 +72,13 @@ pub(super) struct Run {
     /// virtual users, each with a connection and a session of its own; 10
     /// unless given
     #[argh(option, arg_name = "n")]
-    pub(super) vus: Option<u32>,
+    pub(super) vus: Option<Users>,
     /// how long to make load, such as 30s or 5m; 30s unless given
     #[argh(option, arg_name = "time")]
     pub(super) duration: Option<Span>,
     /// stop after exactly so many iterations in all, if that comes first
     #[argh(option, arg_name = "n")]
-    pub(super) iterations: Option<u64>,
+    pub(super) iterations: Option<Iterations>,
     /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
     /// down
     #[argh(option, long = "stage", arg_name = "time:vus,..")]
@@ -90,7 +92,7 @@ pub(super) struct Run {
     pub(super) rate: Option<Rate>,
     /// open model: the pool of users that serve arrivals; 100 unless given
     #[argh(option, arg_name = "n")]
-    pub(super) max_vus: Option<u32>,
+    pub(super) max_vus: Option<Users>,
     /// start each user's iterations at this fixed interval
     #[argh(option, arg_name = "time")]
     pub(super) pacing: Option<Span>,
@@ -108,10 +110,11 @@ pub(super) struct Run {
     /// server
     #[argh(switch)]
     pub(super) probe: bool,
-    /// call this tool and nothing else, whatever the config's scenario says
+    /// call this tool and nothing else: as the config's scenario does, or without
+    /// arguments
     #[argh(option, arg_name = "name")]
     pub(super) tool: Option<String>,
-    /// the tool's arguments: a JSON object, or @file
+    /// the tool's arguments, in place of the config's: a JSON object, or @file
     #[argh(option, arg_name = "json")]
     pub(super) args: Option<Args>,
     /// the longest that one request may take; 5s unless given
@@ -140,11 +143,11 @@ pub(super) struct Run {
     /// the seed of a run whose choices and generated data are to be repeated;
     /// every report names its own
     #[argh(option, arg_name = "n")]
-    pub(super) seed: Option<u64>,
+    pub(super) seed: Option<Seed>,
     /// worker threads; the usable CPUs unless given, less one where there are
     /// more than two
     #[argh(option, arg_name = "n")]
-    pub(super) workers: Option<usize>,
+    pub(super) workers: Option<Workers>,
     /// do not pin workers to CPUs
     #[argh(switch)]
     pub(super) no_pin: bool,
@@ -179,7 +182,7 @@ pub(super) struct Run {
 /// and errors: doubles it until a level fails, halves what lies between, and
 /// verifies the answer. Two levels are reported, both tested: the highest that
 /// was sustained, the lowest that was not.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "find",
@@ -241,14 +244,15 @@ pub(super) struct Find {
     pub(super) quick: bool,
     /// by rate: the largest pool of users that serve arrivals
     #[argh(option, arg_name = "n")]
-    pub(super) max_vus: Option<u32>,
+    pub(super) max_vus: Option<Users>,
     /// pause of each user between iterations
     #[argh(option, arg_name = "time")]
     pub(super) think: Option<Span>,
-    /// call this tool
+    /// call this tool and nothing else: as the config's scenario does, or without
+    /// arguments
     #[argh(option, arg_name = "name")]
     pub(super) tool: Option<String>,
-    /// the tool's arguments: a JSON object, or @file
+    /// the tool's arguments, in place of the config's: a JSON object, or @file
     #[argh(option, arg_name = "json")]
     pub(super) args: Option<Args>,
     /// the longest that one request may take; 5s unless given
@@ -268,11 +272,11 @@ pub(super) struct Find {
     pub(super) api_key: Option<String>,
     /// repeat a run's choices and generated data
     #[argh(option, arg_name = "n")]
-    pub(super) seed: Option<u64>,
+    pub(super) seed: Option<Seed>,
     /// worker threads; the usable CPUs unless given, less one where there are
     /// more than two
     #[argh(option, arg_name = "n")]
-    pub(super) workers: Option<usize>,
+    pub(super) workers: Option<Workers>,
     /// do not pin workers to CPUs
     #[argh(switch)]
     pub(super) no_pin: bool,
@@ -301,7 +305,7 @@ pub(super) struct Find {
 
 /// Writes a commented starter config: every tool, resource and prompt that the
 /// server offers, with sample arguments. Without a URL, a template.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "init",
@@ -347,7 +351,7 @@ pub(super) struct Init {
 }
 
 /// Validates a config: prints the resolved plan, or every fault with its line.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "check")]
 pub(super) struct Check {
     /// the config; .pmcp/loadtest.toml here or above unless given
@@ -365,7 +369,7 @@ pub(super) struct Check {
 /// next to nothing: the highest rate of one worker, the noise floor of the
 /// latency, how exactly a schedule is kept; with advice. The report can be named
 /// in later runs: --calibration FILE.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "calibrate",
@@ -403,7 +407,7 @@ pub(super) struct Calibrate {
 
 /// Serves the embedded MCP server on this machine, until interrupted: both
 /// eras of the protocol, a handful of tools, a resource, a prompt.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "demo",
@@ -411,11 +415,11 @@ pub(super) struct Calibrate {
 )]
 pub(super) struct Demo {
     /// port on 127.0.0.1; a free one unless given
-    #[argh(option, default = "0", arg_name = "n")]
-    pub(super) port: u16,
+    #[argh(option, arg_name = "n")]
+    pub(super) port: Option<Port>,
     /// repeat a server's latencies and faults
-    #[argh(option, default = "1", arg_name = "n")]
-    pub(super) seed: u64,
+    #[argh(option, arg_name = "n")]
+    pub(super) seed: Option<Seed>,
     /// how long calls take: none, fixed:5ms, uniform:1ms..10ms,
     /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
     #[argh(option, arg_name = "latency")]
@@ -450,78 +454,65 @@ pub(super) struct Demo {
     pub(super) no_color: bool,
 }
 
-/// The flag or command nearest to a word that nobody knows.
-pub(super) fn nearest_word<'a>(word: &str, typed: &[&str]) -> Option<&'a str> {
-    const FLAGS: [&str; 58] = [
-        "--version",
-        "--help",
-        "--demo",
-        "--config",
-        "--vus",
-        "--duration",
-        "--iterations",
-        "--stage",
-        "--ramp-up",
-        "--rate",
-        "--max-vus",
-        "--max-p50",
-        "--max-p95",
-        "--max-p99",
-        "--max-errors",
-        "--by",
-        "--from",
-        "--to",
-        "--deadline",
-        "--quick",
-        "--pacing",
-        "--think",
-        "--warm-up",
-        "--on-break",
-        "--probe",
-        "--tool",
-        "--args",
-        "--timeout",
-        "--graceful-stop",
-        "--protocol",
-        "--cookies",
-        "--header",
-        "--api-key",
-        "--seed",
-        "--workers",
-        "--no-pin",
-        "--busy-poll",
-        "--calibration",
-        "--strict",
-        "--seconds",
-        "--report",
-        "--no-report",
-        "--quiet",
-        "--color",
-        "--no-color",
-        "--output",
-        "--force",
-        "--yes",
-        "--port",
-        "--latency",
-        "--faults",
-        "--capacity",
-        "--answers",
-        "--eras",
-        "--stateless",
-        "--session-ttl",
-        "--tools",
-        "--users",
-    ];
-    if word.starts_with('-') {
-        // Words of other tools, and what they are called here.
-        match nearest(word, FLAGS)? {
-            "--tools" => Some("--tool"),
-            "--users" => Some("--vus"),
-            near => FLAGS.into_iter().find(|flag| *flag == near),
+/// What is known of a flag.
+pub(super) struct Flag {
+    /// With its dashes: `--vus`.
+    pub(super) name: String,
+    /// A word follows it.
+    pub(super) takes_value: bool,
+}
+
+/// The flags of a command; of the program itself for any other word.
+pub(super) fn flags(command: &str) -> Vec<Flag> {
+    let of_command = match command {
+        "run" => Run::get_args_info().flags,
+        "find" => Find::get_args_info().flags,
+        "init" => Init::get_args_info().flags,
+        "check" => Check::get_args_info().flags,
+        "calibrate" => Calibrate::get_args_info().flags,
+        "demo" => Demo::get_args_info().flags,
+        _ => &[],
+    };
+    let mut flags = Vec::new();
+    for flag in of_command {
+        let takes_value = !matches!(flag.kind, FlagInfoKind::Switch);
+        let short = flag.short.map(|letter| format!("-{letter}"));
+        for name in short.into_iter().chain([flag.long.to_string()]) {
+            flags.push(Flag { name, takes_value });
         }
-    } else if typed.first() == Some(&word) {
-        nearest(word, COMMANDS)
-    } else {
-        None
     }
+    // The parser answers to it by itself; the other is the program's.
+    let others = if of_command.is_empty() {
+        &["--help", "--version"][..]
+    } else {
+        &["--help"]
+    };
+    flags.extend(others.iter().map(|name| Flag {
+        name: (*name).to_string(),
+        takes_value: false,
+    }));
+    flags
+}
+
+/// What is nearest to a flag that `command` does not have: one of its own, since
+/// another command's would not help.
+pub(super) fn nearest_flag(word: &str, command: &str) -> Option<String> {
+    // Words of other tools, and what they are called here.
+    const ALIASES: [(&str, &str); 5] = [
+        ("--tools", "--tool"),
+        ("--users", "--vus"),
+        ("--time", "--duration"),
+        ("--headers", "--header"),
+        ("--url", "URL, as an argument without a flag"),
+    ];
+    let own = flags(command);
+    let has = |name: &str| own.iter().any(|flag| flag.name == name) || name.starts_with("URL");
+    let alias = ALIASES
+        .iter()
+        .find(|(other, name)| *other == word && has(name));
+    if let Some((_, name)) = alias {
+        return Some((*name).to_string());
+    }
+    let names = own.iter().map(|flag| flag.name.as_str());
+    nearest(word, names.filter(|name| name.starts_with("--"))).map(str::to_string)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::Calibrate;
-use super::options::{Seconds, VuList};
-use super::run::{ReportWish, live_style, show};
+use super::options::{Seconds, VuList, redacted_command_line};
+use super::run::{ReportWish, deliver, live_style};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
 use crate::clock::Utc;
@@ -17,7 +17,7 @@ use crate::report::calibration::{
     Misfit, build_calibration, calibrated_host, calibration_summary, default_calibration_path,
     read_calibration,
 };
-use crate::report::{BuildInfo, LiveLine, SummaryOptions};
+use crate::report::{BuildInfo, LiveLine};
 use crate::terminal::Terminal;
 use crate::validity::Reference;
 use crate::worker::Cpus;
@@ -28,9 +28,9 @@ const VUS_DEFAULT: [u32; 3] = [1, 64, 1000];
 
 const STEP_DEFAULT: Duration = Duration::from_secs(2);
 
-pub(super) fn calibrate(args: Calibrate, words: &[String]) -> CommandResult {
+pub(super) fn calibrate(args: Calibrate, words: &[String], terminal: &Terminal) -> CommandResult {
     let color = args.color.choice(args.no_color);
-    let terminal = Terminal::detect(color);
+    let terminal = terminal.colored(color);
     calibrate_in(args, words, &terminal).map_err(shown_in(color))
 }
 
@@ -50,31 +50,17 @@ fn calibrate_in(args: Calibrate, words: &[String], terminal: &Terminal) -> Resul
 
     let info = BuildInfo {
         version: env!("CARGO_PKG_VERSION").to_string(),
-        command_line: words.to_vec(),
+        command_line: redacted_command_line(words, &terminal.redactor()),
         finished_at: Utc::now(),
     };
     let report = build_calibration(&outcome, &info);
     let is_complete = outcome.ended == CalibrationEnded::Complete;
-    let is_on_stdout = report_file
-        .as_ref()
-        .is_some_and(|file| file.path().is_none());
     // What later runs are measured by is whole, or not there.
     let report_file = report_file.filter(|_| is_complete);
-    let path = report_file
-        .as_ref()
-        .and_then(|file| file.path())
-        .map(|path| path.display().to_string());
-    if let Some(file) = report_file {
-        file.commit(&report)?;
-    }
-    show(is_on_stdout, args.quiet, terminal, |layout| {
-        let report_path = path;
-        let options = SummaryOptions {
-            layout,
-            report_path,
-        };
-        calibration_summary(&report, &options)
-    })?;
+    let [written, shown] = deliver(report_file, &report, args.quiet, terminal, |options| {
+        calibration_summary(&report, options)
+    });
+    written.and(shown)?;
     Ok(match outcome.ended {
         CalibrationEnded::Complete => exit::PASSED,
         CalibrationEnded::Interrupted => exit::INTERRUPTED,

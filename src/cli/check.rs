@@ -12,9 +12,9 @@ use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
 /// For configs that leave the address to the command line.
 const DEFAULT_URL: &str = "http://127.0.0.1/given-on-the-command-line";
 
-pub(super) fn check(args: Check) -> CommandResult {
+pub(super) fn check(args: Check, terminal: &Terminal) -> CommandResult {
     let color = args.color.choice(args.no_color);
-    check_in(&args, &Terminal::detect(color)).map_err(shown_in(color))
+    check_in(&args, &terminal.colored(color)).map_err(shown_in(color))
 }
 
 fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
@@ -37,6 +37,10 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
     let plan = scenario::load(Some(&source), &overrides, &environment, 0)?;
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
     let mut described = scenario::describe(&plan);
+    // What a variable says of scheme, host and path is what is asked for here.
+    let filled = plan.filled_url().unwrap_or_default();
+    let redactor = plan.redactor();
+    terminal.hide(redactor.secrets().filter(|secret| !filled.contains(secret)));
     // What the variables make of the address is for this user's eyes, not for a
     // report.
     if let Some(filled) = plan.filled_url()

@@ -1,11 +1,9 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
-use std::path::Path;
-
 use super::args::{Find, Run};
-use super::options::{LevelText, redacted_command_line};
+use super::options::{LevelText, Whole, redacted_command_line};
 use super::run::{
-    calibrate_plan, current_folder, find_source, live_style, load_plan, show, start_demo, tell_all,
+    ReportWish, calibrate_plan, deliver, find_source, live_style, load_plan, start_demo, tell_all,
 };
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
@@ -14,7 +12,8 @@ use crate::coordinator::{self, Interrupts};
 use crate::error::UserError;
 use crate::outcome::{FindBy, FindOptions, LatencyLimit};
 use crate::report::find::{build_find, default_find_path, find_summary};
-use crate::report::{BuildInfo, LiveLine, ReportFile, SummaryOptions};
+use crate::report::json::cleaned;
+use crate::report::{BuildInfo, LiveLine};
 use crate::scenario;
 use crate::terminal::Terminal;
 use crate::units::format_duration;
@@ -25,9 +24,9 @@ const TO_DEFAULT: f64 = 2000.0;
 const ERROR_SHARE_DEFAULT: f64 = 0.01;
 const MAX_VUS_DEFAULT: u32 = 10_000;
 
-pub(super) fn find(args: Find, words: &[String]) -> CommandResult {
+pub(super) fn find(args: Find, words: &[String], terminal: &Terminal) -> CommandResult {
     let color = args.color.choice(args.no_color);
-    let terminal = Terminal::detect(color);
+    let terminal = terminal.colored(color);
     find_in(args, words, &terminal).map_err(shown_in(color))
 }
 
@@ -35,22 +34,17 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     let options = options(&args)?;
     let is_quiet = args.quiet;
     let style = live_style(is_quiet, terminal);
-    let report_path = args.report.clone();
+    let report_wish = ReportWish::new(args.report.clone(), false)?;
     let calibration = args.calibration.clone();
     let connection = connection(args);
     // Started before anything is pinned: its thread inherits our CPUs.
     let demo = connection.demo.then(start_demo).transpose()?;
     let source = find_source(&connection)?;
     let mut plan = load_plan(connection, source.as_ref(), demo.as_ref())?;
+    terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
-    let command_line = redacted_command_line(words, &plan.secrets());
-    let report_file = match report_path {
-        Some(path) => ReportFile::open(Path::new(&path))?,
-        None => {
-            let path = default_find_path(&current_folder()?, Utc::now());
-            ReportFile::open_in_folder(&path)?
-        }
-    };
+    let command_line = redacted_command_line(words, &terminal.redactor());
+    let report_file = report_wish.open(default_find_path)?;
 
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);
@@ -67,21 +61,13 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
         finished_at: Utc::now(),
     };
     let report = build_find(plan_json, &outcome, &info);
-    let path = report_file.path().map(|path| path.display().to_string());
-    let is_on_stdout = path.is_none();
-    // The report is kept even where nobody reads the summary.
-    let written = report_file.commit(&report);
-    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
-        let report_path = path.filter(|_| written.is_ok());
-        let options = SummaryOptions {
-            layout,
-            report_path,
-        };
-        find_summary(&report, &options)
+    let report = cleaned(report, &terminal.redactor());
+    let delivered = deliver(report_file, &report, is_quiet, terminal, |options| {
+        find_summary(&report, options)
     });
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
-    Ok(tell_all(terminal, code, [written, shown]))
+    Ok(tell_all(terminal, code, delivered))
 }
 
 /// What is searched. The levels are checked here for what the search cannot
@@ -143,7 +129,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         error_share_max: Some(args.max_errors.map_or(ERROR_SHARE_DEFAULT, |share| share.0)),
         deadline,
         quick: args.quick,
-        max_vus: args.max_vus.unwrap_or(MAX_VUS_DEFAULT).max(1),
+        max_vus: args.max_vus.map_or(MAX_VUS_DEFAULT, Whole::get_u32),
     })
 }
 

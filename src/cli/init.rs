@@ -11,13 +11,15 @@ use super::options::{api_key_of_environment, bearer, headers};
 use super::run::{current_folder, live_style};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
+use crate::address;
 use crate::clock;
 use crate::coordinator::Interrupts;
 use crate::error::{UserError, plural};
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::LiveLine;
-use crate::scenario::CONFIG_PATH;
+use crate::report::place::{Place, place_error};
+use crate::scenario::{CONFIG_PATH, Header, check_header};
 use crate::terminal::{Line, Role, Terminal};
 
 /// What is read is shown once it takes longer than this.
@@ -26,19 +28,22 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Lists of a slow server may take longer than a call under load should.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn init(args: Init) -> CommandResult {
+pub(super) fn init(args: Init, terminal: &Terminal) -> CommandResult {
     let color = args.color.choice(args.no_color);
-    init_in(args, &Terminal::detect(color)).map_err(shown_in(color))
+    init_in(args, &terminal.colored(color)).map_err(shown_in(color))
 }
 
 fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
+    // The same judgement as of a run, and before anything is asked or written.
+    let url = args.url.as_deref().map(address::check).transpose()?;
     let target = Target::of(&args)?;
     target.check(args.force || args.yes)?;
-    let offer = match &args.url {
+    let offer = match &url {
         Some(url) => Some(ask(url, &args, terminal)?),
         None => None,
     };
     let text = offer.as_ref().map_or_else(init::template, init::scaffold);
+    let text = terminal.renamed(&text);
     target.write(&text, args.force || args.yes, terminal)?;
     if let Target::File(path) = &target {
         let mut lines =
@@ -73,7 +78,13 @@ fn unread(offer: &Offer) -> UserError {
 
 fn ask(url: &str, args: &Init, terminal: &Terminal) -> Result<Offer, UserError> {
     let given = headers(args.headers.clone(), args.api_key.clone());
-    let mut all = given;
+    let mut all: Vec<Header> = Vec::new();
+    for header in given {
+        let name = header.name.clone();
+        let header = check_header(&header.name, &header.value)
+            .map_err(|why| UserError::usage(format!("--header: `{name}` {why}")))?;
+        all.push(header);
+    }
     let has_authorization = all
         .iter()
         .any(|header| header.name.eq_ignore_ascii_case("authorization"));
@@ -177,13 +188,20 @@ impl Target {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
+        if may_overwrite {
+            // A config that was there stays whole until the new one is.
+            let place = Place::open(path);
+            let place = place.map_err(|fault| place_error("the config", path, fault))?;
+            return place
+                .write(|out| out.write_all(text.as_bytes()))
+                .map(|_| ())
+                .map_err(failed);
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
             // Checked again here: between asking and writing someone else may
             // have written it.
-            .create_new(!may_overwrite)
+            .create_new(true)
             .open(path)
             .map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)

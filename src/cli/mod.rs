@@ -14,22 +14,54 @@ mod options;
 mod run;
 mod signals;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
 
-use crate::error::UserError;
-use crate::terminal::{ColorChoice, Line, Terminal};
+use crate::error::{UserError, nearest};
+use crate::terminal::{COMMAND, ColorChoice, Line, Terminal};
 use args::{Command, LoadTest};
+use options::{api_key_of_environment, given_secrets};
 
 /// Runs the program. `args` are those of the process, with its name first. May
 /// be called more than once in a process.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    ExitCode::from(run_command_line(args))
+    let terminal = Terminal::detect(ColorChoice::Auto);
+    // A text in a panic's message may hold a secret as any other may.
+    let before = panic::take_hook();
+    let of_panics = terminal.clone();
+    panic::set_hook(Box::new(move |fault| {
+        of_panics.print_error(&panicked(fault))
+    }));
+    let code = run_command_line(args, &terminal);
+    panic::set_hook(before);
+    ExitCode::from(code)
 }
 
-fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+/// A fault of the program itself.
+fn panicked(fault: &panic::PanicHookInfo<'_>) -> UserError {
+    let place = fault
+        .location()
+        .map_or(String::new(), |place| format!(" at {place}"));
+    let payload = fault.payload();
+    let why = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason told");
+    let trace = Backtrace::capture();
+    let trace = match trace.status() {
+        BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    UserError::could_not_run(format!("this program failed{place}: {why}{trace}"))
+        .hint("that is a fault of ours: please report it, with the command line")
+}
+
+fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>, terminal: &Terminal) -> u8 {
     let mut words = Vec::new();
     for arg in args {
         match arg.into_string() {
@@ -38,45 +70,73 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
             Err(_) => {
                 let fault =
                     UserError::usage(format!("argument {} is not valid UTF-8", words.len()));
-                Terminal::detect(ColorChoice::Auto).print_error(&fault);
+                terminal.print_error(&fault);
                 return exit::USAGE;
             }
         }
     }
+    let secrets = given_secrets(&words, api_key_of_environment());
+    terminal.hide(secrets.iter().map(String::as_str));
     let program = words.first().cloned().unwrap_or_default();
-    let typed = match normalize(&program, words.get(1..).unwrap_or_default()) {
+    let own_words = words.get(1..).unwrap_or_default();
+    let name = program_name(&program, own_words);
+    terminal.call_it(&name);
+    let typed = match normalize(&program, own_words) {
         Ok(typed) => typed,
-        Err(answer) => return answer.print(),
+        Err(answer) => return answer.print(terminal),
     };
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
-    match LoadTest::from_args(&["cargo pmcp loadtest"], &typed) {
-        Ok(load_test) => dispatch(load_test, &words),
-        Err(early) => answer_early(&early, &typed),
+    match LoadTest::from_args(&[&name], &typed) {
+        Ok(load_test) => dispatch(load_test, &words, terminal),
+        Err(early) => answer_early(&early, &typed, terminal),
     }
 }
 
-fn dispatch(load_test: LoadTest, words: &[String]) -> u8 {
+fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
     if load_test.version {
-        return Answer::Version.print();
+        return Answer::Version.print(terminal);
     }
     let Some(command) = load_test.command else {
-        return Answer::Help.print();
+        return Answer::Help.print(terminal);
     };
     let result = match command {
-        Command::Run(args) => run::run(*args, words),
-        Command::Find(args) => find::find(*args, words),
-        Command::Init(args) => init::init(args),
-        Command::Check(args) => check::check(args),
-        Command::Calibrate(args) => calibrate::calibrate(args, words),
-        Command::Demo(args) => demo::demo(args),
+        Command::Run(args) => run::run(*args, words, terminal),
+        Command::Find(args) => find::find(*args, words, terminal),
+        Command::Init(args) => init::init(args, terminal),
+        Command::Check(args) => check::check(args, terminal),
+        Command::Calibrate(args) => calibrate::calibrate(args, words, terminal),
+        Command::Demo(args) => demo::demo(args, terminal),
     };
     match result {
         Ok(code) => code,
         Err(Failed { error, color }) => {
-            Terminal::detect(color).print_error(&error);
+            terminal.colored(color).print_error(&error);
             exit::of_error(&error)
         }
     }
+}
+
+/// What the user calls the program by.
+fn program_name(program: &str, words: &[String]) -> String {
+    let stem = stem(program);
+    if !stem.ends_with(OWN_NAME) {
+        return COMMAND.to_string();
+    }
+    // Cargo says the name once more.
+    match words.first() {
+        Some(first) if first == OWN_NAME => format!("cargo {OWN_NAME}"),
+        _ => stem,
+    }
+}
+
+/// The program that has no other commands.
+const OWN_NAME: &str = "pmcp-loadtest";
+
+fn stem(program: &str) -> String {
+    Path::new(program)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// An error, and how it is to be shown.
@@ -101,8 +161,7 @@ enum Answer {
 }
 
 impl Answer {
-    fn print(self) -> u8 {
-        let terminal = Terminal::detect(ColorChoice::Auto);
+    fn print(self, terminal: &Terminal) -> u8 {
         match self {
             Self::Version => {
                 let line = format!("pmcp-loadtest {}", env!("CARGO_PKG_VERSION"));
@@ -110,7 +169,7 @@ impl Answer {
                 exit::PASSED
             }
             Self::Help => {
-                print_text(&terminal, &help_text());
+                print_text(terminal, &help_text());
                 exit::PASSED
             }
             Self::Wrong(error) => {
@@ -125,14 +184,10 @@ impl Answer {
 /// people do, and `cargo-pmcp-loadtest pmcp-loadtest …`: what follows is the
 /// same. `--name=value` becomes two words, which is all the parser knows.
 fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
-    let name = Path::new(program)
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default();
     let mut rest = words;
-    let is_own_binary = name.ends_with("pmcp-loadtest");
+    let is_own_binary = stem(program).ends_with(OWN_NAME);
     if let [first, more @ ..] = rest
-        && (first == "pmcp" || first == "pmcp-loadtest")
+        && (first == "pmcp" || first == OWN_NAME)
     {
         rest = more;
     }
@@ -145,7 +200,7 @@ fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
             return Err(Answer::Help);
         }
         [other, ..] => {
-            let error = UserError::usage(format!("unknown command `{other}`"))
+            let error = UserError::usage(format!("unknown command `{}`", shortened(other)))
                 .hint("the command is `loadtest`: `cargo pmcp loadtest --help`");
             return Err(Answer::Wrong(error));
         }
@@ -161,62 +216,141 @@ fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
         let help = std::iter::once("--help".to_string());
         return Ok(commands.iter().cloned().chain(help).collect());
     }
-    Ok(rest.iter().flat_map(|word| split_value(word)).collect())
+    separated(rest).map_err(Answer::Wrong)
 }
 
-fn split_value(word: &str) -> Vec<String> {
-    if let Some(flag) = word.strip_prefix("--")
-        && let Some((name, value)) = flag.split_once('=')
-        && !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
-    {
-        return vec![format!("--{name}"), value.to_string()];
+/// `--name=value` as two words, which is all the parser knows. What follows a
+/// flag that takes a value, or `--`, is nobody's flag.
+fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
+    let command = words.first().map_or("", String::as_str);
+    let flags = args::flags(command);
+    let takes_value = |name: &str| {
+        let flag = flags.iter().find(|flag| flag.name == name);
+        flag.map(|flag| flag.takes_value)
+    };
+    let mut separate = Vec::with_capacity(words.len());
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            separate.push(word.clone());
+            separate.extend(rest.cloned());
+            break;
+        }
+        let Some((name, value)) = split_value(word) else {
+            separate.push(word.clone());
+            if takes_value(word) == Some(true) {
+                separate.extend(rest.next().cloned());
+            }
+            continue;
+        };
+        if takes_value(name) == Some(false) {
+            return Err(UserError::usage(format!("`{name}` takes no value")));
+        }
+        separate.extend([name.to_string(), value.to_string()]);
     }
-    vec![word.to_string()]
+    Ok(separate)
+}
+
+fn split_value(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    let letters = name.strip_prefix("--")?;
+    let is_flag = !letters.is_empty()
+        && letters
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    is_flag.then_some((name, value))
 }
 
 /// Help goes to stdout, a mistake to stderr with what would have been right.
-fn answer_early(early: &EarlyExit, typed: &[&str]) -> u8 {
-    let terminal = Terminal::detect(ColorChoice::Auto);
+fn answer_early(early: &EarlyExit, typed: &[&str], terminal: &Terminal) -> u8 {
     if early.status.is_ok() {
-        print_text(&terminal, &early.output);
+        print_text(terminal, &early.output);
         return exit::PASSED;
     }
     let text = early.output.trim();
-    let (what, _) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut what = without_secret(what.trim_end_matches('.'));
-    if let Some(first) = what.get(..1) {
-        what = first.to_lowercase() + &what[1..];
-    }
     let command = typed
         .first()
         .filter(|word| args::COMMANDS.contains(word))
-        .map_or(String::new(), |word| format!(" {word}"));
-    let mut error = UserError::usage(what);
+        .copied()
+        .unwrap_or_default();
+    let mut error = UserError::usage(shortened(&wording(text, typed)));
     if let Some(word) = unknown_word(text)
-        && let Some(near) = args::nearest_word(word, typed)
+        && let Some(hint) = hint_for(word, command, typed)
     {
-        error = error.hint(match near == word {
-            true => format!("`{word}` goes with another command"),
-            false => format!("did you mean `{near}`?"),
-        });
+        error = error.hint(hint);
     }
-    terminal.print_error(&error.hint(format!("see `cargo pmcp loadtest{command} --help`")));
+    let command = match command {
+        "" => String::new(),
+        command => format!(" {command}"),
+    };
+    terminal.print_error(&error.hint(format!("see `{COMMAND}{command} --help`")));
     exit::USAGE
 }
 
-/// The parser repeats the value that it could not read, which may be a secret.
-fn without_secret(what: &str) -> String {
-    let is_secret = ["-H", "--header", "--api-key"]
-        .iter()
-        .any(|flag| what.contains(&format!("option '{flag}' with value '")));
-    match what.split_once(" with value '") {
-        Some((head, rest)) if is_secret => match rest.rsplit_once("': ") {
-            Some((_, why)) => format!("{head}: {why}"),
-            None => head.to_string(),
-        },
-        _ => what.to_string(),
+/// The parser's words in ours: `--vus: …`. It repeats the value that it could not
+/// read, which may be a secret; our own words do so where it is none.
+fn wording(text: &str, typed: &[&str]) -> String {
+    // Help follows, and may follow a value that has an empty line in it.
+    let head = |text: &str| {
+        let (head, _) = text.split_once("\n\n").unwrap_or((text, ""));
+        head.trim_end_matches('.').to_string()
+    };
+    for pair in typed.windows(2) {
+        let (flag, value) = (pair[0], pair[1]);
+        let start = format!("Error parsing option '{flag}' with value '{value}': ");
+        match text.strip_prefix(&start).map(head).as_deref() {
+            Some("duplicate values provided") => return format!("`{flag}` is given twice"),
+            Some(why) => return format!("`{flag}`: {why}"),
+            None => {}
+        }
     }
+    let what = head(text);
+    match what.get(..1) {
+        Some(first) => first.to_lowercase() + &what[1..],
+        None => String::new(),
+    }
+}
+
+/// What may help with a word that the parser did not know.
+fn hint_for(word: &str, command: &str, typed: &[&str]) -> Option<String> {
+    if !word.starts_with('-') {
+        if typed.first() == Some(&word) {
+            let near = nearest(word, args::COMMANDS)?;
+            return Some(format!("did you mean `{near}`?"));
+        }
+        return match command {
+            "run" | "find" | "init" => Some(format!(
+                "`{command}` takes one argument, the server's address; quote what has blanks in it"
+            )),
+            _ => None,
+        };
+    }
+    let has_it = |command: &&str| args::flags(command).iter().any(|flag| flag.name == word);
+    if command.is_empty()
+        && let Some(owner) = args::COMMANDS.iter().find(|command| has_it(command))
+    {
+        return Some(format!(
+            "flags follow their command: `{COMMAND} {owner} {word} …`"
+        ));
+    }
+    if let Some(near) = args::nearest_flag(word, command) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let owner = args::COMMANDS.iter().find(|command| has_it(command))?;
+    Some(format!("`{word}` is a flag of `{owner}`"))
+}
+
+/// A message without the middle of a word that is too long to be read.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 400;
+    const END_CHARS: usize = 120;
+    let n_chars = text.chars().count();
+    if n_chars <= CHARS_MAX {
+        return text.to_string();
+    }
+    let head: String = text.chars().take(CHARS_MAX - END_CHARS).collect();
+    let end: String = text.chars().skip(n_chars - END_CHARS).collect();
+    format!("{head}…{end}")
 }
 
 /// The word that the parser did not know.
@@ -226,7 +360,7 @@ fn unknown_word(text: &str) -> Option<&str> {
 }
 
 fn help_text() -> String {
-    match LoadTest::from_args(&["cargo pmcp loadtest"], &["--help"]) {
+    match LoadTest::from_args(&[COMMAND], &["--help"]) {
         Err(early) => early.output,
         Ok(_) => String::new(),
     }
@@ -345,19 +479,97 @@ mod tests {
 
     #[test]
     fn only_flags_are_split() {
-        let same = ["--args", r#"{"a":"b=c"}"#, "-H", "X: a=b", "http://x/?a=b"];
-        for word in same {
-            assert_eq!(split_value(word), [word]);
+        let check = |words: &[&str], expected: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let separate = separated(&words).expect("words that can be");
+            assert_eq!(separate, expected, "{words:?}");
+        };
+        for same in [
+            &[
+                "run",
+                "--args",
+                r#"{"a":"b=c"}"#,
+                "-H",
+                "X: a=b",
+                "http://x/?a=b",
+            ][..],
+            &["run", "--tool", "--x=y"],
+            &["run", "--", "--vus=5"],
+        ] {
+            check(same, same);
         }
-        assert_eq!(
-            split_value("--args={\"a\":\"=\"}"),
-            ["--args", "{\"a\":\"=\"}"]
+        check(
+            &["run", "--args={\"a\":\"=\"}", "--unknown=5", "--max-p99=1s"],
+            &[
+                "run",
+                "--args",
+                "{\"a\":\"=\"}",
+                "--unknown",
+                "5",
+                "--max-p99",
+                "1s",
+            ],
+        );
+        let words = ["run", "--demo=true"].map(String::from);
+        let error = separated(&words).expect_err("a switch");
+        assert_eq!(error.what(), "`--demo` takes no value");
+    }
+
+    #[test]
+    fn hints_are_of_the_same_command() {
+        let check = |word: &str, command: &str, expected: Option<&str>| {
+            let hint = hint_for(word, command, &[command, word]);
+            assert_eq!(hint.as_deref(), expected, "{command} {word}");
+        };
+        check("--vsu", "run", Some("did you mean `--vus`?"));
+        check("--tools", "run", Some("did you mean `--tool`?"));
+        check("--tools", "init", None);
+        check("--assert", "run", None);
+        check(
+            "--stateless",
+            "run",
+            Some("`--stateless` is a flag of `demo`"),
+        );
+        check(
+            "--vus",
+            "",
+            Some("flags follow their command: `cargo pmcp loadtest run --vus …`"),
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_read_is_cut_in_its_middle() {
+        assert_eq!(shortened("abc"), "abc");
+        let text = shortened(&format!("a{}z", "é".repeat(1000)));
+        assert_eq!(text.chars().count(), 401);
+        assert!(text.starts_with('a') && text.ends_with('z'), "{text}");
+    }
+
+    #[test]
+    fn the_program_is_called_by_the_name_that_was_typed() {
+        let check = |program: &str, words: &[&str], expected: &str| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            assert_eq!(program_name(program, &words), expected);
+        };
+        check(
+            "/bin/cargo-pmcp",
+            &["pmcp", "loadtest"],
+            "cargo pmcp loadtest",
+        );
+        check("/bin/cargo-pmcp", &["loadtest"], "cargo pmcp loadtest");
+        check("/bin/cargo-pmcp-loadtest", &["run"], "cargo-pmcp-loadtest");
+        check(
+            "cargo-pmcp-loadtest",
+            &["pmcp-loadtest", "run"],
+            "cargo pmcp-loadtest",
         );
     }
 
     #[test]
     fn it_can_be_called_more_than_once() {
-        let call = || run_command_line(["cargo-pmcp", "loadtest", "--version"].map(Into::into));
+        let terminal = Terminal::detect(ColorChoice::Auto);
+        let version = ["cargo-pmcp", "loadtest", "--version"];
+        let call = || run_command_line(version.map(Into::into), &terminal);
         assert_eq!((call(), call()), (exit::PASSED, exit::PASSED));
     }
 }

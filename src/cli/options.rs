@@ -4,13 +4,57 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::address;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::load::VuStage;
 use crate::outcome::FindBy;
 use crate::protocol::Arguments;
+use crate::redact::{Redactor, secrets_of_header};
+use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
 use crate::scenario::{Header, parse_stages};
 use crate::terminal::ColorChoice;
 use crate::units;
+
+/// A whole number from `LOW` to `HIGH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole<const LOW: u64, const HIGH: u64>(u64);
+
+/// Virtual users.
+pub(super) type Users = Whole<1, { VUS_MAX as u64 }>;
+/// Worker threads.
+pub(super) type Workers = Whole<1, WORKERS_MAX>;
+/// Iterations of all users together.
+pub(super) type Iterations = Whole<1, { u64::MAX }>;
+/// A seed.
+pub(super) type Seed = Whole<0, { u64::MAX }>;
+/// A port to listen on; 0 is any that is free.
+pub(super) type Port = Whole<0, { u16::MAX as u64 }>;
+
+impl<const LOW: u64, const HIGH: u64> Whole<LOW, HIGH> {
+    pub(super) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// For bounds that lie within.
+    pub(super) fn get_u32(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
+impl<const LOW: u64, const HIGH: u64> FromStr for Whole<LOW, HIGH> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok();
+        number
+            .filter(|number| (LOW..=HIGH).contains(number))
+            .map(Self)
+            .ok_or_else(|| match HIGH {
+                u64::MAX => format!("`{text}` is not a whole number from {LOW} up"),
+                _ => format!("`{text}` is not a whole number from {LOW} to {HIGH}"),
+            })
+    }
+}
 
 /// A duration.
 #[derive(Debug, Clone, Copy)]
@@ -267,11 +311,53 @@ pub(super) fn api_key_of_environment() -> Option<String> {
         .filter(|key| !key.trim().is_empty())
 }
 
+/// The flags whose value is a secret.
+const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
+
+/// Everything secret that the user gave outside of a config, known before a word
+/// of it is understood: keys, headers, what stands in addresses.
+pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
+    let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
+    let mut of_flag = |flag: &str, value: &str| {
+        if flag == "--api-key" {
+            secrets.push(value.trim().to_string());
+        } else {
+            match value.split_once(':') {
+                Some((name, value)) => secrets.extend(secrets_of_header(name, value)),
+                // A header without its name is a secret all the same.
+                None => secrets.push(value.to_string()),
+            }
+        }
+    };
+    for (i, word) in words.iter().enumerate() {
+        let before = i.checked_sub(1).and_then(|before| words.get(before));
+        if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
+            of_flag(flag, word);
+        } else if let Some((flag, value)) = word.split_once('=')
+            && SECRET_FLAGS.contains(&flag)
+        {
+            of_flag(flag, value);
+        }
+    }
+    for word in words {
+        if word.contains("://") || word.contains('@') || word.contains('?') {
+            secrets.extend(address::secrets(word));
+        }
+    }
+    let of_key: Vec<String> = secrets
+        .iter()
+        .filter_map(|secret| secret.strip_prefix("Bearer "))
+        .map(str::to_string)
+        .collect();
+    secrets.extend(of_key);
+    secrets
+}
+
 /// The command line for the report: what follows a flag that carries a secret
 /// is left out, and so is every known secret elsewhere.
-pub(super) fn redacted_command_line(words: &[String], secrets: &[&str]) -> Vec<String> {
-    const MASK: &str = "***";
-    let mut shown = Vec::with_capacity(words.len());
+pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Vec<String> {
+    const MASK: &str = crate::redact::MASK;
+    let mut shown: Vec<String> = Vec::with_capacity(words.len());
     let mut hide_next = false;
     for word in words {
         if std::mem::take(&mut hide_next) {
@@ -284,17 +370,17 @@ pub(super) fn redacted_command_line(words: &[String], secrets: &[&str]) -> Vec<S
             continue;
         }
         match word.split_once('=') {
-            Some((flag @ ("--api-key" | "--header"), _)) => {
+            Some((flag, _)) if SECRET_FLAGS.contains(&flag) => {
                 shown.push(format!("{flag}={MASK}"));
                 continue;
             }
-            _ => hide_next = matches!(word.as_str(), "--api-key" | "--header" | "-H"),
+            _ => hide_next = SECRET_FLAGS.contains(&word.as_str()),
         }
-        let clean = secrets
-            .iter()
-            .filter(|secret| secret.len() >= 4)
-            .fold(word.clone(), |word, secret| word.replace(secret, MASK));
-        shown.push(clean);
+        let word = match word.contains("://") {
+            true => address::shown(word),
+            false => word.clone(),
+        };
+        shown.push(redactor.clean(word));
     }
     shown
 }
@@ -320,12 +406,67 @@ mod tests {
         ]
         .map(String::from)
         .to_vec();
-        let shown = redacted_command_line(&words, &["tok-123"]).join(" ");
+        let shown = redacted_command_line(&words, &Redactor::new(["tok-123"])).join(" ");
         assert_eq!(
             shown,
             "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
              --header=*** --vus 5"
         );
+    }
+
+    #[test]
+    fn what_is_secret_is_known_before_it_is_understood() {
+        let words = [
+            "x",
+            "--api-key",
+            "tok-123",
+            "-H",
+            "X-Key: abc",
+            "-H=Y: def",
+            "http://u:pw@h/?token=t4",
+            "--header",
+            "no-colon",
+        ];
+        let words = words.map(String::from);
+        let secrets = given_secrets(&words, Some("env-key".to_string()));
+        for secret in [
+            "tok-123", "abc", "def", "u:pw", "pw", "t4", "no-colon", "env-key",
+        ] {
+            assert!(
+                secrets.iter().any(|known| known == secret),
+                "{secret}: {secrets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_say_what_is_accepted() {
+        let check = |error: Option<String>, expected: &str| {
+            assert_eq!(error.as_deref(), Some(expected));
+        };
+        check(
+            "-1".parse::<Users>().err(),
+            "`-1` is not a whole number from 1 to 1000000",
+        );
+        check(
+            "x".parse::<Seed>().err(),
+            "`x` is not a whole number from 0 up",
+        );
+        for text in [
+            "",
+            " ",
+            "0",
+            "1.5",
+            "1e3",
+            "NaN",
+            "٣",
+            "99999999999999999999",
+            "0x10",
+        ] {
+            assert!(text.parse::<Users>().is_err(), "{text}");
+        }
+        assert_eq!("1000000".parse::<Users>().map(Whole::get), Ok(1_000_000));
+        assert!("70000".parse::<Port>().is_err());
     }
 
     #[test]

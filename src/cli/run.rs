@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::args::Run;
-use super::options::{api_key_of_environment, bearer, headers, redacted_command_line};
+use super::options::{Whole, api_key_of_environment, bearer, headers, redacted_command_line};
 use super::signals::Listener;
 use super::{CommandResult, calibrate, exit, shown_in};
+use serde::Serialize;
+
+use crate::address;
 use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
 use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::outcome::Ended;
-use crate::report::json::default_path;
+use crate::report::json::{cleaned, default_path};
 use crate::report::{
     BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
 };
@@ -21,9 +24,9 @@ use crate::scenario::{self, Overrides, Plan, Source};
 use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, write_lines};
 use crate::worker::raise_file_limit;
 
-pub(super) fn run(args: Run, words: &[String]) -> CommandResult {
+pub(super) fn run(args: Run, words: &[String], terminal: &Terminal) -> CommandResult {
     let color = args.color.choice(args.no_color);
-    let terminal = Terminal::detect(color);
+    let terminal = terminal.colored(color);
     run_in(args, words, &terminal).map_err(shown_in(color))
 }
 
@@ -36,13 +39,14 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     let demo = args.demo.then(start_demo).transpose()?;
     let source = find_source(&args)?;
     let mut plan = load_plan(args, source.as_ref(), demo.as_ref())?;
+    terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     if demo.is_some() {
         // Both ends of every connection are ours. Where the limit cannot be
         // raised, the run itself will say so.
         let _ = raise_file_limit(2 * u64::from(plan.vus_max()));
     }
-    let command_line = redacted_command_line(words, &plan.secrets());
+    let command_line = redacted_command_line(words, &terminal.redactor());
     let report_file = report_wish.open(default_path)?;
 
     let (interrupter, interrupts) = Interrupts::new();
@@ -58,22 +62,9 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
         finished_at: Utc::now(),
     };
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
-    let is_on_stdout = report_file
-        .as_ref()
-        .is_some_and(|file| file.path().is_none());
-    let path = report_file
-        .as_ref()
-        .and_then(ReportFile::path)
-        .map(|path| path.display().to_string());
-    // The report is kept even where nobody reads the summary.
-    let written = report_file.map_or(Ok(()), |file| file.commit(&report));
-    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
-        let report_path = path.filter(|_| written.is_ok());
-        let options = SummaryOptions {
-            layout,
-            report_path,
-        };
-        summary(&report, &options)
+    let report = cleaned(report, &terminal.redactor());
+    let [written, shown] = deliver(report_file, &report, is_quiet, terminal, |options| {
+        summary(&report, options)
     });
     let session = match outcome.ended {
         Ended::NoSession => Err(no_session(&report)),
@@ -97,6 +88,33 @@ pub(super) fn tell_all(
         exit::of_error(&error)
     });
     exit::strongest(std::iter::once(code).chain(codes))
+}
+
+/// Writes the report, if it is wished for, and shows the summary. The report is
+/// kept even where nobody reads the summary, and what was measured is shown even
+/// where the report cannot be written.
+pub(super) fn deliver(
+    file: Option<ReportFile>,
+    report: &impl Serialize,
+    is_quiet: bool,
+    terminal: &Terminal,
+    lines: impl FnOnce(&SummaryOptions) -> Vec<Line>,
+) -> [Result<(), UserError>; 2] {
+    let is_on_stdout = file.as_ref().is_some_and(|file| file.path().is_none());
+    let written = match file {
+        Some(file) => file.hiding(terminal.redactor()).commit(report),
+        None => Ok(None),
+    };
+    let path = written.as_ref().ok().and_then(Option::as_ref);
+    let report_path = path.map(|path| path.display().to_string());
+    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
+        let options = SummaryOptions {
+            layout,
+            report_path,
+        };
+        lines(&options)
+    });
+    [written.map(|_| ()), shown]
 }
 
 /// The summary goes to stdout, or to stderr where the report is on stdout.
@@ -157,7 +175,10 @@ pub(super) fn find_source(args: &Run) -> Result<Option<Source>, UserError> {
         let path = PathBuf::from("the demo's scenario");
         return Ok(args.tool.is_none().then_some(Source { path, text }));
     }
-    let here = current_folder()?;
+    // A folder that is gone holds no config.
+    let Ok(here) = current_folder() else {
+        return Ok(None);
+    };
     scenario::find_config(&here)
         .map(|path| read_source(&path))
         .transpose()
@@ -176,8 +197,10 @@ pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
 }
 
 pub(super) fn current_folder() -> Result<PathBuf, UserError> {
-    std::env::current_dir()
-        .map_err(|error| UserError::could_not_run(format!("no current folder: {error}")))
+    std::env::current_dir().map_err(|error| {
+        UserError::could_not_run(format!("no current folder: {error}"))
+            .hint("change to a folder that exists, or say where to write with `--report FILE`")
+    })
 }
 
 pub(super) fn load_plan(
@@ -191,21 +214,25 @@ pub(super) fn load_plan(
     if let (Some(_), Some(url)) = (demo, &args.url) {
         return Err(UserError::usage(format!(
             "`--demo` and the URL `{}` exclude each other",
-            shown(url)
+            super::shortened(&address::shown(url))
         )));
     }
+    // Where nobody has named it, it may not be the one that the user thinks of.
+    let found_above = source
+        .filter(|source| args.config.is_none() && source.path.is_absolute())
+        .map(|source| format!("the config is `{}`", source.path.display()));
     let has_key = args.api_key.is_some();
     let overrides = Overrides {
         url: demo.map(DemoServer::url).or(args.url),
-        vus: args.vus,
+        vus: args.vus.map(Whole::get_u32),
         duration: args.duration.map(|span| span.0),
-        iterations: args.iterations,
+        iterations: args.iterations.map(Whole::get),
         timeout: args.timeout.map(|span| span.0),
         graceful_stop: args.graceful_stop.map(|span| span.0),
         ramp_up: args.ramp_up.map(|span| span.0),
         stages: args.stages.map(|stages| stages.0),
         rate: args.rate.map(|rate| rate.0),
-        max_vus: args.max_vus,
+        max_vus: args.max_vus.map(Whole::get_u32),
         pacing: args.pacing.map(|span| span.0),
         think: args.think.map(|span| span.0),
         warm_up: args.warm_up.map(|span| span.0),
@@ -217,8 +244,10 @@ pub(super) fn load_plan(
             .collect(),
         protocol: args.protocol,
         cookies: args.cookies.then_some(true),
-        seed: args.seed,
-        workers: args.workers,
+        seed: args.seed.map(Whole::get),
+        workers: args
+            .workers
+            .and_then(|workers| usize::try_from(workers.get()).ok()),
         pin: args.no_pin.then_some(false),
         busy_poll: args.busy_poll.then_some(true),
         probe: args.probe,
@@ -232,7 +261,11 @@ pub(super) fn load_plan(
     let environment = |name: &str| std::env::var(name).ok();
     // Small enough to be typed again.
     let seed = fastrand::u64(..1_000_000_000);
-    scenario::load(source, &overrides, &environment, seed).map_err(UserError::from)
+    let mut plan = scenario::load(source, &overrides, &environment, seed)?;
+    if let Some(notice) = found_above {
+        plan.notices.insert(0, notice);
+    }
+    Ok(plan)
 }
 
 pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
@@ -290,9 +323,4 @@ impl ReportWish {
             }
         }
     }
-}
-
-/// A URL without what may be a secret in it.
-fn shown(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
 }

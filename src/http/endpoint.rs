@@ -169,7 +169,7 @@ fn on_a_thread(
         .name("resolver".to_string())
         .spawn(move || {
             // Nobody may wait any more.
-            let _ = found.send(look_up());
+            drop(found.send(look_up()));
         })
         .map_err(|error| {
             UserError::could_not_run(format!("no thread to resolve names: {error}"))
@@ -323,7 +323,7 @@ mod tests {
     fn nobody_waits_for_a_name_longer_than_he_wants() {
         let (release, released) = mpsc::channel::<()>();
         let look_up = move || {
-            let _ = released.recv();
+            released.recv().ok();
             Ok(Vec::new())
         };
         let error = on_a_thread(look_up, &|| false).expect_err("interrupted");

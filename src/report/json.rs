@@ -1,19 +1,17 @@
-//! The report as a file: opened before the run, complete or not there at all.
-//!
-//! It writes beside the target and renames, so that a reader never sees half
-//! a report and a run that dies leaves an earlier one as it was.
+//! The report as a file: its place opened before the run, complete or not there
+//! at all, and without the user's secrets whoever said them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Report, SCHEMA_VERSION};
+use super::place::{Place, place_error};
 use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::{read_text, reason};
-use crate::terminal::forgive_broken_pipe;
+use crate::redact::{Redacted, Redactor};
 
 /// A report's place, ready to be written to.
 ///
@@ -21,21 +19,7 @@ use crate::terminal::forgive_broken_pipe;
 #[derive(Debug)]
 pub struct ReportFile {
     place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    Stdout,
-    /// A pipe or a device, which must be written to and not replaced.
-    Device {
-        path: PathBuf,
-        file: File,
-    },
-    File {
-        target: PathBuf,
-        temporary: Temporary,
-        file: File,
-    },
+    redactor: Redactor,
 }
 
 impl ReportFile {
@@ -45,99 +29,54 @@ impl ReportFile {
     /// # Errors
     /// Where nothing can be written there.
     pub fn open(path: &Path) -> Result<Self, UserError> {
-        if path == Path::new("-") {
-            let place = Place::Stdout;
-            return Ok(Self { place });
-        }
-        let fault = |reason: String| {
-            UserError::could_not_run(format!(
-                "the report cannot be written to `{}`: {reason}",
-                path.display()
-            ))
-        };
-        if path.is_dir() {
-            return Err(fault("it is a folder".to_string())
-                .hint("name a file in it, as in `--report reports/today.json`"));
-        }
-        // A link stays a link: what it points to is replaced.
-        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        if path.exists() && !path.is_file() {
-            let file = OpenOptions::new().write(true).open(path);
-            let place = Place::Device {
-                path: path.clone(),
-                file: file.map_err(|error| fault(reason(&error)))?,
-            };
-            return Ok(Self { place });
-        }
-        let Some(name) = path.file_name() else {
-            return Err(fault("it names no file".to_string()));
-        };
-        // The process id keeps two runs with one target apart.
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}.partial", std::process::id()));
-        let temporary = path.with_file_name(temporary_name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(|error| fault(reason(&error)))?;
-        Ok(Self {
-            place: Place::File {
-                target: path.to_path_buf(),
-                temporary: Temporary { path: temporary },
-                file,
-            },
-        })
+        Self::of(path, Place::open(path))
     }
 
-    /// Opens a place and makes the folders on the way to it.
+    /// Opens a place that the program has named, and makes the folders on the
+    /// way to it. Another run's report of that name is left alone: this one gets
+    /// a number.
     ///
     /// # Errors
     /// Where nothing can be written there.
     pub fn open_in_folder(path: &Path) -> Result<Self, UserError> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| {
-                UserError::could_not_run(format!(
-                    "the folder `{}` cannot be made: {}",
-                    parent.display(),
-                    reason(&error)
-                ))
-                .hint("name another place with `--report FILE`, or none with `--no-report`")
-            })?;
-        }
-        Self::open(path)
+        Self::of(path, Place::open_new(path)).map_err(|error| {
+            error.hint("name another place with `--report FILE`, or none with `--no-report`")
+        })
     }
 
-    /// Where the report will be; `None`: stdout.
+    fn of(path: &Path, place: Result<Place, (String, Option<String>)>) -> Result<Self, UserError> {
+        Ok(Self {
+            place: place.map_err(|fault| place_error("the report", path, fault))?,
+            redactor: Redactor::default(),
+        })
+    }
+
+    /// Takes these secrets out of whatever is written.
+    #[must_use]
+    pub fn hiding(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// Where the report will be, but for a number; `None`: stdout.
     pub fn path(&self) -> Option<&Path> {
-        match &self.place {
-            Place::Stdout => None,
-            Place::Device { path, .. } | Place::File { target: path, .. } => Some(path),
-        }
+        self.place.path()
     }
 
-    /// Writes the report, on disk for good once this returns.
+    /// Writes the report, on disk for good once this returns, and says where it
+    /// is.
     ///
     /// # Errors
     /// Where the file system refuses; nothing is left behind then.
-    pub fn commit(self, report: &impl Serialize) -> Result<(), UserError> {
+    pub fn commit(self, report: &impl Serialize) -> Result<Option<PathBuf>, UserError> {
         let place = match self.path() {
             None => "stdout".to_string(),
             Some(path) => format!("`{}`", path.display()),
         };
-        let written = match self.place {
-            Place::Stdout => write(io::stdout().lock(), report).or_else(forgive_broken_pipe),
-            Place::Device { file, .. } => write(&file, report).or_else(forgive_broken_pipe),
-            Place::File {
-                target,
-                temporary,
-                file,
-            } => write(&file, report)
-                .and_then(|()| file.sync_all())
-                .and_then(|()| fs::rename(&temporary.path, &target)),
-        };
+        let report = Redacted::new(report, &self.redactor);
+        let written = self.place.write(|out| {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            out.write_all(b"\n")
+        });
         written.map_err(|error| {
             UserError::could_not_run(format!(
                 "the report cannot be written to {place}: {}",
@@ -145,6 +84,14 @@ impl ReportFile {
             ))
         })
     }
+}
+
+/// The report as it may be shown: what is laid out from it may cut a text where a
+/// secret stands.
+pub fn cleaned<T: Serialize + DeserializeOwned>(report: T, redactor: &Redactor) -> T {
+    let json = serde_json::to_value(Redacted::new(&report, redactor));
+    // A report reads back as it was written: that is tested.
+    json.and_then(serde_json::from_value).unwrap_or(report)
 }
 
 /// `.pmcp/reports/loadtest-20261123T124107Z.json` under the given folder.
@@ -185,26 +132,6 @@ pub fn read(path: &Path) -> Result<Report, UserError> {
 #[derive(Deserialize)]
 struct Version {
     schema_version: String,
-}
-
-fn write(out: impl Write, report: &impl Serialize) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    serde_json::to_writer_pretty(&mut out, report)?;
-    out.write_all(b"\n")?;
-    out.flush()
-}
-
-/// A file that is gone when this is dropped. After the rename there is none,
-/// and removing it fails unseen.
-#[derive(Debug)]
-struct Temporary {
-    path: PathBuf,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod find;
 pub mod json;
 pub mod live;
 pub mod model;
+pub mod place;
 mod probe;
 pub mod summary;
 

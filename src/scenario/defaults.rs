@@ -28,7 +28,7 @@ pub const PROBE_RATE: f64 = 10.0;
 pub const CODE_FORMAT: &str = "graphql";
 
 /// No host has ports and memory for more.
-pub(super) const VUS_MAX: u32 = 1_000_000;
+pub(crate) const VUS_MAX: u32 = 1_000_000;
 /// Calls of one session at once: far beyond what an agent does.
 pub(super) const PARALLEL_MAX: u32 = 256;
 /// Far beyond what a host can send.
@@ -38,7 +38,7 @@ pub(super) const PROBE_RATE_MAX: f64 = 1000.0;
 /// As for durations as text: a year.
 pub(super) const DURATION_SECS_MAX: u64 = 366 * 86_400;
 /// More threads than any host has.
-pub(super) const WORKERS_MAX: u64 = 4096;
+pub(crate) const WORKERS_MAX: u64 = 4096;
 /// An answer to `initialize` needs as much.
 pub(super) const MESSAGE_BYTES_LOW: u64 = 1 << 10;
 /// Beyond it one user alone could fill the memory.

@@ -8,7 +8,7 @@ use super::plan::Header;
 ///
 /// # Errors
 /// What is wrong with it, without the value.
-pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
+pub fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err("is not a header name: letters, digits and `-` are");
     }

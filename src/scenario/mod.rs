@@ -46,6 +46,7 @@ use std::path::{Path, PathBuf};
 
 pub use describe::{describe, to_json};
 pub use fault::{Fault, Faults};
+pub use header::check_header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
     Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, SessionRule, Step, StopRule,

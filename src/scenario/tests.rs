@@ -177,7 +177,7 @@ fn every_setting_is_read() {
     let plan = plan_of(
         r#"
 [settings]
-url = "HTTPS://example.org/mcp"
+url = "HTTP://127.0.0.1:8080/other"
 virtual_users = 5
 duration = "1m30s"
 timeout = "2s"
@@ -944,6 +944,145 @@ code = "login ${API_KEY}"
     let shown = all_shown(&plan);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(plan.secrets(), ["hunter2"]);
+}
+
+#[test]
+fn headers_go_to_the_origin_of_the_config_only() {
+    let with_headers = |url: &str| {
+        format!(
+            "[settings]\n{url}\n[headers]\nAuthorization = \"Bearer ${{API_KEY}}\"\nX-A = \"${{NOPE:-a-value}}\"\n{STEP}"
+        )
+    };
+    let load_at = |text: &str, url: Option<&str>| {
+        let overrides = Overrides {
+            url: url.map(str::to_string),
+            default_headers: vec![Header {
+                name: "authorization".to_string(),
+                value: "Bearer from-the-environment".to_string(),
+            }],
+            ..Overrides::default()
+        };
+        load_with(text, &overrides).expect("no faults")
+    };
+    let own = "url = \"http://a/mcp\"";
+    let check = |text: &str, url: Option<&str>, is_sent: bool| {
+        let plan = load_at(text, url);
+        assert_eq!(
+            plan.target.headers.len(),
+            if is_sent { 2 } else { 0 },
+            "{url:?}"
+        );
+        let is_told = plan
+            .notices
+            .iter()
+            .any(|notice| notice.contains("are not sent"));
+        assert_eq!(is_told, !is_sent, "{:?}", plan.notices);
+    };
+    let text = with_headers(own);
+    check(&text, None, true);
+    check(&text, Some("http://a:80/elsewhere?x=1"), true);
+    check(&text, Some("HTTP://A/mcp"), true);
+    check(&text, Some("https://a/mcp"), false);
+    check(&text, Some("http://a:8080/mcp"), false);
+    check(&text, Some("http://b/mcp"), false);
+    // A config without an address leaves it to the user where they go.
+    check(&with_headers(""), Some("http://b/mcp"), true);
+
+    let plan = load_at(&text, Some("http://b/mcp"));
+    assert_eq!(
+        plan.notices[0],
+        "the headers of the config (`Authorization`, `X-A`) are not sent: they belong to its own \
+         address, http://a:80, and this run goes to http://b:80; give the headers for it with `-H`"
+    );
+    // Where it cannot be told what the config's own address is, it is another.
+    let unknown = with_headers("url = \"${NOPE}\"");
+    check(&unknown, Some("http://b/mcp"), false);
+}
+
+#[test]
+fn what_is_not_used_needs_no_variable() {
+    let text = "[settings]\nurl = \"http://a/${NOPE}\"\n[headers]\nX-A = \"${NOPE}\"\n\
+                [[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\narguments = { a = \"${NOPE}\" }\n\
+                [[scenario]]\ntype = \"tools/call\"\ntool = \"u\"\narguments = { b = 1 }\n";
+    let overrides = |tool: Option<&str>| Overrides {
+        url: Some("http://b/mcp".to_string()),
+        tool: tool.map(|tool| (tool.to_string(), None)),
+        ..Overrides::default()
+    };
+    let plan = load_with(text, &overrides(Some("u"))).expect("nothing of it is used");
+    assert!(plan.target.headers.is_empty());
+    assert!(load_with(text, &overrides(Some("other"))).is_ok());
+    let key = |tool| {
+        let faults = load_with(text, &overrides(tool)).expect_err("it is used");
+        let keys: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
+        keys
+    };
+    assert_eq!(key(None), ["scenario[1].arguments.a"]);
+    assert_eq!(key(Some("t")), ["scenario[1].arguments.a"]);
+    // The config's own address is used where there is no other.
+    assert!(load_with(text, &Overrides::default()).is_err());
+}
+
+#[test]
+fn a_tool_on_the_command_line_is_called_as_the_config_does() {
+    let text = "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\nweight = 3\nparallel = 2\n\
+                arguments = { a = 1 }\n\
+                [[scenario]]\ntype = \"tools/list\"\n\
+                [[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\narguments = { a = 2 }\n\
+                [[scenario]]\ntype = \"tools/call\"\ntool = \"never\"\nweight = 0\n";
+    let steps = |tool: &str, arguments: Option<Value>| {
+        let overrides = Overrides {
+            tool: Some((
+                tool.to_string(),
+                arguments.and_then(|arguments| arguments.as_object().cloned().map(Into::into)),
+            )),
+            ..with_url()
+        };
+        let plan = load_with(text, &overrides).expect("no faults");
+        let step = |(i, step): (usize, &Step)| {
+            let Some(Action::Call(Operation::CallTool { name, arguments })) = plan.shown_action(i)
+            else {
+                panic!("no call of a tool: {:?}", step.action);
+            };
+            (
+                name.clone(),
+                json!(arguments.as_ref().map(crate::protocol::Arguments::values)),
+                step.weight,
+                step.parallel,
+            )
+        };
+        plan.steps.iter().enumerate().map(step).collect::<Vec<_>>()
+    };
+    let call =
+        |name: &str, arguments, weight, parallel| (name.to_string(), arguments, weight, parallel);
+    assert_eq!(
+        steps("t", None),
+        [
+            call("t", json!({"a": 1}), 3, 2),
+            call("t", json!({"a": 2}), 1, 1)
+        ]
+    );
+    assert_eq!(
+        steps("t", Some(json!({"b": 1}))),
+        [call("t", json!({"b": 1}), 1, 1)]
+    );
+    assert_eq!(steps("never", None), [call("never", Value::Null, 1, 1)]);
+    assert_eq!(steps("other", None), [call("other", Value::Null, 1, 1)]);
+}
+
+#[test]
+fn a_name_is_shown_as_it_is_called() {
+    let text = "[[scenario]]\ntype = \"tools/call\"\ntool = \"a$${b}\"\n";
+    let plan = plan_of(text);
+    let label = |action: &Action| match action {
+        Action::Call(operation) => operation.label(),
+        Action::CodeMode { .. } => String::new(),
+    };
+    assert_eq!(label(&plan.steps[0].action), "tools/call a${b}");
+    assert_eq!(
+        plan.shown_action(0).map(label).as_deref(),
+        Some("tools/call a${b}")
+    );
 }
 
 #[test]

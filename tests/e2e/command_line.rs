@@ -141,7 +141,7 @@ mod help {
         let known = [&RUN[..], &SERVER, &COLORS].concat();
         let help = help_of(&["run"]);
         for flag in flags_in(&help) {
-            let others = ["--help", "--on-break"];
+            let others = ["--help", "--on-break", "--cookies"];
             assert!(known.contains(&flag) || others.contains(&flag), "{flag}");
         }
     }

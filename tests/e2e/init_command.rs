@@ -49,11 +49,13 @@ fn the_demo_serves_all_that_is_written_for_it() {
             "\n# Switched off: the server marks it as destructive.\n",
             "\n#tool = \"book_meeting\"\n",
             "\n# Switched off: the server marks it as not read-only.\n",
+            "\n#tool = \"fail\"\n",
+            "\n# Switched off: its description says that it fails on purpose.\n",
         ] {
             assert!(config.contains(line), "no {line:?}: {config}");
         }
         let finished = check_loads(finished.dir);
-        run_with_only_failure(finished.dir, "tools/call fail");
+        run_without_failure(finished.dir);
     }
 }
 
@@ -89,14 +91,15 @@ fn the_rust_sdk_serves_all_that_is_written_for_it() {
         let arguments = [&server.url(), "--protocol", protocol];
         let finished = init(&arguments, TempDir::new()).expect_code(0);
         let config = written(&finished);
-        for tool in ["echo", "add", "sleep", "fail"] {
+        for tool in ["echo", "add", "sleep"] {
             let line = format!("\ntool = \"{tool}\"\n");
             assert!(config.contains(&line), "no {tool}: {config}");
         }
+        assert!(config.contains("\n#tool = \"fail\"\n"), "{config}");
         assert!(config.contains(RESOURCE_URI), "{config}");
         assert!(config.contains("\nprompt = \"greet\"\n"), "{config}");
         let finished = check_loads(finished.dir);
-        run_with_only_failure(finished.dir, "tools/call fail");
+        run_without_failure(finished.dir);
     }
 }
 
@@ -302,6 +305,16 @@ fn check_loads(dir: TempDir) -> Finished {
 /// calls of the tool that always does.
 #[track_caller]
 fn run_with_only_failure(dir: TempDir, label: &str) -> Value {
+    let report = run_with_failures_of(dir, Some(label));
+    assert_eq!(report["failures"][0]["id"], "tool.is_error", "{report:#}");
+    report
+}
+
+fn run_without_failure(dir: TempDir) {
+    run_with_failures_of(dir, None);
+}
+
+fn run_with_failures_of(dir: TempDir, label: Option<&str>) -> Value {
     let finished = Program::new(&[
         "loadtest",
         "run",
@@ -318,14 +331,13 @@ fn run_with_only_failure(dir: TempDir, label: &str) -> Value {
         let figures = &operation["figures"];
         let started = count(figures, "/started");
         assert!(started > 0, "never called: {operation:#}");
-        let n_failed = if operation["label"] == label {
+        let n_failed = if label.is_some_and(|label| operation["label"] == label) {
             started
         } else {
             0
         };
         assert_eq!(count(figures, "/failed"), n_failed, "{operation:#}");
     }
-    assert_eq!(report["failures"][0]["id"], "tool.is_error", "{report:#}");
     assert_eq!(count(&report, "/totals/started"), 240);
     report
 }

@@ -1,5 +1,8 @@
 //! The report's file: early, whole, or not there.
 
+use std::fs;
+use std::io;
+
 use super::*;
 use crate::report::samples::{busy_outcome, plan, report};
 
@@ -111,8 +114,102 @@ fn devices_are_written_to_and_links_are_followed() {
 
 #[test]
 fn stdout_has_no_path() {
-    let file = ReportFile::open(Path::new("-")).expect("always there");
-    assert_eq!(file.path(), None);
+    for path in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let file = ReportFile::open(Path::new(path)).expect("always there");
+        assert_eq!(file.path(), None, "{path}");
+    }
+}
+
+#[test]
+fn reports_of_one_second_are_told_apart() {
+    let folder = Folder::new("second");
+    let path = default_path(&folder.0, Utc::from_unix_ms(1_795_437_667_250));
+    let report = report(&plan(), &busy_outcome());
+    let files = [0, 1, 2].map(|_| ReportFile::open_in_folder(&path).expect("ours"));
+    let mut written: Vec<String> = files
+        .into_iter()
+        .map(|file| {
+            let path = file.commit(&report).expect("ours").expect("a path");
+            assert_eq!(read(&path).expect("whole"), report);
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    written.sort();
+    assert_eq!(
+        written,
+        [
+            "loadtest-20261123T124107Z-2.json",
+            "loadtest-20261123T124107Z-3.json",
+            "loadtest-20261123T124107Z.json",
+        ]
+    );
+}
+
+#[test]
+fn no_secret_is_written_whoever_said_it() {
+    let folder = Folder::new("secret");
+    let path = folder.0.join("today.json");
+    let mut report = report(&plan(), &busy_outcome());
+    report.server.name = Some("tok-4711".to_string());
+    report.notices.push("bad token tok-4711".to_string());
+    let redactor = Redactor::new(["tok-4711"]);
+    let file = ReportFile::open(&path)
+        .expect("ours")
+        .hiding(redactor.clone());
+    file.commit(&report).expect("ours");
+    let text = fs::read_to_string(&path).expect("just written");
+    assert!(!text.contains("tok-4711") && text.contains("bad token ***"));
+    assert_eq!(
+        read(&path).expect("whole"),
+        cleaned(report.clone(), &redactor)
+    );
+    assert_eq!(cleaned(report.clone(), &Redactor::default()), report);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_there_keeps_its_mode_and_planted_links_lead_nowhere() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = Folder::new("modes");
+    let report = report(&plan(), &busy_outcome());
+    let path = folder.0.join("today.json");
+    fs::write(&path, "old").expect("ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
+    ReportFile::open(&path)
+        .expect("ours")
+        .commit(&report)
+        .expect("ours");
+    let mode = fs::metadata(&path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // What an earlier program would have written through.
+    let victim = folder.0.join("victim");
+    fs::write(&victim, "precious").expect("ours");
+    let planted = folder
+        .0
+        .join(format!(".today.json.{}.partial", std::process::id()));
+    symlink(&victim, &planted).expect("ours");
+    ReportFile::open(&path)
+        .expect("ours")
+        .commit(&report)
+        .expect("ours");
+    assert_eq!(fs::read_to_string(&victim).expect("there"), "precious");
+
+    // A link that leads to nothing stays a link.
+    let (link, target) = (folder.0.join("link.json"), folder.0.join("target.json"));
+    symlink("target.json", &link).expect("ours");
+    ReportFile::open(&link)
+        .expect("ours")
+        .commit(&report)
+        .expect("ours");
+    assert!(link.is_symlink());
+    assert_eq!(read(&target).expect("made"), report);
+    let circle = folder.0.join("circle");
+    symlink("circle", &circle).expect("ours");
+    assert!(ReportFile::open(&circle).is_err());
 }
 
 #[test]

@@ -1,0 +1,316 @@
+//! Where something is written: opened before there is anything to write, and
+//! then there whole or not at all.
+//!
+//! It writes beside the target and renames, so that a reader never sees half a
+//! file and a run that dies leaves an earlier one as it was. The file beside has
+//! a name that nobody can guess and is never one that was there before.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::UserError;
+use crate::files::reason;
+use crate::terminal::forgive_broken_pipe;
+
+/// A place, ready to be written to.
+///
+/// Dropped without [`Place::write`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Place {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Stdout,
+    /// A pipe or a device, which must be written to and not replaced.
+    Device {
+        path: PathBuf,
+        file: File,
+    },
+    File {
+        target: PathBuf,
+        /// Another file of that name is another run's: this one gets a number.
+        is_numbered: bool,
+        temporary: Temporary,
+        file: File,
+    },
+}
+
+/// Links that are followed, one leading to the next.
+const LINKS_MAX: usize = 40;
+
+/// Files of one name that are told apart by numbers.
+const NUMBER_MAX: u32 = 10_000;
+
+impl Place {
+    /// Opens the place given by the user; `-` is stdout. Its folder must exist:
+    /// making one would hide a typo. A link stays a link: what it leads to is
+    /// written, or made where it leads to nothing.
+    ///
+    /// # Errors
+    /// Why nothing can be written there, as a fragment, and what to try.
+    pub fn open(path: &Path) -> Result<Self, (String, Option<String>)> {
+        Self::opened(path, false)
+    }
+
+    /// Opens a place that the program has named, and makes the folders on the
+    /// way to it. Where a file is there already, it is left alone and the new one
+    /// has a number.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_new(path: &Path) -> Result<Self, (String, Option<String>)> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| {
+                let shown = parent.display();
+                let why = reason(&error);
+                (format!("the folder `{shown}` cannot be made: {why}"), None)
+            })?;
+        }
+        Self::opened(path, true)
+    }
+
+    fn opened(path: &Path, is_numbered: bool) -> Result<Self, (String, Option<String>)> {
+        let system = |error: &io::Error| (reason(error), None);
+        let text = path.to_string_lossy();
+        if matches!(
+            text.as_ref(),
+            "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1"
+        ) {
+            let kind = Kind::Stdout;
+            return Ok(Self { kind });
+        }
+        if path.is_dir() || text.ends_with('/') {
+            let hint = "name a file in it, as in `reports/today.json`".to_string();
+            return Err(("it is a folder".to_string(), Some(hint)));
+        }
+        let is_open_already = text == "/dev/stderr"
+            || text.starts_with("/dev/fd/")
+            || text.starts_with("/proc/self/fd/");
+        let path = &followed(path).map_err(|error| system(&error))?;
+        if is_open_already || (path.exists() && !path.is_file()) {
+            let file = open_device(path)?;
+            let path = path.clone();
+            let kind = Kind::Device { path, file };
+            return Ok(Self { kind });
+        }
+        if path.file_name().is_none() {
+            return Err(("it names no file".to_string(), None));
+        }
+        if path.exists() && !is_numbered {
+            // Renaming would get round a mode that forbids to write it.
+            let writable = OpenOptions::new().write(true).open(path);
+            writable.map_err(|error| system(&error))?;
+        }
+        let (temporary, file) = temporary_beside(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let hint = "make its folder first: a folder that is not there may be a typo";
+                (reason(&error), Some(hint.to_string()))
+            }
+            _ => system(&error),
+        })?;
+        let kind = Kind::File {
+            target: path.clone(),
+            is_numbered,
+            temporary,
+            file,
+        };
+        Ok(Self { kind })
+    }
+
+    /// Where it will be, but for a number; `None`: stdout.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Stdout => None,
+            Kind::Device { path, .. } | Kind::File { target: path, .. } => Some(path),
+        }
+    }
+
+    /// Writes it, on disk for good once this returns, and says where it is.
+    ///
+    /// # Errors
+    /// Where the file system refuses; nothing is left behind then.
+    pub fn write(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Option<PathBuf>> {
+        let buffered = |out: &mut dyn Write| {
+            let mut out = BufWriter::new(out);
+            write(&mut out)?;
+            out.flush()
+        };
+        match self.kind {
+            Kind::Stdout => buffered(&mut io::stdout().lock())
+                .or_else(forgive_broken_pipe)
+                .map(|()| None),
+            Kind::Device { path, file } => buffered(&mut &file)
+                .or_else(forgive_broken_pipe)
+                .map(|()| Some(path)),
+            Kind::File {
+                target,
+                is_numbered,
+                temporary,
+                file,
+            } => {
+                buffered(&mut &file)?;
+                if is_numbered {
+                    file.sync_all()?;
+                    return put_as_new(&temporary.path, &target).map(Some);
+                }
+                keep_owner_and_mode(&target, &file);
+                file.sync_all()?;
+                fs::rename(&temporary.path, &target)?;
+                Ok(Some(target))
+            }
+        }
+    }
+}
+
+/// Gives a file its name, or the first with a number that is free.
+fn put_as_new(file: &Path, target: &Path) -> io::Result<PathBuf> {
+    for number in 1..=NUMBER_MAX {
+        let candidate = match number {
+            1 => target.to_path_buf(),
+            _ => numbered(target, number),
+        };
+        // Taken first, so that of two runs each gets one of its own.
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&candidate)
+        {
+            Ok(_) => {
+                return fs::rename(file, &candidate)
+                    .inspect_err(|_| {
+                        let _ = fs::remove_file(&candidate);
+                    })
+                    .map(|()| candidate);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}
+
+/// `a/b.json` with 2 is `a/b-2.json`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// A new file in the folder of `path`, under a name that nobody knows before.
+fn temporary_beside(path: &Path) -> io::Result<(Temporary, File)> {
+    const TRIES: usize = 8;
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for _ in 0..TRIES {
+        let name = format!(".pmcp-loadtest-{:016x}.partial", fastrand::u64(..));
+        let temporary = path.with_file_name(name);
+        // Never one that is there, a link among them.
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+        {
+            Ok(file) => {
+                keep_owner_and_mode(path, &file);
+                return Ok((Temporary { path: temporary }, file));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// What takes the place of a file is readable by those who could read it.
+fn keep_owner_and_mode(target: &Path, file: &File) {
+    let Ok(metadata) = fs::metadata(target) else {
+        return;
+    };
+    // The owner can be kept by root only; for others it is their own file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let _ = fchown(file, Some(metadata.uid()), Some(metadata.gid()));
+    }
+    let _ = file.set_permissions(metadata.permissions());
+}
+
+/// Where links lead, whether anything is there or not.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        match fs::read_link(&path) {
+            // A pipe that is open already has a link that leads to no path.
+            Ok(_) if path.exists() && !path.is_file() => return Ok(path),
+            Ok(to) => path = path.parent().unwrap_or(Path::new("")).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
+    let system = |error: io::Error| (reason(&error), None);
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+        let is_fifo = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+        if is_fifo {
+            // Without a reader, opening would wait for ever.
+            let probe = OpenOptions::new()
+                .write(true)
+                .custom_flags(O_NONBLOCK)
+                .open(path);
+            if let Err(error) = probe {
+                let hint = "start its reader first".to_string();
+                let why = format!("nobody reads from this pipe ({})", reason(&error));
+                return Err((why, Some(hint)));
+            }
+        }
+    }
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .or_else(|_| OpenOptions::new().write(true).open(path))
+        .map_err(system)
+}
+
+/// Linux, on all processors that this program runs on but MIPS and SPARC.
+#[cfg(target_os = "linux")]
+const O_NONBLOCK: i32 = 0o4000;
+
+/// The fault of a place, as an error.
+///
+/// `what` names what is written: `the report`.
+pub fn place_error(what: &str, path: &Path, (reason, hint): (String, Option<String>)) -> UserError {
+    let error = UserError::could_not_run(format!(
+        "{what} cannot be written to `{}`: {reason}",
+        path.display()
+    ));
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// A file that is gone when this is dropped. After the rename there is none,
+/// and removing it fails unseen.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,267 @@
+//! The last thing that all output passes: what must not be shown is taken out,
+//! and the program is called by the name that the user called it by.
+//!
+//! It does not know what is written. Layout comes before it, so who cuts or
+//! wraps a stranger's text takes secrets out of it before; what was forgotten
+//! there does not get past here.
+
+use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use termcolor::{ColorSpec, WriteColor};
+
+use crate::redact::{MASK, Redactor};
+
+/// How the program calls itself in all texts.
+pub const COMMAND: &str = "cargo pmcp loadtest";
+
+/// More than this is written though no line ends.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is taken out of all output. Its clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guard {
+    rules: Arc<RwLock<Rules>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Rules {
+    redactor: Redactor,
+    /// What stands in place of [`COMMAND`].
+    command: Option<String>,
+}
+
+impl Guard {
+    /// Takes these out of all that is written from now on, too.
+    pub(super) fn hide<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.redactor = rules.redactor.and(secrets);
+    }
+
+    /// Calls the program so from now on.
+    pub(super) fn call_it(&self, command: &str) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.command = (command != COMMAND).then(|| command.to_string());
+    }
+
+    /// What it takes out.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.rules().redactor
+    }
+
+    /// The text with the program's name as the user knows it.
+    pub(super) fn renamed(&self, text: &str) -> String {
+        match self.rules().command {
+            Some(command) => text.replace(COMMAND, &command),
+            None => text.to_string(),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Rules {
+    /// What stands where in place of what; ascending, apart from each other.
+    fn edits(&self, text: &str) -> Vec<(Range<usize>, &str)> {
+        let hidden = self.redactor.find(text);
+        let is_hidden = |range: &Range<usize>| {
+            hidden
+                .iter()
+                .any(|other| other.start < range.end && range.start < other.end)
+        };
+        let mut edits: Vec<(Range<usize>, &str)> = Vec::new();
+        if let Some(command) = &self.command {
+            let names = text.match_indices(COMMAND);
+            let names = names.map(|(at, name)| at..at + name.len());
+            edits.extend(
+                names
+                    .filter(|range| !is_hidden(range))
+                    .map(|range| (range, command.as_str())),
+            );
+        }
+        edits.extend(hidden.into_iter().map(|range| (range, MASK)));
+        edits.sort_by_key(|(range, _)| range.start);
+        edits
+    }
+}
+
+/// A writer behind a [`Guard`]. It holds a line back until it ends or is
+/// flushed, since a secret may come in pieces, of different colours too.
+pub struct Guarded<W: WriteColor> {
+    out: W,
+    guard: Guard,
+    /// What is held back.
+    line: Vec<u8>,
+    /// Changes of the colour, each before a byte of `line`; ascending.
+    colors: Vec<(usize, Option<ColorSpec>)>,
+}
+
+impl<W: WriteColor> Guarded<W> {
+    pub(super) fn new(out: W, guard: Guard) -> Self {
+        Self {
+            out,
+            guard,
+            line: Vec::new(),
+            colors: Vec::new(),
+        }
+    }
+
+    /// Writes what was held back.
+    fn release(&mut self) -> io::Result<()> {
+        if self.line.is_empty() && self.colors.is_empty() {
+            return Ok(());
+        }
+        let line = std::mem::take(&mut self.line);
+        let colors = std::mem::take(&mut self.colors);
+        let text = match std::str::from_utf8(&line) {
+            Ok(text) => text,
+            // Nothing here writes anything but text: bytes pass as they are.
+            Err(_) => return self.out.write_all(&line),
+        };
+        let rules = self.guard.rules();
+        let mut colors = colors.into_iter().peekable();
+        let mut at = 0;
+        let edits = rules.edits(text);
+        let end = (text.len()..text.len(), "");
+        for (range, instead) in edits.into_iter().chain([end]) {
+            while let Some((color_at, color)) =
+                colors.next_if(|(color_at, _)| *color_at < range.end)
+            {
+                // Inside of what is taken out it changes before it.
+                let until = color_at.clamp(at, range.start.max(at));
+                self.out.write_all(&text.as_bytes()[at..until])?;
+                at = until;
+                self.color(color)?;
+            }
+            self.out.write_all(&text.as_bytes()[at..range.start])?;
+            self.out.write_all(instead.as_bytes())?;
+            at = range.end;
+        }
+        for (_, color) in colors {
+            self.color(color)?;
+        }
+        Ok(())
+    }
+
+    fn color(&mut self, color: Option<ColorSpec>) -> io::Result<()> {
+        match color {
+            Some(spec) => self.out.set_color(&spec),
+            None => self.out.reset(),
+        }
+    }
+}
+
+impl<W: WriteColor> Write for Guarded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if bytes.contains(&b'\n') || self.line.len() > LINE_BYTES_MAX {
+            self.release()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.release()?;
+        self.out.flush()
+    }
+}
+
+impl<W: WriteColor> WriteColor for Guarded<W> {
+    fn supports_color(&self) -> bool {
+        self.out.supports_color()
+    }
+
+    fn set_color(&mut self, spec: &ColorSpec) -> io::Result<()> {
+        self.colors.push((self.line.len(), Some(spec.clone())));
+        Ok(())
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.colors.push((self.line.len(), None));
+        Ok(())
+    }
+}
+
+impl<W: WriteColor> Drop for Guarded<W> {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::{Line, Role, write_lines};
+    use termcolor::{Ansi, NoColor};
+
+    fn written(guard: &Guard, pieces: &[&str]) -> String {
+        let mut out = NoColor::new(Vec::new());
+        let mut guarded = Guarded::new(&mut out, guard.clone());
+        for piece in pieces {
+            guarded.write_all(piece.as_bytes()).expect("a vector");
+        }
+        drop(guarded);
+        String::from_utf8(out.into_inner()).expect("text")
+    }
+
+    #[test]
+    fn secrets_do_not_get_past_in_pieces() {
+        let guard = Guard::default();
+        guard.hide(["tok-4711"]);
+        assert_eq!(
+            written(&guard, &["a tok-", "4711 b\nc tok-4711"]),
+            "a *** b\nc ***"
+        );
+        assert_eq!(written(&guard, &["nothing\n", "", "more"]), "nothing\nmore");
+        guard.hide(["more"]);
+        assert_eq!(written(&guard, &["more tok-4711"]), "*** ***");
+    }
+
+    #[test]
+    fn colors_stay_where_they_were() {
+        let guard = Guard::default();
+        let line = Line::of(Role::Accent, "ab tok-")
+            .add(Role::Warning, "4711")
+            .add(Role::Plain, " c")
+            .add(Role::Strong, "d");
+        let colored = |guard: &Guard| {
+            let mut out = Ansi::new(Vec::new());
+            let mut guarded = Guarded::new(&mut out, guard.clone());
+            write_lines(&mut guarded, std::slice::from_ref(&line)).expect("a vector");
+            drop(guarded);
+            String::from_utf8(out.into_inner()).expect("text")
+        };
+        let mut direct = Ansi::new(Vec::new());
+        write_lines(&mut direct, std::slice::from_ref(&line)).expect("a vector");
+        let direct = String::from_utf8(direct.into_inner()).expect("text");
+        assert_eq!(colored(&guard), direct);
+        guard.hide(["tok-4711"]);
+        let hidden = colored(&guard);
+        assert!(
+            !hidden.contains("tok-") && !hidden.contains("4711"),
+            "{hidden:?}"
+        );
+        assert!(
+            hidden.contains("ab ") && hidden.contains("***"),
+            "{hidden:?}"
+        );
+        assert!(hidden.contains(" c"), "{hidden:?}");
+    }
+
+    #[test]
+    fn the_program_is_called_as_the_user_calls_it() {
+        let guard = Guard::default();
+        let text = "see `cargo pmcp loadtest run`\n";
+        assert_eq!(written(&guard, &[text]), text);
+        guard.call_it("cargo-pmcp-loadtest");
+        assert_eq!(written(&guard, &[text]), "see `cargo-pmcp-loadtest run`\n");
+        assert_eq!(guard.renamed(text), "see `cargo-pmcp-loadtest run`\n");
+    }
+}
