@@ -443,7 +443,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
             made.elapsed = Duration::from_millis(elapsed_ms);
             for (row, ns, how) in samples {
                 // Most are calls.
-                let row = row.checked_sub(2).unwrap_or(0) % made.start.rows.len();
+                let row = row.saturating_sub(2) % made.start.rows.len();
                 match how {
                     0..5 => ok(&mut made.totals, row, ns),
                     5 | 6 => failed(&mut made.totals, row, ns, Failure::Tool, "no"),
