@@ -328,7 +328,7 @@ mod tests {
     #[track_caller]
     fn check(set: &[&str], expected: &str) {
         let mut jar = CookieJar::of("app.example.com", "/api/mcp", true);
-        let now = Instant::now();
+        let now = crate::clock::now();
         for value in set {
             jar.take(value.as_bytes(), now, 1_000_000);
         }
@@ -374,7 +374,7 @@ mod tests {
         check(&["a=1; Path=relative"], "a=1");
         check(&["a=1; Secure"], "a=1");
         let mut plain = CookieJar::of("10.0.0.1", "/mcp", false);
-        let now = Instant::now();
+        let now = crate::clock::now();
         plain.take(b"a=1; Secure", now, 0);
         plain.take(b"b=2; Domain=0.0.1", now, 0);
         plain.take(b"c=3; Domain=10.0.0.1", now, 0);
@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn a_jar_is_bounded() {
         let mut jar = CookieJar::of("h", "/", false);
-        let now = Instant::now();
+        let now = crate::clock::now();
         for n in 0..10_000 {
             jar.take(format!("n{n}={}", "x".repeat(n % 5000)).as_bytes(), now, 0);
             assert!(jar.cookies.len() <= COOKIES_MAX);
@@ -435,7 +435,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(values: Vec<Vec<u8>>, path: String) {
             let mut jar = CookieJar::of("h", &path, false);
-            let now = Instant::now();
+            let now = crate::clock::now();
             for value in &values {
                 jar.take(value, now, 0);
             }

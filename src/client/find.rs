@@ -599,7 +599,8 @@ fn tls_hint(message: &str) -> &'static str {
     if !says("certificate") {
         return "check the scheme: `http://` for a server without TLS";
     }
-    if says("unknownissuer") || says("unknown issuer") {
+    // The last is what a certificate made by `openssl req -x509` is called.
+    if says("unknownissuer") || says("unknown issuer") || says("causedasendentity") {
         return "the server's certificate is self-signed, or its issuer is none of the public \
                 ones (or an intermediate certificate is not sent along): there is no way yet to \
                 trust another issuer; test over `http://`, or behind a public certificate";

@@ -256,7 +256,15 @@ fn who_gets_no_session_is_told_why() {
 
 #[test]
 fn one_user_needs_one_connection_at_a_time() {
-    let server = FakeServer::one_connection_at_a_time(legacy);
+    let server = FakeServer::one_connection_at_a_time(|request, connection| {
+        match request.method().as_str() {
+            "resources/list" | "resources/templates/list" | "prompts/list" => {
+                let body = rpc_error(request, -32601, "Method not found", &Value::Null);
+                connection.answer(200, &[("Content-Type", "application/json")], &body)
+            }
+            _ => legacy(request, connection),
+        }
+    });
     let arguments = [
         "--tool",
         "work",
