@@ -123,8 +123,8 @@ fn faint_cause(evidence: &Evidence<'_>) -> Signal {
 
 /// The users' time that they may wait for us before the rate is not theirs.
 const IDLE: f64 = 0.2;
-/// Here fewer users are at the server than wait for us.
-const IDLE_INVALID: f64 = 0.5;
+/// Here twice as many users wait for us as are at the server.
+const IDLE_INVALID: f64 = 2.0 / 3.0;
 
 /// What this machine did to the figures.
 fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
