@@ -471,6 +471,8 @@ fn a_full_worker_that_drops_arrivals_blames_no_server() {
         e.throttled_share = Some(0.7);
     });
     check(&unread, Invalid, "throttled", "dropped arrivals 30%");
+    let throttled = unread.with(|e| e.unread_share = Some(0.05));
+    check(&throttled, Invalid, "throttled", "dropped arrivals 30%");
 }
 
 #[test]
