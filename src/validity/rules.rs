@@ -123,8 +123,8 @@ fn faint_cause(evidence: &Evidence<'_>) -> Signal {
 
 /// The users' time that they may wait for us before the rate is not theirs.
 const IDLE: f64 = 0.2;
-/// Here fewer users are at the server than wait for us.
-const IDLE_INVALID: f64 = 0.5;
+/// Here twice as many users wait for us as are at the server.
+const IDLE_INVALID: f64 = 2.0 / 3.0;
 
 /// What this machine did to the figures.
 fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
@@ -236,7 +236,11 @@ fn was_own_limit(evidence: &Evidence<'_>) -> bool {
     let is_full = worker_busy(evidence).is_some();
     let is_late = has_enough(&evidence.lateness) && evidence.lateness.p99_ns >= OWN_FAULT_NS;
     let is_unread = |least: f64| evidence.unread_share.is_some_and(|share| share >= least);
+    // No server makes a quota or a hypervisor stop us.
+    let is_over = |share: Option<f64>, most: f64| share.is_some_and(|share| share >= most);
     behind(evidence).is_some()
+        || is_over(evidence.throttled_share, THROTTLED_INVALID)
+        || is_over(evidence.steal_share, STEAL_INVALID)
         || is_unread(UNREAD_OWN)
         || is_full && (is_late || is_unread(UNREAD_FULL) || has_fallback(evidence))
 }

@@ -280,7 +280,8 @@ fn users_who_wait_for_us_are_not_the_load_that_was_asked_for() {
     check_valid(&idle(0.1));
     let text = "rate may be too low by up to 33.3%";
     check(&idle(0.25), Suspect, "host_busy", text);
-    check(&idle(0.6), Invalid, "host_busy", "waited 60% of their time");
+    check(&idle(0.6), Suspect, "host_busy", "waited 60% of their time");
+    check(&idle(0.7), Invalid, "host_busy", "waited 70% of their time");
     let full = |share| idle(share).worker(|usage| usage.busy_ns = 99 * SECOND / 10);
     check(&full(0.25), Suspect, "worker_busy", "use more workers");
     let cause = full(0.25).verdict().reasons[0].1.cause();
@@ -470,6 +471,8 @@ fn a_full_worker_that_drops_arrivals_blames_no_server() {
         e.throttled_share = Some(0.7);
     });
     check(&unread, Invalid, "throttled", "dropped arrivals 30%");
+    let throttled = unread.with(|e| e.unread_share = Some(0.05));
+    check(&throttled, Invalid, "throttled", "dropped arrivals 30%");
 }
 
 #[test]
@@ -533,12 +536,12 @@ fn answers_that_wait_for_us_are_ours() {
     check_valid(&slow(900_000));
     check_note(&slow(2 * MS), "slow_reading", "2.00 ms (p99)");
     check_valid(&slow(2 * MS).with(|e| e.service.p50_ns = 50 * MS));
-    let longer = slow(9 * MS).with(|e| e.bounds.idle_share = Some(0.55));
+    let longer = slow(9 * MS).with(|e| e.bounds.idle_share = Some(0.75));
     check(
         &longer,
         Invalid,
         "slow_reading",
-        "55% of their time for this machine",
+        "75% of their time for this machine",
     );
 }
 
@@ -798,7 +801,7 @@ fn the_worst_reason_comes_first() {
         e.n_not_pinned = 1;
         e.elapsed = Duration::from_millis(400);
         e.service.max_ns = 300 * MS;
-        e.bounds.idle_share = Some(0.6);
+        e.bounds.idle_share = Some(0.7);
         e.throttled_share = Some(0.5);
     });
     let verdict = run.verdict();
