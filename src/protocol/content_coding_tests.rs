@@ -139,12 +139,15 @@ fn a_bomb_is_defused() {
     assert!(fault.starts_with("message too large"), "{fault}");
 }
 
+/// Takes an event, gives what comes out of a flush after it.
+type Flushing = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
 #[test]
 fn what_is_flushed_comes_out_at_once() {
     for coding in [ContentCoding::Gzip, ContentCoding::Deflate] {
         let mut sent = Vec::new();
         let mut decoder = ContentDecoder::new(&coding, 1 << 20).expect("a coding that is read");
-        let mut encoder: Box<dyn FnMut(&[u8]) -> Vec<u8>> = if coding == ContentCoding::Gzip {
+        let mut encoder: Flushing = if coding == ContentCoding::Gzip {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
             Box::new(move |event| {
                 encoder.write_all(event).expect("a vector takes all");
