@@ -28,6 +28,7 @@ mod content;
 mod engine;
 mod failures;
 mod find_command;
+mod floods;
 mod harness;
 mod init_command;
 mod probe;
