@@ -161,12 +161,13 @@ fn other_requests_than_calls_are_bounded_as_well() {
 fn a_config_is_not_waited_for_without_end() {
     for kind in [INTERIM, COMMENTS] {
         for method in ["initialize", "tools/list"] {
-            let server = FakeServer::start(move |request, connection| {
-                match request.method() == method {
-                    true => flood(connection, kind),
-                    false => legacy(request, connection),
-                }
-            });
+            let server =
+                FakeServer::start(
+                    move |request, connection| match request.method() == method {
+                        true => flood(connection, kind),
+                        false => legacy(request, connection),
+                    },
+                );
             let url = server.url();
             let arguments = ["loadtest", "init", &url, "--timeout", "1s"];
             run_in_time(Program::new(&arguments));
