@@ -166,7 +166,7 @@ fn on_a_thread(
         .name("resolver".to_string())
         .spawn(move || {
             // Nobody may wait any more.
-            let _ = found.send(look_up());
+            found.send(look_up()).ok();
         })
         .map_err(|error| {
             UserError::could_not_run(format!("no thread to resolve names: {error}"))

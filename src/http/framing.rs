@@ -235,15 +235,17 @@ fn facts(
 /// section 8.3; "extract a MIME type" of the Fetch standard).
 fn last_type(value: &[u8]) -> Option<&[u8]> {
     let is_type = |value: &&[u8]| value.contains(&b'/') && !value.starts_with(b"*/*");
-    if !value.contains(&b',') {
-        return Some(value).filter(is_type);
+    // By far the usual ones.
+    if value == b"application/json" || value == b"text/event-stream" {
+        return Some(value);
     }
     let mut is_quoted = false;
     let parts = value.split(move |byte| {
         is_quoted ^= *byte == b'"';
         *byte == b',' && !is_quoted
     });
-    parts.map(<[u8]>::trim_ascii).filter(is_type).last()
+    let types = parts.map(<[u8]>::trim_ascii).filter(is_type);
+    types.fold(None, |_, last| Some(last))
 }
 
 /// A value of `Content-Length`, which may be a list of equal numbers (RFC 9110

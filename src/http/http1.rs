@@ -193,8 +193,24 @@ fn write(request: &Outgoing<'_>, transport: &mut dyn Transport) -> Result<(), ur
         b"\r\n\r\n",
         request.body,
     ];
+    let n_needed: usize = parts.iter().map(|part| part.len()).sum();
+    let output = transport.buffers().output();
+    if n_needed > output.len() {
+        return write_in_pieces(&parts, transport);
+    }
+    let mut at = 0;
+    for part in parts {
+        output[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    transport.transmit_output(at, NextTimeout::default())
+}
+
+#[cold]
+fn write_in_pieces(parts: &[&[u8]], transport: &mut dyn Transport) -> Result<(), ureq::Error> {
     let mut n_filled = 0;
-    for mut part in parts {
+    for part in parts {
+        let mut part = *part;
         while !part.is_empty() {
             let room = &mut transport.buffers().output()[n_filled..];
             if room.is_empty() {

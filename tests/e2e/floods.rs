@@ -281,3 +281,35 @@ fn calls_at_once_are_given_up_at_the_second_signal() {
     assert_eq!(report["totals"]["cancelled"], 8, "{finished}");
     assert!(list(&report["operations"]).len() == 1);
 }
+
+/// The program stands still while the answer comes, until long after the call's
+/// deadline. What the kernel had in time is in time, and what came later is not.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stall_of_ours_is_not_the_servers() {
+    use std::sync::Arc;
+    const STALL: Duration = Duration::from_secs(3);
+    for (waits_for, failed) in [(Duration::ZERO, 0), (Duration::from_millis(2_500), 1)] {
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let has_stopped = Arc::clone(&stopped);
+        let server = FakeServer::on_call(move |request, connection| {
+            connection.wait_until(|| has_stopped.load(Ordering::SeqCst) > 0);
+            if has_stopped.swap(2, Ordering::SeqCst) == 1 {
+                std::thread::sleep(waits_for);
+            }
+            connection.done(request)
+        });
+        let mut limits = vec!["--tool", "work", "--vus", "1", "--iterations", "3"];
+        limits.extend(["--timeout", "2s", "--protocol", "legacy"]);
+        let mut running = load_run(&server.url(), &limits).spawn();
+        running.wait_until("a call came", |_| server.count("tools/call") == 1);
+        running.signal(Signal::SIGSTOP);
+        stopped.store(1, Ordering::SeqCst);
+        std::thread::sleep(STALL);
+        running.signal(Signal::SIGCONT);
+        let finished = running.wait().expect_code(0);
+        let report = finished.checked_report();
+        assert_eq!(report["totals"]["failed"], failed, "{finished}");
+        assert_eq!(report["totals"]["ok"], 3 - failed, "{finished}");
+    }
+}
