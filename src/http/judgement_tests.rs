@@ -615,8 +615,13 @@ fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Jud
         }
         Ok((status, body)) => {
             let keeps_alive = client.idle.take().is_some();
-            // Where the server closed, we may have noticed, or not.
-            Ok_(status, body, keeps_alive && !variant.closes)
+            let keeps_alive = match &variant.right {
+                // Bytes that nobody asked for may be still on their way.
+                Ok_(_, _, right) if way == Way::ByteByByte => *right,
+                // Where the server closed, we may have noticed, or not.
+                _ => keeps_alive && !variant.closes,
+            };
+            Ok_(status, body, keeps_alive)
         }
         Err(failure) => match failure.kind {
             HttpFailureKind::BadHttp => Bad,
