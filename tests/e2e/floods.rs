@@ -52,7 +52,7 @@ const TRAILERS: Flood = (
 
 fn flood(connection: &mut Connection, flood: Flood) -> Next {
     connection.write(flood.1);
-    connection.flood(flood.2)
+    connection.flood_raw(flood.2)
 }
 
 /// Runs against a server that answers calls so, and finds that it ended in time,
