@@ -94,7 +94,7 @@
 //! | [`user`] | one virtual user: session, steps, pace, what is recorded |
 //! | [`client`] | one MCP session over one connection; finding a server's era |
 //! | [`protocol`] | MCP as bytes and headers, without any input or output |
-//! | [`http`] | `ureq` on a socket that suspends its task instead of its thread |
+//! | [`http`] | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
 //! | [`scheduler`] | many tasks on one thread: coroutines, poll, timers |
 //! | [`metrics`] | histograms, counters, failures by cause |
 //! | [`validity`] | whether a result is the server's or ours: the verdict |

@@ -281,9 +281,8 @@ impl Lane {
                 cookie.as_ref(),
                 message.body,
                 message.deadline,
-                headers,
             ),
-            None => self.http.send(Request {
+            None => self.http.send(&Request {
                 method,
                 headers: headers(),
                 body: message.body,

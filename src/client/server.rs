@@ -117,7 +117,7 @@ impl Server {
         let answering = with_mcp_headers(&basis.post_headers, &dialect.bare_headers(), &dialect);
         let bare = with_mcp_headers(&basis.bare_headers, &dialect.bare_headers(), &dialect);
         let head =
-            |method, headers: &HeaderMap| basis.endpoint.request_head(method, headers, SESSION_ID);
+            |method, headers: &HeaderMap| basis.endpoint.request_head(&method, headers, SESSION_ID);
         Self(Arc::new(Inner {
             initialized: Rendered {
                 head: head(HttpMethod::POST, &headers),
@@ -188,7 +188,7 @@ impl Server {
         let headers = self.with_mcp_headers(&self.0.basis.post_headers, prepared.headers());
         let endpoint = &self.0.basis.endpoint;
         PreparedCall {
-            head: endpoint.request_head(HttpMethod::POST, &headers, SESSION_ID),
+            head: endpoint.request_head(&HttpMethod::POST, &headers, SESSION_ID),
             prepared,
             method,
             headers,

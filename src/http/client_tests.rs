@@ -111,7 +111,7 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
                 let _ = pass_on.send(told.recv_timeout(PATIENCE));
             });
         }
-        let tls = TlsConfig::builder().disable_verification(true).build();
+        let tls = || TlsConfig::builder().disable_verification(true).build();
         let mut client = Client::with_tls(&endpoint, tls);
         let request = Request {
             method: Method::POST,
@@ -119,7 +119,7 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
             body: b"{}",
             deadline: Instant::now() + PATIENCE,
         };
-        let mut answer = client.send(request).expect("an answer");
+        let mut answer = client.send(&request).expect("an answer");
         let mut body = [0; 8];
         assert_eq!(answer.read(&mut body).expect("its body"), 2);
         let (timing, done) = (answer.timing(), Instant::now());

@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, HeaderName, Method, Uri};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
 
+use super::http1::RequestHead;
 use super::reference::{self, Parts};
-use super::steady::RequestHead;
 use crate::address::{self, AddressFault};
 use crate::error::{ErrorKind, UserError};
 
-/// As many as ureq's resolver type holds.
+/// Addresses of a host that are tried, at most.
 const ADDRESSES_MAX: usize = 16;
 
 /// A URL with its addresses.
@@ -53,12 +51,11 @@ impl Endpoint {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// The head of a POST or DELETE to here with these headers, rendered once
-    /// for many; `varying` is the header whose value
+    /// The head of a request to here with these headers, rendered once for many; `varying` is the header whose value
     /// [`super::Client::send_rendered`] adds to it.
     pub fn request_head(
         &self,
-        method: Method,
+        method: &Method,
         headers: &HeaderMap,
         varying: HeaderName,
     ) -> RequestHead {
@@ -216,25 +213,6 @@ fn port_of(authority: &Authority, scheme: &str) -> Option<u16> {
     match text.strip_prefix(authority.host())? {
         "" | ":" => Some(default_port(Some(scheme))),
         text => text.strip_prefix(':')?.parse().ok(),
-    }
-}
-
-/// Hands out the addresses that were found before the run.
-#[derive(Debug)]
-pub(super) struct FixedAddresses(pub(super) Vec<SocketAddr>);
-
-impl Resolver for FixedAddresses {
-    fn resolve(
-        &self,
-        _: &Uri,
-        _: &ureq::config::Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut found = self.empty();
-        for address in self.0.iter().take(ADDRESSES_MAX) {
-            found.push(*address);
-        }
-        Ok(found)
     }
 }
 

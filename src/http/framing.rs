@@ -1,9 +1,9 @@
 //! Where an HTTP/1.1 answer's head and body end. Bytes in, count consumed out.
 //!
-//! This is for the steady exchange (`steady.rs`), which goes without ureq's
-//! header maps. What is read here follows RFC 9112: section 6.3 for the body's
-//! length, section 7.1 for chunks. It knows no socket, no clock and no MCP, and
-//! never panics on any bytes.
+//! What is read here follows RFC 9112: section 6.3 for the body's length, section
+//! 7.1 for chunks. Where that leaves a choice, heads are read as leniently as
+//! `httparse` does (a bare line feed ends a line), chunks strictly. It knows no
+//! socket, no clock and no MCP, and never panics on any bytes.
 
 use std::mem::MaybeUninit;
 
@@ -11,17 +11,14 @@ use std::mem::MaybeUninit;
 /// [`HEADERS_MAX`], take a deeper stack frame.
 const HEADERS_USUAL: usize = 24;
 
-/// As many as ureq accepts.
+/// An answer with more of them is refused.
 const HEADERS_MAX: usize = 128;
 
-/// A head that is longer is refused, as by ureq.
+/// A head that is longer is refused.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// A chunk's size with its extensions, or a trailer line, at most.
 const CHUNK_LINE_BYTES_MAX: u32 = 4 * 1024;
-
-/// Sixteen hexadecimal digits are all that 64 bits hold.
-const CHUNK_DIGITS_MAX: u8 = 16;
 
 /// Why bytes are no HTTP/1.1 answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +41,8 @@ pub(super) struct Head {
     pub(super) content_encoding: Span,
     /// It has a `Set-Cookie` header.
     pub(super) sets_cookie: bool,
+    /// A header goes on in a second line: [`unfold`] the bytes.
+    pub(super) is_folded: bool,
 }
 
 /// A part of a head, as offsets from its start.
@@ -75,30 +74,57 @@ impl Span {
 /// # Errors
 /// When the bytes cannot become a head, however many follow.
 pub(super) fn read_head(input: &[u8]) -> Result<Option<Head>, FramingFault> {
-    match parse::<HEADERS_USUAL>(input) {
-        Err(httparse::Error::TooManyHeaders) => parse_large(input),
-        result => result.map_err(fault).and_then(Option::transpose),
+    match parse::<HEADERS_USUAL>(input, false) {
+        Ok(parsed) => parsed.transpose(),
+        Err(error) => read_unusual(input, error),
     }
 }
 
 type Parsed = Result<Option<Result<Head, FramingFault>>, httparse::Error>;
 
+/// What a usual head does not have, and RFC 9112 allows all the same: many
+/// headers, headers that go on in a second line (section 5.2), a later minor
+/// version of HTTP/1 (RFC 9110 section 2.5).
 #[cold]
 #[inline(never)]
-fn parse_large(input: &[u8]) -> Result<Option<Head>, FramingFault> {
-    parse::<HEADERS_MAX>(input)
-        .map_err(fault)
-        .and_then(Option::transpose)
+fn read_unusual(input: &[u8], error: httparse::Error) -> Result<Option<Head>, FramingFault> {
+    let mut patched = Vec::new();
+    let mut input = input;
+    if error == httparse::Error::Version
+        && let [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            b'2'..=b'9',
+            b' ',
+            ..,
+        ] = input
+    {
+        patched.extend_from_slice(input);
+        patched[7] = b'1';
+        input = &patched;
+    }
+    let parsed = parse::<HEADERS_MAX>(input, false)
+        .map(|parsed| (parsed, false))
+        .or_else(|_| Ok((parse::<HEADERS_MAX>(input, true)?, true)))
+        .map_err(fault)?;
+    let (Some(head), is_folded) = parsed else {
+        return Ok(None);
+    };
+    let head = head?;
+    Ok(Some(Head { is_folded, ..head }))
 }
 
-fn parse<const N: usize>(input: &[u8]) -> Parsed {
+fn parse<const N: usize>(input: &[u8], allows_folds: bool) -> Parsed {
     let mut headers = [const { MaybeUninit::uninit() }; N];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        input,
-        &mut headers,
-    )?;
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(allows_folds);
+    let parsed = config.parse_response_with_uninit_headers(&mut response, input, &mut headers)?;
     let httparse::Status::Complete(n_bytes) = parsed else {
         return Ok(None);
     };
@@ -112,13 +138,32 @@ fn parse<const N: usize>(input: &[u8]) -> Parsed {
     )))
 }
 
+/// Puts blanks in place of the line ends within headers (RFC 9112 section 5.2);
+/// what stands where does not change.
+pub(super) fn unfold(head: &mut [u8]) {
+    for at in 1..head.len() {
+        if matches!(head[at], b' ' | b'\t') && head[at - 1] == b'\n' {
+            head[at - 1] = b' ';
+            if at >= 2 && head[at - 2] == b'\r' {
+                head[at - 2] = b' ';
+            }
+        }
+    }
+}
+
 fn facts(
     head: &[u8],
     status: u16,
     is_http10: bool,
     headers: &[httparse::Header<'_>],
 ) -> Result<Head, FramingFault> {
-    let mut length = None;
+    // 099 is no status; those beyond 599 are taken for errors (RFC 9110 section 15).
+    if status < 100 {
+        return Err(FramingFault(FIRST_LINE));
+    }
+    let mut length = Ok(None);
+    // The last transfer coding decides.
+    let mut is_coded = false;
     let mut is_chunked = false;
     let mut says_close = false;
     let mut says_keep_alive = false;
@@ -129,30 +174,46 @@ fn facts(
         // Told apart by length first: most headers are none of these.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
-                length = Some(content_length(header.value, length)?);
+                length = length.and_then(|before| content_length(header.value, before).map(Some));
             }
             12 if header.name.eq_ignore_ascii_case("content-type") => {
-                content_type = Span::of(header.value, head);
+                if let Some(value) = last_type(header.value) {
+                    content_type = Span::of(value, head);
+                } else if content_type == Span::default() {
+                    content_type = Span::of(header.value, head);
+                }
             }
             16 if header.name.eq_ignore_ascii_case("content-encoding") => {
                 content_encoding = Span::of(header.value, head);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                is_chunked |= has_token(header.value, "chunked");
+                for coding in elements(header.value) {
+                    // Which HTTP/1.1 once had, for none.
+                    let is_identity = coding.eq_ignore_ascii_case(b"identity");
+                    is_coded |= !is_identity;
+                    is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                }
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
-                says_close |= has_token(header.value, "close");
-                says_keep_alive |= has_token(header.value, "keep-alive");
+                says_close |= elements(header.value).any(|e| e.eq_ignore_ascii_case(b"close"));
+                says_keep_alive |=
+                    elements(header.value).any(|e| e.eq_ignore_ascii_case(b"keep-alive"));
             }
             10 if header.name.eq_ignore_ascii_case("set-cookie") => sets_cookie = true,
             _ => {}
         }
     }
-    let body = match (status, length) {
-        (100..200 | 204 | 304, _) => Body::Length(0),
-        _ if is_chunked && !is_http10 => Body::Chunked(Chunks::Size { digits: 0, size: 0 }),
-        (_, Some(length)) => Body::Length(length),
-        (_, None) => Body::ToEnd,
+    // RFC 9112 section 6.3, in its order.
+    let body = match status {
+        100..200 | 204 | 304 => Body::Length(0),
+        _ if is_coded && is_http10 => {
+            return Err(FramingFault(
+                "the answer is of HTTP/1.0, which has no `Transfer-Encoding`",
+            ));
+        }
+        _ if is_chunked => Body::Chunked(Chunks::START),
+        _ if is_coded => Body::ToEnd,
+        _ => length?.map_or(Body::ToEnd, Body::Length),
     };
     Ok(Head {
         n_bytes: head.len(),
@@ -160,12 +221,31 @@ fn facts(
         content_type,
         content_encoding,
         sets_cookie,
+        is_folded: false,
         keeps_alive: !says_close
             && (says_keep_alive || !is_http10)
             && body != Body::ToEnd
             && status != 101,
         body,
     })
+}
+
+/// The media type in a value of `Content-Type`. Where there are several, in a list
+/// or in several headers, the last that is one counts, as in browsers (RFC 9110
+/// section 8.3; "extract a MIME type" of the Fetch standard).
+fn last_type(value: &[u8]) -> Option<&[u8]> {
+    let is_type = |value: &&[u8]| value.contains(&b'/') && !value.starts_with(b"*/*");
+    // By far the usual ones.
+    if value == b"application/json" || value == b"text/event-stream" {
+        return Some(value);
+    }
+    let mut is_quoted = false;
+    let parts = value.split(move |byte| {
+        is_quoted ^= *byte == b'"';
+        *byte == b',' && !is_quoted
+    });
+    let types = parts.map(<[u8]>::trim_ascii).filter(is_type);
+    types.fold(None, |_, last| Some(last))
 }
 
 /// A value of `Content-Length`, which may be a list of equal numbers (RFC 9110
@@ -195,24 +275,25 @@ fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, FramingFault
     known.ok_or(FramingFault("the answer's `Content-Length` is no number"))
 }
 
-/// Whether a comma-separated list has the token.
-pub(super) fn has_token(list: &[u8], token: &str) -> bool {
+/// The elements of a comma-separated list; empty ones are none.
+fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',')
-        .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
 }
+
+const FIRST_LINE: &str = "the answer's first line is not that of HTTP/1.1";
 
 fn fault(error: httparse::Error) -> FramingFault {
     FramingFault(match error {
         httparse::Error::TooManyHeaders => "the answer has too many headers",
-        httparse::Error::Status | httparse::Error::Version => {
-            "the answer's first line is not that of HTTP/1.1"
-        }
+        httparse::Error::Status | httparse::Error::Version => FIRST_LINE,
         _ => "the answer's headers cannot be read",
     })
 }
 
-/// A header's value in the bytes of a head that [`read_head`] accepted: the
-/// first of that name.
+/// A header's value in the bytes of a head that [`read_head`] accepted and that is
+/// unfolded: the first of that name.
 pub(super) fn header_value<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut lines = head.split(|byte| *byte == b'\n').skip(1);
     lines.find_map(|line| value_of(line, name))
@@ -246,12 +327,17 @@ pub(super) enum Body {
 /// What comes next in a chunked body (RFC 9112 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunks {
-    /// The digits of a chunk's size.
+    /// The digits of a chunk's size; zeros before it count as a part of its line.
     Size {
-        digits: u8,
+        n_bytes: u32,
         size: u64,
     },
-    /// The rest of that line: extensions, which nobody here looks at.
+    /// Blanks behind it.
+    SizeBlank {
+        size: u64,
+        n_bytes: u32,
+    },
+    /// Extensions, which nobody here looks at.
     SizeLine {
         size: u64,
         n_bytes: u32,
@@ -320,6 +406,12 @@ fn transfer(input: &[u8], output: &mut [u8], wanted: u64) -> usize {
 }
 
 impl Chunks {
+    /// Before the first chunk, and after each.
+    pub(super) const START: Self = Self::Size {
+        n_bytes: 0,
+        size: 0,
+    };
+
     fn read(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), FramingFault> {
         let (mut n_used, mut n_filled) = (0, 0);
         while n_used < input.len() && *self != Self::Ended {
@@ -345,21 +437,37 @@ impl Chunks {
     /// What follows a byte that is not content.
     fn after(self, byte: u8) -> Result<Self, FramingFault> {
         let bad_size = FramingFault("a chunk of the answer has no size");
+        let bad_trailer = FramingFault("the trailer of the answer cannot be read");
         let bad_end = FramingFault("a chunk of the answer is longer than its size");
         Ok(match (self, byte) {
-            (Self::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
-                if digits == CHUNK_DIGITS_MAX {
+            (Self::Size { n_bytes, size }, _) if byte.is_ascii_hexdigit() => {
+                // Sixteen digits are all that 64 bits hold.
+                if size >> 60 != 0 {
                     return Err(bad_size);
                 }
                 Self::Size {
-                    digits: digits + 1,
+                    n_bytes: longer(n_bytes)?,
                     size: size << 4 | u64::from(hex_value(byte)),
                 }
             }
-            (Self::Size { digits: 0, .. }, _) => return Err(bad_size),
-            (Self::Size { size, .. } | Self::SizeLine { size, .. }, b'\r') => Self::SizeLf { size },
-            (Self::Size { size, .. }, b' ' | b'\t' | b';') => Self::SizeLine { size, n_bytes: 0 },
-            (Self::Size { .. }, _) => return Err(bad_size),
+            (Self::Size { n_bytes: 0, .. }, _) => return Err(bad_size),
+            (
+                Self::Size { size, .. }
+                | Self::SizeBlank { size, .. }
+                | Self::SizeLine { size, .. },
+                b'\r',
+            ) => Self::SizeLf { size },
+            (Self::Size { size, n_bytes } | Self::SizeBlank { size, n_bytes }, b' ' | b'\t') => {
+                Self::SizeBlank {
+                    size,
+                    n_bytes: longer(n_bytes)?,
+                }
+            }
+            (Self::Size { size, n_bytes } | Self::SizeBlank { size, n_bytes }, b';') => {
+                Self::SizeLine { size, n_bytes }
+            }
+            (Self::Size { .. } | Self::SizeBlank { .. } | Self::SizeLine { .. }, b'\n')
+            | (Self::Size { .. } | Self::SizeBlank { .. }, _) => return Err(bad_size),
             (Self::SizeLine { size, n_bytes }, _) => Self::SizeLine {
                 size,
                 n_bytes: longer(n_bytes)?,
@@ -368,9 +476,10 @@ impl Chunks {
             (Self::SizeLf { size }, b'\n') => Self::Data { left: size },
             (Self::SizeLf { .. }, _) => return Err(bad_size),
             (Self::DataCr, b'\r') => Self::DataLf,
-            (Self::DataLf, b'\n') => Self::Size { digits: 0, size: 0 },
+            (Self::DataLf, b'\n') => Self::START,
             (Self::DataCr | Self::DataLf, _) => return Err(bad_end),
             (Self::TrailerStart, b'\r') => Self::EndLf,
+            (Self::TrailerStart | Self::TrailerLine { .. }, b'\n') => return Err(bad_trailer),
             (Self::TrailerStart, _) => Self::TrailerLine { n_bytes: 1 },
             (Self::TrailerLine { .. }, b'\r') => Self::TrailerLf,
             (Self::TrailerLine { n_bytes }, _) => Self::TrailerLine {
@@ -378,9 +487,7 @@ impl Chunks {
             },
             (Self::TrailerLf, b'\n') => Self::TrailerStart,
             (Self::EndLf, b'\n') => Self::Ended,
-            (Self::TrailerLf | Self::EndLf, _) => {
-                return Err(FramingFault("the trailer of the answer cannot be read"));
-            }
+            (Self::TrailerLf | Self::EndLf, _) => return Err(bad_trailer),
             // No byte but content is taken in these.
             (Self::Data { .. } | Self::Ended, _) => self,
         })

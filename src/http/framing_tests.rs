@@ -30,7 +30,7 @@ fn decode(mut body: Body, pieces: &[&[u8]], room: usize) -> Result<(Vec<u8>, usi
     Ok((content, n_used))
 }
 
-const CHUNKED: Body = Body::Chunked(Chunks::Size { digits: 0, size: 0 });
+const CHUNKED: Body = Body::Chunked(Chunks::START);
 
 #[test]
 fn the_length_of_a_body_follows_rfc_9112() {

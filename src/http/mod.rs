@@ -1,17 +1,16 @@
 //! One HTTP/1.1 client on one connection, in blocking style, that suspends its
 //! task instead of its thread.
 //!
-//! It wraps a `ureq::Agent` of its own, so "one virtual user, one connection,
-//! one session" is literally true and no pool is shared. What we rely on in
-//! ureq 3.5 (its `unversioned` traits may change in a minor release, hence the
-//! exact pin):
+//! One client has one connection, so "one virtual user, one connection, one
+//! session" is literally true and no pool is shared. All exchanges are read by one
+//! reader, `http1.rs` over `framing.rs`. Of ureq there is the TLS layer with its
+//! `Transport`, which reads and writes through ours. What we rely on in ureq 3.5
+//! (its `unversioned` traits may change in a minor release, hence the exact pin):
 //!
-//! - head and body arrive in two `transmit_output` calls: the transport holds
-//!   the bytes and sends them in one write when input is awaited;
-//! - `await_input` returning `Ok(false)` means a lost peer, an error ends the
-//!   exchange; both may be called on a suspended stack;
-//! - `is_open` is called under the pool's lock: it never suspends;
-//! - a body not read to its end closes the connection.
+//! - the TLS layer calls `await_input` and `transmit_output` on a suspended stack,
+//!   and passes on their errors;
+//! - `await_input` returning `Ok(false)` means a lost peer;
+//! - `is_open` asks our transport.
 //!
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits.
@@ -32,17 +31,16 @@ mod endpoint;
 mod exchange;
 mod failure;
 mod framing;
-mod kept;
+mod http1;
 mod reference;
-mod steady;
 mod timestamp;
 mod transport;
 
-pub use client::{Answer, Client, Request};
+pub use client::{Client, Request};
 pub use endpoint::{Endpoint, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::{ConnectKind, HttpFailure, HttpFailureKind, Phase};
-pub use steady::RequestHead;
+pub use http1::{Answer, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
 

@@ -1,4 +1,5 @@
-//! The transport under ureq: a non-blocking socket that suspends the task.
+//! A non-blocking socket that suspends the task, as a `Transport` of ureq's, so that
+//! ureq's TLS layer can stand in front of it.
 
 use std::fmt;
 use std::io::{self, Write};

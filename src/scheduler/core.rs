@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Waker};
 
-use super::local::{Cancel, LOCAL, Local, TIMER, TaskId, WAKER};
+use super::local::{Cancel, LOCAL, Local, Polled, TIMER, TaskId, WAKER};
 use super::suspend::{self, Stack, Task};
 
 /// How a scheduler waits and how large its stacks are.
@@ -21,7 +21,7 @@ pub struct SchedulerOptions {
 impl Default for SchedulerOptions {
     fn default() -> Self {
         Self {
-            // ureq with rustls and a certificate chain needs under 100 KiB in
+            // rustls with a certificate chain needs under 100 KiB in
             // a debug build; what is not touched costs no memory.
             stack_bytes: 256 * 1024,
             busy_poll: false,
@@ -178,7 +178,12 @@ impl Scheduler {
             n_resumed,
         };
         with(|local| {
-            local.begin_turn(now, lateness(busy_since, polled_at, wake_at, now));
+            local.begin_turn(Polled {
+                busy_since,
+                polled_at,
+                wake_at,
+                returned_at: now,
+            });
             for event in &self.events {
                 match event.token() {
                     WAKER => woken = true,
@@ -222,20 +227,6 @@ impl Scheduler {
         }
         n_ready
     }
-}
-
-/// How long what a poll tells may have waited for the thread: while it ran tasks,
-/// and where it came back later than it was to be woken.
-fn lateness(
-    busy_since: Instant,
-    polled_at: Instant,
-    wake_at: Option<Instant>,
-    returned_at: Instant,
-) -> Duration {
-    let overslept = wake_at.map_or(Duration::ZERO, |at| {
-        returned_at.saturating_duration_since(at.max(polled_at))
-    });
-    polled_at.saturating_duration_since(busy_since) + overslept
 }
 
 fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
@@ -671,6 +662,15 @@ mod tests {
         let origin = Instant::now();
         let at = |ms| origin + Duration::from_millis(ms);
         let ms = Duration::from_millis;
+        let lateness = |busy_since, polled_at, wake_at, returned_at| {
+            let poll = Polled {
+                busy_since,
+                polled_at,
+                wake_at,
+                returned_at,
+            };
+            poll.lateness()
+        };
         // Busy for 5 ms, then waited for an event.
         assert_eq!(lateness(at(0), at(5), None, at(900)), ms(5));
         assert_eq!(lateness(at(0), at(5), Some(at(950)), at(900)), ms(5));

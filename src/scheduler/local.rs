@@ -1,7 +1,7 @@
 //! What a task sees of its thread's scheduler: waiting, waking, its sockets.
 //!
-//! The state is thread-local, since ureq calls our transport without a way to
-//! hand it anything. It is never borrowed across a suspension.
+//! The state is thread-local, since the TLS layer calls our transport without a
+//! way to hand it anything. It is never borrowed across a suspension.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -81,8 +81,30 @@ pub(super) struct Local {
     /// When the kernel was last asked. Tasks that run for long are held to it,
     /// so that nobody has to ask the clock at each step.
     pub(super) now: Instant,
-    /// How long what the kernel told then may have waited for this thread.
-    pub(super) late: Duration,
+    /// How the kernel was asked then.
+    pub(super) poll: Polled,
+}
+
+/// How the kernel was asked: from when to when the thread did something else
+/// before, when it was to be woken, and when it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Polled {
+    pub(super) busy_since: Instant,
+    pub(super) polled_at: Instant,
+    pub(super) wake_at: Option<Instant>,
+    pub(super) returned_at: Instant,
+}
+
+impl Polled {
+    /// How long what the kernel told may have waited for the thread: while it ran
+    /// tasks, and where it came back later than it was to be woken.
+    pub(super) fn lateness(&self) -> Duration {
+        let overslept = self.wake_at.map_or(Duration::ZERO, |at| {
+            self.returned_at
+                .saturating_duration_since(at.max(self.polled_at))
+        });
+        self.polled_at.saturating_duration_since(self.busy_since) + overslept
+    }
 }
 
 /// What a task does.
@@ -129,7 +151,12 @@ impl Local {
             cancel: Cancel::Nothing,
             spawned: Vec::new(),
             now,
-            late: Duration::ZERO,
+            poll: Polled {
+                busy_since: now,
+                polled_at: now,
+                wake_at: None,
+                returned_at: now,
+            },
         }
     }
 
@@ -179,9 +206,10 @@ impl Local {
 
     /// A new turn: the waits whose deadline has come end. Before the sockets'
     /// events, since a peer that keeps sending must not outdo the deadline.
-    pub(super) fn begin_turn(&mut self, now: Instant, late: Duration) {
+    pub(super) fn begin_turn(&mut self, poll: Polled) {
+        let now = poll.returned_at;
         self.now = now;
-        self.late = late;
+        self.poll = poll;
         while let Some(index) = self.timers.expired(now) {
             self.wake(self.task_at(index), Wake::Deadline);
         }
@@ -334,7 +362,7 @@ pub fn give_way(deadline: Option<Instant>) -> Wake {
 /// How long what the kernel told last may have waited for this thread: it was
 /// busy with other tasks, or did not get a CPU. Short but for a stall.
 pub fn lateness() -> Duration {
-    with(|local| local.late)
+    with(|local| local.poll.lateness())
 }
 
 /// Adds a task from inside another one. It begins at the next turn. Where the

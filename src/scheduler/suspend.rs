@@ -3,7 +3,7 @@
 //!
 //! The one file of the scheduler with `unsafe`. A coroutine can only be
 //! suspended through its `Yielder`, a reference that lives on its own stack.
-//! Our transport is called by ureq from deep inside that stack, where no
+//! Our transport is called by the TLS layer from deep inside that stack, where no
 //! argument can carry the reference, so a thread-local pointer does.
 //!
 //! Why it is sound:
@@ -21,7 +21,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "the yielder cannot be passed through ureq's frames"
+    reason = "the yielder cannot be passed through the frames of the TLS layer"
 )]
 
 use std::cell::Cell;

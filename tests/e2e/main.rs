@@ -30,6 +30,7 @@ mod entrance;
 mod failures;
 mod files;
 mod find_command;
+mod floods;
 mod harness;
 mod init_command;
 mod probe;

@@ -1,6 +1,6 @@
-//! Answers on a connection that has served an exchange before, which the
-//! program reads without ureq: every framing that HTTP/1.1 allows, and what it
-//! does not.
+//! Answers on a connection that has served an exchange before: every framing that
+//! HTTP/1.1 allows, and what it does not. `http/judgement_tests.rs` has hundreds
+//! more, on first exchanges, too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -248,4 +248,26 @@ fn an_answer_without_a_body_leaves_the_connection_whole() {
         Some("protocol.accepted_unanswered"),
         0,
     );
+}
+
+/// However long our own head is, what becomes of it is the server's to say.
+#[test]
+fn a_long_header_of_our_own_is_sent() {
+    let header = format!("X-Long: {}", "y".repeat(100_000));
+    for (status, causes_expected) in [(200, 0), (431, 3)] {
+        let server = FakeServer::on_call(move |request, connection| {
+            assert_eq!(request.header("x-long").map(str::len), Some(100_000));
+            match status {
+                200 => connection.done(request),
+                status => connection.answer(status, &[], ""),
+            }
+        });
+        let mut arguments = vec!["--tool", "work", "--vus", "1", "--iterations", "3"];
+        arguments.extend(["-H", &header]);
+        let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+        let report = finished.checked_report();
+        assert_eq!(report["totals"]["failed"], causes_expected, "{status}");
+        let causes = causes(&report["totals"]);
+        assert!(causes.iter().all(|(id, _)| id == "http.431"), "{causes:?}");
+    }
 }

@@ -146,6 +146,15 @@ impl Connection {
         Next::Keep
     }
 
+    /// Writes this over and over, as fast as the client takes it, until it goes
+    /// away or the server is stopped.
+    pub(crate) fn flood_raw(&mut self, piece: &str) -> Next {
+        // In one write what would else take hundreds of calls of the system.
+        let pieces = piece.repeat((64 * 1024 / piece.len()).max(1));
+        while self.stream.write_all(pieces.as_bytes()).is_ok() {}
+        Next::Close
+    }
+
     /// Says nothing more until the client goes away or the server is stopped.
     pub(crate) fn hang(&mut self) -> Next {
         let mut buffer = [0; 1024];

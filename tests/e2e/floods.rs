@@ -1,0 +1,315 @@
+//! Peers that never stop sending. Whatever it is that they send, each call ends
+//! at its deadline, the run in time, and those beside are served.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+#[cfg(target_os = "linux")]
+use nix::sys::signal::Signal;
+
+use crate::fake_server::{Connection, FakeServer, Next, legacy};
+use crate::load_run::{LoadRun, causes, count, list, load_run};
+use crate::program::{Finished, Program, Running};
+
+/// Of a run that should take 3 s: more than that on a noisy machine, and far less
+/// than until a peer stops that never does.
+const IN_TIME: Duration = Duration::from_secs(20);
+
+const LIMITS: [&str; 16] = [
+    "--tool",
+    "work",
+    "--vus",
+    "3",
+    "--duration",
+    "2s",
+    "--timeout",
+    "1s",
+    "--graceful-stop",
+    "1s",
+    "--workers",
+    "1",
+    "--protocol",
+    "legacy",
+    "--seed",
+    "1",
+];
+
+/// What is sent once, and what over and over.
+type Flood = (&'static str, &'static str, &'static str);
+
+const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const EVENTS_IN_CHUNKS: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+const INTERIM: Flood = ("interim answers", "", "HTTP/1.1 100 Continue\r\n\r\n");
+const COMMENTS: Flood = ("comments", EVENTS, ":\n");
+const TRAILERS: Flood = (
+    "trailers",
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+     2\r\n{}\r\n0\r\n",
+    "X: y\r\n",
+);
+
+fn flood(connection: &mut Connection, flood: Flood) -> Next {
+    connection.write(flood.1);
+    connection.flood_raw(flood.2)
+}
+
+/// Runs against a server that answers calls so, and finds that it ended in time,
+/// each call by its deadline.
+#[track_caller]
+fn check_call(kind: Flood, on_kept_connections: bool) {
+    let n_calls = AtomicUsize::new(0);
+    let server = FakeServer::on_call(move |request, connection| {
+        // The session was opened on the same connection; after a timeout, the
+        // next call is the first on its own.
+        if on_kept_connections && n_calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            return connection.done(request);
+        }
+        flood(connection, kind)
+    });
+    let (finished, _) = run_in_time(load_run(&server.url(), &LIMITS));
+    let finished = finished.expect_code(0);
+    let report = finished.checked_report();
+    let causes = causes(&report["totals"]);
+    let n_failed = count(&report["totals"]["failed"]);
+    assert!(n_failed >= 3, "{}: {finished}", kind.0);
+    let expected = [("timeout.reading".to_string(), n_failed)];
+    assert_eq!(causes, expected, "{}: {finished}", kind.0);
+}
+
+fn run_in_time(program: Program) -> (Finished, Duration) {
+    let began = Instant::now();
+    let finished = program.time_limit(IN_TIME).run();
+    (finished, began.elapsed())
+}
+
+#[test]
+fn interim_answers_without_end() {
+    check_call(INTERIM, false);
+    check_call(INTERIM, true);
+}
+
+#[test]
+fn events_without_end() {
+    for kind in [
+        COMMENTS,
+        ("blank lines", EVENTS, "\n"),
+        ("empty events", EVENTS, "event: x\ndata: {}\n\n"),
+        (
+            "notifications",
+            EVENTS,
+            "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n",
+        ),
+        (
+            "answers to others",
+            EVENTS,
+            "data: {\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}\n\n",
+        ),
+    ] {
+        check_call(kind, false);
+    }
+}
+
+#[test]
+fn chunks_without_end() {
+    let long_extension = format!("1;{}\r\n\n\r\n", "x".repeat(3000)).leak();
+    for kind in [
+        ("comments in chunks", EVENTS_IN_CHUNKS, "2\r\n:\n\r\n"),
+        ("chunks of a byte", EVENTS_IN_CHUNKS, "1\r\n\n\r\n"),
+        ("long extensions", EVENTS_IN_CHUNKS, &*long_extension),
+        TRAILERS,
+    ] {
+        check_call(kind, false);
+    }
+}
+
+/// The handshake of a run, the end of a session, and what finds out how the
+/// server is spoken to.
+#[test]
+fn other_requests_than_calls_are_bounded_as_well() {
+    for kind in [INTERIM, COMMENTS, TRAILERS] {
+        for method in ["server/discover", "initialize", "DELETE"] {
+            let server = FakeServer::start(move |request, connection| {
+                let is_it = request.method() == method || request.verb == method;
+                match is_it {
+                    true => flood(connection, kind),
+                    false => legacy(request, connection),
+                }
+            });
+            let mut limits = LIMITS.to_vec();
+            if method == "server/discover" {
+                limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
+            }
+            let (finished, _) = run_in_time(load_run(&server.url(), &limits));
+            // Nobody is let in where the handshake never ends.
+            let expected = i32::from(method == "initialize");
+            let finished = finished.expect_code(expected);
+            if expected == 0 {
+                let report = finished.checked_report();
+                assert_eq!(causes(&report["totals"]), [], "{method} {finished}");
+            } else {
+                let said = &finished.stderr;
+                assert!(said.contains("timed out"), "{method}, {}: {said}", kind.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_config_is_not_waited_for_without_end() {
+    for kind in [INTERIM, COMMENTS] {
+        for method in ["initialize", "tools/list"] {
+            let server =
+                FakeServer::start(
+                    move |request, connection| match request.method() == method {
+                        true => flood(connection, kind),
+                        false => legacy(request, connection),
+                    },
+                );
+            let url = server.url();
+            let arguments = ["loadtest", "init", &url, "--timeout", "1s"];
+            run_in_time(Program::new(&arguments));
+        }
+    }
+}
+
+/// One of twenty is flooded for the whole of the run. The others make as many
+/// calls as they do beside a connection that is silent.
+#[test]
+fn nineteen_are_served_beside_a_flood() {
+    let calls_beside = |answer: fn(&mut Connection) -> Next| {
+        let n_calls = AtomicUsize::new(0);
+        let server = FakeServer::on_call(move |request, connection| {
+            if n_calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                return answer(connection);
+            }
+            // Long beside what a stretch of the flood takes unoptimised.
+            std::thread::sleep(Duration::from_millis(100));
+            connection.done(request)
+        });
+        let mut limits = LIMITS;
+        limits[3] = "20";
+        limits[7] = "30s";
+        let (finished, _) = run_in_time(load_run(&server.url(), &limits));
+        let report = finished.expect_code(0).checked_report();
+        assert_eq!(report["totals"]["cancelled"], 1);
+        assert_eq!(report["totals"]["failed"], 0);
+        assert_eq!(report["handshake"]["failed"], 0);
+        count(&report["totals"]["ok"])
+    };
+    let beside_silence = calls_beside(Connection::hang);
+    let beside_flood = calls_beside(|connection| flood(connection, COMMENTS));
+    // All of them share two CPUs with the server and with other tests.
+    assert!(
+        beside_flood * 2 > beside_silence,
+        "{beside_flood} calls, and {beside_silence} beside a silent one"
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn two_signals_end_a_flooded_run() {
+    for command in ["run", "find"] {
+        let server = FakeServer::on_call(|_, connection| flood(connection, COMMENTS));
+        let url = server.url();
+        let mut arguments = vec!["loadtest", command, &url, "--no-pin", "--tool", "work"];
+        arguments.extend(["--timeout", "60s", "--protocol", "legacy"]);
+        arguments.extend(match command {
+            "run" => ["--vus", "3", "--duration", "50s"],
+            _ => ["--max-p99", "50ms", "--deadline", "30m"],
+        });
+        let mut running = Program::new(&arguments).time_limit(IN_TIME).spawn();
+        running.wait_until("calls came", |_| server.count("tools/call") > 0);
+        interrupt_twice(running, command == "run");
+    }
+}
+
+/// Two signals; a command may end at the first of them.
+#[cfg(target_os = "linux")]
+fn interrupt_twice(mut running: Running, takes_two: bool) -> Finished {
+    running.signal(Signal::SIGINT);
+    if takes_two {
+        // Signals that come together are one: the first must have been taken.
+        let began = Instant::now();
+        running.wait_until("the first was taken", |_| {
+            began.elapsed() > Duration::from_millis(300)
+        });
+        running.signal(Signal::SIGINT);
+    }
+    running.wait().expect_code(130)
+}
+
+/// Calls of a step that are made at once, and never answered: all are given up at
+/// the end, and counted.
+#[test]
+fn calls_at_once_are_given_up_at_the_end() {
+    let server = FakeServer::on_call(|_, connection| connection.hang());
+    let config = format!(
+        "[settings]\nurl = \"{}\"\nvirtual_users = 3\nduration = \"1s\"\n\
+         timeout = \"30s\"\ngraceful_stop = \"500ms\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\nparallel = 4",
+        server.url()
+    );
+    let program = Program::new(&["loadtest", "run", "--no-pin", "--config", "a.toml"])
+        .file("a.toml", &config);
+    let (finished, _) = run_in_time(program);
+    let finished = finished.expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["started"], 12, "{finished}");
+    assert_eq!(report["totals"]["cancelled"], 12, "{finished}");
+    assert_eq!(server.count("tools/call"), 12);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn calls_at_once_are_given_up_at_the_second_signal() {
+    let server = FakeServer::on_call(|_, connection| connection.hang());
+    let config = format!(
+        "[settings]\nurl = \"{}\"\nvirtual_users = 2\nduration = \"50s\"\n\
+         timeout = \"30s\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\nparallel = 4",
+        server.url()
+    );
+    let mut running = Program::new(&["loadtest", "run", "--no-pin", "--config", "a.toml"])
+        .file("a.toml", &config)
+        .time_limit(IN_TIME)
+        .spawn();
+    running.wait_until("calls came", |_| server.count("tools/call") == 8);
+    let finished = interrupt_twice(running, true);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["cancelled"], 8, "{finished}");
+    assert!(list(&report["operations"]).len() == 1);
+}
+
+/// The program stands still while the answer comes, until long after the call's
+/// deadline. What the kernel had in time is in time, and what came later is not.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stall_of_ours_is_not_the_servers() {
+    use std::sync::Arc;
+    const STALL: Duration = Duration::from_secs(3);
+    for (waits_for, failed) in [(Duration::ZERO, 0), (Duration::from_millis(2_500), 1)] {
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let has_stopped = Arc::clone(&stopped);
+        let server = FakeServer::on_call(move |request, connection| {
+            connection.wait_until(|| has_stopped.load(Ordering::SeqCst) > 0);
+            if has_stopped.swap(2, Ordering::SeqCst) == 1 {
+                std::thread::sleep(waits_for);
+            }
+            connection.done(request)
+        });
+        let mut limits = vec!["--tool", "work", "--vus", "1", "--iterations", "3"];
+        limits.extend(["--timeout", "2s", "--protocol", "legacy"]);
+        let mut running = load_run(&server.url(), &limits).spawn();
+        running.wait_until("a call came", |_| server.count("tools/call") == 1);
+        running.signal(Signal::SIGSTOP);
+        stopped.store(1, Ordering::SeqCst);
+        std::thread::sleep(STALL);
+        running.signal(Signal::SIGCONT);
+        let finished = running.wait().expect_code(0);
+        let report = finished.checked_report();
+        assert_eq!(report["totals"]["failed"], failed, "{finished}");
+        assert_eq!(report["totals"]["ok"], 3 - failed, "{finished}");
+    }
+}
