@@ -613,11 +613,11 @@ impl Search {
         }
         match (report.phase, report.verdict) {
             (_, Verdict::GeneratorLimited) => return self.finish(Ended::GeneratorLimited),
-            (Phase::Baseline, Verdict::Fail(why) | Verdict::Borderline(why)) => {
+            (Phase::Baseline, Verdict::Fail(why)) => {
                 self.note_not_passed(&report, why);
                 return self.finish(Ended::Refused(why));
             }
-            (_, Verdict::Fail(why) | Verdict::Borderline(why)) => {
+            (phase, Verdict::Fail(why) | Verdict::Borderline(why)) if phase != Phase::Baseline => {
                 self.note_not_passed(&report, why);
             }
             (Phase::Verify, _) => {
@@ -629,6 +629,8 @@ impl Search {
                 self.sustains = Some(report);
                 return self.finish(ended);
             }
+            // A baseline above a limit, though that may be chance, says nothing
+            // yet: the levels that follow will tell.
             (phase, verdict) => {
                 if phase == Phase::Baseline {
                     self.note_baseline(&report, in_flight_max);
@@ -1151,7 +1153,12 @@ mod tests {
                 ..second(8, 0)
             }
         });
-        assert_eq!(outcome.ended, Ended::Refused(Why::Errors));
+        assert_eq!(outcome.ended, Ended::NothingSustained);
+        assert_eq!(
+            outcome.trials[0].verdict,
+            Verdict::Borderline(Why::Errors),
+            "neither passed nor certain"
+        );
         assert!(outcome.trials[0].error_share > 0.01, "{outcome:?}");
         assert_eq!(outcome.passed, None);
         // A single one early on is made good by those that follow.

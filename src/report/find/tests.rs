@@ -175,7 +175,7 @@ fn a_repeated_level_is_told() {
     let mut outcome = found();
     outcome.trials[4].repeated = true;
     let shown = text(&outcome, 80);
-    assert!(shown.contains("failed, latency, repeated"), "{shown}");
+    assert!(shown.contains("ncy, repeated 16 VUs"), "{shown}");
     assert!(shown.contains("the host was disturbed"), "{shown}");
     assert!(report(&outcome).trials[4].repeated);
 }
@@ -205,7 +205,7 @@ proptest! {
         let mut outcome = found();
         outcome.options.error_share_max = Some(allowed);
         outcome.options.latency[0].quantile = 1.0 - allowed;
-        let mut failed = trial(5.0, FindPhase::Bracket, FindVerdict::Failed(why), 60);
+        let mut failed = trial(5.0, FindPhase::Bracket, FindVerdict::Failed(why), 60_000_000);
         failed.shares_over = vec![share];
         failed.error_share = if by_errors { share } else { 0.0 };
         let text = words::evidence(&outcome.options, &failed).expect("evidence");
