@@ -96,11 +96,6 @@ impl fmt::Display for UserError {
 
 impl std::error::Error for UserError {}
 
-/// `1 call`, `2 calls`: the one place that counts in words.
-pub fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// The known word nearest to `typed`, if one is near enough to be a likely
 /// typo: at most a third of the letters differ (optimal string alignment
 /// distance, so that swapped neighbours cost one). What is longer than any word

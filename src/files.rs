@@ -14,6 +14,10 @@ use std::time::Duration;
 /// The largest file that a user writes: a config of some 20,000 tools fits.
 pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
 
+/// The largest file of one call's arguments: as large as a message may be unless
+/// the user says otherwise.
+pub const ARGUMENTS_BYTES_MAX: u64 = 16 << 20;
+
 /// How long a file may take to be read. Only pipes take more than a moment, such
 /// as those of a shell: `--config <(generate)`.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);

@@ -213,6 +213,12 @@ pub fn format_rate(per_second: f64) -> String {
     }
 }
 
+/// `1 call`, `2,000 calls`: the one place that counts in words.
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    let counted = if count == 1 { one } else { many };
+    format!("{} {counted}", format_count(count))
+}
+
 /// A whole number with thousands set off: `1,234,567`.
 pub fn format_count(count: u64) -> String {
     let digits = count.to_string();

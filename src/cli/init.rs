@@ -14,13 +14,14 @@ use super::{CommandResult, exit, shown_in};
 use crate::address;
 use crate::clock;
 use crate::coordinator::Interrupts;
-use crate::error::{UserError, plural};
+use crate::error::UserError;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::LiveLine;
 use crate::report::place::{Place, place_error};
 use crate::scenario::{CONFIG_PATH, Header, check_header};
 use crate::terminal::{Line, Role, Terminal};
+use crate::units::plural;
 
 /// What is read is shown once it takes longer than this.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);

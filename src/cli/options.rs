@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::address;
-use crate::files::{WRITTEN_BYTES_MAX, read_text};
+use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::VuStage;
 use crate::outcome::FindBy;
 use crate::protocol::Arguments;
@@ -252,7 +252,7 @@ impl FromStr for Args {
     fn from_str(text: &str) -> Result<Self, String> {
         let (json, place) = match text.strip_prefix('@') {
             Some(file) => {
-                let json = read_text(Path::new(file), WRITTEN_BYTES_MAX)
+                let json = read_text(Path::new(file), ARGUMENTS_BYTES_MAX)
                     .map_err(|why| format!("`{file}` {why}"))?;
                 (json, format!("`{file}`"))
             }

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::session::Session;
-use crate::error::plural;
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     Method, NextPage, Page, PageGuard, PromptDescription, ProtocolFault, Reply,
     ResourceDescription, ResourceTemplateDescription, ToolDescription, read_prompts,
     read_resource_templates, read_resources, read_tools,
 };
-use crate::units::format_count;
+use crate::units::{format_count, plural};
 
 /// What may be read of all lists of a server together.
 #[derive(Debug, Clone, Copy)]

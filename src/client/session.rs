@@ -8,13 +8,13 @@ use super::classify::Trouble;
 use super::cookies::CookieJar;
 use super::lane::{Exchanged, Lane, Message};
 use super::server::{PreparedCall, Server};
-use crate::error::plural;
 use crate::http::{HeaderValue, Method as HttpMethod};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, ServerRequest, Welcome, answer_server_request,
 };
 use crate::scheduler::{Wake, sleep_until};
+use crate::units::plural;
 
 /// Questions answered within one call before it is given up: a server that
 /// never has enough would hold the user for ever.

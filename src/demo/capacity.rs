@@ -9,7 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::latency::Latency;
-use crate::error::{UserError, plural};
+use crate::error::UserError;
+use crate::units::plural;
 
 /// The accepted form of a capacity.
 pub const CAPACITY_FORM: &str = "slots, a slash and the service time, such as `4/fixed:20ms`, \

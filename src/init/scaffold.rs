@@ -14,11 +14,11 @@ use super::sample::{SampleArguments, describe_argument, sample_arguments};
 use super::toml_text::{comment, key, literal, quoted, string, value, wrapped};
 use super::words::text_of_name;
 use crate::address;
-use crate::error::plural;
 use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
     ToolDescription,
 };
+use crate::units::plural;
 
 /// The share of a tool that the server marks as read-only: agents call tools
 /// more than anything else.

@@ -11,9 +11,8 @@ mod rules;
 
 use std::time::Duration;
 
-use crate::error::plural;
 use crate::metrics::Failure;
-use crate::units::{format_count, format_duration, format_latency};
+use crate::units::{format_count, format_duration, format_latency, plural};
 
 pub use rules::advise;
 

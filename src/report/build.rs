@@ -25,12 +25,11 @@ use super::model::{
     SCHEMA_VERSION, Second, Server, Stage, WarmUp, Worker,
 };
 use crate::clock::Utc;
-use crate::error::plural;
 use crate::load::ThinkTime;
 use crate::metrics::{self, Recorder, RowStats};
 use crate::outcome::{self, GeneratorFacts, Row, RowKind, RunOutcome, ServerFacts};
 use crate::scenario::{Arrivals, Load, Plan};
-use crate::units::{format_count, format_duration, format_rate};
+use crate::units::{format_count, format_duration, format_rate, plural};
 
 use distribution::{distribution, over};
 use figures::{Measured, latency, ms};

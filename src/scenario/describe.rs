@@ -10,10 +10,9 @@ use serde_json::{Map, Value, json};
 use super::fault::one_line;
 use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
-use crate::error::plural;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::{Arguments, Method, Operation};
-use crate::units::{format_bytes, format_duration, format_percent, format_rate};
+use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
 /// no control characters left.

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::{UserError, plural};
+use crate::error::UserError;
+use crate::units::plural;
 
 /// One thing that the user has to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]

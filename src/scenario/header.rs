@@ -39,7 +39,6 @@ fn reserved(name: &str) -> Option<&'static str> {
     }
     match name.as_str() {
         "content-type" | "accept" => Some("is fixed by MCP's transport and set by this program"),
-        "accept-encoding" => Some("is not the user's to set: answers are read uncompressed"),
         "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "te" | "trailer"
         | "upgrade" | "expect" | "proxy-connection" => {
             Some("frames the request and is set by this program")

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::client::{PreparedCall, Server};
-use crate::error::{UserError, nearest, plural};
+use crate::error::{UserError, nearest};
 use crate::outcome::{Row, RowKind};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{Action, Plan};
+use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,11 +244,11 @@ fn tool(name: &str, arguments: &[(&str, &str)]) -> Operation {
 fn cannot_prepare(error: &PrepareError) -> UserError {
     let fault = UserError::usage(error.to_string());
     match error {
+        // The server's fault, not the command line's.
+        PrepareError::ToolExcluded { .. } => UserError::could_not_run(error.to_string())
+            .hint("the specification forbids clients to call such a tool: mend its definition"),
         PrepareError::NoSuchMethod { .. } => {
             fault.hint("leave this step out, or give `--protocol legacy`")
-        }
-        PrepareError::ToolExcluded { .. } => {
-            fault.hint("the specification forbids clients to call such a tool: mend its definition")
         }
         PrepareError::ArgumentMismatch { .. } => fault.hint("change the step's arguments"),
     }

@@ -5,8 +5,9 @@
 //! `self_check.md`, its tests.
 
 use super::{Error, LocalResource, Signal, Slowed};
-use crate::error::plural;
-use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
+use crate::units::{
+    format_count, format_duration, format_latency, format_percent, format_rate, plural,
+};
 
 use std::time::Duration;
 

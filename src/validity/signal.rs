@@ -2,8 +2,7 @@
 //! one cause, and are one [`super::Reason`] together (`slowed.rs`).
 
 use super::reason::{ms, percent};
-use crate::error::plural;
-use crate::units::{format_count, format_latency};
+use crate::units::{format_count, format_latency, plural};
 
 /// Something that was seen of the generator.
 #[derive(Debug, Clone, PartialEq)]

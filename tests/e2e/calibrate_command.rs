@@ -117,7 +117,7 @@ fn a_host_is_calibrated_and_runs_are_judged_by_it() {
     let mut arguments = vec!["loadtest", "find", "--demo", "--quiet", "--max-p95", "1ms"];
     arguments.extend(["--calibration", "slow.json", "--report", "found.json"]);
     let search = Program::new(&arguments).in_dir(run.dir).run();
-    let search = search.expect_code(1);
+    let search = search.expect_code(3);
     let path = search.dir.path().join("found.json");
     let text = std::fs::read_to_string(path).expect("the report was written");
     let found: Value = serde_json::from_str(&text).expect("JSON");

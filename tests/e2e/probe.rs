@@ -368,12 +368,13 @@ fn a_probe_that_is_a_part_of_the_load_is_told() {
 fn a_search_has_no_probe_and_says_so() {
     let server = demo_with_latency(MS);
     let words = ["loadtest", "find", &server.url(), "--max-p95", "1s"];
-    let finished = Program::new(&[&words[..], &["--deadline", "1s", "--no-pin"]].concat())
-        .file(
-            ".pmcp/loadtest.toml",
-            &format!("[settings]\nprobe = \"10/s\"\n{STEP}"),
-        )
-        .run();
+    let finished =
+        Program::new(&[&words[..], &["--quick", "--deadline", "1s", "--no-pin"]].concat())
+            .file(
+                ".pmcp/loadtest.toml",
+                &format!("[settings]\nprobe = \"10/s\"\n{STEP}"),
+            )
+            .run();
     assert!(
         finished.stderr.contains("a search has no probe"),
         "{finished}"

@@ -443,10 +443,10 @@ fn check_protocols(mode: Mode) {
             assert_eq!(server.sessions(), 0, "{mode:?} {protocol}");
         }
         if has_sessions {
-            // Those of the users, and two before the run: one to find the server
-            // out, one to list its tools.
+            // Those of the users, and one before the run: to find the server out
+            // and to list its tools.
             let n_users = count(&report, "/counters/sessions_opened");
-            assert_eq!(server.sessions(), n_users + 2, "{report:#}");
+            assert_eq!(server.sessions(), n_users + 1, "{report:#}");
         }
     }
 }

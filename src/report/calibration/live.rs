@@ -3,12 +3,11 @@
 
 use super::summary::{mode_name, spread_ms};
 use super::{closed_figures, open_figures};
-use crate::error::plural;
 use crate::outcome::{CalibrationObserver, CalibrationProgress, CalibrationStep, StepKind};
 use crate::report::live::{LiveLine, notice_line};
 use crate::report::summary::page::ms_text;
 use crate::terminal::{Line, Role, WriteColor};
-use crate::units::{format_duration, format_rate};
+use crate::units::{format_duration, format_rate, plural};
 
 use std::time::Duration;
 

@@ -72,7 +72,7 @@ fn host_text(host: &CalibratedHost) -> String {
     let allowed = host.allowed_cpus.len() as u64;
     parts.push(match host.cpus {
         Some(cpus) if cpus != allowed => format!("{allowed} of {cpus} CPUs"),
-        _ => crate::error::plural(allowed, "CPU", "CPUs"),
+        _ => crate::units::plural(allowed, "CPU", "CPUs"),
     });
     parts.extend(host.quota_cpus.map(|cpus| format!("quota of {cpus} CPUs")));
     parts.extend(

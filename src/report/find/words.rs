@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::model::LevelUnit;
-use crate::error::plural;
 use crate::outcome::{
     FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
     FindVerdict, FindWhy,
 };
-use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
+use crate::units::{
+    format_count, format_duration, format_latency, format_percent, format_rate, plural,
+};
 
 /// `sustains 180 VUs, 1,420 calls/s at p99 212 ms (verified); fails at 190 VUs
 /// by latency; undecided between`.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::error::plural;
 use crate::outcome::{BreakingPoint, Phase, Progress, RunStart};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_duration, format_latency, format_rate};
+use crate::units::{format_count, format_duration, format_latency, format_rate, plural};
 
 /// What ends the run.
 #[derive(Debug, Clone, Copy, Default)]

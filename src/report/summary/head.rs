@@ -1,10 +1,9 @@
 //! What was tested, with what, and the figures of all calls.
 
 use super::page::{Page, ms_text, rate_text};
-use crate::error::plural;
 use crate::report::model::{Counters, Ended, Host, Latency, Report};
 use crate::terminal::{Line, Role};
-use crate::units::{format_bytes, format_count, format_duration, format_percent};
+use crate::units::{format_bytes, format_count, format_duration, format_percent, plural};
 
 use std::time::Duration;
 

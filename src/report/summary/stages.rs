@@ -3,10 +3,9 @@
 use super::head::secs_text;
 use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
 use super::table::{Cell, Table};
-use crate::error::plural;
 use crate::report::model::{LoadUnit, Report};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_percent};
+use crate::units::{format_count, format_percent, plural};
 
 /// A row for each stage.
 pub(super) fn stages(page: &mut Page, report: &Report) {
