@@ -189,8 +189,8 @@ pub(super) fn make_room(plan: &Plan, observer: &mut dyn Observer) {
     let n_connections = u64::from(plan.vus_max()).saturating_mul(lanes);
     if let Err(reached) = raise_file_limit(n_connections) {
         observer.notice(&format!(
-            "this system allows only {reached} connections at once, and {n_connections} are \
-             planned: raise the limit of open files (`ulimit -n`)"
+            "this process may open {reached} files, and {n_connections} connections at once are \
+             planned: raise the limit (`ulimit -n`)"
         ));
     }
 }

@@ -265,11 +265,20 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
         use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
         let is_fifo = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
         if is_fifo {
-            // Without a reader, opening would wait for ever.
-            let probe = OpenOptions::new()
-                .write(true)
-                .custom_flags(O_NONBLOCK)
-                .open(path);
+            // Without a reader, opening would wait for ever. A reader that a
+            // shell started just before may take a moment.
+            let mut n_looks = 0;
+            let probe = loop {
+                let probe = OpenOptions::new()
+                    .write(true)
+                    .custom_flags(O_NONBLOCK)
+                    .open(path);
+                if probe.is_ok() || n_looks == READER_LOOKS_MAX {
+                    break probe;
+                }
+                n_looks += 1;
+                std::thread::sleep(READER_LOOK_EVERY);
+            };
             if let Err(error) = probe {
                 let hint = "start its reader first".to_string();
                 let why = format!("nobody reads from this pipe ({})", reason(&error));
@@ -283,6 +292,10 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
         .or_else(|_| OpenOptions::new().write(true).open(path))
         .map_err(system)
 }
+
+/// A pipe's reader is looked for during two seconds.
+const READER_LOOKS_MAX: u32 = 100;
+const READER_LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Linux, on all processors that this program runs on but MIPS and SPARC.
 #[cfg(target_os = "linux")]

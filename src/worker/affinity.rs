@@ -92,8 +92,8 @@ fn machine_cpus() -> Option<usize> {
 /// Descriptors beside those of the connections: polls, timers, files.
 const FILES_BESIDE: u64 = 64;
 
-/// Raises the limit of open files as far as it may be raised. The number of
-/// connections for which it is too low, if it is.
+/// Raises the limit of open files as far as it may be raised. The limit that was
+/// reached, where it is too low for the connections and [`FILES_BESIDE`].
 #[cfg(target_os = "linux")]
 pub fn raise_file_limit(n_connections: u64) -> Result<(), u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -112,7 +112,7 @@ pub fn raise_file_limit(n_connections: u64) -> Result<(), u64> {
     if reached >= wanted {
         Ok(())
     } else {
-        Err(reached.saturating_sub(FILES_BESIDE))
+        Err(reached)
     }
 }
 

@@ -74,7 +74,7 @@ fn check(
     }
     assert_eq!(server.count("tools/call"), 4, "{name}");
     // A coding costs no connection; content that is not what it says does.
-    let n_reconnects = if name == "said, not done" { 3 } else { 0 };
+    let n_reconnects = if name == "said, not done" { 4 } else { 0 };
     assert_eq!(
         report["counters"]["reconnects"], n_reconnects,
         "{name}: {report:#}"

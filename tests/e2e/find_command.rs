@@ -204,15 +204,7 @@ fn a_search_out_of_descriptors_blames_the_generator() {
     let executable = env!("CARGO_BIN_EXE_cargo-pmcp");
     let script = "ulimit -n 64; exec \"$@\"";
     let arguments = ["-c", script, "sh", executable, "loadtest", "find", &url];
-    let limits = [
-        "--quick",
-        "--max-p50",
-        "10s",
-        "--from",
-        "100",
-        "--to",
-        "100",
-    ];
+    let limits = ["--quick", "--max-p50", "1s", "--from", "100", "--to", "100"];
     let tool = ["--tool", "echo", "--args", r#"{"text":"hi"}"#, "--no-pin"];
     let finished = Program::other("sh", &[&arguments[..], &limits, &tool].concat())
         .time_limit(Duration::from_secs(90))

@@ -384,9 +384,7 @@ fn a_search_has_no_probe_and_says_so() {
         .run()
         .expect_code(2);
     assert!(
-        finished
-            .stderr
-            .contains("`--probe` goes with another command"),
+        finished.stderr.contains("`--probe` is a flag of `run`"),
         "{finished}"
     );
 }
