@@ -86,7 +86,8 @@ pub(super) struct Exchange {
     bytes_received: AtomicU64,
     /// What an exchange may bring at full speed.
     bytes_unpaced: u64,
-    /// Where `bytes_received` stands once this one has brought that.
+    /// Where `bytes_received` stands once this one has brought that, or an
+    /// earlier one since which all timed out.
     paced_from: AtomicU64,
 }
 
@@ -122,12 +123,13 @@ impl Exchange {
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
         self.set_phase(Phase::Sending);
+        // A flood that lasted to the deadline has no new allowance with each call.
+        if self.stop() != Stop::Timeout || !self.is_paced() {
+            let n_received = self.bytes_received.load(Relaxed);
+            let paced_from = n_received.saturating_add(self.bytes_unpaced);
+            self.paced_from.store(paced_from, Relaxed);
+        }
         self.stop.store(Stop::Nothing as u8, Relaxed);
-        let paced_from = self
-            .bytes_received
-            .load(Relaxed)
-            .saturating_add(self.bytes_unpaced);
-        self.paced_from.store(paced_from, Relaxed);
         // A connector that is asked for a connection says otherwise.
         self.reused.store(1, Relaxed);
     }
@@ -237,7 +239,8 @@ impl Exchange {
         Arrival::InTime
     }
 
-    /// It has brought more than any answer that is accepted.
+    /// It has brought more than any answer that is accepted, or one before it did
+    /// since which all timed out.
     pub(super) fn is_paced(&self) -> bool {
         self.bytes_received.load(Relaxed) > self.paced_from.load(Relaxed)
     }
@@ -390,7 +393,7 @@ mod tests {
 
     #[test]
     fn each_exchange_has_its_own_allowance() {
-        let exchange = Exchange::new(100);
+        let exchange = Exchange::new(199);
         let received = Received {
             n_bytes: 100,
             at: Instant::now(),
@@ -398,11 +401,31 @@ mod tests {
         };
         for _ in 0..3 {
             exchange.begin(Instant::now() + Duration::from_secs(60));
-            exchange.received(&received);
+            assert_eq!(exchange.received(&received), Arrival::InTime);
             assert!(!exchange.is_paced());
-            exchange.received(&received);
+            assert_eq!(exchange.received(&received), Arrival::InTime);
             assert!(exchange.is_paced());
         }
+    }
+
+    #[test]
+    fn a_flood_does_not_begin_anew_with_each_call() {
+        let exchange = Exchange::new(99);
+        let received = Received {
+            n_bytes: 100,
+            at: Instant::now(),
+            age: None,
+        };
+        let begin = || exchange.begin(Instant::now() + Duration::from_secs(60));
+        begin();
+        assert_eq!(exchange.received(&received), Arrival::InTime);
+        for _ in 0..3 {
+            exchange.set_stop(Stop::Timeout);
+            begin();
+            assert!(exchange.is_paced());
+        }
+        begin();
+        assert!(!exchange.is_paced());
     }
 
     #[test]

@@ -25,9 +25,9 @@ const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
 const BYTES_AT_A_STRETCH: usize = 64 * 1024;
 
 /// An exchange that has brought more than any answer that is accepted is read at
-/// one stretch in so much time, 16 MiB a second. The peer's kernel holds back what
+/// one stretch in so much time, 4 MiB a second. The peer's kernel holds back what
 /// it would send beyond that, so it costs neither machine a CPU.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(16);
 
 /// One connection.
 pub(super) struct TaskTransport {
