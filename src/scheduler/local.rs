@@ -382,10 +382,10 @@ pub fn sleep_until(at: Instant) -> Wake {
 }
 
 /// Lets the other tasks run, and the kernel be asked, before this one goes on:
-/// once nobody else is ready, or the others were resumed many times. Whoever does work that a stranger can make endless calls this
-/// after each bounded piece of it, since nothing else ends it: not its deadline,
-/// which is held against the moment when the kernel was asked, and not the run's
-/// end.
+/// once nobody else is ready, or the others were resumed many times. Whoever does
+/// work that a stranger can make endless calls this after each bounded piece of
+/// it, since nothing else ends it: not its deadline, which is held against the
+/// moment when the kernel was asked, and not the run's end.
 pub fn give_way(deadline: Option<Instant>) -> Wake {
     let is_cancelled = with(|local| {
         let wake = local.look(None);
