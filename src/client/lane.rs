@@ -118,7 +118,7 @@ impl Lane {
         let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
-            http: Client::new(server.endpoint()),
+            http: Client::new(server.endpoint(), message_bytes_max),
             reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
             buffer: Vec::new(),
             message_bytes_max,

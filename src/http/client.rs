@@ -36,18 +36,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without a connection; the first exchange makes one.
-    pub fn new(endpoint: &Endpoint) -> Self {
-        Self::with_tls(endpoint, || {
+    /// A client without a connection; the first exchange makes one. What an
+    /// exchange brings beyond `bytes_unpaced` is read at a bounded rate.
+    pub fn new(endpoint: &Endpoint, bytes_unpaced: usize) -> Self {
+        Self::with_tls(endpoint, bytes_unpaced, || {
             TlsConfig::builder().root_certs(RootCerts::WebPki).build()
         })
     }
 
-    fn with_tls(endpoint: &Endpoint, tls: impl FnOnce() -> TlsConfig) -> Self {
+    fn with_tls(
+        endpoint: &Endpoint,
+        bytes_unpaced: usize,
+        tls: impl FnOnce() -> TlsConfig,
+    ) -> Self {
         Self {
             endpoint: endpoint.clone(),
             tls: endpoint.is_https().then(|| Tls::new(tls())),
-            exchange: Arc::new(Exchange::new()),
+            exchange: Arc::new(Exchange::new(bytes_unpaced)),
             idle: Idle::default(),
         }
     }

@@ -112,7 +112,7 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
             });
         }
         let tls = || TlsConfig::builder().disable_verification(true).build();
-        let mut client = Client::with_tls(&endpoint, tls);
+        let mut client = Client::with_tls(&endpoint, 1024 * 1024, tls);
         let request = Request {
             method: Method::POST,
             headers: HeaderMap::new(),

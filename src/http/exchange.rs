@@ -84,10 +84,17 @@ pub(super) struct Exchange {
     server_closed: AtomicU64,
     bytes_sent: AtomicU64,
     bytes_received: AtomicU64,
+    /// What an exchange may bring at full speed.
+    bytes_unpaced: u64,
+    /// Where `bytes_received` stands once this one has brought that, or an
+    /// earlier one since which all timed out.
+    paced_from: AtomicU64,
 }
 
 impl Exchange {
-    pub(super) fn new() -> Self {
+    /// Of a client whose answers may bring that many bytes before they are read
+    /// at a bounded rate.
+    pub(super) fn new(bytes_unpaced: usize) -> Self {
         Self {
             base: Instant::now(),
             deadline: AtomicU64::new(NONE),
@@ -103,6 +110,8 @@ impl Exchange {
             server_closed: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
+            bytes_unpaced: bytes_unpaced as u64,
+            paced_from: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -114,6 +123,12 @@ impl Exchange {
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
         self.set_phase(Phase::Sending);
+        // A flood that lasted to the deadline has no new allowance with each call.
+        if self.stop() != Stop::Timeout || !self.is_paced() {
+            let n_received = self.bytes_received.load(Relaxed);
+            let paced_from = n_received.saturating_add(self.bytes_unpaced);
+            self.paced_from.store(paced_from, Relaxed);
+        }
         self.stop.store(Stop::Nothing as u8, Relaxed);
         // A connector that is asked for a connection says otherwise.
         self.reused.store(1, Relaxed);
@@ -224,6 +239,12 @@ impl Exchange {
         Arrival::InTime
     }
 
+    /// It has brought more than any answer that is accepted, or one before it did
+    /// since which all timed out.
+    pub(super) fn is_paced(&self) -> bool {
+        self.bytes_received.load(Relaxed) > self.paced_from.load(Relaxed)
+    }
+
     /// Moves the deadline by what this machine was late.
     pub(super) fn put_off(&self, late: Duration) {
         let late_ns = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
@@ -280,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_receive_stamp_never_precedes_the_request() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         exchange.begin(Instant::now() + Duration::from_secs(1));
         exchange.sending();
         exchange.set_phase(Phase::Waiting);
@@ -302,7 +323,7 @@ mod tests {
 
     #[test]
     fn reconnects_are_split_by_who_ended_the_connection() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         exchange.connected();
         exchange.connected();
         exchange.peer_ends();
@@ -314,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_first_stop_is_the_cause() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         exchange.begin(Instant::now());
         exchange.set_stop(Stop::Timeout);
         exchange.set_stop(Stop::Closed);
@@ -327,7 +348,7 @@ mod tests {
     /// they came when they were read.
     #[test]
     fn what_came_in_time_is_judged_by_arrival() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         let begin = Instant::now();
         let second = Duration::from_secs(1);
         let check = |phase, read_at: u32, age_ms: Option<u64>, expected| {
@@ -356,7 +377,7 @@ mod tests {
 
     #[test]
     fn what_we_were_late_is_not_taken_from_the_handshake() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         let begin = Instant::now();
         let second = Duration::from_secs(1);
         exchange.begin(begin + second);
@@ -371,8 +392,45 @@ mod tests {
     }
 
     #[test]
+    fn each_exchange_has_its_own_allowance() {
+        let exchange = Exchange::new(199);
+        let received = Received {
+            n_bytes: 100,
+            at: Instant::now(),
+            age: None,
+        };
+        for _ in 0..3 {
+            exchange.begin(Instant::now() + Duration::from_secs(60));
+            assert_eq!(exchange.received(&received), Arrival::InTime);
+            assert!(!exchange.is_paced());
+            assert_eq!(exchange.received(&received), Arrival::InTime);
+            assert!(exchange.is_paced());
+        }
+    }
+
+    #[test]
+    fn a_flood_does_not_begin_anew_with_each_call() {
+        let exchange = Exchange::new(99);
+        let received = Received {
+            n_bytes: 100,
+            at: Instant::now(),
+            age: None,
+        };
+        let begin = || exchange.begin(Instant::now() + Duration::from_secs(60));
+        begin();
+        assert_eq!(exchange.received(&received), Arrival::InTime);
+        for _ in 0..3 {
+            exchange.set_stop(Stop::Timeout);
+            begin();
+            assert!(exchange.is_paced());
+        }
+        begin();
+        assert!(!exchange.is_paced());
+    }
+
+    #[test]
     fn bytes_of_a_handshake_are_not_the_request() {
-        let exchange = Exchange::new();
+        let exchange = Exchange::new(usize::MAX);
         exchange.begin(Instant::now() + Duration::from_secs(60));
         exchange.connecting();
         exchange.sending();

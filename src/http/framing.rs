@@ -234,11 +234,17 @@ fn facts(
 /// or in several headers, the last that is one counts, as in browsers (RFC 9110
 /// section 8.3; "extract a MIME type" of the Fetch standard).
 fn last_type(value: &[u8]) -> Option<&[u8]> {
-    let is_type = |value: &&[u8]| value.contains(&b'/') && !value.starts_with(b"*/*");
     // By far the usual ones.
     if value == b"application/json" || value == b"text/event-stream" {
         return Some(value);
     }
+    last_type_of_list(value)
+}
+
+#[cold]
+#[inline(never)]
+fn last_type_of_list(value: &[u8]) -> Option<&[u8]> {
+    let is_type = |value: &&[u8]| value.contains(&b'/') && !value.starts_with(b"*/*");
     let mut is_quoted = false;
     let parts = value.split(move |byte| {
         is_quoted ^= *byte == b'"';
@@ -251,6 +257,19 @@ fn last_type(value: &[u8]) -> Option<&[u8]> {
 /// A value of `Content-Length`, which may be a list of equal numbers (RFC 9110
 /// section 8.6), as may several such headers.
 fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, FramingFault> {
+    // By far the usual: one number that no 64 bits overflow.
+    if before.is_none() && (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) {
+        let number = value
+            .iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        return Ok(number);
+    }
+    content_length_of_list(value, before)
+}
+
+#[cold]
+#[inline(never)]
+fn content_length_of_list(value: &[u8], before: Option<u64>) -> Result<u64, FramingFault> {
     let mut known = before;
     for element in value.split(|byte| *byte == b',') {
         let digits = element.trim_ascii();

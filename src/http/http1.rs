@@ -64,11 +64,11 @@ const FRAMING_HEADERS: [&str; 7] = [
 #[derive(Debug, Clone)]
 pub struct RequestHead {
     /// Of a POST up to and with `content-length: `, else up to the line end
-    /// before what follows.
+    /// before what follows; then, from `n_fixed` on, that line end and the name
+    /// of the header whose value differs from request to request.
     rendered: Arc<[u8]>,
+    n_fixed: usize,
     has_body: bool,
-    /// The name of the header whose value differs from request to request.
-    varying: HeaderName,
 }
 
 impl RequestHead {
@@ -106,10 +106,14 @@ impl RequestHead {
             // The line end before what follows.
             head.truncate(head.len() - 2);
         }
+        let n_fixed = head.len();
+        for part in [b"\r\n", varying.as_str().as_bytes(), b": "] {
+            head.extend_from_slice(part);
+        }
         Self {
             rendered: head.into(),
+            n_fixed,
             has_body,
-            varying,
         }
     }
 }
@@ -167,50 +171,56 @@ pub(super) fn send(
 /// Hands over head and body: at once where they fit the output buffer, as they
 /// nearly always do, else piece by piece.
 fn write(request: &Outgoing<'_>, transport: &mut dyn Transport) -> Result<(), ureq::Error> {
-    let mut digits = [0; 20];
-    let length = match request.head.has_body {
-        true => decimal(request.body.len(), &mut digits),
-        false => b"",
+    let mut room = transport.buffers().output();
+    let n_room = room.len();
+    let mut put = |part: &[u8]| {
+        let (now, later) = std::mem::take(&mut room).split_at_mut_checked(part.len())?;
+        now.copy_from_slice(part);
+        room = later;
+        Some(())
     };
-    let name = request.head.varying.as_str().as_bytes();
-    let (line_end, name, colon, value): (&[u8], _, &[u8], _) = match request.varying {
-        Some(value) => (b"\r\n", name, b": ", value.as_bytes()),
-        None => (b"", &b""[..], b"", &b""[..]),
-    };
-    let (cookie, cookies): (&[u8], &[u8]) = match request.cookie {
-        Some(cookies) => (b"\r\ncookie: ", cookies.as_bytes()),
-        None => (b"", b""),
-    };
-    let parts = [
-        &request.head.rendered,
-        length,
-        line_end,
-        name,
-        colon,
-        value,
-        cookie,
-        cookies,
-        b"\r\n\r\n",
-        request.body,
-    ];
-    let n_needed: usize = parts.iter().map(|part| part.len()).sum();
-    let output = transport.buffers().output();
-    if n_needed > output.len() {
-        return write_in_pieces(&parts, transport);
+    match put_head(request, &mut put).and_then(|()| put(request.body)) {
+        Some(()) => {
+            let n_filled = n_room - room.len();
+            transport.transmit_output(n_filled, NextTimeout::default())
+        }
+        None => write_in_pieces(request, transport),
     }
-    let mut at = 0;
-    for part in parts {
-        output[at..at + part.len()].copy_from_slice(part);
-        at += part.len();
+}
+
+/// Hands a request's head to `put`, part by part, until it gives `None`. What is
+/// fixed is one part, since each costs a copy of its own.
+#[inline]
+fn put_head(request: &Outgoing<'_>, put: &mut impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
+    let (fixed, varying) = request.head.rendered.split_at(request.head.n_fixed);
+    put(fixed)?;
+    if request.head.has_body {
+        put(decimal(request.body.len(), &mut [0; 20]))?;
     }
-    transport.transmit_output(at, NextTimeout::default())
+    if let Some(value) = request.varying {
+        put(varying)?;
+        put(value.as_bytes())?;
+    }
+    if let Some(cookies) = request.cookie {
+        put(b"\r\ncookie: ")?;
+        put(cookies.as_bytes())?;
+    }
+    put(b"\r\n\r\n")
 }
 
 #[cold]
-fn write_in_pieces(parts: &[&[u8]], transport: &mut dyn Transport) -> Result<(), ureq::Error> {
+#[inline(never)]
+fn write_in_pieces(
+    request: &Outgoing<'_>,
+    transport: &mut dyn Transport,
+) -> Result<(), ureq::Error> {
+    let mut head = Vec::new();
+    put_head(request, &mut |part| {
+        head.extend_from_slice(part);
+        Some(())
+    });
     let mut n_filled = 0;
-    for part in parts {
-        let mut part = *part;
+    for mut part in [&head, request.body] {
         while !part.is_empty() {
             let room = &mut transport.buffers().output()[n_filled..];
             if room.is_empty() {
@@ -518,7 +528,7 @@ mod tests {
         let check = |uri: &str, list: &[(&'static str, &'static str)], expected: &str| {
             let uri = uri.parse().expect("a URI");
             let head = RequestHead::new(&Method::GET, &uri, &headers(list), session.clone());
-            let found = String::from_utf8_lossy(&head.rendered).into_owned();
+            let found = String::from_utf8_lossy(&head.rendered[..head.n_fixed]).into_owned();
             assert_eq!(found, expected, "{uri} {list:?}");
         };
         let plain = "GET /mcp HTTP/1.1\r\nhost: h";

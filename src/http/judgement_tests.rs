@@ -591,7 +591,7 @@ fn whole(answer: &mut Answer) -> Result<Vec<u8>, HttpFailure> {
 }
 
 fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Judged {
-    let mut client = Client::new(endpoint);
+    let mut client = Client::new(endpoint, 1024 * 1024);
     if way == Way::Later {
         let mut answer = post(&mut client, "first.").expect("a good answer");
         assert_eq!(whole(&mut answer).expect("its body"), b"hi");

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
@@ -11,7 +12,7 @@ use super::buffers::Pair;
 use super::exchange::{Arrival, Exchange, Stop};
 use super::failure::Phase;
 use super::timestamp::{self, Received};
-use crate::scheduler::{Socket, Wake, give_way, trim_stack};
+use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 
 /// Held output is written early when so little room is left that the next
 /// piece of a large body would not fit.
@@ -22,6 +23,11 @@ const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
 /// have the thread for itself. What is done for each byte is bounded, so this
 /// bounds the time as well.
 const BYTES_AT_A_STRETCH: usize = 64 * 1024;
+
+/// An exchange that has brought more than any answer that is accepted is read at
+/// one stretch in so much time, 4 MiB a second. The peer's kernel holds back what
+/// it would send beyond that, so it costs neither machine a CPU.
+const PACE: Duration = Duration::from_millis(16);
 
 /// One connection.
 pub(super) struct TaskTransport {
@@ -55,27 +61,35 @@ impl TaskTransport {
         }
     }
 
+    #[inline]
     fn pair(&mut self) -> &mut Pair {
         let kept = &mut self.kept;
-        self.pair.get_or_insert_with(|| {
-            let mut pair = Pair::borrow();
-            if !kept.is_empty() {
-                if pair.input.len() < kept.len() {
-                    pair.input.resize(kept.len(), 0);
-                }
-                pair.input[..kept.len()].copy_from_slice(kept);
-                pair.end = kept.len();
-                kept.clear();
+        self.pair.get_or_insert_with(|| Self::borrow_pair(kept))
+    }
+
+    /// A pair with what was kept of the input. Out of line, since most who ask
+    /// for the pair find it.
+    #[inline(never)]
+    fn borrow_pair(kept: &mut Vec<u8>) -> Box<Pair> {
+        let mut pair = Pair::borrow();
+        if !kept.is_empty() {
+            if pair.input.len() < kept.len() {
+                pair.input.resize(kept.len(), 0);
             }
-            pair
-        })
+            pair.input[..kept.len()].copy_from_slice(kept);
+            pair.end = kept.len();
+            kept.clear();
+        }
+        pair
     }
 
     /// Gives the buffers back; nothing may be held for output.
     fn release(&mut self) {
         if let Some(pair) = self.pair.take() {
             debug_assert_eq!(pair.held, 0);
-            self.kept.extend_from_slice(pair.unread());
+            if !pair.unread().is_empty() {
+                self.kept.extend_from_slice(pair.unread());
+            }
             pair.give_back();
         }
     }
@@ -164,6 +178,11 @@ impl TaskTransport {
             return Wake::Ready;
         }
         if self.socket.is_readable() {
+            if self.n_at_a_stretch >= BYTES_AT_A_STRETCH && self.exchange.is_paced() {
+                self.n_at_a_stretch = 0;
+                self.release();
+                return pause(PACE, self.exchange.deadline());
+            }
             return self.give_way_in_time();
         }
         self.release();
@@ -310,6 +329,10 @@ impl Buffers for TaskTransport {
         self.progress = amount > 0;
         let pair = self.pair();
         pair.start = (pair.start + amount).min(pair.end);
+        // The next read has the whole room, and nothing to move.
+        if pair.start == pair.end {
+            (pair.start, pair.end) = (0, 0);
+        }
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {

@@ -17,6 +17,12 @@ impl BodyKind {
     /// Reads the value of a `Content-Type` header; parameters such as
     /// `charset` and the case of letters say nothing.
     pub fn from_content_type(value: &str) -> BodyKind {
+        // By far the usual ones.
+        match value {
+            "application/json" => return BodyKind::Json,
+            "text/event-stream" => return BodyKind::EventStream,
+            _ => {}
+        }
         let essence = value.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
             BodyKind::Json

@@ -159,12 +159,11 @@ impl Scheduler {
             (Some(timer), Some(until)) => Some(timer.min(until)),
             (timer, until) => timer.or(until),
         };
-        let timeout =
-            if self.options.busy_poll || has_ended || with(|local| !local.ready.is_empty()) {
-                Some(Duration::ZERO)
-            } else {
-                self.alarm.set(wake_at, polled_at)?
-            };
+        let timeout = if self.options.busy_poll || has_ended || with(|local| local.has_work()) {
+            Some(Duration::ZERO)
+        } else {
+            self.alarm.set(wake_at, polled_at)?
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => result?,
@@ -197,35 +196,58 @@ impl Scheduler {
 
     /// Runs each task that is ready now once. Those that become ready in the
     /// meantime wait for the next turn, so that sockets are looked at between.
-    /// How many there were.
+    /// Then those that gave way, of which most wait on while others are ready. How
+    /// many there were.
     fn run_ready(&mut self) -> usize {
-        let n_ready = with(|local| local.ready.len());
-        for _ in 0..n_ready {
+        let (n_ready, mut n_gave_way) = with(|local| {
+            let n_ready = local.ready.len();
+            local.add_resumed(n_ready);
+            (n_ready, local.n_gave_way())
+        });
+        let mut n_resumed = 0;
+        while n_resumed < n_ready {
             let Some(id) = with(|local| {
                 local.current = local.ready.pop_front();
                 local.current
             }) else {
                 break;
             };
-            if let Some(task) = &mut self.tasks[id.index]
-                && task.resume()
-            {
-                if let Some(stack) = self.tasks[id.index].take().and_then(Task::into_stack)
-                    && self.free_stacks.len() < STACKS_KEPT
-                {
-                    self.free_stacks.push(stack);
-                }
-                self.n_tasks -= 1;
-                with(|local| local.free_place(id));
-            }
-            with(|local| local.current = None);
+            self.resume(id);
+            n_resumed += 1;
+        }
+        while n_gave_way > 0 {
+            let Some(id) = with(|local| {
+                local.current = local.next_that_gave_way(n_resumed == 0);
+                local.current
+            }) else {
+                break;
+            };
+            self.resume(id);
+            n_resumed += 1;
+            n_gave_way -= 1;
         }
         for (id, body) in with(|local| std::mem::take(&mut local.spawned)) {
             if let Err(_no_stack) = self.begin(id, body) {
                 // It was dropped, which tells those who wait for it.
             }
         }
-        n_ready
+        n_resumed
+    }
+
+    /// Runs the current task up to its next wait.
+    fn resume(&mut self, id: TaskId) {
+        if let Some(task) = &mut self.tasks[id.index]
+            && task.resume()
+        {
+            if let Some(stack) = self.tasks[id.index].take().and_then(Task::into_stack)
+                && self.free_stacks.len() < STACKS_KEPT
+            {
+                self.free_stacks.push(stack);
+            }
+            self.n_tasks -= 1;
+            with(|local| local.free_place(id));
+        }
+        with(|local| local.current = None);
     }
 }
 
@@ -357,7 +379,10 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Wake, cancel_task, give_way, park, run_all, sleep_until, spawn, unpark};
+    use super::super::local::OTHERS_FIRST;
+    use super::super::{
+        Wake, cancel_task, give_way, park, pause, run_all, sleep_until, spawn, unpark,
+    };
     use super::*;
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -447,6 +472,84 @@ mod tests {
         }
         run(&mut scheduler);
         assert_eq!(*order.borrow(), ["flooded", "a", "b"].repeat(3));
+    }
+
+    /// One that always has work beside others that do, too: it has its turn, but
+    /// seldom. Once they have none, it has the thread.
+    #[test]
+    fn who_gives_way_leaves_the_thread_to_others() {
+        use super::super::current_task;
+        const N_OTHERS: usize = 19;
+        const N_RESUMED: u64 = 20 * OTHERS_FIRST;
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let n_others = Rc::new(std::cell::Cell::new(0));
+        let slices = Rc::new(RefCell::new(Vec::new()));
+        let ids = Rc::new(RefCell::new(Vec::new()));
+        let (n_before, seen) = (Rc::clone(&n_others), Rc::clone(&slices));
+        scheduler
+            .spawn(move || {
+                while seen.borrow().len() < 50 {
+                    seen.borrow_mut().push(n_before.get());
+                    assert_eq!(give_way(None), Wake::Ready);
+                }
+            })
+            .expect("a stack");
+        // Each wakes the next, so that in every turn some are ready.
+        for at in 0..N_OTHERS {
+            let (n_others, ids) = (Rc::clone(&n_others), Rc::clone(&ids));
+            scheduler
+                .spawn(move || {
+                    ids.borrow_mut().push(current_task());
+                    while n_others.get() < N_RESUMED {
+                        n_others.set(n_others.get() + 1);
+                        assert_eq!(give_way_to(&ids, at), Wake::Ready);
+                    }
+                    ids.borrow().iter().for_each(|id| unpark(*id));
+                })
+                .expect("a stack");
+        }
+        run(&mut scheduler);
+        let beside: Vec<u64> = slices.borrow().iter().copied().collect();
+        let n_beside = beside.iter().filter(|n| **n < N_RESUMED).count();
+        assert!((19..=22).contains(&n_beside), "{beside:?}");
+        for two in beside[..n_beside].windows(2) {
+            assert!(
+                two[1] - two[0] >= OTHERS_FIRST - N_OTHERS as u64,
+                "{beside:?}"
+            );
+        }
+        assert_eq!(beside.len(), 50, "in the end it is not held up");
+    }
+
+    /// Wakes the next of a ring of tasks and waits to be woken.
+    fn give_way_to(ids: &RefCell<Vec<TaskId>>, at: usize) -> Wake {
+        let next = {
+            let ids = ids.borrow();
+            ids[(at + 1) % ids.len()]
+        };
+        unpark(next);
+        park(Some(Instant::now() + Duration::from_secs(60)))
+    }
+
+    #[test]
+    fn a_pause_lasts_or_ends_with_its_deadline() {
+        let ms = Duration::from_millis;
+        let wakes = block_on(&|| true, move || {
+            let begin = Instant::now();
+            let short = pause(ms(5), begin + ms(60_000));
+            let lasted = begin.elapsed();
+            let due = pause(ms(60_000), Instant::now() + ms(5));
+            (
+                short,
+                due,
+                lasted < ms(30_000) && begin.elapsed() < ms(30_000),
+            )
+        });
+        let expected = (Wake::Ready, Wake::Deadline, true);
+        assert_eq!(wakes.expect("a scheduler"), expected);
+        let far = Instant::now() + Duration::from_secs(3600);
+        let wake = block_on(&|| false, move || pause(ms(600_000), far));
+        assert_eq!(wake.expect("a scheduler"), Wake::Cancelled);
     }
 
     #[test]

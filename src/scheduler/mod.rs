@@ -13,8 +13,8 @@
 //!                                                           · the end of the run
 //! ```
 //!
-//! What may suspend: [`sleep_until`], [`park`], [`give_way`], [`run_all`], and the
-//! waits of [`Socket`]. Nothing else does, so code between two of them is never
+//! What may suspend: [`sleep_until`], [`park`], [`give_way`], [`pause`], [`run_all`], and
+//! the waits of [`Socket`]. Nothing else does, so code between two of them is never
 //! interrupted. Therefore it must be short, whatever a stranger sends: who does
 //! work by the byte counts the bytes (`http/transport.rs`) and gives way.
 //!
@@ -44,7 +44,7 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, cancel_task, current_task, give_way, lateness, park, run_all,
-    shielded, sleep_until, spawn, unpark,
+    Cancel, Socket, TaskId, Wake, cancel_task, current_task, give_way, lateness, park, pause,
+    run_all, shielded, sleep_until, spawn, unpark,
 };
 pub use suspend::trim as trim_stack;

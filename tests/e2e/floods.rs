@@ -174,8 +174,8 @@ fn a_config_is_not_waited_for_without_end() {
     }
 }
 
-/// One of twenty is flooded for the whole of the run. The others make as many
-/// calls as they do beside a connection that is silent.
+/// One of twenty is flooded for the whole of the run. The others make nearly as
+/// many calls as they do beside a connection that is silent.
 #[test]
 fn nineteen_are_served_beside_a_flood() {
     let calls_beside = |answer: fn(&mut Connection) -> Next| {
@@ -202,7 +202,7 @@ fn nineteen_are_served_beside_a_flood() {
     let beside_flood = calls_beside(|connection| flood(connection, COMMENTS));
     // All of them share two CPUs with the server and with other tests.
     assert!(
-        beside_flood * 2 > beside_silence,
+        beside_flood * 10 > beside_silence * 7,
         "{beside_flood} calls, and {beside_silence} beside a silent one"
     );
 }
