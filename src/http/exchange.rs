@@ -89,6 +89,8 @@ pub(super) struct Exchange {
     /// Where `bytes_received` stands once this one has brought that, or an
     /// earlier one since which all timed out.
     paced_from: AtomicU64,
+    /// Exchanges that have no allowance, after a flood.
+    n_without_allowance: AtomicU8,
 }
 
 impl Exchange {
@@ -112,6 +114,7 @@ impl Exchange {
             bytes_received: AtomicU64::new(0),
             bytes_unpaced: bytes_unpaced as u64,
             paced_from: AtomicU64::new(u64::MAX),
+            n_without_allowance: AtomicU8::new(0),
         }
     }
 
@@ -123,15 +126,29 @@ impl Exchange {
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
         self.set_phase(Phase::Sending);
-        // A flood that lasted to the deadline has no new allowance with each call.
-        if self.stop() != Stop::Timeout || !self.is_paced() {
-            let n_received = self.bytes_received.load(Relaxed);
-            let paced_from = n_received.saturating_add(self.bytes_unpaced);
-            self.paced_from.store(paced_from, Relaxed);
-        }
+        self.renew_allowance();
         self.stop.store(Stop::Nothing as u8, Relaxed);
         // A connector that is asked for a connection says otherwise.
         self.reused.store(1, Relaxed);
+    }
+
+    /// An exchange has its own allowance. After a flood that lasted to the
+    /// deadline there is none, not even where the notice of that timeout went
+    /// well: two exchanges must have ended before the deadline.
+    fn renew_allowance(&self) {
+        const EXCHANGES_WITHOUT: u8 = 2;
+        let timed_out = self.stop() == Stop::Timeout;
+        if timed_out && self.is_paced() {
+            self.n_without_allowance.store(EXCHANGES_WITHOUT, Relaxed);
+        }
+        let n_without = self.n_without_allowance.load(Relaxed);
+        if n_without == 0 {
+            let n_received = self.bytes_received.load(Relaxed);
+            let paced_from = n_received.saturating_add(self.bytes_unpaced);
+            self.paced_from.store(paced_from, Relaxed);
+        } else if !timed_out {
+            self.n_without_allowance.store(n_without - 1, Relaxed);
+        }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -421,9 +438,15 @@ mod tests {
         assert_eq!(exchange.received(&received), Arrival::InTime);
         for _ in 0..3 {
             exchange.set_stop(Stop::Timeout);
+            // The notice of the timeout, then the next call.
+            begin();
+            assert!(exchange.is_paced());
             begin();
             assert!(exchange.is_paced());
         }
+        // That call ended in time, and so does the next one.
+        begin();
+        assert!(exchange.is_paced());
         begin();
         assert!(!exchange.is_paced());
     }
