@@ -43,9 +43,16 @@ fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
         Some(url) => Some(ask(url, &args, terminal)?),
         None => None,
     };
-    let text = offer.as_ref().map_or_else(init::template, init::scaffold);
+    let (text, left_out) = match &offer {
+        Some(offer) => init::scaffold(offer),
+        None => (init::template(), None),
+    };
     let text = terminal.renamed(&text);
     target.write(&text, args.force || args.yes, terminal)?;
+    if let Some(left_out) = left_out {
+        let mut live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
+        Observer::notice(&mut live, &left_out);
+    }
     if let Target::File(path) = &target {
         let mut lines =
             vec![Line::of(Role::Success, "wrote ").add(Role::Accent, path.display().to_string())];

@@ -101,6 +101,7 @@ impl From<ProtocolFault> for Trouble {
 /// A JSON-RPC error in an exchange that went well as HTTP.
 impl From<RpcError> for Trouble {
     fn from(error: RpcError) -> Self {
-        Self::failed(Failure::Rpc(error.code), error.message)
+        let failure = error.code.map_or(Failure::RpcWithoutCode, Failure::Rpc);
+        Self::failed(failure, error.message)
     }
 }

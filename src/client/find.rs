@@ -234,8 +234,7 @@ impl Finder {
                 ProbeVerdict::NoCommonRevision(theirs) => return Err(no_common(&theirs)),
                 ProbeVerdict::ModernRefused(error) => {
                     return Err(UserError::could_not_run(format!(
-                        "the server refused `server/discover`: error {}: {}",
-                        error.code, error.message
+                        "the server refused `server/discover`: error {error}"
                     )));
                 }
                 ProbeVerdict::Legacy | ProbeVerdict::Unsure if may_be_legacy => None,
@@ -415,6 +414,7 @@ impl Finder {
                 Failure::Http { rpc_code, .. } => rpc_code.is_some() || offered.len() > 1,
                 Failure::Protocol(ProtocolFailure::BadResult)
                 | Failure::Rpc(_)
+                | Failure::RpcWithoutCode
                 | Failure::Session(_) => true,
                 _ => false,
             },

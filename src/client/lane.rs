@@ -413,7 +413,7 @@ impl Lane {
         exchanged: &mut Exchanged,
     ) -> Trouble {
         let error = read_error_body(&self.buffer);
-        let rpc_code = error.as_ref().map(|error| error.code);
+        let rpc_code = error.as_ref().and_then(|error| error.code);
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,

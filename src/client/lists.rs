@@ -24,8 +24,8 @@ use crate::units::{format_count, plural};
 struct Limits {
     pages: u64,
     entries: u64,
-    /// Of the pages' results. Entries take up to some thirty times as much
-    /// where they are made for it.
+    /// Of the pages' results. Entries take up to some ten times as much where
+    /// they are made for it.
     bytes: u64,
     time: Duration,
     /// Of one cursor, which goes into a request.
@@ -98,24 +98,25 @@ impl Lists {
 
     /// Which bound is reached, as an end of "the list was cut: ".
     fn reached(&self) -> Option<String> {
-        let at_most = |limit: u64, what| {
-            Some(format!(
-                "at most {} {what} are read, of all lists together",
-                format_count(limit)
-            ))
-        };
         if self.n_pages >= LIMITS.pages {
-            at_most(LIMITS.pages, "pages")
+            Some(at_most(LIMITS.pages, "pages"))
         } else if self.n_entries >= LIMITS.entries {
-            at_most(LIMITS.entries, "entries")
+            Some(at_most(LIMITS.entries, "entries"))
         } else if self.n_bytes >= LIMITS.bytes {
-            at_most(LIMITS.bytes / 1024 / 1024, "MiB")
+            Some(at_most(LIMITS.bytes / 1024 / 1024, "MiB"))
         } else if crate::clock::now() >= self.deadline {
             Some(too_long())
         } else {
             None
         }
     }
+}
+
+fn at_most(limit: u64, what: &str) -> String {
+    format!(
+        "at most {} {what} are read, of all lists together",
+        format_count(limit)
+    )
 }
 
 fn too_long() -> String {
@@ -234,7 +235,7 @@ fn list<T>(
     lists: &mut Lists,
     method: Method,
     what: What,
-    read: impl Fn(&str) -> Result<Page<T>, ProtocolFault>,
+    read: impl Fn(&str, usize) -> Result<Page<T>, ProtocolFault>,
     key: impl Fn(&T) -> String,
 ) -> Listed<T> {
     let mut listed = Listed {
@@ -258,7 +259,8 @@ fn list<T>(
         let page = match page(session, lists, method, cursor.as_deref()) {
             Ok(text) => {
                 lists.n_bytes += text.len() as u64;
-                read(&text).map_err(Trouble::from)
+                let n_left = LIMITS.entries.saturating_sub(lists.n_entries);
+                read(&text, usize::try_from(n_left).unwrap_or(usize::MAX)).map_err(Trouble::from)
             }
             Err(trouble) => Err(trouble),
         };
@@ -275,9 +277,13 @@ fn list<T>(
         if next == NextPage::Repeated {
             break ListEnd::Cut("the server began to repeat it".to_string());
         }
-        lists.n_entries += (page.items.len() + page.n_unreadable) as u64;
+        lists.n_entries += page.n_entries as u64;
+        let is_cut = page.is_cut;
         listed.n_unreadable += page.n_unreadable as u64;
         listed.items.extend(page.items);
+        if is_cut {
+            break ListEnd::Cut(at_most(LIMITS.entries, "entries"));
+        }
         match next {
             NextPage::Cursor(next) if next.len() > LIMITS.cursor_bytes => {
                 break ListEnd::Cut(format!(
@@ -332,17 +338,19 @@ fn page(
 pub fn excluded_tools(tools: &[ToolDescription]) -> Option<String> {
     /// More of them would bury what else is said.
     const SHOWN_MAX: usize = 3;
-    let excluded: Vec<String> = tools
-        .iter()
-        .filter_map(|tool| {
-            let why = tool.param_headers.as_ref().err()?;
-            Some(format!("`{}` ({why})", shown_name(&tool.name)))
-        })
-        .collect();
-    if excluded.is_empty() {
+    let excluded = || {
+        let tools = tools.iter();
+        tools.filter_map(|tool| Some((tool, tool.param_headers.as_ref().err()?)))
+    };
+    let n_excluded = excluded().count();
+    if n_excluded == 0 {
         return None;
     }
-    let n_more = excluded.len().saturating_sub(SHOWN_MAX);
+    let shown: Vec<String> = excluded()
+        .take(SHOWN_MAX)
+        .map(|(tool, why)| format!("`{}` ({why})", shown_name(&tool.name)))
+        .collect();
+    let n_more = n_excluded.saturating_sub(SHOWN_MAX);
     let more = if n_more > 0 {
         format!(" and {n_more} more")
     } else {
@@ -350,8 +358,8 @@ pub fn excluded_tools(tools: &[ToolDescription]) -> Option<String> {
     };
     Some(format!(
         "{} left out, as the protocol demands of every client, for an invalid input schema: {}{more}",
-        plural(excluded.len() as u64, "tool", "tools"),
-        excluded[..excluded.len().min(SHOWN_MAX)].join(", ")
+        plural(n_excluded as u64, "tool", "tools"),
+        shown.join(", ")
     ))
 }
 

@@ -346,10 +346,7 @@ impl Session {
                 let text = report.result_text.as_deref().unwrap_or_default();
                 read(text).map_err(|fault| could_not_initialize(fault.to_string()))
             }
-            Reply::Error(error) => Err(could_not_initialize(format!(
-                "error {}: {}",
-                error.code, error.message
-            ))),
+            Reply::Error(error) => Err(could_not_initialize(format!("error {error}"))),
             Reply::ToolError { .. } | Reply::InputRequired(_) => Err(could_not_initialize(
                 "the answer is not that of a handshake".to_string(),
             )),

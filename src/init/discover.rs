@@ -146,6 +146,7 @@ fn is_refused(trouble: &Trouble) -> bool {
         trouble,
         Trouble::Failed {
             failure: Failure::Rpc(_)
+                | Failure::RpcWithoutCode
                 | Failure::Http {
                     rpc_code: Some(_),
                     ..

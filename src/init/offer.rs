@@ -85,7 +85,7 @@ impl Offer {
                 name: name(tool.name),
                 title: clean_some(tool.title),
                 description: clean_some(tool.description),
-                input_schema: cleaned_json(tool.input_schema, redactor),
+                input_schema: (&cleaned_json(tool.input_schema.to_value(), redactor)).into(),
                 annotations: tool.annotations,
                 param_headers: tool.param_headers.map_err(clean),
             })

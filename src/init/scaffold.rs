@@ -14,11 +14,12 @@ use super::sample::{SampleArguments, describe_argument, sample_arguments};
 use super::toml_text::{comment, key, literal, quoted, string, value, wrapped};
 use super::words::text_of_name;
 use crate::address;
+use crate::files::WRITTEN_BYTES_MAX;
 use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
     ToolDescription,
 };
-use crate::units::plural;
+use crate::units::{format_count, plural};
 
 /// The share of a tool that the server marks as read-only: agents call tools
 /// more than anything else.
@@ -37,7 +38,11 @@ const WEIGHT_PROMPT: u32 = 3;
 /// Loads without fault when the environment variables that it refers to are
 /// set, which it does only where `auth_header_names` is not empty or the
 /// address has a credential in its query.
-pub fn scaffold(offer: &Offer) -> String {
+///
+/// What would make the file larger than one that is read is left out, and so
+/// are entries that nobody could use in a file: the text and the second part
+/// say how many.
+pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     let mut variables = Variables::default();
     let headers = header_lines(&offer.auth_header_names, &mut variables);
     let url = url_text(&offer.url, &mut variables);
@@ -62,34 +67,122 @@ pub fn scaffold(offer: &Offer) -> String {
     }
     write_stages(&mut page);
 
-    let mut steps = Vec::new();
-    steps.extend(section(
+    let mut body = Body::new(page.text.len());
+    body.section(
         "Tools",
         unique(&offer.tools, |tool| &tool.name),
+        |tool| &tool.name,
         |tool| switched_off_if_masked(tool_step(tool, offer), &tool.name, offer),
-    ));
-    steps.extend(section(
+    );
+    body.section(
         "Resources",
         unique(&offer.resources, |resource| &resource.uri),
+        |resource| &resource.uri,
         |resource| switched_off_if_masked(resource_step(resource), &resource.uri, offer),
-    ));
-    steps.extend(section(
+    );
+    body.section(
         "Resource templates",
         unique(&offer.templates, |template| &template.uri_template),
+        |template| &template.uri_template,
         template_step,
-    ));
-    steps.extend(section(
+    );
+    body.section(
         "Prompts",
         unique(&offer.prompts, |prompt| &prompt.name),
+        |prompt| &prompt.name,
         |prompt| switched_off_if_masked(prompt_step(prompt), &prompt.name, offer),
-    ));
-    if !steps.iter().any(|step| step.is_on) {
+    );
+    let left_out = body.left_out();
+    if let Some(left_out) = &left_out {
+        page.prose(&format!("Not all is here: {left_out}."));
+        page.blank();
+    }
+    if !body.has_on {
         write_fallback(&mut page, offer);
     }
-    for step in &steps {
-        page.step(step);
+    page.text.push_str(&body.page.text);
+    (page.finish(), left_out)
+}
+
+/// The largest text of a config: what is read, less what is added to it where
+/// the program has another name.
+const TEXT_BYTES_MAX: usize = WRITTEN_BYTES_MAX as usize - 64 * 1024;
+/// The largest text of an entry: nobody would read it.
+const STEP_BYTES_MAX: usize = 64 * 1024;
+/// The longest name or address of an entry.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// The entries as text, of a bounded size.
+struct Body {
+    page: Page,
+    bytes_max: usize,
+    is_full: bool,
+    /// Whether an entry is switched on.
+    has_on: bool,
+    n_left_out: usize,
+}
+
+impl Body {
+    fn new(bytes_before: usize) -> Self {
+        Self {
+            page: Page::default(),
+            bytes_max: TEXT_BYTES_MAX.saturating_sub(bytes_before),
+            is_full: false,
+            has_on: false,
+            n_left_out: 0,
+        }
     }
-    page.finish()
+
+    fn section<'a, T>(
+        &mut self,
+        title: &str,
+        items: Vec<&'a T>,
+        name: impl Fn(&'a T) -> &'a str,
+        step: impl Fn(&'a T) -> Step,
+    ) {
+        let mut heading = Some(title.to_string());
+        for item in items {
+            if self.is_full || name(item).len() > NAME_BYTES_MAX {
+                self.n_left_out += 1;
+                continue;
+            }
+            let mut step = step(item);
+            step.heading = heading.take();
+            if !self.add(&step) {
+                heading = step.heading;
+                self.n_left_out += 1;
+            }
+        }
+    }
+
+    /// Whether there was room for it.
+    fn add(&mut self, step: &Step) -> bool {
+        let before = self.page.text.len();
+        self.page.step(step);
+        let is_too_large = self.page.text.len() - before > STEP_BYTES_MAX;
+        let is_beyond = self.page.text.len() > self.bytes_max;
+        if is_too_large || is_beyond {
+            self.page.text.truncate(before);
+            // Smaller ones may follow, but looking at them takes time.
+            self.is_full |= !is_too_large;
+            return false;
+        }
+        self.has_on |= step.is_on;
+        true
+    }
+
+    /// How many entries are not there, and why.
+    fn left_out(&self) -> Option<String> {
+        (self.n_left_out > 0).then(|| {
+            format!(
+                "{} left out: a config has at most {} MiB, an entry {} KiB, a name or an address {} bytes",
+                plural(self.n_left_out as u64, "entry is", "entries are"),
+                WRITTEN_BYTES_MAX >> 20,
+                STEP_BYTES_MAX / 1024,
+                format_count(NAME_BYTES_MAX as u64),
+            )
+        })
+    }
 }
 
 /// A config for a server that is not known: it lists the tools of a local
@@ -352,20 +445,12 @@ impl Step {
 /// Three lines of prose.
 const DESCRIPTION_CHARS_MAX: usize = 220;
 
-fn section<'a, T>(title: &str, items: Vec<&'a T>, step: impl Fn(&'a T) -> Step) -> Vec<Step> {
-    let mut steps: Vec<Step> = items.into_iter().map(step).collect();
-    if let Some(first) = steps.first_mut() {
-        first.heading = Some(title.to_string());
-    }
-    steps
-}
-
 /// The items without those whose name occurred before.
 fn unique<T>(items: &[T], name: impl Fn(&T) -> &str) -> Vec<&T> {
     let mut seen = HashSet::new();
     items
         .iter()
-        .filter(|item| seen.insert(name(item).to_string()))
+        .filter(|item| seen.insert(name(item)))
         .collect()
 }
 
@@ -415,14 +500,15 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> Step {
         step.note("Switched off: its description says that it fails on purpose.");
         step.is_on = false;
     }
-    let arguments = sample_arguments(&tool.input_schema);
+    let schema = tool.input_schema.to_value();
+    let arguments = sample_arguments(&schema);
     for doubt in &arguments.doubts {
         step.note(format!(
             "The arguments may not be accepted: {}",
             comment(doubt, 300)
         ));
     }
-    write_arguments(&mut step, &arguments, &tool.input_schema);
+    write_arguments(&mut step, &arguments, &schema);
     step
 }
 
@@ -794,6 +880,80 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    fn scaffold(offer: &Offer) -> String {
+        let (text, left_out) = super::scaffold(offer);
+        assert_eq!(left_out, None);
+        text
+    }
+
+    #[test]
+    fn what_is_written_is_small_enough_to_be_read() {
+        const LIMITS: &str = "left out: a config has at most 4 MiB, an entry 64 KiB, a name or an address 1,024 bytes";
+        let of_both = |tools: Vec<ToolDescription>, prompts: Vec<PromptDescription>| {
+            let resource = ResourceDescription {
+                uri: "file:///a".to_string(),
+                name: String::new(),
+                description: None,
+                mime_type: None,
+            };
+            let (text, left_out) = super::scaffold(&Offer {
+                tools,
+                prompts,
+                resources: vec![resource],
+                ..plain_offer()
+            });
+            assert!(
+                (text.len() as u64) < WRITTEN_BYTES_MAX,
+                "{} bytes",
+                text.len()
+            );
+            let plan = loaded(&text);
+            if let Some(left_out) = &left_out {
+                let start = text.replace("\n# ", " ");
+                assert!(
+                    start.contains(&format!("Not all is here: {left_out}.")),
+                    "{left_out}"
+                );
+            }
+            (operations(&plan).len(), left_out)
+        };
+        let of_tools = |tools: Vec<ToolDescription>| of_both(tools, Vec::new());
+        let plain = |name: &str| tool(name, json!({}));
+        let a = "a".repeat(1024);
+        let long = "a".repeat(1025);
+        assert_eq!(of_tools(vec![plain("t"), plain(&a)]), (3, None));
+        for odd in [plain(&long), plain(&"\u{202e}".repeat(5_000_000 / 3))] {
+            let (n_calls, left_out) = of_tools(vec![plain("t"), odd]);
+            assert_eq!(
+                (n_calls, left_out),
+                (2, Some(format!("1 entry is {LIMITS}")))
+            );
+        }
+        let arguments = (0..1000).map(|n| PromptArgument {
+            name: format!("{n}{a}"),
+            description: None,
+            required: true,
+        });
+        let prompt = PromptDescription {
+            name: "p".to_string(),
+            description: None,
+            arguments: arguments.collect(),
+        };
+        assert_eq!(
+            of_both(vec![plain("t")], vec![prompt]),
+            (2, Some(format!("1 entry is {LIMITS}")))
+        );
+
+        let schema = json!({"properties": {"text": {"type": "string", "description": "w ".repeat(40)}}, "required": ["text"]});
+        let many = (0..40_000)
+            .map(|n| tool(&format!("tool_{n}"), schema.clone()))
+            .collect();
+        let (n_calls, left_out) = of_tools(many);
+        assert!((10_000..40_000).contains(&n_calls), "{n_calls}");
+        let n_left_out = format_count(40_001 - n_calls as u64);
+        assert_eq!(left_out, Some(format!("{n_left_out} entries are {LIMITS}")));
+    }
+
     fn loaded(text: &str) -> Plan {
         let source = Source {
             path: "loadtest.toml".into(),
@@ -835,7 +995,7 @@ mod tests {
             name: name.to_string(),
             title: None,
             description: Some(format!("What {name} does.")),
-            input_schema: schema,
+            input_schema: (&schema).into(),
             annotations: ToolAnnotations::default(),
             param_headers: Ok(Vec::new()),
         }
@@ -1243,7 +1403,7 @@ topic = "Hello"  # About what
                     name,
                     title: None,
                     description,
-                    input_schema,
+                    input_schema: (&input_schema).into(),
                     annotations,
                     param_headers,
                 }
@@ -1388,7 +1548,7 @@ topic = "Hello"  # About what
                 param_headers: Ok(Vec::new()),
                 ..tool
             };
-            let sampled = Value::Object(sample_arguments(&tool.input_schema).values);
+            let sampled = Value::Object(sample_arguments(&tool.input_schema.to_value()).values);
             prop_assume!(value(&sampled).is_some());
             let plan = loaded(&scaffold(&Offer { tools: vec![tool], ..plain_offer() }));
             let Operation::CallTool { arguments: Some(arguments), .. } = operations(&plan)[0] else {

@@ -108,6 +108,8 @@ pub enum Failure {
     },
     /// A JSON-RPC error in a successful HTTP exchange.
     Rpc(i64),
+    /// The same without a code that can be read.
+    RpcWithoutCode,
     /// A tool's result with `isError: true`.
     Tool,
     /// Not an answer as the protocol demands it.
@@ -162,7 +164,7 @@ impl FailureGroup {
 }
 
 /// The causes that are counted by index, in that order.
-const FIXED: [Failure; 29] = [
+const FIXED: [Failure; 30] = [
     Failure::Connect(ConnectFailure::Refused),
     Failure::Connect(ConnectFailure::Unreachable),
     Failure::Connect(ConnectFailure::Dns),
@@ -192,6 +194,7 @@ const FIXED: [Failure; 29] = [
     Failure::Protocol(ProtocolFailure::BadResult),
     Failure::Session(SessionFailure::Expired),
     Failure::Session(SessionFailure::CouldNotInitialize),
+    Failure::RpcWithoutCode,
 ];
 
 impl Failure {
@@ -201,7 +204,7 @@ impl Failure {
             Self::Connect(_) | Self::Connection(_) => FailureGroup::Connect,
             Self::Timeout(_) => FailureGroup::Timeout,
             Self::Http { .. } => FailureGroup::Http,
-            Self::Rpc(_) => FailureGroup::Rpc,
+            Self::Rpc(_) | Self::RpcWithoutCode => FailureGroup::Rpc,
             Self::Tool => FailureGroup::Tool,
             Self::Protocol(_) => FailureGroup::Protocol,
             Self::Session(_) => FailureGroup::Session,
@@ -224,6 +227,7 @@ impl Failure {
             Self::Tool => 13,
             Self::Protocol(kind) => 14 + kind as usize,
             Self::Session(kind) => 27 + kind as usize,
+            Self::RpcWithoutCode => 29,
         };
         Some(index)
     }
@@ -259,6 +263,7 @@ impl fmt::Display for Failure {
                 TimeoutPhase::Waiting => "waiting",
                 TimeoutPhase::Reading => "reading",
             },
+            Self::RpcWithoutCode => "no_code",
             Self::Tool => "is_error",
             Self::Protocol(kind) => match kind {
                 ProtocolFailure::BadHttp => "bad_http",

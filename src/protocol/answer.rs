@@ -5,8 +5,10 @@
 //! stream, is all that is known of HTTP here; how bytes arrive is the reader's
 //! business.
 
+use std::ops::ControlFlow;
+
 use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
-use super::fields::{read_elements, read_fields, read_string};
+use super::fields::{Looked, look_at_elements, read_fields, read_string};
 use super::input::{InputRequired, ServerRequest};
 use super::jsonrpc::{
     ErrorFlag, Glance, Id, Message, ResultType, RpcError, has_error_code, read_message,
@@ -83,18 +85,59 @@ pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>
         return read_single(text, expect);
     }
     // A batch, as 2025-03-26 allowed it: ours is looked for among them.
-    let messages = read_elements(text).ok_or_else(|| not_json(body))?;
+    let mut answer = None;
     let mut fault = None;
-    for message in messages {
-        match read_single(message, expect) {
-            Ok(answer) => return Ok(answer),
-            Err(other) => fault = fault.or(Some(other)),
+    let mut is_empty = true;
+    let looked = look_at_elements(text, BATCH_MAX, |message| {
+        is_empty = false;
+        if !is_object(message) {
+            return ControlFlow::Continue(());
         }
+        match read_single(message, expect) {
+            Ok(found) => {
+                answer = Some(found);
+                return ControlFlow::Break(());
+            }
+            Err(other) if fault.is_none() => fault = Some(other),
+            Err(_) => {}
+        }
+        ControlFlow::Continue(())
+    });
+    let looked = looked.ok_or_else(|| not_json(body))?;
+    match (answer, looked) {
+        (Some(answer), _) => Ok(answer),
+        (None, Looked::Cut) => Err(batch_too_large()),
+        (None, Looked::Enough) => Err(fault.unwrap_or_else(|| {
+            ProtocolFault::new(
+                FaultKind::NotAMessage,
+                match is_empty {
+                    true => "an empty batch".to_string(),
+                    false => excerpt(text.as_bytes()),
+                },
+            )
+        })),
     }
-    Err(fault.unwrap_or_else(|| {
-        ProtocolFault::new(FaultKind::NotAMessage, "an empty batch".to_string())
-    }))
 }
+
+/// The most messages of one batch that are looked at: a client that sends one
+/// request at a time gets a handful.
+pub(super) const BATCH_MAX: usize = 1000;
+
+/// Whether an element of a batch can be a message at all. What cannot is passed
+/// over: a fault for each of millions would take seconds.
+pub(super) fn is_object(element: &str) -> bool {
+    element.starts_with('{')
+}
+
+fn batch_too_large() -> ProtocolFault {
+    ProtocolFault::new(
+        FaultKind::TooLarge,
+        format!("the answer is not among the first {BATCH_MAX} messages of a batch"),
+    )
+}
+
+/// The most parts of a failed tool's content in which a text is looked for.
+const CONTENT_MAX: usize = 100;
 
 /// The JSON-RPC error in the body of an HTTP error, whatever its id; `None`
 /// where the body holds something else, such as the errors of OAuth, or an
@@ -129,15 +172,24 @@ pub(super) fn read_event<'a>(data: &'a [u8], expect: &Expect) -> Result<Found<'a
         return read_message_of_event(text, expect);
     }
     // A batch, as 2025-03-26 allowed it: of many, what matters most is found.
-    let mut found = Found::Notification;
-    for message in read_elements(text).ok_or_else(|| not_json(data))? {
-        match read_message_of_event(message, expect)? {
-            answer @ Found::Answer(_) => return Ok(answer),
-            request @ Found::ServerRequest(_) => found = request,
-            Found::Notification | Found::Foreign(_) => {}
+    let mut found = Ok(Found::Notification);
+    let looked = look_at_elements(text, BATCH_MAX, |message| {
+        match read_message_of_event(message, expect) {
+            Ok(Found::Notification | Found::Foreign(_)) => ControlFlow::Continue(()),
+            request @ Ok(Found::ServerRequest(_)) => {
+                found = request;
+                ControlFlow::Continue(())
+            }
+            last => {
+                found = last;
+                ControlFlow::Break(())
+            }
         }
+    });
+    match looked.ok_or_else(|| not_json(data))? {
+        Looked::Enough => found,
+        Looked::Cut => Err(batch_too_large()),
     }
-    Ok(found)
 }
 
 /// What does not parse ends the exchange at once, though SDKs would skip it:
@@ -241,10 +293,19 @@ fn result_text(message: &str) -> &str {
 fn tool_error_message(result: &str) -> String {
     let text = || {
         let [content] = read_fields(result, ["content"])?;
-        read_elements(content?)?.into_iter().find_map(|item| {
+        let text_of = |item| {
             let [text] = read_fields(item, ["text"])?;
             read_string(text?)
-        })
+        };
+        let mut found = None;
+        look_at_elements(content?, CONTENT_MAX, |item| {
+            found = text_of(item);
+            match found {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        })?;
+        found
     };
     match text() {
         Some(text) => shown_text(&text, RpcError::MESSAGE_MAX),

@@ -6,11 +6,14 @@
 //! stand the answers that are neither: no permission, a server in trouble, and
 //! something that is not MCP at all.
 
+use std::ops::ControlFlow;
+
+use super::answer::{BATCH_MAX, is_object};
 use super::content_type::BodyKind;
 use super::dialect::stateless::read_versions;
 use super::dialect::{Dialect, Discovery, best_modern};
 use super::fault::excerpt;
-use super::fields::{read_elements, read_fields};
+use super::fields::{look_at_elements, read_fields};
 use super::jsonrpc::{Message, RpcError};
 use super::revision::Revision;
 use super::sse::SseDecoder;
@@ -164,9 +167,9 @@ fn judge_result(result: &str) -> ProbeVerdict {
 
 fn judge_error(status: u16, error: RpcError) -> ProbeVerdict {
     match error.code {
-        UNSUPPORTED_VERSION => judge_unsupported(&error),
-        HEADER_MISMATCH | MISSING_CAPABILITY => ProbeVerdict::ModernRefused(error),
-        METHOD_NOT_FOUND if status == 404 => ProbeVerdict::Unsure,
+        Some(UNSUPPORTED_VERSION) => judge_unsupported(&error),
+        Some(HEADER_MISMATCH | MISSING_CAPABILITY) => ProbeVerdict::ModernRefused(error),
+        Some(METHOD_NOT_FOUND) if status == 404 => ProbeVerdict::Unsure,
         _ => ProbeVerdict::Legacy,
     }
 }
@@ -222,7 +225,15 @@ fn answer_in(body: &[u8]) -> Option<ProbeAnswer> {
         return answer_of(text);
     }
     if text.starts_with('[') {
-        return read_elements(text)?.into_iter().find_map(answer_of);
+        let mut answer = None;
+        look_at_elements(text, BATCH_MAX, |message| {
+            answer = is_object(message).then(|| answer_of(message)).flatten();
+            match answer {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        })?;
+        return answer;
     }
     let mut decoder = SseDecoder::new(body.len());
     let mut rest = body;

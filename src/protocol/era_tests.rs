@@ -76,6 +76,15 @@ fn modern_errors_prove_modern() {
         "legacy"
     );
     assert_eq!(told(400, &unsupported("")), "refused -32022: m");
+    // However many a server names.
+    for n in [401, 4000] {
+        let others = r#""2099-01-01","#.repeat(n);
+        let many = format!(r#","data":{{"supported":[{others}"2026-07-28"]}}"#);
+        assert_eq!(
+            told(400, &unsupported(&many)),
+            told(400, &unsupported(r#","data":{"supported":["2026-07-28"]}"#))
+        );
+    }
     assert_eq!(told(400, &error(-32020, "")), "refused -32020: m");
     assert_eq!(told(400, &error(-32021, "")), "refused -32021: m");
     assert_eq!(told(404, &error(-32601, "")), "unsure");
@@ -176,4 +185,22 @@ proptest! {
             let _any_verdict_will_do = looks_foreign(None, &body);
         }
     }
+}
+
+#[test]
+fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
+    let answer = r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#;
+    let batch = |n: usize| format!("[{}{answer}]", "0,".repeat(n));
+    assert_eq!(
+        judge_probe(404, batch(999).as_bytes()),
+        ProbeVerdict::Unsure
+    );
+    assert_eq!(
+        judge_probe(404, batch(1000).as_bytes()),
+        ProbeVerdict::Legacy
+    );
+    assert_eq!(
+        judge_probe(404, batch(500_000).as_bytes()),
+        ProbeVerdict::Legacy
+    );
 }

@@ -5,8 +5,9 @@
 //! Knows nothing of MCP.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The texts of the named members of a JSON object; `None` for one that is
@@ -21,17 +22,75 @@ pub(super) fn read_fields<'a, const N: usize>(
     Some(fields)
 }
 
-/// The elements of a JSON array, each as text.
-pub(super) fn read_elements(text: &str) -> Option<Vec<&str>> {
-    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    Some(elements.into_iter().map(RawValue::get).collect())
+/// How much of a list was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// All of it, or as much as was wanted.
+    Enough,
+    /// Only its first elements: it has more than may be looked at.
+    Cut,
 }
 
-/// The members of a JSON object in order, each value as text.
-pub(super) fn read_members(text: &str) -> Option<Vec<(String, &str)>> {
-    struct Members;
+/// Looks at the first elements of a JSON array, `n_max` at most, each as text,
+/// until one says that it is enough. `None` where the text is not a JSON array;
+/// what lies beyond `n_max` elements is not looked at, not even for that.
+pub(super) fn look_at_elements<'a>(
+    text: &'a str,
+    n_max: usize,
+    look: impl FnMut(&'a str) -> ControlFlow<()>,
+) -> Option<Looked> {
+    let mut elements = Elements {
+        n_left: n_max,
+        look,
+        is_cut: false,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = deserializer.deserialize_seq(&mut elements);
+    if elements.is_cut {
+        return Some(Looked::Cut);
+    }
+    read.and_then(|()| deserializer.end()).ok()?;
+    Some(Looked::Enough)
+}
+
+struct Elements<F> {
+    n_left: usize,
+    look: F,
+    is_cut: bool,
+}
+
+impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for &mut Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut is_wanted = true;
+        while is_wanted {
+            let Some(element) = seq.next_element::<&'de RawValue>()? else {
+                return Ok(());
+            };
+            if self.n_left == 0 {
+                self.is_cut = true;
+                return Ok(());
+            }
+            self.n_left -= 1;
+            is_wanted = (self.look)(element.get()).is_continue();
+        }
+        // Whether all of it is JSON still matters.
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The first members of a JSON object in order, `n_max` at most, each value as
+/// text, and how many there are.
+pub(super) fn read_members(text: &str, n_max: usize) -> Option<(Vec<(String, &str)>, usize)> {
+    struct Members(usize);
     impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de str)>;
+        type Value = (Vec<(String, &'de str)>, usize);
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
@@ -39,14 +98,22 @@ pub(super) fn read_members(text: &str) -> Option<Vec<(String, &str)>> {
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut members = Vec::new();
-            while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+            while members.len() < self.0 {
+                let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? else {
+                    let n_members = members.len();
+                    return Ok((members, n_members));
+                };
                 members.push((name, value.get()));
             }
-            Ok(members)
+            let mut n_members = members.len();
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                n_members += 1;
+            }
+            Ok((members, n_members))
         }
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let members = deserializer.deserialize_map(Members).ok()?;
+    let members = deserializer.deserialize_map(Members(n_max)).ok()?;
     deserializer.end().ok()?;
     Some(members)
 }
@@ -157,11 +224,48 @@ mod tests {
     #[test]
     fn members_keep_their_order() {
         assert_eq!(
-            read_members(r#"{"z":1,"a":{"b":2}}"#),
-            Some(vec![
-                ("z".to_string(), "1"),
-                ("a".to_string(), r#"{"b":2}"#)
-            ])
+            read_members(r#"{"z":1,"a":{"b":2}}"#, 2),
+            Some((
+                vec![("z".to_string(), "1"), ("a".to_string(), r#"{"b":2}"#)],
+                2
+            ))
         );
+        assert_eq!(
+            read_members(r#"{"z":1,"a":2,"b":3}"#, 1),
+            Some((vec![("z".to_string(), "1")], 3))
+        );
+        assert_eq!(read_members(r#"{"z":1,"a"}"#, 1), None);
+        assert_eq!(read_members("{}", 0), Some((vec![], 0)));
+    }
+
+    fn first_elements(text: &str, n_max: usize) -> Option<(Vec<&str>, Looked)> {
+        let mut elements = Vec::new();
+        let looked = look_at_elements(text, n_max, |element| {
+            elements.push(element);
+            match element {
+                "null" => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        Some((elements, looked?))
+    }
+
+    #[test]
+    fn elements_are_looked_at_up_to_a_bound() {
+        for (text, n_max, expected) in [
+            ("[]", 0, Some((vec![], Looked::Enough))),
+            (" [1, {} ] ", 2, Some((vec!["1", "{}"], Looked::Enough))),
+            ("[1,2,3]", 2, Some((vec!["1", "2"], Looked::Cut))),
+            // The bound is where the looking ends, whatever follows.
+            ("[1,2,3,]", 2, Some((vec!["1", "2"], Looked::Cut))),
+            ("[1,null,3]", 3, Some((vec!["1", "null"], Looked::Enough))),
+            ("[1,null,3,4]", 2, Some((vec!["1", "null"], Looked::Enough))),
+            ("[1,null,3,4", 2, None),
+            ("[1,2", 2, None),
+            ("[1] 2", 2, None),
+            ("{}", 2, None),
+        ] {
+            assert_eq!(first_elements(text, n_max), expected, "{text}");
+        }
     }
 }

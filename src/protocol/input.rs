@@ -50,6 +50,9 @@ pub struct InputRequest {
 pub struct InputRequired {
     /// The questions; empty where the server only wants to be asked again.
     pub requests: Vec<InputRequest>,
+    /// How many there are: of more than can be answered only the first are
+    /// kept.
+    n_requests: usize,
     /// Whether there was an `inputRequests` at all: the retry mirrors it.
     has_requests: bool,
     /// `requestState` as JSON, which goes back byte by byte.
@@ -65,11 +68,13 @@ impl InputRequired {
         if requests.is_none() && state.is_none() {
             return Err(bad());
         }
+        let (members, n_requests) = requests
+            .map_or(Some((Vec::new(), 0)), |requests| {
+                read_members(requests, QUESTIONS_MAX)
+            })
+            .ok_or_else(bad)?;
         let mut questions = Vec::new();
-        for (key, request) in requests
-            .map_or(Some(Vec::new()), read_members)
-            .ok_or_else(bad)?
-        {
+        for (key, request) in members {
             let [method, params] = read_fields(request, ["method", "params"]).ok_or_else(bad)?;
             questions.push(InputRequest {
                 key,
@@ -79,6 +84,7 @@ impl InputRequired {
         }
         Ok(Self {
             requests: questions,
+            n_requests,
             has_requests: requests.is_some(),
             state_json: state.map(str::to_string),
         })
@@ -90,7 +96,7 @@ impl InputRequired {
     /// `UnknownInput` where a question is of a kind that we did not declare, or
     /// there are more than a hundred.
     pub fn answer(&self) -> Result<InputAnswers, ProtocolFault> {
-        let n_questions = self.requests.len();
+        let n_questions = self.n_requests;
         if n_questions > QUESTIONS_MAX {
             return Err(ProtocolFault::new(
                 FaultKind::UnknownInput,
@@ -427,7 +433,9 @@ mod tests {
                 .collect();
             format!(r#"{{"inputRequests":{{{}}}}}"#, questions.join(","))
         };
-        let answered = |n| InputRequired::read(&result(n)).expect("readable").answer();
+        let read = |n| InputRequired::read(&result(n)).expect("readable");
+        let answered = |n| read(n).answer();
+        assert_eq!(read(100_000).requests.len(), 100);
         assert!(answered(100).is_ok());
         let fault = answered(100_000).expect_err("too many");
         assert_eq!(fault.kind(), FaultKind::UnknownInput);

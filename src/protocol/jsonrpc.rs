@@ -100,12 +100,12 @@ impl<'a> Id<'a> {
 /// An error that the server reports in the form of JSON-RPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RpcError {
-    /// Its code; 0 where none can be read. Servers send codes of any range.
-    pub code: i64,
+    /// Its code; `None` where none can be read. Servers send codes of any range.
+    pub code: Option<i64>,
     /// Its message, on one line, control characters escaped, cut to 300
     /// characters.
     pub message: String,
-    /// The JSON of `data`, where it is there and not beyond 4 KiB.
+    /// The JSON of `data`, where it is there and not beyond 64 KiB.
     pub data: Option<String>,
 }
 
@@ -113,19 +113,21 @@ impl RpcError {
     /// The most characters of a message that are kept.
     pub const MESSAGE_MAX: usize = 1000;
     /// The most bytes of `data` that are kept.
-    pub const DATA_MAX: usize = 4 * 1024;
+    ///
+    /// A list of some five thousand revisions that the server speaks fits.
+    pub const DATA_MAX: usize = 64 * 1024;
 
     /// Reads the value of `error`: an object, or whatever a server puts there.
     pub(super) fn read(text: &str) -> Self {
         let Some([code, message, data]) = read_fields(text, ["code", "message", "data"]) else {
             return Self {
-                code: 0,
+                code: None,
                 message: Self::text_of(text),
                 data: None,
             };
         };
         Self {
-            code: code.and_then(read_code).unwrap_or(0),
+            code: code.and_then(read_code),
             message: message.map_or_else(String::new, Self::text_of),
             data: data
                 .filter(|data| data.len() <= Self::DATA_MAX)
@@ -141,17 +143,25 @@ impl RpcError {
 
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        match self.code {
+            Some(code) => write!(f, "{code}: {}", self.message),
+            None => write!(f, "without a code: {}", self.message),
+        }
     }
 }
 
-/// An integer, also as a float or in a string.
+/// An integer, also as a float or in a string. What is none, or too large for
+/// one, is no code: rounded it would be one that the server never sent.
 fn read_code(json: &str) -> Option<i64> {
+    /// The first float beyond all integers.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     let digits = json.trim_matches('"');
-    digits
-        .parse::<i64>()
-        .ok()
-        .or_else(|| Some(digits.parse::<f64>().ok()?).map(|code| code as i64))
+    let as_float = || {
+        let code = digits.parse::<f64>().ok()?;
+        let is_integer = code.fract() == 0.0 && (-BEYOND..BEYOND).contains(&code);
+        is_integer.then_some(code as i64)
+    };
+    digits.parse::<i64>().ok().or_else(as_float)
 }
 
 /// Whether the `error` of a message has a code, as JSON-RPC demands.

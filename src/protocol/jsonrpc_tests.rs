@@ -54,9 +54,12 @@ fn messages_of_all_kinds() {
         ),
         (
             r#"{"jsonrpc":"2.0","error":"boom"}"#,
-            "error none 0: boom -",
+            "error none without a code: boom -",
         ),
-        (r#"{"id":null,"error":"boom"}"#, "error none 0: boom -"),
+        (
+            r#"{"id":null,"error":"boom"}"#,
+            "error none without a code: boom -",
+        ),
         // No JSON-RPC: OAuth and others answer so.
         (r#"{"error":"invalid_token"}"#, "neither result nor error"),
         (
@@ -64,8 +67,8 @@ fn messages_of_all_kinds() {
             "neither result nor error",
         ),
         (
-            r#"{"error":{"code":1e300,"message":[1]}}"#,
-            "error none 9223372036854775807: [1] -",
+            r#"{"jsonrpc":"2.0","error":{"code":1e300,"message":[1]}}"#,
+            "error none without a code: [1] -",
         ),
         (
             r#"{"id":0,"method":"ping","result":{}}"#,
@@ -183,6 +186,37 @@ fn nesting_and_size_do_no_harm() {
         panic!("an error");
     };
     assert_eq!(error.message.chars().count(), RpcError::MESSAGE_MAX + 1);
+}
+
+#[test]
+fn no_code_is_made_up() {
+    let code = |json: &str| match Message::read(&format!(
+        r#"{{"id":1,"error":{{"code":{json},"message":"m"}}}}"#
+    )) {
+        Ok(Message::Error { error, .. }) => error.code,
+        other => panic!("{json}: {other:?}"),
+    };
+    for (json, expected) in [
+        ("-32602", Some(-32602)),
+        ("-32602.0", Some(-32602)),
+        ("\"-32602\"", Some(-32602)),
+        ("1e3", Some(1000)),
+        ("9223372036854775807", Some(i64::MAX)),
+        ("-9223372036854775808", Some(i64::MIN)),
+        ("9223372036854775808", None),
+        ("1180591620717411303424", None),
+        ("1e999", None),
+        ("-1e999", None),
+        ("-32000.7", None),
+        ("\"inf\"", None),
+        ("\"nan\"", None),
+        ("\"\"", None),
+        ("true", None),
+        ("null", None),
+        ("[1]", None),
+    ] {
+        assert_eq!(code(json), expected, "{json}");
+    }
 }
 
 /// Text that resembles messages more than random bytes do.

@@ -5,10 +5,12 @@
 //! server sent them, of any length and with any characters; who shows them
 //! must cut and escape.
 
+use std::ops::ControlFlow;
+
 use serde_json::Value;
 
 use super::fault::{FaultKind, ProtocolFault, excerpt};
-use super::fields::{read_elements, read_fields, read_string};
+use super::fields::{Looked, json_text, look_at_elements, read_fields, read_string};
 use super::param_headers::{ParamHeader, find_param_headers};
 
 /// One page of a list.
@@ -18,6 +20,10 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// How many entries could not be read.
     pub n_unreadable: usize,
+    /// How many entries were looked at; an argument of a prompt counts as one.
+    pub n_entries: usize,
+    /// Whether there are entries beyond those that may be looked at.
+    pub is_cut: bool,
     /// The cursor of the next page; `None` after the last one.
     pub next_cursor: Option<String>,
 }
@@ -33,12 +39,30 @@ pub struct ToolDescription {
     pub description: Option<String>,
     /// The JSON Schema of its arguments; `null` where there is none, it
     /// nests deeper than 127 levels, or is larger than 1 MiB.
-    pub input_schema: Value,
+    pub input_schema: InputSchema,
     /// Hints about what a call changes.
     pub annotations: ToolAnnotations,
     /// The arguments that become headers in the modern era, or why the tool
     /// must be left out there.
     pub param_headers: Result<Vec<ParamHeader>, String>,
+}
+
+/// A JSON Schema as text: as a value it would take some thirty times as much,
+/// and of many tools only one is looked at at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSchema(Box<str>);
+
+impl InputSchema {
+    /// The schema to look into. It is made anew each time.
+    pub fn to_value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&Value> for InputSchema {
+    fn from(schema: &Value) -> Self {
+        Self(json_text(schema).into())
+    }
 }
 
 /// A tool's hints; `None` where the server is silent.
@@ -106,20 +130,26 @@ pub struct PromptArgument {
 /// times as much.
 const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads the result of `tools/list`.
+/// The most arguments of a prompt; one with more counts as unreadable.
+const PROMPT_ARGUMENTS_MAX: usize = 1000;
+
+/// Reads the result of `tools/list`, and of its entries `n_max` at most.
 ///
 /// # Errors
 /// `BadResult` where the result has no list of tools.
-pub fn read_tools(result: &str) -> Result<Page<ToolDescription>, ProtocolFault> {
-    read_page(result, "tools", read_tool)
+pub fn read_tools(result: &str, n_max: usize) -> Result<Page<ToolDescription>, ProtocolFault> {
+    read_page(result, "tools", n_max, read_tool, |_| 1)
 }
 
-/// Reads the result of `resources/list`.
+/// Reads the result of `resources/list`, and of its entries `n_max` at most.
 ///
 /// # Errors
 /// `BadResult` where the result has no list of resources.
-pub fn read_resources(result: &str) -> Result<Page<ResourceDescription>, ProtocolFault> {
-    read_page(result, "resources", |entry| {
+pub fn read_resources(
+    result: &str,
+    n_max: usize,
+) -> Result<Page<ResourceDescription>, ProtocolFault> {
+    let read = |entry: &str| {
         let [uri, name, description, mime_type] =
             read_fields(entry, ["uri", "name", "description", "mimeType"])?;
         Some(ResourceDescription {
@@ -128,17 +158,20 @@ pub fn read_resources(result: &str) -> Result<Page<ResourceDescription>, Protoco
             description: text(description),
             mime_type: text(mime_type),
         })
-    })
+    };
+    read_page(result, "resources", n_max, read, |_| 1)
 }
 
-/// Reads the result of `resources/templates/list`.
+/// Reads the result of `resources/templates/list`, and of its entries `n_max`
+/// at most.
 ///
 /// # Errors
 /// `BadResult` where the result has no list of templates.
 pub fn read_resource_templates(
     result: &str,
+    n_max: usize,
 ) -> Result<Page<ResourceTemplateDescription>, ProtocolFault> {
-    read_page(result, "resourceTemplates", |entry| {
+    let read = |entry: &str| {
         let [uri_template, name, description, mime_type] =
             read_fields(entry, ["uriTemplate", "name", "description", "mimeType"])?;
         Some(ResourceTemplateDescription {
@@ -147,52 +180,86 @@ pub fn read_resource_templates(
             description: text(description),
             mime_type: text(mime_type),
         })
-    })
+    };
+    read_page(result, "resourceTemplates", n_max, read, |_| 1)
 }
 
-/// Reads the result of `prompts/list`.
+/// Reads the result of `prompts/list`, and of its entries some `n_max` at most.
 ///
 /// # Errors
 /// `BadResult` where the result has no list of prompts.
-pub fn read_prompts(result: &str) -> Result<Page<PromptDescription>, ProtocolFault> {
-    read_page(result, "prompts", |entry| {
-        let [name, description, arguments] =
-            read_fields(entry, ["name", "description", "arguments"])?;
-        let arguments = arguments.and_then(read_elements).unwrap_or_default();
-        Some(PromptDescription {
-            name: read_string(name?)?,
-            description: text(description),
-            arguments: arguments
-                .into_iter()
-                .filter_map(read_prompt_argument)
-                .collect(),
-        })
+pub fn read_prompts(result: &str, n_max: usize) -> Result<Page<PromptDescription>, ProtocolFault> {
+    let weight = |prompt: &PromptDescription| 1 + prompt.arguments.len();
+    read_page(result, "prompts", n_max, read_prompt, weight)
+}
+
+fn read_prompt(entry: &str) -> Option<PromptDescription> {
+    let [name, description, arguments] = read_fields(entry, ["name", "description", "arguments"])?;
+    let mut described = Vec::new();
+    let looked = look_at_elements(
+        arguments.unwrap_or("[]"),
+        PROMPT_ARGUMENTS_MAX,
+        |argument| {
+            described.extend(read_prompt_argument(argument));
+            ControlFlow::Continue(())
+        },
+    );
+    if looked == Some(Looked::Cut) {
+        return None;
+    }
+    Some(PromptDescription {
+        name: read_string(name?)?,
+        description: text(description),
+        arguments: described,
     })
 }
 
+/// `weight` says as how many entries one counts.
 fn read_page<T>(
     result: &str,
     list: &str,
+    n_max: usize,
     read_entry: impl Fn(&str) -> Option<T>,
+    weight: impl Fn(&T) -> usize,
 ) -> Result<Page<T>, ProtocolFault> {
-    let entries = || {
-        let [entries, next_cursor] = read_fields(result, [list, "nextCursor"])?;
-        Some((read_elements(entries?)?, next_cursor))
+    let mut page = Page {
+        items: Vec::new(),
+        n_unreadable: 0,
+        n_entries: 0,
+        is_cut: false,
+        next_cursor: None,
     };
-    let Some((entries, next_cursor)) = entries() else {
-        return Err(ProtocolFault::new(
+    let mut read = || {
+        let [entries, next_cursor] = read_fields(result, [list, "nextCursor"])?;
+        let looked = look_at_elements(entries?, n_max, |entry| {
+            if page.n_entries >= n_max {
+                page.is_cut = true;
+                return ControlFlow::Break(());
+            }
+            match read_entry(entry) {
+                Some(item) => {
+                    page.n_entries += weight(&item);
+                    page.items.push(item);
+                }
+                None => {
+                    page.n_entries += 1;
+                    page.n_unreadable += 1;
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        page.is_cut |= looked == Looked::Cut;
+        // An empty cursor means no more pages to some servers.
+        page.next_cursor = text(next_cursor).filter(|cursor| !cursor.is_empty());
+        Some(())
+    };
+    match read() {
+        Some(()) => Ok(page),
+        None => Err(ProtocolFault::new(
             FaultKind::BadResult,
             format!("no list of `{list}` in {}", excerpt(result.as_bytes())),
-        ));
-    };
-    let n_entries = entries.len();
-    let items: Vec<T> = entries.into_iter().filter_map(read_entry).collect();
-    Ok(Page {
-        n_unreadable: n_entries - items.len(),
-        items,
-        // An empty cursor means no more pages to some servers.
-        next_cursor: text(next_cursor).filter(|cursor| !cursor.is_empty()),
-    })
+        )),
+    }
 }
 
 fn read_tool(entry: &str) -> Option<ToolDescription> {
@@ -200,12 +267,12 @@ fn read_tool(entry: &str) -> Option<ToolDescription> {
         entry,
         ["name", "title", "description", "inputSchema", "annotations"],
     )?;
-    let schema = schema.unwrap_or("null");
-    let schema: Result<Value, String> = if schema.len() > SCHEMA_BYTES_MAX {
+    let schema_text = schema.unwrap_or("null");
+    let schema: Result<Value, String> = if schema_text.len() > SCHEMA_BYTES_MAX {
         let limit = SCHEMA_BYTES_MAX / 1024 / 1024;
         Err(format!("the input schema is larger than {limit} MiB"))
     } else {
-        serde_json::from_str(schema)
+        serde_json::from_str(schema_text)
             .map_err(|_| "the input schema nests too deeply to be read".to_string())
     };
     let param_headers = schema
@@ -217,7 +284,7 @@ fn read_tool(entry: &str) -> Option<ToolDescription> {
         name: read_string(name?)?,
         title: text(title).or(annotated_title),
         description: text(description),
-        input_schema: schema.unwrap_or_default(),
+        input_schema: InputSchema(schema.map_or("null", |_| schema_text).into()),
         annotations,
         param_headers,
     })
@@ -262,6 +329,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const N_MAX: usize = 100;
+
     #[test]
     fn a_page_of_tools() {
         let page = read_tools(
@@ -271,6 +340,7 @@ mod tests {
                 {"name":"b","annotations":{"title":"old","idempotentHint":"yes"}},
                 {"description":"nameless"}, 7, {"name":null}
             ],"nextCursor":"2","ttlMs":5}"#,
+            N_MAX,
         )
         .expect("a page");
         assert_eq!(page.items.len(), 2);
@@ -280,7 +350,7 @@ mod tests {
             panic!("two tools");
         };
         assert_eq!(a.title.as_deref(), Some("A"));
-        assert_eq!(a.input_schema["type"], "object");
+        assert_eq!(a.input_schema.to_value()["type"], "object");
         assert_eq!(
             a.annotations,
             ToolAnnotations {
@@ -297,28 +367,70 @@ mod tests {
     #[test]
     fn a_schema_beyond_reason_excludes_its_tool_only() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let page = read_tools(&format!(
-            r#"{{"tools":[{{"name":"deep","inputSchema":{deep}}},{{"name":"plain"}}]}}"#
-        ))
+        let page = read_tools(
+            &format!(r#"{{"tools":[{{"name":"deep","inputSchema":{deep}}},{{"name":"plain"}}]}}"#),
+            N_MAX,
+        )
         .expect("a page");
         assert!(page.items[0].param_headers.is_err());
         assert!(page.items[1].param_headers.is_ok());
     }
 
     #[test]
+    fn of_a_page_a_bounded_number_of_entries_is_read() {
+        let page = |list: &str, n: usize, entry: &str| {
+            format!(
+                r#"{{"{list}":[{}],"nextCursor":"2"}}"#,
+                vec![entry; n].join(",")
+            )
+        };
+        let tools = |n: usize| {
+            let page = read_tools(&page("tools", n, r#"{"name":"a"}"#), N_MAX).expect("a page");
+            (page.items.len(), page.n_entries, page.is_cut)
+        };
+        assert_eq!(tools(100), (100, 100, false));
+        assert_eq!(tools(101), (100, 100, true));
+        assert_eq!(tools(900_000), (100, 100, true));
+        let broken = read_tools(&page("tools", 101, "7"), N_MAX).expect("a page");
+        assert_eq!((broken.n_unreadable, broken.is_cut), (100, true));
+
+        // What a prompt wants to be given counts as well.
+        let prompts = |n: usize, n_arguments: usize| {
+            let arguments = vec![r#"{"name":"x"}"#; n_arguments].join(",");
+            let prompt = format!(r#"{{"name":"p","arguments":[{arguments}]}}"#);
+            let page = read_prompts(&page("prompts", n, &prompt), N_MAX).expect("a page");
+            (
+                page.items.len(),
+                page.n_unreadable,
+                page.n_entries,
+                page.is_cut,
+            )
+        };
+        assert_eq!(prompts(10, 9), (10, 0, 100, false));
+        assert_eq!(prompts(11, 9), (10, 0, 100, true));
+        assert_eq!(prompts(1, 1000), (1, 0, 1001, false));
+        assert_eq!(prompts(1, 1001), (0, 1, 1, false));
+    }
+
+    #[test]
     fn the_other_lists() {
-        let page = read_resources(r#"{"resources":[{"uri":"a:b","mimeType":"text/plain"}]}"#);
+        let page = read_resources(
+            r#"{"resources":[{"uri":"a:b","mimeType":"text/plain"}]}"#,
+            N_MAX,
+        );
         let resource = &page.expect("a page").items[0];
         assert_eq!((resource.uri.as_str(), resource.name.as_str()), ("a:b", ""));
         assert_eq!(resource.mime_type.as_deref(), Some("text/plain"));
 
         let page = read_resource_templates(
             r#"{"resourceTemplates":[{"uriTemplate":"a:{b}","name":"n"}]}"#,
+            N_MAX,
         );
         assert_eq!(page.expect("a page").items[0].uri_template, "a:{b}");
 
         let page = read_prompts(
             r#"{"prompts":[{"name":"p","arguments":[{"name":"x","required":true},{"name":"y"},{}]}],"nextCursor":""}"#,
+            N_MAX,
         )
         .expect("a page");
         let arguments: Vec<(&str, bool)> = page.items[0]
@@ -339,11 +451,11 @@ mod tests {
             r#"{"tools":{}}"#,
             r#"{"Tools":[]}"#,
         ] {
-            let fault = read_tools(result).expect_err(result);
+            let fault = read_tools(result, N_MAX).expect_err(result);
             assert_eq!(fault.kind(), FaultKind::BadResult);
         }
         assert_eq!(
-            read_prompts("{}").expect_err("no list").to_string(),
+            read_prompts("{}", N_MAX).expect_err("no list").to_string(),
             "bad result: no list of `prompts` in {}"
         );
     }
@@ -352,10 +464,10 @@ mod tests {
         #[test]
         fn no_text_panics(text: String, entry: String) {
             for result in [text, format!(r#"{{"tools":[{entry}],"prompts":[{entry}]}}"#)] {
-                let _any_answer_will_do = read_tools(&result);
-                let _any_answer_will_do = read_prompts(&result);
-                let _any_answer_will_do = read_resources(&result);
-                let _any_answer_will_do = read_resource_templates(&result);
+                let _any_answer_will_do = read_tools(&result, N_MAX);
+                let _any_answer_will_do = read_prompts(&result, N_MAX);
+                let _any_answer_will_do = read_resources(&result, N_MAX);
+                let _any_answer_will_do = read_resource_templates(&result, N_MAX);
             }
         }
     }

@@ -70,9 +70,9 @@ pub use header_value::{decode_header_value, encode_header_value};
 pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};
 pub use jsonrpc::{Id, Message, RpcError};
 pub use lists::{
-    Page, PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
-    ToolAnnotations, ToolDescription, read_prompts, read_resource_templates, read_resources,
-    read_tools,
+    InputSchema, Page, PromptArgument, PromptDescription, ResourceDescription,
+    ResourceTemplateDescription, ToolAnnotations, ToolDescription, read_prompts,
+    read_resource_templates, read_resources, read_tools,
 };
 pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};

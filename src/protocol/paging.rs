@@ -63,6 +63,8 @@ mod tests {
         Page {
             items: items.to_vec(),
             n_unreadable: 0,
+            n_entries: items.len(),
+            is_cut: false,
             next_cursor: cursor.map(str::to_string),
         }
     }

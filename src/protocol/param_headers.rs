@@ -142,6 +142,11 @@ pub(super) enum ParamFault {
 /// The largest integer that JavaScript holds exactly.
 const SAFE_MAX: u64 = (1 << 53) - 1;
 
+/// The most names that lead to a mark, and bytes of them: every mark keeps
+/// those that lead to it, and many marks may lie at the end of one path.
+const PATH_NAMES_MAX: usize = 8;
+const PATH_BYTES_MAX: usize = 256;
+
 /// Looks for marks in a schema and all schemas in it. `path` leads here from
 /// the root; it is `None` where more than `properties` lies between. The depth
 /// is bounded, since `serde_json` builds no deeper value than 128.
@@ -218,6 +223,11 @@ fn read_mark(
             "x-mcp-header `{shown}` is on a property that is no string, integer or boolean"
         ));
     };
+    if path.len() > PATH_NAMES_MAX || path.iter().map(String::len).sum::<usize>() > PATH_BYTES_MAX {
+        return Err(format!(
+            "x-mcp-header `{shown}` is on a property whose path has more than {PATH_NAMES_MAX} names or {PATH_BYTES_MAX} bytes"
+        ));
+    }
     Ok(ParamHeader {
         path: path.clone(),
         header: header.to_string(),

@@ -115,6 +115,7 @@ fn catalog() -> ToolCatalog {
                 "a": {"type": "string", "x-mcp-header": ""}}}},
         ]})
         .to_string(),
+        10,
     )
     .expect("a page of tools");
     let mut catalog = ToolCatalog::empty();
@@ -182,4 +183,23 @@ fn excluded_and_unknown_tools() {
     ));
     assert_eq!(catalog.headers("unknown", None), Ok(Vec::new()));
     assert!(!catalog.contains("unknown"));
+}
+
+#[test]
+fn a_mark_at_the_end_of_a_long_path_excludes_its_tool() {
+    let at_the_end_of = |names: &[String]| {
+        let marked = json!({"type": "string", "x-mcp-header": "A"});
+        let within = |schema: Value, name: &String| json!({"properties": {name: schema}});
+        find_param_headers(&names.iter().rev().fold(marked, within)).map(|found| found.len())
+    };
+    assert_eq!(at_the_end_of(&vec!["x".to_string(); 8]), Ok(1));
+    assert!(at_the_end_of(&vec!["x".to_string(); 9]).is_err());
+    assert_eq!(at_the_end_of(&["x".repeat(256)]), Ok(1));
+    assert_eq!(
+        at_the_end_of(&["x".repeat(257)]),
+        Err(
+            "x-mcp-header `A` is on a property whose path has more than 8 names or 256 bytes"
+                .to_string()
+        )
+    );
 }

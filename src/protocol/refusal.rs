@@ -69,7 +69,7 @@ pub fn judge_refusal(status: u16, body: &[u8], offered: &[Revision]) -> Refusal 
     let is_likely = match (status, &error) {
         (400 | 422, _) => true,
         (200..300, Some(error)) => {
-            matches!(error.code, -32022 | -32000 | -32600 | -32602)
+            matches!(error.code, Some(-32022 | -32000 | -32600 | -32602))
         }
         _ => false,
     };

@@ -222,7 +222,7 @@ fn streams_without_our_answer() {
     );
     check_stream(
         "data: {\"id\":null,\"error\":{\"message\":\"m\"}}\n\n",
-        &["error 0: m"],
+        &["error without a code: m"],
     );
 }
 
@@ -307,7 +307,7 @@ fn a_reader_is_used_again_and_keeps_what_it_should() {
 #[test]
 fn errors_are_found_in_the_bodies_of_http_errors() {
     let error = read_error_body(br#"{"id":null,"error":{"code":-32022,"message":"m"}}"#);
-    assert_eq!(error.map(|error| error.code), Some(-32022));
+    assert_eq!(error.and_then(|error| error.code), Some(-32022));
     for body in [
         b"".as_slice(),
         b"<html>",
@@ -334,4 +334,53 @@ proptest! {
             let _any_answer_will_do = read_error_body(body);
         }
     }
+}
+
+/// `[element,element,…]`.
+fn array(n: usize, element: &str) -> String {
+    format!("[{}]", vec![element; n].join(","))
+}
+
+#[test]
+fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
+    const ANSWER: &str = r#"{"id":3,"result":{}}"#;
+    let batch = |n: usize, element: &str| {
+        let others = array(n, element);
+        format!("{},{ANSWER}]", others.trim_end_matches(']'))
+    };
+    let json = |body: &str| match read_json_reply(body.as_bytes(), &CALL) {
+        Ok(answer) => told(&Ok(Some(Item::Reply(answer.reply)))),
+        Err(fault) => fault.to_string(),
+    };
+    let event = |body: &str| {
+        let stream = format!("data: {body}\n\n");
+        let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, 64 << 20);
+        read(&mut reader, &[stream.as_bytes()]).remove(0)
+    };
+    let too_large = "message too large: the answer is not among the first 1000 messages of a batch";
+    let notification = r#"{"method":"m"}"#;
+    for read in [&json as &dyn Fn(&str) -> String, &event] {
+        assert_eq!(read(&batch(999, notification)), "complete");
+        assert_eq!(read(&batch(1000, notification)), too_large);
+    }
+    // What is no object is no message, and costs nothing.
+    assert_eq!(json(&batch(999, "0")), "complete");
+    assert_eq!(json(&array(8_000_000, "0")), too_large);
+    assert_eq!(json("[0,[1]]"), "neither result nor error: [0,[1]]");
+    assert_eq!(event(&array(1_000_000, "0")), "neither result nor error: 0");
+}
+
+#[test]
+fn a_tools_text_is_looked_for_in_the_first_parts_of_its_content() {
+    let failed = |n: usize| {
+        let content = array(n, "0");
+        let content = content.trim_end_matches(']');
+        let body = format!(
+            r#"{{"id":3,"result":{{"isError":true,"content":{content},{{"text":"why"}}]}}}}"#
+        );
+        let answer = read_json_reply(body.as_bytes(), &CALL).expect("an answer");
+        told(&Ok(Some(Item::Reply(answer.reply))))
+    };
+    assert_eq!(failed(99), "tool error: why");
+    assert!(failed(100).starts_with(r#"tool error: {"isError":true,"content":[0,0"#));
 }

@@ -59,7 +59,7 @@ const RESOURCE_NOT_FOUND: i64 = -32002;
 /// something else that is called a session, such as an argument of a tool, does
 /// not.
 pub fn says_session_gone(status: u16, error: Option<&RpcError>, text: &str) -> bool {
-    let code = error.map(|error| error.code);
+    let code = error.and_then(|error| error.code);
     match status {
         404 => {
             let is_of_request = matches!(
@@ -218,7 +218,7 @@ mod tests {
 
     fn error(code: i64) -> RpcError {
         RpcError {
-            code,
+            code: Some(code),
             message: String::new(),
             data: None,
         }

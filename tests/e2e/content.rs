@@ -461,6 +461,69 @@ fn large_pages_are_cut_and_take_bounded_memory() {
     assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
 }
 
+/// A server with one page of tools.
+fn one_page(tools: String) -> FakeServer {
+    let id = "\"the id\"";
+    let page = json!({"jsonrpc": "2.0", "id": "the id", "result": {"tools": "the tools"}});
+    let page = page
+        .to_string()
+        .replace("\"the tools\"", &format!("[{tools}]"));
+    listing(move |request, connection| {
+        let page = page.replace(id, &request.message()["id"].to_string());
+        connection.answer(200, &[("Content-Type", JSON)], &page)
+    })
+}
+
+#[test]
+fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
+    let tools: Vec<String> = (0..700_000)
+        .map(|n| format!(r#"{{"name":"{n:x}"}}"#))
+        .collect();
+    let server = one_page(tools.join(","));
+    let cut = "the list of tools was cut: at most 50,000 entries are read";
+    let finished = init(&server).run().expect_code(0);
+    assert!(finished.stdout.contains("found 50,000 tools"), "{finished}");
+    assert!(finished.stderr.contains(cut), "{finished}");
+    // And what is written can be read.
+    assert!(
+        finished
+            .stderr
+            .contains("entries are left out: a config has at most 4 MiB"),
+        "{finished}"
+    );
+    assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
+    let config = finished.dir.path().join(".pmcp/loadtest.toml");
+    let config = std::fs::read_to_string(config).expect("a config");
+    Program::new(&["loadtest", "check", "a.toml"])
+        .file("a.toml", &config)
+        .run()
+        .expect_code(0);
+    let arguments = ["--tool=1", "--vus=1", "--iterations=2"];
+    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    assert!(
+        finished.checked_report()["notices"]
+            .to_string()
+            .contains(cut),
+        "{finished}"
+    );
+    assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
+}
+
+#[test]
+fn large_schemas_are_kept_as_text() {
+    let schema = format!(
+        r#"{{"type":"object","x":[{}0]}}"#,
+        "0,".repeat((1 << 19) - 100)
+    );
+    let tools: Vec<String> = (0..12)
+        .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{schema}}}"#))
+        .collect();
+    let server = one_page(tools.join(","));
+    let finished = init(&server).run().expect_code(0);
+    assert!(finished.stdout.contains("found 12 tools"), "{finished}");
+    assert!(finished.peak_mib < 200, "{} MiB", finished.peak_mib);
+}
+
 #[test]
 fn a_slow_list_is_shown_and_can_be_interrupted() {
     let server = listing(move |request, connection| {

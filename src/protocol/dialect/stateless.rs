@@ -3,10 +3,12 @@
 //! Every request carries `_meta` with revision, client and capabilities, and
 //! mirrors method, name and marked arguments into headers.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Map, Value};
 
 use super::super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
-use super::super::fields::{json_text, read_elements, read_fields, read_string};
+use super::super::fields::{json_text, look_at_elements, read_fields, read_string};
 use super::super::header_value::encode_header_value;
 use super::super::operation::{Arguments, Method, Operation};
 use super::super::param_headers::ToolCatalog;
@@ -118,19 +120,21 @@ pub(in crate::protocol) fn read_versions(json: &str) -> Option<(Vec<Revision>, V
     /// The most characters and entries of foreign revisions that are kept.
     const TEXT_MAX: usize = 40;
     const UNKNOWN_MAX: usize = 20;
+    /// The most entries that are looked at.
+    const VERSIONS_MAX: usize = 10_000;
     let mut known = Vec::new();
     let mut unknown = Vec::new();
-    for version in read_elements(json)? {
-        let Some(version) = read_string(version) else {
-            continue;
-        };
-        match Revision::parse(&version) {
-            Some(revision) if !known.contains(&revision) => known.push(revision),
-            Some(_) => {}
-            None if unknown.len() < UNKNOWN_MAX => unknown.push(shown_text(&version, TEXT_MAX)),
-            None => {}
+    look_at_elements(json, VERSIONS_MAX, |version| {
+        if let Some(version) = read_string(version) {
+            match Revision::parse(&version) {
+                Some(revision) if !known.contains(&revision) => known.push(revision),
+                Some(_) => {}
+                None if unknown.len() < UNKNOWN_MAX => unknown.push(shown_text(&version, TEXT_MAX)),
+                None => {}
+            }
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     Some((known, unknown))
 }
 

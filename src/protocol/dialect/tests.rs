@@ -190,6 +190,7 @@ fn marked_arguments_are_mirrored_in_the_modern_era_only() {
         r#"{"tools":[
             {"name":"sql","inputSchema":{"properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},
             {"name":"bad","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}}]}"#,
+        10,
     )
     .expect("a page");
     let mut catalog = ToolCatalog::empty();
