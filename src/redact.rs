@@ -7,14 +7,16 @@
 mod serialize;
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::Value;
 
-pub use serialize::Redacted;
+pub use serialize::{Redacted, own, strangers_keys};
 
 /// What is put in their place.
 pub const MASK: &str = "***";
@@ -37,48 +39,224 @@ pub struct Redactor {
 struct Known {
     /// As they were given, for a redactor of more.
     secrets: Vec<String>,
-    forms: AhoCorasick,
-    /// Each form in small letters, ascending: to find those that begin so.
-    beginnings: Vec<String>,
-    /// Of the longest form.
-    bytes_max: usize,
+    /// What they may come back as.
+    forms: Vec<String>,
+    /// Finds each form, and the blocks of long ones.
+    automaton: AhoCorasick,
+    /// Where the blocks stand, in the order of their patterns, which follow those
+    /// of the forms.
+    blocks: Vec<Vec<Place>>,
+    /// The first bytes of each form in small letters, ascending.
+    beginnings: Vec<Vec<u8>>,
+    /// The last bytes of each form in small letters, backwards, ascending.
+    endings: Vec<Vec<u8>>,
 }
 
-impl Known {
-    /// The beginning of a secret that stands before `at`, where a text was cut.
-    fn begun_before(&self, text: &str, at: usize) -> Option<Range<usize>> {
-        let window = &text[..at];
-        let first = at.saturating_sub(self.bytes_max);
-        let starts = window
-            .char_indices()
-            .rev()
-            .map(|(start, _)| start)
-            .take_while(|start| *start >= first);
-        let begins = |start: &usize| {
-            let tail = window[*start..].to_ascii_lowercase();
-            if tail.chars().count() < SECRET_CHARS_MIN {
-                return false;
-            }
-            let i = self.beginnings.partition_point(|form| *form < tail);
-            self.beginnings
-                .get(i)
-                .is_some_and(|form| form.starts_with(&tail))
-        };
-        // The longest of them.
-        let start = starts.filter(begins).last()?;
-        Some(start..at)
-    }
+/// Where in a form a block stands.
+#[derive(Clone, Copy)]
+struct Place {
+    form_idx: usize,
+    offset: usize,
 }
 
-/// What this program writes where it has cut a text.
-const CUT: char = '…';
+/// A piece of a form of twice this length holds one of its blocks whole: so it is
+/// found without its beginning and its end.
+const BLOCK_BYTES: usize = 16;
+
+/// Shorter pieces are looked for at cuts only.
+const PIECE_BYTES_MIN: usize = 2 * BLOCK_BYTES - 1;
+
+/// Blocks are taken from so much of a form, and from its end: a longer piece is
+/// one that holds them.
+const BLOCKS_BYTES_MAX: usize = 64 * 1024;
+
+/// A block that stands in more places says little.
+const PLACES_MAX: usize = 8;
+
+/// What this program writes where it has cut a text, and what others do.
+const CUTS: [&str; 2] = ["…", "..."];
 
 /// More places where a text was cut are not looked at: a text that says so more
 /// often is not one that was cut by us.
 const CUTS_MAX: usize = 64;
 
-/// Of longer secrets only a beginning of this length is looked for at a cut.
-const BEGINNING_BYTES_MAX: usize = 256;
+impl Known {
+    /// `None` where there are more forms than memory could hold.
+    fn new(secrets: Vec<String>) -> Option<Self> {
+        let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        forms.sort_unstable();
+        forms.dedup();
+        let mut blocks: BTreeMap<Vec<u8>, Vec<Place>> = BTreeMap::new();
+        for (form_idx, form) in forms.iter().enumerate() {
+            let Some(last) = form.len().checked_sub(PIECE_BYTES_MIN) else {
+                continue;
+            };
+            let last = last + PIECE_BYTES_MIN - BLOCK_BYTES;
+            let offsets = (0..=last.min(BLOCKS_BYTES_MAX)).step_by(BLOCK_BYTES);
+            for offset in offsets.chain([last]) {
+                let block = &form.as_bytes()[offset..offset + BLOCK_BYTES];
+                let places = blocks.entry(block.to_ascii_lowercase()).or_default();
+                if places.len() < PLACES_MAX {
+                    places.push(Place { form_idx, offset });
+                }
+            }
+        }
+        let patterns = forms.iter().map(String::as_bytes);
+        // It is built of what the user gave, so that its size is the user's.
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::Standard)
+            .ascii_case_insensitive(true)
+            .build(patterns.chain(blocks.keys().map(Vec::as_slice)))
+            .ok()?;
+        let ascending = |ends: &dyn Fn(&[u8]) -> Vec<u8>| {
+            let mut all: Vec<Vec<u8>> = forms.iter().map(|form| ends(form.as_bytes())).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let head = |bytes: &[u8]| bytes[..bytes.len().min(PIECE_BYTES_MIN)].to_ascii_lowercase();
+        let tail = |bytes: &[u8]| {
+            let backwards = bytes.iter().rev().take(PIECE_BYTES_MIN);
+            backwards.map(u8::to_ascii_lowercase).collect()
+        };
+        let (beginnings, endings) = (ascending(&head), ascending(&tail));
+        Some(Self {
+            secrets,
+            automaton,
+            blocks: blocks.into_values().collect(),
+            beginnings,
+            endings,
+            forms,
+        })
+    }
+
+    /// The beginning of a secret that stands before `at`, where a text was cut.
+    fn begun_before(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let starts = at.saturating_sub(PIECE_BYTES_MIN)..at;
+        let mut pieces = starts.map(|start| start..at);
+        pieces.find(|piece| {
+            let key = |piece: &str| piece.as_bytes().to_ascii_lowercase();
+            is_piece(text, piece, &self.beginnings, key)
+        })
+    }
+
+    /// The end of a secret that stands behind `at`, where a text was cut.
+    fn ended_behind(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let ends = at + 1..=text.len().min(at + PIECE_BYTES_MIN);
+        let mut pieces = ends.rev().map(|end| at..end);
+        pieces.find(|piece| {
+            let key = |piece: &str| {
+                piece
+                    .bytes()
+                    .rev()
+                    .map(|b| b.to_ascii_lowercase())
+                    .collect()
+            };
+            is_piece(text, piece, &self.endings, key)
+        })
+    }
+}
+
+/// Whether a piece of the text is long enough and begins one of the `known`.
+fn is_piece(
+    text: &str,
+    piece: &Range<usize>,
+    known: &[Vec<u8>],
+    key: impl Fn(&str) -> Vec<u8>,
+) -> bool {
+    let Some(piece) = text.get(piece.clone()) else {
+        return false;
+    };
+    if piece.chars().count() < SECRET_CHARS_MIN {
+        return false;
+    }
+    let key = key(piece);
+    let i = known.partition_point(|other| *other < key);
+    known.get(i).is_some_and(|other| other.starts_with(&key))
+}
+
+/// Grows blocks that were found to all of the text that goes on like the form,
+/// within bounds: who repeats a block without end makes no endless work.
+struct Growth<'a> {
+    text: &'a [u8],
+    /// How far each form was followed that lies so in the text.
+    followed: HashMap<(usize, usize), usize>,
+    bytes_left: usize,
+}
+
+impl<'a> Growth<'a> {
+    const BYTES_MIN: usize = 1 << 20;
+    const BYTES_PER_BYTE: usize = 16;
+    const FOLLOWED_MAX: usize = 1 << 16;
+
+    fn new(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            followed: HashMap::new(),
+            bytes_left: Self::BYTES_MIN + Self::BYTES_PER_BYTE * text.len(),
+        }
+    }
+
+    /// `hit` is where the block was found. `None`: what it is a part of was found
+    /// before.
+    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: Place) -> Option<Range<usize>> {
+        // Where the form would end, so that the number is never below zero.
+        let lies_at = (place.form_idx, hit.start + form.len() - place.offset);
+        let is_followed = self
+            .followed
+            .get(&lies_at)
+            .is_some_and(|end| hit.end <= *end);
+        if is_followed {
+            return None;
+        }
+        let is_same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
+        let before = self.text[..hit.start].iter().rev();
+        let before = before.zip(form[..place.offset].iter().rev());
+        let n_before = before.take(self.bytes_left).take_while(is_same).count();
+        let behind = self.text[hit.end..].iter();
+        let behind = behind.zip(&form[place.offset + BLOCK_BYTES..]);
+        let n_behind = behind.take(self.bytes_left).take_while(is_same).count();
+        self.bytes_left = self.bytes_left.saturating_sub(n_before + n_behind);
+        if self.followed.len() >= Self::FOLLOWED_MAX {
+            self.followed.clear();
+        }
+        self.followed.insert(lies_at, hit.end + n_behind);
+        Some(hit.start - n_before..hit.end + n_behind)
+    }
+}
+
+/// Ranges, those that overlap or touch made one now and then, so that there are
+/// never many more of them than places in the text.
+#[derive(Default)]
+struct Ranges {
+    all: Vec<Range<usize>>,
+    n_merged: usize,
+}
+
+impl Ranges {
+    const UNMERGED_MIN: usize = 1024;
+
+    fn add(&mut self, range: Range<usize>) {
+        self.all.push(range);
+        if self.all.len() > 2 * self.n_merged + Self::UNMERGED_MIN {
+            self.merge();
+        }
+    }
+
+    fn merge(&mut self) {
+        self.all
+            .sort_unstable_by_key(|range| (range.start, range.end));
+        self.all.dedup_by(|next, last| {
+            let is_one = next.start <= last.end;
+            if is_one {
+                last.end = last.end.max(next.end);
+            }
+            is_one
+        });
+        self.n_merged = self.all.len();
+    }
+}
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -108,29 +286,8 @@ impl Redactor {
         if all.len() == self.known().len() {
             return self.clone();
         }
-        let forms_of_all: Vec<String> = all.iter().flat_map(|secret| forms(secret)).collect();
-        // It is built of what the user gave, so that its size is the user's; the
-        // matcher refuses only more patterns than memory could hold.
-        let forms = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(true)
-            .build(&forms_of_all);
-        let mut beginnings: Vec<String> = forms_of_all
-            .iter()
-            .map(|form| form.to_ascii_lowercase())
-            .collect();
-        beginnings.sort_unstable();
-        let longest = beginnings.iter().map(String::len).max().unwrap_or(0);
         Self {
-            known: forms.ok().map(|forms| {
-                Arc::new(Known {
-                    secrets: all,
-                    forms,
-                    beginnings,
-                    bytes_max: longest.min(BEGINNING_BYTES_MAX),
-                })
-            }),
+            known: Known::new(all).map(Arc::new),
         }
     }
 
@@ -159,41 +316,62 @@ impl Redactor {
         Cow::Owned(cleaned)
     }
 
+    /// The same in a value of strangers' making: its texts and its names.
+    pub fn clean_json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.clean(text)),
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| self.clean_json(item))
+                .collect(),
+            Value::Object(fields) => {
+                let fields = fields.into_iter();
+                let cleaned =
+                    fields.map(|(name, field)| (self.clean(name), self.clean_json(field)));
+                Value::Object(cleaned.collect())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        }
+    }
+
     /// Where they stand: ascending, apart from each other. What overlaps is one,
     /// so that of two secrets that share letters no part is left over. One pass,
     /// however many secrets there are.
+    ///
+    /// Of a secret that was cut, a piece of 31 bytes or more is found anywhere, a
+    /// shorter one where it begins or ends the secret and a mark (`…` or `...`)
+    /// says that there was more.
     pub fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
         let Some(known) = &self.known else {
-            return found;
+            return Vec::new();
         };
-        let mut add = |mut range: Range<usize>| {
-            while let Some(last) = found.pop_if(|last| last.end >= range.start) {
-                range.start = range.start.min(last.start);
-                range.end = range.end.max(last.end);
-            }
-            found.push(range);
-        };
-        // In the order of their ends: a later one may begin before an earlier.
-        for hit in known.forms.find_overlapping_iter(text) {
-            add(hit.start()..hit.end());
-        }
-        let cuts = text.match_indices(CUT).take(CUTS_MAX);
-        let begun: Vec<Range<usize>> = cuts
-            .filter_map(|(at, _)| known.begun_before(text, at))
-            .collect();
-        if !begun.is_empty() {
-            found.extend(begun);
-            found.sort_by_key(|range| (range.start, range.end));
-            found.dedup_by(|next, last| {
-                let is_one = next.start <= last.end;
-                if is_one {
-                    last.end = last.end.max(next.end);
+        let mut found = Ranges::default();
+        let mut growth = Growth::new(text);
+        for hit in known.automaton.find_overlapping_iter(text) {
+            let i_block = hit.pattern().as_usize().checked_sub(known.forms.len());
+            let Some(places) = i_block.and_then(|i| known.blocks.get(i)) else {
+                found.add(hit.range());
+                continue;
+            };
+            for place in places {
+                let form = known.forms[place.form_idx].as_bytes();
+                if let Some(range) = growth.grow(hit.range(), form, *place) {
+                    found.add(whole_letters(text, range));
                 }
-                is_one
-            });
+            }
         }
-        found
+        for mark in CUTS {
+            for (at, _) in text.match_indices(mark).take(CUTS_MAX) {
+                let begun = known.begun_before(text, at);
+                let ended = known.ended_behind(text, at + mark.len());
+                begun
+                    .into_iter()
+                    .chain(ended)
+                    .for_each(|range| found.add(range));
+            }
+        }
+        found.merge();
+        found.all
     }
 
     /// What it knows.
@@ -208,11 +386,28 @@ impl Redactor {
     }
 }
 
+/// The range without the parts of letters at its ends: a block of bytes may begin
+/// inside of one.
+fn whole_letters(text: &str, range: Range<usize>) -> Range<usize> {
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let start = (range.start..range.end).find(is_boundary);
+    let start = start.unwrap_or(range.end);
+    let end = (start..=range.end).rev().find(is_boundary);
+    start..end.unwrap_or(start)
+}
+
 /// What is secret in a header that the user gave: its value, the credentials
 /// behind its scheme, each value of a list such as a cookie's, and what basic
-/// authentication encodes. `Host` is an address and no secret.
+/// authentication encodes.
+///
+/// Values of headers that are not named like a credential are secret only where
+/// they look like one: `X-Env: load` would mask half of every message.
 pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
-    if name.trim().eq_ignore_ascii_case("host") {
+    let is_harmless = |harmless: &&str| name.trim().eq_ignore_ascii_case(harmless);
+    if HARMLESS_HEADERS
+        .iter()
+        .any(|harmless| is_harmless(&harmless))
+    {
         return Vec::new();
     }
     let value = value.trim();
@@ -220,8 +415,10 @@ pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
     let credentials = value
         .split_once(' ')
         .map(|(scheme, rest)| (scheme, rest.trim()));
+    let mut has_scheme = false;
     if let Some((scheme, credentials)) = credentials {
         found.push(credentials.to_string());
+        has_scheme = is_scheme(scheme);
         if scheme.eq_ignore_ascii_case("basic")
             && let Ok(bytes) = STANDARD.decode(credentials)
             && let Ok(text) = String::from_utf8(bytes)
@@ -239,7 +436,49 @@ pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
         }
     }
     found.retain(|secret| !secret.is_empty());
+    if !has_scheme && !names_credential_header(name) {
+        found.retain(|secret| looks_like_credential(secret));
+    }
     found
+}
+
+/// Whether the word is a scheme that credentials follow.
+pub fn is_scheme(word: &str) -> bool {
+    let is_it = |known: &&str| word.eq_ignore_ascii_case(known);
+    ["basic", "bearer", "digest", "token"].iter().any(is_it)
+}
+
+/// Addresses, and what every client says of itself.
+const HARMLESS_HEADERS: [&str; 4] = ["host", "origin", "user-agent", "accept-language"];
+
+/// Values of headers that are not named like a credential are looked for in texts
+/// from so many characters on.
+const PLAIN_CHARS_MIN: usize = 8;
+
+/// Long, and more than words.
+fn looks_like_credential(value: &str) -> bool {
+    let is_word = |c: char| c.is_alphabetic() || c.is_whitespace();
+    value.chars().count() >= PLAIN_CHARS_MIN && !value.chars().all(is_word)
+}
+
+/// Headers have more names for credentials: `Cookie`, `X-Auth`, `X-Key`.
+fn names_credential_header(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "auth",
+        "cookie",
+        "key",
+        "session",
+        "pass",
+        "pwd",
+        "jwt",
+        "csrf",
+        "xsrf",
+        "signature",
+        "bearer",
+        "login",
+    ];
+    let name = name.to_ascii_lowercase();
+    names_credential(&name) || WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Whether a name speaks of a credential: `password`, `api_key`, `authToken`.
@@ -267,6 +506,18 @@ pub fn names_credential(name: &str) -> bool {
 
 /// The forms in which a secret may come back.
 fn forms(secret: &str) -> Vec<String> {
+    let mut forms = forms_of_text(secret);
+    // Who decodes it may encode what it means anew.
+    if let Some(decoded) = percent_decoded(secret) {
+        forms.extend(forms_of_text(&decoded));
+    }
+    forms.retain(|form| form.chars().count() >= SECRET_CHARS_MIN);
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+fn forms_of_text(secret: &str) -> Vec<String> {
     let mut forms = vec![
         secret.to_string(),
         percent_encoded(secret, "%20"),
@@ -285,12 +536,6 @@ fn forms(secret: &str) -> Vec<String> {
         forms.push(STANDARD_NO_PAD.encode(secret));
         forms.push(URL_SAFE_NO_PAD.encode(secret));
     }
-    if let Some(decoded) = percent_decoded(secret) {
-        forms.push(decoded);
-    }
-    forms.retain(|form| form.chars().count() >= SECRET_CHARS_MIN);
-    forms.sort_unstable();
-    forms.dedup();
     forms
 }
 
@@ -365,6 +610,46 @@ mod tests {
         }
         let redactor = Redactor::new(["a%2Fb%2Fc"]);
         assert_eq!(redactor.cleaned("a/b/c a%2fb%2fc"), "*** ***");
+        let redactor = Redactor::new(["sekrit-Value%2F42%2Bx"]);
+        for form in [
+            "sekrit-Value/42+x",
+            "c2Vrcml0LVZhbHVlLzQyK3g=",
+            "c2Vrcml0LVZhbHVlLzQyK3g",
+            r"sekrit-Value\/42+x",
+        ] {
+            let cleaned = redactor.clean(format!("<{form}>"));
+            assert!(
+                cleaned == "<***>" || cleaned == "<***=>",
+                "{form}: {cleaned}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_one_is_masked_in_pieces() {
+        let secret: String = (0..100).map(|n| format!("k{n:05}")).collect();
+        let redactor = Redactor::new([format!("Bearer {secret}").as_str()]);
+        let check = |piece: &str| {
+            assert_eq!(redactor.cleaned(&format!("<{piece}>")), "<***>", "{piece}");
+        };
+        check(&format!("Bearer {secret}"));
+        check(&format!("BEARER {}", &secret[..480]));
+        check(&secret[3..40]);
+        check(&secret[570..]);
+        assert_eq!(redactor.cleaned(&format!("…{}", &secret[590..])), "…***");
+        assert_eq!(redactor.cleaned("Bear... k00"), "***... k00");
+    }
+
+    #[test]
+    fn a_block_without_end_makes_no_endless_work() {
+        let redactor = Redactor::new(["a".repeat(5000).as_str(), "ab".repeat(3000).as_str()]);
+        assert_eq!(redactor.cleaned(&"a".repeat(50_000)), "***");
+        // Once the bound is reached, less than a block may be left at the end.
+        let rest = redactor.clean("ba".repeat(25_000));
+        assert!(
+            rest.starts_with(MASK) && rest.len() < MASK.len() + BLOCK_BYTES,
+            "{rest}"
+        );
     }
 
     #[test]
@@ -391,7 +676,7 @@ mod tests {
     #[test]
     fn a_header_has_more_than_one_secret() {
         let check = |value: &str, expected: &[&str]| {
-            assert_eq!(secrets_of_header("X", value), expected, "{value}");
+            assert_eq!(secrets_of_header("Cookie", value), expected, "{value}");
         };
         check("Bearer tok-1", &["Bearer tok-1", "tok-1"]);
         check(
@@ -408,6 +693,30 @@ mod tests {
             &["a=hunter2; b=\"x\"", "b=\"x\"", "hunter2", "x"],
         );
         assert!(secrets_of_header("host", "example.org").is_empty());
+    }
+
+    #[test]
+    fn plain_values_of_headers_are_no_secrets() {
+        let check = |name: &str, value: &str, expected: &[&str]| {
+            assert_eq!(secrets_of_header(name, value), expected, "{name}: {value}");
+        };
+        check("X-Env", "load", &[]);
+        check("X-Env", "integration", &[]);
+        check("X-Env", "load test of today", &[]);
+        check("X-Api-Version", "2026", &[]);
+        check("Origin", "http://127.0.0.1:8080", &[]);
+        check("X-Tenant", "acme-4711", &["acme-4711"]);
+        check("X-Custom", "Bearer abcd", &["Bearer abcd", "abcd"]);
+        for name in [
+            "Authorization",
+            "X-Api-Key",
+            "x-auth",
+            "Cookie",
+            "Session",
+            "X-Token",
+        ] {
+            check(name, "load", &["load"]);
+        }
     }
 
     #[test]
@@ -455,6 +764,31 @@ mod tests {
                     found.iter().any(|range| range.start <= at && at + secret.len() <= range.end)
                 });
                 prop_assert!(is_covered);
+            }
+        }
+
+        #[test]
+        fn no_piece_of_a_secret_survives_a_cut(
+            secret in prop_oneof!["[a-zA-Z0-9._-]{4,60}", "[a-c]{4,200}", "[a-zA-Z0-9._äж-]{60,2000}"],
+            cuts in any::<[prop::sample::Index; 2]>(),
+        ) {
+            let redactor = Redactor::new([secret.as_str()]);
+            let letters: Vec<char> = secret.chars().collect();
+            let mut cuts = cuts.map(|cut| cut.index(letters.len() + 1));
+            cuts.sort_unstable();
+            let part = |range: Range<usize>| letters[range].iter().collect::<String>();
+            let (head, tail) = (part(0..cuts[0]), part(cuts[1]..letters.len()));
+            let middle = part(cuts[0]..cuts[1]);
+            if head.chars().count() >= SECRET_CHARS_MIN {
+                prop_assert_eq!(redactor.clean(format!("<{head}…")), "<***…");
+            }
+            if tail.chars().count() >= SECRET_CHARS_MIN {
+                prop_assert_eq!(redactor.clean(format!("…{tail}>")), "…***>");
+            }
+            for piece in [head, middle, tail] {
+                if piece.len() >= PIECE_BYTES_MIN {
+                    prop_assert_eq!(redactor.clean(format!("<{piece}>")), "<***>");
+                }
             }
         }
 

@@ -273,6 +273,12 @@ impl Terminal {
         self.guard.redactor()
     }
 
+    /// Writes this text as it is from now on, though a secret may be spelled
+    /// alike: what the program worded itself.
+    pub fn keep(&self, text: &str) {
+        self.guard.keep(text);
+    }
+
     /// Calls the program so in all that is written from now on.
     pub fn call_it(&self, command: &str) {
         self.guard.call_it(command);

@@ -30,6 +30,8 @@ impl std::error::Error for UnitError {}
 
 /// The accepted forms of a duration.
 pub const DURATION_FORM: &str = "a duration such as `30s`, `1m30s`, `250ms` or `1.5h`";
+/// What is accepted in place of a longer one.
+const DURATION_MAX_FORM: &str = "a duration of at most `366d`";
 /// The accepted forms of a rate.
 pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
 /// What is accepted in place of a rate below the least one.
@@ -76,11 +78,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             "" if n_parts == 0 && after_unit.is_empty() => 1.0,
             _ => return Err(error()),
         };
-        let part = Duration::try_from_secs_f64(value * unit_secs).map_err(|_| error())?;
-        total = total
-            .checked_add(part)
+        // The number has neither sign nor exponent: it can only be too large.
+        total = Duration::try_from_secs_f64(value * unit_secs)
+            .ok()
+            .and_then(|part| total.checked_add(part))
             .filter(|total| *total <= DURATION_MAX)
-            .ok_or_else(error)?;
+            .ok_or_else(|| UnitError {
+                expected: DURATION_MAX_FORM,
+                ..error()
+            })?;
         rest = after_unit.trim_start();
         n_parts += 1;
     }
@@ -273,6 +279,21 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_that_is_too_long_is_told_the_bound() {
+        for text in ["999999h", "366d1s", "99999999999999999999999999h"] {
+            let error = parse_duration(text).expect_err("too long");
+            assert_eq!(
+                error.to_string(),
+                format!("`{text}` is not a duration of at most `366d`")
+            );
+        }
+        assert_eq!(
+            parse_duration("x").expect_err("none").expected(),
+            DURATION_FORM
+        );
+    }
 
     #[test]
     fn durations_are_read() {

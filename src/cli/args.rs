@@ -173,7 +173,7 @@ pub(super) struct Run {
     /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }
@@ -298,7 +298,7 @@ pub(super) struct Find {
     /// auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }
@@ -345,7 +345,7 @@ pub(super) struct Init {
     /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }
@@ -360,7 +360,7 @@ pub(super) struct Check {
     /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }
@@ -400,7 +400,7 @@ pub(super) struct Calibrate {
     /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }
@@ -449,7 +449,7 @@ pub(super) struct Demo {
     /// when to colour: auto, always or never
     #[argh(option, default = "Color::default()", arg_name = "when")]
     pub(super) color: Color,
-    /// same as --color never
+    /// same as --color never, whatever --color says
     #[argh(switch)]
     pub(super) no_color: bool,
 }

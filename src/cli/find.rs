@@ -62,6 +62,7 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     };
     let report = build_find(plan_json, &outcome, &info);
     let report = cleaned(report, &terminal.redactor());
+    terminal.keep(&report.server.revision);
     let delivered = deliver(report_file, &report, is_quiet, terminal, |options| {
         find_summary(&report, options)
     });
@@ -100,6 +101,10 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         )));
     }
     let deadline = args.deadline.as_ref().map(|span| span.0);
+    if deadline.is_some_and(|deadline| deadline.is_zero()) {
+        return Err(UserError::usage("`--deadline` has to be above 0")
+            .hint("give a few minutes, such as `--deadline 5m`"));
+    }
     let verification = coordinator::FIND_VERIFICATION;
     if let Some(deadline) = deadline
         && deadline < verification
@@ -249,6 +254,10 @@ mod tests {
         check(&[&limit[..], &["--to", "5/s"]].concat(), "whole");
         check(&[&limit[..], &["--to", "1000000"]].concat(), "at most");
         check(&["--max-p95", "0s"], "--max-p95");
+        for quick in [&[][..], &["--quick"]] {
+            let words = [&limit[..], &["--deadline", "0s"], quick].concat();
+            check(&words, "`--deadline` has to be above 0");
+        }
         for deadline in ["1s", "48s", "89.9s"] {
             check(&[&limit[..], &["--deadline", deadline]].concat(), "1m30s");
         }

@@ -200,8 +200,11 @@ fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
             return Err(Answer::Help);
         }
         [other, ..] => {
-            let error = UserError::usage(format!("unknown command `{}`", shortened(other)))
-                .hint("the command is `loadtest`: `cargo pmcp loadtest --help`");
+            let error = UserError::usage(format!(
+                "unknown command `{}`",
+                shortened(&without_value(other))
+            ))
+            .hint("the command is `loadtest`: `cargo pmcp loadtest --help`");
             return Err(Answer::Wrong(error));
         }
     }
@@ -219,8 +222,8 @@ fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
     separated(rest).map_err(Answer::Wrong)
 }
 
-/// `--name=value` as two words, which is all the parser knows. What follows a
-/// flag that takes a value, or `--`, is nobody's flag.
+/// `--name=value` and `-HName: value` as two words, which is all the parser
+/// knows. What follows a flag that takes a value, or `--`, is nobody's flag.
 fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
     let command = words.first().map_or("", String::as_str);
     let flags = args::flags(command);
@@ -235,6 +238,14 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
             separate.push(word.clone());
             separate.extend(rest.cloned());
             break;
+        }
+        // `-HName: value`, as curl takes it.
+        if let Some(header) = word.strip_prefix("-H").filter(|header| !header.is_empty())
+            && !header.starts_with('=')
+            && takes_value("-H") == Some(true)
+        {
+            separate.extend(["-H".to_string(), header.to_string()]);
+            continue;
         }
         let Some((name, value)) = split_value(word) else {
             separate.push(word.clone());
@@ -300,9 +311,16 @@ fn wording(text: &str, typed: &[&str]) -> String {
         let start = format!("Error parsing option '{flag}' with value '{value}': ");
         match text.strip_prefix(&start).map(head).as_deref() {
             Some("duplicate values provided") => return format!("`{flag}` is given twice"),
-            Some(why) => return format!("`{flag}`: {why}"),
+            Some(why) => return format!("{flag}: {why}"),
             None => {}
         }
+    }
+    if let Some(rest) = text.strip_prefix(UNKNOWN) {
+        // The longest, where one word begins another.
+        let words = typed.iter().filter(|word| rest.starts_with(**word));
+        let word = words.max_by_key(|word| word.len()).copied();
+        let word = word.or_else(|| unknown_word(text)).unwrap_or_default();
+        return format!("unrecognized argument: {}", without_value(word));
     }
     let what = head(text);
     match what.get(..1) {
@@ -333,11 +351,14 @@ fn hint_for(word: &str, command: &str, typed: &[&str]) -> Option<String> {
             "flags follow their command: `{COMMAND} {owner} {word} …`"
         ));
     }
-    if let Some(near) = args::nearest_flag(word, command) {
-        return Some(format!("did you mean `{near}`?"));
+    if command == "check" && word == "--config" {
+        return Some("`check` takes the config as an argument: `check FILE`".to_string());
     }
-    let owner = args::COMMANDS.iter().find(|command| has_it(command))?;
-    Some(format!("`{word}` is a flag of `{owner}`"))
+    if let Some(owner) = args::COMMANDS.iter().find(|command| has_it(command)) {
+        return Some(format!("`{word}` is a flag of `{owner}`"));
+    }
+    let near = args::nearest_flag(word, command)?;
+    Some(format!("did you mean `{near}`?"))
 }
 
 /// A message without the middle of a word that is too long to be read.
@@ -355,8 +376,23 @@ fn shortened(text: &str) -> String {
 
 /// The word that the parser did not know.
 fn unknown_word(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("Unrecognized argument: ")?;
+    let (_, rest) = text.split_once(UNKNOWN)?;
     rest.split_whitespace().next()
+}
+
+/// What the parser says of a word that it did not know.
+const UNKNOWN: &str = "Unrecognized argument: ";
+
+/// A word that nobody understood, as it may be shown: what follows a name in it
+/// may be a secret.
+fn without_value(word: &str) -> String {
+    if word.starts_with("http://") || word.starts_with("https://") {
+        return crate::address::shown(word);
+    }
+    match word.find([':', '=']) {
+        Some(at) if at + 1 < word.len() => format!("{}…", &word[..=at]),
+        _ => word.to_string(),
+    }
 }
 
 fn help_text() -> String {
@@ -510,9 +546,30 @@ mod tests {
                 "1s",
             ],
         );
+        check(
+            &["run", "-HA: b=c", "-H", "-HA: b", "-H=A: b"],
+            &["run", "-H", "A: b=c", "-H", "-HA: b", "-H=A: b"],
+        );
+        check(&["demo", "-HA: b"], &["demo", "-HA: b"]);
         let words = ["run", "--demo=true"].map(String::from);
         let error = separated(&words).expect_err("a switch");
         assert_eq!(error.what(), "`--demo` takes no value");
+    }
+
+    #[test]
+    fn what_follows_a_name_in_an_unknown_word_is_not_shown() {
+        let check = |word: &str, expected: &str| {
+            let text = format!("Unrecognized argument: {word}\n\nRun --help");
+            let typed = ["run", "Bearer", word];
+            let wording = wording(&text, &typed);
+            assert_eq!(wording, format!("unrecognized argument: {expected}"));
+        };
+        check("Bearer=supersecret99", "Bearer=…");
+        check("-HAuthorization: Bearer supersecret99", "-HAuthorization:…");
+        check("X-Key:\n\nsupersecret99", "X-Key:…");
+        check("http://x/mcp?a=b", "http://x/mcp?a=***");
+        check("plain", "plain");
+        check("--vsu", "--vsu");
     }
 
     #[test]
@@ -525,6 +582,13 @@ mod tests {
         check("--tools", "run", Some("did you mean `--tool`?"));
         check("--tools", "init", None);
         check("--assert", "run", None);
+        check("--max-p99", "run", Some("`--max-p99` is a flag of `find`"));
+        check("--port", "run", Some("`--port` is a flag of `demo`"));
+        check(
+            "--config",
+            "check",
+            Some("`check` takes the config as an argument: `check FILE`"),
+        );
         check(
             "--stateless",
             "run",

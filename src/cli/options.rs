@@ -9,7 +9,7 @@ use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::VuStage;
 use crate::outcome::FindBy;
 use crate::protocol::Arguments;
-use crate::redact::{Redactor, secrets_of_header};
+use crate::redact::{Redactor, is_scheme, secrets_of_header};
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
 use crate::scenario::{Header, parse_stages};
 use crate::terminal::ColorChoice;
@@ -46,10 +46,14 @@ impl<const LOW: u64, const HIGH: u64> FromStr for Whole<LOW, HIGH> {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.parse().ok();
+        let has_digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         number
             .filter(|number| (LOW..=HIGH).contains(number))
             .map(Self)
             .ok_or_else(|| match HIGH {
+                u64::MAX if has_digits_only && number.is_none() => {
+                    format!("`{text}` is too large: the most is {HIGH}")
+                }
                 u64::MAX => format!("`{text}` is not a whole number from {LOW} up"),
                 _ => format!("`{text}` is not a whole number from {LOW} to {HIGH}"),
             })
@@ -311,6 +315,9 @@ pub(super) fn api_key_of_environment() -> Option<String> {
         .filter(|key| !key.trim().is_empty())
 }
 
+/// A scheme and what follows it.
+const UNQUOTED_WORDS_MAX: usize = 2;
+
 /// The flags whose value is a secret.
 const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
 
@@ -318,6 +325,7 @@ const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
 /// of it is understood: keys, headers, what stands in addresses.
 pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
     let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
+    let mut unquoted: Vec<&String> = Vec::new();
     let mut of_flag = |flag: &str, value: &str| {
         if flag == "--api-key" {
             secrets.push(value.trim().to_string());
@@ -330,15 +338,27 @@ pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<St
         }
     };
     for (i, word) in words.iter().enumerate() {
+        // As curl takes it.
+        if let Some(header) = word.strip_prefix("-H").filter(|header| !header.is_empty()) {
+            of_flag("-H", header.trim_start_matches('='));
+        }
         let before = i.checked_sub(1).and_then(|before| words.get(before));
         if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
             of_flag(flag, word);
+            // Without quotes around the header, its value is the next words.
+            if flag != "--api-key" && word.ends_with(':') {
+                let behind = words[i + 1..].iter().take(UNQUOTED_WORDS_MAX);
+                let mut behind = behind.take_while(|word| !word.starts_with('-')).peekable();
+                behind.next_if(|word| is_scheme(word));
+                unquoted.extend(behind.next());
+            }
         } else if let Some((flag, value)) = word.split_once('=')
             && SECRET_FLAGS.contains(&flag)
         {
             of_flag(flag, value);
         }
     }
+    secrets.extend(unquoted.into_iter().cloned());
     for word in words {
         if word.contains("://") || word.contains('@') || word.contains('?') {
             secrets.extend(address::secrets(word));
@@ -367,6 +387,12 @@ pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Ve
                 }
                 _ => MASK.to_string(),
             });
+            continue;
+        }
+        if let Some(header) = word.strip_prefix("-H")
+            && let Some((name, _)) = header.split_once(':')
+        {
+            shown.push(format!("-H{name}: {MASK}"));
             continue;
         }
         match word.split_once('=') {
@@ -401,6 +427,7 @@ mod tests {
             "-H",
             "X-Key: abc",
             "--header=A: b",
+            "-HB: c",
             "--vus",
             "5",
         ]
@@ -410,7 +437,7 @@ mod tests {
         assert_eq!(
             shown,
             "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
-             --header=*** --vus 5"
+             --header=*** -HB: *** --vus 5"
         );
     }
 
@@ -422,7 +449,12 @@ mod tests {
             "tok-123",
             "-H",
             "X-Key: abc",
-            "-H=Y: def",
+            "-H=Y-Key: def",
+            "-HZ-Key: ghi",
+            "-H",
+            "Authorization:",
+            "Bearer",
+            "jkl",
             "http://u:pw@h/?token=t4",
             "--header",
             "no-colon",
@@ -430,7 +462,7 @@ mod tests {
         let words = words.map(String::from);
         let secrets = given_secrets(&words, Some("env-key".to_string()));
         for secret in [
-            "tok-123", "abc", "def", "u:pw", "pw", "t4", "no-colon", "env-key",
+            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key",
         ] {
             assert!(
                 secrets.iter().any(|known| known == secret),
@@ -451,6 +483,10 @@ mod tests {
         check(
             "x".parse::<Seed>().err(),
             "`x` is not a whole number from 0 up",
+        );
+        check(
+            "18446744073709551616".parse::<Seed>().err(),
+            "`18446744073709551616` is too large: the most is 18446744073709551615",
         );
         for text in [
             "",

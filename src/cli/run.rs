@@ -63,6 +63,7 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
     };
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
     let report = cleaned(report, &terminal.redactor());
+    terminal.keep(&report.server.revision);
     let [written, shown] = deliver(report_file, &report, is_quiet, terminal, |options| {
         summary(&report, options)
     });
@@ -107,6 +108,9 @@ pub(super) fn deliver(
     };
     let path = written.as_ref().ok().and_then(Option::as_ref);
     let report_path = path.map(|path| path.display().to_string());
+    if let Some(path) = &report_path {
+        terminal.keep(path);
+    }
     let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
         let options = SummaryOptions {
             layout,

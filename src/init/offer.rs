@@ -5,8 +5,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
-
 use crate::protocol::{
     PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
     ServerIdentity, ToolDescription,
@@ -85,7 +83,7 @@ impl Offer {
                 name: name(tool.name),
                 title: clean_some(tool.title),
                 description: clean_some(tool.description),
-                input_schema: (&cleaned_json(tool.input_schema.to_value(), redactor)).into(),
+                input_schema: (&redactor.clean_json(tool.input_schema.to_value())).into(),
                 annotations: tool.annotations,
                 param_headers: tool.param_headers.map_err(clean),
             })
@@ -147,25 +145,5 @@ impl Offer {
             && self.resources.is_empty()
             && self.templates.is_empty()
             && self.prompts.is_empty()
-    }
-}
-
-/// Every text in it, names among them. A schema has been read from a bounded
-/// message, and so is bounded in depth.
-fn cleaned_json(json: Value, redactor: &Redactor) -> Value {
-    match json {
-        Value::String(text) => Value::String(redactor.clean(text)),
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| cleaned_json(item, redactor))
-            .collect(),
-        Value::Object(fields) => {
-            let fields = fields.into_iter();
-            let fields: Map<String, Value> = fields
-                .map(|(name, field)| (redactor.clean(name), cleaned_json(field, redactor)))
-                .collect();
-            Value::Object(fields)
-        }
-        other => other,
     }
 }

@@ -1,5 +1,7 @@
-//! Serialises anything without its secrets: the texts in it, at any depth, and
-//! the keys of its maps. Names of fields and variants are the program's own.
+//! Serialises anything without its secrets: the texts in it, at any depth. Names
+//! of fields and variants are the program's own, and so are keys of maps and the
+//! texts of [`own`] fields; keys that strangers choose are marked by
+//! [`strangers_keys`].
 
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
@@ -13,12 +15,18 @@ use super::Redactor;
 pub struct Redacted<'a, T: ?Sized> {
     value: &'a T,
     redactor: &'a Redactor,
+    /// Of the map that the value is.
+    cleans_keys: bool,
 }
 
 impl<'a, T: ?Sized> Redacted<'a, T> {
     /// The value with what is to be taken out.
     pub fn new(value: &'a T, redactor: &'a Redactor) -> Self {
-        Self { value, redactor }
+        Self {
+            value,
+            redactor,
+            cleans_keys: false,
+        }
     }
 }
 
@@ -27,14 +35,43 @@ impl<T: Serialize + ?Sized> Serialize for Redacted<'_, T> {
         self.value.serialize(Cleaning {
             inner: serializer,
             redactor: self.redactor,
+            cleans_keys: self.cleans_keys,
         })
     }
+}
+
+/// The mark of a text that the program words itself. JSON does not show it.
+const OWN: &str = "pmcp::own";
+
+/// The mark of a map whose keys strangers choose.
+const STRANGERS_KEYS: &str = "pmcp::strangers_keys";
+
+/// For `serialize_with`: a field that the program words itself, such as a time.
+/// It is written as it is, though a secret may be spelled alike.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn own<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(OWN, value)
+}
+
+/// For `serialize_with`: a map by names that a server or a user chose. Its keys
+/// are cleaned like any text.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn strangers_keys<T: Serialize, S: Serializer>(
+    map: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(STRANGERS_KEYS, map)
 }
 
 /// Passes all on, texts cleaned.
 struct Cleaning<'a, S> {
     inner: S,
     redactor: &'a Redactor,
+    cleans_keys: bool,
 }
 
 impl<'a, S> Cleaning<'a, S> {
@@ -42,6 +79,7 @@ impl<'a, S> Cleaning<'a, S> {
         Cleaning {
             inner: begin(self.inner),
             redactor: self.redactor,
+            cleans_keys: self.cleans_keys,
         }
     }
 
@@ -58,6 +96,7 @@ impl<'a, S, E> Cleaning<'a, Result<S, E>> {
         Ok(Cleaning {
             inner: self.inner?,
             redactor: self.redactor,
+            cleans_keys: self.cleans_keys,
         })
     }
 }
@@ -135,7 +174,13 @@ impl<'a, S: Serializer> Serializer for Cleaning<'a, S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let value = Redacted::new(value, self.redactor);
+        if name == OWN {
+            return self.inner.serialize_newtype_struct(name, value);
+        }
+        let value = Redacted {
+            cleans_keys: name == STRANGERS_KEYS,
+            ..Redacted::new(value, self.redactor)
+        };
         self.inner.serialize_newtype_struct(name, &value)
     }
 
@@ -260,8 +305,10 @@ impl<S: SerializeMap> SerializeMap for Cleaning<'_, S> {
     type Error = S::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
-        let key = self.of(key);
-        self.inner.serialize_key(&key)
+        match self.cleans_keys {
+            true => self.inner.serialize_key(&Redacted::new(key, self.redactor)),
+            false => self.inner.serialize_key(key),
+        }
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
@@ -294,7 +341,10 @@ mod tests {
         secret: Option<String>,
         none: Option<String>,
         kinds: Vec<Kind>,
-        by_name: BTreeMap<String, f64>,
+        #[serde(serialize_with = "strangers_keys")]
+        by_name: BTreeMap<String, BTreeMap<String, f64>>,
+        #[serde(serialize_with = "own")]
+        at: String,
         pair: (String, bool),
         value: serde_json::Value,
     }
@@ -311,9 +361,10 @@ mod tests {
                 Kind::Pair(text(), 1),
                 Kind::One(text()),
             ],
-            by_name: BTreeMap::from([(text(), 0.1)]),
+            by_name: BTreeMap::from([(text(), BTreeMap::from([("secret".to_string(), 0.1)]))]),
+            at: text(),
             pair: (text(), true),
-            value: json!({"a": [text(), 1, null]}),
+            value: json!({"secret": [text(), 1, null]}),
         };
         let redactor = Redactor::new(["secret"]);
         let cleaned = serde_json::to_value(Redacted::new(&all, &redactor)).expect("JSON");
@@ -324,9 +375,10 @@ mod tests {
                 "secret": hidden,
                 "none": null,
                 "kinds": ["secret", {"told": {"text": hidden}}, {"pair": [hidden, 1]}, {"one": hidden}],
-                "by_name": {hidden: 0.1},
+                "by_name": {hidden: {"secret": 0.1}},
+                "at": "a secret word",
                 "pair": [hidden, true],
-                "value": {"a": [hidden, 1, null]},
+                "value": {"secret": [hidden, 1, null]},
             })
         );
     }

@@ -21,6 +21,7 @@ mod legacy;
 mod probe;
 mod validity;
 
+use crate::redact::{own, strangers_keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,8 +45,10 @@ pub const SCHEMA_VERSION: &str = "2.0";
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
+    #[serde(serialize_with = "own")]
     pub schema_version: String,
     /// When the run had ended, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub timestamp: String,
     /// The URL that was tested; after a redirect, the one it led to.
     pub target_url: String,
@@ -61,6 +64,7 @@ pub struct Report {
     /// `tool`, `protocol`, `session`. A category without any is absent.
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.
+    #[serde(serialize_with = "strangers_keys")]
     pub per_tool: BTreeMap<String, Tool>,
     /// Where the server broke, if it did.
     pub breaking_point: BreakingPoint,
@@ -132,6 +136,7 @@ pub struct Run {
     /// What makes the choice of steps and the generated data repeatable.
     pub seed: u64,
     /// When the load began, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub started_at: String,
     /// Like `duration_secs` above.
     pub elapsed_secs: f64,
@@ -213,8 +218,10 @@ pub struct Server {
     /// Like `target_url` above.
     pub url: String,
     /// `legacy` (sessions) or `modern` (stateless).
+    #[serde(serialize_with = "own")]
     pub era: String,
     /// The protocol revision spoken.
+    #[serde(serialize_with = "own")]
     pub revision: String,
     /// Its name, if it told one.
     pub name: Option<String>,
@@ -270,6 +277,7 @@ pub struct Counters {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AdviceNote {
     /// A stable name, such as `delayed_ack`.
+    #[serde(serialize_with = "own")]
     pub id: String,
     /// What was seen, what it may mean, what to try.
     pub text: String,

@@ -12,6 +12,7 @@ use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::{Arguments, Method, Operation};
+use crate::redact::Redactor;
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
@@ -294,9 +295,11 @@ pub fn to_json(plan: &Plan) -> Value {
         .iter()
         .map(|header| header.name.as_str())
         .collect();
+    // The names in arguments are the user's, all other keys are ours.
+    let redactor = plan.redactor();
     let steps = plan.steps.iter().enumerate();
     let steps: Vec<Value> = steps
-        .map(|(step_idx, step)| step_to_json(plan, step_idx, step))
+        .map(|(step_idx, step)| step_to_json(plan, &redactor, step_idx, step))
         .collect();
     json!({
         "url": plan.shown_url(),
@@ -407,7 +410,7 @@ fn word(distribution: Distribution) -> &'static str {
     }
 }
 
-fn step_to_json(plan: &Plan, step_idx: usize, step: &Step) -> Value {
+fn step_to_json(plan: &Plan, redactor: &Redactor, step_idx: usize, step: &Step) -> Value {
     let mut fields = Map::new();
     let mut add = |key: &str, value: Value| {
         fields.insert(key.to_string(), value);
@@ -424,7 +427,8 @@ fn step_to_json(plan: &Plan, step_idx: usize, step: &Step) -> Value {
                 add(key, subject.into());
             }
             if let Some(arguments) = arguments(operation) {
-                add("arguments", Value::Object(arguments.values().clone()));
+                let arguments = Value::Object(arguments.values().clone());
+                add("arguments", redactor.clean_json(arguments));
             }
         }
         Action::CodeMode { code, format } => {

@@ -331,10 +331,10 @@ impl Plan {
         let mut secrets: Vec<&str> = Vec::new();
         for header in &self.target.headers {
             let value = header.value.trim();
-            secrets.push(value);
-            if let Some((_scheme, credentials)) = value.split_once(' ') {
-                secrets.push(credentials.trim());
-            }
+            let credentials = value.split_once(' ').map(|(_scheme, rest)| rest.trim());
+            let known = secrets_of_header(&header.name, value);
+            let shown = [Some(value), credentials].into_iter().flatten();
+            secrets.extend(shown.filter(|text| known.iter().any(|secret| secret == text)));
         }
         secrets.retain(|secret| secret.chars().count() >= SECRET_CHARS_MIN);
         let others = self.as_written.secrets.iter().map(|secret| secret.trim());

@@ -236,19 +236,29 @@ impl Resolver<'_> {
             .value
             .as_ref()
             .and_then(|text| address::check(&text.value).ok());
-        let is_same = own_url.is_some_and(|own_url| {
-            url.is_empty() || address::origin(&own_url) == address::origin(url)
+        let is_same = own_url.as_ref().is_some_and(|own_url| {
+            url.is_empty() || address::origin(own_url) == address::origin(url)
         });
         if is_same {
             return Vec::new();
         }
         self.document
             .forgive_unset(|key| key.starts_with("headers."));
-        let own_origin = match &own.value {
-            Some(text) if address::check(&text.written).is_ok() => {
-                format!(", {}", address::origin(&text.written))
-            }
-            _ => String::new(),
+        let of_whom = match &own.value {
+            Some(text) if address::check(&text.written).is_ok() => format!(
+                "they belong to its own address, {}, and this run goes to {}",
+                address::origin(&text.written),
+                address::origin(url)
+            ),
+            _ if own_url.is_some() => format!(
+                "they belong to its own address, and this run goes to {}",
+                address::origin(url)
+            ),
+            _ => format!(
+                "the config has no address (`settings.url`) that they belong to, and this run \
+                 goes to {}",
+                address::origin(url)
+            ),
         };
         let shown: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
         let more = if names.len() > shown.len() {
@@ -257,10 +267,9 @@ impl Resolver<'_> {
             ""
         };
         self.notices.push(format!(
-            "the headers of the config ({}{more}) are not sent: they belong to its own address\
-             {own_origin}, and this run goes to {}; give the headers for it with `-H`",
+            "the headers of the config ({}{more}) are not sent: {of_whom}; give the headers for it \
+             with `-H`",
             shown.join(", "),
-            address::origin(url),
         ));
         names
     }

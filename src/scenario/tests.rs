@@ -994,6 +994,13 @@ fn headers_go_to_the_origin_of_the_config_only() {
         "the headers of the config (`Authorization`, `X-A`) are not sent: they belong to its own \
          address, http://a:80, and this run goes to http://b:80; give the headers for it with `-H`"
     );
+    let plan = load_at(&with_headers("url = \"\""), Some("http://b/mcp"));
+    assert_eq!(
+        plan.notices[0],
+        "the headers of the config (`Authorization`, `X-A`) are not sent: the config has no \
+         address (`settings.url`) that they belong to, and this run goes to http://b:80; give the \
+         headers for it with `-H`"
+    );
     // Where it cannot be told what the config's own address is, it is another.
     let unknown = with_headers("url = \"${NOPE}\"");
     check(&unknown, Some("http://b/mcp"), false);

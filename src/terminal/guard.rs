@@ -28,6 +28,8 @@ pub(super) struct Guard {
 #[derive(Debug, Clone, Default)]
 struct Rules {
     redactor: Redactor,
+    /// What is written as it is, though a secret may be spelled alike.
+    own: Vec<String>,
     /// What stands in place of [`COMMAND`].
     command: Option<String>,
 }
@@ -37,6 +39,14 @@ impl Guard {
     pub(super) fn hide<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         rules.redactor = rules.redactor.and(secrets);
+    }
+
+    /// Writes this text as it is from now on.
+    pub(super) fn keep(&self, text: &str) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        if !text.is_empty() && !rules.own.iter().any(|own| own == text) {
+            rules.own.push(text.to_string());
+        }
     }
 
     /// Calls the program so from now on.
@@ -69,7 +79,18 @@ impl Guard {
 impl Rules {
     /// What stands where in place of what; ascending, apart from each other.
     fn edits(&self, text: &str) -> Vec<(Range<usize>, &str)> {
-        let hidden = self.redactor.find(text);
+        let mut hidden = self.redactor.find(text);
+        for own in &self.own {
+            let places: Vec<Range<usize>> = text
+                .match_indices(own.as_str())
+                .map(|(at, own)| at..at + own.len())
+                .collect();
+            let is_inside = |range: &Range<usize>| {
+                let mut places = places.iter();
+                places.any(|own| own.start <= range.start && range.end <= own.end)
+            };
+            hidden.retain(|range| !is_inside(range));
+        }
         let is_hidden = |range: &Range<usize>| {
             hidden
                 .iter()
@@ -222,6 +243,18 @@ mod tests {
         assert_eq!(written(&guard, &["nothing\n", "", "more"]), "nothing\nmore");
         guard.hide(["more"]);
         assert_eq!(written(&guard, &["more tok-4711"]), "*** ***");
+    }
+
+    #[test]
+    fn what_is_our_own_is_written_as_it_is() {
+        let guard = Guard::default();
+        guard.hide(["2026", "2026-07-28 and more"]);
+        assert_eq!(written(&guard, &["MCP 2026-07-28"]), "MCP ***-07-28");
+        guard.keep("2026-07-28");
+        assert_eq!(
+            written(&guard, &["MCP 2026-07-28, 2026, 2026-07-28 and more"]),
+            "MCP 2026-07-28, ***, ***"
+        );
     }
 
     #[test]

@@ -162,6 +162,137 @@ fn what_a_server_says_of_a_credential_is_hidden_everywhere() {
     assert!(call.path.contains("query-0815"), "{}", call.path);
 }
 
+/// Refuses each call with the credential in a body that is no message.
+fn refuse(request: &Request, connection: &mut Connection) -> Next {
+    if request.method() != "tools/call" {
+        return legacy(request, connection);
+    }
+    let told = request.header("authorization").unwrap_or("nothing");
+    let headers = [("Content-Type", &*format!("text/html; said={told}"))];
+    connection.answer(401, &headers, &format!("<html>bad token {told}</html>"))
+}
+
+#[test]
+fn a_long_credential_is_hidden_where_an_excerpt_cuts_it() {
+    let server = FakeServer::start(refuse);
+    let key: String = (0..120).map(|n| format!("k{n:04}")).collect();
+    let words = [
+        "run",
+        &server.url(),
+        "--tool",
+        "work",
+        "--vus",
+        "1",
+        "--iterations",
+        "3",
+    ];
+    let finished = loadtest(&words)
+        .env("MCP_API_KEY", &key)
+        .run()
+        .expect_code(0);
+    let all = format!("{finished}{}", finished.report());
+    assert!(all.contains("bad token ***"), "{finished}");
+    for start in (0..key.len() - 5).step_by(5) {
+        let piece = &key[start..start + 5];
+        assert!(!all.contains(piece), "{piece}: {all}");
+    }
+}
+
+#[test]
+fn plain_headers_do_not_hide_our_own_words() {
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let mut words = vec![
+        "run",
+        &url,
+        "--tool",
+        "work",
+        "--vus",
+        "1",
+        "--iterations",
+        "3",
+    ];
+    for header in [
+        "X-Env: load",
+        "X-Api-Version: 2026",
+        "X-A: valid",
+        "X-B: http",
+        "X-C: work",
+    ] {
+        words.extend(["-H", header]);
+    }
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report();
+    assert!(report["plan"]["load"].is_object(), "{report}");
+    assert!(report["per_tool"]["work"].is_object(), "{report}");
+    assert!(!finished.stdout.contains("***"), "{finished}");
+    // What is a credential by its name is hidden, and hides no key of ours.
+    let words = [
+        "run",
+        &url,
+        "--tool",
+        "work",
+        "--vus",
+        "1",
+        "--iterations",
+        "3",
+    ];
+    let key = ["-H", "X-Api-Key: load", "-H", "X-Token: work"];
+    let finished = loadtest(&[&words[..], &key].concat()).run().expect_code(0);
+    let report = finished.report();
+    assert!(report["plan"]["load"].is_object(), "{report}");
+    assert!(report["per_tool"]["***"].is_object(), "{report}");
+}
+
+#[test]
+fn a_word_that_nobody_understands_is_not_echoed() {
+    let check = |words: &[&str], expected: &str| {
+        let finished = loadtest(words).run().expect_code(2);
+        assert!(finished.stderr.contains(expected), "{finished}");
+        assert!(
+            !finished.to_string().contains("supersecret99"),
+            "{finished}"
+        );
+    };
+    let url = "http://127.0.0.1:9/mcp";
+    check(&["run", url, "Bearer=supersecret99"], "Bearer=…");
+    check(
+        &["demo", "-HAuthorization: Bearer supersecret99"],
+        "-HAuthorization:…",
+    );
+    check(
+        &[
+            "run",
+            url,
+            "-H",
+            "Authorization:",
+            "Bearer",
+            "supersecret99",
+        ],
+        "unrecognized argument: Bearer",
+    );
+    // As curl takes it.
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let words = [
+        "run",
+        &url,
+        "-HX-Key: supersecret99",
+        "--vus",
+        "1",
+        "--iterations",
+        "3",
+    ];
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report().to_string();
+    assert!(
+        !format!("{finished}{report}").contains("supersecret99"),
+        "{finished}"
+    );
+    let sent = server.log_of("initialize");
+    assert_eq!(sent[0].header("x-key"), Some("supersecret99"));
+}
+
 const STEP: &str = "[[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\narguments = { a = 1 }\n";
 
 #[test]

@@ -3,6 +3,7 @@
 //! The same style as a run's report: `snake_case`, the unit last, `null` where
 //! there is no data.
 
+use crate::redact::own;
 use serde::{Deserialize, Serialize};
 
 use super::advice::DISTURBED_SHARE;
@@ -21,10 +22,12 @@ pub const CALIBRATION_KIND: &str = "calibration";
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CalibrationReport {
     /// [`CALIBRATION_SCHEMA_VERSION`].
+    #[serde(serialize_with = "own")]
     pub schema_version: String,
     /// [`CALIBRATION_KIND`], to tell it from a run's.
     pub kind: String,
     /// When the calibration had ended, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub timestamp: String,
     /// All steps were done. Only such a calibration becomes a file.
     pub complete: bool,
@@ -33,6 +36,7 @@ pub struct CalibrationReport {
     /// The command line.
     pub command_line: Vec<String>,
     /// When it began, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub started_at: String,
     /// How long it took.
     pub elapsed_secs: f64,

@@ -3,6 +3,7 @@
 //! The same style as a run's report: `snake_case`, the unit last, `null` where
 //! there is no data.
 
+use crate::redact::own;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,10 +21,12 @@ pub const FIND_KIND: &str = "find";
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindReport {
     /// [`FIND_SCHEMA_VERSION`].
+    #[serde(serialize_with = "own")]
     pub schema_version: String,
     /// [`FIND_KIND`], to tell it from a run's.
     pub kind: String,
     /// When the search had ended, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub timestamp: String,
     /// The URL that was tested.
     pub target_url: String,
@@ -62,6 +65,7 @@ pub struct FindReport {
     /// The command line, without secrets.
     pub command_line: Vec<String>,
     /// When the first level began, RFC 3339, UTC.
+    #[serde(serialize_with = "own")]
     pub started_at: String,
     /// The machine that generated the load.
     pub host: Host,

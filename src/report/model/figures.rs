@@ -1,5 +1,6 @@
 //! Blocks of figures that recur throughout the report.
 
+use crate::redact::own;
 use serde::{Deserialize, Serialize};
 
 /// Figures of some requests.
@@ -91,6 +92,7 @@ pub struct Operation {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Cause {
     /// The stable name, such as `http.503` or `jsonrpc.-32602`.
+    #[serde(serialize_with = "own")]
     pub id: String,
     /// Its group: `connect`, `timeout`, `http`, `jsonrpc`, `tool`, `protocol`
     /// or `session`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::redact::own;
 use serde::{Deserialize, Serialize};
 
 /// Whether the figures are those of the server.
@@ -38,6 +39,7 @@ pub enum Grade {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Reason {
     /// A stable name, such as `worker_busy`.
+    #[serde(serialize_with = "own")]
     pub id: String,
     /// How much it matters here.
     pub grade: Grade,
@@ -59,6 +61,7 @@ pub struct Reason {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Note {
     /// A stable name, one of those of the reasons.
+    #[serde(serialize_with = "own")]
     pub id: String,
     /// It in a few words.
     pub cause: String,
@@ -75,6 +78,7 @@ pub struct Note {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Signal {
     /// A stable name, such as `waiting_for_cpu`.
+    #[serde(serialize_with = "own")]
     pub id: String,
     /// Its figures, by name; the unit stands last.
     pub figures: BTreeMap<String, f64>,
