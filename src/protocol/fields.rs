@@ -42,21 +42,25 @@ pub(super) fn look_at_elements<'a>(
     let mut elements = Elements {
         n_left: n_max,
         look,
-        is_cut: false,
+        left_unread: None,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_seq(&mut elements);
-    if elements.is_cut {
-        return Some(Looked::Cut);
+    match elements.left_unread {
+        // The parser takes it for a fault that there is more.
+        Some(looked) => Some(looked),
+        None => read
+            .and_then(|()| deserializer.end())
+            .ok()
+            .map(|()| Looked::Enough),
     }
-    read.and_then(|()| deserializer.end()).ok()?;
-    Some(Looked::Enough)
 }
 
 struct Elements<F> {
     n_left: usize,
     look: F,
-    is_cut: bool,
+    /// What is known where elements are left that were not read.
+    left_unread: Option<Looked>,
 }
 
 impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for &mut Elements<F> {
@@ -73,14 +77,20 @@ impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for &mut Elements<
                 return Ok(());
             };
             if self.n_left == 0 {
-                self.is_cut = true;
+                self.left_unread = Some(Looked::Cut);
                 return Ok(());
             }
             self.n_left -= 1;
             is_wanted = (self.look)(element.get()).is_continue();
         }
-        // Whether all of it is JSON still matters.
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        // Whether it is JSON still matters.
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            if self.n_left == 0 {
+                self.left_unread = Some(Looked::Enough);
+                return Ok(());
+            }
+            self.n_left -= 1;
+        }
         Ok(())
     }
 }
@@ -260,7 +270,8 @@ mod tests {
             ("[1,2,3,]", 2, Some((vec!["1", "2"], Looked::Cut))),
             ("[1,null,3]", 3, Some((vec!["1", "null"], Looked::Enough))),
             ("[1,null,3,4]", 2, Some((vec!["1", "null"], Looked::Enough))),
-            ("[1,null,3,4", 2, None),
+            ("[1,null,3,4", 2, Some((vec!["1", "null"], Looked::Enough))),
+            ("[1,null,3,4", 4, None),
             ("[1,2", 2, None),
             ("[1] 2", 2, None),
             ("{}", 2, None),

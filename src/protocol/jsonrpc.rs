@@ -155,8 +155,11 @@ impl fmt::Display for RpcError {
 fn read_code(json: &str) -> Option<i64> {
     /// The first float beyond all integers.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    /// More digits than these would be rounded to an integer.
+    const DIGITS_MAX: usize = 40;
     let digits = json.trim_matches('"');
     let as_float = || {
+        let digits = Some(digits).filter(|digits| digits.len() <= DIGITS_MAX)?;
         let code = digits.parse::<f64>().ok()?;
         let is_integer = code.fract() == 0.0 && (-BEYOND..BEYOND).contains(&code);
         is_integer.then_some(code as i64)
@@ -193,6 +196,9 @@ impl<'de> ResultForm<'de> for &'de RawValue {
     }
 }
 
+/// The longest method that is one: those of MCP have some 40 bytes.
+const METHOD_BYTES_MAX: usize = 4 * 1024;
+
 /// Reads one message from text.
 pub(super) fn read_message<'a, R: ResultForm<'a>>(
     text: &'a str,
@@ -215,6 +221,9 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
     let id = envelope.id.filter(|id| id.get() != "null");
 
     if let Some(method) = envelope.method.filter(|method| method.get() != "null") {
+        if method.get().len() > METHOD_BYTES_MAX {
+            return Err(fault(FaultKind::NotAMessage));
+        }
         let method: Cow<'a, str> = match serde_json::from_str::<&'a str>(method.get()) {
             Ok(borrowed) => Cow::Borrowed(borrowed),
             Err(_) => {

@@ -214,9 +214,17 @@ fn no_code_is_made_up() {
         ("true", None),
         ("null", None),
         ("[1]", None),
+        (&format!("0.{}", "9".repeat(100)), None),
     ] {
         assert_eq!(code(json), expected, "{json}");
     }
+}
+
+#[test]
+fn a_method_is_short() {
+    let request = |n: usize| told(&format!(r#"{{"id":1,"method":"{}"}}"#, "m".repeat(n)));
+    assert!(request(4094).starts_with("request 1 mmm"));
+    assert_eq!(request(4095), "neither result nor error");
 }
 
 /// Text that resembles messages more than random bytes do.
