@@ -106,6 +106,15 @@ impl HttpFailure {
         }
     }
 
+    /// The run has ended before the answer did.
+    pub(super) fn cancelled(exchange: &Exchange) -> Self {
+        let kind = HttpFailureKind::Cancelled;
+        Self {
+            kind,
+            message: message(kind, exchange, String::new),
+        }
+    }
+
     /// The peer has closed the connection before the answer's end.
     pub(super) fn closed(exchange: &Exchange) -> Self {
         let kind = died(exchange.phase(), exchange.is_reused());

@@ -23,6 +23,8 @@ use super::failure::{HttpFailure, HttpFailureKind};
 use super::framing::{
     Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, header_values, read_head, unfold,
 };
+use super::transport::after_decoding;
+use crate::scheduler::Wake;
 
 /// A connection that is in order, with the buffer for an answer's head, which
 /// is used again.
@@ -329,7 +331,8 @@ pub struct Answer {
     /// What is left of it.
     body: Body,
     keeps_alive: bool,
-    /// `None` once the body has ended and the connection was put back.
+    /// `None` once the body has ended and the connection was put back, or the run
+    /// has ended.
     connection: Option<Box<Connection>>,
     exchange: Arc<Exchange>,
     idle: Idle,
@@ -407,6 +410,22 @@ impl Answer {
                 }
                 Ok(false) => return Err(HttpFailure::closed(exchange)),
                 Err(error) => return Err(HttpFailure::new(&error, exchange)),
+            }
+        }
+    }
+
+    /// What was read became so many bytes of content: lets others run where that
+    /// was much.
+    ///
+    /// # Errors
+    /// When the run has ended meanwhile.
+    pub fn decoded(&mut self, n_bytes: usize) -> Result<(), HttpFailure> {
+        match after_decoding(&self.exchange, n_bytes) {
+            Wake::Ready | Wake::Deadline => Ok(()),
+            Wake::Cancelled => {
+                self.exchange.set_stop(Stop::Cancelled);
+                self.connection = None;
+                Err(HttpFailure::cancelled(&self.exchange))
             }
         }
     }
