@@ -89,6 +89,8 @@ pub(super) struct Exchange {
     decoded: Brought,
     /// Bytes worked off since the task last waited or gave way here.
     n_at_a_stretch: AtomicU64,
+    /// Stretches of decoding that ended beyond the deadline.
+    n_late_stretches: AtomicU64,
     /// What an exchange may bring at full speed.
     bytes_unpaced: u64,
     /// Exchanges that have no allowance, after a flood.
@@ -149,6 +151,7 @@ impl Exchange {
             received: Brought::nothing(),
             decoded: Brought::nothing(),
             n_at_a_stretch: AtomicU64::new(0),
+            n_late_stretches: AtomicU64::new(0),
             bytes_unpaced: bytes_unpaced as u64,
             n_without_allowance: AtomicU8::new(0),
         }
@@ -161,6 +164,7 @@ impl Exchange {
         self.first_byte.store(NONE, Relaxed);
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
+        self.n_late_stretches.store(0, Relaxed);
         self.set_phase(Phase::Sending);
         self.renew_allowance();
         self.stop.store(Stop::Nothing as u8, Relaxed);
@@ -311,6 +315,13 @@ impl Exchange {
     /// Bytes sent, received and decoded since the last [`Exchange::begin_stretch`].
     pub(super) fn n_at_a_stretch(&self) -> u64 {
         self.n_at_a_stretch.load(Relaxed)
+    }
+
+    /// A stretch of decoding ended beyond the deadline: how many did so far.
+    pub(super) fn add_late_stretch(&self) -> u64 {
+        let n_late = self.n_late_stretches.load(Relaxed) + 1;
+        self.n_late_stretches.store(n_late, Relaxed);
+        n_late
     }
 
     /// The task waits or gives way.

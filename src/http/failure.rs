@@ -106,9 +106,12 @@ impl HttpFailure {
         }
     }
 
-    /// The run has ended before the answer did.
-    pub(super) fn cancelled(exchange: &Exchange) -> Self {
-        let kind = HttpFailureKind::Cancelled;
+    /// The run or the exchange's time has ended before the answer did.
+    pub(super) fn stopped(exchange: &Exchange) -> Self {
+        let kind = match exchange.stop() {
+            Stop::Cancelled => HttpFailureKind::Cancelled,
+            _ => HttpFailureKind::Timeout(exchange.phase()),
+        };
         Self {
             kind,
             message: message(kind, exchange, String::new),

@@ -331,8 +331,8 @@ pub struct Answer {
     /// What is left of it.
     body: Body,
     keeps_alive: bool,
-    /// `None` once the body has ended and the connection was put back, or the run
-    /// has ended.
+    /// `None` once the body has ended and the connection was put back, or it was
+    /// given up.
     connection: Option<Box<Connection>>,
     exchange: Arc<Exchange>,
     idle: Idle,
@@ -418,16 +418,16 @@ impl Answer {
     /// was much.
     ///
     /// # Errors
-    /// When the run has ended meanwhile.
+    /// When the run or the exchange's time has ended meanwhile.
     pub fn decoded(&mut self, n_bytes: usize) -> Result<(), HttpFailure> {
-        match after_decoding(&self.exchange, n_bytes) {
-            Wake::Ready | Wake::Deadline => Ok(()),
-            Wake::Cancelled => {
-                self.exchange.set_stop(Stop::Cancelled);
-                self.connection = None;
-                Err(HttpFailure::cancelled(&self.exchange))
-            }
-        }
+        let stop = match after_decoding(&self.exchange, n_bytes) {
+            Wake::Ready => return Ok(()),
+            Wake::Deadline => Stop::Timeout,
+            Wake::Cancelled => Stop::Cancelled,
+        };
+        self.exchange.set_stop(stop);
+        self.connection = None;
+        Err(HttpFailure::stopped(&self.exchange))
     }
 
     /// The body has ended: the connection is free for the next exchange, or

@@ -43,12 +43,16 @@ fn give_way_in_time(exchange: &Exchange) -> Wake {
     give_way(Some(exchange.deadline()))
 }
 
+/// What came by the deadline is in time, though we decode it later: so many
+/// stretches, one mebibyte. A flood has no such grace.
+const LATE_STRETCHES_MAX: u64 = 16;
+
 /// Content was decoded, which is work like that for bytes that are read: others
 /// run where it was enough at a stretch, and a flood of it is paced. Few coded
 /// bytes may become many, so it is not left to the next read.
 ///
-/// Says nothing of the deadline: what is decoded came before it, and the next read
-/// will look at it.
+/// `Deadline` ends the exchange: there is more to decode than what may have come in
+/// time.
 pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
     exchange.add_decoded(n_bytes);
     if !is_stretch_over(exchange) {
@@ -60,8 +64,11 @@ pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
         false => give_way(Some(exchange.deadline())),
     };
     match wake {
-        // Beyond the deadline there is no pause, but the others still come first.
-        Wake::Deadline => give_way(None),
+        Wake::Deadline
+            if !exchange.is_paced() && exchange.add_late_stretch() <= LATE_STRETCHES_MAX =>
+        {
+            give_way(None)
+        }
         wake => wake,
     }
 }

@@ -243,7 +243,10 @@ fn nineteen_are_served_beside_a_flood() {
 #[test]
 fn content_without_end() {
     let server = FakeServer::on_call(|_, connection| flood_in_gzip(connection));
-    let (finished, _) = run_in_time(load_run(&server.url(), &LIMITS));
+    let mut limits = LIMITS;
+    // What is decoded of one stretch takes long where it is not optimised.
+    limits[5] = "6s";
+    let (finished, _) = run_in_time(load_run(&server.url(), &limits));
     let finished = finished.expect_code(0);
     let report = finished.checked_report();
     let n_failed = count(&report["totals"]["failed"]);
