@@ -180,24 +180,16 @@ fn a_server_that_dislikes_discovery_alone_is_legacy() {
 #[test]
 fn what_is_no_discovery_is_legacy() {
     type Answer = fn(&Request, &mut Connection) -> Next;
-    let discovered = |versions: Value| json!({"supportedVersions": versions, "capabilities": {}});
-    let foreign = json!({
-        "jsonrpc": "2.0", "id": 77, "result": discovered(json!(["2026-07-28"]))
-    });
-    let ways: [Box<dyn Fn(&Request, &mut Connection) -> Next + Send + Sync>; 6] = [
-        Box::new({
-            let foreign = foreign.clone();
-            move |_, connection| connection.json(&foreign)
-        }),
-        Box::new(move |_, connection| connection.events(&format!("data: {foreign}\n\n"))),
-        Box::new(move |request, connection| {
-            connection.json(&request.result(&discovered(json!([]))))
-        }),
-        Box::new(move |request, connection| {
-            connection.json(&request.result(&discovered(json!([1, 2]))))
-        }),
-        Box::new((|_, connection| connection.answer(305, &[], "")) as Answer),
-        Box::new((|_, connection| connection.answer(399, &[], "")) as Answer),
+    const FOREIGN: &str = r#"{"jsonrpc":"2.0","id":77,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#;
+    let ways: [Answer; 6] = [
+        |_, connection| connection.answer(200, &[("Content-Type", "application/json")], FOREIGN),
+        |_, connection| connection.events(&format!("data: {FOREIGN}\n\n")),
+        |request, connection| connection.json(&request.result(&json!({"supportedVersions": []}))),
+        |request, connection| {
+            connection.json(&request.result(&json!({"supportedVersions": [1, 2]})))
+        },
+        |_, connection| connection.answer(305, &[], ""),
+        |_, connection| connection.answer(399, &[], ""),
     ];
     for (nth, answer) in ways.into_iter().enumerate() {
         let server =
