@@ -249,15 +249,15 @@ fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
     let answer = r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#;
     let batch = |n: usize| format!("[{}{answer}]", "0,".repeat(n));
     assert_eq!(
-        judge_probe(404, batch(999).as_bytes()),
+        judge_probe(404, batch(999).as_bytes(), 1),
         ProbeVerdict::Unsure
     );
     assert_eq!(
-        judge_probe(404, batch(1000).as_bytes()),
+        judge_probe(404, batch(1000).as_bytes(), 1),
         ProbeVerdict::Legacy
     );
     assert_eq!(
-        judge_probe(404, batch(500_000).as_bytes()),
+        judge_probe(404, batch(500_000).as_bytes(), 1),
         ProbeVerdict::Legacy
     );
 }
