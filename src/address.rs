@@ -12,7 +12,7 @@ use crate::redact::{MASK, names_credential};
 pub const FORM: &str = "an address such as `http://127.0.0.1:8080/mcp`";
 
 /// The longest address in bytes: what RFC 9110 asks every server to take.
-const BYTES_MAX: usize = 8000;
+pub const BYTES_MAX: usize = 8000;
 
 /// Why an address cannot be a target.
 #[derive(Debug, Clone, PartialEq, Eq)]

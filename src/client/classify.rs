@@ -91,6 +91,7 @@ impl From<ProtocolFault> for Trouble {
             FaultKind::ContentEncoding => ProtocolFailure::ContentEncoding,
             FaultKind::UnknownResultType
             | FaultKind::UnknownRevision
+            | FaultKind::OtherEra
             | FaultKind::BadResult
             | FaultKind::UnknownInput => ProtocolFailure::BadResult,
         };

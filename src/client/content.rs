@@ -9,6 +9,9 @@ use crate::protocol::{ContentCoding, ContentDecoder};
 /// Coded bytes that are read at once.
 const CODED_BYTES: usize = 4 * 1024;
 
+/// Content that is decoded at once, before others may run.
+const DECODED_BYTES: usize = 16 * 1024;
+
 /// The content of one answer, still to be read.
 pub(super) struct Content {
     pub(super) answer: Answer,
@@ -74,12 +77,15 @@ impl Content {
 
 impl Decoding {
     fn read(&mut self, answer: &mut Answer, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        let n_room = buffer.len().min(DECODED_BYTES);
+        let room = &mut buffer[..n_room];
         loop {
             let (n_used, n_filled) = self
                 .decoder
-                .decode(&self.coded[self.start..self.end], buffer)?;
+                .decode(&self.coded[self.start..self.end], room)?;
             self.start += n_used;
             if n_filled > 0 {
+                answer.decoded(n_filled)?;
                 return Ok(n_filled);
             }
             self.start = 0;

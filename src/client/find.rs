@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
-use super::lane::Exchanged;
 use super::lists::{ListProgress, Listed, Lists, excluded_tools, list_tools};
 use super::server::{Server, ServerSettings};
-use super::session::Session;
+use super::session::{Probed, Session};
+use crate::address;
 use crate::error::UserError;
-use crate::http::Endpoint;
+use crate::http::{Endpoint, NotFollowed};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, ProtocolChoice, Refusal,
@@ -24,6 +24,7 @@ use crate::protocol::{
     judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
+use crate::units::format_count;
 
 /// `server/discover` is sent at most so often: −32022 may name another
 /// revision, a redirect another path, and a server in trouble gets a moment.
@@ -193,7 +194,11 @@ impl Finder {
         let may_be_legacy = self.choice == ProtocolChoice::Auto;
         let mut n_troubles = 0;
         for _ in 0..DISCOVERS_MAX {
-            let (exchanged, body) = self.discover();
+            let Probed {
+                exchanged,
+                body,
+                id,
+            } = self.discover();
             match self.redirect(exchanged.location.as_deref()) {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -208,7 +213,7 @@ impl Finder {
                 }
                 return Err(self.failed(&trouble));
             };
-            let verdict = match judge_probe(status, &body) {
+            let verdict = match judge_probe(status, &body, id) {
                 ProbeVerdict::Unsure => self.probe_again(),
                 verdict => verdict,
             };
@@ -239,6 +244,11 @@ impl Finder {
                 }
                 ProbeVerdict::Legacy | ProbeVerdict::Unsure if may_be_legacy => None,
                 ProbeVerdict::Legacy | ProbeVerdict::Unsure => {
+                    if let Err(trouble) = &exchanged.result
+                        && is_wrong_id(trouble)
+                    {
+                        return Err(self.failed(trouble));
+                    }
                     return Err(UserError::could_not_run(
                         "the server does not speak a modern revision (2026-07-28)",
                     )
@@ -268,7 +278,7 @@ impl Finder {
         )))
     }
 
-    fn discover(&mut self) -> (Exchanged, Vec<u8>) {
+    fn discover(&mut self) -> Probed {
         let server = self.session.server().clone();
         let timeout = server.settings().timeout;
         let longest = match self.choice {
@@ -288,9 +298,10 @@ impl Finder {
         };
         let list = server.prepared(list, Some(Method::ListTools));
         let deadline = self.deadline(server.settings().timeout);
-        let (second, body) = self.session.probe(&list, deadline);
+        let second = self.session.probe(&list, deadline);
         let asked = server.dialect().revision();
-        judge_second_probe(second.status.unwrap_or(0), &body, asked)
+        let status = second.exchanged.status.unwrap_or(0);
+        judge_second_probe(status, &second.body, second.id, asked)
     }
 
     /// `because` is what `server/discover` was answered with, where that alone
@@ -350,6 +361,9 @@ impl Finder {
                 }
                 (Err(trouble), Some(_)) => {
                     self.session.close(CLOSE_WAIT);
+                    if opening.report.session_gone {
+                        return Err(telling(self.lost_at_once(&trouble)));
+                    }
                     if !is_unavailable(&trouble) {
                         return Err(self.refused(&trouble, &offered));
                     }
@@ -394,6 +408,25 @@ impl Finder {
         }
         let trouble = first_trouble.unwrap_or(Trouble::Cancelled);
         Err(self.refused(&trouble, &offered))
+    }
+
+    /// The session was lost between `initialize` and the next message.
+    fn lost_at_once(&self, trouble: &Trouble) -> UserError {
+        let cookies = match self.session.server().settings().cookies {
+            true => "",
+            false => {
+                "; if the balancer keeps a client at its instance by a cookie, give `--cookies`"
+            }
+        };
+        UserError::could_not_run(format!(
+            "{} does not know the session that it has just given: {}",
+            self.session.server().endpoint().url(),
+            self.clean(trouble.message())
+        ))
+        .hint(format!(
+            "there may be several instances behind a balancer that do not share their sessions: \
+             test one of them, or let the balancer send a session to one instance{cookies}"
+        ))
     }
 
     fn refused(&self, trouble: &Trouble, offered: &[Revision]) -> Refused {
@@ -463,7 +496,7 @@ impl Finder {
         let from = server.endpoint().url();
         let target = server.endpoint().redirected(location);
         match target {
-            Some(endpoint) if self.redirected_from.is_none() => {
+            Ok(endpoint) if self.redirected_from.is_none() => {
                 self.redirected_from = Some(server.endpoint().clone());
                 self.notices.push(format!(
                     "{from} redirects to {}: that is used from now on",
@@ -473,10 +506,15 @@ impl Finder {
                 self.session.speak_as(&server);
                 Ok(true)
             }
-            Some(_) => Err(UserError::could_not_run(format!(
+            Ok(_) => Err(UserError::could_not_run(format!(
                 "{from} redirects again and again"
             ))),
-            None => Err(UserError::could_not_run(format!(
+            Err(NotFollowed::TooLong) => Err(UserError::could_not_run(format!(
+                "{from} redirects to an address that is longer than {} bytes",
+                format_count(address::BYTES_MAX as u64)
+            ))
+            .hint("mend the redirect at the server, or give the URL that it should lead to")),
+            Err(NotFollowed::Elsewhere) => Err(UserError::could_not_run(format!(
                 "{from} redirects to another host or scheme, which is not followed since \
                  credentials would travel along"
             ))
@@ -616,6 +654,17 @@ fn tls_hint(message: &str) -> &'static str {
         return "the server's certificate has expired: renew it (or check this machine's clock)";
     }
     "the server speaks TLS, but its certificate is not accepted: it must be mended at the server"
+}
+
+/// The answer was to another request.
+fn is_wrong_id(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Protocol(ProtocolFailure::WrongId),
+            ..
+        }
+    )
 }
 
 /// It cannot answer now.

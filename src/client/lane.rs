@@ -15,7 +15,8 @@ use crate::http::{
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     BodyKind, ContentCoding, Expect, FaultKind, Item, ProtocolFault, Reply, ReplyReader,
-    ServerRequest, excerpt, read_error_body, read_json_reply, read_session_id, says_session_gone,
+    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
+    says_session_gone,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -341,7 +342,7 @@ impl Lane {
                     _ => result,
                 }
             }
-            300..400 if is_redirect(status, &content.answer) => {
+            300..400 if is_redirect(status, content.answer.header("location").is_some()) => {
                 exchanged.location = header_text(&content.answer, "location");
                 // It leads wherever the server says: the path alone is shown.
                 self.discard(&mut content.answer)?;
@@ -640,15 +641,6 @@ fn headers(message: &Message<'_>) -> HeaderMap {
 fn record(recorded: &mut Vec<u8>, bytes: &[u8]) {
     let room = RECORDED_BYTES_MAX.saturating_sub(recorded.len());
     recorded.extend_from_slice(&bytes[..bytes.len().min(room)]);
-}
-
-/// 304 is none, and 300 only where it says where to (RFC 9110, section 15.4).
-fn is_redirect(status: u16, answer: &Answer) -> bool {
-    match status {
-        300 => answer.header("location").is_some(),
-        301 | 302 | 303 | 307 | 308 => true,
-        _ => false,
-    }
 }
 
 /// What cannot be read is most likely in the coding that is named.

@@ -9,9 +9,10 @@ use super::cookies::CookieJar;
 use super::lane::{Exchanged, Lane, Message};
 use super::server::{PreparedCall, Server};
 use crate::http::{HeaderValue, Method as HttpMethod};
-use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
+use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, ServerRequest, Welcome, answer_server_request,
+    says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::plural;
@@ -294,7 +295,14 @@ impl Session {
             // How long the answer lay unread is not the server's time.
             deadline: deadline + report.delay.unwrap_or_default(),
         };
-        let (status, _, end) = self.lane.tell(HttpMethod::POST, &message);
+        let (mut status, _, mut end) = self.lane.tell(HttpMethod::POST, &message);
+        if is_lost_reused(&status) {
+            (status, _, end) = self.lane.tell(HttpMethod::POST, &message);
+        }
+        if let Ok(status) = status {
+            report.session_gone =
+                message.session_id.is_some() && says_session_gone(status, None, "");
+        }
         report.end = end.max(report.end);
         report.delay = None;
         report.result = match status {
@@ -502,17 +510,37 @@ impl Session {
         })
     }
 
-    /// One exchange of a prepared request, whose result is kept.
+    /// One exchange of the handshake or of a list, whose result is kept.
     pub(super) fn exchange(&mut self, call: &PreparedCall, deadline: Instant) -> Exchanged {
         let id = self.render(call);
-        self.send(call, id, deadline, true)
+        self.exchange_rendered(call, id, deadline)
+    }
+
+    /// Some servers close a connection after each answer and do not say so. What is
+    /// sent just then is lost, and is sent once more on a new connection: nothing
+    /// of the handshake and of lists is worse for being asked twice. A call is never
+    /// sent again.
+    fn exchange_rendered(&mut self, call: &PreparedCall, id: u64, deadline: Instant) -> Exchanged {
+        let first = self.send(call, id, deadline, true);
+        if !is_lost_reused(&first.result) {
+            return first;
+        }
+        let mut again = self.send(call, id, deadline, true);
+        // The time of the first is the server's too.
+        again.timing.sent = first.timing.sent.or(again.timing.sent);
+        again
     }
 
     /// One exchange whose answer is judged from its bytes.
-    pub(super) fn probe(&mut self, call: &PreparedCall, deadline: Instant) -> (Exchanged, Vec<u8>) {
+    pub(super) fn probe(&mut self, call: &PreparedCall, deadline: Instant) -> Probed {
         self.lane.record();
-        let exchanged = self.exchange(call, deadline);
-        (exchanged, self.lane.take_recorded())
+        let id = self.render(call);
+        let exchanged = self.exchange_rendered(call, id, deadline);
+        Probed {
+            exchanged,
+            body: self.lane.take_recorded(),
+            id,
+        }
     }
 
     fn take_id(&mut self) -> u64 {
@@ -646,6 +674,16 @@ impl Session {
     }
 }
 
+/// How a probe was answered.
+#[derive(Debug)]
+pub(super) struct Probed {
+    pub(super) exchanged: Exchanged,
+    /// The answer's body, JSON or a stream up to the answer.
+    pub(super) body: Vec<u8>,
+    /// The id of what was sent.
+    pub(super) id: u64,
+}
+
 /// How the opening of a session to find out about the server went.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -686,6 +724,17 @@ fn goes_on(status: Option<u16>, result: &Result<Reply, Trouble>) -> bool {
         Failure::Protocol(_) => matches!(status, Some(200..300)),
         _ => false,
     }
+}
+
+/// The server had closed the connection before it took the request.
+fn is_lost_reused<T>(result: &Result<T, Trouble>) -> bool {
+    matches!(
+        result,
+        Err(Trouble::Failed {
+            failure: Failure::Connection(ConnectionFailure::LostReused),
+            ..
+        })
+    )
 }
 
 fn with_note(trouble: Trouble, note: &str) -> Trouble {

@@ -65,7 +65,27 @@ impl Endpoint {
     /// The URL a `Location` header leads to from here, if it is on the same
     /// scheme, host and port; credentials must not travel elsewhere. Of the
     /// location only the path and the query are taken.
-    pub fn redirected(&self, location: &str) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When it leads elsewhere, or to an address that is longer than any that is
+    /// accepted.
+    pub fn redirected(&self, location: &str) -> Result<Self, NotFollowed> {
+        let there = self.on_this_host(location).ok_or(NotFollowed::Elsewhere)?;
+        let authority = self.uri.authority().map_or("", Authority::as_str);
+        let n_around = self.uri.scheme_str().unwrap_or_default().len() + "://".len();
+        if n_around + authority.len() + there.len() > address::BYTES_MAX {
+            return Err(NotFollowed::TooLong);
+        }
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(there.parse().map_err(|_| NotFollowed::Elsewhere)?);
+        Ok(Self {
+            uri: Uri::from_parts(parts).map_err(|_| NotFollowed::Elsewhere)?,
+            addresses: self.addresses.clone(),
+        })
+    }
+
+    /// The path and the query of a location; `None` where it is on another host.
+    fn on_this_host(&self, location: &str) -> Option<String> {
         let location = only_uri_characters(location.trim_ascii());
         let base = Parts {
             scheme: self.uri.scheme_str(),
@@ -83,18 +103,21 @@ impl Endpoint {
         if !is_same {
             return None;
         }
-        let path = match (target.path.as_str(), target.query) {
+        Some(match (target.path.as_str(), target.query) {
             ("", None) => "/".to_string(),
             (path, None) => path.to_string(),
             (path, Some(query)) => format!("{}?{query}", if path.is_empty() { "/" } else { path }),
-        };
-        let mut parts = self.uri.clone().into_parts();
-        parts.path_and_query = Some(path.parse().ok()?);
-        Some(Self {
-            uri: Uri::from_parts(parts).ok()?,
-            addresses: self.addresses.clone(),
         })
     }
+}
+
+/// Why a redirect is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotFollowed {
+    /// It leads to another scheme, host or port.
+    Elsewhere,
+    /// Its address is longer than [`address::BYTES_MAX`].
+    TooLong,
 }
 
 /// What RFC 3986 does not allow in a URI, as servers send it all the same, in
@@ -225,7 +248,8 @@ mod tests {
         let endpoint = resolve("http://127.0.0.1:8080/mcp", &|| true).expect("an address");
         let check = |location: &str, expected: Option<&str>| {
             let found = endpoint.redirected(location).map(|found| found.url());
-            assert_eq!(found.as_deref(), expected, "{location}");
+            let expected = expected.map(str::to_string).ok_or(NotFollowed::Elsewhere);
+            assert_eq!(found, expected, "{location}");
         };
         check("/mcp/", Some("http://127.0.0.1:8080/mcp/"));
         check(
@@ -276,8 +300,33 @@ mod tests {
             "../x",
         ] {
             let found = endpoint.redirected(location).map(|found| found.url());
-            assert_eq!(found.as_deref(), Some("http://LocalHost/x"), "{location}");
+            assert_eq!(found, Ok("http://LocalHost/x".to_string()), "{location}");
         }
+    }
+
+    /// An address that a redirect leads to can be given as one.
+    #[test]
+    fn a_redirect_leads_to_no_address_that_is_too_long() {
+        let endpoint = resolve("http://127.0.0.1:8080/mcp", &|| true).expect("an address");
+        let n_before = "http://127.0.0.1:8080/".len();
+        let longest = format!("/{}", "a".repeat(address::BYTES_MAX - n_before));
+        let found = endpoint.redirected(&longest).expect("short enough");
+        assert_eq!(address::check(&found.url()), Ok(found.url()));
+        // Each of the last becomes three bytes.
+        for more in ["a", "?", "\u{fc}"] {
+            let found = endpoint.redirected(&format!("{longest}{more}"));
+            assert_eq!(found.err(), Some(NotFollowed::TooLong), "{more}");
+        }
+        let quoted = format!("/{}", "\"".repeat(3_000));
+        assert_eq!(
+            endpoint.redirected(&quoted).err(),
+            Some(NotFollowed::TooLong)
+        );
+        let elsewhere = format!("http://evil.example{longest}{longest}");
+        assert_eq!(
+            endpoint.redirected(&elsewhere).err(),
+            Some(NotFollowed::Elsewhere)
+        );
     }
 
     #[test]

@@ -83,14 +83,51 @@ pub(super) struct Exchange {
     connects: AtomicU64,
     server_closed: AtomicU64,
     bytes_sent: AtomicU64,
-    bytes_received: AtomicU64,
+    /// Bytes that came.
+    received: Brought,
+    /// Bytes of content that coded ones became.
+    decoded: Brought,
+    /// Bytes worked off since the task last waited or gave way here.
+    n_at_a_stretch: AtomicU64,
+    /// Stretches of decoding that ended beyond the deadline.
+    n_late_stretches: AtomicU64,
     /// What an exchange may bring at full speed.
     bytes_unpaced: u64,
-    /// Where `bytes_received` stands once this one has brought that, or an
-    /// earlier one since which all timed out.
-    paced_from: AtomicU64,
     /// Exchanges that have no allowance, after a flood.
     n_without_allowance: AtomicU8,
+}
+
+/// What answers brought, counted against what one may bring at full speed.
+#[derive(Debug)]
+struct Brought {
+    n_bytes: AtomicU64,
+    /// Where `n_bytes` stands once this exchange has brought what it may, or an
+    /// earlier one since which all timed out.
+    paced_from: AtomicU64,
+}
+
+impl Brought {
+    fn nothing() -> Self {
+        Self {
+            n_bytes: AtomicU64::new(0),
+            paced_from: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// From now on so many more may come.
+    fn allow(&self, n_bytes: u64) {
+        let paced_from = self.n_bytes.load(Relaxed).saturating_add(n_bytes);
+        self.paced_from.store(paced_from, Relaxed);
+    }
+
+    fn add(&self, n_bytes: u64) {
+        self.n_bytes
+            .store(self.n_bytes.load(Relaxed) + n_bytes, Relaxed);
+    }
+
+    fn is_more_than_allowed(&self) -> bool {
+        self.n_bytes.load(Relaxed) > self.paced_from.load(Relaxed)
+    }
 }
 
 impl Exchange {
@@ -111,9 +148,11 @@ impl Exchange {
             connects: AtomicU64::new(0),
             server_closed: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
-            bytes_received: AtomicU64::new(0),
+            received: Brought::nothing(),
+            decoded: Brought::nothing(),
+            n_at_a_stretch: AtomicU64::new(0),
+            n_late_stretches: AtomicU64::new(0),
             bytes_unpaced: bytes_unpaced as u64,
-            paced_from: AtomicU64::new(u64::MAX),
             n_without_allowance: AtomicU8::new(0),
         }
     }
@@ -125,6 +164,7 @@ impl Exchange {
         self.first_byte.store(NONE, Relaxed);
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
+        self.n_late_stretches.store(0, Relaxed);
         self.set_phase(Phase::Sending);
         self.renew_allowance();
         self.stop.store(Stop::Nothing as u8, Relaxed);
@@ -143,9 +183,8 @@ impl Exchange {
         }
         let n_without = self.n_without_allowance.load(Relaxed);
         if n_without == 0 {
-            let n_received = self.bytes_received.load(Relaxed);
-            let paced_from = n_received.saturating_add(self.bytes_unpaced);
-            self.paced_from.store(paced_from, Relaxed);
+            self.received.allow(self.bytes_unpaced);
+            self.decoded.allow(self.bytes_unpaced);
         } else if !timed_out {
             self.n_without_allowance.store(n_without - 1, Relaxed);
         }
@@ -217,13 +256,13 @@ impl Exchange {
     pub(super) fn add_sent(&self, n_bytes: usize) {
         self.bytes_sent
             .store(self.bytes_sent.load(Relaxed) + n_bytes as u64, Relaxed);
+        self.work_off(n_bytes);
     }
 
     /// Bytes were read. Those that came too late are no part of the answer.
     pub(super) fn received(&self, received: &Received) -> Arrival {
-        let n_bytes = received.n_bytes as u64;
-        self.bytes_received
-            .store(self.bytes_received.load(Relaxed) + n_bytes, Relaxed);
+        self.received.add(received.n_bytes as u64);
+        self.work_off(received.n_bytes);
         let now = self.to_ns(received.at);
         let age_ns = received
             .age
@@ -259,7 +298,35 @@ impl Exchange {
     /// It has brought more than any answer that is accepted, or one before it did
     /// since which all timed out.
     pub(super) fn is_paced(&self) -> bool {
-        self.bytes_received.load(Relaxed) > self.paced_from.load(Relaxed)
+        self.received.is_more_than_allowed() || self.decoded.is_more_than_allowed()
+    }
+
+    /// Coded bytes became so much content, which is work as well.
+    pub(super) fn add_decoded(&self, n_bytes: usize) {
+        self.decoded.add(n_bytes as u64);
+        self.work_off(n_bytes);
+    }
+
+    fn work_off(&self, n_bytes: usize) {
+        let n_bytes = self.n_at_a_stretch.load(Relaxed) + n_bytes as u64;
+        self.n_at_a_stretch.store(n_bytes, Relaxed);
+    }
+
+    /// Bytes sent, received and decoded since the last [`Exchange::begin_stretch`].
+    pub(super) fn n_at_a_stretch(&self) -> u64 {
+        self.n_at_a_stretch.load(Relaxed)
+    }
+
+    /// A stretch of decoding ended beyond the deadline: how many did so far.
+    pub(super) fn add_late_stretch(&self) -> u64 {
+        let n_late = self.n_late_stretches.load(Relaxed) + 1;
+        self.n_late_stretches.store(n_late, Relaxed);
+        n_late
+    }
+
+    /// The task waits or gives way.
+    pub(super) fn begin_stretch(&self) {
+        self.n_at_a_stretch.store(0, Relaxed);
     }
 
     /// Moves the deadline by what this machine was late.
@@ -296,7 +363,7 @@ impl Exchange {
             reconnects: connects.saturating_sub(1),
             server_closed: self.server_closed.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),
-            bytes_received: self.bytes_received.load(Relaxed),
+            bytes_received: self.received.n_bytes.load(Relaxed),
         }
     }
 
@@ -423,6 +490,29 @@ mod tests {
             assert_eq!(exchange.received(&received), Arrival::InTime);
             assert!(exchange.is_paced());
         }
+    }
+
+    /// A coded answer may bring as much content as one that is not coded; few
+    /// bytes that become many are a flood.
+    #[test]
+    fn content_has_an_allowance_of_its_own() {
+        let exchange = Exchange::new(100);
+        let received = Received {
+            n_bytes: 50,
+            at: Instant::now(),
+            age: None,
+        };
+        for _ in 0..2 {
+            exchange.begin(Instant::now() + Duration::from_secs(60));
+            exchange.begin_stretch();
+            assert_eq!(exchange.received(&received), Arrival::InTime);
+            exchange.add_decoded(100);
+            assert!(!exchange.is_paced());
+            exchange.add_decoded(1);
+            assert!(exchange.is_paced());
+            assert_eq!(exchange.n_at_a_stretch(), 151);
+        }
+        assert_eq!(exchange.counters().bytes_received, 100);
     }
 
     #[test]

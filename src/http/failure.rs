@@ -106,6 +106,18 @@ impl HttpFailure {
         }
     }
 
+    /// The run or the exchange's time has ended before the answer did.
+    pub(super) fn stopped(exchange: &Exchange) -> Self {
+        let kind = match exchange.stop() {
+            Stop::Cancelled => HttpFailureKind::Cancelled,
+            _ => HttpFailureKind::Timeout(exchange.phase()),
+        };
+        Self {
+            kind,
+            message: message(kind, exchange, String::new),
+        }
+    }
+
     /// The peer has closed the connection before the answer's end.
     pub(super) fn closed(exchange: &Exchange) -> Self {
         let kind = died(exchange.phase(), exchange.is_reused());

@@ -162,9 +162,8 @@ fn facts(
         return Err(FramingFault(FIRST_LINE));
     }
     let mut length = Ok(None);
-    // The last transfer coding decides.
     let mut is_coded = false;
-    let mut is_chunked = false;
+    let mut foreign_coding = None;
     let mut says_close = false;
     let mut says_keep_alive = false;
     let mut content_type = Span::default();
@@ -189,9 +188,14 @@ fn facts(
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 for coding in elements(header.value) {
                     // Which HTTP/1.1 once had, for none.
-                    let is_identity = coding.eq_ignore_ascii_case(b"identity");
-                    is_coded |= !is_identity;
-                    is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                    if coding.eq_ignore_ascii_case(b"identity") {
+                        continue;
+                    }
+                    let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                    if !is_chunked || is_coded {
+                        foreign_coding = foreign_coding.or(Some(coding));
+                    }
+                    is_coded = true;
                 }
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
@@ -211,8 +215,12 @@ fn facts(
                 "the answer is of HTTP/1.0, which has no `Transfer-Encoding`",
             ));
         }
-        _ if is_chunked => Body::Chunked(Chunks::START),
-        _ if is_coded => Body::ToEnd,
+        // Not asked for (no `TE` is sent), and what is coded is no message. Chunks
+        // within chunks must not be (RFC 9112 section 6.1).
+        _ if foreign_coding.is_some() => {
+            return Err(unread_coding(foreign_coding.unwrap_or_default()));
+        }
+        _ if is_coded => Body::Chunked(Chunks::START),
         _ => length?.map_or(Body::ToEnd, Body::Length),
     };
     Ok(Head {
@@ -228,6 +236,49 @@ fn facts(
             && status != 101,
         body,
     })
+}
+
+/// The fault of a transfer coding that is not undone here.
+#[cold]
+fn unread_coding(coding: &[u8]) -> FramingFault {
+    const NAMED: [(&str, &str); 7] = [
+        (
+            "gzip",
+            "the answer's transfer coding `gzip` is not read here, only `chunked`",
+        ),
+        (
+            "x-gzip",
+            "the answer's transfer coding `x-gzip` is not read here, only `chunked`",
+        ),
+        (
+            "deflate",
+            "the answer's transfer coding `deflate` is not read here, only `chunked`",
+        ),
+        (
+            "compress",
+            "the answer's transfer coding `compress` is not read here, only `chunked`",
+        ),
+        (
+            "br",
+            "the answer's transfer coding `br` is not read here, only `chunked`",
+        ),
+        (
+            "zstd",
+            "the answer's transfer coding `zstd` is not read here, only `chunked`",
+        ),
+        (
+            "chunked",
+            "the answer says twice that it is `chunked`, which HTTP forbids",
+        ),
+    ];
+    let named = NAMED
+        .into_iter()
+        .find(|(name, _)| coding.eq_ignore_ascii_case(name.as_bytes()));
+    FramingFault(named.map_or(
+        "the answer has a transfer coding (`Transfer-Encoding`) other than `chunked`, which is \
+         not read here",
+        |(_, text)| text,
+    ))
 }
 
 /// The media type in a value of `Content-Type`. Where there are several, in a list

@@ -42,9 +42,21 @@ fn the_length_of_a_body_follows_rfc_9112() {
     );
     assert_eq!(ok("Transfer-Encoding: Chunked\r\n").body, CHUNKED);
     assert_eq!(
-        ok("Content-Length: 3\r\nTransfer-Encoding: gzip, chunked\r\n").body,
+        ok("Content-Length: 3\r\nTransfer-Encoding: identity, chunked\r\n").body,
         CHUNKED
     );
+    for (codings, named) in [
+        ("gzip, chunked", "`gzip`"),
+        ("GZIP", "`gzip`"),
+        ("chunked, deflate", "`deflate`"),
+        ("chunked, chunked", "twice"),
+        ("chunked\r\nTransfer-Encoding: chunked", "twice"),
+        ("xchunked", "other than `chunked`"),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {codings}\r\n\r\n");
+        let fault = read_head(text.as_bytes()).expect_err(codings);
+        assert!(fault.0.contains(named), "{codings}: {}", fault.0);
+    }
     assert_eq!(ok("").body, Body::ToEnd);
     for status in [204, 304] {
         let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 9\r\n\r\n");

@@ -23,6 +23,8 @@ use super::failure::{HttpFailure, HttpFailureKind};
 use super::framing::{
     Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, header_values, read_head, unfold,
 };
+use super::transport::after_decoding;
+use crate::scheduler::Wake;
 
 /// A connection that is in order, with the buffer for an answer's head, which
 /// is used again.
@@ -329,7 +331,8 @@ pub struct Answer {
     /// What is left of it.
     body: Body,
     keeps_alive: bool,
-    /// `None` once the body has ended and the connection was put back.
+    /// `None` once the body has ended and the connection was put back, or it was
+    /// given up.
     connection: Option<Box<Connection>>,
     exchange: Arc<Exchange>,
     idle: Idle,
@@ -409,6 +412,22 @@ impl Answer {
                 Err(error) => return Err(HttpFailure::new(&error, exchange)),
             }
         }
+    }
+
+    /// What was read became so many bytes of content: lets others run where that
+    /// was much.
+    ///
+    /// # Errors
+    /// When the run or the exchange's time has ended meanwhile.
+    pub fn decoded(&mut self, n_bytes: usize) -> Result<(), HttpFailure> {
+        let stop = match after_decoding(&self.exchange, n_bytes) {
+            Wake::Ready => return Ok(()),
+            Wake::Deadline => Stop::Timeout,
+            Wake::Cancelled => Stop::Cancelled,
+        };
+        self.exchange.set_stop(stop);
+        self.connection = None;
+        Err(HttpFailure::stopped(&self.exchange))
     }
 
     /// The body has ended: the connection is free for the next exchange, or

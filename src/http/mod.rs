@@ -37,7 +37,7 @@ mod timestamp;
 mod transport;
 
 pub use client::{Client, Request};
-pub use endpoint::{Endpoint, resolve};
+pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::{ConnectKind, HttpFailure, HttpFailureKind, Phase};
 pub use http1::{Answer, RequestHead};

@@ -18,16 +18,60 @@ use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 /// piece of a large body would not fit.
 const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
 
-/// So many bytes are read or written by a task at a stretch. Beyond that it gives
-/// way: a peer that sends or takes bytes faster than they are worked off would
-/// have the thread for itself. What is done for each byte is bounded, so this
-/// bounds the time as well.
-const BYTES_AT_A_STRETCH: usize = 64 * 1024;
+/// So many bytes are read, written or decoded by a task at a stretch. Beyond that
+/// it gives way: a peer that sends or takes bytes faster than they are worked off
+/// would have the thread for itself. What is done for each byte is bounded, so
+/// this bounds the time as well.
+const BYTES_AT_A_STRETCH: u64 = 64 * 1024;
 
 /// An exchange that has brought more than any answer that is accepted is read at
 /// one stretch in so much time, 4 MiB a second. The peer's kernel holds back what
 /// it would send beyond that, so it costs neither machine a CPU.
 const PACE: Duration = Duration::from_millis(16);
+
+/// Enough was done at a stretch.
+fn is_stretch_over(exchange: &Exchange) -> bool {
+    exchange.n_at_a_stretch() >= BYTES_AT_A_STRETCH
+}
+
+/// Lets the other tasks run where enough was done at a stretch.
+fn give_way_in_time(exchange: &Exchange) -> Wake {
+    if !is_stretch_over(exchange) {
+        return Wake::Ready;
+    }
+    exchange.begin_stretch();
+    give_way(Some(exchange.deadline()))
+}
+
+/// What came by the deadline is in time, though we decode it later: so many
+/// stretches, one mebibyte. A flood has no such grace.
+const LATE_STRETCHES_MAX: u64 = 16;
+
+/// Content was decoded, which is work like that for bytes that are read: others
+/// run where it was enough at a stretch, and a flood of it is paced. Few coded
+/// bytes may become many, so it is not left to the next read.
+///
+/// `Deadline` ends the exchange: there is more to decode than what may have come in
+/// time.
+pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
+    exchange.add_decoded(n_bytes);
+    if !is_stretch_over(exchange) {
+        return Wake::Ready;
+    }
+    exchange.begin_stretch();
+    let wake = match exchange.is_paced() {
+        true => pause(PACE, exchange.deadline()),
+        false => give_way(Some(exchange.deadline())),
+    };
+    match wake {
+        Wake::Deadline
+            if !exchange.is_paced() && exchange.add_late_stretch() <= LATE_STRETCHES_MAX =>
+        {
+            give_way(None)
+        }
+        wake => wake,
+    }
+}
 
 /// One connection.
 pub(super) struct TaskTransport {
@@ -37,8 +81,6 @@ pub(super) struct TaskTransport {
     pair: Option<Box<Pair>>,
     /// Input kept while there is no pair.
     kept: Vec<u8>,
-    /// Bytes read and written since the task waited or gave way here.
-    n_at_a_stretch: usize,
     /// The last use of the input made progress (ureq's contract for buffers).
     progress: bool,
     /// The connection can serve no further exchange.
@@ -54,7 +96,6 @@ impl TaskTransport {
             exchange,
             pair: None,
             kept: Vec::new(),
-            n_at_a_stretch: 0,
             progress: false,
             is_broken: false,
             is_write_broken: false,
@@ -94,15 +135,6 @@ impl TaskTransport {
         }
     }
 
-    /// Lets the other tasks run where enough was done at a stretch.
-    fn give_way_in_time(&mut self) -> Wake {
-        if self.n_at_a_stretch < BYTES_AT_A_STRETCH {
-            return Wake::Ready;
-        }
-        self.n_at_a_stretch = 0;
-        give_way(Some(self.exchange.deadline()))
-    }
-
     fn stopped(&mut self, wake: Wake) -> ureq::Error {
         self.is_broken = true;
         match wake {
@@ -133,7 +165,7 @@ impl TaskTransport {
         // While it waits, this connection keeps the buffers: a request that
         // does not fit the socket is rare, and the next one borrows another.
         while n_written < n_held {
-            let wake = self.give_way_in_time();
+            let wake = give_way_in_time(&self.exchange);
             if wake != Wake::Ready {
                 self.drop_held();
                 return Err(self.stopped(wake));
@@ -146,12 +178,11 @@ impl TaskTransport {
             {
                 Ok(n) => {
                     n_written += n;
-                    self.n_at_a_stretch += n;
                     self.exchange.add_sent(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.is_full();
-                    self.n_at_a_stretch = 0;
+                    self.exchange.begin_stretch();
                     let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
                     if wake != Wake::Ready {
                         self.drop_held();
@@ -178,12 +209,12 @@ impl TaskTransport {
             return Wake::Ready;
         }
         if self.socket.is_readable() {
-            if self.n_at_a_stretch >= BYTES_AT_A_STRETCH && self.exchange.is_paced() {
-                self.n_at_a_stretch = 0;
+            if is_stretch_over(&self.exchange) && self.exchange.is_paced() {
+                self.exchange.begin_stretch();
                 self.release();
                 return pause(PACE, self.exchange.deadline());
             }
-            return self.give_way_in_time();
+            return give_way_in_time(&self.exchange);
         }
         self.release();
         // The first exchange of a connection was deeper before it came here than
@@ -191,7 +222,7 @@ impl TaskTransport {
         if !self.exchange.is_reused() {
             trim_stack();
         }
-        self.n_at_a_stretch = 0;
+        self.exchange.begin_stretch();
         self.socket.wait_readable(Some(self.exchange.deadline()))
     }
 
@@ -247,7 +278,6 @@ impl Transport for TaskTransport {
                 Ok(received) => {
                     let n = received.n_bytes;
                     pair.end += n;
-                    self.n_at_a_stretch += n;
                     // Less than there was room for: the socket is empty now,
                     // and what comes later raises an event (epoll(7)).
                     if n < n_room {

@@ -237,7 +237,7 @@ fn read_single<'a>(text: &'a str, expect: &Expect) -> Result<Answer<'a>, Protoco
 /// and one whose id cannot be a request's of ours: servers send errors with
 /// `null`, without an id, or with a string of their own, and the exchange
 /// tells which call they belong to.
-fn is_error_ours(id: Option<Id<'_>>, expect: &Expect) -> bool {
+pub(super) fn is_error_ours(id: Option<Id<'_>>, expect: &Expect) -> bool {
     id.is_none_or(|id| id.is(expect.id) || !id.is_number())
 }
 

@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 
-use super::answer::{BATCH_MAX, is_object};
+use super::answer::{BATCH_MAX, Expect, is_error_ours, is_object};
 use super::content_type::BodyKind;
 use super::dialect::stateless::read_versions;
 use super::dialect::{Dialect, Discovery, best_modern};
@@ -58,22 +58,23 @@ const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// Judges the answer to `server/discover`: its status, and its body, JSON or a
-/// stream of events. Of a stream that stays open what came up to the answer is
-/// enough.
+/// Judges the answer to `server/discover`, which was sent with this id: its
+/// status, and its body, JSON or a stream of events. Of a stream that stays open
+/// what came up to the answer is enough. An answer to another request is none.
 ///
 /// Where the specification leaves room:
 /// - 200 with an error of JSON-RPC's own range is legacy (a gateway before a
 ///   legacy server answers so), as is a result without `supportedVersions`.
 /// - The modern codes prove modern under any status but 401 and 403.
-/// - A list of legacy revisions only, in a discovery or with −32022, is legacy.
+/// - A list of legacy revisions only, in a discovery or with −32022, is legacy. A
+///   list without any is no discovery.
 /// - 500 and 501 are legacy: some servers fail over a method unknown to them.
 /// - Redirects are the HTTP side's business and end up as `NotMcp`.
-pub fn judge_probe(status: u16, body: &[u8]) -> ProbeVerdict {
+pub fn judge_probe(status: u16, body: &[u8], id: u64) -> ProbeVerdict {
     if let Some(verdict) = judge_status(status) {
         return verdict;
     }
-    match answer_in(body) {
+    match answer_in(body, Asked::of(status, id)) {
         Some(ProbeAnswer::Result(result)) => judge_result(&result),
         Some(ProbeAnswer::Error(error)) => judge_error(status, error),
         None => judge_other(status, body),
@@ -82,12 +83,12 @@ pub fn judge_probe(status: u16, body: &[u8]) -> ProbeVerdict {
 
 /// Judges the answer to a modern `tools/list` after an [`ProbeVerdict::Unsure`]:
 /// only a result with a `resultType` proves modern now. `asked` is the revision
-/// that was sent.
-pub fn judge_second_probe(status: u16, body: &[u8], asked: Revision) -> ProbeVerdict {
+/// that was sent, with this id.
+pub fn judge_second_probe(status: u16, body: &[u8], id: u64, asked: Revision) -> ProbeVerdict {
     if let Some(verdict) = judge_status(status) {
         return verdict;
     }
-    match answer_in(body) {
+    match answer_in(body, Asked::of(status, id)) {
         Some(ProbeAnswer::Result(result)) => {
             let is_modern = matches!(read_fields(&result, ["resultType"]), Some([Some(_)]));
             if is_modern {
@@ -127,7 +128,7 @@ pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> 
     if has_prefix("<") {
         return Some(format!("markup: {}", shown()));
     }
-    if answer_in(body).is_some() {
+    if answer_in(body, Asked::Anything).is_some() {
         return None;
     }
     if text.starts_with(['{', '[']) {
@@ -140,11 +141,24 @@ pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> 
     (!is_stream).then(|| format!("text: {}", shown()))
 }
 
+/// Whether an answer of this status, with or without a `Location`, is a redirect.
+/// 304 is none, and 300 only where it says where to (RFC 9110, section 15.4).
+pub fn is_redirect(status: u16, has_location: bool) -> bool {
+    match status {
+        300 => has_location,
+        301 | 302 | 303 | 307 | 308 => true,
+        _ => false,
+    }
+}
+
+/// Redirects that say where to are the caller's business.
 fn judge_status(status: u16) -> Option<ProbeVerdict> {
     match status {
         401 | 403 => Some(ProbeVerdict::NotAllowed),
         408 | 429 | 502 | 503 | 504 => Some(ProbeVerdict::Unavailable),
-        300..=399 => Some(ProbeVerdict::NotMcp(format!("a redirect ({status})"))),
+        _ if is_redirect(status, false) => {
+            Some(ProbeVerdict::NotMcp(format!("a redirect ({status})")))
+        }
         _ => None,
     }
 }
@@ -158,7 +172,7 @@ fn judge_result(result: &str) -> ProbeVerdict {
             revision,
             discovery: Some(discovery),
         },
-        None if discovery.supported.is_empty() => {
+        None if discovery.supported.is_empty() && !discovery.unknown_supported.is_empty() => {
             ProbeVerdict::NoCommonRevision(discovery.unknown_supported)
         }
         None => ProbeVerdict::Legacy,
@@ -177,7 +191,7 @@ fn judge_error(status: u16, error: RpcError) -> ProbeVerdict {
 fn judge_unsupported(error: &RpcError) -> ProbeVerdict {
     let supported = || {
         let [supported] = read_fields(error.data.as_deref()?, ["supported"])?;
-        read_versions(supported?)
+        read_versions(supported?).filter(|(known, unknown)| known.len() + unknown.len() > 0)
     };
     // Without a list there is nothing to try: it only proves modern.
     let Some((known, unknown)) = supported() else {
@@ -210,24 +224,46 @@ enum ProbeAnswer {
 
 /// The JSON-RPC error that a body holds, as JSON or in a stream of events.
 pub(super) fn error_in(body: &[u8]) -> Option<RpcError> {
-    match answer_in(body)? {
+    match answer_in(body, Asked::Anything)? {
         ProbeAnswer::Error(error) => Some(error),
         ProbeAnswer::Result(_) => None,
     }
 }
 
-/// The first answer in a body, whatever its id: the probe is alone in its
-/// exchange, and servers send errors with ids of their own.
-fn answer_in(body: &[u8]) -> Option<ProbeAnswer> {
+/// What answers count.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// Those to the request of this id.
+    Id(u64),
+    /// As before, and errors of any id: under an error's status the exchange tells
+    /// which request they belong to.
+    IdOrError(u64),
+    /// All, whatever their id.
+    Anything,
+}
+
+impl Asked {
+    fn of(status: u16, id: u64) -> Self {
+        match status {
+            400.. => Self::IdOrError(id),
+            _ => Self::Id(id),
+        }
+    }
+}
+
+/// The first answer in a body to what was asked, by the rule that holds for calls.
+fn answer_in(body: &[u8], asked: Asked) -> Option<ProbeAnswer> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') {
-        return answer_of(text);
+        return answer_of(text, asked);
     }
     if text.starts_with('[') {
         let mut answer = None;
         look_at_elements(text, BATCH_MAX, |message| {
-            answer = is_object(message).then(|| answer_of(message)).flatten();
+            answer = is_object(message)
+                .then(|| answer_of(message, asked))
+                .flatten();
             match answer {
                 Some(_) => ControlFlow::Break(()),
                 None => ControlFlow::Continue(()),
@@ -239,7 +275,8 @@ fn answer_in(body: &[u8]) -> Option<ProbeAnswer> {
     let mut rest = body;
     loop {
         let (used, event) = decoder.feed(rest).ok()?;
-        let answer = std::str::from_utf8(event?.data).ok().and_then(answer_of);
+        let text = std::str::from_utf8(event?.data).ok();
+        let answer = text.and_then(|text| answer_of(text, asked));
         if answer.is_some() {
             return answer;
         }
@@ -247,11 +284,23 @@ fn answer_in(body: &[u8]) -> Option<ProbeAnswer> {
     }
 }
 
-fn answer_of(text: &str) -> Option<ProbeAnswer> {
-    match Message::read(text).ok()? {
-        Message::Response { result, .. } => Some(ProbeAnswer::Result(result.get().to_string())),
-        Message::Error { error, .. } => Some(ProbeAnswer::Error(error)),
-        Message::Request { .. } | Message::Notification { .. } => None,
+fn answer_of(text: &str, asked: Asked) -> Option<ProbeAnswer> {
+    match (Message::read(text).ok()?, asked) {
+        (Message::Response { id, .. }, Asked::Id(ours) | Asked::IdOrError(ours))
+            if !id.is(ours) =>
+        {
+            None
+        }
+        (Message::Response { result, .. }, _) => {
+            Some(ProbeAnswer::Result(result.get().to_string()))
+        }
+        (Message::Error { id, .. }, Asked::Id(ours))
+            if !is_error_ours(id, &Expect::result(ours, None)) =>
+        {
+            None
+        }
+        (Message::Error { error, .. }, _) => Some(ProbeAnswer::Error(error)),
+        (Message::Request { .. } | Message::Notification { .. }, _) => None,
     }
 }
 

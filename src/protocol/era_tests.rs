@@ -6,7 +6,7 @@ use super::*;
 
 /// A verdict in a word or two.
 fn told(status: u16, body: &str) -> String {
-    match judge_probe(status, body.as_bytes()) {
+    match judge_probe(status, body.as_bytes(), 1) {
         ProbeVerdict::Modern {
             revision,
             discovery,
@@ -55,6 +55,63 @@ fn a_discovery_proves_modern() {
     );
     assert_eq!(told(200, &discovery(r#"["2025-11-25"]"#)), "legacy");
     assert_eq!(told(200, r#"{"id":1,"result":{}}"#), "legacy");
+}
+
+#[test]
+fn an_answer_to_another_request_proves_nothing() {
+    let ours = discovery(r#"["2026-07-28"]"#);
+    let others = ours.replace(r#""id":1"#, r#""id":77"#);
+    assert_eq!(told(200, &others), "legacy");
+    assert_eq!(
+        told(200, &ours.replace(r#""id":1"#, r#""id":"1""#)),
+        "legacy"
+    );
+    assert_eq!(
+        told(200, &ours.replace(r#""id":1"#, r#""id":1.0"#)),
+        "modern 2026-07-28 s"
+    );
+    let batch = format!("[{others},{ours}]");
+    assert_eq!(told(200, &batch), "modern 2026-07-28 s");
+    let foreign_error = error(-32022, "").replace(r#""id":1"#, r#""id":77"#);
+    for first in [&others, &foreign_error] {
+        let stream = format!("data: {first}\n\ndata: {ours}\n\n");
+        assert_eq!(told(200, &stream), "modern 2026-07-28 s", "{first}");
+    }
+    assert_eq!(told(200, &foreign_error), "legacy");
+    // Errors with an id of the server's own are ours, as in a call; under an
+    // error's status all are.
+    let own = error(-32022, "").replace(r#""id":1"#, r#""id":"server-error""#);
+    assert_eq!(told(200, &own), "refused -32022: m");
+    assert_eq!(told(400, &foreign_error), "refused -32022: m");
+    let second = others.replace("supportedVersions", "x");
+    assert_eq!(
+        judge_second_probe(200, second.as_bytes(), 1, Revision::LATEST_MODERN),
+        ProbeVerdict::Legacy
+    );
+}
+
+#[test]
+fn a_list_without_revisions_is_none() {
+    for list in ["[]", "[1,2]", "[null]", "[[\"2026-07-28\"]]"] {
+        assert_eq!(told(200, &discovery(list)), "legacy", "{list}");
+        let data = format!(r#","data":{{"supported":{list}}}"#);
+        let told = told(400, &error(-32022, &data));
+        assert_eq!(told, "refused -32022: m", "{list}");
+    }
+}
+
+#[test]
+fn only_redirects_are_redirects() {
+    for status in [301, 302, 303, 307, 308] {
+        let expected = format!("not MCP: a redirect ({status})");
+        assert_eq!(told(status, ""), expected);
+        assert!(is_redirect(status, false));
+    }
+    for status in [300, 304, 305, 306, 399] {
+        assert_eq!(told(status, ""), "legacy", "{status}");
+        assert!(!is_redirect(status, false));
+        assert_eq!(is_redirect(status, true), status == 300);
+    }
 }
 
 #[test]
@@ -140,7 +197,7 @@ fn what_is_neither() {
 #[test]
 fn the_second_probe_wants_a_result_type() {
     let asked = Revision::LATEST_MODERN;
-    let second = |status: u16, body: &str| judge_second_probe(status, body.as_bytes(), asked);
+    let second = |status: u16, body: &str| judge_second_probe(status, body.as_bytes(), 1, asked);
     assert_eq!(
         second(
             200,
@@ -180,8 +237,8 @@ proptest! {
     #[test]
     fn no_answer_panics(status: u16, body: Vec<u8>, text: String) {
         for body in [body, text.into_bytes()] {
-            let _any_verdict_will_do = judge_probe(status, &body);
-            let _any_verdict_will_do = judge_second_probe(status, &body, Revision::LATEST_MODERN);
+            let _any_verdict_will_do = judge_probe(status, &body, 1);
+            let _any_verdict_will_do = judge_second_probe(status, &body, 1, Revision::LATEST_MODERN);
             let _any_verdict_will_do = looks_foreign(None, &body);
         }
     }
@@ -192,15 +249,15 @@ fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
     let answer = r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#;
     let batch = |n: usize| format!("[{}{answer}]", "0,".repeat(n));
     assert_eq!(
-        judge_probe(404, batch(999).as_bytes()),
+        judge_probe(404, batch(999).as_bytes(), 1),
         ProbeVerdict::Unsure
     );
     assert_eq!(
-        judge_probe(404, batch(1000).as_bytes()),
+        judge_probe(404, batch(1000).as_bytes(), 1),
         ProbeVerdict::Legacy
     );
     assert_eq!(
-        judge_probe(404, batch(500_000).as_bytes()),
+        judge_probe(404, batch(500_000).as_bytes(), 1),
         ProbeVerdict::Legacy
     );
 }

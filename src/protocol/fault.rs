@@ -33,6 +33,8 @@ pub enum FaultKind {
     ContentEncoding,
     /// The server speaks only revisions that we do not.
     UnknownRevision,
+    /// A revision that we speak, but not in this exchange.
+    OtherEra,
     /// A result without what the specification demands of it.
     BadResult,
     /// The server requires an input that this client cannot give.
@@ -41,7 +43,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, for tables.
-    pub const ALL: [FaultKind; 14] = [
+    pub const ALL: [FaultKind; 15] = [
         FaultKind::NotJson,
         FaultKind::NotAMessage,
         FaultKind::ResultAndError,
@@ -54,6 +56,7 @@ impl FaultKind {
         FaultKind::UnexpectedContentType,
         FaultKind::ContentEncoding,
         FaultKind::UnknownRevision,
+        FaultKind::OtherEra,
         FaultKind::BadResult,
         FaultKind::UnknownInput,
     ];
@@ -73,6 +76,7 @@ impl FaultKind {
             FaultKind::UnexpectedContentType => "unexpected content type",
             FaultKind::ContentEncoding => "unusable content encoding",
             FaultKind::UnknownRevision => "unknown protocol revision",
+            FaultKind::OtherEra => "revision of the other era",
             FaultKind::BadResult => "bad result",
             FaultKind::UnknownInput => "unknown input required",
         }

@@ -64,7 +64,7 @@ pub use content_type::BodyKind;
 pub use dialect::{
     Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
 };
-pub use era::{ProbeVerdict, judge_probe, judge_second_probe, looks_foreign};
+pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe, looks_foreign};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
 pub use header_value::{decode_header_value, encode_header_value};
 pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};

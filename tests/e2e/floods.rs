@@ -1,9 +1,12 @@
 //! Peers that never stop sending. Whatever it is that they send, each call ends
 //! at its deadline, the run in time, and those beside are served.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
 
@@ -174,6 +177,31 @@ fn a_config_is_not_waited_for_without_end() {
     }
 }
 
+/// A stream of comments in the coding gzip without end, each byte of which becomes
+/// 55 bytes of content: just what a decoder must let pass.
+fn flood_in_gzip(connection: &mut Connection) -> Next {
+    const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (state >> 26) as u8)
+    };
+    let noise: String = (0..3000).map(|_| noise()).collect();
+    let content = format!(":{noise}\n{}", ":\n".repeat(95_000));
+    // Flushed, it ends with a whole byte and looks back to nothing before it, so it
+    // can follow itself.
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder
+        .write_all(content.as_bytes())
+        .expect("a vector takes all");
+    encoder.flush().expect("a vector takes all");
+    connection.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n",
+    );
+    connection.write(HEAD);
+    connection.flood_raw(encoder.get_ref())
+}
+
 /// One of twenty is flooded for the whole of the run. The others make nearly as
 /// many calls as they do beside a connection that is silent.
 #[test]
@@ -199,12 +227,32 @@ fn nineteen_are_served_beside_a_flood() {
         count(&report["totals"]["ok"])
     };
     let beside_silence = calls_beside(Connection::hang);
-    let beside_flood = calls_beside(|connection| flood(connection, COMMENTS));
-    // All of them share two CPUs with the server and with other tests.
-    assert!(
-        beside_flood * 10 > beside_silence * 7,
-        "{beside_flood} calls, and {beside_silence} beside a silent one"
-    );
+    let floods: [fn(&mut Connection) -> Next; 2] =
+        [|connection| flood(connection, COMMENTS), flood_in_gzip];
+    for (nth, flood) in floods.into_iter().enumerate() {
+        let beside_flood = calls_beside(flood);
+        // All of them share two CPUs with the server and with other tests.
+        assert!(
+            beside_flood * 10 > beside_silence * 7,
+            "{nth}: {beside_flood} calls, and {beside_silence} beside a silent one"
+        );
+    }
+}
+
+/// The deadline of a call holds in the midst of what is decoded.
+#[test]
+fn content_without_end() {
+    let server = FakeServer::on_call(|_, connection| flood_in_gzip(connection));
+    let mut limits = LIMITS;
+    // What is decoded of one stretch takes long where it is not optimised.
+    limits[5] = "6s";
+    let (finished, _) = run_in_time(load_run(&server.url(), &limits));
+    let finished = finished.expect_code(0);
+    let report = finished.checked_report();
+    let n_failed = count(&report["totals"]["failed"]);
+    assert!(n_failed >= 3, "{finished}");
+    let expected = [("timeout.reading".to_string(), n_failed)];
+    assert_eq!(causes(&report["totals"]), expected, "{finished}");
 }
 
 #[test]

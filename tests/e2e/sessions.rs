@@ -176,6 +176,155 @@ fn a_server_that_dislikes_discovery_alone_is_legacy() {
     }
 }
 
+/// What `server/discover` is answered proves nothing: `initialize` decides.
+#[test]
+fn what_is_no_discovery_is_legacy() {
+    type Answer = fn(&Request, &mut Connection) -> Next;
+    const FOREIGN: &str = r#"{"jsonrpc":"2.0","id":77,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#;
+    let ways: [Answer; 6] = [
+        |_, connection| connection.answer(200, &[("Content-Type", "application/json")], FOREIGN),
+        |_, connection| connection.events(&format!("data: {FOREIGN}\n\n")),
+        |request, connection| connection.json(&request.result(&json!({"supportedVersions": []}))),
+        |request, connection| {
+            connection.json(&request.result(&json!({"supportedVersions": [1, 2]})))
+        },
+        |_, connection| connection.answer(305, &[], ""),
+        |_, connection| connection.answer(399, &[], ""),
+    ];
+    for (nth, answer) in ways.into_iter().enumerate() {
+        let server =
+            FakeServer::start(move |request, connection| match request.method().as_str() {
+                "server/discover" => answer(request, connection),
+                _ => legacy(request, connection),
+            });
+        let report = all_well(&server, &[]);
+        assert_eq!(report["server"]["era"], "legacy", "{nth}");
+    }
+}
+
+#[test]
+fn a_wrong_id_is_named_where_only_modern_is_asked_for() {
+    let server = FakeServer::start(|_, connection| {
+        connection.json(&json!({
+            "jsonrpc": "2.0", "id": 77, "result": {"supportedVersions": ["2026-07-28"]}
+        }))
+    });
+    let finished = six_calls(&server, &["--protocol", "modern"]).run();
+    let said = finished.expect_code(1).stderr;
+    assert!(said.contains("`77` instead of"), "{said}");
+}
+
+#[test]
+fn a_probe_answered_with_no_redirect_is_not_called_one() {
+    for status in [305, 306, 399] {
+        let server = FakeServer::start(move |_, connection| connection.answer(status, &[], ""));
+        let said = six_calls(&server, &[]).run().expect_code(1).stderr;
+        assert!(said.contains(&format!("status {status}")), "{said}");
+        assert!(!said.contains("redirect"), "{said}");
+    }
+}
+
+/// A server that closes each connection after one answer, without saying so, and
+/// not before the next request is on its way.
+#[test]
+fn a_handshake_and_lists_are_sent_again_where_a_kept_connection_was_closed() {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+    let answered = Mutex::new(HashSet::new());
+    let server = FakeServer::start(move |request, connection| {
+        let is_call = request.method() == "tools/call" || request.verb == "DELETE";
+        let is_first = answered
+            .lock()
+            .expect("no panic")
+            .insert(request.connection);
+        if !is_call && !is_first {
+            return Next::Close;
+        }
+        match request.method().as_str() {
+            method if method.starts_with("resources/") || method.starts_with("prompts/") => {
+                let body = rpc_error(request, -32601, "Method not found", &Value::Null);
+                connection.answer(200, &[("Content-Type", "application/json")], &body)
+            }
+            _ => legacy(request, connection),
+        }
+    });
+    let report = all_well(&server, &[]);
+    assert_eq!(report["handshake"]["failed"], 0, "{report:#}");
+    assert_eq!(server.count("tools/call"), 6);
+    let url = server.url();
+    let config = Program::new(&["loadtest", "init", &url, "--output", "-"]);
+    let config = config.run().expect_code(0).stdout;
+    assert!(config.contains("\"work\""), "{config}");
+}
+
+/// A call may have been carried out: it is not sent again.
+#[test]
+fn a_call_is_not_sent_again() {
+    let n_calls = AtomicUsize::new(0);
+    let server = FakeServer::on_call(move |request, connection| {
+        match n_calls.fetch_add(1, Ordering::SeqCst) {
+            2 => Next::Close,
+            _ => connection.done(request),
+        }
+    });
+    let finished = six_calls(&server, &[]).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(server.count("tools/call"), 6);
+    assert_eq!(report["totals"]["failed"], 1, "{finished}");
+}
+
+#[test]
+fn a_session_that_is_lost_at_once_is_no_wrong_path() {
+    let server = FakeServer::start(|request, connection| match request.method().as_str() {
+        "notifications/initialized" => connection.answer(404, &PLAIN, "Session not found"),
+        _ => legacy(request, connection),
+    });
+    for (more, says_cookies) in [(&[][..], true), (&["--cookies"], false)] {
+        let said = six_calls(&server, more).run().expect_code(1).stderr;
+        assert!(
+            said.contains("does not know the session that it has just given"),
+            "{said}"
+        );
+        assert!(said.contains("several instances"), "{said}");
+        assert_eq!(said.contains("`--cookies`"), says_cookies, "{said}");
+        assert!(!said.contains("check the path"), "{said}");
+    }
+}
+
+#[test]
+fn a_redirect_to_an_endless_address_is_refused() {
+    let location = format!("/{}", "a".repeat(60_000));
+    let server = FakeServer::start(move |_, connection| {
+        connection.answer(307, &[("Location", &location)], "")
+    });
+    let url = server.url();
+    let init = Program::new(&["loadtest", "init", &url, "--output", "-"]);
+    for program in [six_calls(&server, &[]), init] {
+        let said = program.run().expect_code(1).stderr;
+        assert!(said.contains("longer than 8,000 bytes"), "{said}");
+        assert!(said.len() < 2_000, "{}", said.len());
+    }
+}
+
+#[test]
+fn a_modern_revision_in_answer_to_initialize_is_not_unknown() {
+    let server = FakeServer::start(|request, connection| match request.method().as_str() {
+        "initialize" => {
+            let mut welcome = welcome(request);
+            welcome["result"]["protocolVersion"] = json!("2026-07-28");
+            connection.json(&welcome)
+        }
+        _ => legacy(request, connection),
+    });
+    let said = six_calls(&server, &[]).run().expect_code(1).stderr;
+    assert!(
+        said.contains("`2026-07-28` in answer to `initialize`"),
+        "{said}"
+    );
+    assert!(said.contains("`--protocol modern`"), "{said}");
+    assert!(!said.contains("unknown"), "{said}");
+}
+
 #[test]
 fn a_redirect_of_discovery_alone_moves_nothing() {
     let server = FakeServer::start(|request, connection| {

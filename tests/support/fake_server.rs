@@ -148,10 +148,11 @@ impl Connection {
 
     /// Writes this over and over, as fast as the client takes it, until it goes
     /// away or the server is stopped.
-    pub(crate) fn flood_raw(&mut self, piece: &str) -> Next {
+    pub(crate) fn flood_raw(&mut self, piece: impl AsRef<[u8]>) -> Next {
+        let piece = piece.as_ref();
         // In one write what would else take hundreds of calls of the system.
         let pieces = piece.repeat((64 * 1024 / piece.len()).max(1));
-        while self.stream.write_all(pieces.as_bytes()).is_ok() {}
+        while self.stream.write_all(&pieces).is_ok() {}
         Next::Close
     }
 

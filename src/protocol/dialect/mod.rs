@@ -281,8 +281,8 @@ impl Dialect {
     /// Legacy: reads the result of `initialize`.
     ///
     /// # Errors
-    /// `UnknownRevision` where the server chose one that we do not speak in
-    /// this era, `BadResult` where it chose none.
+    /// `UnknownRevision` where the server chose one that we do not speak,
+    /// `OtherEra` where it has no `initialize`, `BadResult` where it chose none.
     pub fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
         sessions::read_initialize(result)
     }

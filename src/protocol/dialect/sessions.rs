@@ -61,18 +61,26 @@ pub(super) fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
     let [version, server, capabilities, instructions] =
         read_fields(result, names).ok_or_else(bad)?;
     let version = version.and_then(read_string).ok_or_else(bad)?;
-    let revision = Revision::parse(&version)
-        .filter(|revision| revision.era() == Era::Legacy)
-        .ok_or_else(|| {
-            let shown = excerpt(version.as_bytes());
-            ProtocolFault::new(
-                FaultKind::UnknownRevision,
-                format!(
-                    "`{shown}` in answer to `initialize`; spoken are {}",
-                    Revision::list_of(Era::Legacy)
-                ),
-            )
-        })?;
+    let revision = Revision::parse(&version).ok_or_else(|| {
+        let shown = excerpt(version.as_bytes());
+        ProtocolFault::new(
+            FaultKind::UnknownRevision,
+            format!(
+                "`{shown}` in answer to `initialize`; spoken are {}",
+                Revision::list_of(Era::Legacy)
+            ),
+        )
+    })?;
+    if revision.era() != Era::Legacy {
+        return Err(ProtocolFault::new(
+            FaultKind::OtherEra,
+            format!(
+                "`{revision}` in answer to `initialize`, which that revision does not have: it \
+                 is spoken without a handshake (`--protocol modern`); with one, {} are",
+                Revision::list_of(Era::Legacy)
+            ),
+        ));
+    }
     Ok(Welcome {
         revision,
         server: server.and_then(read_identity),

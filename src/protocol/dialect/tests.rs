@@ -281,10 +281,7 @@ fn welcomes_are_read() {
             r#"{"protocolVersion":"1999-01-01"}"#,
             FaultKind::UnknownRevision,
         ),
-        (
-            r#"{"protocolVersion":"2026-07-28"}"#,
-            FaultKind::UnknownRevision,
-        ),
+        (r#"{"protocolVersion":"2026-07-28"}"#, FaultKind::OtherEra),
     ] {
         let fault = Dialect::read_initialize(result).expect_err(result);
         assert_eq!(fault.kind(), expected, "{result}");
