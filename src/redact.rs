@@ -8,6 +8,7 @@ mod serialize;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -403,11 +404,8 @@ fn whole_letters(text: &str, range: Range<usize>) -> Range<usize> {
 /// Values of headers that are not named like a credential are secret only where
 /// they look like one: `X-Env: load` would mask half of every message.
 pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
-    let is_harmless = |harmless: &&str| name.trim().eq_ignore_ascii_case(harmless);
-    if HARMLESS_HEADERS
-        .iter()
-        .any(|harmless| is_harmless(&harmless))
-    {
+    let is_harmless = |harmless: &&'static str| name.trim().eq_ignore_ascii_case(harmless);
+    if HARMLESS_HEADERS.iter().any(is_harmless) {
         return Vec::new();
     }
     let value = value.trim();
@@ -455,10 +453,11 @@ const HARMLESS_HEADERS: [&str; 4] = ["host", "origin", "user-agent", "accept-lan
 /// from so many characters on.
 const PLAIN_CHARS_MIN: usize = 8;
 
-/// Long, and more than words.
+/// Long, and more than words; no address, such as one of `X-Forwarded-For`.
 fn looks_like_credential(value: &str) -> bool {
     let is_word = |c: char| c.is_alphabetic() || c.is_whitespace();
-    value.chars().count() >= PLAIN_CHARS_MIN && !value.chars().all(is_word)
+    let is_long = value.chars().count() >= PLAIN_CHARS_MIN;
+    is_long && !value.chars().all(is_word) && value.parse::<IpAddr>().is_err()
 }
 
 /// Headers have more names for credentials: `Cookie`, `X-Auth`, `X-Key`.
@@ -705,6 +704,7 @@ mod tests {
         check("X-Env", "load test of today", &[]);
         check("X-Api-Version", "2026", &[]);
         check("Origin", "http://127.0.0.1:8080", &[]);
+        check("X-Forwarded-For", "127.0.0.1", &[]);
         check("X-Tenant", "acme-4711", &["acme-4711"]);
         check("X-Custom", "Bearer abcd", &["Bearer abcd", "abcd"]);
         for name in [

@@ -173,7 +173,7 @@ impl std::error::Error for ProtocolFault {}
 /// The most characters that an excerpt shows.
 const EXCERPT_MAX: usize = 500;
 
-/// The beginning of what came, fit to be shown on one line: at most 200
+/// The beginning of what came, fit to be shown on one line: at most 500
 /// characters, control and direction characters escaped, the cut marked.
 pub fn excerpt(bytes: &[u8]) -> String {
     if bytes.is_empty() {

@@ -3,11 +3,16 @@
 //!
 //! It writes beside the target and renames, so that a reader never sees half a
 //! file and a run that dies leaves an earlier one as it was. The file beside has
-//! a name that nobody can guess and is never one that was there before.
+//! a name that nobody can guess and is never one that was there before. It
+//! tells whose it is: what a run that was killed has left, the next run in that
+//! folder removes, where the system shows that the process is gone.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::process;
+use std::time::Duration;
 
 use crate::error::UserError;
 use crate::files::reason;
@@ -206,12 +211,70 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
+const PARTIAL_START: &str = ".pmcp-loadtest-";
+const PARTIAL_END: &str = ".partial";
+
+/// More entries of a folder are not looked at.
+const ENTRIES_MAX: usize = 10_000;
+
+/// What tells the processes that this one sees from those of other machines,
+/// containers and times: the same number in two names is the same process, or one
+/// that came after it. 0: that cannot be told.
+fn processes() -> u64 {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let space = fs::read_link("/proc/self/ns/pid");
+    match (boot, space) {
+        (Ok(boot), Ok(space)) => {
+            let mut hasher = DefaultHasher::new();
+            (boot, space).hash(&mut hasher);
+            hasher.finish()
+        }
+        _ => 0,
+    }
+}
+
+/// Removes what runs that were killed have left beside `path`: files with a name
+/// as ours, of processes that would be seen here and are gone.
+fn remove_left_behind(path: &Path, own_start: &str) {
+    if processes() == 0 {
+        return;
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.take(ENTRIES_MAX).flatten() {
+        let name = entry.file_name();
+        let of_process = name.to_str().and_then(|name| process_of(name, own_start));
+        let is_gone = |pid: u32| !Path::new(&format!("/proc/{pid}")).exists();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && of_process.is_some_and(is_gone) {
+            // It is of no use to anybody, and not in our way either.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process that a file's name speaks of.
+fn process_of(name: &str, own_start: &str) -> Option<u32> {
+    let rest = name.strip_prefix(own_start)?.strip_suffix(PARTIAL_END)?;
+    let (pid, random) = rest.split_once('-')?;
+    let is_random = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    pid.parse().ok().filter(|_| is_random)
+}
+
 /// A new file in the folder of `path`, under a name that nobody knows before.
 fn temporary_beside(path: &Path) -> io::Result<(Temporary, File)> {
     const TRIES: usize = 8;
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    let own_start = format!("{PARTIAL_START}{:016x}-", processes());
+    remove_left_behind(path, &own_start);
     for _ in 0..TRIES {
-        let name = format!(".pmcp-loadtest-{:016x}.partial", fastrand::u64(..));
+        let random = fastrand::u64(..);
+        let name = format!("{own_start}{}-{random:016x}{PARTIAL_END}", process::id());
         let temporary = path.with_file_name(name);
         // Never one that is there, a link among them.
         match OpenOptions::new()
@@ -295,7 +358,7 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
 
 /// A pipe's reader is looked for during two seconds.
 const READER_LOOKS_MAX: u32 = 100;
-const READER_LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+const READER_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Linux, on all processors that this program runs on but MIPS and SPARC.
 #[cfg(target_os = "linux")]

@@ -232,17 +232,20 @@ mod mistakes {
         check(&["run", "--demo", "--vus=-1"], &["--vus", "-1"]);
         check(&["run", "--demo", "--vus=99999999999"], &["--vus"]);
         check(&["run", "--demo", "--iterations=0"], &["--iterations"]);
-        for time in [
-            "soon",
-            "5 parsecs",
-            "-3s",
-            "",
-            "1e400s",
-            "99999999999999999999h",
-        ] {
+        for time in ["soon", "5 parsecs", "-3s", "", "1e400s"] {
             let flag = format!("--duration={time}");
             check(&["run", "--demo", &flag], &["--duration", "`30s`"]);
         }
+        for time in ["999999h", "99999999999999999999h"] {
+            for flag in ["--duration", "--timeout"] {
+                check(&["run", "--demo", flag, time], &[flag, "at most `366d`"]);
+            }
+        }
+        let seed = "18446744073709551616";
+        check(
+            &["run", "--demo", "--seed", seed],
+            &["--seed", "the most is"],
+        );
         check(&["run", "--demo", "--duration=0s"], &["--duration"]);
         check(&["run", "--demo", "--timeout=0s"], &["--timeout"]);
         check(&["run", "--demo", "--rate=fast"], &["--rate", "fast"]);

@@ -148,6 +148,38 @@ fn reports_of_one_second_are_told_apart() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    let folder = Folder::new("killed");
+    let names = || {
+        let entries = fs::read_dir(&folder.0).expect("ours");
+        let names = entries.map(|entry| entry.expect("ours").file_name());
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into()).collect();
+        names.sort_unstable();
+        names
+    };
+    let report = report(&plan(), &busy_outcome());
+    let opened = ReportFile::open(&folder.0.join("a.json")).expect("ours");
+    let own = names().pop().expect("the file that is written to");
+    let pid = format!("-{}-", std::process::id());
+    assert!(own.contains(&pid), "{own}");
+    // No process has such a number.
+    let gone = own.replace(&pid, "-4294967295-");
+    let of_other_machine = gone.replace(".pmcp-loadtest-", ".pmcp-loadtest-0");
+    let of_user = gone.replace("4294967295", "mine");
+    for name in [&gone, &of_other_machine, &of_user] {
+        fs::write(folder.0.join(name), "").expect("ours");
+    }
+    // Two runs in a folder leave each other alone.
+    let other = ReportFile::open(&folder.0.join("b.json")).expect("ours");
+    opened.commit(&report).expect("ours");
+    other.commit(&report).expect("ours");
+    let mut expected = [of_other_machine, of_user, "a.json".into(), "b.json".into()];
+    expected.sort_unstable();
+    assert_eq!(names(), expected);
+}
+
 #[test]
 fn no_secret_is_written_whoever_said_it() {
     let folder = Folder::new("secret");
