@@ -835,6 +835,21 @@ fn an_outage_under_a_steady_load_is_a_change_with_time() {
     assert_eq!(report["run"]["ended"], "duration");
 }
 
+/// However short the load had been what it was when it came.
+#[test]
+fn an_outage_soon_after_a_ramp_is_a_change_with_time() {
+    let server = failing_after(450);
+    let limits = [&STEADY[..], &["--ramp-up", "1s", "--duration", "9s"]].concat();
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let report = finished.checked_report();
+    let none = serde_json::json!({"detected": false});
+    assert_eq!(report["breaking_point"], none, "{finished}");
+    let said = words(&finished);
+    for part in ["into the run on", "http.500", "something changed with time"] {
+        assert!(said.contains(part), "{part}: {finished}");
+    }
+}
+
 #[test]
 fn a_run_may_stop_where_the_server_breaks() {
     let server = failing_after(700);
