@@ -254,7 +254,7 @@ impl Collector {
         }
         self.close_second(load_end);
         self.cut_seconds(load_end);
-        let begin = self.warm_up_end().max(load_start);
+        let warm_up_end = self.warm_up_end();
         let spans = std::mem::take(&mut self.spans);
         let recorded = std::mem::take(&mut self.stages);
         let mut stages: Vec<StageOutcome> = Vec::new();
@@ -264,7 +264,8 @@ impl Collector {
             };
             // The warm-up, and what was before the first call, are left out of the
             // stages that they reach into.
-            let at = span.at.max(begin.min(span.end));
+            let planned_at = span.at.max(warm_up_end.min(span.end));
+            let at = planned_at.max(load_start.min(span.end));
             match stages.last_mut() {
                 // The load was over before this stage began.
                 Some(last) if at >= load_end => {
@@ -274,7 +275,7 @@ impl Collector {
                 _ => stages.push(StageOutcome {
                     at,
                     length: span.end.min(load_end).saturating_sub(at),
-                    load_from: span.load_at(at),
+                    load_from: span.load_at(planned_at),
                     load_to: span.load_to,
                     calls,
                     examples,
@@ -715,7 +716,7 @@ mod tests {
             .map(|s| (s.at, s.length, s.calls.ok))
             .collect();
         assert_eq!(spans, [(half, half, 20), (2 * half, 2 * half, 40)]);
-        assert_eq!(stages[0].load_from, 5.0);
+        assert_eq!(stages[0].load_from, 0.0, "as planned");
         // Seconds are the clock's.
         let seconds: Vec<_> = collector.seconds.iter().map(|s| (s.ok, s.length)).collect();
         assert_eq!(seconds, [(20, 2 * half), (40, 2 * half)]);

@@ -103,7 +103,8 @@ fn stages_raise_hold_and_lower_the_users() {
     let limits = ["--stage", "2s:10,1s:10,1s:0", "--protocol", "legacy"];
     let finished = run(&server.url(), &limits);
     let report = finished.checked_report();
-    check_within("the length", number(&report["duration_secs"]), 3.9, 5.0);
+    // From the first call on, which a ramp from 0 begins a little later.
+    check_within("the length", number(&report["duration_secs"]), 3.4, 5.0);
     check_stages(
         &report,
         &[(2.0, 0.0, 10.0), (1.0, 10.0, 10.0), (1.0, 10.0, 0.0)],
