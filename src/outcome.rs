@@ -145,8 +145,9 @@ pub struct RunOutcome {
     pub start: RunStart,
     /// Why it ended.
     pub ended: Ended,
-    /// From the start of the load to the end of its last call, and at least as
-    /// long as load was offered (`coordinator/elapsed.rs`), the warm-up excluded.
+    /// From the first call, or the start of the arrivals' schedule, to the end of
+    /// the last call, and at least as long as load was offered
+    /// (`coordinator/elapsed.rs`), the warm-up excluded.
     /// Handshakes, ends of sessions and the probe are no calls. Rates are per this.
     pub elapsed: Duration,
     /// All that was recorded, warm-up excluded.
@@ -176,7 +177,7 @@ pub struct RunOutcome {
 pub struct SelfCheck {
     /// Each worker, while the load lasted, without the warm-up.
     pub workers: Vec<WorkerUsage>,
-    /// Calls in flight over that time: the mean, as counted.
+    /// Calls in flight over that time from the first call on: the mean, as counted.
     pub in_flight_mean: Option<f64>,
     /// The most at once of each worker, all workers together.
     pub in_flight_max: u64,

@@ -243,16 +243,17 @@ impl Collector {
     }
 
     /// Closes the last second, which may be shorter, and gives the stages. Both end
-    /// with the load, `elapsed` after its start: what was recorded while sessions
-    /// were ended goes to the last of them.
-    pub(super) fn finish(&mut self, elapsed: Duration) -> Vec<StageOutcome> {
+    /// with the load: what was recorded while sessions were ended goes to the last
+    /// of them. Seconds are those of the run's clock; a stage does not begin before
+    /// the load does.
+    pub(super) fn finish(&mut self, load_start: Duration, load_end: Duration) -> Vec<StageOutcome> {
         while let Some(interval) = self.open.pop_front() {
             let number = self.first_open;
             self.first_open += 1;
             self.add_to_second(number, &interval);
         }
-        self.close_second(elapsed);
-        self.cut_seconds(elapsed);
+        self.close_second(load_end);
+        self.cut_seconds(load_end);
         let warm_up_end = self.warm_up_end();
         let spans = std::mem::take(&mut self.spans);
         let recorded = std::mem::take(&mut self.stages);
@@ -261,18 +262,20 @@ impl Collector {
             let Some((calls, examples)) = recorded else {
                 continue;
             };
-            // The warm-up is left out of the stages that it reaches into.
-            let at = span.at.max(warm_up_end.min(span.end));
+            // The warm-up, and what was before the first call, are left out of the
+            // stages that they reach into.
+            let planned_at = span.at.max(warm_up_end.min(span.end));
+            let at = planned_at.max(load_start.min(span.end));
             match stages.last_mut() {
                 // The load was over before this stage began.
-                Some(last) if at >= elapsed => {
+                Some(last) if at >= load_end => {
                     last.calls.merge(&calls);
                     last.examples.merge(&examples);
                 }
                 _ => stages.push(StageOutcome {
                     at,
-                    length: span.end.min(elapsed).saturating_sub(at),
-                    load_from: span.load_at(at),
+                    length: span.end.min(load_end).saturating_sub(at),
+                    load_from: span.load_at(planned_at),
                     load_to: span.load_to,
                     calls,
                     examples,
@@ -280,7 +283,7 @@ impl Collector {
             }
         }
         if let Some(last) = stages.last_mut() {
-            last.length = elapsed.saturating_sub(last.at);
+            last.length = load_end.saturating_sub(last.at);
         }
         stages
     }
@@ -629,7 +632,7 @@ mod tests {
         }
         collector.take_last(0, &WorkerUsage::default(), &tick(0, 0, 100).recorder);
         drain(&mut collector);
-        collector.finish(Duration::from_millis(5_300));
+        collector.finish(Duration::ZERO, Duration::from_millis(5_300));
         let sum: u64 = collector.seconds.iter().map(|second| second.ok).sum();
         assert_eq!(sum, 141);
         assert_eq!(collector.totals.rows[0].ok, 141);
@@ -685,10 +688,38 @@ mod tests {
             collector.take(tick(0, number, 10));
         }
         drain(&mut collector);
-        let stages = collector.finish(Duration::from_secs(1));
+        let stages = collector.finish(Duration::ZERO, Duration::from_secs(1));
         assert_eq!(stages[0].calls.ok, 20);
         assert_eq!((stages[0].at, stages[0].length), (warm_up, warm_up));
         assert_eq!((stages[0].load_from, stages[0].load_to), (5.0, 10.0));
+    }
+
+    /// Sessions were open after half a second.
+    #[test]
+    fn a_stage_begins_with_the_first_call() {
+        let span = |at: u64, end: u64| StageSpan {
+            at: Duration::from_secs(at),
+            end: Duration::from_secs(end),
+            load_from: 0.0,
+            load_to: 10.0,
+        };
+        let spans = vec![span(0, 1), span(1, 2)];
+        let mut collector = Collector::new(&rows(), 1, Duration::ZERO, false, false, spans);
+        for number in 1..=8 {
+            collector.take(tick(0, number, if number <= 2 { 0 } else { 10 }));
+            drain(&mut collector);
+        }
+        let half = Duration::from_millis(500);
+        let stages = collector.finish(half, 4 * half);
+        let spans: Vec<_> = stages
+            .iter()
+            .map(|s| (s.at, s.length, s.calls.ok))
+            .collect();
+        assert_eq!(spans, [(half, half, 20), (2 * half, 2 * half, 40)]);
+        assert_eq!(stages[0].load_from, 0.0, "as planned");
+        // Seconds are the clock's.
+        let seconds: Vec<_> = collector.seconds.iter().map(|s| (s.ok, s.length)).collect();
+        assert_eq!(seconds, [(20, 2 * half), (40, 2 * half)]);
     }
 
     /// A load of two seconds whose sessions take one and a half more to end.
@@ -708,7 +739,7 @@ mod tests {
             collector.take(tick(0, number, n_ok));
             drain(&mut collector);
         }
-        let stages = collector.finish(Duration::from_secs(2));
+        let stages = collector.finish(Duration::ZERO, Duration::from_secs(2));
         let seconds: Vec<_> = collector.seconds.iter().map(|s| (s.ok, s.length)).collect();
         let second = Duration::from_secs(1);
         assert_eq!(seconds, [(40, second), (50, second)]);

@@ -29,6 +29,7 @@ use crate::outcome::{
 };
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Budget;
+use crate::validity::Reason;
 use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
 
 /// Looked for at least this often, so that progress goes on when ticks do not.
@@ -254,6 +255,7 @@ struct Coordinator<'a> {
     active_max: u32,
     /// Users that never had a session.
     without_session: u32,
+    first_begin: Option<Instant>,
     last_end: Option<Instant>,
     last_given_up: Option<Instant>,
     latency: Histogram,
@@ -299,6 +301,7 @@ impl<'a> Coordinator<'a> {
             n_ended: 0,
             active_max: 0,
             without_session: 0,
+            first_begin: None,
             last_end: None,
             last_given_up: None,
             latency: Histogram::new(),
@@ -472,6 +475,7 @@ impl<'a> Coordinator<'a> {
                     worker,
                     recorder,
                     usage,
+                    first_begin,
                     last_end,
                     last_given_up,
                     active_max,
@@ -480,6 +484,8 @@ impl<'a> Coordinator<'a> {
                 self.active_max += active_max;
                 self.without_session += without_session;
                 self.collector.take_last(worker, &usage, &recorder);
+                let begins = [self.first_begin, first_begin];
+                self.first_begin = begins.into_iter().flatten().min();
                 self.last_end = self.last_end.max(last_end);
                 self.last_given_up = self.last_given_up.max(last_given_up);
                 self.n_ended += 1;
@@ -550,7 +556,8 @@ impl<'a> Coordinator<'a> {
                         failures.merge(&stats.failures);
                     }
                 }
-                let notice = change_notice(found.found, failures.ranked().first());
+                let is_steady = is_load_steady(self.plan, found.found.began);
+                let notice = change_notice(found.found, is_steady, failures.ranked().first());
                 self.observer.notice(&notice);
             }
         } else {
@@ -637,16 +644,21 @@ impl<'a> Coordinator<'a> {
             .stopped()
             .unwrap_or((clock.now(), Ended::Iterations));
         let since_start = |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
+        // Arrivals are due from the start on, whenever a user takes the first.
+        let first_begin = match self.plan.load {
+            Load::Open { .. } => Some(clock.origin()),
+            _ => self.first_begin,
+        };
         let times = LoadTimes {
             ended,
+            started_at: since_start(first_begin),
             stopped_at,
             planned: self.plan.stop.duration,
             last_end: since_start(self.last_end),
             last_given_up: since_start(self.last_given_up),
         };
-        let elapsed = times.elapsed();
         self.watching.ask_host_last(&mut self.collector);
-        let mut stages = self.collector.finish(elapsed);
+        let mut stages = self.collector.finish(times.start(), times.end());
         self.watch_seconds();
         {
             // What the warm-up began and a stage ended belongs to the stage.
@@ -664,11 +676,8 @@ impl<'a> Coordinator<'a> {
             move_in_flight(&mut [warm, &mut totals]);
             totals.examples.merge(&warm.examples);
         }
-        let warm_length = self.collector.warm_up_end().min(elapsed);
-        let elapsed = match warm_up {
-            Some(_) => elapsed.saturating_sub(warm_length),
-            None => elapsed,
-        };
+        let warm_up_end = self.collector.warm_up_end();
+        let (warm_length, elapsed) = times.cut_at(warm_up_end);
         let (self_check, verdict) = Recorded {
             plan: self.plan,
             rows: &self.start.rows,
@@ -677,7 +686,8 @@ impl<'a> Coordinator<'a> {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed,
-            in_flight_for: times.in_flight_until(),
+            unbegun: times.start().saturating_sub(warm_up_end),
+            in_flight_for: times.in_flight_for(),
             worker_cpus: &self.start.generator.worker_cpus,
             vus_max: self.collector.vus_max.max(self.active_max),
             users_without: self.without_session,
@@ -688,7 +698,9 @@ impl<'a> Coordinator<'a> {
         }
         let mut notices = self.notices(&totals.counters);
         // What the verdict says is said once.
-        if totals.counters.arrivals_dropped > 0 && !verdict.has("arrivals_dropped") {
+        let said = verdict.reasons.iter().map(|(_, reason)| reason);
+        let is_said = said.chain(&verdict.notes).any(Reason::tells_of_drops);
+        if totals.counters.arrivals_dropped > 0 && !is_said {
             notices.push(dropped(&totals.counters));
         }
         let probe = self.probe.take().map(|probe| {
@@ -866,18 +878,29 @@ fn first_break<'a>(breaks: &'a [Break], plan: &Plan) -> Option<FirstBreak<'a>> {
         .min_by_key(|found| found.began)?;
     Some(FirstBreak {
         found,
-        came_with_time: was_well(found) && is_load_steady(plan, found.began),
+        came_with_time: was_well(found)
+            && (had_been_kept_up(found) || is_load_steady(plan, found.began)),
     })
 }
 
-/// A change under a load that did not change, with the most frequent failure so far.
-fn change_notice(found: &Break, cause: Option<&(Failure, u64)>) -> String {
+/// Whether as much load or more had been kept up before: then it is not the load
+/// that broke the server, however short that was ago.
+fn had_been_kept_up(found: &Break) -> bool {
+    found.last_good_load.is_some_and(|good| good >= found.load)
+}
+
+/// A change under a load that did not grow, with the most frequent failure so far.
+fn change_notice(found: &Break, is_steady: bool, cause: Option<&(Failure, u64)>) -> String {
     let cause = match (&found.cause, cause) {
         (Cause::Errors(_), Some((failure, _))) => format!(" (mostly {})", failure.id()),
         _ => String::new(),
     };
+    let load = match is_steady {
+        true => "the load was steady",
+        false => "as much load had been kept up before",
+    };
     format!(
-        "{}{cause}; the load was steady, so this is no breaking point: something changed with time",
+        "{}{cause}; {load}, so this is no breaking point: something changed with time",
         found.sentence_of_time()
     )
 }
@@ -946,4 +969,58 @@ fn spans(plan: &Plan) -> Vec<StageSpan> {
             span
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Overrides, load};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ramped() -> Plan {
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            tool: Some(("echo".to_string(), None)),
+            vus: Some(4),
+            duration: Some(11 * SECOND),
+            ramp_up: Some(2 * SECOND),
+            ..Overrides::default()
+        };
+        load(None, &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    fn errors(load: f64, last_good_load: Option<f64>, began: Duration) -> Break {
+        Break {
+            cause: Cause::Errors(ErrorEvidence::Share {
+                share: 1.0,
+                limit: 0.5,
+                n_requests: 100,
+                n_over: 10,
+            }),
+            load,
+            last_good_load,
+            began,
+            noticed: began + SECOND,
+            noticed_load: load,
+            load_kind: LoadKind::VirtualUsers,
+        }
+    }
+
+    /// Nor does it matter how long the load was steady.
+    #[test]
+    fn what_breaks_a_load_that_was_kept_up_before_is_not_the_load() {
+        let plan = ramped();
+        let came_with_time = |load, last_good_load, began: Duration| {
+            let breaks = [errors(load, last_good_load, began)];
+            let first = first_break(&breaks, &plan).expect("a break");
+            first.came_with_time
+        };
+        assert!(came_with_time(4.0, Some(4.0), 6 * SECOND));
+        assert!(came_with_time(3.0, Some(4.0), 6 * SECOND));
+        assert!(!came_with_time(4.0, Some(3.0), 6 * SECOND));
+        assert!(!came_with_time(4.0, None, 6 * SECOND));
+        // Steady for long, at the load that it had then.
+        assert!(came_with_time(4.0, Some(3.9), 20 * SECOND));
+    }
 }

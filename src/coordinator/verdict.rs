@@ -21,6 +21,8 @@ pub(super) struct Recorded<'a> {
     pub(super) signals: &'a Signals,
     pub(super) seconds: &'a [Second],
     pub(super) elapsed: Duration,
+    /// Of the time that the workers were measured for, that before the first call.
+    pub(super) unbegun: Duration,
     /// From the start of the load, warm-up included, to the moment after which no
     /// call was in flight.
     pub(super) in_flight_for: Duration,
@@ -174,7 +176,14 @@ impl Recorded<'_> {
         // The workers live on while sessions are ended, without a call in flight.
         let load_ns = self.in_flight_for.as_nanos();
         let per_time = |sum_ns: u128| (load_ns > 0).then(|| sum_ns as f64 / load_ns as f64);
-        let means = workers.iter().filter_map(WorkerUsage::in_flight_mean);
+        let unbegun_ns = u64::try_from(self.unbegun.as_nanos()).unwrap_or(u64::MAX);
+        let means = workers.iter().filter_map(|usage| {
+            let of_load = WorkerUsage {
+                wall_ns: usage.wall_ns.saturating_sub(unbegun_ns),
+                ..*usage
+            };
+            of_load.in_flight_mean()
+        });
         let judged = || self.seconds.iter().filter(|second| self.is_judged(second));
         let mean = |share: fn(&SecondSignals) -> Option<f64>| {
             let shares: Vec<f64> = judged().filter_map(|s| share(&s.signals)).collect();
@@ -298,6 +307,15 @@ mod tests {
 
     /// Two seconds of one worker, with ten calls in flight.
     fn judge_recorded(totals: &Recorder, users_without: u32) -> (SelfCheck, Verdict) {
+        judge_begun(totals, users_without, Duration::ZERO)
+    }
+
+    /// The same, where the first call began so much later.
+    fn judge_begun(
+        totals: &Recorder,
+        users_without: u32,
+        unbegun: Duration,
+    ) -> (SelfCheck, Verdict) {
         let row = |kind| Row {
             kind,
             method: "m".to_string(),
@@ -325,8 +343,9 @@ mod tests {
             warm_up: None,
             signals: &signals,
             seconds: &[],
-            elapsed: Duration::from_secs(2),
-            in_flight_for: Duration::from_secs(2),
+            elapsed: Duration::from_secs(2) - unbegun,
+            unbegun,
+            in_flight_for: Duration::from_secs(2) - unbegun,
             worker_cpus: &[Some(0)],
             vus_max: 10,
             users_without,
@@ -354,6 +373,19 @@ mod tests {
         (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
         let (_, verdict) = judge_recorded(&totals, 0);
         assert!(verdict.has("little"), "{verdict:?}");
+    }
+
+    #[test]
+    fn no_call_was_in_flight_before_the_first() {
+        let mut totals = Recorder::new(2);
+        (0..1_000).for_each(|_| end(&mut totals, CALL, 20 * MS, Outcome::Ok));
+        let (check, _) = judge_begun(&totals, 0, Duration::from_secs(1));
+        let twenty = Some(20.0);
+        assert_eq!(
+            (check.in_flight_mean, check.in_flight_whole),
+            (twenty, twenty)
+        );
+        assert_eq!(check.in_flight_by_latency, twenty);
     }
 
     #[test]

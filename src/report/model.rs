@@ -54,7 +54,8 @@ pub struct Report {
     pub target_url: String,
     /// From the start of the load to the end of its last call, and at least as
     /// long as load was offered, in seconds: what rates are per. Without the
-    /// warm-up, handshakes, ends of sessions and the probe.
+    /// warm-up, handshakes, ends of sessions and the probe: the load starts with
+    /// the first call of any user, or with the schedule of arrivals.
     pub duration_secs: f64,
     /// The settings that schema 1.1 named; `plan` has them all.
     pub config: Config,
@@ -135,7 +136,8 @@ pub struct Run {
     pub command_line: Vec<String>,
     /// What makes the choice of steps and the generated data repeatable.
     pub seed: u64,
-    /// When the load began, RFC 3339, UTC.
+    /// When the run's clock began, with the users' handshakes or the schedule of
+    /// arrivals, RFC 3339, UTC.
     #[serde(serialize_with = "own")]
     pub started_at: String,
     /// Like `duration_secs` above.

@@ -40,6 +40,8 @@ pub struct Shared {
     pub n_active_max: Cell<u32>,
     /// Users that have ended and never had a session.
     pub n_without_session: Cell<u32>,
+    /// When the first call began. Handshakes are no calls.
+    pub first_begin: Cell<Option<Instant>>,
     /// The end of the last call that succeeded or failed. Handshakes and the
     /// ends of sessions are no calls.
     pub last_end: Cell<Option<Instant>>,
@@ -77,6 +79,7 @@ impl Shared {
             n_in_flight_max: Cell::new(0),
             n_active_max: Cell::new(0),
             n_without_session: Cell::new(0),
+            first_begin: Cell::new(None),
             last_end: Cell::new(None),
             last_given_up: Cell::new(None),
             is_call,
@@ -140,6 +143,9 @@ impl Shared {
     pub(super) fn start(&self, row: usize) {
         self.recorder.borrow_mut().start(row);
         if self.is_call[row] {
+            if self.first_begin.get().is_none() {
+                self.first_begin.set(Some(crate::clock::now()));
+            }
             let n_in_flight = self.n_in_flight.get() + 1;
             self.n_in_flight.set(n_in_flight);
             self.n_in_flight_max

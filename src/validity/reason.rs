@@ -4,7 +4,7 @@
 //! figures, what to do), its figures, its rule in `rules.rs`, its row in
 //! `self_check.md`, its tests.
 
-use super::{Error, LocalResource, Signal, Slowed};
+use super::{Error, Harm, LocalResource, Signal, Slowed};
 use crate::units::{
     format_count, format_duration, format_latency, format_percent, format_rate, plural,
 };
@@ -125,6 +125,18 @@ impl Reason {
             Self::NearCalibratedRate { .. } => "near_calibrated_rate",
             Self::AtNoiseFloor { .. } => "at_noise_floor",
             Self::NoisierThanCalibrated { .. } => "noisier_than_calibrated",
+        }
+    }
+
+    /// Whether it says how many arrivals were dropped.
+    pub fn tells_of_drops(&self) -> bool {
+        match self {
+            Self::ArrivalsDropped { .. } => true,
+            Self::Slowed(slowed) => slowed
+                .harms
+                .iter()
+                .any(|harm| matches!(harm, Harm::Dropped { .. })),
+            _ => false,
         }
     }
 

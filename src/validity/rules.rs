@@ -6,7 +6,7 @@ use super::{Error, GeneratorLimit, Grade, Harm, Reason, Signal, Slowed, Verdict}
 
 use std::time::Duration;
 
-/// A reason with its grade, or without one a note: it changes no figure. `None`:
+/// A reason with its grade, or without one a note: the figures hold. `None`:
 /// all is well by this rule.
 type Finding = Option<(Option<Grade>, Reason)>;
 
@@ -159,19 +159,22 @@ fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
             if let Some((seconds, begun_share)) = behind(evidence) {
                 harms.push((spoilt(seconds, 2), Harm::Rate { begun_share }));
             }
-            if has_dropped(evidence) && was_own_limit(evidence) {
-                let harm = Harm::Dropped {
-                    dropped: evidence.arrivals_dropped,
-                    arrivals: evidence.arrivals,
-                };
-                harms.push((Grade::Invalid, harm));
-            }
         }
     }
     // Nobody knows how long answers waited: what may have held them up counts.
     if is_blind && let Some(grade) = signals.iter().filter_map(grade_of_blind).max() {
         let share = evidence.reads.fallback_share().unwrap_or(1.0);
         harms.push((grade, Harm::Untimed { share }));
+    }
+    // Where this machine had so little time that it alone spoils the run, nobody can
+    // say that the server was too slow. What was never sent is the worst of it.
+    let is_spoilt = harms.iter().any(|(grade, _)| *grade == Grade::Invalid);
+    if has_dropped(evidence) && (is_spoilt || was_own_limit(evidence)) {
+        let harm = Harm::Dropped {
+            dropped: evidence.arrivals_dropped,
+            arrivals: evidence.arrivals,
+        };
+        harms.insert(0, (Grade::Invalid, harm));
     }
     harms
 }
@@ -227,13 +230,15 @@ fn grade_of_blind(signal: &Signal) -> Option<Grade> {
 /// Of the time that calls were in flight, they lay unread for so much: the users
 /// whom arrivals waited for were busy with us.
 const UNREAD_OWN: f64 = 0.5;
-/// So much where a worker was full.
+/// So much where a worker was full, or others had its CPU for long.
 const UNREAD_FULL: f64 = 0.1;
 
 /// Whether it was this machine that let arrivals wait. What a server can do is
 /// keep users busy, and that is not asked here.
 fn was_own_limit(evidence: &Evidence<'_>) -> bool {
     let is_full = worker_busy(evidence).is_some();
+    let waited = worst(evidence, |worker| worker.usage.run_delay_share());
+    let is_starved = waited.is_some_and(|(_, share)| share >= WAITING_INVALID);
     let is_late = has_enough(&evidence.lateness) && evidence.lateness.p99_ns >= OWN_FAULT_NS;
     let is_unread = |least: f64| evidence.unread_share.is_some_and(|share| share >= least);
     // No server makes a quota or a hypervisor stop us.
@@ -242,6 +247,7 @@ fn was_own_limit(evidence: &Evidence<'_>) -> bool {
         || is_over(evidence.throttled_share, THROTTLED_INVALID)
         || is_over(evidence.steal_share, STEAL_INVALID)
         || is_unread(UNREAD_OWN)
+        || is_starved && is_unread(UNREAD_FULL)
         || is_full && (is_late || is_unread(UNREAD_FULL) || has_fallback(evidence))
 }
 
@@ -425,7 +431,8 @@ fn has_dropped(evidence: &Evidence<'_>) -> bool {
 
 /// A server that is slower than the rate: the figures say so, and are its own.
 fn arrivals_dropped(evidence: &Evidence<'_>) -> Finding {
-    (has_dropped(evidence) && !was_own_limit(evidence)).then_some((
+    let is_told = |finding: &(Option<Grade>, Reason)| finding.1.tells_of_drops();
+    (has_dropped(evidence) && !slowed(evidence).is_some_and(|found| is_told(&found))).then_some((
         None,
         Reason::ArrivalsDropped {
             dropped: evidence.arrivals_dropped,

@@ -42,7 +42,7 @@ pub enum Signal {
     },
     /// A worker stood still.
     WorkerStalled {
-        /// Seconds in which one did, and all of them.
+        /// Seconds in which such a stall ended, and all of them.
         seconds: (usize, usize),
         /// The longest.
         longest_ns: u64,
@@ -134,24 +134,30 @@ impl Signal {
                 let busy = format!("worker {worker} was busy {} of the time", percent(*share));
                 match bad {
                     0 => busy,
-                    bad => format!("{busy}, and some worker fully in {bad} of {}", secs(*all)),
+                    bad => format!("{busy}, and some worker fully {}", in_seconds(*bad, *all)),
                 }
             }
             Self::WorkerStalled {
                 seconds: (bad, all),
                 longest_ns,
-            } => format!(
-                "a worker stood still, for up to {}, in {bad} of {}",
-                format_latency(*longest_ns),
-                secs(*all)
-            ),
+            } => {
+                // A stall is of the second that it ended in, and may be longer.
+                let still = format!(
+                    "a worker stood still for up to {}",
+                    format_latency(*longest_ns)
+                );
+                match bad {
+                    0 | 1 => still,
+                    bad => format!("{still}, and such stalls ended {}", in_seconds(*bad, *all)),
+                }
+            }
             Self::BehindSchedule {
                 seconds: (bad, all),
                 share,
             } => format!(
-                "in {bad} of {} arrivals were begun late although users were free, in the worst \
-                 only {} of those due",
-                secs(*all),
+                "{} arrivals were begun late although users were free, in the worst only {} of \
+                 those due",
+                in_seconds(*bad, *all),
                 percent(*share)
             ),
             Self::SlowReading {
@@ -235,6 +241,10 @@ impl Signal {
     }
 }
 
-fn secs(count: usize) -> String {
-    plural(count as u64, "second", "seconds")
+/// `in 3 of 10 seconds`.
+fn in_seconds(bad: usize, all: usize) -> String {
+    match all {
+        0 | 1 => "in the one whole second".to_string(),
+        all => format!("in {bad} of {}", plural(all as u64, "second", "seconds")),
+    }
 }

@@ -19,6 +19,9 @@ pub struct Slowed {
     pub has_spare_cpus: bool,
 }
 
+/// A rate that may be too low by a smaller part of itself is as good as exact.
+const RATE_TOLD: f64 = 0.01;
+
 /// A figure that cannot be relied on, or a load that is not the one asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Harm {
@@ -88,23 +91,26 @@ impl Slowed {
 
     pub(super) fn text(&self) -> String {
         let seen: Vec<String> = self.signals.iter().map(Signal::sentence).collect();
-        let harm = match self.harms.is_empty() {
-            true => format!(
-                "no figure changed for it: the load was sent as asked, and p99 is too high by at \
-                 most {}",
-                format_latency(self.bounds.headline().p99_ns)
-            ),
-            false => {
-                let harms: Vec<String> = self.harms.iter().map(Harm::sentence).collect();
-                harms.join(", and ")
-            }
-        };
-        let mut text = format!("{}: {harm}", seen.join("; "));
-        if !self.harms.is_empty() {
-            text += "; ";
-            text += self.remedy();
+        let seen = seen.join("; ");
+        if self.harms.is_empty() {
+            return format!("{seen}; the figures hold: {}", self.at_most());
         }
-        text
+        let harms: Vec<String> = self.harms.iter().map(Harm::sentence).collect();
+        format!("{seen}: {}; {}", harms.join(", and "), self.remedy())
+    }
+
+    /// What the figures may be wrong by, where that is little enough.
+    fn at_most(&self) -> String {
+        let p99 = format_latency(self.bounds.headline().p99_ns);
+        let p99 = format!("p99 is too high by at most {p99}");
+        let rate = self.bounds.idle_share.filter(|_| {
+            let part = self.bounds.rate_too_low();
+            part.is_none_or(|part| part >= RATE_TOLD)
+        });
+        match rate {
+            Some(share) => format!("{p99} and the rate too low by at most {}", too_low(share)),
+            None => p99,
+        }
     }
 
     fn remedy(&self) -> &'static str {

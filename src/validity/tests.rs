@@ -236,7 +236,11 @@ fn a_grade_is_that_of_the_figure_endangered() {
         check_note(&waiting(run.clone()), id, "too high by at most 250 us");
         // The p99 is 9 ms, the median 5 ms.
         let late = |p50, p99| waiting(run.clone()).too_high(p50, p99);
-        check_note(&late(100_000, 1_700_000), id, "no figure changed");
+        check_note(
+            &late(100_000, 1_700_000),
+            id,
+            "the figures hold: p99 is too high by at most 1.70 ms",
+        );
         let text = "p99 (9.00 ms) may be too high by up to 1.90 ms";
         check(&late(100_000, 1_900_000), Suspect, id, text);
         check(
@@ -263,7 +267,7 @@ fn a_grade_is_that_of_the_figure_endangered() {
         e.headline.p50_ns = 200 * MS;
         e.headline.p99_ns = 400 * MS;
     });
-    check_note(&slow, id, "no figure changed");
+    check_note(&slow, id, "the figures hold");
     // No signal is loud, and still the bound is known.
     let faint = open().too_high(100_000, 2 * MS);
     check(&faint, Suspect, id, "worker 1 waited for a CPU 1%");
@@ -290,6 +294,47 @@ fn users_who_wait_for_us_are_not_the_load_that_was_asked_for() {
     let crowded = full(0.25).with(|e| e.usable_cpus = 2);
     let text = crowded.verdict().reasons[0].1.text();
     assert!(!text.contains("more workers"), "{text}");
+}
+
+/// A figure that holds is told with what it may be wrong by.
+#[test]
+fn a_note_tells_how_much_too_low_the_rate_may_be() {
+    let text = |idle_share| {
+        let waiting = healthy().worker(|usage| usage.run_delay_ns = Some(6 * SECOND));
+        let run = waiting.with(|e| e.bounds.idle_share = idle_share);
+        let verdict = run.verdict();
+        assert_eq!(verdict.reasons, []);
+        verdict.notes[0].text()
+    };
+    let seen = "worker 1 waited for a CPU 60% of the time, since other work had it";
+    let holds = "the figures hold: p99 is too high by at most 250 us";
+    let rate = "and the rate too low by at most";
+    assert_eq!(text(Some(0.16)), format!("{seen}; {holds} {rate} 19%"));
+    assert_eq!(text(Some(0.11)), format!("{seen}; {holds} {rate} 12.4%"));
+    for little in [None, Some(0.0), Some(0.005)] {
+        assert_eq!(text(little), format!("{seen}; {holds}"));
+    }
+}
+
+/// What a host that is too busy left unsent, no server is blamed for.
+#[test]
+fn a_host_that_spoils_the_run_is_blamed_for_dropped_arrivals() {
+    let starved = open().worker(|usage| usage.run_delay_ns = Some(797 * SECOND / 100));
+    let dropping = starved.with(|e| e.arrivals_dropped = 4_060);
+    let text = "dropped arrivals 40.6% (4,060 of 10,000) because of this machine";
+    // The median is 5 ms.
+    let late = dropping.clone().too_high(3 * MS, 90 * MS);
+    check(&late, Invalid, "host_busy", text);
+    let cause = late.verdict().reasons[0].1.cause();
+    let first = "this host's CPUs were busy; 40.6% of arrivals dropped";
+    assert_eq!(cause, first);
+    let unread = dropping.clone().with(|e| e.unread_share = Some(0.2));
+    check(&unread, Invalid, "host_busy", text);
+    check(&dropping.clone().blind(), Invalid, "host_busy", text);
+    // In time for all that: the server's.
+    let verdict = dropping.verdict();
+    assert_eq!((verdict.grade, verdict.reasons), (Grade::Valid, Vec::new()));
+    assert!(verdict.notes[1].text().contains("the server is slower"));
 }
 
 #[test]
@@ -432,9 +477,10 @@ fn a_server_at_capacity_drops_arrivals_and_nobody_is_blamed() {
 #[test]
 fn a_busy_worker_limits_the_load() {
     let busy = |run: Run| run.worker(|usage| usage.busy_ns = 99 * SECOND / 10);
-    let words = "worker 1 was busy 99% of the time: no figure changed for it";
+    let words = "worker 1 was busy 99% of the time; the figures hold: p99 is too high by at most \
+                 250 us and the rate too low by at most 1%";
     check_note(&busy(healthy()), "worker_busy", words);
-    check_note(&busy(open()), "worker_busy", "the load was sent as asked");
+    check_note(&busy(open()), "worker_busy", "the figures hold: p99 is");
     // By CPU time, which counts the kernel's work too.
     let by_cpu = healthy().worker(|usage| usage.cpu_ns = Some(95 * SECOND / 10));
     check_note(&by_cpu, "worker_busy", "95%");
@@ -580,6 +626,9 @@ fn a_missed_rate_with_free_users_is_ours() {
     let id = "behind_schedule";
     check(&behind(1), Suspect, id, "only 80%");
     check(&behind(2), Invalid, id, "in 2 of 10 seconds");
+    let mut short = behind(1);
+    short.seconds.truncate(1);
+    check(&short, Suspect, id, "in the one whole second arrivals");
     let busy = behind(2).worker(|usage| usage.busy_ns = 10 * SECOND);
     check(
         &busy,
@@ -604,7 +653,12 @@ fn a_worker_that_stands_still_is_seen() {
     // In a run too short for a whole second.
     let mut short = stalled(0);
     short.seconds.clear();
-    check_note(&short, id, "in 1 of 1 second");
+    check_note(&short, id, "stood still for up to 700 ms; the figures hold");
+    // A stall may be longer than the second that it is counted in.
+    let long = stalled(1).worker(|usage| usage.turn_max_ns = 1_990 * MS);
+    let text = long.verdict().notes[0].text();
+    let words = "a worker stood still for up to 1.99 s; the figures";
+    assert!(text.starts_with(words), "{text}");
     // It stood still before or after the load, which was shorter than that.
     let before = short.with(|e| e.elapsed = Duration::from_millis(600));
     check_note(&before, "short_run", "600ms");

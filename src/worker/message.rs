@@ -84,6 +84,8 @@ pub struct WorkerEnd {
     pub recorder: Box<Recorder>,
     /// What the thread used and did since then.
     pub usage: WorkerUsage,
+    /// When its first call began.
+    pub first_begin: Option<Instant>,
     /// The end of its last call that succeeded or failed.
     pub last_end: Option<Instant>,
     /// When its last call was given up, if one was.

@@ -314,6 +314,7 @@ impl<'a> Worker<'a> {
             worker: self.options.index,
             recorder: Box::new(self.shared.recorder.replace(empty)),
             usage: self.take_usage(),
+            first_begin: self.shared.first_begin.get(),
             last_end: self.shared.last_end.get(),
             last_given_up: self.shared.last_given_up.get(),
             active_max: self.shared.n_active_max.get(),

@@ -117,10 +117,15 @@ fn a_host_is_calibrated_and_runs_are_judged_by_it() {
     let mut arguments = vec!["loadtest", "find", "--demo", "--quiet", "--max-p95", "1ms"];
     arguments.extend(["--calibration", "slow.json", "--report", "found.json"]);
     let search = Program::new(&arguments).in_dir(run.dir).run();
-    let search = search.expect_code(3);
     let path = search.dir.path().join("found.json");
     let text = std::fs::read_to_string(path).expect("the report was written");
     let found: Value = serde_json::from_str(&text).expect("JSON");
+    // A host that is too busy to make even one user's load ends the search itself.
+    let code = match found["ended"].as_str() {
+        Some("generator_limited") => 4,
+        _ => 3,
+    };
+    let search = search.expect_code(code);
     assert!(
         reasons(&found).contains(&"near_calibrated_rate"),
         "{search}"

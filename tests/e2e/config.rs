@@ -72,7 +72,8 @@ fn stages_of_an_old_config_run_for_their_own_time() {
     let report = finished.checked_report();
     assert_eq!(list(&report["stages"]).len(), 2, "{finished}");
     let duration = report["duration_secs"].as_f64().expect("a number");
-    assert!((1.9..3.0).contains(&duration), "{duration}");
+    // From the first call on, which a ramp from 0 begins a little later.
+    assert!((1.4..3.0).contains(&duration), "{duration}");
 }
 
 /// Every config that ships, for a moment.

@@ -189,6 +189,8 @@ impl Crew {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed: elapsed.saturating_sub(settled),
+            // Sessions are open before a level begins.
+            unbegun: Duration::ZERO,
             in_flight_for: elapsed,
             worker_cpus: &self.worker_cpus,
             vus_max: self.collector.vus_max,

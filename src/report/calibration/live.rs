@@ -29,7 +29,7 @@ impl<W: WriteColor> CalibrationObserver for LiveLine<W> {
     }
 }
 
-/// `7s  step 3 of 10  1000 VUs, normal  31,200/s`.
+/// `7s  step 3 of 10  1,000 VUs, normal  31,200/s`.
 fn progress_line(progress: &CalibrationProgress) -> Line {
     let elapsed = Duration::from_secs(progress.elapsed.as_secs());
     let step = format!("  step {} of {}", progress.step_idx + 1, progress.n_steps);
@@ -98,7 +98,7 @@ mod tests {
         };
         assert_eq!(
             progress_line(&progress).text(),
-            "7s  step 3 of 10  1000 VUs, normal  31,200/s"
+            "7s  step 3 of 10  1,000 VUs, normal  31,200/s"
         );
         let open = CalibrationProgress {
             kind: StepKind::Open {

@@ -113,13 +113,17 @@ fn answer(page: &mut Page, report: &FindReport) {
     match &report.fails_at {
         Some(failure) => {
             let level = words::level_of(unit, failure.trial.level);
-            let line = if failure.certain {
-                Line::of(Role::Error, level).add(Role::Plain, format!(" by {}", failure.why))
+            if failure.certain {
+                let words = format!(" by {}", failure.why);
+                page.labelled(
+                    "fails at",
+                    Line::of(Role::Error, level).add(Role::Plain, words),
+                );
             } else {
-                Line::of(Role::Warning, level)
-                    .add(Role::Plain, format!(", undecided by {}", failure.why))
-            };
-            page.labelled("fails at", line);
+                let words = format!(": undecided by {}", failure.why);
+                let line = Line::of(Role::Warning, level).add(Role::Plain, words);
+                page.labelled("not passed", line);
+            }
             if let Some(evidence) = &failure.trial.evidence {
                 page.labelled_text("", Role::Dim, evidence);
             }

@@ -98,6 +98,11 @@ fn what_was_not_verified_or_not_certain_is_called_so() {
     let shown = text(&early, 80);
     assert!(shown.contains("ended by its deadline"), "{shown}");
     assert!(shown.contains("(not verified)"), "{shown}");
+    assert!(
+        shown.contains("\nnot passed  11 VUs: undecided by errors"),
+        "{shown}"
+    );
+    assert!(!shown.contains("fails at"), "{shown}");
 
     let mut refused = found();
     refused.ended = FindEnded::Refused(FindWhy::Latency { limit_idx: 0 });

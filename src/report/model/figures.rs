@@ -135,7 +135,8 @@ pub struct Over {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Second {
-    /// Its start, from the start of the load.
+    /// Its start on the run's clock, which begins when users are told to open their
+    /// sessions: before the first call.
     pub at_secs: f64,
     /// How long it was: a second, but for the last.
     pub length_secs: f64,
@@ -186,7 +187,8 @@ pub struct Second {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Stage {
-    /// Its start, from the start of the load.
+    /// Its start on the run's clock, which begins when users are told to open their
+    /// sessions: before the first call.
     pub at_secs: f64,
     /// How long it really was.
     pub length_secs: f64,

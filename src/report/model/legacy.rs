@@ -144,10 +144,10 @@ pub struct BreakingPoint {
     /// The last load at which all was well, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_good_load: Option<f64>,
-    /// When it began, from the start of the load.
+    /// When it began, on the clock of `seconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_secs: Option<f64>,
-    /// When it was noticed, from the start of the load.
+    /// When it was noticed, on the same clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noticed_at_secs: Option<f64>,
     /// Saturation: the calls a second that it does not exceed.

@@ -13,7 +13,7 @@ pub struct Verdict {
     pub grade: Grade,
     /// Why it is not simply valid, worst first.
     pub reasons: Vec<Reason>,
-    /// What was seen and changes no figure.
+    /// What was seen and leaves the figures good enough.
     #[serde(default)]
     pub notes: Vec<Note>,
     /// By how much figures may be wrong for what this machine did; `null` where
@@ -56,7 +56,7 @@ pub struct Reason {
     pub signals: Vec<Signal>,
 }
 
-/// Something that was seen and changes no figure.
+/// Something that was seen and leaves the figures good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Note {
@@ -65,7 +65,7 @@ pub struct Note {
     pub id: String,
     /// It in a few words.
     pub cause: String,
-    /// What was seen, and why it changes no figure.
+    /// What was seen, and what the figures may be wrong by.
     pub text: String,
     /// The figures that it rests on, by name; the unit stands last.
     pub figures: BTreeMap<String, f64>,
@@ -147,7 +147,7 @@ pub struct WorkerUse {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct InFlight {
-    /// Mean over time, without the warm-up.
+    /// Mean over time, from the first call on, without the warm-up.
     pub mean: Option<f64>,
     /// The most at once of each worker, all workers together.
     pub max: u64,
