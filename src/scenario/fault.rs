@@ -299,7 +299,7 @@ mod tests {
         let told = faults.to_string();
         assert!(told.ends_with("\nand 951 more"), "{told}");
         let error = UserError::from(faults);
-        assert!(error.what().starts_with("1002 faults\n"));
+        assert!(error.what().starts_with("1,002 faults\n"));
     }
 
     #[test]
