@@ -46,6 +46,8 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
     if let Some(filled) = plan.filled_url()
         && let Some((_, target)) = described.iter_mut().find(|(key, _)| key == "target")
     {
+        // A piece of a secret address is masked as well, but for this.
+        terminal.keep(&filled);
         *target = format!("{filled} (`{target}` in the config)");
     }
     let key_width = described

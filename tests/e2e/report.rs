@@ -513,8 +513,11 @@ fn a_server_that_falls_silent_has_answered_for_the_whole_time() {
     let report = finished.checked_report();
     assert_eq!(count(&report["totals"]["ok"]), 20);
     assert_eq!(count(&report["totals"]["cancelled"]), 2);
-    assert_eq!(report["duration_secs"], 2.0, "{finished}");
-    assert_eq!(report["totals"]["rate_per_sec"], 10.0, "{finished}");
+    // The planned time, less what it took to open the sessions.
+    let seconds = number(&report["duration_secs"]);
+    assert!((1.5..=2.0).contains(&seconds), "{finished}");
+    let rate = number(&report["totals"]["rate_per_sec"]);
+    assert!((rate - 20.0 / seconds).abs() < 0.01, "{finished}");
 }
 
 #[test]
@@ -530,7 +533,8 @@ fn a_run_without_an_ended_call_has_no_rate() {
     let report = finished.checked_report();
     assert!(report["totals"]["rate_per_sec"].is_null(), "{finished}");
     assert!(report["totals"]["error_rate"].is_null(), "{finished}");
-    assert_eq!(report["duration_secs"], 1.0, "{finished}");
+    let seconds = number(&report["duration_secs"]);
+    assert!((0.5..=1.0).contains(&seconds), "{finished}");
 }
 
 #[test]
