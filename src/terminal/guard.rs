@@ -112,7 +112,7 @@ impl Rules {
     }
 }
 
-/// A writer behind a [`Guard`]. It holds a line back until it ends or is
+/// A writer behind a `Guard`. It holds a line back until it ends or is
 /// flushed, since a secret may come in pieces, of different colours too.
 pub struct Guarded<W: WriteColor> {
     out: W,

@@ -93,7 +93,7 @@ fn machine_cpus() -> Option<usize> {
 const FILES_BESIDE: u64 = 64;
 
 /// Raises the limit of open files as far as it may be raised. The limit that was
-/// reached, where it is too low for the connections and [`FILES_BESIDE`].
+/// reached, where it is too low for the connections and `FILES_BESIDE`.
 #[cfg(target_os = "linux")]
 pub fn raise_file_limit(n_connections: u64) -> Result<(), u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
