@@ -648,10 +648,8 @@ fn reconnects_of_our_own_are_not_the_servers() {
     assert_eq!((by_server, is_hinted), (0, false), "{finished}");
     // The server's own: told, and not told.
     for answer in [
-        (|request, connection| {
-            connection.done(request);
-            Next::Close
-        }) as fn(&Request, &mut Connection) -> Next,
+        (|request, connection| connection.done_and_close(request))
+            as fn(&Request, &mut Connection) -> Next,
         |request, connection| {
             let body = request.reply("done").to_string();
             let headers = [

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::net::{SendFlags, send};
 use serde_json::{Value, json};
 
 /// A request with a larger body is never read past its head: its client can
@@ -113,6 +114,19 @@ impl Connection {
     /// 200 with a good answer.
     pub(crate) fn done(&mut self, request: &Request) -> Next {
         self.json(&request.reply("done"))
+    }
+
+    /// A good answer and the end of the connection, in one segment: a client that
+    /// has read the answer has seen the end as well, on any machine.
+    pub(crate) fn done_and_close(&mut self, request: &Request) -> Next {
+        let body = request.reply("done").to_string();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // The kernel holds these bytes back until the end of the stream follows.
+        let _ = send(&self.stream, answer.as_bytes(), SendFlags::MORE);
+        Next::Close
     }
 
     /// 200 with a whole event stream of a known length.
