@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-use super::control::arrival_length;
-use super::merge::{Collector, move_in_flight};
+use super::collect::{Collector, move_in_flight};
+use crate::decide::control::arrival_length;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, ThinkTime};
 use crate::metrics::Recorder;

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 
-use super::breakpoint::{
-    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
-};
-use super::control::{
-    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
-};
-use super::elapsed::LoadTimes;
-use super::merge::{Collector, StageSpan, is_warm_up, move_calls_in_flight, move_in_flight};
+use super::collect::{Collector, StageSpan, is_warm_up, move_calls_in_flight, move_in_flight};
+use super::judge::Recorded;
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
-use super::standstill::{Happened, Standstill};
-use super::verdict::Recorded;
-use super::watching::{Watching, last_limit};
+use super::watch::{Watching, last_limit};
 use crate::clock::{Clock, SystemClock, Utc};
+use crate::decide::breakpoint::{
+    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
+};
+use crate::decide::control::{
+    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
+};
+use crate::decide::elapsed::LoadTimes;
+use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
 use crate::load::share;
 use crate::metrics::{Counters, Failure, Histogram};
@@ -790,7 +790,7 @@ impl Windows {
         }
     }
 
-    fn add(&mut self, number: u64, interval: &super::merge::Interval, load: f64) {
+    fn add(&mut self, number: u64, interval: &super::collect::Interval, load: f64) {
         self.n_ticks += 1;
         self.end = TICK.saturating_mul(tick_u32(number));
         self.load_sum += load;

@@ -17,8 +17,7 @@
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
 
-mod crew;
-mod seconds;
+pub(super) mod seconds;
 mod translate;
 
 use std::sync::Arc;
@@ -27,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::run::Interrupts;
-use super::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::clock::Utc;
+use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::error::UserError;
 use crate::load::Distribution;
 use crate::metrics::Histogram;
@@ -39,7 +38,7 @@ use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
 use crate::validity::{Grade, Reason, Verdict, Watch, generator_limit};
 
-use crew::{Crew, CrewOptions};
+use super::crew::{Crew, CrewOptions};
 use seconds::Second;
 
 /// Looked for at least this often, so that signals and deadlines are seen.

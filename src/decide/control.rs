@@ -248,7 +248,7 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
 }
 
 /// How long arrivals come. Without a time that ends the run, something else will.
-pub(super) fn arrival_length(plan: &Plan) -> Duration {
+pub fn arrival_length(plan: &Plan) -> Duration {
     plan.stop.duration.unwrap_or(LENGTH_MAX)
 }
 

@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::coordinator::simulation::{
-    Distribution, Drift, Server, Simulation, Stalls, Tick, Traffic,
-};
+use crate::decide::simulation::{Distribution, Drift, Server, Simulation, Stalls, Tick, Traffic};
 use crate::load::Stages;
 
 /// A ramp from nothing to twice the knee.

@@ -33,7 +33,7 @@ use saturation::{Rule, Saturation, SaturationVerdict};
 /// Watches a run for its breaking point.
 ///
 /// ```
-/// use pmcp_loadtest::coordinator::breakpoint::{Detector, DetectorOptions, Window};
+/// use pmcp_loadtest::decide::breakpoint::{Detector, DetectorOptions, Window};
 /// use std::time::Duration;
 ///
 /// let mut detector = Detector::new(DetectorOptions::default());
