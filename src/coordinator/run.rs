@@ -996,13 +996,11 @@ mod tests {
                 share: 1.0,
                 limit: 0.5,
                 n_requests: 100,
-                n_over: 10,
             }),
             load,
             last_good_load,
             began,
             noticed: began + SECOND,
-            noticed_load: load,
             load_kind: LoadKind::VirtualUsers,
         }
     }
