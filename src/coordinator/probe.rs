@@ -296,7 +296,7 @@ mod tests {
         let mix: Vec<_> = probe.steps.iter().map(|s| (s.weight, s.parallel)).collect();
         assert_eq!(mix, [(3, 1), (8, 1)]);
         let starts = schedule(&probe, 5.0);
-        assert_eq!(starts.arrivals().count(), 100);
+        assert_eq!(starts.shard(0, 1).count(), 100);
         // As a plan of its own it has no probe.
         assert_eq!(probe_plan(&probe), None);
     }

@@ -12,7 +12,7 @@ use super::judge::Recorded;
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
 use super::watch::{Watching, last_limit};
-use crate::clock::{Clock, SystemClock, Utc};
+use crate::clock::{SystemClock, Utc};
 use crate::decide::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
 };

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::collect::Collector;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
 use crate::worker::HostMeter;
 

@@ -413,6 +413,6 @@ mod tests {
             assert!((rate - expected).abs() < 1e-9, "{at_ms} ms: {rate}");
         }
         let schedule = arrival_schedule(&plan).expect("an open plan");
-        assert_eq!(schedule.n_arrivals(), 500 + 750);
+        assert_eq!(schedule.shard(0, 1).count(), 500 + 750);
     }
 }

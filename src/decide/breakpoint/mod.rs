@@ -333,7 +333,6 @@ impl Latencies for Vec<u64> {
 struct Interval {
     start: f64,
     end: f64,
-    load: f64,
     n_ok: u64,
     n_failed: u64,
     n_timed_out: u64,
@@ -360,7 +359,6 @@ impl Interval {
         Self {
             start,
             end,
-            load: window.load.max(0.0),
             n_ok: window.ok,
             n_failed: window.failed,
             n_timed_out: window.timed_out.min(window.failed),

@@ -551,7 +551,6 @@ mod tests {
             let interval = Interval {
                 start,
                 end,
-                load: 10.0,
                 n_ok: 50,
                 n_failed: 0,
                 n_timed_out: 0,
