@@ -15,14 +15,17 @@
 
 mod collect;
 mod crew;
+mod interrupts;
 mod judge;
 mod prepare;
 mod probe;
 mod run;
 mod search;
 mod signals;
+mod tick;
 mod watch;
 
 pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
-pub use run::{Interrupter, Interrupts, run};
+pub use interrupts::{Interrupter, Interrupts};
+pub use run::run;
 pub use search::find;

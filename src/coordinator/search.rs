@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use super::interrupts::Interrupts;
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
-use super::run::Interrupts;
 use crate::clock::Utc;
 use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::error::UserError;
