@@ -14,9 +14,9 @@
 //! opens a socket of its own, writes a file or prints; an `Observer` is told.
 
 mod collect;
-mod crew;
 mod interrupts;
 mod judge;
+mod level;
 mod prepare;
 mod probe;
 mod run;

@@ -38,7 +38,7 @@ use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
 use crate::validity::{Grade, Reason, Verdict, Watch, generator_limit};
 
-use super::crew::{Crew, CrewOptions};
+use super::level::{Crew, CrewOptions};
 use seconds::Second;
 
 /// Looked for at least this often, so that signals and deadlines are seen.
