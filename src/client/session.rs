@@ -101,8 +101,6 @@ pub struct SessionCounters {
     pub streams_left_open: u64,
     /// Requests of the server's that were answered.
     pub server_requests: u64,
-    /// `notifications/cancelled` sent.
-    pub cancel_notices: u64,
     /// Answers with `Set-Cookie`.
     pub cookies_set: u64,
 }
@@ -119,7 +117,6 @@ impl SessionCounters {
             streams_resumed: self.streams_resumed - earlier.streams_resumed,
             streams_left_open: self.streams_left_open - earlier.streams_left_open,
             server_requests: self.server_requests - earlier.server_requests,
-            cancel_notices: self.cancel_notices - earlier.cancel_notices,
             cookies_set: self.cookies_set - earlier.cookies_set,
         }
     }
@@ -657,7 +654,6 @@ impl Session {
         else {
             return;
         };
-        self.counters.cancel_notices += 1;
         let headers = self.server.notice_headers(&notice);
         let message = Message {
             headers: &headers,
