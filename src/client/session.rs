@@ -11,7 +11,7 @@ use super::server::{PreparedCall, Server};
 use crate::http::{HeaderValue, Method as HttpMethod};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
-    Dialect, Discovery, Expect, Reply, ServerRequest, Welcome, answer_server_request,
+    Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
     says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
@@ -134,8 +134,8 @@ pub struct Session {
     side_lane: Option<Box<Lane>>,
     session_id: Option<HeaderValue>,
     next_id: Rc<Cell<u64>>,
-    /// The request's body; its memory is used again.
-    body: Vec<u8>,
+    /// The request under way.
+    body: RequestBody,
     /// What the server asked within the call.
     asked: Asked,
     /// The server has said that it resumes no stream of this session.
@@ -158,7 +158,7 @@ impl Session {
             side_lane: None,
             session_id: None,
             next_id: Rc::new(Cell::new(1)),
-            body: Vec::new(),
+            body: RequestBody::default(),
             asked: Asked::NOTHING,
             never_resumes: false,
             counters: SessionCounters::default(),
@@ -361,29 +361,38 @@ impl Session {
         }
     }
 
-    /// Calls, and waits for the answer. Questions of a modern server are
-    /// answered, a legacy stream that breaks off is resumed where it can be.
-    pub fn call(&mut self, call: &PreparedCall) -> CallReport {
-        self.call_until(call, false)
+    /// Calls with these values in the slots of the arguments, and waits for the
+    /// answer. Questions of a modern server are answered, a legacy stream that
+    /// breaks off is resumed where it can be.
+    pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
+        self.call_and_release(call, values, false)
     }
 
     /// As [`Session::call`], and keeps the result's text.
-    pub fn call_for_result(&mut self, call: &PreparedCall) -> CallReport {
-        self.call_until(call, true)
+    pub fn call_for_result(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
+        self.call_and_release(call, values, true)
     }
 
-    fn call_until(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
-        let report = self.call_to_its_end(call, keep_result);
-        if self.body.capacity() > BODY_BYTES_KEPT {
-            self.body = Vec::new();
-        }
+    fn call_and_release(
+        &mut self,
+        call: &PreparedCall,
+        values: &[String],
+        keep_result: bool,
+    ) -> CallReport {
+        let report = self.call_to_its_end(call, values, keep_result);
+        self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
 
-    fn call_to_its_end(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
+    fn call_to_its_end(
+        &mut self,
+        call: &PreparedCall,
+        values: &[String],
+        keep_result: bool,
+    ) -> CallReport {
         let began = crate::clock::now();
         let deadline = began + self.server.settings().timeout;
-        let mut id = self.render(call);
+        let mut id = self.render(call, values);
         let mut first_sent = None;
         let mut n_round_trips = 0;
         self.asked = self.asked.of_next_call(self.n_side_connects());
@@ -402,8 +411,7 @@ impl Session {
                             n_round_trips += 1;
                             self.counters.round_trips += 1;
                             id = self.take_id();
-                            self.body.clear();
-                            call.prepared.write_retry(id, &answers, &mut self.body);
+                            self.body.retry(id, &answers);
                             continue;
                         }
                         Err(fault) => Trouble::from(fault),
@@ -512,7 +520,7 @@ impl Session {
 
     /// One exchange of the handshake or of a list, whose result is kept.
     pub(super) fn exchange(&mut self, call: &PreparedCall, deadline: Instant) -> Exchanged {
-        let id = self.render(call);
+        let id = self.render(call, &[]);
         self.exchange_rendered(call, id, deadline)
     }
 
@@ -534,7 +542,7 @@ impl Session {
     /// One exchange whose answer is judged from its bytes.
     pub(super) fn probe(&mut self, call: &PreparedCall, deadline: Instant) -> Probed {
         self.lane.record();
-        let id = self.render(call);
+        let id = self.render(call, &[]);
         let exchanged = self.exchange_rendered(call, id, deadline);
         Probed {
             exchanged,
@@ -549,10 +557,9 @@ impl Session {
         id
     }
 
-    fn render(&mut self, call: &PreparedCall) -> u64 {
+    fn render(&mut self, call: &PreparedCall, values: &[String]) -> u64 {
         let id = self.take_id();
-        self.body.clear();
-        call.prepared.write(id, &mut self.body);
+        call.prepared.render(id, values, &mut self.body);
         id
     }
 
@@ -579,7 +586,7 @@ impl Session {
             headers: &call.headers,
             head: Some(&call.head),
             session_id: session_id.as_ref(),
-            body,
+            body: body.bytes(),
             deadline,
         };
         let expect = Expect {

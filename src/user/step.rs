@@ -22,7 +22,7 @@ impl VirtualUser {
         let pause_after = script.plan.pause_after_call;
         let after = match &step.action {
             ScriptAction::Call { call, row } if step.parallel <= 1 => {
-                let report = self.measured(*row, intended, |session| session.call(call));
+                let report = self.measured(*row, intended, |session| session.call(call, &[]));
                 Self::after(&report)
             }
             ScriptAction::Call { call, row } => self.fan_out(step, call, *row, intended),
@@ -79,7 +79,7 @@ impl VirtualUser {
             let call = call.clone();
             begun.push(at);
             calls.push(Box::new(move || {
-                let report = session.call(&call);
+                let report = session.call(&call, &[]);
                 (session, report)
             }));
         }
@@ -132,7 +132,7 @@ impl VirtualUser {
         };
         let mut token = None;
         let report = self.measured(*validate_row, intended, |session| {
-            let mut report = session.call_for_result(validate);
+            let mut report = session.call_for_result(validate, &[]);
             if report.result.is_ok() {
                 token = report.result_text.as_deref().and_then(approval_token);
                 if token.is_none() {
@@ -155,7 +155,7 @@ impl VirtualUser {
             return After::Fine;
         };
         let begins = intended.map(|_| crate::clock::now());
-        let report = self.measured(*execute_row, begins, |session| session.call(&execute));
+        let report = self.measured(*execute_row, begins, |session| session.call(&execute, &[]));
         Self::after(&report)
     }
 }
