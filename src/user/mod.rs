@@ -11,7 +11,7 @@
 //! It is straight-line code that suspends its task where it waits. It does not
 //! know threads, channels or printing: what a worker's users share is in
 //! [`Shared`], what they do is a [`Script`]. The function to read first is
-//! `VirtualUser::run`, then `step.rs`.
+//! `VirtualUser::run`, then `flow.rs`.
 
 #![cfg_attr(
     not(test),
@@ -26,7 +26,7 @@ mod backoff;
 mod budget;
 mod script;
 mod shared;
-mod step;
+mod flow;
 mod virtual_user;
 
 pub use arrivals::dispatch;
