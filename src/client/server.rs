@@ -9,7 +9,7 @@ use crate::http::{
     Endpoint, HeaderLines, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
 };
 use crate::protocol::{
-    Dialect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog,
+    Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog,
     header_value_of_json,
 };
 use crate::redact::Redactor;
@@ -200,14 +200,20 @@ impl Server {
         catalog: &ToolCatalog,
     ) -> Result<PreparedCall, PrepareError> {
         let prepared = self.0.dialect.prepare(operation, catalog)?;
-        Ok(self.prepared(prepared, Some(operation.kind())))
+        let call = self.prepared(prepared, Some(operation.kind()));
+        Ok(PreparedCall {
+            keeps_result: false,
+            ..call
+        })
     }
 
+    /// A request whose result is read: of the handshake, or for a list.
     pub(super) fn prepared(&self, prepared: Prepared, method: Option<Method>) -> PreparedCall {
         PreparedCall {
             lines: self.lines(prepared.headers()),
             prepared,
             method,
+            keeps_result: true,
         }
     }
 
@@ -261,11 +267,31 @@ impl Basis {
 #[derive(Debug, Clone)]
 pub struct PreparedCall {
     prepared: Prepared,
-    pub(super) method: Option<Method>,
+    method: Option<Method>,
     lines: HeaderLines,
+    keeps_result: bool,
 }
 
 impl PreparedCall {
+    /// The same call, whose result's text is kept for who takes values out of it.
+    /// That costs a copy.
+    #[must_use]
+    pub fn keeping_result(self) -> Self {
+        Self {
+            keeps_result: true,
+            ..self
+        }
+    }
+
+    /// What answer is awaited.
+    pub(super) fn expect(&self, id: u64) -> Expect {
+        Expect {
+            id,
+            method: self.method,
+            keep_result: self.keeps_result,
+        }
+    }
+
     /// Renders the body, with `values` in the slots of the arguments.
     pub(super) fn render(&self, id: u64, values: &[String], body: &mut RequestBody) {
         self.prepared.render(id, values, body);

@@ -60,7 +60,7 @@ pub struct CallReport {
     pub delay: Option<Duration>,
     /// The server no longer knows the session: open a new one.
     pub session_gone: bool,
-    /// The result's text, where the caller asked for it.
+    /// The result's text, where the call keeps it.
     pub result_text: Option<String>,
 }
 
@@ -357,31 +357,12 @@ impl Session {
     /// answer. Questions of a modern server are answered, a legacy stream that
     /// breaks off is resumed where it can be.
     pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
-        self.call_and_release(call, values, false)
-    }
-
-    /// As [`Session::call`], and keeps the result's text.
-    pub fn call_for_result(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
-        self.call_and_release(call, values, true)
-    }
-
-    fn call_and_release(
-        &mut self,
-        call: &PreparedCall,
-        values: &[String],
-        keep_result: bool,
-    ) -> CallReport {
-        let report = self.call_to_its_end(call, values, keep_result);
+        let report = self.call_to_its_end(call, values);
         self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
 
-    fn call_to_its_end(
-        &mut self,
-        call: &PreparedCall,
-        values: &[String],
-        keep_result: bool,
-    ) -> CallReport {
+    fn call_to_its_end(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
         let began = crate::clock::now();
         let deadline = began + self.server.settings().timeout;
         let mut id = self.render(call, values);
@@ -389,7 +370,7 @@ impl Session {
         let mut n_round_trips = 0;
         self.asked = self.asked.of_next_call(self.n_side_connects());
         loop {
-            let mut exchanged = self.send(call, values, id, deadline, keep_result);
+            let mut exchanged = self.send(call, values, id, deadline);
             if exchanged.resumable && self.server.dialect().has_session() {
                 exchanged = self.resumed(exchanged, deadline);
             }
@@ -522,11 +503,11 @@ impl Session {
     /// of the handshake and of lists is worse for being asked twice. A call is never
     /// sent again.
     fn exchange_rendered(&mut self, call: &PreparedCall, id: u64, deadline: Instant) -> Exchanged {
-        let first = self.send(call, &[], id, deadline, true);
+        let first = self.send(call, &[], id, deadline);
         if !is_lost_reused(&first.result) {
             return first;
         }
-        let mut again = self.send(call, &[], id, deadline, true);
+        let mut again = self.send(call, &[], id, deadline);
         // The time of the first is the server's too.
         again.timing.sent = first.timing.sent.or(again.timing.sent);
         again
@@ -557,15 +538,9 @@ impl Session {
         values: &[String],
         id: u64,
         deadline: Instant,
-        keep_result: bool,
     ) -> Exchanged {
-        let expect = Expect {
-            id,
-            method: call.method,
-            keep_result,
-        };
         let lines = call.lines(&self.server, values);
-        self.exchange_lines(&lines, Some(expect), deadline)
+        self.exchange_lines(&lines, Some(call.expect(id)), deadline)
     }
 
     #[inline(never)]

@@ -43,6 +43,7 @@ mod content_coding;
 mod content_type;
 mod dialect;
 mod era;
+mod extract;
 mod fault;
 mod fields;
 mod header_value;
@@ -68,6 +69,7 @@ pub use dialect::{
     Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
 };
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe, looks_foreign};
+pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
 pub use header_value::{decode_header_value, encode_header_value, header_value_of_json};
 pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};

@@ -1,65 +1,104 @@
-//! One step: call, classify, record. Calls at once, and pmcp's code mode.
+//! One iteration: the steps of a flow in order, in one session, each recorded in
+//! its row; what an answer brings goes into the calls of the steps after it.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
-
-use super::script::{Script, ScriptAction, ScriptStep, execute_code};
+use super::script::{Extract, Flow, FlowStep};
 use super::virtual_user::{After, VirtualUser, pause};
-use crate::client::{CallReport, PreparedCall, Session, Trouble};
-use crate::metrics::{Failure, ProtocolFailure};
-use crate::protocol::ToolCatalog;
+use crate::client::{CallReport, Session, Trouble};
+use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::scheduler::run_all;
 
+/// Of a value that an answer brought so much memory is kept for the next one.
+const VALUE_BYTES_KEPT: usize = 1024;
+
+/// How a step ended.
+struct StepEnd {
+    /// What it means for the session.
+    after: After,
+    is_ok: bool,
+}
+
 impl VirtualUser {
-    /// Picks a step and does it. `intended` is the iteration's start, where it
-    /// has one to be late for.
-    pub(super) fn do_step(&mut self, intended: Option<Instant>) -> After {
+    /// Picks a flow and does its steps, up to the first that fails. `intended` is
+    /// the iteration's start, where it has one to be late for.
+    pub(super) fn do_flow(&mut self, intended: Option<Instant>) -> After {
         let script = Arc::clone(&self.shared().script);
-        let step = script.pick(&mut self.random);
-        let pause_after = script.plan.pause_after_call;
-        let after = match &step.action {
-            ScriptAction::Call { call, row } if step.parallel <= 1 => {
-                let report = self.measured(*row, intended, |session| session.call(call, &[]));
-                Self::after(&report)
-            }
-            ScriptAction::Call { call, row } => self.fan_out(step, call, *row, intended),
-            ScriptAction::CodeMode { .. } => self.code_mode(&script, step, intended),
-        };
+        let flow = script.pick(self.population, &mut self.random);
+        let after = self.do_steps(flow, intended);
         if after != After::Cancelled {
-            pause(self, pause_after);
+            pause(self, script.plan.pause_after_call);
         }
         after
     }
 
-    /// One call of the row, recorded.
-    fn measured(
-        &mut self,
-        row: usize,
-        intended: Option<Instant>,
-        call: impl FnOnce(&mut Session) -> CallReport,
-    ) -> CallReport {
-        self.shared().start(row);
-        let report = call(&mut self.session);
+    fn do_steps(&mut self, flow: &Flow, mut intended: Option<Instant>) -> After {
+        self.values.resize_with(flow.n_values, String::new);
+        let mut left = flow.steps.iter();
+        let mut after = After::Fine;
+        while let Some(step) = left.next() {
+            let end = self.do_step(step, intended);
+            after = end.after;
+            if !end.is_ok || left.as_slice().is_empty() {
+                break;
+            }
+            // The next step could not begin before this one had ended.
+            intended = intended.map(|_| crate::clock::now());
+        }
+        for value in &mut self.values {
+            value.clear();
+            value.shrink_to(VALUE_BYTES_KEPT);
+        }
+        after
+    }
+
+    fn do_step(&mut self, step: &FlowStep, intended: Option<Instant>) -> StepEnd {
+        if step.parallel > 1 {
+            return self.fan_out(step, intended);
+        }
+        self.shared().start(step.row);
+        let mut report = self.session.call(&step.call, &self.values);
+        if let Some(extract) = &step.extract {
+            self.take_value(extract, &mut report);
+        }
         if let Some(intended) = intended {
             self.shared().late(self.could_start(intended), report.sent);
         }
-        self.shared().end(row, &report, intended);
-        report
+        self.shared().end(step.row, &report, intended);
+        StepEnd {
+            after: Self::after(&report),
+            is_ok: report.result.is_ok(),
+        }
+    }
+
+    /// Takes a value out of an answer. A call whose answer does not have it fails.
+    #[inline(never)]
+    fn take_value(&mut self, extract: &Extract, report: &mut CallReport) {
+        if report.result.is_err() {
+            return;
+        }
+        let result = report.result_text.as_deref().unwrap_or_default();
+        match extract
+            .paths
+            .iter()
+            .find_map(|path| path.find_string(result))
+        {
+            Some(value) => self.values[extract.value].push_str(&value),
+            None => {
+                report.result = Err(Trouble::Failed {
+                    failure: Failure::Protocol(ProtocolFailure::BadResult),
+                    message: extract.missing.clone(),
+                });
+            }
+        }
     }
 
     /// Issues a step's calls at once, each on a connection of its own. The
     /// turn ends with the slowest of them, and fails with the first that does.
     #[inline(never)]
-    fn fan_out(
-        &mut self,
-        step: &ScriptStep,
-        call: &PreparedCall,
-        row: usize,
-        intended: Option<Instant>,
-    ) -> After {
+    fn fan_out(&mut self, step: &FlowStep, intended: Option<Instant>) -> StepEnd {
         let shared = Rc::clone(self.shared());
         let n_lanes = step.parallel as usize;
         while self.lanes.len() < n_lanes {
@@ -75,11 +114,11 @@ impl VirtualUser {
             let Some(mut session) = lane.take() else {
                 continue;
             };
-            shared.start(row);
-            let call = call.clone();
+            shared.start(step.row);
+            let (call, values) = (step.call.clone(), self.values.clone());
             begun.push(at);
             calls.push(Box::new(move || {
-                let report = session.call(&call, &[]);
+                let report = session.call(&call, &values);
                 (session, report)
             }));
         }
@@ -88,14 +127,14 @@ impl VirtualUser {
         for (at, ended) in begun.into_iter().zip(run_all(calls.into_iter())) {
             let Some((mut session, report)) = ended else {
                 let report = no_stack(began);
-                shared.end(row, &report, intended);
+                shared.end(step.row, &report, intended);
                 turn = Some(report);
                 continue;
             };
             if let Some(intended) = intended {
                 shared.late(self.could_start(intended), report.sent);
             }
-            shared.end(row, &report, intended);
+            shared.end(step.row, &report, intended);
             if Self::after(&report) != After::Fine {
                 after = Self::after(&report);
             }
@@ -109,54 +148,10 @@ impl VirtualUser {
         if let (Some(turn_row), Some(turn)) = (step.turn_row, &turn) {
             shared.end(turn_row, turn, intended);
         }
-        after
-    }
-
-    /// `validate_code`, then `execute_code` with the token that it returned.
-    #[inline(never)]
-    fn code_mode(
-        &mut self,
-        script: &Script,
-        step: &ScriptStep,
-        intended: Option<Instant>,
-    ) -> After {
-        let ScriptAction::CodeMode {
-            validate,
-            validate_row,
-            execute_row,
-            code,
-            format,
-        } = &step.action
-        else {
-            return After::Fine;
-        };
-        let mut token = None;
-        let report = self.measured(*validate_row, intended, |session| {
-            let mut report = session.call_for_result(validate, &[]);
-            if report.result.is_ok() {
-                token = report.result_text.as_deref().and_then(approval_token);
-                if token.is_none() {
-                    report.result = Err(Trouble::Failed {
-                        failure: Failure::Protocol(ProtocolFailure::BadResult),
-                        message: "the result of `validate_code` has no `approval_token`"
-                            .to_string(),
-                    });
-                }
-            }
-            report
-        });
-        let Some(token) = token else {
-            return Self::after(&report);
-        };
-        let operation = execute_code(code, format, Some(&token));
-        let prepared = script.server.prepare(&operation, &ToolCatalog::empty());
-        let Ok(execute) = prepared else {
-            // The first call of the two was prepared in the same way.
-            return After::Fine;
-        };
-        let begins = intended.map(|_| crate::clock::now());
-        let report = self.measured(*execute_row, begins, |session| session.call(&execute, &[]));
-        Self::after(&report)
+        StepEnd {
+            after,
+            is_ok: turn.is_some_and(|turn| turn.result.is_ok()),
+        }
     }
 }
 
@@ -176,7 +171,7 @@ fn slowest(a: CallReport, b: CallReport) -> CallReport {
 fn no_stack(began: Instant) -> CallReport {
     CallReport {
         result: Err(Trouble::Failed {
-            failure: Failure::Connect(crate::metrics::ConnectFailure::NoResources),
+            failure: Failure::Connect(ConnectFailure::NoResources),
             message: "no memory for the stack of another call".to_string(),
         }),
         sent: began,
@@ -184,39 +179,5 @@ fn no_stack(began: Instant) -> CallReport {
         delay: None,
         session_gone: false,
         result_text: None,
-    }
-}
-
-/// The token in the result of `validate_code`: in `structuredContent`, or in
-/// the JSON that the first text of its content holds.
-fn approval_token(result: &str) -> Option<String> {
-    let result: Value = serde_json::from_str(result).ok()?;
-    let of = |value: &Value| Some(value.get("approval_token")?.as_str()?.to_string());
-    result
-        .get("structuredContent")
-        .and_then(of)
-        .or_else(|| of(&result))
-        .or_else(|| {
-            let text = result.get("content")?.get(0)?.get("text")?.as_str()?;
-            of(&serde_json::from_str(text).ok()?)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::approval_token;
-
-    #[test]
-    fn the_token_is_found_where_servers_put_it() {
-        let check = |result: &str, expected: Option<&str>| {
-            assert_eq!(approval_token(result).as_deref(), expected, "{result}");
-        };
-        check(r#"{"structuredContent":{"approval_token":"a"}}"#, Some("a"));
-        check(
-            r#"{"content":[{"type":"text","text":"{\"approval_token\":\"b\"}"}]}"#,
-            Some("b"),
-        );
-        check(r#"{"content":[]}"#, None);
-        check("not json", None);
     }
 }

@@ -24,9 +24,9 @@
 mod arrivals;
 mod backoff;
 mod budget;
+mod flow;
 mod script;
 mod shared;
-mod flow;
 mod virtual_user;
 
 pub use arrivals::dispatch;
