@@ -154,6 +154,8 @@ pub mod error;
 pub mod files;
 pub mod host;
 pub mod redact;
+#[cfg(test)]
+mod seeds;
 pub mod terminal;
 pub mod units;
 

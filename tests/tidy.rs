@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[&[&str]] = &[
     &[
         "clock", "units", "error", "files", "host", "protocol", "metrics", "load", "redact",
+        "seeds",
     ],
     &[
         "address",
@@ -61,7 +62,7 @@ const SERVERS: &[&str] = &["demo", "canned"];
 const TESTS_MAY_IMPORT: &[&str] = &["demo", "canned"];
 
 /// Modules that are declared under `#[cfg(test)]` wherever they stand.
-const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "simulation"];
+const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "seeds", "simulation"];
 
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
