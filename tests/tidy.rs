@@ -20,7 +20,7 @@ const LEVELS: &[&[&str]] = &[
     &["address", "scheduler", "validity", "terminal", "servers"],
     &["http", "scenario", "outcome"],
     &["client", "report"],
-    &["user", "init"],
+    &["user", "init", "decide"],
     &["worker"],
     &["coordinator"],
     &["calibrate"],
@@ -35,6 +35,7 @@ const ENGINE: &[&str] = &[
     "user",
     "worker",
     "coordinator",
+    "decide",
 ];
 
 /// Who never imports whom, even where the levels would allow it.

@@ -18,7 +18,7 @@ mod place;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::{Clock, SystemClock, Utc};
+use crate::clock::{SystemClock, Utc};
 use crate::coordinator::{self, Interrupts};
 use crate::error::{ErrorKind, UserError};
 use crate::host;

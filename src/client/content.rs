@@ -39,14 +39,7 @@ impl Content {
             return (content, ContentCoding::Identity);
         };
         let coding = ContentCoding::read(value);
-        let decoding = ContentDecoder::new(&coding, limit_bytes).map(|decoder| {
-            Box::new(Decoding {
-                decoder,
-                coded: [0; CODED_BYTES],
-                start: 0,
-                end: 0,
-            })
-        });
+        let decoding = Decoding::new(&coding, limit_bytes);
         (Self { answer, decoding }, coding)
     }
 
@@ -76,6 +69,20 @@ impl Content {
 }
 
 impl Decoding {
+    /// Not inlined: a decoder is made on the stack before it is boxed. Its 90 KiB
+    /// would be in the frame of each user, coded answers or not.
+    #[cold]
+    #[inline(never)]
+    fn new(coding: &ContentCoding, limit_bytes: usize) -> Option<Box<Self>> {
+        let decoder = ContentDecoder::new(coding, limit_bytes)?;
+        Some(Box::new(Self {
+            decoder,
+            coded: [0; CODED_BYTES],
+            start: 0,
+            end: 0,
+        }))
+    }
+
     fn read(&mut self, answer: &mut Answer, buffer: &mut [u8]) -> Result<usize, Trouble> {
         let n_room = buffer.len().min(DECODED_BYTES);
         let room = &mut buffer[..n_room];

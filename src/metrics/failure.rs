@@ -16,8 +16,6 @@ pub enum ConnectFailure {
     Refused,
     /// No route to the host or network.
     Unreachable,
-    /// The name does not resolve.
-    Dns,
     /// The TLS handshake failed.
     Tls,
     /// No connection within the request's timeout.
@@ -164,10 +162,9 @@ impl FailureGroup {
 }
 
 /// The causes that are counted by index, in that order.
-const FIXED: [Failure; 30] = [
+const FIXED: [Failure; 29] = [
     Failure::Connect(ConnectFailure::Refused),
     Failure::Connect(ConnectFailure::Unreachable),
-    Failure::Connect(ConnectFailure::Dns),
     Failure::Connect(ConnectFailure::Tls),
     Failure::Connect(ConnectFailure::Timeout),
     Failure::Connect(ConnectFailure::Reset),
@@ -222,12 +219,12 @@ impl Failure {
         let index = match self {
             Self::Http { .. } | Self::Rpc(_) => return None,
             Self::Connect(kind) => kind as usize,
-            Self::Connection(kind) => 8 + kind as usize,
-            Self::Timeout(phase) => 10 + phase as usize,
-            Self::Tool => 13,
-            Self::Protocol(kind) => 14 + kind as usize,
-            Self::Session(kind) => 27 + kind as usize,
-            Self::RpcWithoutCode => 29,
+            Self::Connection(kind) => 7 + kind as usize,
+            Self::Timeout(phase) => 9 + phase as usize,
+            Self::Tool => 12,
+            Self::Protocol(kind) => 13 + kind as usize,
+            Self::Session(kind) => 26 + kind as usize,
+            Self::RpcWithoutCode => 28,
         };
         Some(index)
     }
@@ -247,7 +244,6 @@ impl fmt::Display for Failure {
             Self::Connect(kind) => match kind {
                 ConnectFailure::Refused => "refused",
                 ConnectFailure::Unreachable => "unreachable",
-                ConnectFailure::Dns => "dns",
                 ConnectFailure::Tls => "tls",
                 ConnectFailure::Timeout => "timeout",
                 ConnectFailure::Reset => "reset",

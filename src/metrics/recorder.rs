@@ -159,8 +159,6 @@ pub struct Counters {
     pub streams_left_open: u64,
     /// Requests of the server that were answered.
     pub server_requests: u64,
-    /// `notifications/cancelled` sent after a timeout.
-    pub cancel_notices: u64,
     /// Answers with `Set-Cookie`.
     pub cookies_set: u64,
     /// Bytes of HTTP heads and bodies handed to the kernel.
@@ -186,7 +184,6 @@ impl Counters {
         self.streams_resumed += other.streams_resumed;
         self.streams_left_open += other.streams_left_open;
         self.server_requests += other.server_requests;
-        self.cancel_notices += other.cancel_notices;
         self.cookies_set += other.cookies_set;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;

@@ -216,7 +216,6 @@ impl Shared {
             counters.streams_resumed += done.streams_resumed;
             counters.streams_left_open += done.streams_left_open;
             counters.server_requests += done.server_requests;
-            counters.cancel_notices += done.cancel_notices;
             counters.cookies_set += done.cookies_set;
         });
     }

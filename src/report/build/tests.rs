@@ -235,7 +235,7 @@ fn some_response_times_do_not_pass_for_all() {
 fn categories_keep_their_old_names() {
     let mut outcome = outcome(&[("tools/call", Some("echo"))]);
     for failure in [
-        Failure::Connect(ConnectFailure::Dns),
+        Failure::Connect(ConnectFailure::Refused),
         Failure::Timeout(TimeoutPhase::Waiting),
         Failure::Rpc(-32603),
         Failure::Rpc(0),
