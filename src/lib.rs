@@ -142,9 +142,8 @@ pub mod report;
 
 pub mod init;
 
-pub mod demo;
-
-pub mod canned;
+pub mod servers;
+pub use servers::{canned, demo};
 
 pub mod calibrate;
 

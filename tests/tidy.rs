@@ -18,14 +18,7 @@ const LEVELS: &[&[&str]] = &[
         "clock", "units", "error", "files", "host", "protocol", "metrics", "load", "redact",
         "seeds",
     ],
-    &[
-        "address",
-        "scheduler",
-        "validity",
-        "terminal",
-        "demo",
-        "canned",
-    ],
+    &["address", "scheduler", "validity", "terminal", "servers"],
     &["http", "scenario", "outcome"],
     &["client", "report"],
     &["user", "init", "decide"],
@@ -50,16 +43,16 @@ const ENGINE: &[&str] = &[
 const NEVER: &[(&[&str], &[&str])] = &[
     (ENGINE, &["report", "terminal", "cli"]),
     // The demo server is no part of the engine; see `TESTS_MAY_IMPORT`.
-    (ENGINE, &["demo", "canned"]),
+    (ENGINE, &["servers"]),
     (&["report"], ENGINE),
 ];
 
 /// The servers that we test with: outside of tests they never import the
 /// client's protocol code, whose faults they would mirror.
-const SERVERS: &[&str] = &["demo", "canned"];
+const SERVERS: &[&str] = &["servers"];
 
 /// What code under `#[cfg(test)]` may import whatever its level: a real server.
-const TESTS_MAY_IMPORT: &[&str] = &["demo", "canned"];
+const TESTS_MAY_IMPORT: &[&str] = &["servers"];
 
 /// Modules that are declared under `#[cfg(test)]` wherever they stand.
 const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "seeds", "simulation"];
@@ -69,12 +62,15 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("aho_corasick", &["redact"]),
     ("argh", &["cli"]),
     ("toml", &["scenario", "init"]),
+    ("jsonschema", &["init"]),
+    ("regex", &["init"]),
+    ("regex_syntax", &["init"]),
     ("ureq", &["http"]),
     ("flate2", &["protocol"]),
-    ("mio", &["http", "scheduler", "demo", "canned"]),
+    ("mio", &["http", "scheduler", "servers"]),
     ("corosensei", &["scheduler"]),
     ("crossbeam_channel", &["worker", "coordinator", "cli"]),
-    ("core_affinity", &["worker", "canned"]),
+    ("core_affinity", &["worker", "servers"]),
     ("hdrhistogram", &["metrics"]),
     ("termcolor", &["terminal"]),
     ("terminal_size", &["terminal"]),
@@ -84,8 +80,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "http",
             "scheduler",
             "worker",
-            "demo",
-            "canned",
+            "servers",
             "coordinator",
             "cli",
         ],
@@ -960,40 +955,40 @@ mod the_checker {
     fn tests_alone_may_use_the_demo_server() {
         fails(
             "src/http/mod.rs",
-            "use crate::demo;",
-            "`http` never imports `demo`",
+            "use crate::servers;",
+            "`http` never imports `servers`",
         );
         passes(
             "src/http/mod.rs",
-            "#[cfg(test)]\nmod tests { use crate::demo::Server; }",
+            "#[cfg(test)]\nmod tests { use crate::servers::Server; }",
         );
         passes(
             "src/scheduler/mod.rs",
-            "#[cfg(test)]\n#[allow(x)]\nmod tests { fn f() { crate::demo::f(); } }",
+            "#[cfg(test)]\n#[allow(x)]\nmod tests { fn f() { crate::servers::f(); } }",
         );
         passes(
             "src/scheduler/tests.rs",
-            "#![cfg(test)]\nuse crate::demo::Server;",
+            "#![cfg(test)]\nuse crate::servers::Server;",
         );
         passes(
             "src/protocol/mod.rs",
-            "#[cfg(all(test, unix))]\nuse crate::demo::Server;\nfn f() {}",
+            "#[cfg(all(test, unix))]\nuse crate::servers::Server;\nfn f() {}",
         );
         // The block ends where it ends, and the rest of its rules hold inside.
         fails(
             "src/http/mod.rs",
-            "#[cfg(test)]\nmod tests {}\nuse crate::demo;",
-            "imports `demo`",
+            "#[cfg(test)]\nmod tests {}\nuse crate::servers;",
+            "imports `servers`",
         );
         fails(
             "src/http/mod.rs",
-            "#[cfg(not(test))]\nuse crate::demo;",
-            "imports `demo`",
+            "#[cfg(not(test))]\nuse crate::servers;",
+            "imports `servers`",
         );
         fails(
             "src/http/mod.rs",
-            "#[cfg(any(test, unix))]\nuse crate::demo;",
-            "imports `demo`",
+            "#[cfg(any(test, unix))]\nuse crate::servers;",
+            "imports `servers`",
         );
         fails(
             "src/http/mod.rs",
@@ -1011,7 +1006,11 @@ mod the_checker {
                 "#[cfg(test)]\nmod tests { use crate::protocol::Method; }",
             );
         }
-        fails("src/user/mod.rs", "use crate::canned::Server;", "`canned`");
+        fails(
+            "src/user/mod.rs",
+            "use crate::servers::canned::Server;",
+            "`servers`",
+        );
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod place;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::canned::{Framing, Options, ServerThread};
 use crate::clock::{SystemClock, Utc};
 use crate::coordinator::{self, Interrupts};
 use crate::error::{ErrorKind, UserError};
@@ -29,6 +28,7 @@ use crate::outcome::{
 };
 use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
+use crate::servers::canned::{Framing, Options, ServerThread};
 use crate::worker::{Cpus, raise_file_limit};
 
 use figures::{closed_step, open_step, schedule_rates};

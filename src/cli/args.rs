@@ -8,8 +8,8 @@ use super::options::{
     Args, Color, HeaderText, Iterations, LevelText, Port, Rate, Seconds, Seed, Share, Span,
     StageList, Users, VuList, Workers,
 };
-use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
 use crate::protocol::ProtocolChoice;
+use crate::servers::demo::{Answers, Capacity, Eras, Faults, Latency};
 
 /// The commands, for hints.
 pub(super) const COMMANDS: [&str; 6] = ["run", "find", "init", "check", "calibrate", "demo"];

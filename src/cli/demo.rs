@@ -7,8 +7,8 @@ use super::options::Whole;
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
 use crate::coordinator::Interrupts;
-use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
+use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Line, Role, Terminal};
 use crate::worker::raise_file_limit;
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::address;
 use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
-use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::outcome::Ended;
@@ -21,6 +20,7 @@ use crate::report::{
     BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
 };
 use crate::scenario::{self, Overrides, Plan, Source};
+use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, write_lines};
 use crate::worker::raise_file_limit;
 
