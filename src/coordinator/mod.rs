@@ -14,6 +14,7 @@
 //! opens a socket of its own, writes a file or prints; an `Observer` is told.
 
 mod collect;
+mod crew;
 mod interrupts;
 mod judge;
 mod level;
