@@ -34,7 +34,6 @@ mod lists;
 mod server;
 mod session;
 
-pub use classify::Trouble;
 pub use find::{Found, find, find_and_open};
 pub use lists::{
     ListEnd, ListProgress, Listed, Lists, excluded_tools, list_prompts, list_resource_templates,
@@ -42,3 +41,5 @@ pub use lists::{
 };
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session, SessionCounters};
+
+pub use crate::http::Trouble;
