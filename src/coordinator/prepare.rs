@@ -35,7 +35,7 @@ pub(super) fn prepare(
     interrupts: &Interrupts,
 ) -> Result<Prepared, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let endpoint = resolve(&plan.target.url, &keep_going)?;
+    let endpoint = resolve(&plan.target.url.value, &keep_going)?;
     let redactor = plan.redactor();
     let settings = Arc::new(ServerSettings {
         timeout: plan.timeout,
@@ -131,7 +131,7 @@ impl Drop for Waiting<'_> {
 fn calls_tools(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| {
         matches!(
-            step.action,
+            step.action.value,
             Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. }
         )
     })
@@ -146,7 +146,7 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
         url: if found.was_redirected {
             redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {
-            plan.shown_url()
+            plan.target.url.shown.clone()
         },
         era: dialect.era(),
         revision: dialect.revision(),

@@ -581,7 +581,7 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
 fn calls_per_iteration(plan: &Plan) -> f64 {
     let (mut calls, mut weights) = (0.0, 0.0);
     for step in &plan.steps {
-        let n_calls = match &step.action {
+        let n_calls = match &step.action.value {
             scenario::Action::Call(_) => f64::from(step.parallel.max(1)),
             scenario::Action::CodeMode { .. } => 2.0,
         };

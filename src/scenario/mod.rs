@@ -33,25 +33,29 @@ mod document;
 mod env;
 mod fault;
 mod header;
+mod json;
 mod overrides;
 mod plan;
 mod raw;
 mod resolve;
 mod secret;
+mod shown;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use describe::{describe, to_json};
+pub use describe::describe;
 pub use fault::{Fault, Faults};
 pub use header::check_header;
+pub use json::to_json;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
-    Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, Population, SessionRule, Step,
-    StopRule, Target, WorkerRule,
+    Action, Arrivals, BreakRule, Header, Load, Plan, Population, SessionRule, Step, StopRule,
+    Target, WorkerRule,
 };
+pub use shown::Shown;
 
 use document::{Document, Table};
 
@@ -99,7 +103,7 @@ pub fn load(
     let mut plan = resolve::resolve(&document, config, overrides, default_seed);
     let (faults, secrets) = document.into_parts();
     if faults.is_empty() {
-        plan.as_written.secrets.extend(secrets);
+        plan.secrets.extend(secrets);
         Ok(plan)
     } else {
         Err(faults)

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use self::shape::Shape;
 use super::defaults::{
-    BREAK_ERROR_SHARE, DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, PROBE_RATE,
-    TIMEOUT, VUS_MAX, WORKERS_MAX,
+    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, PROBE_RATE, TIMEOUT, VUS_MAX,
+    WORKERS_MAX,
 };
 use super::document::{Document, Field, Origin, Text};
 use super::fault::{NO_SERVER, quoted};
 use super::header::check_header;
 use super::overrides::Overrides;
-use super::plan::{
-    Action, AsWritten, BreakRule, Header, Plan, Population, SessionRule, Step, Target, WorkerRule,
-};
+use super::plan::{Action, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule};
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{hide_credentials, without_credentials};
+use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::units;
@@ -40,15 +39,11 @@ pub(super) fn resolve(
         document,
         overrides,
         notices: Vec::new(),
-        as_written: AsWritten {
-            secrets: config.secrets,
-            ..AsWritten::default()
-        },
+        secrets: config.secrets,
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
     let seed = settings.seed.or_flag("--seed", overrides.seed).value;
-    resolver.as_written.is_seed_drawn = seed.is_none();
     let protocol = settings
         .protocol
         .or_flag("--protocol", overrides.protocol)
@@ -61,7 +56,7 @@ pub(super) fn resolve(
         .unwrap_or(false);
     let own_url = settings.url.clone();
     let url = resolver.url(settings.url);
-    let withheld = resolver.withheld(&own_url, &url, config.header_names);
+    let withheld = resolver.withheld(&own_url, &url.value, config.header_names);
     let headers = resolver.headers(config.headers, &withheld);
     let steps = resolver.steps(has_config, config.scenario, protocol);
 
@@ -100,57 +95,48 @@ pub(super) fn resolve(
         .and_then(|bytes| usize::try_from(bytes).ok())
         .unwrap_or(MESSAGE_BYTES_MAX);
 
-    Plan {
-        target: Target {
-            url,
-            headers,
-            protocol,
-            cookies,
-        },
-        load,
-        stop,
-        timeout,
-        graceful_stop,
-        populations: Population::everyone(&steps),
-        steps,
-        think: shape.think.value.unwrap_or_default(),
-        pause_after_call: shape.pause_after_call.value.unwrap_or_default(),
-        session: settings.session.value.unwrap_or(SessionRule {
-            iterations: None,
-            lifetime: None,
-            abandon: 0.0,
-        }),
-        warm_up: shape.warm_up.value.unwrap_or_default(),
-        breaking: BreakRule {
-            stop: settings
-                .stop_on_break
-                .or_flag("--on-break", overrides.stop_on_break)
-                .value
-                .unwrap_or(false),
-            latency_max: settings.break_p99.value,
-            error_share_max: settings
-                .break_error_share
-                .value
-                .unwrap_or(BREAK_ERROR_SHARE),
-        },
-        message_bytes_max,
-        // The flag only says that there is one: the rate is the config's.
-        probe: settings
-            .probe
+    let mut target = Target::checked(url);
+    target.headers = headers;
+    target.protocol = protocol;
+    target.cookies = cookies;
+    let mut plan = Plan::new(target, steps);
+    plan.load = load;
+    plan.stop = stop;
+    plan.timeout = timeout;
+    plan.graceful_stop = graceful_stop;
+    plan.think = shape.think.value.unwrap_or_default();
+    plan.pause_after_call = shape.pause_after_call.value.unwrap_or_default();
+    plan.session = settings.session.value.unwrap_or_default();
+    plan.warm_up = shape.warm_up.value.unwrap_or_default();
+    plan.breaking = BreakRule {
+        stop: settings
+            .stop_on_break
+            .or_flag("--on-break", overrides.stop_on_break)
             .value
-            .or(overrides.probe.then_some(PROBE_RATE)),
-        seed: seed.unwrap_or(default_seed),
-        workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
-        strict: settings
-            .strict
-            .or_flag("--strict", overrides.strict)
+            .unwrap_or(plan.breaking.stop),
+        latency_max: settings.break_p99.value,
+        error_share_max: settings
+            .break_error_share
             .value
-            .unwrap_or(false),
-        // A matter of the host, not of the config.
-        reference: None,
-        notices: resolver.notices,
-        as_written: resolver.as_written,
-    }
+            .unwrap_or(plan.breaking.error_share_max),
+    };
+    plan.message_bytes_max = message_bytes_max;
+    // The flag only says that there is one: the rate is the config's.
+    plan.probe = settings
+        .probe
+        .value
+        .or(overrides.probe.then_some(PROBE_RATE));
+    plan.seed = seed.unwrap_or(default_seed);
+    plan.is_seed_drawn = seed.is_none();
+    plan.workers = resolver.workers(settings.workers, settings.pin, settings.busy_poll);
+    plan.strict = settings
+        .strict
+        .or_flag("--strict", overrides.strict)
+        .value
+        .unwrap_or(false);
+    plan.notices = resolver.notices;
+    plan.secrets.extend(resolver.secrets);
+    plan
 }
 
 /// A load on the command line takes the place of the config's, with all that
@@ -174,54 +160,53 @@ struct Resolver<'a> {
     document: &'a Document<'a>,
     overrides: &'a Overrides,
     notices: Vec<String>,
-    as_written: AsWritten,
+    secrets: Vec<String>,
 }
 
 impl Resolver<'_> {
-    fn url(&mut self, configured: Field<Text>) -> String {
+    fn url(&mut self, configured: Field<Text>) -> Shown<String> {
         if let Some(url) = &self.overrides.url {
             self.document.forgive_unset(|key| key == "settings.url");
-            return self.checked_url(&Origin::Flag("URL"), url, true);
+            return self.checked_url(&Origin::Flag("URL"), url, None);
         }
         if let Some(origin) = &configured.origin {
             let Some(text) = configured.value else {
-                return String::new();
+                return Shown::from(String::new());
             };
-            let has_references = text.written.contains("${");
-            if has_references {
-                // A password in a default would be shown with the rest.
-                self.as_written.url = Some(address::shown(&text.written));
-            }
-            return self.checked_url(origin, &text.value, !has_references);
+            let written = Some(text.written.as_str()).filter(|written| written.contains("${"));
+            return self.checked_url(origin, &text.value, written);
         }
         if let Some(url) = &self.overrides.default_url {
             self.notices.push(
                 "the config has no `settings.url`: a run needs an address as its first argument"
                     .to_string(),
             );
-            return self.checked_url(&Origin::Flag("URL"), url, true);
+            return self.checked_url(&Origin::Flag("URL"), url, None);
         }
         let accepted = format!(
             "{} as an argument, or as `url` under `[settings]`",
             address::FORM
         );
         self.document.report_flag("URL", NO_SERVER, Some(&accepted));
-        String::new()
+        Shown::from(String::new())
     }
 
-    fn checked_url(&mut self, origin: &Origin, url: &str, may_be_quoted: bool) -> String {
+    /// `written`: as it is in the config, where it has references in it. It is
+    /// shown then, and the values of the references are not.
+    fn checked_url(&self, origin: &Origin, url: &str, written: Option<&str>) -> Shown<String> {
         match address::check(url) {
-            Ok(url) => {
-                self.as_written.secrets.extend(address::secrets(&url));
-                url
-            }
+            Ok(url) => Shown {
+                // A password in a default would be shown with the rest.
+                shown: address::shown(written.unwrap_or(&url)),
+                value: url,
+            },
             Err(fault) => {
                 let accepted = match fault.suggestion {
-                    Some(url) if may_be_quoted => format!("`{url}`"),
+                    Some(url) if written.is_none() => format!("`{url}`"),
                     _ => address::FORM.to_string(),
                 };
                 self.document.blame(origin, fault.message, Some(&accepted));
-                String::new()
+                Shown::from(String::new())
             }
         }
     }
@@ -320,13 +305,7 @@ impl Resolver<'_> {
         scenario: Field<Vec<StepEntry>>,
         protocol: ProtocolChoice,
     ) -> Vec<Step> {
-        let one = |operation| {
-            vec![Step {
-                action: Action::Call(operation),
-                weight: 1,
-                parallel: 1,
-            }]
-        };
+        let one = |operation: Shown<Operation>| vec![Step::new(operation.map(Action::Call))];
         let mut scenario = scenario;
         if let Some((name, arguments)) = &self.overrides.tool {
             let mut of_tool = scenario.value.take().unwrap_or_default();
@@ -363,7 +342,7 @@ impl Resolver<'_> {
                         .to_string(),
                 );
             }
-            return one(Operation::ListTools);
+            return one(Operation::ListTools.into());
         };
         let entries = scenario.value.unwrap_or_default();
         let total: u64 = entries.iter().map(|entry| u64::from(entry.weight)).sum();
@@ -380,17 +359,16 @@ impl Resolver<'_> {
         }
         let mut steps = Vec::new();
         for entry in entries {
-            let Some((action, shown)) = entry.action else {
+            let Some((value, shown)) = entry.action else {
                 continue;
             };
-            if is_modern(protocol) && action == Action::Call(Operation::Ping) && entry.weight > 0 {
+            if is_modern(protocol) && value == Action::Call(Operation::Ping) && entry.weight > 0 {
                 let message = "has a `ping`, which the chosen protocol does not know";
                 let accepted = Some("another step, or a legacy protocol");
                 self.document.blame(origin, message, accepted);
             }
-            self.as_written.actions.push(shown);
             steps.push(Step {
-                action,
+                action: Shown { value, shown },
                 weight: entry.weight,
                 parallel: entry.parallel,
             });
@@ -398,24 +376,26 @@ impl Resolver<'_> {
         steps
     }
 
-    fn tool(&mut self, name: &str, arguments: Option<Arguments>) -> Operation {
+    fn tool(&mut self, name: &str, arguments: Option<Arguments>) -> Shown<Operation> {
         if name.trim().is_empty() {
             let accepted = Some("the name of a tool");
             self.document.report_flag("--tool", "is empty", accepted);
         }
         let shown = arguments.as_ref().map(|arguments| {
             let mut values = arguments.values().clone();
-            hide_credentials(&mut values, &mut self.as_written.secrets);
+            hide_credentials(&mut values, &mut self.secrets);
             // The text, since it has every digit, unless it cannot be read again.
             Arguments::read(&without_credentials(arguments.json()))
                 .unwrap_or_else(|_| values.into())
         });
-        let call = |arguments| Operation::CallTool {
+        let arguments = Shown {
+            value: arguments,
+            shown,
+        };
+        arguments.map(|arguments| Operation::CallTool {
             name: name.to_string(),
             arguments,
-        };
-        self.as_written.actions = vec![Action::Call(call(shown))];
-        call(arguments)
+        })
     }
 
     fn check_session(&mut self, session: &Field<SessionRule>, protocol: ProtocolChoice) {
