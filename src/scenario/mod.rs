@@ -99,7 +99,7 @@ pub fn load(
         let (faults, _) = document.into_parts();
         return Err(faults);
     };
-    let config = source.map(|_| raw::read_config(&document, Table::root(root.get_ref())));
+    let config = source.map(|_| raw::read_config(Table::root(&document, root.get_ref())));
     let mut plan = resolve::resolve(&document, config, overrides, default_seed);
     let (faults, secrets) = document.into_parts();
     if faults.is_empty() {

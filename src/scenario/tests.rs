@@ -603,7 +603,7 @@ fn settings_that_exclude_each_other() {
                  expected one of the two",
             "a.toml:7:9: settings.think: does not go with `pacing`, which says when the next \
                  iteration starts; expected one of the two",
-            "a.toml:8:11: settings.ramp_up: does not come to its end; expected at most the run's 5s",
+            "a.toml:8:11: settings.ramp_up: is longer than the run; expected at most the run's 5s",
             "a.toml:9:11: settings.warm_up: leaves nothing to measure; expected less than the run's 5s",
         ],
     );
@@ -642,7 +642,7 @@ fn stages_at_fault() {
                  from 1 to 31622400",
             "a.toml:4:1: stage[2]: the stage has no duration; expected a key such as `duration = \
                  \"30s\"`",
-            "a.toml:5:15: stage[2].target_rate: is for arrivals, of which there are none; \
+            "a.toml:5:15: stage[2].target_rate: is for arrivals, and this run has no arrivals; \
                  expected `target_vus`, or the table `[arrivals]` beside it",
             "a.toml:6:1: stage[3]: the stage has no target; expected the users at its end, such \
                  as `target_vus = 10`",
@@ -1188,7 +1188,7 @@ fn flags_at_fault() {
         &[
             "--header: `X\\n` is not a header name: letters, digits and `-` are",
             "--tool: is empty; expected the name of a tool",
-            "--max-vus: bounds the users that serve arrivals, of which there are none; expected \
+            "--max-vus: bounds the users that serve arrivals, and this run has no arrivals; expected \
                  `--vus`, or `--rate` beside it",
             "--pacing: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
             "--vus: is zero; expected a whole number from 1 to 1000000",
