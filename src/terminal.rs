@@ -235,6 +235,9 @@ pub struct Terminal {
     guard: Guard,
 }
 
+/// A stream of this process: all that goes to it is guarded.
+pub type Stream = Guarded<StandardStream>;
+
 impl Terminal {
     /// From the flag and what this process was given.
     pub fn detect(choice: ColorChoice) -> Self {
@@ -290,13 +293,13 @@ impl Terminal {
     }
 
     /// A writer to stdout, flushed at each newline.
-    pub fn stdout(&self) -> Guarded<StandardStream> {
+    pub fn stdout(&self) -> Stream {
         let out = StandardStream::stdout(self.color(self.stdout_is_terminal));
         Guarded::new(out, self.guard.clone())
     }
 
     /// A writer to stderr, not buffered.
-    pub fn stderr(&self) -> Guarded<StandardStream> {
+    pub fn stderr(&self) -> Stream {
         let out = StandardStream::stderr(self.color(self.stderr_is_terminal));
         Guarded::new(out, self.guard.clone())
     }
