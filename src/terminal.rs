@@ -20,7 +20,7 @@ pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
-pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
+pub use text::{Align, Line, LongWords, display_width, pad, wrap};
 
 use crate::error::UserError;
 use crate::redact::Redactor;
@@ -343,11 +343,6 @@ impl Terminal {
     /// that understands control sequences reads it.
     pub fn stderr_is_redrawable(&self) -> bool {
         self.stderr_is_terminal && !self.environment.is_dumb()
-    }
-
-    /// Whether stdout is read by a terminal.
-    pub fn stdout_is_terminal(&self) -> bool {
-        self.stdout_is_terminal
     }
 
     /// Writes to stdout. A reader that has gone away is no fault of ours and
