@@ -3,6 +3,7 @@
 use super::args::Calibrate;
 use super::common::{ReportWish, build_info, deliver, under_signals};
 use super::exit;
+use crate::coordinator::raise_file_limit;
 use crate::error::UserError;
 use crate::outcome::{CalibrationEnded, CalibrationOptions};
 use crate::report::calibration::{
@@ -22,6 +23,7 @@ pub(super) fn calibrate(
         vus: args.vus.unwrap_or(CALIBRATION_VUS.to_vec()),
         step: args.seconds.unwrap_or(CALIBRATION_STEP),
     };
+    raise_file_limit(crate::calibrate::connections_max(&options));
     let (outcome, _) = under_signals(args.quiet, terminal, |live, interrupts| {
         crate::calibrate::run(options, live, interrupts)
     })?;

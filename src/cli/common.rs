@@ -12,7 +12,7 @@ use super::signals::Listener;
 use super::words::shortened;
 use crate::address;
 use crate::clock::Utc;
-use crate::coordinator::Interrupts;
+use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::report::{BuildInfo, LiveLine, LiveStyle, ReportFile, SummaryOptions};
@@ -100,6 +100,13 @@ pub(super) fn under_signals<T>(
     let mut live = LiveLine::new(terminal.stderr(), live_style(is_quiet, terminal));
     let done = run(&mut live, &interrupts)?;
     Ok((done, interrupts))
+}
+
+/// Makes room for connections, of which both ends are ours where the demo is the
+/// server. Where the limit cannot be raised, the run itself says so.
+pub(super) fn make_room(n_connections: u64, is_demo: bool) {
+    let ends = if is_demo { 2 } else { 1 };
+    raise_file_limit(n_connections.saturating_mul(ends));
 }
 
 /// What a report says of this program and its call.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::args::Demo;
 use super::exit;
 use super::signals::Listener;
-use crate::coordinator::Interrupts;
+use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
 use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Line, Role, Terminal};
-use crate::worker::raise_file_limit;
 
 /// Connections that the server makes room for, if the system allows it.
 const CONNECTIONS: u64 = 20_000;
@@ -30,7 +29,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         ..defaults
     };
     // A lower limit is the user's, and shows when it is reached.
-    let _ = raise_file_limit(CONNECTIONS);
+    raise_file_limit(CONNECTIONS);
     let server = DemoServer::start(options).map_err(|error| {
         UserError::could_not_run(format!("cannot listen on port {port}: {error}"))
             .hint("leave `--port` out to take a free one")

@@ -1,7 +1,7 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
 use super::args::Find;
-use super::common::{ReportWish, Wanted, build_info, deliver, tell_all, under_signals};
+use super::common::{ReportWish, Wanted, build_info, deliver, make_room, tell_all, under_signals};
 use super::exit;
 use super::options::LevelText;
 use super::reference::calibrate_plan;
@@ -23,9 +23,15 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         config: config.as_deref(),
         demo,
     };
-    let (mut plan, _demo) = wanted.plan(args.overrides()?)?;
+    let (mut plan, _server) = wanted.plan(args.overrides()?)?;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
+    let users_max = match options.by {
+        // A cast from a float saturates.
+        FindBy::Vus => options.to as u32,
+        FindBy::Rate => options.max_vus,
+    };
+    make_room(plan.connections_of(users_max), demo);
     let report_file = report_wish.open(default_find_path)?;
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;

@@ -1,7 +1,7 @@
 //! `run`: from what was typed to a report.
 
 use super::args::Run;
-use super::common::{ReportWish, Wanted, build_info, deliver, tell_all, under_signals};
+use super::common::{ReportWish, Wanted, build_info, deliver, make_room, tell_all, under_signals};
 use super::exit;
 use super::reference::calibrate_plan;
 use crate::coordinator;
@@ -11,7 +11,6 @@ use crate::report::json::{cleaned, default_path};
 use crate::report::{Report, build, summary};
 use crate::scenario;
 use crate::terminal::Terminal;
-use crate::worker::raise_file_limit;
 
 pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
@@ -21,14 +20,10 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
         config: config.as_deref(),
         demo,
     };
-    let (mut plan, demo) = wanted.plan(args.overrides()?)?;
+    let (mut plan, _server) = wanted.plan(args.overrides()?)?;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
-    if demo.is_some() {
-        // Both ends of every connection are ours. Where the limit cannot be
-        // raised, the run itself will say so.
-        let _ = raise_file_limit(2 * u64::from(plan.vus_max()));
-    }
+    make_room(plan.connections_max(), demo);
     let report_file = report_wish.open(default_path)?;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::run(plan.clone(), live, interrupts)

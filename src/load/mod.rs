@@ -8,8 +8,8 @@ mod arrivals;
 mod pacing;
 mod stages;
 
-pub use arrivals::{ArrivalSchedule, Arrivals as ArrivalInstants, Rate, RateSegment, Spread};
-pub use pacing::{PacedStart, PacedStarts, Pacing, THINK_MAX, ThinkTime};
+pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spread};
+pub use pacing::{PacedStarts, Pacing, ThinkTime};
 pub use stages::{Stages, share, vu_index};
 
 use std::time::Duration;

@@ -1,12 +1,18 @@
-//! A plan for people: everything resolved, no secret.
+//! A plan for people and for the report: everything resolved, no secret.
 //!
 //! Does not know what the values were before they were resolved, nor who
 //! prints them.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::fault::one_line;
 use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
+use crate::protocol::Method;
+use crate::redact::Redacted;
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
@@ -267,4 +273,51 @@ fn describe_workers(plan: &Plan) -> String {
         text.push_str(", busy polling");
     }
     text
+}
+
+/// The plan as it is told in a report, without any of its secrets.
+pub fn to_json(plan: &Plan) -> Value {
+    let redactor = plan.redactor();
+    let plan = serde_json::to_value(Redacted::new(plan, &redactor));
+    // All keys are texts: each plan has a form in JSON.
+    let mut plan = plan.unwrap_or_default();
+    let steps = plan["scenario"].as_array_mut();
+    for step in steps.into_iter().flatten() {
+        // The names in arguments are the user's, all other keys are ours.
+        if let Some(arguments) = step.get_mut("arguments") {
+            *arguments = redactor.clean_json(arguments.take());
+        }
+    }
+    plan
+}
+
+/// Only what is shown of the action.
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        match &self.action.shown {
+            Action::Call(operation) => {
+                fields.serialize_entry("type", operation.method())?;
+                if let Some(subject) = operation.subject() {
+                    let key = match operation.kind() {
+                        Method::CallTool => "tool",
+                        Method::GetPrompt => "prompt",
+                        _ => "uri",
+                    };
+                    fields.serialize_entry(key, subject)?;
+                }
+                if let Some(arguments) = operation.arguments() {
+                    fields.serialize_entry("arguments", arguments.values())?;
+                }
+            }
+            Action::CodeMode { code, format } => {
+                fields.serialize_entry("type", "code_mode")?;
+                fields.serialize_entry("code", code)?;
+                fields.serialize_entry("format", format)?;
+            }
+        }
+        fields.serialize_entry("weight", &self.weight)?;
+        fields.serialize_entry("parallel", &self.parallel)?;
+        fields.end()
+    }
 }

@@ -3,30 +3,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::plan::{Action, Header, Plan, Step};
+use super::header::Header;
 use crate::load::{Burst, RateStage, ThinkTime, VuStage};
-use crate::protocol::Method;
-use crate::redact::Redacted;
-
-/// The plan as it is told in a report, without any of its secrets.
-pub fn to_json(plan: &Plan) -> Value {
-    let redactor = plan.redactor();
-    let plan = serde_json::to_value(Redacted::new(plan, &redactor));
-    // All keys are texts: each plan has a form in JSON.
-    let mut plan = plan.unwrap_or_default();
-    let steps = plan["scenario"].as_array_mut();
-    for step in steps.into_iter().flatten() {
-        // The names in arguments are the user's, all other keys are ours.
-        if let Some(arguments) = step.get_mut("arguments") {
-            *arguments = redactor.clean_json(arguments.take());
-        }
-    }
-    plan
-}
 
 /// A duration in seconds, or `null`.
 pub(super) fn as_secs<S: Serializer>(
@@ -115,35 +96,4 @@ pub(super) fn as_think<S: Serializer>(think: &ThinkTime, serializer: S) -> Resul
         }
     }
     .serialize(serializer)
-}
-
-/// Only what is shown of the action.
-impl Serialize for Step {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_map(None)?;
-        match &self.action.shown {
-            Action::Call(operation) => {
-                fields.serialize_entry("type", operation.method())?;
-                if let Some(subject) = operation.subject() {
-                    let key = match operation.kind() {
-                        Method::CallTool => "tool",
-                        Method::GetPrompt => "prompt",
-                        _ => "uri",
-                    };
-                    fields.serialize_entry(key, subject)?;
-                }
-                if let Some(arguments) = operation.arguments() {
-                    fields.serialize_entry("arguments", arguments.values())?;
-                }
-            }
-            Action::CodeMode { code, format } => {
-                fields.serialize_entry("type", "code_mode")?;
-                fields.serialize_entry("code", code)?;
-                fields.serialize_entry("format", format)?;
-            }
-        }
-        fields.serialize_entry("weight", &self.weight)?;
-        fields.serialize_entry("parallel", &self.parallel)?;
-        fields.end()
-    }
 }

@@ -18,11 +18,9 @@
 //!     path: "loadtest.toml".into(),
 //!     text: "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n".to_string(),
 //! };
-//! let overrides = Overrides {
-//!     url: Some("http://127.0.0.1:8080/mcp".to_string()),
-//!     vus: Some(50),
-//!     ..Overrides::default()
-//! };
+//! let mut overrides = Overrides::default();
+//! overrides.url = Some("http://127.0.0.1:8080/mcp".to_string());
+//! overrides.vus = Some(50);
 //! let plan = load(Some(&source), &overrides, &|_| None, 1).expect("no faults");
 //! assert!(matches!(plan.load, Load::Closed { vus: 50, .. }));
 //! ```
@@ -46,16 +44,18 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use describe::describe;
+pub use describe::{describe, to_json};
 pub use fault::{Fault, Faults};
-pub use header::check_header;
-pub use json::to_json;
+pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
-    Action, Arrivals, BreakRule, Header, Load, Plan, Population, SessionRule, Step, StopRule,
-    Target, WorkerRule,
+    Action, Arrivals, BreakRule, Load, Plan, Population, SessionRule, Step, StopRule, Target,
+    WorkerRule,
 };
 pub use shown::Shown;
+
+pub use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+pub use crate::protocol::{Arguments, Era, Operation, ProtocolChoice, Revision};
 
 use document::{Document, Table};
 

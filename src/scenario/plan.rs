@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::defaults;
+use super::header::Header;
 use super::json::{
     as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_text, as_think,
     as_vu_stages,
 };
 use super::shown::Shown;
-use crate::address::{self, AddressFault};
+use crate::address;
+use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, SECRET_CHARS_MIN, secrets_of_header};
@@ -123,9 +125,8 @@ impl Target {
     /// when the run begins.
     ///
     /// # Errors
-    /// Where the address is not one that requests can be sent to; see
-    /// [`address::check`].
-    pub fn new(url: &str) -> Result<Self, AddressFault> {
+    /// Where the address is not one that requests can be sent to.
+    pub fn new(url: &str) -> Result<Self, UserError> {
         let url = address::check(url)?;
         Ok(Self::checked(Shown {
             shown: address::shown(&url),
@@ -143,25 +144,10 @@ impl Target {
     }
 }
 
-/// A request header given by the user.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Header {
-    /// A valid HTTP header name.
-    pub name: String,
-    /// A valid HTTP header value; every value counts as a secret.
-    pub value: String,
-}
-
-/// Never shows the value.
-impl fmt::Debug for Header {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ***", self.name)
-    }
-}
-
 /// How much load, and when.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "model", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Load {
     /// A fixed number of users, each waiting for its answer before it goes on.
     Closed {
@@ -198,6 +184,7 @@ pub enum Load {
 /// When iterations of the open model start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Arrivals {
     /// At a constant rate a second, above zero.
     Rate {
@@ -222,6 +209,7 @@ pub enum Arrivals {
 
 /// When a run ends: whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StopRule {
     /// Time from the start of the load; `None`: only the iterations stop it.
     /// With stages, the sum of their durations.
@@ -277,6 +265,7 @@ impl Step {
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Action {
     /// One call.
     Call(Operation),
@@ -292,6 +281,7 @@ pub enum Action {
 
 /// When a user ends its session and starts another.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct SessionRule {
     /// After this many iterations; `None`: no bound.
     pub iterations: Option<u64>,
@@ -304,6 +294,7 @@ pub struct SessionRule {
 
 /// What counts as broken while a ramp runs, and what is done then.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct BreakRule {
     /// Stop the run at the breaking point.
     #[serde(rename = "on_break", serialize_with = "as_on_break")]
@@ -318,6 +309,7 @@ pub struct BreakRule {
 
 /// Threads and CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct WorkerRule {
     /// `None`: the CPUs that this process may use, less one for the
     /// coordinator where there are more than two.
@@ -391,6 +383,20 @@ impl Plan {
     /// Each row of as many users as the weights sum up to has all shares exactly.
     pub fn population_of(&self, run_index: u32) -> usize {
         population_of(&self.populations, run_index)
+    }
+
+    /// The connections that a run opens at once at most.
+    pub fn connections_max(&self) -> u64 {
+        self.connections_of(self.vus_max())
+    }
+
+    /// The connections that so many users open at once at most.
+    pub(crate) fn connections_of(&self, vus: u32) -> u64 {
+        let lanes = self.steps.iter().map(|step| u64::from(step.parallel)).max();
+        let lanes = lanes
+            .filter(|lanes| *lanes > 1)
+            .map_or(1, |lanes| lanes + 1);
+        u64::from(vus).saturating_mul(lanes)
     }
 
     /// Whether iterations have an intended start of their own, so that response

@@ -11,8 +11,8 @@ use super::defaults::{
     PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
 use super::document::{Document, Entry, Field, Place, Table};
-use super::header::check_header;
-use super::plan::{Action, Header, SessionRule};
+use super::header::{Header, check_header};
+use super::plan::{Action, SessionRule};
 use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};

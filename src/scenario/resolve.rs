@@ -13,9 +13,9 @@ use super::defaults::{
 };
 use super::document::{Document, Field, Place};
 use super::fault::{NO_SERVER, quoted};
-use super::header::check_header;
+use super::header::{Header, check_header};
 use super::overrides::Overrides;
-use super::plan::{Action, Header, Plan, Step, Target};
+use super::plan::{Action, Plan, Step, Target};
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{hide_credentials, without_credentials};
 use super::shown::Shown;
@@ -61,7 +61,6 @@ pub(super) fn resolve(
             "`settings.session` has no effect: the protocol `{protocol}` has no sessions"
         ));
     }
-    resolver.check_workers(&settings.workers);
 
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
     let graceful_stop = settings.graceful_stop.value;
@@ -84,6 +83,7 @@ pub(super) fn resolve(
     plan.probe = settings.probe.value.or(probe_of_flag);
     plan.is_seed_drawn = settings.seed.value.is_none();
     plan.seed = settings.seed.value.unwrap_or(default_seed);
+    resolver.check_workers(&settings.workers);
     plan.workers.count = settings.workers.value;
     plan.workers.pin = settings.pin.value.unwrap_or(plan.workers.pin);
     plan.workers.busy_poll = settings.busy_poll.value.unwrap_or(plan.workers.busy_poll);
