@@ -30,3 +30,5 @@ pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
 pub use interrupts::{Interrupter, Interrupts};
 pub use run::run;
 pub use search::find;
+
+pub use crate::worker::raise_file_limit;

@@ -10,7 +10,7 @@ use super::collect::{Collector, Interval, StageSpan, move_calls_in_flight, move_
 use super::crew::{Crew, CrewOptions, Role, Word};
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
-use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
 use super::probe::{self, Probe};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
@@ -70,7 +70,7 @@ pub fn run(
         notices: plan.notices.clone(),
     };
     let prepared = prepare(&plan, &mut noted, interrupts)?;
-    make_room(&plan, &mut noted);
+    check_room(&plan, &mut noted);
     let result = generate(&plan, prepared, &mut noted, interrupts);
     noted.observer.ended();
     let mut outcome = result?;

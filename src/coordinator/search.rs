@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
 use super::level::{Level, LevelOptions, LevelSecond, SECOND};
-use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
 use crate::clock::Utc;
 use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::error::UserError;
@@ -86,7 +86,7 @@ pub fn find(
         .and_then(|deadline| crate::clock::now().checked_add(deadline));
     let plan = Arc::new(searched(plan, &options));
     let prepared = prepare(&plan, &mut noted, interrupts)?;
-    make_room(&plan, &mut noted);
+    check_room(&plan, &mut noted);
     let result = thread::scope(|scope| {
         let mut finder = Finder::new(
             scope, &plan, &options, prepared, search, &mut noted, interrupts,
@@ -581,7 +581,7 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
 fn calls_per_iteration(plan: &Plan) -> f64 {
     let (mut calls, mut weights) = (0.0, 0.0);
     for step in &plan.steps {
-        let n_calls = match &step.action {
+        let n_calls = match &step.action.value {
             scenario::Action::Call(_) => f64::from(step.parallel.max(1)),
             scenario::Action::CodeMode { .. } => 2.0,
         };

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pmcp_loadtest::canned::{Framing, Options, ServerThread};
+use pmcp_loadtest::internal::{Framing, Options, ServerThread};
 
 use crate::fake_server::FakeServer;
 use crate::program::{Finished, Program};
