@@ -139,6 +139,8 @@ mod metrics;
 mod protocol;
 mod redact;
 mod scheduler;
+#[cfg(test)]
+mod seeds;
 mod servers;
 mod terminal;
 mod units;
