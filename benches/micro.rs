@@ -11,6 +11,8 @@
 //! memory in the cache and its branches learned, so these are lower bounds of
 //! what the same piece costs among a thousand users.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, Write};

@@ -15,6 +15,10 @@
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an answer is timed where it is read"
+)]
 #![cfg_attr(
     not(test),
     deny(
