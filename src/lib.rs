@@ -148,6 +148,7 @@ pub use servers::{canned, demo};
 pub mod calibrate;
 
 pub mod address;
+mod alarm;
 pub mod clock;
 pub mod error;
 pub mod files;

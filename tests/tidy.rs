@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// `lib.rs`, `main.rs` and `bin/` stand above all and are free.
 const LEVELS: &[&[&str]] = &[
     &[
-        "clock", "units", "error", "files", "host", "protocol", "metrics", "load", "redact",
+        "alarm", "clock", "units", "error", "files", "host", "protocol", "metrics", "load",
+        "redact",
     ],
     &["address", "scheduler", "validity", "terminal", "servers"],
     &["http", "scenario", "outcome"],
@@ -66,7 +67,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("regex_syntax", &["init"]),
     ("ureq", &["http"]),
     ("flate2", &["protocol"]),
-    ("mio", &["http", "scheduler", "servers"]),
+    ("mio", &["alarm", "http", "scheduler", "servers"]),
     ("corosensei", &["scheduler"]),
     ("crossbeam_channel", &["worker", "coordinator", "cli"]),
     ("core_affinity", &["worker", "servers"]),
@@ -76,6 +77,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "nix",
         &[
+            "alarm",
             "http",
             "scheduler",
             "worker",

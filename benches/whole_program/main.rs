@@ -30,7 +30,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
-use pmcp_loadtest::canned::{self, Framing, Server};
+use pmcp_loadtest::canned::{self, AnswerFraming, CannedServer};
 use pmcp_loadtest::protocol::Era;
 
 use generator::{Generator, Load, Target};
@@ -202,10 +202,10 @@ fn serve(options: &Serve) -> Result<(), String> {
         process::pin_to(core)?;
     }
     process::allow_many_files();
-    let server = Server::bind(canned::Options {
+    let server = CannedServer::bind(canned::Options {
         framing: match options.sse {
-            true => Framing::EventStream,
-            false => Framing::Json,
+            true => AnswerFraming::EventStream,
+            false => AnswerFraming::Json,
         },
         delay: options.delay.0,
     })

@@ -28,7 +28,7 @@ use crate::outcome::{
 };
 use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
-use crate::servers::canned::{Framing, Options, ServerThread};
+use crate::servers::canned::{AnswerFraming, Options, ServerThread};
 use crate::worker::{Cpus, raise_file_limit};
 
 use figures::{closed_step, open_step, schedule_rates};
@@ -59,7 +59,7 @@ pub fn run(
     // the run itself will say so.
     let _ = raise_file_limit(2 * u64::from(users_max.max(POOL)));
     let at_once = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
     let server = ServerThread::start(at_once, server_cpu).map_err(|error| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 
 use crate::fake_server::{FakeServer, Next, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
@@ -16,7 +16,7 @@ const MS: Duration = Duration::from_millis(1);
 /// The demo server with this latency.
 fn demo(latency: Duration) -> DemoServer {
     DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
+        latency: DemoLatency::Fixed(latency),
         ..DemoOptions::default()
     })
     .expect("a demo server")
@@ -105,7 +105,7 @@ fn a_slow_server_shows_its_true_rate() {
 #[test]
 fn latencies_are_those_that_the_server_measured() {
     let server = DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(5 * MS),
+        latency: DemoLatency::Fixed(5 * MS),
         service_times_max: 1_000_000,
         ..DemoOptions::default()
     })
@@ -596,7 +596,7 @@ fn a_signal_before_the_load_ends_it_at_once() {
 #[test]
 fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
     let server = DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(MS),
+        latency: DemoLatency::Fixed(MS),
         stateless_legacy: true,
         ..DemoOptions::default()
     })

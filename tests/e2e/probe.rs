@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 use serde_json::Value;
 
 use crate::fake_server::{FakeServer, legacy};
@@ -25,7 +25,7 @@ fn demo(options: DemoOptions) -> DemoServer {
 /// The demo server with a constant latency for any number of calls at once.
 fn demo_with_latency(latency: Duration) -> DemoServer {
     demo(DemoOptions {
-        latency: Latency::Fixed(latency),
+        latency: DemoLatency::Fixed(latency),
         ..DemoOptions::default()
     })
 }

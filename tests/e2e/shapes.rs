@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 use serde_json::Value;
 
 use crate::fake_server::FakeServer;
@@ -19,7 +19,7 @@ const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
 /// The demo server with a constant latency for any number of calls at once.
 fn demo(latency: Duration) -> DemoServer {
     DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
+        latency: DemoLatency::Fixed(latency),
         ..DemoOptions::default()
     })
     .expect("a demo server")

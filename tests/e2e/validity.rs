@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 use serde_json::Value;
 
 use crate::load_run::{LoadRun, count, list, load_run, number};
@@ -29,7 +29,7 @@ const NOISE: [&str; 7] = [
 
 fn demo(latency: Duration) -> DemoServer {
     DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
+        latency: DemoLatency::Fixed(latency),
         ..DemoOptions::default()
     })
     .expect("a demo server")

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{Answers, DemoOptions, DemoServer, Eras, Latency};
+use pmcp_loadtest::demo::{AnswerForm, DemoLatency, DemoOptions, DemoServer, Eras};
 use serde_json::{Value, json};
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
@@ -258,8 +258,8 @@ fn a_stream_that_breaks_off_is_resumed_after_its_last_event() {
 fn modern_requests_satisfy_a_server_that_verifies_them() {
     let server = DemoServer::start(DemoOptions {
         eras: Eras::ModernOnly,
-        latency: Latency::Fixed(Duration::from_millis(1)),
-        answers: Answers::Mixed,
+        latency: DemoLatency::Fixed(Duration::from_millis(1)),
+        answers: AnswerForm::Mixed,
         ..DemoOptions::default()
     })
     .expect("a demo server");
