@@ -21,11 +21,11 @@ pub use find::{
 pub use probe::ProbeOutcome;
 
 use crate::clock::Utc;
-use crate::metrics::{
+pub use crate::metrics::{
     Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
 };
-use crate::protocol::{Era, Revision};
-use crate::validity::{GeneratorLimit, SecondSignals, Verdict};
+pub use crate::protocol::{Era, Revision};
+pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
 
 /// A line of the report: what its figures are figures of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

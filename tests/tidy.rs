@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[&[&str]] = &[
     &[
         "alarm", "clock", "units", "error", "files", "host", "protocol", "metrics", "load",
-        "redact",
+        "redact", "seeds",
     ],
     &["address", "scheduler", "validity", "terminal", "servers"],
     &["http", "scenario", "outcome"],
@@ -55,7 +55,7 @@ const SERVERS: &[&str] = &["servers"];
 const TESTS_MAY_IMPORT: &[&str] = &["servers"];
 
 /// Modules that are declared under `#[cfg(test)]` wherever they stand.
-const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "simulation"];
+const TEST_MODULES: &[&str] = &["tests", "proof", "samples", "seeds", "simulation"];
 
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &[(&str, &[&str])] = &[

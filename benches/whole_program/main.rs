@@ -30,8 +30,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
-use pmcp_loadtest::canned::{self, AnswerFraming, CannedServer};
-use pmcp_loadtest::protocol::Era;
+use pmcp_loadtest::internal::protocol::Era;
+use pmcp_loadtest::internal::{self, AnswerFraming, CannedServer};
 
 use generator::{Generator, Load, Target};
 use process::{Cores, ServerProcess};
@@ -202,7 +202,7 @@ fn serve(options: &Serve) -> Result<(), String> {
         process::pin_to(core)?;
     }
     process::allow_many_files();
-    let server = CannedServer::bind(canned::Options {
+    let server = CannedServer::bind(internal::Options {
         framing: match options.sse {
             true => AnswerFraming::EventStream,
             false => AnswerFraming::Json,

@@ -39,8 +39,8 @@ mod transport;
 
 pub use client::Client;
 pub use endpoint::{Endpoint, NotFollowed, resolve};
-pub use exchange::{ClientCounters, Phase, Timing};
-pub use failure::{ConnectKind, HttpFailure, HttpFailureKind};
+pub use exchange::{ClientCounters, Timing};
+pub use failure::Trouble;
 pub use http1::Answer;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;

@@ -975,7 +975,7 @@ mod tests {
     fn operations(plan: &Plan) -> Vec<&Operation> {
         plan.steps
             .iter()
-            .filter_map(|step| match &step.action {
+            .filter_map(|step| match &step.action.value {
                 Action::Call(operation) => Some(operation),
                 Action::CodeMode { .. } => None,
             })
@@ -1133,7 +1133,7 @@ topic = "Hello"  # About what
             assert!(text.contains(words), "{words}: {text}");
         }
         let plan = loaded(&text);
-        assert_eq!(plan.target.url, "http://127.0.0.1:8080/mcp");
+        assert_eq!(plan.target.url.value, "http://127.0.0.1:8080/mcp");
         let topic = json!({"topic": "Hello"});
         assert_eq!(
             operations(&plan),

@@ -34,3 +34,5 @@ pub use json::{ReportFile, read};
 pub use live::{LiveLine, LiveStyle};
 pub use model::{Report, SCHEMA_VERSION};
 pub use summary::{SummaryOptions, summary};
+
+pub use crate::terminal::{Layout, Line, WriteColor};

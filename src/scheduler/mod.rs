@@ -44,7 +44,9 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, cancel_task, current_task, give_way, lateness, park, pause,
-    run_all, shielded, sleep_until, spawn, unpark,
+    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, park, pause, run_all, shielded,
+    sleep_until, unpark,
 };
+#[cfg(test)]
+pub use local::{cancel_task, spawn};
 pub use suspend::trim as trim_stack;

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pmcp_loadtest::canned::{AnswerFraming, Options, ServerThread};
+use pmcp_loadtest::internal::{AnswerFraming, Options, ServerThread};
 
 use crate::fake_server::FakeServer;
 use crate::program::{Finished, Program};
