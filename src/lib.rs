@@ -131,6 +131,7 @@ pub mod scenario;
 pub use servers::demo;
 
 mod address;
+mod alarm;
 mod calibrate;
 mod client;
 mod decide;
@@ -156,7 +157,7 @@ mod worker;
 /// API and changes at any time.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::servers::canned::{Framing, Options, Server, ServerThread};
+    pub use crate::servers::canned::{AnswerFraming, CannedServer, Options, ServerThread};
 
     pub mod metrics {
         pub use crate::metrics::{Outcome, Recorder, Sample};

@@ -17,7 +17,7 @@ use source::{PathUse, Source};
 /// The levels, lowest first. A module imports only from levels below its own.
 /// `lib.rs`, `main.rs` and `bin/` are above all and free.
 const LEVELS: &str = "
-    clock units error files host protocol metrics load redact seeds
+    alarm clock units error files host protocol metrics load redact seeds
     address scheduler validity terminal servers
     http scenario outcome
     client report
@@ -54,14 +54,14 @@ const DEPENDENCIES: &str = "
     regex_syntax: init
     ureq: http
     flate2: protocol
-    mio: http scheduler servers
+    mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: worker coordinator cli
     core_affinity: worker servers
     hdrhistogram: metrics
     termcolor: terminal
     terminal_size: terminal
-    nix: http scheduler worker servers coordinator cli";
+    nix: alarm http scheduler worker servers coordinator cli";
 
 /// The files that may allow `unsafe` code; `[lints]` denies it elsewhere.
 const UNSAFE_FILES: &str = "src/scheduler/suspend.rs src/http/timestamp.rs";

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use pmcp_loadtest::internal::{Framing, Options, ServerThread};
+use pmcp_loadtest::internal::{AnswerFraming, Options, ServerThread};
 
 use crate::process::{self, Cores, Scratch};
 
@@ -27,7 +27,7 @@ pub(crate) fn kib_per_user(program: &str) -> Result<Option<f64>, String> {
     // The runs have a folder of their own.
     let program = std::fs::canonicalize(program).map_err(|error| format!("{program}: {error}"))?;
     let options = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
     let server = ServerThread::start(options, None).map_err(|error| error.to_string())?;

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 use pmcp_loadtest::internal::protocol::Era;
-use pmcp_loadtest::internal::{self, Framing, Server};
+use pmcp_loadtest::internal::{self, AnswerFraming, CannedServer};
 
 use generator::{Generator, Load, Target};
 use process::{Cores, ServerProcess};
@@ -204,10 +204,10 @@ fn serve(options: &Serve) -> Result<(), String> {
         process::pin_to(core)?;
     }
     process::allow_many_files();
-    let server = Server::bind(internal::Options {
+    let server = CannedServer::bind(internal::Options {
         framing: match options.sse {
-            true => Framing::EventStream,
-            false => Framing::Json,
+            true => AnswerFraming::EventStream,
+            false => AnswerFraming::Json,
         },
         delay: options.delay.0,
     })

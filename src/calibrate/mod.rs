@@ -28,7 +28,7 @@ use crate::outcome::{
 };
 use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
-use crate::servers::canned::{Framing, Options, ServerThread};
+use crate::servers::canned::{AnswerFraming, Options, ServerThread};
 use crate::worker::Cpus;
 
 use figures::{closed_step, open_step, schedule_rates};
@@ -62,7 +62,7 @@ pub fn run(
     let worker_cpu = cpus.assign(1).first().copied().flatten();
     let server_cpu = worker_cpu.and_then(|worker| place::server_cpu(&cpus.allowed, worker, &host));
     let at_once = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
     let server = ServerThread::start(at_once, server_cpu).map_err(|error| {

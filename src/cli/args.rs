@@ -16,7 +16,7 @@ use crate::load::VuStage;
 use crate::outcome::FindBy;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::scenario::{Header, Overrides, parse_stages};
-use crate::servers::demo::{Answers, Capacity, Eras, Faults, Latency};
+use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
 
 /// Declares a command: its name as a type, then its flags in the order of the
@@ -451,19 +451,19 @@ command! {
         /// how long calls take: none, fixed:5ms, uniform:1ms..10ms,
         /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
         #[argh(option, arg_name = "latency")]
-        pub(super) latency: Option<Latency>,
+        pub(super) latency: Option<DemoLatency>,
         /// shares of calls that fail, such as http-500=0.01,tool-error=0.02; also
         /// rpc-error, hang, close-before, close-mid, empty-stream, accepted, wrong-id,
         /// not-json, expire-session
         #[argh(option, arg_name = "shares")]
-        pub(super) faults: Option<Faults>,
+        pub(super) faults: Option<FaultShares>,
         /// calls at a time, with their service time and the length of the queue:
         /// 4/fixed:20ms or 4/exponential:20ms/100
         #[argh(option, arg_name = "capacity")]
         pub(super) capacity: Option<Capacity>,
         /// form of the answers: json, sse, sse-open (streams are left open) or mixed
         #[argh(option, arg_name = "form")]
-        pub(super) answers: Option<Answers>,
+        pub(super) answers: Option<AnswerForm>,
         /// eras of the protocol that are spoken: both, legacy (sessions) or modern
         /// (stateless)
         #[argh(option, arg_name = "which")]

@@ -93,26 +93,26 @@ const N_LISTED_MAX: usize = 100;
 const N_TYPES_MAX: usize = 7;
 
 /// A schema that is an object. A keyword of a wrong type counts as absent.
-type Fields = Map<String, Value>;
+type SchemaFields = Map<String, Value>;
 
-fn text<'a>(schema: &'a Fields, keyword: &str) -> Option<&'a str> {
+fn text<'a>(schema: &'a SchemaFields, keyword: &str) -> Option<&'a str> {
     schema.get(keyword)?.as_str()
 }
 
-fn list<'a>(schema: &'a Fields, keyword: &str) -> &'a [Value] {
+fn list<'a>(schema: &'a SchemaFields, keyword: &str) -> &'a [Value] {
     let items = schema.get(keyword).and_then(Value::as_array);
     items.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn object<'a>(schema: &'a Fields, keyword: &str) -> Option<&'a Fields> {
+fn object<'a>(schema: &'a SchemaFields, keyword: &str) -> Option<&'a SchemaFields> {
     schema.get(keyword)?.as_object()
 }
 
-fn number<'a>(schema: &'a Fields, keyword: &str) -> Option<&'a Number> {
+fn number<'a>(schema: &'a SchemaFields, keyword: &str) -> Option<&'a Number> {
     schema.get(keyword)?.as_number()
 }
 
-fn is_true(schema: &Fields, keyword: &str) -> bool {
+fn is_true(schema: &SchemaFields, keyword: &str) -> bool {
     schema.get(keyword) == Some(&Value::Bool(true))
 }
 
@@ -120,7 +120,7 @@ fn is_true(schema: &Fields, keyword: &str) -> bool {
 #[derive(Clone, Default)]
 struct Demands<'a> {
     /// `allOf` and `$ref` already followed, each once.
-    schemas: Vec<&'a Fields>,
+    schemas: Vec<&'a SchemaFields>,
     /// Each of them: one branch must be chosen, whose schemas then apply too.
     alternatives: Vec<Vec<&'a Value>>,
 }
@@ -273,7 +273,7 @@ impl<'a> Demands<'a> {
     /// Whether only values that the schemas give are accepted.
     fn is_closed_choice(&self) -> bool {
         let is_closed =
-            |schema: &&Fields| schema.contains_key("enum") || schema.contains_key("const");
+            |schema: &&SchemaFields| schema.contains_key("enum") || schema.contains_key("const");
         self.schemas.iter().any(is_closed)
     }
 
@@ -287,7 +287,7 @@ impl<'a> Demands<'a> {
     /// The schemas of a property's value.
     fn property(&self, name: &str) -> Vec<&'a Value> {
         let schemas = self.schemas.iter();
-        let rule = |schema: &&'a Fields| {
+        let rule = |schema: &&'a SchemaFields| {
             let known = object(schema, "properties").and_then(|known| known.get(name));
             known.or_else(|| schema.get("additionalProperties"))
         };
@@ -302,7 +302,7 @@ struct Sampler<'a> {
     also: &'a [&'a str],
     work_left: usize,
     /// The schemas of the arrays and objects around the value being made.
-    open: Vec<&'a Fields>,
+    open: Vec<&'a SchemaFields>,
     /// Where the value being made is, as a JSON pointer.
     path: String,
     /// Its number among values that must differ.
@@ -496,8 +496,9 @@ impl<'a> Sampler<'a> {
 
     /// Whether a value of these schemas would be inside one of its own kind, and
     /// so on.
-    fn is_open(&self, schemas: &[&'a Fields]) -> bool {
-        let is_open = |schema: &&Fields| self.open.iter().any(|open| std::ptr::eq(*open, *schema));
+    fn is_open(&self, schemas: &[&'a SchemaFields]) -> bool {
+        let is_open =
+            |schema: &&SchemaFields| self.open.iter().any(|open| std::ptr::eq(*open, *schema));
         schemas.iter().any(is_open)
     }
 
@@ -640,7 +641,7 @@ impl<'a> Sampler<'a> {
     /// A number within the bounds, near what the name suggests: a whole one
     /// where there is one.
     fn number(&mut self, demands: &Demands<'a>, name: &str, must_be_whole: bool) -> Value {
-        let range = Range::of(demands);
+        let range = NumberRange::of(demands);
         let wanted = number_of_name(name);
         let step = range.step.unwrap_or(1);
         // Of those that differ, and of what `not` excludes, the next may do.
@@ -661,7 +662,7 @@ impl<'a> Sampler<'a> {
 }
 
 /// The bounds of a number.
-struct Range {
+struct NumberRange {
     /// Of whole numbers.
     low: i128,
     high: i128,
@@ -673,7 +674,7 @@ struct Range {
     divisor: Option<f64>,
 }
 
-impl Range {
+impl NumberRange {
     fn of(demands: &Demands<'_>) -> Self {
         let (low, low_float) = lower_bounds(demands, "minimum", "exclusiveMinimum", 1);
         let (high, high_float) = lower_bounds(demands, "maximum", "exclusiveMaximum", -1);

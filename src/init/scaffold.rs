@@ -46,7 +46,7 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     let mut variables = Variables::default();
     let headers = header_lines(&offer.auth_header_names, &mut variables);
     let url = url_text(&offer.url, &mut variables);
-    let mut page = Page::default();
+    let mut page = ConfigText::default();
     write_opening(&mut page, offer);
     write_settings(&mut page, &url, Some(&offer.revision));
     if !headers.is_empty() {
@@ -67,7 +67,7 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     }
     write_stages(&mut page);
 
-    let mut body = Body::new(page.text.len());
+    let mut body = ConfigEntries::new(page.text.len());
     body.section(
         "Tools",
         unique(&offer.tools, |tool| &tool.name),
@@ -113,8 +113,8 @@ const STEP_BYTES_MAX: usize = 64 * 1024;
 const NAME_BYTES_MAX: usize = 1024;
 
 /// The entries as text, of a bounded size.
-struct Body {
-    page: Page,
+struct ConfigEntries {
+    page: ConfigText,
     bytes_max: usize,
     is_full: bool,
     /// Whether an entry is switched on.
@@ -122,10 +122,10 @@ struct Body {
     n_left_out: usize,
 }
 
-impl Body {
+impl ConfigEntries {
     fn new(bytes_before: usize) -> Self {
         Self {
-            page: Page::default(),
+            page: ConfigText::default(),
             bytes_max: TEXT_BYTES_MAX.saturating_sub(bytes_before),
             is_full: false,
             has_on: false,
@@ -138,7 +138,7 @@ impl Body {
         title: &str,
         items: Vec<&'a T>,
         name: impl Fn(&'a T) -> &'a str,
-        step: impl Fn(&'a T) -> Step,
+        step: impl Fn(&'a T) -> ConfigEntry,
     ) {
         let mut heading = Some(title.to_string());
         for item in items {
@@ -156,7 +156,7 @@ impl Body {
     }
 
     /// Whether there was room for it.
-    fn add(&mut self, step: &Step) -> bool {
+    fn add(&mut self, step: &ConfigEntry) -> bool {
         let before = self.page.text.len();
         self.page.step(step);
         let is_too_large = self.page.text.len() - before > STEP_BYTES_MAX;
@@ -188,7 +188,7 @@ impl Body {
 /// A config for a server that is not known: it lists the tools of a local
 /// server, with examples of everything else switched off.
 pub fn template() -> String {
-    let mut page = Page::default();
+    let mut page = ConfigText::default();
     page.prose("A load test of an MCP server.");
     page.blank_prose();
     write_usage(&mut page);
@@ -213,8 +213,8 @@ pub fn template() -> String {
     page.finish()
 }
 
-fn template_steps() -> Vec<Step> {
-    let step = |is_on, prose: &str, lines: &[&str]| Step {
+fn template_steps() -> Vec<ConfigEntry> {
+    let step = |is_on, prose: &str, lines: &[&str]| ConfigEntry {
         heading: None,
         prose: vec![prose.to_string()],
         is_on,
@@ -268,7 +268,7 @@ fn template_steps() -> Vec<Step> {
 const SWITCHED_OFF: &str =
     "Lines that begin with `#` and no blank are switched off: remove the `#` to switch them on.";
 
-fn write_opening(page: &mut Page, offer: &Offer) {
+fn write_opening(page: &mut ConfigText, offer: &Offer) {
     let url = address::shown(&offer.url);
     let url = url.split(['?', '#']).next().unwrap_or_default();
     page.prose(&format!(
@@ -320,7 +320,7 @@ fn write_opening(page: &mut Page, offer: &Offer) {
     page.blank();
 }
 
-fn write_usage(page: &mut Page) {
+fn write_usage(page: &mut ConfigText) {
     page.exact_prose(
         "  cargo pmcp loadtest check   says what this means, or what is wrong with it",
     );
@@ -328,7 +328,7 @@ fn write_usage(page: &mut Page) {
 }
 
 /// `url` is a TOML string.
-fn write_settings(page: &mut Page, url: &str, revision: Option<&str>) {
+fn write_settings(page: &mut ConfigText, url: &str, revision: Option<&str>) {
     page.line("[settings]");
     page.line(&format!("url = {url}"));
     page.prose("How many users there are, each with a session of its own, waiting for an answer before the next call.");
@@ -361,7 +361,7 @@ fn write_settings(page: &mut Page, url: &str, revision: Option<&str>) {
     page.blank();
 }
 
-fn write_stages(page: &mut Page) {
+fn write_stages(page: &mut ConfigText) {
     page.prose(
         "Stages move the number of users from one target to the next. Where they are switched on, `duration` \
          above must go, and `virtual_users` counts for nothing.",
@@ -375,7 +375,7 @@ fn write_stages(page: &mut Page) {
 }
 
 /// A config needs something to do.
-fn write_fallback(page: &mut Page, offer: &Offer) {
+fn write_fallback(page: &mut ConfigText, offer: &Offer) {
     let lists = [
         ("tools/list", offer.tools.is_empty()),
         ("resources/list", offer.resources.is_empty()),
@@ -386,7 +386,7 @@ fn write_fallback(page: &mut Page, offer: &Offer) {
         .iter()
         .find(|(_, is_empty)| !is_empty)
         .map_or("tools/list", |(method, _)| method);
-    page.step(&Step {
+    page.step(&ConfigEntry {
         heading: None,
         prose: vec![
             "Nothing that the server offers is switched on below, so this only asks for a list, which changes nothing."
@@ -399,7 +399,7 @@ fn write_fallback(page: &mut Page, offer: &Offer) {
 
 /// An entry of the scenario, or only prose about one that cannot be.
 #[derive(Default)]
-struct Step {
+struct ConfigEntry {
     /// Opens a section.
     heading: Option<String>,
     /// Paragraphs.
@@ -409,10 +409,10 @@ struct Step {
     lines: Vec<String>,
 }
 
-impl Step {
+impl ConfigEntry {
     /// An entry without lines beyond what all have.
-    fn new(description: Option<&str>) -> Step {
-        let mut step = Step::default();
+    fn new(description: Option<&str>) -> ConfigEntry {
+        let mut step = ConfigEntry::default();
         // The first paragraph says what it is; what follows is for callers.
         let first = description
             .unwrap_or_default()
@@ -454,8 +454,8 @@ fn unique<T>(items: &[T], name: impl Fn(&T) -> &str) -> Vec<&T> {
         .collect()
 }
 
-fn tool_step(tool: &ToolDescription, offer: &Offer) -> Step {
-    let mut step = Step::new(tool.description.as_deref().or(tool.title.as_deref()));
+fn tool_step(tool: &ToolDescription, offer: &Offer) -> ConfigEntry {
+    let mut step = ConfigEntry::new(tool.description.as_deref().or(tool.title.as_deref()));
     if tool.name.trim().is_empty() {
         step.note("Left out: the tool has no name.");
         return step;
@@ -532,7 +532,7 @@ fn fails_on_purpose(tool: &ToolDescription) -> bool {
 
 /// What is named by one of the user's secrets cannot be called: the name must not
 /// be written.
-fn switched_off_if_masked(mut step: Step, name: &str, offer: &Offer) -> Step {
+fn switched_off_if_masked(mut step: ConfigEntry, name: &str, offer: &Offer) -> ConfigEntry {
     if offer.masked_names.contains(name) {
         step.note(
             "Switched off: its name holds a value that you gave as a header or in the address, \
@@ -543,7 +543,7 @@ fn switched_off_if_masked(mut step: Step, name: &str, offer: &Offer) -> Step {
     step
 }
 
-fn write_arguments(step: &mut Step, arguments: &SampleArguments, schema: &Value) {
+fn write_arguments(step: &mut ConfigEntry, arguments: &SampleArguments, schema: &Value) {
     let mut lines: Option<Vec<String>> = arguments
         .values
         .iter()
@@ -610,9 +610,9 @@ fn with_remark(line: String, remark: &str) -> String {
 /// Lines of config with their remarks.
 const LINE_CHARS_MAX: usize = 100;
 
-fn resource_step(resource: &ResourceDescription) -> Step {
+fn resource_step(resource: &ResourceDescription) -> ConfigEntry {
     let description = resource.description.as_deref().unwrap_or(&resource.name);
-    let mut step = Step::new(Some(description));
+    let mut step = ConfigEntry::new(Some(description));
     if resource.uri.trim().is_empty() {
         step.note("Left out: the resource has no address.");
         return step;
@@ -622,9 +622,9 @@ fn resource_step(resource: &ResourceDescription) -> Step {
     step
 }
 
-fn template_step(template: &ResourceTemplateDescription) -> Step {
+fn template_step(template: &ResourceTemplateDescription) -> ConfigEntry {
     let description = template.description.as_deref().unwrap_or(&template.name);
-    let mut step = Step::new(Some(description));
+    let mut step = ConfigEntry::new(Some(description));
     let uri = expanded(&template.uri_template);
     if uri.trim().is_empty() {
         step.note("Left out: the template is empty.");
@@ -696,8 +696,8 @@ fn expand(expression: &str, uri: &mut String) {
     }
 }
 
-fn prompt_step(prompt: &PromptDescription) -> Step {
-    let mut step = Step::new(prompt.description.as_deref());
+fn prompt_step(prompt: &PromptDescription) -> ConfigEntry {
+    let mut step = ConfigEntry::new(prompt.description.as_deref());
     if prompt.name.trim().is_empty() {
         step.note("Left out: the prompt has no name.");
         return step;
@@ -811,11 +811,11 @@ fn url_text(url: &str, variables: &mut Variables) -> String {
 
 /// The text as it grows.
 #[derive(Default)]
-struct Page {
+struct ConfigText {
     text: String,
 }
 
-impl Page {
+impl ConfigText {
     /// A line of config.
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
@@ -846,7 +846,7 @@ impl Page {
         self.line("");
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &ConfigEntry) {
         if let Some(heading) = &step.heading {
             self.exact_prose(&format!("---- {heading} ----"));
             self.blank();

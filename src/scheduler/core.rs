@@ -8,6 +8,7 @@ use mio::{Events, Poll, Waker};
 
 use super::local::{Cancel, LOCAL, Local, Polled, TIMER, TaskId, WAKER};
 use super::suspend::{self, Stack, Task};
+use crate::alarm::PollAlarm;
 
 /// How a scheduler waits and how large its stacks are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct Turn {
 pub struct Scheduler {
     poll: Poll,
     events: Events,
-    alarm: Alarm,
+    alarm: PollAlarm<Instant>,
     waker: Arc<Waker>,
     options: SchedulerOptions,
     /// By place; `None` where a task has ended.
@@ -74,7 +75,7 @@ impl Scheduler {
     pub fn new(options: SchedulerOptions) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let alarm = Alarm::new(poll.registry())?;
+        let alarm = PollAlarm::new(poll.registry(), TIMER)?;
         let now = Instant::now();
         let local = Local::new(poll.registry().try_clone()?, now);
         LOCAL.with_borrow_mut(|slot| {
@@ -162,7 +163,8 @@ impl Scheduler {
         let timeout = if self.options.busy_poll || has_ended || with(|local| local.has_work()) {
             Some(Duration::ZERO)
         } else {
-            self.alarm.set(wake_at, polled_at)?
+            self.alarm
+                .set(wake_at, |at| at.saturating_duration_since(polled_at))?
         };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -293,88 +295,6 @@ pub fn block_on<R: 'static>(
     Ok(result
         .take()
         .expect("a task that has ended gave its result"))
-}
-
-#[cfg(target_os = "linux")]
-use linux::Alarm;
-
-/// A timer in the poll set, since epoll's own timeout is in milliseconds.
-#[cfg(target_os = "linux")]
-mod linux {
-    use super::{Duration, Instant, TIMER, io};
-    use mio::unix::SourceFd;
-    use mio::{Interest, Registry};
-    use nix::sys::time::TimeSpec;
-    use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-    use std::os::fd::{AsFd, AsRawFd};
-
-    pub(super) struct Alarm {
-        timer: TimerFd,
-        set_to: Option<Instant>,
-    }
-
-    impl Alarm {
-        pub(super) fn new(registry: &Registry) -> io::Result<Self> {
-            let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-            let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            // Edge-triggered: it is never read, setting it anew rearms it.
-            registry.register(
-                &mut SourceFd(&timer.as_fd().as_raw_fd()),
-                TIMER,
-                Interest::READABLE,
-            )?;
-            Ok(Self {
-                timer,
-                set_to: None,
-            })
-        }
-
-        /// Sets it and gives the timeout for the poll: none, since it wakes
-        /// the poll by itself, or zero where the moment has passed.
-        pub(super) fn set(
-            &mut self,
-            at: Option<Instant>,
-            now: Instant,
-        ) -> io::Result<Option<Duration>> {
-            let Some(at) = at else {
-                return Ok(None);
-            };
-            // An alarm that goes off too early costs a turn, no more.
-            if self.set_to.is_some_and(|set_to| set_to <= at) {
-                return Ok(None);
-            }
-            let from_now = at.saturating_duration_since(now);
-            if from_now.is_zero() {
-                return Ok(Some(Duration::ZERO));
-            }
-            let expiration = Expiration::OneShot(TimeSpec::from_duration(from_now));
-            self.timer.set(expiration, TimerSetTimeFlags::empty())?;
-            self.set_to = Some(at);
-            Ok(None)
-        }
-
-        pub(super) fn went_off(&mut self) {
-            self.set_to = None;
-        }
-    }
-}
-
-/// Where there is no timer to poll, the poll's timeout has to do: it rounds up
-/// to whole milliseconds.
-#[cfg(not(target_os = "linux"))]
-struct Alarm;
-
-#[cfg(not(target_os = "linux"))]
-impl Alarm {
-    fn new(_: &mio::Registry) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    fn set(&mut self, at: Option<Instant>, now: Instant) -> io::Result<Option<Duration>> {
-        Ok(at.map(|at| at.saturating_duration_since(now)))
-    }
-
-    fn went_off(&mut self) {}
 }
 
 #[cfg(test)]

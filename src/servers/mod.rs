@@ -6,3 +6,4 @@
 
 pub mod canned;
 pub mod demo;
+mod head;

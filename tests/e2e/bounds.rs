@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pmcp_loadtest::internal::{Framing, Options, ServerThread};
+use pmcp_loadtest::internal::{AnswerFraming, Options, ServerThread};
 
 use crate::fake_server::FakeServer;
 use crate::program::{Finished, Program};
@@ -15,7 +15,7 @@ use crate::share;
 /// A server that answers a call of any tool.
 fn server() -> ServerThread {
     let options = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
     ServerThread::start(options, None).expect("a server on loopback")

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 
 use crate::demo::{ECHO, MS, demo, demo_with_capacity, demo_with_latency};
 use crate::fake_server::{FakeServer, Next, legacy};
@@ -97,7 +97,7 @@ fn a_slow_server_shows_its_true_rate() {
 fn latencies_are_those_that_the_server_measured() {
     share::third();
     let server = demo(DemoOptions {
-        latency: Latency::Fixed(5 * MS),
+        latency: DemoLatency::Fixed(5 * MS),
         service_times_max: 1_000_000,
         ..DemoOptions::default()
     });
@@ -588,7 +588,7 @@ fn a_signal_before_the_load_ends_it_at_once() {
 #[test]
 fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
     let server = demo(DemoOptions {
-        latency: Latency::Fixed(MS),
+        latency: DemoLatency::Fixed(MS),
         stateless_legacy: true,
         ..DemoOptions::default()
     });

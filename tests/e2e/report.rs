@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::demo::{DemoOptions, Fault, Faults, Latency};
+use pmcp_loadtest::demo::{DemoFault, DemoLatency, DemoOptions, FaultShares};
 use serde_json::{Value, json};
 
 use crate::demo::demo;
@@ -288,7 +288,7 @@ fn a_key_of_the_environment_is_sent_and_not_shown() {
 /// A server with all kinds of faults: whatever happens is counted once.
 #[test]
 fn counts_add_up_whatever_goes_wrong() {
-    let faults: Faults = "http-500=0.05,rpc-error=0.05,tool-error=0.05,hang=0.01,\
+    let faults: FaultShares = "http-500=0.05,rpc-error=0.05,tool-error=0.05,hang=0.01,\
         close-before=0.05,close-mid=0.05,empty-stream=0.05,accepted=0.05,wrong-id=0.05,\
         not-json=0.05,expire-session=0.05"
         .parse()
@@ -296,7 +296,7 @@ fn counts_add_up_whatever_goes_wrong() {
     for protocol in ["legacy", "modern"] {
         let server = demo(DemoOptions {
             faults,
-            latency: Latency::Fixed(Duration::from_millis(2)),
+            latency: DemoLatency::Fixed(Duration::from_millis(2)),
             ..DemoOptions::default()
         });
         let finished = load_run(
@@ -331,13 +331,13 @@ fn counts_add_up_whatever_goes_wrong() {
         );
         for (id, n) in crate::load_run::causes(&report["totals"]) {
             let fault = match id.as_str() {
-                "http.500" => Fault::Http500,
-                "tool.is_error" => Fault::ToolError,
-                "timeout.waiting" => Fault::Hang,
-                "protocol.accepted_unanswered" => Fault::Accepted,
-                "protocol.wrong_id" => Fault::WrongId,
-                "protocol.not_json" => Fault::NotJson,
-                "session.expired" => Fault::ExpireSession,
+                "http.500" => DemoFault::Http500,
+                "tool.is_error" => DemoFault::ToolError,
+                "timeout.waiting" => DemoFault::Hang,
+                "protocol.accepted_unanswered" => DemoFault::Accepted,
+                "protocol.wrong_id" => DemoFault::WrongId,
+                "protocol.not_json" => DemoFault::NotJson,
+                "session.expired" => DemoFault::ExpireSession,
                 _ => continue,
             };
             assert_eq!(n, stats.faults.of(fault), "{protocol} {id}: {finished}");

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{Answers, DemoOptions, Eras, Latency};
+use pmcp_loadtest::demo::{AnswerForm, DemoLatency, DemoOptions, Eras};
 use serde_json::{Value, json};
 
 use crate::demo::demo;
@@ -259,8 +259,8 @@ fn a_stream_that_breaks_off_is_resumed_after_its_last_event() {
 fn modern_requests_satisfy_a_server_that_verifies_them() {
     let server = demo(DemoOptions {
         eras: Eras::ModernOnly,
-        latency: Latency::Fixed(Duration::from_millis(1)),
-        answers: Answers::Mixed,
+        latency: DemoLatency::Fixed(Duration::from_millis(1)),
+        answers: AnswerForm::Mixed,
         ..DemoOptions::default()
     });
     let config = r#"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 
 use crate::load_run::load_run;
 use crate::program::Finished;
@@ -21,7 +21,7 @@ pub(crate) fn demo(options: DemoOptions) -> DemoServer {
 /// The demo server with a constant latency for any number of calls at once.
 pub(crate) fn demo_with_latency(latency: Duration) -> DemoServer {
     demo(DemoOptions {
-        latency: Latency::Fixed(latency),
+        latency: DemoLatency::Fixed(latency),
         ..DemoOptions::default()
     })
 }

@@ -4,7 +4,7 @@
 
 /// What a request asks, as far as answers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum AskedFor {
     /// `tools/call`
     CallTool,
     /// `initialize`
@@ -25,7 +25,7 @@ pub(super) enum Asked {
     OtherHttpMethod,
 }
 
-impl Asked {
+impl AskedFor {
     const REQUESTS: [Self; 6] = [
         Self::CallTool,
         Self::Initialize,
@@ -79,7 +79,7 @@ impl Asked {
 
 /// The framing of `tools/call` answers; all others are JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub enum AnswerFraming {
     /// One JSON object with its length.
     Json,
     /// One event in one chunk.
@@ -88,14 +88,14 @@ pub enum Framing {
 
 /// All answers.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct CannedAnswers {
     /// In the order of `Asked::REQUESTS`.
-    messages: [Rendered; Asked::REQUESTS.len()],
+    messages: [RenderedAnswer; AskedFor::REQUESTS.len()],
 }
 
 /// An answer without its id.
 #[derive(Debug, Default)]
-struct Rendered {
+struct RenderedAnswer {
     /// By the number of the id's digits, on which the length depends: all that
     /// comes before the id.
     before_id: Vec<Vec<u8>>,
@@ -110,14 +110,14 @@ const NOT_ALLOWED: &[u8] =
 pub(super) const BAD_REQUEST: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-impl Answers {
+impl CannedAnswers {
     /// Renders all answers.
-    pub(super) fn new(framing: Framing, n_digits_max: usize) -> Self {
+    pub(super) fn new(framing: AnswerFraming, n_digits_max: usize) -> Self {
         Self {
-            messages: Asked::REQUESTS.map(|asked| {
+            messages: AskedFor::REQUESTS.map(|asked| {
                 let framing = match asked {
-                    Asked::CallTool => framing,
-                    _ => Framing::Json,
+                    AskedFor::CallTool => framing,
+                    _ => AnswerFraming::Json,
                 };
                 render(asked, framing, n_digits_max)
             }),
@@ -125,11 +125,11 @@ impl Answers {
     }
 
     /// Appends the answer. A request without an id of digits gets 400.
-    pub(super) fn write(&self, asked: Asked, id: &[u8], out: &mut Vec<u8>) {
-        let Some(at) = Asked::REQUESTS.iter().position(|known| *known == asked) else {
+    pub(super) fn write(&self, asked: AskedFor, id: &[u8], out: &mut Vec<u8>) {
+        let Some(at) = AskedFor::REQUESTS.iter().position(|known| *known == asked) else {
             return out.extend_from_slice(match asked {
-                Asked::EndOfSession => ENDED,
-                Asked::OtherHttpMethod => NOT_ALLOWED,
+                AskedFor::EndOfSession => ENDED,
+                AskedFor::OtherHttpMethod => NOT_ALLOWED,
                 _ => ACCEPTED,
             });
         };
@@ -145,38 +145,38 @@ impl Answers {
     }
 }
 
-fn render(asked: Asked, framing: Framing, n_digits_max: usize) -> Rendered {
+fn render(asked: AskedFor, framing: AnswerFraming, n_digits_max: usize) -> RenderedAnswer {
     let Some(tail) = asked.message_tail() else {
-        return Rendered::default();
+        return RenderedAnswer::default();
     };
     const MESSAGE: &str = r#"{"jsonrpc":"2.0","id":"#;
     const EVENT: &str = "event: message\ndata: ";
     const EVENT_END: &str = "\n\n";
     let session = match asked {
-        Asked::Initialize => "Mcp-Session-Id: 8a7c0d8e6f2b4f5e9d3c1b0a7e6f5d4c\r\n",
+        AskedFor::Initialize => "Mcp-Session-Id: 8a7c0d8e6f2b4f5e9d3c1b0a7e6f5d4c\r\n",
         _ => "",
     };
     let before_id = |n_digits: usize| {
         let n_bytes = MESSAGE.len() + n_digits + tail.len();
         match framing {
-            Framing::Json => format!(
+            AnswerFraming::Json => format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{session}\
                  Content-Length: {n_bytes}\r\n\r\n{MESSAGE}"
             ),
-            Framing::EventStream => format!(
+            AnswerFraming::EventStream => format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{session}\
                  Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{EVENT}{MESSAGE}",
                 EVENT.len() + n_bytes + EVENT_END.len()
             ),
         }
     };
-    Rendered {
+    RenderedAnswer {
         before_id: (0..=n_digits_max)
             .map(|n_digits| before_id(n_digits).into_bytes())
             .collect(),
         after_id: match framing {
-            Framing::Json => tail.to_string(),
-            Framing::EventStream => format!("{tail}{EVENT_END}\r\n0\r\n\r\n"),
+            AnswerFraming::Json => tail.to_string(),
+            AnswerFraming::EventStream => format!("{tail}{EVENT_END}\r\n0\r\n\r\n"),
         }
         .into_bytes(),
     }

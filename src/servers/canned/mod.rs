@@ -23,9 +23,9 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-pub use self::answers::Framing;
-use self::answers::{Answers, BAD_REQUEST};
-use self::request::{Digits, Request, RequestReader, Unreadable};
+pub use self::answers::AnswerFraming;
+use self::answers::{BAD_REQUEST, CannedAnswers};
+use self::request::{CannedReader, CannedRequest, Digits, Unreadable};
 pub use self::thread::ServerThread;
 use crate::clock;
 
@@ -33,7 +33,7 @@ use crate::clock;
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The form of `tools/call` answers.
-    pub framing: Framing,
+    pub framing: AnswerFraming,
     /// From reading a request to answering it; zero answers at once.
     pub delay: Duration,
 }
@@ -44,28 +44,28 @@ const EVENTS_PER_TURN: usize = 1024;
 const INPUT_BYTES: usize = 64 * 1024;
 
 /// The server: a listener and its connections.
-pub struct Server {
+pub struct CannedServer {
     poll: Poll,
     waker: Arc<Waker>,
     listener: TcpListener,
     address: SocketAddr,
     /// By token; `None` where a connection was closed.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<CannedConnection>>,
     free: Vec<usize>,
     /// Answers that are due, in this order since all wait equally long.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<DelayedAnswer>,
     /// Tells a connection from an earlier one with its token.
     next_generation: u64,
-    answers: Answers,
+    answers: CannedAnswers,
     options: Options,
-    reader: RequestReader,
+    reader: CannedReader,
     /// Where every connection's bytes are read to.
     input: Vec<u8>,
     /// What is written to the connection at hand.
     output: Vec<u8>,
 }
 
-struct Connection {
+struct CannedConnection {
     stream: TcpStream,
     generation: u64,
     /// The start of a request that is not complete yet.
@@ -74,17 +74,17 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
-struct Waiting {
+struct DelayedAnswer {
     due: Instant,
     token: usize,
     generation: u64,
-    request: Request,
+    request: CannedRequest,
 }
 
 /// The connection has ended, in whatever way.
 struct Closed;
 
-impl Server {
+impl CannedServer {
     /// A server on a free loopback port.
     ///
     /// # Errors
@@ -106,9 +106,9 @@ impl Server {
             free: Vec::new(),
             waiting: VecDeque::new(),
             next_generation: 0,
-            answers: Answers::new(options.framing, Digits::MAX),
+            answers: CannedAnswers::new(options.framing, Digits::MAX),
             options,
-            reader: RequestReader::default(),
+            reader: CannedReader::default(),
             input: vec![0; INPUT_BYTES],
             output: Vec::new(),
         })
@@ -180,7 +180,7 @@ impl Server {
                 continue;
             }
             self.next_generation += 1;
-            self.connections[token] = Some(Connection {
+            self.connections[token] = Some(CannedConnection {
                 stream,
                 generation: self.next_generation,
                 partial: Vec::new(),
@@ -194,7 +194,7 @@ impl Server {
     fn with_connection(
         &mut self,
         token: usize,
-        act: impl FnOnce(&mut Self, &mut Connection, usize) -> Result<(), Closed>,
+        act: impl FnOnce(&mut Self, &mut CannedConnection, usize) -> Result<(), Closed>,
     ) {
         let Some(mut connection) = self.connections.get_mut(token).and_then(Option::take) else {
             return;
@@ -205,7 +205,7 @@ impl Server {
         }
     }
 
-    fn receive(&mut self, connection: &mut Connection, token: usize) -> Result<(), Closed> {
+    fn receive(&mut self, connection: &mut CannedConnection, token: usize) -> Result<(), Closed> {
         loop {
             let n_bytes = match connection.stream.read(&mut self.input) {
                 Ok(0) => return Err(Closed),
@@ -258,7 +258,7 @@ impl Server {
                 let id = request.id.as_bytes();
                 self.answers.write(request.asked, id, &mut self.output);
             } else {
-                self.waiting.push_back(Waiting {
+                self.waiting.push_back(DelayedAnswer {
                     due: clock::now() + self.options.delay,
                     token,
                     generation,
@@ -292,7 +292,7 @@ impl Server {
     }
 
     /// Writes what is unsent, then `output`.
-    fn send(&mut self, connection: &mut Connection, token: usize) -> Result<(), Closed> {
+    fn send(&mut self, connection: &mut CannedConnection, token: usize) -> Result<(), Closed> {
         if !connection.unsent.is_empty() {
             connection.unsent.append(&mut self.output);
             std::mem::swap(&mut connection.unsent, &mut self.output);
@@ -320,7 +320,7 @@ impl Server {
 }
 
 /// Says why, as far as the socket has room, before the connection ends.
-fn refuse(connection: &mut Connection) -> Closed {
+fn refuse(connection: &mut CannedConnection) -> Closed {
     // The connection is given up in any case.
     let _ = connection.stream.write(BAD_REQUEST);
     Closed

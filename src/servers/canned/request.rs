@@ -4,7 +4,10 @@
 //! It reads no more than that: no JSON is parsed, headers other than
 //! `Content-Length` are not looked at. It does not know sockets.
 
-use super::answers::Asked;
+use super::super::head::{
+    BodyFraming, HttpRefusal, body_framing, find_head_end, parse_head, refuse,
+};
+use super::answers::AskedFor;
 
 /// The digits of a request's id, to be echoed as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +40,9 @@ impl Digits {
 
 /// A request, as far as it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct CannedRequest {
     /// What it asks.
-    pub asked: Asked,
+    pub asked: AskedFor,
     /// Its id.
     pub id: Digits,
 }
@@ -54,33 +57,36 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Reads requests. A client sends nearly the same head again and again, so the
 /// last one is remembered: equal bytes need no second look.
 #[derive(Debug, Default)]
-pub(super) struct RequestReader {
+pub(super) struct CannedReader {
     last_head: Vec<u8>,
-    last: Head,
+    last: LastHead,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Head {
+struct LastHead {
     is_post: bool,
     is_delete: bool,
     content_bytes: usize,
 }
 
-impl RequestReader {
+impl CannedReader {
     /// The first request in `input` and how many bytes it takes; `None` where
     /// it is not complete yet.
     ///
     /// # Errors
     /// It cannot be read: too large, or a body of unknown length.
-    pub(super) fn read(&mut self, input: &[u8]) -> Result<Option<(usize, Request)>, Unreadable> {
+    pub(super) fn read(
+        &mut self,
+        input: &[u8],
+    ) -> Result<Option<(usize, CannedRequest)>, Unreadable> {
         if self.last_head.is_empty() || !input.starts_with(&self.last_head) {
-            let Some(head_bytes) = find(input, b"\r\n\r\n").map(|at| at + 4) else {
+            let Some(head_bytes) = find_head_end(input, 0) else {
                 return match input.len() < REQUEST_BYTES_MAX {
                     true => Ok(None),
                     false => Err(Unreadable),
                 };
             };
-            self.last = read_head(&input[..head_bytes])?;
+            self.last = parse_head(&input[..head_bytes], read_head).map_err(|_| Unreadable)?;
             self.last_head.clear();
             self.last_head.extend_from_slice(&input[..head_bytes]);
         }
@@ -90,11 +96,11 @@ impl RequestReader {
             return Ok(None);
         };
         let request = match self.last {
-            Head { is_post: true, .. } => read_body(body),
-            Head { is_delete, .. } => Request {
+            LastHead { is_post: true, .. } => read_body(body),
+            LastHead { is_delete, .. } => CannedRequest {
                 asked: match is_delete {
-                    true => Asked::EndOfSession,
-                    false => Asked::OtherHttpMethod,
+                    true => AskedFor::EndOfSession,
+                    false => AskedFor::OtherHttpMethod,
                 },
                 id: Digits::default(),
             },
@@ -103,46 +109,31 @@ impl RequestReader {
     }
 }
 
-fn read_head(head: &[u8]) -> Result<Head, Unreadable> {
-    const LENGTH: &[u8] = b"content-length:";
-    const CODING: &[u8] = b"transfer-encoding:";
-    let starts_with = |line: &[u8], name: &[u8]| {
-        line.get(..name.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+fn read_head(parsed: &httparse::Request<'_, '_>) -> Result<LastHead, HttpRefusal> {
+    let BodyFraming::Length(content_bytes) = body_framing(parsed.headers, REQUEST_BYTES_MAX)?
+    else {
+        return refuse(501, "a body of unknown length");
     };
-    let mut content_bytes = 0;
-    for line in head.split(|byte| *byte == b'\n') {
-        if starts_with(line, CODING) {
-            return Err(Unreadable);
-        }
-        if starts_with(line, LENGTH) {
-            content_bytes = std::str::from_utf8(&line[LENGTH.len()..])
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .filter(|n_bytes| *n_bytes <= REQUEST_BYTES_MAX)
-                .ok_or(Unreadable)?;
-        }
-    }
-    Ok(Head {
-        is_post: head.starts_with(b"POST "),
-        is_delete: head.starts_with(b"DELETE "),
+    Ok(LastHead {
+        is_post: parsed.method == Some("POST"),
+        is_delete: parsed.method == Some("DELETE"),
         content_bytes,
     })
 }
 
 /// The first `"method"` and the first `"id"` of the body: our requests have
 /// both before anything that could hold others of these names.
-fn read_body(body: &[u8]) -> Request {
+fn read_body(body: &[u8]) -> CannedRequest {
     const METHOD: &[u8] = b"\"method\":\"";
     const ID: &[u8] = b"\"id\":";
     let asked = find(body, METHOD)
         .map(|at| &body[at + METHOD.len()..])
-        .map_or(Asked::Nothing, Asked::of_method);
+        .map_or(AskedFor::Nothing, AskedFor::of_method);
     let id = match asked {
-        Asked::Nothing => Digits::default(),
+        AskedFor::Nothing => Digits::default(),
         _ => find(body, ID).map_or_else(Digits::default, |at| Digits::of(&body[at + ID.len()..])),
     };
-    Request { asked, id }
+    CannedRequest { asked, id }
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {

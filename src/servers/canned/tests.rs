@@ -2,8 +2,8 @@
 //! decoders, which the server itself does not know.
 
 mod requests {
-    use super::super::answers::Asked;
-    use super::super::request::{RequestReader, Unreadable};
+    use super::super::answers::AskedFor;
+    use super::super::request::{CannedReader, Unreadable};
 
     const CALL: &str = r#"{"jsonrpc":"2.0","id":42,"method":"tools/call","params":{"id":1}}"#;
 
@@ -12,8 +12,8 @@ mod requests {
         format!("POST /mcp HTTP/1.1\r\nHost: h\r\ncontent-LENGTH: {n_bytes}\r\n\r\n{body}")
     }
 
-    fn check(http: &str, asked: Asked, id: &str) {
-        let mut reader = RequestReader::default();
+    fn check(http: &str, asked: AskedFor, id: &str) {
+        let mut reader = CannedReader::default();
         // The second time the head is known.
         for _ in 0..2 {
             for cut in 0..http.len() {
@@ -31,21 +31,21 @@ mod requests {
 
     #[test]
     fn a_request_is_found_at_every_cut() {
-        check(&post(CALL), Asked::CallTool, "42");
+        check(&post(CALL), AskedFor::CallTool, "42");
         let initialize = CALL.replace("tools/call", "initialize");
-        check(&post(&initialize), Asked::Initialize, "42");
+        check(&post(&initialize), AskedFor::Initialize, "42");
         let notice = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        check(&post(notice), Asked::Nothing, "");
+        check(&post(notice), AskedFor::Nothing, "");
         let answer = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
-        check(&post(answer), Asked::Nothing, "");
+        check(&post(answer), AskedFor::Nothing, "");
         let delete = "DELETE /mcp HTTP/1.1\r\n\r\n";
-        check(delete, Asked::EndOfSession, "");
-        check("GET /mcp HTTP/1.1\r\n\r\n", Asked::OtherHttpMethod, "");
+        check(delete, AskedFor::EndOfSession, "");
+        check("GET /mcp HTTP/1.1\r\n\r\n", AskedFor::OtherHttpMethod, "");
     }
 
     #[test]
     fn another_head_is_looked_at_again() {
-        let mut reader = RequestReader::default();
+        let mut reader = CannedReader::default();
         for method in ["tools/call", "ping", "tools/list", "tools/call"] {
             let http = post(&CALL.replace("tools/call", method));
             let (used, request) = reader
@@ -55,7 +55,7 @@ mod requests {
             assert_eq!(used, http.len());
             assert_eq!(
                 request.asked,
-                Asked::of_method(format!("{method}\"").as_bytes())
+                AskedFor::of_method(format!("{method}\"").as_bytes())
             );
         }
     }
@@ -64,14 +64,14 @@ mod requests {
     fn what_has_no_plain_length_is_refused() {
         for header in ["Transfer-Encoding: chunked", "Content-Length: 99999999999"] {
             let http = format!("POST / HTTP/1.1\r\n{header}\r\n\r\n");
-            let read = RequestReader::default().read(http.as_bytes());
+            let read = CannedReader::default().read(http.as_bytes());
             assert_eq!(read, Err(Unreadable), "{header}");
         }
     }
 }
 
 mod answers {
-    use super::super::answers::{Answers, Asked, Framing};
+    use super::super::answers::{AnswerFraming, AskedFor, CannedAnswers};
     use crate::protocol::{Dialect, Expect, Method, Reply, read_json_reply};
 
     /// The body of an answer with a length, which must be the right one.
@@ -86,16 +86,16 @@ mod answers {
         body.to_string()
     }
 
-    fn answer(framing: Framing, asked: Asked, id: u64) -> Vec<u8> {
+    fn answer(framing: AnswerFraming, asked: AskedFor, id: u64) -> Vec<u8> {
         let mut out = Vec::new();
-        Answers::new(framing, 20).write(asked, id.to_string().as_bytes(), &mut out);
+        CannedAnswers::new(framing, 20).write(asked, id.to_string().as_bytes(), &mut out);
         out
     }
 
     #[test]
     fn answers_are_right_for_ids_of_any_length() {
         for id in [0, 9, 10, 12_345, u64::MAX] {
-            let body = body_of(&answer(Framing::Json, Asked::CallTool, id));
+            let body = body_of(&answer(AnswerFraming::Json, AskedFor::CallTool, id));
             let expect = Expect::reply(id, Method::CallTool);
             let answer = read_json_reply(body.as_bytes(), &expect).expect("an answer");
             assert_eq!(answer.reply, Reply::Complete);
@@ -104,14 +104,14 @@ mod answers {
 
     #[test]
     fn both_eras_find_what_they_open_with() {
-        let welcome = body_of(&answer(Framing::Json, Asked::Initialize, 1));
+        let welcome = body_of(&answer(AnswerFraming::Json, AskedFor::Initialize, 1));
         let expect = Expect::result(1, None);
         let result = read_json_reply(welcome.as_bytes(), &expect)
             .expect("an answer")
             .result
             .expect("kept");
         assert!(Dialect::read_initialize(result).is_ok());
-        let discovery = body_of(&answer(Framing::Json, Asked::Discover, 1));
+        let discovery = body_of(&answer(AnswerFraming::Json, AskedFor::Discover, 1));
         let result = read_json_reply(discovery.as_bytes(), &expect)
             .expect("an answer")
             .result
@@ -123,7 +123,7 @@ mod answers {
     #[test]
     fn a_stream_is_one_chunk_of_the_right_length() {
         for id in [7, 1_234_567] {
-            let http = answer(Framing::EventStream, Asked::CallTool, id);
+            let http = answer(AnswerFraming::EventStream, AskedFor::CallTool, id);
             let text = String::from_utf8(http).expect("UTF-8");
             let (_, body) = text.split_once("\r\n\r\n").expect("a head");
             let (size, rest) = body.split_once("\r\n").expect("a chunk");
@@ -136,12 +136,12 @@ mod answers {
 
     #[test]
     fn without_an_id_there_is_no_message() {
-        let answers = Answers::new(Framing::Json, 20);
+        let answers = CannedAnswers::new(AnswerFraming::Json, 20);
         for (asked, status) in [
-            (Asked::Nothing, "202"),
-            (Asked::EndOfSession, "200"),
-            (Asked::OtherHttpMethod, "405"),
-            (Asked::CallTool, "400"),
+            (AskedFor::Nothing, "202"),
+            (AskedFor::EndOfSession, "200"),
+            (AskedFor::OtherHttpMethod, "405"),
+            (AskedFor::CallTool, "400"),
         ] {
             let mut out = Vec::new();
             answers.write(asked, b"", &mut out);
@@ -152,8 +152,8 @@ mod answers {
 }
 
 mod server {
-    use super::super::answers::{BAD_REQUEST, Framing};
-    use super::super::{Options, Server};
+    use super::super::answers::{AnswerFraming, BAD_REQUEST};
+    use super::super::{CannedServer, Options};
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::time::Duration;
@@ -167,7 +167,7 @@ mod server {
 
     /// Serves while `client` runs, which gets a connection.
     fn with_server(options: Options, client: impl FnOnce(TcpStream)) {
-        let server = Server::bind(options).expect("a server");
+        let server = CannedServer::bind(options).expect("a server");
         let waker = server.waker();
         let url = server.url();
         let address = url
@@ -194,7 +194,7 @@ mod server {
     }
 
     const AT_ONCE: Options = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
 
@@ -240,13 +240,13 @@ mod server {
 }
 
 mod threads {
-    use super::super::{Framing, Options, ServerThread};
+    use super::super::{AnswerFraming, Options, ServerThread};
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::time::Duration;
 
     const OPTIONS: Options = Options {
-        framing: Framing::Json,
+        framing: AnswerFraming::Json,
         delay: Duration::ZERO,
     };
 

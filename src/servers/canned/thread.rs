@@ -11,7 +11,7 @@ use std::time::Duration;
 use core_affinity::CoreId;
 use mio::Waker;
 
-use super::{Options, Server};
+use super::{CannedServer, Options};
 
 /// A running server. It stops, and its thread is joined, when this is dropped.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl ServerThread {
     /// When the system gives no socket, poll instance or thread. That the thread
     /// could not be pinned is none: see [`cpu`](Self::cpu).
     pub fn start(options: Options, cpu: Option<usize>) -> io::Result<Self> {
-        let server = Server::bind(options)?;
+        let server = CannedServer::bind(options)?;
         let (url, waker) = (server.url(), server.waker());
         let (tell, started) = mpsc::channel();
         let thread = Builder::new()

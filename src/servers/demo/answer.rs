@@ -7,10 +7,10 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::Answers;
-use super::desk::{Body, Reply};
-use super::faults::Fault;
+use super::AnswerForm;
+use super::faults::DemoFault;
 use super::legacy::SESSION_NOT_FOUND;
+use super::message::{DemoReply, ReplyBody};
 use super::offer::{INTERNAL_ERROR, Payload};
 use super::wire;
 
@@ -38,7 +38,7 @@ pub(super) struct Form {
 
 impl Form {
     /// The form of one answer. `is_work` tells calls from handshakes.
-    pub(super) fn draw(answers: Answers, is_work: bool, rng: &mut Rng) -> Self {
+    pub(super) fn draw(answers: AnswerForm, is_work: bool, rng: &mut Rng) -> Self {
         let json = Self {
             is_stream: false,
             line_end: "\n",
@@ -50,13 +50,13 @@ impl Form {
             ..json
         };
         match answers {
-            Answers::Json => json,
-            Answers::Sse => stream,
-            Answers::SseLeftOpen => Self {
+            AnswerForm::Json => json,
+            AnswerForm::Sse => stream,
+            AnswerForm::SseLeftOpen => Self {
                 stays_open: is_work,
                 ..stream
             },
-            Answers::Mixed => {
+            AnswerForm::Mixed => {
                 let draw = rng.u8(..);
                 Self {
                     is_stream: draw & 1 == 1,
@@ -71,30 +71,30 @@ impl Form {
 
 /// Makes a good answer a bad one, as far as that can be seen in its content;
 /// the rest happens in [`write()`].
-pub(super) fn spoil(fault: Fault, reply: &mut Reply, form: &mut Form) {
+pub(super) fn spoil(fault: DemoFault, reply: &mut DemoReply, form: &mut Form) {
     match fault {
-        Fault::Http500 => {
-            *reply = Reply::text(500, "Internal Server Error: as the demo server was told");
+        DemoFault::Http500 => {
+            *reply = DemoReply::text(500, "Internal Server Error: as the demo server was told");
         }
-        Fault::RpcError => {
+        DemoFault::RpcError => {
             let text = "Internal error: as the demo server was told";
             set_payload(reply, Payload::error(INTERNAL_ERROR, text));
         }
-        Fault::ToolError => fail_tool(reply),
-        Fault::Accepted => *reply = Reply::empty(202),
-        Fault::WrongId => {
-            if let Body::Message { id, .. } = &mut reply.body {
+        DemoFault::ToolError => fail_tool(reply),
+        DemoFault::Accepted => *reply = DemoReply::empty(202),
+        DemoFault::WrongId => {
+            if let ReplyBody::Message { id, .. } = &mut reply.body {
                 *id = other_id(id);
             }
         }
-        Fault::ExpireSession => {
-            *reply = Reply::refusal(404, SESSION_NOT_FOUND, "Session not found");
+        DemoFault::ExpireSession => {
+            *reply = DemoReply::refusal(404, SESSION_NOT_FOUND, "Session not found");
         }
-        Fault::EmptyStream => {
+        DemoFault::EmptyStream => {
             form.is_stream = true;
             form.stays_open = false;
         }
-        Fault::Hang | Fault::CloseBefore | Fault::CloseMid | Fault::NotJson => {}
+        DemoFault::Hang | DemoFault::CloseBefore | DemoFault::CloseMid | DemoFault::NotJson => {}
     }
 }
 
@@ -106,29 +106,29 @@ const NOT_JSON: &[u8] =
 pub(super) fn write(
     out: &mut Vec<u8>,
     message: &mut Vec<u8>,
-    reply: &Reply,
+    reply: &DemoReply,
     form: Form,
-    fault: Option<Fault>,
+    fault: Option<DemoFault>,
     closes: bool,
 ) -> Then {
-    if fault == Some(Fault::Hang) {
+    if fault == Some(DemoFault::Hang) {
         return Then::ReadOn;
     }
-    if fault == Some(Fault::CloseBefore) {
+    if fault == Some(DemoFault::CloseBefore) {
         return Then::Close;
     }
     message.clear();
     let (content_type, is_message) = match &reply.body {
-        Body::Empty => (None, false),
-        Body::Text(text) => {
+        ReplyBody::Empty => (None, false),
+        ReplyBody::Text(text) => {
             message.extend_from_slice(text.as_bytes());
             (Some("text/plain"), false)
         }
-        Body::Message { .. } if fault == Some(Fault::NotJson) => {
+        ReplyBody::Message { .. } if fault == Some(DemoFault::NotJson) => {
             message.extend_from_slice(NOT_JSON);
             (Some("application/json"), true)
         }
-        Body::Message { id, payload } => {
+        ReplyBody::Message { id, payload } => {
             write_message(message, id, payload);
             (Some("application/json"), true)
         }
@@ -146,7 +146,7 @@ pub(super) fn write(
             }
             events.extend_from_slice(form.line_end.repeat(2).as_bytes());
         }
-        if fault == Some(Fault::EmptyStream) {
+        if fault == Some(DemoFault::EmptyStream) {
             events.extend_from_slice(b": no answer follows\n\n");
         } else {
             wire::write_event(&mut events, message, form.line_end);
@@ -156,7 +156,7 @@ pub(super) fn write(
             wire::write_stream_end(out);
         }
     } else {
-        let answer = wire::Answer {
+        let answer = wire::HttpAnswer {
             status: reply.status,
             content_type,
             headers: header.as_slice(),
@@ -165,7 +165,7 @@ pub(super) fn write(
         };
         wire::write_answer(out, &answer);
     }
-    if fault == Some(Fault::CloseMid) {
+    if fault == Some(DemoFault::CloseMid) {
         // The head stays whole, and the begin of the message.
         out.truncate(out.len() - message.len() * 2 / 3);
         Then::Close
@@ -211,15 +211,15 @@ fn write_json(out: &mut Vec<u8>, value: &Value) {
     let _ = serde_json::to_writer(out, value);
 }
 
-fn set_payload(reply: &mut Reply, new: Payload) {
-    if let Body::Message { payload, .. } = &mut reply.body {
+fn set_payload(reply: &mut DemoReply, new: Payload) {
+    if let ReplyBody::Message { payload, .. } = &mut reply.body {
         *payload = new;
     }
 }
 
 /// Makes a tool's result a failure, in the era that it was written for.
-fn fail_tool(reply: &mut Reply) {
-    if let Body::Message { payload, .. } = &mut reply.body {
+fn fail_tool(reply: &mut DemoReply) {
+    if let ReplyBody::Message { payload, .. } = &mut reply.body {
         let text = "the tool failed: as the demo server was told";
         let mut result = json!({
             "content": [{"type": "text", "text": text}],

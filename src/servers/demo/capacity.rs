@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::latency::Latency;
+use super::latency::DemoLatency;
 use crate::error::UserError;
 use crate::units::plural;
 
@@ -23,7 +23,7 @@ pub struct Capacity {
     /// How many calls are served at once. 0 means 1.
     pub slots: u32,
     /// How long each is served.
-    pub service: Latency,
+    pub service: DemoLatency,
     /// How many calls may wait; the others are turned away with HTTP 503. `None`
     /// means that all may wait.
     pub queue: Option<u32>,
@@ -60,7 +60,7 @@ impl FromStr for Capacity {
             .and_then(|slots| slots.parse().ok())
             .filter(|slots| *slots > 0)
             .ok_or_else(error)?;
-        let service: Latency = parts.next().ok_or_else(error)?.parse()?;
+        let service: DemoLatency = parts.next().ok_or_else(error)?.parse()?;
         let queue = match parts.next() {
             Some(queue) => Some(queue.parse().map_err(|_| error())?),
             None => None,
@@ -114,7 +114,7 @@ impl Waiter {
 
 /// What becomes of a call that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum Admission {
     Begins,
     Waits,
     TurnedAway,
@@ -131,16 +131,16 @@ impl Gate {
         }
     }
 
-    pub(super) fn enter(&mut self, waiter: Waiter) -> Entry {
+    pub(super) fn enter(&mut self, waiter: Waiter) -> Admission {
         if self.busy < self.slots {
             self.busy += 1;
-            Entry::Begins
+            Admission::Begins
         } else if self.n_waiting < self.queue_max {
             self.n_waiting += 1;
             self.queue.push_back(waiter);
-            Entry::Waits
+            Admission::Waits
         } else {
-            Entry::TurnedAway
+            Admission::TurnedAway
         }
     }
 
@@ -219,8 +219,8 @@ mod tests {
             arrived: Duration::ZERO,
         };
         let mut gate = Gate::new(&"2/fixed:1ms/2".parse().expect("a capacity"));
-        let entries: Vec<Entry> = (1..=5).map(|ticket| gate.enter(waiter(ticket))).collect();
-        use Entry::{Begins, TurnedAway, Waits};
+        let entries: Vec<Admission> = (1..=5).map(|ticket| gate.enter(waiter(ticket))).collect();
+        use Admission::{Begins, TurnedAway, Waits};
         assert_eq!(entries, [Begins, Begins, Waits, Waits, TurnedAway]);
         // The third gives up, so its place is free and the fourth is next.
         gate.leave();

@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::legacy::{self, Sessions};
+use super::message::{ClientMessage, DemoReply, MessageKind, read_message};
 use super::modern;
-use super::offer::{Class, INVALID_REQUEST, Offer, PARSE_ERROR, Payload};
-use super::wire::{Head, Method, Request};
+use super::offer::{Catalogue, Class};
+use super::wire::{HttpMethod, HttpRequest, RequestHead};
 use super::{DemoOptions, DemoStats, Eras};
 
 /// The one path that is served.
@@ -19,104 +18,15 @@ pub(super) const ENDPOINT: &str = "/mcp";
 
 /// Answers requests of both eras.
 pub(super) struct Desk {
-    offer: Offer,
+    offer: Catalogue,
     sessions: Sessions,
     eras: Eras,
-}
-
-/// An answer, before it is written out, delayed or spoilt.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Body,
-    /// The session that begins with this answer.
-    pub(super) session: Option<String>,
-    /// The methods allowed, for 405.
-    pub(super) allow: Option<&'static str>,
-    /// What sort of call is answered; `None` where the message is none.
-    pub(super) class: Option<Class>,
-    /// What the work takes on top of the server's latency. `None` where there
-    /// is no work: what was refused is answered at once.
-    pub(super) work: Option<Duration>,
-    /// The legacy session that the call came in.
-    pub(super) within: Option<u128>,
-}
-
-/// What an answer holds.
-#[derive(Debug)]
-pub(super) enum Body {
-    Empty,
-    Text(String),
-    Message { id: Value, payload: Payload },
-}
-
-/// A message of a client.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) kind: Kind,
-    /// Empty for a response.
-    pub(super) method: String,
-    /// An object, or `Null`.
-    pub(super) params: Value,
-}
-
-/// What sort of message it is.
-#[derive(Debug)]
-pub(super) enum Kind {
-    /// Has an id, a string or an integer.
-    Request(Value),
-    Notification,
-    /// The answer to a request of ours, which we never send.
-    Response,
-}
-
-impl Reply {
-    /// An answer without a body.
-    pub(super) fn empty(status: u16) -> Self {
-        Self::new(status, Body::Empty)
-    }
-
-    /// An answer for people.
-    pub(super) fn text(status: u16, text: impl Into<String>) -> Self {
-        Self::new(status, Body::Text(text.into()))
-    }
-
-    /// A JSON-RPC answer.
-    pub(super) fn message(status: u16, id: Value, payload: Payload) -> Self {
-        Self::new(status, Body::Message { id, payload })
-    }
-
-    /// A JSON-RPC error that belongs to no request.
-    pub(super) fn refusal(status: u16, code: i64, message: impl Into<String>) -> Self {
-        Self::message(status, Value::Null, Payload::error(code, message))
-    }
-
-    /// Whether the answer asks the client something first.
-    pub(super) fn asks_back(&self) -> bool {
-        matches!(
-            &self.body,
-            Body::Message { payload: Payload::Result(result), .. }
-                if result["resultType"] == "input_required"
-        )
-    }
-
-    fn new(status: u16, body: Body) -> Self {
-        Self {
-            status,
-            body,
-            session: None,
-            allow: None,
-            class: None,
-            work: None,
-            within: None,
-        }
-    }
 }
 
 impl Desk {
     pub(super) fn new(options: &DemoOptions) -> Self {
         Self {
-            offer: Offer::new(options.seed),
+            offer: Catalogue::new(options.seed),
             sessions: Sessions::new(options.seed, options.session_ttl, options.stateless_legacy),
             eras: options.eras,
         }
@@ -126,21 +36,21 @@ impl Desk {
     /// it sees in `stats`.
     pub(super) fn answer(
         &mut self,
-        request: &Request,
+        request: &HttpRequest,
         now: Duration,
         stats: &mut DemoStats,
-    ) -> Reply {
+    ) -> DemoReply {
         let head = &request.head;
         if head.path != ENDPOINT {
-            return Reply::text(404, format!("Not Found: the endpoint is {ENDPOINT}"));
+            return DemoReply::text(404, format!("Not Found: the endpoint is {ENDPOINT}"));
         }
         match head.method {
-            Method::Post => {}
-            Method::Delete if self.has_sessions(head) => {
+            HttpMethod::Post => {}
+            HttpMethod::Delete if self.has_sessions(head) => {
                 return self.sessions.delete(head, now, stats);
             }
-            Method::Delete | Method::Get | Method::Other => {
-                let mut reply = Reply::text(405, "Method Not Allowed");
+            HttpMethod::Delete | HttpMethod::Get | HttpMethod::Other => {
+                let mut reply = DemoReply::text(405, "Method Not Allowed");
                 let has_delete = self.has_sessions(head);
                 reply.allow = Some(if has_delete { "POST, DELETE" } else { "POST" });
                 return reply;
@@ -148,11 +58,11 @@ impl Desk {
         }
         if !head.accepts_both {
             let text = "Not Acceptable: accept both application/json and text/event-stream";
-            return Reply::text(406, text);
+            return DemoReply::text(406, text);
         }
         if !head.is_json {
             let text = "Unsupported Media Type: Content-Type must be application/json";
-            return Reply::text(415, text);
+            return DemoReply::text(415, text);
         }
         let message = match read_message(&request.body) {
             Ok(message) => message,
@@ -164,7 +74,7 @@ impl Desk {
         } else {
             legacy::answer(&self.offer, &mut self.sessions, head, &message, now, stats)
         };
-        if matches!(message.kind, Kind::Request(_)) {
+        if matches!(message.kind, MessageKind::Request(_)) {
             reply.class = Some(class_of(&message.method));
         }
         reply
@@ -175,7 +85,7 @@ impl Desk {
         self.sessions.expire(session, stats);
     }
 
-    fn has_sessions(&self, head: &Head) -> bool {
+    fn has_sessions(&self, head: &RequestHead) -> bool {
         self.eras != Eras::ModernOnly
             && !self.sessions.is_stateless()
             && head.version.as_deref() != Some(modern::VERSION)
@@ -184,7 +94,7 @@ impl Desk {
     /// The handshake is legacy whatever else the message says; for the rest the
     /// version decides, and a version that nobody knows is told so by the
     /// modern era, which has an error for it.
-    fn is_modern(&self, head: &Head, message: &Message) -> bool {
+    fn is_modern(&self, head: &RequestHead, message: &ClientMessage) -> bool {
         match self.eras {
             Eras::LegacyOnly => false,
             Eras::ModernOnly => true,
@@ -217,10 +127,10 @@ fn class_of(method: &str) -> Class {
     }
 }
 
-fn count(message: &Message, stats: &mut DemoStats) {
+fn count(message: &ClientMessage, stats: &mut DemoStats) {
     match message.kind {
-        Kind::Response => stats.responses += 1,
-        Kind::Notification => {
+        MessageKind::Response => stats.responses += 1,
+        MessageKind::Notification => {
             stats.notifications += 1;
             match message.method.as_str() {
                 "notifications/initialized" => stats.initialized += 1,
@@ -228,7 +138,7 @@ fn count(message: &Message, stats: &mut DemoStats) {
                 _ => {}
             }
         }
-        Kind::Request(_) => match class_of(&message.method) {
+        MessageKind::Request(_) => match class_of(&message.method) {
             Class::Handshake if message.method == "initialize" => stats.initializes += 1,
             Class::Handshake => stats.discovers += 1,
             class => {
@@ -246,62 +156,12 @@ fn count(message: &Message, stats: &mut DemoStats) {
     }
 }
 
-/// Reads one JSON-RPC message, or gives the answer that says why it is none.
-fn read_message(body: &[u8]) -> Result<Message, Box<Reply>> {
-    let invalid = |text: &str| Box::new(Reply::refusal(400, INVALID_REQUEST, text));
-    let mut object: Map<String, Value> = match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => object,
-        Ok(Value::Array(_)) => return Err(invalid("Invalid Request: batches are not supported")),
-        Ok(_) => return Err(invalid("Invalid Request: not an object")),
-        Err(error) => {
-            let text = format!("Parse error: {error}");
-            return Err(Box::new(Reply::refusal(400, PARSE_ERROR, text)));
-        }
-    };
-    if object.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
-        return Err(invalid("Invalid Request: jsonrpc must be \"2.0\""));
-    }
-    let id = object.remove("id");
-    let method = match object.remove("method") {
-        Some(Value::String(method)) => method,
-        Some(_) => return Err(invalid("Invalid Request: the method must be a string")),
-        None if object.contains_key("result") || object.contains_key("error") => {
-            return Ok(Message {
-                kind: Kind::Response,
-                method: String::new(),
-                params: Value::Null,
-            });
-        }
-        None => return Err(invalid("Invalid Request: no method")),
-    };
-    let kind = match id {
-        None => Kind::Notification,
-        Some(id) if id.is_string() || id.is_i64() || id.is_u64() => Kind::Request(id),
-        Some(_) => {
-            return Err(invalid(
-                "Invalid Request: the id must be a string or an integer",
-            ));
-        }
-    };
-    match object.remove("params") {
-        None => Ok(Message {
-            kind,
-            method,
-            params: Value::Null,
-        }),
-        Some(params @ Value::Object(_)) => Ok(Message {
-            kind,
-            method,
-            params,
-        }),
-        Some(_) => Err(invalid("Invalid Request: params must be an object")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::message::ReplyBody;
+    use super::super::offer::{INVALID_REQUEST, PARSE_ERROR, Payload};
     use super::super::wire::RequestReader;
     use super::*;
 
@@ -313,7 +173,7 @@ mod tests {
         let request = request.expect("a whole request");
         let reply = desk.answer(&request, Duration::ZERO, &mut DemoStats::default());
         let code = match reply.body {
-            Body::Message {
+            ReplyBody::Message {
                 payload: Payload::Error { code, .. },
                 ..
             } => code,

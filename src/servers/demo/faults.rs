@@ -12,7 +12,7 @@ use crate::error::{UserError, nearest};
 
 /// A way in which a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum DemoFault {
     /// HTTP 500 with plain text.
     Http500,
     /// HTTP 200 with a JSON-RPC error, −32603.
@@ -38,7 +38,7 @@ pub enum Fault {
     ExpireSession,
 }
 
-impl Fault {
+impl DemoFault {
     /// All of them, in the order of their variants.
     pub const ALL: [Self; 11] = [
         Self::Http500,
@@ -75,7 +75,7 @@ impl Fault {
 /// The shares of calls that go wrong, each 0 to 1. At most one fault befalls a
 /// call; where the shares add up to more than 1, the later ones are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Faults {
+pub struct FaultShares {
     /// See [`Fault::Http500`].
     pub http_500: f64,
     /// See [`Fault::RpcError`].
@@ -100,24 +100,24 @@ pub struct Faults {
     pub expire_session: f64,
 }
 
-impl Faults {
+impl FaultShares {
     /// No fault, but the given share of one.
-    pub fn only(fault: Fault, share: f64) -> Self {
+    pub fn only(fault: DemoFault, share: f64) -> Self {
         let mut faults = Self::default();
         *faults.share_mut(fault) = share;
         faults
     }
 
     /// The share of a fault.
-    pub fn share(&self, fault: Fault) -> f64 {
+    pub fn share(&self, fault: DemoFault) -> f64 {
         let mut copy = *self;
         *copy.share_mut(fault)
     }
 
     /// What befalls one call: always one draw.
-    pub(super) fn sample(&self, rng: &mut Rng) -> Option<Fault> {
+    pub(super) fn sample(&self, rng: &mut Rng) -> Option<DemoFault> {
         let mut left = rng.f64();
-        Fault::ALL.into_iter().find(|fault| {
+        DemoFault::ALL.into_iter().find(|fault| {
             let share = self.share(*fault);
             let hit = left < share;
             left -= share;
@@ -125,27 +125,27 @@ impl Faults {
         })
     }
 
-    fn share_mut(&mut self, fault: Fault) -> &mut f64 {
+    fn share_mut(&mut self, fault: DemoFault) -> &mut f64 {
         match fault {
-            Fault::Http500 => &mut self.http_500,
-            Fault::RpcError => &mut self.rpc_error,
-            Fault::ToolError => &mut self.tool_error,
-            Fault::Hang => &mut self.hang,
-            Fault::CloseBefore => &mut self.close_before,
-            Fault::CloseMid => &mut self.close_mid,
-            Fault::EmptyStream => &mut self.empty_stream,
-            Fault::Accepted => &mut self.accepted,
-            Fault::WrongId => &mut self.wrong_id,
-            Fault::NotJson => &mut self.not_json,
-            Fault::ExpireSession => &mut self.expire_session,
+            DemoFault::Http500 => &mut self.http_500,
+            DemoFault::RpcError => &mut self.rpc_error,
+            DemoFault::ToolError => &mut self.tool_error,
+            DemoFault::Hang => &mut self.hang,
+            DemoFault::CloseBefore => &mut self.close_before,
+            DemoFault::CloseMid => &mut self.close_mid,
+            DemoFault::EmptyStream => &mut self.empty_stream,
+            DemoFault::Accepted => &mut self.accepted,
+            DemoFault::WrongId => &mut self.wrong_id,
+            DemoFault::NotJson => &mut self.not_json,
+            DemoFault::ExpireSession => &mut self.expire_session,
         }
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for FaultShares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for fault in Fault::ALL {
+        for fault in DemoFault::ALL {
             let share = self.share(fault);
             if share != 0.0 {
                 write!(f, "{separator}{}={share}", fault.key())?;
@@ -159,7 +159,7 @@ impl fmt::Display for Faults {
     }
 }
 
-impl FromStr for Faults {
+impl FromStr for FaultShares {
     type Err = UserError;
 
     /// Reads `none`, or `http-500=0.01,tool-error=0.02`.
@@ -173,8 +173,8 @@ impl FromStr for Faults {
         for part in text.split(',').map(str::trim) {
             let (key, share_text) = part.split_once('=').unwrap_or((part, ""));
             let (key, share_text) = (key.trim(), share_text.trim());
-            let keys = Fault::ALL.map(Fault::key);
-            let Some(fault) = Fault::ALL.into_iter().find(|fault| fault.key() == key) else {
+            let keys = DemoFault::ALL.map(DemoFault::key);
+            let Some(fault) = DemoFault::ALL.into_iter().find(|fault| fault.key() == key) else {
                 let error = UserError::usage(format!("`{key}` is not a fault"));
                 let error = match nearest(key, keys) {
                     Some(known) => error.hint(format!("Did you mean `{known}`?")),
@@ -205,11 +205,11 @@ impl FromStr for Faults {
 
 /// How often each fault was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FaultCounts([u64; Fault::ALL.len()]);
+pub struct FaultCounts([u64; DemoFault::ALL.len()]);
 
 impl FaultCounts {
     /// How often this fault was done.
-    pub fn of(&self, fault: Fault) -> u64 {
+    pub fn of(&self, fault: DemoFault) -> u64 {
         self.0[fault as usize]
     }
 
@@ -218,7 +218,7 @@ impl FaultCounts {
         self.0.iter().sum()
     }
 
-    pub(super) fn add(&mut self, fault: Fault) {
+    pub(super) fn add(&mut self, fault: DemoFault) {
         self.0[fault as usize] += 1;
     }
 }
@@ -231,20 +231,20 @@ mod tests {
 
     #[test]
     fn faults_are_read_and_printed() {
-        let faults: Faults = "http-500=0.01, tool-error=0.02".parse().expect("faults");
+        let faults: FaultShares = "http-500=0.01, tool-error=0.02".parse().expect("faults");
         assert_eq!(faults.http_500, 0.01);
         assert_eq!(faults.tool_error, 0.02);
         assert_eq!(faults.hang, 0.0);
         assert_eq!(faults.to_string(), "http-500=0.01,tool-error=0.02");
-        assert_eq!("none".parse(), Ok(Faults::default()));
-        assert_eq!(Faults::default().to_string(), "none");
+        assert_eq!("none".parse(), Ok(FaultShares::default()));
+        assert_eq!(FaultShares::default().to_string(), "none");
         assert!(
             "hang=0.1,accepted=0.2,wrong-id=0.7"
-                .parse::<Faults>()
+                .parse::<FaultShares>()
                 .is_ok()
         );
         let check = |text: &str, part: &str| {
-            let error = text.parse::<Faults>().expect_err(text).to_string();
+            let error = text.parse::<FaultShares>().expect_err(text).to_string();
             assert!(error.contains(part), "{error}");
         };
         check("tool-eror=0.1", "Did you mean `tool-error`?");
@@ -257,17 +257,17 @@ mod tests {
 
     #[test]
     fn shares_converge_and_repeat() {
-        let faults: Faults = "http-500=0.1,hang=0.2,expire-session=0.3"
+        let faults: FaultShares = "http-500=0.1,hang=0.2,expire-session=0.3"
             .parse()
             .expect("faults");
-        let draw = |seed| -> Vec<Option<Fault>> {
+        let draw = |seed| -> Vec<Option<DemoFault>> {
             let mut rng = Rng::with_seed(seed);
             (0..50_000).map(|_| faults.sample(&mut rng)).collect()
         };
         let drawn = draw(3);
         assert_eq!(drawn, draw(3));
         assert_ne!(drawn, draw(4));
-        for fault in Fault::ALL {
+        for fault in DemoFault::ALL {
             let n_drawn = drawn.iter().filter(|d| **d == Some(fault)).count();
             let share = n_drawn as f64 / drawn.len() as f64;
             assert!(
@@ -279,9 +279,9 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_own_share_and_count() {
-        for (i, fault) in Fault::ALL.into_iter().enumerate() {
+        for (i, fault) in DemoFault::ALL.into_iter().enumerate() {
             assert_eq!(fault as usize, i);
-            let faults = Faults::only(fault, 1.0);
+            let faults = FaultShares::only(fault, 1.0);
             assert_eq!(faults.to_string(), format!("{}=1", fault.key()));
             assert_eq!(faults.sample(&mut Rng::with_seed(1)), Some(fault));
         }
@@ -290,7 +290,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in r"(hang=|wrong-id=|none)?[0-9a-z.,=-]{0,20}") {
-            if let Ok(faults) = text.parse::<Faults>() {
+            if let Ok(faults) = text.parse::<FaultShares>() {
                 prop_assert_eq!(faults.to_string().parse(), Ok(faults));
             }
         }

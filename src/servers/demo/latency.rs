@@ -21,7 +21,7 @@ pub const LATENCY_FORM: &str = "`none`, `fixed:5ms`, `uniform:1ms..10ms`, `expon
 
 /// A distribution of durations.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Latency {
+pub enum DemoLatency {
     /// No delay at all: as fast as the server can.
     None,
     /// Always the same.
@@ -56,7 +56,7 @@ pub enum Latency {
     },
 }
 
-impl Latency {
+impl DemoLatency {
     /// One duration. Each kind draws equally often whatever the outcome is, so
     /// that a stream of samples stays in step.
     pub(super) fn sample(&self, rng: &mut Rng) -> Duration {
@@ -119,7 +119,7 @@ fn scaled(duration: Duration, factor: f64) -> Duration {
     )
 }
 
-impl fmt::Display for Latency {
+impl fmt::Display for DemoLatency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::None => f.write_str("none"),
@@ -153,7 +153,7 @@ impl fmt::Display for Exact {
     }
 }
 
-impl FromStr for Latency {
+impl FromStr for DemoLatency {
     type Err = UserError;
 
     fn from_str(text: &str) -> Result<Self, UserError> {
@@ -222,31 +222,37 @@ mod tests {
 
     #[test]
     fn latencies_are_read_and_printed() {
-        let check = |text: &str, expected: Latency| {
-            assert_eq!(text.parse::<Latency>(), Ok(expected));
+        let check = |text: &str, expected: DemoLatency| {
+            assert_eq!(text.parse::<DemoLatency>(), Ok(expected));
             assert_eq!(expected.to_string(), text);
         };
-        check("none", Latency::None);
-        check("fixed:5ms", Latency::Fixed(5 * MS));
-        check("fixed:1500us", Latency::Fixed(Duration::from_micros(1500)));
+        check("none", DemoLatency::None);
+        check("fixed:5ms", DemoLatency::Fixed(5 * MS));
+        check(
+            "fixed:1500us",
+            DemoLatency::Fixed(Duration::from_micros(1500)),
+        );
         check(
             "uniform:1ms..10ms",
-            Latency::Uniform {
+            DemoLatency::Uniform {
                 low: MS,
                 high: 10 * MS,
             },
         );
-        check("exponential:2s", Latency::Exponential { mean: 2000 * MS });
+        check(
+            "exponential:2s",
+            DemoLatency::Exponential { mean: 2000 * MS },
+        );
         check(
             "lognormal:5ms,0.5",
-            Latency::LogNormal {
+            DemoLatency::LogNormal {
                 median: 5 * MS,
                 sigma: 0.5,
             },
         );
         check(
             "bimodal:5ms,50ms,0.1",
-            Latency::Bimodal {
+            DemoLatency::Bimodal {
                 usual: 5 * MS,
                 slow: 50 * MS,
                 slow_share: 0.1,
@@ -271,7 +277,7 @@ mod tests {
             "lognormal:5ms,-1",
             "bimodal:5ms,50ms,2",
         ] {
-            let error = text.parse::<Latency>().expect_err(text);
+            let error = text.parse::<DemoLatency>().expect_err(text);
             assert!(error.to_string().contains("`uniform:1ms..10ms`"), "{error}");
         }
     }
@@ -285,7 +291,7 @@ mod tests {
             "lognormal:5ms,0.5",
             "bimodal:5ms,50ms,0.1",
         ] {
-            let latency: Latency = text.parse().expect("a latency");
+            let latency: DemoLatency = text.parse().expect("a latency");
             let mut rng = Rng::with_seed(7);
             let n_samples = 200_000;
             let total: f64 = (0..n_samples)
@@ -298,7 +304,7 @@ mod tests {
 
     #[test]
     fn half_of_a_lognormal_lies_below_its_median() {
-        let latency = Latency::LogNormal {
+        let latency = DemoLatency::LogNormal {
             median: 5 * MS,
             sigma: 0.5,
         };
@@ -315,7 +321,7 @@ mod tests {
             text in r"(fixed|uniform|exponential|lognormal|bimodal)?[:=]?[0-9a-z.,/=-]{0,20}",
         ) {
             let mut rng = Rng::with_seed(1);
-            if let Ok(latency) = text.parse::<Latency>() {
+            if let Ok(latency) = text.parse::<DemoLatency>() {
                 prop_assert!(latency.sample(&mut rng) <= LATENCY_MAX);
                 prop_assert!(latency.mean() <= LATENCY_MAX);
                 prop_assert_eq!(latency.to_string().parse(), Ok(latency));

@@ -9,12 +9,12 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::DemoStats;
-use super::desk::{Kind, Message, Reply};
+use super::message::{ClientMessage, DemoReply, MessageKind};
 use super::offer::{
-    Class, Era, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, Offer, Payload, capabilities,
-    server_info,
+    Catalogue, Class, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, Payload, ServedEra,
+    capabilities, server_info,
 };
-use super::wire::Head;
+use super::wire::RequestHead;
 
 /// The revisions that are spoken, oldest first.
 pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
@@ -30,7 +30,7 @@ const SESSIONS_MAX: usize = 1_000_000;
 
 /// The sessions that are open.
 pub(super) struct Sessions {
-    open: HashMap<u128, Session>,
+    open: HashMap<u128, OpenSession>,
     rng: Rng,
     /// How long a session lives from its begin. `None`: for ever.
     ttl: Option<Duration>,
@@ -38,7 +38,7 @@ pub(super) struct Sessions {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Session {
+struct OpenSession {
     version: &'static str,
     begun_at: Duration,
 }
@@ -65,7 +65,7 @@ impl Sessions {
         }
         let key = self.rng.u128(..);
         let begun_at = now;
-        self.open.insert(key, Session { version, begun_at });
+        self.open.insert(key, OpenSession { version, begun_at });
         Some(format!("{key:032x}"))
     }
 
@@ -73,18 +73,24 @@ impl Sessions {
     /// `Ok(None)` on a server without sessions.
     fn find(
         &mut self,
-        head: &Head,
+        head: &RequestHead,
         now: Duration,
         stats: &mut DemoStats,
-    ) -> Result<Option<(u128, Session)>, Box<Reply>> {
+    ) -> Result<Option<(u128, OpenSession)>, Box<DemoReply>> {
         if self.is_stateless {
             return Ok(None);
         }
         let Some(id) = head.session.as_deref() else {
             let text = "Bad Request: Missing session ID";
-            return Err(Box::new(Reply::refusal(400, INVALID_REQUEST, text)));
+            return Err(Box::new(DemoReply::refusal(400, INVALID_REQUEST, text)));
         };
-        let not_found = || Box::new(Reply::refusal(404, SESSION_NOT_FOUND, "Session not found"));
+        let not_found = || {
+            Box::new(DemoReply::refusal(
+                404,
+                SESSION_NOT_FOUND,
+                "Session not found",
+            ))
+        };
         let key = read_key(id).ok_or_else(not_found)?;
         let session = *self.open.get(&key).ok_or_else(not_found)?;
         let age = now.saturating_sub(session.begun_at);
@@ -103,14 +109,19 @@ impl Sessions {
     }
 
     /// The answer to DELETE.
-    pub(super) fn delete(&mut self, head: &Head, now: Duration, stats: &mut DemoStats) -> Reply {
+    pub(super) fn delete(
+        &mut self,
+        head: &RequestHead,
+        now: Duration,
+        stats: &mut DemoStats,
+    ) -> DemoReply {
         match self.find(head, now, stats) {
             Ok(session) => {
                 if let Some((key, _)) = session {
                     self.open.remove(&key);
                     stats.sessions_deleted += 1;
                 }
-                Reply::empty(200)
+                DemoReply::empty(200)
             }
             Err(refusal) => *refusal,
         }
@@ -132,14 +143,14 @@ fn read_key(id: &str) -> Option<u128> {
 
 /// The answer to a legacy message.
 pub(super) fn answer(
-    offer: &Offer,
+    offer: &Catalogue,
     sessions: &mut Sessions,
-    head: &Head,
-    message: &Message,
+    head: &RequestHead,
+    message: &ClientMessage,
     now: Duration,
     stats: &mut DemoStats,
-) -> Reply {
-    if let (Kind::Request(id), "initialize") = (&message.kind, message.method.as_str()) {
+) -> DemoReply {
+    if let (MessageKind::Request(id), "initialize") = (&message.kind, message.method.as_str()) {
         return initialize(sessions, id, &message.params, now, stats);
     }
     // The version comes first: a modern client learns from it that this server
@@ -150,7 +161,7 @@ pub(super) fn answer(
             "Bad Request: Unsupported protocol version: {version} (supported versions: {})",
             VERSIONS.join(", ")
         );
-        return Reply::refusal(400, INVALID_REQUEST, text);
+        return DemoReply::refusal(400, INVALID_REQUEST, text);
     }
     let session = match sessions.find(head, now, stats) {
         Ok(session) => session,
@@ -163,16 +174,16 @@ pub(super) fn answer(
             "Bad Request: MCP-Protocol-Version is {version}, but {} was negotiated",
             session.version
         );
-        return Reply::refusal(400, INVALID_REQUEST, text);
+        return DemoReply::refusal(400, INVALID_REQUEST, text);
     }
-    let Kind::Request(id) = &message.kind else {
-        return Reply::empty(202);
+    let MessageKind::Request(id) = &message.kind else {
+        return DemoReply::empty(202);
     };
     if message.method == "ping" {
-        return Reply::message(200, id.clone(), Payload::Result(json!({})));
+        return DemoReply::message(200, id.clone(), Payload::Result(json!({})));
     }
-    let served = offer.serve(Era::Legacy, &message.method, &message.params, false);
-    let mut reply = Reply::message(200, id.clone(), served.payload);
+    let served = offer.serve(ServedEra::Legacy, &message.method, &message.params, false);
+    let mut reply = DemoReply::message(200, id.clone(), served.payload);
     if served.class != Class::Unknown {
         reply.work = Some(served.extra);
     }
@@ -186,10 +197,10 @@ fn initialize(
     params: &Value,
     now: Duration,
     stats: &mut DemoStats,
-) -> Reply {
+) -> DemoReply {
     let Some(asked) = params["protocolVersion"].as_str() else {
         let error = Payload::error(INVALID_PARAMS, "params.protocolVersion must be a string");
-        return Reply::message(200, id.clone(), error);
+        return DemoReply::message(200, id.clone(), error);
     };
     let version = VERSIONS
         .into_iter()
@@ -200,7 +211,7 @@ fn initialize(
     } else {
         let session = sessions.begin(version, now);
         if session.is_none() {
-            return Reply::text(503, "Service Unavailable: too many sessions are open");
+            return DemoReply::text(503, "Service Unavailable: too many sessions are open");
         }
         stats.sessions_opened += 1;
         session
@@ -211,7 +222,7 @@ fn initialize(
         "serverInfo": server_info(),
         "instructions": INSTRUCTIONS,
     });
-    let mut reply = Reply::message(200, id.clone(), Payload::Result(result));
+    let mut reply = DemoReply::message(200, id.clone(), Payload::Result(result));
     reply.session = session;
     reply
 }

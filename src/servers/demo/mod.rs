@@ -16,13 +16,13 @@
 //! `offer.rs` and `tools.rs` (what is offered), `latency.rs`, `faults.rs` and
 //! `capacity.rs` (what goes slow and wrong), `wire.rs` (HTTP).
 
-mod alarm;
 mod answer;
 mod capacity;
 mod desk;
 mod faults;
 mod latency;
 mod legacy;
+mod message;
 mod modern;
 mod offer;
 mod schema;
@@ -40,9 +40,9 @@ use std::time::Duration;
 use mio::Waker;
 
 pub use self::capacity::{CAPACITY_FORM, Capacity};
-pub use self::faults::{Fault, FaultCounts, Faults};
-pub use self::latency::{LATENCY_FORM, Latency};
-use self::server::{Command, Server};
+pub use self::faults::{DemoFault, FaultCounts, FaultShares};
+pub use self::latency::{DemoLatency, LATENCY_FORM};
+use self::server::{DemoCommand, DemoLoop};
 use crate::error::{UserError, nearest};
 
 /// What the server does.
@@ -56,16 +56,16 @@ pub struct DemoOptions {
     /// How long calls take: the lists, `tools/call`, `resources/read` and
     /// `prompts/get`, from the request's last byte to the answer's first. Not
     /// used where there is a `capacity`.
-    pub latency: Latency,
+    pub latency: DemoLatency,
     /// The shares of `tools/call`, `resources/read` and `prompts/get` that go
     /// wrong. They take as long as others, but for the hanging ones, which
     /// take no slot either.
-    pub faults: Faults,
+    pub faults: FaultShares,
     /// A fixed number of slots with a service time, in place of `latency`.
     /// `None`: no call waits for another.
     pub capacity: Option<Capacity>,
     /// The form of answers.
-    pub answers: Answers,
+    pub answers: AnswerForm,
     /// The eras that are spoken.
     pub eras: Eras,
     /// Legacy without sessions: no id is given out, and none is asked for.
@@ -86,13 +86,13 @@ impl Default for DemoOptions {
         Self {
             port: 0,
             seed: 1,
-            latency: Latency::LogNormal {
+            latency: DemoLatency::LogNormal {
                 median: Duration::from_millis(5),
                 sigma: 0.4,
             },
-            faults: Faults::default(),
+            faults: FaultShares::default(),
             capacity: None,
-            answers: Answers::Json,
+            answers: AnswerForm::Json,
             eras: Eras::Both,
             stateless_legacy: false,
             session_ttl: None,
@@ -104,7 +104,7 @@ impl Default for DemoOptions {
 
 /// The form of answers to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answers {
+pub enum AnswerForm {
     /// One JSON object with its length.
     Json,
     /// An event stream with one event, which ends after it.
@@ -128,11 +128,11 @@ pub enum Eras {
     ModernOnly,
 }
 
-const ANSWERS: [(&str, Answers); 4] = [
-    ("json", Answers::Json),
-    ("sse", Answers::Sse),
-    ("sse-open", Answers::SseLeftOpen),
-    ("mixed", Answers::Mixed),
+const ANSWERS: [(&str, AnswerForm); 4] = [
+    ("json", AnswerForm::Json),
+    ("sse", AnswerForm::Sse),
+    ("sse-open", AnswerForm::SseLeftOpen),
+    ("mixed", AnswerForm::Mixed),
 ];
 
 const ERAS: [(&str, Eras); 3] = [
@@ -141,7 +141,7 @@ const ERAS: [(&str, Eras); 3] = [
     ("modern", Eras::ModernOnly),
 ];
 
-impl FromStr for Answers {
+impl FromStr for AnswerForm {
     type Err = UserError;
 
     /// Reads `json`, `sse`, `sse-open` or `mixed`.
@@ -150,7 +150,7 @@ impl FromStr for Answers {
     }
 }
 
-impl fmt::Display for Answers {
+impl fmt::Display for AnswerForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(*self, &ANSWERS))
     }
@@ -270,7 +270,7 @@ pub struct DemoStats {
 #[derive(Debug)]
 pub struct DemoServer {
     port: u16,
-    commands: Sender<Command>,
+    commands: Sender<DemoCommand>,
     waker: Waker,
     /// `None` only after `stop`.
     thread: Option<JoinHandle<DemoStats>>,
@@ -283,7 +283,7 @@ impl DemoServer {
     /// Where the port is taken, or the system gives no socket, poll or thread.
     pub fn start(options: DemoOptions) -> io::Result<Self> {
         let (commands, inbox) = std::sync::mpsc::channel();
-        let (server, waker) = Server::bind(options, inbox)?;
+        let (server, waker) = DemoLoop::bind(options, inbox)?;
         let port = server.port();
         let thread = std::thread::Builder::new()
             .name("demo".to_string())
@@ -311,7 +311,7 @@ impl DemoServer {
     pub fn stats(&self) -> DemoStats {
         let (reply, answer) = std::sync::mpsc::channel();
         let is_sent =
-            self.commands.send(Command::Stats(reply)).is_ok() && self.waker.wake().is_ok();
+            self.commands.send(DemoCommand::Stats(reply)).is_ok() && self.waker.wake().is_ok();
         // The thread ends before it is told to only where its poll fails.
         if is_sent {
             answer.recv().unwrap_or_default()
@@ -330,7 +330,7 @@ impl DemoServer {
             return DemoStats::default();
         };
         // Where the thread has ended already, nobody is there to be told.
-        let _ = self.commands.send(Command::Stop);
+        let _ = self.commands.send(DemoCommand::Stop);
         let _ = self.waker.wake();
         thread.join().unwrap_or_default()
     }

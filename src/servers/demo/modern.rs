@@ -8,12 +8,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::desk::{Kind, Message, Reply};
+use super::message::{ClientMessage, DemoReply, MessageKind};
 use super::offer::{
-    Class, Era, HEADER_MISMATCH, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, MISSING_CAPABILITY,
-    Offer, Payload, UNSUPPORTED_VERSION, add_cache_hints, begin_result, capabilities, server_info,
+    Catalogue, Class, HEADER_MISMATCH, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST,
+    MISSING_CAPABILITY, Payload, ServedEra, UNSUPPORTED_VERSION, add_cache_hints, begin_result,
+    capabilities, server_info,
 };
-use super::wire::Head;
+use super::wire::RequestHead;
 
 /// The revision that is spoken.
 pub(super) const VERSION: &str = "2026-07-28";
@@ -28,33 +29,38 @@ pub(super) fn names_version(params: &Value) -> bool {
 }
 
 /// The answer to a modern message.
-pub(super) fn answer(offer: &Offer, head: &Head, message: &Message) -> Reply {
+pub(super) fn answer(offer: &Catalogue, head: &RequestHead, message: &ClientMessage) -> DemoReply {
     let id = match &message.kind {
-        Kind::Request(id) => id,
+        MessageKind::Request(id) => id,
         // Of a notification only the version is looked at.
-        Kind::Notification => {
+        MessageKind::Notification => {
             let version = head.version.as_deref().unwrap_or_default();
             return match unsupported(version) {
-                Some(error) => Reply::message(400, Value::Null, error),
-                None => Reply::empty(202),
+                Some(error) => DemoReply::message(400, Value::Null, error),
+                None => DemoReply::empty(202),
             };
         }
-        Kind::Response => {
+        MessageKind::Response => {
             let text = "Invalid Request: this revision has no responses from clients";
-            return Reply::refusal(400, INVALID_REQUEST, text);
+            return DemoReply::refusal(400, INVALID_REQUEST, text);
         }
     };
     if let Some(error) = envelope_fault(head, message).or_else(|| param_fault(offer, head, message))
     {
-        return Reply::message(400, id.clone(), error);
+        return DemoReply::message(400, id.clone(), error);
     }
     if message.method == "server/discover" {
-        return Reply::message(200, id.clone(), discover());
+        return DemoReply::message(200, id.clone(), discover());
     }
     let can_elicit = message.params["_meta"][CAPABILITIES_KEY]
         .get("elicitation")
         .is_some();
-    let served = offer.serve(Era::Modern, &message.method, &message.params, can_elicit);
+    let served = offer.serve(
+        ServedEra::Modern,
+        &message.method,
+        &message.params,
+        can_elicit,
+    );
     let is_unknown = served.class == Class::Unknown;
     let status = match &served.payload {
         _ if is_unknown => 404,
@@ -64,23 +70,23 @@ pub(super) fn answer(offer: &Offer, head: &Head, message: &Message) -> Reply {
         } => 400,
         _ => 200,
     };
-    let mut reply = Reply::message(status, id.clone(), served.payload);
+    let mut reply = DemoReply::message(status, id.clone(), served.payload);
     reply.work = (status == 200).then_some(served.extra);
     reply
 }
 
 fn discover() -> Payload {
-    let mut result = begin_result(Era::Modern);
+    let mut result = begin_result(ServedEra::Modern);
     result.insert("supportedVersions".into(), json!([VERSION]));
     result.insert("capabilities".into(), capabilities());
     result.insert("instructions".into(), INSTRUCTIONS.into());
-    add_cache_hints(Era::Modern, &mut result);
+    add_cache_hints(ServedEra::Modern, &mut result);
     result.insert("_meta".into(), json!({SERVER_INFO_KEY: server_info()}));
     Payload::Result(Value::Object(result))
 }
 
 /// What is wrong with `_meta`, or with a header against the body.
-fn envelope_fault(head: &Head, message: &Message) -> Option<Payload> {
+fn envelope_fault(head: &RequestHead, message: &ClientMessage) -> Option<Payload> {
     if let Some(name) = head.duplicate {
         return Some(mismatch(format!("{name} header appears more than once")));
     }
@@ -133,7 +139,7 @@ fn unsupported(version: &str) -> Option<Payload> {
 
 /// What is wrong with the headers that repeat arguments: header and argument
 /// must be there together and say the same, or be absent together.
-fn param_fault(offer: &Offer, head: &Head, message: &Message) -> Option<Payload> {
+fn param_fault(offer: &Catalogue, head: &RequestHead, message: &ClientMessage) -> Option<Payload> {
     if message.method != "tools/call" {
         return None;
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::tools::{self, Outcome, Question, Tool};
+use super::tools::{self, DemoTool, Question, ToolOutcome};
 
 /// How many tools a page of `tools/list` holds: few enough that there are pages.
 const TOOLS_A_PAGE: usize = 4;
 
 /// The two eras of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Era {
+pub(super) enum ServedEra {
     /// 2025-03-26 to 2025-11-25, with a handshake and sessions.
     Legacy,
     /// 2026-07-28, without either.
@@ -82,43 +82,49 @@ pub(super) const MISSING_CAPABILITY: i64 = -32021;
 pub(super) const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Everything that is offered.
-pub(super) struct Offer {
-    tools: Vec<Tool>,
-    legacy: Lists,
-    modern: Lists,
+pub(super) struct Catalogue {
+    tools: Vec<DemoTool>,
+    legacy: WrittenLists,
+    modern: WrittenLists,
     /// What makes this server's request states its own.
     seal_key: u64,
 }
 
 /// The results of the list methods as JSON text.
-struct Lists {
+struct WrittenLists {
     tool_pages: Vec<Arc<str>>,
     resources: Arc<str>,
     templates: Arc<str>,
     prompts: Arc<str>,
 }
 
-impl Offer {
+impl Catalogue {
     pub(super) fn new(seed: u64) -> Self {
         let tools = tools::all();
         Self {
-            legacy: Lists::new(&tools, Era::Legacy),
-            modern: Lists::new(&tools, Era::Modern),
+            legacy: WrittenLists::new(&tools, ServedEra::Legacy),
+            modern: WrittenLists::new(&tools, ServedEra::Modern),
             tools,
             seal_key: seed ^ 0x5eed_0fa5_ea1e_d571,
         }
     }
 
-    pub(super) fn tool(&self, name: &str) -> Option<&Tool> {
+    pub(super) fn tool(&self, name: &str) -> Option<&DemoTool> {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
     /// The answer to a method that both eras have; `can_elicit` says whether the
     /// client declared that it answers elicitations.
-    pub(super) fn serve(&self, era: Era, method: &str, params: &Value, can_elicit: bool) -> Served {
+    pub(super) fn serve(
+        &self,
+        era: ServedEra,
+        method: &str,
+        params: &Value,
+        can_elicit: bool,
+    ) -> Served {
         let lists = match era {
-            Era::Legacy => &self.legacy,
-            Era::Modern => &self.modern,
+            ServedEra::Legacy => &self.legacy,
+            ServedEra::Modern => &self.modern,
         };
         let (class, payload) = match method {
             "tools/list" => (Class::List, lists.tools_page(&params["cursor"])),
@@ -140,7 +146,7 @@ impl Offer {
         }
     }
 
-    fn call_tool(&self, era: Era, params: &Value, can_elicit: bool) -> Served {
+    fn call_tool(&self, era: ServedEra, params: &Value, can_elicit: bool) -> Served {
         let mut extra = Duration::ZERO;
         let name = params["name"].as_str().unwrap_or_default();
         let no_arguments = Value::Object(Map::new());
@@ -150,19 +156,19 @@ impl Offer {
         };
         let payload = match self.tool(name).map(|tool| tool.call(arguments)) {
             None => Payload::error(INVALID_PARAMS, format!("Unknown tool: {name}")),
-            Some(Outcome::Text(text)) => tool_result(era, text, None, false),
-            Some(Outcome::Data(text, data)) => tool_result(era, text, Some(data), false),
-            Some(Outcome::Failed(reason)) => tool_result(era, reason, None, true),
-            Some(Outcome::Later(delay, text)) => {
+            Some(ToolOutcome::Text(text)) => tool_result(era, text, None, false),
+            Some(ToolOutcome::Data(text, data)) => tool_result(era, text, Some(data), false),
+            Some(ToolOutcome::Failed(reason)) => tool_result(era, reason, None, true),
+            Some(ToolOutcome::Later(delay, text)) => {
                 extra = delay;
                 tool_result(era, text, None, false)
             }
             // A legacy server would have to ask on the open stream; this one
             // serves the default instead.
-            Some(Outcome::Asks(question)) if era == Era::Legacy => {
+            Some(ToolOutcome::Asks(question)) if era == ServedEra::Legacy => {
                 tool_result(era, question.then, None, false)
             }
-            Some(Outcome::Asks(question)) => {
+            Some(ToolOutcome::Asks(question)) => {
                 self.ask_or_finish(name, arguments, question, params, can_elicit)
             }
         };
@@ -205,18 +211,21 @@ impl Offer {
                 match super::schema::fault(&question.schema, content) {
                     Some(fault) => {
                         let reason = format!("bad answer to `{}`: {fault}", question.key);
-                        tool_result(Era::Modern, reason, None, true)
+                        tool_result(ServedEra::Modern, reason, None, true)
                     }
                     None => {
                         let chosen = content[question.key].as_str().unwrap_or_default();
                         let text = format!("{}, {chosen}", question.then);
-                        tool_result(Era::Modern, text, None, false)
+                        tool_result(ServedEra::Modern, text, None, false)
                     }
                 }
             }
-            Some("decline" | "cancel") => {
-                tool_result(Era::Modern, "nothing was done".to_string(), None, false)
-            }
+            Some("decline" | "cancel") => tool_result(
+                ServedEra::Modern,
+                "nothing was done".to_string(),
+                None,
+                false,
+            ),
             // No answer of any use: the question stands.
             _ => ask(question, &state),
         }
@@ -251,7 +260,7 @@ fn ask(question: Question, state: &str) -> Payload {
     }))
 }
 
-fn tool_result(era: Era, text: String, data: Option<Value>, is_error: bool) -> Payload {
+fn tool_result(era: ServedEra, text: String, data: Option<Value>, is_error: bool) -> Payload {
     let mut result = begin_result(era);
     result.insert("content".into(), json!([{"type": "text", "text": text}]));
     if let Some(data) = data {
@@ -265,7 +274,7 @@ const README_URI: &str = "demo://readme";
 const SETTINGS_URI: &str = "demo://settings";
 const NOTE_URI_PREFIX: &str = "demo://notes/";
 
-fn read_resource(era: Era, params: &Value) -> Payload {
+fn read_resource(era: ServedEra, params: &Value) -> Payload {
     let Some(uri) = params["uri"].as_str() else {
         return Payload::error(INVALID_PARAMS, "params.uri must be a string");
     };
@@ -280,8 +289,8 @@ fn read_resource(era: Era, params: &Value) -> Payload {
             Some(id) if is_note_id(id) => ("text/plain", format!("Note {id}: buy milk.")),
             _ => {
                 let code = match era {
-                    Era::Legacy => RESOURCE_NOT_FOUND,
-                    Era::Modern => INVALID_PARAMS,
+                    ServedEra::Legacy => RESOURCE_NOT_FOUND,
+                    ServedEra::Modern => INVALID_PARAMS,
                 };
                 return Payload::Error {
                     code,
@@ -298,7 +307,7 @@ fn read_resource(era: Era, params: &Value) -> Payload {
     Payload::Result(Value::Object(result))
 }
 
-fn give_prompt(era: Era, params: &Value) -> Payload {
+fn give_prompt(era: ServedEra, params: &Value) -> Payload {
     if params["name"] != "summarize" {
         let name = params["name"].as_str().unwrap_or_default();
         return Payload::error(INVALID_PARAMS, format!("Unknown prompt: {name}"));
@@ -316,8 +325,8 @@ fn give_prompt(era: Era, params: &Value) -> Payload {
     Payload::Result(Value::Object(result))
 }
 
-impl Lists {
-    fn new(tools: &[Tool], era: Era) -> Self {
+impl WrittenLists {
+    fn new(tools: &[DemoTool], era: ServedEra) -> Self {
         let n_pages = tools.len().div_ceil(TOOLS_A_PAGE);
         let tool_pages = tools
             .chunks(TOOLS_A_PAGE)
@@ -370,7 +379,7 @@ impl Lists {
     }
 }
 
-fn write_list(era: Era, key: &str, items: Value, next_cursor: Option<String>) -> Arc<str> {
+fn write_list(era: ServedEra, key: &str, items: Value, next_cursor: Option<String>) -> Arc<str> {
     let mut result = begin_result(era);
     result.insert(key.to_string(), items);
     if let Some(cursor) = next_cursor {
@@ -381,17 +390,17 @@ fn write_list(era: Era, key: &str, items: Value, next_cursor: Option<String>) ->
 }
 
 /// What every complete result of an era begins with.
-pub(super) fn begin_result(era: Era) -> Map<String, Value> {
+pub(super) fn begin_result(era: ServedEra) -> Map<String, Value> {
     let mut result = Map::new();
-    if era == Era::Modern {
+    if era == ServedEra::Modern {
         result.insert("resultType".into(), "complete".into());
     }
     result
 }
 
 /// Modern results that may be cached say for how long and for whom.
-pub(super) fn add_cache_hints(era: Era, result: &mut Map<String, Value>) {
-    if era == Era::Modern {
+pub(super) fn add_cache_hints(era: ServedEra, result: &mut Map<String, Value>) {
+    if era == ServedEra::Modern {
         result.insert("ttlMs".into(), 60_000.into());
         result.insert("cacheScope".into(), "public".into());
     }
@@ -415,8 +424,8 @@ pub(super) const INSTRUCTIONS: &str =
 mod tests {
     use super::*;
 
-    fn serve(era: Era, method: &str, params: Value) -> Served {
-        Offer::new(1).serve(era, method, &params, true)
+    fn serve(era: ServedEra, method: &str, params: Value) -> Served {
+        Catalogue::new(1).serve(era, method, &params, true)
     }
 
     /// The result as data, or the error's code.
@@ -428,13 +437,13 @@ mod tests {
         }
     }
 
-    fn result(era: Era, method: &str, params: Value) -> Result<Value, i64> {
+    fn result(era: ServedEra, method: &str, params: Value) -> Result<Value, i64> {
         value(&serve(era, method, params).payload)
     }
 
     #[test]
     fn the_tools_come_in_pages() {
-        for era in [Era::Legacy, Era::Modern] {
+        for era in [ServedEra::Legacy, ServedEra::Modern] {
             let mut names = Vec::new();
             let mut cursor = Value::Null;
             let mut n_pages = 0;
@@ -443,7 +452,7 @@ mod tests {
                 let tools = page["tools"].as_array().expect("tools");
                 names.extend(tools.iter().map(|tool| tool["name"].to_string()));
                 n_pages += 1;
-                assert_eq!(page.get("ttlMs").is_some(), era == Era::Modern);
+                assert_eq!(page.get("ttlMs").is_some(), era == ServedEra::Modern);
                 cursor = page["nextCursor"].clone();
                 if cursor.is_null() {
                     break;
@@ -452,7 +461,7 @@ mod tests {
             assert_eq!((n_pages, names.len()), (3, 9));
         }
         for cursor in [json!("page-0"), json!("page-4"), json!("x"), json!(7)] {
-            let page = result(Era::Legacy, "tools/list", json!({"cursor": cursor}));
+            let page = result(ServedEra::Legacy, "tools/list", json!({"cursor": cursor}));
             assert_eq!(page, Err(INVALID_PARAMS));
         }
     }
@@ -461,11 +470,11 @@ mod tests {
     fn results_carry_their_era() {
         let params = json!({"name": "echo", "arguments": {"text": "x"}});
         assert_eq!(
-            result(Era::Legacy, "tools/call", params.clone()),
+            result(ServedEra::Legacy, "tools/call", params.clone()),
             Ok(json!({"content": [{"type": "text", "text": "x"}], "isError": false}))
         );
         assert_eq!(
-            result(Era::Modern, "tools/call", params),
+            result(ServedEra::Modern, "tools/call", params),
             Ok(json!({
                 "resultType": "complete",
                 "content": [{"type": "text", "text": "x"}],
@@ -473,7 +482,7 @@ mod tests {
             }))
         );
         let sum = result(
-            Era::Legacy,
+            ServedEra::Legacy,
             "tools/call",
             json!({"name": "add", "arguments": {"a": 1, "b": 1}}),
         );
@@ -483,15 +492,19 @@ mod tests {
     #[test]
     fn resources_and_prompts_are_given() {
         let text = |uri: &str| {
-            result(Era::Modern, "resources/read", json!({"uri": uri}))
+            result(ServedEra::Modern, "resources/read", json!({"uri": uri}))
                 .map(|result| result["contents"][0]["text"].to_string())
         };
         assert!(text("demo://readme").is_ok());
         assert_eq!(text("demo://notes/12"), Ok("\"Note 12: buy milk.\"".into()));
         assert_eq!(text("demo://notes/x"), Err(INVALID_PARAMS));
-        let unknown = result(Era::Legacy, "resources/read", json!({"uri": "demo://x"}));
+        let unknown = result(
+            ServedEra::Legacy,
+            "resources/read",
+            json!({"uri": "demo://x"}),
+        );
         assert_eq!(unknown, Err(RESOURCE_NOT_FOUND));
-        let prompt = |params| result(Era::Legacy, "prompts/get", params);
+        let prompt = |params| result(ServedEra::Legacy, "prompts/get", params);
         let given = prompt(json!({"name": "summarize", "arguments": {"topic": "tea"}}));
         assert_eq!(given.expect("a prompt")["messages"][0]["role"], "user");
         assert_eq!(prompt(json!({"name": "summarize"})), Err(INVALID_PARAMS));
@@ -500,18 +513,21 @@ mod tests {
 
     #[test]
     fn unknown_names_are_errors() {
-        let tool = result(Era::Legacy, "tools/call", json!({"name": "x"}));
+        let tool = result(ServedEra::Legacy, "tools/call", json!({"name": "x"}));
         assert_eq!(tool, Err(INVALID_PARAMS));
-        assert_eq!(result(Era::Legacy, "x", Value::Null), Err(METHOD_NOT_FOUND));
+        assert_eq!(
+            result(ServedEra::Legacy, "x", Value::Null),
+            Err(METHOD_NOT_FOUND)
+        );
     }
 
     #[test]
     fn a_tool_asks_back_once() {
-        let offer = Offer::new(1);
+        let offer = Catalogue::new(1);
         let call = |params: Value| {
             value(
                 &offer
-                    .serve(Era::Modern, "tools/call", &params, true)
+                    .serve(ServedEra::Modern, "tools/call", &params, true)
                     .payload,
             )
         };
@@ -533,9 +549,9 @@ mod tests {
         params["arguments"] = json!({"drink": "latte"});
         assert_eq!(call(params), Err(INVALID_PARAMS));
         let params = json!({"name": "order_coffee", "arguments": {"drink": "tea"}});
-        let served = offer.serve(Era::Modern, "tools/call", &params, false);
+        let served = offer.serve(ServedEra::Modern, "tools/call", &params, false);
         assert_eq!(value(&served.payload), Err(MISSING_CAPABILITY));
-        let legacy = result(Era::Legacy, "tools/call", params).expect("a result");
+        let legacy = result(ServedEra::Legacy, "tools/call", params).expect("a result");
         assert_eq!(legacy["content"][0]["text"], "ordered: tea");
     }
 }

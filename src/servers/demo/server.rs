@@ -22,14 +22,16 @@ use fastrand::Rng;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::alarm::Alarm;
+use super::super::head::HttpRefusal;
 use super::answer::{self, Form, Then};
-use super::capacity::{Entry, Gate, Waiter, turned_away};
-use super::desk::{Desk, Reply};
-use super::faults::Fault;
+use super::capacity::{Admission, Gate, Waiter, turned_away};
+use super::desk::Desk;
+use super::faults::DemoFault;
+use super::message::DemoReply;
 use super::offer::Class;
-use super::wire::{self, Refusal, Request, RequestReader};
+use super::wire::{self, HttpRequest, RequestReader};
 use super::{DemoOptions, DemoStats};
+use crate::alarm::PollAlarm;
 use crate::clock::SystemClock;
 
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -49,27 +51,27 @@ const DISCARD_MAX: usize = 64 * 1024 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the thread is told.
-pub(super) enum Command {
+pub(super) enum DemoCommand {
     /// Send what was counted.
     Stats(Sender<DemoStats>),
     Stop,
 }
 
 /// Everything that the thread owns.
-pub(super) struct Server {
+pub(super) struct DemoLoop {
     options: DemoOptions,
     port: u16,
     poll: Poll,
     listener: TcpListener,
     /// When the listener is looked at again, after the system refused a connection.
     accepts_again_at: Option<Duration>,
-    alarm: Alarm,
+    alarm: PollAlarm<Duration>,
     clock: SystemClock,
-    commands: Receiver<Command>,
+    commands: Receiver<DemoCommand>,
     /// By number; a number is used again after its connection has ended.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<DemoConnection>>,
     free_numbers: Vec<usize>,
-    timers: BinaryHeap<Reverse<Timer>>,
+    timers: BinaryHeap<Reverse<CallTimer>>,
     gate: Option<Gate>,
     desk: Desk,
     draws: Draws,
@@ -93,7 +95,7 @@ struct Draws {
 /// When a call's answer is due. The order is that of instants, and of arrival
 /// among equal ones.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
+struct CallTimer {
     at: Duration,
     ticket: u64,
     number: usize,
@@ -102,7 +104,7 @@ struct Timer {
     frees_slot: bool,
 }
 
-struct Connection {
+struct DemoConnection {
     stream: TcpStream,
     reader: RequestReader,
     /// Bytes that came and are not used up yet.
@@ -126,11 +128,11 @@ struct Busy {
     ticket: u64,
     began_at: Duration,
     is_call: bool,
-    stage: Stage,
+    stage: CallStage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum CallStage {
     /// In the queue before the slots.
     Waiting,
     /// Due at some time, or never.
@@ -141,7 +143,7 @@ enum Stage {
 
 /// When a request's answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum AnswerTime {
     Now,
     After {
         time: Duration,
@@ -152,11 +154,11 @@ enum Step {
     Never,
 }
 
-impl Server {
+impl DemoLoop {
     /// Binds the port; `run` serves it.
     pub(super) fn bind(
         options: DemoOptions,
-        commands: Receiver<Command>,
+        commands: Receiver<DemoCommand>,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -165,7 +167,7 @@ impl Server {
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let alarm = Alarm::new(poll.registry(), ALARM);
+        let alarm = PollAlarm::new(poll.registry(), ALARM)?;
         let seeded =
             |stream: u64| Rng::with_seed(options.seed.wrapping_mul(4).wrapping_add(stream));
         let server = Self {
@@ -205,8 +207,9 @@ impl Server {
         loop {
             let due = self.timers.peek().map(|Reverse(timer)| timer.at);
             let due = due.into_iter().chain(self.accepts_again_at).min();
-            let timeout = self.alarm.arm(self.clock.now(), due);
-            match self.poll.poll(&mut events, timeout) {
+            let clock = &self.clock;
+            let timeout = self.alarm.set(due, |due| due.saturating_sub(clock.now()));
+            match timeout.and_then(|timeout| self.poll.poll(&mut events, timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return self.stats,
@@ -214,13 +217,13 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
-                    ALARM => self.alarm.has_rung(),
+                    ALARM => self.alarm.went_off(),
                     WAKER => {
                         while let Ok(command) = self.commands.try_recv() {
                             match command {
                                 // Who asked may have gone.
-                                Command::Stats(reply) => drop(reply.send(self.stats.clone())),
-                                Command::Stop => return self.stats,
+                                DemoCommand::Stats(reply) => drop(reply.send(self.stats.clone())),
+                                DemoCommand::Stop => return self.stats,
                             }
                         }
                     }
@@ -273,7 +276,7 @@ impl Server {
             self.free_numbers.push(number);
             return;
         }
-        self.connections[number] = Some(Connection {
+        self.connections[number] = Some(DemoConnection {
             stream,
             reader: RequestReader::default(),
             input: Vec::new(),
@@ -290,7 +293,7 @@ impl Server {
         raise(&mut self.stats.connections_open_max, open);
     }
 
-    fn connection(&mut self, number: usize) -> Option<&mut Connection> {
+    fn connection(&mut self, number: usize) -> Option<&mut DemoConnection> {
         self.connections.get_mut(number)?.as_mut()
     }
 
@@ -366,14 +369,14 @@ impl Server {
     }
 
     /// Answers what is no HTTP request. The connection is of no use after it.
-    fn refuse(&mut self, number: usize, refusal: Refusal) {
+    fn refuse(&mut self, number: usize, refusal: HttpRefusal) {
         self.stats.malformed += 1;
         let began_at = self.clock.now();
         let ticket = self.draw_ticket();
         let Some(connection) = self.connection(number) else {
             return;
         };
-        let answer = wire::Answer {
+        let answer = wire::HttpAnswer {
             status: refusal.status,
             content_type: Some("text/plain"),
             headers: &[],
@@ -386,7 +389,7 @@ impl Server {
             ticket,
             began_at,
             is_call: false,
-            stage: Stage::Sending,
+            stage: CallStage::Sending,
         });
         self.send(number);
         if let Some(connection) = self.connection(number) {
@@ -396,7 +399,7 @@ impl Server {
     }
 
     /// Answers a request: at once, or when its time has come.
-    fn serve(&mut self, number: usize, request: &Request) {
+    fn serve(&mut self, number: usize, request: &HttpRequest) {
         self.stats.requests += 1;
         let now = self.clock.now();
         let mut reply = self.desk.answer(request, now, &mut self.stats);
@@ -413,18 +416,18 @@ impl Server {
         let ticket = self.draw_ticket();
         let mut fault = self.draw_fault(&reply);
         let step = match reply.work {
-            None => Step::Now,
-            Some(_) if fault == Some(Fault::Hang) => Step::Never,
+            None => AnswerTime::Now,
+            Some(_) if fault == Some(DemoFault::Hang) => AnswerTime::Never,
             Some(extra) if is_call && self.gate.is_some() => {
                 self.enter(number, ticket, extra).unwrap_or_else(|text| {
                     fault = None;
-                    reply = Reply::text(503, text);
-                    Step::Now
+                    reply = DemoReply::text(503, text);
+                    AnswerTime::Now
                 })
             }
             Some(extra) => {
                 let latency = self.options.latency.sample(&mut self.draws.latency);
-                Step::After {
+                AnswerTime::After {
                     time: latency.saturating_add(extra),
                     in_slot: false,
                 }
@@ -438,16 +441,18 @@ impl Server {
                 began_at: now,
                 is_call,
                 stage: match step {
-                    Step::Now => Stage::Sending,
-                    Step::InTurn => Stage::Waiting,
-                    Step::After { .. } | Step::Never => Stage::Working,
+                    AnswerTime::Now => CallStage::Sending,
+                    AnswerTime::InTurn => CallStage::Waiting,
+                    AnswerTime::After { .. } | AnswerTime::Never => CallStage::Working,
                 },
             });
         }
         match step {
-            Step::Now => self.send(number),
-            Step::After { time, in_slot } => self.finish_at(number, ticket, now, time, in_slot),
-            Step::InTurn | Step::Never => {}
+            AnswerTime::Now => self.send(number),
+            AnswerTime::After { time, in_slot } => {
+                self.finish_at(number, ticket, now, time, in_slot)
+            }
+            AnswerTime::InTurn | AnswerTime::Never => {}
         }
     }
 
@@ -455,9 +460,9 @@ impl Server {
     ///
     /// # Errors
     /// Where it is turned away, with the text that says so.
-    fn enter(&mut self, number: usize, ticket: u64, extra: Duration) -> Result<Step, String> {
+    fn enter(&mut self, number: usize, ticket: u64, extra: Duration) -> Result<AnswerTime, String> {
         let (Some(gate), Some(capacity)) = (&mut self.gate, &self.options.capacity) else {
-            return Ok(Step::Now);
+            return Ok(AnswerTime::Now);
         };
         let sample = capacity.service.sample(&mut self.draws.latency);
         let service = sample.saturating_add(extra);
@@ -471,12 +476,12 @@ impl Server {
         let queue = capacity.queue;
         self.count_gate();
         match entry {
-            Entry::Begins => Ok(Step::After {
+            Admission::Begins => Ok(AnswerTime::After {
                 time: service,
                 in_slot: true,
             }),
-            Entry::Waits => Ok(Step::InTurn),
-            Entry::TurnedAway => {
+            Admission::Waits => Ok(AnswerTime::InTurn),
+            Admission::TurnedAway => {
                 self.stats.turned_away += 1;
                 Err(turned_away(queue))
             }
@@ -489,8 +494,8 @@ impl Server {
         &mut self,
         number: usize,
         closes: bool,
-        fault: Option<Fault>,
-        mut reply: Reply,
+        fault: Option<DemoFault>,
+        mut reply: DemoReply,
     ) -> Then {
         let is_work = reply.work.is_some();
         let mut form = Form::draw(self.options.answers, is_work, &mut self.draws.answer);
@@ -498,7 +503,7 @@ impl Server {
             None => self.stats.input_required += u64::from(is_work && reply.asks_back()),
             Some(fault) => {
                 self.stats.faults.add(fault);
-                if let (Fault::ExpireSession, Some(session)) = (fault, reply.within) {
+                if let (DemoFault::ExpireSession, Some(session)) = (fault, reply.within) {
                     self.desk.expire(session, &mut self.stats);
                 }
                 answer::spoil(fault, &mut reply, &mut form);
@@ -526,8 +531,8 @@ impl Server {
         if after.is_zero() && !frees_slot {
             return self.send(number);
         }
-        self.set_stage(number, Stage::Working);
-        self.timers.push(Reverse(Timer {
+        self.set_stage(number, CallStage::Working);
+        self.timers.push(Reverse(CallTimer {
             at: from.saturating_add(after),
             ticket,
             number,
@@ -582,7 +587,7 @@ impl Server {
         let is_sending = self
             .connection(number)
             .and_then(|connection| connection.busy)
-            .is_some_and(|busy| busy.stage == Stage::Sending);
+            .is_some_and(|busy| busy.stage == CallStage::Sending);
         if is_sending {
             self.send(number);
             self.read_on(number);
@@ -605,7 +610,7 @@ impl Server {
     /// Hands the output to the kernel, as far as it takes it, and finishes the
     /// request when that is all.
     fn send(&mut self, number: usize) {
-        self.set_stage(number, Stage::Sending);
+        self.set_stage(number, CallStage::Sending);
         let Some(connection) = self.connection(number) else {
             return;
         };
@@ -658,14 +663,14 @@ impl Server {
                 self.stats.in_flight = self.stats.in_flight.saturating_sub(1);
                 self.stats.abandoned += 1;
             }
-            if let (Stage::Waiting, Some(gate)) = (busy.stage, &mut self.gate) {
+            if let (CallStage::Waiting, Some(gate)) = (busy.stage, &mut self.gate) {
                 gate.leave();
                 self.count_gate();
             }
         }
     }
 
-    fn set_stage(&mut self, number: usize, stage: Stage) {
+    fn set_stage(&mut self, number: usize, stage: CallStage) {
         if let Some(connection) = self.connection(number)
             && let Some(busy) = &mut connection.busy
         {
@@ -694,7 +699,7 @@ impl Server {
 
     /// What befalls a call. Each one draws, whatever becomes of it; a fault that
     /// doesn't fit the call is none.
-    fn draw_fault(&mut self, reply: &Reply) -> Option<Fault> {
+    fn draw_fault(&mut self, reply: &DemoReply) -> Option<DemoFault> {
         let is_open_to_faults = matches!(
             reply.class,
             Some(Class::ToolCall | Class::ResourceRead | Class::PromptGet)
@@ -704,15 +709,15 @@ impl Server {
         }
         let fault = self.options.faults.sample(&mut self.draws.fault)?;
         let fits = match fault {
-            Fault::ToolError => reply.class == Some(Class::ToolCall),
-            Fault::ExpireSession => reply.within.is_some(),
+            DemoFault::ToolError => reply.class == Some(Class::ToolCall),
+            DemoFault::ExpireSession => reply.within.is_some(),
             _ => true,
         };
         fits.then_some(fault)
     }
 }
 
-fn serves(connections: &[Option<Connection>], number: usize, ticket: u64) -> bool {
+fn serves(connections: &[Option<DemoConnection>], number: usize, ticket: u64) -> bool {
     let connection = connections.get(number).and_then(Option::as_ref);
     connection
         .and_then(|connection| connection.busy)

@@ -13,7 +13,7 @@ const MS: Duration = Duration::from_millis(1);
 /// As fast as it can, so that tests don't wait.
 fn quick() -> DemoOptions {
     DemoOptions {
-        latency: Latency::None,
+        latency: DemoLatency::None,
         ..DemoOptions::default()
     }
 }
@@ -555,7 +555,7 @@ fn a_refused_body_does_not_cost_the_answer() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let server = start(DemoOptions {
-        latency: Latency::Fixed(MS),
+        latency: DemoLatency::Fixed(MS),
         ..quick()
     });
     let mut client = Client::legacy(&server);
@@ -619,7 +619,7 @@ fn connections_are_kept_unless_told_otherwise() {
 
 #[test]
 fn answers_come_in_the_form_that_is_told() {
-    let forms = |answers: Answers| -> Vec<String> {
+    let forms = |answers: AnswerForm| -> Vec<String> {
         let server = start(DemoOptions { answers, ..quick() });
         let mut client = Client::legacy(&server);
         (0..40)
@@ -639,19 +639,19 @@ fn answers_come_in_the_form_that_is_told() {
             })
             .collect()
     };
-    assert!(forms(Answers::Json).iter().all(|form| form == "json"));
-    assert!(forms(Answers::Sse).iter().all(|form| form == "lf"));
-    let mixed = forms(Answers::Mixed);
+    assert!(forms(AnswerForm::Json).iter().all(|form| form == "json"));
+    assert!(forms(AnswerForm::Sse).iter().all(|form| form == "lf"));
+    let mixed = forms(AnswerForm::Mixed);
     for form in ["json", "crlf", "lf"] {
         assert!(mixed.iter().any(|mixed| mixed == form), "no {form}");
     }
-    assert_eq!(forms(Answers::Mixed), mixed, "the same seed");
+    assert_eq!(forms(AnswerForm::Mixed), mixed, "the same seed");
 }
 
 #[test]
 fn a_stream_is_left_open_after_the_answer() {
     let server = start(DemoOptions {
-        answers: Answers::SseLeftOpen,
+        answers: AnswerForm::SseLeftOpen,
         ..quick()
     });
     let mut client = Client::legacy(&server);
@@ -665,9 +665,9 @@ fn a_stream_is_left_open_after_the_answer() {
 }
 
 /// A server on which every call goes wrong in one way.
-fn start_with(fault: Fault, answers: Answers) -> DemoServer {
+fn start_with(fault: DemoFault, answers: AnswerForm) -> DemoServer {
     start(DemoOptions {
-        faults: Faults::only(fault, 1.0),
+        faults: FaultShares::only(fault, 1.0),
         answers,
         ..quick()
     })
@@ -675,8 +675,8 @@ fn start_with(fault: Fault, answers: Answers) -> DemoServer {
 
 #[test]
 fn faults_of_the_answer() {
-    for answers in [Answers::Json, Answers::Sse] {
-        let check = |fault: Fault, test: &dyn Fn(HttpAnswer, u64)| {
+    for answers in [AnswerForm::Json, AnswerForm::Sse] {
+        let check = |fault: DemoFault, test: &dyn Fn(HttpAnswer, u64)| {
             let server = start_with(fault, answers);
             let mut client = Client::legacy(&server);
             // The lists stay whole, so that discovery works.
@@ -687,30 +687,32 @@ fn faults_of_the_answer() {
             assert_eq!((stats.faults.of(fault), stats.faults.total()), (1, 1));
             assert_eq!((stats.calls, stats.finished), (2, 2));
         };
-        check(Fault::Http500, &|answer, _| assert_eq!(answer.status, 500));
-        check(Fault::RpcError, &|answer, _| {
+        check(DemoFault::Http500, &|answer, _| {
+            assert_eq!(answer.status, 500)
+        });
+        check(DemoFault::RpcError, &|answer, _| {
             assert_eq!((answer.status, answer.error_code()), (200, Some(-32603)));
         });
-        check(Fault::ToolError, &|answer, _| {
+        check(DemoFault::ToolError, &|answer, _| {
             assert_eq!(answer.message()["result"]["isError"], true);
         });
-        check(Fault::Accepted, &|answer, _| {
+        check(DemoFault::Accepted, &|answer, _| {
             assert_eq!((answer.status, answer.body.len()), (202, 0));
         });
-        check(Fault::WrongId, &|answer, id| {
+        check(DemoFault::WrongId, &|answer, id| {
             assert_eq!(answer.status, 200);
             assert!(answer.message()["id"].is_i64() && answer.message()["id"] != id);
         });
-        check(Fault::NotJson, &|answer, _| {
+        check(DemoFault::NotJson, &|answer, _| {
             let body = String::from_utf8_lossy(&answer.body).into_owned();
             assert_eq!(answer.status, 200);
             assert!(body.contains("<!DOCTYPE html>"), "{body}");
         });
-        check(Fault::EmptyStream, &|answer, _| {
+        check(DemoFault::EmptyStream, &|answer, _| {
             assert_eq!(answer.header("content-type"), Some("text/event-stream"));
             assert!(!String::from_utf8_lossy(&answer.body).contains("data"));
         });
-        check(Fault::ExpireSession, &|answer, _| {
+        check(DemoFault::ExpireSession, &|answer, _| {
             assert_eq!(answer.status, 404);
         });
     }
@@ -718,14 +720,14 @@ fn faults_of_the_answer() {
 
 #[test]
 fn faults_of_the_connection() {
-    for answers in [Answers::Json, Answers::Sse] {
-        let server = start_with(Fault::CloseBefore, answers);
+    for answers in [AnswerForm::Json, AnswerForm::Sse] {
+        let server = start_with(DemoFault::CloseBefore, answers);
         let mut client = Client::legacy(&server);
         client.ask_echo();
         assert!(client.is_closed_without_answer());
-        assert_eq!(server.stop().faults.of(Fault::CloseBefore), 1);
+        assert_eq!(server.stop().faults.of(DemoFault::CloseBefore), 1);
 
-        let server = start_with(Fault::CloseMid, answers);
+        let server = start_with(DemoFault::CloseMid, answers);
         let mut client = Client::legacy(&server);
         client.ask_echo();
         let end = client.answer().expect_err("an early end");
@@ -737,7 +739,7 @@ fn faults_of_the_connection() {
 
 #[test]
 fn an_expired_session_is_gone_and_a_new_one_serves() {
-    let server = start_with(Fault::ExpireSession, Answers::Json);
+    let server = start_with(DemoFault::ExpireSession, AnswerForm::Json);
     let mut client = Client::legacy(&server);
     assert_eq!(client.echo().status, 404);
     assert_eq!(client.rpc("ping", json!({})).status, 404);
@@ -752,7 +754,7 @@ fn an_expired_session_is_gone_and_a_new_one_serves() {
 
 #[test]
 fn a_hanging_call_is_in_flight_until_its_client_leaves() {
-    let server = start_with(Fault::Hang, Answers::Json);
+    let server = start_with(DemoFault::Hang, AnswerForm::Json);
     let mut client = Client::legacy(&server);
     client.ask_echo();
     wait_for(&server, |stats| stats.in_flight == 1);
@@ -785,7 +787,7 @@ fn shares_are_kept_and_repeat_with_the_seed() {
 #[test]
 fn two_hundred_calls_are_in_flight_at_once() {
     let server = start(DemoOptions {
-        faults: Faults::only(Fault::Hang, 1.0),
+        faults: FaultShares::only(DemoFault::Hang, 1.0),
         ..quick()
     });
     let mut clients: Vec<Client> = (0..200).map(|_| Client::legacy(&server)).collect();
@@ -799,7 +801,7 @@ fn two_hundred_calls_are_in_flight_at_once() {
 #[test]
 fn simultaneous_calls_are_all_delayed_and_answered() {
     let server = start(DemoOptions {
-        latency: Latency::Fixed(100 * MS),
+        latency: DemoLatency::Fixed(100 * MS),
         service_times_max: 1000,
         ..quick()
     });
@@ -825,7 +827,7 @@ fn simultaneous_calls_are_all_delayed_and_answered() {
 #[test]
 fn the_service_times_follow_the_latency() {
     let server = start(DemoOptions {
-        latency: Latency::Fixed(Duration::from_micros(1500)),
+        latency: DemoLatency::Fixed(Duration::from_micros(1500)),
         service_times_max: 50,
         ..quick()
     });
@@ -856,7 +858,7 @@ fn a_slow_tool_takes_its_time() {
 fn handshakes_are_delayed_only_when_told() {
     let time = |delay_handshake: bool, latency: Duration| {
         let server = start(DemoOptions {
-            latency: Latency::Fixed(latency),
+            latency: DemoLatency::Fixed(latency),
             delay_handshake,
             ..quick()
         });
@@ -987,10 +989,10 @@ fn dropping_it_closes_its_connections() {
 #[test]
 fn choices_are_read_and_printed() {
     for answers in [
-        Answers::Json,
-        Answers::Sse,
-        Answers::SseLeftOpen,
-        Answers::Mixed,
+        AnswerForm::Json,
+        AnswerForm::Sse,
+        AnswerForm::SseLeftOpen,
+        AnswerForm::Mixed,
     ] {
         assert_eq!(answers.to_string().parse(), Ok(answers));
     }
@@ -998,7 +1000,7 @@ fn choices_are_read_and_printed() {
         assert_eq!(eras.to_string().parse(), Ok(eras));
     }
     let error = "sse-opn"
-        .parse::<Answers>()
+        .parse::<AnswerForm>()
         .expect_err("a typo")
         .to_string();
     assert!(error.contains("Did you mean `sse-open`?"), "{error}");

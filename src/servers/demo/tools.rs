@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 use super::schema;
 
 /// A tool of the server.
-pub(super) struct Tool {
+pub(super) struct DemoTool {
     pub(super) name: &'static str,
     /// The entry of `tools/list`.
     pub(super) definition: Value,
     /// Properties that are repeated in a header: property, and what follows
     /// `Mcp-Param-`.
     pub(super) param_headers: Vec<(String, String)>,
-    run: fn(&Value) -> Outcome,
+    run: fn(&Value) -> ToolOutcome,
 }
 
 /// What became of a tool's call.
 #[derive(Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum ToolOutcome {
     Text(String),
     /// The text, and the same as data.
     Data(String, Value),
@@ -49,18 +49,18 @@ pub(super) struct Question {
     pub(super) then: String,
 }
 
-impl Tool {
+impl DemoTool {
     /// Runs the tool, or says what is wrong with the arguments.
-    pub(super) fn call(&self, arguments: &Value) -> Outcome {
+    pub(super) fn call(&self, arguments: &Value) -> ToolOutcome {
         match schema::fault(&self.definition["inputSchema"], arguments) {
-            Some(fault) => Outcome::Failed(format!("bad arguments: {fault}")),
+            Some(fault) => ToolOutcome::Failed(format!("bad arguments: {fault}")),
             None => (self.run)(arguments),
         }
     }
 }
 
 /// All tools, in the order of `tools/list`.
-pub(super) fn all() -> Vec<Tool> {
+pub(super) fn all() -> Vec<DemoTool> {
     let read_only = json!({"readOnlyHint": true, "openWorldHint": false});
     vec![
         tool(
@@ -166,7 +166,7 @@ pub(super) fn all() -> Vec<Tool> {
                 "properties": {"id": {"type": "integer", "minimum": 1}},
                 "required": ["id"]
             }),
-            |arguments| Outcome::Text(format!("deleted note {}", arguments["id"])),
+            |arguments| ToolOutcome::Text(format!("deleted note {}", arguments["id"])),
         ),
         tool(
             "region_report",
@@ -204,7 +204,7 @@ pub(super) fn all() -> Vec<Tool> {
             "Always fails",
             &read_only,
             json!({"type": "object", "properties": {}}),
-            |_| Outcome::Failed("this tool always fails".to_string()),
+            |_| ToolOutcome::Failed("this tool always fails".to_string()),
         ),
     ]
 }
@@ -214,8 +214,8 @@ fn tool(
     description: &str,
     annotations: &Value,
     input_schema: Value,
-    run: fn(&Value) -> Outcome,
-) -> Tool {
+    run: fn(&Value) -> ToolOutcome,
+) -> DemoTool {
     let param_headers = input_schema["properties"]
         .as_object()
         .into_iter()
@@ -231,7 +231,7 @@ fn tool(
         "inputSchema": input_schema,
         "annotations": annotations,
     });
-    Tool {
+    DemoTool {
         name,
         definition,
         param_headers,
@@ -239,16 +239,16 @@ fn tool(
     }
 }
 
-fn with_output(mut tool: Tool, output_schema: Value) -> Tool {
+fn with_output(mut tool: DemoTool, output_schema: Value) -> DemoTool {
     tool.definition["outputSchema"] = output_schema;
     tool
 }
 
-fn echo(arguments: &Value) -> Outcome {
-    Outcome::Text(text_of(arguments, "text").to_string())
+fn echo(arguments: &Value) -> ToolOutcome {
+    ToolOutcome::Text(text_of(arguments, "text").to_string())
 }
 
-fn add(arguments: &Value) -> Outcome {
+fn add(arguments: &Value) -> ToolOutcome {
     let (a, b) = (&arguments["a"], &arguments["b"]);
     let whole = match (a.as_i64(), b.as_i64()) {
         (Some(a), Some(b)) => a.checked_add(b).map(Value::from),
@@ -259,12 +259,12 @@ fn add(arguments: &Value) -> Outcome {
         serde_json::Number::from_f64(sum).map(Value::Number)
     });
     match sum {
-        Some(sum) => Outcome::Data(sum.to_string(), json!({"sum": sum})),
-        None => Outcome::Failed("the sum is too large".to_string()),
+        Some(sum) => ToolOutcome::Data(sum.to_string(), json!({"sum": sum})),
+        None => ToolOutcome::Failed("the sum is too large".to_string()),
     }
 }
 
-fn search(arguments: &Value) -> Outcome {
+fn search(arguments: &Value) -> ToolOutcome {
     let query = text_of(arguments, "query");
     let kind = text_of(arguments, "kind");
     // The schema bounds it; 10 is its default.
@@ -277,17 +277,17 @@ fn search(arguments: &Value) -> Outcome {
             i * 37 % 1000
         ));
     }
-    Outcome::Text(found)
+    ToolOutcome::Text(found)
 }
 
-fn slow(arguments: &Value) -> Outcome {
+fn slow(arguments: &Value) -> ToolOutcome {
     let ms = arguments["ms"].as_f64().map_or(100, |ms| ms as u64);
-    Outcome::Later(Duration::from_millis(ms), format!("waited {ms} ms"))
+    ToolOutcome::Later(Duration::from_millis(ms), format!("waited {ms} ms"))
 }
 
-fn book_meeting(arguments: &Value) -> Outcome {
+fn book_meeting(arguments: &Value) -> ToolOutcome {
     let n_attendees = arguments["attendees"].as_array().map_or(0, Vec::len);
-    Outcome::Text(format!(
+    ToolOutcome::Text(format!(
         "booked \"{}\" at {} for {} and {n_attendees} more",
         text_of(arguments, "title"),
         text_of(arguments, "starts_at"),
@@ -295,19 +295,19 @@ fn book_meeting(arguments: &Value) -> Outcome {
     ))
 }
 
-fn region_report(arguments: &Value) -> Outcome {
+fn region_report(arguments: &Value) -> ToolOutcome {
     let days = arguments["days"].as_f64().map_or(7, |days| days as u64);
     let is_detailed = arguments["detailed"] == true;
     let detail = if is_detailed { " in detail" } else { "" };
     let region = text_of(arguments, "region");
-    Outcome::Text(format!(
+    ToolOutcome::Text(format!(
         "the last {days} days of {region}{detail}: all well"
     ))
 }
 
-fn order_coffee(arguments: &Value) -> Outcome {
+fn order_coffee(arguments: &Value) -> ToolOutcome {
     let drink = text_of(arguments, "drink");
-    Outcome::Asks(Question {
+    ToolOutcome::Asks(Question {
         key: "size",
         message: format!("Which size of {drink}?"),
         schema: json!({
@@ -333,7 +333,7 @@ fn text_of<'a>(arguments: &'a Value, name: &str) -> &'a str {
 mod tests {
     use super::*;
 
-    fn call(name: &str, arguments: Value) -> Outcome {
+    fn call(name: &str, arguments: Value) -> ToolOutcome {
         let tools = all();
         let tool = tools.iter().find(|tool| tool.name == name);
         tool.expect("a tool of that name").call(&arguments)
@@ -342,7 +342,10 @@ mod tests {
     #[test]
     fn tools_do_what_they_say() {
         let check = |name: &str, arguments: Value, expected: &str| {
-            assert_eq!(call(name, arguments), Outcome::Text(expected.to_string()));
+            assert_eq!(
+                call(name, arguments),
+                ToolOutcome::Text(expected.to_string())
+            );
         };
         check("echo", json!({"text": "å\n"}), "å\n");
         check("delete_note", json!({"id": 7}), "deleted note 7");
@@ -362,30 +365,31 @@ mod tests {
         );
         assert_eq!(
             call("add", json!({"a": 1, "b": 2})),
-            Outcome::Data("3".to_string(), json!({"sum": 3}))
+            ToolOutcome::Data("3".to_string(), json!({"sum": 3}))
         );
         assert_eq!(
             call("add", json!({"a": 0.5, "b": 2})),
-            Outcome::Data("2.5".to_string(), json!({"sum": 2.5}))
+            ToolOutcome::Data("2.5".to_string(), json!({"sum": 2.5}))
         );
         assert_eq!(
             call("slow", json!({})),
-            Outcome::Later(Duration::from_millis(100), "waited 100 ms".to_string())
+            ToolOutcome::Later(Duration::from_millis(100), "waited 100 ms".to_string())
         );
         assert!(matches!(
             call("order_coffee", json!({"drink": "tea"})),
-            Outcome::Asks(question) if question.then == "ordered: tea"
+            ToolOutcome::Asks(question) if question.then == "ordered: tea"
         ));
     }
 
     #[test]
     fn search_is_as_long_as_its_limit() {
-        let Outcome::Text(found) = call("search", json!({"query": "x", "kind": "notes"})) else {
+        let ToolOutcome::Text(found) = call("search", json!({"query": "x", "kind": "notes"}))
+        else {
             panic!("no text");
         };
         assert_eq!(found.lines().count(), 11);
         let arguments = json!({"query": "x", "kind": "notes", "limit": 50});
-        let Outcome::Text(found) = call("search", arguments) else {
+        let ToolOutcome::Text(found) = call("search", arguments) else {
             panic!("no text");
         };
         assert_eq!(found.lines().count(), 51);
@@ -395,7 +399,10 @@ mod tests {
     #[test]
     fn failures_say_why() {
         let check = |name: &str, arguments: Value, expected: &str| {
-            assert_eq!(call(name, arguments), Outcome::Failed(expected.to_string()));
+            assert_eq!(
+                call(name, arguments),
+                ToolOutcome::Failed(expected.to_string())
+            );
         };
         check("fail", json!({}), "this tool always fails");
         check(
@@ -418,7 +425,7 @@ mod tests {
     #[test]
     fn annotated_properties_are_known() {
         let tools = all();
-        let annotated: Vec<&Tool> = tools
+        let annotated: Vec<&DemoTool> = tools
             .iter()
             .filter(|tool| !tool.param_headers.is_empty())
             .collect();

@@ -3,10 +3,12 @@
 //!
 //! Pure: it knows no socket, no clock, no JSON and no MCP. Start at
 //! [`RequestReader::feed`]. Bytes that are no HTTP, or too many of them, end in
-//! a [`Refusal`] and never in a panic.
+//! a [`HttpRefusal`] and never in a panic.
 
-/// The largest head (request line and headers) that is read.
-const HEAD_MAX: usize = 64 * 1024;
+use super::super::head::{
+    BodyFraming, HEAD_MAX, HttpRefusal, body_framing, find_head_end, parse_head, refuse,
+};
+
 /// The largest request body; real servers draw the line here too.
 pub(super) const BODY_MAX: usize = 4 * 1024 * 1024;
 /// The longest chunk-size or trailer line: a size needs 16 digits, the rest is
@@ -16,25 +18,26 @@ const LINE_MAX: usize = 4 * 1024;
 const TRAILERS_MAX: usize = 64;
 
 /// The method of a request, as far as this server tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum HttpMethod {
     Post,
     Get,
     Delete,
+    #[default]
     Other,
 }
 
 /// A request with its whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) head: Head,
+pub(super) struct HttpRequest {
+    pub(super) head: RequestHead,
     pub(super) body: Vec<u8>,
 }
 
 /// The request line and the headers that matter here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) method: Method,
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct RequestHead {
+    pub(super) method: HttpMethod,
     /// The target without its query.
     pub(super) path: String,
     /// Both media types of MCP stand in `Accept`.
@@ -55,30 +58,12 @@ pub(super) struct Head {
     pub(super) duplicate: Option<&'static str>,
     /// The client wants the connection closed after the answer.
     pub(super) closes: bool,
-    framing: Framing,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    Length(usize),
-    Chunked,
-}
-
-/// Why a request is not read further. The connection ends with the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) text: &'static str,
-}
-
-const fn refuse<T>(status: u16, text: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { status, text })
 }
 
 /// Reads one request after another from a connection's bytes.
 #[derive(Debug, Default)]
 pub(super) struct RequestReader {
-    phase: Phase,
+    phase: ReadPhase,
 }
 
 #[derive(Debug)]
@@ -86,18 +71,18 @@ pub(super) struct RequestReader {
     clippy::large_enum_variant,
     reason = "a box would cost an allocation for each request, to save 200 bytes a connection"
 )]
-enum Phase {
+enum ReadPhase {
     /// Nothing of the head is consumed before all of it is there. `scanned`
     /// bytes of it were searched for its end already: `0 <= scanned <= len`.
     Head { scanned: usize },
     Body {
-        head: Head,
+        head: RequestHead,
         body: Vec<u8>,
-        part: Part,
+        part: BodyPart,
     },
 }
 
-impl Default for Phase {
+impl Default for ReadPhase {
     fn default() -> Self {
         Self::Head { scanned: 0 }
     }
@@ -105,7 +90,7 @@ impl Default for Phase {
 
 /// What of a body comes next.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum BodyPart {
     /// So many bytes of a body of known length, at least 1.
     Rest(usize),
     /// The line with a chunk's size.
@@ -129,12 +114,15 @@ impl RequestReader {
     /// # Errors
     /// Where the bytes are no HTTP/1 request or a limit is passed. The reader
     /// must not be used after that.
-    pub(super) fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Request>), Refusal> {
+    pub(super) fn feed(
+        &mut self,
+        input: &[u8],
+    ) -> Result<(usize, Option<HttpRequest>), HttpRefusal> {
         let mut used = 0;
         loop {
             let rest = &input[used..];
             match &mut self.phase {
-                Phase::Head { scanned } => {
+                ReadPhase::Head { scanned } => {
                     // Blank lines before a request are skipped (RFC 9112 §2.2).
                     if *scanned == 0
                         && let Some(b'\r' | b'\n') = rest.first()
@@ -152,21 +140,21 @@ impl RequestReader {
                     if head_len > HEAD_MAX {
                         return refuse(431, "the request's head is larger than 64 KiB");
                     }
-                    let head = read_head(&rest[..head_len])?;
+                    let (head, framing) = parse_head(&rest[..head_len], read_head)?;
                     used += head_len;
-                    let part = match head.framing {
-                        Framing::Length(0) => {
-                            self.phase = Phase::default();
+                    let part = match framing {
+                        BodyFraming::Length(0) => {
+                            self.phase = ReadPhase::default();
                             let body = Vec::new();
-                            return Ok((used, Some(Request { head, body })));
+                            return Ok((used, Some(HttpRequest { head, body })));
                         }
-                        Framing::Length(length) => Part::Rest(length),
-                        Framing::Chunked => Part::ChunkSize,
+                        BodyFraming::Length(length) => BodyPart::Rest(length),
+                        BodyFraming::Chunked => BodyPart::ChunkSize,
                     };
                     let body = Vec::new();
-                    self.phase = Phase::Body { head, body, part };
+                    self.phase = ReadPhase::Body { head, body, part };
                 }
-                Phase::Body { body, part, .. } => match read_body_part(rest, body, *part)? {
+                ReadPhase::Body { body, part, .. } => match read_body_part(rest, body, *part)? {
                     (step, Next::Part(next)) => {
                         used += step;
                         *part = next;
@@ -177,10 +165,11 @@ impl RequestReader {
                     }
                     (step, Next::Complete) => {
                         used += step;
-                        let Phase::Body { head, body, .. } = std::mem::take(&mut self.phase) else {
+                        let ReadPhase::Body { head, body, .. } = std::mem::take(&mut self.phase)
+                        else {
                             return Ok((used, None));
                         };
-                        return Ok((used, Some(Request { head, body })));
+                        return Ok((used, Some(HttpRequest { head, body })));
                     }
                 },
             }
@@ -189,26 +178,30 @@ impl RequestReader {
 }
 
 enum Next {
-    Part(Part),
+    Part(BodyPart),
     Complete,
 }
 
 /// One step through a body: how many bytes it took, and what comes after. A
 /// step that takes nothing needs more bytes.
-fn read_body_part(input: &[u8], body: &mut Vec<u8>, part: Part) -> Result<(usize, Next), Refusal> {
+fn read_body_part(
+    input: &[u8],
+    body: &mut Vec<u8>,
+    part: BodyPart,
+) -> Result<(usize, Next), HttpRefusal> {
     match part {
-        Part::Rest(left) | Part::Chunk(left) => {
+        BodyPart::Rest(left) | BodyPart::Chunk(left) => {
             let taken = left.min(input.len());
             body.extend_from_slice(&input[..taken]);
             let next = match (left - taken, part) {
-                (0, Part::Rest(_)) => Next::Complete,
-                (0, _) => Next::Part(Part::ChunkEnd),
-                (left, Part::Rest(_)) => Next::Part(Part::Rest(left)),
-                (left, _) => Next::Part(Part::Chunk(left)),
+                (0, BodyPart::Rest(_)) => Next::Complete,
+                (0, _) => Next::Part(BodyPart::ChunkEnd),
+                (left, BodyPart::Rest(_)) => Next::Part(BodyPart::Rest(left)),
+                (left, _) => Next::Part(BodyPart::Chunk(left)),
             };
             Ok((taken, next))
         }
-        Part::ChunkSize => {
+        BodyPart::ChunkSize => {
             let Some((line, line_len)) = take_line(input)? else {
                 return Ok((0, Next::Part(part)));
             };
@@ -217,27 +210,27 @@ fn read_body_part(input: &[u8], body: &mut Vec<u8>, part: Part) -> Result<(usize
                 return refuse(413, "the request's body is larger than 4 MiB");
             }
             let next = match size {
-                0 => Part::Trailer(0),
-                size => Part::Chunk(size),
+                0 => BodyPart::Trailer(0),
+                size => BodyPart::Chunk(size),
             };
             Ok((line_len, Next::Part(next)))
         }
-        Part::ChunkEnd => match take_line(input)? {
+        BodyPart::ChunkEnd => match take_line(input)? {
             None => Ok((0, Next::Part(part))),
-            Some(([], line_len)) => Ok((line_len, Next::Part(Part::ChunkSize))),
+            Some(([], line_len)) => Ok((line_len, Next::Part(BodyPart::ChunkSize))),
             Some(_) => refuse(400, "a chunk is longer than its size says"),
         },
-        Part::Trailer(n_lines) => match take_line(input)? {
+        BodyPart::Trailer(n_lines) => match take_line(input)? {
             None => Ok((0, Next::Part(part))),
             Some(([], line_len)) => Ok((line_len, Next::Complete)),
             Some(_) if n_lines >= TRAILERS_MAX => refuse(431, "too many trailers"),
-            Some((_, line_len)) => Ok((line_len, Next::Part(Part::Trailer(n_lines + 1)))),
+            Some((_, line_len)) => Ok((line_len, Next::Part(BodyPart::Trailer(n_lines + 1)))),
         },
     }
 }
 
 /// A line without its end, and its length with it.
-fn take_line(input: &[u8]) -> Result<Option<(&[u8], usize)>, Refusal> {
+fn take_line(input: &[u8]) -> Result<Option<(&[u8], usize)>, HttpRefusal> {
     match input.iter().take(LINE_MAX).position(|byte| *byte == b'\n') {
         Some(end) => Ok(Some((trim_cr(&input[..end]), end + 1))),
         None if input.len() >= LINE_MAX => refuse(400, "a line of a chunked body is too long"),
@@ -249,13 +242,13 @@ fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn read_chunk_size(line: &[u8]) -> Result<usize, Refusal> {
+fn read_chunk_size(line: &[u8]) -> Result<usize, HttpRefusal> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or(line);
     let size = std::str::from_utf8(digits)
         .ok()
         .map(str::trim)
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
-        .ok_or(Refusal {
+        .ok_or(HttpRefusal {
             status: 400,
             text: "a chunk has no size",
         })?;
@@ -263,189 +256,65 @@ fn read_chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     Ok(usize::from_str_radix(size, 16).unwrap_or(usize::MAX))
 }
 
-/// The length of the head, with the blank line, if that is there.
-fn find_head_end(input: &[u8], scanned: usize) -> Option<usize> {
-    // The end may have begun in the bytes that were searched before.
-    let from = scanned.saturating_sub(3);
-    let mut at = from;
-    while let Some(found) = input[at..].iter().position(|byte| *byte == b'\n') {
-        let line_end = at + found;
-        match &input[line_end + 1..] {
-            [b'\n', ..] => return Some(line_end + 2),
-            [b'\r', b'\n', ..] => return Some(line_end + 3),
-            _ => at = line_end + 1,
-        }
-    }
-    None
-}
-
-fn read_head(bytes: &[u8]) -> Result<Head, Refusal> {
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(trim_cr);
-    let (mut head, version_minor) = read_request_line(lines.next().unwrap_or_default())?;
-    let mut content_length = None;
-    let mut is_chunked = false;
+fn read_head(
+    parsed: &httparse::Request<'_, '_>,
+) -> Result<(RequestHead, BodyFraming), HttpRefusal> {
+    let target = parsed.path.unwrap_or_default();
+    let mut head = RequestHead {
+        method: match parsed.method {
+            Some("POST") => HttpMethod::Post,
+            Some("GET") => HttpMethod::Get,
+            Some("DELETE") => HttpMethod::Delete,
+            _ => HttpMethod::Other,
+        },
+        path: target.split('?').next().unwrap_or(target).to_string(),
+        ..RequestHead::default()
+    };
     let mut accepted = (false, false);
     let mut keeps_alive = false;
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = read_header(line)?;
-        // No header that matters has a longer name, the prefix of parameters excepted.
-        let mut lower = [0_u8; 24];
-        let name_key: &[u8] = match lower.get_mut(..name.len()) {
-            Some(room) => {
-                room.copy_from_slice(name);
-                room.make_ascii_lowercase();
-                room
+    for header in parsed.headers.iter() {
+        let value = header.value.trim_ascii();
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("accept") {
+            let (json, stream) = read_accept(value);
+            accepted = (accepted.0 || json, accepted.1 || stream);
+        } else if is("content-type") {
+            head.is_json = media_type(value).eq_ignore_ascii_case(b"application/json");
+        } else if is("connection") {
+            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                head.closes |= option.eq_ignore_ascii_case(b"close");
+                keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
-            None => b"",
-        };
-        match name_key {
-            b"accept" => {
-                let (json, stream) = read_accept(value);
-                accepted = (accepted.0 || json, accepted.1 || stream);
-            }
-            b"content-type" => {
-                head.is_json = media_type(value).eq_ignore_ascii_case(b"application/json");
-            }
-            b"content-length" => {
-                let length = read_length(value)?;
-                if content_length.is_some_and(|known| known != length) {
-                    return refuse(400, "two different values of Content-Length");
-                }
-                content_length = Some(length);
-            }
-            b"transfer-encoding" => {
-                if !value.eq_ignore_ascii_case(b"chunked") {
-                    return refuse(501, "a Transfer-Encoding other than chunked");
-                }
-                is_chunked = true;
-            }
-            b"connection" => {
-                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                    head.closes |= option.eq_ignore_ascii_case(b"close");
-                    keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            b"mcp-session-id" => {
-                set_once(
-                    &mut head.session,
-                    value,
-                    "Mcp-Session-Id",
-                    &mut head.duplicate,
-                );
-            }
-            b"mcp-protocol-version" => {
-                let name = "MCP-Protocol-Version";
-                set_once(&mut head.version, value, name, &mut head.duplicate);
-            }
-            b"mcp-method" => {
-                set_once(
-                    &mut head.mcp_method,
-                    value,
-                    "Mcp-Method",
-                    &mut head.duplicate,
-                );
-            }
-            b"mcp-name" => {
-                set_once(&mut head.mcp_name, value, "Mcp-Name", &mut head.duplicate);
-            }
-            _ => {
-                let prefix_len = "mcp-param-".len();
-                if name
-                    .get(..prefix_len)
-                    .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"mcp-param-"))
-                {
-                    let token = text(&name[prefix_len..]).to_ascii_lowercase();
-                    if head.mcp_params.iter().any(|(known, _)| *known == token) {
-                        head.duplicate = Some("Mcp-Param");
-                    }
-                    head.mcp_params.push((token, text(value)));
-                }
-            }
+        } else if header.name.len() > 4 && header.name[..4].eq_ignore_ascii_case("mcp-") {
+            read_mcp_header(&mut head, header.name, value);
         }
     }
     head.accepts_both = accepted == (true, true);
-    head.closes |= version_minor == b'0' && !keeps_alive;
-    head.framing = match (is_chunked, content_length) {
-        (true, Some(_)) => return refuse(400, "both Content-Length and Transfer-Encoding"),
-        (true, None) => Framing::Chunked,
-        (false, length) => Framing::Length(length.unwrap_or(0)),
-    };
-    if head.framing_exceeds_limit() {
-        return refuse(413, "the request's body is larger than 4 MiB");
-    }
-    Ok(head)
+    head.closes |= parsed.version == Some(0) && !keeps_alive;
+    Ok((head, body_framing(parsed.headers, BODY_MAX)?))
 }
 
-impl Head {
-    fn framing_exceeds_limit(&self) -> bool {
-        matches!(self.framing, Framing::Length(length) if length > BODY_MAX)
+fn read_mcp_header(head: &mut RequestHead, name: &str, value: &[u8]) {
+    let lower = name.to_ascii_lowercase();
+    let (slot, name) = match lower.as_str() {
+        "mcp-session-id" => (&mut head.session, "Mcp-Session-Id"),
+        "mcp-protocol-version" => (&mut head.version, "MCP-Protocol-Version"),
+        "mcp-method" => (&mut head.mcp_method, "Mcp-Method"),
+        "mcp-name" => (&mut head.mcp_name, "Mcp-Name"),
+        _ => {
+            if let Some(token) = lower.strip_prefix("mcp-param-") {
+                if head.mcp_params.iter().any(|(known, _)| known == token) {
+                    head.duplicate = Some("Mcp-Param");
+                }
+                head.mcp_params.push((token.to_string(), text(value)));
+            }
+            return;
+        }
+    };
+    match slot {
+        Some(_) => head.duplicate = Some(name),
+        None => *slot = Some(text(value)),
     }
-}
-
-/// The head with nothing but its request line, and the minor version's digit.
-fn read_request_line(line: &[u8]) -> Result<(Head, u8), Refusal> {
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return refuse(400, "no HTTP request line");
-    };
-    let [
-        b'H',
-        b'T',
-        b'T',
-        b'P',
-        b'/',
-        b'1',
-        b'.',
-        minor @ (b'0' | b'1'),
-    ] = *version
-    else {
-        return refuse(400, "not HTTP/1.1");
-    };
-    let method = match method {
-        b"POST" => Method::Post,
-        b"GET" => Method::Get,
-        b"DELETE" => Method::Delete,
-        _ => Method::Other,
-    };
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or(target);
-    let head = Head {
-        method,
-        path: text(path),
-        accepts_both: false,
-        is_json: false,
-        session: None,
-        version: None,
-        mcp_method: None,
-        mcp_name: None,
-        mcp_params: Vec::new(),
-        duplicate: None,
-        closes: false,
-        framing: Framing::Length(0),
-    };
-    Ok((head, minor))
-}
-
-/// A header's name and its value without surrounding blanks.
-fn read_header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return refuse(400, "a header without a colon");
-    };
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || name.iter().any(|byte| !byte.is_ascii_graphic()) {
-        return refuse(400, "a header's name is not a token");
-    }
-    Ok((name, value.trim_ascii()))
-}
-
-fn read_length(value: &[u8]) -> Result<usize, Refusal> {
-    let digits = std::str::from_utf8(value).unwrap_or_default();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return refuse(400, "Content-Length is not a number");
-    }
-    // A length that does not fit is too large in any case.
-    Ok(digits.parse().unwrap_or(usize::MAX))
 }
 
 /// Whether `application/json` and `text/event-stream` are accepted.
@@ -466,25 +335,12 @@ fn media_type(value: &[u8]) -> &[u8] {
         .trim_ascii()
 }
 
-fn set_once(
-    slot: &mut Option<String>,
-    value: &[u8],
-    name: &'static str,
-    duplicate: &mut Option<&'static str>,
-) {
-    if slot.is_some() {
-        *duplicate = Some(name);
-    } else {
-        *slot = Some(text(value));
-    }
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// An answer whose body is known in full.
-pub(super) struct Answer<'a> {
+pub(super) struct HttpAnswer<'a> {
     pub(super) status: u16,
     /// `None` where there is no body.
     pub(super) content_type: Option<&'a str>,
@@ -496,7 +352,7 @@ pub(super) struct Answer<'a> {
 }
 
 /// Appends head and body, so that both travel in one write.
-pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer<'_>) {
+pub(super) fn write_answer(out: &mut Vec<u8>, answer: &HttpAnswer<'_>) {
     write_status_line(out, answer.status);
     if let Some(content_type) = answer.content_type {
         write_header(out, "content-type", content_type);
@@ -588,7 +444,7 @@ mod tests {
 
     /// Reads all requests of `input`, given in pieces of the lengths that the
     /// cuts leave between them.
-    fn read_all(input: &[u8], cuts: &[usize]) -> Result<Vec<Request>, Refusal> {
+    fn read_all(input: &[u8], cuts: &[usize]) -> Result<Vec<HttpRequest>, HttpRefusal> {
         let mut reader = RequestReader::default();
         let mut requests = Vec::new();
         let mut kept: Vec<u8> = Vec::new();
@@ -629,7 +485,7 @@ mod tests {
         let first = &requests[0];
         assert_eq!(first.body, b"{\"a\":1}");
         assert_eq!(first.head.path, "/mcp");
-        assert_eq!(first.head.method, Method::Post);
+        assert_eq!(first.head.method, HttpMethod::Post);
         assert!(first.head.accepts_both && first.head.is_json && !first.head.closes);
         assert_eq!(first.head.version.as_deref(), Some("2026-07-28"));
         assert_eq!(first.head.mcp_method.as_deref(), Some("tools/call"));
@@ -641,7 +497,7 @@ mod tests {
         assert_eq!(requests[1].body, b"{\"b\":2}");
         assert_eq!(requests[1].head.session.as_deref(), Some("7"));
         assert!(!requests[1].head.accepts_both && !requests[1].head.is_json);
-        assert_eq!(requests[2].head.method, Method::Delete);
+        assert_eq!(requests[2].head.method, HttpMethod::Delete);
         assert!(requests[2].head.closes);
         assert_eq!(requests[3].head.path, "/other");
         assert!(requests[3].head.closes);
@@ -711,7 +567,7 @@ mod tests {
     #[test]
     fn answers_are_written_in_one_piece() {
         let mut out = Vec::new();
-        let answer = Answer {
+        let answer = HttpAnswer {
             status: 200,
             content_type: Some("application/json"),
             headers: &[("Mcp-Session-Id", "7")],
