@@ -12,9 +12,8 @@ use crate::http::{
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, FaultKind, Item, ProtocolFault, Reply, ReplyReader,
-    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
-    says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest,
+    excerpt, is_redirect, read_error_body, read_json_reply, read_session_id, says_session_gone,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -144,7 +143,7 @@ impl Lane {
         let nothing = Expect::result(0, None);
         Self {
             http: Client::new(server.endpoint(), message_bytes_max),
-            reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
+            reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
             message_bytes_max,
             n_left_open_in_a_row: 0,
@@ -370,7 +369,7 @@ impl Lane {
             }
             (BodyKind::EventStream, expect) => {
                 match expect {
-                    Some(expect) => self.reader.reset(BodyKind::EventStream, expect),
+                    Some(expect) => self.reader.reset(expect),
                     None => self.reader.resume(),
                 }
                 self.read_stream(content, on_server_request, exchanged)
@@ -524,12 +523,7 @@ impl Lane {
             };
             let timing = content.answer.timing();
             if n == 0 {
-                let fault = match self.reader.finish() {
-                    Err(fault) => fault,
-                    // An event stream never yields an item at its end.
-                    Ok(_) => ProtocolFault::new(FaultKind::StreamEnded, ""),
-                };
-                let trouble = Trouble::from(fault);
+                let trouble = Trouble::from(self.reader.stream_ended());
                 exchanged.resumable = self.can_resume(&trouble);
                 return Err(trouble);
             }

@@ -111,7 +111,7 @@ pub fn judge_second_probe(status: u16, body: &[u8], id: u64, asked: Revision) ->
 /// Says what an answer is that does not look like MCP at all, for a person who
 /// gave a wrong address: a page of HTML, plain text, JSON of another kind.
 /// `None` where it may be MCP, or says nothing.
-pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if text.is_empty() {
