@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::lists::{ListProgress, Listed, Lists, excluded_tools, list_tools};
+use super::lists::{ListProgress, Listed, Lists, excluded_tools, list};
 use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
@@ -115,7 +115,7 @@ pub fn find(
 ) -> Result<Found, UserError> {
     let (mut found, mut session) = find_and_open(endpoint, choice, settings)?;
     if let Some(progress) = tools {
-        found.add_tools(list_tools(&mut session, &mut Lists::new(progress)));
+        found.add_tools(list(&mut session, &mut Lists::new(progress)));
     }
     session.close(CLOSE_WAIT);
     Ok(found)

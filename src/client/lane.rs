@@ -8,7 +8,8 @@ use super::content::Content;
 use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
-    Answer, Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Timing, Trouble,
+    Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
+    Trouble,
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
@@ -108,7 +109,7 @@ pub(super) struct Exchanged {
 }
 
 /// What is sent.
-pub(super) struct Message<'a> {
+pub(super) struct Outgoing<'a> {
     pub(super) head: &'a RequestHead,
     /// The headers that it adds to those of its user.
     pub(super) lines: &'a HeaderLines,
@@ -186,7 +187,7 @@ impl Lane {
     /// requests of the server's that come before it.
     pub(super) fn request(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         expect: Expect,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
@@ -197,7 +198,7 @@ impl Lane {
     /// is awaited.
     pub(super) fn resume(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
         self.exchange(message, None, on_server_request)
@@ -205,7 +206,7 @@ impl Lane {
 
     fn exchange(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
@@ -240,7 +241,7 @@ impl Lane {
     /// response, a DELETE. The body of the answer is read and not looked at.
     pub(super) fn tell(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
     ) -> (Result<u16, Trouble>, Timing, Instant) {
         let result = self.send(message).and_then(|mut answer| {
             // A server that answers a notification with a stream that it
@@ -276,7 +277,7 @@ impl Lane {
         });
     }
 
-    fn send(&mut self, message: &Message<'_>) -> Result<Answer, Trouble> {
+    fn send(&mut self, message: &Outgoing<'_>) -> Result<Response, Trouble> {
         let answer = self.http.send(&Request {
             head: message.head,
             user: &self.identity.lines(),
@@ -295,7 +296,7 @@ impl Lane {
     #[inline(never)]
     fn read(
         &mut self,
-        answer: Answer,
+        answer: Response,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
@@ -460,7 +461,7 @@ impl Lane {
     /// Reads the rest of a body without keeping any of it, so that the
     /// connection can be used again. One beyond the limit for a message is left
     /// unread, which costs the connection.
-    fn discard(&mut self, answer: &mut Answer) -> Result<(), Trouble> {
+    fn discard(&mut self, answer: &mut Response) -> Result<(), Trouble> {
         let mut n_left = self.message_bytes_max;
         while n_left > 0 {
             match answer.read(self.buffer.spare(CHUNK_BYTES))? {
@@ -569,7 +570,7 @@ impl Lane {
     /// Reads what follows the final answer, so that the connection can be used
     /// again. A server that leaves the stream open costs the connection.
     /// `took` is how long the answer took.
-    fn drain(&mut self, mut answer: Answer, took: Duration) {
+    fn drain(&mut self, mut answer: Response, took: Duration) {
         let wait = if self.n_left_open_in_a_row >= LEFT_OPEN_BY_DESIGN {
             Duration::ZERO
         } else {
@@ -613,20 +614,20 @@ fn name_coding(trouble: Trouble, name: &str) -> Trouble {
     }
 }
 
-fn session_id(answer: &Answer) -> Result<Option<HeaderValue>, ProtocolFault> {
+fn session_id(answer: &Response) -> Result<Option<HeaderValue>, ProtocolFault> {
     let id = read_session_id(answer.header_values(SESSION_ID.as_str()))?;
     // What HTTP let pass in an answer, it lets pass in a request.
     Ok(id.and_then(|id| HeaderValue::from_bytes(id).ok()))
 }
 
-fn content_type(answer: &Answer) -> Option<&str> {
+fn content_type(answer: &Response) -> Option<&str> {
     std::str::from_utf8(answer.content_type()?).ok()
 }
 
-fn body_kind(answer: &Answer) -> BodyKind {
+fn body_kind(answer: &Response) -> BodyKind {
     content_type(answer).map_or(BodyKind::Other, BodyKind::from_content_type)
 }
 
-fn header_text(answer: &Answer, name: &str) -> Option<String> {
+fn header_text(answer: &Response, name: &str) -> Option<String> {
     Some(std::str::from_utf8(answer.header(name)?).ok()?.to_string())
 }

@@ -52,7 +52,7 @@ pub(super) enum Arrival {
 /// What an exchange was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Phase {
+pub(super) enum ExchangePhase {
     /// Making the TCP connection.
     Connecting,
     /// The TLS handshake.
@@ -65,7 +65,7 @@ pub(super) enum Phase {
     Reading,
 }
 
-impl Phase {
+impl ExchangePhase {
     pub(super) fn from_u8(value: u8) -> Self {
         match value {
             0 => Self::Connecting,
@@ -168,7 +168,7 @@ impl Exchange {
             first_byte: AtomicU64::new(NONE),
             last_byte: AtomicU64::new(NONE),
             delay: AtomicU64::new(NONE),
-            phase: AtomicU8::new(Phase::Sending as u8),
+            phase: AtomicU8::new(ExchangePhase::Sending as u8),
             stop: AtomicU8::new(Stop::Nothing as u8),
             reused: AtomicU8::new(0),
             is_peers_end: AtomicU8::new(0),
@@ -192,7 +192,7 @@ impl Exchange {
         self.last_byte.store(NONE, Relaxed);
         self.delay.store(NONE, Relaxed);
         self.n_late_stretches.store(0, Relaxed);
-        self.set_phase(Phase::Sending);
+        self.set_phase(ExchangePhase::Sending);
         self.renew_allowance();
         self.stop.store(Stop::Nothing as u8, Relaxed);
         // A connector that is asked for a connection says otherwise.
@@ -226,11 +226,11 @@ impl Exchange {
         self.deadline.store(self.to_ns(deadline), Relaxed);
     }
 
-    pub(super) fn phase(&self) -> Phase {
-        Phase::from_u8(self.phase.load(Relaxed))
+    pub(super) fn phase(&self) -> ExchangePhase {
+        ExchangePhase::from_u8(self.phase.load(Relaxed))
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&self, phase: ExchangePhase) {
         self.phase.store(phase as u8, Relaxed);
     }
 
@@ -252,7 +252,7 @@ impl Exchange {
     }
 
     pub(super) fn connecting(&self) {
-        self.set_phase(Phase::Connecting);
+        self.set_phase(ExchangePhase::Connecting);
         self.reused.store(0, Relaxed);
     }
 
@@ -275,7 +275,7 @@ impl Exchange {
 
     /// Bytes are about to be handed to the kernel.
     pub(super) fn sending(&self) {
-        if self.phase() == Phase::Sending && self.sent.load(Relaxed) == NONE {
+        if self.phase() == ExchangePhase::Sending && self.sent.load(Relaxed) == NONE {
             self.sent.store(self.to_ns(Instant::now()), Relaxed);
         }
     }
@@ -294,7 +294,10 @@ impl Exchange {
         let age_ns = received
             .age
             .map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
-        let is_handshake = matches!(self.phase(), Phase::Connecting | Phase::Securing);
+        let is_handshake = matches!(
+            self.phase(),
+            ExchangePhase::Connecting | ExchangePhase::Securing
+        );
         // No answer comes before its request: a stamp that says so is wrong.
         // Then the moment of reading has to do, which is never too early.
         let sent = self.sent.load(Relaxed).max(1);
@@ -317,7 +320,7 @@ impl Exchange {
             .store(believed.map_or(NONE, |came| now - came + 1), Relaxed);
         if self.first_byte.load(Relaxed) == NONE {
             self.first_byte.store(came, Relaxed);
-            self.set_phase(Phase::Reading);
+            self.set_phase(ExchangePhase::Reading);
         }
         Arrival::InTime
     }
@@ -411,7 +414,7 @@ mod tests {
         let exchange = Exchange::new(usize::MAX);
         exchange.begin(Instant::now() + Duration::from_secs(1));
         exchange.sending();
-        exchange.set_phase(Phase::Waiting);
+        exchange.set_phase(ExchangePhase::Waiting);
         let received = Received {
             n_bytes: 10,
             at: Instant::now(),
@@ -422,7 +425,7 @@ mod tests {
         let timing = exchange.timing();
         // Not when the request was sent, which would be a latency of nothing.
         assert_eq!(timing.last_byte, Some(received.at));
-        assert_eq!(exchange.phase(), Phase::Reading);
+        assert_eq!(exchange.phase(), ExchangePhase::Reading);
         assert_eq!(timing.delay, None);
         let (reads, ..) = timestamp::take_counts();
         assert_eq!(reads.unusable, 1);
@@ -471,10 +474,10 @@ mod tests {
                 expected,
                 "{phase:?} {age_ms:?}"
             );
-            let is_answer = expected == Arrival::InTime && phase == Phase::Waiting;
+            let is_answer = expected == Arrival::InTime && phase == ExchangePhase::Waiting;
             assert_eq!(exchange.timing().last_byte.is_some(), is_answer);
         };
-        for phase in [Phase::Waiting, Phase::Securing] {
+        for phase in [ExchangePhase::Waiting, ExchangePhase::Securing] {
             check(phase, 5, Some(4_500), Arrival::InTime);
             check(phase, 5, Some(3_900), Arrival::Late);
             check(phase, 5, None, Arrival::Late);
@@ -488,7 +491,7 @@ mod tests {
         let begin = Instant::now();
         let second = Duration::from_secs(1);
         exchange.begin(begin + second);
-        exchange.set_phase(Phase::Securing);
+        exchange.set_phase(ExchangePhase::Securing);
         let received = Received {
             n_bytes: 1,
             at: begin + second * 5,

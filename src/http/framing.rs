@@ -26,7 +26,7 @@ pub(super) struct FramingFault(pub(super) &'static str);
 
 /// What an answer's head says about what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     /// The bytes of the head, its empty line included.
     pub(super) n_bytes: usize,
     /// The status code.
@@ -73,21 +73,24 @@ impl Span {
 ///
 /// # Errors
 /// When the bytes cannot become a head, however many follow.
-pub(super) fn read_head(input: &[u8]) -> Result<Option<Head>, FramingFault> {
+pub(super) fn read_head(input: &[u8]) -> Result<Option<ResponseHead>, FramingFault> {
     match parse::<HEADERS_USUAL>(input, false) {
         Ok(parsed) => parsed.transpose(),
         Err(error) => read_unusual(input, error),
     }
 }
 
-type Parsed = Result<Option<Result<Head, FramingFault>>, httparse::Error>;
+type Parsed = Result<Option<Result<ResponseHead, FramingFault>>, httparse::Error>;
 
 /// What a usual head does not have, and RFC 9112 allows all the same: many
 /// headers, headers that go on in a second line (section 5.2), a later minor
 /// version of HTTP/1 (RFC 9110 section 2.5).
 #[cold]
 #[inline(never)]
-fn read_unusual(input: &[u8], error: httparse::Error) -> Result<Option<Head>, FramingFault> {
+fn read_unusual(
+    input: &[u8],
+    error: httparse::Error,
+) -> Result<Option<ResponseHead>, FramingFault> {
     let mut patched = Vec::new();
     let mut input = input;
     if error == httparse::Error::Version
@@ -116,7 +119,7 @@ fn read_unusual(input: &[u8], error: httparse::Error) -> Result<Option<Head>, Fr
         return Ok(None);
     };
     let head = head?;
-    Ok(Some(Head { is_folded, ..head }))
+    Ok(Some(ResponseHead { is_folded, ..head }))
 }
 
 fn parse<const N: usize>(input: &[u8], allows_folds: bool) -> Parsed {
@@ -156,7 +159,7 @@ fn facts(
     status: u16,
     is_http10: bool,
     headers: &[httparse::Header<'_>],
-) -> Result<Head, FramingFault> {
+) -> Result<ResponseHead, FramingFault> {
     // 099 is no status; those beyond 599 are taken for errors (RFC 9110 section 15).
     if status < 100 {
         return Err(FramingFault(FIRST_LINE));
@@ -223,7 +226,7 @@ fn facts(
         _ if is_coded => Body::Chunked(Chunks::START),
         _ => length?.map_or(Body::ToEnd, Body::Length),
     };
-    Ok(Head {
+    Ok(ResponseHead {
         n_bytes: head.len(),
         status,
         content_type,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Pair;
-use super::exchange::{Arrival, Exchange, Phase, Stop};
+use super::exchange::{Arrival, Exchange, ExchangePhase, Stop};
 use super::timestamp::{self, Received};
 use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 
@@ -249,8 +249,8 @@ impl Transport for TaskTransport {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         self.flush()?;
-        if self.exchange.phase() == Phase::Sending {
-            self.exchange.set_phase(Phase::Waiting);
+        if self.exchange.phase() == ExchangePhase::Sending {
+            self.exchange.set_phase(ExchangePhase::Waiting);
         }
         // The deadline has come: what lies in the socket may have come before.
         let mut is_last_look = false;

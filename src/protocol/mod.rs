@@ -77,8 +77,8 @@ pub use jsonrpc::RpcError;
 #[cfg(test)]
 pub use lists::ToolAnnotations;
 pub use lists::{
-    Page, PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
-    ToolDescription, read_prompts, read_resource_templates, read_resources, read_tools,
+    Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
+    ResourceTemplateDescription, ToolDescription, read_page,
 };
 pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};

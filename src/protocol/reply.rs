@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::answer::{Expect, Found, Reply, read_event};
+use super::answer::{EventContent, Expect, Reply, read_event};
 use super::fault::{FaultKind, ProtocolFault};
 use super::input::ServerRequest;
 use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
@@ -128,7 +128,7 @@ impl ReplyReader {
             }
             let found = read_event(event.data, &self.expect)?;
             match found {
-                Found::Answer(answer) => {
+                EventContent::Answer(answer) => {
                     if let Some(result) = answer.result {
                         self.result.push_str(result);
                         self.has_result = true;
@@ -136,11 +136,11 @@ impl ReplyReader {
                     self.is_answered = true;
                     return Ok((used, Some(Item::Reply(answer.reply))));
                 }
-                Found::ServerRequest(request) => {
+                EventContent::ServerRequest(request) => {
                     return Ok((used, Some(Item::ServerRequest(request))));
                 }
-                Found::Notification => return Ok((used, Some(Item::Notification))),
-                Found::Foreign(id) => {
+                EventContent::Notification => return Ok((used, Some(Item::Notification))),
+                EventContent::Foreign(id) => {
                     self.foreign_id.get_or_insert(id);
                 }
             }

@@ -81,7 +81,7 @@ pub(super) struct Local {
     pub(super) current: Option<TaskId>,
     pub(super) cancel: Cancel,
     /// Begun by tasks, to be given a stack by the scheduler.
-    pub(super) spawned: Vec<(TaskId, Body)>,
+    pub(super) spawned: Vec<(TaskId, TaskBody)>,
     /// When the kernel was last asked. Tasks that run for long are held to it,
     /// so that nobody has to ask the clock at each step.
     pub(super) now: Instant,
@@ -125,7 +125,7 @@ struct GaveWay {
 }
 
 /// What a task does.
-pub(super) type Body = Box<dyn FnOnce()>;
+pub(super) type TaskBody = Box<dyn FnOnce()>;
 
 /// What a task waits for.
 #[derive(Debug, Clone, Copy, Default)]

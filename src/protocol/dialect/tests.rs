@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::fault::FaultKind;
-use super::super::lists::read_tools;
+use super::super::lists::read_page;
 use super::super::request::RequestBody;
 use super::*;
 
@@ -190,7 +190,7 @@ fn lists_follow_a_cursor() {
 
 #[test]
 fn marked_arguments_are_mirrored_in_the_modern_era_only() {
-    let page = read_tools(
+    let page = read_page(
         r#"{"tools":[
             {"name":"sql","inputSchema":{"properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},
             {"name":"bad","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}}]}"#,
