@@ -27,7 +27,7 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// From there on it grows with the bytes that came.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
 
-/// Of the answer to a probe so much is kept to be judged.
+/// How much of the answer to a probe is kept to be judged, in bytes.
 const RECORDED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Buffers larger than this are dropped after the exchange.
@@ -81,8 +81,8 @@ impl Buffer {
 const STREAM_END_WAIT: Duration = Duration::from_millis(100);
 const STREAM_END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// After so many streams in a row that were left open, the server does so by
-/// design, and the next is not waited for.
+/// After this many streams in a row that the server left open, it does so by
+/// design, and the end of the next is not awaited.
 const LEFT_OPEN_BY_DESIGN: u32 = 3;
 
 /// How one exchange ended.
@@ -327,7 +327,7 @@ impl Lane {
                 }
             }
             300..400 if is_redirect(status, content.answer.header("location").is_some()) => {
-                exchanged.location = header_text(&content.answer, "location");
+                exchanged.location = header_text(content.answer.header("location"));
                 // It leads wherever the server says: the path alone is shown.
                 self.discard(&mut content.answer)?;
                 let shown = if exchanged.location.is_some() {
@@ -376,7 +376,7 @@ impl Lane {
                 self.read_stream(content, on_server_request, exchanged)
             }
             _ => {
-                let kind = content_type(&content.answer).map(str::to_string);
+                let kind = header_text(content.answer.content_type());
                 let unread = self.read_beginning(&mut content)?;
                 if let Some(unread) = unread {
                     self.buffer.set(unread);
@@ -620,14 +620,12 @@ fn session_id(answer: &Response) -> Result<Option<HeaderValue>, ProtocolFault> {
     Ok(id.and_then(|id| HeaderValue::from_bytes(id).ok()))
 }
 
-fn content_type(answer: &Response) -> Option<&str> {
-    std::str::from_utf8(answer.content_type()?).ok()
-}
-
 fn body_kind(answer: &Response) -> BodyKind {
-    content_type(answer).map_or(BodyKind::Other, BodyKind::from_content_type)
+    answer
+        .content_type()
+        .map_or(BodyKind::Other, BodyKind::from_content_type)
 }
 
-fn header_text(answer: &Response, name: &str) -> Option<String> {
-    Some(std::str::from_utf8(answer.header(name)?).ok()?.to_string())
+fn header_text(value: Option<&[u8]>) -> Option<String> {
+    Some(std::str::from_utf8(value?).ok()?.to_string())
 }

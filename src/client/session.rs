@@ -16,7 +16,7 @@ use crate::scheduler::{Wake, sleep_until};
 use crate::units::plural;
 
 /// Questions answered within one call before it is given up: a server that
-/// never has enough would hold the user for ever.
+/// never has enough would hold the user forever.
 const ROUND_TRIPS_MAX: u32 = 8;
 
 /// Resumptions of one stream before it is given up.

@@ -1,6 +1,6 @@
 //! Opens connections: TCP, and TLS where the URL asks for it.
 //!
-//! The TLS layer is ureq's, over rustls: it stands in front of our transport and
+//! The TLS layer is ureq's, over rustls: it is in front of our transport and
 //! is one itself. Of ureq's client nothing is used, for which it gets a config
 //! that says nothing but how the certificate is checked.
 
@@ -87,7 +87,7 @@ impl Resolver for NoLookup {
 /// Opens a connection to the endpoint.
 ///
 /// # Errors
-/// When none stands by the exchange's deadline; the exchange knows in which phase
+/// When there is none by the exchange's deadline; the exchange knows in which phase
 /// that was, and what stopped it.
 pub(super) fn connect(
     endpoint: &Endpoint,
@@ -170,7 +170,7 @@ fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, ConnectFault> 
             Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
             Err(_) if wake == Wake::Deadline => return Err(ConnectFault::Wake(wake)),
             // Woken before the connection stood.
-            Err(_) => socket.is_full(),
+            Err(_) => socket.mark_full(),
         }
     }
     socket.stream().set_nodelay(true)?;

@@ -21,6 +21,7 @@ const ADDRESSES_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub(super) uri: Uri,
+    /// In the order in which they are tried.
     pub(super) addresses: Vec<SocketAddr>,
 }
 

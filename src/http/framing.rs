@@ -35,7 +35,7 @@ pub(super) struct ResponseHead {
     pub(super) keeps_alive: bool,
     /// How the body ends.
     pub(super) body: Body,
-    /// Where the value of `Content-Type` stands in the head; empty without one.
+    /// Where the value of `Content-Type` is in the head; empty without one.
     pub(super) content_type: Span,
     /// The same of `Content-Encoding`.
     pub(super) content_encoding: Span,
@@ -173,7 +173,7 @@ fn facts(
     let mut content_encoding = Span::default();
     let mut sets_cookie = false;
     for header in headers {
-        // Told apart by length first: most headers are none of these.
+        // Told apart by length first: most headers are others.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 length = length.and_then(|before| content_length(header.value, before).map(Some));
@@ -348,7 +348,7 @@ fn content_length_of_list(value: &[u8], before: Option<u64>) -> Result<u64, Fram
     known.ok_or(FramingFault("the answer's `Content-Length` is no number"))
 }
 
-/// The elements of a comma-separated list; empty ones are none.
+/// The elements of a comma-separated list; empty ones do not count.
 fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
@@ -389,7 +389,7 @@ fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
 /// How much of a body is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
     /// Chunks, up to the last.
     Chunked(Chunks),
@@ -419,7 +419,7 @@ pub(super) enum Chunks {
     SizeLf {
         size: u64,
     },
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Data {
         left: u64,
     },
@@ -447,7 +447,7 @@ impl Body {
     /// or the body has ended.
     ///
     /// # Errors
-    /// When the chunks are none.
+    /// When these are not chunks.
     pub(super) fn read(
         &mut self,
         input: &[u8],

@@ -245,7 +245,7 @@ impl Response {
         }
     }
 
-    /// What was read became so many bytes of content: lets others run where that
+    /// What was read became this many bytes of content: lets others run where that
     /// was much.
     ///
     /// # Errors

@@ -79,8 +79,12 @@ pub struct Answer<'a> {
 /// The body is not our answer.
 pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
     let text = std::str::from_utf8(body).map_err(|_| not_json(body))?;
-    // JavaScript's `fetch` drops a BOM too.
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = match body {
+        // By far the usual: nothing around the message.
+        [b'{', .., b'}'] => text,
+        // JavaScript's `fetch` drops a BOM too.
+        _ => text.trim_start_matches('\u{feff}').trim(),
+    };
     if !text.starts_with('[') {
         return read_single(text, expect);
     }
@@ -169,8 +173,7 @@ pub(super) fn read_event<'a>(
     data: &'a [u8],
     expect: &Expect,
 ) -> Result<EventContent<'a>, ProtocolFault> {
-    let text = std::str::from_utf8(data).map_err(|_| not_json(data))?;
-    let text = text.trim();
+    let text = std::str::from_utf8(data.trim_ascii()).map_err(|_| not_json(data))?;
     if !text.starts_with('[') {
         return read_message_of_event(text, expect);
     }

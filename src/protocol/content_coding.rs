@@ -108,7 +108,7 @@ enum GzipHeader {
     Fixed { n: u8, flags: u8 },
     /// The length of the extra field.
     ExtraLen { n: u8, len: u16, flags: u8 },
-    /// So many bytes of it.
+    /// How many bytes of it came.
     Extra { left: u16, flags: u8 },
     /// The name or the comment, up to a zero.
     Text { flags: u8 },

@@ -55,7 +55,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The id of an answer, as it stands on the wire.
+/// The id of an answer, as it is on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id<'a>(&'a str);
 
@@ -143,8 +143,8 @@ impl fmt::Display for RpcError {
     }
 }
 
-/// An integer, also as a float or in a string. What is none, or too large for
-/// one, is no code: rounded it would be one that the server never sent.
+/// An integer, also as a float or in a string. Any other number is not read as a
+/// code: rounded, it would be a code that the server never sent.
 fn read_code(json: &str) -> Option<i64> {
     /// The first float beyond all integers.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;

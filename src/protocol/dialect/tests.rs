@@ -45,8 +45,6 @@ fn check(prepared: &Prepared, expected_headers: &str, expected_body: &str) {
     let body = rendered(prepared, 1);
     assert_eq!(body, expected_body);
     assert_eq!(headers_of(prepared.headers()), expected_headers);
-    let parsed: Value = serde_json::from_str(&body).expect("requests are JSON");
-    assert_eq!(parsed["method"], prepared.method());
 }
 
 fn prepared(dialect: &Dialect, operation: &Operation) -> Prepared {
