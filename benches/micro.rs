@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use pmcp_loadtest::internal::metrics::{Outcome, Recorder, Sample};
 use pmcp_loadtest::internal::protocol::{
-    BodyKind, ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
+    ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
     RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
 use pmcp_loadtest::internal::scheduler::{
@@ -82,12 +82,12 @@ fn sse(bench: &Bench) -> Result<(), String> {
         is_ok && black_box(decoder.feed(black_box(end))).is_ok()
     });
     let expect = Expect::reply(ANSWER_ID, Method::CallTool);
-    let mut reader = ReplyReader::new(BodyKind::EventStream, expect, LIMIT_BYTES);
+    let mut reader = ReplyReader::new(expect, LIMIT_BYTES);
     if !matches!(reader.feed(event), Ok((_, Some(Item::Reply(_))))) {
         return Err("the event holds no answer".to_string());
     }
     bench.measure("SSE and JSON-RPC: the answer in an event", || {
-        reader.reset(BodyKind::EventStream, expect);
+        reader.reset(expect);
         black_box(reader.feed(black_box(event))).is_ok()
     });
     Ok(())

@@ -99,7 +99,7 @@ impl CookieJar {
             name: read.name,
             value: read.value,
             path,
-            // A time beyond what the clock can tell is for ever.
+            // A time beyond what the clock can tell means no expiry.
             expires: left.and_then(|left| now.checked_add(left)),
         };
         match known {
@@ -267,7 +267,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// RFC 6265 section 5.1.1: day, month, year and time in any order, whatever
-/// else stands between. In seconds since 1970; before that, 0.
+/// else is between. In seconds since 1970; before that, 0.
 fn date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",

@@ -45,7 +45,7 @@ pub use client::Client;
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::Trouble;
-pub use http1::Answer;
+pub use http1::Response;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
