@@ -313,9 +313,7 @@ fn write_usage(page: &mut ConfigText) {
     page.exact_prose(
         "  cargo pmcp loadtest check   says what this means, or what is wrong with it",
     );
-    page.exact_prose(
-        "  cargo pmcp loadtest run     runs it; flags such as `--vus 50` override the file",
-    );
+    page.exact_prose("  cargo pmcp loadtest run     runs it; flags such as `--vus 50` override it");
 }
 
 /// `url` is a TOML string.
