@@ -11,6 +11,8 @@
 //! memory in the cache and its branches learned, so these are lower bounds of
 //! what the same piece costs among a thousand users.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use pmcp_loadtest::internal::metrics::{Outcome, Recorder, Sample};
 use pmcp_loadtest::internal::protocol::{
-    BodyKind, ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
+    ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
     RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
 use pmcp_loadtest::internal::scheduler::{
@@ -80,12 +82,12 @@ fn sse(bench: &Bench) -> Result<(), String> {
         is_ok && black_box(decoder.feed(black_box(end))).is_ok()
     });
     let expect = Expect::reply(ANSWER_ID, Method::CallTool);
-    let mut reader = ReplyReader::new(BodyKind::EventStream, expect, LIMIT_BYTES);
+    let mut reader = ReplyReader::new(expect, LIMIT_BYTES);
     if !matches!(reader.feed(event), Ok((_, Some(Item::Reply(_))))) {
         return Err("the event holds no answer".to_string());
     }
     bench.measure("SSE and JSON-RPC: the answer in an event", || {
-        reader.reset(BodyKind::EventStream, expect);
+        reader.reset(expect);
         black_box(reader.feed(black_box(event))).is_ok()
     });
     Ok(())

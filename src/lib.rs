@@ -115,6 +115,10 @@
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests wait and measure")
+)]
 
 pub mod cli;
 pub mod clock;

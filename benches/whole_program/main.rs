@@ -18,6 +18,8 @@
 //! their schedule, `… -- scaling` what a second worker adds, `… -- serve` starts
 //! the canned server alone.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 mod generator;
 mod process;
 mod scaling;

@@ -2,7 +2,7 @@
 //!
 //! What a coding is, `protocol` knows; here the bytes come from the connection.
 
-use crate::http::{Answer, Trouble};
+use crate::http::{Response, Trouble};
 use crate::protocol::{ContentCoding, ContentDecoder};
 
 /// Coded bytes that are read at once.
@@ -13,7 +13,7 @@ const DECODED_BYTES: usize = 16 * 1024;
 
 /// The content of one answer, still to be read.
 pub(super) struct Content {
-    pub(super) answer: Answer,
+    pub(super) answer: Response,
     /// `None` where there is nothing to undo, which is nearly always.
     decoding: Option<Box<Decoding>>,
 }
@@ -29,7 +29,7 @@ struct Decoding {
 impl Content {
     /// The content of this answer, and its coding where it cannot be undone.
     /// `limit_bytes` is the limit for one message.
-    pub(super) fn new(answer: Answer, limit_bytes: usize) -> (Self, ContentCoding) {
+    pub(super) fn new(answer: Response, limit_bytes: usize) -> (Self, ContentCoding) {
         let Some(value) = answer.content_encoding() else {
             let content = Self {
                 answer,
@@ -82,7 +82,7 @@ impl Decoding {
         }))
     }
 
-    fn read(&mut self, answer: &mut Answer, buffer: &mut [u8]) -> Result<usize, Trouble> {
+    fn read(&mut self, answer: &mut Response, buffer: &mut [u8]) -> Result<usize, Trouble> {
         let n_room = buffer.len().min(DECODED_BYTES);
         let room = &mut buffer[..n_room];
         loop {

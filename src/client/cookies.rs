@@ -99,7 +99,7 @@ impl CookieJar {
             name: read.name,
             value: read.value,
             path,
-            // A time beyond what the clock can tell is for ever.
+            // A time beyond what the clock can tell means no expiry.
             expires: left.and_then(|left| now.checked_add(left)),
         };
         match known {
@@ -267,7 +267,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// RFC 6265 section 5.1.1: day, month, year and time in any order, whatever
-/// else stands between. In seconds since 1970; before that, 0.
+/// else is between. In seconds since 1970; before that, 0.
 fn date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -434,8 +434,12 @@ mod tests {
     fn a_jar_is_bounded() {
         let mut jar = CookieJar::of("h", "/", false);
         let now = crate::clock::now();
-        for n in 0..10_000 {
-            jar.take(format!("n{n}={}", "x".repeat(n % 5000)).as_bytes(), now, 0);
+        for n in 0..1_000 {
+            jar.take(
+                format!("n{n}={}", "x".repeat(7 * n % 5000)).as_bytes(),
+                now,
+                0,
+            );
             assert!(jar.cookies.len() <= COOKIES_MAX);
             assert!(sent(&mut jar, now).len() <= JAR_BYTES_MAX);
         }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::lists::{ListProgress, Listed, Lists, excluded_tools, list_tools};
+use super::lists::{ListProgress, Listed, Lists, excluded_tools, list};
 use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
@@ -25,11 +25,11 @@ use crate::protocol::{
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::format_count;
 
-/// `server/discover` is sent at most so often: −32022 may name another
+/// How often `server/discover` is sent at most: −32022 may name another
 /// revision, a redirect another path, and a server in trouble gets a moment.
 const DISCOVERS_MAX: usize = 5;
 
-/// `initialize` is sent at most so often: in four revisions, after a redirect,
+/// How often `initialize` is sent at most: in four revisions, after a redirect,
 /// and to a server in trouble.
 const INITIALIZES_MAX: usize = 8;
 
@@ -115,7 +115,7 @@ pub fn find(
 ) -> Result<Found, UserError> {
     let (mut found, mut session) = find_and_open(endpoint, choice, settings)?;
     if let Some(progress) = tools {
-        found.add_tools(list_tools(&mut session, &mut Lists::new(progress)));
+        found.add_tools(list(&mut session, &mut Lists::new(progress)));
     }
     session.close(CLOSE_WAIT);
     Ok(found)
@@ -557,7 +557,7 @@ impl Finder {
             }
             Failure::Connect(_) => {
                 let error = UserError::could_not_run(format!("cannot connect to {url}: {message}"));
-                // A server without TLS may wait for ever for the rest of a request.
+                // A server without TLS may wait forever for the rest of a request.
                 if url.starts_with("https:") {
                     error.hint("check the scheme: `http://` for a server without TLS")
                 } else {

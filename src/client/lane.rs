@@ -8,13 +8,13 @@ use super::content::Content;
 use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
-    Answer, Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Timing, Trouble,
+    Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
+    Trouble,
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, FaultKind, Item, ProtocolFault, Reply, ReplyReader,
-    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
-    says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest,
+    excerpt, is_redirect, read_error_body, read_json_reply, read_session_id, says_session_gone,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -27,7 +27,7 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// From there on it grows with the bytes that came.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
 
-/// Of the answer to a probe so much is kept to be judged.
+/// How much of the answer to a probe is kept to be judged, in bytes.
 const RECORDED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Buffers larger than this are dropped after the exchange.
@@ -81,8 +81,8 @@ impl Buffer {
 const STREAM_END_WAIT: Duration = Duration::from_millis(100);
 const STREAM_END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// After so many streams in a row that were left open, the server does so by
-/// design, and the next is not waited for.
+/// After this many streams in a row that the server left open, it does so by
+/// design, and the end of the next is not awaited.
 const LEFT_OPEN_BY_DESIGN: u32 = 3;
 
 /// How one exchange ended.
@@ -109,7 +109,7 @@ pub(super) struct Exchanged {
 }
 
 /// What is sent.
-pub(super) struct Message<'a> {
+pub(super) struct Outgoing<'a> {
     pub(super) head: &'a RequestHead,
     /// The headers that it adds to those of its user.
     pub(super) lines: &'a HeaderLines,
@@ -144,7 +144,7 @@ impl Lane {
         let nothing = Expect::result(0, None);
         Self {
             http: Client::new(server.endpoint(), message_bytes_max),
-            reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
+            reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
             message_bytes_max,
             n_left_open_in_a_row: 0,
@@ -187,7 +187,7 @@ impl Lane {
     /// requests of the server's that come before it.
     pub(super) fn request(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         expect: Expect,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
@@ -198,7 +198,7 @@ impl Lane {
     /// is awaited.
     pub(super) fn resume(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
         self.exchange(message, None, on_server_request)
@@ -206,7 +206,7 @@ impl Lane {
 
     fn exchange(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
@@ -241,7 +241,7 @@ impl Lane {
     /// response, a DELETE. The body of the answer is read and not looked at.
     pub(super) fn tell(
         &mut self,
-        message: &Message<'_>,
+        message: &Outgoing<'_>,
     ) -> (Result<u16, Trouble>, Timing, Instant) {
         let result = self.send(message).and_then(|mut answer| {
             // A server that answers a notification with a stream that it
@@ -277,7 +277,7 @@ impl Lane {
         });
     }
 
-    fn send(&mut self, message: &Message<'_>) -> Result<Answer, Trouble> {
+    fn send(&mut self, message: &Outgoing<'_>) -> Result<Response, Trouble> {
         let answer = self.http.send(&Request {
             head: message.head,
             user: &self.identity.lines(),
@@ -296,7 +296,7 @@ impl Lane {
     #[inline(never)]
     fn read(
         &mut self,
-        answer: Answer,
+        answer: Response,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
@@ -327,7 +327,7 @@ impl Lane {
                 }
             }
             300..400 if is_redirect(status, content.answer.header("location").is_some()) => {
-                exchanged.location = header_text(&content.answer, "location");
+                exchanged.location = header_text(content.answer.header("location"));
                 // It leads wherever the server says: the path alone is shown.
                 self.discard(&mut content.answer)?;
                 let shown = if exchanged.location.is_some() {
@@ -370,13 +370,13 @@ impl Lane {
             }
             (BodyKind::EventStream, expect) => {
                 match expect {
-                    Some(expect) => self.reader.reset(BodyKind::EventStream, expect),
+                    Some(expect) => self.reader.reset(expect),
                     None => self.reader.resume(),
                 }
                 self.read_stream(content, on_server_request, exchanged)
             }
             _ => {
-                let kind = content_type(&content.answer).map(str::to_string);
+                let kind = header_text(content.answer.content_type());
                 let unread = self.read_beginning(&mut content)?;
                 if let Some(unread) = unread {
                     self.buffer.set(unread);
@@ -461,7 +461,7 @@ impl Lane {
     /// Reads the rest of a body without keeping any of it, so that the
     /// connection can be used again. One beyond the limit for a message is left
     /// unread, which costs the connection.
-    fn discard(&mut self, answer: &mut Answer) -> Result<(), Trouble> {
+    fn discard(&mut self, answer: &mut Response) -> Result<(), Trouble> {
         let mut n_left = self.message_bytes_max;
         while n_left > 0 {
             match answer.read(self.buffer.spare(CHUNK_BYTES))? {
@@ -524,12 +524,7 @@ impl Lane {
             };
             let timing = content.answer.timing();
             if n == 0 {
-                let fault = match self.reader.finish() {
-                    Err(fault) => fault,
-                    // An event stream never yields an item at its end.
-                    Ok(_) => ProtocolFault::new(FaultKind::StreamEnded, ""),
-                };
-                let trouble = Trouble::from(fault);
+                let trouble = Trouble::from(self.reader.stream_ended());
                 exchanged.resumable = self.can_resume(&trouble);
                 return Err(trouble);
             }
@@ -575,7 +570,7 @@ impl Lane {
     /// Reads what follows the final answer, so that the connection can be used
     /// again. A server that leaves the stream open costs the connection.
     /// `took` is how long the answer took.
-    fn drain(&mut self, mut answer: Answer, took: Duration) {
+    fn drain(&mut self, mut answer: Response, took: Duration) {
         let wait = if self.n_left_open_in_a_row >= LEFT_OPEN_BY_DESIGN {
             Duration::ZERO
         } else {
@@ -619,20 +614,18 @@ fn name_coding(trouble: Trouble, name: &str) -> Trouble {
     }
 }
 
-fn session_id(answer: &Answer) -> Result<Option<HeaderValue>, ProtocolFault> {
+fn session_id(answer: &Response) -> Result<Option<HeaderValue>, ProtocolFault> {
     let id = read_session_id(answer.header_values(SESSION_ID.as_str()))?;
     // What HTTP let pass in an answer, it lets pass in a request.
     Ok(id.and_then(|id| HeaderValue::from_bytes(id).ok()))
 }
 
-fn content_type(answer: &Answer) -> Option<&str> {
-    std::str::from_utf8(answer.content_type()?).ok()
+fn body_kind(answer: &Response) -> BodyKind {
+    answer
+        .content_type()
+        .map_or(BodyKind::Other, BodyKind::from_content_type)
 }
 
-fn body_kind(answer: &Answer) -> BodyKind {
-    content_type(answer).map_or(BodyKind::Other, BodyKind::from_content_type)
-}
-
-fn header_text(answer: &Answer, name: &str) -> Option<String> {
-    Some(std::str::from_utf8(answer.header(name)?).ok()?.to_string())
+fn header_text(value: Option<&[u8]>) -> Option<String> {
+    Some(std::str::from_utf8(value?).ok()?.to_string())
 }

@@ -13,15 +13,13 @@ use super::session::Session;
 use crate::http::Trouble;
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
-    Method, NextPage, Page, PageGuard, PromptDescription, ProtocolFault, Reply,
-    ResourceDescription, ResourceTemplateDescription, ToolDescription, read_prompts,
-    read_resource_templates, read_resources, read_tools,
+    Listable, Method, NextPage, Page, PageGuard, Reply, ToolDescription, read_page,
 };
 use crate::units::{format_count, plural};
 
 /// What may be read of all lists of a server together.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct ListLimits {
     pages: u64,
     entries: u64,
     /// Of the pages' results. Entries take up to some ten times as much where
@@ -34,7 +32,7 @@ struct Limits {
 
 /// Servers with more are not such as people use: the largest known have some
 /// thousand tools, on pages of about fifty.
-const LIMITS: Limits = Limits {
+const LIMITS: ListLimits = ListLimits {
     pages: 1000,
     entries: 50_000,
     bytes: 32 * 1024 * 1024,
@@ -45,10 +43,10 @@ const LIMITS: Limits = Limits {
 /// How far the reading of lists has come. Clones show the same: the task that
 /// reads writes it, and the loop around the task looks at it.
 #[derive(Debug, Clone, Default)]
-pub struct ListProgress(Rc<RefCell<Option<Reading>>>);
+pub struct ListProgress(Rc<RefCell<Option<ListReading>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct ListReading {
     what: What,
     n_pages: u64,
     n_entries: u64,
@@ -69,7 +67,7 @@ impl ListProgress {
         ))
     }
 
-    fn set(&self, reading: Option<Reading>) {
+    fn set(&self, reading: Option<ListReading>) {
         self.0.replace(reading);
     }
 }
@@ -197,47 +195,9 @@ impl<T> Listed<T> {
     }
 }
 
-/// The tools the server offers.
-pub fn list_tools(session: &mut Session, lists: &mut Lists) -> Listed<ToolDescription> {
-    let what = ("tool", "tools");
-    let key = |tool: &ToolDescription| tool.name.clone();
-    list(session, lists, Method::ListTools, what, read_tools, key)
-}
-
-/// The resources the server offers.
-pub fn list_resources(session: &mut Session, lists: &mut Lists) -> Listed<ResourceDescription> {
-    let what = ("resource", "resources");
-    let key = |resource: &ResourceDescription| resource.uri.clone();
-    let method = Method::ListResources;
-    list(session, lists, method, what, read_resources, key)
-}
-
-/// The resource templates the server offers.
-pub fn list_resource_templates(
-    session: &mut Session,
-    lists: &mut Lists,
-) -> Listed<ResourceTemplateDescription> {
-    let what = ("resource template", "resource templates");
-    let key = |template: &ResourceTemplateDescription| template.uri_template.clone();
-    let method = Method::ListResourceTemplates;
-    list(session, lists, method, what, read_resource_templates, key)
-}
-
-/// The prompts the server offers.
-pub fn list_prompts(session: &mut Session, lists: &mut Lists) -> Listed<PromptDescription> {
-    let what = ("prompt", "prompts");
-    let key = |prompt: &PromptDescription| prompt.name.clone();
-    list(session, lists, Method::ListPrompts, what, read_prompts, key)
-}
-
-fn list<T>(
-    session: &mut Session,
-    lists: &mut Lists,
-    method: Method,
-    what: What,
-    read: impl Fn(&str, usize) -> Result<Page<T>, ProtocolFault>,
-    key: impl Fn(&T) -> String,
-) -> Listed<T> {
+/// What the server offers of them, in its order.
+pub fn list<T: Listable>(session: &mut Session, lists: &mut Lists) -> Listed<T> {
+    let what = T::NAMES;
     let mut listed = Listed {
         items: Vec::new(),
         n_unreadable: 0,
@@ -248,7 +208,7 @@ fn list<T>(
     let mut guard = PageGuard::new();
     let mut cursor: Option<String> = None;
     listed.end = loop {
-        lists.progress.set(Some(Reading {
+        lists.progress.set(Some(ListReading {
             what,
             n_pages: listed.n_pages,
             n_entries: listed.items.len() as u64,
@@ -256,11 +216,12 @@ fn list<T>(
         if let Some(why) = lists.reached() {
             break ListEnd::Cut(why);
         }
-        let page = match page(session, lists, method, cursor.as_deref()) {
+        let page: Result<Page<T>, _> = match page(session, lists, T::METHOD, cursor.as_deref()) {
             Ok(text) => {
                 lists.n_bytes += text.len() as u64;
                 let n_left = LIMITS.entries.saturating_sub(lists.n_entries);
-                read(&text, usize::try_from(n_left).unwrap_or(usize::MAX)).map_err(Trouble::from)
+                read_page(&text, usize::try_from(n_left).unwrap_or(usize::MAX))
+                    .map_err(Trouble::from)
             }
             Err(trouble) => Err(trouble),
         };
@@ -273,7 +234,7 @@ fn list<T>(
         };
         lists.n_pages += 1;
         listed.n_pages += 1;
-        let next = guard.after(&page, &key);
+        let next = guard.after(&page);
         if next == NextPage::Repeated {
             break ListEnd::Cut("the server began to repeat it".to_string());
         }

@@ -35,10 +35,7 @@ mod server;
 mod session;
 
 pub use find::{Found, find, find_and_open};
-pub use lists::{
-    ListProgress, Listed, Lists, excluded_tools, list_prompts, list_resource_templates,
-    list_resources, list_tools,
-};
+pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};
 

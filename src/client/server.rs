@@ -44,7 +44,7 @@ struct Inner {
     dialect: Dialect,
     heads: Heads,
     /// `notifications/initialized`; of a modern server never sent.
-    initialized: Rendered,
+    initialized: RenderedNotice,
     /// What a request without a message of ours adds to its head: a GET, a DELETE,
     /// and the POST that carries a response to a request of the server's.
     bare: HeaderLines,
@@ -94,7 +94,7 @@ impl Heads {
 
 /// A notification: the headers that it adds, and its body.
 #[derive(Debug)]
-pub(super) struct Rendered {
+pub(super) struct RenderedNotice {
     pub(super) lines: HeaderLines,
     pub(super) body: Vec<u8>,
 }
@@ -148,7 +148,7 @@ impl Server {
         let notice = dialect.initialized();
         Self(Arc::new(Inner {
             heads: Heads::new(&basis),
-            initialized: Rendered {
+            initialized: RenderedNotice {
                 lines: basis.lines(&dialect, &notice.headers),
                 body: notice.body,
             },
@@ -223,7 +223,7 @@ impl Server {
     }
 
     /// `notifications/initialized`.
-    pub(super) fn initialized(&self) -> &Rendered {
+    pub(super) fn initialized(&self) -> &RenderedNotice {
         &self.0.initialized
     }
 

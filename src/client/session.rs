@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::identity::Identity;
-use super::lane::{Exchanged, Lane, Message};
+use super::lane::{Exchanged, Lane, Outgoing};
 use super::server::{PreparedCall, Server};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure};
@@ -16,7 +16,7 @@ use crate::scheduler::{Wake, sleep_until};
 use crate::units::plural;
 
 /// Questions answered within one call before it is given up: a server that
-/// never has enough would hold the user for ever.
+/// never has enough would hold the user forever.
 const ROUND_TRIPS_MAX: u32 = 8;
 
 /// Resumptions of one stream before it is given up.
@@ -131,7 +131,7 @@ pub struct Session {
     /// The request under way.
     body: RequestBody,
     /// What the server asked within the call.
-    asked: Asked,
+    asked: RequestsOfServer,
     /// The server has said that it resumes no stream of this session.
     never_resumes: bool,
     counters: SessionCounters,
@@ -152,7 +152,7 @@ impl Session {
             side_lane: None,
             identity,
             body: RequestBody::default(),
-            asked: Asked::NOTHING,
+            asked: RequestsOfServer::NOTHING,
             never_resumes: false,
             counters: SessionCounters::default(),
             taken: SessionCounters::default(),
@@ -276,7 +276,7 @@ impl Session {
             self.speak_as(&self.server.in_dialect(dialect));
         }
         let notice = self.server.initialized();
-        let message = Message {
+        let message = Outgoing {
             head: &self.server.heads().post,
             lines: &notice.lines,
             body: &notice.body,
@@ -459,7 +459,7 @@ impl Session {
             return None;
         }
         let began = crate::clock::now();
-        let message = Message {
+        let message = Outgoing {
             head: &self.server.heads().delete,
             lines: self.server.bare(),
             body: &[],
@@ -593,7 +593,7 @@ impl Session {
             Some(_) => (&server.heads().post, body.bytes()),
             None => (&server.heads().get, &[][..]),
         };
-        let message = Message {
+        let message = Outgoing {
             head,
             lines,
             body,
@@ -615,7 +615,7 @@ impl Session {
         else {
             return;
         };
-        let message = Message {
+        let message = Outgoing {
             head: &self.server.heads().post,
             lines: &self.server.lines(&notice.headers),
             body: &notice.body,
@@ -711,7 +711,7 @@ fn could_not_initialize(message: String) -> Trouble {
 
 /// The requests of the server's within one call.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct RequestsOfServer {
     n_answered: u32,
     n_unanswered: u32,
     /// Connections that the side lane had opened before the call.
@@ -720,7 +720,7 @@ struct Asked {
     side_connects_max: u64,
 }
 
-impl Asked {
+impl RequestsOfServer {
     const NOTHING: Self = Self {
         n_answered: 0,
         n_unanswered: 0,
@@ -763,7 +763,7 @@ impl Asked {
             return false;
         }
         self.n_answered += 1;
-        let message = Message {
+        let message = Outgoing {
             head: &server.heads().post,
             lines: server.bare(),
             body: &answer_server_request(request),

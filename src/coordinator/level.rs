@@ -238,11 +238,11 @@ impl Level {
         let mut is_over = false;
         while !self.crew.have_all_ended() {
             match cancelled {
-                None if stopped.elapsed() >= DRAIN_WAIT || hurry() || is_late() => {
+                None if crate::clock::since(stopped) >= DRAIN_WAIT || hurry() || is_late() => {
                     cancelled = Some(crate::clock::now());
                     self.crew.broadcast(|| Command::CancelCalls);
                 }
-                Some(at) if at.elapsed() >= close_wait(is_late()) && !is_over => {
+                Some(at) if crate::clock::since(at) >= close_wait(is_late()) && !is_over => {
                     is_over = true;
                     self.crew.broadcast(|| Command::CancelAll);
                 }
@@ -271,7 +271,7 @@ impl Level {
     /// The users that should have begun by now.
     fn add_users(&mut self) {
         let ramp = self.ramp().as_secs_f64();
-        let share_begun = self.engaged.elapsed().as_secs_f64() / ramp.max(1e-9);
+        let share_begun = crate::clock::since(self.engaged).as_secs_f64() / ramp.max(1e-9);
         let wanted = (f64::from(self.users) * share_begun).ceil() as u32;
         let wanted = wanted.clamp(1, self.users.max(1));
         if wanted > self.users_set {

@@ -378,7 +378,10 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             .map(|deadline| deadline.saturating_duration_since(crate::clock::now()));
         let limit = left.map_or(limit, |left| limit.min(left));
         let began = crate::clock::now();
-        while !level.is_open() && began.elapsed() < limit && !self.interrupts.is_pending() {
+        while !level.is_open()
+            && crate::clock::since(began) < limit
+            && !self.interrupts.is_pending()
+        {
             level.receive(level.patience().min(LOOK_EVERY))?;
         }
         level.begin();
@@ -468,7 +471,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     }
 
     fn show(&mut self) {
-        self.progress.elapsed = self.began.elapsed();
+        self.progress.elapsed = crate::clock::since(self.began);
         self.progress.level = self.at;
         self.progress.activity = self.activity;
         self.observer.observer.progress(&self.progress);
@@ -513,7 +516,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             trials: found.trials.iter().map(told).collect(),
             verdicts,
             estimate: found.estimate.map(translate::estimate),
-            elapsed: self.began.elapsed(),
+            elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
             notices: Vec::new(),
         }

@@ -7,9 +7,9 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use super::connector::{self, Tls};
 use super::endpoint::Endpoint;
-use super::exchange::{ClientCounters, Exchange, Phase, Timing};
+use super::exchange::{ClientCounters, Exchange, ExchangePhase, Timing};
 use super::failure::Trouble;
-use super::http1::{self, Answer, Connection, Idle};
+use super::http1::{self, Connection, Idle, Response};
 use super::request::Request;
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
@@ -52,7 +52,7 @@ impl Client {
     ///
     /// # Errors
     /// When no complete head came.
-    pub fn send(&mut self, request: &Request<'_>) -> Result<Answer, Trouble> {
+    pub fn send(&mut self, request: &Request<'_>) -> Result<Response, Trouble> {
         self.exchange.begin(request.deadline);
         let idle = self.idle.take();
         let connection = match idle.and_then(|mut idle| idle.is_open().then_some(idle)) {
@@ -69,7 +69,7 @@ impl Client {
         let transport = connector::connect(&self.endpoint, self.tls.as_ref(), exchange)
             .map_err(|error| Trouble::of(&error, exchange))?;
         // What follows is the request itself, not the TLS handshake.
-        exchange.set_phase(Phase::Sending);
+        exchange.set_phase(ExchangePhase::Sending);
         Ok(Box::new(Connection::new(transport)))
     }
 

@@ -1,7 +1,7 @@
 //! Whether the wall clock can be trusted with the age of a timestamp. Pure.
 //!
 //! The kernel stamps what it receives with the wall clock, which somebody may
-//! set in the midst of a run. The distance between the wall clock and the
+//! set during a run. The distance between the wall clock and the
 //! monotonic one tells: Linux steers both alike (adjtimex(2)), so that it
 //! changes only when the wall clock is set. It is compared at each read, for
 //! which both are asked anyway.
@@ -108,7 +108,7 @@ mod tests {
         set_by(0, mono_ns)
     }
 
-    /// The clock was set by so much before.
+    /// By how much the clock was set before.
     fn set_by(step_ns: i64, mono_ns: u64) -> Reading {
         Reading {
             wall_ns: (WALL + mono_ns).saturating_add_signed(step_ns),

@@ -1,6 +1,6 @@
 //! Opens connections: TCP, and TLS where the URL asks for it.
 //!
-//! The TLS layer is ureq's, over rustls: it stands in front of our transport and
+//! The TLS layer is ureq's, over rustls: it is in front of our transport and
 //! is one itself. Of ureq's client nothing is used, for which it gets a config
 //! that says nothing but how the certificate is checked.
 
@@ -20,7 +20,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, Phase, Stop};
+use super::exchange::{Exchange, ExchangePhase, Stop};
 use super::timestamp;
 use super::transport::TaskTransport;
 use crate::scheduler::{Socket, Wake, lateness};
@@ -87,7 +87,7 @@ impl Resolver for NoLookup {
 /// Opens a connection to the endpoint.
 ///
 /// # Errors
-/// When none stands by the exchange's deadline; the exchange knows in which phase
+/// When there is none by the exchange's deadline; the exchange knows in which phase
 /// that was, and what stopped it.
 pub(super) fn connect(
     endpoint: &Endpoint,
@@ -97,7 +97,7 @@ pub(super) fn connect(
     let tcp = connect_tcp(&endpoint.addresses, exchange)?;
     match tls {
         Some(tls) => {
-            exchange.set_phase(Phase::Securing);
+            exchange.set_phase(ExchangePhase::Securing);
             tls.secure(&endpoint.uri, tcp)
         }
         None => Ok(Box::new(tcp)),
@@ -125,18 +125,18 @@ fn connect_tcp(
                 exchange.put_off(lateness());
                 return Ok(TaskTransport::new(socket, Arc::clone(exchange)));
             }
-            Err(Fault::Wake(Wake::Cancelled)) => {
+            Err(ConnectFault::Wake(Wake::Cancelled)) => {
                 exchange.set_stop(Stop::Cancelled);
                 return Err(ureq::Error::Io(io::Error::other("cancelled")));
             }
-            Err(Fault::Wake(_)) if Instant::now() >= deadline => {
+            Err(ConnectFault::Wake(_)) if Instant::now() >= deadline => {
                 exchange.set_stop(Stop::Timeout);
                 return Err(ureq::Error::Timeout(ureq::Timeout::Connect));
             }
-            Err(Fault::Wake(_)) => {
+            Err(ConnectFault::Wake(_)) => {
                 last_error = Some(io::Error::from(io::ErrorKind::TimedOut));
             }
-            Err(Fault::Io(error)) => last_error = Some(error),
+            Err(ConnectFault::Io(error)) => last_error = Some(error),
         }
     }
     Err(ureq::Error::Io(last_error.unwrap_or_else(|| {
@@ -144,23 +144,23 @@ fn connect_tcp(
     })))
 }
 
-enum Fault {
+enum ConnectFault {
     Wake(Wake),
     Io(io::Error),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ConnectFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, Fault> {
+fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, ConnectFault> {
     let socket = Socket::connect(address)?;
     loop {
         let wake = socket.wait_writable(Some(deadline));
         if wake == Wake::Cancelled {
-            return Err(Fault::Wake(wake));
+            return Err(ConnectFault::Wake(wake));
         }
         if let Some(error) = socket.stream().take_error()? {
             return Err(error.into());
@@ -168,9 +168,9 @@ fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, Fault> {
         match socket.stream().peer_addr() {
             Ok(_) => break,
             Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
-            Err(_) if wake == Wake::Deadline => return Err(Fault::Wake(wake)),
+            Err(_) if wake == Wake::Deadline => return Err(ConnectFault::Wake(wake)),
             // Woken before the connection stood.
-            Err(_) => socket.is_full(),
+            Err(_) => socket.mark_full(),
         }
     }
     socket.stream().set_nodelay(true)?;

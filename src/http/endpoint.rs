@@ -9,7 +9,7 @@ use std::time::Duration;
 use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, Method, Uri};
 
-use super::reference::{self, Parts};
+use super::reference::{self, UriParts};
 use super::request::RequestHead;
 use crate::address::{self, AddressFault};
 use crate::error::{ErrorKind, UserError};
@@ -21,6 +21,7 @@ const ADDRESSES_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub(super) uri: Uri,
+    /// In the order in which they are tried.
     pub(super) addresses: Vec<SocketAddr>,
 }
 
@@ -76,13 +77,13 @@ impl Endpoint {
     /// The path and the query of a location; `None` where it is on another host.
     fn on_this_host(&self, location: &str) -> Option<String> {
         let location = only_uri_characters(location.trim_ascii());
-        let base = Parts {
+        let base = UriParts {
             scheme: self.uri.scheme_str(),
             authority: self.uri.authority().map(Authority::as_str),
             path: self.uri.path(),
             query: self.uri.query(),
         };
-        let target = reference::resolve(base, Parts::of(&location));
+        let target = reference::resolve(base, UriParts::of(&location));
         let there: Authority = target.authority?.parse().ok()?;
         let here = self.uri.authority()?;
         let scheme = self.uri.scheme_str()?;

@@ -1,10 +1,10 @@
 //! What a client and its transport tell each other of the exchange under way.
 //!
-//! ureq stands between the two and hands nothing through, so they share this.
-//! It is used by one thread only; relaxed atomics are here a `Cell` that ureq's
-//! `Send + Sync` bounds accept, and compile to plain loads and stores.
+//! ureq is between the two and hands nothing through, so they share this.
+//! It is used by one thread only; [`Number`] is a `Cell` that ureq's `Send + Sync`
+//! bounds accept.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::timestamp::{self, Received};
@@ -22,8 +22,6 @@ pub struct Timing {
     /// From that arrival in the kernel to our reading it; `None` where the
     /// kernel gives no timestamps.
     pub delay: Option<Duration>,
-    /// The connection had served an exchange before.
-    pub reused: bool,
 }
 
 /// What one client has done so far.
@@ -51,8 +49,8 @@ pub(super) enum Arrival {
 
 /// What an exchange was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Phase {
+#[repr(u64)]
+pub(super) enum ExchangePhase {
     /// Making the TCP connection.
     Connecting,
     /// The TLS handshake.
@@ -65,8 +63,8 @@ pub(super) enum Phase {
     Reading,
 }
 
-impl Phase {
-    pub(super) fn from_u8(value: u8) -> Self {
+impl ExchangePhase {
+    pub(super) fn from_number(value: u64) -> Self {
         match value {
             0 => Self::Connecting,
             1 => Self::Securing,
@@ -79,7 +77,7 @@ impl Phase {
 
 /// What stopped the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u64)]
 pub(super) enum Stop {
     Nothing,
     Timeout,
@@ -90,70 +88,91 @@ pub(super) enum Stop {
     Reset,
 }
 
+/// A number of one thread. Relaxed loads and stores compile to plain ones.
+#[derive(Debug)]
+struct Number(AtomicU64);
+
+impl Number {
+    const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    fn add(&self, value: u64) {
+        self.set(self.get() + value);
+    }
+}
+
 /// No instant. Times are nanoseconds since `base`, plus one.
 const NONE: u64 = 0;
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     base: Instant,
-    deadline: AtomicU64,
-    sent: AtomicU64,
-    first_byte: AtomicU64,
-    last_byte: AtomicU64,
+    deadline: Number,
+    sent: Number,
+    first_byte: Number,
+    last_byte: Number,
     /// Nanoseconds plus one.
-    delay: AtomicU64,
-    phase: AtomicU8,
-    stop: AtomicU8,
-    reused: AtomicU8,
+    delay: Number,
+    phase: Number,
+    stop: Number,
+    reused: Number,
     /// The peer has ended the last connection, or said that it will.
-    is_peers_end: AtomicU8,
-    connects: AtomicU64,
-    server_closed: AtomicU64,
-    bytes_sent: AtomicU64,
+    is_peers_end: Number,
+    connects: Number,
+    server_closed: Number,
+    bytes_sent: Number,
     /// Bytes that came.
     received: Brought,
     /// Bytes of content that coded ones became.
     decoded: Brought,
     /// Bytes worked off since the task last waited or gave way here.
-    n_at_a_stretch: AtomicU64,
+    n_at_a_stretch: Number,
     /// Stretches of decoding that ended beyond the deadline.
-    n_late_stretches: AtomicU64,
+    n_late_stretches: Number,
     /// What an exchange may bring at full speed.
     bytes_unpaced: u64,
     /// Exchanges that have no allowance, after a flood.
-    n_without_allowance: AtomicU8,
+    n_without_allowance: Number,
 }
 
 /// What answers brought, counted against what one may bring at full speed.
 #[derive(Debug)]
 struct Brought {
-    n_bytes: AtomicU64,
-    /// Where `n_bytes` stands once this exchange has brought what it may, or an
+    n_bytes: Number,
+    /// The value of `n_bytes` from which on this exchange has brought what it may, or an
     /// earlier one since which all timed out.
-    paced_from: AtomicU64,
+    paced_from: Number,
 }
 
 impl Brought {
     fn nothing() -> Self {
         Self {
-            n_bytes: AtomicU64::new(0),
-            paced_from: AtomicU64::new(u64::MAX),
+            n_bytes: Number::new(0),
+            paced_from: Number::new(u64::MAX),
         }
     }
 
-    /// From now on so many more may come.
+    /// From now on this many more may come.
     fn allow(&self, n_bytes: u64) {
-        let paced_from = self.n_bytes.load(Relaxed).saturating_add(n_bytes);
-        self.paced_from.store(paced_from, Relaxed);
+        let paced_from = self.n_bytes.get().saturating_add(n_bytes);
+        self.paced_from.set(paced_from);
     }
 
     fn add(&self, n_bytes: u64) {
-        self.n_bytes
-            .store(self.n_bytes.load(Relaxed) + n_bytes, Relaxed);
+        self.n_bytes.add(n_bytes);
     }
 
     fn is_more_than_allowed(&self) -> bool {
-        self.n_bytes.load(Relaxed) > self.paced_from.load(Relaxed)
+        self.n_bytes.get() > self.paced_from.get()
     }
 }
 
@@ -163,79 +182,78 @@ impl Exchange {
     pub(super) fn new(bytes_unpaced: usize) -> Self {
         Self {
             base: Instant::now(),
-            deadline: AtomicU64::new(NONE),
-            sent: AtomicU64::new(NONE),
-            first_byte: AtomicU64::new(NONE),
-            last_byte: AtomicU64::new(NONE),
-            delay: AtomicU64::new(NONE),
-            phase: AtomicU8::new(Phase::Sending as u8),
-            stop: AtomicU8::new(Stop::Nothing as u8),
-            reused: AtomicU8::new(0),
-            is_peers_end: AtomicU8::new(0),
-            connects: AtomicU64::new(0),
-            server_closed: AtomicU64::new(0),
-            bytes_sent: AtomicU64::new(0),
+            deadline: Number::new(NONE),
+            sent: Number::new(NONE),
+            first_byte: Number::new(NONE),
+            last_byte: Number::new(NONE),
+            delay: Number::new(NONE),
+            phase: Number::new(ExchangePhase::Sending as u64),
+            stop: Number::new(Stop::Nothing as u64),
+            reused: Number::new(0),
+            is_peers_end: Number::new(0),
+            connects: Number::new(0),
+            server_closed: Number::new(0),
+            bytes_sent: Number::new(0),
             received: Brought::nothing(),
             decoded: Brought::nothing(),
-            n_at_a_stretch: AtomicU64::new(0),
-            n_late_stretches: AtomicU64::new(0),
+            n_at_a_stretch: Number::new(0),
+            n_late_stretches: Number::new(0),
             bytes_unpaced: bytes_unpaced as u64,
-            n_without_allowance: AtomicU8::new(0),
+            n_without_allowance: Number::new(0),
         }
     }
 
     /// A new exchange begins.
     pub(super) fn begin(&self, deadline: Instant) {
-        self.deadline.store(self.to_ns(deadline), Relaxed);
-        self.sent.store(NONE, Relaxed);
-        self.first_byte.store(NONE, Relaxed);
-        self.last_byte.store(NONE, Relaxed);
-        self.delay.store(NONE, Relaxed);
-        self.n_late_stretches.store(0, Relaxed);
-        self.set_phase(Phase::Sending);
+        self.deadline.set(self.to_ns(deadline));
+        self.sent.set(NONE);
+        self.first_byte.set(NONE);
+        self.last_byte.set(NONE);
+        self.delay.set(NONE);
+        self.n_late_stretches.set(0);
+        self.set_phase(ExchangePhase::Sending);
         self.renew_allowance();
-        self.stop.store(Stop::Nothing as u8, Relaxed);
+        self.stop.set(Stop::Nothing as u64);
         // A connector that is asked for a connection says otherwise.
-        self.reused.store(1, Relaxed);
+        self.reused.set(1);
     }
 
     /// An exchange has its own allowance. After a flood that lasted to the
     /// deadline there is none, not even where the notice of that timeout went
     /// well: two exchanges must have ended before the deadline.
     fn renew_allowance(&self) {
-        const EXCHANGES_WITHOUT: u8 = 2;
+        const EXCHANGES_WITHOUT: u64 = 2;
         let timed_out = self.stop() == Stop::Timeout;
         if timed_out && self.is_paced() {
-            self.n_without_allowance.store(EXCHANGES_WITHOUT, Relaxed);
+            self.n_without_allowance.set(EXCHANGES_WITHOUT);
         }
-        let n_without = self.n_without_allowance.load(Relaxed);
+        let n_without = self.n_without_allowance.get();
         if n_without == 0 {
             self.received.allow(self.bytes_unpaced);
             self.decoded.allow(self.bytes_unpaced);
         } else if !timed_out {
-            self.n_without_allowance.store(n_without - 1, Relaxed);
+            self.n_without_allowance.set(n_without - 1);
         }
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.to_instant(self.deadline.load(Relaxed))
-            .unwrap_or(self.base)
+        self.to_instant(self.deadline.get()).unwrap_or(self.base)
     }
 
     pub(super) fn set_deadline(&self, deadline: Instant) {
-        self.deadline.store(self.to_ns(deadline), Relaxed);
+        self.deadline.set(self.to_ns(deadline));
     }
 
-    pub(super) fn phase(&self) -> Phase {
-        Phase::from_u8(self.phase.load(Relaxed))
+    pub(super) fn phase(&self) -> ExchangePhase {
+        ExchangePhase::from_number(self.phase.get())
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
+    pub(super) fn set_phase(&self, phase: ExchangePhase) {
+        self.phase.set(phase as u64);
     }
 
     pub(super) fn stop(&self) -> Stop {
-        match self.stop.load(Relaxed) {
+        match self.stop.get() {
             1 => Stop::Timeout,
             2 => Stop::Cancelled,
             3 => Stop::Closed,
@@ -247,42 +265,39 @@ impl Exchange {
     /// The first thing that stops an exchange is its cause.
     pub(super) fn set_stop(&self, stop: Stop) {
         if self.stop() == Stop::Nothing {
-            self.stop.store(stop as u8, Relaxed);
+            self.stop.set(stop as u64);
         }
     }
 
     pub(super) fn connecting(&self) {
-        self.set_phase(Phase::Connecting);
-        self.reused.store(0, Relaxed);
+        self.set_phase(ExchangePhase::Connecting);
+        self.reused.set(0);
     }
 
     /// The peer ends the connection: it closed or reset it, or its answer says
     /// that nothing can follow. What we give up, we end.
     pub(super) fn peer_ends(&self) {
-        self.is_peers_end.store(1, Relaxed);
+        self.is_peers_end.set(1);
     }
 
     pub(super) fn connected(&self) {
         // The first connection has none before it.
-        if self.is_peers_end.load(Relaxed) == 1 {
-            self.is_peers_end.store(0, Relaxed);
-            self.server_closed
-                .store(self.server_closed.load(Relaxed) + 1, Relaxed);
+        if self.is_peers_end.get() == 1 {
+            self.is_peers_end.set(0);
+            self.server_closed.add(1);
         }
-        self.connects
-            .store(self.connects.load(Relaxed) + 1, Relaxed);
+        self.connects.add(1);
     }
 
     /// Bytes are about to be handed to the kernel.
     pub(super) fn sending(&self) {
-        if self.phase() == Phase::Sending && self.sent.load(Relaxed) == NONE {
-            self.sent.store(self.to_ns(Instant::now()), Relaxed);
+        if self.phase() == ExchangePhase::Sending && self.sent.get() == NONE {
+            self.sent.set(self.to_ns(Instant::now()));
         }
     }
 
     pub(super) fn add_sent(&self, n_bytes: usize) {
-        self.bytes_sent
-            .store(self.bytes_sent.load(Relaxed) + n_bytes as u64, Relaxed);
+        self.bytes_sent.add(n_bytes as u64);
         self.work_off(n_bytes);
     }
 
@@ -294,17 +309,20 @@ impl Exchange {
         let age_ns = received
             .age
             .map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
-        let is_handshake = matches!(self.phase(), Phase::Connecting | Phase::Securing);
+        let is_handshake = matches!(
+            self.phase(),
+            ExchangePhase::Connecting | ExchangePhase::Securing
+        );
         // No answer comes before its request: a stamp that says so is wrong.
         // Then the moment of reading has to do, which is never too early.
-        let sent = self.sent.load(Relaxed).max(1);
+        let sent = self.sent.get().max(1);
         let came = age_ns.map(|age_ns| now.saturating_sub(age_ns));
         let believed = came.filter(|came| is_handshake || *came >= sent);
         if believed.is_none() && came.is_some() {
             timestamp::disbelieve();
         }
         let came = believed.unwrap_or(now);
-        if came > self.deadline.load(Relaxed) {
+        if came > self.deadline.get() {
             return Arrival::Late;
         }
         if is_handshake {
@@ -312,12 +330,11 @@ impl Exchange {
             self.put_off(Duration::from_nanos(now - came));
             return Arrival::InTime;
         }
-        self.last_byte.store(came, Relaxed);
-        self.delay
-            .store(believed.map_or(NONE, |came| now - came + 1), Relaxed);
-        if self.first_byte.load(Relaxed) == NONE {
-            self.first_byte.store(came, Relaxed);
-            self.set_phase(Phase::Reading);
+        self.last_byte.set(came);
+        self.delay.set(believed.map_or(NONE, |came| now - came + 1));
+        if self.first_byte.get() == NONE {
+            self.first_byte.set(came);
+            self.set_phase(ExchangePhase::Reading);
         }
         Arrival::InTime
     }
@@ -328,65 +345,63 @@ impl Exchange {
         self.received.is_more_than_allowed() || self.decoded.is_more_than_allowed()
     }
 
-    /// Coded bytes became so much content, which is work as well.
+    /// Coded bytes became this much content, which is work as well.
     pub(super) fn add_decoded(&self, n_bytes: usize) {
         self.decoded.add(n_bytes as u64);
         self.work_off(n_bytes);
     }
 
     fn work_off(&self, n_bytes: usize) {
-        let n_bytes = self.n_at_a_stretch.load(Relaxed) + n_bytes as u64;
-        self.n_at_a_stretch.store(n_bytes, Relaxed);
+        let n_bytes = self.n_at_a_stretch.get() + n_bytes as u64;
+        self.n_at_a_stretch.set(n_bytes);
     }
 
     /// Bytes sent, received and decoded since the last [`Exchange::begin_stretch`].
     pub(super) fn n_at_a_stretch(&self) -> u64 {
-        self.n_at_a_stretch.load(Relaxed)
+        self.n_at_a_stretch.get()
     }
 
     /// A stretch of decoding ended beyond the deadline: how many did so far.
     pub(super) fn add_late_stretch(&self) -> u64 {
-        let n_late = self.n_late_stretches.load(Relaxed) + 1;
-        self.n_late_stretches.store(n_late, Relaxed);
+        let n_late = self.n_late_stretches.get() + 1;
+        self.n_late_stretches.set(n_late);
         n_late
     }
 
     /// The task waits or gives way.
     pub(super) fn begin_stretch(&self) {
-        self.n_at_a_stretch.store(0, Relaxed);
+        self.n_at_a_stretch.set(0);
     }
 
     /// Moves the deadline by what this machine was late.
     pub(super) fn put_off(&self, late: Duration) {
         let late_ns = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
-        let deadline = self.deadline.load(Relaxed);
-        self.deadline
-            .store(deadline.saturating_add(late_ns), Relaxed);
+        let deadline = self.deadline.get();
+        self.deadline.set(deadline.saturating_add(late_ns));
     }
 
     pub(super) fn timing(&self) -> Timing {
-        let delay = self.delay.load(Relaxed);
+        let delay = self.delay.get();
         Timing {
-            sent: self.to_instant(self.sent.load(Relaxed)),
-            first_byte: self.to_instant(self.first_byte.load(Relaxed)),
-            last_byte: self.to_instant(self.last_byte.load(Relaxed)),
+            sent: self.to_instant(self.sent.get()),
+            first_byte: self.to_instant(self.first_byte.get()),
+            last_byte: self.to_instant(self.last_byte.get()),
             delay: (delay != NONE).then(|| Duration::from_nanos(delay - 1)),
-            reused: self.is_reused(),
         }
     }
 
     pub(super) fn is_reused(&self) -> bool {
-        self.reused.load(Relaxed) == 1
+        self.reused.get() == 1
     }
 
     pub(super) fn counters(&self) -> ClientCounters {
-        let connects = self.connects.load(Relaxed);
+        let connects = self.connects.get();
         ClientCounters {
             connects,
             reconnects: connects.saturating_sub(1),
-            server_closed: self.server_closed.load(Relaxed),
-            bytes_sent: self.bytes_sent.load(Relaxed),
-            bytes_received: self.received.n_bytes.load(Relaxed),
+            server_closed: self.server_closed.get(),
+            bytes_sent: self.bytes_sent.get(),
+            bytes_received: self.received.n_bytes.get(),
         }
     }
 
@@ -411,7 +426,7 @@ mod tests {
         let exchange = Exchange::new(usize::MAX);
         exchange.begin(Instant::now() + Duration::from_secs(1));
         exchange.sending();
-        exchange.set_phase(Phase::Waiting);
+        exchange.set_phase(ExchangePhase::Waiting);
         let received = Received {
             n_bytes: 10,
             at: Instant::now(),
@@ -422,7 +437,7 @@ mod tests {
         let timing = exchange.timing();
         // Not when the request was sent, which would be a latency of nothing.
         assert_eq!(timing.last_byte, Some(received.at));
-        assert_eq!(exchange.phase(), Phase::Reading);
+        assert_eq!(exchange.phase(), ExchangePhase::Reading);
         assert_eq!(timing.delay, None);
         let (reads, ..) = timestamp::take_counts();
         assert_eq!(reads.unusable, 1);
@@ -471,10 +486,10 @@ mod tests {
                 expected,
                 "{phase:?} {age_ms:?}"
             );
-            let is_answer = expected == Arrival::InTime && phase == Phase::Waiting;
+            let is_answer = expected == Arrival::InTime && phase == ExchangePhase::Waiting;
             assert_eq!(exchange.timing().last_byte.is_some(), is_answer);
         };
-        for phase in [Phase::Waiting, Phase::Securing] {
+        for phase in [ExchangePhase::Waiting, ExchangePhase::Securing] {
             check(phase, 5, Some(4_500), Arrival::InTime);
             check(phase, 5, Some(3_900), Arrival::Late);
             check(phase, 5, None, Arrival::Late);
@@ -488,7 +503,7 @@ mod tests {
         let begin = Instant::now();
         let second = Duration::from_secs(1);
         exchange.begin(begin + second);
-        exchange.set_phase(Phase::Securing);
+        exchange.set_phase(ExchangePhase::Securing);
         let received = Received {
             n_bytes: 1,
             at: begin + second * 5,
@@ -578,6 +593,6 @@ mod tests {
         assert_eq!(exchange.received(&received), Arrival::InTime);
         assert_eq!(exchange.timing().sent, None);
         assert_eq!(exchange.timing().first_byte, None);
-        assert!(!exchange.timing().reused);
+        assert!(!exchange.is_reused());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::exchange::{Exchange, Phase, Stop};
+use super::exchange::{Exchange, ExchangePhase, Stop};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, TimeoutPhase};
 
 /// Why a request did not succeed.
@@ -77,15 +77,15 @@ impl Trouble {
             _ => "was closed",
         };
         let (failure, message) = match exchange.phase() {
-            Phase::Connecting => (
+            ExchangePhase::Connecting => (
                 Failure::Connect(ConnectFailure::Reset),
                 format!("the connection {how}"),
             ),
-            Phase::Securing => (
+            ExchangePhase::Securing => (
                 Failure::Connect(ConnectFailure::Tls),
                 format!("the connection {how}"),
             ),
-            Phase::Sending | Phase::Waiting => {
+            ExchangePhase::Sending | ExchangePhase::Waiting => {
                 let (failure, which) = match exchange.is_reused() {
                     true => (ConnectionFailure::LostReused, "kept-alive"),
                     false => (ConnectionFailure::LostNew, "new"),
@@ -93,7 +93,7 @@ impl Trouble {
                 let message = format!("the {which} connection {how} before any byte of the answer");
                 (Failure::Connection(failure), message)
             }
-            Phase::Reading => (
+            ExchangePhase::Reading => (
                 Failure::Protocol(ProtocolFailure::ClosedEarly),
                 format!("the connection {how} in the midst of the answer"),
             ),
@@ -102,22 +102,22 @@ impl Trouble {
     }
 }
 
-fn timed_out(phase: Phase) -> Trouble {
+fn timed_out(phase: ExchangePhase) -> Trouble {
     let (failure, doing) = match phase {
-        Phase::Connecting => (Failure::Connect(ConnectFailure::Timeout), "connecting"),
-        Phase::Securing => (
+        ExchangePhase::Connecting => (Failure::Connect(ConnectFailure::Timeout), "connecting"),
+        ExchangePhase::Securing => (
             Failure::Connect(ConnectFailure::Timeout),
             "making the TLS connection",
         ),
-        Phase::Sending => (
+        ExchangePhase::Sending => (
             Failure::Timeout(TimeoutPhase::Sending),
             "sending the request",
         ),
-        Phase::Waiting => (
+        ExchangePhase::Waiting => (
             Failure::Timeout(TimeoutPhase::Waiting),
             "waiting for the answer",
         ),
-        Phase::Reading => (
+        ExchangePhase::Reading => (
             Failure::Timeout(TimeoutPhase::Reading),
             "reading the answer",
         ),
@@ -126,14 +126,14 @@ fn timed_out(phase: Phase) -> Trouble {
 }
 
 /// Where the transport noted nothing: ureq's own findings.
-fn found_by_ureq(error: &ureq::Error, phase: Phase) -> Trouble {
-    let is_connecting = matches!(phase, Phase::Connecting | Phase::Securing);
+fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
+    let is_connecting = matches!(phase, ExchangePhase::Connecting | ExchangePhase::Securing);
     let failure = match error {
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
             Failure::Connect(ConnectFailure::Tls)
         }
         ureq::Error::Io(io) if is_connecting => Failure::Connect(match io.kind() {
-            _ if phase == Phase::Securing => ConnectFailure::Tls,
+            _ if phase == ExchangePhase::Securing => ConnectFailure::Tls,
             io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable

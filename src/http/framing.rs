@@ -26,7 +26,7 @@ pub(super) struct FramingFault(pub(super) &'static str);
 
 /// What an answer's head says about what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     /// The bytes of the head, its empty line included.
     pub(super) n_bytes: usize,
     /// The status code.
@@ -35,7 +35,7 @@ pub(super) struct Head {
     pub(super) keeps_alive: bool,
     /// How the body ends.
     pub(super) body: Body,
-    /// Where the value of `Content-Type` stands in the head; empty without one.
+    /// Where the value of `Content-Type` is in the head; empty without one.
     pub(super) content_type: Span,
     /// The same of `Content-Encoding`.
     pub(super) content_encoding: Span,
@@ -73,21 +73,24 @@ impl Span {
 ///
 /// # Errors
 /// When the bytes cannot become a head, however many follow.
-pub(super) fn read_head(input: &[u8]) -> Result<Option<Head>, FramingFault> {
+pub(super) fn read_head(input: &[u8]) -> Result<Option<ResponseHead>, FramingFault> {
     match parse::<HEADERS_USUAL>(input, false) {
         Ok(parsed) => parsed.transpose(),
         Err(error) => read_unusual(input, error),
     }
 }
 
-type Parsed = Result<Option<Result<Head, FramingFault>>, httparse::Error>;
+type Parsed = Result<Option<Result<ResponseHead, FramingFault>>, httparse::Error>;
 
 /// What a usual head does not have, and RFC 9112 allows all the same: many
 /// headers, headers that go on in a second line (section 5.2), a later minor
 /// version of HTTP/1 (RFC 9110 section 2.5).
 #[cold]
 #[inline(never)]
-fn read_unusual(input: &[u8], error: httparse::Error) -> Result<Option<Head>, FramingFault> {
+fn read_unusual(
+    input: &[u8],
+    error: httparse::Error,
+) -> Result<Option<ResponseHead>, FramingFault> {
     let mut patched = Vec::new();
     let mut input = input;
     if error == httparse::Error::Version
@@ -116,7 +119,7 @@ fn read_unusual(input: &[u8], error: httparse::Error) -> Result<Option<Head>, Fr
         return Ok(None);
     };
     let head = head?;
-    Ok(Some(Head { is_folded, ..head }))
+    Ok(Some(ResponseHead { is_folded, ..head }))
 }
 
 fn parse<const N: usize>(input: &[u8], allows_folds: bool) -> Parsed {
@@ -156,7 +159,7 @@ fn facts(
     status: u16,
     is_http10: bool,
     headers: &[httparse::Header<'_>],
-) -> Result<Head, FramingFault> {
+) -> Result<ResponseHead, FramingFault> {
     // 099 is no status; those beyond 599 are taken for errors (RFC 9110 section 15).
     if status < 100 {
         return Err(FramingFault(FIRST_LINE));
@@ -170,7 +173,7 @@ fn facts(
     let mut content_encoding = Span::default();
     let mut sets_cookie = false;
     for header in headers {
-        // Told apart by length first: most headers are none of these.
+        // Told apart by length first: most headers are others.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 length = length.and_then(|before| content_length(header.value, before).map(Some));
@@ -223,7 +226,7 @@ fn facts(
         _ if is_coded => Body::Chunked(Chunks::START),
         _ => length?.map_or(Body::ToEnd, Body::Length),
     };
-    Ok(Head {
+    Ok(ResponseHead {
         n_bytes: head.len(),
         status,
         content_type,
@@ -345,7 +348,7 @@ fn content_length_of_list(value: &[u8], before: Option<u64>) -> Result<u64, Fram
     known.ok_or(FramingFault("the answer's `Content-Length` is no number"))
 }
 
-/// The elements of a comma-separated list; empty ones are none.
+/// The elements of a comma-separated list; empty ones do not count.
 fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
@@ -386,7 +389,7 @@ fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
 /// How much of a body is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
     /// Chunks, up to the last.
     Chunked(Chunks),
@@ -416,7 +419,7 @@ pub(super) enum Chunks {
     SizeLf {
         size: u64,
     },
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Data {
         left: u64,
     },
@@ -444,7 +447,7 @@ impl Body {
     /// or the body has ended.
     ///
     /// # Errors
-    /// When the chunks are none.
+    /// When these are not chunks.
     pub(super) fn read(
         &mut self,
         input: &[u8],

@@ -3,13 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 
-fn head(text: &str) -> Head {
+fn head(text: &str) -> ResponseHead {
     read_head(text.as_bytes())
         .expect("a head")
         .expect("complete")
 }
 
-fn ok(headers: &str) -> Head {
+fn ok(headers: &str) -> ResponseHead {
     head(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n"))
 }
 

@@ -18,7 +18,8 @@ use ureq::unversioned::transport::{NextTimeout, Transport};
 use super::exchange::{Exchange, Stop, Timing};
 use super::failure::Trouble;
 use super::framing::{
-    Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, header_values, read_head, unfold,
+    Body, FramingFault, HEAD_BYTES_MAX, ResponseHead, Span, header_value, header_values, read_head,
+    unfold,
 };
 use super::request::Request;
 use super::transport::after_decoding;
@@ -58,7 +59,7 @@ pub(super) fn send(
     mut connection: Box<Connection>,
     exchange: &Arc<Exchange>,
     idle: &Idle,
-) -> Result<Answer, Trouble> {
+) -> Result<Response, Trouble> {
     request
         .write(&mut *connection.transport)
         .map_err(|error| Trouble::of(&error, exchange))?;
@@ -66,7 +67,7 @@ pub(super) fn send(
     if !head.keeps_alive {
         exchange.peer_ends();
     }
-    Ok(Answer {
+    Ok(Response {
         status: head.status,
         content_type: head.content_type,
         content_encoding: head.content_encoding,
@@ -85,7 +86,10 @@ pub(super) fn send(
 
 /// Awaits the head of the final answer; those before it (1xx) say nothing to
 /// us (RFC 9110 section 15.2).
-fn read_answer_head(connection: &mut Connection, exchange: &Exchange) -> Result<Head, Trouble> {
+fn read_answer_head(
+    connection: &mut Connection,
+    exchange: &Exchange,
+) -> Result<ResponseHead, Trouble> {
     connection.head.clear();
     loop {
         if let Some(head) = take_head(connection).map_err(not_http)? {
@@ -107,7 +111,7 @@ fn read_answer_head(connection: &mut Connection, exchange: &Exchange) -> Result<
 /// Takes a head out of the input, as far as it has come, and keeps its bytes. One
 /// that comes in pieces is looked at again only where a line has ended since, so
 /// that it cannot cost a look for each of its bytes.
-fn take_head(connection: &mut Connection) -> Result<Option<Head>, FramingFault> {
+fn take_head(connection: &mut Connection) -> Result<Option<ResponseHead>, FramingFault> {
     let buffers = connection.transport.buffers();
     let input = buffers.input();
     let kept = &mut connection.head;
@@ -148,7 +152,7 @@ fn not_http(fault: FramingFault) -> Trouble {
 
 /// The head of an answer, and its body still to be read. Dropping it before the
 /// end closes the connection.
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     content_type: Span,
@@ -166,7 +170,7 @@ pub struct Answer {
     idle: Idle,
 }
 
-impl Answer {
+impl Response {
     /// The value of `Content-Type`; to be asked before the body is read to its
     /// end.
     pub fn content_type(&self) -> Option<&[u8]> {
@@ -241,7 +245,7 @@ impl Answer {
         }
     }
 
-    /// What was read became so many bytes of content: lets others run where that
+    /// What was read became this many bytes of content: lets others run where that
     /// was much.
     ///
     /// # Errors

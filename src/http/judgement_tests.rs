@@ -572,7 +572,7 @@ fn serve(mut stream: TcpStream, variants: &[Variant]) -> std::io::Result<()> {
     }
 }
 
-fn post(client: &mut Client, body: &str) -> Result<Answer, Trouble> {
+fn post(client: &mut Client, body: &str) -> Result<Response, Trouble> {
     let head = client
         .endpoint
         .request_head(&Method::POST, &HeaderMap::new());
@@ -585,7 +585,7 @@ fn post(client: &mut Client, body: &str) -> Result<Answer, Trouble> {
     })
 }
 
-fn whole(answer: &mut Answer) -> Result<Vec<u8>, Trouble> {
+fn whole(answer: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     // Small, so that it takes several reads.
     let mut piece = [0; 3];

@@ -5,14 +5,14 @@
 
 /// The parts of a URI; `None` where one is absent, which differs from empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parts<'a> {
+pub(super) struct UriParts<'a> {
     pub(super) scheme: Option<&'a str>,
     pub(super) authority: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UriParts<'a> {
     /// Splits a reference (RFC 3986, appendix B); what a fragment says is the
     /// reader's own affair, and is left out.
     pub(super) fn of(reference: &'a str) -> Self {
@@ -51,7 +51,7 @@ fn is_scheme(text: &str) -> bool {
 
 /// A reference that was resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct ResolvedUri<'a> {
     pub(super) scheme: &'a str,
     /// `None` where the reference names a scheme but no authority.
     pub(super) authority: Option<&'a str>,
@@ -62,10 +62,10 @@ pub(super) struct Target<'a> {
 
 /// Where `reference` leads from `base`. The base has a scheme, an authority and
 /// a path.
-pub(super) fn resolve<'a>(base: Parts<'a>, reference: Parts<'a>) -> Target<'a> {
+pub(super) fn resolve<'a>(base: UriParts<'a>, reference: UriParts<'a>) -> ResolvedUri<'a> {
     let base_scheme = base.scheme.unwrap_or_default();
     if reference.scheme.is_some() || reference.authority.is_some() {
-        return Target {
+        return ResolvedUri {
             scheme: reference.scheme.unwrap_or(base_scheme),
             authority: reference.authority,
             path: without_dots(reference.path),
@@ -84,7 +84,7 @@ pub(super) fn resolve<'a>(base: Parts<'a>, reference: Parts<'a>) -> Target<'a> {
             reference.query,
         )
     };
-    Target {
+    ResolvedUri {
         scheme: base_scheme,
         authority: base.authority,
         path,
@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn resolved(base: &str, reference: &str) -> String {
-        let target = resolve(Parts::of(base), Parts::of(reference));
+        let target = resolve(UriParts::of(base), UriParts::of(reference));
         let mut text = format!("{}:", target.scheme);
         if let Some(authority) = target.authority {
             text += "//";
@@ -207,8 +207,8 @@ mod tests {
     proptest! {
         #[test]
         fn paths_below_a_host_stay_there(reference in "[a-c./?#:]{0,20}") {
-            let target = resolve(Parts::of("http://a/b/c/d"), Parts::of(&reference));
-            if Parts::of(&reference).scheme.is_none() && !reference.starts_with("//") {
+            let target = resolve(UriParts::of("http://a/b/c/d"), UriParts::of(&reference));
+            if UriParts::of(&reference).scheme.is_none() && !reference.starts_with("//") {
                 prop_assert_eq!(target.authority, Some("a"));
                 prop_assert!(target.path.starts_with('/'));
                 let dots = target.path.split('/').any(|it| matches!(it, "." | ".."));
@@ -218,7 +218,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(base: String, reference: String) {
-            let _any_answer_will_do = resolve(Parts::of(&base), Parts::of(&reference));
+            let _any_answer_will_do = resolve(UriParts::of(&base), UriParts::of(&reference));
         }
     }
 }

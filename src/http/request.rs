@@ -1,4 +1,4 @@
-//! A request as three blocks of text, of which only the last is new for each call.
+//! A request as three blocks of text. Only the last is new for each call.
 //!
 //! 1. [`RequestHead`]: the request line and what all requests of a plan have in
 //!    common. It is rendered once.

@@ -29,7 +29,7 @@ pub(super) struct Received {
 }
 
 /// What one thread knows of its clocks and reads.
-struct Local {
+struct Stamping {
     /// Room for the stamp.
     #[cfg(target_os = "linux")]
     control: Vec<u8>,
@@ -40,7 +40,7 @@ struct Local {
 }
 
 thread_local! {
-    static LOCAL: RefCell<Local> = RefCell::new(Local {
+    static LOCAL: RefCell<Stamping> = RefCell::new(Stamping {
         #[cfg(target_os = "linux")]
         control: nix::cmsg_space!(nix::sys::time::TimeSpec),
         base: Instant::now(),
@@ -82,7 +82,7 @@ pub(super) fn disbelieve() {
     });
 }
 
-impl Local {
+impl Stamping {
     /// Both clocks, the wall clock first.
     fn reading(&self) -> (Reading, Instant) {
         let wall_ns = wall_ns();

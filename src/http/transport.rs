@@ -1,5 +1,5 @@
 //! A non-blocking socket that suspends the task, as a `Transport` of ureq's, so that
-//! ureq's TLS layer can stand in front of it.
+//! ureq's TLS layer can be in front of it.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Pair;
-use super::exchange::{Arrival, Exchange, Phase, Stop};
+use super::exchange::{Arrival, Exchange, ExchangePhase, Stop};
 use super::timestamp::{self, Received};
 use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 
@@ -17,14 +17,14 @@ use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 /// piece of a large body would not fit.
 const ROOM_FOR_NEXT_PIECE: usize = 16 * 1024;
 
-/// So many bytes are read, written or decoded by a task at a stretch. Beyond that
-/// it gives way: a peer that sends or takes bytes faster than they are worked off
+/// How many bytes a task reads, writes or decodes at a stretch. Beyond that it
+/// gives way: a peer that sends or takes bytes faster than they are worked off
 /// would have the thread for itself. What is done for each byte is bounded, so
 /// this bounds the time as well.
 const BYTES_AT_A_STRETCH: u64 = 64 * 1024;
 
 /// An exchange that has brought more than any answer that is accepted is read at
-/// one stretch in so much time, 4 MiB a second. The peer's kernel holds back what
+/// one stretch in this time, which is 4 MiB a second. The peer's kernel holds back what
 /// it would send beyond that, so it costs neither machine a CPU.
 const PACE: Duration = Duration::from_millis(16);
 
@@ -42,7 +42,7 @@ fn give_way_in_time(exchange: &Exchange) -> Wake {
     give_way(Some(exchange.deadline()))
 }
 
-/// What came by the deadline is in time, though we decode it later: so many
+/// What came by the deadline is in time, though we decode it later: this many
 /// stretches, one mebibyte. A flood has no such grace.
 const LATE_STRETCHES_MAX: u64 = 16;
 
@@ -180,7 +180,7 @@ impl TaskTransport {
                     self.exchange.add_sent(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.is_full();
+                    self.socket.mark_full();
                     self.exchange.begin_stretch();
                     let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
                     if wake != Wake::Ready {
@@ -249,8 +249,8 @@ impl Transport for TaskTransport {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         self.flush()?;
-        if self.exchange.phase() == Phase::Sending {
-            self.exchange.set_phase(Phase::Waiting);
+        if self.exchange.phase() == ExchangePhase::Sending {
+            self.exchange.set_phase(ExchangePhase::Waiting);
         }
         // The deadline has come: what lies in the socket may have come before.
         let mut is_last_look = false;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::offer::Offer;
 use crate::address;
 use crate::client::{
-    ListProgress, Listed, Lists, ServerSettings, Trouble, excluded_tools, find_and_open,
-    list_prompts, list_resource_templates, list_resources, list_tools,
+    ListProgress, Listed, Lists, ServerSettings, Trouble, excluded_tools, find_and_open, list,
 };
 use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};
@@ -78,16 +77,16 @@ pub fn discover(
             n_unread: 0,
         };
         let mut lists = Lists::new(progress);
-        let tools = list_tools(&mut session, &mut lists);
+        let tools = list(&mut session, &mut lists);
         let tools = notes.items(tools, offered.tools);
         if found.server.dialect().era() == Era::Modern {
             notes.problems.extend(excluded_tools(&tools));
         }
-        let resources = list_resources(&mut session, &mut lists);
+        let resources = list(&mut session, &mut lists);
         let resources = notes.items(resources, offered.resources);
-        let templates = list_resource_templates(&mut session, &mut lists);
+        let templates = list(&mut session, &mut lists);
         let templates = notes.items(templates, offered.resources);
-        let prompts = list_prompts(&mut session, &mut lists);
+        let prompts = list(&mut session, &mut lists);
         let prompts = notes.items(prompts, offered.prompts);
         session.close(CLOSE_WAIT);
         Ok::<_, UserError>(Offer {

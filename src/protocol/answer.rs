@@ -79,8 +79,12 @@ pub struct Answer<'a> {
 /// The body is not our answer.
 pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
     let text = std::str::from_utf8(body).map_err(|_| not_json(body))?;
-    // JavaScript's `fetch` drops a BOM too.
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = match body {
+        // By far the usual: nothing around the message.
+        [b'{', .., b'}'] => text,
+        // JavaScript's `fetch` drops a BOM too.
+        _ => text.trim_start_matches('\u{feff}').trim(),
+    };
     if !text.starts_with('[') {
         return read_single(text, expect);
     }
@@ -157,7 +161,7 @@ const SERVER_ID_MAX: usize = 1024;
 const METHOD_MAX: usize = 100;
 
 /// What one event of a stream holds.
-pub(super) enum Found<'a> {
+pub(super) enum EventContent<'a> {
     Answer(Answer<'a>),
     ServerRequest(ServerRequest),
     Notification,
@@ -165,18 +169,20 @@ pub(super) enum Found<'a> {
     Foreign(String),
 }
 
-pub(super) fn read_event<'a>(data: &'a [u8], expect: &Expect) -> Result<Found<'a>, ProtocolFault> {
-    let text = std::str::from_utf8(data).map_err(|_| not_json(data))?;
-    let text = text.trim();
+pub(super) fn read_event<'a>(
+    data: &'a [u8],
+    expect: &Expect,
+) -> Result<EventContent<'a>, ProtocolFault> {
+    let text = std::str::from_utf8(data.trim_ascii()).map_err(|_| not_json(data))?;
     if !text.starts_with('[') {
         return read_message_of_event(text, expect);
     }
     // A batch, as 2025-03-26 allowed it: of many, what matters most is found.
-    let mut found = Ok(Found::Notification);
+    let mut found = Ok(EventContent::Notification);
     let looked = look_at_elements(text, BATCH_MAX, |message| {
         match read_message_of_event(message, expect) {
-            Ok(Found::Notification | Found::Foreign(_)) => ControlFlow::Continue(()),
-            request @ Ok(Found::ServerRequest(_)) => {
+            Ok(EventContent::Notification | EventContent::Foreign(_)) => ControlFlow::Continue(()),
+            request @ Ok(EventContent::ServerRequest(_)) => {
                 found = request;
                 ControlFlow::Continue(())
             }
@@ -194,26 +200,33 @@ pub(super) fn read_event<'a>(data: &'a [u8], expect: &Expect) -> Result<Found<'a
 
 /// What does not parse ends the exchange at once, though SDKs would skip it:
 /// it is most likely the answer, and a timeout would hide the cause.
-fn read_message_of_event<'a>(text: &'a str, expect: &Expect) -> Result<Found<'a>, ProtocolFault> {
+fn read_message_of_event<'a>(
+    text: &'a str,
+    expect: &Expect,
+) -> Result<EventContent<'a>, ProtocolFault> {
     match read_message::<Glance>(text)? {
         Message::Response { id, result } if id.is(expect.id) => {
-            answer_of(text, result, expect).map(Found::Answer)
+            answer_of(text, result, expect).map(EventContent::Answer)
         }
-        Message::Response { id, .. } => Ok(Found::Foreign(excerpt(id.as_json().as_bytes()))),
-        Message::Error { id, error } if is_error_ours(id, expect) => Ok(Found::Answer(Answer {
-            reply: Reply::Error(error),
-            result: None,
-        })),
-        Message::Error { id, .. } => Ok(Found::Foreign(
+        Message::Response { id, .. } => Ok(EventContent::Foreign(excerpt(id.as_json().as_bytes()))),
+        Message::Error { id, error } if is_error_ours(id, expect) => {
+            Ok(EventContent::Answer(Answer {
+                reply: Reply::Error(error),
+                result: None,
+            }))
+        }
+        Message::Error { id, .. } => Ok(EventContent::Foreign(
             id.map_or_else(|| "null".to_string(), |id| excerpt(id.as_json().as_bytes())),
         )),
         // An id that no sane server sends would have to be sent back as it is.
-        Message::Request { id, .. } if id.get().len() > SERVER_ID_MAX => Ok(Found::Notification),
-        Message::Request { id, method } => Ok(Found::ServerRequest(ServerRequest {
+        Message::Request { id, .. } if id.get().len() > SERVER_ID_MAX => {
+            Ok(EventContent::Notification)
+        }
+        Message::Request { id, method } => Ok(EventContent::ServerRequest(ServerRequest {
             id_json: id.get().to_string(),
             method: shown_text(&method, METHOD_MAX),
         })),
-        Message::Notification => Ok(Found::Notification),
+        Message::Notification => Ok(EventContent::Notification),
     }
 }
 

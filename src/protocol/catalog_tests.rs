@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::super::lists::read_tools;
+use super::super::lists::read_page;
 use super::*;
 
 fn catalog() -> ToolCatalog {
-    let page = read_tools(
+    let page = read_page(
         &json!({"tools": [
             {"name": "sql", "inputSchema": {"properties": {
                 "region": {"type": "string", "x-mcp-header": "Region"},

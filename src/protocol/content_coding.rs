@@ -71,7 +71,7 @@ const GROWTH_MAX: u64 = 64;
 #[derive(Debug)]
 pub struct ContentDecoder {
     name: &'static str,
-    state: State,
+    state: CodingState,
     inflate: Decompress,
     /// Over the content of the current gzip member.
     crc: Crc,
@@ -85,7 +85,7 @@ pub struct ContentDecoder {
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CodingState {
     GzipHeader(GzipHeader),
     /// The first bytes tell zlib from raw deflate.
     DeflateStart,
@@ -108,7 +108,7 @@ enum GzipHeader {
     Fixed { n: u8, flags: u8 },
     /// The length of the extra field.
     ExtraLen { n: u8, len: u16, flags: u8 },
-    /// So many bytes of it.
+    /// How many bytes of it came.
     Extra { left: u16, flags: u8 },
     /// The name or the comment, up to a zero.
     Text { flags: u8 },
@@ -126,8 +126,8 @@ impl ContentDecoder {
     /// nothing that can be. `limit_bytes` is the limit for one message.
     pub fn new(coding: &ContentCoding, limit_bytes: usize) -> Option<Self> {
         let (name, state) = match coding {
-            ContentCoding::Gzip => ("gzip", State::GzipHeader(GzipHeader::START)),
-            ContentCoding::Deflate => ("deflate", State::DeflateStart),
+            ContentCoding::Gzip => ("gzip", CodingState::GzipHeader(GzipHeader::START)),
+            ContentCoding::Deflate => ("deflate", CodingState::DeflateStart),
             ContentCoding::Identity | ContentCoding::Foreign(_) | ContentCoding::Unknown(_) => {
                 return None;
             }
@@ -159,27 +159,30 @@ impl ContentDecoder {
         loop {
             let rest = &input[n_used..];
             match self.state {
-                State::Data => {
+                CodingState::Data => {
                     let had_lead = !self.lead.is_empty();
                     let (used, filled) = self.inflate(rest, output)?;
                     n_used += used;
                     if filled > 0 || output.is_empty() {
                         return Ok((n_used, filled));
                     }
-                    if self.state == State::Data && n_used == input.len() && self.lead.is_empty() {
+                    if self.state == CodingState::Data
+                        && n_used == input.len()
+                        && self.lead.is_empty()
+                    {
                         return Ok((n_used, 0));
                     }
-                    if self.state == State::Data && used == 0 && !had_lead {
+                    if self.state == CodingState::Data && used == 0 && !had_lead {
                         return Err(self.bad("its data cannot be decoded"));
                     }
                 }
-                State::Ended => return Ok((input.len(), 0)),
+                CodingState::Ended => return Ok((input.len(), 0)),
                 _ => {
                     let Some(byte) = rest.first() else {
                         return Ok((n_used, 0));
                     };
                     self.state = self.after(*byte, rest)?;
-                    if self.state != State::Ended {
+                    if self.state != CodingState::Ended {
                         self.n_in += 1;
                     }
                     n_used += 1;
@@ -190,7 +193,7 @@ impl ContentDecoder {
 
     /// Whether the content may end here: it is whole, or there was none.
     pub fn may_end(&self) -> bool {
-        self.n_in == 0 || matches!(self.state, State::GzipMemberEnd | State::Ended)
+        self.n_in == 0 || matches!(self.state, CodingState::GzipMemberEnd | CodingState::Ended)
     }
 
     /// The fault of content that ended too early.
@@ -241,23 +244,23 @@ impl ContentDecoder {
         }
         if status == Status::StreamEnd {
             self.state = if is_gzip {
-                State::GzipTrailer { n: 0, value: 0 }
+                CodingState::GzipTrailer { n: 0, value: 0 }
             } else {
-                State::Ended
+                CodingState::Ended
             };
         }
         Ok((used, filled))
     }
 
     /// What follows a byte that is no data.
-    fn after(&mut self, byte: u8, rest: &[u8]) -> Result<State, ProtocolFault> {
+    fn after(&mut self, byte: u8, rest: &[u8]) -> Result<CodingState, ProtocolFault> {
         Ok(match self.state {
-            State::GzipHeader(header) => match header.after(byte) {
-                Some(Some(next)) => State::GzipHeader(next),
+            CodingState::GzipHeader(header) => match header.after(byte) {
+                Some(Some(next)) => CodingState::GzipHeader(next),
                 Some(None) => {
                     self.inflate.reset(false);
                     self.crc.reset();
-                    State::Data
+                    CodingState::Data
                 }
                 None => {
                     return Err(ProtocolFault::new(
@@ -270,34 +273,34 @@ impl ContentDecoder {
                     ));
                 }
             },
-            State::DeflateStart => {
+            CodingState::DeflateStart => {
                 self.lead.push(byte);
                 let [first, second] = self.lead[..] else {
-                    return Ok(State::DeflateStart);
+                    return Ok(CodingState::DeflateStart);
                 };
                 let is_zlib = first & 0x0f == 8
                     && first >> 4 <= 7
                     && u16::from_be_bytes([first, second]) % 31 == 0;
                 self.inflate.reset(is_zlib);
-                State::Data
+                CodingState::Data
             }
-            State::GzipTrailer { n, value } => {
+            CodingState::GzipTrailer { n, value } => {
                 let value = value | u64::from(byte) << (8 * n);
                 if n < 7 {
-                    return Ok(State::GzipTrailer { n: n + 1, value });
+                    return Ok(CodingState::GzipTrailer { n: n + 1, value });
                 }
                 let ours = u64::from(self.crc.sum()) | u64::from(self.crc.amount()) << 32;
                 if value != ours {
                     return Err(self.bad("its checksum or length does not agree"));
                 }
-                State::GzipMemberEnd
+                CodingState::GzipMemberEnd
             }
             // Anything but another member is padding, as browsers have it.
-            State::GzipMemberEnd => match GzipHeader::START.after(byte) {
-                Some(Some(next)) => State::GzipHeader(next),
-                _ => State::Ended,
+            CodingState::GzipMemberEnd => match GzipHeader::START.after(byte) {
+                Some(Some(next)) => CodingState::GzipHeader(next),
+                _ => CodingState::Ended,
             },
-            State::Data | State::Ended => self.state,
+            CodingState::Data | CodingState::Ended => self.state,
         })
     }
 

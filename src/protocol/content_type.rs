@@ -16,17 +16,18 @@ pub enum BodyKind {
 impl BodyKind {
     /// Reads the value of a `Content-Type` header; parameters such as
     /// `charset` and the case of letters say nothing.
-    pub fn from_content_type(value: &str) -> BodyKind {
+    pub fn from_content_type(value: &[u8]) -> BodyKind {
         // By far the usual ones.
         match value {
-            "application/json" => return BodyKind::Json,
-            "text/event-stream" => return BodyKind::EventStream,
+            b"application/json" => return BodyKind::Json,
+            b"text/event-stream" => return BodyKind::EventStream,
             _ => {}
         }
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/json") {
+        let essence = value.split(|byte| *byte == b';').next();
+        let essence = essence.unwrap_or_default().trim_ascii();
+        if essence.eq_ignore_ascii_case(b"application/json") {
             BodyKind::Json
-        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
             BodyKind::EventStream
         } else {
             BodyKind::Other
@@ -50,7 +51,8 @@ mod tests {
             ("", BodyKind::Other),
             (";", BodyKind::Other),
         ] {
-            assert_eq!(BodyKind::from_content_type(value), expected, "{value}");
+            let found = BodyKind::from_content_type(value.as_bytes());
+            assert_eq!(found, expected, "{value}");
         }
     }
 }

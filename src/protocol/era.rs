@@ -2,14 +2,13 @@
 //!
 //! Pure decisions: nobody sends anything here. The rule of the specification
 //! is that modern must be proved (a discovery that succeeds, or an error that
-//! only modern servers have) and that everything else is legacy. Beside it
-//! stand the answers that are neither: no permission, a server in trouble, and
+//! only modern servers have) and that everything else is legacy. Some
+//! answers are neither: no permission, a server in trouble, and
 //! something that is not MCP at all.
 
 use std::ops::ControlFlow;
 
 use super::answer::{BATCH_MAX, Expect, is_error_ours, is_object};
-use super::content_type::BodyKind;
 use super::dialect::stateless::read_versions;
 use super::dialect::{Dialect, Discovery, best_modern};
 use super::fault::excerpt;
@@ -60,7 +59,7 @@ const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Judges the answer to `server/discover`, which was sent with this id: its
 /// status, and its body, JSON or a stream of events. Of a stream that stays open
-/// what came up to the answer is enough. An answer to another request is none.
+/// what came up to the answer is enough. An answer to another request does not count.
 ///
 /// Where the specification leaves room:
 /// - 200 with an error of JSON-RPC's own range is legacy (a gateway before a
@@ -111,7 +110,7 @@ pub fn judge_second_probe(status: u16, body: &[u8], id: u64, asked: Revision) ->
 /// Says what an answer is that does not look like MCP at all, for a person who
 /// gave a wrong address: a page of HTML, plain text, JSON of another kind.
 /// `None` where it may be MCP, or says nothing.
-pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+fn looks_foreign(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if text.is_empty() {
@@ -134,15 +133,14 @@ pub fn looks_foreign(content_type: Option<&str>, body: &[u8]) -> Option<String> 
     if text.starts_with(['{', '[']) {
         return Some(format!("JSON that is not JSON-RPC: {}", shown()));
     }
-    let is_stream = content_type.map(BodyKind::from_content_type) == Some(BodyKind::EventStream)
-        || ["data:", "event:", "id:", "retry:", ":"]
-            .iter()
-            .any(|word| has_prefix(word));
+    let is_stream = ["data:", "event:", "id:", "retry:", ":"]
+        .into_iter()
+        .any(has_prefix);
     (!is_stream).then(|| format!("text: {}", shown()))
 }
 
 /// Whether an answer of this status, with or without a `Location`, is a redirect.
-/// 304 is none, and 300 only where it says where to (RFC 9110, section 15.4).
+/// 304 is not, and 300 only where it says where to (RFC 9110, section 15.4).
 pub fn is_redirect(status: u16, has_location: bool) -> bool {
     match status {
         300 => has_location,
@@ -210,7 +208,7 @@ fn judge_other(status: u16, body: &[u8]) -> ProbeVerdict {
     if status >= 400 {
         return ProbeVerdict::Legacy;
     }
-    match looks_foreign(None, body) {
+    match looks_foreign(body) {
         Some(what) => ProbeVerdict::NotMcp(what),
         None => ProbeVerdict::Legacy,
     }

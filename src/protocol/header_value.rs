@@ -16,7 +16,7 @@ const SENTINEL_END: &str = "?=";
 ///
 /// A tab is wrapped even inside the text: that is always allowed, and the
 /// official conformance suite wants it.
-pub fn encode_header_value(text: &str) -> String {
+pub(super) fn encode_header_value(text: &str) -> String {
     if travels_plain(text) {
         text.to_string()
     } else {
@@ -35,7 +35,8 @@ pub fn header_value_of_json(json: &str) -> String {
 
 /// The text of a header value; `None` where the sentinel holds no base64 or
 /// no UTF-8.
-pub fn decode_header_value(value: &str) -> Option<String> {
+#[cfg(test)]
+fn decode_header_value(value: &str) -> Option<String> {
     let Some(wrapped) = sentinel_payload(value) else {
         return Some(value.to_string());
     };

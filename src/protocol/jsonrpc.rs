@@ -19,7 +19,7 @@ use super::fields::{KeyIndex, read_fields, read_string};
 
 /// One message. `R` is the form in which a result is kept: its text, or less.
 #[derive(Debug)]
-pub enum Message<'a, R = &'a RawValue> {
+pub(super) enum Message<'a, R = &'a RawValue> {
     /// An answer with a result.
     Response {
         /// The request that it answers.
@@ -50,19 +50,19 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// `NotJson`, `NotAMessage` or `ResultAndError`.
-    pub fn read(text: &'a str) -> Result<Self, ProtocolFault> {
+    pub(super) fn read(text: &'a str) -> Result<Self, ProtocolFault> {
         read_message(text)
     }
 }
 
-/// The id of an answer, as it stands on the wire.
+/// The id of an answer, as it is on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id<'a>(&'a str);
+pub(super) struct Id<'a>(&'a str);
 
 impl<'a> Id<'a> {
     /// Whether this is our number. A float of the same value is (some
     /// languages know no integers), a string of the same digits is not.
-    pub fn is(&self, ours: u64) -> bool {
+    pub(super) fn is(&self, ours: u64) -> bool {
         const EXACT_MAX: u64 = 1 << 53;
         if let Ok(number) = self.0.parse::<u64>() {
             return number == ours;
@@ -77,7 +77,7 @@ impl<'a> Id<'a> {
 
     /// Whether this could be the id of some request of ours, which are all
     /// numbers.
-    pub fn is_number(&self) -> bool {
+    pub(super) fn is_number(&self) -> bool {
         self.0
             .bytes()
             .next()
@@ -85,7 +85,7 @@ impl<'a> Id<'a> {
     }
 
     /// The id as JSON.
-    pub fn as_json(&self) -> &'a str {
+    pub(super) fn as_json(&self) -> &'a str {
         self.0
     }
 }
@@ -143,8 +143,8 @@ impl fmt::Display for RpcError {
     }
 }
 
-/// An integer, also as a float or in a string. What is none, or too large for
-/// one, is no code: rounded it would be one that the server never sent.
+/// An integer, also as a float or in a string. Any other number is not read as a
+/// code: rounded, it would be a code that the server never sent.
 fn read_code(json: &str) -> Option<i64> {
     /// The first float beyond all integers.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::fields::{Looked, json_text, look_at_elements, read_fields, read_string};
+use super::operation::Method;
 use super::param_headers::{ParamHeader, find_param_headers};
 
 /// One page of a list.
@@ -133,95 +134,148 @@ const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 /// The most arguments of a prompt; one with more counts as unreadable.
 const PROMPT_ARGUMENTS_MAX: usize = 1000;
 
-/// Reads the result of `tools/list`, and of its entries `n_max` at most.
-///
-/// # Errors
-/// `BadResult` where the result has no list of tools.
-pub fn read_tools(result: &str, n_max: usize) -> Result<Page<ToolDescription>, ProtocolFault> {
-    read_page(result, "tools", n_max, read_tool, |_| 1)
+/// Something that servers list page by page.
+pub trait Listable: Sized {
+    /// What asks for a page.
+    const METHOD: Method;
+    /// The member of a result that holds the entries.
+    const MEMBER: &'static str;
+    /// What one is called, and what several are.
+    const NAMES: (&'static str, &'static str);
+
+    /// Reads an entry; `None` where it lacks what it cannot do without.
+    fn read(entry: &str) -> Option<Self>;
+
+    /// What tells it from the others of its list.
+    fn key(&self) -> &str;
+
+    /// As how many entries it counts.
+    fn weight(&self) -> usize {
+        1
+    }
 }
 
-/// Reads the result of `resources/list`, and of its entries `n_max` at most.
-///
-/// # Errors
-/// `BadResult` where the result has no list of resources.
-pub fn read_resources(
-    result: &str,
-    n_max: usize,
-) -> Result<Page<ResourceDescription>, ProtocolFault> {
-    let read = |entry: &str| {
+impl Listable for ToolDescription {
+    const METHOD: Method = Method::ListTools;
+    const MEMBER: &'static str = "tools";
+    const NAMES: (&'static str, &'static str) = ("tool", "tools");
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+
+    fn read(entry: &str) -> Option<Self> {
+        let [name, title, description, schema, annotations] = read_fields(
+            entry,
+            ["name", "title", "description", "inputSchema", "annotations"],
+        )?;
+        let schema_text = schema.unwrap_or("null");
+        let schema: Result<Value, String> = if schema_text.len() > SCHEMA_BYTES_MAX {
+            let limit = SCHEMA_BYTES_MAX / 1024 / 1024;
+            Err(format!("the input schema is larger than {limit} MiB"))
+        } else {
+            serde_json::from_str(schema_text)
+                .map_err(|_| "the input schema nests too deeply to be read".to_string())
+        };
+        let param_headers = schema
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(find_param_headers);
+        let (annotations, annotated_title) = read_annotations(annotations.unwrap_or("{}"));
+        Some(Self {
+            name: read_string(name?)?,
+            title: text(title).or(annotated_title),
+            description: text(description),
+            input_schema: InputSchema(schema.map_or("null", |_| schema_text).into()),
+            annotations,
+            param_headers,
+        })
+    }
+}
+
+impl Listable for ResourceDescription {
+    const METHOD: Method = Method::ListResources;
+    const MEMBER: &'static str = "resources";
+    const NAMES: (&'static str, &'static str) = ("resource", "resources");
+
+    fn key(&self) -> &str {
+        &self.uri
+    }
+
+    fn read(entry: &str) -> Option<Self> {
         let [uri, name, description, mime_type] =
             read_fields(entry, ["uri", "name", "description", "mimeType"])?;
-        Some(ResourceDescription {
+        Some(Self {
             uri: read_string(uri?)?,
             name: text(name).unwrap_or_default(),
             description: text(description),
             mime_type: text(mime_type),
         })
-    };
-    read_page(result, "resources", n_max, read, |_| 1)
+    }
 }
 
-/// Reads the result of `resources/templates/list`, and of its entries `n_max`
-/// at most.
-///
-/// # Errors
-/// `BadResult` where the result has no list of templates.
-pub fn read_resource_templates(
-    result: &str,
-    n_max: usize,
-) -> Result<Page<ResourceTemplateDescription>, ProtocolFault> {
-    let read = |entry: &str| {
+impl Listable for ResourceTemplateDescription {
+    const METHOD: Method = Method::ListResourceTemplates;
+    const MEMBER: &'static str = "resourceTemplates";
+    const NAMES: (&'static str, &'static str) = ("resource template", "resource templates");
+
+    fn key(&self) -> &str {
+        &self.uri_template
+    }
+
+    fn read(entry: &str) -> Option<Self> {
         let [uri_template, name, description, mime_type] =
             read_fields(entry, ["uriTemplate", "name", "description", "mimeType"])?;
-        Some(ResourceTemplateDescription {
+        Some(Self {
             uri_template: read_string(uri_template?)?,
             name: text(name).unwrap_or_default(),
             description: text(description),
             mime_type: text(mime_type),
         })
-    };
-    read_page(result, "resourceTemplates", n_max, read, |_| 1)
+    }
 }
 
-/// Reads the result of `prompts/list`, and of its entries some `n_max` at most.
+impl Listable for PromptDescription {
+    const METHOD: Method = Method::ListPrompts;
+    const MEMBER: &'static str = "prompts";
+    const NAMES: (&'static str, &'static str) = ("prompt", "prompts");
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+
+    fn weight(&self) -> usize {
+        1 + self.arguments.len()
+    }
+
+    fn read(entry: &str) -> Option<Self> {
+        let [name, description, arguments] =
+            read_fields(entry, ["name", "description", "arguments"])?;
+        let mut described = Vec::new();
+        let looked = look_at_elements(
+            arguments.unwrap_or("[]"),
+            PROMPT_ARGUMENTS_MAX,
+            |argument| {
+                described.extend(read_prompt_argument(argument));
+                ControlFlow::Continue(())
+            },
+        );
+        if looked == Some(Looked::Cut) {
+            return None;
+        }
+        Some(Self {
+            name: read_string(name?)?,
+            description: text(description),
+            arguments: described,
+        })
+    }
+}
+
+/// Reads a page from the text of a result, and of its entries some `n_max` at most.
 ///
 /// # Errors
-/// `BadResult` where the result has no list of prompts.
-pub fn read_prompts(result: &str, n_max: usize) -> Result<Page<PromptDescription>, ProtocolFault> {
-    let weight = |prompt: &PromptDescription| 1 + prompt.arguments.len();
-    read_page(result, "prompts", n_max, read_prompt, weight)
-}
-
-fn read_prompt(entry: &str) -> Option<PromptDescription> {
-    let [name, description, arguments] = read_fields(entry, ["name", "description", "arguments"])?;
-    let mut described = Vec::new();
-    let looked = look_at_elements(
-        arguments.unwrap_or("[]"),
-        PROMPT_ARGUMENTS_MAX,
-        |argument| {
-            described.extend(read_prompt_argument(argument));
-            ControlFlow::Continue(())
-        },
-    );
-    if looked == Some(Looked::Cut) {
-        return None;
-    }
-    Some(PromptDescription {
-        name: read_string(name?)?,
-        description: text(description),
-        arguments: described,
-    })
-}
-
-/// `weight` says as how many entries one counts.
-fn read_page<T>(
-    result: &str,
-    list: &str,
-    n_max: usize,
-    read_entry: impl Fn(&str) -> Option<T>,
-    weight: impl Fn(&T) -> usize,
-) -> Result<Page<T>, ProtocolFault> {
+/// `BadResult` where the result has no list of them.
+pub fn read_page<T: Listable>(result: &str, n_max: usize) -> Result<Page<T>, ProtocolFault> {
     let mut page = Page {
         items: Vec::new(),
         n_unreadable: 0,
@@ -230,15 +284,15 @@ fn read_page<T>(
         next_cursor: None,
     };
     let mut read = || {
-        let [entries, next_cursor] = read_fields(result, [list, "nextCursor"])?;
+        let [entries, next_cursor] = read_fields(result, [T::MEMBER, "nextCursor"])?;
         let looked = look_at_elements(entries?, n_max, |entry| {
             if page.n_entries >= n_max {
                 page.is_cut = true;
                 return ControlFlow::Break(());
             }
-            match read_entry(entry) {
+            match T::read(entry) {
                 Some(item) => {
-                    page.n_entries += weight(&item);
+                    page.n_entries += item.weight();
                     page.items.push(item);
                 }
                 None => {
@@ -257,37 +311,13 @@ fn read_page<T>(
         Some(()) => Ok(page),
         None => Err(ProtocolFault::new(
             FaultKind::BadResult,
-            format!("no list of `{list}` in {}", excerpt(result.as_bytes())),
+            format!(
+                "no list of `{}` in {}",
+                T::MEMBER,
+                excerpt(result.as_bytes())
+            ),
         )),
     }
-}
-
-fn read_tool(entry: &str) -> Option<ToolDescription> {
-    let [name, title, description, schema, annotations] = read_fields(
-        entry,
-        ["name", "title", "description", "inputSchema", "annotations"],
-    )?;
-    let schema_text = schema.unwrap_or("null");
-    let schema: Result<Value, String> = if schema_text.len() > SCHEMA_BYTES_MAX {
-        let limit = SCHEMA_BYTES_MAX / 1024 / 1024;
-        Err(format!("the input schema is larger than {limit} MiB"))
-    } else {
-        serde_json::from_str(schema_text)
-            .map_err(|_| "the input schema nests too deeply to be read".to_string())
-    };
-    let param_headers = schema
-        .as_ref()
-        .map_err(String::clone)
-        .and_then(find_param_headers);
-    let (annotations, annotated_title) = read_annotations(annotations.unwrap_or("{}"));
-    Some(ToolDescription {
-        name: read_string(name?)?,
-        title: text(title).or(annotated_title),
-        description: text(description),
-        input_schema: InputSchema(schema.map_or("null", |_| schema_text).into()),
-        annotations,
-        param_headers,
-    })
 }
 
 /// The hints, and the title that older revisions kept among them.
@@ -333,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_page_of_tools() {
-        let page = read_tools(
+        let page = read_page::<ToolDescription>(
             r#"{"tools":[
                 {"name":"a","title":"A","description":"does","inputSchema":{"type":"object"},
                  "annotations":{"readOnlyHint":true,"destructiveHint":false,"title":"old"}},
@@ -367,7 +397,7 @@ mod tests {
     #[test]
     fn a_schema_beyond_reason_excludes_its_tool_only() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let page = read_tools(
+        let page = read_page::<ToolDescription>(
             &format!(r#"{{"tools":[{{"name":"deep","inputSchema":{deep}}},{{"name":"plain"}}]}}"#),
             N_MAX,
         )
@@ -385,20 +415,22 @@ mod tests {
             )
         };
         let tools = |n: usize| {
-            let page = read_tools(&page("tools", n, r#"{"name":"a"}"#), N_MAX).expect("a page");
+            let page = read_page::<ToolDescription>(&page("tools", n, r#"{"name":"a"}"#), N_MAX)
+                .expect("a page");
             (page.items.len(), page.n_entries, page.is_cut)
         };
         assert_eq!(tools(100), (100, 100, false));
         assert_eq!(tools(101), (100, 100, true));
         assert_eq!(tools(900_000), (100, 100, true));
-        let broken = read_tools(&page("tools", 101, "7"), N_MAX).expect("a page");
+        let broken = read_page::<ToolDescription>(&page("tools", 101, "7"), N_MAX).expect("a page");
         assert_eq!((broken.n_unreadable, broken.is_cut), (100, true));
 
         // What a prompt wants to be given counts as well.
         let prompts = |n: usize, n_arguments: usize| {
             let arguments = vec![r#"{"name":"x"}"#; n_arguments].join(",");
             let prompt = format!(r#"{{"name":"p","arguments":[{arguments}]}}"#);
-            let page = read_prompts(&page("prompts", n, &prompt), N_MAX).expect("a page");
+            let page = read_page::<PromptDescription>(&page("prompts", n, &prompt), N_MAX)
+                .expect("a page");
             (
                 page.items.len(),
                 page.n_unreadable,
@@ -414,7 +446,7 @@ mod tests {
 
     #[test]
     fn the_other_lists() {
-        let page = read_resources(
+        let page = read_page::<ResourceDescription>(
             r#"{"resources":[{"uri":"a:b","mimeType":"text/plain"}]}"#,
             N_MAX,
         );
@@ -422,13 +454,13 @@ mod tests {
         assert_eq!((resource.uri.as_str(), resource.name.as_str()), ("a:b", ""));
         assert_eq!(resource.mime_type.as_deref(), Some("text/plain"));
 
-        let page = read_resource_templates(
+        let page = read_page::<ResourceTemplateDescription>(
             r#"{"resourceTemplates":[{"uriTemplate":"a:{b}","name":"n"}]}"#,
             N_MAX,
         );
         assert_eq!(page.expect("a page").items[0].uri_template, "a:{b}");
 
-        let page = read_prompts(
+        let page = read_page::<PromptDescription>(
             r#"{"prompts":[{"name":"p","arguments":[{"name":"x","required":true},{"name":"y"},{}]}],"nextCursor":""}"#,
             N_MAX,
         )
@@ -451,11 +483,13 @@ mod tests {
             r#"{"tools":{}}"#,
             r#"{"Tools":[]}"#,
         ] {
-            let fault = read_tools(result, N_MAX).expect_err(result);
+            let fault = read_page::<ToolDescription>(result, N_MAX).expect_err(result);
             assert_eq!(fault.kind(), FaultKind::BadResult);
         }
         assert_eq!(
-            read_prompts("{}", N_MAX).expect_err("no list").to_string(),
+            read_page::<PromptDescription>("{}", N_MAX)
+                .expect_err("no list")
+                .to_string(),
             "bad result: no list of `prompts` in {}"
         );
     }
@@ -464,10 +498,10 @@ mod tests {
         #[test]
         fn no_text_panics(text: String, entry: String) {
             for result in [text, format!(r#"{{"tools":[{entry}],"prompts":[{entry}]}}"#)] {
-                let _any_answer_will_do = read_tools(&result, N_MAX);
-                let _any_answer_will_do = read_prompts(&result, N_MAX);
-                let _any_answer_will_do = read_resources(&result, N_MAX);
-                let _any_answer_will_do = read_resource_templates(&result, N_MAX);
+                let _any_answer_will_do = read_page::<ToolDescription>(&result, N_MAX);
+                let _any_answer_will_do = read_page::<PromptDescription>(&result, N_MAX);
+                let _any_answer_will_do = read_page::<ResourceDescription>(&result, N_MAX);
+                let _any_answer_will_do = read_page::<ResourceTemplateDescription>(&result, N_MAX);
             }
         }
     }

@@ -15,11 +15,11 @@
 //!                                      input_required   ▼  │  retry with answers
 //!                                                   round trip
 //!
-//!  exchange: Prepared::render ─▶ HTTP ─▶ BodyKind ─▶ ReplyReader::feed… ─▶ Reply
+//!  exchange: Prepared::render ─▶ HTTP ─▶ BodyKind ─▶ read_json_reply, ReplyReader ─▶ Reply
 //! ```
 //!
 //! Start with [`Dialect::prepare`], which makes a [`Prepared`] request of an
-//! [`Operation`], and [`ReplyReader`], which finds its answer:
+//! [`Operation`], and [`ReplyReader`], which finds its answer in a stream:
 //!
 //! ```
 //! use pmcp_loadtest::protocol::*;
@@ -31,7 +31,7 @@
 //! prepared.render(7, &[], &mut body);
 //! assert_eq!(body.bytes(), br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
 //!
-//! let mut reader = ReplyReader::new(BodyKind::EventStream, Expect::reply(7, Method::Ping), 1024);
+//! let mut reader = ReplyReader::new(Expect::reply(7, Method::Ping), 1024);
 //! let stream = b"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n";
 //! let (_used, item) = reader.feed(stream).unwrap();
 //! assert_eq!(item, Some(Item::Reply(Reply::Complete)));
@@ -71,14 +71,14 @@ pub use dialect::{
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
-pub use header_value::{decode_header_value, header_value_of_json};
+pub use header_value::header_value_of_json;
 pub use input::{ServerRequest, answer_server_request};
 pub use jsonrpc::RpcError;
 #[cfg(test)]
 pub use lists::ToolAnnotations;
 pub use lists::{
-    Page, PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
-    ToolDescription, read_prompts, read_resource_templates, read_resources, read_tools,
+    Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
+    ResourceTemplateDescription, ToolDescription, read_page,
 };
 pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};

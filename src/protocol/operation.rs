@@ -88,7 +88,7 @@ pub struct Arguments {
 pub(super) struct ArgumentSlot {
     /// Its name.
     pub(super) name: String,
-    /// What stands for it in the text; slots are in order and apart.
+    /// Where its placeholder is in the text; slots are in order and apart.
     place: Range<usize>,
     /// Which of the values fills it.
     pub(super) value: usize,

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::lists::Page;
+use super::lists::{Listable, Page};
 
 /// What to do after a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +35,11 @@ impl PageGuard {
         Self::default()
     }
 
-    /// Says what to do after `page`; `key` names an entry.
-    pub fn after<T>(&mut self, page: &Page<T>, key: impl Fn(&T) -> String) -> NextPage {
+    /// Says what to do after `page`.
+    pub fn after<T: Listable>(&mut self, page: &Page<T>) -> NextPage {
         let mut n_new = 0;
         for item in &page.items {
-            n_new += usize::from(self.entries.insert(key(item)));
+            n_new += usize::from(self.entries.insert(item.key().to_string()));
         }
         if n_new == 0 && !page.items.is_empty() {
             return NextPage::Repeated;
@@ -57,20 +57,15 @@ impl PageGuard {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::lists::{ResourceDescription, read_page};
     use super::*;
 
-    fn page(items: &[&'static str], cursor: Option<&str>) -> Page<&'static str> {
-        Page {
-            items: items.to_vec(),
-            n_unreadable: 0,
-            n_entries: items.len(),
-            is_cut: false,
-            next_cursor: cursor.map(str::to_string),
-        }
-    }
-
-    fn run(guard: &mut PageGuard, items: &[&'static str], cursor: Option<&str>) -> NextPage {
-        guard.after(&page(items, cursor), |item| (*item).to_string())
+    fn run(guard: &mut PageGuard, uris: &[&str], cursor: Option<&str>) -> NextPage {
+        let resources: Vec<_> = uris.iter().map(|uri| json!({"uri": uri})).collect();
+        let result = json!({"resources": resources, "nextCursor": cursor}).to_string();
+        guard.after(&read_page::<ResourceDescription>(&result, 10).expect("a page"))
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn read_mark(
     })
 }
 
-/// The kind that `type` names. Beside it `null` may stand: the specification
+/// The kind that `type` names. `null` may be beside it: the specification
 /// says what a null argument means, so there must be such properties.
 fn read_kind(type_word: &Value) -> Option<ParamKind> {
     if let Value::Array(words) = type_word {

@@ -1,19 +1,17 @@
-//! Finds the answer to one request in the body of one HTTP exchange.
+//! Finds the answer to one request in an event stream.
 //!
-//! A JSON body is one message; a stream carries notifications and requests of
-//! the server's before it. Neither HTTP nor time is known here: the caller
-//! decides by the `Content-Type` which form to read. What counts as an answer
-//! is in `answer.rs`.
+//! A stream carries notifications and requests of the server's before it. Neither
+//! HTTP nor time is known here. What counts as an answer, and how one in a JSON body
+//! is read, is in `answer.rs`.
 
 use std::time::Duration;
 
-use super::answer::{Expect, Found, Reply, read_event, read_json_reply};
-use super::content_type::BodyKind;
+use super::answer::{EventContent, Expect, Reply, read_event};
 use super::fault::{FaultKind, ProtocolFault};
 use super::input::ServerRequest;
 use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
 
-/// Something found in a body.
+/// Something found in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// Our answer. Nothing of interest comes after it.
@@ -24,70 +22,50 @@ pub enum Item {
     Notification,
 }
 
-/// Reads the answer from a body that arrives in pieces. Memory is reused over
+/// Reads the answer from a stream that arrives in pieces. Memory is used again over
 /// [`reset`](Self::reset).
 ///
 /// ```text
 ///            feed: needs more ↺            feed: all is ignored ↺
 ///  reset ─▶ reading ──────────── our answer ─▶ answered
-///              └── finish: JSON is read, or StreamEnded
+///              └── the stream ends: StreamEnded
 /// ```
 #[derive(Debug)]
 pub struct ReplyReader {
-    kind: BodyKind,
     expect: Expect,
-    limit_bytes: usize,
-    /// A JSON body as far as it came.
-    body: Vec<u8>,
     sse: SseDecoder,
     is_answered: bool,
     result: String,
     has_result: bool,
-    n_notifications: u64,
-    n_server_requests: u64,
     /// The first answer on the stream that was not ours.
     foreign_id: Option<String>,
 }
 
 impl ReplyReader {
-    /// A reader of one body. `kind` decides how it is read: everything but an
-    /// event stream is read as JSON. A message beyond `limit_bytes` is refused.
-    pub fn new(kind: BodyKind, expect: Expect, limit_bytes: usize) -> Self {
+    /// A reader of one stream. A message beyond `limit_bytes` is refused.
+    pub fn new(expect: Expect, limit_bytes: usize) -> Self {
         Self {
-            kind,
             expect,
-            limit_bytes,
-            body: Vec::new(),
             sse: SseDecoder::new(limit_bytes),
             is_answered: false,
             result: String::new(),
             has_result: false,
-            n_notifications: 0,
-            n_server_requests: 0,
             foreign_id: None,
         }
     }
 
-    /// Begins another body. Buffers are kept, but not those of a large message.
-    pub fn reset(&mut self, kind: BodyKind, expect: Expect) {
-        self.kind = kind;
+    /// Begins another stream. Buffers are kept, but not those of a large message.
+    pub fn reset(&mut self, expect: Expect) {
         self.expect = expect;
-        self.body.clear();
-        self.body.shrink_to(KEPT_BYTES);
         self.sse.reset();
         self.is_answered = false;
-        self.result.clear();
-        self.result.shrink_to(KEPT_BYTES);
-        self.has_result = false;
-        self.n_notifications = 0;
-        self.n_server_requests = 0;
+        self.forget_result();
         self.foreign_id = None;
     }
 
     /// Goes on with the stream that resumes the last one (legacy, a GET with
     /// `Last-Event-ID`): the same answer is awaited, ids and counts stay.
     pub fn resume(&mut self) {
-        self.kind = BodyKind::EventStream;
         self.sse.reconnect();
     }
 
@@ -95,56 +73,13 @@ impl ReplyReader {
     /// next call may be a long time coming.
     pub fn release(&mut self) {
         self.sse.release();
-        self.body.clear();
-        self.body.shrink_to(KEPT_BYTES);
+        self.forget_result();
+    }
+
+    fn forget_result(&mut self) {
         self.result.clear();
         self.result.shrink_to(KEPT_BYTES);
         self.has_result = false;
-    }
-
-    /// Takes a piece of the body: how many bytes were used, and what they
-    /// complete. Without an item all were used; with one, call again with the
-    /// rest. A JSON body yields its item in [`finish`](Self::finish).
-    ///
-    /// # Errors
-    /// The body cannot hold our answer any more.
-    pub fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Item>), ProtocolFault> {
-        if self.is_answered {
-            return Ok((input.len(), None));
-        }
-        if self.kind == BodyKind::EventStream {
-            return self.feed_stream(input);
-        }
-        if input.len() > self.limit_bytes - self.body.len() {
-            return Err(ProtocolFault::too_large(self.limit_bytes));
-        }
-        self.body.extend_from_slice(input);
-        Ok((input.len(), None))
-    }
-
-    /// The body is at its end: yields the item of a JSON body.
-    ///
-    /// # Errors
-    /// The body was not our answer, or a stream ended without it.
-    pub fn finish(&mut self) -> Result<Option<Item>, ProtocolFault> {
-        if self.is_answered {
-            return Ok(None);
-        }
-        if self.kind == BodyKind::EventStream {
-            return Err(self.stream_ended());
-        }
-        let answer = read_json_reply(&self.body, &self.expect)?;
-        if let Some(result) = answer.result {
-            self.result.push_str(result);
-            self.has_result = true;
-        }
-        self.is_answered = true;
-        Ok(Some(Item::Reply(answer.reply)))
-    }
-
-    /// Whether our answer was found.
-    pub fn is_answered(&self) -> bool {
-        self.is_answered
     }
 
     /// The text of our answer's result, where it was to be kept and there is
@@ -164,22 +99,16 @@ impl ReplyReader {
         self.sse.retry()
     }
 
-    /// How many events with data the stream had, priming events included.
-    pub fn n_events(&self) -> u64 {
-        self.sse.n_events()
-    }
-
-    /// How many notifications came before the answer.
-    pub fn n_notifications(&self) -> u64 {
-        self.n_notifications
-    }
-
-    /// How many requests of the server's came before the answer.
-    pub fn n_server_requests(&self) -> u64 {
-        self.n_server_requests
-    }
-
-    fn feed_stream(&mut self, input: &[u8]) -> Result<(usize, Option<Item>), ProtocolFault> {
+    /// Takes a piece of the stream: how many bytes were used, and what they
+    /// complete. Without an item all were used; with one, call again with the
+    /// rest.
+    ///
+    /// # Errors
+    /// The stream cannot hold our answer any more.
+    pub fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Item>), ProtocolFault> {
+        if self.is_answered {
+            return Ok((input.len(), None));
+        }
         let mut used = 0;
         loop {
             let (n_bytes, event) =
@@ -199,7 +128,7 @@ impl ReplyReader {
             }
             let found = read_event(event.data, &self.expect)?;
             match found {
-                Found::Answer(answer) => {
+                EventContent::Answer(answer) => {
                     if let Some(result) = answer.result {
                         self.result.push_str(result);
                         self.has_result = true;
@@ -207,22 +136,19 @@ impl ReplyReader {
                     self.is_answered = true;
                     return Ok((used, Some(Item::Reply(answer.reply))));
                 }
-                Found::ServerRequest(request) => {
-                    self.n_server_requests = self.n_server_requests.saturating_add(1);
+                EventContent::ServerRequest(request) => {
                     return Ok((used, Some(Item::ServerRequest(request))));
                 }
-                Found::Notification => {
-                    self.n_notifications = self.n_notifications.saturating_add(1);
-                    return Ok((used, Some(Item::Notification)));
-                }
-                Found::Foreign(id) => {
+                EventContent::Notification => return Ok((used, Some(Item::Notification))),
+                EventContent::Foreign(id) => {
                     self.foreign_id.get_or_insert(id);
                 }
             }
         }
     }
 
-    fn stream_ended(&self) -> ProtocolFault {
+    /// The fault of a stream that has ended without our answer.
+    pub fn stream_ended(&self) -> ProtocolFault {
         let mut detail = format!("after {} events", self.sse.n_events());
         if self.sse.is_inside_event() {
             detail.push_str(", the last one cut");

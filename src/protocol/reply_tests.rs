@@ -1,8 +1,8 @@
-//! Tests of the reader: what counts as our answer, on both kinds of bodies.
+//! Tests of the reader: what counts as our answer, in a stream and in a body.
 
 use proptest::prelude::*;
 
-use super::super::answer::read_error_body;
+use super::super::answer::{read_error_body, read_json_reply};
 use super::super::operation::Method;
 use super::super::sse::tests::{PYTHON, RMCP, TYPESCRIPT};
 use super::*;
@@ -54,9 +54,8 @@ fn read(reader: &mut ReplyReader, pieces: &[&[u8]]) -> Vec<String> {
             }
         }
     }
-    let last = reader.finish();
-    if last != Ok(None) {
-        items.push(told(&last));
+    if !reader.is_answered {
+        items.push(reader.stream_ended().to_string());
     }
     items
 }
@@ -64,7 +63,7 @@ fn read(reader: &mut ReplyReader, pieces: &[&[u8]]) -> Vec<String> {
 fn check_stream(stream: &str, expected: &[&str]) {
     for cut in 0..=stream.len() {
         let (head, tail) = stream.as_bytes().split_at(cut);
-        let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, LIMIT);
+        let mut reader = ReplyReader::new(CALL, LIMIT);
         assert_eq!(
             read(&mut reader, &[head, tail]),
             expected,
@@ -77,15 +76,6 @@ fn check_json(body: &str, expected: &str) {
     let one_shot =
         read_json_reply(body.as_bytes(), &CALL).map(|answer| Some(Item::Reply(answer.reply)));
     assert_eq!(told(&one_shot), expected, "{body}");
-    for cut in 0..=body.len() {
-        let (head, tail) = body.as_bytes().split_at(cut);
-        let mut reader = ReplyReader::new(BodyKind::Json, CALL, LIMIT);
-        assert_eq!(
-            read(&mut reader, &[head, tail]),
-            [expected],
-            "{body} cut at {cut}"
-        );
-    }
 }
 
 #[test]
@@ -228,7 +218,7 @@ fn streams_without_our_answer() {
 
 #[test]
 fn a_resumed_stream_brings_the_answer() {
-    let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, LIMIT);
+    let mut reader = ReplyReader::new(CALL, LIMIT);
     let items = read(&mut reader, &[b"id: a\nretry: 500\ndata:\n\n"]);
     assert_eq!(items, ["stream ended without the answer: after 1 events"]);
     assert_eq!(reader.last_event_id(), Some("a"));
@@ -244,7 +234,7 @@ fn a_server_request_has_a_sane_id() {
         "data: {{\"id\":\"{}\",\"method\":\"ping\"}}\n\n",
         "x".repeat(2000)
     );
-    let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, LIMIT);
+    let mut reader = ReplyReader::new(CALL, LIMIT);
     assert_eq!(read(&mut reader, &[request.as_bytes()])[0], "notification");
 }
 
@@ -254,7 +244,7 @@ fn nothing_after_the_answer_matters() {
         "data: {\"id\":3,\"result\":{}}\n\ndata: x\n\n",
         &["complete"],
     );
-    let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, LIMIT);
+    let mut reader = ReplyReader::new(CALL, LIMIT);
     read(&mut reader, &[b"data: {\"id\":3,\"result\":{}}\n\n"]);
     let more = vec![b'x'; LIMIT * 2];
     assert_eq!(reader.feed(&more), Ok((more.len(), None)));
@@ -267,9 +257,7 @@ fn large_messages_are_refused() {
         "x".repeat(LIMIT)
     );
     let expected = ["message too large: more than 4096 bytes"];
-    let mut reader = ReplyReader::new(BodyKind::Json, CALL, LIMIT);
-    assert_eq!(read(&mut reader, &[large.as_bytes()]), expected);
-    reader.reset(BodyKind::EventStream, CALL);
+    let mut reader = ReplyReader::new(CALL, LIMIT);
     assert_eq!(
         read(&mut reader, &[b"data: ", large.as_bytes(), b"\n\n"]),
         expected
@@ -279,28 +267,22 @@ fn large_messages_are_refused() {
 #[test]
 fn a_reader_is_used_again_and_keeps_what_it_should() {
     let expect = Expect::result(3, Some(Method::ListTools));
-    let mut reader = ReplyReader::new(BodyKind::EventStream, expect, LIMIT);
+    let mut reader = ReplyReader::new(expect, LIMIT);
     let stream = b"id: 7\nretry: 20\ndata\n\ndata: {\"id\":3,\"result\": {\"tools\": []}}\n\n";
     assert_eq!(read(&mut reader, &[stream]), ["complete"]);
     assert_eq!(reader.result(), Some(r#"{"tools": []}"#));
     assert_eq!(reader.last_event_id(), Some("7"));
     assert_eq!(reader.retry(), Some(Duration::from_millis(20)));
-    assert_eq!((reader.n_events(), reader.n_notifications()), (2, 0));
 
-    reader.reset(BodyKind::Json, Expect { id: 4, ..expect });
-    assert!(!reader.is_answered());
+    reader.reset(Expect { id: 4, ..expect });
     assert_eq!(reader.last_event_id(), None);
-    assert_eq!(
-        read(&mut reader, &[br#"{"id":4,"result":{"a":1}}"#]),
-        ["complete"]
-    );
+    let stream = b"data: {\"id\":4,\"result\":{\"a\":1}}\n\n";
+    assert_eq!(read(&mut reader, &[stream]), ["complete"]);
     assert_eq!(reader.result(), Some(r#"{"a":1}"#));
 
-    reader.reset(BodyKind::Json, CALL);
-    assert_eq!(
-        read(&mut reader, &[br#"{"id":3,"result":{}}"#]),
-        ["complete"]
-    );
+    reader.reset(CALL);
+    let stream = b"data: {\"id\":3,\"result\":{}}\n\n";
+    assert_eq!(read(&mut reader, &[stream]), ["complete"]);
     assert_eq!(reader.result(), None);
 }
 
@@ -324,11 +306,10 @@ fn errors_are_found_in_the_bodies_of_http_errors() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(bytes: Vec<u8>, text: String, is_stream: bool, limit in 0_usize..100) {
-        let kind = if is_stream { BodyKind::EventStream } else { BodyKind::Json };
+    fn no_bytes_panic(bytes: Vec<u8>, text: String, limit in 0_usize..100) {
         let event = format!("data: {text}\n\n");
         for body in [&bytes[..], text.as_bytes(), event.as_bytes()] {
-            let mut reader = ReplyReader::new(kind, CALL, limit);
+            let mut reader = ReplyReader::new(CALL, limit);
             let _any_items_will_do = read(&mut reader, &[body]);
             let _any_answer_will_do = read_json_reply(body, &CALL);
             let _any_answer_will_do = read_error_body(body);
@@ -354,7 +335,7 @@ fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
     };
     let event = |body: &str| {
         let stream = format!("data: {body}\n\n");
-        let mut reader = ReplyReader::new(BodyKind::EventStream, CALL, 64 << 20);
+        let mut reader = ReplyReader::new(CALL, 64 << 20);
         read(&mut reader, &[stream.as_bytes()]).remove(0)
     };
     let too_large = "message too large: the answer is not among the first 1000 messages of a batch";

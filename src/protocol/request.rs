@@ -12,7 +12,6 @@ const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 /// A request, ready to be rendered with any id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    method: &'static str,
     headers: Vec<(String, String)>,
     slot_headers: Vec<(String, usize)>,
     /// All that follows the id, to the closing brace.
@@ -23,7 +22,7 @@ pub struct Prepared {
 impl Prepared {
     /// A request for `method`; `params` is the text of a JSON object.
     pub(super) fn new(
-        method: &'static str,
+        method: &str,
         headers: Vec<(String, String)>,
         params: Option<&Template>,
     ) -> Self {
@@ -34,7 +33,6 @@ impl Prepared {
         }
         tail.push_str("}");
         Self {
-            method,
             headers,
             slot_headers: Vec::new(),
             tail,
@@ -48,11 +46,6 @@ impl Prepared {
             slot_headers,
             ..self
         }
-    }
-
-    /// The method as it is on the wire.
-    pub fn method(&self) -> &'static str {
-        self.method
     }
 
     /// The MCP headers of this request, names and values, without `Accept`,

@@ -61,7 +61,7 @@ impl Revision {
     /// What we probe with.
     pub const LATEST_MODERN: Revision = Revision::V2026_07_28;
 
-    /// The revision as it stands on the wire.
+    /// The revision as it is on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Revision::V2024_11_05 => "2024-11-05",

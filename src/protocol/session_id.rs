@@ -76,7 +76,7 @@ pub fn says_session_gone(status: u16, error: Option<&RpcError>, text: &str) -> b
 /// Words of a text that are looked at.
 const WORDS_MAX: usize = 100;
 
-/// Said before `session`: it is none that counts.
+/// Said before `session`: the session does not count.
 const BEFORE: [&str; 14] = [
     "no",
     "invalid",
@@ -94,7 +94,7 @@ const BEFORE: [&str; 14] = [
     "without",
 ];
 
-/// May stand between one of these and `session`.
+/// May be between one of these and `session`.
 const BETWEEN: [&str; 15] = [
     "valid", "active", "such", "known", "existing", "or", "missing", "expired", "mcp", "a", "the",
     "matching", "current", "open", "invalid",
@@ -134,7 +134,7 @@ const AFTER_NOT: [&str; 11] = [
     "supplied",
 ];
 
-/// How far behind `session` these are looked for: an id may stand between.
+/// How far behind `session` these are looked for: an id may be between.
 const REACH: usize = 8;
 
 /// The text is about a part of the request, not about its session.
@@ -181,7 +181,7 @@ fn names_lost_session(text: &str, code: Option<i64>) -> bool {
     }
 }
 
-/// Whether what stands around the word at `at` says that a session is lost.
+/// Whether the words around the one at `at` say that a session is lost.
 fn is_lost(words: &[&str], at: usize) -> bool {
     let is_session = matches!(words[at], "session" | "sessionid" | "session_id" | "sid");
     if !is_session {

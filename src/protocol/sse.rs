@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// One event with data. Empty data occurs: priming events are like that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Event<'a> {
+pub struct SseEvent<'a> {
     /// The event's type, at most its first 256 bytes; empty where the stream
     /// names none.
     pub name: &'a [u8],
@@ -126,7 +126,10 @@ impl SseDecoder {
     ///
     /// # Errors
     /// A line or an event is beyond the limit; the stream is lost then.
-    pub fn feed<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Event<'a>>), SseFault> {
+    pub fn feed<'a>(
+        &'a mut self,
+        input: &'a [u8],
+    ) -> Result<(usize, Option<SseEvent<'a>>), SseFault> {
         if self.is_lent {
             self.clear_event();
         }
@@ -303,8 +306,8 @@ impl SseDecoder {
         Some(data)
     }
 
-    fn lend<'a>(&'a self, input: &'a [u8], data: Data) -> Event<'a> {
-        Event {
+    fn lend<'a>(&'a self, input: &'a [u8], data: Data) -> SseEvent<'a> {
+        SseEvent {
             name: &self.name,
             data: match data {
                 Data::Copied => &self.data,

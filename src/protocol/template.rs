@@ -6,7 +6,7 @@
 
 /// A text with slots. One without slots is filled by one copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Template {
+pub(super) struct Template {
     /// The text between the slots, without them.
     literals: String,
     /// In the order of their places.
@@ -23,12 +23,12 @@ struct Slot {
 
 impl Template {
     /// Appends text that is the same each time.
-    pub fn push_str(&mut self, text: &str) {
+    pub(super) fn push_str(&mut self, text: &str) {
         self.literals.push_str(text);
     }
 
     /// Appends a place for the value of this index.
-    pub fn push_slot(&mut self, value: usize) {
+    pub(super) fn push_slot(&mut self, value: usize) {
         self.slots.push(Slot {
             at: self.literals.len(),
             value,
@@ -36,7 +36,7 @@ impl Template {
     }
 
     /// Appends another template.
-    pub fn push(&mut self, other: &Template) {
+    pub(super) fn push(&mut self, other: &Template) {
         let n_before = self.literals.len();
         self.slots.extend(other.slots.iter().map(|slot| Slot {
             at: n_before + slot.at,
@@ -46,14 +46,14 @@ impl Template {
     }
 
     /// Whether it has no text and no slot.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.literals.is_empty() && self.slots.is_empty()
     }
 
     /// Appends the text to `out`, each slot filled with the value of its index; a
     /// value that is missing is `null`. Allocates only where `out` must grow.
     #[inline]
-    pub fn fill(&self, values: &[String], out: &mut Vec<u8>) {
+    pub(super) fn fill(&self, values: &[String], out: &mut Vec<u8>) {
         let literals = self.literals.as_bytes();
         if self.slots.is_empty() {
             out.extend_from_slice(literals);

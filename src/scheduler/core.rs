@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Waker};
 
-use super::local::{Cancel, LOCAL, Local, Polled, TIMER, TaskId, WAKER};
+use super::local::{Cancel, LOCAL, Local, Polled, TIMER, TaskId, WAKER, with};
 use super::suspend::{self, Stack, Task};
 use crate::alarm::PollAlarm;
 
@@ -198,7 +198,7 @@ impl Scheduler {
 
     /// Runs each task that is ready now once. Those that become ready in the
     /// meantime wait for the next turn, so that sockets are looked at between.
-    /// Then those that gave way, of which most wait on while others are ready. How
+    /// Then those that gave way; most of them wait on while others are ready. How
     /// many there were.
     fn run_ready(&mut self) -> usize {
         let (n_ready, mut n_gave_way) = with(|local| {
@@ -251,10 +251,6 @@ impl Scheduler {
         }
         with(|local| local.current = None);
     }
-}
-
-fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
-    LOCAL.with_borrow_mut(|local| f(local.as_mut().expect("the scheduler set it")))
 }
 
 impl Drop for Scheduler {

@@ -81,7 +81,7 @@ pub(super) struct Local {
     pub(super) current: Option<TaskId>,
     pub(super) cancel: Cancel,
     /// Begun by tasks, to be given a stack by the scheduler.
-    pub(super) spawned: Vec<(TaskId, Body)>,
+    pub(super) spawned: Vec<(TaskId, TaskBody)>,
     /// When the kernel was last asked. Tasks that run for long are held to it,
     /// so that nobody has to ask the clock at each step.
     pub(super) now: Instant,
@@ -111,7 +111,7 @@ impl Polled {
     }
 }
 
-/// Others are resumed so often before a task that gave way has its turn, as long
+/// How often others are resumed before a task that gave way has its turn, as long
 /// as there are any. What it does at a stretch costs as much as some twenty calls:
 /// one such task leaves the others at least 90 % of the thread.
 pub(super) const OTHERS_FIRST: u64 = 256;
@@ -120,12 +120,12 @@ pub(super) const OTHERS_FIRST: u64 = 256;
 #[derive(Debug, Clone, Copy)]
 struct GaveWay {
     task: TaskId,
-    /// It has its turn once others were resumed so often, however many there are.
+    /// It has its turn once others were resumed this often, however many there are.
     due_at: u64,
 }
 
 /// What a task does.
-pub(super) type Body = Box<dyn FnOnce()>;
+pub(super) type TaskBody = Box<dyn FnOnce()>;
 
 /// What a task waits for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -342,7 +342,7 @@ impl Local {
     }
 }
 
-fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
+pub(super) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> R {
     LOCAL.with_borrow_mut(|local| {
         f(local
             .as_mut()
@@ -609,7 +609,7 @@ impl Socket {
     }
 
     /// A write would block: the next event will tell when not.
-    pub fn is_full(&self) {
+    pub fn mark_full(&self) {
         with(|local| local.sockets[self.token].writable = false);
     }
 
@@ -619,7 +619,7 @@ impl Socket {
         self.wait(deadline, |state| state.readable)
     }
 
-    /// Waits until there may be room to write, or the connection stands.
+    /// Waits until there may be room to write, or the connection is there.
     pub fn wait_writable(&self, deadline: Option<Instant>) -> Wake {
         self.wait(deadline, |state| state.writable)
     }

@@ -25,6 +25,10 @@
 //! This module does not know HTTP, MCP or what is measured. Start with
 //! [`Scheduler`], then `local.rs` for what a task sees.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "deadlines are checked where tasks wait"
+)]
 #![cfg_attr(
     not(test),
     deny(

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::net::TcpStream;
 
-/// So many connections of a thread are left to the system's search, which finds
+/// How many connections of a thread are left to the system's search, which finds
 /// a port of its half at once.
 pub(super) const SYSTEM_SEARCHES: usize = 8_000;
 

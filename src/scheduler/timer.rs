@@ -1,5 +1,5 @@
 //! Deadlines: at most one entry per key, in a binary heap that knows where
-//! each key stands.
+//! each key is.
 //!
 //! Pure: time is a parameter. A deadline that moves back is not moved in the
 //! heap but looked at again when its old moment comes, so that a timeout per
@@ -20,7 +20,7 @@ pub(super) struct Timers {
 struct Key {
     /// When to wake; `None`: never.
     at: Option<Instant>,
-    /// Where the key stands in the heap; `None`: nowhere.
+    /// Where the key is in the heap; `None`: nowhere.
     position: Option<usize>,
 }
 

@@ -37,7 +37,7 @@ impl Backoff {
     }
 
     /// The pause after one more failure: double the last one up to the bound,
-    /// of which a random half to all is taken ("equal jitter"), so that users
+    /// and of that a random share between half and all ("equal jitter"), so that users
     /// who failed together do not come back together.
     pub(super) fn pause(&mut self, random: &mut fastrand::Rng) -> Duration {
         let doubled = self

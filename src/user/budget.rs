@@ -16,7 +16,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many iterations, for so many workers.
+    /// This many iterations, for this many workers.
     pub fn new(iterations: u64, n_workers: usize) -> Arc<Self> {
         Arc::new(Self {
             left: AtomicU64::new(iterations),

@@ -11,7 +11,7 @@ use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::scheduler::run_all;
 
-/// Of a value that an answer brought so much memory is kept for the next one.
+/// How much memory of a value is kept for the value of the next iteration, in bytes.
 const VALUE_BYTES_KEPT: usize = 1024;
 
 /// How a step ended.

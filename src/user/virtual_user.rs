@@ -48,6 +48,26 @@ pub struct VirtualUser {
     free_since: Option<Instant>,
 }
 
+/// What a user that waited for its next start does.
+enum NextStart {
+    /// It begins an iteration.
+    Now {
+        /// When it should have begun; `None` where it has no start to be late for.
+        intended: Option<Instant>,
+    },
+    /// It looks again whether to go on.
+    LookAgain,
+}
+
+impl NextStart {
+    /// At this moment, if it came.
+    fn intended(moment: Option<Instant>) -> Self {
+        moment.map_or(Self::LookAgain, |moment| Self::Now {
+            intended: Some(moment),
+        })
+    }
+}
+
 /// How an iteration ended, as far as the session is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
@@ -102,7 +122,7 @@ impl VirtualUser {
             if !self.is_open && !self.open() {
                 continue;
             }
-            let Some(intended) = self.next_start() else {
+            let NextStart::Now { intended } = self.next_start() else {
                 continue;
             };
             if !self.shared.budget.claim() {
@@ -177,14 +197,13 @@ impl VirtualUser {
         }
     }
 
-    /// Waits for the start of the next iteration. `None`: look again whether
-    /// to go on. `Some(None)`: it starts now, and has no start to be late for.
-    fn next_start(&mut self) -> Option<Option<Instant>> {
+    /// Waits for the start of the next iteration.
+    fn next_start(&mut self) -> NextStart {
         if self.free_since.is_none() && self.shared.script.plan.has_intended_starts() {
             self.free_since = Some(crate::clock::now());
         }
         if self.shared.is_open_model() {
-            return self.take_arrival().map(Some);
+            return NextStart::intended(self.take_arrival());
         }
         let pacing = match &self.shared.script.plan.load {
             Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => {
@@ -193,9 +212,9 @@ impl VirtualUser {
             Load::Open { .. } => None,
         };
         let (Some(pacing), Some(origin)) = (pacing, self.shared.origin.get()) else {
-            return Some(None);
+            return NextStart::Now { intended: None };
         };
-        let now = origin.elapsed();
+        let now = crate::clock::since(origin);
         let random = &mut self.random;
         // The first starts are spread over one interval, so that paced users
         // do not march in step.
@@ -204,11 +223,14 @@ impl VirtualUser {
             pacing.starts(now.saturating_add(spread))
         });
         let start = starts.next_intended(now);
-        let begin = origin.checked_add(start.begin)?;
-        if start.begin > now && !self.sleep(begin) {
-            return None;
+        let may_begin = match origin.checked_add(start.begin) {
+            Some(begin) => start.begin <= now || self.sleep(begin),
+            None => false,
+        };
+        match may_begin {
+            true => NextStart::intended(origin.checked_add(start.intended)),
+            false => NextStart::LookAgain,
         }
-        Some(origin.checked_add(start.intended))
     }
 
     fn take_arrival(&mut self) -> Option<Instant> {

@@ -156,16 +156,18 @@ fn the_knee_is_found_with_pareto_service_times() {
 
 #[test]
 fn the_knee_is_found_in_spite_of_stalls() {
-    let seeds = 50..50 + n_seeds(1, 2);
-    let tally = through_the_knee(&KINDS, seeds, |server| server.with_stalls(10.0, 0.2));
+    let (n_kinds, seeds) = (n_seeds(2, 4) as usize, 50..50 + n_seeds(1, 2));
+    let tally = through_the_knee(&KINDS[..n_kinds], seeds, |server| {
+        server.with_stalls(10.0, 0.2)
+    });
     assert_found(&tally);
 }
 
 /// A speed that wanders by 10 % makes the knee itself wander.
 #[test]
 fn the_knee_is_found_in_spite_of_drift() {
-    let seeds = 70..70 + n_seeds(1, 2);
-    let tally = through_the_knee(&KINDS, seeds, |server| server.with_drift(0.1));
+    let (n_kinds, seeds) = (n_seeds(2, 4) as usize, 70..70 + n_seeds(1, 2));
+    let tally = through_the_knee(&KINDS[..n_kinds], seeds, |server| server.with_drift(0.1));
     assert!(tally.n_found >= least_of(0.98, tally.n), "{tally:?}");
     assert!(tally.n_early <= most_of(0.01, tally.n), "{tally:?}");
     assert!(tally.n_near >= least_of(0.85, tally.n), "{tally:?}");
@@ -214,7 +216,7 @@ fn false_alarms(
 
 #[test]
 fn below_the_knee_it_is_quiet() {
-    let n_runs = n_seeds(40, 200);
+    let n_runs = n_seeds(28, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, seed| {
         if seed % 2 == 0 {
             server
@@ -227,7 +229,7 @@ fn below_the_knee_it_is_quiet() {
 
 #[test]
 fn below_the_knee_drift_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(40, 200);
+    let n_runs = n_seeds(28, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, _| {
         server.with_drift(0.1)
     });
@@ -237,7 +239,7 @@ fn below_the_knee_drift_is_seldom_taken_for_it() {
 /// Ramps alone, whose every disturbance has a load of its own.
 #[test]
 fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(40, 200);
+    let n_runs = n_seeds(28, 200);
     let n = false_alarms(n_runs, Purpose::Report, false, |server, _| {
         server.with_drift(0.1)
     });
@@ -246,7 +248,7 @@ fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
 
 #[test]
 fn what_stops_a_run_needs_more_evidence() {
-    let n_runs = n_seeds(40, 200);
+    let n_runs = n_seeds(28, 200);
     let n = false_alarms(n_runs, Purpose::Stop, true, |mut server, _| {
         server.drift = Some(Drift {
             relative_sd: 0.1,
@@ -268,7 +270,7 @@ fn an_open_ramp_saturates_at_the_ceiling() {
         (4, 0.02, 20.0, 0.2),
     ] {
         for kind in KINDS {
-            for seed in 0..n_seeds(2, 6) {
+            for seed in 0..n_seeds(1, 6) {
                 let server = Server::new(slots, kind(service));
                 let ceiling = server.ceiling();
                 let run = Run::open(
@@ -467,7 +469,7 @@ fn latency_breaks_at_three_times_the_baseline() {
 /// own simulations: none at 0.95, all at 1.05.
 #[test]
 fn a_given_limit_is_kept_to() {
-    let n_runs = n_seeds(3, 8);
+    let n_runs = n_seeds(2, 8);
     let alarms = |share: f64| {
         (0..n_runs)
             .filter(|seed| {
@@ -492,7 +494,7 @@ fn a_given_limit_is_kept_to() {
 
 #[test]
 fn a_given_limit_breaks_a_ramp_where_it_is_reached() {
-    for seed in 0..n_seeds(3, 8) {
+    for seed in 0..n_seeds(1, 8) {
         let server = Server::new(1, Distribution::Exponential(0.001));
         let mut run = Run::open(
             &server,

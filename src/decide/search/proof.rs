@@ -282,9 +282,9 @@ fn prove_open(server: Server, quantile: f64, limit_ms: u64, truth: f64, median: 
     let bench = Bench::open(server, quantile, limit_ms);
     // The longest searches, of 40 million requests for 100 seeds.
     let n_seeds = if bench.server.stalls.is_some() {
-        [4, 40]
+        [3, 40]
     } else {
-        [8, 100]
+        [6, 100]
     };
     prove(&name, &bench, truth, n_seeds, median);
 }
@@ -296,7 +296,7 @@ fn prove_closed(mu: f64, think_secs: f64, quantile: f64, limit_ms: u64, median: 
     );
     let bench = Bench::closed(exponential(mu), think_secs, quantile, limit_ms);
     let truth = capacity_closed(mu, think_secs, quantile, limit_ms as f64 / 1e3);
-    prove(&name, &bench, truth, [8, 100], median);
+    prove(&name, &bench, truth, [6, 100], median);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn errors_bound_the_capacity_as_latency_does() {
         "errors <= 1 %",
         &bench,
         truth,
-        [8, 50],
+        [6, 50],
         Median::AtLeastNineTenths,
     );
     let outcome = bench.search(bench.options(), 0);
@@ -436,7 +436,7 @@ fn several_limits_are_all_kept() {
         "p95, p99 and errors",
         &bench,
         truth,
-        [8, 20],
+        [6, 20],
         Median::AtLeastNineTenths,
     );
 }

@@ -94,7 +94,7 @@ pub(super) fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
     })
 }
 
-fn request(revision: Revision, method: &'static str, members: &Template) -> Prepared {
+fn request(revision: Revision, method: &str, members: &Template) -> Prepared {
     let params = (!members.is_empty()).then(|| {
         let mut params = Template::from("{");
         params.push(members);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::fault::FaultKind;
-use super::super::lists::read_tools;
+use super::super::lists::read_page;
 use super::super::request::RequestBody;
 use super::*;
 
@@ -45,8 +45,6 @@ fn check(prepared: &Prepared, expected_headers: &str, expected_body: &str) {
     let body = rendered(prepared, 1);
     assert_eq!(body, expected_body);
     assert_eq!(headers_of(prepared.headers()), expected_headers);
-    let parsed: Value = serde_json::from_str(&body).expect("requests are JSON");
-    assert_eq!(parsed["method"], prepared.method());
 }
 
 fn prepared(dialect: &Dialect, operation: &Operation) -> Prepared {
@@ -190,7 +188,7 @@ fn lists_follow_a_cursor() {
 
 #[test]
 fn marked_arguments_are_mirrored_in_the_modern_era_only() {
-    let page = read_tools(
+    let page = read_page(
         r#"{"tools":[
             {"name":"sql","inputSchema":{"properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},
             {"name":"bad","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}}]}"#,
