@@ -112,18 +112,8 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
 
 /// `found 9 tools, 2 resources, 1 prompt`.
 fn found(offer: &Offer) -> String {
-    let count = |n: usize, one, many| plural(n as u64, one, many);
-    format!(
-        "found {}, {}, {} and {}",
-        count(offer.tools.len(), "tool", "tools"),
-        count(offer.resources.len(), "resource", "resources"),
-        count(
-            offer.templates.len(),
-            "resource template",
-            "resource templates"
-        ),
-        count(offer.prompts.len(), "prompt", "prompts"),
-    )
+    let [tools, resources, templates, prompts] = offer.counts();
+    format!("found {tools}, {resources}, {templates} and {prompts}")
 }
 
 /// Where the config goes.

@@ -36,7 +36,7 @@ const ELSEWHERE: &str = "a part of the schema lies elsewhere";
 /// Judges values by one schema.
 pub(super) struct SchemaCheck<'a> {
     root: &'a Value,
-    /// Or why there is none.
+    /// Or why it could not be built.
     validator: Result<Validator, String>,
     work_left: usize,
 }

@@ -22,8 +22,8 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The end of the session may take this long.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// JSON-RPC's code for a method that the server does not have: it offers none
-/// of that kind, which is no problem.
+/// JSON-RPC's code for a method that the server does not have: it offers
+/// nothing of that kind, and that is fine.
 const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Whom to ask, and how.
@@ -46,7 +46,8 @@ pub struct DiscoverOptions {
 ///
 /// # Errors
 /// When no session can be opened, or `keep_going` says no. A list that cannot
-/// be read is no error but one of the offer's problems, and counted there.
+/// be read does not end the discovery: it is one of the offer's problems, and
+/// counted there.
 pub fn discover(
     options: &DiscoverOptions,
     keep_going: &dyn Fn(Option<&str>) -> bool,

@@ -10,6 +10,7 @@ use crate::protocol::{
     ServerIdentity, ToolDescription,
 };
 use crate::redact::Redactor;
+use crate::units::plural;
 
 /// Everything found on a server, and what the config should remember of the
 /// command line.
@@ -137,6 +138,21 @@ impl Offer {
             n_unread_lists,
             auth_header_names,
         }
+    }
+
+    /// `9 tools`, `2 resources`, `0 resource templates`, `1 prompt`.
+    pub fn counts(&self) -> [String; 4] {
+        let count = |n: usize, one, many| plural(n as u64, one, many);
+        [
+            count(self.tools.len(), "tool", "tools"),
+            count(self.resources.len(), "resource", "resources"),
+            count(
+                self.templates.len(),
+                "resource template",
+                "resource templates",
+            ),
+            count(self.prompts.len(), "prompt", "prompts"),
+        ]
     }
 
     /// Whether nothing was found that a step could be made of.

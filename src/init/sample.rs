@@ -92,6 +92,23 @@ const N_LISTED_MAX: usize = 100;
 /// There are seven types.
 const N_TYPES_MAX: usize = 7;
 
+/// What a schema without a type is about, by the first keyword that it has.
+const TYPES_OF_KEYWORDS: &[(&str, &str)] = &[
+    ("properties", "object"),
+    ("required", "object"),
+    ("additionalProperties", "object"),
+    ("patternProperties", "object"),
+    ("items", "array"),
+    ("prefixItems", "array"),
+    ("minItems", "array"),
+    ("uniqueItems", "array"),
+    ("minimum", "number"),
+    ("maximum", "number"),
+    ("exclusiveMinimum", "number"),
+    ("exclusiveMaximum", "number"),
+    ("multipleOf", "number"),
+];
+
 /// A schema that is an object. A keyword of a wrong type counts as absent.
 type SchemaFields = Map<String, Value>;
 
@@ -194,36 +211,9 @@ impl<'a> Demands<'a> {
 
     /// What the other keywords are about.
     fn likely_type(&self) -> &'static str {
-        let has = |keywords: &[&str]| {
-            let mut keywords = keywords.iter();
-            keywords.any(|keyword| !self.all_of(keyword).is_empty())
-        };
-        if has(&[
-            "properties",
-            "required",
-            "additionalProperties",
-            "patternProperties",
-        ]) {
-            "object"
-        } else if has(&[
-            "items",
-            "prefixItems",
-            "minItems",
-            "contains",
-            "uniqueItems",
-        ]) {
-            "array"
-        } else if has(&[
-            "minimum",
-            "maximum",
-            "exclusiveMinimum",
-            "exclusiveMaximum",
-            "multipleOf",
-        ]) {
-            "number"
-        } else {
-            "string"
-        }
+        let mut of_keywords = TYPES_OF_KEYWORDS.iter();
+        let found = of_keywords.find(|(keyword, _)| !self.all_of(keyword).is_empty());
+        found.map_or("string", |(_, name)| name)
     }
 
     fn all_of(&self, keyword: &str) -> Vec<&'a Value> {
@@ -272,9 +262,7 @@ impl<'a> Demands<'a> {
 
     /// Whether only values that the schemas give are accepted.
     fn is_closed_choice(&self) -> bool {
-        let is_closed =
-            |schema: &&SchemaFields| schema.contains_key("enum") || schema.contains_key("const");
-        self.schemas.iter().any(is_closed)
+        !self.all_of("enum").is_empty() || !self.all_of("const").is_empty()
     }
 
     /// The properties that the schemas define, each once.

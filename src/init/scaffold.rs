@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::offer::Offer;
 use super::sample::{SampleArguments, describe_argument, sample_arguments};
-use super::toml_text::{comment, key, literal, quoted, string, value, wrapped};
+use super::toml_text::{comment, key, literal, quoted, string, value};
 use super::words::text_of_name;
 use crate::address;
 use crate::files::WRITTEN_BYTES_MAX;
@@ -19,6 +19,7 @@ use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
     ToolDescription,
 };
+use crate::terminal::{LongWords, wrap};
 use crate::units::{format_count, plural};
 
 /// The share of a tool that the server marks as read-only: agents call tools
@@ -50,7 +51,7 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     write_opening(&mut page, offer);
     write_settings(&mut page, &url, Some(&offer.revision));
     if !headers.is_empty() {
-        page.prose("Sent with every request. The values come from the environment, so that no secret stands here.");
+        page.prose("Sent with every request. The values come from the environment, so that this file holds no secret.");
         page.line("[headers]");
         for line in &headers {
             page.line(line);
@@ -200,8 +201,8 @@ pub fn template() -> String {
     page.blank();
     write_settings(&mut page, &quoted("http://127.0.0.1:8080/mcp"), None);
     page.prose(
-        "Sent with every request. `${NAME}` stands for a variable of the environment, so that no \
-         secret stands here.",
+        "Sent with every request. `${NAME}` stands for a variable of the environment, so that this file \
+         holds no secret.",
     );
     page.off("[headers]");
     page.off("Authorization = \"Bearer ${MCP_API_KEY}\"");
@@ -291,19 +292,7 @@ fn write_opening(page: &mut ConfigText, offer: &Offer) {
     if !offer.revision.is_empty() {
         let _ = write!(made_from, ", protocol {}", comment(&offer.revision, 40));
     }
-    let count = |n: usize, one, many| plural(n as u64, one, many);
-    let _ = write!(
-        made_from,
-        "; {}, {}, {}, {}.",
-        count(offer.tools.len(), "tool", "tools"),
-        count(offer.resources.len(), "resource", "resources"),
-        count(
-            offer.templates.len(),
-            "resource template",
-            "resource templates"
-        ),
-        count(offer.prompts.len(), "prompt", "prompts"),
-    );
+    let _ = write!(made_from, "; {}.", offer.counts().join(", "));
     page.prose(&made_from);
     page.prose(
         "The sample arguments satisfy the tools' schemas but know nothing of your data: read through \
@@ -324,7 +313,7 @@ fn write_usage(page: &mut ConfigText) {
     page.exact_prose(
         "  cargo pmcp loadtest check   says what this means, or what is wrong with it",
     );
-    page.exact_prose("  cargo pmcp loadtest run     runs it; flags such as `--vus 50` go first");
+    page.exact_prose("  cargo pmcp loadtest run     runs it; flags such as `--vus 50` override it");
 }
 
 /// `url` is a TOML string.
@@ -364,7 +353,7 @@ fn write_settings(page: &mut ConfigText, url: &str, revision: Option<&str>) {
 fn write_stages(page: &mut ConfigText) {
     page.prose(
         "Stages move the number of users from one target to the next. Where they are switched on, `duration` \
-         above must go, and `virtual_users` counts for nothing.",
+         above must go, and `virtual_users` has no effect.",
     );
     for (target, duration) in [(10, "10s"), (50, "1m"), (0, "10s")] {
         page.off("[[stage]]");
@@ -405,7 +394,7 @@ struct ConfigEntry {
     /// Paragraphs.
     prose: Vec<String>,
     is_on: bool,
-    /// Empty: there is no entry.
+    /// Empty: only the prose is written.
     lines: Vec<String>,
 }
 
@@ -828,7 +817,7 @@ impl ConfigText {
     }
 
     fn prose(&mut self, text: &str) {
-        for line in wrapped(text, PROSE_CHARS_MAX) {
+        for line in wrap(text, PROSE_CHARS_MAX, LongWords::Break) {
             self.exact_prose(&line);
         }
     }

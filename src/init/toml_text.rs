@@ -111,29 +111,6 @@ pub(super) fn comment(text: &str, n_chars_max: usize) -> String {
     line
 }
 
-/// The words of `text` on lines of at most `width` characters (at least 1).
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut n_chars = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let letters: Vec<char> = word.chars().collect();
-        for piece in letters.chunks(width.max(1)) {
-            match lines.last_mut() {
-                Some(line) if n_chars + 1 + piece.len() <= width => {
-                    line.push(' ');
-                    line.extend(piece);
-                    n_chars += 1 + piece.len();
-                }
-                _ => {
-                    lines.push(piece.iter().collect());
-                    n_chars = piece.len();
-                }
-            }
-        }
-    }
-    lines
-}
-
 /// Controls, and what has no width or changes the direction of writing.
 fn is_unseen(c: char) -> bool {
     c.is_control()
@@ -187,12 +164,6 @@ mod tests {
         check("abc", 3, "abc");
         check("ab cd", 3, "ab…");
         check("", 3, "");
-    }
-
-    #[test]
-    fn long_texts_are_wrapped() {
-        assert_eq!(wrapped("aa bb ccccccc", 5), ["aa bb", "ccccc", "cc"]);
-        assert!(wrapped("", 5).is_empty());
     }
 
     proptest! {

@@ -26,7 +26,7 @@ pub(super) const fn refuse<T>(status: u16, text: &'static str) -> Result<T, Http
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFraming {
-    /// After so many bytes.
+    /// After this number of bytes.
     Length(usize),
     /// After a chunk of size 0 and the trailers.
     Chunked,
@@ -52,7 +52,7 @@ pub(super) fn find_head_end(input: &[u8], scanned: usize) -> Option<usize> {
 /// Parses a whole head and gives it to `read`.
 ///
 /// # Errors
-/// Where it is no head of HTTP/1, or `read` refuses it.
+/// Where the bytes are not a head of HTTP/1, or `read` refuses it.
 pub(super) fn parse_head<T>(
     bytes: &[u8],
     read: impl FnOnce(&httparse::Request<'_, '_>) -> Result<T, HttpRefusal>,

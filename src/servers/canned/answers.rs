@@ -48,7 +48,7 @@ impl AskedFor {
         }
     }
 
-    /// The members of the answer after its id; `None` where there is no message.
+    /// The members of the answer after its id; `None` where the answer has no message.
     fn message_tail(self) -> Option<&'static str> {
         Some(match self {
             Self::CallTool => concat!(

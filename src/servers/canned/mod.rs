@@ -5,7 +5,7 @@
 //! It speaks HTTP/1.1 with keep-alive and pipelining, opens sessions (legacy)
 //! and answers `server/discover` (modern), lists one tool, `echo`, and answers
 //! every `tools/call` with the same result under the id of the request. It
-//! checks nothing: it is no measure of what a client sends. Like `demo`, it must
+//! checks nothing: it cannot tell whether what a client sends is right. Like `demo`, it must
 //! not import the client's protocol code. Start with [`Server::serve`];
 //! `request.rs` finds requests in bytes, `answers.rs` holds the answers,
 //! `thread.rs` serves from a thread with a CPU of its own.
@@ -169,7 +169,7 @@ impl CannedServer {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
-            // Not in vain: pipelined answers may leave in more than one write.
+            // It is needed: pipelined answers may leave in more than one write.
             let registered = stream.set_nodelay(true).and_then(|()| {
                 self.poll
                     .registry()

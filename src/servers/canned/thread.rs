@@ -35,8 +35,8 @@ impl ServerThread {
     /// keeps to `cpu` (`None`: wherever the system likes).
     ///
     /// # Errors
-    /// When the system gives no socket, poll instance or thread. That the thread
-    /// could not be pinned is none: see [`cpu`](Self::cpu).
+    /// When the system gives no socket, poll instance or thread. A thread that
+    /// could not be pinned is not an error: see [`cpu`](Self::cpu).
     pub fn start(options: Options, cpu: Option<usize>) -> io::Result<Self> {
         let server = CannedServer::bind(options)?;
         let (url, waker) = (server.url(), server.waker());

@@ -133,7 +133,7 @@ pub(super) fn write(
             (Some("application/json"), true)
         }
     };
-    // At most one of the two stands in any answer.
+    // No answer has both.
     let session = reply.session.as_deref().map(|id| ("Mcp-Session-Id", id));
     let header = session.or(reply.allow.map(|methods| ("Allow", methods)));
     let is_stream = is_message && form.is_stream && reply.status == 200;

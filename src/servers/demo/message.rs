@@ -18,10 +18,10 @@ pub(super) struct DemoReply {
     pub(super) session: Option<String>,
     /// The methods allowed, for 405.
     pub(super) allow: Option<&'static str>,
-    /// What sort of call is answered; `None` where the message is none.
+    /// What sort of call is answered; `None` where the message is not a call.
     pub(super) class: Option<Class>,
     /// What the work takes on top of the server's latency. `None` where there
-    /// is no work: what was refused is answered at once.
+    /// needs no work: a refusal is sent at once.
     pub(super) work: Option<Duration>,
     /// The legacy session that the call came in.
     pub(super) within: Option<u128>,
@@ -98,7 +98,7 @@ impl DemoReply {
     }
 }
 
-/// Reads one JSON-RPC message, or gives the answer that says why it is none.
+/// Reads one JSON-RPC message, or gives the answer that says what is wrong.
 pub(super) fn read_message(body: &[u8]) -> Result<ClientMessage, Box<DemoReply>> {
     let invalid = |text: &str| Box::new(DemoReply::refusal(400, INVALID_REQUEST, text));
     let mut object: Map<String, Value> = match serde_json::from_slice(body) {

@@ -199,7 +199,7 @@ fn name_of<'a, T: PartialEq>(value: T, known: &[(&'a str, T)]) -> &'a str {
 pub struct DemoStats {
     /// HTTP requests read in full.
     pub requests: u64,
-    /// What was no HTTP request, or a too large one.
+    /// Bytes that were not an HTTP request, or a request that was too large.
     pub malformed: u64,
     /// Calls of any kind, those refused too.
     pub calls: u64,

@@ -182,7 +182,7 @@ fn mismatch(message: impl Into<String>) -> Payload {
     Payload::error(HEADER_MISMATCH, message)
 }
 
-/// A header's value, out of its base64 where it stands in one. `None` for what
+/// A header's value, decoded where it is written in base64. `None` for what
 /// no client may send: bytes outside visible ASCII, broken base64 or UTF-8.
 fn decode(value: &str) -> Option<String> {
     let is_plain = value

@@ -226,7 +226,7 @@ impl Catalogue {
                 None,
                 false,
             ),
-            // No answer of any use: the question stands.
+            // The client did not answer: it is asked again.
             _ => ask(question, &state),
         }
     }

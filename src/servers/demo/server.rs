@@ -368,7 +368,8 @@ impl DemoLoop {
         }
     }
 
-    /// Answers what is no HTTP request. The connection is of no use after it.
+    /// Answers bytes that are not an HTTP request. The connection cannot be used
+    /// after that.
     fn refuse(&mut self, number: usize, refusal: HttpRefusal) {
         self.stats.malformed += 1;
         let began_at = self.clock.now();
@@ -393,7 +394,7 @@ impl DemoLoop {
         });
         self.send(number);
         if let Some(connection) = self.connection(number) {
-            // The client learns that there is no more; its own bytes are read on.
+            // The client sees the end of the answer; what it still sends is read.
             let _ = connection.stream.shutdown(Shutdown::Write);
         }
     }
@@ -697,8 +698,8 @@ impl DemoLoop {
         self.next_ticket
     }
 
-    /// What befalls a call. Each one draws, whatever becomes of it; a fault that
-    /// doesn't fit the call is none.
+    /// The fault of a call, if it has one. Every call draws, so that the draws of
+    /// others do not depend on it; a fault that does not fit the call is ignored.
     fn draw_fault(&mut self, reply: &DemoReply) -> Option<DemoFault> {
         let is_open_to_faults = matches!(
             reply.class,

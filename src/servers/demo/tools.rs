@@ -31,7 +31,7 @@ pub(super) enum ToolOutcome {
     Data(String, Value),
     /// `isError`, with the reason.
     Failed(String),
-    /// The text, after so long.
+    /// The text, after this time.
     Later(Duration, String),
     /// Needs an answer to an elicitation before it can say this.
     Asks(Question),

@@ -40,7 +40,7 @@ pub(super) struct RequestHead {
     pub(super) method: HttpMethod,
     /// The target without its query.
     pub(super) path: String,
-    /// Both media types of MCP stand in `Accept`.
+    /// `Accept` names both media types of MCP.
     pub(super) accepts_both: bool,
     /// `Content-Type` is `application/json`, whatever its parameters.
     pub(super) is_json: bool,
@@ -91,15 +91,15 @@ impl Default for ReadPhase {
 /// What of a body comes next.
 #[derive(Debug, Clone, Copy)]
 enum BodyPart {
-    /// So many bytes of a body of known length, at least 1.
+    /// This number of bytes of a body of known length, at least 1.
     Rest(usize),
     /// The line with a chunk's size.
     ChunkSize,
-    /// So many bytes of a chunk, at least 1.
+    /// This number of bytes of a chunk, at least 1.
     Chunk(usize),
     /// The line end after a chunk.
     ChunkEnd,
-    /// Lines after the last chunk, so many of them read so far.
+    /// Lines after the last chunk: how many of them were read.
     Trailer(usize),
 }
 
@@ -342,7 +342,7 @@ fn text(bytes: &[u8]) -> String {
 /// An answer whose body is known in full.
 pub(super) struct HttpAnswer<'a> {
     pub(super) status: u16,
-    /// `None` where there is no body.
+    /// `None` for an empty body.
     pub(super) content_type: Option<&'a str>,
     /// Further headers, by name and value.
     pub(super) headers: &'a [(&'a str, &'a str)],
