@@ -168,7 +168,7 @@ pub fn origin(url: &str) -> String {
 /// The address as it may be shown: `***` for user info, for each value of its
 /// query and for what looks like a key in its path. Takes any text.
 pub fn shown(url: &str) -> String {
-    let parts = Parts::of(url);
+    let parts = AddressParts::of(url);
     let mut text = parts.scheme.to_string();
     if parts.user_info.is_some() {
         text.push_str(MASK);
@@ -203,7 +203,7 @@ pub fn shown(url: &str) -> String {
 /// not plainly [harmless](is_harmless), and what looks like a key in its path.
 /// Takes any text.
 pub fn secrets(url: &str) -> Vec<String> {
-    let parts = Parts::of(url);
+    let parts = AddressParts::of(url);
     let mut found = Vec::new();
     if let Some(user_info) = parts.user_info {
         found.push(user_info.to_string());
@@ -261,7 +261,7 @@ fn is_key(segment: &str) -> bool {
 }
 
 /// An address taken apart, each part as it stands there.
-struct Parts<'a> {
+struct AddressParts<'a> {
     /// With its `://`; empty without.
     scheme: &'a str,
     user_info: Option<&'a str>,
@@ -271,7 +271,7 @@ struct Parts<'a> {
     fragment: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> AddressParts<'a> {
     fn of(url: &'a str) -> Self {
         let (scheme, rest) = match url.find("://") {
             Some(at) => url.split_at(at + 3),

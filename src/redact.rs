@@ -46,7 +46,7 @@ struct Known {
     automaton: AhoCorasick,
     /// Where the blocks stand, in the order of their patterns, which follow those
     /// of the forms.
-    blocks: Vec<Vec<Place>>,
+    blocks: Vec<Vec<BlockPlace>>,
     /// The first bytes of each form in small letters, ascending.
     beginnings: Vec<Vec<u8>>,
     /// The last bytes of each form in small letters, backwards, ascending.
@@ -55,7 +55,7 @@ struct Known {
 
 /// Where in a form a block stands.
 #[derive(Clone, Copy)]
-struct Place {
+struct BlockPlace {
     form_idx: usize,
     offset: usize,
 }
@@ -87,7 +87,7 @@ impl Known {
         let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         forms.sort_unstable();
         forms.dedup();
-        let mut blocks: BTreeMap<Vec<u8>, Vec<Place>> = BTreeMap::new();
+        let mut blocks: BTreeMap<Vec<u8>, Vec<BlockPlace>> = BTreeMap::new();
         for (form_idx, form) in forms.iter().enumerate() {
             let Some(last) = form.len().checked_sub(PIECE_BYTES_MIN) else {
                 continue;
@@ -98,7 +98,7 @@ impl Known {
                 let block = &form.as_bytes()[offset..offset + BLOCK_BYTES];
                 let places = blocks.entry(block.to_ascii_lowercase()).or_default();
                 if places.len() < PLACES_MAX {
-                    places.push(Place { form_idx, offset });
+                    places.push(BlockPlace { form_idx, offset });
                 }
             }
         }
@@ -201,7 +201,7 @@ impl<'a> Growth<'a> {
 
     /// `hit` is where the block was found. `None`: what it is a part of was found
     /// before.
-    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: Place) -> Option<Range<usize>> {
+    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: BlockPlace) -> Option<Range<usize>> {
         // Where the form would end, so that the number is never below zero.
         let lies_at = (place.form_idx, hit.start + form.len() - place.offset);
         let is_followed = self

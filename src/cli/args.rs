@@ -211,14 +211,14 @@ pub(super) struct LoadTest {
     #[argh(switch)]
     pub(super) version: bool,
     #[argh(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<CommandArgs>,
 }
 
 /// The commands.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one, once")]
-pub(super) enum Command {
+pub(super) enum CommandArgs {
     Run(Run),
     Find(Find),
     Init(Init),
@@ -227,7 +227,7 @@ pub(super) enum Command {
     Demo(Demo),
 }
 
-impl Command {
+impl CommandArgs {
     pub(super) fn color(&self) -> ColorChoice {
         match self {
             Self::Run(args) => args.color(),
@@ -576,4 +576,44 @@ pub(super) fn nearest_flag(word: &str, command: &str) -> Option<String> {
     }
     let names = own.iter().map(|flag| flag.name.as_str());
     nearest(word, names.filter(|name| name.starts_with("--"))).map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_flag_is_one_of_its_command_and_takes_a_value_in_all_or_in_none() {
+        let mut takes_value = BTreeMap::new();
+        for command in commands() {
+            let of_command = flags(command);
+            for (i, flag) in of_command.iter().enumerate() {
+                let is_again = of_command[..i].iter().any(|other| other.name == flag.name);
+                assert!(!is_again, "{command} {}", flag.name);
+                let before = takes_value.insert(flag.name.clone(), flag.takes_value);
+                assert!(
+                    before.is_none_or(|it| it == flag.takes_value),
+                    "{}",
+                    flag.name
+                );
+            }
+        }
+        assert!(takes_value.len() > 40, "{takes_value:?}");
+    }
+
+    #[test]
+    fn all_flags_are_explained() {
+        let program = LoadTest::get_args_info();
+        for command in program.commands {
+            for flag in command.command.flags {
+                assert!(
+                    !flag.description.is_empty(),
+                    "{} {}",
+                    command.name,
+                    flag.long
+                );
+            }
+        }
+    }
 }

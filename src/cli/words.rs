@@ -10,7 +10,7 @@ use crate::error::{UserError, nearest};
 use crate::terminal::COMMAND;
 
 /// Something to say instead of running a command.
-pub(super) enum Answer {
+pub(super) enum Instead {
     Version,
     Help,
     Wrong(UserError),
@@ -42,7 +42,7 @@ fn stem(program: &str) -> String {
 /// `cargo-pmcp pmcp loadtest …` as cargo calls it, `cargo-pmcp loadtest …` as
 /// people do, and `cargo-pmcp-loadtest pmcp-loadtest …`: what follows is the
 /// same. `--name=value` becomes two words, which is all the parser knows.
-pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
+pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Instead> {
     let mut rest = words;
     let is_own_binary = stem(program).ends_with(OWN_NAME);
     if let [first, more @ ..] = rest
@@ -53,10 +53,10 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
     match rest {
         [first, more @ ..] if first == "loadtest" => rest = more,
         _ if is_own_binary => {}
-        [] => return Err(Answer::Help),
-        [flag, ..] if flag == "--version" || flag == "-V" => return Err(Answer::Version),
+        [] => return Err(Instead::Help),
+        [flag, ..] if flag == "--version" || flag == "-V" => return Err(Instead::Version),
         [flag, ..] if matches!(flag.as_str(), "--help" | "-h" | "help") => {
-            return Err(Answer::Help);
+            return Err(Instead::Help);
         }
         [other, ..] => {
             let error = UserError::usage(format!(
@@ -64,11 +64,11 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
                 shortened(&without_value(other))
             ))
             .hint("the command is `loadtest`: `cargo pmcp loadtest --help`");
-            return Err(Answer::Wrong(error));
+            return Err(Instead::Wrong(error));
         }
     }
     if rest.first().is_some_and(|flag| flag == "-V") {
-        return Err(Answer::Version);
+        return Err(Instead::Version);
     }
     // The parser knows no short form of `--help`.
     if let [commands @ .., last] = rest
@@ -78,7 +78,7 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
         let help = std::iter::once("--help".to_string());
         return Ok(commands.iter().cloned().chain(help).collect());
     }
-    separated(rest).map_err(Answer::Wrong)
+    separated(rest).map_err(Instead::Wrong)
 }
 
 /// `--name=value` and `-HName: value` as two words, which is all the parser

@@ -51,7 +51,7 @@ fn is_scheme(text: &str) -> bool {
 
 /// A reference that was resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct ResolvedReference<'a> {
     pub(super) scheme: &'a str,
     /// `None` where the reference names a scheme but no authority.
     pub(super) authority: Option<&'a str>,
@@ -62,10 +62,10 @@ pub(super) struct Target<'a> {
 
 /// Where `reference` leads from `base`. The base has a scheme, an authority and
 /// a path.
-pub(super) fn resolve<'a>(base: Parts<'a>, reference: Parts<'a>) -> Target<'a> {
+pub(super) fn resolve<'a>(base: Parts<'a>, reference: Parts<'a>) -> ResolvedReference<'a> {
     let base_scheme = base.scheme.unwrap_or_default();
     if reference.scheme.is_some() || reference.authority.is_some() {
-        return Target {
+        return ResolvedReference {
             scheme: reference.scheme.unwrap_or(base_scheme),
             authority: reference.authority,
             path: without_dots(reference.path),
@@ -84,7 +84,7 @@ pub(super) fn resolve<'a>(base: Parts<'a>, reference: Parts<'a>) -> Target<'a> {
             reference.query,
         )
     };
-    Target {
+    ResolvedReference {
         scheme: base_scheme,
         authority: base.authority,
         path,

@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{Fault, FaultList, Faults, one_line, quoted, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, one_line, quoted, shortened};
 use super::shown::Shown;
 use crate::error::nearest;
 use crate::units;
@@ -30,20 +30,20 @@ pub(super) struct Document<'a> {
     faults: RefCell<FaultList>,
     /// Variables that are not set, and where. They are no faults yet: see
     /// [`forgive_unset`](Self::forgive_unset).
-    unset: RefCell<Vec<(Place, String)>>,
+    unset: RefCell<Vec<(Origin, String)>>,
     secrets: RefCell<Vec<String>>,
 }
 
 /// Who gave a value: what a fault of it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Origin {
     /// The path of the key, or the flag as it is typed.
     pub(super) key: String,
     /// Bytes from the start of the file; `None`: the command line.
     offset: Option<usize>,
 }
 
-impl Place {
+impl Origin {
     /// A flag of the command line, as it is typed.
     pub(super) fn flag(name: &str) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Place {
 #[derive(Debug, Clone)]
 pub(super) struct Field<T> {
     /// `None`: nobody gave it.
-    pub(super) origin: Option<Place>,
+    pub(super) origin: Option<Origin>,
     /// `None`: not given, or at fault (and reported).
     pub(super) value: Option<T>,
 }
@@ -98,7 +98,7 @@ impl<T> Field<T> {
     /// Takes the flag's value where there is one.
     pub(super) fn give_way(&mut self, flag: &'static str, value: Option<T>) {
         if value.is_some() {
-            self.origin = Some(Place::flag(flag));
+            self.origin = Some(Origin::flag(flag));
             self.value = value;
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Document<'a> {
     }
 
     fn report_syntax(&self, error: &toml::de::Error, message: &str) {
-        let place = Place {
+        let place = Origin {
             key: String::new(),
             offset: Some(error.span().map_or(self.text.len(), |span| span.start)),
         };
@@ -148,7 +148,7 @@ impl<'a> Document<'a> {
     /// Reports a fault of what `place` gave, and what would be accepted.
     pub(super) fn report<'s>(
         &self,
-        place: &Place,
+        place: &Origin,
         message: impl Into<String>,
         accepted: impl Into<Option<&'s str>>,
     ) {
@@ -158,13 +158,13 @@ impl<'a> Document<'a> {
     /// The same, with what was probably meant.
     fn report_typo<'s>(
         &self,
-        place: &Place,
+        place: &Origin,
         message: impl Into<String>,
         accepted: impl Into<Option<&'s str>>,
         suggestion: Option<&str>,
     ) {
         let file = self.file.filter(|_| !place.is_flag());
-        let fault = Fault {
+        let fault = PlanFault {
             file: file.map(Path::to_path_buf),
             line: None,
             column: None,
@@ -199,7 +199,7 @@ impl<'a> Document<'a> {
 
     /// The faults reported, and the values that must never be shown: those of the
     /// environment, and credentials in arguments.
-    pub(super) fn into_parts(self) -> (Faults, Vec<String>) {
+    pub(super) fn into_parts(self) -> (PlanFaults, Vec<String>) {
         for (place, name) in self.unset.take() {
             if self.tells(place.offset) {
                 let message = format!("the environment variable {} is not set", quoted(&name));
@@ -216,7 +216,7 @@ impl<'a> Document<'a> {
 /// A table, and which of its keys were asked for.
 pub(super) struct Table<'a> {
     pub(super) document: &'a Document<'a>,
-    pub(super) place: Place,
+    pub(super) place: Origin,
     entries: &'a DeTable<'a>,
     known: Vec<&'static str>,
 }
@@ -226,7 +226,7 @@ impl<'a> Table<'a> {
     pub(super) fn root(document: &'a Document<'a>, entries: &'a DeTable<'a>) -> Self {
         Self {
             document,
-            place: Place {
+            place: Origin {
                 key: String::new(),
                 offset: Some(0),
             },
@@ -300,7 +300,7 @@ impl<'a> Table<'a> {
             if !self.document.tells(Some(offset)) {
                 continue;
             }
-            let place = Place {
+            let place = Origin {
                 key: self.path_of(typed),
                 offset: Some(offset),
             };
@@ -361,7 +361,7 @@ fn nth(list: &str, i: usize) -> String {
 #[derive(Clone)]
 pub(super) struct Entry<'a> {
     document: &'a Document<'a>,
-    pub(super) place: Place,
+    pub(super) place: Origin,
     value: &'a DeValue<'a>,
 }
 
@@ -370,7 +370,7 @@ impl<'a> Entry<'a> {
         let offset = Some(value.span().start);
         Self {
             document,
-            place: Place { key, offset },
+            place: Origin { key, offset },
             value: value.get_ref(),
         }
     }

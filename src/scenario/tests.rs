@@ -34,7 +34,7 @@ fn with_url() -> Overrides {
     }
 }
 
-fn load_with(text: &str, overrides: &Overrides) -> Result<Plan, Faults> {
+fn load_with(text: &str, overrides: &Overrides) -> Result<Plan, PlanFaults> {
     let source = Source {
         path: PathBuf::from("a.toml"),
         text: text.to_string(),
