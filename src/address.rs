@@ -27,9 +27,8 @@ pub struct AddressFault {
 /// small letters.
 ///
 /// # Errors
-/// Where the scheme is not `http` or `https`, the host is missing or not one,
-/// the port is none, user info or a fragment is there, or a character may not
-/// stand in an address.
+/// Where the scheme is not `http` or `https`, host or port are missing or invalid, user
+/// info or a fragment is there, or a character is not allowed in an address.
 pub fn check(text: &str) -> Result<String, AddressFault> {
     let fault = |message: &str| AddressFault {
         message: message.to_string(),
@@ -260,7 +259,7 @@ fn is_key(segment: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%=".contains(&byte))
 }
 
-/// An address taken apart, each part as it stands there.
+/// The parts of an address, as they were written.
 struct AddressParts<'a> {
     /// With its `://`; empty without.
     scheme: &'a str,

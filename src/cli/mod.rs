@@ -129,7 +129,7 @@ fn say(answer: Instead, terminal: &Terminal) -> u8 {
     match answer {
         Instead::Version => {
             let line = format!("pmcp-loadtest {}", env!("CARGO_PKG_VERSION"));
-            // A version that nobody reads any more is no fault.
+            // A reader that has gone away is not an error.
             let _ = terminal.print(&[Line::of(Role::Plain, line)]);
             exit::PASSED
         }

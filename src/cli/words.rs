@@ -82,7 +82,7 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
 }
 
 /// `--name=value` and `-HName: value` as two words, which is all the parser
-/// knows. What follows a flag that takes a value, or `--`, is nobody's flag.
+/// knows. What follows a flag that takes a value, or `--`, is not read as a flag.
 fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
     let command = words.first().map_or("", String::as_str);
     let flags = flags(command);
@@ -152,8 +152,8 @@ pub(super) fn mistake(early: &EarlyExit, typed: &[&str]) -> UserError {
     error.hint(format!("see `{COMMAND}{command} --help`"))
 }
 
-/// The parser's words in ours: `--vus: …`. It repeats the value that it could not
-/// read, which may be a secret; our own words do so where it is none.
+/// The parser's message in our words: `--vus: …`. The parser repeats the value that
+/// it could not read, which may be a secret; ours repeats only what is not secret.
 fn wording(text: &str, typed: &[&str]) -> String {
     // Help follows, and may follow a value that has an empty line in it.
     let head = |text: &str| {
@@ -233,8 +233,7 @@ fn unknown_word(text: &str) -> Option<&str> {
 /// What the parser says of a word that it did not know.
 const UNKNOWN: &str = "Unrecognized argument: ";
 
-/// A word that nobody understood, as it may be shown: what follows a name in it
-/// may be a secret.
+/// An unknown word, as it may be shown: what follows a name in it may be a secret.
 fn without_value(word: &str) -> String {
     if word.starts_with("http://") || word.starts_with("https://") {
         return crate::address::shown(word);

@@ -1,7 +1,7 @@
 //! Typed reading of a parsed TOML file, with a place for every fault.
 //!
-//! [`Table`] hands out the value of each key once and at the end reports those
-//! that nobody asked for; [`Entry`] turns a value into a type or reports why
+//! [`Table`] hands out the value of each key once and at the end reports the keys
+//! that were not read; [`Entry`] turns a value into a type or reports why
 //! not. Both know the [`Document`] that they are a part of, and their path in it.
 //! Reading never stops at a fault. Nothing here knows a key of the config or a
 //! default.
@@ -68,7 +68,7 @@ impl Origin {
 /// What a key or flag gave.
 #[derive(Debug, Clone)]
 pub(super) struct Field<T> {
-    /// `None`: nobody gave it.
+    /// `None`: neither the config nor a flag gave it.
     pub(super) origin: Option<Origin>,
     /// `None`: not given, or at fault (and reported).
     pub(super) value: Option<T>,
@@ -84,7 +84,7 @@ impl<T> Default for Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether somebody gave it, at fault or not.
+    /// Whether the config or a flag gave it, at fault or not.
     pub(super) fn is_given(&self) -> bool {
         self.origin.is_some()
     }
@@ -286,7 +286,7 @@ impl<'a> Table<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self) {
         let mut unknown: Vec<(usize, &str)> = self
             .entries
@@ -326,7 +326,7 @@ fn one_of<'s>(words: impl Iterator<Item = &'s str>) -> String {
 /// own, so long ones would make the work grow with the square of a file.
 const PATH_MAX: usize = 200;
 
-/// `parent.key`, with a key quoted that could not stand bare.
+/// `parent.key`, with quotes around a key that needs them.
 fn path(parent: &str, key: &str) -> String {
     if parent.len() > PATH_MAX {
         let rest = if parent.ends_with('…') { "" } else { ".…" };
@@ -385,7 +385,7 @@ impl<'a> Entry<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
-    /// Reports a fault of the value, which then is none.
+    /// Reports a fault of the value, and gives `None`.
     pub(super) fn refuse<'s, T>(
         &self,
         message: impl Into<String>,

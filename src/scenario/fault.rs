@@ -154,7 +154,7 @@ impl PlanFaults {
         self.told.len() + self.n_more
     }
 
-    /// Whether there is none.
+    /// Whether there are no faults.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -170,7 +170,7 @@ fn read_settings(mut table: Table<'_>) -> Settings {
     settings
 }
 
-/// Two spellings of one setting, of which one may be used.
+/// One setting with two spellings. Only one of them may be used.
 fn one_spelling<T>(
     document: &Document<'_>,
     old: Field<T>,

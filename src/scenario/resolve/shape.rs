@@ -73,7 +73,7 @@ impl Resolver<'_> {
     }
 
     /// The stages of a closed run, of the flag or else of the config. `None`:
-    /// there are none.
+    /// it has no stages.
     fn vu_stages(&self, configured: Field<Vec<StageEntry>>) -> Option<(Origin, Vec<VuStage>)> {
         let (place, stages) = match &self.overrides.stages {
             Some(stages) => (Origin::flag("--stage"), stages.clone()),
