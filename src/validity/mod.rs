@@ -40,9 +40,10 @@ pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 
 /// How far a result can be trusted, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Grade {
     /// Nothing speaks against it.
+    #[default]
     Valid,
     /// To be used with the reasons in mind.
     Suspect,
