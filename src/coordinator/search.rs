@@ -23,10 +23,13 @@ use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
 use super::level::{Level, LevelOptions, LevelSecond, SECOND};
-use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
+use super::prepare::{
+    Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
+};
 use crate::clock::Utc;
 use crate::decide::search::{
-    Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search, SearchOptions, SearchOutcome, Tick,
+    Input, LATENCY_LIMITS_MAX, Percentiles, Search, SearchAction, SearchOptions, SearchOutcome,
+    SearchTick,
 };
 use crate::error::UserError;
 use crate::load::Distribution;
@@ -92,7 +95,7 @@ pub fn find(
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     check_room(&plan, &mut noted);
     let result = thread::scope(|scope| {
-        let mut finder = Finder::new(
+        let mut finder = SearchRun::new(
             scope, &plan, &options, prepared, search, &mut noted, interrupts,
         );
         finder.deadline = deadline;
@@ -134,7 +137,8 @@ fn think(plan: &Plan) -> Option<Duration> {
         }
     );
     let are_single = plan.steps.iter().all(|step| {
-        step.weight == 0 || (step.parallel <= 1 && matches!(step.action.value, scenario::Action::Call(_)))
+        step.weight == 0
+            || (step.parallel <= 1 && matches!(step.action.value, scenario::Action::Call(_)))
     });
     let pause = plan.think.mean().saturating_add(plan.pause_after_call);
     (are_single && !is_paced).then_some(pause)
@@ -205,7 +209,7 @@ fn queue(plan: &Plan, rate: f64) -> u32 {
     waiting.clamp(1, QUEUE_MAX)
 }
 
-struct Finder<'scope, 'env, 'a, 'b> {
+struct SearchRun<'scope, 'env, 'a, 'b> {
     scope: &'scope Scope<'scope, 'env>,
     plan: &'a Plan,
     options: &'a FindOptions,
@@ -233,12 +237,12 @@ struct Finder<'scope, 'env, 'a, 'b> {
     progress: FindProgress,
 }
 
-impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
+impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
     fn new(
         scope: &'scope Scope<'scope, 'env>,
         plan: &'a Plan,
         options: &'a FindOptions,
-        prepared: Prepared,
+        prepared: Preparation,
         search: Search,
         observer: &'a mut Noted<'b>,
         interrupts: &'a Interrupts,
@@ -284,29 +288,29 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         }
     }
 
-    fn run(&mut self, first: Action) -> Result<FindOutcome, UserError> {
+    fn run(&mut self, first: SearchAction) -> Result<FindOutcome, UserError> {
         self.observer.observer.started(&self.start);
         let mut action = first;
         loop {
             match action {
-                Action::Continue => {}
-                Action::StartHold => {
+                SearchAction::Continue => {}
+                SearchAction::StartHold => {
                     if let FindActivity::Settling(phase) = self.activity {
                         self.activity = FindActivity::Holding(phase);
                     }
                     self.hold.clear();
                 }
-                Action::SetLevel {
+                SearchAction::SetLevel {
                     level,
                     phase,
                     settling,
                 } => {
                     self.set_level(level, FindActivity::Settling(phase), settling)?;
                 }
-                Action::CoolDown { level } => {
+                SearchAction::CoolDown { level } => {
                     self.set_level(level, FindActivity::CoolingDown, Duration::ZERO)?;
                 }
-                Action::Done(outcome) => {
+                SearchAction::Done(outcome) => {
                     self.dismiss()?;
                     return Ok(self.outcome(*outcome));
                 }
@@ -316,7 +320,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     }
 
     /// Waits for something that the search has to know, and asks it.
-    fn next_action(&mut self) -> Result<Action, UserError> {
+    fn next_action(&mut self) -> Result<SearchAction, UserError> {
         loop {
             if self.interrupts.is_pending() {
                 return Ok(self.ask(Input::Interrupted));
@@ -337,7 +341,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         }
     }
 
-    fn ask(&mut self, input: Input) -> Action {
+    fn ask(&mut self, input: Input) -> SearchAction {
         let had_estimate = self.search.estimate().is_some();
         let action = self.search.next(input);
         for trial in self.search.trials().iter().skip(self.verdicts.len()) {
@@ -421,7 +425,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     }
 
     /// What the search is told of a second.
-    fn tick(&mut self, second: &LevelSecond) -> Tick {
+    fn tick(&mut self, second: &LevelSecond) -> SearchTick {
         let level = self.level.as_ref();
         let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
         self.verdict = of_a_level(judged);
@@ -453,7 +457,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         self.progress.p99_ns = second.latency.quantile_ns(0.99);
         self.progress.failed = failed;
         let quantile = |q| self.hold.quantile_ns(q);
-        let tick = Tick {
+        let tick = SearchTick {
             length: SECOND,
             offered: match self.options.by {
                 FindBy::Vus => second.started,

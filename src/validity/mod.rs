@@ -28,9 +28,9 @@ mod second;
 mod signal;
 mod slowed;
 
-pub use bounds::{Bounds, Error, Measured, bounds};
+pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
-    Evidence, LocalResource, LocalResources, Model, Reference, SecondSignals, Spread,
+    Evidence, LocalResource, LocalResources, Model, Quantiles, Reference, SecondSignals,
     WorkerEvidence,
 };
 pub use reason::Reason;

@@ -1,7 +1,7 @@
 //! The capacity search of `find`: the highest load that a server sustains
 //! within limits.
 //!
-//! A pure state machine: figures of a tick in, one [`Action`] out. It does not
+//! A pure state machine: figures of a tick in, one [`SearchAction`] out. It does not
 //! know how load is made, what time it is, or how its outcome is shown. Start
 //! with [`Search::next`].
 //!
@@ -34,7 +34,7 @@ use std::fmt;
 use std::time::Duration;
 
 use self::estimate::Alone;
-use self::trial::{Progress, Trial};
+use self::trial::{Trial, TrialProgress};
 use crate::outcome::{
     FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindPhase, FindTrial, FindVerdict,
     FindWhy, LatencyLimit,
@@ -62,7 +62,7 @@ pub const LATENCY_LIMITS_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Input {
     /// A finished tick's figures.
-    Tick(Tick),
+    Tick(SearchTick),
     /// The time for the search is over.
     Deadline,
     /// The user wants it to end.
@@ -71,7 +71,7 @@ pub enum Input {
 
 /// The interval figures of one finished tick, of all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Tick {
+pub struct SearchTick {
     /// How long the tick really was.
     pub length: Duration,
     /// Open model: arrivals due in it. Closed: requests started.
@@ -91,8 +91,8 @@ pub struct Tick {
     pub median_ns: Option<u64>,
     /// The mean latency of the tick, nanoseconds. `None` without requests.
     pub mean_ns: Option<u64>,
-    /// Percentiles since the last [`Action::SetLevel`], [`Action::StartHold`] or
-    /// [`Action::CoolDown`]: passed on into the trial, never decided on.
+    /// Percentiles since the last [`SearchAction::SetLevel`], [`SearchAction::StartHold`] or
+    /// [`SearchAction::CoolDown`]: passed on into the trial, never decided on.
     pub hold: Percentiles,
     /// The self-check found that the generator, not the server, was the limit.
     pub generator_limited: bool,
@@ -116,7 +116,7 @@ pub struct Percentiles {
 
 /// What the caller has to do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum SearchAction {
     /// Go on, at the same level.
     Continue,
     /// Set this load; the figures that follow are of its settling.
@@ -196,7 +196,7 @@ impl std::error::Error for OptionsFault {}
 #[derive(Debug, Clone)]
 pub struct Search {
     options: SearchOptions,
-    state: State,
+    state: SearchState,
     baseline: Option<Baseline>,
     estimate: Option<FindEstimate>,
     trials: Vec<FindTrial>,
@@ -211,7 +211,7 @@ pub struct Search {
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum SearchState {
     Trial(Trial),
     CoolDown { waited: Duration, next: Trial },
     Over(Box<SearchOutcome>),
@@ -342,7 +342,7 @@ impl Search {
     ///
     /// # Errors
     /// Where the options make no sense.
-    pub fn start(options: SearchOptions) -> Result<(Self, Action), OptionsFault> {
+    pub fn start(options: SearchOptions) -> Result<(Self, SearchAction), OptionsFault> {
         options.check()?;
         let level = options.baseline_level();
         let phase = FindPhase::Baseline;
@@ -350,7 +350,7 @@ impl Search {
         let trial = Trial::new(&options, phase, level, settling);
         let search = Self {
             options,
-            state: State::Trial(trial),
+            state: SearchState::Trial(trial),
             baseline: None,
             estimate: None,
             trials: Vec::new(),
@@ -359,7 +359,7 @@ impl Search {
             sustains: None,
             tolerance: None,
         };
-        let first = Action::SetLevel {
+        let first = SearchAction::SetLevel {
             level,
             phase,
             settling,
@@ -368,10 +368,10 @@ impl Search {
     }
 
     /// Takes what happened and says what to do. Once it has said
-    /// [`Action::Done`] it says so again, whatever happens.
-    pub fn next(&mut self, input: Input) -> Action {
+    /// [`SearchAction::Done`] it says so again, whatever happens.
+    pub fn next(&mut self, input: Input) -> SearchAction {
         match (&mut self.state, input) {
-            (State::Over(outcome), _) => Action::Done(outcome.clone()),
+            (SearchState::Over(outcome), _) => SearchAction::Done(outcome.clone()),
             (_, Input::Interrupted) => self.finish(FindEnded::Interrupted),
             (_, Input::Deadline) => self.finish(FindEnded::Deadline),
             (_, Input::Tick(tick)) => self.on_tick(&tick),
@@ -389,10 +389,10 @@ impl Search {
         &self.trials
     }
 
-    fn on_tick(&mut self, tick: &Tick) -> Action {
+    fn on_tick(&mut self, tick: &SearchTick) -> SearchAction {
         match &mut self.state {
-            State::Over(outcome) => Action::Done(outcome.clone()),
-            State::CoolDown { waited, next } => {
+            SearchState::Over(outcome) => SearchAction::Done(outcome.clone()),
+            SearchState::CoolDown { waited, next } => {
                 *waited = waited.saturating_add(tick.length);
                 let is_cool = self
                     .baseline
@@ -401,13 +401,13 @@ impl Search {
                     let next = next.clone();
                     self.begin(next)
                 } else {
-                    Action::Continue
+                    SearchAction::Continue
                 }
             }
-            State::Trial(trial) => match trial.tick(tick) {
-                Progress::Waiting => Action::Continue,
-                Progress::Settled => Action::StartHold,
-                Progress::Over(verdict) => {
+            SearchState::Trial(trial) => match trial.tick(tick) {
+                TrialProgress::Waiting => SearchAction::Continue,
+                TrialProgress::Settled => SearchAction::StartHold,
+                TrialProgress::Over(verdict) => {
                     let report = trial.report(verdict);
                     let in_flight_max = trial.in_flight_max();
                     self.after_trial(report, in_flight_max, tick.disturbed)
@@ -421,7 +421,7 @@ impl Search {
         mut report: FindTrial,
         in_flight_max: u64,
         disturbed: bool,
-    ) -> Action {
+    ) -> SearchAction {
         // What kept the limits on a disturbed host would keep them on a quiet one.
         let is_in_doubt = matches!(
             report.verdict,
@@ -608,32 +608,32 @@ impl Search {
         })
     }
 
-    fn begin(&mut self, trial: Trial) -> Action {
-        let action = Action::SetLevel {
+    fn begin(&mut self, trial: Trial) -> SearchAction {
+        let action = SearchAction::SetLevel {
             level: trial.level(),
             phase: trial.phase(),
             settling: trial.settling(),
         };
-        self.state = State::Trial(trial);
+        self.state = SearchState::Trial(trial);
         action
     }
 
-    fn cool_down(&mut self, next: Trial) -> Action {
+    fn cool_down(&mut self, next: Trial) -> SearchAction {
         let Some(baseline) = self.baseline else {
             return self.begin(next);
         };
-        self.state = State::CoolDown {
+        self.state = SearchState::CoolDown {
             waited: Duration::ZERO,
             next,
         };
-        Action::CoolDown {
+        SearchAction::CoolDown {
             level: baseline.level,
         }
     }
 
-    fn finish(&mut self, ended: FindEnded) -> Action {
+    fn finish(&mut self, ended: FindEnded) -> SearchAction {
         // Only these two come in the middle of a trial.
-        if let (State::Trial(trial), FindEnded::Deadline | FindEnded::Interrupted) =
+        if let (SearchState::Trial(trial), FindEnded::Deadline | FindEnded::Interrupted) =
             (&self.state, ended)
             && trial.has_begun()
         {
@@ -656,13 +656,13 @@ impl Search {
             ended,
             estimate: self.estimate,
         });
-        self.state = State::Over(outcome.clone());
-        Action::Done(outcome)
+        self.state = SearchState::Over(outcome.clone());
+        SearchAction::Done(outcome)
     }
 }
 
 impl Baseline {
-    fn is_reached_again(&self, tick: &Tick) -> bool {
+    fn is_reached_again(&self, tick: &SearchTick) -> bool {
         let is_fast = tick
             .median_ns
             .is_some_and(|median_ns| median_ns as f64 <= self.median_ns as f64 * COOL_MEDIAN);
@@ -697,8 +697,8 @@ mod tests {
     }
 
     /// A second in which `n` requests ended, `n_over` of them above the limit.
-    fn second(n: u64, n_over: u64) -> Tick {
-        Tick {
+    fn second(n: u64, n_over: u64) -> SearchTick {
+        SearchTick {
             length: Duration::from_secs(1),
             offered: n,
             completed: n,
@@ -710,7 +710,7 @@ mod tests {
                 p50_ns: Some(10_000_000),
                 ..Percentiles::default()
             },
-            ..Tick::default()
+            ..SearchTick::default()
         }
     }
 
@@ -718,20 +718,20 @@ mod tests {
     /// levels set as well.
     fn driven(
         options: SearchOptions,
-        mut tick_at: impl FnMut(f64, FindPhase) -> Tick,
+        mut tick_at: impl FnMut(f64, FindPhase) -> SearchTick,
     ) -> (SearchOutcome, Vec<f64>) {
         let (mut search, mut action) = Search::start(options).expect("sound options");
         let mut levels = Vec::new();
         let mut at = (0.0, FindPhase::Baseline);
         for _ in 0..100_000 {
             match action {
-                Action::SetLevel { level, phase, .. } => {
+                SearchAction::SetLevel { level, phase, .. } => {
                     at = (level, phase);
                     levels.push(level);
                 }
-                Action::CoolDown { level } => at = (level, FindPhase::Baseline),
-                Action::Done(outcome) => return (*outcome, levels),
-                Action::Continue | Action::StartHold => {}
+                SearchAction::CoolDown { level } => at = (level, FindPhase::Baseline),
+                SearchAction::Done(outcome) => return (*outcome, levels),
+                SearchAction::Continue | SearchAction::StartHold => {}
             }
             action = search.next(Input::Tick(tick_at(at.0, at.1)));
         }
@@ -740,7 +740,7 @@ mod tests {
 
     /// A server that keeps its limit up to `capacity` users and misses it
     /// altogether above.
-    fn sharp(capacity: f64) -> impl FnMut(f64, FindPhase) -> Tick {
+    fn sharp(capacity: f64) -> impl FnMut(f64, FindPhase) -> SearchTick {
         move |level, _| second(1000, if level <= capacity { 0 } else { 1000 })
     }
 
@@ -799,7 +799,7 @@ mod tests {
 
     #[test]
     fn a_baseline_that_misses_the_limits_refuses_the_search() {
-        let check = |tick: Tick, why: FindWhy| {
+        let check = |tick: SearchTick, why: FindWhy| {
             let (outcome, levels) = driven(options(FindBy::Vus, 1.0, 100.0), |_, _| tick);
             assert_eq!(
                 (outcome.ended, levels),
@@ -809,12 +809,12 @@ mod tests {
             assert_eq!(outcome.estimate, None);
         };
         check(second(100, 30), FindWhy::Latency { limit_idx: 0 });
-        let errors = Tick {
+        let errors = SearchTick {
             failed: 10,
             ..second(100, 0)
         };
         check(errors, FindWhy::Errors);
-        let silent = Tick {
+        let silent = SearchTick {
             in_flight: 1,
             ..second(0, 0)
         };
@@ -885,7 +885,7 @@ mod tests {
 
     #[test]
     fn a_generator_at_its_limit_ends_the_search_and_blames_nobody() {
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1000.0), |level, _| Tick {
+        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1000.0), |level, _| SearchTick {
             generator_limited: level > 16.0,
             ..second(1000, if level > 16.0 { 1000 } else { 0 })
         });
@@ -907,7 +907,7 @@ mod tests {
             }
             last_level = level;
             let is_disturbed = level == 16.0 && n_held <= 2;
-            Tick {
+            SearchTick {
                 disturbed: is_disturbed,
                 generator_limited: is_disturbed && n_held == 1,
                 ..second(
@@ -931,7 +931,7 @@ mod tests {
         );
 
         // One that is always disturbed counts as it is after three times more.
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 64.0), |level, _| Tick {
+        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 64.0), |level, _| SearchTick {
             disturbed: level > 20.0,
             ..second(1000, if level > 20.0 { 1000 } else { 0 })
         });
@@ -983,7 +983,7 @@ mod tests {
         let mut n_ticks = 0;
         let (outcome, _) = driven(options(FindBy::Vus, 1.0, 100.0), |_, _| {
             n_ticks += 1;
-            Tick {
+            SearchTick {
                 failed: u64::from(n_ticks % 5 == 0),
                 ..second(8, 0)
             }
@@ -1001,7 +1001,7 @@ mod tests {
         let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1.0), |_, phase| {
             n_ticks += 1;
             match phase {
-                FindPhase::Baseline => Tick {
+                FindPhase::Baseline => SearchTick {
                     failed: u64::from(n_ticks == 4),
                     ..second(8, 0)
                 },
@@ -1014,7 +1014,7 @@ mod tests {
 
     #[test]
     fn a_level_fails_by_what_its_figures_show() {
-        let check = |tick: Tick, expected: FindWhy| {
+        let check = |tick: SearchTick, expected: FindWhy| {
             let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |level, _| {
                 if level < 8.0 { second(1000, 0) } else { tick }
             });
@@ -1022,7 +1022,7 @@ mod tests {
             assert_eq!(failed.why, expected, "{failed:?}");
         };
         // One in ten fails and so misses the latency limit, too; all others keep it.
-        let failing = Tick {
+        let failing = SearchTick {
             failed: 100,
             ..second(1000, 100)
         };
@@ -1036,7 +1036,7 @@ mod tests {
         let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |_, _| {
             n_ticks += 1;
             let is_hiccup = n_ticks % 40 == 20;
-            Tick {
+            SearchTick {
                 generator_limited: is_hiccup,
                 ..second(1000, if is_hiccup { 1000 } else { 0 })
             }
@@ -1056,13 +1056,13 @@ mod tests {
         let mut at = (0.0, FindPhase::Baseline);
         for _ in 0..75 {
             match action {
-                Action::SetLevel { level, phase, .. } => at = (level, phase),
-                Action::CoolDown { level } => at = (level, FindPhase::Baseline),
+                SearchAction::SetLevel { level, phase, .. } => at = (level, phase),
+                SearchAction::CoolDown { level } => at = (level, FindPhase::Baseline),
                 _ => {}
             }
             action = search.next(Input::Tick(server(at.0, at.1)));
         }
-        let Action::Done(outcome) = search.next(Input::Deadline) else {
+        let SearchAction::Done(outcome) = search.next(Input::Deadline) else {
             panic!("not over");
         };
         assert_eq!(outcome.ended, FindEnded::Deadline);
@@ -1079,12 +1079,12 @@ mod tests {
     #[test]
     fn an_interruption_ends_it_for_good() {
         let (mut search, _) = Search::start(options(FindBy::Vus, 1.0, 10.0)).expect("sound");
-        let Action::Done(outcome) = search.next(Input::Interrupted) else {
+        let SearchAction::Done(outcome) = search.next(Input::Interrupted) else {
             panic!("not over");
         };
         assert_eq!(outcome.ended, FindEnded::Interrupted);
         assert!(outcome.trials.is_empty());
-        let again = Action::Done(outcome);
+        let again = SearchAction::Done(outcome);
         assert_eq!(search.next(Input::Tick(second(1, 0))), again);
         assert_eq!(search.next(Input::Deadline), again);
     }
@@ -1094,25 +1094,28 @@ mod tests {
         let (mut search, first) = Search::start(options(FindBy::Vus, 1.0, 10.0)).expect("sound");
         assert_eq!(
             first,
-            Action::SetLevel {
+            SearchAction::SetLevel {
                 level: 1.0,
                 phase: FindPhase::Baseline,
                 settling: Duration::from_secs(2),
             }
         );
         // Two seconds of settling with nothing but failures.
-        let bad = Tick {
+        let bad = SearchTick {
             failed: 100,
             ..second(100, 100)
         };
-        assert_eq!(search.next(Input::Tick(bad)), Action::Continue);
-        assert_eq!(search.next(Input::Tick(bad)), Action::StartHold);
+        assert_eq!(search.next(Input::Tick(bad)), SearchAction::Continue);
+        assert_eq!(search.next(Input::Tick(bad)), SearchAction::StartHold);
         for _ in 0..4 {
-            assert_eq!(search.next(Input::Tick(second(100, 0))), Action::Continue);
+            assert_eq!(
+                search.next(Input::Tick(second(100, 0))),
+                SearchAction::Continue
+            );
         }
         assert_eq!(
             search.next(Input::Tick(second(100, 0))),
-            Action::SetLevel {
+            SearchAction::SetLevel {
                 level: 2.0,
                 phase: FindPhase::Bracket,
                 settling: Duration::from_secs(2),
@@ -1127,25 +1130,25 @@ mod tests {
         let (mut search, mut action) =
             Search::start(options(FindBy::Vus, 4.0, 100.0)).expect("sound");
         let mut level_now = 1.0;
-        while !matches!(action, Action::CoolDown { .. }) {
-            if let Action::SetLevel { level, .. } = action {
+        while !matches!(action, SearchAction::CoolDown { .. }) {
+            if let SearchAction::SetLevel { level, .. } = action {
                 level_now = level;
             }
             action = search.next(Input::Tick(sharp(2.0)(level_now, FindPhase::Bracket)));
         }
-        assert_eq!(action, Action::CoolDown { level: 1.0 });
+        assert_eq!(action, SearchAction::CoolDown { level: 1.0 });
         // Still crowded, then still slow, then well.
-        let crowded = Tick {
+        let crowded = SearchTick {
             in_flight: 9,
             ..second(10, 0)
         };
-        let slow = Tick {
+        let slow = SearchTick {
             median_ns: Some(13_000_000),
             ..second(10, 0)
         };
-        assert_eq!(search.next(Input::Tick(crowded)), Action::Continue);
-        assert_eq!(search.next(Input::Tick(slow)), Action::Continue);
-        let next = Action::SetLevel {
+        assert_eq!(search.next(Input::Tick(crowded)), SearchAction::Continue);
+        assert_eq!(search.next(Input::Tick(slow)), SearchAction::Continue);
+        let next = SearchAction::SetLevel {
             level: 2.0,
             phase: FindPhase::Bisect,
             settling: Duration::from_secs(3),
@@ -1154,14 +1157,14 @@ mod tests {
         assert_eq!(search.next(Input::Tick(second(10, 0))), next);
         // One that never recovers is tried all the same after half a minute.
         for _ in 0..27 {
-            assert_eq!(patient.next(Input::Tick(crowded)), Action::Continue);
+            assert_eq!(patient.next(Input::Tick(crowded)), SearchAction::Continue);
         }
         assert_eq!(patient.next(Input::Tick(crowded)), next);
     }
 
     #[test]
     fn an_open_load_that_is_not_answered_fails() {
-        let check = |why: FindWhy, tick_at: fn(u64) -> Tick| {
+        let check = |why: FindWhy, tick_at: fn(u64) -> SearchTick| {
             let mut n_ticks = 0;
             let mut last_level = 0.0;
             let (outcome, _) = driven(options(FindBy::Rate, 1000.0, 1000.0), |level, _| {
@@ -1177,20 +1180,20 @@ mod tests {
             assert_eq!((failed.trial.level, failed.why), (1000.0, why));
         };
         // Three quarters are answered in time; the rest is never heard of again.
-        check(FindWhy::Throughput, |n_ticks| Tick {
+        check(FindWhy::Throughput, |n_ticks| SearchTick {
             offered: 1000,
             in_flight: 250 * n_ticks,
             ..second(750, 0)
         });
         // 1.5 % a second more than are answered: it shows in the pile alone.
-        check(FindWhy::Backlog, |n_ticks| Tick {
+        check(FindWhy::Backlog, |n_ticks| SearchTick {
             offered: 1000,
             in_flight: 300 + 15 * n_ticks * n_ticks,
             ..second(985, 0)
         });
         // A tenth finds nobody free. Those that were answered were so in time, so it
         // is not for their latency.
-        check(FindWhy::Throughput, |_| Tick {
+        check(FindWhy::Throughput, |_| SearchTick {
             offered: 1000,
             dropped: 100,
             ..second(900, 0)
@@ -1200,7 +1203,7 @@ mod tests {
     #[test]
     fn a_load_without_any_answer_fails_by_its_silence() {
         let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |_, phase| match phase {
-            FindPhase::Bracket => Tick {
+            FindPhase::Bracket => SearchTick {
                 in_flight: 8,
                 ..second(0, 0)
             },
@@ -1251,7 +1254,7 @@ mod tests {
         check(|o| o.find.to = f64::INFINITY, OptionsFault::Levels);
     }
 
-    fn any_tick() -> impl Strategy<Value = Tick> {
+    fn any_tick() -> impl Strategy<Value = SearchTick> {
         let count = || prop_oneof![8 => 0_u64..500, 1 => Just(0), 1 => any::<u64>()];
         let counts = (count(), count(), count(), count(), count(), count());
         let length_ms = prop_oneof![9 => 900_u64..1100, 1 => any::<u64>(), 1 => Just(0)];
@@ -1268,7 +1271,7 @@ mod tests {
                     median_ns,
                     chance,
                 )| {
-                    Tick {
+                    SearchTick {
                         length: Duration::from_millis(ms),
                         offered,
                         completed,
@@ -1301,13 +1304,13 @@ mod tests {
             let options = options(by, f64::from(from), f64::from(from + span));
             let (mut search, mut action) = Search::start(options).expect("sound options");
             for tick in ticks {
-                if let Action::SetLevel { level, .. } | Action::CoolDown { level } = action {
+                if let SearchAction::SetLevel { level, .. } | SearchAction::CoolDown { level } = action {
                     prop_assert!(level >= 1.0 && level <= f64::from(from + span));
                     prop_assert!(by_rate || level.fract() == 0.0);
                 }
                 action = search.next(Input::Tick(tick));
             }
-            let Action::Done(outcome) = search.next(Input::Deadline) else {
+            let SearchAction::Done(outcome) = search.next(Input::Deadline) else {
                 panic!("not over");
             };
             if let (Some(low), Some(high)) = (&outcome.passed, &outcome.fails_at) {

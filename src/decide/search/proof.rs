@@ -54,11 +54,11 @@ impl Bench {
         let (mut search, mut action) = Search::start(options).expect("sound options");
         for _ in 0..1_000_000 {
             match action {
-                Action::SetLevel { level, .. } | Action::CoolDown { level } => {
+                SearchAction::SetLevel { level, .. } | SearchAction::CoolDown { level } => {
                     set(&mut simulation, level);
                 }
-                Action::Done(outcome) => return (outcome, simulation.now()),
-                Action::Continue | Action::StartHold => {}
+                SearchAction::Done(outcome) => return (outcome, simulation.now()),
+                SearchAction::Continue | SearchAction::StartHold => {}
             }
             let tick = figures(&simulation.tick(SECOND), &self.find.latency);
             action = search.next(Input::Tick(tick));
@@ -101,7 +101,7 @@ fn with_limit(by: FindBy, quantile: f64, limit_ms: u64) -> FindOptions {
 }
 
 /// What the search is told of a simulated tick.
-fn figures(tick: &simulation::Tick, limits: &[LatencyLimit]) -> Tick {
+fn figures(tick: &simulation::Tick, limits: &[LatencyLimit]) -> SearchTick {
     // The first few hundred are sample enough for the cool-down's median.
     let mut latencies: Vec<u64> = tick.latencies_ns.iter().copied().take(300).collect();
     let n = latencies.len();
@@ -115,7 +115,7 @@ fn figures(tick: &simulation::Tick, limits: &[LatencyLimit]) -> Tick {
             .count();
         *n_over = n_late as u64 + tick.failed;
     }
-    Tick {
+    SearchTick {
         length: tick.length,
         offered: tick.started,
         completed: tick.ok + tick.failed,

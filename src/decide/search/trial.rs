@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::sequence::{Decision, Sequence};
-use super::{LATENCY_LIMITS_MAX, Percentiles, SearchOptions, Tick};
+use super::{LATENCY_LIMITS_MAX, Percentiles, SearchOptions, SearchTick};
 use crate::outcome::{FindBy, FindPhase, FindTrial, FindVerdict, FindWhy};
 use crate::validity::Grade;
 
@@ -17,11 +17,11 @@ pub(super) struct Trial {
     by: FindBy,
     /// What is left of the settling, whose figures do not count. Zero: it holds.
     settling: Duration,
-    rules: Vec<Rule>,
+    rules: Vec<LimitRule>,
     /// The strictest latency limit; `None` where only errors are limited.
     limit: Option<Duration>,
     think: Option<Duration>,
-    sums: Sums,
+    sums: HoldSums,
     percentiles: Percentiles,
     /// Requests under way at the end of each tick of the hold.
     in_flight: Vec<u64>,
@@ -36,7 +36,7 @@ pub(super) struct Trial {
 
 /// What a tick did to the trial.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Progress {
+pub(super) enum TrialProgress {
     /// It settles, or needs more.
     Waiting,
     /// It has settled: figures count from now.
@@ -47,14 +47,14 @@ pub(super) enum Progress {
 
 /// A limit being judged.
 #[derive(Debug, Clone)]
-struct Rule {
+struct LimitRule {
     why: FindWhy,
     sequence: Sequence,
 }
 
 /// Totals of the hold, without the ticks in which the generator was the limit.
 #[derive(Debug, Clone, Default)]
-struct Sums {
+struct HoldSums {
     n_ticks: u32,
     length: Duration,
     offered: u64,
@@ -145,14 +145,14 @@ impl Trial {
         settling: Duration,
     ) -> Self {
         let latency = options.find.latency.iter().enumerate();
-        let mut rules: Vec<Rule> = latency
-            .map(|(limit_idx, limit)| Rule {
+        let mut rules: Vec<LimitRule> = latency
+            .map(|(limit_idx, limit)| LimitRule {
                 why: FindWhy::Latency { limit_idx },
                 sequence: Sequence::new(limit.share_allowed()),
             })
             .collect();
         if let Some(share) = options.find.error_share_max {
-            rules.push(Rule {
+            rules.push(LimitRule {
                 why: FindWhy::Errors,
                 sequence: Sequence::new(share).passing_when_spotless(),
             });
@@ -166,7 +166,7 @@ impl Trial {
             rules,
             limit: limit_ns.min().map(Duration::from_nanos),
             think: options.think,
-            sums: Sums::default(),
+            sums: HoldSums::default(),
             percentiles: Percentiles::default(),
             in_flight: Vec::new(),
             silence: Duration::ZERO,
@@ -201,7 +201,7 @@ impl Trial {
     }
 
     /// Takes one tick's figures.
-    pub(super) fn tick(&mut self, tick: &Tick) -> Progress {
+    pub(super) fn tick(&mut self, tick: &SearchTick) -> TrialProgress {
         self.grade = tick.grade;
         if tick.completed > 0 || tick.in_flight == 0 {
             self.silence = Duration::ZERO;
@@ -211,9 +211,9 @@ impl Trial {
         if !self.settling.is_zero() {
             self.settling = self.settling.saturating_sub(tick.length);
             return match self.is_silent() {
-                true => Progress::Over(FindVerdict::Failed(FindWhy::Silence)),
-                false if self.settling.is_zero() => Progress::Settled,
-                false => Progress::Waiting,
+                true => TrialProgress::Over(FindVerdict::Failed(FindWhy::Silence)),
+                false if self.settling.is_zero() => TrialProgress::Settled,
+                false => TrialProgress::Waiting,
             };
         }
         if tick.generator_limited {
@@ -222,16 +222,16 @@ impl Trial {
             let are_many =
                 self.n_limited >= LIMITED_MIN && f64::from(self.n_limited) > LIMITED_SHARE * n_all;
             if are_many || self.was_limited {
-                return Progress::Over(FindVerdict::GeneratorLimited);
+                return TrialProgress::Over(FindVerdict::GeneratorLimited);
             }
             self.was_limited = true;
-            return Progress::Waiting;
+            return TrialProgress::Waiting;
         }
         self.was_limited = false;
         self.count(tick);
         match self.verdict() {
-            Some(verdict) => Progress::Over(verdict),
-            None => Progress::Waiting,
+            Some(verdict) => TrialProgress::Over(verdict),
+            None => TrialProgress::Waiting,
         }
     }
 
@@ -272,7 +272,7 @@ impl Trial {
         }
     }
 
-    fn count(&mut self, tick: &Tick) {
+    fn count(&mut self, tick: &SearchTick) {
         let sums = &mut self.sums;
         sums.n_ticks += 1;
         sums.length = sums.length.saturating_add(tick.length);
@@ -332,7 +332,7 @@ impl Trial {
     /// What the figures beside the verdict show. A latency limit counts requests
     /// that failed or were dropped as late; where those that were answered keep it,
     /// it is not broken by latency.
-    fn cause(&self, rule: &Rule) -> FindWhy {
+    fn cause(&self, rule: &LimitRule) -> FindWhy {
         let sums = &self.sums;
         let FindWhy::Latency { limit_idx } = rule.why else {
             return rule.why;
@@ -353,7 +353,7 @@ impl Trial {
     }
 
     fn sequential_verdict(&self, effort: Effort) -> Option<FindVerdict> {
-        let decisions: Vec<(&Rule, Decision)> = self
+        let decisions: Vec<(&LimitRule, Decision)> = self
             .rules
             .iter()
             .map(|rule| (rule, rule.sequence.decide(effort.n_units_min)))
@@ -455,13 +455,13 @@ impl Trial {
         self.silence >= limit.saturating_mul(5).max(SILENCE_SHORTEST)
     }
 
-    fn latency_rules(&self) -> impl Iterator<Item = &Rule> {
-        let is_latency = |rule: &&Rule| matches!(rule.why, FindWhy::Latency { .. });
+    fn latency_rules(&self) -> impl Iterator<Item = &LimitRule> {
+        let is_latency = |rule: &&LimitRule| matches!(rule.why, FindWhy::Latency { .. });
         self.rules.iter().filter(is_latency)
     }
 }
 
-impl Rule {
+impl LimitRule {
     /// The bad share as a multiple of the one allowed.
     fn load(&self) -> f64 {
         self.sequence.share() / self.sequence.share_allowed()
