@@ -57,11 +57,11 @@ const DEPENDENCIES: &str = "
     mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: worker coordinator cli
-    core_affinity: worker servers
+    core_affinity: host servers
     hdrhistogram: metrics
     termcolor: terminal
     terminal_size: terminal
-    nix: alarm http scheduler worker servers coordinator cli";
+    nix: alarm http scheduler host worker servers coordinator cli";
 
 /// The files that may allow `unsafe` code; `[lints]` denies it elsewhere.
 const UNSAFE_FILES: &str = "src/scheduler/suspend.rs src/http/timestamp.rs";

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::clock::{SystemClock, Utc};
 use crate::coordinator::{self, Interrupts};
 use crate::error::{ErrorKind, UserError};
-use crate::host;
+use crate::host::{self, Cpus};
 use crate::outcome::{
     CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
     CalibrationProgress, CalibrationStep, Ended, Observer, Progress, RunOutcome, StepKind,
@@ -29,7 +29,6 @@ use crate::outcome::{
 use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
 use crate::servers::canned::{AnswerFraming, Options, ServerThread};
-use crate::worker::Cpus;
 
 use figures::{closed_step, open_step, schedule_rates};
 

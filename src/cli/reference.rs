@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::error::UserError;
 use crate::host;
+use crate::host::Cpus;
 use crate::report::calibration::{Misfit, calibrated_host, read_calibration};
 use crate::scenario::Plan;
-use crate::worker::Cpus;
 
 /// Lets the run be measured by what a calibration found, if one is named. The plan's
 /// notices say where it fits this host badly; one of another host is not used.

@@ -25,7 +25,7 @@ const LATENCIES_KEPT: usize = 3;
 
 /// The figures of some ticks, of all workers.
 #[derive(Debug, Default)]
-pub(super) struct Interval {
+pub(super) struct Figures {
     pub(super) counts: Counts,
     /// Of the calls that succeeded.
     pub(super) latency: Histogram,
@@ -65,7 +65,7 @@ pub(super) struct Handshakes {
     pub(super) failed_here: u64,
 }
 
-impl Interval {
+impl Figures {
     pub(super) fn clear(&mut self) {
         self.counts = Counts::default();
         self.latency.clear();
@@ -177,12 +177,12 @@ pub(super) struct Collector {
     /// The last tick of each worker, and its users then.
     last_ticks: Vec<(u64, UserCounts)>,
     /// Ticks whose second is not complete: filed by tick number from `first_open`.
-    open: VecDeque<Interval>,
+    open: VecDeque<Figures>,
     first_open: u64,
     /// Ticks that are complete, the last second of them.
-    recent: VecDeque<Interval>,
-    spare: Vec<Interval>,
-    second: Interval,
+    recent: VecDeque<Figures>,
+    spare: Vec<Figures>,
+    second: Figures,
     /// What happened in the last closed second.
     pub(super) closed: Counts,
     /// Of the last closed seconds with answers: their number, and the latencies.
@@ -234,7 +234,7 @@ impl Collector {
             first_open: 1,
             recent: VecDeque::new(),
             spare: Vec::new(),
-            second: Interval::default(),
+            second: Figures::default(),
             closed: Counts::default(),
             latencies: VecDeque::new(),
             in_flight_end: 0,
@@ -296,7 +296,7 @@ impl Collector {
 
     /// The last complete tick and its figures, oldest first; to be asked again
     /// until there is none.
-    pub(super) fn next_complete(&mut self) -> Option<(u64, &Interval)> {
+    pub(super) fn next_complete(&mut self) -> Option<(u64, &Figures)> {
         let complete = self.last_ticks.iter().map(|(number, _)| *number).min()?;
         if self.first_open > complete || self.open.is_empty() {
             return None;
@@ -504,7 +504,7 @@ impl Collector {
         }
     }
 
-    fn add_to_second(&mut self, number: u64, interval: &Interval) {
+    fn add_to_second(&mut self, number: u64, interval: &Figures) {
         let second = (number - 1) / TICKS_PER_SECOND;
         while (self.seconds.len() as u64) < second {
             let end = Duration::from_secs(self.seconds.len() as u64 + 1);

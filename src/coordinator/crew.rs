@@ -12,12 +12,14 @@ use crate::error::UserError;
 use crate::load::{ArrivalSchedule, share};
 use crate::metrics::Recorder;
 use crate::user::{Budget, Script};
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, Tick, WorkerEnd, WorkerOptions};
+use crate::worker::{
+    self, Command, EVENTS_BOUND, Handle, Tick, WorkerEnd, WorkerEvent, WorkerOptions,
+};
 
 /// What the workers of a crew are to do.
 pub(super) struct CrewOptions<'a> {
     /// What the threads are called, in messages too.
-    pub(super) role: Role,
+    pub(super) role: CrewRole,
     pub(super) script: &'a Arc<Script>,
     /// The CPU for each worker; `None`: wherever the system likes.
     pub(super) cpus: &'a [Option<usize>],
@@ -29,7 +31,7 @@ pub(super) struct CrewOptions<'a> {
 
 /// Whether the threads make the load or watch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum CrewRole {
     Worker,
     Probe,
 }
@@ -38,11 +40,11 @@ pub(super) enum Role {
 /// everything: the scope that they run in joins them.
 #[derive(Debug)]
 pub(super) struct Crew {
-    role: Role,
+    role: CrewRole,
     workers: Vec<Handle>,
     cpus: Vec<Option<usize>>,
     /// Closed once all workers have ended; then it is replaced by one that is silent.
-    events: Receiver<Event>,
+    events: Receiver<WorkerEvent>,
     n_ended: usize,
 }
 
@@ -116,7 +118,7 @@ impl Crew {
 
     /// What the workers say; silent once all have ended. Each is to be passed to
     /// [`Crew::heard`].
-    pub(super) fn events(&self) -> &Receiver<Event> {
+    pub(super) fn events(&self) -> &Receiver<WorkerEvent> {
         &self.events
     }
 
@@ -124,28 +126,28 @@ impl Crew {
     ///
     /// # Errors
     /// When a worker cannot go on, or ended without its last word.
-    pub(super) fn heard(&mut self, event: Option<Event>) -> Result<Word, UserError> {
+    pub(super) fn heard(&mut self, event: Option<WorkerEvent>) -> Result<Word, UserError> {
         match event {
-            Some(Event::Tick(tick)) => Ok(Word::Tick(tick)),
-            Some(Event::Ended(end)) => {
+            Some(WorkerEvent::Tick(tick)) => Ok(Word::Tick(tick)),
+            Some(WorkerEvent::Ended(end)) => {
                 self.n_ended += 1;
                 if self.have_all_ended() {
                     self.events = never();
                 }
                 Ok(Word::End(end))
             }
-            Some(Event::Failed(worker, why)) => Err(UserError::could_not_run(format!(
+            Some(WorkerEvent::Failed(worker, why)) => Err(UserError::could_not_run(format!(
                 "{} cannot go on: {why}",
                 match self.role {
-                    Role::Worker => self.role.name(worker),
-                    Role::Probe => "the probe".to_string(),
+                    CrewRole::Worker => self.role.name(worker),
+                    CrewRole::Probe => "the probe".to_string(),
                 }
             ))),
             None => Err(UserError::could_not_run(format!(
                 "{} ended unexpectedly",
                 match self.role {
-                    Role::Worker => "a worker",
-                    Role::Probe => "the probe",
+                    CrewRole::Worker => "a worker",
+                    CrewRole::Probe => "the probe",
                 }
             ))),
         }
@@ -180,7 +182,7 @@ impl Drop for Crew {
     }
 }
 
-impl Role {
+impl CrewRole {
     fn name(self, index: usize) -> String {
         match self {
             Self::Worker => format!("worker {index}"),

@@ -7,7 +7,7 @@ use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, Wor
 use crate::outcome::{Row, RowKind, Second, SelfCheck};
 use crate::scenario::{Load, Plan};
 use crate::validity::{
-    Bounds, Evidence, LocalResource, LocalResources, Measured, Model, SecondSignals, Spread,
+    Bounds, Evidence, LocalResource, LocalResources, Measured, Model, Quantiles, SecondSignals,
     Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
 };
 
@@ -66,12 +66,12 @@ impl Recorded<'_> {
             failed: calls.failed,
             cancelled: calls.cancelled,
             connects: self.signals.connects,
-            service: Spread::of(&calls.service_ok),
-            headline: Spread::of(headline),
-            lateness: Spread::of(&self.totals.lateness),
-            generator_delay: Spread::of(&self.totals.generator_delay),
+            service: Quantiles::of(&calls.service_ok),
+            headline: Quantiles::of(headline),
+            lateness: Quantiles::of(&self.totals.lateness),
+            generator_delay: Quantiles::of(&self.totals.generator_delay),
             unread_share: self.unread_share(&calls),
-            loop_time: Spread::of(&self.totals.loop_time),
+            loop_time: Quantiles::of(&self.totals.loop_time),
             arrivals: counters.arrivals,
             arrivals_dropped: counters.arrivals_dropped,
             in_flight_mean: self_check.in_flight_whole,

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::collect::Collector;
-use super::crew::{Crew, CrewOptions, Role, Word};
+use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::judge::Recorded;
 use super::tick::TICKS_PER_SECOND;
 use super::watch::{Watching, load_of};
 use crate::clock::SystemClock;
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread};
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing};
 use crate::metrics::Histogram;
 use crate::outcome::Row;
 use crate::scenario::{Arrivals, Load, Plan};
@@ -117,7 +117,7 @@ impl Level {
         let crew = Crew::engage(
             scope,
             &CrewOptions {
-                role: Role::Worker,
+                role: CrewRole::Worker,
                 script: options.script,
                 cpus: &options.cpus[..n_workers],
                 iterations: None,
@@ -340,9 +340,9 @@ fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
         }
     );
     let spread = if is_poisson {
-        Spread::Poisson { seed: plan.seed }
+        Spacing::Poisson { seed: plan.seed }
     } else {
-        Spread::Constant
+        Spacing::Constant
     };
     let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
     ArrivalSchedule::rates(&[RateSegment::hold(rate, HOLD_MAX)], spread)

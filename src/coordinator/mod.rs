@@ -31,4 +31,4 @@ pub use interrupts::{Interrupter, Interrupts};
 pub use run::run;
 pub use search::find;
 
-pub use crate::worker::raise_file_limit;
+pub use crate::host::raise_file_limit;

@@ -10,7 +10,7 @@ use super::probe::probe_plan;
 use crate::address;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
-use crate::host;
+use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::protocol::Operation;
@@ -18,10 +18,9 @@ use crate::redact::Redactor;
 use crate::scenario::{Action, Plan};
 use crate::scheduler::block_on;
 use crate::user::Script;
-use crate::worker::{Cpus, too_low_file_limit};
 
 /// What is ready for the load.
-pub(super) struct Prepared {
+pub(super) struct Preparation {
     pub(super) script: Arc<Script>,
     /// What the probe does, where the plan has one.
     pub(super) probe: Option<Arc<Script>>,
@@ -33,7 +32,7 @@ pub(super) fn prepare(
     plan: &Arc<Plan>,
     observer: &mut dyn Observer,
     interrupts: &Interrupts,
-) -> Result<Prepared, UserError> {
+) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
     let endpoint = resolve(&plan.target.url.value, &keep_going)?;
     let redactor = plan.redactor();
@@ -86,7 +85,7 @@ pub(super) fn prepare(
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))
         .transpose()?;
-    Ok(Prepared {
+    Ok(Preparation {
         script,
         probe,
         server,

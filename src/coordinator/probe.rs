@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::collect::{Collector, move_in_flight};
-use super::crew::{Crew, CrewOptions, Role, Word};
+use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use crate::decide::control::arrival_length;
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, ThinkTime};
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing, ThinkTime};
 use crate::metrics::Recorder;
 use crate::outcome::{ProbeOutcome, Row, RowKind};
 use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
 use crate::units::{format_percent, format_rate};
 use crate::user::Script;
-use crate::worker::{Command, Event};
+use crate::worker::{Command, WorkerEvent};
 
 /// Starts that may wait for the probe's call before them: those of a minute.
 /// Those of a longer silence of the server are dropped, and counted.
@@ -92,7 +92,7 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
 fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
     let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
     let hold = RateSegment::hold(rate, arrival_length(plan));
-    ArrivalSchedule::rates(&[hold], Spread::Scattered { seed: plan.seed })
+    ArrivalSchedule::rates(&[hold], Spacing::Scattered { seed: plan.seed })
 }
 
 /// The probe while it runs.
@@ -118,7 +118,7 @@ impl Probe {
         let crew = Crew::engage(
             scope,
             &CrewOptions {
-                role: Role::Probe,
+                role: CrewRole::Probe,
                 script: &script,
                 cpus: &[cpu],
                 iterations: None,
@@ -137,7 +137,7 @@ impl Probe {
     }
 
     /// What it says; each is to be passed to [`Probe::take`].
-    pub(super) fn events(&self) -> &Receiver<Event> {
+    pub(super) fn events(&self) -> &Receiver<WorkerEvent> {
         self.crew.events()
     }
 
@@ -155,7 +155,7 @@ impl Probe {
     }
 
     /// Takes in what came from [`Probe::events`]; `None`: they are closed.
-    pub(super) fn take(&mut self, event: Option<Event>) -> Result<(), UserError> {
+    pub(super) fn take(&mut self, event: Option<WorkerEvent>) -> Result<(), UserError> {
         match self.crew.heard(event)? {
             Word::Tick(tick) => {
                 let recorder = self.collector.take(*tick);

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
 
-use super::collect::{Collector, Interval, StageSpan, move_calls_in_flight, move_in_flight};
-use super::crew::{Crew, CrewOptions, Role, Word};
+use super::collect::{Collector, Figures, StageSpan, move_calls_in_flight, move_in_flight};
+use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
-use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
+use super::prepare::{
+    Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
+};
 use super::probe::{self, Probe};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
@@ -19,7 +21,7 @@ use crate::decide::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
 };
 use crate::decide::control::{
-    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
+    Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
 };
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
@@ -109,7 +111,7 @@ impl Observer for Noted<'_> {
 
 fn generate(
     plan: &Arc<Plan>,
-    prepared: Prepared,
+    prepared: Preparation,
     observer: &mut dyn Observer,
     interrupts: &Interrupts,
 ) -> Result<RunOutcome, UserError> {
@@ -118,7 +120,7 @@ fn generate(
         let crew = Crew::engage(
             scope,
             &CrewOptions {
-                role: Role::Worker,
+                role: CrewRole::Worker,
                 script: &prepared.script,
                 cpus: &assigned,
                 iterations: plan.stop.iterations,
@@ -491,17 +493,17 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: LoadAction) {
         match action {
-            Action::SetUsers(users) => self.crew.set_users(users),
-            Action::Stop(_) => {
+            LoadAction::SetUsers(users) => self.crew.set_users(users),
+            LoadAction::Stop(_) => {
                 if let Some((at, _)) = self.controller.stopped() {
                     self.collector.signals.load_ends(at);
                 }
                 self.broadcast(|| Command::Stop);
             }
-            Action::CancelCalls => self.broadcast(|| Command::CancelCalls),
-            Action::CancelAll => self.broadcast(|| Command::CancelAll),
+            LoadAction::CancelCalls => self.broadcast(|| Command::CancelCalls),
+            LoadAction::CancelAll => self.broadcast(|| Command::CancelAll),
         }
     }
 
@@ -639,7 +641,7 @@ struct Windows {
     n_ticks: u64,
     end: Duration,
     load_sum: f64,
-    figures: Interval,
+    figures: Figures,
 }
 
 impl Windows {
@@ -654,11 +656,11 @@ impl Windows {
             n_ticks: 0,
             end: Duration::ZERO,
             load_sum: 0.0,
-            figures: Interval::default(),
+            figures: Figures::default(),
         }
     }
 
-    fn add(&mut self, number: u64, interval: &Interval, load: f64) {
+    fn add(&mut self, number: u64, interval: &Figures, load: f64) {
         self.n_ticks += 1;
         self.end = tick_end(number);
         self.load_sum += load;

@@ -17,22 +17,26 @@
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
 
-mod translate;
-
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
 use super::level::{Level, LevelOptions, LevelSecond, SECOND};
-use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
+use super::prepare::{
+    Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
+};
 use crate::clock::Utc;
-use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
+use crate::decide::search::{
+    Input, LATENCY_LIMITS_MAX, Percentiles, Search, SearchAction, SearchOptions, SearchOutcome,
+    SearchTick,
+};
 use crate::error::UserError;
 use crate::load::Distribution;
 use crate::metrics::Histogram;
 use crate::outcome::{
-    FindActivity, FindBy, FindObserver, FindOptions, FindOutcome, FindProgress, Observer, RunStart,
+    FindActivity, FindBy, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress,
+    FindTrial, FindVerdict, Observer, RunStart,
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
@@ -67,7 +71,10 @@ pub fn find(
     observer: &mut dyn FindObserver,
     interrupts: &Interrupts,
 ) -> Result<FindOutcome, UserError> {
-    let search_options = translate::search_options(&plan, &options);
+    let search_options = SearchOptions {
+        find: options.clone(),
+        think: think(&plan),
+    };
     let (search, first) = Search::start(search_options)
         .map_err(|fault| UserError::usage(format!("no search can be made: {fault}")))?;
     let mut noted = Noted {
@@ -88,7 +95,7 @@ pub fn find(
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     check_room(&plan, &mut noted);
     let result = thread::scope(|scope| {
-        let mut finder = Finder::new(
+        let mut finder = SearchRun::new(
             scope, &plan, &options, prepared, search, &mut noted, interrupts,
         );
         finder.deadline = deadline;
@@ -115,6 +122,26 @@ impl Observer for Noted<'_> {
     fn preparing(&mut self, doing: Option<(Duration, &str)>) {
         self.observer.preparing(doing);
     }
+}
+
+/// The pause of a user's cycle, where that is one request and one pause.
+fn think(plan: &Plan) -> Option<Duration> {
+    let is_paced = matches!(
+        plan.load,
+        Load::Closed {
+            pacing: Some(_),
+            ..
+        } | Load::Staged {
+            pacing: Some(_),
+            ..
+        }
+    );
+    let are_single = plan.steps.iter().all(|step| {
+        step.weight == 0
+            || (step.parallel <= 1 && matches!(step.action.value, scenario::Action::Call(_)))
+    });
+    let pause = plan.think.mean().saturating_add(plan.pause_after_call);
+    (are_single && !is_paced).then_some(pause)
 }
 
 /// The plan with the load of the highest level: only the kind of load, the
@@ -182,7 +209,7 @@ fn queue(plan: &Plan, rate: f64) -> u32 {
     waiting.clamp(1, QUEUE_MAX)
 }
 
-struct Finder<'scope, 'env, 'a, 'b> {
+struct SearchRun<'scope, 'env, 'a, 'b> {
     scope: &'scope Scope<'scope, 'env>,
     plan: &'a Plan,
     options: &'a FindOptions,
@@ -203,17 +230,19 @@ struct Finder<'scope, 'env, 'a, 'b> {
     hold: Histogram,
     /// What limited the generator last, in one sentence.
     last_limit: Option<String>,
+    /// How far the level can be trusted, as far as it has got.
+    verdict: Verdict,
     /// By trial: how far it can be trusted. Those that are here were told of.
     verdicts: Vec<Verdict>,
     progress: FindProgress,
 }
 
-impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
+impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
     fn new(
         scope: &'scope Scope<'scope, 'env>,
         plan: &'a Plan,
         options: &'a FindOptions,
-        prepared: Prepared,
+        prepared: Preparation,
         search: Search,
         observer: &'a mut Noted<'b>,
         interrupts: &'a Interrupts,
@@ -244,6 +273,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             activity: FindActivity::Opening,
             hold: Histogram::new(),
             last_limit: None,
+            verdict: Verdict::of(Vec::new()),
             verdicts: Vec::new(),
             progress: FindProgress {
                 elapsed: Duration::ZERO,
@@ -258,32 +288,31 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         }
     }
 
-    fn run(&mut self, first: Action) -> Result<FindOutcome, UserError> {
+    fn run(&mut self, first: SearchAction) -> Result<FindOutcome, UserError> {
         self.observer.observer.started(&self.start);
         let mut action = first;
         loop {
             match action {
-                Action::Continue => {}
-                Action::StartHold => {
+                SearchAction::Continue => {}
+                SearchAction::StartHold => {
                     if let FindActivity::Settling(phase) = self.activity {
                         self.activity = FindActivity::Holding(phase);
                     }
                     self.hold.clear();
                 }
-                Action::SetLevel {
+                SearchAction::SetLevel {
                     level,
                     phase,
                     settling,
                 } => {
-                    let phase = translate::phase(phase);
                     self.set_level(level, FindActivity::Settling(phase), settling)?;
                 }
-                Action::CoolDown { level } => {
+                SearchAction::CoolDown { level } => {
                     self.set_level(level, FindActivity::CoolingDown, Duration::ZERO)?;
                 }
-                Action::Done(outcome) => {
+                SearchAction::Done(outcome) => {
                     self.dismiss()?;
-                    return Ok(self.outcome(&outcome));
+                    return Ok(self.outcome(*outcome));
                 }
             }
             action = self.next_action()?;
@@ -291,7 +320,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     }
 
     /// Waits for something that the search has to know, and asks it.
-    fn next_action(&mut self) -> Result<Action, UserError> {
+    fn next_action(&mut self) -> Result<SearchAction, UserError> {
         loop {
             if self.interrupts.is_pending() {
                 return Ok(self.ask(Input::Interrupted));
@@ -312,20 +341,15 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         }
     }
 
-    fn ask(&mut self, input: Input) -> Action {
+    fn ask(&mut self, input: Input) -> SearchAction {
         let had_estimate = self.search.estimate().is_some();
         let action = self.search.next(input);
         for trial in self.search.trials().iter().skip(self.verdicts.len()) {
-            let level = self.level.as_ref();
-            let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
-            let verdict = of_a_level(judged);
-            let trial = translate::trial(trial, verdict.grade);
-            self.verdicts.push(verdict);
-            self.observer.observer.trial(self.options, &trial);
+            self.verdicts.push(self.verdict.clone());
+            self.observer.observer.trial(self.options, trial);
         }
         self.progress.bracket = bracket(&self.search);
         if let (false, Some(estimate)) = (had_estimate, self.search.estimate()) {
-            let estimate = translate::estimate(estimate);
             self.observer.observer.estimated(self.options, &estimate);
         }
         action
@@ -401,9 +425,13 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     }
 
     /// What the search is told of a second.
-    fn tick(&mut self, second: &LevelSecond) -> search::Tick {
-        let disturbed =
-            second.limit.is_some() || !second.lacks_local_resources && self.is_disturbed();
+    fn tick(&mut self, second: &LevelSecond) -> SearchTick {
+        let level = self.level.as_ref();
+        let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
+        self.verdict = of_a_level(judged);
+        let is_held = matches!(self.activity, FindActivity::Holding(_));
+        let disturbed = second.limit.is_some()
+            || !second.lacks_local_resources && is_held && is_by_host(&self.verdict);
         let limit = second
             .limit
             .map(|limit| limit.sentence())
@@ -429,7 +457,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         self.progress.p99_ns = second.latency.quantile_ns(0.99);
         self.progress.failed = failed;
         let quantile = |q| self.hold.quantile_ns(q);
-        let tick = search::Tick {
+        let tick = SearchTick {
             length: SECOND,
             offered: match self.options.by {
                 FindBy::Vus => second.started,
@@ -451,6 +479,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             },
             generator_limited: is_limited,
             disturbed,
+            grade: self.verdict.grade,
         };
         self.show();
         tick
@@ -460,16 +489,6 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         is_past(self.deadline)
     }
 
-    /// Whether other work on this host disturbed the level that is held.
-    fn is_disturbed(&self) -> bool {
-        if !matches!(self.activity, FindActivity::Holding(_)) {
-            return false;
-        }
-        let level = self.level.as_ref();
-        let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
-        judged.is_some_and(|verdict| is_by_host(&verdict))
-    }
-
     fn show(&mut self) {
         self.progress.elapsed = crate::clock::since(self.began);
         self.progress.level = self.at;
@@ -477,29 +496,23 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         self.observer.observer.progress(&self.progress);
     }
 
-    fn outcome(&self, found: &search::SearchOutcome) -> FindOutcome {
-        let is_limited = found.ended == search::Ended::GeneratorLimited;
-        let of = |trial: &search::TrialReport| {
-            let at = found.trials.iter().position(|other| other == trial)?;
-            self.verdicts.get(at)
-        };
-        let grade = |trial: &_| of(trial).map_or(Grade::Valid, |verdict: &Verdict| verdict.grade);
-        let told = |trial: &_| translate::trial(trial, grade(trial));
-        let failed = |level: &search::FailedLevel| translate::failure(level, grade(&level.trial));
+    fn outcome(&self, found: SearchOutcome) -> FindOutcome {
+        let is_limited = found.ended == FindEnded::GeneratorLimited;
         let holds = found.sustains.as_ref().or(found.passed.as_ref());
         let fails = found.fails_at.as_ref().map(|failed| &failed.trial);
         let has_ends = holds.is_some() || fails.is_some();
         let last = found.trials.last().filter(|_| is_limited || !has_ends);
-        let mut rests_on: Vec<&search::TrialReport> = Vec::new();
+        let mut rests_on: Vec<&FindTrial> = Vec::new();
         for trial in [holds, fails, last].into_iter().flatten() {
             if !rests_on.contains(&trial) {
                 rests_on.push(trial);
             }
         }
-        let mut verdicts: Vec<(f64, Verdict)> = rests_on
-            .into_iter()
-            .filter_map(|trial| Some((trial.level, of(trial)?.clone())))
-            .collect();
+        let verdict_of = |trial: &FindTrial| {
+            let at = found.trials.iter().position(|other| other == trial)?;
+            Some((trial.level, self.verdicts.get(at)?.clone()))
+        };
+        let mut verdicts: Vec<_> = rests_on.into_iter().filter_map(verdict_of).collect();
         if verdicts.is_empty() {
             // Nothing was held, so there is nothing to rely on.
             let nothing = vec![(Grade::Invalid, Reason::NoCalls { cancelled: 0 })];
@@ -508,14 +521,14 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         FindOutcome {
             options: self.options.clone(),
             start: self.start.clone(),
-            ended: translate::ended(found.ended),
-            sustains: found.sustains.as_ref().map(told),
-            passed: found.passed.as_ref().map(told),
-            fails_at: found.fails_at.as_ref().map(failed),
-            fails_surely_at: found.fails_surely_at.as_ref().map(failed),
-            trials: found.trials.iter().map(told).collect(),
+            ended: found.ended,
+            sustains: found.sustains,
+            passed: found.passed,
+            fails_at: found.fails_at,
+            fails_surely_at: found.fails_surely_at,
+            trials: found.trials,
             verdicts,
-            estimate: found.estimate.map(translate::estimate),
+            estimate: found.estimate,
             elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
             notices: Vec::new(),
@@ -563,11 +576,11 @@ fn missed_calls(second: &LevelSecond) -> u64 {
 fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
     let levels = |passed: bool| {
         let of = search.trials().iter().filter(move |trial| {
-            use search::Verdict::{Borderline, Fail, Pass, Plausible};
+            use FindVerdict::{Failed, Passed, Plausible, Undecided};
             match trial.verdict {
                 _ if trial.repeated => false,
-                Pass | Plausible => passed,
-                Fail(_) | Borderline(_) => !passed,
+                Passed | Plausible => passed,
+                Failed(_) | Undecided(_) => !passed,
                 _ => false,
             }
         });

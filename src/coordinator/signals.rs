@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_middle};
+use crate::host::HostUse;
 use crate::metrics::{Histogram, Recorder, WorkerUsage};
 use crate::validity::SecondSignals;
-use crate::worker::HostUse;
 
 /// What ticks say of the generator.
 #[derive(Debug)]
@@ -26,14 +26,14 @@ pub(super) struct Signals {
     /// Connections opened in the time of `measured`.
     pub(super) connects: u64,
     /// Seconds that are not closed, from `first_open`.
-    open: VecDeque<Part>,
+    open: VecDeque<SecondPart>,
     first_open: u64,
-    spare: Vec<Part>,
+    spare: Vec<SecondPart>,
 }
 
 /// One second, as far as it has arrived.
 #[derive(Debug, Default)]
-struct Part {
+struct SecondPart {
     usages: Vec<WorkerUsage>,
     lateness: Histogram,
     delay: Histogram,
@@ -42,7 +42,7 @@ struct Part {
     host: Option<(HostUse, Duration)>,
 }
 
-impl Part {
+impl SecondPart {
     fn clear(&mut self) {
         self.usages.fill(WorkerUsage::default());
         self.lateness.clear();
@@ -139,7 +139,7 @@ impl Signals {
 
     /// The second, which takes nothing more once it is closed: its successor
     /// does.
-    fn part(&mut self, second: u64) -> Option<&mut Part> {
+    fn part(&mut self, second: u64) -> Option<&mut SecondPart> {
         let at = usize::try_from(second.saturating_sub(self.first_open)).ok()?;
         while self.open.len() <= at {
             self.open.push_back(self.spare.pop().unwrap_or_default());

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::collect::Collector;
 use crate::clock::SystemClock;
+use crate::host::HostMeter;
 use crate::outcome::Second;
 use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
-use crate::worker::HostMeter;
 
 /// The host is asked once a second.
 const SECOND: Duration = Duration::from_secs(1);

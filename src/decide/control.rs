@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::load::{ArrivalSchedule, Rate, RateSegment, Spread, Stages};
+use crate::load::{ArrivalSchedule, Rate, RateSegment, Spacing, Stages};
 use crate::outcome::Ended;
 use crate::scenario::{Arrivals, Load, Plan};
 
@@ -26,7 +26,7 @@ const STEADY_TOLERANCE: f64 = 0.02;
 
 /// Something for the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum LoadAction {
     /// So many users in all are wanted from now on.
     SetUsers(u32),
     /// No iteration begins any more.
@@ -95,7 +95,7 @@ impl Controller {
     }
 
     /// Takes note of what happened by `now`, and says what to do.
-    pub fn decide(&mut self, now: Duration, happening: Happening) -> Vec<Action> {
+    pub fn decide(&mut self, now: Duration, happening: Happening) -> Vec<LoadAction> {
         let mut actions = Vec::new();
         match happening {
             Happening::Interrupt if self.stopped.is_some() => self.cancel_all(&mut actions),
@@ -113,12 +113,12 @@ impl Controller {
                 let target = self.users_at(now);
                 if self.target != Some(target) {
                     self.target = Some(target);
-                    actions.push(Action::SetUsers(target));
+                    actions.push(LoadAction::SetUsers(target));
                 }
             }
             (Some((at, _)), None) if now >= at + self.graceful_stop => {
                 self.calls_cancelled = Some(now);
-                actions.push(Action::CancelCalls);
+                actions.push(LoadAction::CancelCalls);
             }
             (Some(_), Some(at)) if now >= at + CLOSE_WAIT => self.cancel_all(&mut actions),
             _ => {}
@@ -146,16 +146,16 @@ impl Controller {
         }
     }
 
-    fn stop(&mut self, now: Duration, why: Ended, actions: &mut Vec<Action>) {
+    fn stop(&mut self, now: Duration, why: Ended, actions: &mut Vec<LoadAction>) {
         if self.stopped.is_none() {
             self.stopped = Some((now, why));
-            actions.push(Action::Stop(why));
+            actions.push(LoadAction::Stop(why));
         }
     }
 
-    fn cancel_all(&mut self, actions: &mut Vec<Action>) {
+    fn cancel_all(&mut self, actions: &mut Vec<LoadAction>) {
         if !std::mem::replace(&mut self.all_cancelled, true) {
-            actions.push(Action::CancelAll);
+            actions.push(LoadAction::CancelAll);
         }
     }
 }
@@ -212,8 +212,8 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
     };
     let length = arrival_length(plan);
     let spread = |distribution| match distribution {
-        crate::load::Distribution::Constant => Spread::Constant,
-        crate::load::Distribution::Poisson => Spread::Poisson { seed: plan.seed },
+        crate::load::Distribution::Constant => Spacing::Constant,
+        crate::load::Distribution::Poisson => Spacing::Poisson { seed: plan.seed },
     };
     Some(match arrivals {
         Arrivals::Rate {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     /// Runs a controller as the loop does, with nothing happening but time.
-    fn actions(controller: &mut Controller, until: Duration) -> Vec<(u128, Action)> {
+    fn actions(controller: &mut Controller, until: Duration) -> Vec<(u128, LoadAction)> {
         let mut now = Duration::ZERO;
         let mut actions = Vec::new();
         while now <= until {
@@ -352,10 +352,10 @@ mod tests {
         assert_eq!(
             actions(&mut Controller::new(&plan), ms(60_000)),
             [
-                (0, Action::SetUsers(7)),
-                (10_000, Action::Stop(Ended::Duration)),
-                (13_000, Action::CancelCalls),
-                (15_500, Action::CancelAll),
+                (0, LoadAction::SetUsers(7)),
+                (10_000, LoadAction::Stop(Ended::Duration)),
+                (13_000, LoadAction::CancelCalls),
+                (15_500, LoadAction::CancelAll),
             ]
         );
     }
@@ -369,7 +369,7 @@ mod tests {
         let targets: Vec<u32> = actions(&mut controller, ms(6_000))
             .into_iter()
             .filter_map(|(_, action)| match action {
-                Action::SetUsers(users) => Some(users),
+                LoadAction::SetUsers(users) => Some(users),
                 _ => None,
             })
             .collect();
@@ -383,9 +383,9 @@ mod tests {
         let mut controller = Controller::new(&plan);
         controller.decide(Duration::ZERO, Happening::Nothing);
         let first = controller.decide(ms(100), Happening::Interrupt);
-        assert_eq!(first, [Action::Stop(Ended::Interrupted)]);
+        assert_eq!(first, [LoadAction::Stop(Ended::Interrupted)]);
         let second = controller.decide(ms(200), Happening::Interrupt);
-        assert_eq!(second, [Action::CancelAll]);
+        assert_eq!(second, [LoadAction::CancelAll]);
         // The time of the plan's end changes nothing any more.
         controller.decide(ms(20_000), Happening::Nothing);
         assert_eq!(controller.stopped(), Some((ms(100), Ended::Interrupted)));
@@ -398,7 +398,7 @@ mod tests {
         controller.decide(Duration::ZERO, Happening::Nothing);
         assert_eq!(controller.next_decision(Duration::ZERO), None);
         let actions = controller.decide(ms(50), Happening::IterationsBegun);
-        assert_eq!(actions, [Action::Stop(Ended::Iterations)]);
+        assert_eq!(actions, [LoadAction::Stop(Ended::Iterations)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::HostFacts;
 
 /// Something that can be done about this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Advice {
+pub enum HostAdvice {
     /// There is one CPU for both the generator and what it is measured against.
     OneCpu,
     /// Two of the CPUs used are hardware threads of one core.
@@ -86,20 +86,20 @@ const WAKE_US_MIN: u64 = 20;
 const CPUS_TO_ISOLATE: usize = 4;
 
 /// What applies, most telling first.
-pub fn advise(facts: &HostFacts, around: &Surroundings) -> Vec<Advice> {
+pub fn advise(facts: &HostFacts, around: &Surroundings) -> Vec<HostAdvice> {
     let used: Vec<usize> = around.worker.into_iter().chain(around.server).collect();
     let mut found = Vec::new();
     if around.allowed.len() == 1 {
-        found.push(Advice::OneCpu);
+        found.push(HostAdvice::OneCpu);
     }
     found.extend(cores(facts, around));
     if let Some(millicpus) = around.quota_millicpus {
-        found.push(Advice::Quota { millicpus });
+        found.push(HostAdvice::Quota { millicpus });
     }
     found.extend(governor(facts, &used));
     let wake_us = used.iter().filter_map(|id| facts.cpu(*id)?.wake_us).max();
     if let Some(wake_us) = wake_us.filter(|us| *us >= WAKE_US_MIN) {
-        found.push(Advice::DeepIdle { wake_us });
+        found.push(HostAdvice::DeepIdle { wake_us });
     }
     if let Some(cpu) = around.worker
         && facts.n_cpus.is_some_and(|n| n >= CPUS_TO_ISOLATE)
@@ -108,27 +108,27 @@ pub fn advise(facts: &HostFacts, around: &Surroundings) -> Vec<Advice> {
             .as_ref()
             .is_some_and(|isolated| !isolated.contains(&cpu))
     {
-        found.push(Advice::NotIsolated { cpu });
+        found.push(HostAdvice::NotIsolated { cpu });
     }
     let node = |cpu: Option<usize>| facts.cpu(cpu?)?.numa_node;
     if let (Some(worker), Some(other)) = (node(around.worker), node(around.server))
         && worker != other
     {
-        found.push(Advice::NumaNodes { worker, other });
+        found.push(HostAdvice::NumaNodes { worker, other });
     }
     if facts.boost == Some(true) {
-        found.push(Advice::Boost {
+        found.push(HostAdvice::Boost {
             is_intel_pstate: facts.is_intel_pstate,
         });
     }
     if facts.is_virtual == Some(true) {
-        found.push(Advice::VirtualMachine);
+        found.push(HostAdvice::VirtualMachine);
     }
     found
 }
 
 /// Hardware threads of one core compete for it.
-fn cores(facts: &HostFacts, around: &Surroundings) -> Option<Advice> {
+fn cores(facts: &HostFacts, around: &Surroundings) -> Option<HostAdvice> {
     let worker = around.worker?;
     if let Some(server) = around.server
         && facts.share_a_core(worker, server)?
@@ -137,7 +137,7 @@ fn cores(facts: &HostFacts, around: &Surroundings) -> Option<Advice> {
             let is_apart = *cpu != worker && facts.share_a_core(worker, *cpu) == Some(false);
             is_apart.then_some((*cpu, worker))
         });
-        return Some(Advice::SharedCore {
+        return Some(HostAdvice::SharedCore {
             one: server,
             other: worker,
             apart,
@@ -145,25 +145,25 @@ fn cores(facts: &HostFacts, around: &Surroundings) -> Option<Advice> {
     }
     let threads = facts.cpu(worker)?.core_threads.as_ref()?;
     let sibling = *threads.iter().find(|cpu| **cpu != worker)?;
-    Some(Advice::BusySibling {
+    Some(HostAdvice::BusySibling {
         cpu: worker,
         sibling,
     })
 }
 
-fn governor(facts: &HostFacts, used: &[usize]) -> Option<Advice> {
+fn governor(facts: &HostFacts, used: &[usize]) -> Option<HostAdvice> {
     let is_slow = |id: &&usize| {
         let governor = facts.cpu(**id).and_then(|cpu| cpu.governor.as_deref());
         governor.is_some_and(|governor| governor != "performance")
     };
     let cpus: Vec<usize> = used.iter().filter(is_slow).copied().collect();
-    Some(Advice::Governor {
+    Some(HostAdvice::Governor {
         governor: facts.governors(&cpus)?,
         cpus,
     })
 }
 
-impl Advice {
+impl HostAdvice {
     /// Its stable name.
     pub fn id(&self) -> &'static str {
         match self {

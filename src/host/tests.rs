@@ -1,7 +1,10 @@
 //! Facts of made-up trees, and the advice that follows from them.
 
-use super::advice::Advice;
+use super::advice::HostAdvice;
+use super::facts::*;
 use super::*;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A root of its own, removed when dropped.
@@ -168,7 +171,7 @@ fn lists_of_cpus_are_read() {
     }
 }
 
-fn on_the_laptop(worker: usize, server: usize) -> Vec<Advice> {
+fn on_the_laptop(worker: usize, server: usize) -> Vec<HostAdvice> {
     let around = Surroundings {
         allowed: ALL.to_vec(),
         quota_millicpus: None,
@@ -181,7 +184,7 @@ fn on_the_laptop(worker: usize, server: usize) -> Vec<Advice> {
 #[test]
 fn two_threads_of_one_core_are_noticed() {
     let found = on_the_laptop(3, 1);
-    let expected = Advice::SharedCore {
+    let expected = HostAdvice::SharedCore {
         one: 1,
         other: 3,
         apart: Some((0, 3)),
@@ -189,7 +192,7 @@ fn two_threads_of_one_core_are_noticed() {
     assert_eq!(found[0], expected);
     assert!(found[0].text().contains("taskset -c 0,3"), "{found:?}");
     let found = on_the_laptop(3, 0);
-    let expected = Advice::BusySibling { cpu: 3, sibling: 1 };
+    let expected = HostAdvice::BusySibling { cpu: 3, sibling: 1 };
     assert_eq!(found[0], expected);
     assert!(found[0].text().contains("cpu1/online"), "{found:?}");
 }
@@ -197,7 +200,7 @@ fn two_threads_of_one_core_are_noticed() {
 #[test]
 fn governor_idle_states_and_boost_are_those_of_the_cpus_used() {
     let found = on_the_laptop(3, 1);
-    let ids: Vec<_> = found.iter().map(Advice::id).collect();
+    let ids: Vec<_> = found.iter().map(HostAdvice::id).collect();
     let expected = [
         "shared_core",
         "governor",
@@ -206,16 +209,16 @@ fn governor_idle_states_and_boost_are_those_of_the_cpus_used() {
         "boost",
     ];
     assert_eq!(ids, expected);
-    let governor = Advice::Governor {
+    let governor = HostAdvice::Governor {
         governor: "powersave".to_string(),
         cpus: vec![3],
     };
     assert_eq!(found[1], governor);
     assert!(governor.text().contains("--cpu 3 frequency-set"));
-    assert_eq!(found[2], Advice::DeepIdle { wake_us: 133 });
+    assert_eq!(found[2], HostAdvice::DeepIdle { wake_us: 133 });
     assert!(found[4].text().contains("no_turbo"), "{found:?}");
     // CPU 1 runs at full speed and its idle states are unknown.
-    let ids: Vec<_> = on_the_laptop(1, 2).iter().map(Advice::id).collect();
+    let ids: Vec<_> = on_the_laptop(1, 2).iter().map(HostAdvice::id).collect();
     assert_eq!(ids, ["busy_sibling", "not_isolated", "boost"]);
 }
 
@@ -240,58 +243,58 @@ fn quota_nodes_and_a_single_cpu_are_noticed() {
         server: Some(0),
     };
     let found = advise(&facts, &around);
-    let numa = Advice::NumaNodes {
+    let numa = HostAdvice::NumaNodes {
         worker: 1,
         other: 0,
     };
-    let quota = Advice::Quota { millicpus: 1500 };
+    let quota = HostAdvice::Quota { millicpus: 1500 };
     assert_eq!(
         found,
-        [quota, numa, Advice::VirtualMachine],
+        [quota, numa, HostAdvice::VirtualMachine],
         "63 is isolated"
     );
     assert!(found[0].text().contains("1.5 CPUs"), "{}", found[0].text());
     around.allowed = vec![63];
     around.server = Some(63);
     around.quota_millicpus = None;
-    let ids: Vec<_> = advise(&facts, &around).iter().map(Advice::id).collect();
+    let ids: Vec<_> = advise(&facts, &around).iter().map(HostAdvice::id).collect();
     assert_eq!(ids, ["one_cpu", "virtual_machine"]);
 }
 
 #[test]
 fn every_advice_says_what_to_do() {
     let all = [
-        Advice::OneCpu,
-        Advice::SharedCore {
+        HostAdvice::OneCpu,
+        HostAdvice::SharedCore {
             one: 0,
             other: 1,
             apart: None,
         },
-        Advice::BusySibling { cpu: 1, sibling: 3 },
-        Advice::Quota { millicpus: 200 },
-        Advice::Governor {
+        HostAdvice::BusySibling { cpu: 1, sibling: 3 },
+        HostAdvice::Quota { millicpus: 200 },
+        HostAdvice::Governor {
             governor: "schedutil".to_string(),
             cpus: vec![0, 1],
         },
-        Advice::Boost {
+        HostAdvice::Boost {
             is_intel_pstate: false,
         },
-        Advice::DeepIdle { wake_us: 133 },
-        Advice::NotIsolated { cpu: 7 },
-        Advice::NumaNodes {
+        HostAdvice::DeepIdle { wake_us: 133 },
+        HostAdvice::NotIsolated { cpu: 7 },
+        HostAdvice::NumaNodes {
             worker: 0,
             other: 1,
         },
-        Advice::VirtualMachine,
+        HostAdvice::VirtualMachine,
     ];
-    let mut ids: Vec<_> = all.iter().map(Advice::id).collect();
+    let mut ids: Vec<_> = all.iter().map(HostAdvice::id).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), all.len(), "ids are distinct");
     for advice in &all {
         let text = advice.text();
         // Where there is nothing to type, there is nothing to be done here.
-        let is_hopeless = matches!(advice, Advice::SharedCore { apart: None, .. });
+        let is_hopeless = matches!(advice, HostAdvice::SharedCore { apart: None, .. });
         assert_eq!(text.contains('`'), !is_hopeless, "{text}");
         assert!(!text.ends_with('.') && !text.contains("  "), "{text}");
     }

@@ -40,7 +40,7 @@ pub struct ArrivalSchedule {
 enum Shape {
     Rates {
         stages: Arc<[PlacedStage]>,
-        distribution: Spread,
+        distribution: Spacing,
     },
     Bursts {
         burst: u64,
@@ -50,7 +50,7 @@ enum Shape {
 
 /// How arrivals spread about the rate profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spread {
+pub enum Spacing {
     /// Evenly: the gaps follow the rate exactly.
     Constant,
     /// As independent users arrive: exponential gaps from this seed.
@@ -130,7 +130,7 @@ impl RateSegment {
 
 impl ArrivalSchedule {
     /// Arrivals that follow a profile of rates, stage after stage.
-    pub fn rates(stages: &[RateSegment], distribution: Spread) -> Self {
+    pub fn rates(stages: &[RateSegment], distribution: Spacing) -> Self {
         let mut placed = Vec::with_capacity(stages.len());
         let mut start_ns = 0_u64;
         let mut area_before = 0_u128;
@@ -178,7 +178,7 @@ impl ArrivalSchedule {
         let (worker_idx, n_workers) = (worker_idx as u64, n_workers as u64);
         let gaps = match self.shape {
             Shape::Rates {
-                distribution: Spread::Poisson { seed },
+                distribution: Spacing::Poisson { seed },
                 ..
             } => Some(PoissonGaps {
                 random: fastrand::Rng::with_seed(seed),
@@ -263,10 +263,10 @@ impl ArrivalInstants {
 
 /// How far behind the start of its interval arrival `n` is due, as an area below
 /// that of one arrival. A function of the number alone, so that workers agree.
-fn offset_in_interval(distribution: Spread, n: u64) -> u128 {
+fn offset_in_interval(distribution: Spacing, n: u64) -> u128 {
     /// 2^64 divided by the golden ratio: spreads consecutive numbers over all seeds.
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let Spread::Scattered { seed } = distribution else {
+    let Spacing::Scattered { seed } = distribution else {
         return 0;
     };
     let seed = seed.wrapping_add(n.wrapping_mul(GOLDEN));
@@ -407,11 +407,11 @@ mod tests {
     }
 
     fn constant(stages: &[(f64, f64, u64)]) -> ArrivalSchedule {
-        scheduled(stages, Spread::Constant)
+        scheduled(stages, Spacing::Constant)
     }
 
     /// Stages as (from/s, to/s, milliseconds).
-    fn scheduled(stages: &[(f64, f64, u64)], distribution: Spread) -> ArrivalSchedule {
+    fn scheduled(stages: &[(f64, f64, u64)], distribution: Spacing) -> ArrivalSchedule {
         let stages: Vec<RateSegment> = stages
             .iter()
             .map(|&(from, to, ms)| RateSegment {
@@ -517,7 +517,7 @@ mod tests {
         for per_second in [3_u64, 7, 1_000, 77_777] {
             let schedule = ArrivalSchedule::rates(
                 &[RateSegment::hold(rate(per_second as f64), LENGTH_MAX)],
-                Spread::Constant,
+                Spacing::Constant,
             );
             let n = (LENGTH_MAX.as_secs() * per_second - 1).min(1_000_000_000);
             let mut arrivals = schedule.shard(0, 1);
@@ -544,7 +544,7 @@ mod tests {
                     to: rate(to),
                     length: LENGTH_MAX,
                 }],
-                Spread::Constant,
+                Spacing::Constant,
             )
         };
         for schedule in [ramp(0.0, 9e6), ramp(9e6, 0.0), ramp(1.0, 1.000_001)] {
@@ -565,7 +565,7 @@ mod tests {
     fn poisson_arrivals_have_the_mean_and_the_spread_of_poisson() {
         let schedule = scheduled(
             &[(0.0, 100.0, 200_000), (100.0, 100.0, 800_000)],
-            Spread::Poisson { seed: 7 },
+            Spacing::Poisson { seed: 7 },
         );
         let mut per_second = vec![0_u32; 1000];
         for at in schedule.shard(0, 1) {
@@ -594,7 +594,7 @@ mod tests {
         let with = |seed| {
             instants_ns(&scheduled(
                 &[(50.0, 50.0, 10_000)],
-                Spread::Poisson { seed },
+                Spacing::Poisson { seed },
             ))
         };
         assert_eq!(with(1), with(1));
@@ -603,7 +603,7 @@ mod tests {
 
     #[test]
     fn scattered_arrivals_come_at_all_moments_of_the_interval_alike() {
-        let schedule = scheduled(&[(10.0, 10.0, 1_000_000)], Spread::Scattered { seed: 3 });
+        let schedule = scheduled(&[(10.0, 10.0, 1_000_000)], Spacing::Scattered { seed: 3 });
         let mut tenths = [0_u32; 10];
         for at_ns in instants_ns(&schedule) {
             tenths[(at_ns % 100_000_000 / 10_000_000) as usize] += 1;
@@ -630,9 +630,9 @@ mod tests {
         let stage = (0_u64..200_000, 0_u64..200_000, 0_u64..3_000_000_000);
         let stages = proptest::collection::vec(stage, 0..5);
         let distribution = prop_oneof![
-            Just(Spread::Constant),
-            any::<u64>().prop_map(|seed| Spread::Poisson { seed }),
-            any::<u64>().prop_map(|seed| Spread::Scattered { seed }),
+            Just(Spacing::Constant),
+            any::<u64>().prop_map(|seed| Spacing::Poisson { seed }),
+            any::<u64>().prop_map(|seed| Spacing::Scattered { seed }),
         ];
         let rates = (stages, distribution).prop_map(|(stages, distribution)| {
             // Thousandths a second, so up to 200/s.
@@ -691,7 +691,7 @@ mod tests {
         fn the_count_of_even_arrivals_is_foreseen(schedule in any_schedule()) {
             let is_random = matches!(
                 schedule.shape,
-                Shape::Rates { distribution, .. } if distribution != Spread::Constant
+                Shape::Rates { distribution, .. } if distribution != Spacing::Constant
             );
             prop_assume!(!is_random);
             prop_assert_eq!(schedule.shard(0, 1).count() as u64, n_arrivals(&schedule));
@@ -705,7 +705,7 @@ mod tests {
             let per_second = thousandths as f64 / 1000.0;
             let schedule = scheduled(
                 &[(per_second, per_second, 5_000)],
-                Spread::Scattered { seed },
+                Spacing::Scattered { seed },
             );
             let mut n = 0_u64;
             for at in schedule.shard(0, 1) {

@@ -8,7 +8,7 @@ mod arrivals;
 mod pacing;
 mod stages;
 
-pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spread};
+pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spacing};
 pub use pacing::{PacedStarts, Pacing, ThinkTime};
 pub use stages::{Stages, share, vu_index};
 

@@ -16,9 +16,9 @@ use crate::metrics::Histogram;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bounds {
     /// The latency from the first byte sent may be too high by as much.
-    pub service: Error,
+    pub service: P50AndP99,
     /// The latency from the intended start; `None` where there is no such start.
-    pub response: Option<Error>,
+    pub response: Option<P50AndP99>,
     /// Closed model: the share of the users' time for which their answers lay
     /// unread, 0 to 1. The rate may be too low by `share ÷ (1 − share)`.
     pub idle_share: Option<f64>,
@@ -26,7 +26,7 @@ pub struct Bounds {
 
 /// By how much percentiles may be too high, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Error {
+pub struct P50AndP99 {
     /// The median.
     pub p50_ns: u64,
     /// The 99th percentile.
@@ -35,7 +35,7 @@ pub struct Error {
 
 impl Bounds {
     /// Of the latency that stands for the run.
-    pub fn headline(&self) -> Error {
+    pub fn headline(&self) -> P50AndP99 {
         self.response.unwrap_or(self.service)
     }
 
@@ -87,7 +87,7 @@ pub struct Measured<'a> {
 
 /// What an undisturbed run may be wrong by: the way through the kernel, and the
 /// resolution of a histogram. `benches/accuracy` holds a quiet machine to it.
-const QUIET: Error = Error {
+const QUIET: P50AndP99 = P50AndP99 {
     p50_ns: 50_000,
     p99_ns: 250_000,
 };
@@ -111,8 +111,8 @@ pub fn bounds(measured: &Measured<'_>) -> Bounds {
     }
 }
 
-fn of_both(error: impl Fn(f64, u64) -> u64) -> Error {
-    Error {
+fn of_both(error: impl Fn(f64, u64) -> u64) -> P50AndP99 {
+    P50AndP99 {
         p50_ns: error(0.5, QUIET.p50_ns),
         p99_ns: error(0.99, QUIET.p99_ns),
     }

@@ -26,19 +26,19 @@ pub struct Evidence<'a> {
     /// Connections opened for them, those of the sessions included.
     pub connects: u64,
     /// Latency of successful calls, from the first byte sent.
-    pub service: Spread,
+    pub service: Quantiles,
     /// Latency of successful calls that stands for the run: from the intended
     /// start, where there is one.
-    pub headline: Spread,
+    pub headline: Quantiles,
     /// Sent less the moment at which it could have been.
-    pub lateness: Spread,
+    pub lateness: Quantiles,
     /// How long answers waited for our reading them.
-    pub generator_delay: Spread,
+    pub generator_delay: Quantiles,
     /// Of the time that calls were in flight, the share for which they lay here
     /// unread, 0 to 1.
     pub unread_share: Option<f64>,
     /// How long workers' loops took.
-    pub loop_time: Spread,
+    pub loop_time: Quantiles,
     /// Arrivals that came due and arrivals that were dropped (open model).
     pub arrivals: u64,
     /// See `arrivals`.
@@ -98,7 +98,7 @@ pub(super) fn load(usage: &WorkerUsage, busy_poll: bool) -> Option<f64> {
 
 /// Percentiles of something, in nanoseconds. All 0 where nothing was measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spread {
+pub struct Quantiles {
     /// How many were measured.
     pub count: u64,
     /// The median.
@@ -109,7 +109,7 @@ pub struct Spread {
     pub max_ns: u64,
 }
 
-impl Spread {
+impl Quantiles {
     /// Of a histogram.
     pub fn of(histogram: &Histogram) -> Self {
         let quantile = |q| histogram.quantile_ns(q).unwrap_or(0);

@@ -28,9 +28,9 @@ mod second;
 mod signal;
 mod slowed;
 
-pub use bounds::{Bounds, Error, Measured, bounds};
+pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
-    Evidence, LocalResource, LocalResources, Model, Reference, SecondSignals, Spread,
+    Evidence, LocalResource, LocalResources, Model, Quantiles, Reference, SecondSignals,
     WorkerEvidence,
 };
 pub use reason::Reason;
@@ -40,9 +40,10 @@ pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 
 /// How far a result can be trusted, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Grade {
     /// Nothing speaks against it.
+    #[default]
     Valid,
     /// To be used with the reasons in mind.
     Suspect,

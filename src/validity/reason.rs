@@ -4,7 +4,7 @@
 //! figures, what to do), its figures, its rule in `rules.rs`, its row in
 //! `self_check.md`, its tests.
 
-use super::{Error, Harm, LocalResource, Signal, Slowed};
+use super::{Harm, LocalResource, P50AndP99, Signal, Slowed};
 use crate::units::{
     format_count, format_duration, format_latency, format_percent, format_rate, plural,
 };
@@ -64,7 +64,7 @@ pub enum Reason {
         /// 99th percentile of the loop time.
         loop_p99_ns: u64,
         /// By how much percentiles may be too high.
-        too_high: Error,
+        too_high: P50AndP99,
     },
     /// Workers do not keep to the CPUs that they were given.
     NotPinned {

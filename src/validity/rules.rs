@@ -1,8 +1,8 @@
 //! The table of `self_check.md`, rule by rule.
 
-use super::evidence::{Evidence, Model, SecondSignals, Spread, load};
+use super::evidence::{Evidence, Model, Quantiles, SecondSignals, load};
 use super::second::CALLS_PER_CONNECT;
-use super::{Error, GeneratorLimit, Grade, Harm, Reason, Signal, Slowed, Verdict};
+use super::{GeneratorLimit, Grade, Harm, P50AndP99, Reason, Signal, Slowed, Verdict};
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
     let mut harms = Vec::new();
     let is_blind = has_fallback(evidence);
     let bounds = &evidence.bounds;
-    let reported = Error {
+    let reported = P50AndP99 {
         p50_ns: evidence.headline.p50_ns,
         p99_ns: evidence.headline.p99_ns,
     };
@@ -189,7 +189,7 @@ const MEDIAN_FAULT_NS: u64 = 250_000;
 const MEDIAN_FAULT_PART: u64 = 4;
 
 /// Whether percentiles may be so much too high that they cannot be relied on.
-fn endangered(reported: &Error, too_high: &Error) -> Option<Grade> {
+fn endangered(reported: &P50AndP99, too_high: &P50AndP99) -> Option<Grade> {
     let is_part = |ns: u64, least_ns: u64, part: u64, of_ns: u64| {
         ns >= least_ns && ns.saturating_mul(part) >= of_ns
     };
@@ -462,7 +462,7 @@ fn little(evidence: &Evidence<'_>) -> Finding {
 
 /// Of the latency from the first byte sent, on which alone timestamps bear.
 fn service_endangered(evidence: &Evidence<'_>) -> Option<Grade> {
-    let reported = Error {
+    let reported = P50AndP99 {
         p50_ns: evidence.service.p50_ns,
         p99_ns: evidence.service.p99_ns,
     };
@@ -634,7 +634,7 @@ fn has_fallback(evidence: &Evidence<'_>) -> bool {
     share.is_some_and(|share| share > FALLBACK_SHARE)
 }
 
-fn has_enough(spread: &Spread) -> bool {
+fn has_enough(spread: &Quantiles) -> bool {
     spread.count >= SAMPLES_MIN
 }
 
@@ -643,7 +643,7 @@ fn has_enough(spread: &Spread) -> bool {
 const OWN_FAULT_PART: u64 = 10;
 
 /// The p99 of a fault of ours is large enough to matter at that latency.
-fn is_own_fault(fault: &Spread, latency_p50_ns: u64) -> bool {
+fn is_own_fault(fault: &Quantiles, latency_p50_ns: u64) -> bool {
     has_enough(fault)
         && latency_p50_ns > 0
         && fault.p99_ns >= OWN_FAULT_NS

@@ -3,7 +3,7 @@
 //! do.
 
 use super::reason::{ms, percent};
-use super::{Bounds, Error, Signal};
+use super::{Bounds, P50AndP99, Signal};
 use crate::units::{format_count, format_latency};
 
 /// This machine had no time for the load.
@@ -28,9 +28,9 @@ pub enum Harm {
     /// Percentiles of the latency are too high.
     Latency {
         /// As reported.
-        reported: Error,
+        reported: P50AndP99,
         /// By up to so much.
-        too_high: Error,
+        too_high: P50AndP99,
         /// From the intended start.
         is_response: bool,
     },
@@ -220,7 +220,7 @@ impl Harm {
 }
 
 /// The p99 is the worse of the two.
-fn is_p99(reported: &Error, too_high: &Error) -> bool {
+fn is_p99(reported: &P50AndP99, too_high: &P50AndP99) -> bool {
     let part = |ns: u64, of_ns: u64| ns as f64 / of_ns.max(1) as f64;
     part(too_high.p99_ns, reported.p99_ns) >= part(too_high.p50_ns, reported.p50_ns)
 }

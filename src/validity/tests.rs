@@ -17,7 +17,7 @@ struct Run {
     seconds: Vec<SecondSignals>,
 }
 
-const QUIET: Error = Error {
+const QUIET: P50AndP99 = P50AndP99 {
     p50_ns: 50_000,
     p99_ns: 250_000,
 };
@@ -45,7 +45,7 @@ fn healthy() -> Run {
         turn_max_ns: 251 * MS,
         ..SecondSignals::default()
     };
-    let spread = |p50_ns, p99_ns| Spread {
+    let spread = |p50_ns, p99_ns| Quantiles {
         count: 10_000,
         p50_ns,
         p99_ns,
@@ -63,7 +63,7 @@ fn healthy() -> Run {
             connects: 10,
             service: spread(5 * MS, 9 * MS),
             headline: spread(5 * MS, 9 * MS),
-            lateness: Spread::default(),
+            lateness: Quantiles::default(),
             generator_delay: spread(20_000, 400_000),
             unread_share: Some(0.01),
             loop_time: spread(15_000, 500_000),
@@ -109,7 +109,7 @@ fn open() -> Run {
         response: Some(QUIET),
         idle_share: None,
     };
-    run.evidence.lateness = Spread {
+    run.evidence.lateness = Quantiles {
         count: 10_000,
         p50_ns: 60_000,
         p99_ns: 200_000,
@@ -205,7 +205,7 @@ impl Run {
     /// Percentiles may be too high by so much.
     fn too_high(self, p50_ns: u64, p99_ns: u64) -> Self {
         self.with(|e| {
-            let error = Error { p50_ns, p99_ns };
+            let error = P50AndP99 { p50_ns, p99_ns };
             e.bounds.service = error;
             e.bounds.response = e.bounds.response.map(|_| error);
         })
@@ -387,9 +387,9 @@ fn a_run_in_which_no_call_ended_answers_no_question() {
         run.with(|e| {
             e.ok = 0;
             e.cancelled = cancelled;
-            e.service = Spread::default();
-            e.headline = Spread::default();
-            e.generator_delay = Spread::default();
+            e.service = Quantiles::default();
+            e.headline = Quantiles::default();
+            e.generator_delay = Quantiles::default();
             e.reads = ReadTimes::default();
         })
     };
@@ -426,7 +426,7 @@ fn a_dead_server_is_not_blamed_on_the_generator() {
             e.failed = 300;
             e.connects = 300;
             for spread in [&mut e.service, &mut e.headline, &mut e.generator_delay] {
-                *spread = Spread::default();
+                *spread = Quantiles::default();
             }
             e.reads = ReadTimes::default();
         })

@@ -39,7 +39,7 @@ pub const EVENTS_BOUND: usize = 8;
 
 /// From a worker.
 #[derive(Debug)]
-pub enum Event {
+pub enum WorkerEvent {
     /// What was recorded since the last tick.
     Tick(Box<Tick>),
     /// All users have ended.

@@ -4,19 +4,22 @@
 //! thread's files are opened once: a process that is out of descriptors must
 //! still be able to say how it fares.
 
+use std::fs::File;
 use std::time::Instant;
 
+use crate::host::read_again;
 use crate::metrics::WorkerUsage;
 use crate::scheduler::Turn;
 
 /// The meter of one worker. Stays on its thread.
 #[derive(Debug)]
 pub(super) struct Meter {
-    system: system::ThreadMeter,
+    /// Absent where the kernel keeps no such statistics.
+    schedstat: Option<File>,
     /// Summed up since it was last taken.
     usage: WorkerUsage,
     /// What the system said when it was last asked.
-    last: system::Reading,
+    last: ThreadReading,
     last_taken: Instant,
     /// The last turn's end, and the calls in flight then.
     returned_at: Instant,
@@ -26,11 +29,11 @@ pub(super) struct Meter {
 impl Meter {
     /// A meter for this thread, from now on.
     pub(super) fn start(now: Instant) -> Self {
-        let system = system::ThreadMeter::new();
-        let last = system.read();
+        let schedstat = File::open("/proc/thread-self/schedstat").ok();
+        let last = ThreadReading::new(schedstat.as_ref());
         crate::http::take_read_counts();
         Self {
-            system,
+            schedstat,
             usage: WorkerUsage::default(),
             last,
             last_taken: now,
@@ -61,7 +64,7 @@ impl Meter {
     /// What was used since this was last asked; the most calls in flight is the
     /// caller's to add.
     pub(super) fn take(&mut self, now: Instant) -> WorkerUsage {
-        let reading = self.system.read();
+        let reading = ThreadReading::new(self.schedstat.as_ref());
         let last = std::mem::replace(&mut self.last, reading);
         let since = |now: Option<u64>, last: Option<u64>| Some(now?.saturating_sub(last?));
         let (reads, clock_steps, clock_step_max_ns) = crate::http::take_read_counts();
@@ -91,98 +94,49 @@ fn nanos(later: Instant, earlier: Instant) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[cfg(target_os = "linux")]
-mod system {
-    use std::fs::File;
+/// What the system says of a thread: sums since it began.
+#[derive(Debug, Default)]
+struct ThreadReading {
+    cpu_ns: Option<u64>,
+    run_delay_ns: Option<u64>,
+    involuntary_switches: Option<u64>,
+}
 
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::time::ClockId;
-
-    use crate::worker::host::read_again;
-
-    #[derive(Debug)]
-    pub(super) struct ThreadMeter {
-        schedstat: Option<File>,
-    }
-
-    /// Sums since the thread began.
-    #[derive(Debug)]
-    pub(super) struct Reading {
-        pub(super) cpu_ns: Option<u64>,
-        pub(super) run_delay_ns: Option<u64>,
-        pub(super) involuntary_switches: Option<u64>,
-    }
-
-    impl ThreadMeter {
-        pub(super) fn new() -> Self {
-            Self {
-                // Absent where the kernel keeps no such statistics.
-                schedstat: File::open("/proc/thread-self/schedstat").ok(),
-            }
-        }
-
-        pub(super) fn read(&self) -> Reading {
-            let cpu = ClockId::CLOCK_THREAD_CPUTIME_ID.now().ok();
-            let cpu = cpu.map(std::time::Duration::from);
-            let usage = getrusage(UsageWho::RUSAGE_THREAD).ok();
-            let schedstat = self.schedstat.as_ref().and_then(read_again);
-            Reading {
-                cpu_ns: cpu.and_then(|cpu| u64::try_from(cpu.as_nanos()).ok()),
-                run_delay_ns: schedstat.and_then(|text| parse_run_delay(&text)),
-                involuntary_switches: usage
-                    .and_then(|usage| u64::try_from(usage.involuntary_context_switches()).ok()),
-            }
+impl ThreadReading {
+    /// Of this thread. `schedstat` is its file in `/proc`, where it has one.
+    fn new(schedstat: Option<&File>) -> Self {
+        let text = schedstat.and_then(read_again);
+        Self {
+            run_delay_ns: text.and_then(|text| parse_run_delay(&text)),
+            ..Self::of_system()
         }
     }
 
-    /// Time on the CPU, time runnable and waiting for one (both nanoseconds),
-    /// number of time slices (proc_pid_schedstat, Documentation/scheduler/
-    /// sched-stats.rst).
-    fn parse_run_delay(text: &str) -> Option<u64> {
-        text.split_whitespace().nth(1)?.parse().ok()
+    #[cfg(target_os = "linux")]
+    fn of_system() -> Self {
+        use nix::sys::resource::{UsageWho, getrusage};
+        let cpu = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID.now().ok();
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).ok();
+        Self {
+            cpu_ns: cpu
+                .and_then(|cpu| u64::try_from(std::time::Duration::from(cpu).as_nanos()).ok()),
+            involuntary_switches: usage
+                .and_then(|usage| u64::try_from(usage.involuntary_context_switches()).ok()),
+            run_delay_ns: None,
+        }
     }
 
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn the_time_spent_waiting_for_a_cpu_is_the_second_number() {
-            assert_eq!(parse_run_delay("60440 1234 7\n"), Some(1234));
-            assert_eq!(parse_run_delay(""), None);
-        }
-
-        #[test]
-        fn the_thread_is_told_of() {
-            let meter = ThreadMeter::new();
-            let before = meter.read().cpu_ns.expect("Linux tells");
-            while meter.read().cpu_ns.expect("Linux tells") < before + 1_000_000 {}
-            assert!(meter.read().involuntary_switches.is_some());
-        }
+    #[cfg(not(target_os = "linux"))]
+    fn of_system() -> Self {
+        Self::default()
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod system {
-    #[derive(Debug)]
-    pub(super) struct ThreadMeter;
-
-    #[derive(Debug, Default)]
-    pub(super) struct Reading {
-        pub(super) cpu_ns: Option<u64>,
-        pub(super) run_delay_ns: Option<u64>,
-        pub(super) involuntary_switches: Option<u64>,
-    }
-
-    impl ThreadMeter {
-        pub(super) fn new() -> Self {
-            Self
-        }
-
-        pub(super) fn read(&self) -> Reading {
-            Reading::default()
-        }
-    }
+/// Time on the CPU, time runnable and waiting for one (both nanoseconds),
+/// number of time slices (proc_pid_schedstat, Documentation/scheduler/
+/// sched-stats.rst).
+fn parse_run_delay(text: &str) -> Option<u64> {
+    text.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -217,5 +171,20 @@ mod tests {
         assert_eq!(meter.take(at(300)).in_flight_ns, 0);
         meter.give_back(&usage);
         assert_eq!(meter.take(at(400)).wall_ns, 400_000);
+    }
+
+    #[test]
+    fn the_time_spent_waiting_for_a_cpu_is_the_second_number() {
+        assert_eq!(parse_run_delay("60440 1234 7\n"), Some(1234));
+        assert_eq!(parse_run_delay(""), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_thread_is_told_of() {
+        let cpu_ns = || ThreadReading::new(None).cpu_ns.expect("Linux tells");
+        let before = cpu_ns();
+        while cpu_ns() < before + 1_000_000 {}
+        assert!(ThreadReading::new(None).involuntary_switches.is_some());
     }
 }

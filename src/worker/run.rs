@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 
-use super::affinity;
-use super::message::{Command, Event, Inbox, Tick, UserCounts, WorkerEnd};
+use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
 use crate::load::{ArrivalSchedule, vu_index};
 use crate::metrics::{Recorder, WorkerUsage};
@@ -51,19 +50,24 @@ pub struct WorkerOptions {
 
 /// Runs a worker on this thread, to the end of the load. Tells through
 /// `events` whether it could be pinned (`pinned`), its ticks, and its end.
-pub fn run(options: &WorkerOptions, inbox: &Inbox, events: &Sender<Event>, pinned: &Sender<bool>) {
-    let is_pinned = options.cpu.is_some_and(affinity::pin);
+pub fn run(
+    options: &WorkerOptions,
+    inbox: &Inbox,
+    events: &Sender<WorkerEvent>,
+    pinned: &Sender<bool>,
+) {
+    let is_pinned = options.cpu.is_some_and(crate::host::pin);
     // The receiver is gone only if the coordinator is.
     let _ = pinned.send(is_pinned);
     if let Err(error) = Worker::start(options, inbox, events).and_then(|mut worker| worker.run()) {
-        let _ = events.send(Event::Failed(options.index, error.to_string()));
+        let _ = events.send(WorkerEvent::Failed(options.index, error.to_string()));
     }
 }
 
 struct Worker<'a> {
     options: &'a WorkerOptions,
     inbox: &'a Inbox,
-    events: &'a Sender<Event>,
+    events: &'a Sender<WorkerEvent>,
     scheduler: Scheduler,
     shared: Rc<Shared>,
     meter: Meter,
@@ -86,7 +90,7 @@ impl<'a> Worker<'a> {
     fn start(
         options: &'a WorkerOptions,
         inbox: &'a Inbox,
-        events: &'a Sender<Event>,
+        events: &'a Sender<WorkerEvent>,
     ) -> std::io::Result<Self> {
         let mut scheduler = Scheduler::new(SchedulerOptions {
             busy_poll: options.script.plan.workers.busy_poll,
@@ -297,7 +301,8 @@ impl<'a> Worker<'a> {
             users: self.user_counts(),
         });
         // Otherwise it is sent, or the coordinator is gone.
-        if let Err(TrySendError::Full(Event::Tick(tick))) = self.events.try_send(Event::Tick(tick))
+        if let Err(TrySendError::Full(WorkerEvent::Tick(tick))) =
+            self.events.try_send(WorkerEvent::Tick(tick))
         {
             self.meter.give_back(&tick.usage);
             let spare = self.shared.recorder.replace(*tick.recorder);
@@ -320,7 +325,7 @@ impl<'a> Worker<'a> {
             active_max: self.shared.n_active_max.get(),
             without_session: self.shared.n_without_session.get(),
         });
-        let _ = self.events.send(Event::Ended(end));
+        let _ = self.events.send(WorkerEvent::Ended(end));
     }
 
     fn user_counts(&self) -> UserCounts {

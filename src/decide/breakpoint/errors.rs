@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::excess::{Excess, Unit};
+use super::excess::{Began, Excess, Unit};
 use super::sketch::Sketch;
 use super::{ErrorEvidence, Interval};
 
@@ -21,9 +21,6 @@ pub(super) struct Errors {
     silent_since: Option<f64>,
     latencies: Sketch,
 }
-
-/// What the errors began with: the first bad unit, in seconds.
-type Began = (f64, f64);
 
 const OUTAGE_SHARE: f64 = 0.5;
 const N_OUTAGE_UNITS: usize = 3;

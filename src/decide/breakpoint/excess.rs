@@ -27,14 +27,16 @@ pub(super) struct Unit {
 
 /// What raised the alarm.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Alarm {
+pub(super) struct ExcessAlarm {
     /// The whole window.
     pub(super) window: Unit,
     /// The units of ten in which the share was over the limit.
     pub(super) n_over: u32,
-    /// The unit in which it began.
-    pub(super) began: (f64, f64),
+    pub(super) began: Began,
 }
+
+/// The unit in which it began: from and to, in seconds.
+pub(super) type Began = (f64, f64);
 
 const N_UNITS: usize = 10;
 const N_OVER_NEEDED: usize = 6;
@@ -61,7 +63,7 @@ impl Excess {
     }
 
     /// Adds an interval and judges if it completes a unit.
-    pub(super) fn on_interval(&mut self, interval: Unit) -> Option<Alarm> {
+    pub(super) fn on_interval(&mut self, interval: Unit) -> Option<ExcessAlarm> {
         self.open = self.open.with(&interval);
         if self.open.end - self.open.start < LEAST_UNIT_SECS - 1e-6 {
             return None;
@@ -79,7 +81,7 @@ impl Excess {
         if n_over < N_OVER_NEEDED || !exceeds_by_more_than_chance(&window, self.allowed) {
             return None;
         }
-        Some(Alarm {
+        Some(ExcessAlarm {
             window,
             n_over: n_over as u32,
             began: self.beginning(&groups),
@@ -116,7 +118,7 @@ impl Excess {
 
     /// The first group since which more of them were over the limit than were not,
     /// without a break in between: lone bursts before do not count.
-    fn beginning(&self, groups: &[Unit]) -> (f64, f64) {
+    fn beginning(&self, groups: &[Unit]) -> Began {
         let mut balance = 0_u32;
         let mut began = (0.0, 0.0);
         for unit in groups {
@@ -165,7 +167,7 @@ fn exceeds_by_more_than_chance(window: &Unit, allowed: f64) -> bool {
 mod tests {
     use super::*;
 
-    fn feed(excess: &mut Excess, from: u32, shares: &[(u64, u64)]) -> Option<(u32, Alarm)> {
+    fn feed(excess: &mut Excess, from: u32, shares: &[(u64, u64)]) -> Option<(u32, ExcessAlarm)> {
         (from..).zip(shares).find_map(|(second, (n, n_bad))| {
             let unit = Unit {
                 start: f64::from(second),

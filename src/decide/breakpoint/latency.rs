@@ -4,28 +4,25 @@
 //! The baseline is the median over intervals at the lowest loads, after the first have
 //! passed, of the quantile in question. Three times it leaves room for what few
 //! samples can't show of a tail. It does not know what a request does. Start with
-//! [`Latency::on_window`].
+//! [`LatencyRule::on_window`].
 
 use std::collections::VecDeque;
 
-use super::excess::{Excess, Unit};
+use super::excess::{Began, Excess, Unit};
 use super::loads::Loads;
 use super::sketch::Sketch;
 use super::{Interval, LatencyEvidence};
 
 /// The rule's memory. It raises one alarm at most.
 #[derive(Debug, Clone)]
-pub(super) struct Latency {
+pub(super) struct LatencyRule {
     limit_ns: Option<u64>,
-    baseline: Option<Baseline>,
+    baseline: Option<LatencyBaseline>,
     excess: Excess,
     /// The last minute's latencies with their ends, for the value that broke.
     recent: VecDeque<(f64, f64, Sketch)>,
     is_broken: bool,
 }
-
-/// What the slowness began with: the first bad unit, in seconds.
-type Began = (f64, f64);
 
 /// The share of requests that has to keep the limit.
 const QUANTILE: f64 = 0.99;
@@ -35,11 +32,11 @@ const LEAST_GROUP_REQUESTS: u64 = 20;
 const LEAST_GROUP_SECS: f64 = 1.0;
 const REMEMBERED_SECS: f64 = 60.0;
 
-impl Latency {
+impl LatencyRule {
     pub(super) fn new(limit_ns: Option<u64>) -> Self {
         Self {
             limit_ns,
-            baseline: limit_ns.is_none().then(Baseline::default),
+            baseline: limit_ns.is_none().then(LatencyBaseline::default),
             excess: Excess::new(1.0 - QUANTILE),
             recent: VecDeque::new(),
             is_broken: false,
@@ -136,22 +133,22 @@ impl Latency {
 
 /// The groups of requests at the lowest loads.
 #[derive(Debug, Clone, Default)]
-struct Baseline {
-    open: Group,
+struct LatencyBaseline {
+    open: BaselineGroup,
     has_settled: bool,
-    groups: Vec<Group>,
+    groups: Vec<BaselineGroup>,
     value_ns: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Group {
+struct BaselineGroup {
     start: f64,
     end: f64,
     load: f64,
     sketch: Sketch,
 }
 
-impl Baseline {
+impl LatencyBaseline {
     /// The limit, if the groups it rests on have changed.
     fn on_interval(&mut self, interval: &Interval, loads: &Loads) -> Option<u64> {
         if self.open.end <= self.open.start {

@@ -23,9 +23,9 @@ mod proof;
 use std::time::Duration;
 
 use errors::Errors;
-use latency::Latency;
+use latency::LatencyRule;
 use loads::Loads;
-use saturation::{Rule, Saturation};
+use saturation::{Saturation, SaturationRule};
 
 /// Watches a run for its breaking point.
 ///
@@ -53,7 +53,7 @@ pub struct Detector {
     loads: Loads,
     saturation: Saturation,
     errors: Errors,
-    latency: Latency,
+    latency: LatencyRule,
     breaks: Vec<Break>,
 }
 
@@ -203,15 +203,15 @@ impl Detector {
     /// A detector that has seen nothing.
     pub fn new(options: DetectorOptions) -> Self {
         let rule = match options.purpose {
-            Purpose::Report => Rule::REPORT,
-            Purpose::Stop => Rule::STOP,
+            Purpose::Report => SaturationRule::REPORT,
+            Purpose::Stop => SaturationRule::STOP,
         };
         Self {
             kind: options.load,
             loads: Loads::default(),
             saturation: Saturation::new(options.load, rule),
             errors: Errors::new(options.max_error_share),
-            latency: Latency::new(options.latency_limit_ns),
+            latency: LatencyRule::new(options.latency_limit_ns),
             breaks: Vec::new(),
         }
     }

@@ -18,7 +18,7 @@ use super::{Interval, LoadKind, SaturationEvidence};
 #[derive(Debug, Clone)]
 pub(super) struct Saturation {
     kind: LoadKind,
-    rule: Rule,
+    rule: SaturationRule,
     open: Bin,
     bins: Vec<Bin>,
     /// Bins below this many seconds are not closed. Doubled when there are too many.
@@ -35,7 +35,7 @@ pub(super) struct Saturation {
 
 /// How much evidence is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rule {
+pub(super) struct SaturationRule {
     /// The likelihood ratio to exceed.
     pub(super) ratio: f64,
     /// Evaluations in a row that must agree.
@@ -59,7 +59,7 @@ const LEAST_LOAD_SHARE: f64 = 0.01;
 /// The knee must lie this far below the load reached.
 const BEYOND: f64 = 1.2;
 
-impl Rule {
+impl SaturationRule {
     /// For a run that only reports.
     pub(super) const REPORT: Self = Self {
         ratio: 20.0,
@@ -79,7 +79,7 @@ impl Rule {
 }
 
 impl Saturation {
-    pub(super) fn new(kind: LoadKind, rule: Rule) -> Self {
+    pub(super) fn new(kind: LoadKind, rule: SaturationRule) -> Self {
         Self {
             kind,
             rule,
@@ -261,7 +261,10 @@ impl Fit {
     /// The best over all variants of the same completions, against the straight line
     /// at its own best. `None` when the loads do not leave room for a knee.
     fn best(variants: Vec<Vec<Point>>) -> Option<Self> {
-        let sums: Vec<Sums> = variants.iter().map(|points| Sums::of(points)).collect();
+        let sums: Vec<RunningSums> = variants
+            .iter()
+            .map(|points| RunningSums::of(points))
+            .collect();
         let straight = sums
             .iter()
             .map(|sums| sums.deviance(f64::INFINITY).0)
@@ -320,7 +323,7 @@ impl Fit {
 
 /// Running sums over the points in order of load, so that a candidate costs a search
 /// instead of a pass.
-struct Sums {
+struct RunningSums {
     /// Ascending.
     loads: Vec<f64>,
     /// Up to each point: load times seconds, seconds, n² / (load · seconds), n² / seconds.
@@ -328,7 +331,7 @@ struct Sums {
     n: f64,
 }
 
-impl Sums {
+impl RunningSums {
     fn of(points: &[Point]) -> Self {
         let mut ordered = points.to_vec();
         ordered.sort_unstable_by(|a, b| a.load.total_cmp(&b.load));
@@ -376,7 +379,7 @@ impl Sums {
 
 /// The knees that the loads leave room for.
 struct KneeSearch<'a> {
-    sums: &'a Sums,
+    sums: &'a RunningSums,
     highest: f64,
     low: f64,
     step: f64,
@@ -393,7 +396,7 @@ struct Knee {
 
 impl<'a> KneeSearch<'a> {
     /// From the fifth lowest load to a sixth below the highest.
-    fn new(sums: &'a Sums) -> Option<Self> {
+    fn new(sums: &'a RunningSums) -> Option<Self> {
         let highest = *sums.loads.last()?;
         let low = sums.loads.get(4)?.max(0.05 * highest);
         let high = highest / BEYOND;
@@ -527,7 +530,7 @@ mod tests {
     #[test]
     fn sums_are_pearsons_statistic() {
         let points = points(ramp(), |load| 7.0 * load.sqrt() + load % 3.0);
-        let sums = Sums::of(&points);
+        let sums = RunningSums::of(&points);
         for knee in [2.5, 17.0, 60.0, f64::INFINITY] {
             let (deviance, slope) = sums.deviance(knee);
             let expected: f64 = points
@@ -543,7 +546,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut saturation = Saturation::new(LoadKind::VirtualUsers, Rule::REPORT);
+        let mut saturation = Saturation::new(LoadKind::VirtualUsers, SaturationRule::REPORT);
         let mut loads = Loads::default();
         for second in 0..5_000 {
             let (start, end) = (f64::from(second), f64::from(second + 1));

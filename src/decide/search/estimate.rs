@@ -1,37 +1,22 @@
 //! How long a search will take, from its baseline.
 //!
 //! Arithmetic over the plan of a search; it does not know how the search
-//! really goes. Start with [`TimeEstimate`].
+//! really goes.
+//!
+//! A rough range over the levels that the capacity may turn out at, for one thing
+//! costs time above all: levels with few requests a second are slow to judge. The
+//! server is assumed to do at least half of what it would do with one request after
+//! another; one that does less takes longer, and so does one that stalls now and
+//! then, which the baseline cannot know. The longest time is that of a search whose
+//! levels need all their units and whose first two verifications fail; the hint
+//! towards p95 is given where it saves more than half of more than ten minutes.
 
 use std::time::Duration;
 
+use super::SearchOptions;
 use super::sequence::{enough_requests, unit_size};
 use super::trial::{BISECT, BRACKET, Effort, PLAUSIBLE_REQUESTS, PLAUSIBLE_TICKS, VERIFY};
-use super::{By, Phase, SearchOptions};
-
-/// How long the rest of a search is expected to take.
-///
-/// A rough range over the levels that the capacity may turn out at, for one
-/// thing costs time above all: levels with few requests a second are slow to
-/// judge. It is assumed that the server does at least half of what it would do
-/// with one request after another; one that does less takes longer, and so does
-/// one that stalls now and then, which the baseline cannot know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeEstimate {
-    /// Each level is decided as early as it may be, and the capacity lies where
-    /// that is quickest.
-    pub shortest: Duration,
-    /// Each level needs all its units, two verifications fail, and the capacity
-    /// lies where that takes longest.
-    pub longest: Duration,
-    /// The reason: what one unit of evidence takes. At most one unit counts a
-    /// second.
-    pub requests_per_unit: u64,
-    /// The same with every quantile above 95 % replaced by 95 %. Given where it
-    /// saves more than half of a longest time of more than ten minutes: worth
-    /// suggesting.
-    pub with_p95: Option<(Duration, Duration)>,
-}
+use crate::outcome::{FindBy, FindEstimate, FindPhase};
 
 /// The server nearly alone, as the baseline found it.
 #[derive(Debug, Clone, Copy)]
@@ -54,14 +39,14 @@ const RATE_LEAST: f64 = 1e-9;
 const FOREVER_SECS: f64 = 8_640_000.0;
 
 /// The expected time after a baseline.
-pub(super) fn estimate(options: &SearchOptions, alone: Alone) -> TimeEstimate {
+pub(super) fn estimate(options: &SearchOptions, alone: Alone) -> FindEstimate {
     let share = options.strictest_share();
     let (shortest, longest) = range(options, share, alone);
     let p95 = 1.0 - 0.95;
     let with_p95 = (share < p95 && longest > WORTH_A_HINT)
         .then(|| range(options, p95, alone))
         .filter(|(_, longest_p95)| *longest_p95 * 2 < longest);
-    TimeEstimate {
+    FindEstimate {
         shortest,
         longest,
         requests_per_unit: unit_size(share),
@@ -73,13 +58,13 @@ pub(super) fn estimate(options: &SearchOptions, alone: Alone) -> TimeEstimate {
 /// end at.
 fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Duration) {
     let unit = unit_size(share) as f64;
-    let rate_of_one = match options.by {
-        By::Vus => alone.rate / alone.level,
-        By::Rate => 1.0,
+    let rate_of_one = match options.find.by {
+        FindBy::Vus => alone.rate / alone.level,
+        FindBy::Rate => 1.0,
     };
     // Without errors their limit takes a fixed number of requests.
-    let spotless = options.limits.error_share_max.map_or(0, enough_requests) as f64;
-    let hold = |effort: Effort, n_units: usize, phase: Phase, level: f64| {
+    let spotless = options.find.error_share_max.map_or(0, enough_requests) as f64;
+    let hold = |effort: Effort, n_units: usize, phase: FindPhase, level: f64| {
         let rate = (level * rate_of_one).max(RATE_LEAST);
         let units = n_units as f64 * (unit / rate).max(SECOND);
         units
@@ -90,7 +75,7 @@ fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Durati
     let sounding = |level: f64| {
         let rate = (level * rate_of_one).max(RATE_LEAST);
         (PLAUSIBLE_REQUESTS as f64 / rate).max(f64::from(PLAUSIBLE_TICKS))
-            + options.settling(Phase::Bracket).as_secs_f64()
+            + options.settling(FindPhase::Bracket).as_secs_f64()
     };
     let one_by_one = alone
         .latency
@@ -109,27 +94,27 @@ fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Durati
             .ceil()
             .max(0.0);
         let least = sounded_least
-            + match options.quick {
+            + match options.find.quick {
                 true => n_halvings * sounding(low),
                 false => {
-                    n_halvings * hold(BISECT, BISECT.n_units_min, Phase::Bisect, low)
-                        + hold(VERIFY, VERIFY.n_units_min, Phase::Verify, low)
+                    n_halvings * hold(BISECT, BISECT.n_units_min, FindPhase::Bisect, low)
+                        + hold(VERIFY, VERIFY.n_units_min, FindPhase::Verify, low)
                 }
             };
         let most = sounded_most
-            + hold(BRACKET, BRACKET.n_units_max, Phase::Bracket, low)
-            + match options.quick {
+            + hold(BRACKET, BRACKET.n_units_max, FindPhase::Bracket, low)
+            + match options.find.quick {
                 true => {
-                    let sounded = hold(BRACKET, BRACKET.n_units_max, Phase::Bisect, low);
+                    let sounded = hold(BRACKET, BRACKET.n_units_max, FindPhase::Bisect, low);
                     n_halvings * (sounded + COOL_DOWN)
                 }
                 false => {
-                    let halved = hold(BISECT, BISECT.n_units_max, Phase::Bisect, low);
-                    let verified = hold(VERIFY, VERIFY.n_units_max, Phase::Verify, low);
+                    let halved = hold(BISECT, BISECT.n_units_max, FindPhase::Bisect, low);
+                    let verified = hold(VERIFY, VERIFY.n_units_max, FindPhase::Verify, low);
                     n_halvings * (halved + COOL_DOWN) + 3.0 * (verified + COOL_DOWN)
                 }
             };
-        let is_last = low >= options.to;
+        let is_last = low >= options.find.to;
         if is_last || next * rate_of_one > one_by_one {
             shortest = shortest.min(least);
             longest = longest.max(most);
@@ -148,24 +133,24 @@ fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Durati
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LatencyLimit, Limits};
     use super::*;
+    use crate::outcome::{FindOptions, LatencyLimit};
 
-    fn options(by: By, quantile: f64) -> SearchOptions {
+    fn options(by: FindBy, quantile: f64) -> SearchOptions {
         SearchOptions {
-            by,
-            from: 1.0,
-            to: 1024.0,
-            limits: Limits {
+            find: FindOptions {
+                by,
+                from: 1.0,
+                to: 1024.0,
                 latency: vec![LatencyLimit {
                     quantile,
                     limit_ns: 100_000_000,
                 }],
                 error_share_max: None,
+                deadline: None,
+                quick: false,
+                max_vus: 1,
             },
-            tolerance: None,
-            deadline: None,
-            quick: false,
             think: None,
         }
     }
@@ -181,32 +166,30 @@ mod tests {
     #[test]
     fn a_fast_server_takes_minutes_and_a_slow_one_a_hint() {
         // One user makes 500 requests a second: every unit takes a second.
-        let fast = estimate(&options(By::Vus, 0.99), alone(500.0, 2));
+        let fast = estimate(&options(FindBy::Vus, 0.99), alone(500.0, 2));
         // 4 halvings of 8 + 3 s and a verification of 90 + 3 s.
         assert_eq!(fast.shortest, Duration::from_secs(4 * 11 + 93));
         assert!(fast.longest < Duration::from_secs(900), "{fast:?}");
         assert_eq!((fast.requests_per_unit, fast.with_p95), (100, None));
 
         // One user makes one request in two seconds, and cannot make more.
-        let slow = estimate(&options(By::Vus, 0.99), alone(0.5, 2000));
+        let slow = estimate(&options(FindBy::Vus, 0.99), alone(0.5, 2000));
         assert!(slow.longest > Duration::from_secs(3600));
         let (shortest, longest) = slow.with_p95.expect("a hint");
         assert!(shortest <= slow.shortest && longest * 2 < slow.longest);
         // p95 itself is not told to become p95.
-        let p95 = estimate(&options(By::Vus, 0.95), alone(0.5, 2000));
+        let p95 = estimate(&options(FindBy::Vus, 0.95), alone(0.5, 2000));
         assert_eq!(p95.with_p95, None);
 
         // One that only thinks for two seconds bears many such users.
-        let thinking = estimate(&options(By::Vus, 0.99), alone(0.5, 10));
+        let thinking = estimate(&options(FindBy::Vus, 0.99), alone(0.5, 10));
         assert!(thinking.longest * 3 < slow.longest, "{thinking:?} {slow:?}");
     }
 
     #[test]
     fn a_quick_search_takes_no_time_to_verify() {
-        let quick = SearchOptions {
-            quick: true,
-            ..options(By::Vus, 0.99)
-        };
+        let mut quick = options(FindBy::Vus, 0.99);
+        quick.find.quick = true;
         let estimate = estimate(&quick, alone(500.0, 2));
         assert!(estimate.shortest < Duration::from_secs(60), "{estimate:?}");
         assert!(estimate.shortest <= estimate.longest);
@@ -216,7 +199,7 @@ mod tests {
     fn more_evidence_never_takes_less_time() {
         let mut last = Duration::ZERO;
         for quantile in [0.5, 0.9, 0.95, 0.99, 0.999, 0.9999] {
-            let estimate = estimate(&options(By::Rate, quantile), alone(1.0, 20));
+            let estimate = estimate(&options(FindBy::Rate, quantile), alone(1.0, 20));
             assert!(estimate.shortest <= estimate.longest);
             assert!(estimate.longest >= last);
             last = estimate.longest;
@@ -230,9 +213,9 @@ mod tests {
             rate: 0.0,
             latency: None,
         };
-        let never = estimate(&options(By::Vus, 0.99), nothing);
+        let never = estimate(&options(FindBy::Vus, 0.99), nothing);
         assert!(never.longest <= Duration::from_secs_f64(FOREVER_SECS));
-        let at_once = estimate(&options(By::Vus, 0.99), alone(1e9, 0));
+        let at_once = estimate(&options(FindBy::Vus, 0.99), alone(1e9, 0));
         assert!(at_once.shortest <= at_once.longest);
     }
 }

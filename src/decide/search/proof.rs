@@ -10,42 +10,33 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A simulated server under search.
 struct Bench {
-    by: By,
     server: Server,
     traffic: Traffic,
-    limits: Limits,
+    find: FindOptions,
 }
 
 impl Bench {
     fn open(server: Server, quantile: f64, limit_ms: u64) -> Self {
         Self {
-            by: By::Rate,
             server,
             traffic: Traffic::OpenPoisson,
-            limits: latency_limit(quantile, limit_ms),
+            find: with_limit(FindBy::Rate, quantile, limit_ms),
         }
     }
 
     fn closed(server: Server, think_secs: f64, quantile: f64, limit_ms: u64) -> Self {
         Self {
-            by: By::Vus,
             server,
             traffic: Traffic::Closed {
                 think: Distribution::Exponential(think_secs),
             },
-            limits: latency_limit(quantile, limit_ms),
+            find: with_limit(FindBy::Vus, quantile, limit_ms),
         }
     }
 
     fn options(&self) -> SearchOptions {
         SearchOptions {
-            by: self.by,
-            from: 1.0,
-            to: 4000.0,
-            limits: self.limits.clone(),
-            tolerance: None,
-            deadline: None,
-            quick: false,
+            find: self.find.clone(),
             think: match self.traffic {
                 Traffic::Closed { think } => Some(Duration::from_secs_f64(think.mean())),
                 _ => None,
@@ -53,23 +44,23 @@ impl Bench {
         }
     }
 
-    /// One search, to its end.
-    fn search(&self, options: SearchOptions, seed: u64) -> Box<SearchOutcome> {
+    /// One search, to its end, and how long it took.
+    fn search(&self, options: SearchOptions, seed: u64) -> (Box<SearchOutcome>, Duration) {
         let mut simulation = Simulation::new(self.server.clone(), self.traffic, seed);
-        let set = |simulation: &mut Simulation, level: f64| match self.by {
-            By::Vus => simulation.set_vus(level as u32),
-            By::Rate => simulation.set_rate(level),
+        let set = |simulation: &mut Simulation, level: f64| match self.find.by {
+            FindBy::Vus => simulation.set_vus(level as u32),
+            FindBy::Rate => simulation.set_rate(level),
         };
         let (mut search, mut action) = Search::start(options).expect("sound options");
         for _ in 0..1_000_000 {
             match action {
-                Action::SetLevel { level, .. } | Action::CoolDown { level } => {
+                SearchAction::SetLevel { level, .. } | SearchAction::CoolDown { level } => {
                     set(&mut simulation, level);
                 }
-                Action::Done(outcome) => return outcome,
-                Action::Continue | Action::StartHold => {}
+                SearchAction::Done(outcome) => return (outcome, simulation.now()),
+                SearchAction::Continue | SearchAction::StartHold => {}
             }
-            let tick = figures(&simulation.tick(SECOND), &self.limits);
+            let tick = figures(&simulation.tick(SECOND), &self.find.latency);
             action = search.next(Input::Tick(tick));
         }
         panic!("a search without end");
@@ -78,14 +69,14 @@ impl Bench {
     /// Of the requests in a long hold at a level, the share over the limit.
     fn share_over(&self, level: f64, n_secs: u32) -> f64 {
         let mut simulation = Simulation::new(self.server.clone(), self.traffic, 99);
-        match self.by {
-            By::Vus => simulation.set_vus(level as u32),
-            By::Rate => simulation.set_rate(level),
+        match self.find.by {
+            FindBy::Vus => simulation.set_vus(level as u32),
+            FindBy::Rate => simulation.set_rate(level),
         }
         simulation.tick(SECOND * 20);
         let (mut n, mut n_over) = (0, 0);
         for _ in 0..n_secs {
-            let tick = figures(&simulation.tick(SECOND), &self.limits);
+            let tick = figures(&simulation.tick(SECOND), &self.find.latency);
             n += tick.completed;
             n_over += tick.n_over[0];
         }
@@ -93,24 +84,30 @@ impl Bench {
     }
 }
 
-fn latency_limit(quantile: f64, limit_ms: u64) -> Limits {
-    Limits {
+fn with_limit(by: FindBy, quantile: f64, limit_ms: u64) -> FindOptions {
+    FindOptions {
+        by,
+        from: 1.0,
+        to: 4000.0,
         latency: vec![LatencyLimit {
             quantile,
             limit_ns: limit_ms * 1_000_000,
         }],
         error_share_max: None,
+        deadline: None,
+        quick: false,
+        max_vus: 1,
     }
 }
 
 /// What the search is told of a simulated tick.
-fn figures(tick: &simulation::Tick, limits: &Limits) -> Tick {
+fn figures(tick: &simulation::Tick, limits: &[LatencyLimit]) -> SearchTick {
     // The first few hundred are sample enough for the cool-down's median.
     let mut latencies: Vec<u64> = tick.latencies_ns.iter().copied().take(300).collect();
     let n = latencies.len();
     let median_ns = (n > 0).then(|| *latencies.select_nth_unstable(n / 2).1);
     let mut n_over = [0; LATENCY_LIMITS_MAX];
-    for (n_over, limit) in n_over.iter_mut().zip(&limits.latency) {
+    for (n_over, limit) in n_over.iter_mut().zip(limits) {
         let n_late = tick
             .latencies_ns
             .iter()
@@ -118,7 +115,7 @@ fn figures(tick: &simulation::Tick, limits: &Limits) -> Tick {
             .count();
         *n_over = n_late as u64 + tick.failed;
     }
-    Tick {
+    SearchTick {
         length: tick.length,
         offered: tick.started,
         completed: tick.ok + tick.failed,
@@ -134,6 +131,7 @@ fn figures(tick: &simulation::Tick, limits: &Limits) -> Tick {
         },
         generator_limited: false,
         disturbed: false,
+        grade: Grade::Valid,
     }
 }
 
@@ -218,17 +216,17 @@ fn prove(name: &str, bench: &Bench, truth: f64, [few, all]: [u64; 2], median: Me
     let mut seconds = Vec::new();
     let mut surely = Vec::new();
     let (mut n_foreseen, mut n_certain) = (0, 0);
-    for outcome in &outcomes {
+    for (outcome, elapsed) in &outcomes {
         let sustains = outcome.sustains.as_ref().expect("a level is sustained");
         let fails_at = outcome
             .fails_at
             .as_ref()
             .expect("the limit is within reach");
-        assert_eq!(outcome.ended, Ended::Found);
-        assert_eq!(sustains.verdict, Verdict::Pass);
+        assert_eq!(outcome.ended, FindEnded::Found);
+        assert_eq!(sustains.verdict, FindVerdict::Passed);
         assert!(sustains.level < fails_at.trial.level);
         ratios.push(sustains.level / truth);
-        seconds.push(outcome.elapsed.as_secs_f64());
+        seconds.push(elapsed.as_secs_f64());
         n_certain += u32::from(fails_at.is_certain);
         surely.extend(
             outcome
@@ -238,7 +236,7 @@ fn prove(name: &str, bench: &Bench, truth: f64, [few, all]: [u64; 2], median: Me
         );
         let baseline = outcome.trials[0].duration;
         let estimate = outcome.estimate.expect("made after the baseline");
-        let rest = outcome.elapsed.saturating_sub(baseline);
+        let rest = elapsed.saturating_sub(baseline);
         n_foreseen += u64::from((estimate.shortest..=estimate.longest).contains(&rest));
     }
     ratios.sort_by(f64::total_cmp);
@@ -267,6 +265,7 @@ fn prove(name: &str, bench: &Bench, truth: f64, [few, all]: [u64; 2], median: Me
         surely.len() as u64 * 100 / n_seeds,
     );
     let rate = outcomes[0]
+        .0
         .sustains
         .as_ref()
         .map_or(0.0, |trial| trial.rate);
@@ -403,12 +402,12 @@ fn errors_bound_the_capacity_as_latency_does() {
     let mut server = exponential(1000.0);
     server.queue_limit = Some(9);
     let bench = Bench {
-        by: By::Rate,
         server,
         traffic: Traffic::OpenPoisson,
-        limits: Limits {
+        find: FindOptions {
             latency: Vec::new(),
             error_share_max: Some(0.01),
+            ..with_limit(FindBy::Rate, 0.99, 1)
         },
     };
     let truth = capacity_refusing(1000.0, 10, 0.01);
@@ -419,22 +418,22 @@ fn errors_bound_the_capacity_as_latency_does() {
         [6, 50],
         Median::AtLeastNineTenths,
     );
-    let outcome = bench.search(bench.options(), 0);
+    let (outcome, _) = bench.search(bench.options(), 0);
     let fails_at = outcome
         .fails_surely_at
         .expect("a plain failure in the bracket");
-    assert_eq!(fails_at.why, Why::Errors);
+    assert_eq!(fails_at.why, FindWhy::Errors);
 }
 
 #[test]
 fn several_limits_are_all_kept() {
     // p95 <= 20 ms binds before p99 <= 50 ms and before any error.
     let mut bench = Bench::open(exponential(1000.0), 0.95, 20);
-    bench.limits.latency.push(LatencyLimit {
+    bench.find.latency.push(LatencyLimit {
         quantile: 0.99,
         limit_ns: 50_000_000,
     });
-    bench.limits.error_share_max = Some(0.01);
+    bench.find.error_share_max = Some(0.01);
     let truth = capacity_open(1000.0, 0.95, 0.020);
     prove(
         "p95, p99 and errors",
@@ -448,7 +447,7 @@ fn several_limits_are_all_kept() {
 #[test]
 fn a_closed_answer_agrees_with_littles_law() {
     let bench = Bench::closed(exponential(300.0), 0.1, 0.95, 50);
-    let outcome = bench.search(bench.options(), 1);
+    let (outcome, _) = bench.search(bench.options(), 1);
     let little = outcome.sustains.and_then(|trial| trial.little);
     assert!(
         little.is_some_and(|little| (little - 1.0).abs() < 0.05),
@@ -463,8 +462,8 @@ fn a_server_that_answers_errors_fast_sustains_nothing_with_them() {
     let mut server = Server::new(4, Distribution::Constant(0.02));
     server.queue_limit = Some(5);
     let mut bench = Bench::closed(server, 0.1, 0.95, 100);
-    bench.limits.error_share_max = Some(0.01);
-    let outcome = bench.search(bench.options(), 3);
+    bench.find.error_share_max = Some(0.01);
+    let (outcome, _) = bench.search(bench.options(), 3);
     let sustains = outcome.sustains.expect("a few users find room");
     assert!(
         sustains.level < 40.0 && sustains.error_share < 0.01,
@@ -480,7 +479,7 @@ fn a_server_that_sheds_late_is_told_by_its_first_limit() {
         traffic: Traffic::OpenConstant,
         ..Bench::open(Server::new(2, Distribution::Constant(0.05)), 0.95, 200)
     };
-    let outcome = bench.search(bench.options(), 1);
+    let (outcome, _) = bench.search(bench.options(), 1);
     let sustains = outcome.sustains.expect("a level is sustained").level;
     assert!((34.0..=40.4).contains(&sustains), "{sustains}");
 }

@@ -60,10 +60,10 @@ pub(super) struct Sequence {
     unit_size: u64,
     /// Where not one bad request settles the matter by itself.
     passes_when_spotless: bool,
-    units: Vec<Unit>,
+    units: Vec<EvidenceUnit>,
     /// The unit being filled; `n < unit_size`.
-    filling: Unit,
-    total: Unit,
+    filling: EvidenceUnit,
+    total: EvidenceUnit,
 }
 
 /// What the figures say so far.
@@ -78,13 +78,13 @@ pub(super) enum Decision {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Unit {
+struct EvidenceUnit {
     n: u64,
     n_bad: u64,
 }
 
-impl Unit {
-    fn add(&mut self, other: Unit) {
+impl EvidenceUnit {
+    fn add(&mut self, other: EvidenceUnit) {
         self.n = self.n.saturating_add(other.n);
         self.n_bad = self.n_bad.saturating_add(other.n_bad);
     }
@@ -102,8 +102,8 @@ impl Sequence {
             unit_size: unit_size(share_allowed),
             passes_when_spotless: false,
             units: Vec::new(),
-            filling: Unit::default(),
-            total: Unit::default(),
+            filling: EvidenceUnit::default(),
+            total: EvidenceUnit::default(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Sequence {
 
     /// Counts `n` more requests, `n_bad` of them bad (at most `n`).
     pub(super) fn push(&mut self, n: u64, n_bad: u64) {
-        let more = Unit {
+        let more = EvidenceUnit {
             n,
             n_bad: n_bad.min(n),
         };
@@ -126,7 +126,7 @@ impl Sequence {
         self.filling.add(more);
         if self.filling.n >= self.unit_size {
             self.units.push(self.filling);
-            self.filling = Unit::default();
+            self.filling = EvidenceUnit::default();
         }
     }
 
@@ -194,11 +194,11 @@ impl Sequence {
     }
 
     /// The units, merged by the length of their cycle where they have one.
-    fn cycles(&self) -> Vec<Unit> {
+    fn cycles(&self) -> Vec<EvidenceUnit> {
         self.units
             .chunks_exact(cycle_length(&self.units))
             .map(|chunk| {
-                let mut cycle = Unit::default();
+                let mut cycle = EvidenceUnit::default();
                 chunk.iter().for_each(|unit| cycle.add(*unit));
                 cycle
             })
@@ -208,7 +208,7 @@ impl Sequence {
 
 /// The mean of the units' shares, and the half width of its confidence
 /// sequence. Asked with two units or more.
-fn interval(units: &[Unit], share_allowed: f64) -> (f64, f64) {
+fn interval(units: &[EvidenceUnit], share_allowed: f64) -> (f64, f64) {
     let t = units.len() as f64;
     let (mean, squares) = mean_and_squares(units);
     let correlation = correlation_at(units, 1).clamp(0.0, CORRELATION_MAX);
@@ -220,7 +220,7 @@ fn interval(units: &[Unit], share_allowed: f64) -> (f64, f64) {
 }
 
 /// After how many units they repeat: 1 where they don't.
-fn cycle_length(units: &[Unit]) -> usize {
+fn cycle_length(units: &[EvidenceUnit]) -> usize {
     let longest = (units.len() / CYCLES_SEEN_MIN).min(CYCLE_MAX);
     let least = CYCLE_CORRELATION.max(correlation_at(units, 1) + CYCLE_ABOVE_NEIGHBOUR);
     (2..=longest)
@@ -232,7 +232,7 @@ fn cycle_length(units: &[Unit]) -> usize {
 
 /// The correlation of the units' shares with those `lag` units later, from -1 to
 /// 1. Units that are all alike tell nothing of it: 0.
-fn correlation_at(units: &[Unit], lag: usize) -> f64 {
+fn correlation_at(units: &[EvidenceUnit], lag: usize) -> f64 {
     let (mean, squares) = mean_and_squares(units);
     let products: f64 = units
         .iter()
@@ -247,7 +247,7 @@ fn correlation_at(units: &[Unit], lag: usize) -> f64 {
 }
 
 /// The mean of the units' shares and the sum of the squares about it.
-fn mean_and_squares(units: &[Unit]) -> (f64, f64) {
+fn mean_and_squares(units: &[EvidenceUnit]) -> (f64, f64) {
     let shares = || units.iter().map(|unit| unit.share());
     let mean = shares().sum::<f64>() / units.len().max(1) as f64;
     (mean, shares().map(|x| (x - mean).powi(2)).sum())

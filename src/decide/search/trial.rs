@@ -5,23 +5,23 @@
 use std::time::Duration;
 
 use super::sequence::{Decision, Sequence};
-use super::{
-    By, LATENCY_LIMITS_MAX, Percentiles, Phase, SearchOptions, Tick, TrialReport, Verdict, Why,
-};
+use super::{LATENCY_LIMITS_MAX, Percentiles, SearchOptions, SearchTick};
+use crate::outcome::{FindBy, FindPhase, FindTrial, FindVerdict, FindWhy};
+use crate::validity::Grade;
 
 /// A hold under way.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
-    phase: Phase,
+    phase: FindPhase,
     level: f64,
-    by: By,
+    by: FindBy,
     /// What is left of the settling, whose figures do not count. Zero: it holds.
     settling: Duration,
-    rules: Vec<Rule>,
+    rules: Vec<LimitRule>,
     /// The strictest latency limit; `None` where only errors are limited.
     limit: Option<Duration>,
     think: Option<Duration>,
-    sums: Sums,
+    sums: HoldSums,
     percentiles: Percentiles,
     /// Requests under way at the end of each tick of the hold.
     in_flight: Vec<u64>,
@@ -31,29 +31,30 @@ pub(super) struct Trial {
     is_quick: bool,
     n_limited: u32,
     was_limited: bool,
+    grade: Grade,
 }
 
 /// What a tick did to the trial.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Progress {
+pub(super) enum TrialProgress {
     /// It settles, or needs more.
     Waiting,
     /// It has settled: figures count from now.
     Settled,
     /// It is over.
-    Over(Verdict),
+    Over(FindVerdict),
 }
 
 /// A limit being judged.
 #[derive(Debug, Clone)]
-struct Rule {
-    why: Why,
+struct LimitRule {
+    why: FindWhy,
     sequence: Sequence,
 }
 
 /// Totals of the hold, without the ticks in which the generator was the limit.
 #[derive(Debug, Clone, Default)]
-struct Sums {
+struct HoldSums {
     n_ticks: u32,
     length: Duration,
     offered: u64,
@@ -139,43 +140,44 @@ const BACKLOG_GROWTH: f64 = 1.5;
 impl Trial {
     pub(super) fn new(
         options: &SearchOptions,
-        phase: Phase,
+        phase: FindPhase,
         level: f64,
         settling: Duration,
     ) -> Self {
-        let latency = options.limits.latency.iter().enumerate();
-        let mut rules: Vec<Rule> = latency
-            .map(|(limit_idx, limit)| Rule {
-                why: Why::Latency { limit_idx },
+        let latency = options.find.latency.iter().enumerate();
+        let mut rules: Vec<LimitRule> = latency
+            .map(|(limit_idx, limit)| LimitRule {
+                why: FindWhy::Latency { limit_idx },
                 sequence: Sequence::new(limit.share_allowed()),
             })
             .collect();
-        if let Some(share) = options.limits.error_share_max {
-            rules.push(Rule {
-                why: Why::Errors,
+        if let Some(share) = options.find.error_share_max {
+            rules.push(LimitRule {
+                why: FindWhy::Errors,
                 sequence: Sequence::new(share).passing_when_spotless(),
             });
         }
-        let limit_ns = options.limits.latency.iter().map(|limit| limit.limit_ns);
+        let limit_ns = options.find.latency.iter().map(|limit| limit.limit_ns);
         Self {
             phase,
             level,
-            by: options.by,
+            by: options.find.by,
             settling,
             rules,
             limit: limit_ns.min().map(Duration::from_nanos),
             think: options.think,
-            sums: Sums::default(),
+            sums: HoldSums::default(),
             percentiles: Percentiles::default(),
             in_flight: Vec::new(),
             silence: Duration::ZERO,
-            is_quick: options.quick,
+            is_quick: options.find.quick,
             n_limited: 0,
             was_limited: false,
+            grade: Grade::Valid,
         }
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> FindPhase {
         self.phase
     }
 
@@ -199,7 +201,8 @@ impl Trial {
     }
 
     /// Takes one tick's figures.
-    pub(super) fn tick(&mut self, tick: &Tick) -> Progress {
+    pub(super) fn tick(&mut self, tick: &SearchTick) -> TrialProgress {
+        self.grade = tick.grade;
         if tick.completed > 0 || tick.in_flight == 0 {
             self.silence = Duration::ZERO;
         } else {
@@ -208,9 +211,9 @@ impl Trial {
         if !self.settling.is_zero() {
             self.settling = self.settling.saturating_sub(tick.length);
             return match self.is_silent() {
-                true => Progress::Over(Verdict::Fail(Why::Silence)),
-                false if self.settling.is_zero() => Progress::Settled,
-                false => Progress::Waiting,
+                true => TrialProgress::Over(FindVerdict::Failed(FindWhy::Silence)),
+                false if self.settling.is_zero() => TrialProgress::Settled,
+                false => TrialProgress::Waiting,
             };
         }
         if tick.generator_limited {
@@ -219,40 +222,42 @@ impl Trial {
             let are_many =
                 self.n_limited >= LIMITED_MIN && f64::from(self.n_limited) > LIMITED_SHARE * n_all;
             if are_many || self.was_limited {
-                return Progress::Over(Verdict::GeneratorLimited);
+                return TrialProgress::Over(FindVerdict::GeneratorLimited);
             }
             self.was_limited = true;
-            return Progress::Waiting;
+            return TrialProgress::Waiting;
         }
         self.was_limited = false;
         self.count(tick);
         match self.verdict() {
-            Some(verdict) => Progress::Over(verdict),
-            None => Progress::Waiting,
+            Some(verdict) => TrialProgress::Over(verdict),
+            None => TrialProgress::Waiting,
         }
     }
 
     /// What is known of the trial, ended with this verdict.
-    pub(super) fn report(&self, verdict: Verdict) -> TrialReport {
+    pub(super) fn report(&self, verdict: FindVerdict) -> FindTrial {
         let sums = &self.sums;
         let secs = sums.length.as_secs_f64();
         let per_second = |n: u64| if secs > 0.0 { n as f64 / secs } else { 0.0 };
         let rate = per_second(sums.completed);
         let mean_ns = (sums.n_latencies > 0).then(|| sums.latency_ns / sums.n_latencies as f64);
         let little = match (self.by, self.think, mean_ns) {
-            (By::Vus, Some(think), Some(mean_ns)) if self.level > 0.0 => {
+            (FindBy::Vus, Some(think), Some(mean_ns)) if self.level > 0.0 => {
                 Some(rate * (mean_ns / 1e9 + think.as_secs_f64()) / self.level)
             }
             _ => None,
         };
-        TrialReport {
+        FindTrial {
             level: self.level,
             phase: self.phase,
             verdict,
             repeated: false,
             rate,
             offered_rate: per_second(sums.offered),
-            percentiles: self.percentiles,
+            p50_ns: self.percentiles.p50_ns,
+            p95_ns: self.percentiles.p95_ns,
+            p99_ns: self.percentiles.p99_ns,
             mean_ns: mean_ns.map(|mean_ns| mean_ns as u64),
             error_share: sums.failed as f64 / sums.completed.max(1) as f64,
             shares_over: self
@@ -263,10 +268,11 @@ impl Trial {
             n_dropped: sums.dropped,
             duration: sums.length,
             little,
+            grade: self.grade,
         }
     }
 
-    fn count(&mut self, tick: &Tick) {
+    fn count(&mut self, tick: &SearchTick) {
         let sums = &mut self.sums;
         sums.n_ticks += 1;
         sums.length = sums.length.saturating_add(tick.length);
@@ -286,11 +292,11 @@ impl Trial {
         for rule in &mut self.rules {
             // A dropped arrival was never answered: late for any limit.
             let n_bad = match rule.why {
-                Why::Latency { limit_idx } => tick.n_over.get(limit_idx).copied().unwrap_or(0),
+                FindWhy::Latency { limit_idx } => tick.n_over.get(limit_idx).copied().unwrap_or(0),
                 _ => tick.failed,
             };
             let dropped = match rule.why {
-                Why::Latency { .. } => tick.dropped,
+                FindWhy::Latency { .. } => tick.dropped,
                 _ => 0,
             };
             rule.sequence.push(
@@ -300,25 +306,25 @@ impl Trial {
         }
     }
 
-    fn verdict(&self) -> Option<Verdict> {
+    fn verdict(&self) -> Option<FindVerdict> {
         if self.is_silent() {
-            return Some(Verdict::Fail(Why::Silence));
+            return Some(FindVerdict::Failed(FindWhy::Silence));
         }
         match self.phase {
-            Phase::Baseline => self.baseline_verdict(),
-            Phase::Bracket => self.sounding_verdict(),
-            Phase::Bisect if self.is_quick => self.sounding_verdict(),
-            Phase::Bisect => self.sequential_verdict(BISECT),
-            Phase::Verify => self.sequential_verdict(VERIFY),
+            FindPhase::Baseline => self.baseline_verdict(),
+            FindPhase::Bracket => self.sounding_verdict(),
+            FindPhase::Bisect if self.is_quick => self.sounding_verdict(),
+            FindPhase::Bisect => self.sequential_verdict(BISECT),
+            FindPhase::Verify => self.sequential_verdict(VERIFY),
         }
     }
 
-    fn sounding_verdict(&self) -> Option<Verdict> {
+    fn sounding_verdict(&self) -> Option<FindVerdict> {
         self.sequential_verdict(BRACKET)
-            .or_else(|| self.is_plausible(0.5).then_some(Verdict::Plausible))
+            .or_else(|| self.is_plausible(0.5).then_some(FindVerdict::Plausible))
             .map(|verdict| match verdict {
                 // Far from settled; but the better guess is that it holds.
-                Verdict::Borderline(_) if self.is_plausible(1.0) => Verdict::Plausible,
+                FindVerdict::Undecided(_) if self.is_plausible(1.0) => FindVerdict::Plausible,
                 verdict => verdict,
             })
     }
@@ -326,9 +332,9 @@ impl Trial {
     /// What the figures beside the verdict show. A latency limit counts requests
     /// that failed or were dropped as late; where those that were answered keep it,
     /// it is not broken by latency.
-    fn cause(&self, rule: &Rule) -> Why {
+    fn cause(&self, rule: &LimitRule) -> FindWhy {
         let sums = &self.sums;
-        let Why::Latency { limit_idx } = rule.why else {
+        let FindWhy::Latency { limit_idx } = rule.why else {
             return rule.why;
         };
         let n_ok = sums.completed.saturating_sub(sums.failed) as f64;
@@ -336,18 +342,18 @@ impl Trial {
         if n_late > rule.sequence.share_allowed() * n_ok {
             return rule.why;
         }
-        let errors = self.rules.iter().find(|rule| rule.why == Why::Errors);
+        let errors = self.rules.iter().find(|rule| rule.why == FindWhy::Errors);
         if errors.is_some_and(|errors| errors.load() > 1.0) {
-            Why::Errors
+            FindWhy::Errors
         } else if sums.dropped > sums.failed {
-            Why::Throughput
+            FindWhy::Throughput
         } else {
             rule.why
         }
     }
 
-    fn sequential_verdict(&self, effort: Effort) -> Option<Verdict> {
-        let decisions: Vec<(&Rule, Decision)> = self
+    fn sequential_verdict(&self, effort: Effort) -> Option<FindVerdict> {
+        let decisions: Vec<(&LimitRule, Decision)> = self
             .rules
             .iter()
             .map(|rule| (rule, rule.sequence.decide(effort.n_units_min)))
@@ -356,12 +362,12 @@ impl Trial {
             .iter()
             .filter(|(_, decision)| *decision == Decision::Fail);
         if let Some((rule, _)) = fails.next() {
-            return Some(Verdict::Fail(self.cause(rule)));
+            return Some(FindVerdict::Failed(self.cause(rule)));
         }
         if self.sums.n_ticks >= PLAUSIBLE_TICKS
             && let Some(why) = self.open_fault()
         {
-            return Some(Verdict::Fail(why));
+            return Some(FindVerdict::Failed(why));
         }
         let is_long = self.sums.length >= effort.shortest;
         let open = || {
@@ -371,13 +377,13 @@ impl Trial {
                 .map(|(rule, _)| *rule)
         };
         let Some(worst) = open().max_by(|a, b| f64::total_cmp(&a.load(), &b.load())) else {
-            return is_long.then_some(Verdict::Pass);
+            return is_long.then_some(FindVerdict::Passed);
         };
         let is_spent = is_long && open().all(|rule| rule.sequence.is_spent(effort.n_units_max));
         let is_futile = effort.ends_when_futile
             && worst.load() >= 1.0
             && worst.sequence.is_spent(effort.n_units_min);
-        (is_spent || is_futile).then_some(Verdict::Borderline(self.cause(worst)))
+        (is_spent || is_futile).then_some(FindVerdict::Undecided(self.cause(worst)))
     }
 
     fn is_plausible(&self, of_allowed: f64) -> bool {
@@ -388,7 +394,7 @@ impl Trial {
             && self.open_fault().is_none()
     }
 
-    fn baseline_verdict(&self) -> Option<Verdict> {
+    fn baseline_verdict(&self) -> Option<FindVerdict> {
         let sums = &self.sums;
         let longest = BASELINE_LONGEST.max(self.think.unwrap_or_default().saturating_mul(5));
         let is_long = sums.length >= longest;
@@ -396,7 +402,7 @@ impl Trial {
             return None;
         }
         if sums.completed == 0 {
-            return Some(Verdict::Fail(Why::Silence));
+            return Some(FindVerdict::Failed(FindWhy::Silence));
         }
         let failing = self.rules.iter().find(|rule| {
             let n = rule.sequence.n_requests();
@@ -406,12 +412,12 @@ impl Trial {
                     < BASELINE_SIGNIFICANCE
         });
         if let Some(rule) = failing {
-            return Some(Verdict::Fail(self.cause(rule)));
+            return Some(FindVerdict::Failed(self.cause(rule)));
         }
         // Above a limit, though that may be chance: more requests will tell.
         match self.rules.iter().find(|rule| rule.load() > 1.0) {
-            None => Some(Verdict::Plausible),
-            Some(rule) => is_long.then_some(Verdict::Borderline(self.cause(rule))),
+            None => Some(FindVerdict::Plausible),
+            Some(rule) => is_long.then_some(FindVerdict::Undecided(self.cause(rule))),
         }
     }
 
@@ -421,8 +427,8 @@ impl Trial {
     /// as missing; they are within their limits, or the limits say so. That
     /// also keeps chance out of it: one look at a queue says little, for in a
     /// healthy one near its capacity it varies as much as its mean.
-    fn open_fault(&self) -> Option<Why> {
-        let By::Rate = self.by else { return None };
+    fn open_fault(&self) -> Option<FindWhy> {
+        let FindBy::Rate = self.by else { return None };
         let sums = &self.sums;
         let drain_secs = 2.0 * self.limit.unwrap_or(SILENCE_SHORTEST).as_secs_f64();
         let answered = sums.completed as f64 / sums.length.as_secs_f64().max(1e-9) * drain_secs;
@@ -436,9 +442,9 @@ impl Trial {
         let last = mean(&self.in_flight[self.in_flight.len().saturating_sub(third)..]);
         let missing = sums.offered as f64 - sums.completed as f64;
         if missing - allowance > (1.0 - ACHIEVED_MIN) * sums.offered as f64 {
-            Some(Why::Throughput)
+            Some(FindWhy::Throughput)
         } else if in_flight > allowance && last > BACKLOG_GROWTH * first {
-            Some(Why::Backlog)
+            Some(FindWhy::Backlog)
         } else {
             None
         }
@@ -449,13 +455,13 @@ impl Trial {
         self.silence >= limit.saturating_mul(5).max(SILENCE_SHORTEST)
     }
 
-    fn latency_rules(&self) -> impl Iterator<Item = &Rule> {
-        let is_latency = |rule: &&Rule| matches!(rule.why, Why::Latency { .. });
+    fn latency_rules(&self) -> impl Iterator<Item = &LimitRule> {
+        let is_latency = |rule: &&LimitRule| matches!(rule.why, FindWhy::Latency { .. });
         self.rules.iter().filter(is_latency)
     }
 }
 
-impl Rule {
+impl LimitRule {
     /// The bad share as a multiple of the one allowed.
     fn load(&self) -> f64 {
         self.sequence.share() / self.sequence.share_allowed()

@@ -4,7 +4,7 @@ use core_affinity::CoreId;
 
 use super::cgroup::{Group, groups};
 use super::topology::{self, CpuPlace};
-use crate::host::parse_cpu_list;
+use super::tree::Tree;
 
 /// CPUs of the machine and of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl Cpus {
             .map(|core| core.id)
             .collect();
         allowed.sort_unstable();
-        let machine = machine_cpus().unwrap_or(allowed.len()).max(allowed.len());
+        let online = Tree::system().cpu_list("sys/devices/system/cpu/online");
+        let machine = online.map_or(0, |cpus| cpus.len()).max(allowed.len());
         Self {
             machine: machine.max(1),
             allowed,
@@ -80,13 +81,8 @@ fn assign_on(places: &[CpuPlace], n_workers: usize) -> Vec<Option<usize>> {
 }
 
 /// Pins the calling thread; whether it worked.
-pub(super) fn pin(cpu: usize) -> bool {
+pub fn pin(cpu: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: cpu })
-}
-
-fn machine_cpus() -> Option<usize> {
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    parse_cpu_list(&text).map(|cpus| cpus.len())
 }
 
 /// Descriptors beside those of the connections: polls, timers, files.

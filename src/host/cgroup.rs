@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 /// A group that may limit CPU time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
-    pub(super) version: Version,
+    pub(super) version: CgroupVersion,
     pub(super) folder: PathBuf,
 }
 
 /// Which interface its files have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum CgroupVersion {
     One,
     Two,
 }
@@ -32,15 +32,15 @@ fn groups_of_line(line: &str) -> Vec<Group> {
         return Vec::new();
     };
     if controllers.is_empty() {
-        levels(Version::Two, Path::new("/sys/fs/cgroup"), path)
+        levels(CgroupVersion::Two, Path::new("/sys/fs/cgroup"), path)
     } else if controllers.split(',').any(|name| name == "cpu") {
-        levels(Version::One, Path::new("/sys/fs/cgroup/cpu"), path)
+        levels(CgroupVersion::One, Path::new("/sys/fs/cgroup/cpu"), path)
     } else {
         Vec::new()
     }
 }
 
-fn levels(version: Version, root: &Path, path: &str) -> Vec<Group> {
+fn levels(version: CgroupVersion, root: &Path, path: &str) -> Vec<Group> {
     let own = root.join(path.trim_start_matches('/'));
     let folders = own
         .ancestors()
@@ -57,8 +57,8 @@ impl Group {
     /// The quota in thousandths of a CPU, if there is one.
     pub(super) fn quota_millicpus(&self) -> Option<u64> {
         match self.version {
-            Version::Two => parse_cpu_max(&self.read("cpu.max")?),
-            Version::One => {
+            CgroupVersion::Two => parse_cpu_max(&self.read("cpu.max")?),
+            CgroupVersion::One => {
                 let number = |name| self.read(name)?.trim().parse().ok();
                 ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
             }
@@ -77,10 +77,10 @@ impl Group {
 
 /// How long a group was stopped since it exists, in nanoseconds, by its
 /// `cpu.stat`: all its threads' time on all CPUs together.
-pub(super) fn parse_throttled_ns(version: Version, text: &str) -> Option<u64> {
+pub(super) fn parse_throttled_ns(version: CgroupVersion, text: &str) -> Option<u64> {
     let (name, unit_ns) = match version {
-        Version::Two => ("throttled_usec", 1_000),
-        Version::One => ("throttled_time", 1),
+        CgroupVersion::Two => ("throttled_usec", 1_000),
+        CgroupVersion::One => ("throttled_time", 1),
     };
     text.lines().find_map(|line| {
         let value: u64 = line.strip_prefix(name)?.trim().parse().ok()?;
@@ -135,9 +135,9 @@ mod tests {
     #[test]
     fn throttled_time_is_nanoseconds_in_both_versions() {
         let two = "usage_usec 5\nnr_periods 7\nnr_throttled 3\nthrottled_usec 250\n";
-        assert_eq!(parse_throttled_ns(Version::Two, two), Some(250_000));
+        assert_eq!(parse_throttled_ns(CgroupVersion::Two, two), Some(250_000));
         let one = "nr_periods 7\nnr_throttled 3\nthrottled_time 250\nnr_bursts 0\n";
-        assert_eq!(parse_throttled_ns(Version::One, one), Some(250));
-        assert_eq!(parse_throttled_ns(Version::One, two), None);
+        assert_eq!(parse_throttled_ns(CgroupVersion::One, one), Some(250));
+        assert_eq!(parse_throttled_ns(CgroupVersion::One, two), None);
     }
 }

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::cgroup::{self, Version, groups};
+use super::cgroup::{self, CgroupVersion, groups};
 
 /// Reads both, now and then.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct HostMeter {
     n_cpus: u64,
     stat: Option<File>,
     /// The `cpu.stat` of each group on the way to the root.
-    groups: Vec<(Version, File)>,
-    last: Reading,
+    groups: Vec<(CgroupVersion, File)>,
+    last: HostReading,
 }
 
 /// What the host took over some time. `None`: this system does not tell.
@@ -33,7 +33,7 @@ pub struct HostUse {
 }
 
 #[derive(Debug, Default)]
-struct Reading {
+struct HostReading {
     cpu: Option<CpuTime>,
     throttled_ns: Vec<Option<u64>>,
 }
@@ -46,8 +46,8 @@ struct CpuTime {
 }
 
 impl HostMeter {
-    /// Looks at these CPUs, of so many workers; at all of them where there is
-    /// none.
+    /// Looks at these CPUs, which `n_workers` workers use; at all CPUs where none is
+    /// given.
     pub fn start(mut cpus: Vec<usize>, n_workers: usize) -> Self {
         cpus.sort_unstable();
         cpus.dedup();
@@ -65,7 +65,7 @@ impl HostMeter {
             cpus,
             stat: File::open("/proc/stat").ok(),
             groups: opened.collect(),
-            last: Reading::default(),
+            last: HostReading::default(),
         };
         meter.last = meter.read();
         meter
@@ -92,10 +92,10 @@ impl HostMeter {
         }
     }
 
-    fn read(&self) -> Reading {
+    fn read(&self) -> HostReading {
         let stat = self.stat.as_ref().and_then(read_again);
         let groups = self.groups.iter();
-        Reading {
+        HostReading {
             cpu: stat.and_then(|text| parse_stat(&text, &self.cpus)),
             throttled_ns: groups
                 .map(|(version, file)| cgroup::parse_throttled_ns(*version, &read_again(file)?))
@@ -105,7 +105,7 @@ impl HostMeter {
 }
 
 /// A file of the kernel's, from its beginning.
-pub(super) fn read_again(file: &File) -> Option<String> {
+pub fn read_again(file: &File) -> Option<String> {
     let mut bytes = vec![0; 16 * 1024];
     let mut n_read = 0;
     loop {

@@ -7,9 +7,8 @@
 //! ticks, the script and loopback sockets are cheaper within one node.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use crate::host::parse_cpu_list;
+use super::tree::Tree;
 
 /// A CPU and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,40 +94,16 @@ fn ranked(places: &[CpuPlace], coordinator: Option<usize>) -> Vec<(usize, CpuPla
 /// Asks the system where these CPUs stand. What it does not tell is taken for
 /// one node, and for one core each.
 pub(super) fn places_of(cpus: &[usize]) -> Vec<CpuPlace> {
-    let nodes = nodes();
-    cpus.iter()
-        .map(|&cpu| CpuPlace {
-            cpu,
-            node: nodes.get(&cpu).copied().unwrap_or(0),
-            core: first_sibling(cpu).unwrap_or(cpu),
-        })
-        .collect()
-}
-
-/// The memory node of each CPU (`/sys/devices/system/node`, see sysfs-devices-node).
-fn nodes() -> BTreeMap<usize, usize> {
-    let mut found = BTreeMap::new();
-    let Ok(folders) = fs::read_dir("/sys/devices/system/node") else {
-        return found;
+    let tree = Tree::system();
+    let place = |&cpu: &usize| CpuPlace {
+        cpu,
+        node: tree.numa_node(cpu).unwrap_or(0),
+        core: tree
+            .core_threads(cpu)
+            .and_then(|threads| threads.first().copied())
+            .unwrap_or(cpu),
     };
-    for folder in folders.flatten() {
-        let name = folder.file_name();
-        let node = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("node")?.parse().ok());
-        let cpus = fs::read_to_string(folder.path().join("cpulist")).ok();
-        let cpus = cpus.and_then(|list| parse_cpu_list(&list));
-        if let (Some(node), Some(cpus)) = (node, cpus) {
-            found.extend(cpus.into_iter().map(|cpu| (cpu, node)));
-        }
-    }
-    found
-}
-
-fn first_sibling(cpu: usize) -> Option<usize> {
-    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-    let list = fs::read_to_string(path).ok()?;
-    parse_cpu_list(&list)?.into_iter().min()
+    cpus.iter().map(place).collect()
 }
 
 #[cfg(test)]
