@@ -17,9 +17,8 @@ mod tree;
 
 pub use advice::{Surroundings, advise};
 pub use cpus::{Cpus, pin, raise_file_limit, too_low_file_limit};
-pub use facts::{CpuFacts, HostFacts, governors, read};
+pub use facts::{HostFacts, governors, read};
 pub use stolen::{HostMeter, HostUse, read_again};
-pub use tree::parse_cpu_list;
 
 #[cfg(test)]
 mod tests;
