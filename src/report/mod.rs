@@ -16,21 +16,23 @@
 //! has a calibration: [`calibration`].
 
 pub mod advice;
-pub mod build;
 pub mod calibration;
 pub mod find;
 pub mod json;
 pub mod live;
+pub mod make;
 pub mod model;
+mod page;
 pub mod place;
 mod probe;
 pub mod summary;
+mod table;
 
 #[cfg(test)]
 mod samples;
 
-pub use build::{BuildInfo, build};
 pub use json::{ReportFile, read};
 pub use live::{LiveLine, LiveStyle};
+pub use make::{BuildInfo, build};
 pub use model::{Report, SCHEMA_VERSION};
 pub use summary::{SummaryOptions, summary};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::build::{BuildInfo, build};
+use super::make::{BuildInfo, build};
 use super::model::Report;
 use crate::clock::Utc;
 use crate::load::ThinkTime;

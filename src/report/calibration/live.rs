@@ -5,7 +5,7 @@ use super::summary::{mode_name, spread_ms};
 use super::{closed_figures, open_figures};
 use crate::outcome::{CalibrationObserver, CalibrationProgress, CalibrationStep, StepKind};
 use crate::report::live::{LiveLine, notice_line};
-use crate::report::summary::page::ms_text;
+use crate::report::page::ms_text;
 use crate::terminal::{Line, Role, WriteColor};
 use crate::units::{format_duration, format_rate, plural};
 

@@ -1,11 +1,11 @@
 //! The summary of a calibration, as lines of text: what one worker can do first.
 
 use super::model::{CalibratedHost, CalibrationReport, Mode, SpreadFigures};
+use crate::report::page::{P99_9_NEEDS, Page, ms_text};
 use crate::report::summary::SummaryOptions;
 use crate::report::summary::head::secs_text;
 use crate::report::summary::notes::left_out;
-use crate::report::summary::page::{P99_9_NEEDS, Page, ms_text};
-use crate::report::summary::table::{Cell, Table};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_percent, format_rate};
 

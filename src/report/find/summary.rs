@@ -3,11 +3,11 @@
 use super::model::{FindEnd, FindReport, LevelUnit, Trial, TrialPhase, TrialVerdict};
 use super::plot::plot;
 use super::words;
+use crate::report::page::{P99_NEEDS, Page, ms_text};
 use crate::report::summary::SummaryOptions;
 use crate::report::summary::notes::left_out;
-use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
-use crate::report::summary::table::{Cell, Table};
 use crate::report::summary::verdict::{reasons, verdict};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_duration, format_percent, format_rate};
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::page::Page;
 use crate::report::model::{Cause, Operation, Report};
+use crate::report::page::Page;
 use crate::terminal::{Align, Line, Role, pad};
 use crate::units::{format_count, format_percent};
 

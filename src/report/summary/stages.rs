@@ -1,9 +1,9 @@
 //! Stages, warm-up, and the point where the server broke.
 
 use super::head::secs_text;
-use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
-use super::table::{Cell, Table};
 use crate::report::model::{LoadUnit, Report};
+use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_percent, plural};
 

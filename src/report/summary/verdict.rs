@@ -2,8 +2,8 @@
 //! there is to say of it below them.
 
 use super::notes::paragraphs;
-use super::page::Page;
 use crate::report::model::{Grade, Verdict};
+use crate::report::page::Page;
 use crate::terminal::{Line, Role};
 
 /// `verdict     valid`, or the grade and the cause of the worst reason.

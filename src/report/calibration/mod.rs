@@ -24,7 +24,7 @@ pub use model::{
 pub use read::read_calibration;
 pub use summary::calibration_summary;
 
-use super::build::BuildInfo;
+use super::make::BuildInfo;
 use super::model::AdviceNote;
 use crate::clock::Utc;
 use crate::host::{HostFacts, Surroundings, advise};

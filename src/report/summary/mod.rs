@@ -14,16 +14,14 @@ pub(super) mod head;
 mod latency;
 pub(super) mod notes;
 mod operations;
-pub(super) mod page;
 mod probe;
 mod stages;
-pub(super) mod table;
 pub(super) mod verdict;
 
 use super::model::Report;
 use crate::terminal::{Layout, Line};
 
-use page::Page;
+use crate::report::page::Page;
 
 /// What the summary depends on beside the report.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,8 +20,8 @@ pub use model::{
 };
 pub use summary::find_summary;
 
-use super::build::validity::{of_grade, verdict_of_all};
-use super::build::{BuildInfo, host, server};
+use super::make::validity::{of_grade, verdict_of_all};
+use super::make::{BuildInfo, host, server};
 use crate::clock::Utc;
 use crate::outcome::{
     FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
