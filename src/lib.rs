@@ -152,6 +152,7 @@ pub mod files;
 pub mod host;
 pub mod redact;
 pub mod terminal;
+pub mod text;
 pub mod units;
 
 pub mod cli;

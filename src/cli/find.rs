@@ -16,7 +16,7 @@ use crate::report::json::cleaned;
 use crate::report::{BuildInfo, LiveLine};
 use crate::scenario;
 use crate::terminal::Terminal;
-use crate::units::format_duration;
+use crate::units::{format_duration, nanos};
 
 /// Where neither is given.
 const FROM_DEFAULT: f64 = 1.0;
@@ -82,7 +82,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
     let latency: Vec<LatencyLimit> = latency
         .into_iter()
         .filter_map(|(quantile, limit)| {
-            let limit_ns = u64::try_from(limit?.0.as_nanos()).unwrap_or(u64::MAX);
+            let limit_ns = nanos(limit?.0);
             Some(LatencyLimit { quantile, limit_ns })
         })
         .collect();

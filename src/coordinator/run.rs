@@ -28,6 +28,7 @@ use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, RunOutcome, RunStart,
 };
 use crate::scenario::{Arrivals, Load, Plan};
+use crate::units::nanos;
 use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
@@ -845,10 +846,7 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
             Load::Open { .. } => LoadKind::ArrivalRate,
             _ => LoadKind::VirtualUsers,
         },
-        latency_limit_ns: plan
-            .breaking
-            .latency_max
-            .map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+        latency_limit_ns: plan.breaking.latency_max.map(nanos),
         max_error_share: plan.breaking.error_share_max,
         purpose: if plan.breaking.stop {
             Purpose::Stop

@@ -6,6 +6,7 @@ use super::signals::Signals;
 use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, WorkerUsage};
 use crate::outcome::{Row, RowKind, Second, SelfCheck};
 use crate::scenario::{Load, Plan};
+use crate::units::nanos;
 use crate::validity::{
     Bounds, Evidence, LocalResource, LocalResources, Measured, Model, SecondSignals, Spread,
     Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
@@ -176,7 +177,7 @@ impl Recorded<'_> {
         // The workers live on while sessions are ended, without a call in flight.
         let load_ns = self.in_flight_for.as_nanos();
         let per_time = |sum_ns: u128| (load_ns > 0).then(|| sum_ns as f64 / load_ns as f64);
-        let unbegun_ns = u64::try_from(self.unbegun.as_nanos()).unwrap_or(u64::MAX);
+        let unbegun_ns = nanos(self.unbegun);
         let means = workers.iter().filter_map(|usage| {
             let of_load = WorkerUsage {
                 wall_ns: usage.wall_ns.saturating_sub(unbegun_ns),

@@ -5,6 +5,7 @@
 //! allocation per sample but for the first failure of a kind.
 
 use super::{Failure, FailureCounts, Histogram};
+use crate::text::blank_if_unseen;
 
 /// How a started request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,13 +249,13 @@ impl Examples {
     }
 }
 
-/// Cuts a message at a character boundary and takes control characters out,
-/// which could write on the user's terminal.
+/// Cuts a message at a character boundary, with a blank for each character that
+/// could write on the user's terminal.
 fn cut(message: &str) -> impl Iterator<Item = char> {
     let is_longer = message.chars().nth(EXAMPLE_CHARS_MAX).is_some();
     message
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(blank_if_unseen)
         .take(EXAMPLE_CHARS_MAX)
         .chain(is_longer.then_some('…'))
 }

@@ -15,8 +15,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{Fault, FaultList, Faults, one_line, quoted, shortened};
+use super::fault::{Fault, FaultList, Faults, quoted, shortened};
 use crate::error::nearest;
+use crate::text::escaped;
 use crate::units;
 
 /// What all reading of one file shares.
@@ -247,7 +248,7 @@ impl<'a> Document<'a> {
                 format!("the environment variable {} is not set", quoted(&name)),
                 Some(&format!(
                     "it to be set, or a default: `${{{}:-default}}`",
-                    one_line(&shortened(&name))
+                    escaped(&shortened(&name))
                 )),
             );
         }
@@ -452,7 +453,7 @@ fn path(parent: &str, key: &str) -> String {
     let key = if is_bare {
         key.to_string()
     } else {
-        format!("\"{}\"", one_line(key))
+        format!("\"{}\"", escaped(key))
     };
     if parent.is_empty() {
         key
