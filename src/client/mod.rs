@@ -40,4 +40,4 @@ pub use lists::{
     list_resources, list_tools,
 };
 pub use server::{PreparedCall, Server, ServerSettings};
-pub use session::{CallReport, Session, SessionCounters};
+pub use session::{CallReport, Session};

@@ -11,7 +11,7 @@ use super::signals::Signals;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
-use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
+use crate::outcome::{Row, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
 /// Ticks of one second.
@@ -132,12 +132,9 @@ impl Collector {
         spans: Vec<StageSpan>,
     ) -> Self {
         let call_rows = (0..rows.len())
-            .filter(|at| rows[*at].kind == RowKind::Call)
+            .filter(|at| rows[*at].kind.is_in_totals())
             .collect();
-        let warm_rows = rows
-            .iter()
-            .map(|row| matches!(row.kind, RowKind::Call | RowKind::Turn))
-            .collect();
+        let warm_rows = rows.iter().map(|row| row.kind.is_in_warm_up()).collect();
         Self {
             call_rows,
             warm_rows,
@@ -564,6 +561,7 @@ pub(super) fn move_calls_in_flight(from: &mut RowStats, to: &mut RowStats) {
 mod tests {
     use super::*;
     use crate::metrics::{Outcome, Sample};
+    use crate::outcome::RowKind;
 
     fn rows() -> Vec<Row> {
         vec![Row {

@@ -6,6 +6,7 @@
 mod calibration;
 mod find;
 mod probe;
+mod row;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use find::{
     FindOutcome, FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
 };
 pub use probe::ProbeOutcome;
+pub use row::{Row, RowKind, Rows};
 
 use crate::clock::Utc;
 use crate::metrics::{
@@ -26,41 +28,6 @@ use crate::metrics::{
 };
 use crate::protocol::{Era, Revision};
 use crate::validity::{GeneratorLimit, SecondSignals, Verdict};
-
-/// A line of the report: what its figures are figures of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Row {
-    /// Which table it belongs to.
-    pub kind: RowKind,
-    /// The MCP method, such as `tools/call`.
-    pub method: String,
-    /// The tool, resource or prompt; `None` for lists and the like.
-    pub subject: Option<String>,
-}
-
-/// Which table a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RowKind {
-    /// A call of a scenario's step.
-    Call,
-    /// Opening a session: `initialize` with `notifications/initialized`, or
-    /// `server/discover`. Never mixed into the calls' figures.
-    Handshake,
-    /// Ending a session: `DELETE`.
-    Close,
-    /// The slowest of the calls that a step issues at once.
-    Turn,
-}
-
-impl Row {
-    /// `tools/call echo`, `tools/list`.
-    pub fn label(&self) -> String {
-        match &self.subject {
-            Some(subject) => format!("{} {subject}", self.method),
-            None => self.method.clone(),
-        }
-    }
-}
 
 /// What was found before the load began.
 #[derive(Debug, Clone, PartialEq)]

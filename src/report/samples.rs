@@ -209,7 +209,7 @@ pub(super) fn busy_outcome() -> RunOutcome {
     let refused = Failure::Connect(crate::metrics::ConnectFailure::Refused);
     failed(totals, handshake, 100_000, refused, "connection refused");
     totals.counters.sessions_opened = 50;
-    totals.counters.connects = 53;
+    totals.counters.connections = 53;
     totals.counters.reconnects = 3;
     totals.counters.bytes_sent = 1_500_000;
     totals.counters.bytes_received = 3_000_000;

@@ -65,7 +65,7 @@ impl Shared {
     pub fn new(script: Arc<Script>, budget: BudgetShare) -> Self {
         let n_rows = script.rows.all.len();
         let kinds = script.rows.all.iter().map(|row| row.kind);
-        let is_call = kinds.map(|kind| kind == RowKind::Call).collect();
+        let is_call = kinds.map(RowKind::is_in_totals).collect();
         Self {
             script,
             recorder: RefCell::new(Recorder::new(n_rows)),
@@ -205,18 +205,6 @@ impl Shared {
     /// Adds what a session has done since it was last asked.
     pub(super) fn count_session(&self, session: &mut Session) {
         let done = session.take_counters();
-        self.count(|counters| {
-            counters.connects += done.connects;
-            counters.reconnects += done.reconnects;
-            counters.server_closed += done.server_closed;
-            counters.bytes_sent += done.bytes_sent;
-            counters.bytes_received += done.bytes_received;
-            counters.round_trips += done.round_trips;
-            counters.streams_resumed += done.streams_resumed;
-            counters.streams_left_open += done.streams_left_open;
-            counters.server_requests += done.server_requests;
-            counters.cancel_notices += done.cancel_notices;
-            counters.cookies_set += done.cookies_set;
-        });
+        self.count(|counters| counters.merge(&done));
     }
 }

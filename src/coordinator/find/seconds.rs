@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::coordinator::verdict::local_failures;
 use crate::metrics::{Histogram, Recorder};
-use crate::outcome::{FindBy, Row, RowKind};
+use crate::outcome::{FindBy, Row};
 use crate::validity::SecondLoad;
 use crate::worker::{Tick, UserCounts};
 
@@ -109,7 +109,7 @@ impl Seconds {
         n_workers: usize,
         has_response_times: bool,
     ) -> Self {
-        let calls = (0..rows.len()).filter(|at| rows[*at].kind == RowKind::Call);
+        let calls = (0..rows.len()).filter(|at| rows[*at].kind.is_in_totals());
         Self {
             calls: calls.collect(),
             handshake,
@@ -227,7 +227,7 @@ impl Seconds {
         second.local_failures += local_failures(handshake);
         let counters = &recorder.counters;
         second.iterations += counters.iterations_started;
-        second.connects += counters.connects;
+        second.connects += counters.connections;
         second.arrivals += counters.arrivals;
         second.dropped += counters.arrivals_dropped;
         second.lateness.merge(&recorder.lateness);
@@ -243,6 +243,7 @@ fn signed(count: u64) -> i64 {
 mod tests {
     use super::*;
     use crate::metrics::{ConnectFailure, Failure, Outcome, Sample, WorkerUsage};
+    use crate::outcome::RowKind;
 
     fn row(kind: RowKind) -> Row {
         Row {

@@ -193,7 +193,6 @@ fn remedy(failure: Failure) -> &'static str {
     use crate::metrics::{ConnectFailure, FailureGroup};
     match failure {
         Failure::Connect(ConnectFailure::Refused) => "is the server running on that port?",
-        Failure::Connect(ConnectFailure::Dns) => "is the host's name right?",
         Failure::Connect(ConnectFailure::NoResources) => {
             "this machine has no more file descriptors or ports; raise `ulimit -n`"
         }

@@ -7,7 +7,7 @@ use crate::load::ThinkTime;
 use crate::metrics::{
     ConnectionFailure, Failure, FailureCounts, Histogram, ProtocolFailure, RowStats,
 };
-use crate::outcome::{Ended, RowKind, RunOutcome};
+use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
 use crate::scenario::{Load, Plan};
 
 /// Everything that the user may want to act on, most telling first. `calls`
@@ -47,9 +47,7 @@ fn all_failed_alike(calls: &RowStats) -> Option<Advice> {
 }
 
 fn no_session(outcome: &RunOutcome, calls: &RowStats) -> Option<Advice> {
-    let rows = outcome.start.rows.iter().zip(&outcome.totals.rows);
-    let mut handshakes = rows.filter(|(row, _)| row.kind == RowKind::Handshake);
-    let (_, handshake) = handshakes.next()?;
+    let handshake = Rows::new(&outcome.start.rows, &outcome.totals).sum_of(RowKind::Handshake)?;
     let ranked = handshake.failures.ranked();
     let [(failure, count)] = ranked.as_slice() else {
         return None;
@@ -92,7 +90,7 @@ const DELAYED_ACK_FAST_NS: u64 = 20_000_000;
 const PLATEAU_CALLS_MIN: u64 = 50;
 
 fn delayed_ack(outcome: &RunOutcome) -> Option<Advice> {
-    let rows = outcome.start.rows.iter().zip(&outcome.totals.rows);
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals).in_totals();
     let is_plateau = |latency: &Histogram| {
         let within = |q| {
             latency
@@ -102,7 +100,7 @@ fn delayed_ack(outcome: &RunOutcome) -> Option<Advice> {
         let has_fast = latency.min_ns().is_some_and(|ns| ns < DELAYED_ACK_FAST_NS);
         latency.len() >= PLATEAU_CALLS_MIN && has_fast && within(0.25) && within(0.75)
     };
-    rows.filter(|(row, stats)| row.kind == RowKind::Call && is_plateau(&stats.service_ok))
+    rows.filter(|(_, stats)| is_plateau(&stats.service_ok))
         .max_by_key(|(_, stats)| stats.ok)
         .and_then(|(row, stats)| {
             Some(Advice::DelayedAck {
@@ -143,7 +141,7 @@ fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Adv
         .map(|failure| count_of(&calls.failures, failure))
         .sum();
     let counters = &outcome.totals.counters;
-    let reconnects = counters.server_closed.saturating_sub(n_cut_off);
+    let reconnects = counters.reconnects_server_closed.saturating_sub(n_cut_off);
     let is_often = reconnects.saturating_mul(CALLS_PER_RECONNECT) >= calls.finished();
     (reconnects >= RECONNECTS_MIN && is_often).then(|| Advice::Reconnects {
         reconnects,

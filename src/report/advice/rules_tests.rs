@@ -21,7 +21,7 @@ fn healthy(recorder: &mut Recorder) {
         ok(recorder, 0, 5_000_000 + i * 1_000);
         recorder.generator_delay.record(20_000);
     }
-    recorder.counters.connects = 50;
+    recorder.counters.connections = 50;
 }
 
 #[test]
@@ -80,20 +80,20 @@ fn reconnects_are_explained_by_pauses_or_without() {
     let often = |r: &mut Recorder| {
         healthy(r);
         r.counters.reconnects = 200;
-        r.counters.server_closed = 200;
+        r.counters.reconnects_server_closed = 200;
     };
     assert_eq!(ids(&plan(), often), ["reconnects"]);
     let seldom = |r: &mut Recorder| {
         healthy(r);
         r.counters.reconnects = 9;
-        r.counters.server_closed = 9;
+        r.counters.reconnects_server_closed = 9;
     };
     assert_eq!(ids(&plan(), seldom), [""; 0]);
     // Connections that we gave up say nothing of the server.
     let ours = |r: &mut Recorder| {
         healthy(r);
         r.counters.reconnects = 200;
-        r.counters.server_closed = 3;
+        r.counters.reconnects_server_closed = 3;
     };
     assert_eq!(ids(&plan(), ours), [""; 0]);
     let text = |has_pauses| {

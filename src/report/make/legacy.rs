@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::figures::{Measured, ms, share, tidy};
 use super::{load_unit, secs};
 use crate::clock::Utc;
-use crate::metrics::{FailureCounts, FailureGroup, Recorder, RowStats};
-use crate::outcome::{BreakKind, Row, RowKind, RunOutcome};
+use crate::metrics::{FailureCounts, FailureGroup, RowStats};
+use crate::outcome::{BreakKind, Rows, RunOutcome};
 use crate::report::model::{
     BreakingPoint, Config, Figures, LoadUnit, Metrics, MetricsLatency, Tool, ToolLatency,
 };
@@ -28,10 +28,10 @@ pub(super) fn config(plan: &Plan, plan_json: &Value) -> Config {
     }
 }
 
-pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Metrics {
+pub(super) fn metrics(totals: &Figures, rows: Rows<'_>) -> Metrics {
     let mut operation_counts = BTreeMap::new();
     let mut operation_errors = BTreeMap::new();
-    for (row, stats) in calls(rows, recorded) {
+    for (row, stats) in rows.in_totals() {
         *operation_counts.entry(row.method.clone()).or_insert(0) += stats.finished();
         if stats.failed > 0 {
             *operation_errors.entry(row.method.clone()).or_insert(0) += stats.failed;
@@ -66,28 +66,22 @@ pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Me
 
 /// By the category's name in schema 1.1, which called it `connection`.
 pub(super) fn errors(counts: &FailureCounts) -> BTreeMap<String, u64> {
-    FailureGroup::ALL
-        .into_iter()
-        .map(|group| {
-            let name = match group {
-                FailureGroup::Connect => "connection",
-                _ => group.id(),
-            };
-            (name.to_string(), counts.of_group(group))
-        })
-        .filter(|(_, count)| *count > 0)
-        .collect()
+    let mut errors = BTreeMap::new();
+    for (failure, count) in counts.ranked() {
+        let name = match failure.group() {
+            FailureGroup::Connect => "connection",
+            group => group.id(),
+        };
+        *errors.entry(name.to_string()).or_insert(0) += count;
+    }
+    errors
 }
 
 /// By subject alone, as in schema 1.1: a tool and a prompt of the same name
 /// are one entry. `operations` tells them apart.
-pub(super) fn per_tool(
-    measured: &Measured<'_>,
-    rows: &[Row],
-    recorded: &Recorder,
-) -> BTreeMap<String, Tool> {
+pub(super) fn per_tool(measured: &Measured<'_>, rows: Rows<'_>) -> BTreeMap<String, Tool> {
     let mut by_name: BTreeMap<String, RowStats> = BTreeMap::new();
-    for (row, stats) in calls(rows, recorded) {
+    for (row, stats) in rows.in_totals() {
         if let Some(subject) = &row.subject {
             by_name.entry(subject.clone()).or_default().merge(stats);
         }
@@ -160,15 +154,6 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
     };
     report.reason = Some(reason.to_string());
     report
-}
-
-fn calls<'a>(
-    rows: &'a [Row],
-    recorded: &'a Recorder,
-) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
-    rows.iter()
-        .zip(&recorded.rows)
-        .filter(|(row, _)| row.kind == RowKind::Call)
 }
 
 #[cfg(test)]

@@ -21,13 +21,13 @@ use serde_json::Value;
 
 use super::advice::{self, Advice};
 use super::model::{
-    AdviceNote, Counters, Ended, Host, LatencyFrom, LoadUnit, Operation, Report, Run,
-    SCHEMA_VERSION, Second, Server, Stage, WarmUp, Worker,
+    AdviceNote, Ended, Host, LatencyFrom, LoadUnit, Operation, Report, Run, SCHEMA_VERSION, Second,
+    Server, Stage, WarmUp, Worker,
 };
 use crate::clock::Utc;
 use crate::load::ThinkTime;
-use crate::metrics::{self, Recorder, RowStats};
-use crate::outcome::{self, GeneratorFacts, Row, RowKind, RunOutcome, ServerFacts};
+use crate::metrics::{self, RowStats};
+use crate::outcome::{self, GeneratorFacts, Row, RowKind, Rows, RunOutcome, ServerFacts};
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, plural};
 
@@ -48,13 +48,14 @@ pub struct BuildInfo {
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
 /// steps of `config.scenario` are taken from its array `scenario`.
 pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildInfo) -> Report {
-    let rows = &outcome.start.rows;
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals);
     let measured = Measured {
         elapsed: outcome.elapsed,
         has_intended_starts: plan.has_intended_starts(),
         examples: &outcome.totals.examples,
     };
-    let totals = of_kind(rows, &outcome.totals, RowKind::Call).unwrap_or_default();
+    let totals = rows.totals();
+    let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     let total_figures = measured.calls(&totals);
     Report {
         schema_version: SCHEMA_VERSION.to_string(),
@@ -62,9 +63,9 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         target_url: outcome.start.server.url.clone(),
         duration_secs: secs(outcome.elapsed),
         config: legacy::config(plan, &plan_json),
-        metrics: legacy::metrics(&total_figures, rows, &outcome.totals),
+        metrics: legacy::metrics(&total_figures, rows),
         errors: legacy::errors(&totals.failures),
-        per_tool: legacy::per_tool(&measured, rows, &outcome.totals),
+        per_tool: legacy::per_tool(&measured, rows),
         breaking_point: legacy::breaking_point(plan, outcome),
         verdict: validity::verdict(&outcome.verdict),
         self_check: validity::self_check(&outcome.self_check),
@@ -72,13 +73,11 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         host: host(&outcome.start.generator),
         server: server(&outcome.start.server),
         plan: plan_json,
-        counters: counters(&outcome.totals.counters),
-        operations: operations(&measured, rows, &outcome.totals, RowKind::Call),
-        handshake: of_kind(rows, &outcome.totals, RowKind::Handshake)
-            .map(|row| measured.beside_calls(&row)),
-        close: of_kind(rows, &outcome.totals, RowKind::Close)
-            .map(|row| measured.beside_calls(&row)),
-        turns: operations(&measured, rows, &outcome.totals, RowKind::Turn),
+        counters: outcome.totals.counters,
+        operations: operations(&measured, rows.in_totals()),
+        handshake: beside_calls(RowKind::Handshake),
+        close: beside_calls(RowKind::Close),
+        turns: operations(&measured, rows.of(RowKind::Turn)),
         failures: total_figures.failures.clone(),
         distribution: distribution(measured.headline(&totals)),
         over: over(measured.headline(&totals)),
@@ -106,33 +105,21 @@ pub(super) fn load_unit(plan: &Plan) -> LoadUnit {
     }
 }
 
-/// All rows of a kind as one; `None` where there is no such row.
-fn of_kind(rows: &[Row], recorded: &Recorder, kind: RowKind) -> Option<RowStats> {
-    let mut sum: Option<RowStats> = None;
-    for (row, stats) in rows.iter().zip(&recorded.rows) {
-        if row.kind == kind {
-            sum.get_or_insert_default().merge(stats);
-        }
-    }
-    sum
-}
-
-fn operations(
+/// The figures of each of these rows.
+fn operations<'a>(
     measured: &Measured<'_>,
-    rows: &[Row],
-    recorded: &Recorder,
-    kind: RowKind,
+    rows: impl Iterator<Item = (&'a Row, &'a RowStats)>,
 ) -> Vec<Operation> {
-    rows.iter()
-        .zip(&recorded.rows)
-        .filter(|(row, _)| row.kind == kind)
-        .map(|(row, stats)| Operation {
-            method: row.method.clone(),
-            subject: row.subject.clone(),
-            label: row.label(),
-            figures: measured.calls(stats),
-        })
-        .collect()
+    let operation = |(row, stats): (&Row, &RowStats)| Operation {
+        method: row.method.clone(),
+        subject: row.subject.clone(),
+        label: row.label(),
+        name: None,
+        flow: None,
+        population: None,
+        figures: measured.calls(stats),
+    };
+    rows.map(operation).collect()
 }
 
 fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: LatencyFrom) -> Run {
@@ -238,28 +225,6 @@ pub(super) fn server(facts: &ServerFacts) -> Server {
     }
 }
 
-fn counters(counters: &metrics::Counters) -> Counters {
-    Counters {
-        iterations_started: counters.iterations_started,
-        iterations_completed: counters.iterations_completed,
-        arrivals: counters.arrivals,
-        arrivals_dropped: counters.arrivals_dropped,
-        connections: counters.connects,
-        reconnects: counters.reconnects,
-        reconnects_server_closed: counters.server_closed,
-        sessions_opened: counters.sessions_opened,
-        sessions_reopened: counters.sessions_reopened,
-        sessions_expired: counters.sessions_expired,
-        round_trips: counters.round_trips,
-        streams_resumed: counters.streams_resumed,
-        streams_left_open: counters.streams_left_open,
-        cookies_set: counters.cookies_set,
-        server_requests: counters.server_requests,
-        bytes_sent: counters.bytes_sent,
-        bytes_received: counters.bytes_received,
-    }
-}
-
 fn second(second: &outcome::Second) -> Second {
     let latency = second.latency;
     let signals = &second.signals;
@@ -315,10 +280,10 @@ fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
         has_intended_starts: plan.has_intended_starts(),
         examples: &recorded.examples,
     };
-    let calls = of_kind(&outcome.start.rows, recorded, RowKind::Call);
+    let calls = Rows::new(&outcome.start.rows, recorded).totals();
     Some(WarmUp {
         length_secs: secs(*length),
-        figures: measured.calls(&calls.unwrap_or_default()),
+        figures: measured.calls(&calls),
     })
 }
 

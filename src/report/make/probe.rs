@@ -1,8 +1,8 @@
 //! The probe's block of the report.
 
 use super::figures::Measured;
-use super::{counters, latency_if_any, of_kind, operations, secs};
-use crate::outcome::{ProbeOutcome, RowKind, RunOutcome};
+use super::{latency_if_any, operations, secs};
+use crate::outcome::{ProbeOutcome, RowKind, Rows, RunOutcome};
 use crate::report::model::{AdviceNote, Probe, WarmUp};
 use crate::report::probe::{Beside, Side, finding};
 use crate::scenario::{Arrivals, Load, Plan, Step};
@@ -10,24 +10,24 @@ use crate::scenario::{Arrivals, Load, Plan, Step};
 /// What the probe measured, beside the load; `None` without a probe.
 pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<Probe> {
     let probe = outcome.probe.as_ref()?;
-    let (rows, totals) = (&probe.rows, &probe.totals);
+    let totals = &probe.totals;
+    let rows = Rows::new(&probe.rows, totals);
     let measured = Measured {
         elapsed: probe.elapsed,
         has_intended_starts: true,
         examples: &totals.examples,
     };
-    let calls = of_kind(rows, totals, RowKind::Call).unwrap_or_default();
-    let beside_calls = |kind| of_kind(rows, totals, kind).map(|row| measured.beside_calls(&row));
+    let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     Some(Probe {
         rate_per_sec: probe.rate,
         pinned: probe.cpu.is_some(),
         cpu: probe.cpu.map(|cpu| cpu as u64),
         length_secs: secs(probe.elapsed),
-        figures: measured.calls(&calls),
-        operations: operations(&measured, rows, totals, RowKind::Call),
+        figures: measured.calls(&rows.totals()),
+        operations: operations(&measured, rows.in_totals()),
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
-        counters: counters(&totals.counters),
+        counters: totals.counters,
         lateness: latency_if_any(&totals.lateness),
         generator_delay: latency_if_any(&totals.generator_delay),
         warm_up: warm_up(probe),
@@ -42,16 +42,15 @@ fn warm_up(probe: &ProbeOutcome) -> Option<WarmUp> {
         has_intended_starts: true,
         examples: &recorded.examples,
     };
-    let calls = of_kind(&probe.rows, recorded, RowKind::Call);
     Some(WarmUp {
         length_secs: secs(*length),
-        figures: measured.calls(&calls.unwrap_or_default()),
+        figures: measured.calls(&Rows::new(&probe.rows, recorded).totals()),
     })
 }
 
 fn compared(plan: &Plan, outcome: &RunOutcome, probe: &ProbeOutcome) -> AdviceNote {
-    let of_load = of_kind(&outcome.start.rows, &outcome.totals, RowKind::Call).unwrap_or_default();
-    let of_probe = of_kind(&probe.rows, &probe.totals, RowKind::Call).unwrap_or_default();
+    let of_load = Rows::new(&outcome.start.rows, &outcome.totals).totals();
+    let of_probe = Rows::new(&probe.rows, &probe.totals).totals();
     finding(&Beside {
         load: Side {
             service: &of_load.service_ok,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::load::Distribution as Spread;
 use crate::metrics::{ConnectFailure, Failure, Recorder, RowStats, SessionFailure, TimeoutPhase};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Row, RowKind, RunOutcome, Second, SecondLatency, StageOutcome,
+    BreakKind, BreakingPoint, Row, RowKind, Rows, RunOutcome, Second, SecondLatency, StageOutcome,
 };
 use crate::report::model::{Figures, Latency, LatencyFrom, Report};
 use crate::report::samples::{
@@ -235,7 +235,7 @@ fn some_response_times_do_not_pass_for_all() {
 fn categories_keep_their_old_names() {
     let mut outcome = outcome(&[("tools/call", Some("echo"))]);
     for failure in [
-        Failure::Connect(ConnectFailure::Dns),
+        Failure::Connect(ConnectFailure::Refused),
         Failure::Timeout(TimeoutPhase::Waiting),
         Failure::Rpc(-32603),
         Failure::Rpc(0),
@@ -470,8 +470,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
                 length: made.elapsed,
                 load_from: 0.0,
                 load_to: 5.0,
-                calls: super::of_kind(&made.start.rows, &made.totals, RowKind::Call)
-                    .unwrap_or_default(),
+                calls: Rows::new(&made.start.rows, &made.totals).totals(),
                 examples: made.totals.examples.clone(),
             }];
             made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));

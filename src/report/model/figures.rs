@@ -83,6 +83,16 @@ pub struct Operation {
     pub subject: Option<String>,
     /// Both: `tools/call echo`.
     pub label: String,
+    /// The name that the scenario gives to the step; `null` without one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The flow that the step is part of; `null` without one.
+    #[serde(default)]
+    pub flow: Option<String>,
+    /// The population of users that makes the step; `null` where the plan names
+    /// none.
+    #[serde(default)]
+    pub population: Option<String>,
     /// Its figures.
     pub figures: Figures,
 }

@@ -21,6 +21,7 @@ mod legacy;
 mod probe;
 mod validity;
 
+use crate::metrics::Counters;
 use crate::redact::{own, strangers_keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -231,47 +232,6 @@ pub struct Server {
     pub version: Option<String>,
     /// Whether it gives session ids.
     pub has_sessions: bool,
-}
-
-/// Counted beside the calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Counters {
-    /// Iterations begun.
-    pub iterations_started: u64,
-    /// Iterations whose last step has ended, whatever the outcome.
-    pub iterations_completed: u64,
-    /// Arrivals whose intended start has come (open model).
-    pub arrivals: u64,
-    /// Arrivals given up: no virtual user was free and the queue was full.
-    pub arrivals_dropped: u64,
-    /// Connections opened.
-    pub connections: u64,
-    /// Connections opened to replace one that had been in use.
-    pub reconnects: u64,
-    /// Of these, the ones that replaced a connection that the server had ended.
-    pub reconnects_server_closed: u64,
-    /// Sessions opened.
-    pub sessions_opened: u64,
-    /// Sessions opened again after the server had dropped one.
-    pub sessions_reopened: u64,
-    /// Sessions that the server no longer knew.
-    pub sessions_expired: u64,
-    /// Multi round trips answered and sent again.
-    pub round_trips: u64,
-    /// Event streams resumed.
-    pub streams_resumed: u64,
-    /// Event streams that the server left open after the final answer.
-    pub streams_left_open: u64,
-    /// Requests of the server that were answered.
-    pub server_requests: u64,
-    /// Answers in which the server set a cookie. Absent in older reports.
-    #[serde(default)]
-    pub cookies_set: u64,
-    /// Bytes handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes read.
-    pub bytes_received: u64,
 }
 
 /// What may lie behind the figures.

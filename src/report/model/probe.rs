@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdviceNote, Counters, Figures, Latency, Operation, WarmUp};
+use crate::metrics::Counters;
+
+use super::{AdviceNote, Figures, Latency, Operation, WarmUp};
 
 /// One quiet session that called beside the load, on a thread of its own.
 /// Nothing of it is in another block: the server saw its calls as well as

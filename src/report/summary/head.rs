@@ -1,6 +1,7 @@
 //! What was tested, with what, and the figures of all calls.
 
-use crate::report::model::{Counters, Ended, Host, Latency, Report};
+use crate::metrics::Counters;
+use crate::report::model::{Ended, Host, Latency, Report};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::units::{format_bytes, format_count, format_duration, format_percent, plural};
