@@ -197,6 +197,19 @@ pub fn ns_of_ms(ms: f64) -> u64 {
     (ms * 1e6).round() as u64
 }
 
+/// Seconds of a duration, to the microsecond.
+pub fn secs(duration: Duration) -> f64 {
+    tidy(duration.as_secs_f64())
+}
+
+/// Six decimals: more would be noise, and a JSON reader that is not exact in the
+/// last bit still reads the same number. What is not finite, which JSON cannot
+/// hold, is 0.
+pub fn tidy(value: f64) -> f64 {
+    let tidied = (value * 1e6).round() / 1e6;
+    if tidied.is_finite() { tidied } else { 0.0 }
+}
+
 /// A latency with three significant digits and its unit: `812 ns`, `43.8 us`,
 /// `1.20 ms`, `2.50 s`.
 pub fn format_latency(nanos: u64) -> String {

@@ -1,7 +1,7 @@
 //! From the outcome of a run to the figures of a step: pure functions.
 
 use crate::metrics::{Histogram, WorkerUsage};
-use crate::outcome::{ClosedStep, OpenStep, Rows, RunOutcome, Spread};
+use crate::outcome::{ClosedStep, OpenStep, Percentiles, Rows, RunOutcome};
 
 /// How many rates the schedule is measured at.
 pub const N_RATES: usize = 2;
@@ -106,8 +106,8 @@ fn two_digits(value: f64) -> Option<f64> {
     Some((value * scale + ROUNDING).floor() / scale)
 }
 
-fn spread(histogram: &Histogram) -> Option<Spread> {
-    Some(Spread {
+fn spread(histogram: &Histogram) -> Option<Percentiles> {
+    Some(Percentiles {
         count: histogram.len(),
         p50_ns: histogram.quantile_ns(0.5)?,
         p99_ns: histogram.quantile_ns(0.99)?,

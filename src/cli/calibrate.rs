@@ -5,19 +5,16 @@ use std::time::Duration;
 
 use super::args::Calibrate;
 use super::options::{Seconds, VuList, redacted_command_line};
-use super::run::{ReportWish, deliver, live_style};
+use super::run::{ReportWish, live_style};
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
 use crate::clock::Utc;
 use crate::coordinator::Interrupts;
 use crate::error::UserError;
 use crate::host;
-use crate::outcome::{CalibrationEnded, CalibrationOptions};
-use crate::report::calibration::{
-    Misfit, build_calibration, calibrated_host, calibration_summary, default_calibration_path,
-    read_calibration,
-};
-use crate::report::{BuildInfo, LiveLine};
+use crate::outcome::{CalibratedHost, CalibrationEnded, CalibrationOptions};
+use crate::report::calibration::{Misfit, build_calibration, misfits, read_calibration};
+use crate::report::{BuildInfo, LiveLine, ReportKind, deliver};
 use crate::terminal::Terminal;
 use crate::validity::Reference;
 use crate::worker::Cpus;
@@ -36,7 +33,7 @@ pub(super) fn calibrate(args: Calibrate, words: &[String], terminal: &Terminal) 
 
 fn calibrate_in(args: Calibrate, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let report_file =
-        ReportWish::new(args.report, args.no_report)?.open(default_calibration_path)?;
+        ReportWish::new(args.report, args.no_report)?.open(ReportKind::Calibration)?;
     let options = CalibrationOptions {
         vus: args.vus.map_or(VUS_DEFAULT.to_vec(), |VuList(vus)| vus),
         step: args.seconds.map_or(STEP_DEFAULT, |Seconds(step)| step),
@@ -57,10 +54,8 @@ fn calibrate_in(args: Calibrate, words: &[String], terminal: &Terminal) -> Resul
     let is_complete = outcome.ended == CalibrationEnded::Complete;
     // What later runs are measured by is whole, or not there.
     let report_file = report_file.filter(|_| is_complete);
-    let [written, shown] = deliver(report_file, &report, args.quiet, terminal, |options| {
-        calibration_summary(&report, options)
-    });
-    written.and(shown)?;
+    let delivered = deliver(report_file, report, args.quiet, terminal);
+    delivered.written.and(delivered.shown)?;
     Ok(match outcome.ended {
         CalibrationEnded::Complete => exit::PASSED,
         CalibrationEnded::Interrupted => exit::INTERRUPTED,
@@ -77,16 +72,20 @@ pub(super) struct Calibrated {
 
 /// Reads a calibration for a run in the given mode on this host.
 pub(super) fn read_for_run(path: &str, busy_poll: bool) -> Result<Calibrated, UserError> {
-    let report = read_calibration(Path::new(path))?;
+    let made = read_calibration(Path::new(path))?;
     let cpus = Cpus::of_this_process();
     let facts = host::read(Path::new("/"), &cpus.allowed);
-    let here = calibrated_host(&facts, cpus.quota_millicpus, &cpus.allowed);
-    let misfits = report.misfits(&here, env!("CARGO_PKG_VERSION"));
+    let here = CalibratedHost::of(&facts, cpus.quota_millicpus, &cpus.allowed);
+    let misfits = misfits(&made, &here, env!("CARGO_PKG_VERSION"));
     let is_other_host = misfits.iter().any(|misfit| misfit.is_other_host);
+    let reference = match busy_poll {
+        true => made.busy_poll,
+        false => made.normal,
+    };
     Ok(Calibrated {
-        reference: report.reference(busy_poll).filter(|_| !is_other_host),
+        reference: (!is_other_host).then_some(reference),
         notice: notice(path, &misfits).or_else(|| {
-            report.is_disturbed().then(|| {
+            made.is_disturbed.then(|| {
                 format!(
                     "the calibration `{path}` was made while other work had the worker's CPU, and \
                      promises too little: calibrate again on an idle host"

@@ -3,7 +3,7 @@
 use super::args::{Find, Run};
 use super::options::{LevelText, Whole, redacted_command_line};
 use super::run::{
-    ReportWish, calibrate_plan, deliver, find_source, live_style, load_plan, start_demo, tell_all,
+    ReportWish, calibrate_plan, find_source, live_style, load_plan, start_demo, tell_all,
 };
 use super::signals::Listener;
 use super::{CommandResult, exit, shown_in};
@@ -11,9 +11,8 @@ use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
 use crate::error::UserError;
 use crate::outcome::{FindBy, FindOptions, LatencyLimit};
-use crate::report::find::{build_find, default_find_path, find_summary};
-use crate::report::json::cleaned;
-use crate::report::{BuildInfo, LiveLine};
+use crate::report::find::build_find;
+use crate::report::{BuildInfo, LiveLine, ReportKind, deliver};
 use crate::scenario;
 use crate::terminal::Terminal;
 use crate::units::{format_duration, nanos};
@@ -44,7 +43,7 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     let command_line = redacted_command_line(words, &terminal.redactor());
-    let report_file = report_wish.open(default_find_path)?;
+    let report_file = report_wish.open(ReportKind::Find)?;
 
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);
@@ -61,14 +60,11 @@ fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, User
         finished_at: Utc::now(),
     };
     let report = build_find(plan_json, &outcome, &info);
-    let report = cleaned(report, &terminal.redactor());
-    terminal.keep(&report.server.revision);
-    let delivered = deliver(report_file, &report, is_quiet, terminal, |options| {
-        find_summary(&report, options)
-    });
+    let delivered = deliver(report_file, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
-    Ok(tell_all(terminal, code, delivered))
+    let results = [delivered.written, delivered.shown];
+    Ok(tell_all(terminal, code, results))
 }
 
 /// What is searched. The levels are checked here for what the search cannot

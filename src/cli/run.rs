@@ -7,8 +7,6 @@ use super::args::Run;
 use super::options::{Whole, api_key_of_environment, bearer, headers, redacted_command_line};
 use super::signals::Listener;
 use super::{CommandResult, calibrate, exit, shown_in};
-use serde::Serialize;
-
 use crate::address;
 use crate::clock::Utc;
 use crate::coordinator::{self, Interrupts};
@@ -16,12 +14,11 @@ use crate::demo::{DemoOptions, DemoServer};
 use crate::error::UserError;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::outcome::Ended;
-use crate::report::json::{cleaned, default_path};
 use crate::report::{
-    BuildInfo, LiveLine, LiveStyle, Report, ReportFile, SummaryOptions, build, summary,
+    BuildInfo, LiveLine, LiveStyle, Report, ReportFile, ReportKind, build, deliver,
 };
 use crate::scenario::{self, Overrides, Plan, Source};
-use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, write_lines};
+use crate::terminal::Terminal;
 use crate::worker::raise_file_limit;
 
 pub(super) fn run(args: Run, words: &[String], terminal: &Terminal) -> CommandResult {
@@ -47,7 +44,7 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
         let _ = raise_file_limit(2 * u64::from(plan.vus_max()));
     }
     let command_line = redacted_command_line(words, &terminal.redactor());
-    let report_file = report_wish.open(default_path)?;
+    let report_file = report_wish.open(ReportKind::Run)?;
 
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter);
@@ -62,19 +59,16 @@ fn run_in(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, Us
         finished_at: Utc::now(),
     };
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
-    let report = cleaned(report, &terminal.redactor());
-    terminal.keep(&report.server.revision);
-    let [written, shown] = deliver(report_file, &report, is_quiet, terminal, |options| {
-        summary(&report, options)
-    });
+    let delivered = deliver(report_file, report, is_quiet, terminal);
     let session = match outcome.ended {
-        Ended::NoSession => Err(no_session(&report)),
+        Ended::NoSession => Err(no_session(&delivered.report)),
         _ => Ok(()),
     };
     let is_interrupted = interrupts.is_pending();
     let grade = outcome.verdict.grade;
     let code = exit::of_run(outcome.ended, is_interrupted, grade, plan.strict);
-    Ok(tell_all(terminal, code, [written, shown, session]))
+    let results = [delivered.written, delivered.shown, session];
+    Ok(tell_all(terminal, code, results))
 }
 
 /// Says each thing that went wrong after a load, and gives the code of it all.
@@ -89,54 +83,6 @@ pub(super) fn tell_all(
         exit::of_error(&error)
     });
     exit::strongest(std::iter::once(code).chain(codes))
-}
-
-/// Writes the report, if it is wished for, and shows the summary. The report is
-/// kept even where nobody reads the summary, and what was measured is shown even
-/// where the report cannot be written.
-pub(super) fn deliver(
-    file: Option<ReportFile>,
-    report: &impl Serialize,
-    is_quiet: bool,
-    terminal: &Terminal,
-    lines: impl FnOnce(&SummaryOptions) -> Vec<Line>,
-) -> [Result<(), UserError>; 2] {
-    let is_on_stdout = file.as_ref().is_some_and(|file| file.path().is_none());
-    let written = match file {
-        Some(file) => file.hiding(terminal.redactor()).commit(report),
-        None => Ok(None),
-    };
-    let path = written.as_ref().ok().and_then(Option::as_ref);
-    let report_path = path.map(|path| path.display().to_string());
-    if let Some(path) = &report_path {
-        terminal.keep(path);
-    }
-    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
-        let options = SummaryOptions {
-            layout,
-            report_path,
-        };
-        lines(&options)
-    });
-    [written.map(|_| ()), shown]
-}
-
-/// The summary goes to stdout, or to stderr where the report is on stdout.
-/// There it is talk, of which `--quiet` leaves nothing but errors. `lines` is
-/// asked for it at the layout that there is.
-pub(super) fn show(
-    is_on_stdout: bool,
-    is_quiet: bool,
-    terminal: &Terminal,
-    lines: impl FnOnce(Layout) -> Vec<Line>,
-) -> Result<(), UserError> {
-    let written = match (is_on_stdout, is_quiet) {
-        (true, true) => Ok(()),
-        (true, false) => write_lines(&mut terminal.stderr(), &lines(terminal.stderr_layout()))
-            .or_else(forgive_broken_pipe),
-        (false, _) => terminal.print(&lines(terminal.stdout_layout())),
-    };
-    written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
 }
 
 /// Nobody ever got a session, so nothing was measured; or nobody got one any
@@ -313,16 +259,13 @@ impl ReportWish {
     }
 
     /// Opens it, so that a bad path is known before the load begins.
-    /// `default_path` names the file in the current folder, at this time.
-    pub(super) fn open(
-        self,
-        default_path: fn(&Path, Utc) -> PathBuf,
-    ) -> Result<Option<ReportFile>, UserError> {
+    /// The default one is in the current folder, and named by the kind and the time.
+    pub(super) fn open(self, kind: ReportKind) -> Result<Option<ReportFile>, UserError> {
         match self {
             Self::Nowhere => Ok(None),
             Self::File(path) => ReportFile::open(&path).map(Some),
             Self::Default => {
-                let path = default_path(&current_folder()?, Utc::now());
+                let path = kind.default_path(&current_folder()?, Utc::now());
                 ReportFile::open_in_folder(&path).map(Some)
             }
         }

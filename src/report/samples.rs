@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::make::{BuildInfo, build};
+use super::envelope::BuildInfo;
+use super::make::build;
 use super::model::Report;
 use crate::clock::Utc;
 use crate::load::ThinkTime;

@@ -1,7 +1,8 @@
 //! What the figures themselves say of how they could be better, or of how far
 //! they can be trusted.
 
-use super::model::{ClosedFigures, Mode};
+use super::model::{DISTURBED_SHARE, ModeFigures};
+use crate::outcome::ClosedStep;
 use crate::units::{format_latency, format_percent, format_rate};
 
 /// Something that the figures say.
@@ -38,17 +39,14 @@ pub(super) enum FigureAdvice {
 /// Less than this factor is not worth a CPU.
 const PAYS_FACTOR: f64 = 2.0;
 
-/// A worker that waits longer for its CPU than this shows another host.
-pub(super) const DISTURBED_SHARE: f64 = 0.05;
-
 /// So busy, a thread is taken for the limit.
 const BUSY_SHARE: f64 = 0.9;
 
 /// What applies. With a single CPU nothing is said of busy-polling, which would
 /// starve the server, and it is the server that the worker waits for.
 pub(super) fn on_figures(
-    normal: &Mode,
-    busy: &Mode,
+    normal: &ModeFigures,
+    busy: &ModeFigures,
     disturbed_share: Option<f64>,
     n_cpus: usize,
 ) -> Vec<FigureAdvice> {
@@ -56,15 +54,13 @@ pub(super) fn on_figures(
         .filter(|share| *share >= DISTURBED_SHARE && n_cpus > 1)
         .map(|share| FigureAdvice::Disturbed { share });
     let pays = || {
-        let (normal, busy) = (normal.lateness?.p99_ms, busy.lateness?.p99_ms);
-        (normal > PAYS_FACTOR * busy && n_cpus > 1).then_some(FigureAdvice::BusyPollPays {
-            normal_ns: ns(normal),
-            busy_ns: ns(busy),
-        })
+        let (normal_ns, busy_ns) = (normal.lateness?.p99_ns, busy.lateness?.p99_ns);
+        let pays = normal_ns as f64 > PAYS_FACTOR * busy_ns as f64;
+        (pays && n_cpus > 1).then_some(FigureAdvice::BusyPollPays { normal_ns, busy_ns })
     };
     let failed = || {
         let steps = normal.closed.iter().chain(&busy.closed);
-        let share = |step: &ClosedFigures| step.failed as f64 / (step.ok + step.failed) as f64;
+        let share = |step: &ClosedStep| step.failed as f64 / (step.ok + step.failed) as f64;
         let worst = steps
             .filter(|step| step.failed > 0)
             .max_by(|a, b| share(a).total_cmp(&share(b)))?;
@@ -78,7 +74,7 @@ pub(super) fn on_figures(
 }
 
 /// Of the step with the highest rate.
-fn server_limited(mode: &Mode) -> Option<FigureAdvice> {
+fn server_limited(mode: &ModeFigures) -> Option<FigureAdvice> {
     let fastest = mode
         .closed
         .iter()
@@ -131,9 +127,4 @@ impl FigureAdvice {
             ),
         }
     }
-}
-
-/// A cast from a float saturates.
-fn ns(ms: f64) -> u64 {
-    (ms * 1e6).round() as u64
 }

@@ -13,43 +13,29 @@ mod distribution;
 mod figures;
 mod legacy;
 mod probe;
-pub(super) mod validity;
-
-use std::time::Duration;
+mod validity;
 
 use serde_json::Value;
 
-use super::advice::{self, Advice};
+use super::advice;
+use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    AdviceNote, Ended, Host, LatencyFrom, LoadUnit, Operation, Report, Run, SCHEMA_VERSION, Second,
-    Server, Stage, WarmUp, Worker,
+    AdviceNote, LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WarmUp,
 };
-use crate::clock::Utc;
 use crate::load::ThinkTime;
-use crate::metrics::{self, RowStats};
-use crate::outcome::{self, GeneratorFacts, Row, RowKind, Rows, RunOutcome, ServerFacts};
+use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
 use crate::scenario::{Arrivals, Load, Plan};
-use crate::units::{format_count, format_duration, format_rate, plural};
+use crate::units::{format_count, format_duration, format_rate, ms, plural, secs, tidy};
 
 use distribution::{distribution, over};
-use figures::{Measured, latency, ms};
-
-/// What the report tells of that the outcome does not know.
-#[derive(Debug, Clone)]
-pub struct BuildInfo {
-    /// This program's version.
-    pub version: String,
-    /// The command line; the caller has taken the secrets out.
-    pub command_line: Vec<String>,
-    /// When the run had ended.
-    pub finished_at: Utc,
-}
+use figures::{Part, latency_if_any, load_unit};
+pub(super) use validity::verdict_of_all;
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
 /// steps of `config.scenario` are taken from its array `scenario`.
 pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildInfo) -> Report {
     let rows = Rows::new(&outcome.start.rows, &outcome.totals);
-    let measured = Measured {
+    let measured = Part {
         elapsed: outcome.elapsed,
         has_intended_starts: plan.has_intended_starts(),
         examples: &outcome.totals.examples,
@@ -58,7 +44,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
     let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     let total_figures = measured.calls(&totals);
     Report {
-        schema_version: SCHEMA_VERSION.to_string(),
+        schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
         target_url: outcome.start.server.url.clone(),
         duration_secs: secs(outcome.elapsed),
@@ -70,14 +56,14 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         verdict: validity::verdict(&outcome.verdict),
         self_check: validity::self_check(&outcome.self_check),
         run: run(plan, outcome, info, total_figures.latency_from),
-        host: host(&outcome.start.generator),
+        host: outcome.start.generator.clone(),
         server: server(&outcome.start.server),
         plan: plan_json,
         counters: outcome.totals.counters,
-        operations: operations(&measured, rows.in_totals()),
+        operations: measured.operations(rows.in_totals()),
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
-        turns: operations(&measured, rows.of(RowKind::Turn)),
+        turns: measured.operations(rows.of(RowKind::Turn)),
         failures: total_figures.failures.clone(),
         distribution: distribution(measured.headline(&totals)),
         over: over(measured.headline(&totals)),
@@ -92,50 +78,19 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         notices: notices(plan, outcome),
         advice: advice::advise(plan, outcome, &totals)
             .iter()
-            .map(advice_note)
+            .map(|advice| AdviceNote::new(advice.id(), advice.text()))
             .collect(),
     }
 }
 
-/// The unit that the plan's load is counted in.
-pub(super) fn load_unit(plan: &Plan) -> LoadUnit {
-    match plan.load {
-        Load::Closed { .. } | Load::Staged { .. } => LoadUnit::Vus,
-        Load::Open { .. } => LoadUnit::ArrivalsPerSec,
-    }
-}
-
-/// The figures of each of these rows.
-fn operations<'a>(
-    measured: &Measured<'_>,
-    rows: impl Iterator<Item = (&'a Row, &'a RowStats)>,
-) -> Vec<Operation> {
-    let operation = |(row, stats): (&Row, &RowStats)| Operation {
-        method: row.method.clone(),
-        subject: row.subject.clone(),
-        label: row.label(),
-        name: None,
-        flow: None,
-        population: None,
-        figures: measured.calls(stats),
-    };
-    rows.map(operation).collect()
-}
-
-fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: LatencyFrom) -> Run {
-    Run {
+fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: LatencyFrom) -> RunFacts {
+    RunFacts {
         version: info.version.clone(),
         command_line: info.command_line.clone(),
         seed: plan.seed,
         started_at: outcome.start.at.rfc3339(),
         elapsed_secs: secs(outcome.elapsed),
-        ended: match outcome.ended {
-            outcome::Ended::Duration => Ended::Duration,
-            outcome::Ended::Iterations => Ended::Iterations,
-            outcome::Ended::Interrupted => Ended::Interrupted,
-            outcome::Ended::Broke => Ended::BreakingPoint,
-            outcome::Ended::NoSession => Ended::NoSession,
-        },
+        ended: outcome.ended,
         planned_secs: plan.stop.duration.map(secs),
         planned_iterations: plan.stop.iterations,
         load: load_in_words(plan),
@@ -192,30 +147,8 @@ fn load_in_words(plan: &Plan) -> String {
     words
 }
 
-pub(super) fn host(facts: &GeneratorFacts) -> Host {
-    Host {
-        cpus: facts.machine_cpus as u64,
-        usable_cpus: facts.usable_cpus as u64,
-        quota_cpus: facts.quota_millicpus.map(|milli| milli as f64 / 1e3),
-        kernel: facts.kernel.clone(),
-        cpu_model: facts.cpu_model.clone(),
-        governor: facts.governor.clone(),
-        virtual_machine: facts.is_virtual,
-        workers: facts
-            .worker_cpus
-            .iter()
-            .map(|cpu| Worker {
-                pinned: cpu.is_some(),
-                cpu: cpu.map(|cpu| cpu as u64),
-            })
-            .collect(),
-        kernel_timestamps: facts.kernel_timestamps,
-        busy_poll: facts.busy_poll,
-    }
-}
-
-pub(super) fn server(facts: &ServerFacts) -> Server {
-    Server {
+pub(super) fn server(facts: &ServerFacts) -> ServerNames {
+    ServerNames {
         url: facts.url.clone(),
         era: facts.era.as_str().to_string(),
         revision: facts.revision.as_str().to_string(),
@@ -225,10 +158,10 @@ pub(super) fn server(facts: &ServerFacts) -> Server {
     }
 }
 
-fn second(second: &outcome::Second) -> Second {
+fn second(second: &Second) -> SecondFigures {
     let latency = second.latency;
     let signals = &second.signals;
-    Second {
+    SecondFigures {
         at_secs: secs(second.at),
         length_secs: secs(second.length),
         vus: second.vus,
@@ -241,32 +174,32 @@ fn second(second: &outcome::Second) -> Second {
         p99_ms: latency.map(|latency| ms(latency.p99_ns)),
         max_ms: latency.map(|latency| ms(latency.max_ns)),
         dropped: second.dropped,
-        in_flight_mean: signals.in_flight_mean.map(figures::tidy),
+        in_flight_mean: signals.in_flight_mean.map(tidy),
         in_flight_max: signals.in_flight_max,
-        busy_share: signals.busy_share.map(figures::tidy),
-        run_delay_share: signals.run_delay_share.map(figures::tidy),
+        busy_share: signals.busy_share.map(tidy),
+        run_delay_share: signals.run_delay_share.map(tidy),
         turn_max_ms: ms(signals.turn_max_ns),
         lateness_p99_ms: signals.lateness_p99_ns.map(ms),
         generator_delay_p99_ms: signals.delay_p99_ns.map(ms),
-        steal_share: signals.steal_share.map(figures::tidy),
-        throttled_share: signals.throttled_share.map(figures::tidy),
+        steal_share: signals.steal_share.map(tidy),
+        throttled_share: signals.throttled_share.map(tidy),
         limited_by: signals.limit.map(validity::limited_by),
     }
 }
 
-fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<Stage> {
-    let of_stage = |stage: &outcome::StageOutcome| {
-        let measured = Measured {
+fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<StageFigures> {
+    let of_stage = |stage: &StageOutcome| {
+        let measured = Part {
             elapsed: stage.length,
             has_intended_starts: plan.has_intended_starts(),
             examples: &stage.examples,
         };
-        Stage {
+        StageFigures {
             at_secs: secs(stage.at),
             length_secs: secs(stage.length),
             load_unit: load_unit(plan),
-            load_from: figures::tidy(stage.load_from),
-            load_to: figures::tidy(stage.load_to),
+            load_from: tidy(stage.load_from),
+            load_to: tidy(stage.load_to),
             figures: measured.calls(&stage.calls),
         }
     };
@@ -275,7 +208,7 @@ fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<Stage> {
 
 fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
     let (length, recorded) = outcome.warm_up.as_ref()?;
-    let measured = Measured {
+    let measured = Part {
         elapsed: *length,
         has_intended_starts: plan.has_intended_starts(),
         examples: &recorded.examples,
@@ -287,10 +220,6 @@ fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
     })
 }
 
-fn latency_if_any(histogram: &metrics::Histogram) -> Option<super::model::Latency> {
-    (!histogram.is_empty()).then(|| latency(histogram))
-}
-
 /// Those of the config first; the engine may have passed them on already.
 fn notices(plan: &Plan, outcome: &RunOutcome) -> Vec<String> {
     let mut notices = plan.notices.clone();
@@ -300,18 +229,6 @@ fn notices(plan: &Plan, outcome: &RunOutcome) -> Vec<String> {
         }
     }
     notices
-}
-
-fn advice_note(advice: &Advice) -> AdviceNote {
-    AdviceNote {
-        id: advice.id().to_string(),
-        text: advice.text(),
-    }
-}
-
-/// Seconds, to the nearest microsecond.
-fn secs(duration: Duration) -> f64 {
-    figures::tidy(duration.as_secs_f64())
 }
 
 #[cfg(test)]

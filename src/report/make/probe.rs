@@ -1,30 +1,30 @@
 //! The probe's block of the report.
 
-use super::figures::Measured;
-use super::{latency_if_any, operations, secs};
+use super::figures::{Part, latency_if_any};
 use crate::outcome::{ProbeOutcome, RowKind, Rows, RunOutcome};
-use crate::report::model::{AdviceNote, Probe, WarmUp};
-use crate::report::probe::{Beside, Side, finding};
+use crate::report::model::{AdviceNote, ProbeFigures, WarmUp};
+use crate::report::probe::{Beside, Compared, finding};
 use crate::scenario::{Arrivals, Load, Plan, Step};
+use crate::units::secs;
 
 /// What the probe measured, beside the load; `None` without a probe.
-pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<Probe> {
+pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<ProbeFigures> {
     let probe = outcome.probe.as_ref()?;
     let totals = &probe.totals;
     let rows = Rows::new(&probe.rows, totals);
-    let measured = Measured {
+    let measured = Part {
         elapsed: probe.elapsed,
         has_intended_starts: true,
         examples: &totals.examples,
     };
     let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
-    Some(Probe {
+    Some(ProbeFigures {
         rate_per_sec: probe.rate,
         pinned: probe.cpu.is_some(),
         cpu: probe.cpu.map(|cpu| cpu as u64),
         length_secs: secs(probe.elapsed),
         figures: measured.calls(&rows.totals()),
-        operations: operations(&measured, rows.in_totals()),
+        operations: measured.operations(rows.in_totals()),
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
         counters: totals.counters,
@@ -37,7 +37,7 @@ pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<Probe> {
 
 fn warm_up(probe: &ProbeOutcome) -> Option<WarmUp> {
     let (length, recorded) = probe.warm_up.as_ref()?;
-    let measured = Measured {
+    let measured = Part {
         elapsed: *length,
         has_intended_starts: true,
         examples: &recorded.examples,
@@ -52,12 +52,12 @@ fn compared(plan: &Plan, outcome: &RunOutcome, probe: &ProbeOutcome) -> AdviceNo
     let of_load = Rows::new(&outcome.start.rows, &outcome.totals).totals();
     let of_probe = Rows::new(&probe.rows, &probe.totals).totals();
     finding(&Beside {
-        load: Side {
+        load: Compared {
             service: &of_load.service_ok,
             read_delay: &outcome.totals.generator_delay,
             lateness: &outcome.totals.lateness,
         },
-        probe: Side {
+        probe: Compared {
             service: &of_probe.service_ok,
             read_delay: &probe.totals.generator_delay,
             lateness: &probe.totals.lateness,

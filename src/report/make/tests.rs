@@ -11,11 +11,11 @@ use crate::metrics::{ConnectFailure, Failure, Recorder, RowStats, SessionFailure
 use crate::outcome::{
     BreakKind, BreakingPoint, Row, RowKind, Rows, RunOutcome, Second, SecondLatency, StageOutcome,
 };
-use crate::report::model::{Figures, Latency, LatencyFrom, Report};
+use crate::report::model::{Figures, LatencyFigures, LatencyFrom, Report};
 use crate::report::samples::{
     busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, probe_outcome, report,
 };
-use crate::report::summary::{SummaryOptions, summary};
+use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Arrivals, Load};
 use crate::validity::SecondSignals;
 
@@ -85,7 +85,7 @@ fn assert_consistent(report: &Report) {
     assert_eq!(n_classed, totals.ok);
 }
 
-fn assert_in_order(latency: &Latency) {
+fn assert_in_order(latency: &LatencyFigures) {
     let ascending = [
         latency.min_ms,
         latency.p50_ms,

@@ -19,39 +19,27 @@ mod stages;
 pub(super) mod verdict;
 
 use super::model::Report;
-use crate::terminal::{Layout, Line};
 
 use crate::report::page::Page;
 
-/// What the summary depends on beside the report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SummaryOptions {
-    /// What it is laid out for.
-    pub layout: Layout,
-    /// Where the JSON report was written, as the user would name it.
-    pub report_path: Option<String>,
-}
-
-/// The whole summary.
-pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.layout);
-    head::target_and_load(&mut page, report);
-    verdict::verdict(&mut page, &report.verdict);
-    head::totals(&mut page, report);
-    latency::latency(&mut page, report);
-    latency::distribution(&mut page, report);
-    probe::probe(&mut page, report);
-    operations::operations(&mut page, report);
-    failures::failures(&mut page, report);
-    stages::stages(&mut page, report);
-    stages::warm_up(&mut page, report);
-    stages::breaking_point(&mut page, report);
-    verdict::reasons(&mut page, &report.verdict);
-    notes::notes(&mut page, report);
-    notes::rough_percentiles(&mut page);
-    notes::left_out(&mut page);
-    notes::report_path(&mut page, options.report_path.as_deref());
-    page.into_lines()
+/// Lays the whole summary out on a page.
+pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str>) {
+    head::target_and_load(page, report);
+    verdict::verdict(page, &report.verdict);
+    head::totals(page, report);
+    latency::latency(page, report);
+    latency::distribution(page, report);
+    probe::probe(page, report);
+    operations::operations(page, report);
+    failures::failures(page, report);
+    stages::stages(page, report);
+    stages::warm_up(page, report);
+    stages::breaking_point(page, report);
+    verdict::reasons(page, &report.verdict);
+    notes::notes(page, report);
+    notes::rough_percentiles(page);
+    notes::left_out(page);
+    notes::report_path(page, report_path);
 }
 
 #[cfg(test)]
