@@ -156,12 +156,9 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
         }
         _ => {}
     }
-    let version = match &head.schema_version {
-        Value::String(version) => version.clone(),
-        other => other.to_string(),
-    };
+    let version = head.schema_version.as_str().unwrap_or_default();
     let major = |version: &str| version.split('.').next().map(str::to_string);
-    if major(&version) != major(kind.schema_version()) {
+    if major(version) != major(kind.schema_version()) {
         let error = fault(format!(
             "has schema version `{version}`; this program reads `{}`",
             kind.schema_version()

@@ -104,7 +104,10 @@ fn trial(options: &FindOptions, trial: &FindTrial) -> TrialFigures {
 
 fn failure(options: &FindOptions, failure: &FindFailure) -> NotPassed {
     NotPassed {
-        trial: trial(options, &failure.trial),
+        trial: TrialFigures {
+            evidence: words::evidence_of(options, &failure.trial, failure.why),
+            ..trial(options, &failure.trial)
+        },
         why: words::why(failure.why).to_string(),
         certain: failure.is_certain,
     }

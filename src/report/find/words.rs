@@ -145,7 +145,12 @@ pub(super) fn evidence(options: &FindOptions, trial: &FindTrial) -> Option<Strin
     }
 }
 
-fn evidence_of(options: &FindOptions, trial: &FindTrial, why: FindWhy) -> Option<String> {
+/// The figure that says that this was not kept, beside its limit.
+pub(super) fn evidence_of(
+    options: &FindOptions,
+    trial: &FindTrial,
+    why: FindWhy,
+) -> Option<String> {
     Some(match why {
         FindWhy::Latency { limit_idx } => {
             let limit = options.latency.get(limit_idx)?;
