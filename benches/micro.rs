@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use pmcp_loadtest::metrics::{Outcome, Recorder, Sample};
 use pmcp_loadtest::protocol::{
     BodyKind, ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
-    Revision, SseDecoder, ToolCatalog, read_json_reply,
+    RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
 use pmcp_loadtest::scheduler::{
     Scheduler, SchedulerOptions, TaskId, Wake, current_task, park, sleep_until, unpark,
@@ -95,13 +95,12 @@ fn sse(bench: &Bench) -> Result<(), String> {
 fn json_rpc(bench: &Bench) -> Result<(), String> {
     for revision in [Revision::LATEST_LEGACY, Revision::LATEST_MODERN] {
         let prepared = prepare(revision)?;
-        let mut body = Vec::new();
+        let mut body = RequestBody::default();
         let mut id = 0;
         bench.measure(&format!("JSON-RPC: write a call, {revision}"), || {
             id += 1;
-            body.clear();
-            prepared.write(black_box(id), &mut body);
-            black_box(body.len())
+            prepared.render(black_box(id), &[], &mut body);
+            black_box(body.bytes().len())
         });
     }
     let expect = Expect::reply(ANSWER_ID, Method::CallTool);

@@ -1,16 +1,10 @@
-//! Time: the one module, beside the HTTP transport, that may ask what time it is.
+//! The clocks of the machine, monotonic and of the wall. Beside this module only
+//! `http` and `scheduler` ask them.
 //!
-//! Everything that decides takes time as a parameter and so is tested with a
-//! [`ManualClock`]. This module does not know what the time is used for.
+//! What decides takes the time as a parameter. This module does not know what the
+//! time is used for.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// A monotonic clock. Its origin is arbitrary and fixed.
-pub trait Clock {
-    /// Time since the clock's origin.
-    fn now(&self) -> Duration;
-}
 
 /// The machine's monotonic clock, with its origin at the moment of creation.
 #[derive(Debug, Clone, Copy)]
@@ -33,35 +27,10 @@ impl SystemClock {
     pub fn origin(&self) -> Instant {
         self.origin
     }
-}
 
-impl Clock for SystemClock {
-    fn now(&self) -> Duration {
+    /// Time since the clock's zero; zero before it.
+    pub fn now(&self) -> Duration {
         self.origin.elapsed()
-    }
-}
-
-/// A clock that moves only when it is told to.
-#[derive(Debug, Default)]
-pub struct ManualClock {
-    now: Cell<Duration>,
-}
-
-impl ManualClock {
-    /// A clock at zero.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Moves the clock on.
-    pub fn advance(&self, by: Duration) {
-        self.now.set(self.now.get() + by);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Duration {
-        self.now.get()
     }
 }
 
@@ -155,13 +124,5 @@ mod tests {
         check(951_827_696_789, "2000-02-29T12:34:56.789Z");
         check(1_795_437_667_250, "2026-11-23T12:41:07.250Z");
         check(4_102_444_799_999, "2099-12-31T23:59:59.999Z");
-    }
-
-    #[test]
-    fn a_manual_clock_moves_only_when_told() {
-        let clock = ManualClock::new();
-        assert_eq!(clock.now(), Duration::ZERO);
-        clock.advance(Duration::from_millis(5));
-        assert_eq!(clock.now(), Duration::from_millis(5));
     }
 }

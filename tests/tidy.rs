@@ -28,7 +28,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["http", "scenario", "outcome"],
     &["client", "report"],
-    &["user", "init"],
+    &["user", "init", "decide"],
     &["worker"],
     &["coordinator"],
     &["calibrate"],
@@ -43,6 +43,7 @@ const ENGINE: &[&str] = &[
     "user",
     "worker",
     "coordinator",
+    "decide",
 ];
 
 /// Who never imports whom, even where the levels would allow it.

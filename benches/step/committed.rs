@@ -9,6 +9,8 @@ use std::process::Command;
 pub(crate) struct Committed {
     /// With which compiler it was measured.
     pub(crate) toolchain: String,
+    /// Memory of one more user, in KiB.
+    pub(crate) kib_per_user: u64,
     /// Instructions for each call.
     pub(crate) instructions: BTreeMap<String, u64>,
     /// Allocations of our own code for each call.
@@ -17,7 +19,8 @@ pub(crate) struct Committed {
 
 const HEAD: &str = "\
 # What one call costs: see the head of benches/step/main.rs. `.ci/run` fails where
-# instructions grow by more than 5 %, or allocations of our own grow at all.
+# instructions grow by more than 5 %, allocations of our own grow at all, or the
+# memory of one more user grows by more than 20 %.
 # Written by: cargo bench --profile profiling --bench step -- write
 ";
 
@@ -47,6 +50,7 @@ impl Committed {
         let read = || {
             Some(Self {
                 toolchain: table.get("toolchain")?.as_str()?.to_string(),
+                kib_per_user: u64::try_from(table.get("kib_per_user")?.as_integer()?).ok()?,
                 instructions: figures("instructions")?,
                 own_allocations: figures("own_allocations")?,
             })
@@ -59,7 +63,10 @@ impl Committed {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn write(&self) -> Result<(), String> {
-        let mut text = format!("{HEAD}toolchain = \"{}\"\n", self.toolchain);
+        let mut text = format!(
+            "{HEAD}toolchain = \"{}\"\nkib_per_user = {}\n",
+            self.toolchain, self.kib_per_user
+        );
         for (name, figures) in [
             ("instructions", &self.instructions),
             ("own_allocations", &self.own_allocations),

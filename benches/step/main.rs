@@ -1,4 +1,5 @@
-//! What one whole call costs in instructions and allocations, repeatably.
+//! What one whole call costs in instructions and allocations, and one more user in
+//! memory, repeatably.
 //!
 //! ```text
 //! cargo bench --profile profiling --bench step                  # all variants, beside the committed figures
@@ -35,6 +36,7 @@
 mod allocations;
 mod callgrind;
 mod committed;
+mod memory;
 mod origin;
 #[path = "../whole_program/process.rs"]
 #[allow(dead_code, reason = "whole_program needs the rest of it")]
@@ -53,6 +55,9 @@ use valgrind::Valgrind;
 
 /// A call may cost so much more than committed, in percent.
 const GROWTH_MAX_PERCENT: f64 = 5.0;
+
+/// One more user may take so much more memory than committed, in percent.
+const MEMORY_GROWTH_MAX_PERCENT: f64 = 20.0;
 
 /// Measures what a call costs in instructions and allocations.
 #[derive(FromArgs)]
@@ -80,7 +85,7 @@ enum Command {
 }
 
 /// Fails where a call costs more than 5 % more instructions than committed, or
-/// more allocations of our own.
+/// more allocations of our own, or one more user more than 20 % more memory.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "check")]
 struct Check {}
@@ -154,11 +159,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let valgrind = Valgrind::find(&program)?;
     match &arguments.command {
         None => show(&valgrind, &variants, arguments.rounds),
-        Some(Command::Check(_)) => check(&valgrind, &variants),
+        Some(Command::Check(_)) => check(&valgrind, &program, &variants),
         Some(Command::Write(_)) if variants.len() < Variant::ALL.len() => {
             Err("`write` writes all variants: leave `--only` out".to_string())
         }
-        Some(Command::Write(_)) => write(&valgrind, &variants),
+        Some(Command::Write(_)) => write(&valgrind, &program, &variants),
         Some(Command::Table(table)) => show_table(&valgrind, &variants, table.functions),
         Some(Command::Allocations(_)) => show_allocations(&valgrind, &variants),
     }
@@ -215,7 +220,7 @@ fn percent_above(value: f64, base: f64) -> f64 {
     100.0 * (value - base) / base
 }
 
-fn check(valgrind: &Valgrind, variants: &[Variant]) -> Result<(), String> {
+fn check(valgrind: &Valgrind, program: &str, variants: &[Variant]) -> Result<(), String> {
     let committed = Committed::read()?;
     let mut faults = Vec::new();
     for &variant in variants {
@@ -246,6 +251,19 @@ fn check(valgrind: &Valgrind, variants: &[Variant]) -> Result<(), String> {
             ));
         }
     }
+    if let Some(found) = memory::kib_per_user(program)? {
+        let before = committed.kib_per_user;
+        let growth = percent_above(found, before as f64);
+        say(&format!(
+            "one more user  {found:>8.1} KiB, {growth:+.1} % to {before}"
+        ));
+        if growth > MEMORY_GROWTH_MAX_PERCENT {
+            faults.push(format!(
+                "one more user takes {found:.1} KiB, {growth:.0} % more than {before}: look for \
+                 a large value on the stack of what a call goes through"
+            ));
+        }
+    }
     if faults.is_empty() {
         return Ok(());
     }
@@ -265,9 +283,14 @@ fn check(valgrind: &Valgrind, variants: &[Variant]) -> Result<(), String> {
     Err(faults.join("\n  "))
 }
 
-fn write(valgrind: &Valgrind, variants: &[Variant]) -> Result<(), String> {
+fn write(valgrind: &Valgrind, program: &str, variants: &[Variant]) -> Result<(), String> {
+    let Some(kib_per_user) = memory::kib_per_user(program)? else {
+        return Err("this system does not tell the memory of a process".to_string());
+    };
+    say(&format!("one more user  {kib_per_user:>8.1} KiB"));
     let mut figures = Committed {
         toolchain: committed::toolchain()?,
+        kib_per_user: kib_per_user.round() as u64,
         ..Committed::default()
     };
     for &variant in variants {

@@ -8,7 +8,9 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::protocol::{ClientInfo, Dialect, Era, Operation, Revision, ToolCatalog};
+use pmcp_loadtest::protocol::{
+    ClientInfo, Dialect, Era, Operation, RequestBody, Revision, ToolCatalog,
+};
 use serde_json::{Map, Value};
 
 use super::process::{self, Cores, Scratch, ServerProcess};
@@ -211,8 +213,8 @@ fn request(era: Era) -> Result<(String, Vec<(String, String)>), String> {
     let prepared = Dialect::new(revision, client)
         .prepare(&operation, &ToolCatalog::empty())
         .map_err(|error| error.to_string())?;
-    let mut body = Vec::new();
-    prepared.write(ID, &mut body);
+    let mut body = RequestBody::default();
+    prepared.render(ID, &[], &mut body);
     let mut headers = Vec::new();
     let mut header = |name: &str, value: &str| headers.push((name.to_string(), value.to_string()));
     header("Accept", "application/json, text/event-stream");
@@ -223,7 +225,7 @@ fn request(era: Era) -> Result<(String, Vec<(String, String)>), String> {
     for (name, value) in prepared.headers() {
         header(name, value);
     }
-    Ok((String::from_utf8_lossy(&body).into_owned(), headers))
+    Ok((String::from_utf8_lossy(body.bytes()).into_owned(), headers))
 }
 
 /// The request as a script.

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::canned::{Framing, Options, ServerThread};
-use crate::clock::{Clock, SystemClock, Utc};
+use crate::clock::{SystemClock, Utc};
 use crate::coordinator::{self, Interrupts};
 use crate::error::{ErrorKind, UserError};
 use crate::host;

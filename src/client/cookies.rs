@@ -2,10 +2,9 @@
 //!
 //! A client speaks to one server, so a jar holds the cookies of one host and
 //! one path, and much of the RFC falls away. It is written here rather than
-//! taken from a crate: ureq's own store sits behind its agent, which the steady
-//! exchange goes without, and the crate below it brings twenty others for
-//! domains that cannot occur. No input or output: what comes is given, with the
-//! time.
+//! taken from a crate: ureq's own store sits behind its agent, which is not used, and
+//! the crate below it brings twenty others for domains that cannot occur. No input
+//! or output: what comes is given, with the time.
 
 use std::time::{Duration, Instant};
 
@@ -119,14 +118,25 @@ impl CookieJar {
         self.render();
     }
 
-    /// The value of `Cookie` for a request at `now`; `None` for none.
-    pub(super) fn header(&mut self, now: Instant) -> Option<HeaderValue> {
-        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
-            self.cookies
-                .retain(|cookie| cookie.expires.is_none_or(|expires| expires > now));
-            self.render();
+    /// Drops the cookies that have expired: whether there were any. Asks for the
+    /// time only where a cookie expires at all.
+    pub(super) fn expire(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        let Some(expiry) = self.next_expiry else {
+            return false;
+        };
+        let now = now();
+        if now < expiry {
+            return false;
         }
-        self.header.clone()
+        self.cookies
+            .retain(|cookie| cookie.expires.is_none_or(|expires| expires > now));
+        self.render();
+        true
+    }
+
+    /// The value of `Cookie`; `None` where no cookie belongs to the path.
+    pub(super) fn header(&self) -> Option<&HeaderValue> {
+        self.header.as_ref()
     }
 
     fn render(&mut self) {
@@ -172,7 +182,7 @@ impl CookieJar {
     }
 }
 
-/// A `Set-Cookie` header as it stands.
+/// A `Set-Cookie` header as it was sent.
 struct Read {
     name: Vec<u8>,
     value: Vec<u8>,
@@ -318,8 +328,8 @@ mod tests {
     use super::*;
 
     fn sent(jar: &mut CookieJar, now: Instant) -> String {
-        let header = jar.header(now);
-        header.map_or_else(String::new, |value| {
+        jar.expire(|| now);
+        jar.header().map_or_else(String::new, |value| {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         })
     }
@@ -439,7 +449,7 @@ mod tests {
             for value in &values {
                 jar.take(value, now, 0);
             }
-            jar.header(now + Duration::from_secs(1));
+            jar.expire(|| now + Duration::from_secs(1));
         }
 
         #[test]

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
 use super::content::Content;
-use super::cookies::CookieJar;
+use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
-    Answer, Client, ClientCounters, HeaderMap, HeaderValue, HttpFailure, Method, Request,
-    RequestHead, Timing,
+    Answer, Client, ClientCounters, HeaderLines, HeaderValue, HttpFailure, Request, RequestHead,
+    Timing,
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
@@ -40,7 +40,40 @@ const KEPT_BYTES: usize = 64 * 1024;
 const BUFFERS_KEPT: usize = 16;
 
 thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room for a body, which keeps what was in it, so that it need not be made blank
+/// again for each answer.
+#[derive(Debug, Default)]
+struct Buffer {
+    room: Vec<u8>,
+    /// What was read is `room[..n_filled]`; `n_filled <= room.len()`.
+    n_filled: usize,
+}
+
+impl Buffer {
+    fn filled(&self) -> &[u8] {
+        &self.room[..self.n_filled]
+    }
+
+    /// Room for `n_bytes` behind what was read.
+    fn spare(&mut self, n_bytes: usize) -> &mut [u8] {
+        let end = self.n_filled + n_bytes;
+        if self.room.len() < end {
+            self.room.resize(end, 0);
+        }
+        &mut self.room[self.n_filled..end]
+    }
+
+    fn clear(&mut self) {
+        self.n_filled = 0;
+    }
+
+    fn set(&mut self, text: String) {
+        self.n_filled = text.len();
+        self.room = text.into_bytes();
+    }
 }
 
 /// How long the end of a stream is awaited after its final answer, at least and
@@ -79,10 +112,9 @@ pub(super) struct Exchanged {
 
 /// What is sent.
 pub(super) struct Message<'a> {
-    pub(super) headers: &'a HeaderMap,
-    /// The same as bytes, for what is sent again and again.
-    pub(super) head: Option<&'a RequestHead>,
-    pub(super) session_id: Option<&'a HeaderValue>,
+    pub(super) head: &'a RequestHead,
+    /// The headers that it adds to those of its user.
+    pub(super) lines: &'a HeaderLines,
     pub(super) body: &'a [u8],
     pub(super) deadline: Instant,
 }
@@ -94,54 +126,40 @@ pub(super) struct Lane {
     reader: ReplyReader,
     /// A JSON body, or a chunk of a stream; lent by the thread while an answer
     /// is read, so that users who wait have none.
-    buffer: Vec<u8>,
+    buffer: Buffer,
     message_bytes_max: usize,
     /// The last streams that the server left open, up to the first it did not.
     n_left_open_in_a_row: u32,
     /// A copy of the beginning of what comes, for a probe.
     recorded: Option<Vec<u8>>,
-    /// The user's cookies, which all its lanes share; `None` where none are kept.
-    jar: Option<Rc<RefCell<CookieJar>>>,
+    /// Whose requests these are; all lanes of a user share it.
+    identity: Rc<Identity>,
     pub(super) n_streams_left_open: u64,
     /// Answers with `Set-Cookie`.
     pub(super) n_cookies_set: u64,
 }
 
 impl Lane {
-    pub(super) fn new(server: &Server) -> Self {
-        let keeps = server.settings().cookies;
-        let jar = keeps.then(|| Rc::new(RefCell::new(CookieJar::new(server.endpoint()))));
-        Self::with_jar(server, jar)
-    }
-
-    /// Another connection of the same user, whose cookies it shares.
-    pub(super) fn with_jar(server: &Server, jar: Option<Rc<RefCell<CookieJar>>>) -> Self {
+    /// A lane without a connection; its first message makes one.
+    pub(super) fn new(server: &Server, identity: Rc<Identity>) -> Self {
         let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
             http: Client::new(server.endpoint(), message_bytes_max),
             reader: ReplyReader::new(BodyKind::Json, nothing, message_bytes_max),
-            buffer: Vec::new(),
+            buffer: Buffer::default(),
             message_bytes_max,
             n_left_open_in_a_row: 0,
             recorded: None,
-            jar,
+            identity,
             n_streams_left_open: 0,
             n_cookies_set: 0,
         }
     }
 
-    /// The user's cookies, for another lane.
-    pub(super) fn jar(&self) -> Option<Rc<RefCell<CookieJar>>> {
-        self.jar.clone()
-    }
-
     /// Goes to another path of the same host from now on.
     pub(super) fn go_to(&mut self, server: &Server) {
         self.http.go_to(server.endpoint());
-        if let Some(jar) = &self.jar {
-            jar.borrow_mut().go_to(server.endpoint().path());
-        }
     }
 
     pub(super) fn counters(&self) -> ClientCounters {
@@ -175,7 +193,7 @@ impl Lane {
         expect: Expect,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
-        self.exchange(Method::POST, message, Some(expect), on_server_request)
+        self.exchange(message, Some(expect), on_server_request)
     }
 
     /// Goes on with a stream that ended too early. The reader remembers what
@@ -185,12 +203,11 @@ impl Lane {
         message: &Message<'_>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
-        self.exchange(Method::GET, message, None, on_server_request)
+        self.exchange(message, None, on_server_request)
     }
 
     fn exchange(
         &mut self,
-        method: Method,
         message: &Message<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
@@ -206,8 +223,8 @@ impl Lane {
             location: None,
             status: None,
         };
-        let result = match self.send(method, message) {
-            Ok(answer) => self.read(answer, message, expect, on_server_request, &mut exchanged),
+        let result = match self.send(message) {
+            Ok(answer) => self.read(answer, expect, on_server_request, &mut exchanged),
             Err(failure) => Err(failure.into()),
         };
         if exchanged.end.is_none() {
@@ -226,11 +243,10 @@ impl Lane {
     /// response, a DELETE. The body of the answer is read and not looked at.
     pub(super) fn tell(
         &mut self,
-        method: Method,
         message: &Message<'_>,
     ) -> (Result<u16, Trouble>, Timing, Instant) {
         let result = self
-            .send(method, message)
+            .send(message)
             .map_err(Trouble::from)
             .and_then(|mut answer| {
                 // A server that answers a notification with a stream that it
@@ -256,63 +272,36 @@ impl Lane {
     }
 
     fn give_buffer_back(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
         BUFFERS.with_borrow_mut(|buffers| {
-            let is_small = (1..=KEPT_BYTES).contains(&buffer.capacity());
+            let is_small = (1..=KEPT_BYTES).contains(&buffer.room.capacity());
             if is_small && buffers.len() < BUFFERS_KEPT {
                 buffers.push(buffer);
             }
         });
     }
 
-    fn send(&mut self, method: Method, message: &Message<'_>) -> Result<Answer, HttpFailure> {
-        let jar = self.jar.as_ref();
-        let cookie = jar.and_then(|jar| jar.borrow_mut().header(crate::clock::now()));
-        let headers = || {
-            let mut headers = headers(message);
-            if let Some(cookie) = &cookie {
-                headers.insert("cookie", cookie.clone());
-            }
-            headers
-        };
-        let answer = match message.head {
-            Some(head) => self.http.send_rendered(
-                head,
-                message.session_id,
-                cookie.as_ref(),
-                message.body,
-                message.deadline,
-            ),
-            None => self.http.send(&Request {
-                method,
-                headers: headers(),
-                body: message.body,
-                deadline: message.deadline,
-            }),
-        }?;
+    fn send(&mut self, message: &Message<'_>) -> Result<Answer, HttpFailure> {
+        let answer = self.http.send(&Request {
+            head: message.head,
+            user: &self.identity.lines(),
+            call: message.lines,
+            body: message.body,
+            deadline: message.deadline,
+        })?;
         if answer.sets_cookie() {
-            self.take_cookies(&answer);
+            self.n_cookies_set += 1;
+            let values = answer.header_values("set-cookie");
+            self.identity.take_cookies(&values);
         }
         Ok(answer)
-    }
-
-    #[cold]
-    fn take_cookies(&mut self, answer: &Answer) {
-        self.n_cookies_set += 1;
-        if let Some(jar) = &self.jar {
-            let now = crate::clock::now();
-            let unix_secs = crate::clock::Utc::now().unix_ms() / 1000;
-            for value in answer.header_values("set-cookie") {
-                jar.borrow_mut().take(value, now, unix_secs);
-            }
-        }
     }
 
     #[inline(never)]
     fn read(
         &mut self,
         answer: Answer,
-        message: &Message<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
@@ -360,12 +349,11 @@ impl Lane {
                 let unread = match coding {
                     ContentCoding::Foreign(name) => {
                         self.discard(&mut content.answer)?;
-                        self.buffer.clear();
                         Some(format!("a body in the content encoding `{name}`"))
                     }
                     _ => self.read_beginning(&mut content)?,
                 };
-                Err(self.http_error(status, unread, message, exchanged))
+                Err(self.http_error(status, unread, exchanged))
             }
         }
     }
@@ -381,7 +369,7 @@ impl Lane {
         match (body_kind(&content.answer), expect) {
             (BodyKind::Json, Some(expect)) => {
                 self.read_whole(&mut content)?;
-                let found = read_json_reply(&self.buffer, &expect)?;
+                let found = read_json_reply(self.buffer.filled(), &expect)?;
                 exchanged.kept_result = found.result.map(str::to_string);
                 Ok(found.reply)
             }
@@ -396,10 +384,10 @@ impl Lane {
                 let kind = content_type(&content.answer).map(str::to_string);
                 let unread = self.read_beginning(&mut content)?;
                 if let Some(unread) = unread {
-                    self.buffer = unread.into_bytes();
+                    self.buffer.set(unread);
                 }
-                let kind = kind.as_deref();
-                Err(ProtocolFault::unexpected_content_type(kind, &self.buffer).into())
+                let (kind, body) = (kind.as_deref(), self.buffer.filled());
+                Err(ProtocolFault::unexpected_content_type(kind, body).into())
             }
         }
     }
@@ -410,20 +398,20 @@ impl Lane {
         &self,
         status: u16,
         unread: Option<String>,
-        message: &Message<'_>,
         exchanged: &mut Exchanged,
     ) -> Trouble {
-        let error = read_error_body(&self.buffer);
+        let body = self.buffer.filled();
+        let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,
-            (None, None) if self.buffer.trim_ascii().is_empty() => String::new(),
-            (None, None) => excerpt(&self.buffer),
+            (None, None) if body.trim_ascii().is_empty() => String::new(),
+            (None, None) => excerpt(body),
         };
         exchanged.session_gone =
-            message.session_id.is_some() && says_session_gone(status, error.as_ref(), &text);
-        let shown = if self.buffer.is_empty() && text.is_empty() {
+            self.identity.has_session_id() && says_session_gone(status, error.as_ref(), &text);
+        let shown = if body.is_empty() && text.is_empty() {
             format!("status {status}, no body")
         } else if text.is_empty() {
             format!("status {status}, no text")
@@ -446,7 +434,6 @@ impl Lane {
             self.keep_record();
             return content.check_end();
         }
-        self.buffer.truncate(limit);
         Err(ProtocolFault::too_large(limit).into())
     }
 
@@ -454,7 +441,7 @@ impl Lane {
     /// error's message; of the rest nothing is kept. Why it could not be read,
     /// where its coding is broken.
     fn read_beginning(&mut self, content: &mut Content) -> Result<Option<String>, Trouble> {
-        let filled = match self.fill(content, ERROR_BODY_MAX) {
+        match self.fill(content, ERROR_BODY_MAX) {
             Err(Trouble::Failed {
                 failure:
                     Failure::Protocol(ProtocolFailure::ContentEncoding | ProtocolFailure::TooLarge),
@@ -464,14 +451,13 @@ impl Lane {
                 self.buffer.clear();
                 return Ok(Some(message));
             }
-            filled => filled?,
-        };
-        if !filled {
-            self.buffer.truncate(ERROR_BODY_MAX);
-            let beginning = std::mem::take(&mut self.buffer);
-            let discarded = self.discard(&mut content.answer);
-            self.buffer = beginning;
-            discarded?;
+            Ok(false) => {
+                self.buffer.n_filled = ERROR_BODY_MAX;
+                self.discard(&mut content.answer)?;
+            }
+            filled => {
+                filled?;
+            }
         }
         self.keep_record();
         Ok(None)
@@ -481,15 +467,13 @@ impl Lane {
     /// connection can be used again. One beyond the limit for a message is left
     /// unread, which costs the connection.
     fn discard(&mut self, answer: &mut Answer) -> Result<(), Trouble> {
-        self.buffer.resize(CHUNK_BYTES, 0);
         let mut n_left = self.message_bytes_max;
         while n_left > 0 {
-            match answer.read(&mut self.buffer)? {
+            match answer.read(self.buffer.spare(CHUNK_BYTES))? {
                 0 => break,
                 n => n_left = n_left.saturating_sub(n),
             }
         }
-        self.buffer.clear();
         Ok(())
     }
 
@@ -500,24 +484,21 @@ impl Lane {
         let length = content
             .length()
             .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        let mut n_filled = 0;
         // Of a body of unknown length.
         let mut room = CHUNK_BYTES;
         loop {
+            let n_filled = self.buffer.n_filled;
             if let Some(length) = length {
                 // One more than what is left, so that the end is noticed in one
                 // step. What is announced need never come.
                 let left = length.saturating_sub(n_filled).saturating_add(1);
                 room = left.min(FIRST_ROOM_BYTES.max(n_filled));
             }
-            let end = n_filled + room.min(limit - n_filled + 1);
-            if self.buffer.len() < end {
-                self.buffer.resize(end, 0);
-            }
-            let n = content.read(&mut self.buffer[n_filled..])?;
-            n_filled += n;
+            let room_now = self.buffer.spare(room.min(limit - n_filled + 1));
+            let n = content.read(room_now)?;
+            let n_filled = n_filled + n;
+            self.buffer.n_filled = n_filled;
             if n == 0 || n_filled > limit {
-                self.buffer.truncate(n_filled);
                 return Ok(n == 0);
             }
             // Grows by half, so that a large one is not copied over and over.
@@ -527,7 +508,7 @@ impl Lane {
 
     fn keep_record(&mut self) {
         if let Some(recorded) = &mut self.recorded {
-            record(recorded, &self.buffer);
+            record(recorded, self.buffer.filled());
         }
     }
 
@@ -538,9 +519,8 @@ impl Lane {
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
     ) -> Result<Reply, Trouble> {
-        self.buffer.resize(CHUNK_BYTES, 0);
         loop {
-            let n = match content.read(&mut self.buffer) {
+            let n = match content.read(self.buffer.spare(CHUNK_BYTES)) {
                 Ok(n) => n,
                 Err(trouble) => {
                     exchanged.resumable = self.can_resume(&trouble);
@@ -559,11 +539,11 @@ impl Lane {
                 return Err(trouble);
             }
             if let Some(recorded) = &mut self.recorded {
-                record(recorded, &self.buffer[..n]);
+                record(recorded, &self.buffer.room[..n]);
             }
             let mut n_used = 0;
             while n_used < n {
-                let (used, item) = self.reader.feed(&self.buffer[n_used..n])?;
+                let (used, item) = self.reader.feed(&self.buffer.room[n_used..n])?;
                 n_used += used;
                 match item {
                     Some(Item::Reply(reply)) => {
@@ -609,7 +589,7 @@ impl Lane {
         };
         answer.set_deadline(crate::clock::now() + wait);
         let is_left_open = loop {
-            match answer.read(&mut self.buffer) {
+            match answer.read(self.buffer.spare(CHUNK_BYTES)) {
                 Ok(0) => break false,
                 Ok(_) => {}
                 Err(_) => break true,
@@ -622,19 +602,6 @@ impl Lane {
             self.n_left_open_in_a_row = 0;
         }
     }
-}
-
-fn headers(message: &Message<'_>) -> HeaderMap {
-    let mut headers = message.headers.clone();
-    match message.session_id {
-        Some(id) => {
-            headers.insert(SESSION_ID, id.clone());
-        }
-        None => {
-            headers.remove(SESSION_ID);
-        }
-    }
-    headers
 }
 
 /// Keeps what comes, up to the bound.

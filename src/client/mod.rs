@@ -28,6 +28,7 @@ mod classify;
 mod content;
 mod cookies;
 mod find;
+mod identity;
 mod lane;
 mod lists;
 mod server;

@@ -1,17 +1,23 @@
 //! What all sessions of a run share: where the server is and how it is spoken to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::UserError;
 use crate::http::{
-    Endpoint, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
+    Endpoint, HeaderLines, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
 };
-use crate::protocol::{Dialect, Method, Notice, Operation, PrepareError, Prepared, ToolCatalog};
+use crate::protocol::{
+    Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog,
+    header_value_of_json,
+};
 use crate::redact::Redactor;
 
 /// The header of legacy sessions, in the lower case of HTTP libraries.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const ACCEPT: HeaderName = HeaderName::from_static("accept");
+const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
 
 /// How long requests may take and how large answers may be.
 #[derive(Debug, Clone)]
@@ -36,13 +42,12 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     basis: Basis,
     dialect: Dialect,
+    heads: Heads,
     /// `notifications/initialized`; of a modern server never sent.
     initialized: Rendered,
-    /// The DELETE that ends a session.
-    leaving: Rendered,
-    /// A POST that carries a response to a request of the server's; without a
-    /// body.
-    answering: Rendered,
+    /// What a request without a message of ours adds to its head: a GET, a DELETE,
+    /// and the POST that carries a response to a request of the server's.
+    bare: HeaderLines,
 }
 
 /// What does not depend on the dialect.
@@ -50,18 +55,47 @@ struct Inner {
 struct Basis {
     endpoint: Endpoint,
     settings: Arc<ServerSettings>,
-    /// With every POST, but for what the message itself needs.
-    post_headers: HeaderMap,
-    /// With every GET and DELETE.
-    bare_headers: HeaderMap,
+    /// With every request.
+    headers: HeaderMap,
+    /// Headers of the settings that the protocol may have a value of its own for.
+    mcp_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A request without a result, rendered once.
+/// What all requests of a method have in common.
+#[derive(Debug)]
+pub(super) struct Heads {
+    pub(super) post: RequestHead,
+    pub(super) get: RequestHead,
+    pub(super) delete: RequestHead,
+}
+
+impl Heads {
+    fn new(basis: &Basis) -> Self {
+        let head = |method, more: &[(HeaderName, &'static str)]| {
+            let mut headers = basis.headers.clone();
+            for (name, value) in more {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            basis.endpoint.request_head(&method, &headers)
+        };
+        Self {
+            post: head(
+                HttpMethod::POST,
+                &[
+                    (ACCEPT, "application/json, text/event-stream"),
+                    (CONTENT_TYPE, "application/json"),
+                ],
+            ),
+            get: head(HttpMethod::GET, &[(ACCEPT, "text/event-stream")]),
+            delete: head(HttpMethod::DELETE, &[]),
+        }
+    }
+}
+
+/// A notification: the headers that it adds, and its body.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    pub(super) headers: HeaderMap,
-    /// The same as bytes.
-    pub(super) head: RequestHead,
+    pub(super) lines: HeaderLines,
     pub(super) body: Vec<u8>,
 }
 
@@ -75,9 +109,10 @@ impl Server {
         dialect: Dialect,
         settings: Arc<ServerSettings>,
     ) -> Result<Self, UserError> {
-        let mut bare = HeaderMap::new();
+        let mut headers = HeaderMap::new();
+        let mut mcp_headers = Vec::new();
         let agent = concat!("pmcp-loadtest/", env!("CARGO_PKG_VERSION"));
-        bare.insert("user-agent", HeaderValue::from_static(agent));
+        headers.insert("user-agent", HeaderValue::from_static(agent));
         for (name, value) in &settings.headers {
             let parsed = (
                 HeaderName::try_from(name.as_str()),
@@ -89,51 +124,35 @@ impl Server {
                 )));
             };
             value.set_sensitive(true);
-            bare.append(header, value);
+            if header.as_str().starts_with("mcp-") {
+                mcp_headers.push((header, value));
+            } else {
+                headers.append(header, value);
+            }
         }
-        if !bare.contains_key("accept-encoding") {
+        if !headers.contains_key("accept-encoding") {
             // What is measured is the server, not its compression; one who
             // wants that in asks for it with a header of their own.
-            bare.insert("accept-encoding", HeaderValue::from_static("identity"));
+            headers.insert("accept-encoding", HeaderValue::from_static("identity"));
         }
-        let mut post = bare.clone();
-        post.insert(
-            "accept",
-            HeaderValue::from_static("application/json, text/event-stream"),
-        );
-        post.insert("content-type", HeaderValue::from_static("application/json"));
         let basis = Basis {
             endpoint,
             settings,
-            post_headers: post,
-            bare_headers: bare,
+            headers,
+            mcp_headers,
         };
         Ok(Self::of(basis, dialect))
     }
 
     fn of(basis: Basis, dialect: Dialect) -> Self {
         let notice = dialect.initialized();
-        let headers = with_mcp_headers(&basis.post_headers, &notice.headers, &dialect);
-        let answering = with_mcp_headers(&basis.post_headers, &dialect.bare_headers(), &dialect);
-        let bare = with_mcp_headers(&basis.bare_headers, &dialect.bare_headers(), &dialect);
-        let head =
-            |method, headers: &HeaderMap| basis.endpoint.request_head(&method, headers, SESSION_ID);
         Self(Arc::new(Inner {
+            heads: Heads::new(&basis),
             initialized: Rendered {
-                head: head(HttpMethod::POST, &headers),
-                headers,
+                lines: basis.lines(&dialect, &notice.headers),
                 body: notice.body,
             },
-            leaving: Rendered {
-                head: head(HttpMethod::DELETE, &bare),
-                headers: bare,
-                body: Vec::new(),
-            },
-            answering: Rendered {
-                head: head(HttpMethod::POST, &answering),
-                headers: answering,
-                body: Vec::new(),
-            },
+            bare: basis.lines(&dialect, &dialect.bare_headers()),
             basis,
             dialect,
         }))
@@ -181,18 +200,26 @@ impl Server {
         catalog: &ToolCatalog,
     ) -> Result<PreparedCall, PrepareError> {
         let prepared = self.0.dialect.prepare(operation, catalog)?;
-        Ok(self.prepared(prepared, Some(operation.kind())))
+        let call = self.prepared(prepared, Some(operation.kind()));
+        Ok(PreparedCall {
+            keeps_result: false,
+            ..call
+        })
     }
 
+    /// A request whose result is read: of the handshake, or for a list.
     pub(super) fn prepared(&self, prepared: Prepared, method: Option<Method>) -> PreparedCall {
-        let headers = self.with_mcp_headers(&self.0.basis.post_headers, prepared.headers());
-        let endpoint = &self.0.basis.endpoint;
         PreparedCall {
-            head: endpoint.request_head(&HttpMethod::POST, &headers, SESSION_ID),
+            lines: self.lines(prepared.headers()),
             prepared,
             method,
-            headers,
+            keeps_result: true,
         }
+    }
+
+    /// What all requests have in common.
+    pub(super) fn heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// `notifications/initialized`.
@@ -200,55 +227,87 @@ impl Server {
         &self.0.initialized
     }
 
-    /// The DELETE that ends a session.
-    pub(super) fn leaving(&self) -> &Rendered {
-        &self.0.leaving
+    /// What a request without a message of ours adds to its head.
+    pub(super) fn bare(&self) -> &HeaderLines {
+        &self.0.bare
     }
 
-    pub(super) fn notice_headers(&self, notice: &Notice) -> HeaderMap {
-        self.with_mcp_headers(&self.0.basis.post_headers, &notice.headers)
-    }
-
-    /// Of a GET.
-    pub(super) fn bare_headers(&self) -> HeaderMap {
-        self.with_mcp_headers(&self.0.basis.bare_headers, &self.0.dialect.bare_headers())
-    }
-
-    /// The head of a POST that carries a response to a request of the server's.
-    pub(super) fn answering(&self) -> &Rendered {
-        &self.0.answering
-    }
-
-    fn with_mcp_headers(&self, base: &HeaderMap, more: &[(String, String)]) -> HeaderMap {
-        with_mcp_headers(base, more, &self.0.dialect)
+    /// What a request with these MCP headers adds to its head.
+    pub(super) fn lines(&self, headers: &[(String, String)]) -> HeaderLines {
+        self.0.basis.lines(&self.0.dialect, headers)
     }
 }
 
-fn with_mcp_headers(base: &HeaderMap, more: &[(String, String)], dialect: &Dialect) -> HeaderMap {
-    let mut headers = base.clone();
-    for (name, value) in more {
-        // The protocol module renders only valid ones; one that is not
-        // would be refused by the server, which says more than we could.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::try_from(name.as_str()),
-            HeaderValue::try_from(value.as_str()),
-        ) {
-            headers.insert(name, value);
+impl Basis {
+    /// MCP's own headers, and those of the settings that do not contradict them.
+    fn lines(&self, dialect: &Dialect, headers: &[(String, String)]) -> HeaderLines {
+        let mut lines = HeaderLines::default();
+        for (name, value) in &self.mcp_headers {
+            let is_ours = headers.iter().any(|(ours, _)| *name == ours.as_str())
+                || dialect.has_session() && *name == SESSION_ID;
+            if !is_ours {
+                lines.push(name, value);
+            }
         }
+        for (name, value) in headers {
+            // The protocol module renders only valid ones; one that is not
+            // would be refused by the server, which says more than we could.
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::try_from(value.as_str()),
+            ) {
+                lines.push(&name, &value);
+            }
+        }
+        lines
     }
-    if dialect.has_session() {
-        // Keeps a place, so that a call only has to replace the value.
-        headers.insert(SESSION_ID, HeaderValue::from_static("-"));
-    }
-    headers
 }
 
-/// A request rendered once, with all its headers.
+/// A request rendered once, with the headers that it adds.
 #[derive(Debug, Clone)]
 pub struct PreparedCall {
-    pub(super) prepared: Prepared,
-    pub(super) method: Option<Method>,
-    pub(super) headers: HeaderMap,
-    /// The same as bytes.
-    pub(super) head: RequestHead,
+    prepared: Prepared,
+    method: Option<Method>,
+    lines: HeaderLines,
+    keeps_result: bool,
+}
+
+impl PreparedCall {
+    /// The same call, whose result's text is kept for who takes values out of it.
+    /// That costs a copy.
+    #[must_use]
+    pub fn keeping_result(self) -> Self {
+        Self {
+            keeps_result: true,
+            ..self
+        }
+    }
+
+    /// What answer is awaited.
+    pub(super) fn expect(&self, id: u64) -> Expect {
+        Expect {
+            id,
+            method: self.method,
+            keep_result: self.keeps_result,
+        }
+    }
+
+    /// Renders the body, with `values` in the slots of the arguments.
+    pub(super) fn render(&self, id: u64, values: &[String], body: &mut RequestBody) {
+        self.prepared.render(id, values, body);
+    }
+
+    /// The headers that the call adds, with `values` in the slots of the arguments.
+    pub(super) fn lines(&self, server: &Server, values: &[String]) -> Cow<'_, HeaderLines> {
+        let slots = self.prepared.slot_headers();
+        if slots.is_empty() {
+            return Cow::Borrowed(&self.lines);
+        }
+        let mut headers = self.prepared.headers().to_vec();
+        headers.extend(slots.iter().filter_map(|(name, value)| {
+            let json = values.get(*value)?;
+            Some((name.clone(), header_value_of_json(json)))
+        }));
+        Cow::Owned(server.lines(&headers))
+    }
 }

@@ -1,19 +1,18 @@
 //! One session: opened through the dialect, called, closed.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::classify::Trouble;
-use super::cookies::CookieJar;
+use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Message};
 use super::server::{PreparedCall, Server};
-use crate::http::{HeaderValue, Method as HttpMethod};
+use crate::http::{HeaderLines, HeaderName, HeaderValue};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
 };
 use crate::protocol::{
-    Dialect, Discovery, Expect, Reply, ServerRequest, Welcome, answer_server_request,
+    Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
     says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
@@ -63,7 +62,7 @@ pub struct CallReport {
     pub delay: Option<Duration>,
     /// The server no longer knows the session: open a new one.
     pub session_gone: bool,
-    /// The result's text, where the caller asked for it.
+    /// The result's text, where the call keeps it.
     pub result_text: Option<String>,
 }
 
@@ -89,10 +88,9 @@ pub struct Session {
     lane: Lane,
     /// For messages that must go out while an answer is read.
     side_lane: Option<Box<Lane>>,
-    session_id: Option<HeaderValue>,
-    next_id: Rc<Cell<u64>>,
-    /// The request's body; its memory is used again.
-    body: Vec<u8>,
+    identity: Rc<Identity>,
+    /// The request under way.
+    body: RequestBody,
     /// What the server asked within the call.
     asked: Asked,
     /// The server has said that it resumes no stream of this session.
@@ -105,17 +103,16 @@ pub struct Session {
 impl Session {
     /// A session that is not open yet.
     pub fn new(server: &Server) -> Self {
-        Self::over(server, Lane::new(server))
+        Self::of(server, Rc::new(Identity::new(server)))
     }
 
-    fn over(server: &Server, lane: Lane) -> Self {
+    fn of(server: &Server, identity: Rc<Identity>) -> Self {
         Self {
             server: server.clone(),
-            lane,
+            lane: Lane::new(server, Rc::clone(&identity)),
             side_lane: None,
-            session_id: None,
-            next_id: Rc::new(Cell::new(1)),
-            body: Vec::new(),
+            identity,
+            body: RequestBody::default(),
             asked: Asked::NOTHING,
             never_resumes: false,
             counters: Counters::default(),
@@ -130,23 +127,19 @@ impl Session {
 
     /// Whether the server gave the session an id.
     pub fn has_id(&self) -> bool {
-        self.session_id.is_some()
+        self.identity.has_session_id()
     }
 
     /// The server gives another id to the next session.
     pub fn forget(&mut self) {
-        self.session_id = None;
+        self.identity.set_session_id(None);
     }
 
     /// Another lane of the same session, on a connection of its own, for calls
-    /// at once. Ids stay unique within the session.
+    /// at once. Ids of requests stay unique within the session.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self {
-            session_id: self.session_id.clone(),
-            next_id: Rc::clone(&self.next_id),
-            ..Self::over(&self.server, Lane::with_jar(&self.server, self.lane.jar()))
-        }
+        Self::of(&self.server, Rc::clone(&self.identity))
     }
 
     /// What this session has done since it was last asked.
@@ -173,7 +166,7 @@ impl Session {
     /// Opens the session: `initialize` and `notifications/initialized`, or
     /// `server/discover`.
     pub fn open(&mut self) -> CallReport {
-        self.session_id = None;
+        self.forget();
         self.never_resumes = false;
         if !self.server.dialect().has_session() {
             return self.discover().1;
@@ -186,7 +179,7 @@ impl Session {
     /// Legacy: opens a session to find out about the server: in the revision
     /// that the server chooses, and with all that it says if it does not.
     pub(super) fn open_to_find(&mut self, deadline: Instant) -> Opening {
-        self.session_id = None;
+        self.forget();
         self.lane.record();
         let (exchanged, began) = self.initialize(deadline);
         let body = self.lane.take_recorded();
@@ -229,7 +222,7 @@ impl Session {
                 return opening(None, report);
             }
         };
-        self.session_id = session_id;
+        self.identity.set_session_id(session_id);
         let revision = self.server.dialect().revision();
         if welcome.revision != revision {
             if !takes_any_revision {
@@ -245,20 +238,18 @@ impl Session {
         }
         let notice = self.server.initialized();
         let message = Message {
-            headers: &notice.headers,
-            head: Some(&notice.head),
-            session_id: self.session_id.as_ref(),
+            head: &self.server.heads().post,
+            lines: &notice.lines,
             body: &notice.body,
             // How long the answer lay unread is not the server's time.
             deadline: deadline + report.delay.unwrap_or_default(),
         };
-        let (mut status, _, mut end) = self.lane.tell(HttpMethod::POST, &message);
+        let (mut status, _, mut end) = self.lane.tell(&message);
         if is_lost_reused(&status) {
-            (status, _, end) = self.lane.tell(HttpMethod::POST, &message);
+            (status, _, end) = self.lane.tell(&message);
         }
         if let Ok(status) = status {
-            report.session_gone =
-                message.session_id.is_some() && says_session_gone(status, None, "");
+            report.session_gone = self.has_id() && says_session_gone(status, None, "");
         }
         report.end = end.max(report.end);
         report.delay = None;
@@ -280,6 +271,7 @@ impl Session {
     /// path, over the same connection.
     pub(super) fn speak_as(&mut self, server: &Server) {
         self.lane.go_to(server);
+        self.identity.go_to(server.endpoint());
         self.server = server.clone();
     }
 
@@ -318,34 +310,24 @@ impl Session {
         }
     }
 
-    /// Calls, and waits for the answer. Questions of a modern server are
-    /// answered, a legacy stream that breaks off is resumed where it can be.
-    pub fn call(&mut self, call: &PreparedCall) -> CallReport {
-        self.call_until(call, false)
-    }
-
-    /// As [`Session::call`], and keeps the result's text.
-    pub fn call_for_result(&mut self, call: &PreparedCall) -> CallReport {
-        self.call_until(call, true)
-    }
-
-    fn call_until(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
-        let report = self.call_to_its_end(call, keep_result);
-        if self.body.capacity() > BODY_BYTES_KEPT {
-            self.body = Vec::new();
-        }
+    /// Calls with these values in the slots of the arguments, and waits for the
+    /// answer. Questions of a modern server are answered, a legacy stream that
+    /// breaks off is resumed where it can be.
+    pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
+        let report = self.call_to_its_end(call, values);
+        self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
 
-    fn call_to_its_end(&mut self, call: &PreparedCall, keep_result: bool) -> CallReport {
+    fn call_to_its_end(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
         let began = crate::clock::now();
         let deadline = began + self.server.settings().timeout;
-        let mut id = self.render(call);
+        let mut id = self.render(call, values);
         let mut first_sent = None;
         let mut n_round_trips = 0;
         self.asked = self.asked.of_next_call(self.n_side_connects());
         loop {
-            let mut exchanged = self.send(call, id, deadline, keep_result);
+            let mut exchanged = self.send(call, values, id, deadline);
             if exchanged.resumable && self.server.dialect().has_session() {
                 exchanged = self.resumed(exchanged, deadline);
             }
@@ -358,9 +340,8 @@ impl Session {
                         Ok(answers) => {
                             n_round_trips += 1;
                             self.counters.round_trips += 1;
-                            id = self.take_id();
-                            self.body.clear();
-                            call.prepared.write_retry(id, &answers, &mut self.body);
+                            id = self.identity.take_request_id();
+                            self.body.retry(id, &answers);
                             continue;
                         }
                         Err(fault) => Trouble::from(fault),
@@ -435,17 +416,18 @@ impl Session {
     /// are fine: the server does not allow it, or has forgotten it already.
     /// `None` when there is nothing to end.
     pub fn close(&mut self, wait: Duration) -> Option<CallReport> {
-        let session_id = self.session_id.take()?;
+        if !self.has_id() {
+            return None;
+        }
         let began = crate::clock::now();
-        let leaving = self.server.leaving();
         let message = Message {
-            headers: &leaving.headers,
-            head: Some(&leaving.head),
-            session_id: Some(&session_id),
-            body: &leaving.body,
+            head: &self.server.heads().delete,
+            lines: self.server.bare(),
+            body: &[],
             deadline: began + wait,
         };
-        let (status, timing, end) = self.lane.tell(HttpMethod::DELETE, &message);
+        let (status, timing, end) = self.lane.tell(&message);
+        self.forget();
         let sent = timing.sent.unwrap_or(began);
         Some(CallReport {
             result: match status {
@@ -469,7 +451,7 @@ impl Session {
 
     /// One exchange of the handshake or of a list, whose result is kept.
     pub(super) fn exchange(&mut self, call: &PreparedCall, deadline: Instant) -> Exchanged {
-        let id = self.render(call);
+        let id = self.render(call, &[]);
         self.exchange_rendered(call, id, deadline)
     }
 
@@ -478,11 +460,11 @@ impl Session {
     /// of the handshake and of lists is worse for being asked twice. A call is never
     /// sent again.
     fn exchange_rendered(&mut self, call: &PreparedCall, id: u64, deadline: Instant) -> Exchanged {
-        let first = self.send(call, id, deadline, true);
+        let first = self.send(call, &[], id, deadline);
         if !is_lost_reused(&first.result) {
             return first;
         }
-        let mut again = self.send(call, id, deadline, true);
+        let mut again = self.send(call, &[], id, deadline);
         // The time of the first is the server's too.
         again.timing.sent = first.timing.sent.or(again.timing.sent);
         again
@@ -491,7 +473,7 @@ impl Session {
     /// One exchange whose answer is judged from its bytes.
     pub(super) fn probe(&mut self, call: &PreparedCall, deadline: Instant) -> Probed {
         self.lane.record();
-        let id = self.render(call);
+        let id = self.render(call, &[]);
         let exchanged = self.exchange_rendered(call, id, deadline);
         Probed {
             exchanged,
@@ -500,65 +482,27 @@ impl Session {
         }
     }
 
-    fn take_id(&mut self) -> u64 {
-        let id = self.next_id.get();
-        self.next_id.set(id + 1);
-        id
-    }
-
-    fn render(&mut self, call: &PreparedCall) -> u64 {
-        let id = self.take_id();
-        self.body.clear();
-        call.prepared.write(id, &mut self.body);
+    fn render(&mut self, call: &PreparedCall, values: &[String]) -> u64 {
+        let id = self.identity.take_request_id();
+        call.render(id, values, &mut self.body);
         id
     }
 
     /// Sends the body that was rendered.
-    #[inline(never)]
     fn send(
         &mut self,
         call: &PreparedCall,
+        values: &[String],
         id: u64,
         deadline: Instant,
-        keep_result: bool,
     ) -> Exchanged {
-        let Self {
-            server,
-            lane,
-            side_lane,
-            session_id,
-            body,
-            counters,
-            asked,
-            ..
-        } = self;
-        let message = Message {
-            headers: &call.headers,
-            head: Some(&call.head),
-            session_id: session_id.as_ref(),
-            body,
-            deadline,
-        };
-        let expect = Expect {
-            id,
-            method: call.method,
-            keep_result,
-        };
-        let jar = lane.jar();
-        lane.request(&message, expect, &mut |request| {
-            let side = Side {
-                server,
-                lane: side_lane,
-                jar: &jar,
-                session_id: session_id.as_ref(),
-            };
-            let is_answered = asked.answer(side, request, deadline);
-            counters.server_requests += u64::from(is_answered);
-        })
+        let lines = call.lines(&self.server, values);
+        self.exchange_lines(&lines, Some(call.expect(id)), deadline)
     }
 
     #[inline(never)]
     fn resume(&mut self, deadline: Instant) -> Resumption {
+        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         let wait = self.lane.retry().unwrap_or(RESUME_WAIT);
         let at = crate::clock::now().checked_add(wait);
         let Some(at) = at.filter(|at| *at < deadline) else {
@@ -571,37 +515,55 @@ impl Session {
         let Some(event_id) = event_id.and_then(|id| HeaderValue::try_from(id).ok()) else {
             return Resumption::Impossible;
         };
-        let mut headers = self.server.bare_headers();
-        headers.insert("accept", HeaderValue::from_static("text/event-stream"));
-        headers.insert("last-event-id", event_id);
+        let mut lines = self.server.bare().clone();
+        lines.push(&LAST_EVENT_ID, &event_id);
+        Resumption::Answered(Box::new(self.exchange_lines(&lines, None, deadline)))
+    }
+
+    /// Sends the body that was rendered, and reads its answer; without `expect`,
+    /// asks for the rest of a stream that broke off. Requests of the server's that
+    /// come before the answer are answered.
+    #[inline(never)]
+    fn exchange_lines(
+        &mut self,
+        lines: &HeaderLines,
+        expect: Option<Expect>,
+        deadline: Instant,
+    ) -> Exchanged {
         let Self {
             server,
             lane,
             side_lane,
-            session_id,
+            identity,
+            body,
             counters,
             asked,
             ..
         } = self;
+        let on_server_request = &mut |request: &ServerRequest| {
+            // The modern era has no requests of servers.
+            if !server.dialect().has_session() {
+                return;
+            }
+            let lane =
+                side_lane.get_or_insert_with(|| Box::new(Lane::new(server, Rc::clone(identity))));
+            let is_answered = asked.answer(server, lane, request, deadline);
+            counters.server_requests += u64::from(is_answered);
+        };
+        let (head, body) = match expect {
+            Some(_) => (&server.heads().post, body.bytes()),
+            None => (&server.heads().get, &[][..]),
+        };
         let message = Message {
-            headers: &headers,
-            head: None,
-            session_id: session_id.as_ref(),
-            body: &[],
+            head,
+            lines,
+            body,
             deadline,
         };
-        let jar = lane.jar();
-        let answered = lane.resume(&message, &mut |request| {
-            let side = Side {
-                server,
-                lane: side_lane,
-                jar: &jar,
-                session_id: session_id.as_ref(),
-            };
-            let is_answered = asked.answer(side, request, deadline);
-            counters.server_requests += u64::from(is_answered);
-        });
-        Resumption::Answered(Box::new(answered))
+        match expect {
+            Some(expect) => lane.request(&message, expect, on_server_request),
+            None => lane.resume(&message, on_server_request),
+        }
     }
 
     /// Tells the server that nobody waits for the answer any more.
@@ -614,11 +576,9 @@ impl Session {
         else {
             return;
         };
-        let headers = self.server.notice_headers(&notice);
         let message = Message {
-            headers: &headers,
-            head: None,
-            session_id: self.session_id.as_ref(),
+            head: &self.server.heads().post,
+            lines: &self.server.lines(&notice.headers),
             body: &notice.body,
             deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
         };
@@ -626,7 +586,7 @@ impl Session {
         // for this, and serves the next call. A server that does not answer
         // calls may not take this either; the end of the run shows in the next
         // wait.
-        let _taken = self.lane.tell(HttpMethod::POST, &message);
+        let _taken = self.lane.tell(&message);
     }
 }
 
@@ -721,15 +681,6 @@ struct Asked {
     side_connects_max: u64,
 }
 
-/// What an answer to the server goes over: a connection of its own, since the
-/// call's is busy with the stream. It is kept for the next.
-struct Side<'a> {
-    server: &'a Server,
-    lane: &'a mut Option<Box<Lane>>,
-    jar: &'a Option<Rc<RefCell<CookieJar>>>,
-    session_id: Option<&'a HeaderValue>,
-}
-
 impl Asked {
     const NOTHING: Self = Self {
         n_answered: 0,
@@ -753,18 +704,18 @@ impl Asked {
         }
     }
 
-    /// Answers a request of the server's, unless it has had answers enough or
-    /// the call's time is up. False where it did not.
+    /// Answers a request of the server's over `lane`, a connection of its own
+    /// since the call's is busy with the stream. Not where the server has had
+    /// answers enough or the call's time is up; false then.
     #[inline(never)]
-    fn answer(&mut self, side: Side<'_>, request: &ServerRequest, deadline: Instant) -> bool {
-        // The modern era has no requests of servers.
-        if !side.server.dialect().has_session() {
-            return false;
-        }
+    fn answer(
+        &mut self,
+        server: &Server,
+        lane: &mut Lane,
+        request: &ServerRequest,
+        deadline: Instant,
+    ) -> bool {
         let now = crate::clock::now();
-        let lane = side
-            .lane
-            .get_or_insert_with(|| Box::new(Lane::with_jar(side.server, side.jar.clone())));
         let n_connects = lane.counters().connects - self.n_side_connects;
         let is_enough =
             self.n_answered >= SERVER_REQUESTS_MAX || n_connects >= self.side_connects_max;
@@ -773,17 +724,14 @@ impl Asked {
             return false;
         }
         self.n_answered += 1;
-        let body = answer_server_request(request);
-        let answering = side.server.answering();
         let message = Message {
-            headers: &answering.headers,
-            head: Some(&answering.head),
-            session_id: side.session_id,
-            body: &body,
+            head: &server.heads().post,
+            lines: server.bare(),
+            body: &answer_server_request(request),
             deadline: deadline.min(now + ANSWER_WAIT),
         };
         // Whether it arrived shows in the call: the server goes on, or hangs.
-        let (taken, ..) = lane.tell(HttpMethod::POST, &message);
+        let (taken, ..) = lane.tell(&message);
         taken != Err(Trouble::Cancelled)
     }
 

@@ -3,33 +3,29 @@
 //! ```text
 //!   prepare ── find the server, render the steps, choose the CPUs
 //!      │
-//!   run:  receive ticks ─▶ Collector ─▶ windows ─▶ breakpoint::Detector
+//!   run:  receive ticks ─▶ Collector ─▶ windows ─▶ decide::breakpoint::Detector
 //!      ▲                                   │              │
 //!      │                                   ▼              ▼
-//!      └── commands to the workers ◀── Controller (stages, stop, signals)
+//!      └── commands to the workers ◀── decide::Controller (stages, stop, signals)
 //! ```
 //!
-//! The decisions are pure: [`control`], [`breakpoint`] and [`search`] get plain
-//! values and the time, and say what to do. The loops in `run.rs` and, for the
-//! capacity search, in `find.rs` do it. Nothing here opens a socket of its own,
-//! writes a file or prints; an `Observer` is told.
+//! The decisions are pure and live in [`crate::decide`]. The loops in `run.rs`
+//! and, for the capacity search, in `search.rs` carry them out. Nothing here
+//! opens a socket of its own, writes a file or prints; an `Observer` is told.
 
-pub mod breakpoint;
-pub mod control;
-mod elapsed;
-mod find;
-mod merge;
+mod collect;
+mod interrupts;
+mod judge;
+mod level;
 mod prepare;
 mod probe;
 mod run;
-pub mod search;
+mod search;
 mod signals;
-#[cfg(test)]
-pub(crate) mod simulation;
-mod standstill;
-mod verdict;
-mod watching;
+mod tick;
+mod watch;
 
-pub use find::find;
-pub use run::{Interrupter, Interrupts, run};
-pub use search::VERIFICATION_LEAST as FIND_VERIFICATION;
+pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
+pub use interrupts::{Interrupter, Interrupts};
+pub use run::run;
+pub use search::find;

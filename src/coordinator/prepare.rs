@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::interrupts::Interrupts;
 use super::probe::probe_plan;
-use super::run::Interrupts;
 use crate::address;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-use super::control::arrival_length;
-use super::merge::{Collector, move_in_flight};
+use super::collect::{Collector, move_in_flight};
+use crate::decide::control::arrival_length;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, ThinkTime};
 use crate::metrics::Recorder;
@@ -295,7 +295,7 @@ mod tests {
         let mix: Vec<_> = probe.steps.iter().map(|s| (s.weight, s.parallel)).collect();
         assert_eq!(mix, [(3, 1), (8, 1)]);
         let starts = schedule(&probe, 5.0);
-        assert_eq!(starts.arrivals().count(), 100);
+        assert_eq!(starts.shard(0, 1).count(), 100);
         // As a plan of its own it has no probe.
         assert_eq!(probe_plan(&probe), None);
     }

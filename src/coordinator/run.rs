@@ -1,26 +1,27 @@
 //! The loop: receive, decide, command.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
+use crossbeam_channel::{Receiver, bounded, never};
 
-use super::breakpoint::{
-    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
-};
-use super::control::{
-    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
-};
-use super::elapsed::LoadTimes;
-use super::merge::{Collector, StageSpan, is_warm_up, move_calls_in_flight, move_in_flight};
+use super::collect::{Collector, StageSpan, move_calls_in_flight, move_in_flight};
+use super::interrupts::Interrupts;
+use super::judge::Recorded;
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
 use super::probe::{self, Probe};
-use super::standstill::{Happened, Standstill};
-use super::verdict::Recorded;
-use super::watching::{Watching, last_limit};
-use crate::clock::{Clock, SystemClock, Utc};
+use super::tick::{is_warm_up, tick_end};
+use super::watch::{Watching, last_limit};
+use crate::clock::{SystemClock, Utc};
+use crate::decide::breakpoint::{
+    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
+};
+use crate::decide::control::{
+    Action, Controller, Happening, arrival_schedule, changes_load, is_load_steady, rate_at,
+};
+use crate::decide::elapsed::LoadTimes;
+use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
 use crate::load::share;
 use crate::metrics::{Counters, Failure, Histogram};
@@ -49,72 +50,6 @@ const NO_SESSION_WAIT: Duration = Duration::from_secs(30);
 /// Nearly all answers carried the kernel's timestamp: the first on a host may
 /// not, since the kernel begins with it when somebody asks.
 const FALLBACK_SHARE: f64 = 0.01;
-
-/// Signals that a run should end, as it sees them.
-#[derive(Debug, Clone)]
-pub struct Interrupts {
-    count: Arc<AtomicU32>,
-    wake: Receiver<()>,
-}
-
-/// Asks a run to end: once to let requests in flight finish, twice to end at
-/// once. Either way the run returns what it has.
-#[derive(Debug, Clone)]
-pub struct Interrupter {
-    count: Arc<AtomicU32>,
-    wake: Sender<()>,
-}
-
-impl Interrupts {
-    /// Both ends.
-    pub fn new() -> (Interrupter, Self) {
-        let count = Arc::new(AtomicU32::new(0));
-        let (wake, woken) = bounded(1);
-        let interrupter = Interrupter {
-            count: Arc::clone(&count),
-            wake,
-        };
-        (interrupter, Self { count, wake: woken })
-    }
-
-    /// Interrupts that never come.
-    pub fn none() -> Self {
-        Self::new().1
-    }
-
-    /// Whether one has come.
-    pub fn is_pending(&self) -> bool {
-        self.count() > 0
-    }
-
-    /// Waits for one, at most so long.
-    pub fn wait(&self, longest: Duration) {
-        let until = crate::clock::now().checked_add(longest);
-        while !self.is_pending() {
-            // Told by a message that is sent after the count was raised.
-            let woken = match until {
-                Some(until) => self.wake.recv_deadline(until).is_ok(),
-                None => self.wake.recv().is_ok(),
-            };
-            if !woken {
-                return;
-            }
-        }
-    }
-
-    fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
-    }
-}
-
-impl Interrupter {
-    /// Asks once more.
-    pub fn interrupt(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        // Where one wakes already, it will see the count.
-        let _ = self.wake.try_send(());
-    }
-}
 
 /// Runs a plan: finds the server, generates the load, and returns what was
 /// measured. Blocks until all is over. The observer is called on this thread.
@@ -393,7 +328,7 @@ impl<'a> Coordinator<'a> {
             recv(of_probe) -> event => if let Some(probe) = &mut self.probe {
                 probe.take(event.ok())?;
             },
-            recv(self.interrupts.wake) -> _ => {}
+            recv(self.interrupts.woken()) -> _ => {}
             default(wait) => self.show(clock),
         }
         if self.interrupts.count() > self.interrupts_seen {
@@ -518,7 +453,7 @@ impl<'a> Coordinator<'a> {
                 continue;
             }
             let load = match &self.plan.load {
-                Load::Open { .. } => rate_at(self.plan, TICK.saturating_mul(tick_u32(number))),
+                Load::Open { .. } => rate_at(self.plan, tick_end(number)),
                 _ => interval.mean_users(),
             };
             self.windows.add(number, interval, load);
@@ -788,9 +723,9 @@ impl Windows {
         }
     }
 
-    fn add(&mut self, number: u64, interval: &super::merge::Interval, load: f64) {
+    fn add(&mut self, number: u64, interval: &super::collect::Interval, load: f64) {
         self.n_ticks += 1;
-        self.end = TICK.saturating_mul(tick_u32(number));
+        self.end = tick_end(number);
         self.load_sum += load;
         self.ok += interval.ok;
         self.failed += interval.failed;
@@ -805,7 +740,7 @@ impl Windows {
     fn window(&self, in_flight: u64) -> Window<'_> {
         Window {
             end: self.end,
-            length: TICK.saturating_mul(tick_u32(self.n_ticks)),
+            length: tick_end(self.n_ticks),
             load: self.load_sum / self.n_ticks.max(1) as f64,
             ok: self.ok,
             failed: self.failed,
@@ -831,10 +766,6 @@ impl Latencies for Histogram {
             visit(ns, count);
         }
     }
-}
-
-fn tick_u32(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn detector_options(plan: &Plan) -> DetectorOptions {
@@ -991,13 +922,11 @@ mod tests {
                 share: 1.0,
                 limit: 0.5,
                 n_requests: 100,
-                n_over: 10,
             }),
             load,
             last_good_load,
             began,
             noticed: began + SECOND,
-            noticed_load: load,
             load_kind: LoadKind::VirtualUsers,
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::merge::{TICKS_PER_SECOND, is_warm_up, tick_middle};
+use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_middle};
 use crate::metrics::{Histogram, Recorder, WorkerUsage};
 use crate::validity::SecondSignals;
 use crate::worker::HostUse;

@@ -110,7 +110,7 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
-    use crate::clock::{Clock, SystemClock};
+    use crate::clock::SystemClock;
 
     #[test]
     fn it_rings_again_and_again_and_never_early() {

@@ -30,7 +30,7 @@ use super::faults::Fault;
 use super::offer::Class;
 use super::wire::{self, Refusal, Request, RequestReader};
 use super::{DemoOptions, DemoStats};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const ALARM: Token = Token(usize::MAX - 2);

@@ -2,29 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::connector::{self, Tls};
 use super::endpoint::Endpoint;
-use super::exchange::{ClientCounters, Exchange, Timing};
-use super::failure::{HttpFailure, Phase};
-use super::http1::{self, Answer, Connection, Idle, Outgoing, RequestHead};
-
-/// What is sent.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// `POST`, `GET` or `DELETE`.
-    pub method: Method,
-    /// All headers but `Host` and `Content-Length`.
-    pub headers: HeaderMap,
-    /// The body; empty for `GET` and `DELETE`.
-    pub body: &'a [u8],
-    /// When it must have been answered, to the last byte that is read.
-    pub deadline: Instant,
-}
+use super::exchange::{ClientCounters, Exchange, Phase, Timing};
+use super::failure::HttpFailure;
+use super::http1::{self, Answer, Connection, Idle};
+use super::request::Request;
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
 pub struct Client {
@@ -62,44 +48,18 @@ impl Client {
         self.endpoint = endpoint.clone();
     }
 
-    /// Sends a request whose head was rendered before, with the value of its
-    /// varying header and the user's cookies, and reads the answer's head.
-    ///
-    /// # Errors
-    /// As [`Client::send`].
-    pub fn send_rendered(
-        &mut self,
-        head: &RequestHead,
-        varying: Option<&HeaderValue>,
-        cookie: Option<&HeaderValue>,
-        body: &[u8],
-        deadline: Instant,
-    ) -> Result<Answer, HttpFailure> {
-        self.exchange.begin(deadline);
-        let request = Outgoing {
-            head,
-            varying,
-            cookie,
-            body,
-        };
-        let idle = self.idle.take();
-        let connection = match idle.and_then(|mut idle| idle.is_open().then_some(idle)) {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
-        http1::send(&request, connection, &self.exchange, &self.idle)
-    }
-
     /// Sends a request and reads the answer's head.
     ///
     /// # Errors
     /// When no complete head came: see [`HttpFailureKind`](super::HttpFailureKind).
     pub fn send(&mut self, request: &Request<'_>) -> Result<Answer, HttpFailure> {
-        const NOTHING_VARIES: HeaderName = HeaderName::from_static("x-");
-        let head = self
-            .endpoint
-            .request_head(&request.method, &request.headers, NOTHING_VARIES);
-        self.send_rendered(&head, None, None, request.body, request.deadline)
+        self.exchange.begin(request.deadline);
+        let idle = self.idle.take();
+        let connection = match idle.and_then(|mut idle| idle.is_open().then_some(idle)) {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        http1::send(request, connection, &self.exchange, &self.idle)
     }
 
     // Out of line: deep and seldom.
@@ -116,11 +76,6 @@ impl Client {
     /// When the bytes of the last exchange went and came. Ask before the next.
     pub fn timing(&self) -> Timing {
         self.exchange.timing()
-    }
-
-    /// Whether a byte of the last request was handed to the kernel.
-    pub fn has_sent(&self) -> bool {
-        self.exchange.has_sent()
     }
 
     /// What this client has done so far.

@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection};
 use ureq::tls::TlsConfig;
 
 use super::*;
-use crate::http::resolve;
+use crate::http::{HeaderLines, HeaderMap, Method, resolve};
 use crate::scheduler::{Wake, block_on, sleep_until, spawn};
 
 /// Between the two halves of the answer's TLS record.
@@ -114,8 +114,9 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
         let tls = || TlsConfig::builder().disable_verification(true).build();
         let mut client = Client::with_tls(&endpoint, 1024 * 1024, tls);
         let request = Request {
-            method: Method::POST,
-            headers: HeaderMap::new(),
+            head: &endpoint.request_head(&Method::POST, &HeaderMap::new()),
+            user: &HeaderLines::default(),
+            call: &HeaderLines::default(),
             body: b"{}",
             deadline: Instant::now() + PATIENCE,
         };

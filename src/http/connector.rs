@@ -20,8 +20,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, Stop};
-use super::failure::Phase;
+use super::exchange::{Exchange, Phase, Stop};
 use super::timestamp;
 use super::transport::TaskTransport;
 use crate::scheduler::{Socket, Wake, lateness};

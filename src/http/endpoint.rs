@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use ureq::http::uri::Authority;
-use ureq::http::{HeaderMap, HeaderName, Method, Uri};
+use ureq::http::{HeaderMap, Method, Uri};
 
-use super::http1::RequestHead;
 use super::reference::{self, Parts};
+use super::request::RequestHead;
 use crate::address::{self, AddressFault};
 use crate::error::{ErrorKind, UserError};
 
@@ -51,15 +51,9 @@ impl Endpoint {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// The head of a request to here with these headers, rendered once for many; `varying` is the header whose value
-    /// [`super::Client::send_rendered`] adds to it.
-    pub fn request_head(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        varying: HeaderName,
-    ) -> RequestHead {
-        RequestHead::new(method, &self.uri, headers, varying)
+    /// The head of requests to here with these headers.
+    pub fn request_head(&self, method: &Method, headers: &HeaderMap) -> RequestHead {
+        RequestHead::new(method, &self.uri, headers)
     }
 
     /// The URL a `Location` header leads to from here, if it is on the same
@@ -134,7 +128,6 @@ fn only_uri_characters(text: &str) -> String {
     out
 }
 
-/// Reads a URL and resolves its host. Blocks while the system resolves.
 /// Reads a URL and resolves its host. Blocks while the system resolves, but no
 /// longer than `keep_going` says, which is asked a few times a second.
 ///
@@ -347,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_name_longer_than_he_wants() {
+    fn nobody_waits_longer_for_a_name_than_they_want() {
         let (release, released) = mpsc::channel::<()>();
         let look_up = move || {
             released.recv().ok();

@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::failure::Phase;
 use super::timestamp::{self, Received};
 use crate::units::nanos;
 
@@ -49,6 +48,34 @@ pub struct ClientCounters {
 pub(super) enum Arrival {
     InTime,
     Late,
+}
+
+/// What an exchange was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Making the TCP connection.
+    Connecting,
+    /// The TLS handshake.
+    Securing,
+    /// Handing the request to the kernel.
+    Sending,
+    /// All is sent, no byte of the answer has come.
+    Waiting,
+    /// The answer has begun.
+    Reading,
+}
+
+impl Phase {
+    pub(super) fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Connecting,
+            1 => Self::Securing,
+            2 => Self::Sending,
+            3 => Self::Waiting,
+            _ => Self::Reading,
+        }
+    }
 }
 
 /// What stopped the transport.
@@ -349,10 +376,6 @@ impl Exchange {
 
     pub(super) fn is_reused(&self) -> bool {
         self.reused.load(Relaxed) == 1
-    }
-
-    pub(super) fn has_sent(&self) -> bool {
-        self.sent.load(Relaxed) != NONE
     }
 
     pub(super) fn counters(&self) -> ClientCounters {

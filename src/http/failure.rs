@@ -3,35 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::exchange::{Exchange, Stop};
-
-/// What an exchange was doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Making the TCP connection.
-    Connecting,
-    /// The TLS handshake.
-    Securing,
-    /// Handing the request to the kernel.
-    Sending,
-    /// All is sent, no byte of the answer has come.
-    Waiting,
-    /// The answer has begun.
-    Reading,
-}
-
-impl Phase {
-    pub(super) fn from_u8(value: u8) -> Self {
-        match value {
-            0 => Self::Connecting,
-            1 => Self::Securing,
-            2 => Self::Sending,
-            3 => Self::Waiting,
-            _ => Self::Reading,
-        }
-    }
-}
+use super::exchange::{Exchange, Phase, Stop};
 
 /// Why no connection could be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What is an answer: hundreds of variants of one, each with its right value, on a
 //! connection's first exchange, on a later one, and where each byte comes alone.
 //!
-//! RFC 9112 decides. Where it lets a recipient choose, the choice stands beside the
-//! variant.
+//! RFC 9112 decides. Where it lets a recipient choose, the choice is noted beside
+//! the variant.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::http::{HttpFailureKind, resolve};
+use crate::http::{HeaderLines, HeaderMap, HttpFailureKind, Method, resolve};
 use crate::scheduler::block_on;
 
 /// More than any machine needs.
@@ -572,9 +572,13 @@ fn serve(mut stream: TcpStream, variants: &[Variant]) -> std::io::Result<()> {
 }
 
 fn post(client: &mut Client, body: &str) -> Result<Answer, HttpFailure> {
+    let head = client
+        .endpoint
+        .request_head(&Method::POST, &HeaderMap::new());
     client.send(&Request {
-        method: Method::POST,
-        headers: HeaderMap::new(),
+        head: &head,
+        user: &HeaderLines::default(),
+        call: &HeaderLines::default(),
         body: body.as_bytes(),
         deadline: Instant::now() + PATIENCE,
     })

@@ -3,7 +3,7 @@
 //!
 //! One client has one connection, so "one virtual user, one connection, one
 //! session" is literally true and no pool is shared. All exchanges are read by one
-//! reader, `http1.rs` over `framing.rs`. Of ureq there is the TLS layer with its
+//! reader, `http1.rs` over `framing.rs`; `request.rs` has what is sent. Of ureq there is the TLS layer with its
 //! `Transport`, which reads and writes through ours. What we rely on in ureq 3.5
 //! (its `unversioned` traits may change in a minor release, hence the exact pin):
 //!
@@ -33,14 +33,16 @@ mod failure;
 mod framing;
 mod http1;
 mod reference;
+mod request;
 mod timestamp;
 mod transport;
 
-pub use client::{Client, Request};
+pub use client::Client;
 pub use endpoint::{Endpoint, NotFollowed, resolve};
-pub use exchange::{ClientCounters, Timing};
-pub use failure::{ConnectKind, HttpFailure, HttpFailureKind, Phase};
-pub use http1::{Answer, RequestHead};
+pub use exchange::{ClientCounters, Phase, Timing};
+pub use failure::{ConnectKind, HttpFailure, HttpFailureKind};
+pub use http1::Answer;
+pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
 

@@ -9,8 +9,7 @@ use std::time::Duration;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Pair;
-use super::exchange::{Arrival, Exchange, Stop};
-use super::failure::Phase;
+use super::exchange::{Arrival, Exchange, Phase, Stop};
 use super::timestamp::{self, Received};
 use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
 

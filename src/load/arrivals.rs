@@ -117,11 +117,6 @@ impl Rate {
             micros_an_hour: micros as u64,
         })
     }
-
-    /// Arrivals a second.
-    pub fn as_per_second(self) -> f64 {
-        self.micros_an_hour as f64 / MICROS_AN_HOUR_OF_ONE_A_SECOND as f64
-    }
 }
 
 impl RateSegment {
@@ -172,31 +167,6 @@ impl ArrivalSchedule {
             },
             length_ns: nanos(length.min(LENGTH_MAX)),
         }
-    }
-
-    /// The sum of the stages' lengths. Nothing is due at it or after.
-    pub fn length(&self) -> Duration {
-        Duration::from_nanos(self.length_ns)
-    }
-
-    /// How many arrivals there will be: exactly, or with a Poisson
-    /// distribution on average. Of scattered ones the last may be missing, where
-    /// its interval is not whole.
-    pub fn n_arrivals(&self) -> u64 {
-        match &self.shape {
-            Shape::Rates { stages, .. } => {
-                let area = stages.last().map_or(0, PlacedStage::area_after);
-                u64::try_from(area.div_ceil(AREA_OF_ONE)).unwrap_or(u64::MAX)
-            }
-            Shape::Bursts { burst, every_ns } => {
-                self.length_ns.div_ceil(*every_ns).saturating_mul(*burst)
-            }
-        }
-    }
-
-    /// All arrivals in order, for a single worker.
-    pub fn arrivals(&self) -> Arrivals {
-        self.shard(0, 1)
     }
 
     /// The share of worker `worker_idx` of `n_workers`: the arrivals `n` with
@@ -451,8 +421,20 @@ mod tests {
         ArrivalSchedule::rates(&stages, distribution)
     }
 
+    /// How many even arrivals there will be. Of scattered ones the last may be
+    /// missing, where its interval is not whole.
+    fn n_arrivals(schedule: &ArrivalSchedule) -> u64 {
+        match &schedule.shape {
+            Shape::Rates { stages, .. } => {
+                let area = stages.last().map_or(0, PlacedStage::area_after);
+                u64::try_from(area.div_ceil(AREA_OF_ONE)).expect("a count")
+            }
+            Shape::Bursts { burst, every_ns } => schedule.length_ns.div_ceil(*every_ns) * burst,
+        }
+    }
+
     fn instants_ns(schedule: &ArrivalSchedule) -> Vec<u128> {
-        schedule.arrivals().map(|at| at.as_nanos()).collect()
+        schedule.shard(0, 1).map(|at| at.as_nanos()).collect()
     }
 
     #[test]
@@ -460,7 +442,6 @@ mod tests {
         let check = |stages: &[(f64, f64, u64)], expected_ns: &[u128]| {
             let schedule = constant(stages);
             assert_eq!(instants_ns(&schedule), expected_ns, "{stages:?}");
-            assert_eq!(schedule.n_arrivals(), expected_ns.len() as u64);
         };
         check(
             &[(2.0, 2.0, 2000)],
@@ -516,14 +497,13 @@ mod tests {
         let expected: Vec<Duration> = [0, 0, 0, 5, 5, 5, 10, 10, 10]
             .map(Duration::from_secs)
             .into();
-        assert_eq!(schedule.arrivals().collect::<Vec<_>>(), expected);
-        assert_eq!(schedule.n_arrivals(), 9);
+        assert_eq!(schedule.shard(0, 1).collect::<Vec<_>>(), expected);
         // The end is not part of the schedule.
         let schedule = ArrivalSchedule::bursts(1, 5 * SECOND, 10 * SECOND);
-        assert_eq!(schedule.arrivals().count(), 2);
+        assert_eq!(schedule.shard(0, 1).count(), 2);
         assert_eq!(
             ArrivalSchedule::bursts(0, SECOND, SECOND)
-                .arrivals()
+                .shard(0, 1)
                 .count(),
             0
         );
@@ -538,7 +518,7 @@ mod tests {
                 Spread::Constant,
             );
             let n = (LENGTH_MAX.as_secs() * per_second - 1).min(1_000_000_000);
-            let mut arrivals = schedule.arrivals();
+            let mut arrivals = schedule.shard(0, 1);
             arrivals.next = n;
             let exact_ns = u128::from(n) * 1_000_000_000 / u128::from(per_second);
             assert_eq!(arrivals.next().map(|at| at.as_nanos()), Some(exact_ns));
@@ -569,7 +549,7 @@ mod tests {
             let Shape::Rates { stages, .. } = &schedule.shape else {
                 panic!("not a rate profile");
             };
-            let last = schedule.n_arrivals() - 1;
+            let last = n_arrivals(&schedule) - 1;
             for n in [0, 1, last / 3, last - 1, last] {
                 let area = u128::from(n) * AREA_OF_ONE;
                 let at = stages[0].instant_of(area);
@@ -586,7 +566,7 @@ mod tests {
             Spread::Poisson { seed: 7 },
         );
         let mut per_second = vec![0_u32; 1000];
-        for at in schedule.arrivals() {
+        for at in schedule.shard(0, 1) {
             per_second[at.as_secs() as usize] += 1;
         }
         let hold = &per_second[200..];
@@ -635,7 +615,6 @@ mod tests {
         for per_second in [-1.0, f64::NAN, f64::INFINITY, 1.1e7] {
             assert_eq!(Rate::per_second(per_second), None, "{per_second}");
         }
-        assert_eq!(rate(200.0).as_per_second(), 200.0);
     }
 
     #[test]
@@ -685,7 +664,7 @@ mod tests {
             schedule in any_schedule(),
             n_workers in 1_usize..7,
         ) {
-            let whole: Vec<Duration> = schedule.arrivals().collect();
+            let whole: Vec<Duration> = schedule.shard(0, 1).collect();
             let mut shares: Vec<Arrivals> =
                 (0..n_workers).map(|idx| schedule.shard(idx, n_workers)).collect();
             for (n, at) in whole.iter().enumerate() {
@@ -700,8 +679,8 @@ mod tests {
         #[test]
         fn arrivals_are_in_order_and_before_the_end(schedule in any_schedule()) {
             let mut last = Duration::ZERO;
-            for at in schedule.arrivals() {
-                prop_assert!(last <= at && at < schedule.length());
+            for at in schedule.shard(0, 1) {
+                prop_assert!(last <= at && at < Duration::from_nanos(schedule.length_ns));
                 last = at;
             }
         }
@@ -713,7 +692,7 @@ mod tests {
                 Shape::Rates { distribution, .. } if distribution != Spread::Constant
             );
             prop_assume!(!is_random);
-            prop_assert_eq!(schedule.arrivals().count() as u64, schedule.n_arrivals());
+            prop_assert_eq!(schedule.shard(0, 1).count() as u64, n_arrivals(&schedule));
         }
 
         #[test]
@@ -727,14 +706,14 @@ mod tests {
                 Spread::Scattered { seed },
             );
             let mut n = 0_u64;
-            for at in schedule.arrivals() {
+            for at in schedule.shard(0, 1) {
                 // Rounded down to a nanosecond, each may seem that much earlier.
                 let interval = (at.as_nanos() + 1) as f64 / 1e9 * per_second;
                 let (low, high) = (n as f64, n as f64 + 1.001);
                 prop_assert!((low..high).contains(&interval), "{n}: {interval}");
                 n += 1;
             }
-            let n_most = schedule.n_arrivals();
+            let n_most = n_arrivals(&schedule);
             prop_assert!(n == n_most || n + 1 == n_most, "{n} of {n_most}");
         }
 

@@ -45,16 +45,10 @@ impl Stages {
     }
 
     /// The length of all stages together.
-    pub fn total(&self) -> Duration {
-        Duration::from_nanos(self.segments.last().map_or(0, Segment::end_ns))
-    }
-
-    /// The highest level reached at any time.
-    pub fn highest(&self) -> u32 {
-        self.segments
-            .iter()
-            .map(|segment| segment.to)
-            .fold(self.start_level, u32::max)
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> Duration {
+        let last = self.segments.last();
+        Duration::from_nanos(last.map_or(0, |segment| segment.start_ns + segment.length_ns))
     }
 
     /// The level at an instant since the start. After the last stage its target stays;
@@ -83,23 +77,6 @@ impl Stages {
             }?;
             (change_ns > at_ns).then(|| Duration::from_nanos(change_ns))
         })
-    }
-
-    /// The index of the stage that an instant belongs to; `None` once all are over.
-    /// The instant at which one ends belongs to the next.
-    pub fn stage_index(&self, at: Duration) -> Option<usize> {
-        let at_ns = nanos(at);
-        let idx = self.segment_idx(at_ns)?;
-        (at_ns < self.segments[idx].end_ns()).then_some(idx)
-    }
-
-    /// When a stage begins and ends; `None` if there is no such stage.
-    pub fn span(&self, stage_idx: usize) -> Option<(Duration, Duration)> {
-        let segment = self.segments.get(stage_idx)?;
-        Some((
-            Duration::from_nanos(segment.start_ns),
-            Duration::from_nanos(segment.end_ns()),
-        ))
     }
 
     /// The last segment that has begun.
@@ -138,10 +115,6 @@ struct Segment {
 }
 
 impl Segment {
-    fn end_ns(&self) -> u64 {
-        self.start_ns + self.length_ns
-    }
-
     fn level(&self, at_ns: u64) -> u32 {
         let elapsed_ns = at_ns.saturating_sub(self.start_ns);
         if elapsed_ns >= self.length_ns {
@@ -223,22 +196,6 @@ mod tests {
         check(179.7, 1);
         check(180.0, 0);
         check(1e6, 0);
-        assert_eq!(stages.total(), seconds(180.0));
-        assert_eq!(stages.highest(), 50);
-    }
-
-    #[test]
-    fn an_instant_belongs_to_one_stage() {
-        let stages = hill();
-        let check =
-            |at: f64, expected| assert_eq!(stages.stage_index(seconds(at)), expected, "{at}");
-        check(0.0, Some(0));
-        check(29.999, Some(0));
-        check(30.0, Some(1));
-        check(150.0, Some(2));
-        check(180.0, None);
-        assert_eq!(stages.span(2), Some((seconds(150.0), seconds(180.0))));
-        assert_eq!(stages.span(3), None);
     }
 
     #[test]
@@ -259,7 +216,6 @@ mod tests {
         assert_eq!(stages.next_change(Duration::ZERO), Some(seconds(20.0)));
         assert_eq!(stages.target(seconds(20.0)), 0);
         assert_eq!(stages.next_change(seconds(20.0)), None);
-        assert_eq!(stages.stage_index(seconds(10.0)), Some(4));
     }
 
     #[test]
@@ -267,9 +223,6 @@ mod tests {
         let stages = Stages::new(3, &[]);
         assert_eq!(stages.target(seconds(5.0)), 3);
         assert_eq!(stages.next_change(seconds(5.0)), None);
-        assert_eq!(stages.stage_index(Duration::ZERO), None);
-        assert_eq!(stages.total(), Duration::ZERO);
-        assert_eq!(stages.highest(), 3);
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub struct RunOutcome {
     pub ended: Ended,
     /// From the first call, or the start of the arrivals' schedule, to the end of
     /// the last call, and at least as long as load was offered
-    /// (`coordinator/elapsed.rs`), the warm-up excluded.
+    /// (`decide/elapsed.rs`), the warm-up excluded.
     /// Handshakes, ends of sessions and the probe are no calls. Rates are per this.
     pub elapsed: Duration,
     /// All that was recorded, warm-up excluded.

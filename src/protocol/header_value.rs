@@ -7,6 +7,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::fields::read_string;
+
 const SENTINEL_START: &str = "=?base64?";
 const SENTINEL_END: &str = "?=";
 
@@ -19,6 +21,15 @@ pub fn encode_header_value(text: &str) -> String {
         text.to_string()
     } else {
         format!("{SENTINEL_START}{}{SENTINEL_END}", STANDARD.encode(text))
+    }
+}
+
+/// The header value for the text of a JSON value: of a string its content, of
+/// anything else the text as it is.
+pub fn header_value_of_json(json: &str) -> String {
+    match read_string(json) {
+        Some(text) => encode_header_value(&text),
+        None => encode_header_value(json),
     }
 }
 
@@ -63,6 +74,18 @@ mod tests {
         ] {
             assert_eq!(encode_header_value(text), expected, "{text:?}");
             assert_eq!(decode_header_value(expected).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_json_value_is_mirrored_as_its_text() {
+        for (json, expected) in [
+            (r#""a\u0062""#, "ab"),
+            (r#""\n""#, "=?base64?Cg==?="),
+            ("17", "17"),
+            ("true", "true"),
+        ] {
+            assert_eq!(header_value_of_json(json), expected);
         }
     }
 

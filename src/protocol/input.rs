@@ -114,7 +114,7 @@ impl InputRequired {
     }
 }
 
-/// The answers of one round trip, for [`super::Prepared::write_retry`].
+/// The answers of one round trip, for [`super::RequestBody::retry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputAnswers {
     responses_json: Option<String>,

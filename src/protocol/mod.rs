@@ -15,7 +15,7 @@
 //!                                      input_required   ▼  │  retry with answers
 //!                                                   round trip
 //!
-//!  exchange: Prepared::write ─▶ HTTP ─▶ BodyKind ─▶ ReplyReader::feed… ─▶ Reply
+//!  exchange: Prepared::render ─▶ HTTP ─▶ BodyKind ─▶ ReplyReader::feed… ─▶ Reply
 //! ```
 //!
 //! Start with [`Dialect::prepare`], which makes a [`Prepared`] request of an
@@ -27,9 +27,9 @@
 //! let client = ClientInfo::new("example", "1.0.0");
 //! let dialect = Dialect::new(Revision::V2025_11_25, client);
 //! let prepared = dialect.prepare(&Operation::Ping, &ToolCatalog::empty()).unwrap();
-//! let mut body = Vec::new();
-//! prepared.write(7, &mut body);
-//! assert_eq!(body, br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
+//! let mut body = RequestBody::default();
+//! prepared.render(7, &[], &mut body);
+//! assert_eq!(body.bytes(), br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
 //!
 //! let mut reader = ReplyReader::new(BodyKind::EventStream, Expect::reply(7, Method::Ping), 1024);
 //! let stream = b"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n";
@@ -38,10 +38,12 @@
 //! ```
 
 mod answer;
+mod catalog;
 mod content_coding;
 mod content_type;
 mod dialect;
 mod era;
+mod extract;
 mod fault;
 mod fields;
 mod header_value;
@@ -57,16 +59,19 @@ mod request;
 mod revision;
 mod session_id;
 mod sse;
+mod template;
 
 pub use answer::{Answer, Expect, Reply, read_error_body, read_json_reply};
+pub use catalog::ToolCatalog;
 pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{
     Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
 };
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe, looks_foreign};
+pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
-pub use header_value::{decode_header_value, encode_header_value};
+pub use header_value::{decode_header_value, encode_header_value, header_value_of_json};
 pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};
 pub use jsonrpc::{Id, Message, RpcError};
 pub use lists::{
@@ -76,10 +81,11 @@ pub use lists::{
 };
 pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};
-pub use param_headers::{ParamHeader, ParamKind, ToolCatalog};
+pub use param_headers::{ParamHeader, ParamKind};
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};
-pub use request::{Notice, Prepared};
+pub use request::{Notice, Prepared, RequestBody};
 pub use revision::{Era, ProtocolChoice, Revision};
 pub use session_id::{SESSION_ID_BYTES_MAX, read_session_id, says_session_gone};
 pub use sse::{Event, SseDecoder, SseFault};
+pub use template::Template;

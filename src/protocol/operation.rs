@@ -3,10 +3,12 @@
 //! Does not know how an operation looks on the wire: the dialect renders it.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::fields::json_text;
+use super::template::Template;
 
 /// The methods that a load test measures; a key for tables of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +44,7 @@ impl Method {
         Method::Ping,
     ];
 
-    /// The method as it stands on the wire.
+    /// The method as it is on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::CallTool => "tools/call",
@@ -72,11 +74,24 @@ impl fmt::Display for Method {
 }
 
 /// The arguments of a call, and the text that is sent: numbers keep the digits
-/// that they were written with, also those that no machine type holds.
+/// that they were written with, also those that no machine type holds. A slot is
+/// an argument whose value is known only when the call is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     values: Map<String, Value>,
     json: String,
+    slots: Vec<ArgumentSlot>,
+}
+
+/// An argument that is filled when the call is made.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ArgumentSlot {
+    /// Its name.
+    pub(super) name: String,
+    /// What stands for it in the text; slots are in order and apart.
+    place: Range<usize>,
+    /// Which of the values fills it.
+    pub(super) value: usize,
 }
 
 impl Arguments {
@@ -88,24 +103,66 @@ impl Arguments {
         Ok(Self {
             values: serde_json::from_str(json)?,
             json: json.trim().to_string(),
+            slots: Vec::new(),
         })
     }
 
-    /// By name, to look at: numbers beyond 64 bits are the nearest that there is.
+    /// The same with one more argument, whose value is the text of a JSON value
+    /// that is given with each call: the one of index `value`.
+    #[must_use]
+    pub fn with_slot(mut self, name: &str, value: usize) -> Self {
+        let placeholder = json_text(&format!("{{{{{name}}}}}"));
+        let end = self.json.rfind('}').unwrap_or(self.json.len());
+        self.json.truncate(end);
+        let comma = if self.values.is_empty() { "" } else { "," };
+        self.json.push_str(&format!("{comma}{}:", json_text(name)));
+        let start = self.json.len();
+        self.json.push_str(&placeholder);
+        self.slots.push(ArgumentSlot {
+            name: name.to_string(),
+            place: start..self.json.len(),
+            value,
+        });
+        self.json.push('}');
+        self
+    }
+
+    /// By name, without slots, to look at: numbers beyond 64 bits are the nearest
+    /// that there is.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
     }
 
-    /// As they are sent.
+    /// As they are sent, but for the slots, each of which is shown as `{{name}}`.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    pub(super) fn slots(&self) -> &[ArgumentSlot] {
+        &self.slots
+    }
+
+    /// As they are sent.
+    pub(super) fn template(&self) -> Template {
+        let mut template = Template::default();
+        let mut start = 0;
+        for slot in &self.slots {
+            template.push_str(&self.json[start..slot.place.start]);
+            template.push_slot(slot.value);
+            start = slot.place.end;
+        }
+        template.push_str(&self.json[start..]);
+        template
     }
 }
 
 impl From<Map<String, Value>> for Arguments {
     fn from(values: Map<String, Value>) -> Self {
-        let json = json_text(&values);
-        Self { values, json }
+        Self {
+            json: json_text(&values),
+            values,
+            slots: Vec::new(),
+        }
     }
 }
 
@@ -158,7 +215,7 @@ impl Operation {
         }
     }
 
-    /// Its method as it stands on the wire.
+    /// Its method as it is on the wire.
     pub fn method(&self) -> &'static str {
         self.kind().as_str()
     }
@@ -211,6 +268,17 @@ mod tests {
             made.json(),
             r#"{"n":1.2345678901234568e+22,"f":1.1,"e":-0.0}"#
         );
+    }
+
+    #[test]
+    fn a_slot_is_one_more_argument() {
+        for (json, expected) in [("{}", r#"{"t":7}"#), (r#"{"a":"}"}"#, r#"{"a":"}","t":7}"#)] {
+            let arguments = Arguments::read(json).expect("an object").with_slot("t", 0);
+            assert_eq!(arguments.json(), expected.replace('7', r#""{{t}}""#));
+            let mut out = Vec::new();
+            arguments.template().fill(&["7".to_string()], &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
     }
 
     #[test]

@@ -1,16 +1,14 @@
-//! Tool arguments that MCP 2026-07-28 mirrors into `Mcp-Param-*` headers.
+//! The marks of input schemas: which arguments MCP 2026-07-28 mirrors into headers.
 //!
-//! A tool's input schema marks a property with `x-mcp-header: Name`. A tool
-//! with an invalid mark must not be offered at all. Reads schemas as they
-//! stand: no `$ref` is followed, nothing is fetched.
+//! A tool's input schema marks a property with `x-mcp-header: Name`. A tool with an
+//! invalid mark must not be offered at all. No `$ref` is followed and nothing is
+//! fetched. What becomes of the marks is in `catalog.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
 use super::fault::shown_text;
-use super::header_value::encode_header_value;
-use super::lists::ToolDescription;
 
 /// The type of a mirrored argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,95 +50,6 @@ pub(super) fn find_param_headers(schema: &Value) -> Result<Vec<ParamHeader>, Str
     }
     Ok(found)
 }
-
-/// What is known of tools before they are called: their marks.
-#[derive(Debug, Clone, Default)]
-pub struct ToolCatalog {
-    tools: HashMap<String, Result<Vec<ParamHeader>, String>>,
-}
-
-impl ToolCatalog {
-    /// A catalogue of nothing: calls carry no `Mcp-Param-*` headers, as the
-    /// specification wants it of a client that has not listed the tools.
-    pub fn empty() -> Self {
-        Self::default()
-    }
-
-    /// Adds the tools of a page. A name that occurs again replaces the first.
-    pub fn add(&mut self, tools: &[ToolDescription]) {
-        for tool in tools {
-            self.tools
-                .insert(tool.name.clone(), tool.param_headers.clone());
-        }
-    }
-
-    /// How many tools it knows, excluded ones among them.
-    pub fn len(&self) -> usize {
-        self.tools.len()
-    }
-
-    /// Whether it knows none.
-    pub fn is_empty(&self) -> bool {
-        self.tools.is_empty()
-    }
-
-    /// Whether it knows this tool.
-    pub fn contains(&self, tool: &str) -> bool {
-        self.tools.contains_key(tool)
-    }
-
-    /// Why a tool must not be called in the modern era, if so.
-    pub fn exclusion(&self, tool: &str) -> Option<&str> {
-        self.tools.get(tool)?.as_ref().err().map(String::as_str)
-    }
-
-    /// The `Mcp-Param-*` headers of a call. No header stands for an argument
-    /// that is absent or `null`, nor for a tool that is not known.
-    ///
-    /// # Errors
-    /// Why there can be none: the tool is excluded, or an argument is not of
-    /// the type that its mark says.
-    pub(super) fn headers(
-        &self,
-        tool: &str,
-        arguments: Option<&Map<String, Value>>,
-    ) -> Result<Vec<(String, String)>, ParamFault> {
-        let marks = match self.tools.get(tool) {
-            None => return Ok(Vec::new()),
-            Some(Ok(marks)) => marks,
-            Some(Err(why)) => return Err(ParamFault::Excluded(why.clone())),
-        };
-        let mut headers = Vec::new();
-        for mark in marks {
-            let Some(value) = arguments.and_then(|arguments| value_at(arguments, &mark.path))
-            else {
-                continue;
-            };
-            let text = text_of(value, mark.kind).ok_or_else(|| ParamFault::Mismatch {
-                path: mark.path.join("."),
-                expected: expected_of(mark.kind),
-            })?;
-            headers.push((
-                format!("Mcp-Param-{}", mark.header),
-                encode_header_value(&text),
-            ));
-        }
-        Ok(headers)
-    }
-}
-
-/// Why a call cannot carry its headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ParamFault {
-    Excluded(String),
-    Mismatch {
-        path: String,
-        expected: &'static str,
-    },
-}
-
-/// The largest integer that JavaScript holds exactly.
-const SAFE_MAX: u64 = (1 << 53) - 1;
 
 /// The most names that lead to a mark, and bytes of them: every mark keeps
 /// those that lead to it, and many marks may lie at the end of one path.
@@ -256,38 +165,6 @@ fn read_kind(type_word: &Value) -> Option<ParamKind> {
 /// RFC 9110, section 5.6.2: `tchar`.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn value_at<'a>(arguments: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(arguments.get(first)?, |value, name| value.get(name))
-        .filter(|value| !value.is_null())
-}
-
-fn text_of(value: &Value, kind: ParamKind) -> Option<String> {
-    match (kind, value) {
-        (ParamKind::Text, Value::String(text)) => Some(text.clone()),
-        (ParamKind::Boolean, Value::Bool(value)) => Some(value.to_string()),
-        (ParamKind::Integer, Value::Number(number)) => {
-            // `42.0` is an integer to JSON Schema, and `42` on the wire.
-            let as_float = || {
-                let float = number.as_f64()?;
-                (float.fract() == 0.0 && float.abs() <= SAFE_MAX as f64).then_some(float as i64)
-            };
-            let integer = number.as_i64().or_else(as_float)?;
-            (integer.unsigned_abs() <= SAFE_MAX).then(|| integer.to_string())
-        }
-        _ => None,
-    }
-}
-
-fn expected_of(kind: ParamKind) -> &'static str {
-    match kind {
-        ParamKind::Text => "a string",
-        ParamKind::Integer => "an integer within ±(2^53 − 1)",
-        ParamKind::Boolean => "a boolean",
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
-//! A request rendered once and sent many times: only the id changes.
+//! A request compiled once and sent many times, and its body as it was rendered.
 //!
 //! Does not know where the bytes go, nor which headers a session adds.
 
+use std::ops::Range;
+
 use super::input::InputAnswers;
+use super::template::Template;
 
 const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
-/// A request, ready to be written with any id.
+/// A request, ready to be rendered with any id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
     method: &'static str,
     headers: Vec<(String, String)>,
+    slot_headers: Vec<(String, usize)>,
     /// All that follows the id, to the closing brace.
-    tail: Vec<u8>,
-    /// Where in `tail` the members of `params` end: the index of its closing
-    /// brace. `None` where the request has no `params`.
-    params_end: Option<usize>,
+    tail: Template,
+    has_params: bool,
 }
 
 impl Prepared {
@@ -23,24 +25,32 @@ impl Prepared {
     pub(super) fn new(
         method: &'static str,
         headers: Vec<(String, String)>,
-        params: Option<&str>,
+        params: Option<&Template>,
     ) -> Self {
-        let mut tail = format!(r#","method":"{method}""#);
+        let mut tail = Template::from(format!(r#","method":"{method}""#).as_str());
         if let Some(params) = params {
             tail.push_str(r#","params":"#);
-            tail.push_str(params);
+            tail.push(params);
         }
-        tail.push('}');
-        let tail = tail.into_bytes();
+        tail.push_str("}");
         Self {
             method,
             headers,
-            params_end: params.map(|_| tail.len() - 2),
+            slot_headers: Vec::new(),
             tail,
+            has_params: params.is_some(),
         }
     }
 
-    /// The method as it stands on the wire.
+    /// The same with headers whose values are known only when the slots are filled.
+    pub(super) fn with_slot_headers(self, slot_headers: Vec<(String, usize)>) -> Self {
+        Self {
+            slot_headers,
+            ..self
+        }
+    }
+
+    /// The method as it is on the wire.
     pub fn method(&self) -> &'static str {
         self.method
     }
@@ -51,47 +61,82 @@ impl Prepared {
         &self.headers
     }
 
-    /// How many bytes [`write`](Self::write) appends at most.
-    pub fn max_len(&self) -> usize {
-        HEAD.len() + DIGITS_MAX + self.tail.len()
+    /// Further MCP headers: their names, and which value each of them mirrors
+    /// (see [`header_value_of_json`](super::header_value_of_json)).
+    pub fn slot_headers(&self) -> &[(String, usize)] {
+        &self.slot_headers
     }
 
-    /// Appends the request to `out`. Allocates only where `out` must grow.
-    pub fn write(&self, id: u64, out: &mut Vec<u8>) {
-        out.reserve(self.max_len());
-        out.extend_from_slice(HEAD);
-        write_decimal(id, out);
-        out.extend_from_slice(&self.tail);
+    /// Renders the request into `body`, with `values` in the slots of its
+    /// arguments.
+    pub fn render(&self, id: u64, values: &[String], body: &mut RequestBody) {
+        let bytes = &mut body.bytes;
+        bytes.clear();
+        bytes.extend_from_slice(HEAD);
+        write_decimal(id, bytes);
+        body.id_end = bytes.len();
+        self.tail.fill(values, bytes);
+        // Behind the members of `params` two braces close.
+        let end = bytes.len().saturating_sub(2);
+        body.answers = self.has_params.then_some(end..end);
+    }
+}
+
+/// The body of a request as it was rendered. Its buffer is used again.
+#[derive(Debug, Default)]
+pub struct RequestBody {
+    bytes: Vec<u8>,
+    /// The id lies between `HEAD` and here; `HEAD.len() <= id_end <= bytes.len()`.
+    id_end: usize,
+    /// Where the answers to the server's questions are, behind the other members
+    /// of `params`; empty in the first try. `None` where there are no `params`.
+    answers: Option<Range<usize>>,
+}
+
+impl RequestBody {
+    /// The request.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Appends the request again, with the answers that a modern server
-    /// required. `id` must not be the id of the first try.
+    /// Makes the same request once more, with the answers that a modern server
+    /// required in place of those of an earlier try. Nothing is rendered again: a
+    /// value that is different each time would not fit the server's state.
+    /// `id` must not be the id of an earlier try.
     ///
-    /// A request without `params` is written as it was: only modern requests
-    /// are retried so, and they all have `params`.
-    pub fn write_retry(&self, id: u64, answers: &InputAnswers, out: &mut Vec<u8>) {
-        let Some(params_end) = self.params_end else {
-            return self.write(id, out);
-        };
-        let (before, after) = self.tail.split_at(params_end);
-        out.extend_from_slice(HEAD);
-        write_decimal(id, out);
-        out.extend_from_slice(before);
-        for (name, value) in [
-            ("inputResponses", answers.responses_json()),
-            ("requestState", answers.state_json()),
-        ] {
-            if let Some(value) = value {
-                if !out.ends_with(b"{") {
-                    out.push(b',');
-                }
-                out.extend_from_slice(b"\"");
-                out.extend_from_slice(name.as_bytes());
-                out.extend_from_slice(b"\":");
-                out.extend_from_slice(value.as_bytes());
+    /// A request without `params` gets the id alone: only modern requests are
+    /// retried so, and they all have `params`.
+    pub fn retry(&mut self, id: u64, answers: &InputAnswers) {
+        if let Some(place) = self.answers.clone() {
+            let mut members = Vec::new();
+            for (name, value) in [
+                ("inputResponses", answers.responses_json()),
+                ("requestState", answers.state_json()),
+            ] {
+                let Some(value) = value else { continue };
+                let is_first = members.is_empty() && self.bytes[..place.start].ends_with(b"{");
+                let comma = if is_first { "" } else { "," };
+                members.extend_from_slice(format!("{comma}\"{name}\":").as_bytes());
+                members.extend_from_slice(value.as_bytes());
             }
+            self.answers = Some(place.start..place.start + members.len());
+            self.bytes.splice(place, members);
         }
-        out.extend_from_slice(after);
+        let mut digits = Vec::new();
+        write_decimal(id, &mut digits);
+        let id_end = HEAD.len() + digits.len();
+        if let Some(place) = &mut self.answers {
+            *place = place.start + id_end - self.id_end..place.end + id_end - self.id_end;
+        }
+        self.bytes.splice(HEAD.len()..self.id_end, digits);
+        self.id_end = id_end;
+    }
+
+    /// Gives the buffer back where it is larger than `n_bytes`.
+    pub fn release_beyond(&mut self, n_bytes: usize) {
+        if self.bytes.capacity() > n_bytes {
+            *self = Self::default();
+        }
     }
 }
 
@@ -127,59 +172,84 @@ pub(super) fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn written(prepared: &Prepared, id: u64) -> String {
-        let mut out = b"kept ".to_vec();
-        prepared.write(id, &mut out);
-        String::from_utf8(out).expect("requests are UTF-8")
+    fn rendered(prepared: &Prepared, id: u64) -> RequestBody {
+        let mut body = RequestBody::default();
+        prepared.render(u64::MAX, &[], &mut body);
+        prepared.render(id, &["\"v\"".to_string()], &mut body);
+        body
+    }
+
+    fn text(body: &RequestBody) -> &str {
+        std::str::from_utf8(body.bytes()).expect("requests are UTF-8")
+    }
+
+    fn answers(responses: Option<&str>, state: Option<&str>) -> InputAnswers {
+        InputAnswers::new(responses.map(str::to_string), state.map(str::to_string))
     }
 
     #[test]
     fn only_the_id_changes() {
         let prepared = Prepared::new("ping", Vec::new(), None);
         assert_eq!(
-            written(&prepared, 0),
-            r#"kept {"jsonrpc":"2.0","id":0,"method":"ping"}"#
+            text(&rendered(&prepared, 0)),
+            r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#
         );
+        let mut body = rendered(&prepared, u64::MAX);
         assert_eq!(
-            written(&prepared, u64::MAX),
-            r#"kept {"jsonrpc":"2.0","id":18446744073709551615,"method":"ping"}"#
+            text(&body),
+            r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"ping"}"#
         );
-        assert_eq!(prepared.max_len(), written(&prepared, u64::MAX).len() - 5);
+        body.retry(3, &answers(None, Some("1")));
+        assert_eq!(text(&body), r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#);
     }
 
     #[test]
-    fn a_retry_adds_to_the_params() {
-        let answers =
-            InputAnswers::new(Some(r#"{"a":{}}"#.to_string()), Some(r#""s""#.to_string()));
-        for (params, expected) in [
-            (
-                r#"{"name":"x"}"#,
-                r#"{"jsonrpc":"2.0","id":9,"method":"m","params":{"name":"x","inputResponses":{"a":{}},"requestState":"s"}}"#,
-            ),
-            (
-                "{}",
-                r#"{"jsonrpc":"2.0","id":9,"method":"m","params":{"inputResponses":{"a":{}},"requestState":"s"}}"#,
-            ),
-        ] {
-            let prepared = Prepared::new("m", Vec::new(), Some(params));
-            let mut out = Vec::new();
-            prepared.write_retry(9, &answers, &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), expected);
+    fn a_retry_adds_to_the_params_and_keeps_the_rest() {
+        for (params, kept) in [(r#"{"name":"x"}"#, r#""name":"x","#), ("{}", "")] {
+            let prepared = Prepared::new("m", Vec::new(), Some(&Template::from(params)));
+            let mut body = rendered(&prepared, 9);
+            for id in [10, 9_999, 3] {
+                body.retry(id, &answers(Some(r#"{"a":{}}"#), Some(r#""s""#)));
+                let expected = format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":{{{kept}"inputResponses":{{"a":{{}}}},"requestState":"s"}}}}"#,
+                );
+                assert_eq!(text(&body), expected);
+                // What was not required this time is not sent once more.
+                body.retry(id + 1, &answers(None, Some("7")));
+                let expected = format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"method":"m","params":{{{kept}"requestState":7}}}}"#,
+                    id + 1
+                );
+                assert_eq!(text(&body), expected);
+            }
         }
     }
 
     #[test]
-    fn what_was_not_given_is_not_sent_back() {
-        let prepared = Prepared::new("m", Vec::new(), Some(r#"{"name":"x"}"#));
-        let mut out = Vec::new();
-        prepared.write_retry(
-            2,
-            &InputAnswers::new(None, Some("\"s\"".to_string())),
-            &mut out,
-        );
+    fn a_retry_sends_the_values_of_the_first_try() {
+        let mut params = Template::from(r#"{"a":"#);
+        params.push_slot(0);
+        params.push_str("}");
+        let prepared = Prepared::new("m", Vec::new(), Some(&params));
+        let mut body = rendered(&prepared, 1);
         assert_eq!(
-            String::from_utf8_lossy(&out),
-            r#"{"jsonrpc":"2.0","id":2,"method":"m","params":{"name":"x","requestState":"s"}}"#
+            text(&body),
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":"v"}}"#
         );
+        body.retry(2, &answers(None, Some("0")));
+        assert_eq!(
+            text(&body),
+            r#"{"jsonrpc":"2.0","id":2,"method":"m","params":{"a":"v","requestState":0}}"#
+        );
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let prepared = Prepared::new("ping", Vec::new(), None);
+        let mut body = rendered(&prepared, 1);
+        body.release_beyond(1 << 20);
+        assert!(!body.bytes().is_empty());
+        body.release_beyond(1);
+        assert!(body.bytes().is_empty());
     }
 }

@@ -15,12 +15,17 @@ use crate::outcome::{
 };
 use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
 use crate::scenario::{
-    Action, BreakRule, Load, Plan, SessionRule, Step, StopRule, Target, WorkerRule,
+    Action, BreakRule, Load, Plan, Population, SessionRule, Step, StopRule, Target, WorkerRule,
 };
 use crate::validity::Verdict;
 
 /// Fifty users for thirty seconds.
 pub(super) fn plan() -> Plan {
+    let steps = vec![Step {
+        action: Action::Call(Operation::ListTools),
+        weight: 1,
+        parallel: 1,
+    }];
     Plan {
         target: Target {
             cookies: false,
@@ -39,11 +44,8 @@ pub(super) fn plan() -> Plan {
         },
         timeout: Duration::from_secs(5),
         graceful_stop: Duration::from_secs(5),
-        steps: vec![Step {
-            action: Action::Call(Operation::ListTools),
-            weight: 1,
-            parallel: 1,
-        }],
+        populations: Population::everyone(&steps),
+        steps,
         think: ThinkTime::None,
         pause_after_call: Duration::ZERO,
         session: SessionRule {

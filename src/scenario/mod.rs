@@ -49,8 +49,8 @@ pub use fault::{Fault, Faults};
 pub use header::check_header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
-    Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, SessionRule, Step, StopRule,
-    Target, WorkerRule,
+    Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, Population, SessionRule, Step,
+    StopRule, Target, WorkerRule,
 };
 
 use document::{Document, Table};

@@ -4,6 +4,7 @@
 //! and holds nothing that only a terminal would care for.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
@@ -24,8 +25,10 @@ pub struct Plan {
     pub timeout: Duration,
     /// How long requests in flight at the end may still take.
     pub graceful_stop: Duration,
-    /// What virtual users do. Not empty, and some weight is above zero.
+    /// What virtual users do. Not empty.
     pub steps: Vec<Step>,
+    /// Who does which of the steps. Not empty.
+    pub populations: Vec<Population>,
     /// The pause between a user's iterations.
     pub think: ThinkTime,
     /// The pause after each call (`request_interval_ms` of old configs).
@@ -200,6 +203,26 @@ pub struct StopRule {
     pub iterations: Option<u64>,
 }
 
+/// A class of users, who do the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Population {
+    /// Its share of the users is weight ÷ sum of weights; above zero.
+    pub weight: u32,
+    /// Which of the plan's steps they do: not empty, and some weight of them is
+    /// above zero.
+    pub steps: Range<usize>,
+}
+
+impl Population {
+    /// The only one: its users do all of these steps.
+    pub fn everyone(steps: &[Step]) -> Vec<Self> {
+        vec![Self {
+            weight: 1,
+            steps: 0..steps.len(),
+        }]
+    }
+}
+
 /// An entry of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -275,6 +298,12 @@ impl Plan {
         }
     }
 
+    /// Which population a user belongs to, by its index among all users of the run.
+    /// Each row of as many users as the weights sum up to has all shares exactly.
+    pub fn population_of(&self, run_index: u32) -> usize {
+        population_of(&self.populations, run_index)
+    }
+
     /// Whether iterations have an intended start of their own, so that response
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
@@ -342,5 +371,36 @@ impl Plan {
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
         secrets
+    }
+}
+
+fn population_of(populations: &[Population], run_index: u32) -> usize {
+    let weights = || populations.iter().map(|it| u64::from(it.weight));
+    let place = u64::from(run_index) % weights().sum::<u64>().max(1);
+    let mut before = 0;
+    let found = weights().position(|weight| {
+        before += weight;
+        place < before
+    });
+    found.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_over_populations_by_weight() {
+        let place = |weights: &[u32], user| {
+            let populations = weights.iter().map(|weight| Population {
+                weight: *weight,
+                steps: 0..1,
+            });
+            population_of(&populations.collect::<Vec<_>>(), user)
+        };
+        let first = |weights: &[u32]| (0..8).map(|user| place(weights, user)).collect::<Vec<_>>();
+        assert_eq!(first(&[7]), [0; 8]);
+        assert_eq!(first(&[2, 1, 1]), [0, 0, 1, 2, 0, 0, 1, 2]);
+        assert_eq!(place(&[u32::MAX, u32::MAX], u32::MAX), 1);
     }
 }

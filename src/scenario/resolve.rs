@@ -18,7 +18,7 @@ use super::fault::{NO_SERVER, quoted};
 use super::header::check_header;
 use super::overrides::Overrides;
 use super::plan::{
-    Action, AsWritten, BreakRule, Header, Plan, SessionRule, Step, Target, WorkerRule,
+    Action, AsWritten, BreakRule, Header, Plan, Population, SessionRule, Step, Target, WorkerRule,
 };
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{hide_credentials, without_credentials};
@@ -111,6 +111,7 @@ pub(super) fn resolve(
         stop,
         timeout,
         graceful_stop,
+        populations: Population::everyone(&steps),
         steps,
         think: shape.think.value.unwrap_or_default(),
         pause_after_call: shape.pause_after_call.value.unwrap_or_default(),

@@ -11,7 +11,7 @@
 //! It is straight-line code that suspends its task where it waits. It does not
 //! know threads, channels or printing: what a worker's users share is in
 //! [`Shared`], what they do is a [`Script`]. The function to read first is
-//! `VirtualUser::run`, then `step.rs`.
+//! `VirtualUser::run`, then `flow.rs`.
 
 #![cfg_attr(
     not(test),
@@ -24,9 +24,9 @@
 mod arrivals;
 mod backoff;
 mod budget;
+mod flow;
 mod script;
 mod shared;
-mod step;
 mod virtual_user;
 
 pub use arrivals::dispatch;

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Map;
+
 use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
 use crate::outcome::{Row, RowKind};
-use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
+use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
 use crate::scenario::{Action, Plan};
 use crate::units::plural;
 
@@ -30,38 +32,53 @@ pub struct Script {
     pub plan: Arc<Plan>,
     /// The rows of the recorders.
     pub rows: Rows,
-    pub(super) steps: Vec<ScriptStep>,
-    /// Sums of the weights up to and with each step.
+    /// One for each step of the plan.
+    flows: Vec<Flow>,
+    /// One for each population of the plan.
+    choices: Vec<Choice>,
+}
+
+/// Which flows the users of a population do, and how often.
+#[derive(Debug)]
+struct Choice {
+    /// The first of its flows; the others follow it.
+    first_flow: usize,
+    /// Sums of the weights up to and with each of its flows.
     cumulative_weights: Vec<u64>,
 }
 
+/// Steps in order, in one session. What one of them takes out of its answer goes
+/// into the slots of those after it.
 #[derive(Debug)]
-pub(super) struct ScriptStep {
-    pub(super) action: ScriptAction,
+pub(super) struct Flow {
+    /// Not empty.
+    pub(super) steps: Vec<FlowStep>,
+    /// How many values are taken.
+    pub(super) n_values: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct FlowStep {
+    pub(super) call: PreparedCall,
+    pub(super) row: usize,
     /// Calls at once; 1: no fan-out.
     pub(super) parallel: u32,
     /// The row of the turn, where there is a fan-out.
     pub(super) turn_row: Option<usize>,
+    /// The value that is taken out of the answer.
+    pub(super) extract: Option<Extract>,
 }
 
+/// A value that an answer must have.
 #[derive(Debug)]
-pub(super) enum ScriptAction {
-    Call {
-        call: PreparedCall,
-        row: usize,
-    },
-    CodeMode {
-        validate: PreparedCall,
-        validate_row: usize,
-        execute_row: usize,
-        code: String,
-        format: String,
-    },
+pub(super) struct Extract {
+    /// Where it may be; the first that is there counts.
+    pub(super) paths: Vec<ValuePath>,
+    /// Which of the flow's values it becomes.
+    pub(super) value: usize,
+    /// Why the call failed where it is missing.
+    pub(super) missing: String,
 }
-
-/// The tools of pmcp's code mode.
-const VALIDATE_CODE: &str = "validate_code";
-const EXECUTE_CODE: &str = "execute_code";
 
 impl Script {
     /// Prepares a plan's steps for a server.
@@ -70,49 +87,30 @@ impl Script {
     /// When a step does not exist in the server's revision, or the server's
     /// definition of a tool forbids to call it.
     pub fn new(plan: Arc<Plan>, server: Server, catalog: &ToolCatalog) -> Result<Self, UserError> {
-        let mut rows = RowTable::default();
-        let mut steps = Vec::with_capacity(plan.steps.len());
-        let mut cumulative_weights = Vec::with_capacity(plan.steps.len());
-        let mut sum = 0_u64;
-        for (step_idx, step) in plan.steps.iter().enumerate() {
-            // The row is named as the user wrote it: what came from the
-            // environment is not shown.
-            let shown = plan.shown_action(step_idx).unwrap_or(&step.action);
-            let prepare = |operation: &Operation| {
-                server
-                    .prepare(operation, catalog)
-                    .map_err(|error| cannot_prepare(&error))
-            };
-            let action = match &step.action {
-                Action::Call(operation) => ScriptAction::Call {
-                    call: prepare(operation)?,
-                    row: rows.of(RowKind::Call, shown_operation(shown, operation)),
-                },
-                Action::CodeMode { code, format } => {
-                    let validate = validate_code(code, format);
-                    ScriptAction::CodeMode {
-                        validate: prepare(&validate)?,
-                        validate_row: rows.of(RowKind::Call, &validate),
-                        execute_row: rows.of(RowKind::Call, &execute_code(code, format, None)),
-                        code: code.clone(),
-                        format: format.clone(),
-                    }
-                }
-            };
-            let turn_row = match &step.action {
-                Action::Call(operation) if step.parallel > 1 => {
-                    Some(rows.of(RowKind::Turn, shown_operation(shown, operation)))
-                }
-                _ => None,
-            };
-            steps.push(ScriptStep {
-                action,
-                parallel: step.parallel,
-                turn_row,
-            });
-            sum += u64::from(step.weight);
-            cumulative_weights.push(sum);
-        }
+        let mut compiler = Compiler {
+            server: &server,
+            catalog,
+            rows: RowTable::default(),
+        };
+        let flows: Vec<Flow> = (0..plan.steps.len())
+            .map(|step_idx| compiler.flow(&plan, step_idx))
+            .collect::<Result<_, _>>()
+            .map_err(|error| cannot_prepare(&error))?;
+        let mut rows = compiler.rows;
+        let choices = plan.populations.iter().map(|population| {
+            let mut sum = 0_u64;
+            let weights = plan.steps[population.steps.clone()].iter();
+            Choice {
+                first_flow: population.steps.start,
+                cumulative_weights: weights
+                    .map(|step| {
+                        sum += u64::from(step.weight);
+                        sum
+                    })
+                    .collect(),
+            }
+        });
+        let choices = choices.collect();
         let handshake_method = match server.dialect().era() {
             Era::Legacy => "initialize",
             Era::Modern => "server/discover",
@@ -135,8 +133,8 @@ impl Script {
                 handshake,
                 close,
             },
-            steps,
-            cumulative_weights,
+            flows,
+            choices,
         })
     }
 
@@ -168,24 +166,103 @@ impl Script {
         notices
     }
 
-    /// A step by weight.
-    pub(super) fn pick(&self, random: &mut fastrand::Rng) -> &ScriptStep {
-        let sum = self.cumulative_weights.last().copied().unwrap_or(0);
-        let at = match self.steps.len() {
+    /// A flow of the population by weight.
+    pub(super) fn pick(&self, population: usize, random: &mut fastrand::Rng) -> &Flow {
+        let choice = &self.choices[population];
+        let weights = &choice.cumulative_weights;
+        let at = match weights.len() {
             1 => 0,
-            _ => {
+            n_flows => {
+                let sum = weights.last().copied().unwrap_or(0);
                 let drawn = random.u64(0..sum.max(1));
-                self.cumulative_weights.partition_point(|sum| *sum <= drawn)
+                let at = weights.partition_point(|sum| *sum <= drawn);
+                at.min(n_flows - 1)
             }
         };
-        &self.steps[at.min(self.steps.len() - 1)]
+        &self.flows[choice.first_flow + at]
     }
 }
 
-fn shown_operation<'a>(shown: &'a Action, operation: &'a Operation) -> &'a Operation {
-    match shown {
-        Action::Call(shown) => shown,
-        Action::CodeMode { .. } => operation,
+/// Makes flows of a plan's steps.
+struct Compiler<'a> {
+    server: &'a Server,
+    catalog: &'a ToolCatalog,
+    rows: RowTable,
+}
+
+impl Compiler<'_> {
+    fn flow(&mut self, plan: &Plan, step_idx: usize) -> Result<Flow, PrepareError> {
+        let step = &plan.steps[step_idx];
+        let operation = match &step.action {
+            Action::Call(operation) => operation,
+            Action::CodeMode { code, format } => return self.code_mode(code, format),
+        };
+        // The row is named as the user wrote it: what came from the environment
+        // is not shown.
+        let shown = match plan.shown_action(step_idx) {
+            Some(Action::Call(shown)) => shown,
+            _ => operation,
+        };
+        let mut only = self.step(operation, shown)?;
+        if step.parallel > 1 {
+            only.parallel = step.parallel;
+            only.turn_row = Some(self.rows.of(RowKind::Turn, shown));
+        }
+        Ok(Flow {
+            steps: vec![only],
+            n_values: 0,
+        })
+    }
+
+    /// pmcp's code mode: `validate_code`, then `execute_code` with the token that
+    /// the first returned.
+    fn code_mode(&mut self, code: &str, format: &str) -> Result<Flow, PrepareError> {
+        const TOKEN: &str = "approval_token";
+        const TOKEN_VALUE: usize = 0;
+        let mut arguments = Map::new();
+        arguments.insert("code".to_string(), code.into());
+        arguments.insert("format".to_string(), format.into());
+        let arguments = Arguments::from(arguments);
+        let tool = |name: &str, arguments| Operation::CallTool {
+            name: name.to_string(),
+            arguments: Some(arguments),
+        };
+        let validate = tool("validate_code", arguments.clone());
+        let execute = tool("execute_code", arguments.with_slot(TOKEN, TOKEN_VALUE));
+        let mut first = self.step(&validate, &validate)?;
+        first.call = first.call.keeping_result();
+        let member = |name: &str| PathStep::Member(name.to_string());
+        first.extract = Some(Extract {
+            paths: [
+                vec![member("structuredContent"), member(TOKEN)],
+                vec![member(TOKEN)],
+                vec![
+                    member("content"),
+                    PathStep::Element(0),
+                    member("text"),
+                    PathStep::Json,
+                    member(TOKEN),
+                ],
+            ]
+            .map(ValuePath::new)
+            .into(),
+            value: TOKEN_VALUE,
+            missing: format!("the result of `validate_code` has no `{TOKEN}`"),
+        });
+        Ok(Flow {
+            steps: vec![first, self.step(&execute, &execute)?],
+            n_values: TOKEN_VALUE + 1,
+        })
+    }
+
+    fn step(&mut self, operation: &Operation, shown: &Operation) -> Result<FlowStep, PrepareError> {
+        Ok(FlowStep {
+            call: self.server.prepare(operation, self.catalog)?,
+            row: self.rows.of(RowKind::Call, shown),
+            parallel: 1,
+            turn_row: None,
+            extract: None,
+        })
     }
 }
 
@@ -216,28 +293,6 @@ impl RowTable {
             self.rows.push(row.clone());
             self.rows.len() - 1
         })
-    }
-}
-
-fn validate_code(code: &str, format: &str) -> Operation {
-    tool(VALIDATE_CODE, &[("code", code), ("format", format)])
-}
-
-/// The second call of code mode, with the token that the first returned.
-pub(super) fn execute_code(code: &str, format: &str, token: Option<&str>) -> Operation {
-    let mut arguments = vec![("code", code), ("format", format)];
-    arguments.extend(token.map(|token| ("approval_token", token)));
-    tool(EXECUTE_CODE, &arguments)
-}
-
-fn tool(name: &str, arguments: &[(&str, &str)]) -> Operation {
-    let arguments: serde_json::Map<_, _> = arguments
-        .iter()
-        .map(|(key, value)| ((*key).to_string(), (*value).into()))
-        .collect();
-    Operation::CallTool {
-        name: name.to_string(),
-        arguments: Some(arguments.into()),
     }
 }
 

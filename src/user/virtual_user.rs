@@ -26,6 +26,10 @@ pub struct VirtualUser {
     local_index: u32,
     pub(super) random: fastrand::Rng,
     pub(super) session: Session,
+    /// Which of the plan's populations it belongs to.
+    pub(super) population: usize,
+    /// What the answers of this iteration brought, by the slots of the flow.
+    pub(super) values: Vec<String>,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
     backoff: Backoff,
@@ -59,17 +63,20 @@ pub(super) enum After {
 
 impl VirtualUser {
     /// A user of a worker: `local_index` among the worker's, `run_index` among
-    /// all, from which its random choices follow.
+    /// all, from which its population and its random choices follow.
     pub fn new(shared: Rc<Shared>, local_index: u32, run_index: u32) -> Self {
         let seed = shared.script.plan.seed;
         let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
         let random = fastrand::Rng::with_seed(mixed.u64(..));
         let session = Session::new(&shared.script.server);
+        let population = shared.script.plan.population_of(run_index);
         Self {
             shared,
             local_index,
             random,
             session,
+            population,
+            values: Vec::new(),
             lanes: Vec::new(),
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
@@ -227,7 +234,7 @@ impl VirtualUser {
     fn iterate(&mut self, intended: Option<Instant>) {
         self.shared
             .count(|counters| counters.iterations_started += 1);
-        let after = self.do_step(intended);
+        let after = self.do_flow(intended);
         self.free_since = None;
         self.count_session();
         if after != After::Cancelled {

@@ -31,6 +31,7 @@ mod failures;
 mod files;
 mod find_command;
 mod floods;
+mod flows;
 mod harness;
 mod init_command;
 mod probe;

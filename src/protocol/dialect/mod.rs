@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::catalog::{ParamFault, ToolCatalog};
 use super::fault::{ProtocolFault, shown_text};
 use super::fields::{json_text, read_fields, read_string};
 use super::operation::{Method, Operation};
-use super::param_headers::{ParamFault, ToolCatalog};
 use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
+use super::template::Template;
 
 /// Who we say that we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -316,24 +317,24 @@ fn version_header(revision: Revision) -> (String, String) {
 
 /// `name`, `arguments` or `uri`: the members of an operation's params, without
 /// braces; empty where it has none. Absent arguments are absent, not null.
-fn render_members(operation: &Operation) -> String {
+fn render_members(operation: &Operation) -> Template {
     match operation {
         Operation::CallTool { name, arguments } | Operation::GetPrompt { name, arguments } => {
-            let mut members = format!(r#""name":{}"#, json_text(name));
+            let mut members = Template::from(format!(r#""name":{}"#, json_text(name)).as_str());
             if let Some(arguments) = arguments {
                 members.push_str(r#","arguments":"#);
-                members.push_str(arguments.json());
+                members.push(&arguments.template());
             }
             members
         }
-        Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)),
-        _ => String::new(),
+        Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)).as_str().into(),
+        _ => Template::default(),
     }
 }
 
-fn render_cursor(cursor: Option<&str>) -> String {
-    cursor.map_or_else(String::new, |cursor| {
-        format!(r#""cursor":{}"#, json_text(cursor))
+fn render_cursor(cursor: Option<&str>) -> Template {
+    cursor.map_or_else(Template::default, |cursor| {
+        format!(r#""cursor":{}"#, json_text(cursor)).as_str().into()
     })
 }
 

@@ -9,6 +9,7 @@ use super::super::fields::{json_text, read_fields, read_string};
 use super::super::operation::{Method, Operation};
 use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
+use super::super::template::Template;
 use super::{
     ClientInfo, Welcome, read_capabilities, read_identity, render_cursor, render_members,
     version_header,
@@ -29,7 +30,11 @@ pub(super) fn initialize(offered: Revision, client: &ClientInfo) -> Prepared {
         r#"{{"protocolVersion":"{offered}","capabilities":{{}},"clientInfo":{}}}"#,
         client.to_json()
     );
-    Prepared::new("initialize", Vec::new(), Some(&params))
+    Prepared::new(
+        "initialize",
+        Vec::new(),
+        Some(&Template::from(params.as_str())),
+    )
 }
 
 pub(super) fn initialized(revision: Revision) -> Notice {
@@ -89,7 +94,12 @@ pub(super) fn read_initialize(result: &str) -> Result<Welcome, ProtocolFault> {
     })
 }
 
-fn request(revision: Revision, method: &'static str, members: &str) -> Prepared {
-    let params = (!members.is_empty()).then(|| format!("{{{members}}}"));
-    Prepared::new(method, vec![version_header(revision)], params.as_deref())
+fn request(revision: Revision, method: &'static str, members: &Template) -> Prepared {
+    let params = (!members.is_empty()).then(|| {
+        let mut params = Template::from("{");
+        params.push(members);
+        params.push_str("}");
+        params
+    });
+    Prepared::new(method, vec![version_header(revision)], params.as_ref())
 }

@@ -7,13 +7,14 @@ use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
 
+use super::super::catalog::ToolCatalog;
 use super::super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
 use super::super::fields::{json_text, look_at_elements, read_fields, read_string};
 use super::super::header_value::encode_header_value;
-use super::super::operation::{Arguments, Method, Operation};
-use super::super::param_headers::ToolCatalog;
+use super::super::operation::{Method, Operation};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
+use super::super::template::Template;
 use super::{
     ClientInfo, Discovery, PrepareError, param_error, read_capabilities, read_identity,
     render_cursor, render_members, version_header,
@@ -62,14 +63,17 @@ pub(super) fn prepare(
     if let Some(subject) = operation.subject() {
         headers.push(("Mcp-Name".to_string(), encode_header_value(subject)));
     }
+    let mut slot_headers = Vec::new();
     if let Operation::CallTool { name, arguments } = operation {
         let mirrored = catalog
-            .headers(name, arguments.as_ref().map(Arguments::values))
+            .headers(name, arguments.as_ref())
             .map_err(|fault| param_error(name, fault))?;
-        headers.extend(mirrored);
+        headers.extend(mirrored.fixed);
+        slot_headers = mirrored.of_slots;
     }
     let params = render_params(&render_members(operation), meta_json);
-    Ok(Prepared::new(operation.method(), headers, Some(&params)))
+    let prepared = Prepared::new(operation.method(), headers, Some(&params));
+    Ok(prepared.with_slot_headers(slot_headers))
 }
 
 pub(super) fn list(
@@ -85,7 +89,7 @@ pub(super) fn list(
 
 pub(super) fn discover(revision: Revision, meta_json: &str) -> Prepared {
     const METHOD: &str = "server/discover";
-    let params = render_params("", meta_json);
+    let params = render_params(&Template::default(), meta_json);
     Prepared::new(METHOD, standard_headers(revision, METHOD), Some(&params))
 }
 
@@ -101,7 +105,7 @@ pub(super) fn read_discover(result: &str) -> Result<Discovery, ProtocolFault> {
     let [versions, server, capabilities, instructions, meta] =
         read_fields(result, names).ok_or_else(bad)?;
     let (supported, unknown_supported) = versions.and_then(read_versions).ok_or_else(bad)?;
-    // The identity stands in the result, or (the Rust SDK) in its `_meta`.
+    // The identity is in the result, or (the Rust SDK) in its `_meta`.
     let server_in_meta = || {
         let [server] = read_fields(meta?, ["io.modelcontextprotocol/serverInfo"])?;
         read_identity(server?)
@@ -145,7 +149,10 @@ fn standard_headers(revision: Revision, method: &str) -> Vec<(String, String)> {
     ]
 }
 
-fn render_params(members: &str, meta_json: &str) -> String {
+fn render_params(members: &Template, meta_json: &str) -> Template {
     let comma = if members.is_empty() { "" } else { "," };
-    format!(r#"{{{members}{comma}"_meta":{meta_json}}}"#)
+    let mut params = Template::from("{");
+    params.push(members);
+    params.push_str(&format!(r#"{comma}"_meta":{meta_json}}}"#));
+    params
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::fault::FaultKind;
 use super::super::lists::read_tools;
+use super::super::request::RequestBody;
 use super::*;
 
 fn dialect(revision: Revision) -> Dialect {
@@ -34,12 +35,17 @@ fn headers_of(headers: &[(String, String)]) -> String {
         .collect()
 }
 
+fn rendered(prepared: &Prepared, id: u64) -> String {
+    let mut body = RequestBody::default();
+    prepared.render(id, &[], &mut body);
+    String::from_utf8(body.bytes().to_vec()).expect("requests are UTF-8")
+}
+
 fn check(prepared: &Prepared, expected_headers: &str, expected_body: &str) {
-    let mut body = Vec::new();
-    prepared.write(1, &mut body);
-    assert_eq!(String::from_utf8_lossy(&body), expected_body);
+    let body = rendered(prepared, 1);
+    assert_eq!(body, expected_body);
     assert_eq!(headers_of(prepared.headers()), expected_headers);
-    let parsed: Value = serde_json::from_slice(&body).expect("requests are JSON");
+    let parsed: Value = serde_json::from_str(&body).expect("requests are JSON");
     assert_eq!(parsed["method"], prepared.method());
 }
 
@@ -163,9 +169,7 @@ fn modern_operations() {
 fn lists_follow_a_cursor() {
     let at = |dialect: Dialect, cursor| {
         let list = dialect.list(Method::ListTools, cursor).expect("a list");
-        let mut body = Vec::new();
-        list.write(1, &mut body);
-        String::from_utf8(body).expect("requests are UTF-8")
+        rendered(&list, 1)
     };
     assert_eq!(
         at(legacy(), None),
@@ -228,9 +232,8 @@ fn more_meta_travels_along_but_does_not_replace_ours() {
     let extra = json!({"traceparent": "00-1-2-03", "io.modelcontextprotocol/clientInfo": 7});
     let extra = extra.as_object().expect("an object");
     let dialect = Dialect::with_meta(Revision::V2026_07_28, ClientInfo::new("a", "1"), extra);
-    let mut body = Vec::new();
-    prepared(&dialect, &Operation::ListTools).write(1, &mut body);
-    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    let body = rendered(&prepared(&dialect, &Operation::ListTools), 1);
+    let body: Value = serde_json::from_str(&body).expect("JSON");
     let meta = &body["params"]["_meta"];
     assert_eq!(meta["traceparent"], "00-1-2-03");
     assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "a");
@@ -239,9 +242,8 @@ fn more_meta_travels_along_but_does_not_replace_ours() {
 
 #[test]
 fn a_dialect_of_the_other_era_opens_in_the_right_one() {
-    let mut body = Vec::new();
-    modern().initialize().write(1, &mut body);
-    assert!(String::from_utf8_lossy(&body).contains(r#""protocolVersion":"2025-11-25""#));
+    let body = rendered(&modern().initialize(), 1);
+    assert!(body.contains(r#""protocolVersion":"2025-11-25""#));
     let probe = legacy().discover();
     assert_eq!(probe.headers(), modern().discover().headers());
     assert_eq!(
@@ -315,11 +317,9 @@ proptest! {
     #[test]
     fn any_name_makes_a_request(name: String, text: String, id: u64) {
         for dialect in [legacy(), modern()] {
-            let mut body = Vec::new();
             let request = prepared(&dialect, &call(&name, Some(json!({&text: &text}))));
-            request.write(id, &mut body);
-            prop_assert!(body.len() <= request.max_len());
-            let body: Value = serde_json::from_slice(&body).expect("requests are JSON");
+            let body = rendered(&request, id);
+            let body: Value = serde_json::from_str(&body).expect("requests are JSON");
             prop_assert_eq!(&body["id"], id);
             prop_assert_eq!(&body["params"]["name"], &name);
             prop_assert_eq!(&body["params"]["arguments"][&text], &text);

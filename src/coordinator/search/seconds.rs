@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::coordinator::verdict::local_failures;
+use crate::coordinator::judge::local_failures;
 use crate::metrics::{Histogram, Recorder};
 use crate::outcome::{FindBy, Row};
 use crate::validity::SecondLoad;
@@ -14,31 +14,31 @@ use crate::worker::{Tick, UserCounts};
 
 /// The figures of one second, of all workers.
 #[derive(Debug, Default)]
-pub(super) struct Second {
+pub(in crate::coordinator) struct Second {
     /// Calls begun.
-    pub(super) started: u64,
+    pub(in crate::coordinator) started: u64,
     /// Calls that succeeded.
-    pub(super) ok: u64,
+    pub(in crate::coordinator) ok: u64,
     /// Calls that failed, and sessions that could not be opened.
-    pub(super) failed: u64,
+    pub(in crate::coordinator) failed: u64,
     /// Iterations begun.
-    pub(super) iterations: u64,
+    pub(in crate::coordinator) iterations: u64,
     /// Arrivals that came due.
-    pub(super) arrivals: u64,
+    pub(in crate::coordinator) arrivals: u64,
     /// Arrivals that were dropped.
-    pub(super) dropped: u64,
+    pub(in crate::coordinator) dropped: u64,
     /// Latency of successful calls, from the intended start where there is one.
-    pub(super) latency: Histogram,
+    pub(in crate::coordinator) latency: Histogram,
     /// Calls and handshakes in flight at its end.
-    pub(super) in_flight: u64,
+    pub(in crate::coordinator) in_flight: u64,
     /// Arrivals that no user had taken at its end.
-    pub(super) waiting: u64,
+    pub(in crate::coordinator) waiting: u64,
     /// Users that had a session at its end.
-    pub(super) ready: u64,
+    pub(in crate::coordinator) ready: u64,
     /// Users that had none at its end and rested from a failure to get one.
-    pub(super) locked_out: u64,
+    pub(in crate::coordinator) locked_out: u64,
     /// Connections could not be opened for want of something of this machine.
-    pub(super) lacks_local_resources: bool,
+    pub(in crate::coordinator) lacks_local_resources: bool,
     users: u64,
     connects: u64,
     lateness: Histogram,
@@ -56,10 +56,10 @@ pub(super) struct Second {
 }
 
 impl Second {
-    pub(super) const LENGTH: Duration = Duration::from_secs(1);
+    pub(in crate::coordinator) const LENGTH: Duration = Duration::from_secs(1);
 
     /// As the self-check sees it.
-    pub(super) fn load(&self, by: FindBy, level: f64) -> SecondLoad {
+    pub(in crate::coordinator) fn load(&self, by: FindBy, level: f64) -> SecondLoad {
         SecondLoad {
             due: match by {
                 FindBy::Vus => None,
@@ -81,7 +81,7 @@ const TICKS_PER_SECOND: u64 = 4;
 
 /// The seconds of a level, as far as they have come in.
 #[derive(Debug)]
-pub(super) struct Seconds {
+pub(in crate::coordinator) struct Seconds {
     calls: Vec<usize>,
     handshake: usize,
     has_response_times: bool,
@@ -103,7 +103,7 @@ pub(super) struct Seconds {
 }
 
 impl Seconds {
-    pub(super) fn new(
+    pub(in crate::coordinator) fn new(
         rows: &[Row],
         handshake: usize,
         n_workers: usize,
@@ -126,7 +126,7 @@ impl Seconds {
     }
 
     /// Takes a tick in.
-    pub(super) fn take(&mut self, tick: &Tick) {
+    pub(in crate::coordinator) fn take(&mut self, tick: &Tick) {
         let last = &mut self.last[tick.worker];
         *last = (tick.number.max(last.0), tick.users);
         if tick.number == 0 {
@@ -139,7 +139,7 @@ impl Seconds {
     }
 
     /// The users of all workers, as they said last.
-    pub(super) fn users(&self) -> UserCounts {
+    pub(in crate::coordinator) fn users(&self) -> UserCounts {
         let zero = UserCounts::default();
         self.last.iter().fold(zero, |sum, (_, users)| UserCounts {
             active: sum.active + users.active,
@@ -149,7 +149,7 @@ impl Seconds {
     }
 
     /// The oldest complete second that was not given yet.
-    pub(super) fn next_complete(&mut self) -> Option<Second> {
+    pub(in crate::coordinator) fn next_complete(&mut self) -> Option<Second> {
         let reached = self.last.iter().map(|(number, _)| *number).min()?;
         if reached < (self.n_closed + 1) * TICKS_PER_SECOND {
             return None;

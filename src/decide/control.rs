@@ -248,7 +248,7 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
 }
 
 /// How long arrivals come. Without a time that ends the run, something else will.
-pub(super) fn arrival_length(plan: &Plan) -> Duration {
+pub fn arrival_length(plan: &Plan) -> Duration {
     plan.stop.duration.unwrap_or(LENGTH_MAX)
 }
 
@@ -413,6 +413,6 @@ mod tests {
             assert!((rate - expected).abs() < 1e-9, "{at_ms} ms: {rate}");
         }
         let schedule = arrival_schedule(&plan).expect("an open plan");
-        assert_eq!(schedule.n_arrivals(), 500 + 750);
+        assert_eq!(schedule.shard(0, 1).count(), 500 + 750);
     }
 }

@@ -14,7 +14,6 @@ pub(super) struct Excess {
     allowed: f64,
     open: Unit,
     units: VecDeque<Unit>,
-    has_enough: bool,
 }
 
 /// Requests of some seconds, and how many of them count as bad.
@@ -53,18 +52,12 @@ impl Excess {
             allowed,
             open: Unit::default(),
             units: VecDeque::new(),
-            has_enough: false,
         }
     }
 
     /// Forgets everything but the limit.
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.allowed);
-    }
-
-    /// Whether the last minute held enough requests to judge.
-    pub(super) fn has_enough(&self) -> bool {
-        self.has_enough
     }
 
     /// Adds an interval and judges if it completes a unit.
@@ -95,16 +88,14 @@ impl Excess {
 
     /// The remembered units merged to equal groups, the shortest of which ten hold
     /// enough requests; in order of time.
-    fn groups(&mut self) -> Option<Vec<Unit>> {
+    fn groups(&self) -> Option<Vec<Unit>> {
         let unit_secs = self.units.back().map(|unit| unit.end - unit.start)?;
         let longest = ((LONGEST_UNIT_SECS / unit_secs) as usize).max(1);
         let size = (1..=longest).find(|size| {
             let n_needed = N_UNITS * size;
             let recent = self.units.iter().rev().take(n_needed);
             self.units.len() >= n_needed && recent.map(|unit| unit.n).sum::<u64>() >= LEAST_REQUESTS
-        });
-        self.has_enough = size.is_some();
-        let size = size?;
+        })?;
         let n_left_out = self.units.len() % size;
         let units: Vec<Unit> = self.units.iter().skip(n_left_out).copied().collect();
         Some(
@@ -269,7 +260,6 @@ mod tests {
         assert_eq!(alarm.began, (0.0, 5.0));
         let mut excess = Excess::new(0.05);
         assert_eq!(feed(&mut excess, 0, &[(1, 1); 200]), None);
-        assert!(!excess.has_enough());
     }
 
     #[test]
@@ -288,7 +278,5 @@ mod tests {
         let (tick, alarm) = alarm.expect("an alarm");
         assert_eq!(tick, 99);
         assert_eq!(alarm.n_over, 10);
-        excess.reset();
-        assert!(!excess.has_enough());
     }
 }

@@ -7,9 +7,9 @@
 //! statistic, divided by the over-dispersion and autocorrelation seen in the run
 //! itself, so that a server whose speed wanders needs more evidence.
 //!
-//! It does not know why, and it can't tell a knee from a server that grows slower with
-//! time while the load grows: only less load shows that ([`super::HoldBack`]). Start
-//! with [`Saturation::on_window`].
+//! It does not know why, and it cannot tell a knee from a server that grows slower
+//! with time while the load grows: only less load would show that. Start with
+//! [`Saturation::on_window`].
 
 use super::loads::Loads;
 use super::{Interval, LoadKind, SaturationEvidence};
@@ -29,7 +29,8 @@ pub(super) struct Saturation {
     n_positive: usize,
     /// That of the first alarm.
     first_knee: Option<f64>,
-    verdict: SaturationVerdict,
+    /// What the last evaluation that found a knee found; `None` since one that did not.
+    evidence: Option<SaturationEvidence>,
 }
 
 /// How much evidence is asked for.
@@ -39,19 +40,6 @@ pub(super) struct Rule {
     pub(super) ratio: f64,
     /// Evaluations in a row that must agree.
     pub(super) n_evaluations: usize,
-}
-
-/// What the last evaluation says.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum SaturationVerdict {
-    /// So many bins of those needed.
-    TooFewBins { n_bins: usize, n_needed: usize },
-    /// The load has not moved enough for a line and a flat part to differ.
-    LoadHardlyMoved,
-    /// Throughput follows the load.
-    Follows,
-    /// It stopped following.
-    Saturated(SaturationEvidence),
 }
 
 /// Fewer completions say too little about a rate (their own noise is 18 %).
@@ -82,6 +70,12 @@ impl Rule {
         ratio: 30.0,
         n_evaluations: 3,
     };
+
+    fn is_met(&self, fit: &Fit) -> bool {
+        fit.ratio > self.ratio
+            && fit.slope_after + 1.645 * fit.slope_error < 0.5
+            && fit.highest >= BEYOND * fit.knee
+    }
 }
 
 impl Saturation {
@@ -96,15 +90,17 @@ impl Saturation {
             n_since_evaluation: 0,
             n_positive: 0,
             first_knee: None,
-            verdict: SaturationVerdict::TooFewBins {
-                n_bins: 0,
-                n_needed: LEAST_BINS,
-            },
+            evidence: None,
         }
     }
 
-    /// Adds an interval, whose load `loads` holds already.
-    pub(super) fn on_window(&mut self, interval: &Interval, loads: &Loads) -> &SaturationVerdict {
+    /// Adds an interval, whose load `loads` holds already. `None` while throughput
+    /// follows the load, or there is too little to tell.
+    pub(super) fn on_window(
+        &mut self,
+        interval: &Interval,
+        loads: &Loads,
+    ) -> Option<SaturationEvidence> {
         let open = &mut self.open;
         if open.is_empty() {
             open.start = interval.start;
@@ -114,12 +110,12 @@ impl Saturation {
         open.n_ended += interval.n_ended() as f64;
         open.latency_sum_secs += interval.latency_sum_secs;
         if open.n_ended < LEAST_COMPLETIONS || open.seconds() < self.least_secs {
-            return &self.verdict;
+            return self.evidence;
         }
         let bin = std::mem::take(&mut self.open);
         if self.n_skipped < N_SKIPPED {
             self.n_skipped += 1;
-            return &self.verdict;
+            return self.evidence;
         }
         self.bins.push(bin);
         if self.bins.len() > MAX_BINS {
@@ -127,45 +123,25 @@ impl Saturation {
         }
         self.n_since_evaluation += 1;
         if self.bins.len() < LEAST_BINS {
-            self.verdict = SaturationVerdict::TooFewBins {
-                n_bins: self.bins.len(),
-                n_needed: LEAST_BINS,
-            };
+            self.evidence = None;
         } else if self.n_since_evaluation >= EVALUATE_EVERY {
             self.n_since_evaluation = 0;
             self.evaluate(loads);
         }
-        &self.verdict
-    }
-
-    pub(super) fn verdict(&self) -> &SaturationVerdict {
-        &self.verdict
+        self.evidence
     }
 
     fn evaluate(&mut self, loads: &Loads) {
         let variants = self.points(loads);
-        let n_bins = variants.first().map_or(0, Vec::len);
-        if n_bins < LEAST_BINS {
+        let has_enough = variants
+            .first()
+            .is_some_and(|points| points.len() >= LEAST_BINS);
+        let fit = has_enough.then(|| Fit::best(variants)).flatten();
+        let Some(fit) = fit.filter(|fit| self.rule.is_met(fit)) else {
             self.n_positive = 0;
-            self.verdict = SaturationVerdict::TooFewBins {
-                n_bins,
-                n_needed: LEAST_BINS,
-            };
-            return;
-        }
-        let Some(fit) = Fit::best(variants) else {
-            self.n_positive = 0;
-            self.verdict = SaturationVerdict::LoadHardlyMoved;
+            self.evidence = None;
             return;
         };
-        let holds = fit.ratio > self.rule.ratio
-            && fit.slope_after + 1.645 * fit.slope_error < 0.5
-            && fit.highest >= BEYOND * fit.knee;
-        if !holds {
-            self.n_positive = 0;
-            self.verdict = SaturationVerdict::Follows;
-            return;
-        }
         self.n_positive += 1;
         // Far beyond the knee a server may collapse, which would draw the fit down.
         let is_too_far = self
@@ -173,16 +149,10 @@ impl Saturation {
             .is_some_and(|knee| fit.highest > REFINED_UP_TO * knee);
         if self.n_positive >= self.rule.n_evaluations && !is_too_far {
             self.first_knee.get_or_insert(fit.knee);
-            self.verdict = SaturationVerdict::Saturated(SaturationEvidence {
+            self.evidence = Some(SaturationEvidence {
                 knee: fit.knee,
                 is_at_or_below: fit.is_lowest_candidate,
                 ceiling_per_second: fit.slope * fit.knee,
-                rate_per_load: fit.slope,
-                slope_after: fit.slope_after,
-                slope_after_error: fit.slope_error,
-                likelihood_ratio: fit.ratio,
-                dispersion: fit.dispersion,
-                n_bins,
             });
         }
     }
@@ -283,7 +253,6 @@ struct Fit {
     highest: f64,
     slope: f64,
     ratio: f64,
-    dispersion: f64,
     slope_after: f64,
     slope_error: f64,
 }
@@ -343,7 +312,6 @@ impl Fit {
             highest: found.highest,
             slope,
             ratio: (straight - deviance) / dispersion,
-            dispersion,
             slope_after: weighted / information,
             slope_error: (dispersion / information).sqrt(),
         }
@@ -583,7 +551,6 @@ mod tests {
             let interval = Interval {
                 start,
                 end,
-                load: 10.0,
                 n_ok: 50,
                 n_failed: 0,
                 n_timed_out: 0,
@@ -592,9 +559,8 @@ mod tests {
                 n_over_limit: 0,
                 sketch: Default::default(),
             };
-            saturation.on_window(&interval, &loads);
+            assert_eq!(saturation.on_window(&interval, &loads), None);
             assert!(saturation.bins.len() <= MAX_BINS);
         }
-        assert_eq!(saturation.verdict(), &SaturationVerdict::LoadHardlyMoved);
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::seconds::{Second, Seconds};
+use super::collect::Collector;
+use super::judge::Recorded;
+use super::search::seconds::{Second, Seconds};
+use super::watch::Watching;
 use crate::clock::SystemClock;
-use crate::coordinator::merge::Collector;
-use crate::coordinator::verdict::Recorded;
-use crate::coordinator::watching::Watching;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, share};
 use crate::metrics::Recorder;

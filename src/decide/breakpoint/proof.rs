@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::coordinator::simulation::{
-    Distribution, Drift, Server, Simulation, Stalls, Tick, Traffic,
-};
+use crate::decide::simulation::{Distribution, Drift, Server, Simulation, Stalls, Tick, Traffic};
 use crate::load::Stages;
 
 /// A ramp from nothing to twice the knee.
@@ -76,12 +74,13 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, knee: f64, at_alarm: Option<Break>, at_end: Option<Break>) {
+    /// `at_alarm`: the break as it was noticed, and the load then.
+    fn add(&mut self, knee: f64, at_alarm: Option<(Break, f64)>, at_end: Option<Break>) {
         let is_near = |found: &Break| (found.load / knee - 1.0).abs() <= 0.15;
         self.n += 1;
-        if let (Some(at_alarm), Some(at_end)) = (at_alarm, at_end) {
+        if let (Some((at_alarm, load)), Some(at_end)) = (at_alarm, at_end) {
             self.n_found += 1;
-            self.n_early += usize::from(at_alarm.noticed_load < 0.7 * knee);
+            self.n_early += usize::from(load < 0.7 * knee);
             self.n_near += usize::from(is_near(&at_end));
             self.n_near_at_alarm += usize::from(is_near(&at_alarm));
         }
@@ -102,9 +101,9 @@ fn through_the_knee(
             for seed in seeds.clone() {
                 let mut at_alarm = None;
                 let run = Run::closed(&server, think(ramp.think, seed), &stages, seed);
-                let detector = run.ticks(secs(ramp.tick_secs)).drive(|detector| {
+                let detector = run.ticks(secs(ramp.tick_secs)).drive(|detector, load| {
                     if at_alarm.is_none() {
-                        at_alarm = saturation_of(detector);
+                        at_alarm = saturation_of(detector).map(|found| (found, load));
                     }
                 });
                 tally.add(knee, at_alarm, saturation_of(&detector));
@@ -188,7 +187,7 @@ fn false_alarms(
             };
             let mut run = Run::closed(&server, think(ramp.think, *seed), &stages, *seed);
             run.options.purpose = purpose;
-            let found = saturation_of(&run.drive(|_| ()));
+            let found = saturation_of(&run.drive(|_, _| ()));
             found.is_some()
         })
         .count() as u64
@@ -257,9 +256,9 @@ fn an_open_ramp_saturates_at_the_ceiling() {
                     seed,
                 );
                 let mut at_alarm = None;
-                let detector = run.ticks(secs(tick)).drive(|detector| {
+                let detector = run.ticks(secs(tick)).drive(|detector, load| {
                     if at_alarm.is_none() {
-                        at_alarm = saturation_of(detector);
+                        at_alarm = saturation_of(detector).map(|found| (found, load));
                     }
                 });
                 tally.add(ceiling, at_alarm, saturation_of(&detector));
@@ -278,7 +277,7 @@ fn open_runs_below_the_ceiling_are_quiet() {
             let top = 0.8 * server.ceiling();
             let from = if seed % 3 == 0 { top } else { 0.0 };
             let run = Run::open(&server, poisson(*seed), (from, top), secs(200.0), *seed);
-            saturation_of(&run.drive(|_| ())).is_some()
+            saturation_of(&run.drive(|_, _| ())).is_some()
         })
         .count();
     assert!(n_alarms <= 1, "{n_alarms} alarms in 60 runs");
@@ -293,7 +292,7 @@ fn a_server_that_collapses_breaks_at_its_peak() {
             server.contention = 0.02;
             let stages = Stages::new(0, &[(secs(180.0), 40)]);
             let run = Run::closed(&server, Distribution::Constant(0.0), &stages, seed);
-            let found = saturation_of(&run.drive(|_| ())).expect("it saturates");
+            let found = saturation_of(&run.drive(|_, _| ())).expect("it saturates");
             assert!((found.load / 8.0 - 1.0).abs() < 0.25, "{found:?}");
         }
     }
@@ -305,7 +304,7 @@ fn a_knee_below_all_loads_is_marked() {
     let server = Server::new(2, Distribution::Exponential(0.05));
     let stages = Stages::new(10, &[(secs(120.0), 60)]);
     let run = Run::closed(&server, Distribution::Constant(0.0), &stages, 1);
-    let found = saturation_of(&run.drive(|_| ())).expect("it saturates");
+    let found = saturation_of(&run.drive(|_, _| ())).expect("it saturates");
     let Cause::Saturation(evidence) = &found.cause else {
         unreachable!("it was asked for")
     };
@@ -314,53 +313,6 @@ fn a_knee_below_all_loads_is_marked() {
         (evidence.ceiling_per_second / 40.0 - 1.0).abs() < 0.1,
         "{found:?}"
     );
-}
-
-/// Slower with time, without a knee: less load tells it from one.
-#[test]
-fn hold_back_tells_a_knee_from_a_slow_decline() {
-    let (mut n_declines, mut n_taken_for_knees) = (0, 0);
-    for seed in 0..20 {
-        let mut server = Server::new(200, Distribution::Exponential(0.05));
-        server.wear_secs = Some(60.0);
-        let stages = Stages::new(0, &[(secs(300.0), 40)]);
-        if let Some(confirmation) = hold_back_after(&server, &stages, seed) {
-            n_taken_for_knees += 1;
-            if matches!(confirmation, Confirmation::Drift { .. }) {
-                n_declines += 1;
-            }
-        }
-        let server = Server::new(16, Distribution::Exponential(0.05));
-        let confirmation = hold_back_after(&server, &stages, seed);
-        assert!(
-            matches!(confirmation, Some(Confirmation::Saturation { .. })),
-            "{confirmation:?}"
-        );
-    }
-    assert_eq!(n_declines, n_taken_for_knees);
-}
-
-/// Runs until saturation is noticed, then lowers the load and asks.
-fn hold_back_after(server: &Server, stages: &Stages, seed: u64) -> Option<Confirmation> {
-    let mut run = Run::closed(server, Distribution::Constant(0.0), stages, seed);
-    run.options.latency_limit_ns = Some(u64::MAX);
-    let mut detector = Detector::new(run.options.clone());
-    while run.simulation.now() < run.length {
-        let tick = run.next_tick();
-        detector.on_window(&window_of(&tick, tick.mean_vus));
-        if let Some(found) = saturation_of(&detector) {
-            let Cause::Saturation(evidence) = found.cause else {
-                unreachable!("it was asked for")
-            };
-            let mut check = HoldBack::new(&evidence);
-            run.simulation.set_vus(check.load().round() as u32);
-            return (0..100).find_map(|_| {
-                let tick = run.simulation.tick(secs(1.0));
-                check.on_window(&window_of(&tick, tick.mean_vus))
-            });
-        }
-    }
-    None
 }
 
 /// Throughput of answers rises on, but they are errors: it must break by errors, and
@@ -373,7 +325,7 @@ fn fast_errors_break_by_errors() {
             server.queue_limit = Some(0);
             let stages = Stages::new(0, &[(secs(240.0), 120)]);
             let run = Run::closed(&server, Distribution::Exponential(0.2), &stages, seed);
-            let detector = run.drive(|_| ());
+            let detector = run.drive(|_, _| ());
             let found = error_of(&detector).expect("errors");
             // By Erlang's loss formula 5 % are lost at 4.5 of 8 places in use: 23 users.
             assert!(found.load > 15.0 && found.load < 32.0, "{found:?}");
@@ -389,7 +341,7 @@ fn an_outage_is_noticed_within_seconds() {
         server.outage = Some((60.0, 80.0));
         let stages = Stages::new(0, &[(secs(120.0), 12)]);
         let run = Run::closed(&server, Distribution::Exponential(0.1), &stages, seed);
-        let found = error_of(&run.drive(|_| ())).expect("an outage");
+        let found = error_of(&run.drive(|_, _| ())).expect("an outage");
         assert!(
             matches!(found.cause, Cause::Errors(ErrorEvidence::Outage { .. })),
             "{found:?}"
@@ -411,7 +363,7 @@ fn silence_is_noticed() {
         });
         let stages = Stages::new(0, &[(secs(120.0), 12)]);
         let run = Run::closed(&server, Distribution::Exponential(0.1), &stages, seed);
-        let found = error_of(&run.drive(|_| ())).expect("silence");
+        let found = error_of(&run.drive(|_, _| ())).expect("silence");
         assert!(
             matches!(found.cause, Cause::Errors(ErrorEvidence::Silence { .. })),
             "{found:?}"
@@ -433,7 +385,7 @@ fn steady_noise_never_fires() {
                 let stages = Stages::new(n_vus, &[(secs(600.0 * service.max(0.5)), n_vus)]);
                 let think = Distribution::Exponential(service);
                 let run = Run::closed(&server, think, &stages, seed * 4 + idx as u64);
-                let detector = run.drive(|_| ());
+                let detector = run.drive(|_, _| ());
                 assert_eq!(detector.breaks(), &[], "{idx} {service} {seed}");
                 n_runs += 1;
             }
@@ -455,7 +407,7 @@ fn two_modes_at_the_quantile_are_no_break() {
         let n_vus = [2, 8, 30][seed as usize % 3];
         let stages = Stages::new(n_vus, &[(secs(300.0), n_vus)]);
         let run = Run::closed(&server, Distribution::Exponential(0.1), &stages, seed);
-        assert_eq!(run.drive(|_| ()).breaks(), &[], "{seed}");
+        assert_eq!(run.drive(|_, _| ()).breaks(), &[], "{seed}");
     }
 }
 
@@ -468,13 +420,18 @@ fn latency_breaks_at_three_times_the_baseline() {
             let server = Server::new(8, kind(0.05));
             let stages = Stages::new(1, &[(secs(240.0), 80)]);
             let run = Run::closed(&server, Distribution::Constant(0.0), &stages, seed);
-            let detector = run.drive(|_| ());
+            let mut noticed_load = None;
+            let detector = run.drive(|detector, load| {
+                if noticed_load.is_none() && latency_of(detector).is_some() {
+                    noticed_load = Some(load);
+                }
+            });
             let found = latency_of(&detector).expect("latency");
             assert!((found.load / 24.0 - 1.0).abs() < 0.15, "{found:?}");
-            assert!(found.load <= found.noticed_load);
+            assert!(noticed_load.is_some_and(|load| found.load <= load));
             assert!(found.last_good_load.is_some_and(|load| load < found.load));
-            let point = detector.breaking_point().expect("a break");
-            assert_eq!(point.cause.name(), "saturation");
+            let saturation = saturation_of(&detector).expect("it saturates before");
+            assert!(saturation.began <= found.began, "{saturation:?} {found:?}");
         }
     }
 }
@@ -496,7 +453,7 @@ fn a_given_limit_is_kept_to() {
                     *seed,
                 );
                 run.options.latency_limit_ns = Some(50_000_000);
-                latency_of(&run.drive(|_| ())).is_some()
+                latency_of(&run.drive(|_, _| ())).is_some()
             })
             .count()
     };
@@ -517,33 +474,20 @@ fn a_given_limit_breaks_a_ramp_where_it_is_reached() {
             seed,
         );
         run.options.latency_limit_ns = Some(50_000_000);
-        let found = latency_of(&run.drive(|_| ())).expect("latency");
+        let found = latency_of(&run.drive(|_, _| ())).expect("latency");
         assert!((found.load / 907.9 - 1.0).abs() < 0.15, "{found:?}");
     }
 }
 
 /// One slow request a second is too little for any judgement.
 #[test]
-fn with_few_requests_it_says_so() {
-    let server = Server::new(4, Distribution::Exponential(1.0));
-    let stages = Stages::new(1, &[(secs(60.0), 1)]);
-    let run = Run::closed(&server, Distribution::Constant(0.0), &stages, 3);
-    let detector = run.drive(|_| ());
-    let status = detector.status();
-    assert!(status.saturation.is_undecided(), "{status:?}");
-    assert!(status.errors.is_undecided(), "{status:?}");
-    assert!(status.latency.is_undecided(), "{status:?}");
-    assert_eq!(detector.breaking_point(), None);
-    let stages = Stages::new(8, &[(secs(60.0), 8)]);
-    let server = Server::new(8, Distribution::Exponential(0.05));
-    let run = Run::closed(&server, Distribution::Constant(0.0), &stages, 3);
-    let status = run.drive(|_| ()).status();
-    assert_eq!(status.errors, Judgement::Holds);
-    assert_eq!(status.latency, Judgement::Holds);
-    assert_eq!(
-        status.saturation,
-        Judgement::NotEnoughData(Missing::LoadChange)
-    );
+fn with_few_requests_it_says_nothing() {
+    for (slots, service, n_vus) in [(4, 1.0, 1), (8, 0.05, 8)] {
+        let server = Server::new(slots, Distribution::Exponential(service));
+        let stages = Stages::new(n_vus, &[(secs(60.0), n_vus)]);
+        let run = Run::closed(&server, Distribution::Constant(0.0), &stages, 3);
+        assert_eq!(run.drive(|_, _| ()).breaks(), []);
+    }
 }
 
 /// A run of the simulator under a schedule.
@@ -606,7 +550,7 @@ impl Run {
         self
     }
 
-    fn drive(mut self, mut each: impl FnMut(&Detector)) -> Detector {
+    fn drive(mut self, mut each: impl FnMut(&Detector, f64)) -> Detector {
         let mut detector = Detector::new(self.options.clone());
         while self.simulation.now() < self.length {
             let tick = self.next_tick();
@@ -615,7 +559,7 @@ impl Run {
                 Schedule::Rate { .. } => self.rate_at(tick.end - tick.length / 2),
             };
             detector.on_window(&window_of(&tick, load));
-            each(&detector);
+            each(&detector, load);
         }
         detector
     }
@@ -688,18 +632,18 @@ fn secs(value: f64) -> Duration {
 }
 
 fn saturation_of(detector: &Detector) -> Option<Break> {
-    break_of(detector, "saturation")
+    break_of(detector, |cause| matches!(cause, Cause::Saturation(_)))
 }
 
 fn error_of(detector: &Detector) -> Option<Break> {
-    break_of(detector, "errors")
+    break_of(detector, |cause| matches!(cause, Cause::Errors(_)))
 }
 
 fn latency_of(detector: &Detector) -> Option<Break> {
-    break_of(detector, "latency")
+    break_of(detector, |cause| matches!(cause, Cause::Latency(_)))
 }
 
-fn break_of(detector: &Detector, name: &str) -> Option<Break> {
+fn break_of(detector: &Detector, is_it: fn(&Cause) -> bool) -> Option<Break> {
     let mut breaks = detector.breaks().iter();
-    breaks.find(|found| found.cause.name() == name).cloned()
+    breaks.find(|found| is_it(&found.cause)).cloned()
 }

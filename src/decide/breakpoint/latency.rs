@@ -11,12 +11,11 @@ use std::collections::VecDeque;
 use super::excess::{Excess, Unit};
 use super::loads::Loads;
 use super::sketch::Sketch;
-use super::{Interval, Judgement, LatencyEvidence, Missing};
+use super::{Interval, LatencyEvidence};
 
 /// The rule's memory. It raises one alarm at most.
 #[derive(Debug, Clone)]
 pub(super) struct Latency {
-    quantile: f64,
     limit_ns: Option<u64>,
     baseline: Option<Baseline>,
     excess: Excess,
@@ -28,6 +27,8 @@ pub(super) struct Latency {
 /// What the slowness began with: the first bad unit, in seconds.
 type Began = (f64, f64);
 
+/// The share of requests that has to keep the limit.
+const QUANTILE: f64 = 0.99;
 const TIMES_BASELINE: f64 = 3.0;
 const N_GROUPS: usize = 5;
 const LEAST_GROUP_REQUESTS: u64 = 20;
@@ -35,12 +36,11 @@ const LEAST_GROUP_SECS: f64 = 1.0;
 const REMEMBERED_SECS: f64 = 60.0;
 
 impl Latency {
-    pub(super) fn new(quantile: f64, limit_ns: Option<u64>) -> Self {
+    pub(super) fn new(limit_ns: Option<u64>) -> Self {
         Self {
-            quantile,
             limit_ns,
             baseline: limit_ns.is_none().then(Baseline::default),
-            excess: Excess::new(1.0 - quantile),
+            excess: Excess::new(1.0 - QUANTILE),
             recent: VecDeque::new(),
             is_broken: false,
         }
@@ -75,27 +75,13 @@ impl Latency {
         self.is_broken = true;
         let evidence = LatencyEvidence {
             value_ns: self.recent_quantile(&alarm.window),
-            quantile: self.quantile,
             limit_ns: self.limit_ns?,
             baseline_ns: self
                 .baseline
                 .as_ref()
                 .and_then(|baseline| baseline.value_ns),
-            share_over: alarm.window.share(),
-            n_requests: alarm.window.n,
-            n_over: alarm.n_over,
         };
         Some((evidence, alarm.began))
-    }
-
-    pub(super) fn judgement(&self) -> Judgement {
-        if self.limit_ns.is_none() {
-            Judgement::NotEnoughData(Missing::Baseline)
-        } else if self.excess.has_enough() {
-            Judgement::Holds
-        } else {
-            Judgement::NotEnoughData(Missing::Requests)
-        }
     }
 
     /// Whether the limit changed.
@@ -103,7 +89,7 @@ impl Latency {
         let Some(baseline) = &mut self.baseline else {
             return false;
         };
-        let Some(limit_ns) = baseline.on_interval(interval, loads, self.quantile) else {
+        let Some(limit_ns) = baseline.on_interval(interval, loads) else {
             return false;
         };
         self.limit_ns.replace(limit_ns) != Some(limit_ns)
@@ -140,7 +126,7 @@ impl Latency {
         let n_timed_out = window.n.saturating_sub(sketch.n());
         sketch.add(u64::MAX, n_timed_out);
         let highest = sketch.quantile(1.0);
-        match sketch.quantile(self.quantile) {
+        match sketch.quantile(QUANTILE) {
             Some(value) if n_timed_out == 0 || Some(value) != highest => value,
             // Timeouts have no latency of their own: the limit is a lower bound.
             _ => self.limit_ns.unwrap_or(u64::MAX),
@@ -167,7 +153,7 @@ struct Group {
 
 impl Baseline {
     /// The limit, if the groups it rests on have changed.
-    fn on_interval(&mut self, interval: &Interval, loads: &Loads, quantile: f64) -> Option<u64> {
+    fn on_interval(&mut self, interval: &Interval, loads: &Loads) -> Option<u64> {
         if self.open.end <= self.open.start {
             self.open.start = interval.start;
         }
@@ -198,15 +184,15 @@ impl Baseline {
             *highest = group;
         }
         (self.groups.len() == N_GROUPS)
-            .then(|| self.limit(quantile))
+            .then(|| self.limit())
             .flatten()
     }
 
-    fn limit(&mut self, quantile: f64) -> Option<u64> {
+    fn limit(&mut self) -> Option<u64> {
         let mut values: Vec<u64> = self
             .groups
             .iter()
-            .filter_map(|group| group.sketch.quantile(quantile))
+            .filter_map(|group| group.sketch.quantile(QUANTILE))
             .collect();
         values.sort_unstable();
         let value_ns = *values.get(values.len() / 2)?;
@@ -217,10 +203,10 @@ impl Baseline {
         // Where slow answers are a kind of their own (two modes), and about as many as
         // the quantile allows, the quantile falls now on one, now on the other: then
         // the slow ones are the baseline.
-        let allowed = (1.0 - quantile) * pool.n() as f64;
+        let allowed = (1.0 - QUANTILE) * pool.n() as f64;
         let limit_ns = (value_ns as f64 * TIMES_BASELINE) as u64;
         let value_ns = if pool.n_over(limit_ns) as f64 > allowed / 4.0 {
-            pool.quantile(1.0 - (1.0 - quantile) / 4.0)?.max(value_ns)
+            pool.quantile(1.0 - (1.0 - QUANTILE) / 4.0)?.max(value_ns)
         } else {
             value_ns
         };

@@ -11,27 +11,27 @@ use crate::outcome::Ended;
 /// begins when the users are told to begin: with their handshakes, in the closed
 /// model.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LoadTimes {
+pub struct LoadTimes {
     /// Why the load ended.
-    pub(super) ended: Ended,
+    pub ended: Ended,
     /// When the first call of any user began, or the first arrival was due; `None`:
     /// there was none.
-    pub(super) started_at: Option<Duration>,
+    pub started_at: Option<Duration>,
     /// When the workers were told that no iteration begins any more.
-    pub(super) stopped_at: Duration,
+    pub stopped_at: Duration,
     /// How long the plan wants the load to last, where time ends it.
-    pub(super) planned: Option<Duration>,
+    pub planned: Option<Duration>,
     /// The end of the last call that succeeded or failed.
-    pub(super) last_end: Option<Duration>,
+    pub last_end: Option<Duration>,
     /// When the last call was given up, where the end of the run cut some off.
-    pub(super) last_given_up: Option<Duration>,
+    pub last_given_up: Option<Duration>,
 }
 
 impl LoadTimes {
     /// When the load began: with the first call of any user. Before it, there were
     /// handshakes, which are no load. Where no call ever began, users tried to from
     /// the start on.
-    pub(super) fn start(&self) -> Duration {
+    pub fn start(&self) -> Duration {
         self.started_at.unwrap_or_default().min(self.end())
     }
 
@@ -47,7 +47,7 @@ impl LoadTimes {
     ///   iterations were done: that the coordinator notices it later is no load.
     ///
     /// The ending of sessions counts nowhere.
-    pub(super) fn end(&self) -> Duration {
+    pub fn end(&self) -> Duration {
         let offered_until = match self.ended {
             Ended::Iterations => self.last_given_up.unwrap_or_default(),
             Ended::Duration => self.planned.unwrap_or(self.stopped_at),
@@ -58,14 +58,14 @@ impl LoadTimes {
 
     /// How long the load was, cut at the end of the warm-up: the warm-up, and the
     /// rest, which is the time that rates are per.
-    pub(super) fn cut_at(&self, warm_up_end: Duration) -> (Duration, Duration) {
+    pub fn cut_at(&self, warm_up_end: Duration) -> (Duration, Duration) {
         let (start, end) = (self.start(), self.end());
         let cut = warm_up_end.clamp(start, end);
         (cut.saturating_sub(start), end.saturating_sub(cut))
     }
 
     /// How long calls were in flight, answered or not: at least the whole load.
-    pub(super) fn in_flight_for(&self) -> Duration {
+    pub fn in_flight_for(&self) -> Duration {
         let until = self.end().max(self.last_given_up.unwrap_or_default());
         until.saturating_sub(self.start())
     }

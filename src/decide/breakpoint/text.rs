@@ -1,20 +1,9 @@
-//! A break, and what is missing, in one plain sentence each.
+//! A break in one plain sentence.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Break, Cause, ErrorEvidence, Judgement, LoadKind, Missing};
-
-impl Cause {
-    /// One word: `saturation`, `errors` or `latency`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Saturation(_) => "saturation",
-            Self::Errors(_) => "errors",
-            Self::Latency(_) => "latency",
-        }
-    }
-}
+use super::{Break, Cause, ErrorEvidence, LoadKind};
 
 impl Break {
     /// What happened, where and when, without a final full stop.
@@ -61,7 +50,6 @@ impl Break {
                 share,
                 limit,
                 n_requests,
-                ..
             }) => format!(
                 "{from} {} of {n_requests} requests failed, \
                  more than {}",
@@ -79,8 +67,7 @@ impl Break {
             ),
             Cause::Latency(evidence) => {
                 let mut text = format!(
-                    "{from} p{} was {}, over {}",
-                    number(evidence.quantile * 100.0),
+                    "{from} p99 was {}, over {}",
                     latency_text(evidence.value_ns),
                     latency_text(evidence.limit_ns)
                 );
@@ -95,31 +82,6 @@ impl Break {
                 text
             }
         }
-    }
-}
-
-impl Judgement {
-    /// What is missing; `None` if there is enough to judge.
-    pub fn missing_sentence(self) -> Option<String> {
-        let Self::NotEnoughData(missing) = self else {
-            return None;
-        };
-        Some(match missing {
-            Missing::Intervals { seen, needed } => {
-                format!("not enough data: {seen} of {needed} intervals with 30 answers each")
-            }
-            Missing::LoadChange => {
-                "not enough data: the load hardly changed, so no knee can show".to_owned()
-            }
-            Missing::Baseline => {
-                "not enough data: too few answers at low load for a baseline".to_owned()
-            }
-            Missing::Requests => {
-                "not enough data: fewer than 100 requests in the last minute, or ten \
-                 intervals have not passed yet"
-                    .to_owned()
-            }
-        })
     }
 }
 
@@ -181,7 +143,6 @@ mod tests {
             last_good_load,
             began: Duration::from_millis(31_500),
             noticed: Duration::from_secs(40),
-            noticed_load: 40.0,
             load_kind: LoadKind::VirtualUsers,
         };
         assert_eq!(found.sentence(), expected);
@@ -192,12 +153,6 @@ mod tests {
             knee: 33.8,
             is_at_or_below: false,
             ceiling_per_second: 1421.7,
-            rate_per_load: 42.0,
-            slope_after: 0.02,
-            slope_after_error: 0.05,
-            likelihood_ratio: 48.0,
-            dispersion: 1.2,
-            n_bins: 44,
         }
     }
 
@@ -229,7 +184,6 @@ mod tests {
                 share: 0.0825,
                 limit: 0.05,
                 n_requests: 1200,
-                n_over: 7,
             }),
             12.0,
             Some(11.0),
@@ -261,12 +215,8 @@ mod tests {
     fn latency_in_a_sentence() {
         let evidence = LatencyEvidence {
             value_ns: 1_250_000_000,
-            quantile: 0.99,
             limit_ns: 250_000_000,
             baseline_ns: None,
-            share_over: 0.03,
-            n_requests: 900,
-            n_over: 6,
         };
         check(
             Cause::Latency(evidence.clone()),
@@ -278,12 +228,11 @@ mod tests {
         check(
             Cause::Latency(LatencyEvidence {
                 baseline_ns: Some(83_300),
-                quantile: 0.999,
                 ..evidence
             }),
             180.0,
             None,
-            "from 180 VUs on (31.5 s into the run) p99.9 was 1.25 s, over 250 ms, three \
+            "from 180 VUs on (31.5 s into the run) p99 was 1.25 s, over 250 ms, three \
              times its 83.3 us at low load",
         );
     }
@@ -292,6 +241,5 @@ mod tests {
     fn arrivals_are_named_as_such() {
         assert_eq!(load_text(1.5, LoadKind::ArrivalRate), "1.5 arrivals/s");
         assert_eq!(load_text(1520.4, LoadKind::ArrivalRate), "1520 arrivals/s");
-        assert_eq!(Judgement::Holds.missing_sentence(), None);
     }
 }

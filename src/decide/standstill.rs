@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// How long nothing but lost sessions may happen.
-pub(super) const STANDSTILL_WAIT: Duration = Duration::from_secs(30);
+pub const STANDSTILL_WAIT: Duration = Duration::from_secs(30);
 
 /// Sessions lost or not opened meanwhile, for each user: one that thinks for a
 /// minute between its iterations does not stand still.
@@ -15,23 +15,23 @@ const TROUBLES_PER_USER: u64 = 2;
 
 /// What has happened by a moment, counted from the start of the load.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Happened {
+pub struct Happened {
     /// Iterations that ended with their session still there, well or not.
-    pub(super) iterations: u64,
+    pub iterations: u64,
     /// Sessions that the server no longer knew, and handshakes that failed.
-    pub(super) troubles: u64,
+    pub troubles: u64,
 }
 
 /// Watches for it.
 #[derive(Debug, Default)]
-pub(super) struct Standstill {
+pub struct Standstill {
     /// When the last iteration was done, and what had happened by then.
     last: (Duration, Happened),
 }
 
 impl Standstill {
     /// Takes what has happened by `now`; true when `n_users` stand still.
-    pub(super) fn see(&mut self, now: Duration, happened: Happened, n_users: u32) -> bool {
+    pub fn see(&mut self, now: Duration, happened: Happened, n_users: u32) -> bool {
         let (at, before) = self.last;
         if happened.iterations != before.iterations {
             self.last = (now, happened);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::coordinator::search::{
+use crate::decide::search::{
     By, Ended, FailedLevel, LatencyLimit, Limits, Phase, SearchOptions, TimeEstimate, TrialReport,
     Verdict, Why,
 };

@@ -17,18 +17,17 @@
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
 
-mod crew;
-mod seconds;
+pub(super) mod seconds;
 mod translate;
 
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use super::interrupts::Interrupts;
 use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
-use super::run::Interrupts;
-use super::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::clock::Utc;
+use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::error::UserError;
 use crate::load::Distribution;
 use crate::metrics::Histogram;
@@ -39,7 +38,7 @@ use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
 use crate::validity::{Grade, Reason, Verdict, Watch, generator_limit};
 
-use crew::{Crew, CrewOptions};
+use super::level::{Crew, CrewOptions};
 use seconds::Second;
 
 /// Looked for at least this often, so that signals and deadlines are seen.

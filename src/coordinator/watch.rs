@@ -2,12 +2,12 @@
 //! and in which seconds it was the limit.
 //!
 //! For runs and for the levels of a search. It writes into the `Collector`,
-//! whose seconds are judged later (`verdict.rs`); it does not judge them.
+//! whose seconds are judged later (`judge.rs`); it does not judge them.
 
 use std::time::Duration;
 
-use super::merge::Collector;
-use crate::clock::{Clock, SystemClock};
+use super::collect::Collector;
+use crate::clock::SystemClock;
 use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
 use crate::worker::HostMeter;
 

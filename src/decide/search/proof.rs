@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::coordinator::simulation::{self, Distribution, Server, Simulation, Traffic};
+use crate::decide::simulation::{self, Distribution, Server, Simulation, Traffic};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -11,7 +11,6 @@
 
 mod errors;
 mod excess;
-mod hold_back;
 mod latency;
 mod loads;
 mod saturation;
@@ -21,19 +20,17 @@ mod text;
 #[cfg(test)]
 mod proof;
 
-pub use hold_back::{Confirmation, HoldBack};
-
 use std::time::Duration;
 
 use errors::Errors;
 use latency::Latency;
 use loads::Loads;
-use saturation::{Rule, Saturation, SaturationVerdict};
+use saturation::{Rule, Saturation};
 
 /// Watches a run for its breaking point.
 ///
 /// ```
-/// use pmcp_loadtest::coordinator::breakpoint::{Detector, DetectorOptions, Window};
+/// use pmcp_loadtest::decide::breakpoint::{Detector, DetectorOptions, Window};
 /// use std::time::Duration;
 ///
 /// let mut detector = Detector::new(DetectorOptions::default());
@@ -49,7 +46,6 @@ use saturation::{Rule, Saturation, SaturationVerdict};
 ///     latencies: &latencies_ns,
 /// });
 /// assert!(new_breaks.is_empty());
-/// assert!(detector.status().saturation.is_undecided());
 /// ```
 #[derive(Debug, Clone)]
 pub struct Detector {
@@ -66,11 +62,9 @@ pub struct Detector {
 pub struct DetectorOptions {
     /// What [`Window::load`] counts.
     pub load: LoadKind,
-    /// The latency that `quantile` of the requests must keep; `None` for three times
-    /// the baseline.
+    /// The latency that 99 % of the requests must keep; `None` for three times the
+    /// baseline.
     pub latency_limit_ns: Option<u64>,
-    /// Between 0 and 1, both excluded; 0.99 unless given.
-    pub quantile: f64,
     /// The share of requests that may fail, between 0 and 1; 0.05 unless given.
     pub max_error_share: f64,
     /// What saturation will lead to; more evidence is asked for to stop a run.
@@ -140,8 +134,6 @@ pub struct Break {
     pub began: Duration,
     /// When it was noticed.
     pub noticed: Duration,
-    /// The load at that time.
-    pub noticed_load: f64,
     /// What the loads count.
     pub load_kind: LoadKind,
 }
@@ -157,8 +149,8 @@ pub enum Cause {
     Latency(LatencyEvidence),
 }
 
-/// The likelihood-ratio test at its alarm, refined while more load follows.
-#[derive(Debug, Clone, PartialEq)]
+/// What the likelihood-ratio test found, refined while more load follows.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SaturationEvidence {
     /// The load at which throughput stopped growing; about ±10 %.
     pub knee: f64,
@@ -166,18 +158,6 @@ pub struct SaturationEvidence {
     pub is_at_or_below: bool,
     /// Completions per second beyond the knee; about ±10 %.
     pub ceiling_per_second: f64,
-    /// Completions per second that each unit of load added below it.
-    pub rate_per_load: f64,
-    /// The same beyond the knee, as a share of that below: 0 is flat, 1 no knee.
-    pub slope_after: f64,
-    /// Standard error of `slope_after`.
-    pub slope_after_error: f64,
-    /// How much better "a line, then flat" fits than "a line"; over 20 is an alarm.
-    pub likelihood_ratio: f64,
-    /// Noise compared with that of independent completions; 1 is as low.
-    pub dispersion: f64,
-    /// Intervals that the test looked at.
-    pub n_bins: usize,
 }
 
 /// How requests failed.
@@ -191,8 +171,6 @@ pub enum ErrorEvidence {
         limit: f64,
         /// Ended requests in that window.
         n_requests: u64,
-        /// Parts of ten in which the share was over the limit.
-        n_over: u32,
     },
     /// More than half failed, three times in a row.
     Outage {
@@ -213,62 +191,12 @@ pub enum ErrorEvidence {
 /// How requests were too slow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatencyEvidence {
-    /// Of [`DetectorOptions::quantile`], in the window that raised the alarm.
+    /// The p99 latency in the window that raised the alarm.
     pub value_ns: u64,
-    /// The quantile in question.
-    pub quantile: f64,
     /// The limit in force.
     pub limit_ns: u64,
-    /// The same quantile at the lowest loads; `None` if the limit was given.
+    /// The p99 latency at the lowest loads; `None` if the limit was given.
     pub baseline_ns: Option<u64>,
-    /// Share of requests over the limit, in that window.
-    pub share_over: f64,
-    /// Requests in that window.
-    pub n_requests: u64,
-    /// Parts of ten in which too many were over the limit.
-    pub n_over: u32,
-}
-
-/// What can be said at this moment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    /// About throughput.
-    pub saturation: Judgement,
-    /// About failures.
-    pub errors: Judgement,
-    /// About latency.
-    pub latency: Judgement,
-    /// The latency limit in force; `None` until the baseline is known.
-    pub latency_limit_ns: Option<u64>,
-}
-
-/// What can be said about one way to break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judgement {
-    /// Too little to tell.
-    NotEnoughData(Missing),
-    /// It keeps up.
-    Holds,
-    /// It broke, now or before.
-    Broken,
-}
-
-/// What a judgement waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// Intervals with at least 30 completions.
-    Intervals {
-        /// Seen.
-        seen: usize,
-        /// Needed.
-        needed: usize,
-    },
-    /// The load has hardly moved; at steady load there is no knee to see.
-    LoadChange,
-    /// Requests at low load to take the baseline from.
-    Baseline,
-    /// Requests: too few in the last minute, or less than ten intervals yet.
-    Requests,
 }
 
 impl Detector {
@@ -283,7 +211,7 @@ impl Detector {
             loads: Loads::default(),
             saturation: Saturation::new(options.load, rule),
             errors: Errors::new(options.max_error_share),
-            latency: Latency::new(options.quantile, options.latency_limit_ns),
+            latency: Latency::new(options.latency_limit_ns),
             breaks: Vec::new(),
         }
     }
@@ -311,52 +239,12 @@ impl Detector {
         &self.breaks
     }
 
-    /// The break that began first: *the* breaking point.
-    pub fn breaking_point(&self) -> Option<&Break> {
-        self.breaks.iter().min_by_key(|found| found.began)
-    }
-
-    /// What can be said now, about each way to break.
-    pub fn status(&self) -> Status {
-        let broken_or = |kind: fn(&Cause) -> bool, otherwise: Judgement| {
-            if self.breaks.iter().any(|found| kind(&found.cause)) {
-                Judgement::Broken
-            } else {
-                otherwise
-            }
-        };
-        let saturation = match self.saturation.verdict() {
-            SaturationVerdict::TooFewBins { n_bins, n_needed } => {
-                Judgement::NotEnoughData(Missing::Intervals {
-                    seen: *n_bins,
-                    needed: *n_needed,
-                })
-            }
-            SaturationVerdict::LoadHardlyMoved => Judgement::NotEnoughData(Missing::LoadChange),
-            SaturationVerdict::Follows | SaturationVerdict::Saturated(_) => Judgement::Holds,
-        };
-        Status {
-            saturation: broken_or(|cause| matches!(cause, Cause::Saturation(_)), saturation),
-            errors: broken_or(
-                |cause| matches!(cause, Cause::Errors(_)),
-                self.errors.judgement(),
-            ),
-            latency: broken_or(
-                |cause| matches!(cause, Cause::Latency(_)),
-                self.latency.judgement(),
-            ),
-            latency_limit_ns: self.latency.limit_ns(),
-        }
-    }
-
     fn judge_saturation(&mut self, interval: &Interval) {
-        let verdict = self.saturation.on_window(interval, &self.loads);
-        let SaturationVerdict::Saturated(evidence) = verdict else {
+        let Some(evidence) = self.saturation.on_window(interval, &self.loads) else {
             return;
         };
         let began = self.loads.first_reached(evidence.knee);
         let last_good_load = self.loads.highest_below(evidence.knee);
-        let evidence = evidence.clone();
         let known = self
             .breaks
             .iter_mut()
@@ -416,7 +304,6 @@ impl Detector {
             last_good_load,
             began: Duration::from_secs_f64(began.max(0.0)),
             noticed: Duration::from_secs_f64(interval.end.max(0.0)),
-            noticed_load: interval.load,
             load_kind: self.kind,
         });
     }
@@ -427,17 +314,9 @@ impl Default for DetectorOptions {
         Self {
             load: LoadKind::VirtualUsers,
             latency_limit_ns: None,
-            quantile: 0.99,
             max_error_share: 0.05,
             purpose: Purpose::Report,
         }
-    }
-}
-
-impl Judgement {
-    /// Whether there is too little data to say anything.
-    pub fn is_undecided(self) -> bool {
-        matches!(self, Self::NotEnoughData(_))
     }
 }
 
@@ -454,7 +333,6 @@ impl Latencies for Vec<u64> {
 struct Interval {
     start: f64,
     end: f64,
-    load: f64,
     n_ok: u64,
     n_failed: u64,
     n_timed_out: u64,
@@ -481,7 +359,6 @@ impl Interval {
         Self {
             start,
             end,
-            load: window.load.max(0.0),
             n_ok: window.ok,
             n_failed: window.failed,
             n_timed_out: window.timed_out.min(window.failed),
@@ -525,7 +402,7 @@ mod tests {
             };
             assert!(detector.on_window(&window).is_empty());
         }
-        assert_eq!(detector.breaking_point(), None);
+        assert_eq!(detector.breaks(), []);
     }
 
     /// Timeouts have no latency, yet are too slow.
@@ -548,11 +425,10 @@ mod tests {
                 latencies: &latencies,
             });
         }
-        let found = detector.breaking_point().expect("a break");
+        let found = detector.breaks().first().expect("a break");
         let Cause::Latency(evidence) = &found.cause else {
             panic!("{found:?}")
         };
-        assert!((evidence.share_over - 0.03).abs() < 1e-9);
         assert_eq!(evidence.value_ns, 1_000_000_000);
         assert_eq!(found.last_good_load, None);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::excess::{Excess, Unit};
 use super::sketch::Sketch;
-use super::{ErrorEvidence, Interval, Judgement, Missing};
+use super::{ErrorEvidence, Interval};
 
 /// The three rules' memory. It raises one alarm at most.
 #[derive(Debug, Clone)]
@@ -64,21 +64,12 @@ impl Errors {
                     share: alarm.window.share(),
                     limit: self.limit,
                     n_requests: alarm.window.n,
-                    n_over: alarm.n_over,
                 };
                 Some((evidence, alarm.began))
             });
         self.latencies.merge(&interval.sketch);
         self.is_broken = found.is_some();
         found
-    }
-
-    pub(super) fn judgement(&self) -> Judgement {
-        if self.excess.has_enough() {
-            Judgement::Holds
-        } else {
-            Judgement::NotEnoughData(Missing::Requests)
-        }
     }
 
     fn outage(&mut self, unit: Unit) -> Option<(ErrorEvidence, Began)> {

@@ -8,14 +8,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::signals::Signals;
+use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
 use crate::outcome::{Row, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
-
-/// Ticks of one second.
-pub(super) const TICKS_PER_SECOND: u64 = 4;
 
 /// No second is shorter: rates are per its length.
 const SECOND_LENGTH_MIN: Duration = Duration::from_millis(1);
@@ -344,8 +342,7 @@ impl Collector {
     pub(super) fn warm_up_end(&self) -> Duration {
         let tick_ns = TICK.as_nanos().max(1);
         let n_ticks = (self.warm_up + TICK / 2).as_nanos().div_ceil(tick_ns);
-        let n_ticks = u32::try_from(n_ticks.saturating_sub(1)).unwrap_or(u32::MAX);
-        TICK.saturating_mul(n_ticks)
+        tick_end(u64::try_from(n_ticks.saturating_sub(1)).unwrap_or(u64::MAX))
     }
 
     fn add(&mut self, number: u64, worker: usize, recorder: &Recorder) {
@@ -511,16 +508,6 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);
     warm.examples.merge(&tick.examples);
-}
-
-/// Whether a tick belongs to a warm-up of that length.
-pub(super) fn is_warm_up(number: u64, warm_up: Duration) -> bool {
-    tick_middle(number) < warm_up
-}
-
-pub(super) fn tick_middle(number: u64) -> Duration {
-    let ticks = u32::try_from(number).unwrap_or(u32::MAX);
-    TICK.saturating_mul(ticks).saturating_sub(TICK / 2)
 }
 
 /// Requests and iterations that began in one block and ended in the next belong to the next:

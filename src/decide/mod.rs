@@ -1,0 +1,15 @@
+//! The decisions, as pure functions: figures and the time go in, actions come out.
+//!
+//! [`control`] says how many users there should be and when a run ends,
+//! [`breakpoint`] finds the load at which a server stops keeping up, and
+//! [`search`] finds the highest load that it sustains. None of them has a
+//! channel, a thread or a clock: the loops in `coordinator` do what they say.
+//! `simulation` is the server that the tests drive them against.
+
+pub mod breakpoint;
+pub mod control;
+pub mod elapsed;
+pub mod search;
+#[cfg(test)]
+mod simulation;
+pub mod standstill;

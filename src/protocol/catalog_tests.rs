@@ -1,0 +1,105 @@
+//! Tests of the headers that arguments become.
+
+use serde_json::json;
+
+use super::super::lists::read_tools;
+use super::*;
+
+fn catalog() -> ToolCatalog {
+    let page = read_tools(
+        &json!({"tools": [
+            {"name": "sql", "inputSchema": {"properties": {
+                "region": {"type": "string", "x-mcp-header": "Region"},
+                "limit": {"type": "integer", "x-mcp-header": "Limit"},
+                "dry": {"type": "boolean", "x-mcp-header": "Dry"},
+                "deep": {"properties": {"id": {"type": "string", "x-mcp-header": "Id"}}}}}},
+            {"name": "bad", "inputSchema": {"properties": {
+                "a": {"type": "string", "x-mcp-header": ""}}}},
+        ]})
+        .to_string(),
+        10,
+    )
+    .expect("a page of tools");
+    let mut catalog = ToolCatalog::empty();
+    catalog.add(&page.items);
+    catalog
+}
+
+fn headers(arguments: Value) -> Result<String, ParamFault> {
+    let arguments = arguments.as_object().cloned().map(Arguments::from);
+    let headers = catalog().headers("sql", arguments.as_ref())?;
+    Ok(headers
+        .fixed
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect())
+}
+
+#[test]
+fn arguments_become_headers() {
+    assert_eq!(
+        headers(json!({"region": "us-west1", "limit": -7, "dry": false,
+            "deep": {"id": " é"}, "other": 1})),
+        Ok("Mcp-Param-Region: us-west1\nMcp-Param-Limit: -7\n\
+            Mcp-Param-Dry: false\nMcp-Param-Id: =?base64?IMOp?=\n"
+            .to_string())
+    );
+    assert_eq!(
+        headers(json!({"limit": 42.0})),
+        Ok("Mcp-Param-Limit: 42\n".to_string())
+    );
+    assert_eq!(
+        headers(json!({"region": null, "deep": {}})),
+        Ok(String::new())
+    );
+    assert_eq!(headers(json!({"deep": "text"})), Ok(String::new()));
+    assert_eq!(headers(Value::Null), Ok(String::new()));
+}
+
+#[test]
+fn a_slot_becomes_a_header_when_it_is_filled() {
+    let arguments = Arguments::read(r#"{"limit": 1}"#).expect("an object");
+    let arguments = arguments.with_slot("other", 0).with_slot("region", 1);
+    let headers = catalog().headers("sql", Some(&arguments)).expect("headers");
+    assert_eq!(
+        headers.fixed,
+        [("Mcp-Param-Limit".to_string(), "1".to_string())]
+    );
+    assert_eq!(headers.of_slots, [("Mcp-Param-Region".to_string(), 1)]);
+}
+
+#[test]
+fn arguments_of_another_type_are_refused() {
+    for (arguments, expected_path) in [
+        (json!({"region": 1}), "region"),
+        (json!({"limit": "1"}), "limit"),
+        (json!({"limit": 1.5}), "limit"),
+        (json!({"limit": 9_007_199_254_740_992_u64}), "limit"),
+        (json!({"limit": u64::MAX}), "limit"),
+        (json!({"limit": i64::MIN}), "limit"),
+        (json!({"dry": "true"}), "dry"),
+        (json!({"deep": {"id": []}}), "deep.id"),
+    ] {
+        let Err(ParamFault::Mismatch { path, .. }) = headers(arguments.clone()) else {
+            panic!("{arguments} should not fit");
+        };
+        assert_eq!(path, expected_path);
+    }
+}
+
+#[test]
+fn excluded_and_unknown_tools() {
+    let catalog = catalog();
+    assert_eq!(catalog.len(), 2);
+    assert_eq!(catalog.exclusion("bad"), Some("x-mcp-header is empty"));
+    assert_eq!(catalog.exclusion("sql"), None);
+    assert!(matches!(
+        catalog.headers("bad", None),
+        Err(ParamFault::Excluded(_))
+    ));
+    assert_eq!(
+        catalog.headers("unknown", None),
+        Ok(ParamHeaders::default())
+    );
+    assert!(!catalog.contains("unknown"));
+}
