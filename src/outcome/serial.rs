@@ -1,106 +1,94 @@
 //! How plain figures stand in JSON: times in the units of the reports, shares and
 //! rates to six decimals. For `serde(with)` and `serde(serialize_with)`.
 
+use std::time::Duration;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::units::{ns_of_ms, tidy};
 
 /// Milliseconds of a report as nanoseconds.
-fn ns_of<E: serde::de::Error>(ms: f64) -> Result<u64, E> {
+fn ns_of(ms: f64) -> Result<u64, &'static str> {
     match ms >= 0.0 {
         true => Ok(ns_of_ms(ms)),
-        false => Err(E::custom("figures are missing: a time is below 0")),
+        false => Err("figures are missing: a time is below 0"),
     }
 }
 
-/// Nanoseconds, as milliseconds with their fraction.
-pub(crate) mod ms {
-    use super::*;
+/// Makes the module of a value from its conversion to the number in JSON and the
+/// one back.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident: $value:ty, $to:expr, $from:expr) => {
+        $(#[$doc])*
+        pub(crate) mod $name {
+            use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(ns: &u64, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(crate::units::ms(*ns))
-    }
+            pub(crate) fn serialize<S: Serializer>(value: &$value, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_f64(($to)(*value))
+            }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        ns_of(f64::deserialize(from)?)
-    }
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<$value, D::Error> {
+                ($from)(f64::deserialize(from)?).map_err(D::Error::custom)
+            }
+        }
+    };
 }
 
-/// The same where there may be none.
-pub(crate) mod ms_if_any {
-    use super::*;
+/// The same for a value that there may be.
+macro_rules! number_if_any {
+    ($(#[$doc:meta])* $name:ident: $value:ty, $to:expr, $from:expr) => {
+        $(#[$doc])*
+        pub(crate) mod $name {
+            use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(ns: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_some(&ns.map(crate::units::ms))
-    }
+            pub(crate) fn serialize<S: Serializer>(
+                value: &Option<$value>,
+                to: S,
+            ) -> Result<S::Ok, S::Error> {
+                to.serialize_some(&value.map($to))
+            }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        Option::<f64>::deserialize(from)?.map(ns_of).transpose()
-    }
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<Option<$value>, D::Error> {
+                let number = Option::<f64>::deserialize(from)?;
+                number.map($from).transpose().map_err(D::Error::custom)
+            }
+        }
+    };
 }
 
-/// A fraction of nanoseconds where there may be one, as microseconds.
-pub(crate) mod us_if_any {
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(ns: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_some(&ns.map(|ns| tidy(ns / 1e3)))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-        Ok(Option::<f64>::deserialize(from)?.map(|us| us * 1e3))
-    }
+number! {
+    /// Nanoseconds, as milliseconds with their fraction.
+    ms: u64, crate::units::ms, ns_of
+}
+number_if_any! {
+    /// The same.
+    ms_if_any: u64, crate::units::ms, ns_of
+}
+number! {
+    /// A duration, in seconds to the microsecond.
+    secs: Duration, crate::units::secs, Duration::try_from_secs_f64
+}
+number_if_any! {
+    /// The same.
+    secs_if_any: Duration, crate::units::secs, Duration::try_from_secs_f64
+}
+number_if_any! {
+    /// A fraction of nanoseconds, as microseconds.
+    us_if_any: f64, |ns: f64| tidy(ns / 1e3), |us: f64| Ok::<f64, &str>(us * 1e3)
+}
+number_if_any! {
+    /// Thousandths of a CPU, as CPUs.
+    cpus_if_any: u64, |milli: u64| milli as f64 / 1e3, millicpus_of
 }
 
-/// A duration, in seconds to the microsecond.
-pub(crate) mod secs {
-    use super::*;
-    use std::time::Duration;
-
-    pub(crate) fn serialize<S: Serializer>(length: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(crate::units::secs(*length))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-/// The same where there may be none.
-pub(crate) mod secs_if_any {
-    use super::*;
-    use std::time::Duration;
-
-    pub(crate) fn serialize<S: Serializer>(
-        length: &Option<Duration>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_some(&length.map(crate::units::secs))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        let secs = Option::<f64>::deserialize(from)?;
-        secs.map(|secs| Duration::try_from_secs_f64(secs).map_err(D::Error::custom))
-            .transpose()
-    }
-}
-
-/// Thousandths of a CPU where there may be some, as CPUs.
-pub(crate) mod cpus_if_any {
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(milli: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_some(&milli.map(|milli| milli as f64 / 1e3))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        // A cast from a float saturates.
-        let cpus = Option::<f64>::deserialize(from)?;
-        Ok(cpus.map(|cpus| (cpus * 1e3).round() as u64))
-    }
+/// A cast from a float saturates.
+fn millicpus_of(cpus: f64) -> Result<u64, &'static str> {
+    Ok((cpus * 1e3).round() as u64)
 }
 
 /// The CPU of each worker, and whether it was pinned to one.

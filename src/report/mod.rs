@@ -16,7 +16,7 @@
 //! of their own, in the same envelope ([`ReportKind`]), delivered in the same way
 //! ([`deliver`]) and written by the same formats ([`Format`]).
 
-pub mod advice;
+mod advice;
 pub mod calibration;
 mod delivery;
 mod envelope;

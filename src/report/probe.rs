@@ -108,10 +108,7 @@ const MEDIAN: f64 = 0.5;
 /// The finding, as the report has it: its stable name, and a sentence.
 pub(super) fn finding(beside: &Beside<'_>) -> AdviceNote {
     let (id, text) = worded(beside, find(beside));
-    AdviceNote {
-        id: id.to_string(),
-        text,
-    }
+    AdviceNote::new(id, text)
 }
 
 fn find(beside: &Beside<'_>) -> Answer {

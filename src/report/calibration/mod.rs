@@ -35,11 +35,11 @@ pub fn build_calibration(outcome: &CalibrationOutcome, info: &BuildInfo) -> Cali
         server: outcome.server_cpu,
     };
     let host_advice = advise(&outcome.host, &around);
-    let on_host = host_advice.iter().map(|found| (found.id(), found.text()));
+    let on_host = host_advice.iter();
+    let on_host = on_host.map(|found| AdviceNote::new(found.id(), found.text()));
     let n_cpus = outcome.allowed_cpus.len();
     let disturbed_share = disturbed_share(outcome);
     let on_figures = advice::on_figures(&normal, &busy_poll, disturbed_share, n_cpus);
-    let on_figures = on_figures.iter().map(|found| (found.id(), found.text()));
     CalibrationReport {
         schema_version: ReportKind::Calibration.schema_version().to_string(),
         kind: ReportKind::Calibration.id().to_string(),
@@ -60,10 +60,7 @@ pub fn build_calibration(outcome: &CalibrationOutcome, info: &BuildInfo) -> Cali
         shared_cpu: n_cpus <= 1,
         disturbed_share,
         kernel_timestamps: outcome.kernel_timestamps,
-        advice: on_host
-            .chain(on_figures)
-            .map(|(id, text)| AdviceNote::new(id, text))
-            .collect(),
+        advice: on_host.chain(on_figures).collect(),
         normal,
         busy_poll,
         notices: outcome.notices.clone(),

@@ -17,10 +17,10 @@ mod validity;
 
 use serde_json::Value;
 
-use super::advice;
+use super::advice::advise;
 use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    AdviceNote, LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WarmUp,
+    LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WarmUp,
 };
 use crate::load::ThinkTime;
 use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
@@ -76,10 +76,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
         notices: notices(plan, outcome),
-        advice: advice::advise(plan, outcome, &totals)
-            .iter()
-            .map(|advice| AdviceNote::new(advice.id(), advice.text()))
-            .collect(),
+        advice: advise(plan, outcome, &totals),
     }
 }
 
