@@ -11,6 +11,8 @@
 //! memory in the cache and its branches learned, so these are lower bounds of
 //! what the same piece costs among a thousand users.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -18,12 +20,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::metrics::{Outcome, Recorder, Sample};
-use pmcp_loadtest::protocol::{
+use pmcp_loadtest::internal::metrics::{Outcome, Recorder, Sample};
+use pmcp_loadtest::internal::protocol::{
     BodyKind, ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
     RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
-use pmcp_loadtest::scheduler::{
+use pmcp_loadtest::internal::scheduler::{
     Scheduler, SchedulerOptions, TaskId, Wake, current_task, park, sleep_until, unpark,
 };
 use serde_json::json;

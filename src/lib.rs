@@ -4,9 +4,9 @@
 //! the program is made of, and that another command line can embed: **a plan in,
 //! an observer called while it runs, an outcome out**.
 //!
-//! - [`scenario::load`] makes a [`scenario::Plan`] of a config, of flags
-//!   ([`scenario::Overrides`]), or of both, and reports every fault at once. Who
-//!   wants neither may fill in a `Plan` by hand: all its fields are public.
+//! - [`scenario::Plan::new`] makes a plan of a server's address and of the steps to
+//!   do; [`scenario::load`] makes one of a config, of flags
+//!   ([`scenario::Overrides`]), or of both, and reports every fault at once.
 //! - [`coordinator::run`] finds the server, makes the load and blocks until all is
 //!   over. A server that breaks under the load is an outcome; an error means that
 //!   there was no load.
@@ -15,9 +15,10 @@
 //! - [`report::build()`] makes the public JSON report of an outcome, and
 //!   [`report::summary()`] the text for a terminal.
 //!
-//! Nothing of the engine prints, writes a file, reads the environment or ends the
-//! process; `Ctrl-C` is the caller's, who passes it on through
-//! [`coordinator::Interrupts`].
+//! Nothing of the engine prints, writes a file, reads the environment, changes a
+//! limit of the process or ends it; `Ctrl-C` is the caller's, who passes it on
+//! through [`coordinator::Interrupts`]. For thousands of users the caller raises the
+//! limit of open files: [`coordinator::raise_file_limit`].
 //!
 //! ```
 //! use pmcp_loadtest::clock::Utc;
@@ -25,7 +26,8 @@
 //! use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 //! use pmcp_loadtest::outcome::{Ended, Observer, Progress, RunStart};
 //! use pmcp_loadtest::report::{self, BuildInfo};
-//! use pmcp_loadtest::scenario::{self, Overrides};
+//! use pmcp_loadtest::scenario::{self, Action, Arguments, Load, Operation, Plan, Step, Target};
+//! use std::time::Duration;
 //!
 //! /// Keeps what it was told.
 //! #[derive(Default)]
@@ -47,21 +49,21 @@
 //! // Any MCP server will do; this one is in the library.
 //! let server = DemoServer::start(DemoOptions::default())?;
 //!
-//! // What the flags of `run` say, without a config.
-//! let mut arguments = serde_json::Map::new();
-//! arguments.insert("text".to_string(), "hello".into());
-//! let overrides = Overrides {
-//!     url: Some(server.url()),
-//!     tool: Some(("echo".to_string(), Some(arguments.into()))),
-//!     vus: Some(4),
-//!     iterations: Some(100),
-//!     workers: Some(1),
-//!     pin: Some(false),
-//!     ..Overrides::default()
+//! let call = Operation::CallTool {
+//!     name: "echo".to_string(),
+//!     arguments: Some(Arguments::read(r#"{"text": "hello"}"#)?),
 //! };
-//! let no_environment = |_: &str| None;
-//! let seed = 1;
-//! let plan = scenario::load(None, &overrides, &no_environment, seed)?;
+//! let steps = vec![Step::new(Action::Call(call))];
+//! let mut plan = Plan::new(Target::new(&server.url())?, steps);
+//! plan.load = Load::Closed {
+//!     vus: 4,
+//!     ramp_up: Duration::ZERO,
+//!     pacing: None,
+//! };
+//! plan.stop.duration = None;
+//! plan.stop.iterations = Some(100);
+//! plan.workers.count = Some(1);
+//! plan.workers.pin = false;
 //!
 //! let mut watcher = Watcher::default();
 //! let outcome = coordinator::run(plan.clone(), &mut watcher, &Interrupts::none())?;
@@ -85,77 +87,93 @@
 //!
 //! # The modules, in the order to read them
 //!
+//! Those that are no link are private: an embedder needs none of them.
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`scenario`] | a config and flags become a plan |
-//! | [`load`] | load models: numbers of users, arrivals and pauses as functions of time |
+//! | `load` | load models: numbers of users, arrivals and pauses as functions of time |
 //! | [`coordinator`] | a run from beginning to end: prepares, commands, collects, judges |
-//! | [`decide`] | the decisions as pure functions: users over time, breaking points, the search |
-//! | [`worker`] | one core's thread and its users |
-//! | [`user`] | one virtual user: session, steps, pace, what is recorded |
-//! | [`client`] | one MCP session over one connection; finding a server's era |
-//! | [`protocol`] | MCP as bytes and headers, without any input or output |
-//! | [`http`] | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
-//! | [`scheduler`] | many tasks on one thread: coroutines, poll, timers |
-//! | [`metrics`] | histograms, counters, failures by cause |
-//! | [`validity`] | whether a result is the server's or ours: the verdict |
+//! | `decide` | the decisions as pure functions: users over time, breaking points, the search |
+//! | `worker` | one core's thread and its users |
+//! | `user` | one virtual user: session, steps, pace, what is recorded |
+//! | `client` | one MCP session over one connection; finding a server's era |
+//! | `protocol` | MCP as bytes and headers, without any input or output |
+//! | `http` | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
+//! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
+//! | `metrics` | histograms, counters, failures by cause |
+//! | `validity` | whether a result is the server's or ours: the verdict |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
-//! | [`init`] | a starter config of what a server offers |
+//! | `init` | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
-//! | [`canned`] | a server that costs next to nothing, to measure ourselves against |
-//! | [`calibrate`] | what this host can generate |
-//! | [`terminal`], [`units`] | colours and writers; durations, rates and sizes as text |
-//! | [`error`], [`files`], [`clock`], [`host`] | errors for users; reading their files; time; what machine this is |
-//! | [`address`], [`redact`] | the one judge of addresses; secrets taken out of texts |
+//! | `canned` | a server that costs next to nothing, to measure ourselves against |
+//! | `calibrate` | what this host can generate |
+//! | `terminal`, `text`, `units` | colours and writers; characters that are not seen; durations, rates and sizes as text |
+//! | [`error`], `files`, [`clock`], `host` | errors for users; reading their files; time; what machine this is |
+//! | `address`, `redact` | the one judge of addresses; secrets taken out of texts |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]
-
-pub mod scenario;
-
-pub mod load;
-
-pub mod coordinator;
-
-pub mod decide;
-
-pub mod worker;
-
-pub mod user;
-
-pub mod client;
-
-pub mod protocol;
-
-pub mod http;
-
-pub mod scheduler;
-
-pub mod metrics;
-
-pub mod validity;
-
-pub mod outcome;
-
-pub mod report;
-
-pub mod init;
-
-pub mod demo;
-
-pub mod canned;
-
-pub mod calibrate;
-
-pub mod address;
-pub mod clock;
-pub mod error;
-pub mod files;
-pub mod host;
-pub mod redact;
-pub mod terminal;
-pub mod text;
-pub mod units;
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests wait and measure")
+)]
 
 pub mod cli;
+pub mod clock;
+pub mod coordinator;
+pub mod error;
+pub mod outcome;
+pub mod report;
+pub mod scenario;
+
+pub use servers::demo;
+
+mod address;
+mod calibrate;
+mod client;
+mod decide;
+mod files;
+mod host;
+mod http;
+mod init;
+mod load;
+mod metrics;
+mod protocol;
+mod redact;
+mod scheduler;
+#[cfg(test)]
+mod seeds;
+mod servers;
+mod terminal;
+mod text;
+mod units;
+mod user;
+mod validity;
+mod worker;
+
+/// What this repository's own benches and tests measure besides. It is no part of the
+/// API and changes at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::servers::canned::{Framing, Options, Server, ServerThread};
+
+    pub mod metrics {
+        pub use crate::metrics::{Outcome, Recorder, Sample};
+    }
+
+    pub mod protocol {
+        pub use crate::protocol::{
+            BodyKind, ClientInfo, Dialect, Era, Expect, Item, Method, Operation, Prepared,
+            ReplyReader, RequestBody, Revision, SseDecoder, ToolCatalog, decode_header_value,
+            read_json_reply,
+        };
+    }
+
+    pub mod scheduler {
+        pub use crate::scheduler::{
+            Scheduler, SchedulerOptions, TaskId, Wake, current_task, park, sleep_until, unpark,
+        };
+    }
+}

@@ -741,6 +741,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(32, 256))]
+
         #[test]
         fn no_secret_survives_in_any_text(
             secrets in prop::collection::vec(any_secret(), 1..6),

@@ -14,13 +14,6 @@ pub struct UnitError {
     expected: &'static str,
 }
 
-impl UnitError {
-    /// What would have been accepted, with samples.
-    pub fn expected(&self) -> &'static str {
-        self.expected
-    }
-}
-
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is not {}", self.text, self.expected)
@@ -323,7 +316,7 @@ mod tests {
             );
         }
         assert_eq!(
-            parse_duration("x").expect_err("none").expected(),
+            parse_duration("x").expect_err("none").expected,
             DURATION_FORM
         );
     }

@@ -26,6 +26,8 @@
 //! one with a fifth of a CPU and a rate beyond it is to fail, 20 of 20. Both fail
 //! where it is not so.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 pub(crate) mod answer;
 pub(crate) mod beside;
 pub(crate) mod cases;

@@ -33,6 +33,8 @@
 //! The figures in `instructions.toml` are those of one toolchain and one
 //! processor family (the C library picks its `memcpy` by the processor).
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 mod allocations;
 mod callgrind;
 mod committed;

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use pmcp_loadtest::canned::{Framing, Options, ServerThread};
+use pmcp_loadtest::internal::{Framing, Options, ServerThread};
 
 use crate::process::{self, Cores, Scratch};
 

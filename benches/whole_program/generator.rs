@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::protocol::{
+use pmcp_loadtest::internal::protocol::{
     ClientInfo, Dialect, Era, Operation, RequestBody, Revision, ToolCatalog,
 };
 use serde_json::{Map, Value};

@@ -18,6 +18,8 @@
 //! their schedule, `… -- scaling` what a second worker adds, `… -- serve` starts
 //! the canned server alone.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 mod generator;
 mod process;
 mod scaling;
@@ -30,8 +32,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
-use pmcp_loadtest::canned::{self, Framing, Server};
-use pmcp_loadtest::protocol::Era;
+use pmcp_loadtest::internal::protocol::Era;
+use pmcp_loadtest::internal::{self, Framing, Server};
 
 use generator::{Generator, Load, Target};
 use process::{Cores, ServerProcess};
@@ -202,7 +204,7 @@ fn serve(options: &Serve) -> Result<(), String> {
         process::pin_to(core)?;
     }
     process::allow_many_files();
-    let server = Server::bind(canned::Options {
+    let server = Server::bind(internal::Options {
         framing: match options.sse {
             true => Framing::EventStream,
             false => Framing::Json,

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use pmcp_loadtest::protocol::Era;
+use pmcp_loadtest::internal::protocol::Era;
 
 use super::generator::{Generator, Load, Target};
 use super::process::{self, Cores, ServerProcess};

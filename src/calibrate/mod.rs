@@ -18,7 +18,6 @@ mod place;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::canned::{Framing, Options, ServerThread};
 use crate::clock::{SystemClock, Utc};
 use crate::coordinator::{self, Interrupts};
 use crate::error::{ErrorKind, UserError};
@@ -29,7 +28,8 @@ use crate::outcome::{
 };
 use crate::protocol::{Era, ProtocolChoice};
 use crate::scenario::{self, Overrides, Plan};
-use crate::worker::{Cpus, raise_file_limit};
+use crate::servers::canned::{Framing, Options, ServerThread};
+use crate::worker::Cpus;
 
 use figures::{closed_step, open_step, schedule_rates};
 
@@ -38,6 +38,13 @@ const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Sessions that serve arrivals: more than are ever busy at once.
 const POOL: u32 = 100;
+
+/// The files that a calibration opens at once at most: both ends of every connection
+/// are ours.
+pub fn connections_max(options: &CalibrationOptions) -> u64 {
+    let users = options.vus.iter().copied().chain([POOL]).max();
+    2 * users.map_or(0, u64::from)
+}
 
 /// Measures this host.
 ///
@@ -54,10 +61,6 @@ pub fn run(
     // Where the run itself will put its only worker.
     let worker_cpu = cpus.assign(1).first().copied().flatten();
     let server_cpu = worker_cpu.and_then(|worker| place::server_cpu(&cpus.allowed, worker, &host));
-    let users_max = options.vus.iter().copied().max().unwrap_or(POOL);
-    // Both ends of every connection are ours. Where the limit cannot be raised,
-    // the run itself will say so.
-    let _ = raise_file_limit(2 * u64::from(users_max.max(POOL)));
     let at_once = Options {
         framing: Framing::Json,
         delay: Duration::ZERO,

@@ -1,22 +1,200 @@
 //! What can be typed. The doc comments are the help.
+//!
+//! This is the one list of flags: hints, the splitting of `--name=value` and the
+//! tests read it back from the parser ([`flags`]). The parser cannot include one
+//! struct in another, so [`command!`] writes the flags that commands share into
+//! each of them.
+
+use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
-use crate::error::nearest;
+use super::options::{self, LevelText};
+use super::secrets::{api_key_of_environment, bearer};
+use crate::error::{UserError, nearest};
+use crate::load::VuStage;
+use crate::outcome::FindBy;
+use crate::protocol::{Arguments, ProtocolChoice};
+use crate::scenario::{Header, Overrides, parse_stages};
+use crate::servers::demo::{Answers, Capacity, Eras, Faults, Latency};
+use crate::terminal::ColorChoice;
 
-use super::options::{
-    Args, Color, HeaderText, Iterations, LevelText, Port, Rate, Seconds, Seed, Share, Span,
-    StageList, Users, VuList, Workers,
-};
-use crate::demo::{Answers, Capacity, Eras, Faults, Latency};
-use crate::protocol::ProtocolChoice;
+/// Declares a command: its name as a type, then its flags in the order of the
+/// help, its own in braces, those it shares with others by the name of their group.
+macro_rules! command {
+    ($(#[$($attribute:tt)*])* $name:ident: $($parts:tt)*) => {
+        command!(@ [$(#[$($attribute)*])*] $name [] $($parts)*);
+    };
 
-/// The commands, for hints.
-pub(super) const COMMANDS: [&str; 6] = ["run", "find", "init", "check", "calibrate", "demo"];
+    // What is run, and against what.
+    (@ $head:tt $name:ident [$($fields:tt)*] what $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
+            /// config's
+            #[argh(positional)]
+            pub(super) url: Option<String>,
+            /// use the embedded demo server
+            #[argh(switch)]
+            pub(super) demo: bool,
+            /// config file; without it .pmcp/loadtest.toml here or above
+            #[argh(option, arg_name = "file")]
+            pub(super) config: Option<String>,
+            /// call this tool and nothing else: as the config's scenario does, or
+            /// without arguments
+            #[argh(option, arg_name = "name")]
+            pub(super) tool: Option<String>,
+            /// the tool's arguments, in place of the config's: a JSON object, or @file
+            #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
+            pub(super) args: Option<Arguments>,
+        ] $($rest)*);
+    };
+
+    // How to speak to the server.
+    (@ $head:tt $name:ident [$($fields:tt)*] server $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// legacy (sessions), modern (stateless), a revision such as 2025-11-25, or
+            /// auto, which asks the server and is the default
+            #[argh(option, arg_name = "which")]
+            pub(super) protocol: Option<ProtocolChoice>,
+            /// keep the cookies that the server sets, each user its own, as clients on
+            /// Python's httpx do and those on Node's fetch do not
+            #[argh(switch)]
+            pub(super) cookies: bool,
+            /// header sent with every request, such as 'X-Team: blue'; may be given
+            /// several times
+            #[argh(option, short = 'H', long = "header", arg_name = "header", from_str_fn(options::header))]
+            pub(super) headers: Vec<Header>,
+            /// sent as a bearer token; better put it into the environment as MCP_API_KEY,
+            /// where other users do not see it
+            #[argh(option, arg_name = "key")]
+            pub(super) api_key: Option<String>,
+        ] $($rest)*);
+    };
+
+    // What makes the load.
+    (@ $head:tt $name:ident [$($fields:tt)*] engine $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// pause of each user between iterations
+            #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+            pub(super) think: Option<Duration>,
+            /// the longest that one request may take; 5s unless given
+            #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+            pub(super) timeout: Option<Duration>,
+            /// the seed of a run whose choices and generated data are to be repeated;
+            /// every report names its own
+            #[argh(option, arg_name = "n", from_str_fn(options::seed))]
+            pub(super) seed: Option<u64>,
+            /// worker threads; the usable CPUs unless given, less one where there are
+            /// more than two
+            #[argh(option, arg_name = "n", from_str_fn(options::workers))]
+            pub(super) workers: Option<usize>,
+            /// do not pin workers to CPUs
+            #[argh(switch)]
+            pub(super) no_pin: bool,
+            /// spin rather than sleep while waiting, on a host that does nothing else
+            #[argh(switch)]
+            pub(super) busy_poll: bool,
+            /// what `calibrate` wrote: the verdict then knows what this host can do
+            #[argh(option, arg_name = "file")]
+            pub(super) calibration: Option<String>,
+            /// end with exit code 4 where the verdict is that the result is invalid: the
+            /// generator, not the server, was the limit
+            #[argh(switch)]
+            pub(super) strict: bool,
+        ] $($rest)*);
+    };
+
+    // What is written.
+    (@ $head:tt $name:ident [$($fields:tt)*] report $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// JSON report; a new file in .pmcp/reports unless given, - is stdout
+            #[argh(option, arg_name = "file")]
+            pub(super) report: Option<String>,
+            /// write no JSON report
+            #[argh(switch)]
+            pub(super) no_report: bool,
+            /// nothing on stderr but errors; with --report - the JSON report alone
+            #[argh(switch)]
+            pub(super) quiet: bool,
+        ] $($rest)*);
+    };
+
+    (@ $head:tt $name:ident [$($fields:tt)*] { $($own:tt)* } $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)* $($own)*] $($rest)*);
+    };
+
+    // All flags are there but those that each command has.
+    (@ [$($head:tt)*] $name:ident [$($fields:tt)*]) => {
+        #[derive(FromArgs, ArgsInfo)]
+        $($head)*
+        pub(super) struct $name {
+            $($fields)*
+            /// when to colour: auto, always or never
+            #[argh(option, default = "ColorChoice::Auto", arg_name = "when")]
+            pub(super) color: ColorChoice,
+            /// same as --color never, whatever --color says
+            #[argh(switch)]
+            pub(super) no_color: bool,
+        }
+
+        impl $name {
+            fn color(&self) -> ColorChoice {
+                match self.no_color {
+                    true => ColorChoice::Never,
+                    false => self.color,
+                }
+            }
+        }
+    };
+}
+
+/// What the flags of the group `server` override.
+macro_rules! server_overrides {
+    ($args:ident) => {{
+        let of_environment = api_key_of_environment().filter(|_| $args.api_key.is_none());
+        let mut headers = $args.headers;
+        headers.extend($args.api_key.as_deref().map(bearer));
+        Overrides {
+            protocol: $args.protocol,
+            cookies: $args.cookies.then_some(true),
+            headers,
+            default_headers: of_environment.as_deref().map(bearer).into_iter().collect(),
+            ..Overrides::default()
+        }
+    }};
+}
+
+/// What the flags of the groups `what`, `server` and `engine` override.
+macro_rules! load_overrides {
+    ($args:ident) => {
+        Overrides {
+            url: $args.url,
+            tool: tool($args.tool, $args.args)?,
+            think: $args.think,
+            timeout: $args.timeout,
+            seed: $args.seed,
+            workers: $args.workers,
+            pin: $args.no_pin.then_some(false),
+            busy_poll: $args.busy_poll.then_some(true),
+            strict: $args.strict.then_some(true),
+            ..server_overrides!($args)
+        }
+    };
+}
+
+fn tool(
+    name: Option<String>,
+    arguments: Option<Arguments>,
+) -> Result<Option<(String, Option<Arguments>)>, UserError> {
+    match (name, arguments) {
+        (None, Some(_)) => Err(UserError::usage("`--args` goes with `--tool`")),
+        (name, arguments) => Ok(name.map(|name| (name, arguments))),
+    }
+}
 
 /// Load tests MCP servers: latency percentiles, throughput, errors by cause,
 /// per tool.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "See a report at once, against the embedded demo server:\n  $ {command_name} run --demo",
     example = "Write a config from what your server offers, then run it:\n  $ {command_name} init http://127.0.0.1:8080/mcp\n  $ {command_name} run",
@@ -37,421 +215,306 @@ pub(super) struct LoadTest {
 }
 
 /// The commands.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, once")]
 pub(super) enum Command {
-    Run(Box<Run>),
-    Find(Box<Find>),
+    Run(Run),
+    Find(Find),
     Init(Init),
     Check(Check),
     Calibrate(Calibrate),
     Demo(Demo),
 }
 
-/// Runs a load test. Without a config (.pmcp/loadtest.toml here or above, or
-/// --config), --tool names what is called; without that, the tools are listed,
-/// which is safe on any server.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "run",
-    example = "50 virtual users call one tool for a minute:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --vus 50 --duration 1m",
-    example = "Ramp up to 100 users, hold, ramp down, and find where the server breaks:\n  $ {command_name} http://127.0.0.1:8080/mcp --stage 1m:100,2m:100,30s:0"
-)]
-pub(super) struct Run {
-    /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
-    /// config's
-    #[argh(positional)]
-    pub(super) url: Option<String>,
-    /// run against the embedded demo server
-    #[argh(switch)]
-    pub(super) demo: bool,
-    /// config file; without it .pmcp/loadtest.toml here or above
-    #[argh(option, arg_name = "file")]
-    pub(super) config: Option<String>,
-    /// virtual users, each with a connection and a session of its own; 10
-    /// unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) vus: Option<Users>,
-    /// how long to make load, such as 30s or 5m; 30s unless given
-    #[argh(option, arg_name = "time")]
-    pub(super) duration: Option<Span>,
-    /// stop after exactly so many iterations in all, if that comes first
-    #[argh(option, arg_name = "n")]
-    pub(super) iterations: Option<Iterations>,
-    /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
-    /// down
-    #[argh(option, long = "stage", arg_name = "time:vus,..")]
-    pub(super) stages: Option<StageList>,
-    /// let the users start evenly across this time
-    #[argh(option, arg_name = "time")]
-    pub(super) ramp_up: Option<Span>,
-    /// open model: iterations start at this rate, such as 200/s, whether
-    /// earlier ones have ended or not
-    #[argh(option, arg_name = "rate")]
-    pub(super) rate: Option<Rate>,
-    /// open model: the pool of users that serve arrivals; 100 unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) max_vus: Option<Users>,
-    /// start each user's iterations at this fixed interval
-    #[argh(option, arg_name = "time")]
-    pub(super) pacing: Option<Span>,
-    /// pause of each user between iterations
-    #[argh(option, arg_name = "time")]
-    pub(super) think: Option<Span>,
-    /// run this long before anything is counted
-    #[argh(option, arg_name = "time")]
-    pub(super) warm_up: Option<Span>,
-    /// at the breaking point, `stop` the run or `continue`, which is the default
-    #[argh(option, arg_name = "what")]
-    pub(super) on_break: Option<super::options::OnBreak>,
-    /// call from one quiet session beside the load too, 10 times a second unless
-    /// the config says otherwise: tells a queue in this client from one in the
-    /// server
-    #[argh(switch)]
-    pub(super) probe: bool,
-    /// call this tool and nothing else: as the config's scenario does, or without
-    /// arguments
-    #[argh(option, arg_name = "name")]
-    pub(super) tool: Option<String>,
-    /// the tool's arguments, in place of the config's: a JSON object, or @file
-    #[argh(option, arg_name = "json")]
-    pub(super) args: Option<Args>,
-    /// the longest that one request may take; 5s unless given
-    #[argh(option, arg_name = "time")]
-    pub(super) timeout: Option<Span>,
-    /// how long requests in flight at the end may still take; the timeout
-    /// unless given, at most 30s
-    #[argh(option, arg_name = "time")]
-    pub(super) graceful_stop: Option<Span>,
-    /// legacy (sessions), modern (stateless), a revision such as 2025-11-25, or
-    /// auto, which asks the server and is the default
-    #[argh(option, arg_name = "which")]
-    pub(super) protocol: Option<ProtocolChoice>,
-    /// keep the cookies that the server sets, each user its own, as clients on
-    /// Python's httpx do and those on Node's fetch do not
-    #[argh(switch)]
-    pub(super) cookies: bool,
-    /// header sent with every request, such as 'X-Team: blue'; may be given
-    /// several times
-    #[argh(option, short = 'H', long = "header", arg_name = "header")]
-    pub(super) headers: Vec<HeaderText>,
-    /// sent as a bearer token; better put it into the environment as MCP_API_KEY,
-    /// where other users do not see it
-    #[argh(option, arg_name = "key")]
-    pub(super) api_key: Option<String>,
-    /// the seed of a run whose choices and generated data are to be repeated;
-    /// every report names its own
-    #[argh(option, arg_name = "n")]
-    pub(super) seed: Option<Seed>,
-    /// worker threads; the usable CPUs unless given, less one where there are
-    /// more than two
-    #[argh(option, arg_name = "n")]
-    pub(super) workers: Option<Workers>,
-    /// do not pin workers to CPUs
-    #[argh(switch)]
-    pub(super) no_pin: bool,
-    /// spin rather than sleep while waiting, on a host that does nothing else
-    #[argh(switch)]
-    pub(super) busy_poll: bool,
-    /// what `calibrate` wrote: the verdict then knows what this host can do
-    #[argh(option, arg_name = "file")]
-    pub(super) calibration: Option<String>,
-    /// end with exit code 4 where the verdict is that the result is invalid: the
-    /// generator, not the server, was the limit
-    #[argh(switch)]
-    pub(super) strict: bool,
-    /// JSON report; .pmcp/reports/loadtest-TIME.json unless given, - is stdout
-    #[argh(option, arg_name = "file")]
-    pub(super) report: Option<String>,
-    /// write no JSON report
-    #[argh(switch)]
-    pub(super) no_report: bool,
-    /// nothing on stderr but errors; with --report - the JSON report alone
-    #[argh(switch)]
-    pub(super) quiet: bool,
-    /// when to colour: auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+impl Command {
+    pub(super) fn color(&self) -> ColorChoice {
+        match self {
+            Self::Run(args) => args.color(),
+            Self::Find(args) => args.color(),
+            Self::Init(args) => args.color(),
+            Self::Check(args) => args.color(),
+            Self::Calibrate(args) => args.color(),
+            Self::Demo(args) => args.color(),
+        }
+    }
 }
 
-/// Searches the highest load that a server sustains within limits on latency
-/// and errors: doubles it until a level fails, halves what lies between, and
-/// verifies the answer. Two levels are reported, both tested: the highest that
-/// was sustained, the lowest that was not.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "find",
-    example = "How many users at once, with p99 at most 250 ms and 1% errors:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --max-p99 250ms --max-errors 1%",
-    example = "How many arrivals a second, with an answer after ten minutes at the latest:\n  $ {command_name} http://127.0.0.1:8080/mcp --by rate --max-p95 250ms --deadline 10m",
-    note = "Each level has fresh connections and sessions. A session that cannot be opened counts as a failed request.",
-    error_code(0, "found"),
-    error_code(1, "could not run"),
-    error_code(2, "the command line or the config is at fault"),
-    error_code(
-        3,
-        "no answer: the server alone breaks a limit, all levels failed, or the deadline came first"
-    ),
-    error_code(
-        4,
-        "the generator was the limit; the report has the highest good level"
-    ),
-    error_code(130, "interrupted; the report was written")
-)]
-pub(super) struct Find {
-    /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
-    /// config's
-    #[argh(positional)]
-    pub(super) url: Option<String>,
-    /// search the embedded demo server
-    #[argh(switch)]
-    pub(super) demo: bool,
-    /// config file; without it .pmcp/loadtest.toml here or above. Its load is
-    /// not used: the search sets it
-    #[argh(option, arg_name = "file")]
-    pub(super) config: Option<String>,
-    /// limit on the median latency, such as 50ms
-    #[argh(option, long = "max-p50", arg_name = "time")]
-    pub(super) max_p50: Option<Span>,
-    /// limit on the 95th percentile
-    #[argh(option, long = "max-p95", arg_name = "time")]
-    pub(super) max_p95: Option<Span>,
-    /// limit on the 99th percentile
-    #[argh(option, long = "max-p99", arg_name = "time")]
-    pub(super) max_p99: Option<Span>,
-    /// limit on the share of failed requests, such as 0.5%; 1% unless given
-    #[argh(option, arg_name = "share")]
-    pub(super) max_errors: Option<Share>,
-    /// what a level is: vus (virtual users, the default) or rate (arrivals a
-    /// second, whether earlier ones have ended or not)
-    #[argh(option, arg_name = "what", from_str_fn(super::options::level_kind))]
-    pub(super) by: Option<crate::outcome::FindBy>,
-    /// the first level after the baseline; 1 unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) from: Option<LevelText>,
-    /// the highest level tried; 2000 unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) to: Option<LevelText>,
-    /// end after this time, with what is known by then; 90s or more, unless --quick
-    #[argh(option, arg_name = "time")]
-    pub(super) deadline: Option<Span>,
-    /// end with the bracket, sought with less evidence: nothing is verified
-    #[argh(switch)]
-    pub(super) quick: bool,
-    /// by rate: the largest pool of users that serve arrivals
-    #[argh(option, arg_name = "n")]
-    pub(super) max_vus: Option<Users>,
-    /// pause of each user between iterations
-    #[argh(option, arg_name = "time")]
-    pub(super) think: Option<Span>,
-    /// call this tool and nothing else: as the config's scenario does, or without
-    /// arguments
-    #[argh(option, arg_name = "name")]
-    pub(super) tool: Option<String>,
-    /// the tool's arguments, in place of the config's: a JSON object, or @file
-    #[argh(option, arg_name = "json")]
-    pub(super) args: Option<Args>,
-    /// the longest that one request may take; 5s unless given
-    #[argh(option, arg_name = "time")]
-    pub(super) timeout: Option<Span>,
-    /// auto, legacy, modern, or a revision such as 2025-11-25
-    #[argh(option, arg_name = "which")]
-    pub(super) protocol: Option<ProtocolChoice>,
-    /// keep the cookies that the server sets, each user its own
-    #[argh(switch)]
-    pub(super) cookies: bool,
-    /// header of every request, `Name: value`; may be given several times
-    #[argh(option, short = 'H', long = "header", arg_name = "header")]
-    pub(super) headers: Vec<HeaderText>,
-    /// sent as a bearer token; MCP_API_KEY in the environment does the same
-    #[argh(option, arg_name = "key")]
-    pub(super) api_key: Option<String>,
-    /// repeat a run's choices and generated data
-    #[argh(option, arg_name = "n")]
-    pub(super) seed: Option<Seed>,
-    /// worker threads; the usable CPUs unless given, less one where there are
-    /// more than two
-    #[argh(option, arg_name = "n")]
-    pub(super) workers: Option<Workers>,
-    /// do not pin workers to CPUs
-    #[argh(switch)]
-    pub(super) no_pin: bool,
-    /// spin rather than sleep while waiting, on a host that does nothing else
-    #[argh(switch)]
-    pub(super) busy_poll: bool,
-    /// what `calibrate` wrote: the verdict then knows what this host can do
-    #[argh(option, arg_name = "file")]
-    pub(super) calibration: Option<String>,
-    /// end with exit code 4 where the verdict is `invalid`
-    #[argh(switch)]
-    pub(super) strict: bool,
-    /// JSON report; .pmcp/reports/find-TIME.json unless given, - is stdout
-    #[argh(option, arg_name = "file")]
-    pub(super) report: Option<String>,
-    /// nothing on stderr but errors; with --report - the JSON report alone
-    #[argh(switch)]
-    pub(super) quiet: bool,
-    /// auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+command! {
+    /// Runs a load test. Without a config (.pmcp/loadtest.toml here or above, or
+    /// --config), --tool names what is called; without that, the tools are listed,
+    /// which is safe on any server.
+    #[argh(
+        subcommand,
+        name = "run",
+        example = "50 virtual users call one tool for a minute:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --vus 50 --duration 1m",
+        example = "Ramp up to 100 users, hold, ramp down, and find where the server breaks:\n  $ {command_name} http://127.0.0.1:8080/mcp --stage 1m:100,2m:100,30s:0"
+    )]
+    Run:
+    what
+    {
+        /// virtual users, each with a connection and a session of its own; 10
+        /// unless given
+        #[argh(option, arg_name = "n", from_str_fn(options::users))]
+        pub(super) vus: Option<u32>,
+        /// how long to make load, such as 30s or 5m; 30s unless given
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) duration: Option<Duration>,
+        /// stop after exactly so many iterations in all, if that comes first
+        #[argh(option, arg_name = "n", from_str_fn(options::iterations))]
+        pub(super) iterations: Option<u64>,
+        /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
+        /// down
+        #[argh(option, long = "stage", arg_name = "time:vus,..", from_str_fn(parse_stages))]
+        pub(super) stages: Option<Vec<VuStage>>,
+        /// let the users start evenly across this time
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) ramp_up: Option<Duration>,
+        /// open model: iterations start at this rate, such as 200/s, whether
+        /// earlier ones have ended or not
+        #[argh(option, arg_name = "rate", from_str_fn(options::rate))]
+        pub(super) rate: Option<f64>,
+        /// open model: the pool of users that serve arrivals; 100 unless given
+        #[argh(option, arg_name = "n", from_str_fn(options::users))]
+        pub(super) max_vus: Option<u32>,
+        /// start each user's iterations at this fixed interval
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) pacing: Option<Duration>,
+        /// run this long before anything is counted
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) warm_up: Option<Duration>,
+        /// at the breaking point, `stop` the run or `continue`, which is the default
+        #[argh(option, arg_name = "what", from_str_fn(options::on_break))]
+        pub(super) on_break: Option<bool>,
+        /// call from one quiet session beside the load too, 10 times a second unless
+        /// the config says otherwise: tells a queue in this client from one in the
+        /// server
+        #[argh(switch)]
+        pub(super) probe: bool,
+        /// how long requests in flight at the end may still take; the timeout
+        /// unless given, at most 30s
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) graceful_stop: Option<Duration>,
+    }
+    engine
+    server
+    report
 }
 
-/// Writes a commented starter config: every tool, resource and prompt that the
-/// server offers, with sample arguments. Without a URL, a template.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "init",
-    example = "  $ {command_name} http://127.0.0.1:8080/mcp --api-key KEY"
-)]
-pub(super) struct Init {
-    /// the server to ask
-    #[argh(positional)]
-    pub(super) url: Option<String>,
-    /// where to write; .pmcp/loadtest.toml unless given, - is stdout
-    #[argh(option, arg_name = "file")]
-    pub(super) output: Option<String>,
-    /// overwrite the file if it exists
-    #[argh(switch)]
-    pub(super) force: bool,
-    /// same as --force
-    #[argh(switch)]
-    pub(super) yes: bool,
-    /// the longest that one request may take; 10s unless given
-    #[argh(option, arg_name = "time")]
-    pub(super) timeout: Option<Span>,
-    /// legacy (sessions), modern (stateless), a revision such as 2025-11-25, or
-    /// auto, which asks the server and is the default
-    #[argh(option, arg_name = "which")]
-    pub(super) protocol: Option<ProtocolChoice>,
-    /// send back the cookies that the server sets
-    #[argh(switch)]
-    pub(super) cookies: bool,
-    /// header sent with every request, such as 'X-Team: blue'; may be given
-    /// several times
-    #[argh(option, short = 'H', long = "header", arg_name = "header")]
-    pub(super) headers: Vec<HeaderText>,
-    /// sent as a bearer token; better put it into the environment as MCP_API_KEY,
-    /// where other users do not see it
-    #[argh(option, arg_name = "key")]
-    pub(super) api_key: Option<String>,
-    /// when to colour: auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+command! {
+    /// Searches the highest load that a server sustains within limits on latency
+    /// and errors: doubles it until a level fails, halves what lies between, and
+    /// verifies the answer. Two levels are reported, both tested: the highest that
+    /// was sustained, the lowest that was not.
+    #[argh(
+        subcommand,
+        name = "find",
+        example = "How many users at once, with p99 at most 250 ms and 1% errors:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --max-p99 250ms --max-errors 1%",
+        example = "How many arrivals a second, with an answer after ten minutes at the latest:\n  $ {command_name} http://127.0.0.1:8080/mcp --by rate --max-p95 250ms --deadline 10m",
+        note = "Each level has fresh connections and sessions. A session that cannot be opened counts as a failed request.",
+        error_code(0, "found"),
+        error_code(1, "could not run"),
+        error_code(2, "the command line or the config is at fault"),
+        error_code(
+            3,
+            "no answer: the server alone breaks a limit, all levels failed, or the deadline came first"
+        ),
+        error_code(
+            4,
+            "the generator was the limit; the report has the highest good level"
+        ),
+        error_code(130, "interrupted; the report was written")
+    )]
+    Find:
+    what
+    {
+        /// limit on the median latency, such as 50ms
+        #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(options::duration))]
+        pub(super) max_p50: Option<Duration>,
+        /// limit on the 95th percentile
+        #[argh(option, long = "max-p95", arg_name = "time", from_str_fn(options::duration))]
+        pub(super) max_p95: Option<Duration>,
+        /// limit on the 99th percentile
+        #[argh(option, long = "max-p99", arg_name = "time", from_str_fn(options::duration))]
+        pub(super) max_p99: Option<Duration>,
+        /// limit on the share of failed requests, such as 0.5%; 1% unless given
+        #[argh(option, arg_name = "share", from_str_fn(options::share))]
+        pub(super) max_errors: Option<f64>,
+        /// what a level is: vus (virtual users, the default) or rate (arrivals a
+        /// second, whether earlier ones have ended or not)
+        #[argh(option, arg_name = "what", from_str_fn(options::level_kind))]
+        pub(super) by: Option<FindBy>,
+        /// the first level after the baseline; 1 unless given
+        #[argh(option, arg_name = "n")]
+        pub(super) from: Option<LevelText>,
+        /// the highest level tried; 2000 unless given
+        #[argh(option, arg_name = "n")]
+        pub(super) to: Option<LevelText>,
+        /// end after this time, with what is known by then; 90s or more, unless --quick
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) deadline: Option<Duration>,
+        /// end with the bracket, sought with less evidence: nothing is verified
+        #[argh(switch)]
+        pub(super) quick: bool,
+        /// by rate: the largest pool of users that serve arrivals
+        #[argh(option, arg_name = "n", from_str_fn(options::users))]
+        pub(super) max_vus: Option<u32>,
+    }
+    engine
+    server
+    report
 }
 
-/// Validates a config: prints the resolved plan, or every fault with its line.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "check")]
-pub(super) struct Check {
-    /// the config; .pmcp/loadtest.toml here or above unless given
-    #[argh(positional)]
-    pub(super) config: Option<String>,
-    /// when to colour: auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+command! {
+    /// Writes a commented starter config: every tool, resource and prompt that the
+    /// server offers, with sample arguments. Without a URL, a template.
+    #[argh(
+        subcommand,
+        name = "init",
+        example = "  $ {command_name} http://127.0.0.1:8080/mcp --api-key KEY"
+    )]
+    Init:
+    {
+        /// the server to ask
+        #[argh(positional)]
+        pub(super) url: Option<String>,
+        /// where to write; .pmcp/loadtest.toml unless given, - is stdout
+        #[argh(option, arg_name = "file")]
+        pub(super) output: Option<String>,
+        /// overwrite the file if it exists
+        #[argh(switch)]
+        pub(super) force: bool,
+        /// same as --force
+        #[argh(switch)]
+        pub(super) yes: bool,
+        /// the longest that one request may take; 10s unless given
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) timeout: Option<Duration>,
+    }
+    server
 }
 
-/// Measures what this host can generate, against a server of its own that costs
-/// next to nothing: the highest rate of one worker, the noise floor of the
-/// latency, how exactly a schedule is kept; with advice. The report can be named
-/// in later runs: --calibration FILE.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "calibrate",
-    example = "Half a minute, then a run that is measured by it:\n  $ {command_name} --report here.json\n  $ cargo pmcp loadtest run --calibration here.json",
-    note = "Let nothing else run meanwhile. Each step takes half a second more than --seconds.",
-    error_code(0, "measured"),
-    error_code(1, "could not run, or no file could be written"),
-    error_code(2, "the command line is at fault"),
-    error_code(130, "interrupted; what was measured is shown, no report is written")
-)]
-pub(super) struct Calibrate {
-    /// numbers of virtual users; 1,64,1000 unless given
-    #[argh(option, arg_name = "n,..")]
-    pub(super) vus: Option<VuList>,
-    /// how long figures are taken in each step; 2 unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) seconds: Option<Seconds>,
-    /// JSON report; .pmcp/reports/calibration-TIME.json unless given, - is
-    /// stdout
-    #[argh(option, arg_name = "file")]
-    pub(super) report: Option<String>,
-    /// write no JSON report
-    #[argh(switch)]
-    pub(super) no_report: bool,
-    /// nothing on stderr but errors; with --report - the JSON report alone
-    #[argh(switch)]
-    pub(super) quiet: bool,
-    /// when to colour: auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+command! {
+    /// Validates a config: prints the resolved plan, or every fault with its line.
+    #[argh(subcommand, name = "check")]
+    Check:
+    {
+        /// the config; .pmcp/loadtest.toml here or above unless given
+        #[argh(positional)]
+        pub(super) config: Option<String>,
+    }
 }
 
-/// Serves the embedded MCP server on this machine, until interrupted: both
-/// eras of the protocol, a handful of tools, a resource, a prompt.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "demo",
-    example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms"
-)]
-pub(super) struct Demo {
-    /// port on 127.0.0.1; a free one unless given
-    #[argh(option, arg_name = "n")]
-    pub(super) port: Option<Port>,
-    /// repeat a server's latencies and faults
-    #[argh(option, arg_name = "n")]
-    pub(super) seed: Option<Seed>,
-    /// how long calls take: none, fixed:5ms, uniform:1ms..10ms,
-    /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
-    #[argh(option, arg_name = "latency")]
-    pub(super) latency: Option<Latency>,
-    /// shares of calls that fail, such as http-500=0.01,tool-error=0.02; also
-    /// rpc-error, hang, close-before, close-mid, empty-stream, accepted, wrong-id,
-    /// not-json, expire-session
-    #[argh(option, arg_name = "shares")]
-    pub(super) faults: Option<Faults>,
-    /// calls at a time, with their service time and the length of the queue:
-    /// 4/fixed:20ms or 4/exponential:20ms/100
-    #[argh(option, arg_name = "capacity")]
-    pub(super) capacity: Option<Capacity>,
-    /// form of the answers: json, sse, sse-open (streams are left open) or mixed
-    #[argh(option, arg_name = "form")]
-    pub(super) answers: Option<Answers>,
-    /// eras of the protocol that are spoken: both, legacy (sessions) or modern
-    /// (stateless)
-    #[argh(option, arg_name = "which")]
-    pub(super) eras: Option<Eras>,
-    /// legacy without session ids
-    #[argh(switch)]
-    pub(super) stateless: bool,
-    /// sessions are forgotten after this time
-    #[argh(option, arg_name = "time")]
-    pub(super) session_ttl: Option<Span>,
-    /// when to colour: auto, always or never
-    #[argh(option, default = "Color::default()", arg_name = "when")]
-    pub(super) color: Color,
-    /// same as --color never, whatever --color says
-    #[argh(switch)]
-    pub(super) no_color: bool,
+command! {
+    /// Measures what this host can generate, against a server of its own that costs
+    /// next to nothing: the highest rate of one worker, the noise floor of the
+    /// latency, how exactly a schedule is kept; with advice. The report can be named
+    /// in later runs: --calibration FILE.
+    #[argh(
+        subcommand,
+        name = "calibrate",
+        example = "Half a minute, then a run that is measured by it:\n  $ {command_name} --report here.json\n  $ cargo pmcp loadtest run --calibration here.json",
+        note = "Let nothing else run meanwhile. Each step takes half a second more than --seconds.",
+        error_code(0, "measured"),
+        error_code(1, "could not run, or no file could be written"),
+        error_code(2, "the command line is at fault"),
+        error_code(130, "interrupted; what was measured is shown, no report is written")
+    )]
+    Calibrate:
+    {
+        /// numbers of virtual users; 1,64,1000 unless given
+        #[argh(option, arg_name = "n,..", from_str_fn(options::vu_list))]
+        pub(super) vus: Option<Vec<u32>>,
+        /// how long figures are taken in each step; 2 unless given
+        #[argh(option, arg_name = "n", from_str_fn(options::seconds))]
+        pub(super) seconds: Option<Duration>,
+    }
+    report
+}
+
+command! {
+    /// Serves the embedded MCP server on this machine, until interrupted: both
+    /// eras of the protocol, a handful of tools, a resource, a prompt.
+    #[argh(
+        subcommand,
+        name = "demo",
+        example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms"
+    )]
+    Demo:
+    {
+        /// port on 127.0.0.1; a free one unless given
+        #[argh(option, arg_name = "n", from_str_fn(options::port))]
+        pub(super) port: Option<u16>,
+        /// repeat a server's latencies and faults
+        #[argh(option, arg_name = "n", from_str_fn(options::seed))]
+        pub(super) seed: Option<u64>,
+        /// how long calls take: none, fixed:5ms, uniform:1ms..10ms,
+        /// exponential:5ms, lognormal:5ms,0.5 or bimodal:5ms,50ms,0.1
+        #[argh(option, arg_name = "latency")]
+        pub(super) latency: Option<Latency>,
+        /// shares of calls that fail, such as http-500=0.01,tool-error=0.02; also
+        /// rpc-error, hang, close-before, close-mid, empty-stream, accepted, wrong-id,
+        /// not-json, expire-session
+        #[argh(option, arg_name = "shares")]
+        pub(super) faults: Option<Faults>,
+        /// calls at a time, with their service time and the length of the queue:
+        /// 4/fixed:20ms or 4/exponential:20ms/100
+        #[argh(option, arg_name = "capacity")]
+        pub(super) capacity: Option<Capacity>,
+        /// form of the answers: json, sse, sse-open (streams are left open) or mixed
+        #[argh(option, arg_name = "form")]
+        pub(super) answers: Option<Answers>,
+        /// eras of the protocol that are spoken: both, legacy (sessions) or modern
+        /// (stateless)
+        #[argh(option, arg_name = "which")]
+        pub(super) eras: Option<Eras>,
+        /// legacy without session ids
+        #[argh(switch)]
+        pub(super) stateless: bool,
+        /// sessions are forgotten after this time
+        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        pub(super) session_ttl: Option<Duration>,
+    }
+}
+
+impl Run {
+    /// # Errors
+    /// Where a flag lacks the one that it goes with.
+    pub(super) fn overrides(self) -> Result<Overrides, UserError> {
+        Ok(Overrides {
+            vus: self.vus,
+            duration: self.duration,
+            iterations: self.iterations,
+            stages: self.stages,
+            ramp_up: self.ramp_up,
+            rate: self.rate,
+            max_vus: self.max_vus,
+            pacing: self.pacing,
+            warm_up: self.warm_up,
+            stop_on_break: self.on_break,
+            probe: self.probe,
+            graceful_stop: self.graceful_stop,
+            ..load_overrides!(self)
+        })
+    }
+}
+
+impl Find {
+    /// # Errors
+    /// Where a flag lacks the one that it goes with.
+    pub(super) fn overrides(self) -> Result<Overrides, UserError> {
+        Ok(load_overrides!(self))
+    }
+}
+
+impl Init {
+    pub(super) fn overrides(self) -> Overrides {
+        Overrides {
+            url: self.url,
+            timeout: self.timeout,
+            ..server_overrides!(self)
+        }
+    }
 }
 
 /// What is known of a flag.
@@ -462,35 +525,33 @@ pub(super) struct Flag {
     pub(super) takes_value: bool,
 }
 
+/// The commands, as they are typed.
+pub(super) fn commands() -> Vec<&'static str> {
+    let commands = LoadTest::get_args_info().commands;
+    commands.iter().map(|command| command.name).collect()
+}
+
 /// The flags of a command; of the program itself for any other word.
 pub(super) fn flags(command: &str) -> Vec<Flag> {
-    let of_command = match command {
-        "run" => Run::get_args_info().flags,
-        "find" => Find::get_args_info().flags,
-        "init" => Init::get_args_info().flags,
-        "check" => Check::get_args_info().flags,
-        "calibrate" => Calibrate::get_args_info().flags,
-        "demo" => Demo::get_args_info().flags,
-        _ => &[],
+    let mut program = LoadTest::get_args_info();
+    let of_command = program.commands.iter().position(|of| of.name == command);
+    let info = match of_command {
+        Some(at) => program.commands.swap_remove(at).command,
+        None => program,
     };
     let mut flags = Vec::new();
-    for flag in of_command {
+    for flag in info.flags {
         let takes_value = !matches!(flag.kind, FlagInfoKind::Switch);
         let short = flag.short.map(|letter| format!("-{letter}"));
         for name in short.into_iter().chain([flag.long.to_string()]) {
             flags.push(Flag { name, takes_value });
         }
     }
-    // The parser answers to it by itself; the other is the program's.
-    let others = if of_command.is_empty() {
-        &["--help", "--version"][..]
-    } else {
-        &["--help"]
-    };
-    flags.extend(others.iter().map(|name| Flag {
-        name: (*name).to_string(),
+    // The parser answers to it by itself.
+    flags.push(Flag {
+        name: "--help".to_string(),
         takes_value: false,
-    }));
+    });
     flags
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::args::Check;
-use super::run::{current_folder, read_source};
-use super::{CommandResult, exit, shown_in};
+use super::common::{current_folder, load_plan, read_source};
+use super::exit;
 use crate::error::UserError;
 use crate::scenario::{self, CONFIG_PATH, Overrides};
 use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
@@ -12,12 +12,7 @@ use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
 /// For configs that leave the address to the command line.
 const DEFAULT_URL: &str = "http://127.0.0.1/given-on-the-command-line";
 
-pub(super) fn check(args: Check, terminal: &Terminal) -> CommandResult {
-    let color = args.color.choice(args.no_color);
-    check_in(&args, &terminal.colored(color)).map_err(shown_in(color))
-}
-
-fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
+pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
     let source = match &args.config {
         Some(path) => read_source(Path::new(path))?,
         None => {
@@ -33,8 +28,7 @@ fn check_in(args: &Check, terminal: &Terminal) -> Result<u8, UserError> {
         default_url: Some(DEFAULT_URL.to_string()),
         ..Overrides::default()
     };
-    let environment = |name: &str| std::env::var(name).ok();
-    let plan = scenario::load(Some(&source), &overrides, &environment, 0)?;
+    let plan = load_plan(Some(&source), &overrides)?;
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
     let mut described = scenario::describe(&plan);
     // What a variable says of scheme, host and path is what is asked for here.

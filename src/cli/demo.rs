@@ -3,43 +3,33 @@
 use std::time::Duration;
 
 use super::args::Demo;
-use super::options::Whole;
+use super::exit;
 use super::signals::Listener;
-use super::{CommandResult, exit, shown_in};
-use crate::coordinator::Interrupts;
-use crate::demo::{DemoOptions, DemoServer};
+use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
+use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Line, Role, Terminal};
-use crate::worker::raise_file_limit;
 
 /// Connections that the server makes room for, if the system allows it.
 const CONNECTIONS: u64 = 20_000;
 
-pub(super) fn demo(args: Demo, terminal: &Terminal) -> CommandResult {
-    let color = args.color.choice(args.no_color);
-    serve(args, &terminal.colored(color)).map_err(shown_in(color))
-}
-
-fn serve(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
+pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     let defaults = DemoOptions::default();
-    // The flag takes no more than a port is.
-    let port = args
-        .port
-        .map_or(0, |port| u16::try_from(port.get()).unwrap_or(0));
+    let port = args.port.unwrap_or(0);
     let options = DemoOptions {
         port,
-        seed: args.seed.map_or(defaults.seed, Whole::get),
+        seed: args.seed.unwrap_or(defaults.seed),
         latency: args.latency.unwrap_or(defaults.latency),
         faults: args.faults.unwrap_or(defaults.faults),
         capacity: args.capacity,
         answers: args.answers.unwrap_or(defaults.answers),
         eras: args.eras.unwrap_or(defaults.eras),
         stateless_legacy: args.stateless,
-        session_ttl: args.session_ttl.map(|span| span.0),
+        session_ttl: args.session_ttl,
         ..defaults
     };
     // A lower limit is the user's, and shows when it is reached.
-    let _ = raise_file_limit(CONNECTIONS);
+    raise_file_limit(CONNECTIONS);
     let server = DemoServer::start(options).map_err(|error| {
         UserError::could_not_run(format!("cannot listen on port {port}: {error}"))
             .hint("leave `--port` out to take a free one")

@@ -1,65 +1,44 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
-use super::args::{Find, Run};
-use super::options::{LevelText, Whole, redacted_command_line};
-use super::run::{
-    ReportWish, calibrate_plan, find_source, live_style, load_plan, start_demo, tell_all,
-};
-use super::signals::Listener;
-use super::{CommandResult, exit, shown_in};
-use crate::clock::Utc;
-use crate::coordinator::{self, Interrupts};
+use super::args::Find;
+use super::common::{ReportWish, Wanted, build_info, make_room, tell_all, under_signals};
+use super::exit;
+use super::options::LevelText;
+use super::reference::calibrate_plan;
+use crate::coordinator;
 use crate::error::UserError;
 use crate::outcome::{FindBy, FindOptions, LatencyLimit};
 use crate::report::find::build_find;
-use crate::report::{BuildInfo, LiveLine, ReportKind, deliver};
-use crate::scenario;
+use crate::report::{ReportKind, deliver};
+use crate::scenario::{self, defaults};
 use crate::terminal::Terminal;
 use crate::units::{format_duration, nanos};
 
-/// Where neither is given.
-const FROM_DEFAULT: f64 = 1.0;
-const TO_DEFAULT: f64 = 2000.0;
-const ERROR_SHARE_DEFAULT: f64 = 0.01;
-const MAX_VUS_DEFAULT: u32 = 10_000;
-
-pub(super) fn find(args: Find, words: &[String], terminal: &Terminal) -> CommandResult {
-    let color = args.color.choice(args.no_color);
-    let terminal = terminal.colored(color);
-    find_in(args, words, &terminal).map_err(shown_in(color))
-}
-
-fn find_in(args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
+pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
-    let is_quiet = args.quiet;
-    let style = live_style(is_quiet, terminal);
-    let report_wish = ReportWish::new(args.report.clone(), false)?;
-    let calibration = args.calibration.clone();
-    let connection = connection(args);
-    // Started before anything is pinned: its thread inherits our CPUs.
-    let demo = connection.demo.then(start_demo).transpose()?;
-    let source = find_source(&connection)?;
-    let mut plan = load_plan(connection, source.as_ref(), demo.as_ref())?;
+    let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
+    let (is_quiet, calibration) = (args.quiet, args.calibration.take());
+    let (demo, config) = (args.demo, args.config.take());
+    let wanted = Wanted {
+        config: config.as_deref(),
+        demo,
+    };
+    let (mut plan, _server) = wanted.plan(args.overrides()?)?;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
-    let command_line = redacted_command_line(words, &terminal.redactor());
+    let users_max = match options.by {
+        // A cast from a float saturates.
+        FindBy::Vus => options.to as u32,
+        FindBy::Rate => options.max_vus,
+    };
+    make_room(plan.connections_of(users_max), demo);
     let report_file = report_wish.open(ReportKind::Find)?;
-
-    let (interrupter, interrupts) = Interrupts::new();
-    let listener = Listener::start(interrupter);
-    let mut live = LiveLine::new(terminal.stderr(), style);
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;
-    let outcome = coordinator::find(plan, options, &mut live, &interrupts)?;
-    drop(listener);
-    drop(live);
-
-    let info = BuildInfo {
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        command_line,
-        finished_at: Utc::now(),
-    };
-    let report = build_find(plan_json, &outcome, &info);
+    let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
+        coordinator::find(plan, options, live, interrupts)
+    })?;
+    let report = build_find(plan_json, &outcome, &build_info(words, terminal));
     let delivered = deliver(report_file, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
@@ -78,7 +57,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
     let latency: Vec<LatencyLimit> = latency
         .into_iter()
         .filter_map(|(quantile, limit)| {
-            let limit_ns = nanos(limit?.0);
+            let limit_ns = nanos(limit?);
             Some(LatencyLimit { quantile, limit_ns })
         })
         .collect();
@@ -96,13 +75,12 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
             "`--max-p{name}` has to be above 0"
         )));
     }
-    let deadline = args.deadline.as_ref().map(|span| span.0);
-    if deadline.is_some_and(|deadline| deadline.is_zero()) {
+    if args.deadline.is_some_and(|deadline| deadline.is_zero()) {
         return Err(UserError::usage("`--deadline` has to be above 0")
             .hint("give a few minutes, such as `--deadline 5m`"));
     }
     let verification = coordinator::FIND_VERIFICATION;
-    if let Some(deadline) = deadline
+    if let Some(deadline) = args.deadline
         && deadline < verification
         && !args.quick
     {
@@ -115,8 +93,8 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         .hint("`--quick` searches without a verification, within any deadline"));
     }
     let by = args.by.unwrap_or(FindBy::Vus);
-    let from = level("--from", args.from, FROM_DEFAULT, by)?;
-    let to = level("--to", args.to, TO_DEFAULT, by)?;
+    let from = level("--from", args.from, defaults::FIND_FROM, by)?;
+    let to = level("--to", args.to, defaults::FIND_TO, by)?;
     if to < from {
         return Err(UserError::usage(format!(
             "`--to` ({to}) is below `--from` ({from})"
@@ -127,10 +105,10 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         from,
         to,
         latency,
-        error_share_max: Some(args.max_errors.map_or(ERROR_SHARE_DEFAULT, |share| share.0)),
-        deadline,
+        error_share_max: Some(args.max_errors.unwrap_or(defaults::FIND_ERROR_SHARE)),
+        deadline: args.deadline,
         quick: args.quick,
-        max_vus: args.max_vus.map_or(MAX_VUS_DEFAULT, Whole::get_u32),
+        max_vus: args.max_vus.unwrap_or(defaults::FIND_MAX_VUS),
     })
 }
 
@@ -144,55 +122,14 @@ fn level(flag: &str, given: Option<LevelText>, default: f64, by: FindBy) -> Resu
         ))
         .hint("`--by rate` searches arrivals a second"));
     }
-    // A hundred thousand users or ten million arrivals: beyond any one machine.
     let most = match by {
-        FindBy::Vus => 1e5,
-        FindBy::Rate => 1e7,
+        FindBy::Vus => f64::from(defaults::VUS_MAX),
+        FindBy::Rate => defaults::RATE_MAX,
     };
     if level.value > most {
         return Err(UserError::usage(format!("`{flag}` is at most {most}")));
     }
     Ok(level.value)
-}
-
-/// The flags that `find` and `run` have in common, as those of a run.
-fn connection(args: Find) -> Run {
-    Run {
-        url: args.url,
-        demo: args.demo,
-        config: args.config,
-        vus: None,
-        duration: None,
-        iterations: None,
-        stages: None,
-        ramp_up: None,
-        rate: None,
-        max_vus: None,
-        pacing: None,
-        think: args.think,
-        warm_up: None,
-        on_break: None,
-        probe: false,
-        tool: args.tool,
-        args: args.args,
-        timeout: args.timeout,
-        graceful_stop: None,
-        protocol: args.protocol,
-        cookies: args.cookies,
-        headers: args.headers,
-        api_key: args.api_key,
-        seed: args.seed,
-        workers: args.workers,
-        no_pin: args.no_pin,
-        busy_poll: args.busy_poll,
-        calibration: None,
-        strict: args.strict,
-        report: None,
-        no_report: false,
-        quiet: args.quiet,
-        color: args.color,
-        no_color: args.no_color,
-    }
 }
 
 #[cfg(test)]
@@ -248,7 +185,7 @@ mod tests {
         );
         check(&[&limit[..], &["--from", "2.5"]].concat(), "whole");
         check(&[&limit[..], &["--to", "5/s"]].concat(), "whole");
-        check(&[&limit[..], &["--to", "1000000"]].concat(), "at most");
+        check(&[&limit[..], &["--to", "1000001"]].concat(), "at most");
         check(&["--max-p95", "0s"], "--max-p95");
         for quick in [&[][..], &["--quick"]] {
             let words = [&limit[..], &["--deadline", "0s"], quick].concat();

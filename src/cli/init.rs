@@ -7,51 +7,45 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Init;
-use super::options::{api_key_of_environment, bearer, headers};
-use super::run::{current_folder, live_style};
-use super::signals::Listener;
-use super::{CommandResult, exit, shown_in};
-use crate::address;
+use super::common::{current_folder, live_style, load_plan, under_signals};
+use super::exit;
 use crate::clock;
-use crate::coordinator::Interrupts;
 use crate::error::UserError;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::LiveLine;
 use crate::report::place::{Place, place_error};
-use crate::scenario::{CONFIG_PATH, Header, check_header};
+use crate::scenario::{CONFIG_PATH, Overrides, Plan, defaults};
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
 
 /// What is read is shown once it takes longer than this.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Lists of a slow server may take longer than a call under load should.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-pub(super) fn init(args: Init, terminal: &Terminal) -> CommandResult {
-    let color = args.color.choice(args.no_color);
-    init_in(args, &terminal.colored(color)).map_err(shown_in(color))
-}
-
-fn init_in(args: Init, terminal: &Terminal) -> Result<u8, UserError> {
+pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError> {
+    let may_overwrite = args.force || args.yes;
+    let output = args.output.take();
+    let overrides = Overrides {
+        timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
+        ..args.overrides()
+    };
     // The same judgement as of a run, and before anything is asked or written.
-    let url = args.url.as_deref().map(address::check).transpose()?;
-    let target = Target::of(&args)?;
-    target.check(args.force || args.yes)?;
-    let offer = match &url {
-        Some(url) => Some(ask(url, &args, terminal)?),
+    let plan = match overrides.url {
+        Some(_) => Some(load_plan(None, &overrides)?),
         None => None,
     };
+    let target = Target::of(output.as_deref())?;
+    target.check(may_overwrite)?;
+    let offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
     let (text, left_out) = match &offer {
         Some(offer) => init::scaffold(offer),
         None => (init::template(), None),
     };
     let text = terminal.renamed(&text);
-    target.write(&text, args.force || args.yes, terminal)?;
+    target.write(&text, may_overwrite, terminal)?;
     if let Some(left_out) = left_out {
         let mut live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
-        Observer::notice(&mut live, &left_out);
+        live.notice(&left_out);
     }
     if let Target::File(path) = &target {
         let mut lines =
@@ -84,49 +78,32 @@ fn unread(offer: &Offer) -> UserError {
     ))
 }
 
-fn ask(url: &str, args: &Init, terminal: &Terminal) -> Result<Offer, UserError> {
-    let given = headers(args.headers.clone(), args.api_key.clone());
-    let mut all: Vec<Header> = Vec::new();
-    for header in given {
-        let name = header.name.clone();
-        let header = check_header(&header.name, &header.value)
-            .map_err(|why| UserError::usage(format!("--header: `{name}` {why}")))?;
-        all.push(header);
-    }
-    let has_authorization = all
-        .iter()
-        .any(|header| header.name.eq_ignore_ascii_case("authorization"));
-    if let (Some(key), false) = (api_key_of_environment(), has_authorization) {
-        all.push(bearer(&key));
-    }
+fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
+    let headers = plan.target.headers.into_iter();
     let options = DiscoverOptions {
-        url: url.to_string(),
-        headers: all
-            .into_iter()
-            .map(|header| (header.name, header.value))
-            .collect(),
-        protocol: args.protocol.unwrap_or_default(),
-        timeout: args.timeout.map_or(TIMEOUT, |span| span.0),
-        cookies: args.cookies,
+        url: plan.target.url.value,
+        headers: headers.map(|header| (header.name, header.value)).collect(),
+        protocol: plan.target.protocol,
+        timeout: plan.timeout,
+        cookies: plan.target.cookies,
     };
-    let (interrupter, interrupts) = Interrupts::new();
-    let listener = Listener::start(interrupter);
-    let live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
-    let live = RefCell::new(live);
-    let began = clock::now();
-    let offer = init::discover(&options, &|reading| {
-        let elapsed = clock::now().saturating_duration_since(began);
-        if let Some(what) = reading.filter(|_| elapsed >= SHOWN_AFTER) {
-            Observer::preparing(&mut *live.borrow_mut(), Some((elapsed, what)));
+    let (offer, _) = under_signals(false, terminal, |live, interrupts| {
+        let live = RefCell::new(live);
+        let began = clock::now();
+        let offer = init::discover(&options, &|reading| {
+            let elapsed = clock::now().saturating_duration_since(began);
+            if let Some(what) = reading.filter(|_| elapsed >= SHOWN_AFTER) {
+                live.borrow_mut().preparing(Some((elapsed, what)));
+            }
+            !interrupts.is_pending()
+        });
+        live.borrow_mut().preparing(None);
+        let offer = offer?;
+        for problem in &offer.problems {
+            live.borrow_mut().notice(problem);
         }
-        !interrupts.is_pending()
-    });
-    Observer::preparing(&mut *live.borrow_mut(), None);
-    drop(listener);
-    let offer = offer?;
-    for problem in &offer.problems {
-        Observer::notice(&mut *live.borrow_mut(), problem);
-    }
+        Ok(offer)
+    })?;
     if offer.n_unread_lists > 0 && offer.is_empty() {
         return Err(unread(&offer).hint("nothing is written"));
     }
@@ -156,8 +133,8 @@ enum Target {
 }
 
 impl Target {
-    fn of(args: &Init) -> Result<Self, UserError> {
-        Ok(match args.output.as_deref() {
+    fn of(output: Option<&str>) -> Result<Self, UserError> {
+        Ok(match output {
             Some("-") => Self::Stdout,
             Some(path) => Self::File(PathBuf::from(path)),
             None => {

@@ -2,8 +2,7 @@
 //!
 //! What a coding is, `protocol` knows; here the bytes come from the connection.
 
-use super::classify::Trouble;
-use crate::http::Answer;
+use crate::http::{Answer, Trouble};
 use crate::protocol::{ContentCoding, ContentDecoder};
 
 /// Coded bytes that are read at once.

@@ -434,8 +434,12 @@ mod tests {
     fn a_jar_is_bounded() {
         let mut jar = CookieJar::of("h", "/", false);
         let now = crate::clock::now();
-        for n in 0..10_000 {
-            jar.take(format!("n{n}={}", "x".repeat(n % 5000)).as_bytes(), now, 0);
+        for n in 0..1_000 {
+            jar.take(
+                format!("n{n}={}", "x".repeat(7 * n % 5000)).as_bytes(),
+                now,
+                0,
+            );
             assert!(jar.cookies.len() <= COOKIES_MAX);
             assert!(sent(&mut jar, now).len() <= JAR_BYTES_MAX);
         }

@@ -10,13 +10,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::classify::Trouble;
 use super::lists::{ListProgress, Listed, Lists, excluded_tools, list_tools};
 use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
-use crate::http::{Endpoint, NotFollowed};
+use crate::http::{Endpoint, NotFollowed, Trouble};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, ProtocolChoice, Refusal,

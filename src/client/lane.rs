@@ -4,13 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::classify::Trouble;
 use super::content::Content;
 use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
-    Answer, Client, ClientCounters, HeaderLines, HeaderValue, HttpFailure, Request, RequestHead,
-    Timing,
+    Answer, Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Timing, Trouble,
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
@@ -225,7 +223,7 @@ impl Lane {
         };
         let result = match self.send(message) {
             Ok(answer) => self.read(answer, expect, on_server_request, &mut exchanged),
-            Err(failure) => Err(failure.into()),
+            Err(trouble) => Err(trouble),
         };
         if exchanged.end.is_none() {
             exchanged.timing = self.http.timing();
@@ -245,20 +243,17 @@ impl Lane {
         &mut self,
         message: &Message<'_>,
     ) -> (Result<u16, Trouble>, Timing, Instant) {
-        let result = self
-            .send(message)
-            .map_err(Trouble::from)
-            .and_then(|mut answer| {
-                // A server that answers a notification with a stream that it
-                // leaves open must not hold the user up.
-                if BodyKind::EventStream != body_kind(&answer) {
-                    self.borrow_buffer();
-                    let read = self.discard(&mut answer);
-                    self.give_buffer_back();
-                    read?;
-                }
-                Ok(answer.status)
-            });
+        let result = self.send(message).and_then(|mut answer| {
+            // A server that answers a notification with a stream that it
+            // leaves open must not hold the user up.
+            if BodyKind::EventStream != body_kind(&answer) {
+                self.borrow_buffer();
+                let read = self.discard(&mut answer);
+                self.give_buffer_back();
+                read?;
+            }
+            Ok(answer.status)
+        });
         let timing = self.http.timing();
         let end = match &result {
             Ok(_) => timing.last_byte.unwrap_or_else(crate::clock::now),
@@ -282,7 +277,7 @@ impl Lane {
         });
     }
 
-    fn send(&mut self, message: &Message<'_>) -> Result<Answer, HttpFailure> {
+    fn send(&mut self, message: &Message<'_>) -> Result<Answer, Trouble> {
         let answer = self.http.send(&Request {
             head: message.head,
             user: &self.identity.lines(),

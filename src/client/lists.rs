@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::classify::Trouble;
 use super::session::Session;
+use crate::http::Trouble;
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     Method, NextPage, Page, PageGuard, PromptDescription, ProtocolFault, Reply,

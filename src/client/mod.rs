@@ -34,11 +34,12 @@ mod lists;
 mod server;
 mod session;
 
-pub use classify::Trouble;
 pub use find::{Found, find, find_and_open};
 pub use lists::{
-    ListEnd, ListProgress, Listed, Lists, excluded_tools, list_prompts, list_resource_templates,
+    ListProgress, Listed, Lists, excluded_tools, list_prompts, list_resource_templates,
     list_resources, list_tools,
 };
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};
+
+pub use crate::http::Trouble;

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::classify::Trouble;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Message};
 use super::server::{PreparedCall, Server};
-use crate::http::{HeaderLines, HeaderName, HeaderValue};
+use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
 };

@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::judge::local_failures;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
-use crate::outcome::{Row, Second, SecondLatency, StageOutcome};
+use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
 /// No second is shorter: rates are per its length.
@@ -22,40 +23,117 @@ const SECOND_LENGTH_MIN: Duration = Duration::from_millis(1);
 /// and those in which its last calls were recorded.
 const LATENCIES_KEPT: usize = 3;
 
-/// The interval figures of all calls, over some ticks.
+/// The figures of some ticks, of all workers.
 #[derive(Debug, Default)]
 pub(super) struct Interval {
+    pub(super) counts: Counts,
+    /// Of the calls that succeeded.
+    pub(super) latency: Histogram,
+}
+
+/// What happened in some ticks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    // Of calls:
     pub(super) started: u64,
     pub(super) ok: u64,
     pub(super) failed: u64,
     pub(super) cancelled: u64,
     pub(super) timed_out: u64,
+    /// Of those that failed: for want of open files, ports or memory of this machine.
+    pub(super) failed_here: u64,
+    /// Without those from before the load.
+    pub(super) handshakes: Handshakes,
+    pub(super) iterations: u64,
+    pub(super) arrivals: u64,
     pub(super) dropped: u64,
-    pub(super) latency: Histogram,
+    /// At the end.
+    pub(super) users: UserCounts,
     /// Sum over ticks of the users that were active at their end.
     users_sum: u64,
     /// Ticks of the first worker in it.
     n_ticks: u64,
-    vus: u32,
+}
+
+/// Sessions that were to be opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Handshakes {
+    pub(super) started: u64,
+    pub(super) ended: u64,
+    pub(super) failed: u64,
+    /// Of those that failed: for want of open files, ports or memory of this machine.
+    pub(super) failed_here: u64,
 }
 
 impl Interval {
-    fn clear(&mut self) {
-        let mut latency = std::mem::take(&mut self.latency);
-        latency.clear();
-        *self = Self {
-            latency,
-            ..Self::default()
-        };
+    pub(super) fn clear(&mut self) {
+        self.counts = Counts::default();
+        self.latency.clear();
+    }
+
+    /// Adds what came after it.
+    pub(super) fn merge(&mut self, later: &Self) {
+        self.counts.add(&later.counts);
+        self.latency.merge(&later.latency);
+    }
+}
+
+impl Counts {
+    fn add(&mut self, later: &Self) {
+        self.started += later.started;
+        self.ok += later.ok;
+        self.failed += later.failed;
+        self.cancelled += later.cancelled;
+        self.timed_out += later.timed_out;
+        self.failed_here += later.failed_here;
+        self.handshakes.add(&later.handshakes);
+        self.iterations += later.iterations;
+        self.arrivals += later.arrivals;
+        self.dropped += later.dropped;
+        self.users = later.users;
+        self.users_sum += later.users_sum;
+        self.n_ticks += later.n_ticks;
+    }
+
+    fn add_call(&mut self, row: &RowStats) {
+        self.started += row.started;
+        self.ok += row.ok;
+        self.failed += row.failed;
+        self.cancelled += row.cancelled;
+        self.timed_out += row.failures.of_group(FailureGroup::Timeout);
+        self.failed_here += local_failures(row);
     }
 
     /// The mean number of users that were active.
     pub(super) fn mean_users(&self) -> f64 {
         if self.n_ticks == 0 {
-            f64::from(self.vus)
+            f64::from(self.users.active)
         } else {
             self.users_sum as f64 / self.n_ticks as f64
         }
+    }
+}
+
+impl Handshakes {
+    fn of(row: &RowStats) -> Self {
+        Self {
+            started: row.started,
+            ended: row.ok + row.failed + row.cancelled,
+            failed: row.failed,
+            failed_here: local_failures(row),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.started += other.started;
+        self.ended += other.ended;
+        self.failed += other.failed;
+        self.failed_here += other.failed_here;
+    }
+
+    /// Sessions that are being opened.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.started.saturating_sub(self.ended)
     }
 }
 
@@ -85,6 +163,7 @@ impl StageSpan {
 pub(super) struct Collector {
     /// Which rows are calls: these are what seconds, windows and progress count.
     call_rows: Vec<usize>,
+    handshake_rows: Vec<usize>,
     /// By row: whether the warm-up keeps it to itself.
     warm_rows: Vec<bool>,
     has_response_times: bool,
@@ -104,10 +183,16 @@ pub(super) struct Collector {
     recent: VecDeque<Interval>,
     spare: Vec<Interval>,
     second: Interval,
+    /// What happened in the last closed second.
+    pub(super) closed: Counts,
     /// Of the last closed seconds with answers: their number, and the latencies.
     latencies: VecDeque<(usize, Histogram)>,
     /// Calls begun less ended, to the last closed second.
     in_flight_end: u64,
+    /// Arrivals that no user had taken, at the end of the last closed second.
+    pub(super) waiting_end: u64,
+    /// To the last closed second, those from before the load included.
+    pub(super) handshakes: Handshakes,
     pub(super) signals: Signals,
     pub(super) seconds: Vec<Second>,
     pub(super) vus_max: u32,
@@ -129,12 +214,12 @@ impl Collector {
         busy_poll: bool,
         spans: Vec<StageSpan>,
     ) -> Self {
-        let call_rows = (0..rows.len())
-            .filter(|at| rows[*at].kind.is_in_totals())
-            .collect();
+        let places =
+            |wanted: fn(RowKind) -> bool| (0..rows.len()).filter(move |at| wanted(rows[*at].kind));
         let warm_rows = rows.iter().map(|row| row.kind.is_in_warm_up()).collect();
         Self {
-            call_rows,
+            call_rows: places(RowKind::is_in_totals).collect(),
+            handshake_rows: places(|kind| kind == RowKind::Handshake).collect(),
             warm_rows,
             has_response_times,
             warm_up,
@@ -148,8 +233,11 @@ impl Collector {
             recent: VecDeque::new(),
             spare: Vec::new(),
             second: Interval::default(),
+            closed: Counts::default(),
             latencies: VecDeque::new(),
             in_flight_end: 0,
+            waiting_end: 0,
+            handshakes: Handshakes::default(),
             signals: Signals::new(n_workers, warm_up, busy_poll),
             seconds: Vec::new(),
             vus_max: 0,
@@ -231,7 +319,7 @@ impl Collector {
         let mut n_ended = 0;
         for interval in &self.recent {
             latency.merge(&interval.latency);
-            n_ended += interval.ok + interval.failed;
+            n_ended += interval.counts.ok + interval.counts.failed;
         }
         let span = TICK.as_secs_f64() * self.recent.len().max(1) as f64;
         n_ended as f64 / span
@@ -320,6 +408,11 @@ impl Collector {
         }
     }
 
+    /// The latencies of the last closed second, for good; `None` without any.
+    pub(super) fn take_last_latency(&mut self) -> Option<Histogram> {
+        self.take_latency(self.seconds.len().checked_sub(1)?)
+    }
+
     fn take_latency(&mut self, second: usize) -> Option<Histogram> {
         let at = self
             .latencies
@@ -378,13 +471,10 @@ impl Collector {
         let Some(interval) = self.open.get_mut(position) else {
             return;
         };
+        let counts = &mut interval.counts;
         for row in &self.call_rows {
             let row = &recorder.rows[*row];
-            interval.started += row.started;
-            interval.ok += row.ok;
-            interval.failed += row.failed;
-            interval.cancelled += row.cancelled;
-            interval.timed_out += row.failures.of_group(FailureGroup::Timeout);
+            counts.add_call(row);
             let latency = match &row.response_ok {
                 Some(response) if self.has_response_times => response,
                 _ => &row.service_ok,
@@ -395,11 +485,20 @@ impl Collector {
             self.failed += row.failed;
             self.cancelled += row.cancelled;
         }
-        interval.dropped += recorder.counters.arrivals_dropped;
-        interval.vus = users.active;
+        let handshakes = match number {
+            0 => &mut self.handshakes,
+            _ => &mut counts.handshakes,
+        };
+        for row in &self.handshake_rows {
+            handshakes.add(&Handshakes::of(&recorder.rows[*row]));
+        }
+        counts.iterations += recorder.counters.iterations_started;
+        counts.arrivals += recorder.counters.arrivals;
+        counts.dropped += recorder.counters.arrivals_dropped;
+        counts.users = users;
         if worker == 0 {
-            interval.users_sum += u64::from(users.active);
-            interval.n_ticks += 1;
+            counts.users_sum += u64::from(users.active);
+            counts.n_ticks += 1;
         }
     }
 
@@ -409,15 +508,7 @@ impl Collector {
             let end = Duration::from_secs(self.seconds.len() as u64 + 1);
             self.close_second(end);
         }
-        let into = &mut self.second;
-        into.started += interval.started;
-        into.ok += interval.ok;
-        into.failed += interval.failed;
-        into.cancelled += interval.cancelled;
-        into.dropped += interval.dropped;
-        into.latency.merge(&interval.latency);
-        into.vus = interval.vus;
-        into.n_ticks += 1;
+        self.second.merge(interval);
         if number.is_multiple_of(TICKS_PER_SECOND) {
             self.close_second(Duration::from_secs(second + 1));
         }
@@ -425,26 +516,30 @@ impl Collector {
 
     fn close_second(&mut self, end: Duration) {
         let at = Duration::from_secs(self.seconds.len() as u64);
-        let second = &self.second;
+        let second = self.second.counts;
         let is_empty = second.started + second.ok + second.failed + second.dropped == 0;
         if is_empty && (second.n_ticks == 0 || !self.seconds.is_empty()) && end <= at {
             return;
         }
         let ended = second.ok + second.failed + second.cancelled;
         self.in_flight_end = (self.in_flight_end + second.started).saturating_sub(ended);
+        let taken = second.dropped + second.iterations;
+        self.waiting_end = (self.waiting_end + second.arrivals).saturating_sub(taken);
+        self.handshakes.add(&second.handshakes);
         let mut signals = self.signals.close();
         signals.in_flight_end = self.in_flight_end;
         self.seconds.push(Second {
             at,
             length: end.saturating_sub(at).max(SECOND_LENGTH_MIN),
-            vus: self.second.vus,
-            started: self.second.started,
-            ok: self.second.ok,
-            failed: self.second.failed,
+            vus: second.users.active,
+            started: second.started,
+            ok: second.ok,
+            failed: second.failed,
             latency: second_latency(&self.second.latency),
-            dropped: self.second.dropped,
+            dropped: second.dropped,
             signals,
         });
+        self.closed = second;
         self.keep_latency();
         self.second.clear();
     }
@@ -548,7 +643,6 @@ pub(super) fn move_calls_in_flight(from: &mut RowStats, to: &mut RowStats) {
 mod tests {
     use super::*;
     use crate::metrics::{Outcome, Sample};
-    use crate::outcome::RowKind;
 
     fn rows() -> Vec<Row> {
         vec![Row {
@@ -585,7 +679,7 @@ mod tests {
     fn drain(collector: &mut Collector) -> Vec<(u64, u64)> {
         let mut complete = Vec::new();
         while let Some((number, interval)) = collector.next_complete() {
-            complete.push((number, interval.ok));
+            complete.push((number, interval.counts.ok));
         }
         complete
     }

@@ -1,27 +1,29 @@
 //! The workers of one level, from their first session to their last DELETE.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::{self, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::RecvTimeoutError;
 
 use super::collect::Collector;
+use super::crew::{Crew, CrewOptions, Role, Word};
 use super::judge::Recorded;
-use super::search::seconds::{Second, Seconds};
-use super::watch::Watching;
+use super::tick::TICKS_PER_SECOND;
+use super::watch::{Watching, load_of};
 use crate::clock::SystemClock;
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, share};
-use crate::metrics::Recorder;
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread};
+use crate::metrics::Histogram;
 use crate::outcome::Row;
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::Script;
-use crate::validity::Verdict;
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, Tick, WorkerOptions};
+use crate::validity::{GeneratorLimit, Verdict, Watch, generator_limit};
+use crate::worker::{Command, Tick};
 
 /// What a level's workers are to do.
-pub(super) struct CrewOptions<'a> {
+pub(super) struct LevelOptions<'a> {
     pub(super) plan: &'a Plan,
     pub(super) script: &'a Arc<Script>,
     /// One for each worker that may be used.
@@ -34,23 +36,52 @@ pub(super) struct CrewOptions<'a> {
     pub(super) settling: Duration,
 }
 
-/// The workers of one level.
+/// The load of one level.
 #[derive(Debug)]
-pub(super) struct Crew {
-    workers: Vec<Handle>,
-    worker_cpus: Vec<Option<usize>>,
-    events: Receiver<Event>,
-    seconds: Seconds,
-    /// All of the level, to judge it by.
+pub(super) struct Level {
+    crew: Crew,
     collector: Collector,
     watching: Watching,
+    watch: Watch,
+    /// Complete seconds that nobody has asked for yet.
+    seconds: VecDeque<LevelSecond>,
     /// Arrivals a second; `None`: the closed model.
     rate: Option<f64>,
     users: u32,
     users_set: u32,
     engaged: Instant,
-    n_ended: usize,
 }
+
+/// The figures of one second of a level.
+#[derive(Debug, Default)]
+pub(super) struct LevelSecond {
+    /// Calls begun.
+    pub(super) started: u64,
+    /// Calls that succeeded.
+    pub(super) ok: u64,
+    /// Calls that failed, and sessions that could not be opened.
+    pub(super) failed: u64,
+    /// Arrivals that came due.
+    pub(super) arrivals: u64,
+    /// Arrivals that were dropped.
+    pub(super) dropped: u64,
+    /// Latency of successful calls, from the intended start where there is one.
+    pub(super) latency: Histogram,
+    /// Calls and handshakes in flight at its end, and arrivals that no user had
+    /// taken.
+    pub(super) under_way: u64,
+    /// Users that had a session at its end.
+    pub(super) ready: u64,
+    /// Users that had none at its end and rested from a failure to get one.
+    pub(super) locked_out: u64,
+    /// Connections could not be opened for want of something of this machine.
+    pub(super) lacks_local_resources: bool,
+    /// What limited the generator, if anything did.
+    pub(super) limit: Option<GeneratorLimit>,
+}
+
+/// Seconds are counted by the ticks.
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// Sessions are opened one after the other at this distance, lest the
 /// handshakes of a level be an attack of their own.
@@ -74,78 +105,50 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longer than any level.
 const HOLD_MAX: Duration = Duration::from_secs(30 * 86_400);
 
-impl Crew {
+impl Level {
     /// Starts the threads and the first users.
     pub(super) fn engage<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        options: &CrewOptions<'_>,
+        options: &LevelOptions<'_>,
     ) -> Result<Self, UserError> {
         let most = usize::try_from(options.users).unwrap_or(usize::MAX).max(1);
-        let n_workers = options.cpus.len().clamp(1, most);
-        let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
+        let n_workers = options.cpus.len().min(most);
         let engaged = crate::clock::now();
-        let arrivals = options.rate.map(|rate| schedule(options.plan, rate));
-        let mut workers = Vec::with_capacity(n_workers);
-        let mut worker_cpus = Vec::with_capacity(n_workers);
-        let cpus = options.cpus.iter().copied().take(n_workers);
-        let started: Result<(), UserError> = cpus.enumerate().try_for_each(|(index, cpu)| {
-            let (handle, inbox) = Handle::new();
-            let worker_options = WorkerOptions {
-                index,
-                n_workers,
-                cpu,
-                script: Arc::clone(options.script),
-                budget: None,
-                arrivals: arrivals.clone(),
-            };
-            let events = event_sender.clone();
-            let (tell_pinned, pinned) = bounded(1);
-            thread::Builder::new()
-                .name(format!("worker {index}"))
-                .spawn_scoped(scope, move || {
-                    worker::run(&worker_options, &inbox, &events, &tell_pinned);
-                })
-                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
-            let is_pinned = pinned.recv().unwrap_or(false);
-            worker_cpus.push(cpu.filter(|_| is_pinned));
-            workers.push(handle);
-            Ok(())
-        });
-        let rows = &options.script.rows;
-        let mut crew = Self {
-            watching: Watching::start(&worker_cpus),
-            workers,
-            worker_cpus,
-            events,
-            seconds: Seconds::new(
-                &rows.all,
-                rows.handshake,
-                n_workers,
-                options.plan.has_intended_starts(),
-            ),
+        let crew = Crew::engage(
+            scope,
+            &CrewOptions {
+                role: Role::Worker,
+                script: options.script,
+                cpus: &options.cpus[..n_workers],
+                iterations: None,
+                arrivals: options.rate.map(|rate| schedule(options.plan, rate)),
+            },
+        )?;
+        let mut level = Self {
+            watching: Watching::start(crew.cpus()),
+            watch: Watch::default(),
             collector: Collector::new(
-                &rows.all,
-                n_workers,
-                Second::LENGTH * whole_seconds(options.settling),
+                &options.script.rows.all,
+                crew.len(),
+                SECOND * whole_seconds(options.settling),
                 options.plan.has_intended_starts(),
                 options.plan.workers.busy_poll,
                 Vec::new(),
             ),
+            crew,
+            seconds: VecDeque::new(),
             rate: options.rate,
             users: options.users,
             users_set: 0,
             engaged,
-            n_ended: 0,
         };
-        // With the crew there, those that were started end if one could not be.
-        started?;
-        crew.add_users();
-        Ok(crew)
+        level.add_users();
+        Ok(level)
     }
 
     /// The CPU each worker is pinned to.
     pub(super) fn worker_cpus(&self) -> &[Option<usize>] {
-        &self.worker_cpus
+        self.crew.cpus()
     }
 
     /// How long it takes until all users have begun.
@@ -155,7 +158,7 @@ impl Crew {
 
     /// Every user has begun and tried to open its session.
     pub(super) fn is_open(&self) -> bool {
-        self.seconds.users().tried >= self.users
+        self.collector.users().tried >= self.users
     }
 
     /// How long one may wait before more users have to begin.
@@ -170,10 +173,10 @@ impl Crew {
     /// Begins the load: seconds are counted from here.
     pub(super) fn begin(&mut self) {
         self.users_set = self.users;
-        self.set_users();
+        self.crew.set_users(self.users);
         let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
         self.watching.load_begins(clock);
-        self.broadcast(|| Command::Begin(clock.origin()));
+        self.crew.broadcast(|| Command::Begin(clock.origin()));
     }
 
     /// How far the level's figures can be trusted, as far as it has got and without
@@ -192,7 +195,7 @@ impl Crew {
             // Sessions are open before a level begins.
             unbegun: Duration::ZERO,
             in_flight_for: elapsed,
-            worker_cpus: &self.worker_cpus,
+            worker_cpus: self.crew.cpus(),
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.
             users_without: 0,
@@ -200,30 +203,22 @@ impl Crew {
         Some(recorded.judge().1)
     }
 
-    /// The next complete second.
-    pub(super) fn next_second(&mut self) -> Option<Second> {
-        self.seconds.next_complete()
+    /// The oldest complete second that was not given yet.
+    pub(super) fn next_second(&mut self) -> Option<LevelSecond> {
+        self.seconds.pop_front()
     }
 
-    /// Waits for a word of a worker, at most so long.
+    /// Waits for a word of a worker, and no longer than `wait`.
     pub(super) fn receive(&mut self, wait: Duration) -> Result<(), UserError> {
-        match self.events.recv_timeout(wait) {
-            Ok(Event::Tick(tick)) => {
-                let worker = tick.worker;
-                self.seconds.take(&tick);
-                let recorder = self.collect(*tick);
-                self.workers[worker].send(Command::Recycle(recorder));
+        let event = match self.crew.events().recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => {
+                self.add_users();
+                return Ok(());
             }
-            Ok(Event::Ended(_)) => self.n_ended += 1,
-            Ok(Event::Failed(worker, why)) => {
-                return Err(UserError::could_not_run(format!(
-                    "worker {worker} cannot go on: {why}"
-                )));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(UserError::could_not_run("a worker ended unexpectedly"));
-            }
+            event => event.ok(),
+        };
+        if let Word::Tick(tick) = self.crew.heard(event)? {
+            self.collect(*tick);
         }
         self.add_users();
         Ok(())
@@ -237,19 +232,19 @@ impl Crew {
         hurry: &dyn Fn() -> bool,
         is_late: &dyn Fn() -> bool,
     ) -> Result<(), UserError> {
-        self.broadcast(|| Command::Stop);
+        self.crew.broadcast(|| Command::Stop);
         let stopped = crate::clock::now();
         let mut cancelled: Option<Instant> = None;
         let mut is_over = false;
-        while self.n_ended < self.workers.len() {
+        while !self.crew.have_all_ended() {
             match cancelled {
-                None if stopped.elapsed() >= DRAIN_WAIT || hurry() || is_late() => {
+                None if crate::clock::since(stopped) >= DRAIN_WAIT || hurry() || is_late() => {
                     cancelled = Some(crate::clock::now());
-                    self.broadcast(|| Command::CancelCalls);
+                    self.crew.broadcast(|| Command::CancelCalls);
                 }
-                Some(at) if at.elapsed() >= close_wait(is_late()) && !is_over => {
+                Some(at) if crate::clock::since(at) >= close_wait(is_late()) && !is_over => {
                     is_over = true;
-                    self.broadcast(|| Command::CancelAll);
+                    self.crew.broadcast(|| Command::CancelAll);
                 }
                 _ => {}
             }
@@ -258,39 +253,68 @@ impl Crew {
         Ok(())
     }
 
-    /// Gives the tick's recorder back, empty.
-    fn collect(&mut self, tick: Tick) -> Box<Recorder> {
+    fn collect(&mut self, tick: Tick) {
         self.watching.ask_host(&mut self.collector);
+        let worker = tick.worker;
         let recorder = self.collector.take(tick);
-        while self.collector.next_complete().is_some() {}
+        self.crew.recycle(worker, recorder);
+        while let Some((number, _)) = self.collector.next_complete() {
+            if number.is_multiple_of(TICKS_PER_SECOND) {
+                let second = closed_second(&mut self.collector, self.rate, &mut self.watch);
+                self.seconds.push_back(second);
+            }
+        }
         let rate = self.rate;
         self.watching.see(&mut self.collector, |_| rate);
-        recorder
     }
 
     /// The users that should have begun by now.
     fn add_users(&mut self) {
         let ramp = self.ramp().as_secs_f64();
-        let share_begun = self.engaged.elapsed().as_secs_f64() / ramp.max(1e-9);
+        let share_begun = crate::clock::since(self.engaged).as_secs_f64() / ramp.max(1e-9);
         let wanted = (f64::from(self.users) * share_begun).ceil() as u32;
         let wanted = wanted.clamp(1, self.users.max(1));
         if wanted > self.users_set {
             self.users_set = wanted;
-            self.set_users();
+            self.crew.set_users(wanted);
         }
     }
+}
 
-    fn set_users(&self) {
-        let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
-        for (index, worker) in (0..).zip(&self.workers) {
-            worker.send(Command::SetUsers(share(self.users_set, n_workers, index)));
-        }
-    }
-
-    fn broadcast(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
-            worker.send(command());
-        }
+/// The second that the collector has just closed; `rate`: arrivals a second.
+fn closed_second(collector: &mut Collector, rate: Option<f64>, watch: &mut Watch) -> LevelSecond {
+    let latency = collector.take_last_latency().unwrap_or_default();
+    let Some(closed) = collector.seconds.last() else {
+        return LevelSecond::default();
+    };
+    let counts = &collector.closed;
+    let sessions = &collector.handshakes;
+    let users = u64::from(counts.users.active);
+    let ready = u64::from(counts.users.ready);
+    // Sessions that are renewed leave users without one for a moment: only
+    // where some were refused do those at rest count.
+    let locked_out = match sessions.failed {
+        0 => 0,
+        _ => users.saturating_sub(ready + sessions.in_flight()),
+    };
+    // Users that rest from such a failure are missing through us as well.
+    let is_ours = 2 * sessions.failed_here > sessions.failed;
+    let in_flight = closed.signals.in_flight_end + sessions.in_flight();
+    let mut load = load_of(closed, rate);
+    load.in_flight = in_flight;
+    LevelSecond {
+        started: counts.started,
+        ok: counts.ok,
+        failed: counts.failed + counts.handshakes.failed,
+        arrivals: counts.arrivals,
+        dropped: counts.dropped,
+        latency,
+        under_way: in_flight + collector.waiting_end,
+        ready,
+        locked_out,
+        lacks_local_resources: counts.failed_here + counts.handshakes.failed_here > 0
+            || locked_out > 0 && is_ours,
+        limit: generator_limit(&load, watch),
     }
 }
 
@@ -299,18 +323,8 @@ fn close_wait(is_late: bool) -> Duration {
 }
 
 fn whole_seconds(duration: Duration) -> u32 {
-    let secs = duration.as_nanos().div_ceil(Second::LENGTH.as_nanos());
+    let secs = duration.as_nanos().div_ceil(SECOND.as_nanos());
     u32::try_from(secs).unwrap_or(u32::MAX)
-}
-
-/// Threads are joined at the end of the search, so none may be left running
-/// where it ends with an error.
-impl Drop for Crew {
-    fn drop(&mut self) {
-        if self.n_ended < self.workers.len() {
-            self.broadcast(|| Command::CancelAll);
-        }
-    }
 }
 
 /// The arrivals of a level.
@@ -332,4 +346,184 @@ fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
     };
     let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
     ArrivalSchedule::rates(&[RateSegment::hold(rate, HOLD_MAX)], spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{ConnectFailure, Failure, Outcome, Recorder, Sample, WorkerUsage};
+    use crate::outcome::RowKind;
+    use crate::worker::UserCounts;
+
+    /// The seconds of a level, with a row of calls and one of handshakes.
+    struct Seconds {
+        collector: Collector,
+        watch: Watch,
+    }
+
+    impl Seconds {
+        fn new(n_workers: usize) -> Self {
+            let row = |kind| Row {
+                kind,
+                method: "m".to_string(),
+                subject: None,
+            };
+            let rows = [row(RowKind::Call), row(RowKind::Handshake)];
+            let collector =
+                Collector::new(&rows, n_workers, Duration::ZERO, false, false, Vec::new());
+            Self {
+                collector,
+                watch: Watch::default(),
+            }
+        }
+
+        /// The second that the tick completes, if it does.
+        fn take(&mut self, tick: Tick) -> Option<LevelSecond> {
+            self.collector.take(tick);
+            let mut closed = None;
+            while let Some((number, _)) = self.collector.next_complete() {
+                if number.is_multiple_of(TICKS_PER_SECOND) {
+                    closed = Some(closed_second(&mut self.collector, None, &mut self.watch));
+                }
+            }
+            closed
+        }
+    }
+
+    fn tick(worker: usize, number: u64, fill: impl FnOnce(&mut Recorder)) -> Tick {
+        let mut recorder = Box::new(Recorder::new(2));
+        fill(&mut recorder);
+        Tick {
+            worker,
+            number,
+            recorder,
+            usage: WorkerUsage {
+                turn_max_ns: number * 100_000_000,
+                ..WorkerUsage::default()
+            },
+            users: UserCounts {
+                active: 3,
+                ready: 3,
+                tried: 3,
+            },
+        }
+    }
+
+    fn with_one_ready(tick: Tick) -> Tick {
+        Tick {
+            users: UserCounts {
+                active: 3,
+                ready: 1,
+                tried: 3,
+            },
+            ..tick
+        }
+    }
+
+    fn end(recorder: &mut Recorder, row: usize, outcome: Outcome) {
+        let sample = Sample {
+            service_ns: 1_000,
+            response_ns: None,
+            outcome,
+        };
+        recorder.end(row, &sample);
+    }
+
+    #[test]
+    fn a_second_is_complete_with_its_last_worker() {
+        let mut seconds = Seconds::new(2);
+        for number in 1..=4 {
+            let second = seconds.take(tick(0, number, |recorder| {
+                recorder.start(0);
+                end(recorder, 0, Outcome::Ok);
+            }));
+            assert!(second.is_none());
+        }
+        // The other worker slept through three ticks.
+        let second = seconds.take(tick(1, 4, |recorder| {
+            recorder.start(0);
+            recorder.start(0);
+            end(recorder, 0, Outcome::Ok);
+        }));
+        let second = second.expect("both are there");
+        assert_eq!((second.started, second.ok, second.failed), (6, 5, 0));
+        assert_eq!((second.under_way, second.ready), (1, 6));
+        assert_eq!(second.latency.len(), 5);
+        let silence = Duration::from_millis(400);
+        assert_eq!(second.limit, None, "not longer than {silence:?}");
+        let second = seconds.take(tick(0, 8, |_| {}));
+        assert!(second.is_none());
+        let second = seconds.take(tick(1, 8, |_| {})).expect("complete");
+        let silence = Duration::from_millis(800);
+        assert_eq!(second.limit, Some(GeneratorLimit::Stalled { silence }));
+    }
+
+    #[test]
+    fn sessions_that_fail_are_failures_and_what_was_begun_before_is_in_flight() {
+        let mut seconds = Seconds::new(1);
+        seconds.take(tick(0, 0, |recorder| recorder.start(1)));
+        let second = seconds.take(tick(0, 4, |recorder| {
+            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
+            recorder.start(1);
+            recorder.start(0);
+        }));
+        let second = second.expect("complete");
+        assert_eq!((second.started, second.ok, second.failed), (1, 0, 1));
+        assert_eq!(second.under_way, 2, "a handshake and a call");
+    }
+
+    #[test]
+    fn users_at_rest_without_a_session_are_locked_out() {
+        let mut refused = Seconds::new(1);
+        refused.take(tick(0, 0, |recorder| {
+            recorder.start(1);
+            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
+        }));
+        let second = refused.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        let second = second.expect("complete");
+        assert_eq!(second.failed, 0, "what was before belongs to no second");
+        assert_eq!((second.ready, second.locked_out), (1, 1), "one tries again");
+
+        let mut renewed = Seconds::new(1);
+        let second = renewed.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
+        assert_eq!(
+            second.expect("complete").locked_out,
+            0,
+            "nobody was refused"
+        );
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_servers() {
+        let missing = Outcome::Failed(Failure::Connect(ConnectFailure::NoResources), "");
+        let mut seconds = Seconds::new(1);
+        seconds.take(tick(0, 0, |recorder| {
+            recorder.start(1);
+            end(recorder, 1, missing);
+        }));
+        let second = seconds
+            .take(with_one_ready(tick(0, 4, |_| {})))
+            .expect("complete");
+        assert!(second.locked_out > 0 && second.lacks_local_resources);
+        let second = seconds.take(tick(0, 8, |_| {})).expect("complete");
+        assert!(!second.lacks_local_resources, "all have a session again");
+        let second = seconds.take(tick(0, 12, |recorder| {
+            recorder.start(0);
+            end(recorder, 0, missing);
+        }));
+        let second = second.expect("complete");
+        assert!(second.lacks_local_resources, "a call could not connect");
+    }
+
+    #[test]
+    fn arrivals_wait_until_they_are_begun_or_dropped() {
+        let mut seconds = Seconds::new(1);
+        let second = seconds.take(tick(0, 4, |recorder| {
+            recorder.counters.arrivals = 10;
+            recorder.counters.arrivals_dropped = 2;
+            recorder.counters.iterations_started = 5;
+        }));
+        let second = second.expect("complete");
+        assert_eq!((second.under_way, second.dropped), (3, 2));
+    }
 }

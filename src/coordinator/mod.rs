@@ -14,6 +14,7 @@
 //! opens a socket of its own, writes a file or prints; an `Observer` is told.
 
 mod collect;
+mod crew;
 mod interrupts;
 mod judge;
 mod level;
@@ -29,3 +30,5 @@ pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
 pub use interrupts::{Interrupter, Interrupts};
 pub use run::run;
 pub use search::find;
+
+pub use crate::worker::raise_file_limit;

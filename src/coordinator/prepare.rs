@@ -18,7 +18,7 @@ use crate::redact::Redactor;
 use crate::scenario::{Action, Plan};
 use crate::scheduler::block_on;
 use crate::user::Script;
-use crate::worker::{Cpus, raise_file_limit};
+use crate::worker::{Cpus, too_low_file_limit};
 
 /// What is ready for the load.
 pub(super) struct Prepared {
@@ -35,7 +35,7 @@ pub(super) fn prepare(
     interrupts: &Interrupts,
 ) -> Result<Prepared, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let endpoint = resolve(&plan.target.url, &keep_going)?;
+    let endpoint = resolve(&plan.target.url.value, &keep_going)?;
     let redactor = plan.redactor();
     let settings = Arc::new(ServerSettings {
         timeout: plan.timeout,
@@ -131,7 +131,7 @@ impl Drop for Waiting<'_> {
 fn calls_tools(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| {
         matches!(
-            step.action,
+            step.action.value,
             Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. }
         )
     })
@@ -146,7 +146,7 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
         url: if found.was_redirected {
             redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {
-            plan.shown_url()
+            plan.target.url.shown.clone()
         },
         era: dialect.era(),
         revision: dialect.revision(),
@@ -180,16 +180,12 @@ pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
     (cpus, assigned)
 }
 
-/// Makes room for all connections; says so where there is too little.
-pub(super) fn make_room(plan: &Plan, observer: &mut dyn Observer) {
-    let lanes = plan.steps.iter().map(|step| u64::from(step.parallel)).max();
-    let lanes = lanes
-        .filter(|lanes| *lanes > 1)
-        .map_or(1, |lanes| lanes + 1);
-    let n_connections = u64::from(plan.vus_max()).saturating_mul(lanes);
-    if let Err(reached) = raise_file_limit(n_connections) {
+/// Says so where there is too little room for all connections.
+pub(super) fn check_room(plan: &Plan, observer: &mut dyn Observer) {
+    let n_connections = plan.connections_max();
+    if let Some(limit) = too_low_file_limit(n_connections) {
         observer.notice(&format!(
-            "this process may open {reached} files, and {n_connections} connections at once are \
+            "this process may open {limit} files, and {n_connections} connections at once are \
              planned: raise the limit (`ulimit -n`)"
         ));
     }

@@ -12,12 +12,13 @@
 //! their own and are collected apart: nothing of it is in a figure of the load.
 
 use std::sync::Arc;
-use std::thread::{self, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::Receiver;
 
 use super::collect::{Collector, move_in_flight};
+use super::crew::{Crew, CrewOptions, Role, Word};
 use crate::decide::control::arrival_length;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spread, ThinkTime};
@@ -26,7 +27,7 @@ use crate::outcome::{ProbeOutcome, Row, Rows};
 use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
 use crate::units::{format_percent, format_rate};
 use crate::user::Script;
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, WorkerOptions};
+use crate::worker::{Command, Event};
 
 /// Starts that may wait for the probe's call before them: those of a minute.
 /// Those of a longer silence of the server are dropped, and counted.
@@ -99,12 +100,9 @@ fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
 pub(super) struct Probe {
     rate: f64,
     script: Arc<Script>,
-    handle: Handle,
-    events: Receiver<Event>,
-    cpu: Option<usize>,
+    crew: Crew,
     collector: Collector,
     last_end: Option<Instant>,
-    has_ended: bool,
 }
 
 impl Probe {
@@ -117,84 +115,60 @@ impl Probe {
         cpu: Option<usize>,
     ) -> Result<Self, UserError> {
         let plan = &script.plan;
-        let (handle, inbox) = Handle::new();
-        let (event_sender, events) = bounded(EVENTS_BOUND);
-        let (tell_pinned, pinned) = bounded(1);
-        let options = WorkerOptions {
-            index: 0,
-            n_workers: 1,
-            cpu,
-            script: Arc::clone(&script),
-            budget: None,
-            arrivals: Some(schedule(plan, rate)),
-        };
-        thread::Builder::new()
-            .name("probe".to_string())
-            .spawn_scoped(scope, move || {
-                worker::run(&options, &inbox, &event_sender, &tell_pinned);
-            })
-            .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
-        let is_pinned = pinned.recv().unwrap_or(false);
-        handle.send(Command::SetUsers(1));
+        let crew = Crew::engage(
+            scope,
+            &CrewOptions {
+                role: Role::Probe,
+                script: &script,
+                cpus: &[cpu],
+                iterations: None,
+                arrivals: Some(schedule(plan, rate)),
+            },
+        )?;
+        crew.set_users(1);
         let collector = Collector::new(&script.rows.all, 1, plan.warm_up, true, false, Vec::new());
         Ok(Self {
             rate,
             script,
-            handle,
-            events,
-            cpu: cpu.filter(|_| is_pinned),
+            crew,
             collector,
             last_end: None,
-            has_ended: false,
         })
     }
 
-    /// Its words; none any more once it has ended.
+    /// What it says; each is to be passed to [`Probe::take`].
     pub(super) fn events(&self) -> &Receiver<Event> {
-        &self.events
+        self.crew.events()
     }
 
-    pub(super) fn send(&self, command: Command) {
-        self.handle.send(command);
+    pub(super) fn send(&self, command: impl Fn() -> Command) {
+        self.crew.broadcast(command);
     }
 
     /// It has tried to open its session.
     pub(super) fn has_tried(&self) -> bool {
-        self.has_ended || self.collector.users().tried > 0
+        self.has_ended() || self.collector.users().tried > 0
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
+        self.crew.have_all_ended()
     }
 
-    /// Takes in what it said; `None`: it is gone.
+    /// Takes in what came from [`Probe::events`]; `None`: they are closed.
     pub(super) fn take(&mut self, event: Option<Event>) -> Result<(), UserError> {
-        match event {
-            Some(Event::Tick(tick)) => {
+        match self.crew.heard(event)? {
+            Word::Tick(tick) => {
                 let recorder = self.collector.take(*tick);
-                self.handle.send(Command::Recycle(recorder));
-                self.settle();
+                self.crew.recycle(0, recorder);
             }
-            Some(Event::Ended(end)) => {
+            Word::End(end) => {
                 self.collector.take_last(0, &end.usage, &end.recorder);
-                self.settle();
                 self.last_end = end.last_end;
-                self.has_ended = true;
-                self.events = never();
             }
-            Some(Event::Failed(_, why)) => {
-                return Err(UserError::could_not_run(format!(
-                    "the probe cannot go on: {why}"
-                )));
-            }
-            None => return Err(UserError::could_not_run("the probe ended unexpectedly")),
         }
-        Ok(())
-    }
-
-    /// Nobody looks at the probe's windows: they only have to be let go.
-    fn settle(&mut self) {
+        // Nobody looks at the probe's windows: they only have to be let go.
         while self.collector.next_complete().is_some() {}
+        Ok(())
     }
 
     /// What it measured in a load that began at `origin` and was told to end
@@ -214,7 +188,7 @@ impl Probe {
         }
         ProbeOutcome {
             rate: self.rate,
-            cpu: self.cpu,
+            cpu: self.crew.cpus().first().copied().flatten(),
             rows: self.script.rows.all.clone(),
             elapsed: elapsed.saturating_sub(warm_length),
             totals,

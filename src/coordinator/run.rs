@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::never;
 
-use super::collect::{Collector, StageSpan, move_calls_in_flight, move_in_flight};
+use super::collect::{Collector, Interval, StageSpan, move_calls_in_flight, move_in_flight};
+use super::crew::{Crew, CrewOptions, Role, Word};
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
-use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
 use super::probe::{self, Probe};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
@@ -23,16 +24,14 @@ use crate::decide::control::{
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
-use crate::load::share;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
 };
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::nanos;
-use crate::user::Budget;
 use crate::validity::Reason;
-use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, TICK, WorkerEnd, WorkerOptions};
+use crate::worker::{Command, TICK, WorkerEnd};
 
 /// Looked for at least this often, so that progress goes on when ticks do not.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -72,7 +71,7 @@ pub fn run(
         notices: plan.notices.clone(),
     };
     let prepared = prepare(&plan, &mut noted, interrupts)?;
-    make_room(&plan, &mut noted);
+    check_room(&plan, &mut noted);
     let result = generate(&plan, prepared, &mut noted, interrupts);
     noted.observer.ended();
     let mut outcome = result?;
@@ -116,43 +115,20 @@ fn generate(
     interrupts: &Interrupts,
 ) -> Result<RunOutcome, UserError> {
     let (cpus, assigned) = choose_cpus(plan);
-    let n_workers = assigned.len();
-    let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
-    let budget = plan
-        .stop
-        .iterations
-        .map(|iterations| Budget::new(iterations, n_workers));
-    let arrivals = arrival_schedule(plan);
     thread::scope(|scope| {
-        let mut handles = Vec::with_capacity(n_workers);
-        let mut worker_cpus = Vec::with_capacity(n_workers);
-        for (index, cpu) in assigned.into_iter().enumerate() {
-            let (handle, inbox) = Handle::new();
-            let options = WorkerOptions {
-                index,
-                n_workers,
-                cpu,
-                script: Arc::clone(&prepared.script),
-                budget: budget.clone(),
-                arrivals: arrivals.clone(),
-            };
-            let events = event_sender.clone();
-            let (tell_pinned, pinned) = bounded(1);
-            let name = format!("worker {index}");
-            thread::Builder::new()
-                .name(name)
-                .spawn_scoped(scope, move || {
-                    worker::run(&options, &inbox, &events, &tell_pinned);
-                })
-                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
-            let is_pinned = pinned.recv().unwrap_or(false);
-            worker_cpus.push(cpu.filter(|_| is_pinned));
-            handles.push(handle);
-        }
-        drop(event_sender);
+        let crew = Crew::engage(
+            scope,
+            &CrewOptions {
+                role: Role::Worker,
+                script: &prepared.script,
+                cpus: &assigned,
+                iterations: plan.stop.iterations,
+                arrivals: arrival_schedule(plan),
+            },
+        )?;
         let probe = match (prepared.probe, plan.probe) {
             (Some(script), Some(rate)) => {
-                let cpu = cpus.beside(&worker_cpus);
+                let cpu = cpus.beside(crew.cpus());
                 Some(Probe::start(scope, rate, script, cpu)?)
             }
             _ => None,
@@ -161,21 +137,21 @@ fn generate(
             at: Utc::now(),
             server: prepared.server,
             rows: prepared.script.rows.all.clone(),
-            generator: generator_facts(plan, &cpus, worker_cpus),
+            generator: generator_facts(plan, &cpus, crew.cpus().to_vec()),
             duration: plan.stop.duration,
             iterations: plan.stop.iterations,
         };
-        let mut coordinator = Coordinator::new(plan, start, handles, events, observer, interrupts);
+        let mut coordinator = Coordinator::new(plan, start, crew, observer, interrupts);
         coordinator.probe = probe;
-        coordinator.run()
+        let clock = coordinator.load()?;
+        Ok(coordinator.outcome(clock))
     })
 }
 
 struct Coordinator<'a> {
     plan: &'a Plan,
     start: RunStart,
-    workers: Vec<Handle>,
-    events: Receiver<Event>,
+    crew: Crew,
     observer: &'a mut dyn Observer,
     interrupts: &'a Interrupts,
     interrupts_seen: u32,
@@ -186,7 +162,6 @@ struct Coordinator<'a> {
     breaking_point: Option<BreakingPoint>,
     /// The user was told that the server changed under a steady load.
     has_told_of_change: bool,
-    n_ended: usize,
     /// Of the workers that have ended: the sum of their most users at once.
     active_max: u32,
     /// Users that never had a session.
@@ -205,15 +180,14 @@ impl<'a> Coordinator<'a> {
     fn new(
         plan: &'a Plan,
         start: RunStart,
-        workers: Vec<Handle>,
-        events: Receiver<Event>,
+        crew: Crew,
         observer: &'a mut dyn Observer,
         interrupts: &'a Interrupts,
     ) -> Self {
         let controller = Controller::new(plan);
         let collector = Collector::new(
             &start.rows,
-            workers.len(),
+            crew.len(),
             plan.warm_up,
             plan.has_intended_starts(),
             plan.workers.busy_poll,
@@ -223,8 +197,7 @@ impl<'a> Coordinator<'a> {
             watching: Watching::start(&start.generator.worker_cpus),
             plan,
             start,
-            workers,
-            events,
+            crew,
             observer,
             interrupts,
             interrupts_seen: 0,
@@ -234,7 +207,6 @@ impl<'a> Coordinator<'a> {
             windows: Windows::new(plan),
             breaking_point: None,
             has_told_of_change: false,
-            n_ended: 0,
             active_max: 0,
             without_session: 0,
             first_begin: None,
@@ -246,21 +218,12 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn run(mut self) -> Result<RunOutcome, UserError> {
-        let result = self.load();
-        if result.is_err() {
-            // Let the others end, or the threads would never be joined.
-            self.broadcast(|| Command::CancelAll);
-        }
-        result.map(|clock| self.outcome(clock))
-    }
-
     /// From the first session to the last worker's end.
     fn load(&mut self) -> Result<SystemClock, UserError> {
         // The probe's handshake has the server to itself.
         self.await_opening(|run| run.probe.as_ref().is_none_or(Probe::has_tried))?;
         if matches!(self.plan.load, Load::Open { .. }) {
-            self.set_users(self.plan.vus_max());
+            self.crew.set_users(self.plan.vus_max());
             self.await_opening(|run| run.collector.users().tried >= run.plan.vus_max())?;
         }
         // Closed users begin as soon as they are told to: a later origin would
@@ -307,23 +270,16 @@ impl<'a> Coordinator<'a> {
     }
 
     fn have_all_ended(&self) -> bool {
-        self.n_ended >= self.workers.len() && self.probe.as_ref().is_none_or(Probe::has_ended)
+        self.crew.have_all_ended() && self.probe.as_ref().is_none_or(Probe::has_ended)
     }
 
     fn receive(&mut self, wait: Duration, clock: &SystemClock) -> Result<Happening, UserError> {
         let nothing = never();
-        let are_workers_done = self.n_ended >= self.workers.len();
-        let of_workers = if are_workers_done {
-            &nothing
-        } else {
-            &self.events
-        };
         let of_probe = self.probe.as_ref().map_or(&nothing, Probe::events);
         crossbeam_channel::select! {
-            recv(of_workers) -> event => match event {
-                Ok(event) => self.take(event, clock)?,
-                // All workers have gone, and one of them without its last words.
-                Err(_) => return Err(UserError::could_not_run("a worker ended unexpectedly")),
+            recv(self.crew.events()) -> event => {
+                let word = self.crew.heard(event.ok())?;
+                self.take(word, clock);
             },
             recv(of_probe) -> event => if let Some(probe) = &mut self.probe {
                 probe.take(event.ok())?;
@@ -395,16 +351,15 @@ impl<'a> Coordinator<'a> {
         self.standstill.see(now, happened, n_users)
     }
 
-    fn take(&mut self, event: Event, clock: &SystemClock) -> Result<(), UserError> {
+    fn take(&mut self, word: Word, clock: &SystemClock) {
         self.watching.ask_host(&mut self.collector);
-        match event {
-            Event::Tick(tick) => {
+        match word {
+            Word::Tick(tick) => {
                 let worker = tick.worker;
                 let recorder = self.collector.take(*tick);
-                self.workers[worker].send(Command::Recycle(recorder));
-                self.look(clock);
+                self.crew.recycle(worker, recorder);
             }
-            Event::Ended(end) => {
+            Word::End(end) => {
                 let WorkerEnd {
                     worker,
                     recorder,
@@ -422,16 +377,9 @@ impl<'a> Coordinator<'a> {
                 self.first_begin = begins.into_iter().flatten().min();
                 self.last_end = self.last_end.max(last_end);
                 self.last_given_up = self.last_given_up.max(last_given_up);
-                self.n_ended += 1;
-                self.look(clock);
-            }
-            Event::Failed(worker, why) => {
-                return Err(UserError::could_not_run(format!(
-                    "worker {worker} cannot go on: {why}"
-                )));
             }
         }
-        Ok(())
+        self.look(clock);
     }
 
     fn watch_seconds(&mut self) {
@@ -454,7 +402,7 @@ impl<'a> Coordinator<'a> {
             }
             let load = match &self.plan.load {
                 Load::Open { .. } => rate_at(self.plan, tick_end(number)),
-                _ => interval.mean_users(),
+                _ => interval.counts.mean_users(),
             };
             self.windows.add(number, interval, load);
             if self.windows.is_complete() && self.controller.stopped().is_none() {
@@ -543,7 +491,7 @@ impl<'a> Coordinator<'a> {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::SetUsers(users) => self.set_users(users),
+            Action::SetUsers(users) => self.crew.set_users(users),
             Action::Stop(_) => {
                 if let Some((at, _)) = self.controller.stopped() {
                     self.collector.signals.load_ends(at);
@@ -555,19 +503,10 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn set_users(&self, users: u32) {
-        let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
-        for (index, worker) in (0..).zip(&self.workers) {
-            worker.send(Command::SetUsers(share(users, n_workers, index)));
-        }
-    }
-
     fn broadcast(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
-            worker.send(command());
-        }
+        self.crew.broadcast(&command);
         if let Some(probe) = &self.probe {
-            probe.send(command());
+            probe.send(&command);
         }
     }
 
@@ -698,10 +637,7 @@ struct Windows {
     n_ticks: u64,
     end: Duration,
     load_sum: f64,
-    ok: u64,
-    failed: u64,
-    timed_out: u64,
-    latency: Histogram,
+    figures: Interval,
 }
 
 impl Windows {
@@ -716,21 +652,15 @@ impl Windows {
             n_ticks: 0,
             end: Duration::ZERO,
             load_sum: 0.0,
-            ok: 0,
-            failed: 0,
-            timed_out: 0,
-            latency: Histogram::new(),
+            figures: Interval::default(),
         }
     }
 
-    fn add(&mut self, number: u64, interval: &super::collect::Interval, load: f64) {
+    fn add(&mut self, number: u64, interval: &Interval, load: f64) {
         self.n_ticks += 1;
         self.end = tick_end(number);
         self.load_sum += load;
-        self.ok += interval.ok;
-        self.failed += interval.failed;
-        self.timed_out += interval.timed_out;
-        self.latency.merge(&interval.latency);
+        self.figures.merge(interval);
     }
 
     fn is_complete(&self) -> bool {
@@ -738,25 +668,23 @@ impl Windows {
     }
 
     fn window(&self, in_flight: u64) -> Window<'_> {
+        let counts = &self.figures.counts;
         Window {
             end: self.end,
             length: tick_end(self.n_ticks),
             load: self.load_sum / self.n_ticks.max(1) as f64,
-            ok: self.ok,
-            failed: self.failed,
-            timed_out: self.timed_out,
+            ok: counts.ok,
+            failed: counts.failed,
+            timed_out: counts.timed_out,
             in_flight,
-            latencies: &self.latency,
+            latencies: &self.figures.latency,
         }
     }
 
     fn clear(&mut self) {
         self.n_ticks = 0;
         self.load_sum = 0.0;
-        self.ok = 0;
-        self.failed = 0;
-        self.timed_out = 0;
-        self.latency.clear();
+        self.figures.clear();
     }
 }
 

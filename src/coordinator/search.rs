@@ -17,7 +17,6 @@
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
 
-pub(super) mod seconds;
 mod translate;
 
 use std::sync::Arc;
@@ -25,7 +24,8 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
-use super::prepare::{Prepared, choose_cpus, generator_facts, make_room, opening_limit, prepare};
+use super::level::{Level, LevelOptions, LevelSecond, SECOND};
+use super::prepare::{Prepared, check_room, choose_cpus, generator_facts, opening_limit, prepare};
 use crate::clock::Utc;
 use crate::decide::search::{self, Action, Input, LATENCY_LIMITS_MAX, Percentiles, Search};
 use crate::error::UserError;
@@ -36,10 +36,7 @@ use crate::outcome::{
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
-use crate::validity::{Grade, Reason, Verdict, Watch, generator_limit};
-
-use super::level::{Crew, CrewOptions};
-use seconds::Second;
+use crate::validity::{Grade, Reason, Verdict};
 
 /// Looked for at least this often, so that signals and deadlines are seen.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -89,7 +86,7 @@ pub fn find(
         .and_then(|deadline| crate::clock::now().checked_add(deadline));
     let plan = Arc::new(searched(plan, &options));
     let prepared = prepare(&plan, &mut noted, interrupts)?;
-    make_room(&plan, &mut noted);
+    check_room(&plan, &mut noted);
     let result = thread::scope(|scope| {
         let mut finder = Finder::new(
             scope, &plan, &options, prepared, search, &mut noted, interrupts,
@@ -198,12 +195,12 @@ struct Finder<'scope, 'env, 'a, 'b> {
     began: Instant,
     /// When the search has to be over.
     deadline: Option<Instant>,
-    crew: Option<Crew>,
-    level: f64,
+    level: Option<Level>,
+    /// What that is a level of: virtual users, or arrivals a second.
+    at: f64,
     activity: FindActivity,
     /// Latency since the level began, or its hold.
     hold: Histogram,
-    watch: Watch,
     /// What limited the generator last, in one sentence.
     last_limit: Option<String>,
     /// By trial: how far it can be trusted. Those that are here were told of.
@@ -242,11 +239,10 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             interrupts,
             began: crate::clock::now(),
             deadline: None,
-            crew: None,
-            level: 0.0,
+            level: None,
+            at: 0.0,
             activity: FindActivity::Opening,
             hold: Histogram::new(),
-            watch: Watch::default(),
             last_limit: None,
             verdicts: Vec::new(),
             progress: FindProgress {
@@ -303,15 +299,15 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             if self.is_late() {
                 return Ok(self.ask(Input::Deadline));
             }
-            // There is a crew between the first level and the last.
-            let Some(crew) = &mut self.crew else {
+            // There is a level between the first level and the last.
+            let Some(level) = &mut self.level else {
                 return Err(UserError::could_not_run("the search has no workers"));
             };
-            if let Some(second) = crew.next_second() {
+            if let Some(second) = level.next_second() {
                 let tick = self.tick(&second);
                 return Ok(self.ask(Input::Tick(tick)));
             }
-            crew.receive(LOOK_EVERY)?;
+            level.receive(LOOK_EVERY)?;
             self.show();
         }
     }
@@ -320,8 +316,8 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         let had_estimate = self.search.estimate().is_some();
         let action = self.search.next(input);
         for trial in self.search.trials().iter().skip(self.verdicts.len()) {
-            let crew = self.crew.as_ref();
-            let judged = crew.and_then(|crew| crew.judge(self.plan, &self.start.rows));
+            let level = self.level.as_ref();
+            let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
             let verdict = of_a_level(judged);
             let trial = translate::trial(trial, verdict.grade);
             self.verdicts.push(verdict);
@@ -338,31 +334,30 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
     /// Ends one level and begins another.
     fn set_level(
         &mut self,
-        level: f64,
+        at: f64,
         activity: FindActivity,
         settling: Duration,
     ) -> Result<(), UserError> {
         self.dismiss()?;
-        self.level = level;
+        self.at = at;
         self.activity = FindActivity::Opening;
         self.hold.clear();
-        self.watch = Watch::default();
         // The figures of the level before are not this one's.
         self.progress.rate = 0.0;
         self.progress.p99_ns = None;
         self.progress.failed = 0;
         self.show();
         let users = match self.options.by {
-            FindBy::Vus => users_of(level),
-            FindBy::Rate => pool(self.options, level),
+            FindBy::Vus => users_of(at),
+            FindBy::Rate => pool(self.options, at),
         };
         let rate = match self.options.by {
             FindBy::Vus => None,
-            FindBy::Rate => Some(level),
+            FindBy::Rate => Some(at),
         };
-        let crew = Crew::engage(
+        let level = Level::engage(
             self.scope,
-            &CrewOptions {
+            &LevelOptions {
                 plan: self.plan,
                 script: &self.script,
                 cpus: &self.assigned,
@@ -372,41 +367,45 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             },
         )?;
         // Small levels have fewer workers: told of is the most that there were.
-        if crew.worker_cpus().len() >= self.start.generator.worker_cpus.len() {
-            self.start.generator.worker_cpus = crew.worker_cpus().to_vec();
+        if level.worker_cpus().len() >= self.start.generator.worker_cpus.len() {
+            self.start.generator.worker_cpus = level.worker_cpus().to_vec();
         }
-        let crew = self.crew.insert(crew);
-        let limit = opening_limit(self.plan).saturating_add(crew.ramp());
+        let level = self.level.insert(level);
+        let limit = opening_limit(self.plan).saturating_add(level.ramp());
         // Neither a signal nor the deadline waits for sessions.
         let left = self
             .deadline
             .map(|deadline| deadline.saturating_duration_since(crate::clock::now()));
         let limit = left.map_or(limit, |left| limit.min(left));
         let began = crate::clock::now();
-        while !crew.is_open() && began.elapsed() < limit && !self.interrupts.is_pending() {
-            crew.receive(crew.patience().min(LOOK_EVERY))?;
+        while !level.is_open()
+            && crate::clock::since(began) < limit
+            && !self.interrupts.is_pending()
+        {
+            level.receive(level.patience().min(LOOK_EVERY))?;
         }
-        crew.begin();
+        level.begin();
         self.activity = activity;
         Ok(())
     }
 
     /// Lets the workers of the level end.
     fn dismiss(&mut self) -> Result<(), UserError> {
-        let Some(mut crew) = self.crew.take() else {
+        let Some(mut level) = self.level.take() else {
             return Ok(());
         };
         self.activity = FindActivity::Draining;
         self.show();
         let (interrupts, deadline) = (self.interrupts, self.deadline);
-        crew.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))
+        level.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))
     }
 
     /// What the search is told of a second.
-    fn tick(&mut self, second: &Second) -> search::Tick {
-        let limit = generator_limit(&second.load(self.options.by, self.level), &mut self.watch);
-        let disturbed = limit.is_some() || !second.lacks_local_resources && self.is_disturbed();
-        let limit = limit
+    fn tick(&mut self, second: &LevelSecond) -> search::Tick {
+        let disturbed =
+            second.limit.is_some() || !second.lacks_local_resources && self.is_disturbed();
+        let limit = second
+            .limit
             .map(|limit| limit.sentence())
             .or_else(|| second.lacks_local_resources.then(no_local_resources));
         let is_limited = limit.is_some();
@@ -431,7 +430,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         self.progress.failed = failed;
         let quantile = |q| self.hold.quantile_ns(q);
         let tick = search::Tick {
-            length: Second::LENGTH,
+            length: SECOND,
             offered: match self.options.by {
                 FindBy::Vus => second.started,
                 FindBy::Rate => {
@@ -442,7 +441,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             failed,
             n_over,
             dropped: second.dropped,
-            in_flight: second.in_flight + second.waiting,
+            in_flight: second.under_way,
             median_ns: second.latency.quantile_ns(0.5),
             mean_ns: second.latency.mean_ns().map(|ns| ns as u64),
             hold: Percentiles {
@@ -466,14 +465,14 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         if !matches!(self.activity, FindActivity::Holding(_)) {
             return false;
         }
-        let crew = self.crew.as_ref();
-        let judged = crew.and_then(|crew| crew.judge(self.plan, &self.start.rows));
+        let level = self.level.as_ref();
+        let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
         judged.is_some_and(|verdict| is_by_host(&verdict))
     }
 
     fn show(&mut self) {
-        self.progress.elapsed = self.began.elapsed();
-        self.progress.level = self.level;
+        self.progress.elapsed = crate::clock::since(self.began);
+        self.progress.level = self.at;
         self.progress.activity = self.activity;
         self.observer.observer.progress(&self.progress);
     }
@@ -504,7 +503,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
         if verdicts.is_empty() {
             // Nothing was held, so there is nothing to rely on.
             let nothing = vec![(Grade::Invalid, Reason::NoCalls { cancelled: 0 })];
-            verdicts.push((self.level, Verdict::of(nothing)));
+            verdicts.push((self.at, Verdict::of(nothing)));
         }
         FindOutcome {
             options: self.options.clone(),
@@ -517,7 +516,7 @@ impl<'scope, 'env, 'a, 'b> Finder<'scope, 'env, 'a, 'b> {
             trials: found.trials.iter().map(told).collect(),
             verdicts,
             estimate: found.estimate.map(translate::estimate),
-            elapsed: self.began.elapsed(),
+            elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
             notices: Vec::new(),
         }
@@ -555,7 +554,7 @@ fn of_a_level(judged: Option<Verdict>) -> Verdict {
 
 /// What the users that were turned away would have called, had they called as
 /// often as the others.
-fn missed_calls(second: &Second) -> u64 {
+fn missed_calls(second: &LevelSecond) -> u64 {
     let calls_per_user = (second.ok / second.ready.max(1)).max(1);
     second.locked_out.saturating_mul(calls_per_user)
 }
@@ -585,7 +584,7 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
 fn calls_per_iteration(plan: &Plan) -> f64 {
     let (mut calls, mut weights) = (0.0, 0.0);
     for step in &plan.steps {
-        let n_calls = match &step.action {
+        let n_calls = match &step.action.value {
             scenario::Action::Call(_) => f64::from(step.parallel.max(1)),
             scenario::Action::CodeMode { .. } => 2.0,
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::collect::Collector;
 use crate::clock::SystemClock;
+use crate::outcome::Second;
 use crate::validity::{GeneratorLimit, SecondLoad, Watch, generator_limit};
 use crate::worker::HostMeter;
 
@@ -91,20 +92,26 @@ impl Watching {
             if second.length < SECOND || !collector.signals.is_measured(end) {
                 continue;
             }
-            let signals = &second.signals;
-            let load = SecondLoad {
-                due: due(second.at + SECOND / 2),
-                begun: signals.begun,
-                connects: signals.connects,
-                lateness_p99_ns: signals.lateness_p99_ns,
-                in_flight: signals.in_flight_end,
-                users: u64::from(second.vus),
-                silence: Duration::from_nanos(signals.turn_max_ns),
-                delay_p50_ns: signals.delay_p50_ns,
-                latency_p50_ns: second.latency.map(|latency| latency.p50_ns),
-            };
+            let load = load_of(second, due(second.at + SECOND / 2));
             second.signals.limit = generator_limit(&load, &mut self.watch);
         }
+    }
+}
+
+/// A second as the self-check sees it; `due`: the arrivals a second, in the open
+/// model.
+pub(super) fn load_of(second: &Second, due: Option<f64>) -> SecondLoad {
+    let signals = &second.signals;
+    SecondLoad {
+        due,
+        begun: signals.begun,
+        connects: signals.connects,
+        lateness_p99_ns: signals.lateness_p99_ns,
+        in_flight: signals.in_flight_end,
+        users: u64::from(second.vus),
+        silence: Duration::from_nanos(signals.turn_max_ns),
+        delay_p50_ns: signals.delay_p50_ns,
+        latency_p50_ns: second.latency.map(|latency| latency.p50_ns),
     }
 }
 

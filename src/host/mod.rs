@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use advice::{Advice, Surroundings, advise};
+pub use advice::{Surroundings, advise};
 
 /// The machine. `None` is unknown everywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Facts of made-up trees, and the advice that follows from them.
 
+use super::advice::Advice;
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 

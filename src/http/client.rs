@@ -8,7 +8,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use super::connector::{self, Tls};
 use super::endpoint::Endpoint;
 use super::exchange::{ClientCounters, Exchange, Phase, Timing};
-use super::failure::HttpFailure;
+use super::failure::Trouble;
 use super::http1::{self, Answer, Connection, Idle};
 use super::request::Request;
 
@@ -51,8 +51,8 @@ impl Client {
     /// Sends a request and reads the answer's head.
     ///
     /// # Errors
-    /// When no complete head came: see [`HttpFailureKind`](super::HttpFailureKind).
-    pub fn send(&mut self, request: &Request<'_>) -> Result<Answer, HttpFailure> {
+    /// When no complete head came.
+    pub fn send(&mut self, request: &Request<'_>) -> Result<Answer, Trouble> {
         self.exchange.begin(request.deadline);
         let idle = self.idle.take();
         let connection = match idle.and_then(|mut idle| idle.is_open().then_some(idle)) {
@@ -64,10 +64,10 @@ impl Client {
 
     // Out of line: deep and seldom.
     #[inline(never)]
-    fn connect(&self) -> Result<Box<Connection>, HttpFailure> {
+    fn connect(&self) -> Result<Box<Connection>, Trouble> {
         let exchange = &self.exchange;
         let transport = connector::connect(&self.endpoint, self.tls.as_ref(), exchange)
-            .map_err(|error| HttpFailure::new(&error, exchange))?;
+            .map_err(|error| Trouble::of(&error, exchange))?;
         // What follows is the request itself, not the TLS handshake.
         exchange.set_phase(Phase::Sending);
         Ok(Box::new(Connection::new(transport)))

@@ -41,11 +41,6 @@ impl Endpoint {
         self.uri.path()
     }
 
-    /// The addresses, in the order in which they are tried.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
     /// Whether connections are TLS.
     pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
@@ -356,6 +351,6 @@ mod tests {
     #[test]
     fn an_ipv6_address_resolves() {
         let endpoint = resolve("http://[::1]:80/mcp", &|| true).expect("an address");
-        assert!(endpoint.addresses()[0].is_ipv6());
+        assert!(endpoint.addresses[0].is_ipv6());
     }
 }

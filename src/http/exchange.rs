@@ -53,7 +53,7 @@ pub(super) enum Arrival {
 /// What an exchange was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Phase {
+pub(super) enum Phase {
     /// Making the TCP connection.
     Connecting,
     /// The TLS handshake.

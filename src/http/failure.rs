@@ -1,176 +1,160 @@
-//! Why an HTTP exchange failed, as the transport and ureq saw it.
+//! Why an exchange failed: the cause that is counted, and a message for people.
+//!
+//! The transport notes what stopped it; ureq's own findings stand in where it noted
+//! nothing.
 
-use std::fmt;
 use std::io;
 
 use super::exchange::{Exchange, Phase, Stop};
+use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, TimeoutPhase};
 
-/// Why no connection could be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectKind {
-    /// Nobody listens there.
-    Refused,
-    /// No route.
-    Unreachable,
-    /// The TLS handshake failed.
-    Tls,
-    /// Closed or reset while connecting.
-    Reset,
-    /// No descriptors, ports or memory left on this machine.
-    NoResources,
-    /// Any other fault of the system.
-    Other,
-}
-
-/// Why an exchange failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpFailureKind {
-    /// No connection.
-    Connect(ConnectKind),
-    /// The deadline came in this phase.
-    Timeout(Phase),
-    /// The connection died before any byte of the answer.
-    Lost {
-        /// It had served an exchange before.
-        reused: bool,
+/// Why a request did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It failed, and counts as failed.
+    Failed {
+        /// The cause.
+        failure: Failure,
+        /// A short text for people. It holds no header or body of ours; what came
+        /// from the server may be in it, and secrets with that.
+        message: String,
     },
-    /// The connection died in the midst of the answer.
-    ClosedEarly,
-    /// The answer is not HTTP/1.1.
-    BadHttp,
     /// The run ended first.
     Cancelled,
 }
 
-/// Why an exchange failed, with a message for the report's examples. It never
-/// holds a header or body of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpFailure {
-    /// The cause.
-    pub kind: HttpFailureKind,
-    /// A short text for the user.
-    pub message: String,
-}
-
-impl fmt::Display for HttpFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+impl Trouble {
+    /// A failure with its cause.
+    pub fn failed(failure: Failure, message: impl Into<String>) -> Self {
+        Self::Failed {
+            failure,
+            message: message.into(),
+        }
     }
-}
 
-impl std::error::Error for HttpFailure {}
+    /// The message, for people.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Failed { message, .. } => message,
+            Self::Cancelled => "the run ended first",
+        }
+    }
 
-impl HttpFailure {
+    /// Whether the request's deadline came.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                failure: Failure::Timeout(_) | Failure::Connect(ConnectFailure::Timeout),
+                ..
+            }
+        )
+    }
+
     /// The cause of ureq's error: what the transport noted of its own, where
     /// it noted anything, since ureq folds many causes into few.
-    pub(super) fn new(error: &ureq::Error, exchange: &Exchange) -> Self {
-        let phase = exchange.phase();
-        let kind = match exchange.stop() {
-            Stop::Cancelled => HttpFailureKind::Cancelled,
-            Stop::Timeout => HttpFailureKind::Timeout(phase),
-            Stop::Closed | Stop::Reset => died(phase, exchange.is_reused()),
-            Stop::Nothing => classify(error, phase),
-        };
-        let plain = || plain(error);
-        Self {
-            kind,
-            message: message(kind, exchange, plain),
+    pub(super) fn of(error: &ureq::Error, exchange: &Exchange) -> Self {
+        match exchange.stop() {
+            Stop::Cancelled => Self::Cancelled,
+            Stop::Timeout => timed_out(exchange.phase()),
+            Stop::Closed | Stop::Reset => Self::closed(exchange),
+            Stop::Nothing => found_by_ureq(error, exchange.phase()),
         }
     }
 
     /// The run or the exchange's time has ended before the answer did.
     pub(super) fn stopped(exchange: &Exchange) -> Self {
-        let kind = match exchange.stop() {
-            Stop::Cancelled => HttpFailureKind::Cancelled,
-            _ => HttpFailureKind::Timeout(exchange.phase()),
-        };
-        Self {
-            kind,
-            message: message(kind, exchange, String::new),
+        match exchange.stop() {
+            Stop::Cancelled => Self::Cancelled,
+            _ => timed_out(exchange.phase()),
         }
     }
 
     /// The peer has closed the connection before the answer's end.
     pub(super) fn closed(exchange: &Exchange) -> Self {
-        let kind = died(exchange.phase(), exchange.is_reused());
-        Self {
-            kind,
-            message: message(kind, exchange, String::new),
-        }
+        let how = match exchange.stop() {
+            Stop::Reset => "was reset",
+            _ => "was closed",
+        };
+        let (failure, message) = match exchange.phase() {
+            Phase::Connecting => (
+                Failure::Connect(ConnectFailure::Reset),
+                format!("the connection {how}"),
+            ),
+            Phase::Securing => (
+                Failure::Connect(ConnectFailure::Tls),
+                format!("the connection {how}"),
+            ),
+            Phase::Sending | Phase::Waiting => {
+                let (failure, which) = match exchange.is_reused() {
+                    true => (ConnectionFailure::LostReused, "kept-alive"),
+                    false => (ConnectionFailure::LostNew, "new"),
+                };
+                let message = format!("the {which} connection {how} before any byte of the answer");
+                (Failure::Connection(failure), message)
+            }
+            Phase::Reading => (
+                Failure::Protocol(ProtocolFailure::ClosedEarly),
+                format!("the connection {how} in the midst of the answer"),
+            ),
+        };
+        Self::failed(failure, message)
     }
 }
 
-fn message(kind: HttpFailureKind, exchange: &Exchange, plain: impl FnOnce() -> String) -> String {
-    match kind {
-        HttpFailureKind::Timeout(phase) => format!("timed out while {}", doing(phase)),
-        HttpFailureKind::Cancelled => "the run ended first".to_string(),
-        HttpFailureKind::Lost { reused } => format!(
-            "the {} connection {} before any byte of the answer",
-            if reused { "kept-alive" } else { "new" },
-            how_it_died(exchange),
+fn timed_out(phase: Phase) -> Trouble {
+    let (failure, doing) = match phase {
+        Phase::Connecting => (Failure::Connect(ConnectFailure::Timeout), "connecting"),
+        Phase::Securing => (
+            Failure::Connect(ConnectFailure::Timeout),
+            "making the TLS connection",
         ),
-        HttpFailureKind::ClosedEarly => format!(
-            "the connection {} in the midst of the answer",
-            how_it_died(exchange)
+        Phase::Sending => (
+            Failure::Timeout(TimeoutPhase::Sending),
+            "sending the request",
         ),
-        HttpFailureKind::Connect(_) | HttpFailureKind::BadHttp => plain(),
-    }
-}
-
-fn died(phase: Phase, reused: bool) -> HttpFailureKind {
-    match phase {
-        Phase::Connecting => HttpFailureKind::Connect(ConnectKind::Reset),
-        Phase::Securing => HttpFailureKind::Connect(ConnectKind::Tls),
-        Phase::Sending | Phase::Waiting => HttpFailureKind::Lost { reused },
-        Phase::Reading => HttpFailureKind::ClosedEarly,
-    }
-}
-
-fn how_it_died(exchange: &Exchange) -> &'static str {
-    match exchange.stop() {
-        Stop::Reset => "was reset",
-        _ => "was closed",
-    }
-}
-
-fn doing(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Connecting => "connecting",
-        Phase::Securing => "making the TLS connection",
-        Phase::Sending => "sending the request",
-        Phase::Waiting => "waiting for the answer",
-        Phase::Reading => "reading the answer",
-    }
+        Phase::Waiting => (
+            Failure::Timeout(TimeoutPhase::Waiting),
+            "waiting for the answer",
+        ),
+        Phase::Reading => (
+            Failure::Timeout(TimeoutPhase::Reading),
+            "reading the answer",
+        ),
+    };
+    Trouble::failed(failure, format!("timed out while {doing}"))
 }
 
 /// Where the transport noted nothing: ureq's own findings.
-fn classify(error: &ureq::Error, phase: Phase) -> HttpFailureKind {
-    let connecting = matches!(phase, Phase::Connecting | Phase::Securing);
-    match error {
+fn found_by_ureq(error: &ureq::Error, phase: Phase) -> Trouble {
+    let is_connecting = matches!(phase, Phase::Connecting | Phase::Securing);
+    let failure = match error {
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
-            HttpFailureKind::Connect(ConnectKind::Tls)
+            Failure::Connect(ConnectFailure::Tls)
         }
-        ureq::Error::Io(io) if connecting => HttpFailureKind::Connect(match io.kind() {
-            _ if phase == Phase::Securing => ConnectKind::Tls,
-            io::ErrorKind::ConnectionRefused => ConnectKind::Refused,
+        ureq::Error::Io(io) if is_connecting => Failure::Connect(match io.kind() {
+            _ if phase == Phase::Securing => ConnectFailure::Tls,
+            io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown => ConnectKind::Unreachable,
+            | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => ConnectKind::Reset,
+            | io::ErrorKind::BrokenPipe => ConnectFailure::Reset,
             // The system's way to say that a connect timed out by itself.
-            io::ErrorKind::TimedOut => return HttpFailureKind::Timeout(phase),
-            _ if is_out_of_resources(io) => ConnectKind::NoResources,
-            _ => ConnectKind::Other,
+            io::ErrorKind::TimedOut => return timed_out(phase),
+            _ if is_out_of_resources(io) => ConnectFailure::NoResources,
+            _ => ConnectFailure::Other,
         }),
-        _ if connecting => HttpFailureKind::Connect(ConnectKind::Other),
+        _ if is_connecting => Failure::Connect(ConnectFailure::Other),
         // Unexpected end: a body shorter than it was said to be.
         ureq::Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
-            HttpFailureKind::ClosedEarly
+            let message = "the connection was closed in the midst of the answer";
+            return Trouble::failed(Failure::Protocol(ProtocolFailure::ClosedEarly), message);
         }
-        _ => HttpFailureKind::BadHttp,
-    }
+        _ => Failure::Protocol(ProtocolFailure::BadHttp),
+    };
+    Trouble::failed(failure, plain(error))
 }
 
 /// No descriptors (EMFILE, ENFILE), no free local port, no memory.

@@ -16,12 +16,13 @@ use std::time::Instant;
 use ureq::unversioned::transport::{NextTimeout, Transport};
 
 use super::exchange::{Exchange, Stop, Timing};
-use super::failure::{HttpFailure, HttpFailureKind};
+use super::failure::Trouble;
 use super::framing::{
     Body, FramingFault, HEAD_BYTES_MAX, Head, Span, header_value, header_values, read_head, unfold,
 };
 use super::request::Request;
 use super::transport::after_decoding;
+use crate::metrics::{Failure, ProtocolFailure};
 use crate::scheduler::Wake;
 
 /// A connection that is in order, with the buffer for an answer's head, which
@@ -51,16 +52,16 @@ pub(super) type Idle = Rc<Cell<Option<Box<Connection>>>>;
 /// Sends a request and reads the answer's head.
 ///
 /// # Errors
-/// When no complete head came: see [`HttpFailureKind`].
+/// When no complete head came.
 pub(super) fn send(
     request: &Request<'_>,
     mut connection: Box<Connection>,
     exchange: &Arc<Exchange>,
     idle: &Idle,
-) -> Result<Answer, HttpFailure> {
+) -> Result<Answer, Trouble> {
     request
         .write(&mut *connection.transport)
-        .map_err(|error| HttpFailure::new(&error, exchange))?;
+        .map_err(|error| Trouble::of(&error, exchange))?;
     let head = read_answer_head(&mut connection, exchange)?;
     if !head.keeps_alive {
         exchange.peer_ends();
@@ -84,7 +85,7 @@ pub(super) fn send(
 
 /// Awaits the head of the final answer; those before it (1xx) say nothing to
 /// us (RFC 9110 section 15.2).
-fn read_answer_head(connection: &mut Connection, exchange: &Exchange) -> Result<Head, HttpFailure> {
+fn read_answer_head(connection: &mut Connection, exchange: &Exchange) -> Result<Head, Trouble> {
     connection.head.clear();
     loop {
         if let Some(head) = take_head(connection).map_err(not_http)? {
@@ -97,8 +98,8 @@ fn read_answer_head(connection: &mut Connection, exchange: &Exchange) -> Result<
         }
         match connection.transport.await_input(NextTimeout::default()) {
             Ok(true) => {}
-            Ok(false) => return Err(HttpFailure::closed(exchange)),
-            Err(error) => return Err(HttpFailure::new(&error, exchange)),
+            Ok(false) => return Err(Trouble::closed(exchange)),
+            Err(error) => return Err(Trouble::of(&error, exchange)),
         }
     }
 }
@@ -141,11 +142,8 @@ fn take_head(connection: &mut Connection) -> Result<Option<Head>, FramingFault> 
     Ok(found)
 }
 
-fn not_http(fault: FramingFault) -> HttpFailure {
-    HttpFailure {
-        kind: HttpFailureKind::BadHttp,
-        message: fault.0.to_string(),
-    }
+fn not_http(fault: FramingFault) -> Trouble {
+    Trouble::failed(Failure::Protocol(ProtocolFailure::BadHttp), fault.0)
 }
 
 /// The head of an answer, and its body still to be read. Dropping it before the
@@ -210,7 +208,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the connection dies, the deadline comes, or the framing is broken.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HttpFailure> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
         let exchange = &self.exchange;
         let Some(connection) = &mut self.connection else {
             return Ok(0);
@@ -237,8 +235,8 @@ impl Answer {
                     self.connection = None;
                     return Ok(0);
                 }
-                Ok(false) => return Err(HttpFailure::closed(exchange)),
-                Err(error) => return Err(HttpFailure::new(&error, exchange)),
+                Ok(false) => return Err(Trouble::closed(exchange)),
+                Err(error) => return Err(Trouble::of(&error, exchange)),
             }
         }
     }
@@ -248,7 +246,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the run or the exchange's time has ended meanwhile.
-    pub fn decoded(&mut self, n_bytes: usize) -> Result<(), HttpFailure> {
+    pub fn decoded(&mut self, n_bytes: usize) -> Result<(), Trouble> {
         let stop = match after_decoding(&self.exchange, n_bytes) {
             Wake::Ready => return Ok(()),
             Wake::Deadline => Stop::Timeout,
@@ -256,7 +254,7 @@ impl Answer {
         };
         self.exchange.set_stop(stop);
         self.connection = None;
-        Err(HttpFailure::stopped(&self.exchange))
+        Err(Trouble::stopped(&self.exchange))
     }
 
     /// The body has ended: the connection is free for the next exchange, or

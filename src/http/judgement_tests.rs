@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::http::{HeaderLines, HeaderMap, HttpFailureKind, Method, resolve};
+use crate::http::{HeaderLines, HeaderMap, Method, resolve};
+use crate::metrics::{ConnectionFailure, Failure, ProtocolFailure};
 use crate::scheduler::block_on;
 
 /// More than any machine needs.
@@ -571,7 +572,7 @@ fn serve(mut stream: TcpStream, variants: &[Variant]) -> std::io::Result<()> {
     }
 }
 
-fn post(client: &mut Client, body: &str) -> Result<Answer, HttpFailure> {
+fn post(client: &mut Client, body: &str) -> Result<Answer, Trouble> {
     let head = client
         .endpoint
         .request_head(&Method::POST, &HeaderMap::new());
@@ -584,7 +585,7 @@ fn post(client: &mut Client, body: &str) -> Result<Answer, HttpFailure> {
     })
 }
 
-fn whole(answer: &mut Answer) -> Result<Vec<u8>, HttpFailure> {
+fn whole(answer: &mut Answer) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     // Small, so that it takes several reads.
     let mut piece = [0; 3];
@@ -629,15 +630,17 @@ fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Jud
             };
             Ok_(status, body, keeps_alive)
         }
-        Err(failure) => match failure.kind {
-            HttpFailureKind::BadHttp => Bad,
-            HttpFailureKind::ClosedEarly => Early,
-            HttpFailureKind::Lost { reused } => {
-                assert_eq!(reused, way == Way::Later, "{}", variant.name);
+        Err(Trouble::Failed { failure, message }) => match failure {
+            Failure::Protocol(ProtocolFailure::BadHttp) => Bad,
+            Failure::Protocol(ProtocolFailure::ClosedEarly) => Early,
+            Failure::Connection(lost) => {
+                let is_reused = lost == ConnectionFailure::LostReused;
+                assert_eq!(is_reused, way == Way::Later, "{}", variant.name);
                 Lost
             }
-            other => panic!("{}: {other:?}, {failure}", variant.name),
+            other => panic!("{}: {other:?}, {message}", variant.name),
         },
+        Err(Trouble::Cancelled) => panic!("{}: cancelled", variant.name),
     }
 }
 

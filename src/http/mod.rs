@@ -15,6 +15,10 @@
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an answer is timed where it is read"
+)]
 #![cfg_attr(
     not(test),
     deny(
@@ -39,8 +43,8 @@ mod transport;
 
 pub use client::Client;
 pub use endpoint::{Endpoint, NotFollowed, resolve};
-pub use exchange::{ClientCounters, Phase, Timing};
-pub use failure::{ConnectKind, HttpFailure, HttpFailureKind};
+pub use exchange::{ClientCounters, Timing};
+pub use failure::Trouble;
 pub use http1::Answer;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;

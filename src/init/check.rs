@@ -1,261 +1,280 @@
-//! Whether a value satisfies a JSON Schema (2020-12, and what older drafts
-//! wrote otherwise).
+//! Whether sample arguments satisfy a tool's JSON Schema.
 //!
-//! It judges the samples of this program, so it covers what tools' schemas
-//! hold: all assertions but `unevaluated…` and `$dynamicRef`, which it passes
-//! over, as it does `format`, an annotation by default. References lead within
-//! the schema only: nothing is ever fetched. Work and depth are bounded, for a
-//! schema is a stranger's.
+//! The `jsonschema` crate judges. It knows no bound on its work, and a schema
+//! comes from a stranger: so the size of the schema is looked at before a
+//! validator is built, and what a check can cost at most is counted before it
+//! is made. Nothing is ever fetched: a reference out of the schema counts as
+//! not checked.
 
-use std::cmp::Ordering;
+use std::error::Error;
 
-use serde_json::{Map, Number, Value};
+use jsonschema::{Draft, PatternOptions, Retrieve, Uri, ValidationError, Validator};
+use serde_json::Value;
 
-use super::pattern::Pattern;
+use super::pattern::PROGRAM_BYTES_MAX;
 
-/// Judges values against parts of one schema.
-pub(super) struct Checker<'a> {
+/// JSON values of a schema that a validator is built for.
+const N_VALUES_MAX: usize = 10_000;
+/// Patterns of such a schema, each of which is compiled.
+const N_PATTERNS_MAX: usize = 100;
+/// References of such a schema: they may form a chain.
+const N_REFERENCES_MAX: usize = 500;
+/// Schemas inside schemas, with the references that are followed.
+const DEPTH_MAX: usize = 100;
+/// Schemas looked at in all checks together.
+const WORK_MAX: usize = 100_000;
+/// The work of trying a pattern, in schemas looked at.
+const PATTERN_WORK: usize = 50;
+/// Steps back that a pattern with look-around may take on one text.
+const BACKTRACKS_MAX: usize = 10_000;
+/// Violations told of one value.
+const N_VIOLATIONS_MAX: usize = 50;
+
+const TOO_LARGE: &str = "the schema is too large to be checked";
+const ELSEWHERE: &str = "a part of the schema lies elsewhere";
+
+/// Judges values by one schema.
+pub(super) struct SchemaCheck<'a> {
     root: &'a Value,
-    work_left: u32,
+    /// Or why there is none.
+    validator: Result<Validator, String>,
+    work_left: usize,
 }
 
-/// The first thing wrong with a value.
+/// Something wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// From the fault up to the root.
-    path: Vec<String>,
+pub(super) struct Violation {
+    /// Where in the value, as a JSON pointer.
+    pub(super) path: String,
     what: String,
 }
 
-/// Schemas inside schemas, references followed among them.
-const DEPTH_MAX: usize = 100;
-/// The work of trying a pattern, in schemas looked at.
-const PATTERN_WORK: usize = 50;
-
-impl Fault {
-    fn new(what: impl Into<String>) -> Fault {
-        Fault {
-            path: Vec::new(),
-            what: what.into(),
-        }
-    }
-
-    fn inside(mut self, step: impl Into<String>) -> Fault {
-        self.path.push(step.into());
-        self
-    }
-
-    /// `a.b[0]: what is wrong`. The path holds a stranger's names.
+impl Violation {
+    /// `a.b[0]: what is wrong`. The text holds a stranger's names.
     pub(super) fn text(&self) -> String {
-        let mut path = String::new();
-        for step in self.path.iter().rev() {
-            if !path.is_empty() && !step.starts_with('[') {
-                path.push('.');
+        let mut text = String::new();
+        for step in self.path.split('/').skip(1) {
+            let is_index = step.bytes().all(|byte| byte.is_ascii_digit());
+            let name = step.replace("~1", "/").replace("~0", "~");
+            match (is_index, text.is_empty()) {
+                (true, _) => text.push_str(&format!("[{name}]")),
+                (false, true) => text.push_str(&name),
+                (false, false) => text.push_str(&format!(".{name}")),
             }
-            path.push_str(step);
         }
-        if path.is_empty() {
-            self.what.clone()
-        } else {
-            format!("{path}: {}", self.what)
+        match text.is_empty() {
+            true => self.what.clone(),
+            false => format!("{text}: {}", self.what),
         }
     }
 }
 
-impl<'a> Checker<'a> {
-    /// `root` is what references begin at; `work_max` bounds all checks
-    /// together, in schemas looked at.
-    pub(super) fn new(root: &'a Value, work_max: u32) -> Self {
+impl<'a> SchemaCheck<'a> {
+    /// Builds the validator, unless the schema is too large for one. What is no
+    /// schema at all accepts everything.
+    pub(super) fn new(root: &'a Value) -> Self {
+        let validator = match root {
+            Value::Object(_) | Value::Bool(_) => build(root),
+            _ => build(&Value::Bool(true)),
+        };
         Self {
             root,
-            work_left: work_max,
+            validator,
+            work_left: WORK_MAX,
         }
     }
 
-    /// Whether `value` satisfies `schema`.
+    /// What is wrong with `value`; empty: it satisfies the schema.
     ///
     /// # Errors
-    /// The first thing that does not, or cannot be told.
-    pub(super) fn check(&mut self, schema: &Value, value: &Value) -> Result<(), Fault> {
-        self.at(schema, value, 0)
+    /// Why that cannot be told.
+    pub(super) fn violations(&mut self, value: &Value) -> Result<Vec<Violation>, String> {
+        self.count(self.root, value, 0)?;
+        let validator = self.validator.as_ref().map_err(Clone::clone)?;
+        let violations = validator.iter_errors(value).take(N_VIOLATIONS_MAX);
+        Ok(violations.map(|error| violation(&error)).collect())
     }
 
-    fn at(&mut self, schema: &Value, value: &Value, depth: usize) -> Result<(), Fault> {
-        self.work_left = match self.work_left.checked_sub(1) {
-            Some(left) if depth <= DEPTH_MAX => left,
-            _ => return Err(too_large()),
-        };
-        let fields = match schema {
-            Value::Bool(false) => return Err(Fault::new("nothing is accepted here")),
-            Value::Object(fields) => fields,
-            // `true`, and what is no schema at all.
-            _ => return Ok(()),
-        };
-        let schema = Keywords {
-            fields,
-            depth: depth + 1,
-        };
-        // What takes longer than a schema with a few keywords.
-        let n_choices = schema.list("enum").len();
-        let n_patterns = schema.object("patternProperties").map_or(0, Map::len);
-        let n_tried = match value {
-            Value::Object(object) => n_patterns.saturating_mul(object.len()),
-            _ => usize::from(schema.fields.contains_key("pattern")),
-        };
-        self.spend(n_choices / 8)?;
-        self.spend(n_tried.saturating_mul(PATTERN_WORK))?;
-        self.reference(&schema, value)?;
-        check_any_type(&schema, value)?;
-        match value {
-            Value::Number(number) => check_number(&schema, number)?,
-            Value::String(text) => check_text(&schema, text)?,
-            Value::Array(items) => self.array(&schema, items)?,
-            Value::Object(object) => self.object(&schema, object, value)?,
-            Value::Null | Value::Bool(_) => {}
+    /// Counts the schemas that a check can look at: all alternatives, whether or
+    /// not one of them ends the check early.
+    fn count(&mut self, schema: &Value, value: &Value, depth: usize) -> Result<(), &'static str> {
+        self.spend(1)?;
+        if depth > DEPTH_MAX {
+            return Err(TOO_LARGE);
         }
-        self.combined(&schema, value)
-    }
-
-    /// Takes what is about to be done off what may be done.
-    fn spend(&mut self, work: usize) -> Result<(), Fault> {
-        let left = u32::try_from(work)
-            .ok()
-            .and_then(|work| self.work_left.checked_sub(work));
-        self.work_left = left.unwrap_or(0);
-        left.map(|_| ()).ok_or_else(too_large)
-    }
-
-    fn reference(&mut self, schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
-        let Some(reference) = schema.text("$ref") else {
+        let Value::Object(fields) = schema else {
             return Ok(());
         };
-        match resolve(self.root, reference) {
-            Some(target) => self.at(target, value, schema.depth),
-            None => Err(Fault::new("a part of the schema lies elsewhere")),
-        }
-    }
-
-    fn combined(&mut self, schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
-        for part in schema.list("allOf") {
-            self.at(part, value, schema.depth)?;
-        }
-        if let Some(branches) = schema.given_list("anyOf") {
-            let fits = branches
-                .iter()
-                .any(|branch| self.at(branch, value, schema.depth).is_ok());
-            if !fits {
-                return Err(Fault::new("fits none of the alternatives"));
-            }
-        }
-        if let Some(branches) = schema.given_list("oneOf") {
-            let n_fitting = branches
-                .iter()
-                .filter(|branch| self.at(branch, value, schema.depth).is_ok())
-                .count();
-            if n_fitting != 1 {
-                return Err(Fault::new(format!(
-                    "fits {n_fitting} alternatives where exactly one is wanted"
-                )));
-            }
-        }
-        if let Some(excluded) = schema.fields.get("not")
-            && self.at(excluded, value, schema.depth).is_ok()
-        {
-            return Err(Fault::new("is excluded by `not`"));
-        }
-        if let Some(condition) = schema.fields.get("if") {
-            let branch = match self.at(condition, value, schema.depth) {
-                Ok(()) => "then",
-                Err(_) => "else",
-            };
-            if let Some(branch) = schema.fields.get(branch) {
-                self.at(branch, value, schema.depth)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn array(&mut self, schema: &Keywords<'_>, items: &[Value]) -> Result<(), Fault> {
-        let n_items = items.len();
-        check_size(schema, n_items, "minItems", "maxItems", "elements")?;
-        if schema.fields.get("uniqueItems") == Some(&Value::Bool(true)) {
-            self.spend(n_items.saturating_mul(n_items))?;
-            let is_twice = |i: usize| items[..i].iter().any(|other| same(other, &items[i]));
-            if (1..n_items).any(is_twice) {
-                return Err(Fault::new("an element occurs twice"));
-            }
-        }
-        let rules = schema.item_rules();
-        for (i, item) in items.iter().enumerate() {
-            if let Some(rule) = rules.of(i) {
-                self.at(rule, item, schema.depth)
-                    .map_err(|fault| fault.inside(format!("[{i}]")))?;
-            }
-        }
-        if let Some(wanted) = schema.fields.get("contains") {
-            let n_fitting = items
-                .iter()
-                .filter(|item| self.at(wanted, item, schema.depth).is_ok())
-                .count();
-            let min = schema.size("minContains").unwrap_or(1);
-            let max = schema.size("maxContains").unwrap_or(usize::MAX);
-            if !(min..=max).contains(&n_fitting) {
-                return Err(Fault::new(format!(
-                    "contains {n_fitting} of the wanted elements"
-                )));
+        let inside: Vec<&Value> = match value {
+            Value::Array(items) => items.iter().collect(),
+            Value::Object(object) => object.values().collect(),
+            _ => Vec::new(),
+        };
+        let depth = depth + 1;
+        // What is evaluated already is found out by a second look at all parts.
+        let n_looks = 1 + fields.keys().filter(|it| it.starts_with("uneval")).count();
+        for (keyword, rule) in fields.iter().cycle().take(fields.len() * n_looks) {
+            match (keyword.as_str(), rule) {
+                ("$ref", Value::String(reference)) => {
+                    let target = resolve(self.root, reference).ok_or(ELSEWHERE)?;
+                    self.count(target, value, depth)?;
+                }
+                ("enum", Value::Array(choices)) => self.spend(choices.len() / 8)?,
+                ("pattern", _) => self.spend(PATTERN_WORK)?,
+                ("properties", Value::Object(rules)) => {
+                    for (name, rule) in rules {
+                        if let Some(inner) = value.get(name) {
+                            self.count(rule, inner, depth)?;
+                        }
+                    }
+                }
+                ("patternProperties", Value::Object(rules)) => {
+                    self.spend(rules.len() * inside.len() * PATTERN_WORK)?;
+                    for rule in rules.values() {
+                        self.count_each(rule, &inside, depth)?;
+                    }
+                }
+                ("prefixItems" | "items", Value::Array(rules)) => {
+                    for (rule, inner) in rules.iter().zip(&inside) {
+                        self.count(rule, inner, depth)?;
+                    }
+                }
+                // Names are texts, as deep as values are.
+                (
+                    "items"
+                    | "additionalItems"
+                    | "unevaluatedItems"
+                    | "contains"
+                    | "additionalProperties"
+                    | "unevaluatedProperties"
+                    | "propertyNames",
+                    rule,
+                ) => self.count_each(rule, &inside, depth)?,
+                ("not" | "if" | "then" | "else", rule) => self.count(rule, value, depth)?,
+                ("allOf" | "anyOf" | "oneOf", Value::Array(rules)) => {
+                    for rule in rules {
+                        self.count(rule, value, depth)?;
+                    }
+                }
+                ("dependentSchemas" | "dependencies", Value::Object(rules)) => {
+                    for rule in rules.values() {
+                        self.count(rule, value, depth)?;
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 
-    /// `whole` is `object` as a value.
-    fn object(
+    fn count_each(
         &mut self,
-        schema: &Keywords<'_>,
-        object: &Map<String, Value>,
-        whole: &Value,
-    ) -> Result<(), Fault> {
-        check_size(
-            schema,
-            object.len(),
-            "minProperties",
-            "maxProperties",
-            "properties",
-        )?;
-        for name in schema.texts("required") {
-            if !object.contains_key(name) {
-                return Err(Fault::new("is missing").inside(name));
-            }
+        rule: &Value,
+        inside: &[&Value],
+        depth: usize,
+    ) -> Result<(), &'static str> {
+        inside
+            .iter()
+            .try_for_each(|inner| self.count(rule, inner, depth))
+    }
+
+    fn spend(&mut self, work: usize) -> Result<(), &'static str> {
+        self.work_left = self.work_left.checked_sub(work).ok_or(TOO_LARGE)?;
+        Ok(())
+    }
+}
+
+/// Gives every reference out of the schema the schema that accepts everything;
+/// `SchemaCheck::count` says where such a reference mattered.
+struct NothingElsewhere;
+
+impl Retrieve for NothingElsewhere {
+    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(Value::Bool(true))
+    }
+}
+
+fn build(schema: &Value) -> Result<Validator, String> {
+    let declared = match Draft::default().detect(schema) {
+        Draft::Unknown => Draft::default(),
+        declared => declared,
+    };
+    let mut first_fault = None;
+    // Many tools name no draft and mean an older one.
+    for draft in [declared, Draft::Draft7, Draft::Draft4] {
+        if let Err(why) = check_size(schema, draft) {
+            return Err(first_fault.unwrap_or_else(|| why.to_string()));
         }
-        for name in object.keys() {
-            for needed in schema.needed_beside(name) {
-                if !object.contains_key(needed) {
-                    return Err(Fault::new(format!("is missing beside `{name}`")).inside(needed));
+        let patterns = PatternOptions::fancy_regex()
+            .backtrack_limit(BACKTRACKS_MAX)
+            .size_limit(PROGRAM_BYTES_MAX)
+            .dfa_size_limit(PROGRAM_BYTES_MAX);
+        let built = jsonschema::options()
+            .with_draft(draft)
+            .with_retriever(NothingElsewhere)
+            .should_validate_formats(false)
+            .with_pattern_options(patterns)
+            .build(schema);
+        match built {
+            Ok(validator) => return Ok(validator),
+            Err(error) => {
+                let why = error.masked();
+                first_fault.get_or_insert(format!("the schema cannot be checked: {why}"))
+            }
+        };
+    }
+    Err(first_fault.unwrap_or_default())
+}
+
+/// Whether a validator may be built for the schema.
+fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str> {
+    let id = if draft == Draft::Draft4 { "id" } else { "$id" };
+    let (mut n_values, mut n_patterns, mut n_references) = (0, 0, 0);
+    let mut waiting = vec![root];
+    while let Some(value) = waiting.pop() {
+        n_values += 1;
+        match value {
+            Value::Array(items) => waiting.extend(items),
+            Value::Object(fields) => {
+                for (keyword, inner) in fields {
+                    match (keyword.as_str(), inner) {
+                        ("pattern", Value::String(_)) => n_patterns += 1,
+                        ("patternProperties", Value::Object(rules)) => n_patterns += rules.len(),
+                        ("$ref", Value::String(_)) => n_references += 1,
+                        // What references mean then is not what `resolve` takes them for.
+                        ("$dynamicRef" | "$recursiveRef", Value::String(_)) => {
+                            return Err(ELSEWHERE);
+                        }
+                        (_, Value::String(_)) if keyword == id && !std::ptr::eq(value, root) => {
+                            return Err(ELSEWHERE);
+                        }
+                        _ => {}
+                    }
+                    waiting.push(inner);
                 }
             }
+            _ => {}
         }
-        for (name, value) in object {
-            for rule in property_rules(schema, name) {
-                self.at(rule, value, schema.depth)
-                    .map_err(|fault| fault.inside(name))?;
-            }
-            if let Some(rule) = schema.fields.get("propertyNames") {
-                self.at(rule, &Value::String(name.clone()), schema.depth)
-                    .map_err(|_| Fault::new("is not among the names accepted").inside(name))?;
-            }
-            if let Some(rule) = schema.rule_beside(name) {
-                self.at(rule, whole, schema.depth)?;
-            }
+        let is_large = n_values + waiting.len() > N_VALUES_MAX;
+        if is_large || n_patterns > N_PATTERNS_MAX || n_references > N_REFERENCES_MAX {
+            return Err(TOO_LARGE);
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+fn violation(error: &ValidationError<'_>) -> Violation {
+    Violation {
+        path: error.instance_path().as_str().to_string(),
+        what: error.masked().to_string(),
     }
 }
 
 /// The part of `root` that a reference leads to; `None` where it leads
 /// elsewhere or nowhere.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    let fragment = reference.strip_prefix('#')?;
-    root.pointer(&percent_decoded(fragment)?)
+    let pointer = percent_decoded(reference.strip_prefix('#')?)?;
+    root.pointer(&pointer)
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -273,290 +292,6 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The schemas for a property's value.
-pub(super) fn property_rules<'a>(schema: &Keywords<'a>, name: &str) -> Vec<&'a Value> {
-    let mut rules = Vec::new();
-    rules.extend(
-        schema
-            .object("properties")
-            .and_then(|known| known.get(name)),
-    );
-    for (pattern, rule) in schema.object("patternProperties").into_iter().flatten() {
-        if Pattern::parse(pattern).and_then(|pattern| pattern.matches(name)) == Some(true) {
-            rules.push(rule);
-        }
-    }
-    if rules.is_empty() {
-        rules.extend(schema.fields.get("additionalProperties"));
-    }
-    rules
-}
-
-/// A schema that is an object, by its keywords. A keyword of a wrong type
-/// counts as absent.
-#[derive(Clone, Copy)]
-pub(super) struct Keywords<'a> {
-    pub(super) fields: &'a Map<String, Value>,
-    /// Of the schemas inside it.
-    depth: usize,
-}
-
-impl<'a> Keywords<'a> {
-    /// For reading only: nothing is checked with it.
-    pub(super) fn of(fields: &'a Map<String, Value>) -> Self {
-        Self { fields, depth: 0 }
-    }
-
-    pub(super) fn text(&self, keyword: &str) -> Option<&'a str> {
-        self.fields.get(keyword)?.as_str()
-    }
-
-    pub(super) fn object(&self, keyword: &str) -> Option<&'a Map<String, Value>> {
-        self.fields.get(keyword)?.as_object()
-    }
-
-    pub(super) fn number(&self, keyword: &str) -> Option<&'a Number> {
-        match self.fields.get(keyword)? {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }
-    }
-
-    fn given_list(&self, keyword: &str) -> Option<&'a [Value]> {
-        Some(self.fields.get(keyword)?.as_array()?.as_slice())
-    }
-
-    pub(super) fn list(&self, keyword: &str) -> &'a [Value] {
-        self.given_list(keyword).unwrap_or_default()
-    }
-
-    pub(super) fn texts(&self, keyword: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.list(keyword).iter().filter_map(Value::as_str)
-    }
-
-    /// A count of characters, elements or properties.
-    pub(super) fn size(&self, keyword: &str) -> Option<usize> {
-        let number = self.number(keyword)?;
-        let whole = number.as_u64().or_else(|| {
-            // `2.0` is a whole number too.
-            let float = number.as_f64()?;
-            (float >= 0.0 && float.fract() == 0.0).then_some(float as u64)
-        })?;
-        Some(usize::try_from(whole).unwrap_or(usize::MAX))
-    }
-
-    /// The names of the types; empty: any.
-    pub(super) fn types(&self) -> Vec<&'a str> {
-        match self.fields.get("type") {
-            Some(Value::String(name)) => vec![name],
-            _ => self.texts("type").collect(),
-        }
-    }
-
-    pub(super) fn item_rules(&self) -> ItemRules<'a> {
-        // Before 2020-12 a tuple stood in `items`.
-        match self.fields.get("items") {
-            Some(Value::Array(tuple)) => ItemRules {
-                first: tuple,
-                rest: self.fields.get("additionalItems"),
-            },
-            rest => ItemRules {
-                first: self.list("prefixItems"),
-                rest,
-            },
-        }
-    }
-
-    /// The properties that must stand beside `name`.
-    pub(super) fn needed_beside(&self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let of = |keyword| self.object(keyword).and_then(|rules| rules.get(name));
-        [of("dependentRequired"), of("dependencies")]
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_array)
-            .flatten()
-            .filter_map(Value::as_str)
-    }
-
-    /// The schema of the whole object where the property `name` is there.
-    pub(super) fn rule_beside(&self, name: &str) -> Option<&'a Value> {
-        let of = |keyword| self.object(keyword).and_then(|rules| rules.get(name));
-        of("dependentSchemas").or_else(|| of("dependencies").filter(|rule| !rule.is_array()))
-    }
-}
-
-/// The schemas of an array's elements.
-pub(super) struct ItemRules<'a> {
-    pub(super) first: &'a [Value],
-    pub(super) rest: Option<&'a Value>,
-}
-
-impl<'a> ItemRules<'a> {
-    pub(super) fn of(&self, i: usize) -> Option<&'a Value> {
-        self.first.get(i).or(self.rest)
-    }
-}
-
-fn check_any_type(schema: &Keywords<'_>, value: &Value) -> Result<(), Fault> {
-    let types = schema.types();
-    if !types.is_empty() && !types.iter().any(|name| is_of_type(value, name)) {
-        return Err(Fault::new(format!(
-            "is not of type `{}`",
-            types.join("` or `")
-        )));
-    }
-    if let Some(choices) = schema.given_list("enum")
-        && !choices.iter().any(|choice| same(choice, value))
-    {
-        return Err(Fault::new("is not one of the values accepted"));
-    }
-    if let Some(constant) = schema.fields.get("const")
-        && !same(constant, value)
-    {
-        return Err(Fault::new("is not the one value accepted"));
-    }
-    Ok(())
-}
-
-/// Whether a value is of the type that JSON Schema calls so.
-pub(super) fn is_of_type(value: &Value, name: &str) -> bool {
-    match (name, value) {
-        ("null", Value::Null)
-        | ("boolean", Value::Bool(_))
-        | ("string", Value::String(_))
-        | ("array", Value::Array(_))
-        | ("object", Value::Object(_))
-        | ("number", Value::Number(_)) => true,
-        ("integer", Value::Number(number)) => {
-            number.is_i64()
-                || number.is_u64()
-                || number.as_f64().is_some_and(|float| float.fract() == 0.0)
-        }
-        _ => false,
-    }
-}
-
-fn check_number(schema: &Keywords<'_>, number: &Number) -> Result<(), Fault> {
-    let is_lower_strict = schema.fields.get("exclusiveMinimum") == Some(&Value::Bool(true));
-    let is_upper_strict = schema.fields.get("exclusiveMaximum") == Some(&Value::Bool(true));
-    let bounds = [
-        ("minimum", Ordering::Less, is_lower_strict),
-        ("exclusiveMinimum", Ordering::Less, true),
-        ("maximum", Ordering::Greater, is_upper_strict),
-        ("exclusiveMaximum", Ordering::Greater, true),
-    ];
-    for (keyword, beyond, is_strict) in bounds {
-        let Some(bound) = schema.number(keyword) else {
-            continue;
-        };
-        let ordering = compare(number, bound);
-        if ordering == beyond || (is_strict && ordering == Ordering::Equal) {
-            return Err(Fault::new(format!(
-                "{number} is beyond the `{keyword}` of {bound}"
-            )));
-        }
-    }
-    if let Some(divisor) = schema.number("multipleOf")
-        && !is_multiple(number, divisor)
-    {
-        return Err(Fault::new(format!("{number} is no multiple of {divisor}")));
-    }
-    Ok(())
-}
-
-fn is_multiple(number: &Number, divisor: &Number) -> bool {
-    if let (Some(number), Some(divisor)) = (whole(number), whole(divisor)) {
-        return divisor != 0 && number % divisor == 0;
-    }
-    let ratio = float(number) / float(divisor);
-    // 0.3 is a multiple of 0.1, though not to the last bit.
-    ratio.is_finite() && (ratio - ratio.round()).abs() <= 1e-9 * ratio.abs().max(1.0)
-}
-
-/// By value: 1 and 1.0 are equal.
-pub(super) fn compare(a: &Number, b: &Number) -> Ordering {
-    match (whole(a), whole(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => float(a).total_cmp(&float(b)),
-    }
-}
-
-/// A number without fraction, where it fits.
-pub(super) fn whole(number: &Number) -> Option<i128> {
-    if let Some(whole) = number.as_i64() {
-        return Some(i128::from(whole));
-    }
-    if let Some(whole) = number.as_u64() {
-        return Some(i128::from(whole));
-    }
-    let float = number.as_f64()?;
-    (float.fract() == 0.0 && float.abs() < 1e30).then_some(float as i128)
-}
-
-pub(super) fn float(number: &Number) -> f64 {
-    number.as_f64().unwrap_or(0.0)
-}
-
-fn check_text(schema: &Keywords<'_>, text: &str) -> Result<(), Fault> {
-    let n_chars = text.chars().count();
-    check_size(schema, n_chars, "minLength", "maxLength", "characters")?;
-    let Some(pattern) = schema.text("pattern") else {
-        return Ok(());
-    };
-    match Pattern::parse(pattern).and_then(|pattern| pattern.matches(text)) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Fault::new(format!(
-            "does not match the pattern `{pattern}`"
-        ))),
-        None => Err(Fault::new(format!("may not match the pattern `{pattern}`"))),
-    }
-}
-
-fn too_large() -> Fault {
-    Fault::new("the schema is too large to be checked")
-}
-
-fn check_size(
-    schema: &Keywords<'_>,
-    size: usize,
-    min: &str,
-    max: &str,
-    what: &str,
-) -> Result<(), Fault> {
-    if let Some(min) = schema.size(min)
-        && size < min
-    {
-        return Err(Fault::new(format!(
-            "has {size} {what} where {min} are wanted"
-        )));
-    }
-    if let Some(max) = schema.size(max)
-        && size > max
-    {
-        return Err(Fault::new(format!(
-            "has {size} {what} where {max} are the most"
-        )));
-    }
-    Ok(())
-}
-
-/// Equality as JSON Schema has it: numbers by value, objects in any order.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare(a, b) == Ordering::Equal,
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            let is_there = |(name, value): (&String, &Value)| {
-                b.get(name).is_some_and(|other| same(value, other))
-            };
-            a.len() == b.len() && a.iter().all(is_there)
-        }
-        _ => a == b,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample::tests::{any_json, any_schema};
@@ -565,7 +300,10 @@ mod tests {
     use serde_json::json;
 
     fn is_valid(schema: &Value, value: &Value) -> bool {
-        Checker::new(schema, 10_000).check(schema, value).is_ok()
+        let mut check = SchemaCheck::new(schema);
+        check
+            .violations(value)
+            .is_ok_and(|violations| violations.is_empty())
     }
 
     fn check(schema: &Value, valid: &[Value], invalid: &[Value]) {
@@ -636,7 +374,7 @@ mod tests {
             &[json!("ä"), json!("abcd")],
         );
         check(&json!({"pattern": "^a+$"}), &[json!("aa")], &[json!("ab")]);
-        check(&json!({"pattern": "(?=a)"}), &[], &[json!("a")]);
+        check(&json!({"pattern": "^(?=a)"}), &[json!("a")], &[json!("b")]);
     }
 
     #[test]
@@ -752,10 +490,13 @@ mod tests {
     #[test]
     fn a_fault_tells_its_place() {
         let schema = json!({"properties": {"a": {"items": {"type": "string"}}}});
-        let fault = Checker::new(&schema, 100)
-            .check(&schema, &json!({"a": ["x", 1]}))
-            .expect_err("1 is no string");
-        assert_eq!(fault.text(), "a[1]: is not of type `string`");
+        let violations = SchemaCheck::new(&schema).violations(&json!({"a": ["x", 1]}));
+        let violations = violations.expect("it is checked");
+        assert_eq!(violations.len(), 1);
+        assert_eq!(
+            violations[0].text(),
+            "a[1]: value is not of type \"string\""
+        );
     }
 
     #[test]
@@ -764,6 +505,66 @@ mod tests {
         assert!(!is_valid(&forever, &json!(1)));
         let doubling = json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]});
         assert!(!is_valid(&doubling, &json!(1)));
+        // Each level of the value is looked at twice as often as the one around it.
+        let twice = json!({"items": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}});
+        let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
+        assert_eq!(
+            SchemaCheck::new(&twice).violations(&deep),
+            Err(TOO_LARGE.to_string())
+        );
+        for keyword in ["allOf", "anyOf", "oneOf"] {
+            let link = |i: usize| json!({"$ref": format!("#/$defs/{i}")});
+            let mut links: serde_json::Map<String, Value> = (0..60)
+                .map(|i| (i.to_string(), json!({keyword: [link(i + 1), link(i + 1)]})))
+                .collect();
+            links.insert("60".to_string(), json!({"type": "integer"}));
+            let chain = json!({"$ref": "#/$defs/0", "$defs": links});
+            assert!(!is_valid(&chain, &json!("x")), "{keyword}");
+        }
+    }
+
+    #[test]
+    fn older_drafts_are_understood_where_none_is_named() {
+        check(
+            &json!({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}),
+            &[json!(["a"])],
+            &[json!([1])],
+        );
+        check(
+            &json!({"$schema": "https://example.com/own", "type": "string"}),
+            &[json!("a")],
+            &[json!(1)],
+        );
+        // A reference out of the schema matters only where it applies.
+        check(
+            &json!({"properties": {"a": {"$ref": "https://example.com/schema"}}}),
+            &[json!({"b": 1})],
+            &[json!({"a": 1})],
+        );
+    }
+
+    #[test]
+    fn what_a_validator_would_cost_too_much_for_is_not_checked() {
+        let deep = |n: usize| (0..n).fold(json!(true), |inner, _| json!({"not": inner}));
+        let many = json!({"enum": vec![1; N_VALUES_MAX]});
+        let patterns: Vec<Value> = (0..=N_PATTERNS_MAX)
+            .map(|i| json!({"pattern": i.to_string()}))
+            .collect();
+        let references = vec![json!({"$ref": "#/$defs/a"}); N_REFERENCES_MAX + 1];
+        for (schema, why) in [
+            (deep(DEPTH_MAX + 1), TOO_LARGE),
+            (many, TOO_LARGE),
+            (json!({"$defs": patterns}), TOO_LARGE),
+            (json!({"$defs": references}), TOO_LARGE),
+            (json!({"$dynamicRef": "#a"}), ELSEWHERE),
+            (
+                json!({"$defs": {"a": {"$id": "https://example.com/"}}}),
+                ELSEWHERE,
+            ),
+        ] {
+            let checked = SchemaCheck::new(&schema).violations(&json!(1));
+            assert_eq!(checked, Err(why.to_string()));
+        }
     }
 
     proptest! {

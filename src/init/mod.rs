@@ -15,5 +15,4 @@ mod words;
 
 pub use discover::{DiscoverOptions, discover};
 pub use offer::Offer;
-pub use sample::{OptionalArgument, Sample, SampleArguments, sample, sample_arguments};
 pub use scaffold::{scaffold, template};

@@ -4,7 +4,7 @@
 //! the server sent. Prose begins with `# `; a line that begins with `#` and no
 //! blank is config that is switched off. Start at [`scaffold`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -564,11 +564,11 @@ fn write_arguments(step: &mut Step, arguments: &SampleArguments, schema: &Value)
         ));
         return;
     };
-    for argument in &arguments.optional {
+    for (name, sample) in &arguments.optional {
         // Without a sample but null there is nothing to switch on.
-        if let Some(sample) = value(&argument.value) {
-            let line = format!("#{} = {sample}", key(&argument.name));
-            let remark = format!("optional {}", remark(schema, &argument.name));
+        if let Some(sample) = value(sample) {
+            let line = format!("#{} = {sample}", key(name));
+            let remark = format!("optional {}", remark(schema, name));
             lines.push(with_remark(line, &remark));
         }
     }
@@ -732,6 +732,11 @@ fn prompt_step(prompt: &PromptDescription) -> Step {
 #[derive(Default)]
 struct Variables {
     taken: Vec<String>,
+    /// The same, to look one up.
+    known: HashSet<String>,
+    /// By the name that was wanted: the last number that was tried behind it, so
+    /// that many parameters of one name take no longer each.
+    n_tried: HashMap<String, usize>,
 }
 
 impl Variables {
@@ -749,9 +754,9 @@ impl Variables {
             wanted.insert_str(0, "MCP_");
         }
         let mut variable = wanted.clone();
-        let mut n_tried = 1;
-        while self.taken.contains(&variable) {
-            n_tried += 1;
+        let n_tried = self.n_tried.entry(wanted.clone()).or_insert(1);
+        while !self.known.insert(variable.clone()) {
+            *n_tried += 1;
             variable = format!("{wanted}_{n_tried}");
         }
         self.taken.push(variable.clone());
@@ -970,7 +975,7 @@ mod tests {
     fn operations(plan: &Plan) -> Vec<&Operation> {
         plan.steps
             .iter()
-            .filter_map(|step| match &step.action {
+            .filter_map(|step| match &step.action.value {
                 Action::Call(operation) => Some(operation),
                 Action::CodeMode { .. } => None,
             })
@@ -1128,7 +1133,7 @@ topic = "Hello"  # About what
             assert!(text.contains(words), "{words}: {text}");
         }
         let plan = loaded(&text);
-        assert_eq!(plan.target.url, "http://127.0.0.1:8080/mcp");
+        assert_eq!(plan.target.url.value, "http://127.0.0.1:8080/mcp");
         let topic = json!({"topic": "Hello"});
         assert_eq!(
             operations(&plan),
@@ -1204,6 +1209,19 @@ topic = "Hello"  # About what
         check("Finds errors in a file. Always runs.", true);
         check("Never fails: always gives an answer or an error", true);
         check("", true);
+    }
+
+    #[test]
+    fn many_parameters_of_one_name_take_linear_time() {
+        let mut variables = Variables::default();
+        for i in 1..=50_000 {
+            let expected = match i {
+                1 => "TOKEN".to_string(),
+                _ => format!("TOKEN_{i}"),
+            };
+            assert_eq!(variables.add("token"), expected);
+        }
+        assert_eq!(variables.add("token_7"), "TOKEN_7_2");
     }
 
     #[test]

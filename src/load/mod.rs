@@ -8,11 +8,13 @@ mod arrivals;
 mod pacing;
 mod stages;
 
-pub use arrivals::{ArrivalSchedule, Arrivals as ArrivalInstants, Rate, RateSegment, Spread};
-pub use pacing::{PacedStart, PacedStarts, Pacing, THINK_MAX, ThinkTime};
+pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spread};
+pub use pacing::{PacedStarts, Pacing, ThinkTime};
 pub use stages::{Stages, share, vu_index};
 
 use std::time::Duration;
+
+use serde::Serialize;
 
 /// A part of a closed run: the number of virtual users moves linearly from
 /// the stage before (0 before the first) to `target_vus` across `duration`.
@@ -35,7 +37,8 @@ pub struct RateStage {
 }
 
 /// How arrivals are spread around their rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Distribution {
     /// Evenly spaced.
     #[default]

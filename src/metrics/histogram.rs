@@ -346,6 +346,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(64, 256))]
+
         #[test]
         fn quantiles_are_within_a_thousandth(
             values in prop::collection::vec(1_u64..LATENCY_MAX_NS, 1..200),

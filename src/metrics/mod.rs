@@ -28,6 +28,5 @@ pub use failure::{
     SessionFailure, TimeoutPhase,
 };
 pub use histogram::{Histogram, LATENCY_MAX_NS};
-pub use quantile_interval::QuantileInterval;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample};
 pub use usage::{ReadTimes, WorkerUsage};

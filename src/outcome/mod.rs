@@ -30,11 +30,11 @@ pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
 
 use crate::clock::Utc;
-use crate::metrics::{
+pub use crate::metrics::{
     Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
 };
-use crate::protocol::{Era, Revision};
-use crate::validity::{GeneratorLimit, SecondSignals, Verdict};
+pub use crate::protocol::{Era, Revision};
+pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
 
 /// What was found before the load began.
 #[derive(Debug, Clone, PartialEq)]

@@ -209,11 +209,11 @@ fn read_message_of_event<'a>(text: &'a str, expect: &Expect) -> Result<Found<'a>
         )),
         // An id that no sane server sends would have to be sent back as it is.
         Message::Request { id, .. } if id.get().len() > SERVER_ID_MAX => Ok(Found::Notification),
-        Message::Request { id, method, .. } => Ok(Found::ServerRequest(ServerRequest {
+        Message::Request { id, method } => Ok(Found::ServerRequest(ServerRequest {
             id_json: id.get().to_string(),
             method: shown_text(&method, METHOD_MAX),
         })),
-        Message::Notification { .. } => Ok(Found::Notification),
+        Message::Notification => Ok(Found::Notification),
     }
 }
 
@@ -226,7 +226,7 @@ fn read_single<'a>(text: &'a str, expect: &Expect) -> Result<Answer<'a>, Protoco
         }),
         Message::Response { id, .. } => Err(wrong_id(Some(id), expect)),
         Message::Error { id, .. } => Err(wrong_id(id, expect)),
-        Message::Request { .. } | Message::Notification { .. } => Err(ProtocolFault::new(
+        Message::Request { .. } | Message::Notification => Err(ProtocolFault::new(
             FaultKind::NotAMessage,
             excerpt(text.as_bytes()),
         )),

@@ -31,26 +31,6 @@ impl ToolCatalog {
         }
     }
 
-    /// How many tools it knows, excluded ones among them.
-    pub fn len(&self) -> usize {
-        self.tools.len()
-    }
-
-    /// Whether it knows none.
-    pub fn is_empty(&self) -> bool {
-        self.tools.is_empty()
-    }
-
-    /// Whether it knows this tool.
-    pub fn contains(&self, tool: &str) -> bool {
-        self.tools.contains_key(tool)
-    }
-
-    /// Why a tool must not be called in the modern era, if so.
-    pub fn exclusion(&self, tool: &str) -> Option<&str> {
-        self.tools.get(tool)?.as_ref().err().map(String::as_str)
-    }
-
     /// The `Mcp-Param-*` headers of a call. An argument that is absent or `null`
     /// has no header, nor has any of a tool that is not known.
     ///

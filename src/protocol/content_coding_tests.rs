@@ -184,6 +184,8 @@ fn coded() -> impl Strategy<Value = (ContentCoding, Vec<u8>, Vec<u8>)> {
 }
 
 proptest! {
+    #![proptest_config(crate::seeds::cases(64, 256))]
+
     #[test]
     fn cuts_change_nothing((coding, bytes, content) in coded(), room in 1_usize..50) {
         let events = events_of(&mut SseDecoder::new(1 << 16), &[&content]);

@@ -300,7 +300,7 @@ fn answer_of(text: &str, asked: Asked) -> Option<ProbeAnswer> {
             None
         }
         (Message::Error { error, .. }, _) => Some(ProbeAnswer::Error(error)),
-        (Message::Request { .. } | Message::Notification { .. }, _) => None,
+        (Message::Request { .. } | Message::Notification, _) => None,
     }
 }
 

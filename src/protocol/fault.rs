@@ -19,8 +19,6 @@ pub enum FaultKind {
     ResultAndError,
     /// An answer to another request.
     WrongId,
-    /// The event stream is broken.
-    BadSse,
     /// A message beyond the limit.
     TooLarge,
     /// The stream ended in order, but without our answer.
@@ -44,25 +42,6 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// All kinds, for tables.
-    pub const ALL: [FaultKind; 15] = [
-        FaultKind::NotJson,
-        FaultKind::NotAMessage,
-        FaultKind::ResultAndError,
-        FaultKind::WrongId,
-        FaultKind::BadSse,
-        FaultKind::TooLarge,
-        FaultKind::StreamEnded,
-        FaultKind::AcceptedNotAnswered,
-        FaultKind::UnknownResultType,
-        FaultKind::UnexpectedContentType,
-        FaultKind::ContentEncoding,
-        FaultKind::UnknownRevision,
-        FaultKind::OtherEra,
-        FaultKind::BadResult,
-        FaultKind::UnknownInput,
-    ];
-
     /// A few plain words for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +49,6 @@ impl FaultKind {
             FaultKind::NotAMessage => "neither result nor error",
             FaultKind::ResultAndError => "both result and error",
             FaultKind::WrongId => "wrong id",
-            FaultKind::BadSse => "bad event stream",
             FaultKind::TooLarge => "message too large",
             FaultKind::StreamEnded => "stream ended without the answer",
             FaultKind::AcceptedNotAnswered => "accepted but not answered",
@@ -155,7 +133,8 @@ impl ProtocolFault {
     }
 
     /// What came, or what is missing.
-    pub fn detail(&self) -> &str {
+    #[cfg(test)]
+    pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 }

@@ -40,16 +40,9 @@ pub enum Message<'a, R = &'a RawValue> {
         id: &'a RawValue,
         /// Its method.
         method: Cow<'a, str>,
-        /// Its params.
-        params: Option<&'a RawValue>,
     },
     /// A message that wants no answer.
-    Notification {
-        /// Its method.
-        method: Cow<'a, str>,
-        /// Its params.
-        params: Option<&'a RawValue>,
-    },
+    Notification,
 }
 
 impl<'a> Message<'a> {
@@ -230,10 +223,9 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
                 Cow::Owned(read_string(method.get()).ok_or_else(|| fault(FaultKind::NotAMessage))?)
             }
         };
-        let params = envelope.params;
         return Ok(match id {
-            Some(id) => Message::Request { id, method, params },
-            None => Message::Notification { method, params },
+            Some(id) => Message::Request { id, method },
+            None => Message::Notification,
         });
     }
     match (result, error) {
@@ -257,7 +249,6 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
 struct Envelope<'a, R> {
     id: Option<&'a RawValue>,
     method: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
     result: Option<R>,
     error: Option<&'a RawValue>,
 }
@@ -278,11 +269,10 @@ impl<'de, R: ResultForm<'de>> Visitor<'de> for EnvelopeVisitor<R> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        const NAMES: [&str; 5] = ["id", "result", "error", "method", "params"];
+        const NAMES: [&str; 4] = ["id", "result", "error", "method"];
         let mut envelope = Envelope {
             id: None,
             method: None,
-            params: None,
             result: None,
             error: None,
         };
@@ -291,8 +281,7 @@ impl<'de, R: ResultForm<'de>> Visitor<'de> for EnvelopeVisitor<R> {
                 Some(0) => envelope.id = Some(map.next_value()?),
                 Some(1) => envelope.result = Some(map.next_value()?),
                 Some(2) => envelope.error = Some(map.next_value()?),
-                Some(3) => envelope.method = Some(map.next_value()?),
-                Some(_) => envelope.params = Some(map.next_value()?),
+                Some(_) => envelope.method = Some(map.next_value()?),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }

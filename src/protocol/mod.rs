@@ -61,31 +61,30 @@ mod session_id;
 mod sse;
 mod template;
 
-pub use answer::{Answer, Expect, Reply, read_error_body, read_json_reply};
+pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;
 pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{
     Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
 };
-pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe, looks_foreign};
+pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
-pub use header_value::{decode_header_value, encode_header_value, header_value_of_json};
-pub use input::{InputAnswers, InputRequest, InputRequired, ServerRequest, answer_server_request};
-pub use jsonrpc::{Id, Message, RpcError};
+pub use header_value::{decode_header_value, header_value_of_json};
+pub use input::{ServerRequest, answer_server_request};
+pub use jsonrpc::RpcError;
+#[cfg(test)]
+pub use lists::ToolAnnotations;
 pub use lists::{
-    InputSchema, Page, PromptArgument, PromptDescription, ResourceDescription,
-    ResourceTemplateDescription, ToolAnnotations, ToolDescription, read_prompts,
-    read_resource_templates, read_resources, read_tools,
+    Page, PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
+    ToolDescription, read_prompts, read_resource_templates, read_resources, read_tools,
 };
 pub use operation::{Arguments, Method, Operation};
 pub use paging::{NextPage, PageGuard};
-pub use param_headers::{ParamHeader, ParamKind};
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};
-pub use request::{Notice, Prepared, RequestBody};
+pub use request::{Prepared, RequestBody};
 pub use revision::{Era, ProtocolChoice, Revision};
-pub use session_id::{SESSION_ID_BYTES_MAX, read_session_id, says_session_gone};
-pub use sse::{Event, SseDecoder, SseFault};
-pub use template::Template;
+pub use session_id::{read_session_id, says_session_gone};
+pub use sse::SseDecoder;

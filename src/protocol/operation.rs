@@ -229,6 +229,16 @@ impl Operation {
         }
     }
 
+    /// What is passed to the tool or the prompt, where anything is.
+    pub fn arguments(&self) -> Option<&Arguments> {
+        match self {
+            Operation::CallTool { arguments, .. } | Operation::GetPrompt { arguments, .. } => {
+                arguments.as_ref()
+            }
+            _ => None,
+        }
+    }
+
     /// What a person calls it: `tools/call echo`, `tools/list`.
     pub fn label(&self) -> String {
         match self.subject() {

@@ -45,7 +45,7 @@ pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use model::Report;
 
-use crate::terminal::Line;
+pub use crate::terminal::{Layout, Line, WriteColor};
 
 /// The summary of a run, as lines of text.
 pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {

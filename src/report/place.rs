@@ -340,6 +340,7 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
                     break probe;
                 }
                 n_looks += 1;
+                #[expect(clippy::disallowed_methods, reason = "nothing tells of a reader")]
                 std::thread::sleep(READER_LOOK_EVERY);
             };
             if let Err(error) = probe {

@@ -8,70 +8,27 @@ use super::envelope::BuildInfo;
 use super::make::build;
 use super::model::Report;
 use crate::clock::Utc;
-use crate::load::ThinkTime;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
 use crate::outcome::{
     Ended, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, SelfCheck, ServerFacts,
 };
-use crate::protocol::{Era, Operation, ProtocolChoice, Revision};
-use crate::scenario::{
-    Action, BreakRule, Load, Plan, Population, SessionRule, Step, StopRule, Target, WorkerRule,
-};
+use crate::protocol::{Era, Operation, Revision};
+use crate::scenario::{Action, Load, Plan, Step, Target};
 use crate::validity::Verdict;
 
 /// Fifty users for thirty seconds.
 pub(super) fn plan() -> Plan {
-    let steps = vec![Step {
-        action: Action::Call(Operation::ListTools),
-        weight: 1,
-        parallel: 1,
-    }];
-    Plan {
-        target: Target {
-            cookies: false,
-            url: "http://127.0.0.1:8080/mcp".to_string(),
-            headers: Vec::new(),
-            protocol: ProtocolChoice::Auto,
-        },
-        load: Load::Closed {
-            vus: 50,
-            ramp_up: Duration::ZERO,
-            pacing: None,
-        },
-        stop: StopRule {
-            duration: Some(Duration::from_secs(30)),
-            iterations: None,
-        },
-        timeout: Duration::from_secs(5),
-        graceful_stop: Duration::from_secs(5),
-        populations: Population::everyone(&steps),
-        steps,
-        think: ThinkTime::None,
-        pause_after_call: Duration::ZERO,
-        session: SessionRule {
-            iterations: None,
-            lifetime: None,
-            abandon: 0.0,
-        },
-        warm_up: Duration::ZERO,
-        breaking: BreakRule {
-            stop: false,
-            latency_max: None,
-            error_share_max: 0.1,
-        },
-        message_bytes_max: 16 << 20,
-        probe: None,
-        seed: 42,
-        workers: WorkerRule {
-            count: None,
-            pin: true,
-            busy_poll: false,
-        },
-        strict: false,
-        reference: None,
-        notices: Vec::new(),
-        as_written: crate::scenario::AsWritten::default(),
-    }
+    let target = Target::new("http://127.0.0.1:8080/mcp").expect("an address");
+    let step = Step::new(Action::Call(Operation::ListTools));
+    let mut plan = Plan::new(target, vec![step]);
+    plan.load = Load::Closed {
+        vus: 50,
+        ramp_up: Duration::ZERO,
+        pacing: None,
+    };
+    plan.breaking.error_share_max = 0.1;
+    plan.seed = 42;
+    plan
 }
 
 /// A run of thirty seconds in which nothing happened yet. The handshake is the

@@ -24,6 +24,22 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 pub const BREAK_ERROR_SHARE: f64 = 0.05;
 /// Iterations that the probe starts a second.
 pub const PROBE_RATE: f64 = 10.0;
+/// The first level of a search after the baseline: users, or arrivals a second.
+pub const FIND_FROM: f64 = 1.0;
+/// The highest level that a search tries.
+pub const FIND_TO: f64 = 2000.0;
+/// The share of failed requests that a level of a search may have.
+pub const FIND_ERROR_SHARE: f64 = 0.01;
+/// The largest pool of users that serve the arrivals of a search.
+pub const FIND_MAX_VUS: u32 = 10_000;
+/// The longest that a request of `init` may take: lists of a slow server may take
+/// longer than a call under load should.
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Numbers of users of a calibration: one call at a time, as many as keep a worker
+/// busy, and more than its caches hold.
+pub const CALIBRATION_VUS: [u32; 3] = [1, 64, 1000];
+/// How long each step of a calibration takes figures.
+pub const CALIBRATION_STEP: Duration = Duration::from_secs(2);
 /// The language of a `code_mode` step, as cargo-pmcp 0.29 has it.
 pub const CODE_FORMAT: &str = "graphql";
 
@@ -32,7 +48,7 @@ pub(crate) const VUS_MAX: u32 = 1_000_000;
 /// Calls of one session at once: far beyond what an agent does.
 pub(super) const PARALLEL_MAX: u32 = 256;
 /// Far beyond what a host can send.
-pub(super) const RATE_MAX: f64 = 10_000_000.0;
+pub(crate) const RATE_MAX: f64 = 10_000_000.0;
 /// A probe that calls more often than this is a load of its own.
 pub(super) const PROBE_RATE_MAX: f64 = 1000.0;
 /// As for durations as text: a year.

@@ -3,15 +3,15 @@
 //! Does not know what the values were before they were resolved, nor who
 //! prints them.
 
-use std::time::Duration;
-
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Arguments, Method, Operation};
-use crate::redact::Redactor;
+use crate::protocol::Method;
+use crate::redact::Redacted;
 use crate::text::escaped;
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
@@ -19,7 +19,7 @@ use crate::units::{format_bytes, format_duration, format_percent, format_rate, p
 /// no control characters left.
 pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     let mut lines = Lines(Vec::new());
-    lines.add("target", plan.shown_url());
+    lines.add("target", plan.target.url.shown.clone());
     lines.add("protocol", plan.target.protocol.to_string());
     if plan.target.cookies {
         lines.add("cookies", "kept by each user".to_string());
@@ -34,13 +34,13 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         lines.add("warm-up", format!("{warm_up}, left out of the figures"));
     }
     let weights: u64 = plan.steps.iter().map(|step| u64::from(step.weight)).sum();
-    for (step_idx, step) in plan.steps.iter().enumerate() {
+    for step in &plan.steps {
         let share = if weights == 0 {
             0.0
         } else {
             f64::from(step.weight) / weights as f64
         };
-        lines.add("step", describe_step(plan, step_idx, step, share));
+        lines.add("step", describe_step(step, share));
     }
     if plan.think != ThinkTime::None {
         lines.add("think", describe_think(plan.think));
@@ -79,7 +79,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.strict {
         lines.add("strict", "a result that is not valid fails".to_string());
     }
-    let seed = match plan.as_written.is_seed_drawn {
+    let seed = match plan.is_seed_drawn {
         true => "drawn for each run".to_string(),
         false => plan.seed.to_string(),
     };
@@ -191,12 +191,11 @@ fn stops(plan: &Plan) -> String {
     }
 }
 
-fn describe_step(plan: &Plan, step_idx: usize, step: &Step, share: f64) -> String {
-    let action = plan.shown_action(step_idx).unwrap_or(&step.action);
-    let mut text = match action {
+fn describe_step(step: &Step, share: f64) -> String {
+    let mut text = match &step.action.shown {
         Action::Call(operation) => {
             let mut text = operation.label();
-            if let Some(arguments) = arguments(operation) {
+            if let Some(arguments) = operation.arguments() {
                 text.push(' ');
                 text.push_str(arguments.json());
             }
@@ -209,15 +208,6 @@ fn describe_step(plan: &Plan, step_idx: usize, step: &Step, share: f64) -> Strin
         text.push_str(&format!(", {} at once", step.parallel));
     }
     text
-}
-
-fn arguments(operation: &Operation) -> Option<&Arguments> {
-    match operation {
-        Operation::CallTool { arguments, .. } | Operation::GetPrompt { arguments, .. } => {
-            arguments.as_ref()
-        }
-        _ => None,
-    }
 }
 
 fn describe_think(think: ThinkTime) -> String {
@@ -285,175 +275,49 @@ fn describe_workers(plan: &Plan) -> String {
     text
 }
 
-/// The plan as JSON, for the report: headers by name only, other texts as the
-/// user wrote them. Durations are numbers in the unit that their key ends
-/// with; what is not set is `null`.
+/// The plan as it is told in a report, without any of its secrets.
 pub fn to_json(plan: &Plan) -> Value {
-    let headers: Vec<&str> = plan
-        .target
-        .headers
-        .iter()
-        .map(|header| header.name.as_str())
-        .collect();
-    // The names in arguments are the user's, all other keys are ours.
     let redactor = plan.redactor();
-    let steps = plan.steps.iter().enumerate();
-    let steps: Vec<Value> = steps
-        .map(|(step_idx, step)| step_to_json(plan, &redactor, step_idx, step))
-        .collect();
-    json!({
-        "url": plan.shown_url(),
-        "headers": headers,
-        "protocol": plan.target.protocol.to_string(),
-        "cookies": plan.target.cookies,
-        "load": load_to_json(&plan.load),
-        "duration_secs": plan.stop.duration.map(|duration| duration.as_secs_f64()),
-        "iterations": plan.stop.iterations,
-        "warm_up_secs": plan.warm_up.as_secs_f64(),
-        "scenario": steps,
-        "think": think_to_json(plan.think),
-        "request_interval_ms": ms(plan.pause_after_call),
-        "session": {
-            "iterations": plan.session.iterations,
-            "lifetime_secs": plan.session.lifetime.map(|lifetime| lifetime.as_secs_f64()),
-            "abandon": plan.session.abandon,
-        },
-        "timeout_ms": ms(plan.timeout),
-        "graceful_stop_ms": ms(plan.graceful_stop),
-        "breaking": {
-            "on_break": if plan.breaking.stop { "stop" } else { "continue" },
-            "break_p99_ms": plan.breaking.latency_max.map(ms),
-            "break_error_share": plan.breaking.error_share_max,
-        },
-        "message_bytes_max": plan.message_bytes_max,
-        "probe_rate_per_sec": plan.probe,
-        "seed": plan.seed,
-        "workers": plan.workers.count,
-        "pin": plan.workers.pin,
-        "busy_poll": plan.workers.busy_poll,
-        "strict": plan.strict,
-    })
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn load_to_json(load: &Load) -> Value {
-    match load {
-        Load::Closed {
-            vus,
-            ramp_up,
-            pacing,
-        } => json!({
-            "model": "closed",
-            "virtual_users": vus,
-            "ramp_up_secs": ramp_up.as_secs_f64(),
-            "pacing_ms": pacing.map(ms),
-        }),
-        Load::Staged { stages, pacing } => {
-            let stages: Vec<Value> = stages
-                .iter()
-                .map(|stage| {
-                    json!({
-                        "target_vus": stage.target_vus,
-                        "duration_secs": stage.duration.as_secs_f64(),
-                    })
-                })
-                .collect();
-            json!({"model": "staged", "stages": stages, "pacing_ms": pacing.map(ms)})
-        }
-        Load::Open {
-            arrivals,
-            max_vus,
-            queue_max,
-        } => json!({
-            "model": "open",
-            "arrivals": arrivals_to_json(arrivals),
-            "max_vus": max_vus,
-            "queue_max": queue_max,
-        }),
-    }
-}
-
-fn arrivals_to_json(arrivals: &Arrivals) -> Value {
-    match arrivals {
-        Arrivals::Rate {
-            per_second,
-            distribution,
-        } => json!({"rate_per_sec": per_second, "distribution": word(*distribution)}),
-        Arrivals::Staged {
-            stages,
-            distribution,
-        } => {
-            let stages: Vec<Value> = stages
-                .iter()
-                .map(|stage| {
-                    json!({
-                        "target_rate_per_sec": stage.target_rate,
-                        "duration_secs": stage.duration.as_secs_f64(),
-                    })
-                })
-                .collect();
-            json!({"stages": stages, "distribution": word(*distribution)})
-        }
-        Arrivals::Bursts(burst) => {
-            json!({"burst": burst.size, "every_secs": burst.every.as_secs_f64()})
+    let plan = serde_json::to_value(Redacted::new(plan, &redactor));
+    // All keys are texts: each plan has a form in JSON.
+    let mut plan = plan.unwrap_or_default();
+    let steps = plan["scenario"].as_array_mut();
+    for step in steps.into_iter().flatten() {
+        // The names in arguments are the user's, all other keys are ours.
+        if let Some(arguments) = step.get_mut("arguments") {
+            *arguments = redactor.clean_json(arguments.take());
         }
     }
+    plan
 }
 
-fn word(distribution: Distribution) -> &'static str {
-    match distribution {
-        Distribution::Constant => "constant",
-        Distribution::Poisson => "poisson",
-    }
-}
-
-fn step_to_json(plan: &Plan, redactor: &Redactor, step_idx: usize, step: &Step) -> Value {
-    let mut fields = Map::new();
-    let mut add = |key: &str, value: Value| {
-        fields.insert(key.to_string(), value);
-    };
-    match plan.shown_action(step_idx).unwrap_or(&step.action) {
-        Action::Call(operation) => {
-            add("type", operation.method().into());
-            if let Some(subject) = operation.subject() {
-                let key = match operation.kind() {
-                    Method::CallTool => "tool",
-                    Method::GetPrompt => "prompt",
-                    _ => "uri",
-                };
-                add(key, subject.into());
+/// Only what is shown of the action.
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        match &self.action.shown {
+            Action::Call(operation) => {
+                fields.serialize_entry("type", operation.method())?;
+                if let Some(subject) = operation.subject() {
+                    let key = match operation.kind() {
+                        Method::CallTool => "tool",
+                        Method::GetPrompt => "prompt",
+                        _ => "uri",
+                    };
+                    fields.serialize_entry(key, subject)?;
+                }
+                if let Some(arguments) = operation.arguments() {
+                    fields.serialize_entry("arguments", arguments.values())?;
+                }
             }
-            if let Some(arguments) = arguments(operation) {
-                let arguments = Value::Object(arguments.values().clone());
-                add("arguments", redactor.clean_json(arguments));
+            Action::CodeMode { code, format } => {
+                fields.serialize_entry("type", "code_mode")?;
+                fields.serialize_entry("code", code)?;
+                fields.serialize_entry("format", format)?;
             }
         }
-        Action::CodeMode { code, format } => {
-            add("type", "code_mode".into());
-            add("code", code.as_str().into());
-            add("format", format.as_str().into());
-        }
-    }
-    add("weight", step.weight.into());
-    add("parallel", step.parallel.into());
-    Value::Object(fields)
-}
-
-fn think_to_json(think: ThinkTime) -> Value {
-    match think {
-        ThinkTime::None => Value::Null,
-        ThinkTime::Constant(pause) => json!({"distribution": "constant", "value_ms": ms(pause)}),
-        ThinkTime::Uniform { low, high } => {
-            json!({"distribution": "uniform", "low_ms": ms(low), "high_ms": ms(high)})
-        }
-        ThinkTime::Exponential { mean } => {
-            json!({"distribution": "exponential", "mean_ms": ms(mean)})
-        }
-        ThinkTime::LogNormal { median, sigma } => {
-            json!({"distribution": "lognormal", "median_ms": ms(median), "sigma": sigma})
-        }
+        fields.serialize_entry("weight", &self.weight)?;
+        fields.serialize_entry("parallel", &self.parallel)?;
+        fields.end()
     }
 }

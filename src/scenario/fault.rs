@@ -66,7 +66,7 @@ const TOLD_MAX: usize = 50;
 #[derive(Debug, Default)]
 pub(super) struct FaultList {
     /// With the bytes before each from the start of the file; at most
-    /// [`TOLD_MAX`]. `usize::MAX`: what is missing from the whole.
+    /// [`TOLD_MAX`].
     in_file: Vec<(usize, Fault)>,
     of_flags: Vec<Fault>,
     /// Those that are not told.
@@ -74,14 +74,20 @@ pub(super) struct FaultList {
 }
 
 impl FaultList {
+    /// The offset of what is missing from the file as a whole.
+    pub(super) const AT_THE_END: usize = usize::MAX;
+
     /// Whether a fault there would be among the first.
     pub(super) fn is_told(&self, offset: usize) -> bool {
         self.in_file.len() < TOLD_MAX || self.in_file.iter().any(|(other, _)| offset < *other)
     }
 
-    /// Adds a fault of the file.
+    /// Adds a fault, of the command line where it has no offset.
     pub(super) fn push(&mut self, offset: Option<usize>, fault: Fault) {
-        let offset = offset.unwrap_or(usize::MAX);
+        let Some(offset) = offset else {
+            self.of_flags.push(fault);
+            return;
+        };
         let is_told = self.is_told(offset);
         if is_told {
             self.in_file.push((offset, fault));
@@ -97,18 +103,13 @@ impl FaultList {
         }
     }
 
-    /// Adds a fault of the command line.
-    pub(super) fn push_flag(&mut self, fault: Fault) {
-        self.of_flags.push(fault);
-    }
-
     /// In the order of the file `text`, with lines and columns; those of the
     /// command line last.
     pub(super) fn placed(self, text: &str) -> Faults {
         let mut in_file = self.in_file;
         in_file.sort_by_key(|(offset, _)| *offset);
         let placed = in_file.into_iter().map(|(offset, fault)| {
-            let place = (offset < usize::MAX).then(|| position(text, offset));
+            let place = (offset < Self::AT_THE_END).then(|| position(text, offset));
             let (line, column) = place.unzip();
             Fault {
                 line,
@@ -266,8 +267,8 @@ mod tests {
             let line = i * 7 % 1000;
             list.push(Some(2 * line), fault(Some("a.toml"), None));
         }
-        list.push(None, fault(Some("a.toml"), None));
-        list.push_flag(fault(None, None));
+        list.push(Some(FaultList::AT_THE_END), fault(Some("a.toml"), None));
+        list.push(None, fault(None, None));
         let faults = list.placed(&text);
         let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
         assert_eq!(lines, (1..=50).collect::<Vec<_>>());
@@ -283,9 +284,9 @@ mod tests {
         let file = Some("a.toml");
         let text = "x\n".repeat(9);
         let mut list = FaultList::default();
-        list.push_flag(fault(None, None));
+        list.push(None, fault(None, None));
         list.push(Some(16), fault(file, None));
-        list.push(None, fault(file, None));
+        list.push(Some(FaultList::AT_THE_END), fault(file, None));
         list.push(Some(2), fault(file, None));
         let faults = list.placed(&text);
         let lines: Vec<_> = faults.iter().map(|f| (f.file.is_some(), f.line)).collect();

@@ -2,13 +2,29 @@
 //!
 //! Messages name the header, never its value.
 
-use super::plan::Header;
+use std::fmt;
+
+/// A request header given by the user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// A valid HTTP header name.
+    pub name: String,
+    /// A valid HTTP header value; every value counts as a secret.
+    pub value: String,
+}
+
+/// Never shows the value.
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ***", self.name)
+    }
+}
 
 /// Checks a header given by the user; its value loses surrounding blanks.
 ///
 /// # Errors
 /// What is wrong with it, without the value.
-pub fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
+pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err("is not a header name: letters, digits and `-` are");
     }

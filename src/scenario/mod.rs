@@ -18,11 +18,9 @@
 //!     path: "loadtest.toml".into(),
 //!     text: "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n".to_string(),
 //! };
-//! let overrides = Overrides {
-//!     url: Some("http://127.0.0.1:8080/mcp".to_string()),
-//!     vus: Some(50),
-//!     ..Overrides::default()
-//! };
+//! let mut overrides = Overrides::default();
+//! overrides.url = Some("http://127.0.0.1:8080/mcp".to_string());
+//! overrides.vus = Some(50);
 //! let plan = load(Some(&source), &overrides, &|_| None, 1).expect("no faults");
 //! assert!(matches!(plan.load, Load::Closed { vus: 50, .. }));
 //! ```
@@ -33,11 +31,13 @@ mod document;
 mod env;
 mod fault;
 mod header;
+mod json;
 mod overrides;
 mod plan;
 mod raw;
 mod resolve;
 mod secret;
+mod shown;
 
 #[cfg(test)]
 mod tests;
@@ -46,12 +46,16 @@ use std::path::{Path, PathBuf};
 
 pub use describe::{describe, to_json};
 pub use fault::{Fault, Faults};
-pub use header::check_header;
+pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
-    Action, Arrivals, AsWritten, BreakRule, Header, Load, Plan, Population, SessionRule, Step,
-    StopRule, Target, WorkerRule,
+    Action, Arrivals, BreakRule, Load, Plan, Population, SessionRule, Step, StopRule, Target,
+    WorkerRule,
 };
+pub use shown::Shown;
+
+pub use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+pub use crate::protocol::{Arguments, Era, Operation, ProtocolChoice, Revision};
 
 use document::{Document, Table};
 
@@ -95,11 +99,11 @@ pub fn load(
         let (faults, _) = document.into_parts();
         return Err(faults);
     };
-    let config = source.map(|_| raw::read_config(&document, Table::root(root.get_ref())));
+    let config = source.map(|_| raw::read_config(Table::root(&document, root.get_ref())));
     let mut plan = resolve::resolve(&document, config, overrides, default_seed);
     let (faults, secrets) = document.into_parts();
     if faults.is_empty() {
-        plan.as_written.secrets.extend(secrets);
+        plan.secrets.extend(secrets);
         Ok(plan)
     } else {
         Err(faults)

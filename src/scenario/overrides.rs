@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::plan::Header;
+use super::header::Header;
 use crate::load::VuStage;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
@@ -15,6 +15,7 @@ use crate::units;
 ///
 /// It may hold secrets, so it has no debug form.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct Overrides {
     /// The server's address, the first argument.
     pub url: Option<String>,

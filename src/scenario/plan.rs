@@ -1,164 +1,173 @@
 //! What a run will do: valid by construction, immutable, shared by all threads.
 //!
-//! A plan does not know where its values came from (a config, flags, defaults)
-//! and holds nothing that only a terminal would care for.
+//! A plan does not know where its values came from: a config, flags or defaults.
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::defaults;
+use super::header::Header;
+use super::json::{
+    as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_text, as_think,
+    as_vu_stages,
+};
+use super::shown::Shown;
+use crate::address;
+use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, SECRET_CHARS_MIN, secrets_of_header};
 use crate::validity::Reference;
 
-/// What a run will do.
-#[derive(Clone, PartialEq)]
+/// What a run will do. [`Plan::new`] makes one; its fields may be set.
+///
+/// It serialises to the `config` of a report: headers by name only, other texts
+/// as they may be shown, durations in the unit that their key ends with.
+#[derive(Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The server and how to speak to it.
+    #[serde(flatten)]
     pub target: Target,
     /// How much load, and when.
     pub load: Load,
     /// When the run ends.
+    #[serde(flatten)]
     pub stop: StopRule,
-    /// The longest a request may take, from connecting to the last byte.
-    pub timeout: Duration,
-    /// How long requests in flight at the end may still take.
-    pub graceful_stop: Duration,
+    /// Run and shown, but left out of the figures.
+    #[serde(rename = "warm_up_secs", serialize_with = "as_secs")]
+    pub warm_up: Duration,
     /// What virtual users do. Not empty.
-    pub steps: Vec<Step>,
+    #[serde(rename = "scenario")]
+    pub(crate) steps: Vec<Step>,
     /// Who does which of the steps. Not empty.
-    pub populations: Vec<Population>,
+    #[serde(skip)]
+    pub(crate) populations: Vec<Population>,
     /// The pause between a user's iterations.
+    #[serde(serialize_with = "as_think")]
     pub think: ThinkTime,
     /// The pause after each call (`request_interval_ms` of old configs).
+    #[serde(rename = "request_interval_ms", serialize_with = "as_ms")]
     pub pause_after_call: Duration,
     /// When a user ends its session and starts another.
     pub session: SessionRule,
-    /// Run and shown, but left out of the figures.
-    pub warm_up: Duration,
+    /// The longest a request may take, from connecting to the last byte.
+    #[serde(rename = "timeout_ms", serialize_with = "as_ms")]
+    pub timeout: Duration,
+    /// How long requests in flight at the end may still take.
+    #[serde(rename = "graceful_stop_ms", serialize_with = "as_ms")]
+    pub graceful_stop: Duration,
     /// What counts as broken, and what is done then.
     pub breaking: BreakRule,
     /// The largest message accepted from the server, in bytes.
     pub message_bytes_max: usize,
-    /// One quiet session beside the load that starts so many iterations a second,
+    /// One quiet session beside the load that starts this many iterations a second,
     /// to compare its latency with the load's; above 0, at most 1000. `None`: no probe.
+    #[serde(rename = "probe_rate_per_sec")]
     pub probe: Option<f64>,
     /// Makes choices and generated data repeatable.
     pub seed: u64,
     /// Threads and CPUs.
+    #[serde(flatten)]
     pub workers: WorkerRule,
     /// An invalid result makes the program fail.
     pub strict: bool,
     /// What this host was calibrated to, for the verdict.
+    #[serde(skip)]
     pub reference: Option<Reference>,
     /// What the user should know of how the config was read.
+    #[serde(skip)]
     pub notices: Vec<String>,
-    /// What to show in place of values that may be secrets. `default()` where
-    /// nothing came from the environment: then the plan's own values are shown.
-    pub as_written: AsWritten,
+    /// Values from the environment, and credentials in the address and in arguments.
+    #[serde(skip)]
+    pub(crate) secrets: Vec<String>,
+    /// Neither config nor flag names the seed: each run draws another.
+    #[serde(skip)]
+    pub(crate) is_seed_drawn: bool,
 }
 
 /// Shows what may be shown only.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> = (0..self.steps.len())
-            .filter_map(|step_idx| self.shown_action(step_idx))
-            .collect();
         f.debug_struct("Plan")
-            .field("url", &self.shown_url())
-            .field("headers", &self.target.headers)
-            .field("protocol", &self.target.protocol)
+            .field("target", &self.target)
             .field("load", &self.load)
             .field("stop", &self.stop)
             .field("timeout", &self.timeout)
-            .field("steps", &shown)
+            .field("steps", &self.steps)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
 }
 
-/// Texts as the user wrote them, with `${NAME}` where a value came from the
-/// environment and `***` for credentials.
-#[derive(Clone, PartialEq, Default)]
-pub struct AsWritten {
-    /// `None`: the target's own.
-    pub(super) url: Option<String>,
-    /// One for each step, or none at all.
-    pub(super) actions: Vec<Action>,
-    /// Values from the environment and credentials outside of headers.
-    pub(super) secrets: Vec<String>,
-    /// Neither config nor flag names the seed: each run draws another.
-    pub(super) is_seed_drawn: bool,
-}
-
-/// Never shows the secrets.
-impl fmt::Debug for AsWritten {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsWritten")
-            .field("url", &self.url)
-            .field("actions", &self.actions)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The server and how to speak to it.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Target {
-    /// An absolute `http` or `https` URL without user info.
-    pub url: String,
+    /// An absolute `http` or `https` URL without user info. Shown with `${NAME}`
+    /// for what came from the environment, and `***` for the values of its query.
+    pub url: Shown<String>,
     /// Sent with every request, in this order.
+    #[serde(serialize_with = "as_names")]
     pub headers: Vec<Header>,
     /// The protocol's era or revision, or finding it.
+    #[serde(serialize_with = "as_text")]
     pub protocol: ProtocolChoice,
     /// Whether each user keeps the cookies that the server sets.
     pub cookies: bool,
 }
 
-/// The address may hold a secret: the plan knows how to show it.
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("headers", &self.headers)
-            .field("protocol", &self.protocol)
-            .field("cookies", &self.cookies)
-            .finish_non_exhaustive()
+impl Target {
+    /// The server at an address, with no headers of the user. Its era is found
+    /// when the run begins.
+    ///
+    /// # Errors
+    /// Where the address is not one that requests can be sent to.
+    pub fn new(url: &str) -> Result<Self, UserError> {
+        let url = address::check(url)?;
+        Ok(Self::checked(Shown {
+            shown: address::shown(&url),
+            value: url,
+        }))
     }
-}
 
-/// A request header given by the user.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Header {
-    /// A valid HTTP header name.
-    pub name: String,
-    /// A valid HTTP header value; every value counts as a secret.
-    pub value: String,
-}
-
-/// Never shows the value.
-impl fmt::Debug for Header {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ***", self.name)
+    pub(super) fn checked(url: Shown<String>) -> Self {
+        Self {
+            url,
+            headers: Vec::new(),
+            protocol: ProtocolChoice::Auto,
+            cookies: false,
+        }
     }
 }
 
 /// How much load, and when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "model", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Load {
     /// A fixed number of users, each waiting for its answer before it goes on.
     Closed {
         /// At least 1.
+        #[serde(rename = "virtual_users")]
         vus: u32,
         /// The users start evenly across this time.
+        #[serde(rename = "ramp_up_secs", serialize_with = "as_secs")]
         ramp_up: Duration,
         /// Iterations start at this fixed interval, per user.
+        #[serde(rename = "pacing_ms", serialize_with = "as_ms")]
         pacing: Option<Duration>,
     },
     /// Like `Closed`, with a number of users that changes.
     Staged {
         /// Not empty.
+        #[serde(serialize_with = "as_vu_stages")]
         stages: Vec<VuStage>,
         /// Iterations start at this fixed interval, per user.
+        #[serde(rename = "pacing_ms", serialize_with = "as_ms")]
         pacing: Option<Duration>,
     },
     /// Iterations start at their own rate, whether earlier ones have ended or not.
@@ -173,11 +182,14 @@ pub enum Load {
 }
 
 /// When iterations of the open model start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
 pub enum Arrivals {
     /// At a constant rate a second, above zero.
     Rate {
         /// Arrivals a second.
+        #[serde(rename = "rate_per_sec")]
         per_second: f64,
         /// How they spread.
         distribution: Distribution,
@@ -185,19 +197,23 @@ pub enum Arrivals {
     /// At a rate that changes.
     Staged {
         /// Not empty.
+        #[serde(serialize_with = "as_rate_stages")]
         stages: Vec<RateStage>,
         /// How they spread.
         distribution: Distribution,
     },
     /// In groups.
+    #[serde(serialize_with = "as_burst")]
     Bursts(Burst),
 }
 
 /// When a run ends: whichever comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StopRule {
     /// Time from the start of the load; `None`: only the iterations stop it.
     /// With stages, the sum of their durations.
+    #[serde(rename = "duration_secs", serialize_with = "as_secs")]
     pub duration: Option<Duration>,
     /// Iterations of all users together; `None`: only the time stops it.
     pub iterations: Option<u64>,
@@ -226,8 +242,9 @@ impl Population {
 /// An entry of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// What it does.
-    pub action: Action,
+    /// What it does. Shown as the user wrote it, with `${NAME}` where a value came
+    /// from the environment and `***` for credentials.
+    pub action: Shown<Action>,
     /// Its share of the iterations is weight ÷ sum of weights. 0: never.
     pub weight: u32,
     /// Calls of one session issued at once, each on its own connection; at
@@ -235,8 +252,20 @@ pub struct Step {
     pub parallel: u32,
 }
 
+impl Step {
+    /// A step of weight 1 that makes one call at a time.
+    pub fn new(action: impl Into<Shown<Action>>) -> Self {
+        Self {
+            action: action.into(),
+            weight: defaults::WEIGHT,
+            parallel: 1,
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Action {
     /// One call.
     Call(Operation),
@@ -251,32 +280,40 @@ pub enum Action {
 }
 
 /// When a user ends its session and starts another.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct SessionRule {
     /// After this many iterations; `None`: no bound.
     pub iterations: Option<u64>,
     /// After this time; `None`: no bound.
+    #[serde(rename = "lifetime_secs", serialize_with = "as_secs")]
     pub lifetime: Option<Duration>,
     /// The share of sessions left without a DELETE, 0 to 1.
     pub abandon: f64,
 }
 
 /// What counts as broken while a ramp runs, and what is done then.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct BreakRule {
     /// Stop the run at the breaking point.
+    #[serde(rename = "on_break", serialize_with = "as_on_break")]
     pub stop: bool,
     /// The p99 latency that counts as broken; `None`: three times the baseline.
+    #[serde(rename = "break_p99_ms", serialize_with = "as_ms")]
     pub latency_max: Option<Duration>,
     /// The share of failed requests that counts as broken, 0 to 1.
+    #[serde(rename = "break_error_share")]
     pub error_share_max: f64,
 }
 
 /// Threads and CPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct WorkerRule {
     /// `None`: the CPUs that this process may use, less one for the
     /// coordinator where there are more than two.
+    #[serde(rename = "workers")]
     pub count: Option<usize>,
     /// Pin each worker to its CPU.
     pub pin: bool,
@@ -285,6 +322,50 @@ pub struct WorkerRule {
 }
 
 impl Plan {
+    /// What 10 users do with a server for 30 seconds, with every other setting at
+    /// its default and the seed 0. `steps` must not be empty, and one of their
+    /// weights must be above zero.
+    pub fn new(target: Target, steps: Vec<Step>) -> Self {
+        Self {
+            load: Load::Closed {
+                vus: defaults::VUS,
+                ramp_up: Duration::ZERO,
+                pacing: None,
+            },
+            stop: StopRule {
+                duration: Some(defaults::DURATION),
+                iterations: None,
+            },
+            warm_up: Duration::ZERO,
+            populations: Population::everyone(&steps),
+            steps,
+            think: ThinkTime::None,
+            pause_after_call: Duration::ZERO,
+            session: SessionRule::default(),
+            timeout: defaults::TIMEOUT,
+            graceful_stop: defaults::TIMEOUT,
+            breaking: BreakRule {
+                stop: false,
+                latency_max: None,
+                error_share_max: defaults::BREAK_ERROR_SHARE,
+            },
+            message_bytes_max: defaults::MESSAGE_BYTES_MAX,
+            probe: None,
+            seed: 0,
+            workers: WorkerRule {
+                count: None,
+                pin: true,
+                busy_poll: false,
+            },
+            strict: false,
+            reference: None,
+            notices: Vec::new(),
+            secrets: address::secrets(&target.url.value),
+            is_seed_drawn: false,
+            target,
+        }
+    }
+
     /// The users that a run needs at most.
     pub fn vus_max(&self) -> u32 {
         match &self.load {
@@ -304,6 +385,20 @@ impl Plan {
         population_of(&self.populations, run_index)
     }
 
+    /// The connections that a run opens at once at most.
+    pub fn connections_max(&self) -> u64 {
+        self.connections_of(self.vus_max())
+    }
+
+    /// The connections that so many users open at once at most.
+    pub(crate) fn connections_of(&self, vus: u32) -> u64 {
+        let lanes = self.steps.iter().map(|step| u64::from(step.parallel)).max();
+        let lanes = lanes
+            .filter(|lanes| *lanes > 1)
+            .map_or(1, |lanes| lanes + 1);
+        u64::from(vus).saturating_mul(lanes)
+    }
+
     /// Whether iterations have an intended start of their own, so that response
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
@@ -313,32 +408,12 @@ impl Plan {
         }
     }
 
-    /// The target's address as it may be shown: `${NAME}` for what came from
-    /// the environment, `***` for the values of its query.
-    pub fn shown_url(&self) -> String {
-        match &self.as_written.url {
-            Some(url) => url.clone(),
-            None => crate::address::shown(&self.target.url),
-        }
-    }
-
     /// Where the requests go, references filled in, for the eyes of the user who
     /// has set the variables: without what may be a credential. `None`: the
     /// address holds no reference.
     pub fn filled_url(&self) -> Option<String> {
-        self.as_written.url.as_ref()?;
-        Some(crate::address::shown(&self.target.url))
-    }
-
-    /// What a step does, as it may be shown; `None` beyond the last step.
-    pub fn shown_action(&self, step_idx: usize) -> Option<&Action> {
-        let step = self.steps.get(step_idx)?;
-        Some(
-            self.as_written
-                .actions
-                .get(step_idx)
-                .unwrap_or(&step.action),
-        )
+        let filled = address::shown(&self.target.url.value);
+        (filled != self.target.url.shown).then_some(filled)
     }
 
     /// Takes what must never be shown out of texts.
@@ -355,7 +430,7 @@ impl Plan {
     /// address and in arguments. The longest first, so that no part of one is
     /// left over. Very short ones are left out: to replace each `1` in a
     /// report would hide nothing but the report.
-    pub fn secrets(&self) -> Vec<&str> {
+    pub(super) fn secrets(&self) -> Vec<&str> {
         const OTHER_CHARS_MIN: usize = 6;
         let mut secrets: Vec<&str> = Vec::new();
         for header in &self.target.headers {
@@ -366,7 +441,7 @@ impl Plan {
             secrets.extend(shown.filter(|text| known.iter().any(|secret| secret == text)));
         }
         secrets.retain(|secret| secret.chars().count() >= SECRET_CHARS_MIN);
-        let others = self.as_written.secrets.iter().map(|secret| secret.trim());
+        let others = self.secrets.iter().map(|secret| secret.trim());
         secrets.extend(others.filter(|secret| secret.chars().count() >= OTHER_CHARS_MIN));
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();

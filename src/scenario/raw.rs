@@ -10,12 +10,13 @@ use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
     PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
-use super::document::{Document, Entry, Field, Origin, Place, Table, Text};
-use super::header::check_header;
-use super::plan::{Action, Header, SessionRule};
+use super::document::{Document, Entry, Field, Place, Table};
+use super::header::{Header, check_header};
+use super::plan::{Action, SessionRule};
 use super::secret::hide_credentials;
+use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Arguments, Operation, ProtocolChoice};
+use crate::protocol::{Arguments, Method, Operation, ProtocolChoice};
 use crate::units;
 
 /// The whole file.
@@ -29,14 +30,12 @@ pub(super) struct Config {
     pub(super) stages: Field<Vec<StageEntry>>,
     /// Given: `[arrivals]` is there.
     pub(super) arrivals: Field<ArrivalsEntry>,
-    /// Credentials in arguments.
-    pub(super) secrets: Vec<String>,
 }
 
 /// `[settings]`
 #[derive(Default)]
 pub(super) struct Settings {
-    pub(super) url: Field<Text>,
+    pub(super) url: Field<Shown<String>>,
     pub(super) virtual_users: Field<u32>,
     pub(super) duration_secs: Field<Duration>,
     pub(super) duration: Field<Duration>,
@@ -70,8 +69,8 @@ pub(super) struct StepEntry {
     pub(super) key: String,
     /// The tool that it calls; `None`: it calls none, or its name is at fault.
     pub(super) tool: Option<String>,
-    /// To do and to show; `None`: at fault.
-    pub(super) action: Option<(Action, Action)>,
+    /// `None`: at fault.
+    pub(super) action: Option<Shown<Action>>,
     pub(super) weight: u32,
     pub(super) parallel: u32,
 }
@@ -96,42 +95,29 @@ pub(super) struct ArrivalsEntry {
 }
 
 /// Reads the whole file; what is at fault is reported and left out.
-pub(super) fn read_config(document: &Document<'_>, root: Table<'_>) -> Config {
-    let mut root = root;
-    let mut secrets = Vec::new();
+pub(super) fn read_config(mut root: Table<'_>) -> Config {
     let settings = root
         .take("settings")
-        .and_then(|entry| entry.table(document, "the table `[settings]`"))
-        .map(|table| read_settings(document, table))
+        .and_then(|entry| entry.table("the table `[settings]`"))
+        .map(read_settings)
         .unwrap_or_default();
     let headers = root
         .take("headers")
-        .and_then(|entry| entry.table(document, "the table `[headers]`"));
+        .and_then(|entry| entry.table("the table `[headers]`"));
     let header_names = headers.as_ref().map_or(Vec::new(), |table| {
         table.all().into_iter().map(|(name, _)| name).collect()
     });
-    let headers = headers
-        .map(|table| read_headers(document, &table))
-        .unwrap_or_default();
+    let headers = headers.as_ref().map(read_headers).unwrap_or_default();
     let scenario = root.read("scenario", |entry| {
-        let tables = entry.tables(document, "entries that begin with `[[scenario]]`")?;
-        let steps = tables.into_iter();
-        Some(
-            steps
-                .map(|table| read_step(document, table, &mut secrets))
-                .collect(),
-        )
+        entry.tables("entries that begin with `[[scenario]]`", read_step)
     });
     let stages = root.read("stage", |entry| {
-        let tables = entry.tables(document, "entries that begin with `[[stage]]`")?;
-        let stages = tables.into_iter();
-        Some(stages.map(|table| read_stage(document, table)).collect())
+        entry.tables("entries that begin with `[[stage]]`", read_stage)
     });
     let arrivals = root.read("arrivals", |entry| {
-        let table = entry.table(document, "the table `[arrivals]`")?;
-        Some(read_arrivals(document, table))
+        entry.table("the table `[arrivals]`").map(read_arrivals)
     });
-    root.finish(document);
+    root.finish();
     Config {
         settings,
         headers,
@@ -139,59 +125,48 @@ pub(super) fn read_config(document: &Document<'_>, root: Table<'_>) -> Config {
         scenario,
         stages,
         arrivals,
-        secrets,
     }
 }
 
-fn read_settings(document: &Document<'_>, table: Table<'_>) -> Settings {
-    let mut table = table;
-    let duration = |entry: &Entry<'_>| entry.duration(document);
-    let above_zero = |entry: &Entry<'_>| entry.duration_above_zero(document);
-    let truth = |entry: &Entry<'_>| entry.truth(document);
-    let ms = |low| move |entry: &Entry<'_>| read_ms(document, entry, low);
-    let timeout_ms = table.read("timeout_ms", ms(1));
-    let timeout = table.read("timeout", above_zero);
+fn read_settings(mut table: Table<'_>) -> Settings {
+    let timeout_ms = table.read("timeout_ms", |entry| read_ms(entry, 1));
+    let timeout = table.read("timeout", Entry::duration_above_zero);
     let settings = Settings {
-        url: table.read("url", |entry| entry.text(document, crate::address::FORM)),
-        virtual_users: table.read("virtual_users", |entry| {
-            entry.whole_u32(document, 0..=VUS_MAX)
-        }),
-        duration_secs: table.read("duration_secs", |entry| read_secs(document, entry, 0)),
-        duration: table.read("duration", above_zero),
-        timeout: one_spelling(document, timeout_ms, timeout, "`timeout_ms`"),
-        graceful_stop: table.read("graceful_stop", duration),
-        ramp_up: table.read("ramp_up", duration),
-        iterations: table.read("iterations", |entry| entry.whole(document, 1..=u64::MAX)),
-        seed: table.read("seed", |entry| entry.whole(document, 0..=u64::MAX)),
+        url: table.read("url", |entry| entry.text(crate::address::FORM)),
+        virtual_users: table.read("virtual_users", |entry| entry.whole(0..=VUS_MAX)),
+        duration_secs: table.read("duration_secs", |entry| read_secs(entry, 0)),
+        duration: table.read("duration", Entry::duration_above_zero),
+        timeout: one_spelling(table.document, timeout_ms, timeout, "`timeout_ms`"),
+        graceful_stop: table.read("graceful_stop", Entry::duration),
+        ramp_up: table.read("ramp_up", Entry::duration),
+        iterations: table.read("iterations", |entry| entry.whole(1..=u64::MAX)),
+        seed: table.read("seed", |entry| entry.whole(0..=u64::MAX)),
         workers: table.read("workers", |entry| {
-            let count = entry.whole(document, 1..=WORKERS_MAX)?;
-            usize::try_from(count).ok()
+            usize::try_from(entry.whole(1..=WORKERS_MAX)?).ok()
         }),
-        pin: table.read("pin", truth),
-        busy_poll: table.read("busy_poll", truth),
-        cookies: table.read("cookies", truth),
-        strict: table.read("strict", truth),
+        pin: table.read("pin", Entry::truth),
+        busy_poll: table.read("busy_poll", Entry::truth),
+        cookies: table.read("cookies", Entry::truth),
+        strict: table.read("strict", Entry::truth),
         protocol: table.read("protocol", |entry| {
             let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
-            entry.parse(document, accepted, |text| text.parse().ok())
+            entry.parse(accepted, |text| text.parse().ok())
         }),
-        request_interval: table.read("request_interval_ms", ms(0)),
-        expected_interval_ms: table.read("expected_interval_ms", |entry| {
-            entry.whole(document, 0..=u64::MAX)
-        }),
-        think: table.read("think", |entry| read_think(document, entry)),
-        pacing: table.read("pacing", above_zero),
-        warm_up: table.read("warm_up", duration),
-        session: table.read("session", |entry| read_session(document, entry)),
+        request_interval: table.read("request_interval_ms", |entry| read_ms(entry, 0)),
+        expected_interval_ms: table.read("expected_interval_ms", |entry| entry.whole(0..=u64::MAX)),
+        think: table.read("think", read_think),
+        pacing: table.read("pacing", Entry::duration_above_zero),
+        warm_up: table.read("warm_up", Entry::duration),
+        session: table.read("session", read_session),
         stop_on_break: table.read("on_break", |entry| {
-            entry.word(document, &[("continue", false), ("stop", true)])
+            entry.word(&[("continue", false), ("stop", true)])
         }),
-        break_p99: table.read("break_p99", above_zero),
-        break_error_share: table.read("break_error_share", |entry| read_share(document, entry)),
-        message_bytes_max: table.read("message_bytes_max", |entry| read_bytes(document, entry)),
-        probe: table.read("probe", |entry| read_probe(document, entry)),
+        break_p99: table.read("break_p99", Entry::duration_above_zero),
+        break_error_share: table.read("break_error_share", read_share),
+        message_bytes_max: table.read("message_bytes_max", read_bytes),
+        probe: table.read("probe", read_probe),
     };
-    table.finish(document);
+    table.finish();
     settings
 }
 
@@ -202,117 +177,84 @@ fn one_spelling<T>(
     new: Field<T>,
     old_name: &str,
 ) -> Field<T> {
-    match (&old.origin, &new.origin) {
-        (Some(_), Some(origin)) => {
-            let message = format!("says the same as {old_name}, which is there too");
-            document.blame(origin, message, Some("one of the two"));
-            new
-        }
-        (Some(_), None) => old,
-        (None, _) => new,
+    let Some(place) = &new.origin else { return old };
+    if old.is_given() {
+        let message = format!("says the same as {old_name}, which is there too");
+        document.report(place, message, "one of the two");
     }
+    new
 }
 
-fn read_ms(document: &Document<'_>, entry: &Entry<'_>, low: u64) -> Option<Duration> {
-    let bounds = low..=DURATION_SECS_MAX * 1000;
-    entry.whole(document, bounds).map(Duration::from_millis)
+fn read_ms(entry: &Entry<'_>, low: u64) -> Option<Duration> {
+    entry
+        .whole(low..=DURATION_SECS_MAX * 1000)
+        .map(Duration::from_millis)
 }
 
-fn read_secs(document: &Document<'_>, entry: &Entry<'_>, low: u64) -> Option<Duration> {
-    let bounds = low..=DURATION_SECS_MAX;
-    entry.whole(document, bounds).map(Duration::from_secs)
+fn read_secs(entry: &Entry<'_>, low: u64) -> Option<Duration> {
+    entry
+        .whole(low..=DURATION_SECS_MAX)
+        .map(Duration::from_secs)
 }
 
 /// `0.05` or `"5%"`
-fn read_share(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
+fn read_share(entry: &Entry<'_>) -> Option<f64> {
     let accepted = "a share above 0 such as `0.05` or `\"5%\"`";
     let share = if entry.is_text() {
-        entry.parse(document, accepted, |text| {
+        entry.parse(accepted, |text| {
             let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
             (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
         })?
     } else {
-        entry.number(document, 0.0..=1.0)?
+        entry.number(0.0..=1.0)?
     };
     if share <= 0.0 {
-        document.report(entry.place(), "is zero", Some(accepted));
-        return None;
+        return entry.refuse("is zero", accepted);
     }
     Some(share)
 }
 
 /// `"10/s"`
-fn read_probe(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
+fn read_probe(entry: &Entry<'_>) -> Option<f64> {
     let accepted = format!("a rate above zero such as `10/s`, at most `{PROBE_RATE_MAX}/s`");
-    entry.parse(document, &accepted, |text| {
+    entry.parse(&accepted, |text| {
         let rate = units::parse_rate(text).ok()?;
         (rate <= PROBE_RATE_MAX).then_some(rate)
     })
 }
 
 /// `1048576` or `"1MiB"`
-fn read_bytes(document: &Document<'_>, entry: &Entry<'_>) -> Option<u64> {
+fn read_bytes(entry: &Entry<'_>) -> Option<u64> {
     let bounds = MESSAGE_BYTES_LOW..=MESSAGE_BYTES_HIGH;
     if !entry.is_text() {
-        return entry.whole(document, bounds);
+        return entry.whole(bounds);
     }
-    let accepted = "a size from `1KiB` to `1GiB`";
-    entry.parse(document, accepted, |text| {
+    entry.parse("a size from `1KiB` to `1GiB`", |text| {
         let bytes = units::parse_bytes(text).ok()?;
         bounds.contains(&bytes).then_some(bytes)
     })
 }
 
 /// `"500ms"` or `{ distribution = "uniform", low = "1s", high = "3s" }`
-fn read_think(document: &Document<'_>, entry: &Entry<'_>) -> Option<ThinkTime> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        Uniform,
-        Exponential,
-        LogNormal,
-    }
+fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
+    type Read = fn(&mut Table<'_>) -> Option<ThinkTime>;
     let accepted = "a duration such as `500ms`, or a table such as \
                     `{ distribution = \"exponential\", mean = \"2s\" }`";
     if !entry.is_table() {
-        let constant = entry.parse(document, accepted, |text| units::parse_duration(text).ok())?;
+        let constant = entry.parse(accepted, |text| units::parse_duration(text).ok())?;
         return Some(constant_think(constant));
     }
-    let mut table = entry.table(document, accepted)?;
-    let kind = table.require(
-        document,
-        "distribution",
-        "`uniform`, `exponential` or `lognormal`",
-        |entry| {
-            entry.word(
-                document,
-                &[
-                    ("uniform", Kind::Uniform),
-                    ("exponential", Kind::Exponential),
-                    ("lognormal", Kind::LogNormal),
-                ],
-            )
-        },
-    );
+    let mut table = entry.table(accepted)?;
+    let accepted = "`uniform`, `exponential` or `lognormal`";
+    let kind = table.require("distribution", accepted, |entry| {
+        entry.word::<Read>(&[
+            ("uniform", read_uniform),
+            ("exponential", read_exponential),
+            ("lognormal", read_log_normal),
+        ])
+    });
     let think = match kind.value {
-        Some(Kind::Uniform) => read_uniform(document, &mut table),
-        Some(Kind::Exponential) => {
-            let mean = table.require(document, "mean", units::DURATION_FORM, |entry| {
-                entry.duration_above_zero(document)
-            });
-            mean.value.map(|mean| ThinkTime::Exponential { mean })
-        }
-        Some(Kind::LogNormal) => {
-            let median = table.require(document, "median", units::DURATION_FORM, |entry| {
-                entry.duration_above_zero(document)
-            });
-            let sigma = table.require(document, "sigma", "a number from 0 to 3", |entry| {
-                entry.number(document, 0.0..=3.0)
-            });
-            let (median, sigma) = (median.value, sigma.value);
-            median
-                .zip(sigma)
-                .map(|(median, sigma)| ThinkTime::LogNormal { median, sigma })
-        }
+        Some(read) => read(&mut table),
         None => {
             // Which keys belong here is not known: only those of no kind are
             // at fault.
@@ -322,7 +264,7 @@ fn read_think(document: &Document<'_>, entry: &Entry<'_>) -> Option<ThinkTime> {
             None
         }
     };
-    table.finish(document);
+    table.finish();
     think
 }
 
@@ -335,36 +277,44 @@ pub(super) fn constant_think(pause: Duration) -> ThinkTime {
     }
 }
 
-fn read_uniform(document: &Document<'_>, table: &mut Table<'_>) -> Option<ThinkTime> {
-    let low = table.require(document, "low", units::DURATION_FORM, |entry| {
-        entry.duration(document)
-    });
-    let high = table.require(document, "high", units::DURATION_FORM, |entry| {
-        entry.duration(document)
-    });
-    let (low, high_origin, high) = (low.value?, high.origin?, high.value?);
+fn read_uniform(table: &mut Table<'_>) -> Option<ThinkTime> {
+    let low = table.require("low", units::DURATION_FORM, Entry::duration);
+    let high = table.require("high", units::DURATION_FORM, Entry::duration);
+    let (low, place, high) = (low.value?, high.origin?, high.value?);
     if high < low {
-        document.blame(
-            &high_origin,
-            "is below `low`",
-            Some("a duration not below `low`"),
-        );
+        let accepted = "a duration not below `low`";
+        table.document.report(&place, "is below `low`", accepted);
         return None;
     }
     Some(ThinkTime::Uniform { low, high })
 }
 
+fn read_exponential(table: &mut Table<'_>) -> Option<ThinkTime> {
+    let mean = table.require("mean", units::DURATION_FORM, Entry::duration_above_zero);
+    mean.value.map(|mean| ThinkTime::Exponential { mean })
+}
+
+fn read_log_normal(table: &mut Table<'_>) -> Option<ThinkTime> {
+    let median = table.require("median", units::DURATION_FORM, Entry::duration_above_zero);
+    let sigma = table.require("sigma", "a number from 0 to 3", |entry| {
+        entry.number(0.0..=3.0)
+    });
+    Some(ThinkTime::LogNormal {
+        median: median.value?,
+        sigma: sigma.value?,
+    })
+}
+
 /// `{ iterations = 10 }`, `{ lifetime = "30s", leave = { abandon = 0.2 } }`
-fn read_session(document: &Document<'_>, entry: &Entry<'_>) -> Option<SessionRule> {
+fn read_session(entry: &Entry<'_>) -> Option<SessionRule> {
     let accepted = "a table such as `{ iterations = 10 }` or `{ lifetime = \"30s\" }`";
-    let mut table = entry.table(document, accepted)?;
-    let iterations = table.read("iterations", |entry| entry.whole(document, 1..=u64::MAX));
-    let lifetime = table.read("lifetime", |entry| entry.duration_above_zero(document));
-    let leave = table.read("leave", |entry| read_leave(document, entry));
-    table.finish(document);
+    let mut table = entry.table(accepted)?;
+    let iterations = table.read("iterations", |entry| entry.whole(1..=u64::MAX));
+    let lifetime = table.read("lifetime", Entry::duration_above_zero);
+    let leave = table.read("leave", read_leave);
+    table.finish();
     if !(iterations.is_given() || lifetime.is_given() || leave.is_given()) {
-        document.report(entry.place(), "is empty", Some(accepted));
-        return None;
+        return entry.refuse("is empty", accepted);
     }
     Some(SessionRule {
         iterations: iterations.value,
@@ -374,34 +324,34 @@ fn read_session(document: &Document<'_>, entry: &Entry<'_>) -> Option<SessionRul
 }
 
 /// The share of sessions left without a DELETE.
-fn read_leave(document: &Document<'_>, entry: &Entry<'_>) -> Option<f64> {
+fn read_leave(entry: &Entry<'_>) -> Option<f64> {
     if entry.is_text() {
-        return entry.word(document, &[("delete", 0.0), ("abandon", 1.0)]);
+        return entry.word(&[("delete", 0.0), ("abandon", 1.0)]);
     }
-    let accepted = "`\"delete\"`, `\"abandon\"` or `{ abandon = 0.2 }`";
-    let mut table = entry.table(document, accepted)?;
-    let share = table.require(document, "abandon", "a number from 0 to 1", |entry| {
-        entry.number(document, 0.0..=1.0)
+    let mut table = entry.table("`\"delete\"`, `\"abandon\"` or `{ abandon = 0.2 }`")?;
+    let share = table.require("abandon", "a number from 0 to 1", |entry| {
+        entry.number(0.0..=1.0)
     });
-    table.finish(document);
+    table.finish();
     share.value
 }
 
-fn read_headers(document: &Document<'_>, table: &Table<'_>) -> Vec<Header> {
+fn read_headers(table: &Table<'_>) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
     let mut names = HashSet::new();
     for (name, entry) in table.all() {
-        let accepted = "text such as `\"Bearer ${API_KEY}\"`";
-        let Some(text) = entry.text(document, accepted) else {
+        let Some(text) = entry.text("text such as `\"Bearer ${API_KEY}\"`") else {
             continue;
         };
-        match check_header(&name, &text.value) {
-            Ok(header) if !names.insert(header.name.to_ascii_lowercase()) => {
-                let message = "is given twice: letters of either case make the same header";
-                document.report(entry.place(), message, None);
+        let header = check_header(&name, &text.value).and_then(|header| {
+            match names.insert(header.name.to_ascii_lowercase()) {
+                true => Ok(header),
+                false => Err("is given twice: letters of either case make the same header"),
             }
+        });
+        match header {
             Ok(header) => headers.push(header),
-            Err(message) => document.report(entry.place(), message, None),
+            Err(message) => table.document.report(&entry.place, message, None),
         }
     }
     headers
@@ -414,49 +364,50 @@ pub(super) fn is_there(headers: &[Header], header: &Header) -> bool {
         .any(|other| other.name.eq_ignore_ascii_case(&header.name))
 }
 
-/// What an entry of the scenario may be.
-#[derive(Clone, Copy)]
-enum StepKind {
-    CallTool,
-    ReadResource,
-    GetPrompt,
-    CodeMode,
-    ListTools,
-    ListResources,
-    ListResourceTemplates,
-    ListPrompts,
-    Ping,
-}
-
-const STEP_KINDS: &[(&str, StepKind)] = &[
-    ("tools/call", StepKind::CallTool),
-    ("resources/read", StepKind::ReadResource),
-    ("prompts/get", StepKind::GetPrompt),
-    ("code_mode", StepKind::CodeMode),
-    ("tools/list", StepKind::ListTools),
-    ("resources/list", StepKind::ListResources),
-    ("resources/templates/list", StepKind::ListResourceTemplates),
-    ("prompts/list", StepKind::ListPrompts),
-    ("ping", StepKind::Ping),
+/// What an entry of the scenario may be; `None`: code mode.
+const STEP_KINDS: &[(&str, Option<Method>)] = &[
+    ("tools/call", Some(Method::CallTool)),
+    ("resources/read", Some(Method::ReadResource)),
+    ("prompts/get", Some(Method::GetPrompt)),
+    ("code_mode", None),
+    ("tools/list", Some(Method::ListTools)),
+    ("resources/list", Some(Method::ListResources)),
+    (
+        "resources/templates/list",
+        Some(Method::ListResourceTemplates),
+    ),
+    ("prompts/list", Some(Method::ListPrompts)),
+    ("ping", Some(Method::Ping)),
 ];
 
-fn read_step(document: &Document<'_>, table: Table<'_>, secrets: &mut Vec<String>) -> StepEntry {
-    let mut table = table;
+fn read_step(mut table: Table<'_>) -> StepEntry {
     let accepted = "a method such as `tools/call` or `resources/read`";
-    let kind = table.require(document, "type", accepted, |entry| {
-        entry.word(document, STEP_KINDS)
-    });
-    let weight = table.read("weight", |entry| entry.whole_u32(document, 0..=u32::MAX));
+    let kind = table.require("type", accepted, |entry| entry.word(STEP_KINDS));
+    let weight = table.read("weight", |entry| entry.whole(0..=u32::MAX));
     let mut parallel = Field::default();
-    if !matches!(kind.value, Some(StepKind::CodeMode)) {
-        parallel = table.read("parallel", |entry| {
-            entry.whole_u32(document, 1..=PARALLEL_MAX)
-        });
+    if kind.value != Some(None) {
+        parallel = table.read("parallel", |entry| entry.whole(1..=PARALLEL_MAX));
     }
-    let key = table.place().key.clone();
-    let mut tool = None;
+    let subject = match kind.value {
+        Some(Some(Method::CallTool)) => Some(("tool", "the name of a tool")),
+        Some(Some(Method::GetPrompt)) => Some(("prompt", "the name of a prompt")),
+        Some(Some(Method::ReadResource)) => Some(("uri", "the address of a resource")),
+        Some(None) => Some(("code", "the code to validate and run")),
+        _ => None,
+    };
+    let subject = subject.and_then(|(key, accepted)| {
+        let field = table.require(key, accepted, |entry| entry.name(accepted));
+        field.value
+    });
+    let tool = match kind.value {
+        Some(Some(Method::CallTool)) => subject.as_ref().map(|tool| tool.value.clone()),
+        _ => None,
+    };
     let action = match kind.value {
-        Some(kind) => read_action(document, &mut table, kind, &mut tool, secrets),
+        Some(Some(method)) => {
+            read_operation(&mut table, method, subject).map(|call| call.map(Action::Call))
+        }
+        Some(None) => read_code_mode(&mut table, subject),
         None => {
             for key in ["tool", "arguments", "uri", "prompt", "code", "format"] {
                 table.take(key);
@@ -464,7 +415,8 @@ fn read_step(document: &Document<'_>, table: Table<'_>, secrets: &mut Vec<String
             None
         }
     };
-    table.finish(document);
+    let key = table.place.key.clone();
+    table.finish();
     StepEntry {
         key,
         tool,
@@ -474,129 +426,89 @@ fn read_step(document: &Document<'_>, table: Table<'_>, secrets: &mut Vec<String
     }
 }
 
-/// The action to do and the action to show.
-fn read_action(
-    document: &Document<'_>,
+fn read_operation(
     table: &mut Table<'_>,
-    kind: StepKind,
-    called: &mut Option<String>,
-    secrets: &mut Vec<String>,
-) -> Option<(Action, Action)> {
-    let mut name = |key, accepted: &str| {
-        let field = table.require(document, key, accepted, |entry| {
-            entry.name(document, accepted)
-        });
-        field.value
-    };
-    let operation = match kind {
-        StepKind::CallTool => {
-            let tool = name("tool", "the name of a tool");
-            *called = tool.as_ref().map(|tool| tool.value.clone());
-            let (values, shown) = read_arguments(document, table, secrets, false)?;
-            let tool = tool?;
-            let call = |name, arguments| Operation::CallTool { name, arguments };
-            (call(tool.value, values), call(tool.written, shown))
+    method: Method,
+    subject: Option<Shown<String>>,
+) -> Option<Shown<Operation>> {
+    Some(match method {
+        Method::CallTool => {
+            let arguments = read_arguments(table, false)?;
+            let call = subject?.zip(arguments);
+            call.map(|(name, arguments)| Operation::CallTool { name, arguments })
         }
-        StepKind::GetPrompt => {
-            let prompt = name("prompt", "the name of a prompt");
-            let (values, shown) = read_arguments(document, table, secrets, true)?;
-            let prompt = prompt?;
-            let get = |name, arguments| Operation::GetPrompt { name, arguments };
-            (get(prompt.value, values), get(prompt.written, shown))
+        Method::GetPrompt => {
+            let arguments = read_arguments(table, true)?;
+            let call = subject?.zip(arguments);
+            call.map(|(name, arguments)| Operation::GetPrompt { name, arguments })
         }
-        StepKind::ReadResource => {
-            let uri = name("uri", "the address of a resource")?;
-            let read = |uri| Operation::ReadResource { uri };
-            (read(uri.value), read(uri.written))
-        }
-        StepKind::CodeMode => {
-            let code = name("code", "the code to validate and run");
-            let format = table.read("format", |entry| {
-                entry.name(document, "a language such as `graphql` or `sql`")
-            });
-            let format = match (format.is_given(), format.value) {
-                (true, format) => format?,
-                (false, _) => Text {
-                    value: CODE_FORMAT.to_string(),
-                    written: CODE_FORMAT.to_string(),
-                },
-            };
-            let code = code?;
-            let run = |code, format| Action::CodeMode { code, format };
-            return Some((
-                run(code.value, format.value),
-                run(code.written, format.written),
-            ));
-        }
-        StepKind::ListTools => twice(Operation::ListTools),
-        StepKind::ListResources => twice(Operation::ListResources),
-        StepKind::ListResourceTemplates => twice(Operation::ListResourceTemplates),
-        StepKind::ListPrompts => twice(Operation::ListPrompts),
-        StepKind::Ping => twice(Operation::Ping),
-    };
-    Some((Action::Call(operation.0), Action::Call(operation.1)))
+        Method::ReadResource => subject?.map(|uri| Operation::ReadResource { uri }),
+        Method::ListTools => Operation::ListTools.into(),
+        Method::ListResources => Operation::ListResources.into(),
+        Method::ListResourceTemplates => Operation::ListResourceTemplates.into(),
+        Method::ListPrompts => Operation::ListPrompts.into(),
+        Method::Ping => Operation::Ping.into(),
+    })
 }
 
-fn twice(operation: Operation) -> (Operation, Operation) {
-    (operation.clone(), operation)
+fn read_code_mode(table: &mut Table<'_>, code: Option<Shown<String>>) -> Option<Shown<Action>> {
+    let format = table.read("format", |entry| {
+        entry.name("a language such as `graphql` or `sql`")
+    });
+    let format = match format.is_given() {
+        true => format.value?,
+        false => CODE_FORMAT.to_string().into(),
+    };
+    let run = code?.zip(format);
+    Some(run.map(|(code, format)| Action::CodeMode { code, format }))
 }
 
-/// To send and to show; `None`: at fault.
-fn read_arguments(
-    document: &Document<'_>,
-    table: &mut Table<'_>,
-    secrets: &mut Vec<String>,
-    are_texts_only: bool,
-) -> Option<(Option<Arguments>, Option<Arguments>)> {
+/// `None`: at fault.
+fn read_arguments(table: &mut Table<'_>, are_texts_only: bool) -> Option<Shown<Option<Arguments>>> {
     let Some(entry) = table.take("arguments") else {
-        return Some((None, None));
+        return Some(None.into());
     };
-    let (values, shown) = entry.json_object(document)?;
-    if are_texts_only && !check_prompt_arguments(document, &entry) {
+    let mut fields = entry.json_object()?;
+    if are_texts_only && !check_prompt_arguments(&entry) {
         return None;
     }
-    let mut shown = shown;
-    hide_credentials(&mut values.clone(), secrets);
-    hide_credentials(&mut shown, &mut Vec::new());
-    Some((Some(values.into()), Some(shown.into())))
+    let mut secrets = Vec::new();
+    hide_credentials(&mut fields.value.clone(), &mut secrets);
+    hide_credentials(&mut fields.shown, &mut Vec::new());
+    table.document.keep_secret(secrets);
+    Some(fields.map(|fields| Some(fields.into())))
 }
 
 /// MCP has texts only in a prompt's arguments.
-fn check_prompt_arguments(document: &Document<'_>, entry: &Entry<'_>) -> bool {
-    let Some(table) = entry.table(document, "a table") else {
-        return false;
-    };
-    let mut is_right = true;
-    for (_, argument) in table.all() {
+fn check_prompt_arguments(entry: &Entry<'_>) -> bool {
+    let arguments = entry.table("a table").map(|table| table.all());
+    let mut is_right = arguments.is_some();
+    for (_, argument) in arguments.into_iter().flatten() {
         if !argument.is_text() {
-            argument.report_type(document, "text: a prompt takes nothing else");
+            let _: Option<()> = argument.refuse_type("text: a prompt takes nothing else");
             is_right = false;
         }
     }
     is_right
 }
 
-fn read_stage(document: &Document<'_>, table: Table<'_>) -> StageEntry {
-    let mut table = table;
-    let secs = table.read("duration_secs", |entry| read_secs(document, entry, 1));
-    let text = table.read("duration", |entry| entry.duration_above_zero(document));
+fn read_stage(mut table: Table<'_>) -> StageEntry {
+    let secs = table.read("duration_secs", |entry| read_secs(entry, 1));
+    let text = table.read("duration", Entry::duration_above_zero);
     if !(secs.is_given() || text.is_given()) {
         let message = "the stage has no duration";
-        document.report(
-            table.place(),
-            message,
-            Some("a key such as `duration = \"30s\"`"),
-        );
+        let accepted = "a key such as `duration = \"30s\"`";
+        table.document.report(&table.place, message, accepted);
     }
     let entry = StageEntry {
-        place: table.place().clone(),
-        target_vus: table.read("target_vus", |entry| entry.whole_u32(document, 0..=VUS_MAX)),
+        place: table.place.clone(),
+        target_vus: table.read("target_vus", |entry| entry.whole(0..=VUS_MAX)),
         target_rate: table.read("target_rate", |entry| {
-            entry.parse(document, units::RATE_FORM, parse_rate_or_zero)
+            entry.parse(units::RATE_FORM, parse_rate_or_zero)
         }),
-        duration: one_spelling(document, secs, text, "`duration_secs`"),
+        duration: one_spelling(table.document, secs, text, "`duration_secs`"),
     };
-    table.finish(document);
+    table.finish();
     entry
 }
 
@@ -614,34 +526,22 @@ fn parse_bounded_rate(text: &str) -> Option<f64> {
     (rate <= RATE_MAX).then_some(rate)
 }
 
-fn read_arrivals(document: &Document<'_>, table: Table<'_>) -> ArrivalsEntry {
-    let mut table = table;
+fn read_arrivals(mut table: Table<'_>) -> ArrivalsEntry {
     let arrivals = ArrivalsEntry {
         rate: table.read("rate", |entry| {
-            entry.parse(document, units::RATE_FORM, parse_bounded_rate)
+            entry.parse(units::RATE_FORM, parse_bounded_rate)
         }),
         distribution: table.read("distribution", |entry| {
-            entry.word(
-                document,
-                &[
-                    ("constant", Distribution::Constant),
-                    ("poisson", Distribution::Poisson),
-                ],
-            )
+            entry.word(&[
+                ("constant", Distribution::Constant),
+                ("poisson", Distribution::Poisson),
+            ])
         }),
-        burst: table.read("burst", |entry| entry.whole_u32(document, 1..=VUS_MAX)),
-        every: table.read("every", |entry| entry.duration_above_zero(document)),
-        max_vus: table.read("max_vus", |entry| entry.whole_u32(document, 1..=VUS_MAX)),
-        queue_max: table.read("queue_max", |entry| entry.whole_u32(document, 0..=u32::MAX)),
+        burst: table.read("burst", |entry| entry.whole(1..=VUS_MAX)),
+        every: table.read("every", Entry::duration_above_zero),
+        max_vus: table.read("max_vus", |entry| entry.whole(1..=VUS_MAX)),
+        queue_max: table.read("queue_max", |entry| entry.whole(0..=u32::MAX)),
     };
-    table.finish(document);
+    table.finish();
     arrivals
-}
-
-/// A key that is there, for messages.
-pub(super) fn key_of(origin: &Origin) -> &str {
-    match origin {
-        Origin::File(place) => &place.key,
-        Origin::Flag(flag) => flag,
-    }
 }

@@ -8,20 +8,17 @@ mod shape;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use self::shape::Shape;
 use super::defaults::{
-    BREAK_ERROR_SHARE, DURATION_SECS_MAX, GRACEFUL_STOP_MAX, MESSAGE_BYTES_MAX, PROBE_RATE,
-    TIMEOUT, VUS_MAX, WORKERS_MAX,
+    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
-use super::document::{Document, Field, Origin, Text};
+use super::document::{Document, Field, Place};
 use super::fault::{NO_SERVER, quoted};
-use super::header::check_header;
+use super::header::{Header, check_header};
 use super::overrides::Overrides;
-use super::plan::{
-    Action, AsWritten, BreakRule, Header, Plan, Population, SessionRule, Step, Target, WorkerRule,
-};
+use super::plan::{Action, Plan, Step, Target};
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{hide_credentials, without_credentials};
+use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::units;
@@ -40,133 +37,95 @@ pub(super) fn resolve(
         document,
         overrides,
         notices: Vec::new(),
-        as_written: AsWritten {
-            secrets: config.secrets,
-            ..AsWritten::default()
-        },
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
-    let seed = settings.seed.or_flag("--seed", overrides.seed).value;
-    resolver.as_written.is_seed_drawn = seed.is_none();
-    let protocol = settings
-        .protocol
-        .or_flag("--protocol", overrides.protocol)
-        .value
-        .unwrap_or_default();
-    let cookies = settings
-        .cookies
-        .or_flag("--cookies", overrides.cookies)
-        .value
-        .unwrap_or(false);
-    let own_url = settings.url.clone();
-    let url = resolver.url(settings.url);
-    let withheld = resolver.withheld(&own_url, &url, config.header_names);
-    let headers = resolver.headers(config.headers, &withheld);
+    let protocol = settings.protocol.value.unwrap_or_default();
+    let url = resolver.url(&settings.url);
+    let withheld = resolver.withheld(&settings.url, &url.value, config.header_names);
+    let mut target = Target::checked(url);
+    target.headers = resolver.headers(config.headers, &withheld);
+    target.protocol = protocol;
+    target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     let steps = resolver.steps(has_config, config.scenario, protocol);
+    let mut plan = Plan::new(target, steps);
 
-    let think = overrides.think.map(constant_think);
-    let shape = Shape {
-        vus: settings.virtual_users,
-        duration_secs: settings.duration_secs,
-        duration: settings.duration.or_flag("--duration", overrides.duration),
-        iterations: settings
-            .iterations
-            .or_flag("--iterations", overrides.iterations),
-        ramp_up: settings.ramp_up.or_flag("--ramp-up", overrides.ramp_up),
-        pacing: settings.pacing.or_flag("--pacing", overrides.pacing),
-        think: settings.think.or_flag("--think", think),
-        pause_after_call: settings.request_interval,
-        warm_up: settings.warm_up.or_flag("--warm-up", overrides.warm_up),
-    };
     if settings.expected_interval_ms.is_given() {
         resolver.notices.push(
             "`settings.expected_interval_ms` is ignored: samples are never invented".to_string(),
         );
     }
-    let (load, stop) = resolver.load(&shape, config.stages, config.arrivals);
-    resolver.check_session(&settings.session, protocol);
-
-    let timeout = settings.timeout.or_flag("--timeout", overrides.timeout);
-    let timeout = resolver.above_zero(&timeout).unwrap_or(TIMEOUT);
-    let graceful_stop = settings
-        .graceful_stop
-        .or_flag("--graceful-stop", overrides.graceful_stop)
-        .value
-        .unwrap_or(timeout.min(GRACEFUL_STOP_MAX));
-    let message_bytes_max = settings
-        .message_bytes_max
-        .value
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .unwrap_or(MESSAGE_BYTES_MAX);
-
-    Plan {
-        target: Target {
-            url,
-            headers,
-            protocol,
-            cookies,
-        },
-        load,
-        stop,
-        timeout,
-        graceful_stop,
-        populations: Population::everyone(&steps),
-        steps,
-        think: shape.think.value.unwrap_or_default(),
-        pause_after_call: shape.pause_after_call.value.unwrap_or_default(),
-        session: settings.session.value.unwrap_or(SessionRule {
-            iterations: None,
-            lifetime: None,
-            abandon: 0.0,
-        }),
-        warm_up: shape.warm_up.value.unwrap_or_default(),
-        breaking: BreakRule {
-            stop: settings
-                .stop_on_break
-                .or_flag("--on-break", overrides.stop_on_break)
-                .value
-                .unwrap_or(false),
-            latency_max: settings.break_p99.value,
-            error_share_max: settings
-                .break_error_share
-                .value
-                .unwrap_or(BREAK_ERROR_SHARE),
-        },
-        message_bytes_max,
-        // The flag only says that there is one: the rate is the config's.
-        probe: settings
-            .probe
-            .value
-            .or(overrides.probe.then_some(PROBE_RATE)),
-        seed: seed.unwrap_or(default_seed),
-        workers: resolver.workers(settings.workers, settings.pin, settings.busy_poll),
-        strict: settings
-            .strict
-            .or_flag("--strict", overrides.strict)
-            .value
-            .unwrap_or(false),
-        // A matter of the host, not of the config.
-        reference: None,
-        notices: resolver.notices,
-        as_written: resolver.as_written,
+    (plan.load, plan.stop) = resolver.load(&settings, config.stages, config.arrivals);
+    if is_modern(protocol) && settings.session.is_given() {
+        resolver.notices.push(format!(
+            "`settings.session` has no effect: the protocol `{protocol}` has no sessions"
+        ));
     }
+
+    plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
+    let graceful_stop = settings.graceful_stop.value;
+    plan.graceful_stop = graceful_stop.unwrap_or(plan.timeout.min(GRACEFUL_STOP_MAX));
+    plan.think = settings.think.value.unwrap_or_default();
+    plan.pause_after_call = settings.request_interval.value.unwrap_or_default();
+    plan.session = settings.session.value.unwrap_or_default();
+    plan.warm_up = settings.warm_up.value.unwrap_or_default();
+    let breaking = &mut plan.breaking;
+    breaking.stop = settings.stop_on_break.value.unwrap_or(breaking.stop);
+    breaking.latency_max = settings.break_p99.value;
+    let error_share_max = settings.break_error_share.value;
+    breaking.error_share_max = error_share_max.unwrap_or(breaking.error_share_max);
+    let message_bytes_max = settings.message_bytes_max.value;
+    plan.message_bytes_max = message_bytes_max
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(plan.message_bytes_max);
+    // The flag only says that there is one: the rate is the config's.
+    let probe_of_flag = overrides.probe.then_some(PROBE_RATE);
+    plan.probe = settings.probe.value.or(probe_of_flag);
+    plan.is_seed_drawn = settings.seed.value.is_none();
+    plan.seed = settings.seed.value.unwrap_or(default_seed);
+    resolver.check_workers(&settings.workers);
+    plan.workers.count = settings.workers.value;
+    plan.workers.pin = settings.pin.value.unwrap_or(plan.workers.pin);
+    plan.workers.busy_poll = settings.busy_poll.value.unwrap_or(plan.workers.busy_poll);
+    plan.strict = settings.strict.value.unwrap_or(plan.strict);
+    plan.notices = resolver.notices;
+    plan
 }
 
-/// A load on the command line takes the place of the config's, with all that
-/// belonged to that one alone.
-fn give_way_to_flags(settings: &mut Settings, overrides: &Overrides) {
-    if overrides.stages.is_some() {
+/// Lets each flag take the place of its key. A load on the command line takes the
+/// place of the config's, with all that belonged to that one alone.
+fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
+    if flags.stages.is_some() {
         settings.duration = Field::default();
         settings.duration_secs = Field::default();
         settings.ramp_up = Field::default();
     }
-    if overrides.rate.is_some() {
+    if flags.rate.is_some() {
         settings.ramp_up = Field::default();
         settings.pacing = Field::default();
         settings.think = Field::default();
         settings.request_interval = Field::default();
     }
+    settings.busy_poll.give_way("--busy-poll", flags.busy_poll);
+    settings.cookies.give_way("--cookies", flags.cookies);
+    settings.duration.give_way("--duration", flags.duration);
+    let graceful_stop = &mut settings.graceful_stop;
+    graceful_stop.give_way("--graceful-stop", flags.graceful_stop);
+    let iterations = &mut settings.iterations;
+    iterations.give_way("--iterations", flags.iterations);
+    let stop_on_break = &mut settings.stop_on_break;
+    stop_on_break.give_way("--on-break", flags.stop_on_break);
+    settings.pacing.give_way("--pacing", flags.pacing);
+    settings.pin.give_way("--no-pin", flags.pin);
+    settings.protocol.give_way("--protocol", flags.protocol);
+    settings.ramp_up.give_way("--ramp-up", flags.ramp_up);
+    settings.seed.give_way("--seed", flags.seed);
+    settings.strict.give_way("--strict", flags.strict);
+    let think = flags.think.map(constant_think);
+    settings.think.give_way("--think", think);
+    settings.timeout.give_way("--timeout", flags.timeout);
+    settings.warm_up.give_way("--warm-up", flags.warm_up);
+    settings.workers.give_way("--workers", flags.workers);
 }
 
 /// What grows while the parts are resolved.
@@ -174,54 +133,52 @@ struct Resolver<'a> {
     document: &'a Document<'a>,
     overrides: &'a Overrides,
     notices: Vec<String>,
-    as_written: AsWritten,
 }
 
 impl Resolver<'_> {
-    fn url(&mut self, configured: Field<Text>) -> String {
+    fn url(&mut self, configured: &Field<Shown<String>>) -> Shown<String> {
         if let Some(url) = &self.overrides.url {
             self.document.forgive_unset(|key| key == "settings.url");
-            return self.checked_url(&Origin::Flag("URL"), url, true);
+            return self.checked_url(&Place::flag("URL"), url, None);
         }
-        if let Some(origin) = &configured.origin {
-            let Some(text) = configured.value else {
-                return String::new();
+        if let Some(place) = &configured.origin {
+            let Some(text) = &configured.value else {
+                return Shown::from(String::new());
             };
-            let has_references = text.written.contains("${");
-            if has_references {
-                // A password in a default would be shown with the rest.
-                self.as_written.url = Some(address::shown(&text.written));
-            }
-            return self.checked_url(origin, &text.value, !has_references);
+            let written = Some(text.shown.as_str()).filter(|written| written.contains("${"));
+            return self.checked_url(place, &text.value, written);
         }
         if let Some(url) = &self.overrides.default_url {
             self.notices.push(
                 "the config has no `settings.url`: a run needs an address as its first argument"
                     .to_string(),
             );
-            return self.checked_url(&Origin::Flag("URL"), url, true);
+            return self.checked_url(&Place::flag("URL"), url, None);
         }
         let accepted = format!(
             "{} as an argument, or as `url` under `[settings]`",
             address::FORM
         );
-        self.document.report_flag("URL", NO_SERVER, Some(&accepted));
-        String::new()
+        self.refuse_flag("URL", NO_SERVER, &*accepted);
+        Shown::from(String::new())
     }
 
-    fn checked_url(&mut self, origin: &Origin, url: &str, may_be_quoted: bool) -> String {
+    /// `written`: as it is in the config, where it has references in it. It is
+    /// shown then, and the values of the references are not.
+    fn checked_url(&self, place: &Place, url: &str, written: Option<&str>) -> Shown<String> {
         match address::check(url) {
-            Ok(url) => {
-                self.as_written.secrets.extend(address::secrets(&url));
-                url
-            }
+            Ok(url) => Shown {
+                // A password in a default would be shown with the rest.
+                shown: address::shown(written.unwrap_or(&url)),
+                value: url,
+            },
             Err(fault) => {
                 let accepted = match fault.suggestion {
-                    Some(url) if may_be_quoted => format!("`{url}`"),
+                    Some(url) if written.is_none() => format!("`{url}`"),
                     _ => address::FORM.to_string(),
                 };
-                self.document.blame(origin, fault.message, Some(&accepted));
-                String::new()
+                self.document.report(place, fault.message, &*accepted);
+                Shown::from(String::new())
             }
         }
     }
@@ -229,7 +186,12 @@ impl Resolver<'_> {
     /// The names of the config's headers where they must not be sent: they are
     /// for the origin of the config's own address, and `url` is elsewhere. A
     /// config without an address says that they go wherever the user goes.
-    fn withheld(&mut self, own: &Field<Text>, url: &str, names: Vec<String>) -> Vec<String> {
+    fn withheld(
+        &mut self,
+        own: &Field<Shown<String>>,
+        url: &str,
+        names: Vec<String>,
+    ) -> Vec<String> {
         if self.overrides.url.is_none() || !own.is_given() || names.is_empty() {
             return Vec::new();
         }
@@ -246,9 +208,9 @@ impl Resolver<'_> {
         self.document
             .forgive_unset(|key| key.starts_with("headers."));
         let of_whom = match &own.value {
-            Some(text) if address::check(&text.written).is_ok() => format!(
+            Some(text) if address::check(&text.shown).is_ok() => format!(
                 "they belong to its own address, {}, and this run goes to {}",
-                address::origin(&text.written),
+                address::origin(&text.shown),
                 address::origin(url)
             ),
             _ if own_url.is_some() => format!(
@@ -307,8 +269,7 @@ impl Resolver<'_> {
             Ok(header) => Some(header),
             Err(message) => {
                 let name = quoted(&header.name);
-                self.document
-                    .report_flag("--header", format!("{name} {message}"), None);
+                self.refuse_flag("--header", format!("{name} {message}"), None);
                 None
             }
         }
@@ -320,13 +281,7 @@ impl Resolver<'_> {
         scenario: Field<Vec<StepEntry>>,
         protocol: ProtocolChoice,
     ) -> Vec<Step> {
-        let one = |operation| {
-            vec![Step {
-                action: Action::Call(operation),
-                weight: 1,
-                parallel: 1,
-            }]
-        };
+        let one = |operation: Shown<Operation>| vec![Step::new(operation.map(Action::Call))];
         let mut scenario = scenario;
         if let Some((name, arguments)) = &self.overrides.tool {
             let mut of_tool = scenario.value.take().unwrap_or_default();
@@ -348,10 +303,10 @@ impl Resolver<'_> {
             }
             scenario.value = Some(of_tool);
         }
-        let Some(origin) = &scenario.origin else {
+        if !scenario.is_given() {
             if has_config {
-                self.document.report_missing(
-                    "scenario",
+                self.document.report(
+                    &Place::missing("scenario"),
                     "there is nothing to do",
                     "at least one entry that begins with `[[scenario]]`",
                 );
@@ -363,32 +318,29 @@ impl Resolver<'_> {
                         .to_string(),
                 );
             }
-            return one(Operation::ListTools);
-        };
-        let entries = scenario.value.unwrap_or_default();
+            return one(Operation::ListTools.into());
+        }
+        let entries = scenario.value.take().unwrap_or_default();
         let total: u64 = entries.iter().map(|entry| u64::from(entry.weight)).sum();
         if entries.is_empty() {
-            self.document.blame(origin, "there is nothing to do", None);
+            self.refuse(&scenario, "there is nothing to do", None);
         } else if total == 0 {
-            let accepted = Some("a `weight` above 0 for at least one entry");
-            self.document
-                .blame(origin, "every weight is zero", accepted);
+            let accepted = "a `weight` above 0 for at least one entry";
+            self.refuse(&scenario, "every weight is zero", accepted);
         } else if total > u64::from(u32::MAX) {
             let accepted = format!("a sum of at most {}", u32::MAX);
-            self.document
-                .blame(origin, "the weights are too large", Some(&accepted));
+            self.refuse(&scenario, "the weights are too large", &*accepted);
         }
         let mut steps = Vec::new();
         for entry in entries {
-            let Some((action, shown)) = entry.action else {
+            let Some(action) = entry.action else {
                 continue;
             };
-            if is_modern(protocol) && action == Action::Call(Operation::Ping) && entry.weight > 0 {
+            let is_ping = action.value == Action::Call(Operation::Ping);
+            if is_ping && is_modern(protocol) && entry.weight > 0 {
                 let message = "has a `ping`, which the chosen protocol does not know";
-                let accepted = Some("another step, or a legacy protocol");
-                self.document.blame(origin, message, accepted);
+                self.refuse(&scenario, message, "another step, or a legacy protocol");
             }
-            self.as_written.actions.push(shown);
             steps.push(Step {
                 action,
                 weight: entry.weight,
@@ -398,93 +350,80 @@ impl Resolver<'_> {
         steps
     }
 
-    fn tool(&mut self, name: &str, arguments: Option<Arguments>) -> Operation {
+    fn tool(&self, name: &str, arguments: Option<Arguments>) -> Shown<Operation> {
         if name.trim().is_empty() {
-            let accepted = Some("the name of a tool");
-            self.document.report_flag("--tool", "is empty", accepted);
+            self.refuse_flag("--tool", "is empty", "the name of a tool");
         }
         let shown = arguments.as_ref().map(|arguments| {
             let mut values = arguments.values().clone();
-            hide_credentials(&mut values, &mut self.as_written.secrets);
+            let mut secrets = Vec::new();
+            hide_credentials(&mut values, &mut secrets);
+            self.document.keep_secret(secrets);
             // The text, since it has every digit, unless it cannot be read again.
             Arguments::read(&without_credentials(arguments.json()))
                 .unwrap_or_else(|_| values.into())
         });
-        let call = |arguments| Operation::CallTool {
+        let arguments = Shown {
+            value: arguments,
+            shown,
+        };
+        arguments.map(|arguments| Operation::CallTool {
             name: name.to_string(),
             arguments,
-        };
-        self.as_written.actions = vec![Action::Call(call(shown))];
-        call(arguments)
+        })
     }
 
-    fn check_session(&mut self, session: &Field<SessionRule>, protocol: ProtocolChoice) {
-        if is_modern(protocol) && session.is_given() {
-            self.notices.push(format!(
-                "`settings.session` has no effect: the protocol `{protocol}` has no sessions"
-            ));
-        }
-    }
-
-    fn workers(&self, count: Field<usize>, pin: Field<bool>, busy_poll: Field<bool>) -> WorkerRule {
-        let count = count.or_flag("--workers", self.overrides.workers);
-        if let (Some(value), Some(origin)) = (count.value, &count.origin)
-            && !(1..=WORKERS_MAX).contains(&(value as u64))
-        {
+    fn check_workers(&self, count: &Field<usize>) {
+        let is_possible = |count: usize| (1..=WORKERS_MAX).contains(&(count as u64));
+        if count.value.is_some_and(|count| !is_possible(count)) {
             let accepted = format!("a whole number from 1 to {WORKERS_MAX}");
-            self.document
-                .blame(origin, "is out of bounds", Some(&accepted));
+            self.refuse(count, "is out of bounds", &*accepted);
         }
-        WorkerRule {
-            count: count.value,
-            pin: pin
-                .or_flag("--no-pin", self.overrides.pin)
-                .value
-                .unwrap_or(true),
-            busy_poll: busy_poll
-                .or_flag("--busy-poll", self.overrides.busy_poll)
-                .value
-                .unwrap_or(false),
+    }
+
+    /// Reports a fault of what a key or flag gave.
+    fn refuse<'s, T>(
+        &self,
+        field: &Field<T>,
+        message: impl Into<String>,
+        accepted: impl Into<Option<&'s str>>,
+    ) {
+        if let Some(place) = &field.origin {
+            self.document.report(place, message, accepted);
         }
+    }
+
+    /// Reports a fault of a flag.
+    fn refuse_flag<'s>(
+        &self,
+        flag: &str,
+        message: impl Into<String>,
+        accepted: impl Into<Option<&'s str>>,
+    ) {
+        self.document.report(&Place::flag(flag), message, accepted);
     }
 
     /// The value, where it is more than zero and no longer than a year.
     fn above_zero(&self, field: &Field<Duration>) -> Option<Duration> {
-        let (value, origin) = (field.value?, field.origin.as_ref()?);
-        if value.is_zero() {
-            self.document
-                .blame(origin, "is zero", Some(units::DURATION_FORM));
-            return None;
-        }
-        if value > YEAR {
-            self.too_long(field);
-            return None;
-        }
-        Some(value)
-    }
-
-    fn too_long(&self, field: &Field<Duration>) {
-        if let Some(origin) = &field.origin {
-            let accepted = Some(units::DURATION_FORM);
-            self.document
-                .blame(origin, "is longer than a year", accepted);
-        }
+        let message = match field.value? {
+            value if value.is_zero() => "is zero",
+            value if value > YEAR => "is longer than a year",
+            value => return Some(value),
+        };
+        self.refuse(field, message, units::DURATION_FORM);
+        None
     }
 
     /// A number of users, from 1.
     fn count(&self, field: &Field<u32>) -> Option<u32> {
-        let (value, origin) = (field.value?, field.origin.as_ref()?);
-        if !(1..=VUS_MAX).contains(&value) {
-            let message = if value == 0 {
-                "is zero".to_string()
-            } else {
-                format!("`{value}` is out of bounds")
-            };
-            let accepted = format!("a whole number from 1 to {VUS_MAX}");
-            self.document.blame(origin, message, Some(&accepted));
-            return None;
-        }
-        Some(value)
+        let message = match field.value? {
+            0 => "is zero".to_string(),
+            value if value > VUS_MAX => format!("`{value}` is out of bounds"),
+            value => return Some(value),
+        };
+        let accepted = format!("a whole number from 1 to {VUS_MAX}");
+        self.refuse(field, message, &*accepted);
+        None
     }
 }
 

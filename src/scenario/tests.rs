@@ -121,14 +121,14 @@ code = "query { users { id } }"
     let weights: Vec<u32> = plan.steps.iter().map(|step| step.weight).collect();
     assert_eq!(weights, [60, 25, 10, 5]);
     assert_eq!(
-        plan.steps[0].action,
+        plan.steps[0].action.value,
         Action::Call(Operation::CallTool {
             name: "calculate".to_string(),
             arguments: arguments(&json!({"expression": "2+2"})),
         })
     );
     assert_eq!(
-        plan.steps[3].action,
+        plan.steps[3].action.value,
         Action::CodeMode {
             code: "query { users { id } }".to_string(),
             format: "graphql".to_string(),
@@ -208,7 +208,7 @@ parallel = 4
 "#,
     );
     // The command line's address takes the place of the config's.
-    assert_eq!(plan.target.url, "http://127.0.0.1:8080/mcp");
+    assert_eq!(plan.target.url.value, "http://127.0.0.1:8080/mcp");
     assert_eq!(
         plan.target.protocol,
         ProtocolChoice::Revision(Revision::V2025_06_18)
@@ -603,7 +603,7 @@ fn settings_that_exclude_each_other() {
                  expected one of the two",
             "a.toml:7:9: settings.think: does not go with `pacing`, which says when the next \
                  iteration starts; expected one of the two",
-            "a.toml:8:11: settings.ramp_up: does not come to its end; expected at most the run's 5s",
+            "a.toml:8:11: settings.ramp_up: is longer than the run; expected at most the run's 5s",
             "a.toml:9:11: settings.warm_up: leaves nothing to measure; expected less than the run's 5s",
         ],
     );
@@ -642,7 +642,7 @@ fn stages_at_fault() {
                  from 1 to 31622400",
             "a.toml:4:1: stage[2]: the stage has no duration; expected a key such as `duration = \
                  \"30s\"`",
-            "a.toml:5:15: stage[2].target_rate: is for arrivals, of which there are none; \
+            "a.toml:5:15: stage[2].target_rate: is for arrivals, and this run has no arrivals; \
                  expected `target_vus`, or the table `[arrivals]` beside it",
             "a.toml:6:1: stage[3]: the stage has no target; expected the users at its end, such \
                  as `target_vus = 10`",
@@ -858,12 +858,12 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
 "#;
     let plan = load_with(text, &Overrides::default()).expect("no faults");
     assert_eq!(
-        plan.target.url,
+        plan.target.url.value,
         "https://secret-host.example.org:8443/mcp?api_key=sk-hunter2hunter2"
     );
     assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
     assert_eq!(
-        plan.steps[0].action,
+        plan.steps[0].action.value,
         Action::Call(Operation::CallTool {
             name: "echo".to_string(),
             arguments: arguments(&json!({
@@ -874,7 +874,7 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
         })
     );
     assert_eq!(
-        plan.shown_url(),
+        plan.target.url.shown,
         "https://${HOST}:${PORT:-8443}/mcp?api_key=***"
     );
     let shown = to_json(&plan);
@@ -895,12 +895,11 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
 /// Everything of a plan that somebody may see.
 fn all_shown(plan: &Plan) -> String {
     format!(
-        "{plan:?} {plan:#?} {:?} {:?} {} {:?} {:?}",
+        "{plan:?} {plan:#?} {:?} {:?} {} {:?}",
         plan.target,
         describe(plan),
         to_json(plan),
         plan.notices,
-        plan.as_written
     )
 }
 
@@ -1046,9 +1045,8 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
             ..with_url()
         };
         let plan = load_with(text, &overrides).expect("no faults");
-        let step = |(i, step): (usize, &Step)| {
-            let Some(Action::Call(Operation::CallTool { name, arguments })) = plan.shown_action(i)
-            else {
+        let step = |step: &Step| {
+            let Action::Call(Operation::CallTool { name, arguments }) = &step.action.shown else {
                 panic!("no call of a tool: {:?}", step.action);
             };
             (
@@ -1058,7 +1056,7 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
                 step.parallel,
             )
         };
-        plan.steps.iter().enumerate().map(step).collect::<Vec<_>>()
+        plan.steps.iter().map(step).collect::<Vec<_>>()
     };
     let call =
         |name: &str, arguments, weight, parallel| (name.to_string(), arguments, weight, parallel);
@@ -1085,11 +1083,8 @@ fn a_name_is_shown_as_it_is_called() {
         Action::Call(operation) => operation.label(),
         Action::CodeMode { .. } => String::new(),
     };
-    assert_eq!(label(&plan.steps[0].action), "tools/call a${b}");
-    assert_eq!(
-        plan.shown_action(0).map(label).as_deref(),
-        Some("tools/call a${b}")
-    );
+    assert_eq!(label(&plan.steps[0].action.value), "tools/call a${b}");
+    assert_eq!(label(&plan.steps[0].action.shown), "tools/call a${b}");
 }
 
 #[test]
@@ -1153,11 +1148,11 @@ fn flags_take_the_place_of_keys() {
     );
     assert_eq!(plan.steps.len(), 1);
     assert_eq!(
-        plan.shown_action(0),
-        Some(&Action::Call(Operation::CallTool {
+        plan.steps[0].action.shown,
+        Action::Call(Operation::CallTool {
             name: "add".to_string(),
             arguments: None
-        }))
+        })
     );
 }
 
@@ -1193,7 +1188,7 @@ fn flags_at_fault() {
         &[
             "--header: `X\\n` is not a header name: letters, digits and `-` are",
             "--tool: is empty; expected the name of a tool",
-            "--max-vus: bounds the users that serve arrivals, of which there are none; expected \
+            "--max-vus: bounds the users that serve arrivals, and this run has no arrivals; expected \
                  `--vus`, or `--rate` beside it",
             "--pacing: is zero; expected a duration such as `30s`, `1m30s`, `250ms` or `1.5h`",
             "--vus: is zero; expected a whole number from 1 to 1000000",
@@ -1325,7 +1320,10 @@ fn the_probe_is_asked_for_by_flag_or_key_and_the_key_has_the_rate() {
 fn no_config_is_needed() {
     let plan = load(None, &with_url(), &environment, 9).expect("no faults");
     assert_eq!(plan.seed, 9);
-    assert_eq!(plan.steps[0].action, Action::Call(Operation::ListTools));
+    assert_eq!(
+        plan.steps[0].action.value,
+        Action::Call(Operation::ListTools)
+    );
     assert_eq!(plan.notices.len(), 1);
     let faults = load(None, &Overrides::default(), &environment, 9).expect_err("no address");
     assert_eq!(
@@ -1347,7 +1345,7 @@ fn a_check_needs_no_address() {
         &format!("[settings]\nurl = \"http://a/\"\n{STEP}"),
         &overrides,
     );
-    assert_eq!(plan.expect("no faults").target.url, "http://a/");
+    assert_eq!(plan.expect("no faults").target.url.value, "http://a/");
 }
 
 #[test]
@@ -1487,7 +1485,7 @@ fn arguments_of_the_command_line_keep_their_digits() {
         ..with_url()
     };
     let plan = load(None, &overrides, &environment, 7).expect("no faults");
-    let Action::Call(Operation::CallTool { arguments, .. }) = &plan.steps[0].action else {
+    let Action::Call(Operation::CallTool { arguments, .. }) = &plan.steps[0].action.value else {
         panic!("a call");
     };
     assert_eq!(arguments.as_ref().map(Arguments::json), Some(json));

@@ -25,6 +25,10 @@
 //! This module does not know HTTP, MCP or what is measured. Start with
 //! [`Scheduler`], then `local.rs` for what a task sees.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "deadlines are checked where tasks wait"
+)]
 #![cfg_attr(
     not(test),
     deny(
@@ -44,7 +48,9 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, cancel_task, current_task, give_way, lateness, park, pause,
-    run_all, shielded, sleep_until, spawn, unpark,
+    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, park, pause, run_all, shielded,
+    sleep_until, unpark,
 };
+#[cfg(test)]
+pub use local::{cancel_task, spawn};
 pub use suspend::trim as trim_stack;

@@ -20,7 +20,7 @@ pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
-pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
+pub use text::{Align, Line, LongWords, display_width, pad, wrap};
 
 use crate::error::UserError;
 use crate::redact::Redactor;
@@ -235,6 +235,9 @@ pub struct Terminal {
     guard: Guard,
 }
 
+/// A stream of this process: all that goes to it is guarded.
+pub type Stream = Guarded<StandardStream>;
+
 impl Terminal {
     /// From the flag and what this process was given.
     pub fn detect(choice: ColorChoice) -> Self {
@@ -290,13 +293,13 @@ impl Terminal {
     }
 
     /// A writer to stdout, flushed at each newline.
-    pub fn stdout(&self) -> Guarded<StandardStream> {
+    pub fn stdout(&self) -> Stream {
         let out = StandardStream::stdout(self.color(self.stdout_is_terminal));
         Guarded::new(out, self.guard.clone())
     }
 
     /// A writer to stderr, not buffered.
-    pub fn stderr(&self) -> Guarded<StandardStream> {
+    pub fn stderr(&self) -> Stream {
         let out = StandardStream::stderr(self.color(self.stderr_is_terminal));
         Guarded::new(out, self.guard.clone())
     }
@@ -340,11 +343,6 @@ impl Terminal {
     /// that understands control sequences reads it.
     pub fn stderr_is_redrawable(&self) -> bool {
         self.stderr_is_terminal && !self.environment.is_dumb()
-    }
-
-    /// Whether stdout is read by a terminal.
-    pub fn stdout_is_terminal(&self) -> bool {
-        self.stdout_is_terminal
     }
 
     /// Writes to stdout. A reader that has gone away is no fault of ours and

@@ -251,6 +251,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(64, 256))]
+
         #[test]
         fn distinct_names_stay_distinct_and_keep_the_width(
             names in prop::collection::vec(

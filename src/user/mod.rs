@@ -31,6 +31,6 @@ mod virtual_user;
 
 pub use arrivals::dispatch;
 pub use budget::{Budget, BudgetShare};
-pub use script::{Rows, Script};
+pub use script::Script;
 pub use shared::Shared;
 pub use virtual_user::VirtualUser;

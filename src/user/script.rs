@@ -9,7 +9,7 @@ use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
 use crate::outcome::{Row, RowKind};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
-use crate::scenario::{Action, Plan};
+use crate::scenario::{Action, Plan, Step};
 use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
@@ -92,8 +92,9 @@ impl Script {
             catalog,
             rows: RowTable::default(),
         };
-        let flows: Vec<Flow> = (0..plan.steps.len())
-            .map(|step_idx| compiler.flow(&plan, step_idx))
+        let steps = plan.steps.iter();
+        let flows: Vec<Flow> = steps
+            .map(|step| compiler.flow(step))
             .collect::<Result<_, _>>()
             .map_err(|error| cannot_prepare(&error))?;
         let mut rows = compiler.rows;
@@ -144,7 +145,7 @@ impl Script {
         let mut told = HashSet::new();
         let mut notices = Vec::new();
         for step in &plan.steps {
-            let Action::Call(Operation::CallTool { name, .. }) = &step.action else {
+            let Action::Call(Operation::CallTool { name, .. }) = &step.action.value else {
                 continue;
             };
             if listed.contains(name.as_str()) || !told.insert(name) || told.len() > UNKNOWN_MAX {
@@ -191,17 +192,16 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn flow(&mut self, plan: &Plan, step_idx: usize) -> Result<Flow, PrepareError> {
-        let step = &plan.steps[step_idx];
-        let operation = match &step.action {
+    fn flow(&mut self, step: &Step) -> Result<Flow, PrepareError> {
+        let operation = match &step.action.value {
             Action::Call(operation) => operation,
             Action::CodeMode { code, format } => return self.code_mode(code, format),
         };
         // The row is named as the user wrote it: what came from the environment
         // is not shown.
-        let shown = match plan.shown_action(step_idx) {
-            Some(Action::Call(shown)) => shown,
-            _ => operation,
+        let shown = match &step.action.shown {
+            Action::Call(shown) => shown,
+            Action::CodeMode { .. } => operation,
         };
         let mut only = self.step(operation, shown)?;
         if step.parallel > 1 {

@@ -195,7 +195,7 @@ impl VirtualUser {
         let (Some(pacing), Some(origin)) = (pacing, self.shared.origin.get()) else {
             return Some(None);
         };
-        let now = origin.elapsed();
+        let now = crate::clock::since(origin);
         let random = &mut self.random;
         // The first starts are spread over one interval, so that paced users
         // do not march in step.

@@ -88,14 +88,8 @@ pub struct WorkerEvidence {
     pub busy_poll: bool,
 }
 
-impl WorkerEvidence {
-    /// How busy it was: by its loop or by its CPU time, whichever says more.
-    pub fn load(&self) -> Option<f64> {
-        load(&self.usage, self.busy_poll)
-    }
-}
-
-/// How busy a worker was over some time, 0 to 1.
+/// How busy a worker was over some time, 0 to 1: by its loop or by its CPU time,
+/// whichever says more.
 pub(super) fn load(usage: &WorkerUsage, busy_poll: bool) -> Option<f64> {
     let by_loop = usage.busy_share()?;
     let by_cpu = usage.cpu_share().filter(|_| !busy_poll).unwrap_or(0.0);

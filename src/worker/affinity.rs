@@ -92,35 +92,37 @@ fn machine_cpus() -> Option<usize> {
 /// Descriptors beside those of the connections: polls, timers, files.
 const FILES_BESIDE: u64 = 64;
 
-/// Raises the limit of open files as far as it may be raised. The limit that was
-/// reached, where it is too low for the connections and `FILES_BESIDE`.
-#[cfg(target_os = "linux")]
-pub fn raise_file_limit(n_connections: u64) -> Result<(), u64> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let wanted = n_connections.saturating_add(FILES_BESIDE);
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return Ok(());
-    };
-    if soft >= wanted {
-        return Ok(());
-    }
-    let raised = wanted.min(hard);
-    let reached = match setrlimit(Resource::RLIMIT_NOFILE, raised, hard) {
-        Ok(()) => raised,
-        Err(_) => soft,
-    };
-    if reached >= wanted {
-        Ok(())
-    } else {
-        Err(reached)
+/// Raises the limit of open files of this process, as far as it may, to what so many
+/// connections need. Elsewhere than on Linux the limit is left to the user.
+pub fn raise_file_limit(n_connections: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some((soft, hard)) = file_limits()
+        && soft < n_connections.saturating_add(FILES_BESIDE)
+    {
+        use nix::sys::resource::{Resource, setrlimit};
+        let wanted = n_connections.saturating_add(FILES_BESIDE).min(hard);
+        // A lower limit is the user's, and is told where it matters.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
     }
 }
 
-/// Elsewhere the limit is left to the user.
+/// The limit of open files of this process, where it is too low for so many
+/// connections and `FILES_BESIDE`.
+pub fn too_low_file_limit(n_connections: u64) -> Option<u64> {
+    let (soft, _) = file_limits()?;
+    (soft < n_connections.saturating_add(FILES_BESIDE)).then_some(soft)
+}
+
+/// How many files this process may open, and how many it may allow itself.
+#[cfg(target_os = "linux")]
+fn file_limits() -> Option<(u64, u64)> {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).ok()
+}
+
 #[cfg(not(target_os = "linux"))]
-pub fn raise_file_limit(_: u64) -> Result<(), u64> {
-    let _ = FILES_BESIDE;
-    Ok(())
+fn file_limits() -> Option<(u64, u64)> {
+    None
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod meter;
 mod run;
 mod topology;
 
-pub use affinity::{Cpus, raise_file_limit};
+pub use affinity::{Cpus, raise_file_limit, too_low_file_limit};
 pub use host::{HostMeter, HostUse};
-pub use message::{Command, EVENTS_BOUND, Event, Handle, Inbox, Tick, UserCounts, WorkerEnd};
+pub use message::{Command, EVENTS_BOUND, Event, Handle, Tick, UserCounts, WorkerEnd};
 pub use run::{TICK, WorkerOptions, run};

@@ -274,7 +274,7 @@ impl<'a> Worker<'a> {
             return;
         };
         // A tick that was slept through is contained in this one.
-        let elapsed = origin.elapsed().as_nanos() / TICK.as_nanos();
+        let elapsed = crate::clock::since(origin).as_nanos() / TICK.as_nanos();
         self.tick = u64::try_from(elapsed)
             .unwrap_or(u64::MAX)
             .max(self.tick + 1);

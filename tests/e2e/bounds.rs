@@ -6,12 +6,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pmcp_loadtest::canned::{Framing, Options, ServerThread};
+use pmcp_loadtest::internal::{Framing, Options, ServerThread};
 
 use crate::fake_server::FakeServer;
 use crate::program::{Finished, Program};
-
-const MIB: u64 = 1024;
+use crate::share;
 
 /// A server that answers a call of any tool.
 fn server() -> ServerThread {
@@ -24,6 +23,7 @@ fn server() -> ServerThread {
 
 /// A run of so many tools, each with a row of its own.
 fn run_of_tools(n_tools: usize, arguments: &[&str]) -> Finished {
+    share::half();
     let server = server();
     let mut config = String::from("[settings]\n");
     for n in 0..n_tools {
@@ -45,24 +45,17 @@ fn run_of_tools(n_tools: usize, arguments: &[&str]) -> Finished {
     Program::new(&all).file("a.toml", &config).run()
 }
 
-#[track_caller]
-fn assert_peak(finished: &Finished, limit_mib: u64) {
-    let Some(peak) = finished.peak_kib else {
-        return;
-    };
-    assert!(peak <= limit_mib * MIB, "{} MiB\n{finished}", peak / MIB);
-}
-
 #[test]
 fn two_thousand_operations_take_at_most_150_mb() {
     let finished = run_of_tools(2000, &["--vus", "5", "--duration", "6s"]).expect_code(0);
     let report = finished.report();
     assert_eq!(report["operations"].as_array().map(Vec::len), Some(2000));
-    assert_peak(&finished, 150);
+    finished.expect_peak_below(150);
 }
 
 /// Checks a config; far less than a second where the work is linear.
 fn check(config: &str) -> Finished {
+    share::half();
     Program::new(&["loadtest", "check", "a.toml"])
         .file("a.toml", config)
         .time_limit(Duration::from_secs(20))
@@ -121,7 +114,7 @@ fn eighty_thousand_faults_are_told_in_fifty_lines() {
         );
         let is_counted = finished.stderr.contains(" more\n") || name == "variables";
         assert!(is_counted, "{name}: {finished}");
-        assert_peak(&finished, 200);
+        finished.expect_peak_below(200);
     }
 }
 
@@ -172,7 +165,7 @@ fn configs_of_odd_shapes_are_read_in_a_moment() {
             finished.to_string()
         );
         assert!(finished.stderr.len() < 40_000, "{what}");
-        assert_peak(&finished, 300);
+        finished.expect_peak_below(300);
     }
 }
 
@@ -216,7 +209,7 @@ fn files_without_end_are_refused_at_once() {
                 false => told.to_string(),
             };
             assert!(finished.stderr.contains(&told), "{arguments:?}: {finished}");
-            assert_peak(&finished, 60);
+            finished.expect_peak_below(60);
         }
     }
 }

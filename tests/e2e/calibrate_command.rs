@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::load_run::{list, number};
 use crate::program::{Finished, Program, TempDir};
+use crate::share;
 
 const SHORT: [&str; 7] = [
     "loadtest",
@@ -20,6 +21,7 @@ const SHORT: [&str; 7] = [
 ];
 
 fn calibrate(more: &[&str]) -> Program {
+    share::third();
     Program::new(&[&SHORT[..], more].concat())
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run};
 use crate::program::{Finished, Program};
+use crate::share;
 
 /// What the program may take beyond what a run of few users needs: a flood or
 /// a lie must not show in it. The machine's own needs differ.
@@ -215,6 +216,7 @@ fn the_users_own_accept_encoding_wins() {
 
 #[test]
 fn a_bomb_is_too_large_and_takes_no_memory() {
+    share::half();
     let stream = gzip(&b": a comment without end\n".repeat(4 << 20));
     let of_json = gzip(&vec![b' '; 100 << 20]);
     for (kind, body) in [(STREAM, stream), (JSON, of_json)] {
@@ -228,11 +230,7 @@ fn a_bomb_is_too_large_and_takes_no_memory() {
             [("protocol.too_large".to_string(), 6)],
             "{finished}"
         );
-        assert!(
-            finished.peak_mib < PEAK_MIB_MAX,
-            "{} MiB",
-            finished.peak_mib
-        );
+        finished.expect_peak_below(PEAK_MIB_MAX);
     }
 }
 
@@ -258,11 +256,7 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         assert!(examples.contains(part), "{examples}");
     }
     assert_eq!(report["handshake"]["failed"], 0, "{report:#}");
-    assert!(
-        finished.peak_mib < PEAK_MIB_MAX,
-        "{} MiB",
-        finished.peak_mib
-    );
+    finished.expect_peak_below(PEAK_MIB_MAX);
 
     // Below the limit, and nothing comes.
     let server = FakeServer::on_call(|_, connection| {
@@ -285,16 +279,13 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         [("timeout.reading".to_string(), 100)],
         "{finished}"
     );
-    assert!(
-        finished.peak_mib < PEAK_MIB_MAX,
-        "{} MiB",
-        finished.peak_mib
-    );
+    finished.expect_peak_below(PEAK_MIB_MAX);
 }
 
 /// Event ids, types and data of megabytes: gone when the call is.
 #[test]
 fn large_events_are_not_kept() {
+    share::half();
     const USERS: usize = 30;
     let long = "x".repeat(4 << 20);
     // One large answer at a time: what is left of the others would add up.
@@ -313,29 +304,22 @@ fn large_events_are_not_kept() {
     let report = finished.checked_report();
     assert_eq!(report["totals"]["ok"], 60, "{finished}");
     // Kept, they were 30 times 12 MiB.
-    assert!(finished.peak_mib < 200, "{} MiB", finished.peak_mib);
+    finished.expect_peak_below(200);
 }
 
 #[test]
 fn a_flood_in_answer_to_the_probe_takes_no_memory() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "server/discover" => {
-            connection.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-            let comment = format!(": {}\n", "x".repeat(8000)).repeat(8);
-            for _ in 0..5000 {
-                connection.write(&comment);
-            }
-            connection.hang()
+    let server = FakeServer::on("server/discover", |_, connection| {
+        connection.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+        let comment = format!(": {}\n", "x".repeat(8000)).repeat(8);
+        for _ in 0..5000 {
+            connection.write(&comment);
         }
-        _ => legacy(request, connection),
+        connection.hang()
     });
     let arguments = ["--tool=work", "--vus=1", "--iterations=2", "--timeout=2s"];
     let finished = load_run(&server.url(), &arguments).run();
-    assert!(
-        finished.peak_mib < PEAK_MIB_MAX,
-        "{} MiB: {finished}",
-        finished.peak_mib
-    );
+    finished.expect_peak_below(PEAK_MIB_MAX);
 }
 
 /// A legacy server whose `tools/list` is the test's.
@@ -447,6 +431,7 @@ fn a_list_of_ever_new_pages_is_cut_and_told() {
 
 #[test]
 fn large_pages_are_cut_and_take_bounded_memory() {
+    share::half();
     let description = "x".repeat(15 << 20);
     let server = listing(move |request, connection| {
         let cursor = request.message()["params"]["cursor"].clone();
@@ -458,7 +443,7 @@ fn large_pages_are_cut_and_take_bounded_memory() {
     let finished = init(&server).run().expect_code(0);
     assert!(finished.stderr.contains("at most 32 MiB"), "{finished}");
     assert!(server.count("tools/list") <= 4, "{finished}");
-    assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
+    finished.expect_peak_below(250);
 }
 
 /// A server with one page of tools.
@@ -476,6 +461,7 @@ fn one_page(tools: String) -> FakeServer {
 
 #[test]
 fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
+    share::half();
     let tools: Vec<String> = (0..700_000)
         .map(|n| format!(r#"{{"name":"{n:x}"}}"#))
         .collect();
@@ -491,7 +477,7 @@ fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
             .contains("entries are left out: a config has at most 4 MiB"),
         "{finished}"
     );
-    assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
+    finished.expect_peak_below(250);
     let config = finished.dir.path().join(".pmcp/loadtest.toml");
     let config = std::fs::read_to_string(config).expect("a config");
     Program::new(&["loadtest", "check", "a.toml"])
@@ -506,11 +492,12 @@ fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
             .contains(cut),
         "{finished}"
     );
-    assert!(finished.peak_mib < 250, "{} MiB", finished.peak_mib);
+    finished.expect_peak_below(250);
 }
 
 #[test]
 fn large_schemas_are_kept_as_text() {
+    share::half();
     let schema = format!(
         r#"{{"type":"object","x":[{}0]}}"#,
         "0,".repeat((1 << 19) - 100)
@@ -521,7 +508,7 @@ fn large_schemas_are_kept_as_text() {
     let server = one_page(tools.join(","));
     let finished = init(&server).run().expect_code(0);
     assert!(finished.stdout.contains("found 12 tools"), "{finished}");
-    assert!(finished.peak_mib < 200, "{} MiB", finished.peak_mib);
+    finished.expect_peak_below(200);
 }
 
 #[test]

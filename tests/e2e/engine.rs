@@ -7,22 +7,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
 
+use crate::demo::{ECHO, MS, demo, demo_with_capacity, demo_with_latency};
 use crate::fake_server::{FakeServer, Next, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
 use crate::program::{Finished, Running};
-
-const MS: Duration = Duration::from_millis(1);
-
-/// The demo server with this latency.
-fn demo(latency: Duration) -> DemoServer {
-    DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server")
-}
-
-const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
+use crate::share;
 
 fn with<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [first, more].concat()
@@ -30,7 +19,8 @@ fn with<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn n_users_are_n_calls_in_flight_on_one_worker() {
-    let server = demo(200 * MS);
+    share::third();
+    let server = demo_with_latency(200 * MS);
     let limits = ["--vus", "200", "--workers", "1", "--iterations", "600"];
     let finished = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
@@ -46,7 +36,7 @@ fn n_users_are_n_calls_in_flight_on_one_worker() {
 #[test]
 fn iterations_are_exact_with_any_number_of_workers_and_users() {
     for (vus, workers, iterations) in [("1", "1", 1), ("7", "3", 100), ("50", "2", 1001)] {
-        let server = demo(MS);
+        let server = demo_with_latency(MS);
         let iterations_text = iterations.to_string();
         let limits = [
             "--vus",
@@ -71,7 +61,7 @@ fn iterations_are_exact_with_any_number_of_workers_and_users() {
 
 #[test]
 fn the_duration_ends_a_run_whose_iterations_are_many() {
-    let server = demo(5 * MS);
+    let server = demo_with_latency(5 * MS);
     let limits = ["--vus", "4", "--iterations", "1000000", "--duration", "1s"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
@@ -86,7 +76,8 @@ fn the_duration_ends_a_run_whose_iterations_are_many() {
 /// The old tool showed 100 a second here, from samples that it had invented.
 #[test]
 fn a_slow_server_shows_its_true_rate() {
-    let server = demo(1000 * MS);
+    share::third();
+    let server = demo_with_latency(1000 * MS);
     let limits = ["--vus", "10", "--duration", "3s"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
@@ -104,12 +95,12 @@ fn a_slow_server_shows_its_true_rate() {
 
 #[test]
 fn latencies_are_those_that_the_server_measured() {
-    let server = DemoServer::start(DemoOptions {
+    share::third();
+    let server = demo(DemoOptions {
         latency: Latency::Fixed(5 * MS),
         service_times_max: 1_000_000,
         ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    });
     // Only calls, so that every service time is one of theirs.
     let limits = ["--vus", "20", "--workers", "1", "--iterations", "4000"];
     let report = load_run(&server.url(), &limits)
@@ -233,7 +224,7 @@ fn what_hangs_at_the_end_is_cancelled_with_its_age() {
 
 #[test]
 fn requests_in_flight_at_the_end_may_finish() {
-    let server = demo(700 * MS);
+    let server = demo_with_latency(700 * MS);
     let limits = ["--vus", "8", "--duration", "1s"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
@@ -255,7 +246,7 @@ fn run_in_progress(server: &DemoServer, arguments: &[&str]) -> Running {
 #[cfg(target_os = "linux")]
 fn the_first_signal_ends_the_run_in_good_order() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let server = demo(20 * MS);
+        let server = demo_with_latency(20 * MS);
         let running = run_in_progress(&server, &["--vus", "5", "--duration", "50s"]);
         running.signal(signal);
         let finished = running.wait().expect_code(130);
@@ -298,6 +289,7 @@ fn the_second_signal_ends_the_run_at_once() {
 
 #[test]
 fn users_come_back_when_the_server_does() {
+    share::third();
     let server = FakeServer::on_call(|request, connection| connection.done(request));
     let port = server.port();
     let url = server.url();
@@ -595,12 +587,11 @@ fn a_signal_before_the_load_ends_it_at_once() {
 
 #[test]
 fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
-    let server = DemoServer::start(DemoOptions {
+    let server = demo(DemoOptions {
         latency: Latency::Fixed(MS),
         stateless_legacy: true,
         ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    });
     let limits = ["--vus", "3", "--iterations", "30", "--protocol", "legacy"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
@@ -616,7 +607,8 @@ fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
 /// Of users that start one after the other, each opens its own session.
 #[test]
 fn the_ramp_spreads_the_starts() {
-    let server = demo(2 * MS);
+    share::third();
+    let server = demo_with_latency(2 * MS);
     let limits = [
         "--vus",
         "10",
@@ -670,11 +662,8 @@ fn a_plain_server_behind_an_address_with_tls_gets_a_hint() {
 /// What waits for a user that waits for the server is not late by our fault.
 #[test]
 fn a_server_that_cannot_follow_is_not_called_lateness() {
-    let server = DemoServer::start(DemoOptions {
-        capacity: Some("1/fixed:50ms".parse().expect("a capacity")),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    share::third();
+    let server = demo_with_capacity("1/fixed:50ms");
     let limits = ["--rate", "40/s", "--max-vus", "5", "--duration", "4s"];
     let finished = load_run(&server.url(), &with(&ECHO, &limits))
         .run()

@@ -8,24 +8,18 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
-use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 use serde_json::Value;
 
+use crate::demo::{ECHO, demo_with_capacity};
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{list, number};
 use crate::program::Program;
-
-fn demo() -> DemoServer {
-    DemoServer::start(DemoOptions {
-        capacity: Some("4/fixed:20ms".parse().expect("a capacity")),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server")
-}
+use crate::share;
 
 fn find(url: &str, arguments: &[&str]) -> Program {
+    share::third();
     let mut all = vec!["loadtest", "find", url, "--no-pin", "--quiet"];
-    all.extend(["--tool", "echo", "--args", r#"{"text":"hi"}"#]);
+    all.extend(ECHO);
     all.extend_from_slice(arguments);
     Program::new(&all)
 }
@@ -57,7 +51,7 @@ fn check_report(report: &Value) {
 
 #[test]
 fn the_bracket_is_reported_when_the_deadline_comes() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let mut limits = vec!["--max-p95", "60ms", "--from", "8", "--to", "100"];
     limits.extend(["--quick", "--deadline", "28s"]);
     let finished = find(&server.url(), &limits)
@@ -91,7 +85,7 @@ fn the_bracket_is_reported_when_the_deadline_comes() {
 #[test]
 #[ignore = "takes four minutes: a verification alone is a hold of a minute and a half"]
 fn the_capacity_is_found_and_verified() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let limits = ["--max-p95", "50ms", "--to", "100"];
     let finished = find(&server.url(), &limits)
         .time_limit(Duration::from_secs(600))
@@ -109,7 +103,7 @@ fn the_capacity_is_found_and_verified() {
 
 #[test]
 fn a_server_that_is_too_slow_alone_is_refused() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let finished = find(&server.url(), &["--max-p95", "5ms"])
         .run()
         .expect_code(3);
@@ -154,7 +148,7 @@ fn a_baseline_with_too_many_errors_ends_the_search() {
 
 #[test]
 fn a_quick_search_verifies_nothing_and_says_so() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let limits = ["--quick", "--max-p50", "150ms", "--from", "4", "--to", "4"];
     let arguments = ["loadtest", "find", &server.url(), "--no-pin"];
     let tool = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
@@ -185,7 +179,7 @@ fn a_quick_search_verifies_nothing_and_says_so() {
 
 #[test]
 fn a_deadline_below_the_verification_is_refused_at_once() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let finished = find(&server.url(), &["--max-p95", "50ms", "--deadline", "60s"])
         .run()
         .expect_code(2);
@@ -199,7 +193,7 @@ fn a_deadline_below_the_verification_is_refused_at_once() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_search_out_of_descriptors_blames_the_generator() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let url = server.url();
     let executable = env!("CARGO_BIN_EXE_cargo-pmcp");
     let script = "ulimit -n 64; exec \"$@\"";
@@ -253,7 +247,7 @@ fn a_search_ends_by_its_deadline() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_interrupt_reports_what_is_known() {
-    let server = demo();
+    let server = demo_with_capacity("4/fixed:20ms");
     let mut limits = vec!["--by", "rate", "--from", "20", "--max-p99", "200ms"];
     limits.extend(["--protocol", "legacy"]);
     let mut running = find(&server.url(), &limits).spawn();

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -13,6 +14,7 @@ use nix::sys::signal::Signal;
 use crate::fake_server::{Connection, FakeServer, Next, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run};
 use crate::program::{Finished, Program, Running};
+use crate::share;
 
 /// Of a run that should take 3 s: more than that on a noisy machine, and far less
 /// than until a peer stops that never does.
@@ -82,6 +84,7 @@ fn check_call(kind: Flood, on_kept_connections: bool) {
 }
 
 fn run_in_time(program: Program) -> (Finished, Duration) {
+    share::half();
     let began = Instant::now();
     let finished = program.time_limit(IN_TIME).run();
     (finished, began.elapsed())
@@ -128,34 +131,41 @@ fn chunks_without_end() {
 }
 
 /// The handshake of a run, the end of a session, and what finds out how the
-/// server is spoken to.
+/// server is spoken to. They mostly wait, so those of a kind run side by side.
 #[test]
 fn other_requests_than_calls_are_bounded_as_well() {
+    share::half();
     for kind in [INTERIM, COMMENTS, TRAILERS] {
-        for method in ["server/discover", "initialize", "DELETE"] {
-            let server = FakeServer::start(move |request, connection| {
-                let is_it = request.method() == method || request.verb == method;
-                match is_it {
-                    true => flood(connection, kind),
-                    false => legacy(request, connection),
-                }
-            });
-            let mut limits = LIMITS.to_vec();
-            if method == "server/discover" {
-                limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
+        thread::scope(|scope| {
+            for method in ["server/discover", "initialize", "DELETE"] {
+                scope.spawn(move || check_other_request(kind, method));
             }
-            let (finished, _) = run_in_time(load_run(&server.url(), &limits));
-            // Nobody is let in where the handshake never ends.
-            let expected = i32::from(method == "initialize");
-            let finished = finished.expect_code(expected);
-            if expected == 0 {
-                let report = finished.checked_report();
-                assert_eq!(causes(&report["totals"]), [], "{method} {finished}");
-            } else {
-                let said = &finished.stderr;
-                assert!(said.contains("timed out"), "{method}, {}: {said}", kind.0);
-            }
+        });
+    }
+}
+
+fn check_other_request(kind: Flood, method: &'static str) {
+    let server = FakeServer::start(move |request, connection| {
+        if request.method() == method || request.verb == method {
+            flood(connection, kind)
+        } else {
+            legacy(request, connection)
         }
+    });
+    let mut limits = LIMITS.to_vec();
+    if method == "server/discover" {
+        limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
+    }
+    let (finished, _) = run_in_time(load_run(&server.url(), &limits));
+    // Nobody is let in where the handshake never ends.
+    let expected = i32::from(method == "initialize");
+    let finished = finished.expect_code(expected);
+    if expected == 0 {
+        let report = finished.checked_report();
+        assert_eq!(causes(&report["totals"]), [], "{method} {finished}");
+    } else {
+        let said = &finished.stderr;
+        assert!(said.contains("timed out"), "{method}, {}: {said}", kind.0);
     }
 }
 
@@ -163,13 +173,7 @@ fn other_requests_than_calls_are_bounded_as_well() {
 fn a_config_is_not_waited_for_without_end() {
     for kind in [INTERIM, COMMENTS] {
         for method in ["initialize", "tools/list"] {
-            let server =
-                FakeServer::start(
-                    move |request, connection| match request.method() == method {
-                        true => flood(connection, kind),
-                        false => legacy(request, connection),
-                    },
-                );
+            let server = FakeServer::on(method, move |_, connection| flood(connection, kind));
             let url = server.url();
             let arguments = ["loadtest", "init", &url, "--timeout", "1s"];
             run_in_time(Program::new(&arguments));

@@ -191,7 +191,7 @@ fn a_value_goes_into_headers_and_retries_too() {
             continue;
         }
         let token = params["arguments"]["approval_token"].as_str();
-        let decoded = pmcp_loadtest::protocol::decode_header_value(marked);
+        let decoded = pmcp_loadtest::internal::protocol::decode_header_value(marked);
         assert_eq!(decoded.as_deref(), token);
         assert_ne!(decoded.as_deref(), Some(marked), "not plain ASCII");
         if let Some(state) = params.get("requestState") {

@@ -3,8 +3,13 @@
 //! One binary holds them all, since linking costs more than running. `support`
 //! holds the servers and the means to run the program; `harness` tests those.
 //! What needs the official Python SDK is ignored by default, with `python` in
-//! its name: `.ci/run` installs the SDK and runs it.
+//! its name: `.ci/run` installs the SDK and runs it. A test that judges times
+//! asks for a larger `share` of the machine than others.
 
+#![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
+
+#[path = "../support/demo.rs"]
+mod demo;
 #[path = "../support/fake_server.rs"]
 mod fake_server;
 #[path = "../support/load_run.rs"]
@@ -19,6 +24,8 @@ mod python_server;
 mod raw_http;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
+#[path = "../support/share.rs"]
+mod share;
 
 mod bounds;
 mod calibrate_command;

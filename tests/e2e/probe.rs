@@ -6,47 +6,25 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
 use serde_json::Value;
 
+use crate::demo::{ECHO, MS, demo_with_capacity, demo_with_latency, run_echo};
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, check_report, count, list, load_run, number};
 use crate::program::{Finished, Program};
+use crate::share;
 
-const MS: Duration = Duration::from_millis(1);
-const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
 const STEP: &str =
     "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = { text = \"hi\" }\n";
 
-fn demo(options: DemoOptions) -> DemoServer {
-    DemoServer::start(options).expect("a demo server")
-}
-
-/// The demo server with a constant latency for any number of calls at once.
-fn demo_with_latency(latency: Duration) -> DemoServer {
-    demo(DemoOptions {
-        latency: Latency::Fixed(latency),
-        ..DemoOptions::default()
-    })
-}
-
-/// The demo server that serves no more than this, such as `4/fixed:20ms`.
-fn demo_with_capacity(capacity: &str) -> DemoServer {
-    demo(DemoOptions {
-        capacity: Some(capacity.parse().expect("a capacity")),
-        ..DemoOptions::default()
-    })
-}
-
 /// Calls `echo` with a probe beside, which must end well.
 fn run(url: &str, arguments: &[&str]) -> Finished {
-    load_run(url, &[&ECHO[..], &["--probe"], arguments].concat())
-        .run()
-        .expect_code(0)
+    run_echo(url, &[&["--probe"], arguments].concat())
 }
 
 /// Runs this config with one step that calls `echo`, which must end well.
 fn run_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
+    share::third();
     load_run(url, arguments)
         .file(".pmcp/loadtest.toml", &format!("{config}\n{STEP}"))
         .run()

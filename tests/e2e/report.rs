@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Fault, Faults, Latency};
+use pmcp_loadtest::demo::{DemoOptions, Fault, Faults, Latency};
 use serde_json::{Value, json};
 
+use crate::demo::demo;
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, check_report, count, list, load_run, number};
 use crate::program::Program;
@@ -76,27 +77,29 @@ fn the_first_run_shows_every_block() {
     );
 }
 
-#[test]
-fn names_stand_whole_in_a_pipe() {
-    let long = "ein_sehr_langer_Werkzeugname_日本語の非常に長い名前_".repeat(4);
+/// A run whose tool has this long name and whose resource has a long address and
+/// fails with a long message.
+pub(super) fn run_with_long_names() -> (FakeServer, Program, String) {
+    let tool = "ein_sehr_langer_Werkzeugname_日本語の非常に長い名前_".repeat(4);
     let config = format!(
         "[settings]\nvirtual_users = 2\niterations = 20\n\
-         [[scenario]]\ntype = \"tools/call\"\ntool = \"{long}\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"{tool}\"\n\
          [[scenario]]\ntype = \"resources/read\"\nuri = \"test://{}\"\n",
         "a/b".repeat(60)
     );
-    let server = FakeServer::start(move |request, connection| match request.method().as_str() {
-        "resources/read" => {
-            let error = json!({"code": -32002, "message": "gone ".repeat(100)});
-            let id = &request.message()["id"];
-            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
-        }
-        _ => legacy(request, connection),
+    let server = FakeServer::on("resources/read", |request, connection| {
+        let error = json!({"code": -32002, "message": "gone ".repeat(100)});
+        let id = &request.message()["id"];
+        connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
     });
-    let finished = load_run(&server.url(), &[])
-        .file(".pmcp/loadtest.toml", &config)
-        .run()
-        .expect_code(0);
+    let run = load_run(&server.url(), &[]).file(".pmcp/loadtest.toml", &config);
+    (server, run, tool)
+}
+
+#[test]
+fn names_stand_whole_in_a_pipe() {
+    let (_server, run, long) = run_with_long_names();
+    let finished = run.run().expect_code(0);
     let report = finished.checked_report();
     assert_eq!(report["operations"][0]["subject"], long);
     // In a pipe both stand whole; how they fit a terminal: `terminal.rs`.
@@ -291,12 +294,11 @@ fn counts_add_up_whatever_goes_wrong() {
         .parse()
         .expect("shares of faults");
     for protocol in ["legacy", "modern"] {
-        let server = DemoServer::start(DemoOptions {
+        let server = demo(DemoOptions {
             faults,
             latency: Latency::Fixed(Duration::from_millis(2)),
             ..DemoOptions::default()
-        })
-        .expect("a demo server");
+        });
         let finished = load_run(
             &server.url(),
             &[

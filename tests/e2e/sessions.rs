@@ -40,6 +40,15 @@ fn rpc_error(request: &Request, code: i64, message: &str, data: &Value) -> Strin
     json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()
 }
 
+/// A legacy server that answers `initialize` with this revision, whatever is offered.
+fn welcoming_with(revision: &'static str) -> FakeServer {
+    FakeServer::on("initialize", move |request, connection| {
+        let mut welcome = welcome(request);
+        welcome["result"]["protocolVersion"] = json!(revision);
+        connection.json(&welcome)
+    })
+}
+
 /// A legacy server that refuses every revision but these, in this way.
 fn speaks_only(
     spoken: &'static [&'static str],
@@ -121,14 +130,7 @@ fn a_refused_revision_is_followed_by_one_that_the_server_speaks() {
 
 #[test]
 fn the_oldest_revision_is_spoken_where_the_server_says_it_and_can_be_forced() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "initialize" => {
-            let mut welcome = welcome(request);
-            welcome["result"]["protocolVersion"] = json!("2024-11-05");
-            connection.json(&welcome)
-        }
-        _ => legacy(request, connection),
-    });
+    let server = welcoming_with("2024-11-05");
     for (choice, first_offer) in [("auto", "2025-11-25"), ("2024-11-05", "2024-11-05")] {
         let n_before = server.count("initialize");
         let report = all_well(&server, &["--protocol", choice]);
@@ -164,11 +166,7 @@ fn a_server_that_dislikes_discovery_alone_is_legacy() {
         |connection| connection.answer(307, &[("Location", "http://127.0.0.2:1/x")], ""),
     ];
     for (nth, answer) in ways.into_iter().enumerate() {
-        let server =
-            FakeServer::start(move |request, connection| match request.method().as_str() {
-                "server/discover" => answer(connection),
-                _ => legacy(request, connection),
-            });
+        let server = FakeServer::on("server/discover", move |_, connection| answer(connection));
         let report = all_well(&server, &[]);
         assert_eq!(report["server"]["era"], "legacy", "{nth}");
         assert_eq!(server.count("initialize"), 2, "{nth}");
@@ -192,11 +190,9 @@ fn what_is_no_discovery_is_legacy() {
         |_, connection| connection.answer(399, &[], ""),
     ];
     for (nth, answer) in ways.into_iter().enumerate() {
-        let server =
-            FakeServer::start(move |request, connection| match request.method().as_str() {
-                "server/discover" => answer(request, connection),
-                _ => legacy(request, connection),
-            });
+        let server = FakeServer::on("server/discover", move |request, connection| {
+            answer(request, connection)
+        });
         let report = all_well(&server, &[]);
         assert_eq!(report["server"]["era"], "legacy", "{nth}");
     }
@@ -275,9 +271,8 @@ fn a_call_is_not_sent_again() {
 
 #[test]
 fn a_session_that_is_lost_at_once_is_no_wrong_path() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "notifications/initialized" => connection.answer(404, &PLAIN, "Session not found"),
-        _ => legacy(request, connection),
+    let server = FakeServer::on("notifications/initialized", |_, connection| {
+        connection.answer(404, &PLAIN, "Session not found")
     });
     for (more, says_cookies) in [(&[][..], true), (&["--cookies"], false)] {
         let said = six_calls(&server, more).run().expect_code(1).stderr;
@@ -308,14 +303,7 @@ fn a_redirect_to_an_endless_address_is_refused() {
 
 #[test]
 fn a_modern_revision_in_answer_to_initialize_is_not_unknown() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "initialize" => {
-            let mut welcome = welcome(request);
-            welcome["result"]["protocolVersion"] = json!("2026-07-28");
-            connection.json(&welcome)
-        }
-        _ => legacy(request, connection),
-    });
+    let server = welcoming_with("2026-07-28");
     let said = six_calls(&server, &[]).run().expect_code(1).stderr;
     assert!(
         said.contains("`2026-07-28` in answer to `initialize`"),
@@ -344,10 +332,7 @@ fn a_redirect_of_discovery_alone_moves_nothing() {
 
 #[test]
 fn a_server_that_never_answers_discovery_is_legacy() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "server/discover" => connection.hang(),
-        _ => legacy(request, connection),
-    });
+    let server = FakeServer::on("server/discover", |_, connection| connection.hang());
     let arguments = ["--tool", "work", "--iterations", "6", "--timeout", "1s"];
     let report = load_run(&server.url(), &arguments)
         .run()
@@ -374,14 +359,7 @@ fn who_gets_no_session_is_told_why() {
         connection.answer(200, &[("Content-Type", "text/html")], "<html></html>")
     });
     refused(&page, &["a page of HTML", "check the path"]);
-    let old = FakeServer::start(|request, connection| match request.method().as_str() {
-        "initialize" => {
-            let mut welcome = welcome(request);
-            welcome["result"]["protocolVersion"] = json!("1999-01-01");
-            connection.json(&welcome)
-        }
-        _ => legacy(request, connection),
-    });
+    let old = welcoming_with("1999-01-01");
     refused(
         &old,
         &[
@@ -618,12 +596,9 @@ fn the_modern_era_resumes_nothing_and_answers_nobody() {
 
 #[test]
 fn an_empty_session_id_is_none() {
-    let server = FakeServer::start(|request, connection| match request.method().as_str() {
-        "initialize" => {
-            let headers = [("Content-Type", "application/json"), ("Mcp-Session-Id", "")];
-            connection.answer(200, &headers, &welcome(request).to_string())
-        }
-        _ => legacy(request, connection),
+    let server = FakeServer::on("initialize", |request, connection| {
+        let headers = [("Content-Type", "application/json"), ("Mcp-Session-Id", "")];
+        connection.answer(200, &headers, &welcome(request).to_string())
     });
     all_well(&server, &[]);
     for request in server.log() {
@@ -635,17 +610,14 @@ fn an_empty_session_id_is_none() {
 #[test]
 fn session_ids_are_sent_back_as_they_came_or_refused() {
     let with_ids = |lines: String| {
-        FakeServer::start(move |request, connection| match request.method().as_str() {
-            "initialize" => {
-                let body = welcome(request).to_string();
-                connection.write(format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}\
+        FakeServer::on("initialize", move |request, connection| {
+            let body = welcome(request).to_string();
+            connection.write(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{lines}\
                      Content-Length: {}\r\n\r\n{body}",
-                    body.len()
-                ));
-                Next::Keep
-            }
-            _ => legacy(request, connection),
+                body.len()
+            ));
+            Next::Keep
         })
     };
     let odd = "a b\u{e9}=\"1\";~";

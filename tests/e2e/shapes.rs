@@ -4,42 +4,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
+use pmcp_loadtest::demo::DemoOptions;
 use serde_json::Value;
 
+use crate::demo::{ECHO, MS, demo, demo_with_capacity, demo_with_latency, run_echo};
 use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
 use crate::program::Finished;
-
-const MS: Duration = Duration::from_millis(1);
-const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
-
-/// The demo server with a constant latency for any number of calls at once.
-fn demo(latency: Duration) -> DemoServer {
-    DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server")
-}
-
-/// The demo server that serves no more than this, such as `4/fixed:20ms`.
-fn demo_with_capacity(capacity: &str) -> DemoServer {
-    DemoServer::start(DemoOptions {
-        capacity: Some(capacity.parse().expect("a capacity")),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server")
-}
-
-/// Calls `echo` with these arguments, which must end well.
-fn run(url: &str, arguments: &[&str]) -> Finished {
-    load_run(url, &[&ECHO, arguments].concat())
-        .run()
-        .expect_code(0)
-}
+use crate::share;
 
 /// Runs this config with one step that calls `echo`, which must end well.
 fn run_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
@@ -50,6 +24,7 @@ fn run_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
 
 /// Runs this config as it is, which must end well.
 fn run_exact_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
+    share::third();
     load_run(url, arguments)
         .file(".pmcp/loadtest.toml", config)
         .run()
@@ -99,9 +74,9 @@ fn check_stages(report: &Value, expected: &[(f64, f64, f64)]) {
 
 #[test]
 fn stages_raise_hold_and_lower_the_users() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = ["--stage", "2s:10,1s:10,1s:0", "--protocol", "legacy"];
-    let finished = run(&server.url(), &limits);
+    let finished = run_echo(&server.url(), &limits);
     let report = finished.checked_report();
     // From the first call on, which a ramp from 0 begins a little later.
     check_within("the length", number(&report["duration_secs"]), 3.4, 5.0);
@@ -132,7 +107,7 @@ fn stages_raise_hold_and_lower_the_users() {
 
 #[test]
 fn users_come_back_after_a_valley() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = [
         "--stage",
         "1s:6,1s:0,1s:6",
@@ -141,7 +116,7 @@ fn users_come_back_after_a_valley() {
         "--workers",
         "2",
     ];
-    let report = run(&server.url(), &limits).checked_report();
+    let report = run_echo(&server.url(), &limits).checked_report();
     let vus = by_second(&report, "vus");
     assert!(vus[0] >= 5 && vus[1] <= 1 && vus[2] >= 5, "{vus:?}");
     let started = by_second(&report, "started");
@@ -153,9 +128,9 @@ fn users_come_back_after_a_valley() {
 
 #[test]
 fn iterations_end_a_staged_run() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = ["--stage", "5s:5,20s:5", "--iterations", "50"];
-    let report = run(&server.url(), &limits).checked_report();
+    let report = run_echo(&server.url(), &limits).checked_report();
     assert_eq!(report["run"]["ended"], "iterations");
     assert_eq!(report["totals"]["ok"], 50);
     assert_eq!(server.stop().tool_calls, 50);
@@ -174,7 +149,7 @@ fn what_contradicts_stages_and_arrivals_is_refused() {
         (&["--rate", "5/s", "--think", "5ms"], "--think"),
         (&["--stage", "2s:0"], "--stage"),
     ];
-    let server = demo(MS);
+    let server = demo_with_latency(MS);
     for (arguments, flag) in cases {
         let finished = load_run(&server.url(), &[&ECHO, arguments].concat())
             .run()
@@ -186,7 +161,7 @@ fn what_contradicts_stages_and_arrivals_is_refused() {
 
 #[test]
 fn a_flat_run_ramps_up_and_then_holds() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let config = "[settings]\nvirtual_users = 8\nramp_up = \"2s\"\nduration = \"3s\"";
     let finished = run_config(&server.url(), config, &[]);
     let report = finished.checked_report();
@@ -200,9 +175,9 @@ fn a_flat_run_ramps_up_and_then_holds() {
 
 #[test]
 fn arrivals_start_by_the_schedule_and_count_from_it() {
-    let server = demo(20 * MS);
+    let server = demo_with_latency(20 * MS);
     let limits = ["--rate", "100/s", "--duration", "3s", "--workers", "1"];
-    let finished = run(&server.url(), &limits);
+    let finished = run_echo(&server.url(), &limits);
     let report = finished.checked_report();
     let counters = &report["counters"];
     check_within(
@@ -244,9 +219,9 @@ fn arrivals_start_by_the_schedule_and_count_from_it() {
 
 #[test]
 fn rates_per_minute_are_rates() {
-    let server = demo(5 * MS);
+    let server = demo_with_latency(5 * MS);
     let limits = ["--rate", "1200/m", "--duration", "2s"];
-    let report = run(&server.url(), &limits).checked_report();
+    let report = run_echo(&server.url(), &limits).checked_report();
     let n_arrivals = count(&report["counters"]["arrivals"]);
     assert!((39..=41).contains(&n_arrivals), "{n_arrivals}");
 }
@@ -279,6 +254,7 @@ fn variation(values: &[f64]) -> f64 {
 /// Two workers with a schedule each would send pairs at 20 ms.
 #[test]
 fn workers_share_one_schedule() {
+    share::third();
     for workers in ["2", "3"] {
         let server = FakeServer::on_call(|request, connection| connection.done(request));
         let limits = [
@@ -339,7 +315,7 @@ fn poisson_arrivals_scatter_and_repeat_with_the_seed() {
 
 #[test]
 fn stages_of_arrivals_ramp_the_rate() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let config = "[arrivals]\nmax_vus = 20\n\
          [[stage]]\ntarget_rate = \"100/s\"\nduration = \"2s\"\n\
          [[stage]]\ntarget_rate = \"100/s\"\nduration_secs = 1\n\
@@ -405,7 +381,7 @@ fn a_stalled_server_shows_in_response_times_and_dropped_arrivals() {
 #[test]
 fn bursts_come_all_at_once() {
     for workers in ["1", "2"] {
-        let server = demo(100 * MS);
+        let server = demo_with_latency(100 * MS);
         let config = "[settings]\nduration = \"3500ms\"\n\
              [arrivals]\nburst = 10\nevery = \"1s\"\nmax_vus = 20";
         let finished = run_config(&server.url(), config, &["--workers", workers]);
@@ -428,7 +404,7 @@ fn bursts_come_all_at_once() {
 /// Eight users who think 90 ms on average and are served in 10 ms.
 #[track_caller]
 fn check_thinking(think: &str, tolerance: f64) {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let config =
         format!("[settings]\nvirtual_users = 8\nduration = \"3s\"\nseed = 5\nthink = {think}");
     let finished = run_config(&server.url(), &config, &[]);
@@ -492,7 +468,7 @@ fn thinking_repeats_with_the_seed() {
 
 #[test]
 fn paced_users_start_at_intervals() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let config = "[settings]\nvirtual_users = 3\nduration = \"3s\"\npacing = \"200ms\"";
     let finished = run_config(&server.url(), config, &[]);
     let report = finished.checked_report();
@@ -546,7 +522,7 @@ fn a_stall_shows_in_every_paced_iteration_that_it_delayed() {
 
 #[test]
 fn the_old_interval_is_a_pause_after_each_call() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let config = "[settings]\nvirtual_users = 2\nduration_secs = 2\ntimeout_ms = 5000\n\
          request_interval_ms = 90";
     let report = run_config(&server.url(), config, &[]).checked_report();
@@ -561,7 +537,7 @@ fn the_old_interval_is_a_pause_after_each_call() {
 /// Runs with sessions, and gives what the report says was opened and ended,
 /// and what the server left.
 fn churn(settings: &str) -> (u64, u64, u64) {
-    let server = demo(5 * MS);
+    let server = demo_with_latency(5 * MS);
     let config = format!("[settings]\n{settings}");
     let finished = run_config(&server.url(), &config, &["--protocol", "legacy"]);
     let report = finished.checked_report();
@@ -616,7 +592,7 @@ fn sessions_may_be_abandoned_all_or_in_part() {
 
 #[test]
 fn a_session_of_arrivals_ends_as_well() {
-    let server = demo(5 * MS);
+    let server = demo_with_latency(5 * MS);
     let config = "[settings]\nduration = \"2s\"\nsession = { iterations = 5 }\n\
          [arrivals]\nrate = \"100/s\"\nmax_vus = 4";
     let report = run_config(&server.url(), config, &["--protocol", "legacy"]).checked_report();
@@ -632,11 +608,10 @@ fn a_session_of_arrivals_ends_as_well() {
 
 #[test]
 fn a_step_calls_several_times_at_once() {
-    let server = DemoServer::start(DemoOptions {
+    let server = demo(DemoOptions {
         latency: "exponential:40ms".parse().expect("a latency"),
         ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    });
     let config = "[settings]\nvirtual_users = 1\niterations = 25\n\
          [[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = { text = \"hi\" }\n\
          parallel = 4";
@@ -689,7 +664,7 @@ fn a_failed_call_fails_its_turn() {
 
 #[test]
 fn the_warm_up_is_shown_and_left_out() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = [
         "--vus",
         "4",
@@ -700,7 +675,7 @@ fn the_warm_up_is_shown_and_left_out() {
         "--duration",
         "3s",
     ];
-    let finished = run(&server.url(), &limits);
+    let finished = run_echo(&server.url(), &limits);
     let report = finished.checked_report();
     let warm_up = &report["warm_up"];
     check_within("warm-up", number(&warm_up["length_secs"]), 0.95, 1.3);
@@ -717,9 +692,9 @@ fn the_warm_up_is_shown_and_left_out() {
 
 #[test]
 fn the_warm_up_of_arrivals_is_left_out_as_well() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = ["--rate", "50/s", "--warm-up", "1s", "--duration", "3s"];
-    let report = run(&server.url(), &limits).checked_report();
+    let report = run_echo(&server.url(), &limits).checked_report();
     let started = count(&report["totals"]["started"]);
     assert!((95..=105).contains(&started), "{started}");
     let warm = count(&report["warm_up"]["figures"]["started"]);
@@ -731,9 +706,9 @@ fn the_warm_up_of_arrivals_is_left_out_as_well() {
 
 #[test]
 fn the_warm_up_is_left_out_of_stages() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = ["--stage", "2s:8,1s:8", "--warm-up", "1s"];
-    let report = run(&server.url(), &limits).checked_report();
+    let report = run_echo(&server.url(), &limits).checked_report();
     let stages = list(&report["stages"]);
     assert_eq!(stages.len(), 2);
     for key in ["started", "ok"] {
@@ -769,7 +744,7 @@ fn the_warm_up_is_no_breaking_point() {
 #[test]
 fn a_ramp_finds_where_throughput_stops_growing() {
     let server = demo_with_capacity("4/fixed:20ms");
-    let finished = run(&server.url(), &["--stage", "25s:20"]);
+    let finished = run_echo(&server.url(), &["--stage", "25s:20"]);
     let report = finished.checked_report();
     let found = &report["breaking_point"];
     assert_eq!(found["detected"], true, "{finished}");
@@ -793,9 +768,9 @@ fn a_ramp_finds_where_throughput_stops_growing() {
 
 #[test]
 fn a_steady_run_on_a_healthy_server_does_not_break() {
-    let server = demo(10 * MS);
+    let server = demo_with_latency(10 * MS);
     let limits = ["--vus", "4", "--duration", "8s"];
-    let finished = run(&server.url(), &limits);
+    let finished = run_echo(&server.url(), &limits);
     let report = finished.checked_report();
     let expected = serde_json::json!({"detected": false});
     assert_eq!(report["breaking_point"], expected, "{finished}");

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::fake_server::{FakeServer, legacy};
+use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, load_run};
 use crate::program::{Finished, Program};
 use crate::pty::OnTerminal;
+use crate::report::run_with_long_names;
 
 /// Tools of one prefix, as one server has them.
 const TOOLS: [&str; 3] = [
@@ -288,24 +289,8 @@ fn a_check_says_what_a_run_will_do() {
 /// The names and messages of a server never break a row of eighty columns.
 #[test]
 fn long_names_in_any_script_fit() {
-    let long = "ein_sehr_langer_Werkzeugname_日本語の非常に長い名前_".repeat(4);
-    let config = format!(
-        "[settings]\nvirtual_users = 2\niterations = 20\n\
-         [[scenario]]\ntype = \"tools/call\"\ntool = \"{long}\"\n\
-         [[scenario]]\ntype = \"resources/read\"\nuri = \"test://{}\"\n",
-        "a/b".repeat(60)
-    );
-    let server = FakeServer::start(move |request, connection| match request.method().as_str() {
-        "resources/read" => {
-            let error = json!({"code": -32002, "message": "gone ".repeat(100)});
-            let id = &request.message()["id"];
-            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
-        }
-        _ => legacy(request, connection),
-    });
-    let run = load_run(&server.url(), &[])
-        .file(".pmcp/loadtest.toml", &config)
-        .env("NO_COLOR", "1");
+    let (_server, run, _) = run_with_long_names();
+    let run = run.env("NO_COLOR", "1");
     let (code, rows, text) = OnTerminal::start(run, 80).wait();
     assert_eq!(code, Some(0), "{rows:#?}");
     for line in text.lines().filter(|line| !line.starts_with("report:")) {

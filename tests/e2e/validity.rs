@@ -8,13 +8,12 @@
 
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{DemoOptions, DemoServer, Latency};
 use serde_json::Value;
 
+use crate::demo::{ECHO, demo_with_capacity, demo_with_latency, run_echo};
 use crate::load_run::{LoadRun, count, list, load_run, number};
-use crate::program::{Finished, Program};
-
-const ECHO: [&str; 4] = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
+use crate::program::Program;
+use crate::share;
 
 /// What a machine that does other work beside the tests causes by itself.
 const NOISE: [&str; 7] = [
@@ -26,21 +25,6 @@ const NOISE: [&str; 7] = [
     "long_loops",
     "steal",
 ];
-
-fn demo(latency: Duration) -> DemoServer {
-    DemoServer::start(DemoOptions {
-        latency: Latency::Fixed(latency),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server")
-}
-
-/// Calls `echo` with these arguments, which must end well.
-fn run(url: &str, arguments: &[&str]) -> Finished {
-    load_run(url, &[&ECHO, arguments].concat())
-        .run()
-        .expect_code(0)
-}
 
 fn reasons(report: &Value) -> Vec<(&str, &str)> {
     list(&report["verdict"]["reasons"])
@@ -112,8 +96,8 @@ fn check_self_check(report: &Value, users: f64) {
 
 #[test]
 fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
-    let server = demo(Duration::from_millis(20));
-    let finished = run(&server.url(), &["--vus", "8", "--duration", "2s"]);
+    let server = demo_with_latency(Duration::from_millis(20));
+    let finished = run_echo(&server.url(), &["--vus", "8", "--duration", "2s"]);
     let report = finished.checked_report();
     check_not_blamed(&report, &[]);
     check_self_check(&report, 8.0);
@@ -134,22 +118,18 @@ fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
 
 #[test]
 fn a_slow_server_is_not_blamed_on_the_generator() {
-    let server = demo(Duration::from_millis(400));
-    let closed = run(&server.url(), &["--vus", "60", "--duration", "2s"]);
+    let server = demo_with_latency(Duration::from_millis(400));
+    let closed = run_echo(&server.url(), &["--vus", "60", "--duration", "2s"]);
     check_not_blamed(&closed.checked_report(), &[]);
     let open = ["--rate", "100/s", "--max-vus", "100", "--duration", "2s"];
-    check_not_blamed(&run(&server.url(), &open).checked_report(), &[]);
+    check_not_blamed(&run_echo(&server.url(), &open).checked_report(), &[]);
 }
 
 #[test]
 fn arrivals_that_a_full_server_drops_are_told_and_blame_nobody() {
-    let server = DemoServer::start(DemoOptions {
-        capacity: Some("4/fixed:20ms".parse().expect("a capacity")),
-        ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    let server = demo_with_capacity("4/fixed:20ms");
     let open = ["--rate", "600/s", "--max-vus", "12", "--duration", "3s"];
-    let report = run(&server.url(), &open).checked_report();
+    let report = run_echo(&server.url(), &open).checked_report();
     check_not_blamed(&report, &[]);
     let text = text_of(&report, "arrivals_dropped");
     assert!(
@@ -161,7 +141,7 @@ fn arrivals_that_a_full_server_drops_are_told_and_blame_nobody() {
 
 #[test]
 fn a_server_that_dies_is_not_blamed_on_the_generator() {
-    let server = demo(Duration::from_millis(5));
+    let server = demo_with_latency(Duration::from_millis(5));
     let arguments = ["--vus", "8", "--duration", "3s"];
     let mut running = load_run(&server.url(), &[&ECHO[..], &arguments].concat()).spawn();
     running.wait_until("calls are made", |_| server.stats().tool_calls > 200);
@@ -174,7 +154,7 @@ fn a_server_that_dies_is_not_blamed_on_the_generator() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_run_out_of_descriptors_names_them_and_fails_where_the_user_is_strict() {
-    let server = demo(Duration::from_millis(5));
+    let server = demo_with_latency(Duration::from_millis(5));
     let url = server.url();
     let limited = |strict: &[&str]| {
         let arguments = ["--vus", "100", "--duration", "2s", "--no-pin", "--quiet"];
@@ -262,7 +242,7 @@ fn grade_by_bounds(report: &Value) -> &'static str {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_hog_on_the_workers_core_is_noticed() {
-    let server = demo(Duration::ZERO);
+    let server = demo_with_latency(Duration::ZERO);
     let cpu = last_cpu();
     let _hogs = [Hog::start(cpu), Hog::start(cpu), Hog::start(cpu)];
     let mut arguments = vec!["loadtest", "run"];
@@ -307,14 +287,14 @@ fn a_hog_on_the_workers_core_is_noticed() {
 #[test]
 #[cfg(target_os = "linux")]
 fn hogs_beside_an_idle_generator_change_no_figure() {
-    let server = demo(Duration::from_millis(300));
+    let server = demo_with_latency(Duration::from_millis(300));
     let _hogs: Vec<Hog> = (0..=last_cpu()).map(Hog::start).collect();
     for load in [
         &["--vus", "8", "--graceful-stop", "2s"][..],
         &["--rate", "40/s", "--max-vus", "80"],
     ] {
         let arguments = [load, &["--duration", "4s", "--strict"]].concat();
-        let finished = run(&server.url(), &arguments);
+        let finished = run_echo(&server.url(), &arguments);
         let report = finished.checked_report();
         assert_eq!(report["verdict"]["grade"], "valid", "{finished}");
         let bounds = &report["verdict"]["bounds"];
@@ -334,7 +314,7 @@ fn hogs_beside_an_idle_generator_change_no_figure() {
 /// A run in which no call ended has no answer, whoever is to blame.
 #[test]
 fn a_run_without_an_ended_call_is_not_valid() {
-    let server = demo(Duration::from_secs(60));
+    let server = demo_with_latency(Duration::from_secs(60));
     let load = ["--vus", "3", "--duration", "1s", "--graceful-stop", "0s"];
     let never = [&load[..], &["--timeout", "30s", "--strict"]].concat();
     let arguments = [&ECHO[..], &never].concat();
@@ -349,7 +329,7 @@ fn a_run_without_an_ended_call_is_not_valid() {
     assert!(finished.stdout.contains(line), "{finished}");
     // Calls that time out have ended: those figures are the server's.
     let times_out = [&load[..], &["--timeout", "200ms", "--strict"]].concat();
-    let report = run(&server.url(), &times_out).checked_report();
+    let report = run_echo(&server.url(), &times_out).checked_report();
     assert!(count(&report["totals"]["failed"]) > 0, "{report:#}");
     check_not_blamed(&report, &[]);
 }
@@ -361,7 +341,7 @@ fn a_quota_that_stops_the_process_is_noticed() {
         Ok(group) => group,
         Err(why) => return skipped("no control group with a CPU quota can be made", &why),
     };
-    let server = demo(Duration::ZERO);
+    let server = demo_with_latency(Duration::ZERO);
     let url = server.url();
     let enter = format!(
         "echo $$ > '{}/cgroup.procs' && exec \"$@\"",
@@ -430,6 +410,7 @@ struct Hog {
 #[cfg(target_os = "linux")]
 impl Hog {
     fn start(cpu: usize) -> Self {
+        share::whole();
         use nix::sched::{CpuSet, sched_setaffinity};
         use std::sync::atomic::{AtomicBool, Ordering};
         let stop = std::sync::Arc::new(AtomicBool::new(false));
@@ -469,6 +450,7 @@ struct Group {
 impl Group {
     /// 20 ms of CPU time in each 100 ms, by version 2 or 1.
     fn with_quota_of_a_fifth() -> Result<Self, String> {
+        share::whole();
         use std::fs;
         let text = |error: std::io::Error| error.to_string();
         let name = format!("pmcp-e2e-{}", std::process::id());

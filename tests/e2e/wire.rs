@@ -4,9 +4,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pmcp_loadtest::demo::{Answers, DemoOptions, DemoServer, Eras, Latency};
+use pmcp_loadtest::demo::{Answers, DemoOptions, Eras, Latency};
 use serde_json::{Value, json};
 
+use crate::demo::demo;
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, count, load_run, number};
 
@@ -256,13 +257,12 @@ fn a_stream_that_breaks_off_is_resumed_after_its_last_event() {
 /// The demo server verifies the headers and `_meta` of every modern request.
 #[test]
 fn modern_requests_satisfy_a_server_that_verifies_them() {
-    let server = DemoServer::start(DemoOptions {
+    let server = demo(DemoOptions {
         eras: Eras::ModernOnly,
         latency: Latency::Fixed(Duration::from_millis(1)),
         answers: Answers::Mixed,
         ..DemoOptions::default()
-    })
-    .expect("a demo server");
+    });
     let config = r#"
         [settings]
         virtual_users = 3
@@ -301,7 +301,7 @@ fn modern_requests_satisfy_a_server_that_verifies_them() {
 
 #[test]
 fn both_eras_can_be_forced() {
-    let server = DemoServer::start(DemoOptions::default()).expect("a demo server");
+    let server = demo(DemoOptions::default());
     for (choice, era, revision) in [
         ("auto", "modern", "2026-07-28"),
         ("legacy", "legacy", "2025-11-25"),
@@ -328,11 +328,9 @@ fn any_acknowledgement_of_a_notification_will_do() {
         |connection| connection.json(&json!({"jsonrpc": "2.0", "result": {}})),
     ];
     for way in ways {
-        let server =
-            FakeServer::start(move |request, connection| match request.method().as_str() {
-                "notifications/initialized" => way(connection),
-                _ => legacy(request, connection),
-            });
+        let server = FakeServer::on("notifications/initialized", move |_, connection| {
+            way(connection)
+        });
         all_well(&server, 2);
     }
 }

@@ -238,9 +238,20 @@ impl FakeServer {
     pub(crate) fn on_call(
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
     ) -> Self {
-        Self::start(move |request, connection| match request.method().as_str() {
-            "tools/call" => handler(request, connection),
-            _ => legacy(request, connection),
+        Self::on("tools/call", handler)
+    }
+
+    /// A well-behaved legacy server with sessions, but for this method.
+    pub(crate) fn on(
+        method: &'static str,
+        handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(move |request, connection| {
+            if request.method() == method {
+                handler(request, connection)
+            } else {
+                legacy(request, connection)
+            }
         })
     }
 

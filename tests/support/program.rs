@@ -21,6 +21,8 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::share;
+
 /// Far more than any test's run takes; a hang ends here.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// For reading what an ended program left in its pipes.
@@ -44,6 +46,7 @@ impl Program {
 
     /// Another program: for the tests of this harness.
     pub(crate) fn other(executable: impl AsRef<OsStr>, arguments: &[&str]) -> Self {
+        share::one_part();
         let mut command = Command::new(executable);
         command.args(arguments).env_clear();
         if let Some(path) = std::env::var_os("PATH") {
@@ -127,7 +130,6 @@ impl Program {
             stdout: Collected::from(process.stdout.take().expect("a piped stdout")),
             stderr: Collected::from(process.stderr.take().expect("a piped stderr")),
             process,
-            peak_mib: 0,
             dir: self.dir,
             deadline: Instant::now() + self.time_limit,
         }
@@ -139,7 +141,6 @@ pub(crate) struct Running {
     process: Child,
     stdout: Collected,
     stderr: Collected,
-    peak_mib: u64,
     dir: TempDir,
     deadline: Instant,
 }
@@ -199,7 +200,6 @@ impl Running {
             self.fail("the program ended, but something still holds its output open");
         }
         Finished {
-            peak_mib: self.peak_mib,
             code: status.code(),
             status,
             stdout: self.stdout.text(),
@@ -224,18 +224,7 @@ impl Running {
         if Instant::now() >= self.deadline {
             self.fail(&format!("the time limit passed before {what}"));
         }
-        self.peak_mib = self.memory_peak_mib().unwrap_or(self.peak_mib);
         thread::sleep(LOOK_AGAIN);
-    }
-
-    /// The most memory that it had resident so far, as the kernel counts it;
-    /// `None` where that cannot be read, as of a program that has ended.
-    fn memory_peak_mib(&self) -> Option<u64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kib / 1024)
     }
 
     /// Once the program has ended: waits until all that it wrote is read. False
@@ -274,13 +263,11 @@ pub(crate) struct Finished {
     /// The exit code; `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) status: ExitStatus,
-    /// The most memory that it had resident, looked at every few milliseconds.
-    pub(crate) peak_mib: u64,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     /// The most memory that it had resident, in KiB, but for what its last 2 ms
     /// added; `None` where the system does not tell.
-    pub(crate) peak_kib: Option<u64>,
+    peak_kib: Option<u64>,
     /// The working folder, gone when this is dropped.
     pub(crate) dir: TempDir,
 }
@@ -291,6 +278,14 @@ impl Finished {
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
+    }
+
+    /// Fails the test if the program had as much memory resident at any time. Where
+    /// the system does not tell, any amount passes.
+    #[track_caller]
+    pub(crate) fn expect_peak_below(&self, limit_mib: u64) {
+        let peak_mib = self.peak_kib.unwrap_or(0) / 1024;
+        assert!(peak_mib < limit_mib, "{peak_mib} MiB: {self}");
     }
 
     /// The newest report in `.pmcp/reports`.

@@ -13,6 +13,7 @@ use crate::accuracy::delay::Delay;
 use crate::accuracy::generator::{Generator, Load};
 use crate::accuracy::server::{Freeze, Options, TruthServer};
 use crate::accuracy::table::{Group, verdict};
+use crate::share;
 use serde_json::Value;
 
 const OPTIONS: Options = Options {
@@ -169,6 +170,7 @@ const ERROR_US_MAX: f64 = 20_000.0;
 
 #[test]
 fn the_closed_model_reports_what_the_server_did() {
+    share::whole();
     let options = Options {
         delay: Delay::TwoPoint {
             fast: Duration::from_millis(1),
@@ -190,6 +192,7 @@ fn the_closed_model_reports_what_the_server_did() {
 
 #[test]
 fn the_open_model_shows_all_of_a_freeze_in_response_times() {
+    share::whole();
     let options = Options {
         delay: Delay::Fixed(Duration::from_millis(1)),
         freeze: Some(Freeze {
@@ -229,6 +232,7 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
 /// server so slow that no neighbour matters.
 #[test]
 fn a_run_beside_a_busy_process_is_within_its_bounds() {
+    share::whole();
     let _hogs = Hog::on(&[], 1).expect("a busy process");
     let generator = Generator {
         program: env!("CARGO_BIN_EXE_cargo-pmcp").to_string(),

@@ -51,7 +51,7 @@ fn think(plan: &Plan) -> Option<Duration> {
         }
     );
     let are_single = plan.steps.iter().all(|step| {
-        step.weight == 0 || (step.parallel <= 1 && matches!(step.action, Action::Call(_)))
+        step.weight == 0 || (step.parallel <= 1 && matches!(step.action.value, Action::Call(_)))
     });
     let pause = plan.think.mean().saturating_add(plan.pause_after_call);
     (are_single && !is_paced).then_some(pause)

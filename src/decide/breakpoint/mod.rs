@@ -434,6 +434,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(32, 256))]
+
         /// Whatever comes, it neither panics nor says anything but numbers, and each
         /// kind of break is noticed once.
         #[test]

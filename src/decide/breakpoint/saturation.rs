@@ -545,7 +545,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut saturation = Saturation::new(LoadKind::VirtualUsers, Rule::REPORT);
         let mut loads = Loads::default();
-        for second in 0..20_000 {
+        for second in 0..5_000 {
             let (start, end) = (f64::from(second), f64::from(second + 1));
             loads.push(start, end, 10.0);
             let interval = Interval {

@@ -1438,7 +1438,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        #![proptest_config(crate::seeds::cases(32, 200))]
 
         #[test]
         fn whatever_comes_the_levels_stay_within_and_the_answer_below_what_failed(

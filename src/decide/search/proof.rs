@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::decide::simulation::{self, Distribution, Server, Simulation, Traffic};
+use crate::seeds::{least_of, most_of, n_seeds};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -205,10 +206,11 @@ enum Median {
     AtLeastEightTenths,
 }
 
-/// Searches with many seeds; asserts the demands on their answers, and that the
+/// Searches with a few seeds, in `.ci/run` with all of them; asserts the demands on their answers, and that the
 /// time was foreseen in nine of ten (stalls, which the baseline cannot know of,
 /// take longer). All figures stand in the message where one is missed.
-fn prove(name: &str, bench: &Bench, truth: f64, n_seeds: u64, median: Median) {
+fn prove(name: &str, bench: &Bench, truth: f64, [few, all]: [u64; 2], median: Median) {
+    let n_seeds = n_seeds(few, all);
     let outcomes: Vec<_> = (0..n_seeds)
         .map(|seed| bench.search(bench.options(), seed))
         .collect();
@@ -243,19 +245,16 @@ fn prove(name: &str, bench: &Bench, truth: f64, n_seeds: u64, median: Median) {
     seconds.sort_by(f64::total_cmp);
     surely.sort_by(f64::total_cmp);
     let at = |values: &[f64], q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
-    let share_of = |is_one: &dyn Fn(f64) -> bool| {
-        ratios.iter().filter(|ratio| is_one(**ratio)).count() as f64 / n_seeds as f64
-    };
-    let above = share_of(&|ratio| ratio > 1.05);
-    let below = share_of(&|ratio| ratio < 0.9);
+    let n_above = ratios.iter().filter(|ratio| **ratio > 1.05).count() as u64;
+    let n_below = ratios.iter().filter(|ratio| **ratio < 0.9).count() as u64;
     let line = format!(
-        "{name:28} truth {truth:5.1} | {:.3} {:.3} {:.3} | > 1.05: {:4.1} % | < 0.9: {:4.1} % | \
+        "{name:28} truth {truth:5.1} | {:.3} {:.3} {:.3} | > 1.05: {:2} % | < 0.9: {:2} % | \
          {:4.0} s {:4.0} s | foreseen {:3} % | certain {:2} % | surely at {:.2} in {:3} %",
         at(&ratios, 0.05),
         at(&ratios, 0.5),
         at(&ratios, 0.95),
-        above * 100.0,
-        below * 100.0,
+        n_above * 100 / n_seeds,
+        n_below * 100 / n_seeds,
         at(&seconds, 0.5),
         at(&seconds, 0.95),
         n_foreseen * 100 / n_seeds,
@@ -267,14 +266,15 @@ fn prove(name: &str, bench: &Bench, truth: f64, n_seeds: u64, median: Median) {
         .sustains
         .as_ref()
         .map_or(0.0, |trial| trial.rate);
-    assert!(above <= if rate < 50.0 { 0.10 } else { 0.05 }, "{line}");
+    let above_max = if rate < 50.0 { 0.10 } else { 0.05 };
+    assert!(n_above <= most_of(above_max, n_seeds), "{line}");
     let least = match median {
         Median::AtLeastNineTenths => 0.9,
         Median::AtLeastEightTenths => 0.8,
     };
     assert!(at(&ratios, 0.5) >= least, "{line}");
     let is_steady = bench.server.stalls.is_none();
-    assert!(!is_steady || n_foreseen * 100 >= n_seeds * 90, "{line}");
+    assert!(!is_steady || n_foreseen >= least_of(0.9, n_seeds), "{line}");
 }
 
 fn prove_open(server: Server, quantile: f64, limit_ms: u64, truth: f64, median: Median) {
@@ -282,9 +282,9 @@ fn prove_open(server: Server, quantile: f64, limit_ms: u64, truth: f64, median: 
     let bench = Bench::open(server, quantile, limit_ms);
     // The longest searches, of 40 million requests for 100 seeds.
     let n_seeds = if bench.server.stalls.is_some() {
-        40
+        [3, 40]
     } else {
-        100
+        [6, 100]
     };
     prove(&name, &bench, truth, n_seeds, median);
 }
@@ -296,7 +296,7 @@ fn prove_closed(mu: f64, think_secs: f64, quantile: f64, limit_ms: u64, median: 
     );
     let bench = Bench::closed(exponential(mu), think_secs, quantile, limit_ms);
     let truth = capacity_closed(mu, think_secs, quantile, limit_ms as f64 / 1e3);
-    prove(&name, &bench, truth, 100, median);
+    prove(&name, &bench, truth, [6, 100], median);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn errors_bound_the_capacity_as_latency_does() {
         "errors <= 1 %",
         &bench,
         truth,
-        50,
+        [6, 50],
         Median::AtLeastNineTenths,
     );
     let outcome = bench.search(bench.options(), 0);
@@ -436,7 +436,7 @@ fn several_limits_are_all_kept() {
         "p95, p99 and errors",
         &bench,
         truth,
-        20,
+        [6, 20],
         Median::AtLeastNineTenths,
     );
 }

@@ -410,7 +410,7 @@ fn arbitrary(samples: &[(u64, u8)]) -> RunOutcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::seeds::cases(16, 64))]
     #[test]
     fn any_run_adds_up_and_reads_back(
         samples in prop::collection::vec((0_u64..1 << 45, any::<u8>()), 0..120),
@@ -480,7 +480,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::seeds::cases(32, 128))]
     /// Rate × time = ended; error rate × ended = failed; started = ok + failed +
     /// cancelled: of the totals, each row, stage and second. Handshakes, ends of
     /// sessions, turns and the probe are in no total.

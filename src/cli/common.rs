@@ -1,0 +1,193 @@
+//! What several commands do alike: find the config, make the plan, run under
+//! signals, deliver the report.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::exit;
+use super::secrets::redacted_command_line;
+use super::signals::Listener;
+use super::words::shortened;
+use crate::address;
+use crate::clock::Utc;
+use crate::coordinator::{Interrupts, raise_file_limit};
+use crate::error::UserError;
+use crate::files::{WRITTEN_BYTES_MAX, read_text};
+use crate::report::{BuildInfo, LiveLine, LiveStyle, ReportFile, ReportKind};
+use crate::scenario::{self, Overrides, Plan, Source};
+use crate::servers::demo::{DemoOptions, DemoServer};
+use crate::terminal::{Stream, Terminal};
+
+/// Where the config and the server of a load come from, as it was typed.
+pub(super) struct Wanted<'a> {
+    pub(super) config: Option<&'a str>,
+    pub(super) demo: bool,
+}
+
+impl Wanted<'_> {
+    /// The plan, with the demo server where it is wanted. The demo is started before
+    /// anything is pinned: its thread inherits our CPUs.
+    pub(super) fn plan(
+        &self,
+        mut overrides: Overrides,
+    ) -> Result<(Plan, Option<DemoServer>), UserError> {
+        if let (true, Some(url)) = (self.demo, &overrides.url) {
+            return Err(UserError::usage(format!(
+                "`--demo` and the URL `{}` exclude each other",
+                shortened(&address::shown(url))
+            )));
+        }
+        let source = self.source(overrides.tool.is_some())?;
+        let demo = self.demo.then(start_demo).transpose()?;
+        if let Some(demo) = &demo {
+            overrides.url = Some(demo.url());
+        }
+        let mut plan = load_plan(source.as_ref(), &overrides)?;
+        // Where nobody has named it, it may not be the one that the user thinks of.
+        if let Some(source) = source
+            && self.config.is_none()
+            && source.path.is_absolute()
+        {
+            let notice = format!("the config is `{}`", source.path.display());
+            plan.notices.insert(0, notice);
+        }
+        Ok((plan, demo))
+    }
+
+    /// The config: the one that is named, or the nearest one. A tool on the command
+    /// line needs none, and the demo server is not what a found one is for.
+    fn source(&self, has_tool: bool) -> Result<Option<Source>, UserError> {
+        if let Some(path) = self.config {
+            return read_source(Path::new(path)).map(Some);
+        }
+        if self.demo {
+            let text = include_str!("demo_scenario.toml").to_string();
+            let path = PathBuf::from("the demo's scenario");
+            return Ok((!has_tool).then_some(Source { path, text }));
+        }
+        // A folder that is gone holds no config.
+        let Ok(here) = current_folder() else {
+            return Ok(None);
+        };
+        let path = scenario::find_config(&here);
+        path.map(|path| read_source(&path)).transpose()
+    }
+}
+
+/// The plan of a config and flags, in the environment of this process.
+pub(super) fn load_plan(source: Option<&Source>, overrides: &Overrides) -> Result<Plan, UserError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    // Small enough to be typed again.
+    let seed = fastrand::u64(..1_000_000_000);
+    Ok(scenario::load(source, overrides, &environment, seed)?)
+}
+
+fn start_demo() -> Result<DemoServer, UserError> {
+    DemoServer::start(DemoOptions::default())
+        .map_err(|error| UserError::could_not_run(format!("cannot start the demo server: {error}")))
+}
+
+/// Does something that signals interrupt, and that a live line tells of.
+pub(super) fn under_signals<T>(
+    is_quiet: bool,
+    terminal: &Terminal,
+    run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
+) -> Result<(T, Interrupts), UserError> {
+    let (interrupter, interrupts) = Interrupts::new();
+    let _listener = Listener::start(interrupter);
+    let mut live = LiveLine::new(terminal.stderr(), live_style(is_quiet, terminal));
+    let done = run(&mut live, &interrupts)?;
+    Ok((done, interrupts))
+}
+
+/// Makes room for connections, of which both ends are ours where the demo is the
+/// server. Where the limit cannot be raised, the run itself says so.
+pub(super) fn make_room(n_connections: u64, is_demo: bool) {
+    let ends = if is_demo { 2 } else { 1 };
+    raise_file_limit(n_connections.saturating_mul(ends));
+}
+
+/// What a report says of this program and its call.
+pub(super) fn build_info(words: &[String], terminal: &Terminal) -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        command_line: redacted_command_line(words, &terminal.redactor()),
+        finished_at: Utc::now(),
+    }
+}
+
+/// Says each thing that went wrong after a load, and gives the code of it all.
+pub(super) fn tell_all(
+    terminal: &Terminal,
+    code: u8,
+    results: impl IntoIterator<Item = Result<(), UserError>>,
+) -> u8 {
+    let errors = results.into_iter().filter_map(Result::err);
+    let codes = errors.map(|error| {
+        terminal.print_error(&error);
+        exit::of_error(&error)
+    });
+    exit::strongest(std::iter::once(code).chain(codes))
+}
+
+pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
+    let text = read_text(path, WRITTEN_BYTES_MAX).map_err(|why| {
+        UserError::usage(format!("the config `{}` {why}", path.display()))
+            .hint("`cargo pmcp loadtest init` writes one")
+    })?;
+    let path = match current_folder() {
+        Ok(here) => path.strip_prefix(here).unwrap_or(path).to_path_buf(),
+        Err(_) => path.to_path_buf(),
+    };
+    Ok(Source { path, text })
+}
+
+pub(super) fn current_folder() -> Result<PathBuf, UserError> {
+    std::env::current_dir().map_err(|error| {
+        UserError::could_not_run(format!("no current folder: {error}"))
+            .hint("change to a folder that exists, or say where to write with `--report FILE`")
+    })
+}
+
+pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
+    if quiet {
+        LiveStyle::Quiet
+    } else if terminal.stderr_is_redrawable() {
+        let terminal = terminal.clone();
+        LiveStyle::Redrawn(Rc::new(move || terminal.redrawn_layout()))
+    } else {
+        LiveStyle::Lines
+    }
+}
+
+/// `--report` and `--no-report` as they were typed.
+pub(super) struct ReportWish {
+    path: Option<String>,
+    is_refused: bool,
+}
+
+impl ReportWish {
+    /// # Errors
+    /// Where both are given.
+    pub(super) fn new(path: Option<String>, is_refused: bool) -> Result<Self, UserError> {
+        match is_refused && path.is_some() {
+            true => Err(UserError::usage(
+                "`--report` and `--no-report` exclude each other",
+            )),
+            false => Ok(Self { path, is_refused }),
+        }
+    }
+
+    /// Opens the report, so that a bad path is known before the load begins.
+    /// The default one is in the current folder, and named by kind and time.
+    pub(super) fn open(self, kind: ReportKind) -> Result<Option<ReportFile>, UserError> {
+        match self.path {
+            _ if self.is_refused => Ok(None),
+            Some(path) => ReportFile::open(Path::new(&path)).map(Some),
+            None => {
+                let path = kind.default_path(&current_folder()?, Utc::now());
+                ReportFile::open_in_folder(&path).map(Some)
+            }
+        }
+    }
+}

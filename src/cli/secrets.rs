@@ -1,0 +1,176 @@
+//! What of the command line and the environment is secret.
+
+use crate::address;
+use crate::redact::{MASK, Redactor, is_scheme, secrets_of_header};
+use crate::scenario::Header;
+
+/// A token as a header.
+pub(super) fn bearer(key: &str) -> Header {
+    Header {
+        name: "Authorization".to_string(),
+        value: format!("Bearer {}", key.trim()),
+    }
+}
+
+/// The token of the environment, if there is one.
+pub(super) fn api_key_of_environment() -> Option<String> {
+    std::env::var("MCP_API_KEY")
+        .ok()
+        .filter(|key| !key.trim().is_empty())
+}
+
+/// A scheme and what follows it.
+const UNQUOTED_WORDS_MAX: usize = 2;
+
+/// The flags whose value is a secret.
+const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
+
+/// Everything secret that the user gave outside of a config, known before a word
+/// of it is understood: keys, headers, what stands in addresses.
+pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
+    let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
+    let mut unquoted: Vec<&String> = Vec::new();
+    let mut of_flag = |flag: &str, value: &str| {
+        if flag == "--api-key" {
+            secrets.push(value.trim().to_string());
+        } else {
+            match value.split_once(':') {
+                Some((name, value)) => secrets.extend(secrets_of_header(name, value)),
+                // A header without its name is a secret all the same.
+                None => secrets.push(value.to_string()),
+            }
+        }
+    };
+    for (i, word) in words.iter().enumerate() {
+        // As curl takes it.
+        if let Some(header) = word.strip_prefix("-H").filter(|header| !header.is_empty()) {
+            of_flag("-H", header.trim_start_matches('='));
+        }
+        let before = i.checked_sub(1).and_then(|before| words.get(before));
+        if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
+            of_flag(flag, word);
+            // Without quotes around the header, its value is the next words.
+            if flag != "--api-key" && word.ends_with(':') {
+                let behind = words[i + 1..].iter().take(UNQUOTED_WORDS_MAX);
+                let mut behind = behind.take_while(|word| !word.starts_with('-')).peekable();
+                behind.next_if(|word| is_scheme(word));
+                unquoted.extend(behind.next());
+            }
+        } else if let Some((flag, value)) = word.split_once('=')
+            && SECRET_FLAGS.contains(&flag)
+        {
+            of_flag(flag, value);
+        }
+    }
+    secrets.extend(unquoted.into_iter().cloned());
+    for word in words {
+        if word.contains("://") || word.contains('@') || word.contains('?') {
+            secrets.extend(address::secrets(word));
+        }
+    }
+    let of_key: Vec<String> = secrets
+        .iter()
+        .filter_map(|secret| secret.strip_prefix("Bearer "))
+        .map(str::to_string)
+        .collect();
+    secrets.extend(of_key);
+    secrets
+}
+
+/// The command line for the report: what follows a flag that carries a secret
+/// is left out, and so is every known secret elsewhere.
+pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::with_capacity(words.len());
+    let mut hide_next = false;
+    for word in words {
+        if std::mem::take(&mut hide_next) {
+            shown.push(match word.split_once(':') {
+                Some((name, _)) if shown.last().is_some_and(|flag| flag != "--api-key") => {
+                    format!("{name}: {MASK}")
+                }
+                _ => MASK.to_string(),
+            });
+            continue;
+        }
+        if let Some(header) = word.strip_prefix("-H")
+            && let Some((name, _)) = header.split_once(':')
+        {
+            shown.push(format!("-H{name}: {MASK}"));
+            continue;
+        }
+        match word.split_once('=') {
+            Some((flag, _)) if SECRET_FLAGS.contains(&flag) => {
+                shown.push(format!("{flag}={MASK}"));
+                continue;
+            }
+            _ => hide_next = SECRET_FLAGS.contains(&word.as_str()),
+        }
+        let word = match word.contains("://") {
+            true => address::shown(word),
+            false => word.clone(),
+        };
+        shown.push(redactor.clean(word));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_leave_the_command_line() {
+        let words: Vec<String> = [
+            "cargo-pmcp",
+            "loadtest",
+            "run",
+            "http://x/mcp?key=tok-123",
+            "--api-key",
+            "tok-123",
+            "-H",
+            "X-Key: abc",
+            "--header=A: b",
+            "-HB: c",
+            "--vus",
+            "5",
+        ]
+        .map(String::from)
+        .to_vec();
+        let shown = redacted_command_line(&words, &Redactor::new(["tok-123"])).join(" ");
+        assert_eq!(
+            shown,
+            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
+             --header=*** -HB: *** --vus 5"
+        );
+    }
+
+    #[test]
+    fn what_is_secret_is_known_before_it_is_understood() {
+        let words = [
+            "x",
+            "--api-key",
+            "tok-123",
+            "-H",
+            "X-Key: abc",
+            "-H=Y-Key: def",
+            "-HZ-Key: ghi",
+            "-H",
+            "Authorization:",
+            "Bearer",
+            "jkl",
+            "http://u:pw@h/?token=t4",
+            "--header",
+            "no-colon",
+        ];
+        let words = words.map(String::from);
+        let secrets = given_secrets(&words, Some("env-key".to_string()));
+        for secret in [
+            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key",
+        ] {
+            assert!(
+                secrets.iter().any(|known| known == secret),
+                "{secret}: {secrets:?}"
+            );
+        }
+    }
+}

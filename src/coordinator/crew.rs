@@ -1,0 +1,190 @@
+//! Worker threads, from their start to their last words.
+//!
+//! For a run, for each level of a search, and for the probe. It does not know
+//! what is measured, nor when the load begins or ends.
+
+use std::sync::Arc;
+use std::thread::{self, Scope};
+
+use crossbeam_channel::{Receiver, bounded, never};
+
+use crate::error::UserError;
+use crate::load::{ArrivalSchedule, share};
+use crate::metrics::Recorder;
+use crate::user::{Budget, Script};
+use crate::worker::{self, Command, EVENTS_BOUND, Event, Handle, Tick, WorkerEnd, WorkerOptions};
+
+/// What the workers of a crew are to do.
+pub(super) struct CrewOptions<'a> {
+    /// What the threads are called, in messages too.
+    pub(super) role: Role,
+    pub(super) script: &'a Arc<Script>,
+    /// The CPU for each worker; `None`: wherever the system likes.
+    pub(super) cpus: &'a [Option<usize>],
+    /// The iterations of all workers together, if they are bounded.
+    pub(super) iterations: Option<u64>,
+    /// The arrivals of all workers together, in the open model.
+    pub(super) arrivals: Option<ArrivalSchedule>,
+}
+
+/// Whether the threads make the load or watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Worker,
+    Probe,
+}
+
+/// Worker threads. Dropped before all have ended, it tells them to give up
+/// everything: the scope that they run in joins them.
+#[derive(Debug)]
+pub(super) struct Crew {
+    role: Role,
+    workers: Vec<Handle>,
+    cpus: Vec<Option<usize>>,
+    /// Closed once all workers have ended; then it is replaced by one that is silent.
+    events: Receiver<Event>,
+    n_ended: usize,
+}
+
+/// What a worker said.
+#[derive(Debug)]
+pub(super) enum Word {
+    Tick(Box<Tick>),
+    End(Box<WorkerEnd>),
+}
+
+impl Crew {
+    /// Starts the threads, without users.
+    ///
+    /// # Errors
+    /// When the system gives no thread. Those that were started then end.
+    pub(super) fn engage<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        options: &CrewOptions<'_>,
+    ) -> Result<Self, UserError> {
+        let n_workers = options.cpus.len();
+        let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
+        let budget = options
+            .iterations
+            .map(|iterations| Budget::new(iterations, n_workers));
+        let mut crew = Self {
+            role: options.role,
+            workers: Vec::with_capacity(n_workers),
+            cpus: Vec::with_capacity(n_workers),
+            events,
+            n_ended: 0,
+        };
+        for (index, cpu) in options.cpus.iter().copied().enumerate() {
+            let (handle, inbox) = Handle::new();
+            let worker_options = WorkerOptions {
+                index,
+                n_workers,
+                cpu,
+                script: Arc::clone(options.script),
+                budget: budget.clone(),
+                arrivals: options.arrivals.clone(),
+            };
+            let events = event_sender.clone();
+            let (tell_pinned, pinned) = bounded(1);
+            thread::Builder::new()
+                .name(options.role.name(index))
+                .spawn_scoped(scope, move || {
+                    worker::run(&worker_options, &inbox, &events, &tell_pinned);
+                })
+                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+            crew.workers.push(handle);
+            let is_pinned = pinned.recv().unwrap_or(false);
+            crew.cpus.push(cpu.filter(|_| is_pinned));
+        }
+        Ok(crew)
+    }
+
+    /// How many workers there are.
+    pub(super) fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The CPU each worker is pinned to; `None`: not pinned.
+    pub(super) fn cpus(&self) -> &[Option<usize>] {
+        &self.cpus
+    }
+
+    /// All workers have said their last word.
+    pub(super) fn have_all_ended(&self) -> bool {
+        self.n_ended >= self.workers.len()
+    }
+
+    /// What the workers say; silent once all have ended. Each is to be passed to
+    /// [`Crew::heard`].
+    pub(super) fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Takes note of what came from [`Crew::events`]; `None`: they are closed.
+    ///
+    /// # Errors
+    /// When a worker cannot go on, or ended without its last word.
+    pub(super) fn heard(&mut self, event: Option<Event>) -> Result<Word, UserError> {
+        match event {
+            Some(Event::Tick(tick)) => Ok(Word::Tick(tick)),
+            Some(Event::Ended(end)) => {
+                self.n_ended += 1;
+                if self.have_all_ended() {
+                    self.events = never();
+                }
+                Ok(Word::End(end))
+            }
+            Some(Event::Failed(worker, why)) => Err(UserError::could_not_run(format!(
+                "{} cannot go on: {why}",
+                match self.role {
+                    Role::Worker => self.role.name(worker),
+                    Role::Probe => "the probe".to_string(),
+                }
+            ))),
+            None => Err(UserError::could_not_run(format!(
+                "{} ended unexpectedly",
+                match self.role {
+                    Role::Worker => "a worker",
+                    Role::Probe => "the probe",
+                }
+            ))),
+        }
+    }
+
+    /// Gives a worker an empty recorder back.
+    pub(super) fn recycle(&self, worker: usize, recorder: Box<Recorder>) {
+        self.workers[worker].send(Command::Recycle(recorder));
+    }
+
+    /// Wants so many users of all workers together.
+    pub(super) fn set_users(&self, users: u32) {
+        let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        for (index, worker) in (0..).zip(&self.workers) {
+            worker.send(Command::SetUsers(share(users, n_workers, index)));
+        }
+    }
+
+    /// Tells all workers the same.
+    pub(super) fn broadcast(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            worker.send(command());
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        if !self.have_all_ended() {
+            self.broadcast(|| Command::CancelAll);
+        }
+    }
+}
+
+impl Role {
+    fn name(self, index: usize) -> String {
+        match self {
+            Self::Worker => format!("worker {index}"),
+            Self::Probe => "probe".to_string(),
+        }
+    }
+}

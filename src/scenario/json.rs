@@ -1,0 +1,99 @@
+//! The forms that parts of a plan have in JSON.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::header::Header;
+use crate::load::{Burst, RateStage, ThinkTime, VuStage};
+
+/// A duration in seconds, or `null`.
+pub(super) fn as_secs<S: Serializer>(
+    duration: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let duration: Option<Duration> = (*duration).into();
+    duration
+        .map(|duration| duration.as_secs_f64())
+        .serialize(serializer)
+}
+
+/// A duration in milliseconds, or `null`.
+pub(super) fn as_ms<S: Serializer>(
+    duration: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let duration: Option<Duration> = (*duration).into();
+    duration.map(ms).serialize(serializer)
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+pub(super) fn as_text<S: Serializer>(
+    value: &impl Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Headers without their values, which may be secrets.
+pub(super) fn as_names<S: Serializer>(
+    headers: &[Header],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(headers.iter().map(|header| &header.name))
+}
+
+pub(super) fn as_on_break<S: Serializer>(stops: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *stops { "stop" } else { "continue" })
+}
+
+pub(super) fn as_vu_stages<S: Serializer>(
+    stages: &[VuStage],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(stages.iter().map(|stage| {
+        json!({
+            "target_vus": stage.target_vus,
+            "duration_secs": stage.duration.as_secs_f64(),
+        })
+    }))
+}
+
+pub(super) fn as_rate_stages<S: Serializer>(
+    stages: &[RateStage],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(stages.iter().map(|stage| {
+        json!({
+            "target_rate_per_sec": stage.target_rate,
+            "duration_secs": stage.duration.as_secs_f64(),
+        })
+    }))
+}
+
+pub(super) fn as_burst<S: Serializer>(burst: &Burst, serializer: S) -> Result<S::Ok, S::Error> {
+    json!({"burst": burst.size, "every_secs": burst.every.as_secs_f64()}).serialize(serializer)
+}
+
+/// `null` where there is no pause.
+pub(super) fn as_think<S: Serializer>(think: &ThinkTime, serializer: S) -> Result<S::Ok, S::Error> {
+    match *think {
+        ThinkTime::None => Value::Null,
+        ThinkTime::Constant(pause) => json!({"distribution": "constant", "value_ms": ms(pause)}),
+        ThinkTime::Uniform { low, high } => {
+            json!({"distribution": "uniform", "low_ms": ms(low), "high_ms": ms(high)})
+        }
+        ThinkTime::Exponential { mean } => {
+            json!({"distribution": "exponential", "mean_ms": ms(mean)})
+        }
+        ThinkTime::LogNormal { median, sigma } => {
+            json!({"distribution": "lognormal", "median_ms": ms(median), "sigma": sigma})
+        }
+    }
+    .serialize(serializer)
+}
