@@ -1,9 +1,10 @@
-//! Durations, rates and sizes as text: the one place that reads and prints them.
+//! Durations, rates and sizes as text, and the conversions between nanoseconds
+//! and other numbers: the one place for both.
 //!
 //! It does not know where a text came from: the caller adds the file, line or
 //! flag to the error.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The error of a text that is not the quantity it should be.
 fn not(text: &str, expected: &str) -> String {
@@ -130,9 +131,7 @@ pub fn format_duration(duration: Duration) -> String {
     let (secs, ms) = (total_ms / 1000, total_ms % 1000);
     match secs {
         0 if duration.is_zero() => "0s".to_string(),
-        0 if ms == 0 => {
-            format_latency(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).replace(' ', "")
-        }
+        0 if ms == 0 => format_latency(nanos(duration)).replace(' ', ""),
         0 => format!("{ms}ms"),
         1..60 if ms == 0 => format!("{secs}s"),
         1..60 => trim_zeros(format!("{secs}.{ms:03}")) + "s",
@@ -142,6 +141,40 @@ pub fn format_duration(duration: Duration) -> String {
         _ if secs % 60 == 0 => format!("{}h{:02}m", secs / 3600, secs / 60 % 60),
         _ => format!("{}h{:02}m{:02}s", secs / 3600, secs / 60 % 60, secs % 60),
     }
+}
+
+/// Whole nanoseconds of a duration; the largest number for one beyond 584 years.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whole nanoseconds from one instant to a later one; 0 to an earlier one.
+pub fn nanos_between(earlier: Instant, later: Instant) -> u64 {
+    nanos(later.saturating_duration_since(earlier))
+}
+
+/// Nanoseconds as milliseconds, with their fraction.
+pub fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// Milliseconds as whole nanoseconds. What is below 0 or no number is 0.
+pub fn ns_of_ms(ms: f64) -> u64 {
+    // A cast from a float saturates.
+    (ms * 1e6).round() as u64
+}
+
+/// Seconds of a duration, to the microsecond.
+pub fn secs(duration: Duration) -> f64 {
+    tidy(duration.as_secs_f64())
+}
+
+/// Six decimals: more would be noise, and a JSON reader that is not exact in the
+/// last bit still reads the same number. What is not finite, which JSON cannot
+/// hold, is 0.
+pub fn tidy(value: f64) -> f64 {
+    let tidied = (value * 1e6).round() / 1e6;
+    if tidied.is_finite() { tidied } else { 0.0 }
 }
 
 /// A latency with three significant digits and its unit: `812 ns`, `43.8 us`,

@@ -17,7 +17,8 @@ use source::{PathUse, Source};
 /// The levels, lowest first. A module imports only from levels below its own.
 /// `lib.rs`, `main.rs` and `bin/` are above all and free.
 const LEVELS: &str = "
-    alarm clock units error files host protocol metrics load redact seeds
+    text units
+    alarm clock error files host protocol metrics load redact seeds
     address scheduler validity terminal servers
     http scenario outcome
     client report

@@ -1,7 +1,7 @@
 //! From the outcome of a run to the figures of a step: pure functions.
 
-use crate::metrics::{Histogram, Recorder, RowStats, WorkerUsage};
-use crate::outcome::{ClosedStep, OpenStep, RowKind, RunOutcome, Spread};
+use crate::metrics::{Histogram, WorkerUsage};
+use crate::outcome::{ClosedStep, OpenStep, Percentiles, Rows, RunOutcome};
 
 /// How many rates the schedule is measured at.
 pub const N_RATES: usize = 2;
@@ -21,7 +21,7 @@ pub fn closed_step(
     run: &RunOutcome,
     server_cpu_share: Option<f64>,
 ) -> ClosedStep {
-    let calls = calls(run, &run.totals);
+    let calls = Rows::new(&run.start.rows, &run.totals).totals();
     let n_calls = calls.finished();
     let seconds = run.elapsed.as_secs_f64();
     // There is one worker.
@@ -51,7 +51,7 @@ pub fn closed_step(
 
 /// The figures of a run of the open model.
 pub fn open_step(rate_per_sec: f64, busy_poll: bool, run: &RunOutcome) -> OpenStep {
-    let calls = calls(run, &run.totals);
+    let calls = Rows::new(&run.start.rows, &run.totals).totals();
     OpenStep {
         rate_per_sec,
         busy_poll,
@@ -106,19 +106,8 @@ fn two_digits(value: f64) -> Option<f64> {
     Some((value * scale + ROUNDING).floor() / scale)
 }
 
-/// All calls of a recorder as one row.
-fn calls(run: &RunOutcome, recorded: &Recorder) -> RowStats {
-    let mut sum = RowStats::default();
-    for (row, stats) in run.start.rows.iter().zip(&recorded.rows) {
-        if row.kind == RowKind::Call {
-            sum.merge(stats);
-        }
-    }
-    sum
-}
-
-fn spread(histogram: &Histogram) -> Option<Spread> {
-    Some(Spread {
+fn spread(histogram: &Histogram) -> Option<Percentiles> {
+    Some(Percentiles {
         count: histogram.len(),
         p50_ns: histogram.quantile_ns(0.5)?,
         p99_ns: histogram.quantile_ns(0.99)?,
@@ -131,8 +120,8 @@ fn spread(histogram: &Histogram) -> Option<Spread> {
 mod tests {
     use super::*;
     use crate::clock::Utc;
-    use crate::metrics::{Failure, Outcome, Sample};
-    use crate::outcome::{Ended, GeneratorFacts, Row, RunStart, SelfCheck, ServerFacts};
+    use crate::metrics::{Failure, Outcome, Recorder, Sample};
+    use crate::outcome::{Ended, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts};
     use crate::protocol::{Era, Revision};
     use crate::validity::Verdict;
     use std::time::Duration;

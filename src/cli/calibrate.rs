@@ -1,14 +1,13 @@
 //! `calibrate`: what this host can generate.
 
 use super::args::Calibrate;
-use super::common::{ReportWish, build_info, deliver, under_signals};
+use super::common::{ReportWish, build_info, under_signals};
 use super::exit;
 use crate::coordinator::raise_file_limit;
 use crate::error::UserError;
 use crate::outcome::{CalibrationEnded, CalibrationOptions};
-use crate::report::calibration::{
-    build_calibration, calibration_summary, default_calibration_path,
-};
+use crate::report::calibration::build_calibration;
+use crate::report::{ReportKind, deliver};
 use crate::scenario::defaults::{CALIBRATION_STEP, CALIBRATION_VUS};
 use crate::terminal::Terminal;
 
@@ -18,7 +17,7 @@ pub(super) fn calibrate(
     terminal: &Terminal,
 ) -> Result<u8, UserError> {
     let report_wish = ReportWish::new(args.report, args.no_report)?;
-    let report_file = report_wish.open(default_calibration_path)?;
+    let report_file = report_wish.open(ReportKind::Calibration)?;
     let options = CalibrationOptions {
         vus: args.vus.unwrap_or(CALIBRATION_VUS.to_vec()),
         step: args.seconds.unwrap_or(CALIBRATION_STEP),
@@ -31,10 +30,8 @@ pub(super) fn calibrate(
     let is_complete = outcome.ended == CalibrationEnded::Complete;
     // What later runs are measured by is whole, or not there.
     let report_file = report_file.filter(|_| is_complete);
-    let [written, shown] = deliver(report_file, &report, args.quiet, terminal, |options| {
-        calibration_summary(&report, options)
-    });
-    written.and(shown)?;
+    let delivered = deliver(report_file, report, args.quiet, terminal);
+    delivered.written.and(delivered.shown)?;
     Ok(match outcome.ended {
         CalibrationEnded::Complete => exit::PASSED,
         CalibrationEnded::Interrupted => exit::INTERRUPTED,

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use serde::Serialize;
-
 use super::exit;
 use super::secrets::redacted_command_line;
 use super::signals::Listener;
@@ -15,10 +13,10 @@ use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
-use crate::report::{BuildInfo, LiveLine, LiveStyle, ReportFile, SummaryOptions};
+use crate::report::{BuildInfo, LiveLine, LiveStyle, ReportFile, ReportKind};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
-use crate::terminal::{Layout, Line, Stream, Terminal, forgive_broken_pipe, write_lines};
+use crate::terminal::{Stream, Terminal};
 
 /// The plan of a load, from the config that `config` names and from flags; with the
 /// demo server, where it is wanted. The server is started before anything is pinned:
@@ -127,52 +125,6 @@ pub(super) fn tell_all(
     exit::strongest(std::iter::once(code).chain(codes))
 }
 
-/// Writes the report, if one is wanted, and shows the summary. A summary that cannot
-/// be shown does not keep the report from being written, nor the other way around.
-pub(super) fn deliver(
-    file: Option<ReportFile>,
-    report: &impl Serialize,
-    is_quiet: bool,
-    terminal: &Terminal,
-    lines: impl FnOnce(&SummaryOptions) -> Vec<Line>,
-) -> [Result<(), UserError>; 2] {
-    let is_on_stdout = file.as_ref().is_some_and(|file| file.path().is_none());
-    let written = match file {
-        Some(file) => file.hiding(terminal.redactor()).commit(report),
-        None => Ok(None),
-    };
-    let path = written.as_ref().ok().and_then(Option::as_ref);
-    let report_path = path.map(|path| path.display().to_string());
-    if let Some(path) = &report_path {
-        terminal.keep(path);
-    }
-    let shown = show(is_on_stdout, is_quiet, terminal, |layout| {
-        let options = SummaryOptions {
-            layout,
-            report_path,
-        };
-        lines(&options)
-    });
-    [written.map(|_| ()), shown]
-}
-
-/// The summary goes to stdout, or to stderr where the report is on stdout.
-/// `--quiet` leaves it out there. `lines` lays it out.
-fn show(
-    is_on_stdout: bool,
-    is_quiet: bool,
-    terminal: &Terminal,
-    lines: impl FnOnce(Layout) -> Vec<Line>,
-) -> Result<(), UserError> {
-    let written = match (is_on_stdout, is_quiet) {
-        (true, true) => Ok(()),
-        (true, false) => write_lines(&mut terminal.stderr(), &lines(terminal.stderr_layout()))
-            .or_else(forgive_broken_pipe),
-        (false, _) => terminal.print(&lines(terminal.stdout_layout())),
-    };
-    written.map_err(|error| UserError::could_not_run(format!("cannot write the summary: {error}")))
-}
-
 pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
     let text = read_text(path, WRITTEN_BYTES_MAX).map_err(|why| {
         UserError::usage(format!("the config `{}` {why}", path.display()))
@@ -222,16 +174,13 @@ impl ReportWish {
     }
 
     /// Opens the report, so that a bad path is known before the load begins.
-    /// `default_path` names the file in the current folder, at this time.
-    pub(super) fn open(
-        self,
-        default_path: fn(&Path, Utc) -> PathBuf,
-    ) -> Result<Option<ReportFile>, UserError> {
+    /// The default one is in the current folder, and named by kind and time.
+    pub(super) fn open(self, kind: ReportKind) -> Result<Option<ReportFile>, UserError> {
         match self.path {
             _ if self.is_refused => Ok(None),
             Some(path) => ReportFile::open(Path::new(&path)).map(Some),
             None => {
-                let path = default_path(&current_folder()?, Utc::now());
+                let path = kind.default_path(&current_folder()?, Utc::now());
                 ReportFile::open_in_folder(&path).map(Some)
             }
         }

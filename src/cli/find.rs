@@ -1,18 +1,18 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
 use super::args::Find;
-use super::common::{ReportWish, build_info, deliver, make_room, plan_of, tell_all, under_signals};
+use super::common::{ReportWish, build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::options::LevelText;
 use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::UserError;
 use crate::outcome::{FindBy, FindOptions, LatencyLimit};
-use crate::report::find::{build_find, default_find_path, find_summary};
-use crate::report::json::cleaned;
+use crate::report::find::build_find;
+use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
 use crate::terminal::Terminal;
-use crate::units::format_duration;
+use crate::units::{format_duration, nanos};
 
 pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
@@ -28,21 +28,18 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         FindBy::Rate => options.max_vus,
     };
     make_room(plan.connections_of(users_max), demo);
-    let report_file = report_wish.open(default_find_path)?;
+    let report_file = report_wish.open(ReportKind::Find)?;
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::find(plan, options, live, interrupts)
     })?;
     let report = build_find(plan_json, &outcome, &build_info(words, terminal));
-    let report = cleaned(report, &terminal.redactor());
-    terminal.keep(&report.server.revision);
-    let delivered = deliver(report_file, &report, is_quiet, terminal, |options| {
-        find_summary(&report, options)
-    });
+    let delivered = deliver(report_file, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
-    Ok(tell_all(terminal, code, delivered))
+    let results = [delivered.written, delivered.shown];
+    Ok(tell_all(terminal, code, results))
 }
 
 /// What is searched. The levels are checked here for what the search cannot
@@ -56,7 +53,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
     let latency: Vec<LatencyLimit> = latency
         .into_iter()
         .filter_map(|(quantile, limit)| {
-            let limit_ns = u64::try_from(limit?.as_nanos()).unwrap_or(u64::MAX);
+            let limit_ns = nanos(limit?);
             Some(LatencyLimit { quantile, limit_ns })
         })
         .collect();

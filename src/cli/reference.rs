@@ -5,23 +5,27 @@ use std::path::Path;
 use crate::error::UserError;
 use crate::host;
 use crate::host::Cpus;
-use crate::report::calibration::{Misfit, calibrated_host, read_calibration};
+use crate::outcome::CalibratedHost;
+use crate::report::calibration::{Misfit, misfits, read_calibration};
 use crate::scenario::Plan;
 
 /// Lets the run be measured by what a calibration found, if one is named. The plan's
 /// notices say where it fits this host badly; one of another host is not used.
 pub(super) fn calibrate_plan(plan: &mut Plan, path: Option<&str>) -> Result<(), UserError> {
     let Some(path) = path else { return Ok(()) };
-    let report = read_calibration(Path::new(path))?;
+    let made = read_calibration(Path::new(path))?;
     let cpus = Cpus::of_this_process();
     let facts = host::read(Path::new("/"), &cpus.allowed);
-    let here = calibrated_host(&facts, cpus.quota_millicpus, &cpus.allowed);
-    let misfits = report.misfits(&here, env!("CARGO_PKG_VERSION"));
+    let here = CalibratedHost::of(&facts, cpus.quota_millicpus, &cpus.allowed);
+    let misfits = misfits(&made, &here, env!("CARGO_PKG_VERSION"));
     let is_other_host = misfits.iter().any(|misfit| misfit.is_other_host);
-    let reference = report.reference(plan.workers.busy_poll);
-    plan.reference = reference.filter(|_| !is_other_host);
+    let reference = match plan.workers.busy_poll {
+        true => made.busy_poll,
+        false => made.normal,
+    };
+    plan.reference = (!is_other_host).then_some(reference);
     let notice = notice(path, &misfits).or_else(|| {
-        report.is_disturbed().then(|| {
+        made.is_disturbed.then(|| {
             format!(
                 "the calibration `{path}` was made while other work had the worker's CPU, and \
                  promises too little: calibrate again on an idle host"

@@ -1,14 +1,13 @@
 //! `run`: from what was typed to a report.
 
 use super::args::Run;
-use super::common::{ReportWish, build_info, deliver, make_room, plan_of, tell_all, under_signals};
+use super::common::{ReportWish, build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::UserError;
 use crate::outcome::Ended;
-use crate::report::json::{cleaned, default_path};
-use crate::report::{Report, build, summary};
+use crate::report::{Report, ReportKind, build, deliver};
 use crate::scenario;
 use crate::terminal::Terminal;
 
@@ -20,25 +19,22 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(), demo);
-    let report_file = report_wish.open(default_path)?;
+    let report_file = report_wish.open(ReportKind::Run)?;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::run(plan.clone(), live, interrupts)
     })?;
     let info = build_info(words, terminal);
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
-    let report = cleaned(report, &terminal.redactor());
-    terminal.keep(&report.server.revision);
-    let [written, shown] = deliver(report_file, &report, is_quiet, terminal, |options| {
-        summary(&report, options)
-    });
+    let delivered = deliver(report_file, report, is_quiet, terminal);
     let session = match outcome.ended {
-        Ended::NoSession => Err(no_session(&report)),
+        Ended::NoSession => Err(no_session(&delivered.report)),
         _ => Ok(()),
     };
     let is_interrupted = interrupts.is_pending();
     let grade = outcome.verdict.grade;
     let code = exit::of_run(outcome.ended, is_interrupted, grade, plan.strict);
-    Ok(tell_all(terminal, code, [written, shown, session]))
+    let results = [delivered.written, delivered.shown, session];
+    Ok(tell_all(terminal, code, results))
 }
 
 /// No user ever had a session, so nothing was measured; or no user could open

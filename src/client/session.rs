@@ -7,7 +7,9 @@ use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing};
 use super::server::{PreparedCall, Server};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
-use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure};
+use crate::metrics::{
+    ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
+};
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
     says_session_gone,
@@ -78,48 +80,6 @@ impl CallReport {
     }
 }
 
-/// What a session has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionCounters {
-    /// Connections opened.
-    pub connects: u64,
-    /// Of these, opened since an earlier one was gone.
-    pub reconnects: u64,
-    /// Of these, the ones whose earlier connection the server had ended.
-    pub server_closed: u64,
-    /// Bytes handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes read.
-    pub bytes_received: u64,
-    /// Multi round trips answered.
-    pub round_trips: u64,
-    /// Streams resumed.
-    pub streams_resumed: u64,
-    /// Streams that the server left open.
-    pub streams_left_open: u64,
-    /// Requests of the server's that were answered.
-    pub server_requests: u64,
-    /// Answers with `Set-Cookie`.
-    pub cookies_set: u64,
-}
-
-impl SessionCounters {
-    fn since(self, earlier: Self) -> Self {
-        Self {
-            connects: self.connects - earlier.connects,
-            reconnects: self.reconnects - earlier.reconnects,
-            server_closed: self.server_closed - earlier.server_closed,
-            bytes_sent: self.bytes_sent - earlier.bytes_sent,
-            bytes_received: self.bytes_received - earlier.bytes_received,
-            round_trips: self.round_trips - earlier.round_trips,
-            streams_resumed: self.streams_resumed - earlier.streams_resumed,
-            streams_left_open: self.streams_left_open - earlier.streams_left_open,
-            server_requests: self.server_requests - earlier.server_requests,
-            cookies_set: self.cookies_set - earlier.cookies_set,
-        }
-    }
-}
-
 /// One session over one connection. Its methods suspend the running task.
 #[derive(Debug)]
 pub struct Session {
@@ -134,9 +94,9 @@ pub struct Session {
     asked: RequestsOfServer,
     /// The server has said that it resumes no stream of this session.
     never_resumes: bool,
-    counters: SessionCounters,
+    counters: Counters,
     /// What was given away by `take_counters`.
-    taken: SessionCounters,
+    taken: Counters,
 }
 
 impl Session {
@@ -154,8 +114,8 @@ impl Session {
             body: RequestBody::default(),
             asked: RequestsOfServer::NOTHING,
             never_resumes: false,
-            counters: SessionCounters::default(),
-            taken: SessionCounters::default(),
+            counters: Counters::default(),
+            taken: Counters::default(),
         }
     }
 
@@ -182,16 +142,16 @@ impl Session {
     }
 
     /// What this session has done since it was last asked.
-    pub fn take_counters(&mut self) -> SessionCounters {
+    pub fn take_counters(&mut self) -> Counters {
         let mut now = self.counters;
         let lanes = std::iter::once(&self.lane).chain(self.side_lane.as_deref());
         for (position, lane) in lanes.enumerate() {
             let http = lane.counters();
-            now.connects += http.connects;
+            now.connections += http.connects;
             // A side connection is opened and dropped as needed.
             if position == 0 {
                 now.reconnects += http.reconnects;
-                now.server_closed += http.server_closed;
+                now.reconnects_server_closed += http.server_closed;
             }
             now.bytes_sent += http.bytes_sent;
             now.bytes_received += http.bytes_received;
@@ -199,7 +159,7 @@ impl Session {
             now.cookies_set += lane.n_cookies_set;
         }
         let taken = std::mem::replace(&mut self.taken, now);
-        now.since(taken)
+        now.since(&taken)
     }
 
     /// Opens the session: `initialize` and `notifications/initialized`, or

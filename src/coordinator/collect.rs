@@ -214,14 +214,12 @@ impl Collector {
         busy_poll: bool,
         spans: Vec<StageSpan>,
     ) -> Self {
-        let of_kind = |kind: RowKind| (0..rows.len()).filter(move |at| rows[*at].kind == kind);
-        let warm_rows = rows
-            .iter()
-            .map(|row| matches!(row.kind, RowKind::Call | RowKind::Turn))
-            .collect();
+        let places =
+            |wanted: fn(RowKind) -> bool| (0..rows.len()).filter(move |at| wanted(rows[*at].kind));
+        let warm_rows = rows.iter().map(|row| row.kind.is_in_warm_up()).collect();
         Self {
-            call_rows: of_kind(RowKind::Call).collect(),
-            handshake_rows: of_kind(RowKind::Handshake).collect(),
+            call_rows: places(RowKind::is_in_totals).collect(),
+            handshake_rows: places(|kind| kind == RowKind::Handshake).collect(),
             warm_rows,
             has_response_times,
             warm_up,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::signals::Signals;
 use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, WorkerUsage};
-use crate::outcome::{Row, RowKind, Second, SelfCheck};
+use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
 use crate::scenario::{Load, Plan};
+use crate::units::nanos;
 use crate::validity::{
     Bounds, Evidence, LocalResource, LocalResources, Measured, Model, Quantiles, SecondSignals,
     Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
@@ -50,7 +51,7 @@ impl Recorded<'_> {
                 busy_poll: self.plan.workers.busy_poll,
             })
             .collect();
-        let calls = self.of_kind(RowKind::Call);
+        let calls = Rows::new(self.rows, self.totals).totals();
         let response = calls.response_ok.as_ref();
         let response = response.filter(|_| self.plan.has_intended_starts());
         let headline = response.unwrap_or(&calls.service_ok);
@@ -176,7 +177,7 @@ impl Recorded<'_> {
         // The workers live on while sessions are ended, without a call in flight.
         let load_ns = self.in_flight_for.as_nanos();
         let per_time = |sum_ns: u128| (load_ns > 0).then(|| sum_ns as f64 / load_ns as f64);
-        let unbegun_ns = u64::try_from(self.unbegun.as_nanos()).unwrap_or(u64::MAX);
+        let unbegun_ns = nanos(self.unbegun);
         let means = workers.iter().filter_map(|usage| {
             let of_load = WorkerUsage {
                 wall_ns: usage.wall_ns.saturating_sub(unbegun_ns),
@@ -213,8 +214,8 @@ impl Recorded<'_> {
     /// All time that calls took, however they ended, those of the warm-up too.
     fn latency_sum_ns(&self) -> u128 {
         let recorders = [Some(self.totals), self.warm_up].into_iter().flatten();
-        let rows = recorders.flat_map(|recorder| self.rows.iter().zip(&recorder.rows));
-        rows.filter(|(row, _)| row.kind == RowKind::Call)
+        let calls = recorders.flat_map(|recorder| Rows::new(self.rows, recorder).in_totals());
+        calls
             .map(|(_, stats)| {
                 let others = [&stats.service_failed, &stats.cancelled_age];
                 let others = others.into_iter().flatten();
@@ -223,19 +224,10 @@ impl Recorded<'_> {
             .sum()
     }
 
-    fn of_kind(&self, kind: RowKind) -> RowStats {
-        let mut sum = RowStats::default();
-        for (row, stats) in self.rows.iter().zip(&self.totals.rows) {
-            if row.kind == kind {
-                sum.merge(stats);
-            }
-        }
-        sum
-    }
-
     fn resources(&self, calls: &RowStats) -> LocalResources {
         let missing = local_failures;
-        let handshakes = self.of_kind(RowKind::Handshake);
+        let handshakes = Rows::new(self.rows, self.totals).sum_of(RowKind::Handshake);
+        let handshakes = handshakes.unwrap_or_default();
         // Users that a server turned away are none of ours.
         let is_ours = 2 * missing(&handshakes) > handshakes.failed;
         let messages = self.totals.examples.of(MISSING);

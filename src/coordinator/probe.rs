@@ -23,7 +23,7 @@ use crate::decide::control::arrival_length;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing, ThinkTime};
 use crate::metrics::Recorder;
-use crate::outcome::{ProbeOutcome, Row, RowKind};
+use crate::outcome::{ProbeOutcome, Row, Rows};
 use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
 use crate::units::{format_percent, format_rate};
 use crate::user::Script;
@@ -199,10 +199,8 @@ impl Probe {
 
 /// Calls that have ended.
 pub(super) fn finished_calls(rows: &[Row], recorded: &Recorder) -> u64 {
-    let rows = rows.iter().zip(&recorded.rows);
-    rows.filter(|(row, _)| row.kind == RowKind::Call)
-        .map(|(_, stats)| stats.finished())
-        .sum()
+    let calls = Rows::new(rows, recorded).in_totals();
+    calls.map(|(_, stats)| stats.finished()).sum()
 }
 
 /// What the user should know of the probe beside a load of so many ended calls.
@@ -230,6 +228,7 @@ pub(super) fn notices(probe: &ProbeOutcome, load_finished: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::RowKind;
     use crate::scenario::{Overrides, Source, load};
 
     fn plan(text: &str) -> Plan {

@@ -28,9 +28,10 @@ use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, RunOutcome, RunStart,
+    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
 };
 use crate::scenario::{Arrivals, Load, Plan};
+use crate::units::nanos;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
 
@@ -319,9 +320,8 @@ impl<'a> Coordinator<'a> {
         if totals.counters.sessions_opened > 0 || self.collector.users().tried < wanted {
             return false;
         }
-        let rows = &self.start.rows;
-        let handshakes = (0..rows.len()).filter(|at| rows[*at].kind == RowKind::Handshake);
-        let causes = handshakes.flat_map(|at| totals.rows[at].failures.ranked());
+        let handshakes = Rows::new(&self.start.rows, totals).of(RowKind::Handshake);
+        let causes = handshakes.flat_map(|(_, stats)| stats.failures.ranked());
         let mut n_causes = 0;
         let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
             matches!(
@@ -342,8 +342,7 @@ impl<'a> Coordinator<'a> {
             return false;
         }
         let totals = &self.collector.totals;
-        let rows = self.start.rows.iter().zip(&totals.rows);
-        let handshakes = rows.filter(|(row, _)| row.kind == RowKind::Handshake);
+        let handshakes = Rows::new(&self.start.rows, totals).of(RowKind::Handshake);
         let n_refused: u64 = handshakes.map(|(_, stats)| stats.failed).sum();
         let n_lost = totals.counters.sessions_expired;
         let happened = Happened {
@@ -436,10 +435,9 @@ impl<'a> Coordinator<'a> {
         if found.came_with_time && !rule.stop && rule.latency_max.is_none() {
             if !std::mem::replace(&mut self.has_told_of_change, true) {
                 let mut failures = crate::metrics::FailureCounts::default();
-                for (row, stats) in self.start.rows.iter().zip(&self.collector.totals.rows) {
-                    if row.kind == RowKind::Call {
-                        failures.merge(&stats.failures);
-                    }
+                let rows = Rows::new(&self.start.rows, &self.collector.totals);
+                for (_, stats) in rows.in_totals() {
+                    failures.merge(&stats.failures);
                 }
                 let is_steady = is_load_steady(self.plan, found.found.began);
                 let notice = change_notice(found.found, is_steady, failures.ranked().first());
@@ -706,10 +704,7 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
             Load::Open { .. } => LoadKind::ArrivalRate,
             _ => LoadKind::VirtualUsers,
         },
-        latency_limit_ns: plan
-            .breaking
-            .latency_max
-            .map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+        latency_limit_ns: plan.breaking.latency_max.map(nanos),
         max_error_share: plan.breaking.error_share_max,
         purpose: if plan.breaking.stop {
             Purpose::Stop

@@ -93,7 +93,7 @@ impl Signals {
         let is_over = self.load_end.is_some_and(|end| tick_middle(number) > end);
         if !is_warm_up(number, self.warm_up) && !is_over {
             self.measured[worker].merge(usage);
-            self.connects += recorder.counters.connects;
+            self.connects += recorder.counters.connections;
         }
         let n_workers = self.measured.len();
         let Some(part) = self.part((number - 1) / TICKS_PER_SECOND) else {
@@ -104,7 +104,7 @@ impl Signals {
         part.lateness.merge(&recorder.lateness);
         part.delay.merge(&recorder.generator_delay);
         part.begun += recorder.counters.iterations_started;
-        part.connects += recorder.counters.connects;
+        part.connects += recorder.counters.connections;
     }
 
     /// What the host took up to now, over `span`, most of it in this second.
@@ -207,7 +207,7 @@ mod tests {
     fn the_totals_leave_out_what_is_no_load() {
         let mut signals = Signals::new(1, SECOND, false);
         let mut recorder = Recorder::new(0);
-        recorder.counters.connects = 1;
+        recorder.counters.connections = 1;
         for number in 0..=12 {
             if number == 9 {
                 signals.load_ends(2 * SECOND);

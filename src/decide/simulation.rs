@@ -13,6 +13,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
+use crate::units::nanos;
+
 /// What one tick of a simulated run yields: interval figures, never cumulative.
 #[derive(Debug, Clone)]
 pub(crate) struct Tick {
@@ -306,7 +308,7 @@ impl Simulation {
 
     /// Runs to an instant; it does nothing if that is past.
     pub(crate) fn run_until(&mut self, until: Duration) {
-        let until_ns = ns_of(until);
+        let until_ns = nanos(until);
         while let Some(Reverse(event)) = self.events.peek().copied() {
             if event.at_ns > until_ns {
                 break;
@@ -578,10 +580,6 @@ struct TickState {
 
 const NO_VU: u32 = u32::MAX;
 const REFUSAL_NS: u64 = 1_000_000;
-
-fn ns_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
 
 fn above_zero(random: &mut fastrand::Rng) -> f64 {
     1.0 - random.f64()

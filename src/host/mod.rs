@@ -17,6 +17,8 @@ mod tree;
 
 pub use advice::{Surroundings, advise};
 pub use cpus::{Cpus, pin, raise_file_limit, too_low_file_limit};
+#[cfg(test)]
+pub use facts::CpuFacts;
 pub use facts::{HostFacts, governors, read};
 pub use stolen::{HostMeter, HostUse, read_again};
 

@@ -2,6 +2,7 @@
 
 use super::advice::HostAdvice;
 use super::facts::*;
+use super::tree::parse_cpu_list;
 use super::*;
 use std::fs;
 use std::path::PathBuf;

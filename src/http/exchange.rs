@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::timestamp::{self, Received};
+use crate::units::nanos;
 
 /// When the bytes of an exchange went and came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -306,9 +307,7 @@ impl Exchange {
         self.received.add(received.n_bytes as u64);
         self.work_off(received.n_bytes);
         let now = self.to_ns(received.at);
-        let age_ns = received
-            .age
-            .map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+        let age_ns = received.age.map(nanos);
         let is_handshake = matches!(
             self.phase(),
             ExchangePhase::Connecting | ExchangePhase::Securing
@@ -375,7 +374,7 @@ impl Exchange {
 
     /// Moves the deadline by what this machine was late.
     pub(super) fn put_off(&self, late: Duration) {
-        let late_ns = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
+        let late_ns = nanos(late);
         let deadline = self.deadline.get();
         self.deadline.set(deadline.saturating_add(late_ns));
     }

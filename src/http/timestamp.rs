@@ -15,6 +15,7 @@ use mio::net::TcpStream;
 
 use super::clock_watch::{ClockWatch, Reading};
 use crate::metrics::ReadTimes;
+use crate::units::nanos;
 
 /// What was read, and when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Stamping {
             let before = Instant::now();
             let wall_ns = wall_ns();
             let after = Instant::now();
-            let apart_ns = ns(after.saturating_duration_since(before));
+            let apart_ns = nanos(after.saturating_duration_since(before));
             if closest.is_none_or(|closest| apart_ns < closest.apart_ns) {
                 closest = Some(Reading {
                     wall_ns,
@@ -121,7 +122,7 @@ impl Stamping {
     }
 
     fn mono_ns(&self, at: Instant) -> u64 {
-        ns(at.saturating_duration_since(self.base))
+        nanos(at.saturating_duration_since(self.base))
     }
 
     /// When something that carries this stamp of the wall clock came.
@@ -153,11 +154,7 @@ impl Stamping {
 /// Since 1970.
 fn wall_ns() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    ns(since.unwrap_or_default())
-}
-
-fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+    nanos(since.unwrap_or_default())
 }
 
 /// Asks for receive timestamps. Where that fails, reads go without, and are
@@ -197,7 +194,7 @@ pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Rece
                 _ => None,
             });
         let n_bytes = message.bytes;
-        Ok(local.received(n_bytes, stamp.map(ns)))
+        Ok(local.received(n_bytes, stamp.map(nanos)))
     })
 }
 

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::text::is_unseen;
+
 /// A string that is read back as `text`.
 pub(super) fn string(text: &str) -> String {
     quoted(&literal(text))
@@ -109,13 +111,6 @@ pub(super) fn comment(text: &str, n_chars_max: usize) -> String {
         n_chars += n_due;
     }
     line
-}
-
-/// Controls, and what has no width or changes the direction of writing.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::units::nanos;
+
 /// When the arrivals of an open load model are due, from the start of the load.
 ///
 /// Arrival `n` (counted from 0) of a constant distribution is due where the
@@ -138,7 +140,7 @@ impl ArrivalSchedule {
             let stage = PlacedStage {
                 from: stage.from.micros_an_hour,
                 to: stage.to.micros_an_hour,
-                length_ns: whole_ns(stage.length.min(LENGTH_MAX)),
+                length_ns: nanos(stage.length.min(LENGTH_MAX)),
                 start_ns,
                 area_before,
             };
@@ -161,9 +163,9 @@ impl ArrivalSchedule {
         Self {
             shape: Shape::Bursts {
                 burst: u64::from(burst),
-                every_ns: whole_ns(every).max(1),
+                every_ns: nanos(every).max(1),
             },
-            length_ns: whole_ns(length.min(LENGTH_MAX)),
+            length_ns: nanos(length.min(LENGTH_MAX)),
         }
     }
 
@@ -389,10 +391,6 @@ fn wide_product(a: u128, b: u64) -> (u128, u128) {
     let low = (a & u128::from(u64::MAX)) * b;
     let high = (a >> 64) * b + (low >> 64);
     (high >> 64, (high << 64) | (low & u128::from(u64::MAX)))
-}
-
-fn whole_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -723,7 +721,7 @@ mod tests {
         fn every_even_arrival_is_the_exact_instant_rounded_down(
             from in 0_u64..RATE_MAX,
             to in 0_u64..RATE_MAX,
-            length_ns in 1_u64..whole_ns(LENGTH_MAX),
+            length_ns in 1_u64..nanos(LENGTH_MAX),
             position in 0.0_f64..1.0,
         ) {
             let stage = PlacedStage { from, to, length_ns, start_ns: 0, area_before: 0 };

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::units::nanos;
+
 /// How long a virtual user thinks between the end of an iteration and the
 /// start of its next one.
 ///
@@ -196,7 +198,7 @@ fn spread(sigma: f64) -> f64 {
 }
 
 fn capped_ns(length: Duration) -> u64 {
-    u64::try_from(length.min(THINK_MAX).as_nanos()).unwrap_or(u64::MAX)
+    nanos(length.min(THINK_MAX))
 }
 
 #[cfg(test)]

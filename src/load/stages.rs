@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::units::nanos;
+
 /// Load that moves linearly from level to level, stage after stage.
 ///
 /// Between two levels the number is the straight line rounded to the nearest whole,
@@ -27,7 +29,7 @@ impl Stages {
         let mut segments = Vec::with_capacity(stages.len());
         let (mut start_ns, mut from) = (0_u64, start_level);
         for (duration, to) in stages {
-            let end_ns = start_ns.saturating_add(ns_of(*duration));
+            let end_ns = start_ns.saturating_add(nanos(*duration));
             segments.push(Segment {
                 start_ns,
                 length_ns: end_ns - start_ns,
@@ -52,7 +54,7 @@ impl Stages {
     /// The level at an instant since the start. After the last stage its target stays;
     /// at an instant at which it jumps, the level after the jump counts.
     pub fn target(&self, at: Duration) -> u32 {
-        let at_ns = ns_of(at);
+        let at_ns = nanos(at);
         match self.segment_idx(at_ns) {
             None => self.start_level,
             Some(idx) => self.segments[idx].level(at_ns),
@@ -62,7 +64,7 @@ impl Stages {
     /// The first instant after `at` at which the level differs from that at `at`;
     /// `None` if it stays for ever.
     pub fn next_change(&self, at: Duration) -> Option<Duration> {
-        let at_ns = ns_of(at);
+        let at_ns = nanos(at);
         let level = self.target(at);
         let first = self.segment_idx(at_ns)?;
         self.segments[first..].iter().find_map(|segment| {
@@ -151,10 +153,6 @@ impl Segment {
         let elapsed_ns = u64::try_from(elapsed_ns).unwrap_or(0).min(self.length_ns);
         Some(self.start_ns + elapsed_ns)
     }
-}
-
-fn ns_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

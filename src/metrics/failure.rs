@@ -4,88 +4,111 @@
 //! which a server may invent any, by a short bounded table. This module does
 //! not know how a failure was noticed.
 //!
-//! To add a cause: a variant here (with its place in `ALL` and its id), and
-//! the place that notices it; the compiler leads the way through the rest.
+//! To add a cause: a line in the table of `causes!` with its id, and the place
+//! that notices it.
 
 use std::fmt;
 
-/// Why a connection could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConnectFailure {
-    /// Nobody listens there.
-    Refused,
-    /// No route to the host or network.
-    Unreachable,
-    /// The TLS handshake failed.
-    Tls,
-    /// No connection within the request's timeout.
-    Timeout,
-    /// The server closed or reset the connection while it was being made.
-    Reset,
-    /// This machine has no more file descriptors, ports or memory for it.
-    NoResources,
-    /// Any other fault of the operating system.
-    Other,
+/// Makes, from one table, the kinds of causes that are counted by their place in
+/// it, the list of these causes, and their ids.
+macro_rules! causes {
+    ($(
+        $(#[$kind_doc:meta])*
+        $of:ident($kind:ident), $group:literal: {
+            $($(#[$doc:meta])* $cause:ident = $id:literal,)*
+        }
+    )*) => {
+        $(
+            $(#[$kind_doc])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+            pub enum $kind {
+                $($(#[$doc])* $cause,)*
+            }
+        )*
+
+        /// The causes that are counted by their place here, each with its id.
+        const FIXED: &[(Failure, &str)] = &[
+            $($((Failure::$of($kind::$cause), concat!($group, ".", $id)),)*)*
+            (Failure::Tool, "tool.is_error"),
+            (Failure::RpcWithoutCode, "jsonrpc.no_code"),
+        ];
+    };
 }
 
-/// What a request was doing when its timeout struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TimeoutPhase {
-    /// Its bytes were being handed to the kernel.
-    Sending,
-    /// All was sent and not a byte of the answer had come.
-    Waiting,
-    /// The answer had begun and was not complete.
-    Reading,
-}
+causes! {
+    /// Why a connection could not be made.
+    Connect(ConnectFailure), "connect": {
+        /// Nobody listens there.
+        Refused = "refused",
+        /// No route to the host or network.
+        Unreachable = "unreachable",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// No connection within the request's timeout.
+        Timeout = "timeout",
+        /// The server closed or reset the connection while it was being made.
+        Reset = "reset",
+        /// This machine has no more file descriptors, ports or memory for it.
+        NoResources = "no_local_resources",
+        /// Any other fault of the operating system.
+        Other = "other",
+    }
 
-/// A connection that died under a request before any byte of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConnectionFailure {
-    /// On a connection made for this request.
-    LostNew,
-    /// On a kept-alive connection that had served a request before.
-    LostReused,
-}
+    /// A connection that died under a request before any byte of the answer.
+    Connection(ConnectionFailure), "connect": {
+        /// On a connection made for this request.
+        LostNew = "lost_new",
+        /// On a kept-alive connection that had served a request before.
+        LostReused = "lost_reused",
+    }
 
-/// An answer that is not what the protocol demands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProtocolFailure {
-    /// Not HTTP/1.1.
-    BadHttp,
-    /// A redirect, which is not followed during a run.
-    Redirect,
-    /// Neither `application/json` nor `text/event-stream`.
-    ContentType,
-    /// A content coding that is not read, or content that is not in it.
-    ContentEncoding,
-    /// The body is not JSON.
-    NotJson,
-    /// Neither a result nor an error.
-    NoResult,
-    /// The answer to another id.
-    WrongId,
-    /// Not an event stream although it says so.
-    BadSse,
-    /// Larger than the bound.
-    TooLarge,
-    /// The stream ended, in good order, without the answer.
-    StreamEnded,
-    /// 202 Accepted to a request, without an answer.
-    Accepted,
-    /// The connection closed in the midst of the answer.
-    ClosedEarly,
-    /// A result without what its method demands, or of an unknown type.
-    BadResult,
-}
+    /// What a request was doing when its timeout struck.
+    Timeout(TimeoutPhase), "timeout": {
+        /// Its bytes were being handed to the kernel.
+        Sending = "sending",
+        /// All was sent and no byte of the answer had come.
+        Waiting = "waiting",
+        /// The answer had begun and was not complete.
+        Reading = "reading",
+    }
 
-/// A fault of the MCP session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SessionFailure {
-    /// The server no longer knows the session (404, or 400 on some).
-    Expired,
-    /// The session could not be opened.
-    CouldNotInitialize,
+    /// An answer that is not what the protocol demands.
+    Protocol(ProtocolFailure), "protocol": {
+        /// Not HTTP/1.1.
+        BadHttp = "bad_http",
+        /// A redirect, which is not followed during a run.
+        Redirect = "redirect",
+        /// Neither `application/json` nor `text/event-stream`.
+        ContentType = "content_type",
+        /// A content coding that is not read, or content that is not in it.
+        ContentEncoding = "content_encoding",
+        /// The body is not JSON.
+        NotJson = "not_json",
+        /// Neither a result nor an error.
+        NoResult = "no_result",
+        /// The answer to another id.
+        WrongId = "wrong_id",
+        /// Not an event stream although it says so.
+        BadSse = "bad_sse",
+        /// Larger than the bound.
+        TooLarge = "too_large",
+        /// The stream ended, in good order, without the answer.
+        StreamEnded = "stream_ended",
+        /// 202 Accepted to a request, without an answer.
+        Accepted = "accepted_unanswered",
+        /// The connection closed in the midst of the answer.
+        ClosedEarly = "closed_early",
+        /// A result without what its method demands, or of an unknown type.
+        BadResult = "bad_result",
+    }
+
+    /// A fault of the MCP session.
+    Session(SessionFailure), "session": {
+        /// The server no longer knows the session (404, or 400 on some).
+        Expired = "expired",
+        /// The session could not be opened.
+        CouldNotInitialize = "could_not_initialize",
+    }
 }
 
 /// Why a request failed.
@@ -116,7 +139,8 @@ pub enum Failure {
     Session(SessionFailure),
 }
 
-/// Failures grouped by whose fault they are.
+/// Failures grouped by whose fault they are, in the order in which they are
+/// reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureGroup {
     /// No connection, or it died.
@@ -136,17 +160,6 @@ pub enum FailureGroup {
 }
 
 impl FailureGroup {
-    /// All groups, in the order in which they are reported.
-    pub const ALL: [Self; 7] = [
-        Self::Connect,
-        Self::Timeout,
-        Self::Http,
-        Self::Rpc,
-        Self::Tool,
-        Self::Protocol,
-        Self::Session,
-    ];
-
     /// The group's stable name in reports.
     pub fn id(self) -> &'static str {
         match self {
@@ -160,39 +173,6 @@ impl FailureGroup {
         }
     }
 }
-
-/// The causes that are counted by index, in that order.
-const FIXED: [Failure; 29] = [
-    Failure::Connect(ConnectFailure::Refused),
-    Failure::Connect(ConnectFailure::Unreachable),
-    Failure::Connect(ConnectFailure::Tls),
-    Failure::Connect(ConnectFailure::Timeout),
-    Failure::Connect(ConnectFailure::Reset),
-    Failure::Connect(ConnectFailure::NoResources),
-    Failure::Connect(ConnectFailure::Other),
-    Failure::Connection(ConnectionFailure::LostNew),
-    Failure::Connection(ConnectionFailure::LostReused),
-    Failure::Timeout(TimeoutPhase::Sending),
-    Failure::Timeout(TimeoutPhase::Waiting),
-    Failure::Timeout(TimeoutPhase::Reading),
-    Failure::Tool,
-    Failure::Protocol(ProtocolFailure::BadHttp),
-    Failure::Protocol(ProtocolFailure::Redirect),
-    Failure::Protocol(ProtocolFailure::ContentType),
-    Failure::Protocol(ProtocolFailure::ContentEncoding),
-    Failure::Protocol(ProtocolFailure::NotJson),
-    Failure::Protocol(ProtocolFailure::NoResult),
-    Failure::Protocol(ProtocolFailure::WrongId),
-    Failure::Protocol(ProtocolFailure::BadSse),
-    Failure::Protocol(ProtocolFailure::TooLarge),
-    Failure::Protocol(ProtocolFailure::StreamEnded),
-    Failure::Protocol(ProtocolFailure::Accepted),
-    Failure::Protocol(ProtocolFailure::ClosedEarly),
-    Failure::Protocol(ProtocolFailure::BadResult),
-    Failure::Session(SessionFailure::Expired),
-    Failure::Session(SessionFailure::CouldNotInitialize),
-    Failure::RpcWithoutCode,
-];
 
 impl Failure {
     /// Whose fault it is.
@@ -214,74 +194,22 @@ impl Failure {
         self.to_string()
     }
 
-    /// The place in the array of fixed causes; `None` for numbered ones.
+    /// The place in the table of fixed causes; `None` for numbered ones.
     fn index(self) -> Option<usize> {
-        let index = match self {
-            Self::Http { .. } | Self::Rpc(_) => return None,
-            Self::Connect(kind) => kind as usize,
-            Self::Connection(kind) => 7 + kind as usize,
-            Self::Timeout(phase) => 9 + phase as usize,
-            Self::Tool => 12,
-            Self::Protocol(kind) => 13 + kind as usize,
-            Self::Session(kind) => 26 + kind as usize,
-            Self::RpcWithoutCode => 28,
-        };
-        Some(index)
+        FIXED.iter().position(|(fixed, _)| *fixed == self)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = match self {
+        match *self {
             Self::Http { status, rpc_code } => {
                 write!(f, "http.{status}")?;
-                return match rpc_code {
-                    Some(code) => write!(f, ".jsonrpc.{code}"),
-                    None => Ok(()),
-                };
+                rpc_code.map_or(Ok(()), |code| write!(f, ".jsonrpc.{code}"))
             }
-            Self::Rpc(code) => return write!(f, "jsonrpc.{code}"),
-            Self::Connect(kind) => match kind {
-                ConnectFailure::Refused => "refused",
-                ConnectFailure::Unreachable => "unreachable",
-                ConnectFailure::Tls => "tls",
-                ConnectFailure::Timeout => "timeout",
-                ConnectFailure::Reset => "reset",
-                ConnectFailure::NoResources => "no_local_resources",
-                ConnectFailure::Other => "other",
-            },
-            Self::Connection(kind) => match kind {
-                ConnectionFailure::LostNew => "lost_new",
-                ConnectionFailure::LostReused => "lost_reused",
-            },
-            Self::Timeout(phase) => match phase {
-                TimeoutPhase::Sending => "sending",
-                TimeoutPhase::Waiting => "waiting",
-                TimeoutPhase::Reading => "reading",
-            },
-            Self::RpcWithoutCode => "no_code",
-            Self::Tool => "is_error",
-            Self::Protocol(kind) => match kind {
-                ProtocolFailure::BadHttp => "bad_http",
-                ProtocolFailure::Redirect => "redirect",
-                ProtocolFailure::ContentType => "content_type",
-                ProtocolFailure::ContentEncoding => "content_encoding",
-                ProtocolFailure::NotJson => "not_json",
-                ProtocolFailure::NoResult => "no_result",
-                ProtocolFailure::WrongId => "wrong_id",
-                ProtocolFailure::BadSse => "bad_sse",
-                ProtocolFailure::TooLarge => "too_large",
-                ProtocolFailure::StreamEnded => "stream_ended",
-                ProtocolFailure::Accepted => "accepted_unanswered",
-                ProtocolFailure::ClosedEarly => "closed_early",
-                ProtocolFailure::BadResult => "bad_result",
-            },
-            Self::Session(kind) => match kind {
-                SessionFailure::Expired => "expired",
-                SessionFailure::CouldNotInitialize => "could_not_initialize",
-            },
-        };
-        write!(f, "{}.{detail}", self.group().id())
+            Self::Rpc(code) => write!(f, "jsonrpc.{code}"),
+            fixed => f.write_str(fixed.index().map_or("", |at| FIXED[at].1)),
+        }
     }
 }
 
@@ -361,8 +289,8 @@ impl FailureCounts {
     /// Causes that occurred.
     fn occurred(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
         self.counted.iter().flat_map(|counted| {
-            FIXED
-                .into_iter()
+            let fixed = FIXED.iter().map(|(failure, _)| *failure);
+            fixed
                 .zip(counted.fixed)
                 .chain(counted.numbered.iter().copied())
                 .filter(|(_, count)| *count > 0)
@@ -392,18 +320,13 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn each_fixed_cause_stands_at_its_index() {
-        for (index, failure) in FIXED.into_iter().enumerate() {
-            assert_eq!(failure.index(), Some(index), "{failure}");
-        }
-    }
-
-    #[test]
     fn ids_are_distinct_and_begin_with_their_group() {
-        let ids: HashSet<String> = FIXED.into_iter().map(Failure::id).collect();
+        let ids: HashSet<&str> = FIXED.iter().map(|(_, id)| *id).collect();
         assert_eq!(ids.len(), FIXED.len());
-        for failure in FIXED {
-            assert!(failure.id().starts_with(failure.group().id()), "{failure}");
+        for (failure, id) in FIXED {
+            assert_eq!(failure.id(), *id);
+            let group = format!("{}.", failure.group().id());
+            assert!(id.starts_with(&group), "{failure}");
         }
         let both = Failure::Http {
             status: 400,

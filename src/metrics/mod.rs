@@ -14,6 +14,7 @@
 //! values need, at most 135 KiB, and there are a fixed number of them for each
 //! row: a few in each worker and a few at the coordinator.
 
+mod counters;
 mod failure;
 mod histogram;
 mod pages;
@@ -21,10 +22,11 @@ mod quantile_interval;
 mod recorder;
 mod usage;
 
+pub use counters::Counters;
 pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
     SessionFailure, TimeoutPhase,
 };
 pub use histogram::{Histogram, LATENCY_MAX_NS};
-pub use recorder::{Counters, Examples, Outcome, Recorder, RowStats, Sample};
+pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample};
 pub use usage::{ReadTimes, WorkerUsage};

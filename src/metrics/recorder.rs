@@ -4,7 +4,8 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
-use super::{Failure, FailureCounts, Histogram};
+use super::{Counters, Failure, FailureCounts, Histogram};
+use crate::text::blank_if_unseen;
 
 /// How a started request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,68 +129,6 @@ fn merge_optional(into: &mut Option<Histogram>, from: &Option<Histogram>) {
     }
 }
 
-/// Events that are counted beside the requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Iterations begun.
-    pub iterations_started: u64,
-    /// Iterations whose last step has ended, whatever the outcome.
-    pub iterations_completed: u64,
-    /// Arrivals whose intended start has come (open model).
-    pub arrivals: u64,
-    /// Arrivals given up since the queue was full or the run ended.
-    pub arrivals_dropped: u64,
-    /// Connections opened.
-    pub connects: u64,
-    /// Connections opened to replace one that had been in use.
-    pub reconnects: u64,
-    /// Of these, the ones whose earlier connection the server had ended.
-    pub server_closed: u64,
-    /// Sessions opened (handshakes that succeeded).
-    pub sessions_opened: u64,
-    /// Sessions opened again after the server had dropped one.
-    pub sessions_reopened: u64,
-    /// Sessions that the server no longer knew.
-    pub sessions_expired: u64,
-    /// Multi round trips answered and sent again.
-    pub round_trips: u64,
-    /// Event streams resumed with `Last-Event-ID`.
-    pub streams_resumed: u64,
-    /// Event streams that the server left open after the final answer.
-    pub streams_left_open: u64,
-    /// Requests of the server that were answered.
-    pub server_requests: u64,
-    /// Answers with `Set-Cookie`.
-    pub cookies_set: u64,
-    /// Bytes of HTTP heads and bodies handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes of HTTP heads and bodies read.
-    pub bytes_received: u64,
-}
-
-impl Counters {
-    /// Adds another interval.
-    pub fn merge(&mut self, other: &Self) {
-        self.iterations_started += other.iterations_started;
-        self.iterations_completed += other.iterations_completed;
-        self.arrivals += other.arrivals;
-        self.arrivals_dropped += other.arrivals_dropped;
-        self.connects += other.connects;
-        self.reconnects += other.reconnects;
-        self.server_closed += other.server_closed;
-        self.sessions_opened += other.sessions_opened;
-        self.sessions_reopened += other.sessions_reopened;
-        self.sessions_expired += other.sessions_expired;
-        self.round_trips += other.round_trips;
-        self.streams_resumed += other.streams_resumed;
-        self.streams_left_open += other.streams_left_open;
-        self.server_requests += other.server_requests;
-        self.cookies_set += other.cookies_set;
-        self.bytes_sent += other.bytes_sent;
-        self.bytes_received += other.bytes_received;
-    }
-}
-
 /// Distinct messages kept for each cause.
 const EXAMPLES_PER_FAILURE: usize = 3;
 
@@ -245,13 +184,13 @@ impl Examples {
     }
 }
 
-/// Cuts a message at a character boundary and takes control characters out,
-/// which could write on the user's terminal.
+/// Cuts a message at a character boundary, with a blank for each character that
+/// could write on the user's terminal.
 fn cut(message: &str) -> impl Iterator<Item = char> {
     let is_longer = message.chars().nth(EXAMPLE_CHARS_MAX).is_some();
     message
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(blank_if_unseen)
         .take(EXAMPLE_CHARS_MAX)
         .chain(is_longer.then_some('…'))
 }
@@ -369,12 +308,12 @@ mod tests {
         let mut tick = Recorder::new(1);
         tick.start(0);
         tick.end(0, &sample(5, Outcome::Ok));
-        tick.counters.connects = 1;
+        tick.counters.connections = 1;
         let mut total = Recorder::new(1);
         total.merge(&tick);
         total.merge(&tick);
         assert_eq!(total.rows[0].ok, 2);
-        assert_eq!(total.counters.connects, 2);
+        assert_eq!(total.counters.connections, 2);
         tick.clear();
         total.merge(&tick);
         assert_eq!(total.rows[0].service_ok.len(), 2);

@@ -3,6 +3,8 @@
 //! Plain sums, so that ticks add up to seconds and to the whole run. Where the
 //! system does not tell a figure it is `None`, never a 0 that nobody measured.
 
+use serde::{Deserialize, Serialize};
+
 /// What one worker's thread used and did over some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkerUsage {
@@ -35,7 +37,8 @@ pub struct WorkerUsage {
 }
 
 /// How reads from connections were timed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ReadTimes {
     /// By the kernel, when the bytes arrived.
     pub kernel: u64,
@@ -43,6 +46,7 @@ pub struct ReadTimes {
     pub user_space: u64,
     /// Likewise, since the kernel's timestamp could not be right: the wall clock
     /// was set, or the timestamp lay before the request or in the future.
+    #[serde(rename = "timestamps_unusable")]
     pub unusable: u64,
 }
 

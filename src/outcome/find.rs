@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use super::RunStart;
+use serde::{Deserialize, Serialize};
+
+use super::{LoadUnit as FindBy, RunStart, serial};
 use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindOptions {
     /// What a level is a number of.
     pub by: FindBy,
@@ -21,33 +24,29 @@ pub struct FindOptions {
     pub error_share_max: Option<f64>,
     /// The search ends after this, with what it knows. `None`: it takes its
     /// time.
+    #[serde(rename = "deadline_secs", with = "serial::secs_if_any")]
     pub deadline: Option<Duration>,
     /// Ends with the bracket, sought with less evidence: nothing is verified.
     pub quick: bool,
     /// By rate: the largest pool of users that serve arrivals.
+    #[serde(skip)]
     pub max_vus: u32,
 }
 
-/// What a level is a number of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FindBy {
-    /// Virtual users, each waiting for its answer before it goes on.
-    Vus,
-    /// Arrivals a second.
-    Rate,
-}
-
 /// A quantile of the latency has to be at or below a limit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyLimit {
     /// 0.99 for p99.
     pub quantile: f64,
     /// In nanoseconds.
+    #[serde(rename = "limit_ms", with = "serial::ms")]
     pub limit_ns: u64,
 }
 
 /// What a level is held for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FindPhase {
     /// The server nearly alone.
     Baseline,
@@ -147,16 +146,20 @@ pub struct FindFailure {
 }
 
 /// How long a search is expected to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindEstimate {
     /// At the least.
+    #[serde(rename = "shortest_secs", with = "serial::secs")]
     pub shortest: Duration,
     /// At the most, on a server without surprises.
+    #[serde(rename = "longest_secs", with = "serial::secs")]
     pub longest: Duration,
     /// Requests that make one unit of evidence.
     pub requests_per_unit: u64,
     /// The same with limits on p95 in place of stricter ones, where that would
     /// save much.
+    #[serde(skip)]
     pub with_p95: Option<(Duration, Duration)>,
 }
 

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::text::push_escaped;
+
 /// What sort of fault it is: a key for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
@@ -171,25 +173,12 @@ pub(super) fn shown_text(text: &str, n_chars: usize) -> String {
 fn shown(text: &str, n_chars: usize, whole_bytes: usize) -> String {
     let mut out = String::new();
     let mut n_bytes = 0;
-    for c in text.trim_end().chars().take(n_chars) {
-        n_bytes += c.len_utf8();
-        if is_unsafe_to_show(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
+    let chars = text.trim_end().chars().take(n_chars);
+    push_escaped(&mut out, chars.inspect(|c| n_bytes += c.len_utf8()));
     if n_bytes < text.trim_end().len() || text.len() < whole_bytes {
         out.push('…');
     }
     out
-}
-
-/// Control characters, line separators, and the characters that turn the
-/// direction of what follows.
-fn is_unsafe_to_show(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

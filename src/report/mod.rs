@@ -7,32 +7,47 @@
 //!
 //! ```text
 //! Plan ─┐
-//!       ├─▶ build ─▶ Report ─┬─▶ ReportFile ─▶ JSON
-//! RunOutcome ─┘              └─▶ summary ─▶ stdout
+//!       ├─▶ build ─▶ Report ─▶ deliver ─┬─▶ Json ─▶ ReportFile
+//! RunOutcome ─┘                         └─▶ Text ─▶ stdout
 //! Progress ─▶ LiveLine ─▶ stderr
 //! ```
 //!
-//! A capacity search has a report of its own, with the same parts: [`find`]. So
-//! has a calibration: [`calibration`].
+//! A capacity search ([`find`]) and a calibration ([`calibration`]) have reports
+//! of their own, in the same envelope ([`ReportKind`]), delivered in the same way
+//! ([`deliver`]) and written by the same formats ([`Format`]).
 
-pub mod advice;
-pub mod build;
+mod advice;
 pub mod calibration;
+mod delivery;
+mod envelope;
+mod file;
 pub mod find;
-pub mod json;
+mod format;
 pub mod live;
+pub mod make;
 pub mod model;
+mod page;
 pub mod place;
 mod probe;
-pub mod summary;
+mod summary;
+mod table;
 
 #[cfg(test)]
 mod samples;
 
-pub use build::{BuildInfo, build};
-pub use json::{ReportFile, read};
+pub use delivery::{Delivered, deliver};
+pub use envelope::{AnyReport, BuildInfo, ReportKind, Reported, cleaned, read};
+pub use file::ReportFile;
+pub use format::Format;
+pub use format::json::Json;
+pub use format::text::{SummaryOptions, Text};
 pub use live::{LiveLine, LiveStyle};
-pub use model::{Report, SCHEMA_VERSION};
-pub use summary::{SummaryOptions, summary};
+pub use make::build;
+pub use model::Report;
 
 pub use crate::terminal::{Layout, Line, WriteColor};
+
+/// The summary of a run, as lines of text.
+pub fn summary(report: &Report, options: &SummaryOptions) -> Vec<Line> {
+    Text(options.clone()).lines(report.any())
+}

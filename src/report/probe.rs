@@ -22,7 +22,7 @@ use crate::units::format_latency;
 
 /// One of the two that are compared.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Side<'a> {
+pub(super) struct Compared<'a> {
     /// Of successful calls.
     pub(super) service: &'a Histogram,
     /// Empty without kernel timestamps.
@@ -34,8 +34,8 @@ pub(super) struct Side<'a> {
 /// The load and the probe beside it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Beside<'a> {
-    pub(super) load: Side<'a>,
-    pub(super) probe: Side<'a>,
+    pub(super) load: Compared<'a>,
+    pub(super) probe: Compared<'a>,
     /// No service time holds the time that answers lay unread.
     pub(super) kernel_timestamps: bool,
     /// The probe has a CPU that no worker uses.
@@ -64,7 +64,7 @@ enum Relation {
 
 /// What is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Finding {
+enum Answer {
     TooFew,
     /// The load's calls take longer, and a delay of ours may be why.
     LoadWaits(At, Option<OwnDelay>),
@@ -108,16 +108,13 @@ const MEDIAN: f64 = 0.5;
 /// The finding, as the report has it: its stable name, and a sentence.
 pub(super) fn finding(beside: &Beside<'_>) -> AdviceNote {
     let (id, text) = worded(beside, find(beside));
-    AdviceNote {
-        id: id.to_string(),
-        text,
-    }
+    AdviceNote::new(id, text)
 }
 
-fn find(beside: &Beside<'_>) -> Finding {
+fn find(beside: &Beside<'_>) -> Answer {
     let compared = compared(beside.load.service, beside.probe.service);
     let Some((_, median)) = compared.last() else {
-        return Finding::TooFew;
+        return Answer::TooFew;
     };
     let highest = |wanted: Relation| {
         let mut found = compared.iter().filter(|(relation, _)| *relation == wanted);
@@ -125,18 +122,18 @@ fn find(beside: &Beside<'_>) -> Finding {
     };
     let own_delay = own_delay(beside, median.load_ns);
     if let Some(at) = highest(Relation::LoadLonger) {
-        return Finding::LoadWaits(at, own_delay);
+        return Answer::LoadWaits(at, own_delay);
     }
     if let Some(delay) = own_delay {
-        return Finding::Delayed(delay);
+        return Answer::Delayed(delay);
     }
     if let Some(at) = highest(Relation::ProbeLonger) {
-        return Finding::ProbeWaits(at);
+        return Answer::ProbeWaits(at);
     }
     match highest(Relation::Alike) {
         // A tail that cannot be told does not make the medians less alike.
-        Some(at) => Finding::Alike(at),
-        None => Finding::Unclear(*median),
+        Some(at) => Answer::Alike(at),
+        None => Answer::Unclear(*median),
     }
 }
 
@@ -188,10 +185,10 @@ fn own_delay(beside: &Beside<'_>, median_ns: u64) -> Option<OwnDelay> {
     unread.or_else(|| longer(load.lateness, probe.lateness).map(OwnDelay::Late))
 }
 
-fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
+fn worded(beside: &Beside<'_>, finding: Answer) -> (&'static str, String) {
     let n_probe = beside.probe.service.len();
     match finding {
-        Finding::TooFew => (
+        Answer::TooFew => (
             "too_few",
             format!(
                 "too few answers to compare: {n_probe} of the probe's calls and {} of the load's \
@@ -199,8 +196,8 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 beside.load.service.len()
             ),
         ),
-        Finding::LoadWaits(at, own_delay) => load_waits(beside, at, own_delay),
-        Finding::Delayed(OwnDelay::Unread(at)) => (
+        Answer::LoadWaits(at, own_delay) => load_waits(beside, at, own_delay),
+        Answer::Delayed(OwnDelay::Unread(at)) => (
             "client_queue",
             format!(
                 "the load's answers lay unread ({}): the load queues in this client; latencies leave \
@@ -208,7 +205,7 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 both(at)
             ),
         ),
-        Finding::Delayed(OwnDelay::Late(at)) => (
+        Answer::Delayed(OwnDelay::Late(at)) => (
             "client_queue",
             format!(
                 "the load's calls were sent late ({}): they queue in this client before they are \
@@ -216,7 +213,7 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 both(at)
             ),
         ),
-        Finding::ProbeWaits(at) => (
+        Answer::ProbeWaits(at) => (
             "probe_waits",
             format!(
                 "the probe's calls took longer than the load's ({}): a session that seldom calls \
@@ -229,7 +226,7 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 }
             ),
         ),
-        Finding::Alike(at) if beside.kernel_timestamps || beside.has_own_cpu => (
+        Answer::Alike(at) if beside.kernel_timestamps || beside.has_own_cpu => (
             "server",
             format!(
                 "the load's calls took about as long as the probe's ({}): what they wait for is \
@@ -237,7 +234,7 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 both(at)
             ),
         ),
-        Finding::Alike(at) => (
+        Answer::Alike(at) => (
             "unclear",
             format!(
                 "the load's calls took about as long as the probe's ({}), but the probe may have \
@@ -246,7 +243,7 @@ fn worded(beside: &Beside<'_>, finding: Finding) -> (&'static str, String) {
                 both(at)
             ),
         ),
-        Finding::Unclear(at) => (
+        Answer::Unclear(at) => (
             "unclear",
             format!(
                 "{n_probe} calls of the probe cannot tell whether the load's took longer ({}): a \
@@ -352,7 +349,7 @@ mod tests {
 
         fn beside<R>(&self, look: impl FnOnce(&Beside<'_>) -> R) -> R {
             let empty = Histogram::new();
-            let side = |service, read_delay| Side {
+            let side = |service, read_delay| Compared {
                 service,
                 read_delay,
                 lateness: &empty,
@@ -366,7 +363,7 @@ mod tests {
             })
         }
 
-        fn find(&self) -> Finding {
+        fn find(&self) -> Answer {
             self.beside(find)
         }
 
@@ -381,8 +378,8 @@ mod tests {
     #[test]
     fn the_least_number_of_calls_is_that_of_the_median() {
         let of = |n: u64| Case::new(latencies(5000, MS, MS, 1), latencies(n as usize, MS, MS, 2));
-        assert_eq!(of(CALLS_MIN - 1).find(), Finding::TooFew);
-        assert_ne!(of(CALLS_MIN).find(), Finding::TooFew);
+        assert_eq!(of(CALLS_MIN - 1).find(), Answer::TooFew);
+        assert_ne!(of(CALLS_MIN).find(), Answer::TooFew);
         let none = Case::new(Histogram::new(), Histogram::new());
         none.check("too_few", "0 of the probe's calls and 0 of the load's");
     }
@@ -421,7 +418,7 @@ mod tests {
         let mut load = latencies(10_000, 5.0 * MS, 0.2 * MS, 1);
         load.merge(&latencies(1_000, 50.0 * MS, MS, 2));
         let case = Case::new(load, latencies(600, 5.0 * MS, 0.2 * MS, 3));
-        let Finding::LoadWaits(at, None) = case.find() else {
+        let Answer::LoadWaits(at, None) = case.find() else {
             panic!("{:?}", case.find());
         };
         assert_eq!(at.q, 0.99);
@@ -456,7 +453,7 @@ mod tests {
             latencies(200, 0.0, 0.05 * MS, 4),
         );
         let empty = Histogram::new();
-        let side = |service, lateness| Side {
+        let side = |service, lateness| Compared {
             service,
             read_delay: &empty,
             lateness,
@@ -488,11 +485,7 @@ mod tests {
         let load = latencies(10_000, 0.15 * MS, 0.01 * MS, 1);
         let probe = latencies(200, 0.07 * MS, 0.01 * MS, 2);
         let case = Case::new(load, probe);
-        assert!(
-            matches!(case.find(), Finding::Alike(_)),
-            "{:?}",
-            case.find()
-        );
+        assert!(matches!(case.find(), Answer::Alike(_)), "{:?}", case.find());
     }
 
     /// How many of 400 pairs of the same latencies are told apart.
@@ -506,7 +499,7 @@ mod tests {
                 case.load_delay = Histogram::new();
                 case.probe_delay = Histogram::new();
                 let found = case.find();
-                matches!(found, Finding::LoadWaits(..) | Finding::ProbeWaits(_))
+                matches!(found, Answer::LoadWaits(..) | Answer::ProbeWaits(_))
             })
             .count() as u64;
         assert!(n <= most_of(0.01, n_pairs), "{n} of {n_pairs}");

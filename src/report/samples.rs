@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::build::{BuildInfo, build};
+use super::envelope::BuildInfo;
+use super::make::build;
 use super::model::Report;
 use crate::clock::Utc;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
@@ -168,7 +169,7 @@ pub(super) fn busy_outcome() -> RunOutcome {
     let refused = Failure::Connect(crate::metrics::ConnectFailure::Refused);
     failed(totals, handshake, 100_000, refused, "connection refused");
     totals.counters.sessions_opened = 50;
-    totals.counters.connects = 53;
+    totals.counters.connections = 53;
     totals.counters.reconnects = 3;
     totals.counters.bytes_sent = 1_500_000;
     totals.counters.bytes_received = 3_000_000;

@@ -7,12 +7,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::fault::one_line;
 use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::Method;
 use crate::redact::Redacted;
+use crate::text::escaped;
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
@@ -91,7 +91,7 @@ struct Lines(Vec<(String, String)>);
 
 impl Lines {
     fn add(&mut self, label: &str, text: String) {
-        self.0.push((label.to_string(), one_line(&text)));
+        self.0.push((label.to_string(), escaped(&text)));
     }
 }
 

@@ -16,9 +16,10 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{FaultList, PlanFault, PlanFaults, one_line, quoted, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, quoted, shortened};
 use super::shown::Shown;
 use crate::error::nearest;
+use crate::text::escaped;
 use crate::units;
 
 /// What all reading of one file shares.
@@ -203,7 +204,7 @@ impl<'a> Document<'a> {
         for (place, name) in self.unset.take() {
             if self.tells(place.offset) {
                 let message = format!("the environment variable {} is not set", quoted(&name));
-                let name = one_line(&shortened(&name));
+                let name = escaped(&shortened(&name));
                 let accepted = format!("it to be set, or a default: `${{{name}:-default}}`");
                 self.report(&place, message, &*accepted);
             }
@@ -340,7 +341,7 @@ fn path(parent: &str, key: &str) -> String {
     let key = if is_bare {
         key.to_string()
     } else {
-        format!("\"{}\"", one_line(key))
+        format!("\"{}\"", escaped(key))
     };
     if parent.is_empty() {
         key

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::UserError;
+use crate::text::escaped;
 use crate::units::plural;
 
 /// One thing that the user has to mend.
@@ -35,7 +36,7 @@ pub struct PlanFault {
 impl fmt::Display for PlanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}", one_line(&file.display().to_string()))?;
+            write!(f, "{}", escaped(&file.display().to_string()))?;
             if let Some(line) = self.line {
                 write!(f, ":{line}")?;
             }
@@ -205,31 +206,6 @@ impl From<PlanFaults> for UserError {
 /// The fault of a plan without an address.
 pub(super) const NO_SERVER: &str = "there is no server to test";
 
-/// The text with everything escaped that would move a cursor, start a line or
-/// turn the direction of writing.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
-/// Zero-width characters, separators of lines, and marks of direction.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}'
-    )
-}
-
 /// The text, cut to what is worth repeating in a message.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 60;
@@ -239,9 +215,9 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same in backticks, with what [`one_line`] escapes.
+/// The same in backticks, with what [`escaped`] escapes.
 pub(super) fn quoted(text: &str) -> String {
-    format!("`{}`", one_line(&shortened(text)))
+    format!("`{}`", escaped(&shortened(text)))
 }
 
 #[cfg(test)]
@@ -261,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_one_line() {
+    fn a_fault_is_escaped() {
         assert_eq!(
             fault(Some(".pmcp/loadtest.toml"), Some(7)).to_string(),
             ".pmcp/loadtest.toml:7:1: settings.timeuot_ms: unknown key; did you mean `timeout_ms`?"

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::Drawing;
-use super::text::{cut, display_width, end_of, fits, printable, start_of};
+use super::text::{cut, display_width, end_of, fits, start_of};
+use crate::text::blanked;
 
 /// Each name in at most `width` columns, in the order given. Names that fit stay
 /// whole. Two names that differ are never shown alike, unless the width does not
@@ -24,7 +25,7 @@ pub fn shorten(names: &[&str], width: usize, drawing: Drawing) -> Vec<String> {
     let mut long: Vec<&str> = Vec::new();
     let mut alike: Vec<&str> = Vec::new();
     for &name in distinct(names).iter() {
-        let text = printable(name);
+        let text = blanked(name);
         match fits(&text, width) {
             false => long.push(name),
             true if shown.claim(name, text.into_owned()) => {}
@@ -103,7 +104,7 @@ impl<'a> ShownName<'a> {
     fn number(&mut self, names: impl Iterator<Item = &'a str>) {
         let mut number: u64 = 0;
         for name in names {
-            let text = printable(name);
+            let text = blanked(name);
             loop {
                 number += 1;
                 let end = format!("{}{number}", self.drawing.mark());
@@ -131,7 +132,7 @@ fn distinct<'a>(names: &[&'a str]) -> Vec<&'a str> {
 
 /// Beginning and end of a name: `github_lis…_requests`.
 fn shown_middle(name: &str, width: usize, drawing: Drawing) -> String {
-    let text = printable(name);
+    let text = blanked(name);
     let Some(room) = width.checked_sub(display_width(drawing.mark())) else {
         return cut(&text, width, drawing).into_owned();
     };
@@ -147,7 +148,7 @@ fn shown_from(name: &str, at: usize, width: usize, drawing: Drawing) -> String {
         .rev()
         .find(|at| name.is_char_boundary(*at));
     let (start, rest) = name.split_at(at.unwrap_or(0));
-    let (start, rest) = (printable(start), printable(rest));
+    let (start, rest) = (blanked(start), blanked(rest));
     let mark_width = display_width(drawing.mark());
     let Some(room) = width.checked_sub(mark_width) else {
         return cut(&rest, width, drawing).into_owned();

@@ -11,6 +11,7 @@ use termcolor::WriteColor;
 use unicode_width::UnicodeWidthStr;
 
 use super::{Drawing, Role};
+use crate::text::blanked;
 
 /// One line of text in pieces, each with its role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Line {
     /// become blanks.
     #[must_use]
     pub fn add(mut self, role: Role, text: impl AsRef<str>) -> Self {
-        let text = printable(text.as_ref());
+        let text = blanked(text.as_ref());
         if !text.is_empty() {
             self.pieces.push((role, text.into_owned()));
         }
@@ -218,7 +219,7 @@ pub enum Align {
 
 /// Fills a text up to `width` columns with blanks. A longer one stays whole.
 pub fn pad(text: &str, width: usize, align: Align) -> String {
-    let text = printable(text);
+    let text = blanked(text);
     let blanks = " ".repeat(width.saturating_sub(display_width(&text)));
     match align {
         Align::Left => format!("{text}{blanks}"),
@@ -238,7 +239,7 @@ pub enum LongWords {
 /// Breaks a text at its blanks into parts of at most `width` columns (at least
 /// two); nothing but blanks is lost.
 pub fn wrap(text: &str, width: usize, long_words: LongWords) -> Vec<String> {
-    let text = printable(text);
+    let text = blanked(text);
     let text = text.trim();
     rows(text, width, 0, long_words)
         .into_iter()
@@ -296,28 +297,6 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         at = end;
         Some(start..end)
     })
-}
-
-/// The text with a blank for each character that acts on the terminal rather
-/// than being drawn: controls, line breaks and changes of direction.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().any(acts) {
-        let shown = text.chars().map(|c| if acts(c) { ' ' } else { c });
-        Cow::Owned(shown.collect())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{180e}' | '\u{200b}'   // seen by nobody
-            | '\u{61c}' | '\u{200e}' | '\u{200f}' // direction marks
-            | '\u{2060}'..='\u{2064}'          // seen by nobody
-            | '\u{2028}'..='\u{202e}'          // line breaks, embeddings, overrides
-            | '\u{2066}'..='\u{206f}'          // isolates, and what stood for them
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -426,7 +405,7 @@ mod tests {
                 prop_assert!(display_width(&cut(&text, width, drawing)) <= width);
             }
             let padded = display_width(&pad(&text, width, Align::Left));
-            prop_assert_eq!(padded, width.max(display_width(&printable(&text))));
+            prop_assert_eq!(padded, width.max(display_width(&blanked(&text))));
         }
 
         #[test]

@@ -11,6 +11,7 @@ use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
 use crate::outcome::RowKind;
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
+use crate::units::{nanos, nanos_between};
 
 /// What the users of one worker share.
 pub struct Shared {
@@ -64,7 +65,7 @@ impl Shared {
     pub fn new(script: Arc<Script>, budget: BudgetShare) -> Self {
         let n_rows = script.rows.all.len();
         let kinds = script.rows.all.iter().map(|row| row.kind);
-        let is_call = kinds.map(|kind| kind == RowKind::Call).collect();
+        let is_call = kinds.map(RowKind::is_in_totals).collect();
         Self {
             script,
             recorder: RefCell::new(Recorder::new(n_rows)),
@@ -160,7 +161,7 @@ impl Shared {
             self.n_in_flight
                 .set(self.n_in_flight.get().saturating_sub(1));
         }
-        let ns = |from: Instant| nanos(report.end, from);
+        let ns = |from: Instant| nanos_between(from, report.end);
         let message;
         let outcome = match &report.result {
             Ok(()) => Outcome::Ok,
@@ -180,9 +181,7 @@ impl Shared {
         };
         let mut recorder = self.recorder.borrow_mut();
         if let Some(delay) = report.delay {
-            recorder
-                .generator_delay
-                .record(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+            recorder.generator_delay.record(nanos(delay));
         }
         recorder.end(row, &sample);
         drop(recorder);
@@ -200,29 +199,12 @@ impl Shared {
         self.recorder
             .borrow_mut()
             .lateness
-            .record(nanos(sent, could_start));
+            .record(nanos_between(could_start, sent));
     }
 
     /// Adds what a session has done since it was last asked.
     pub(super) fn count_session(&self, session: &mut Session) {
         let done = session.take_counters();
-        self.count(|counters| {
-            counters.connects += done.connects;
-            counters.reconnects += done.reconnects;
-            counters.server_closed += done.server_closed;
-            counters.bytes_sent += done.bytes_sent;
-            counters.bytes_received += done.bytes_received;
-            counters.round_trips += done.round_trips;
-            counters.streams_resumed += done.streams_resumed;
-            counters.streams_left_open += done.streams_left_open;
-            counters.server_requests += done.server_requests;
-            counters.cookies_set += done.cookies_set;
-        });
+        self.count(|counters| counters.merge(&done));
     }
-}
-
-/// The time from one instant to a later one, in nanoseconds.
-fn nanos(later: Instant, earlier: Instant) -> u64 {
-    let span = later.saturating_duration_since(earlier);
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -28,6 +28,8 @@ mod second;
 mod signal;
 mod slowed;
 
+use serde::{Deserialize, Serialize};
+
 pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
     Evidence, LocalResource, LocalResources, Model, Quantiles, Reference, SecondSignals,
@@ -40,7 +42,8 @@ pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 
 /// How far a result can be trusted, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// Nothing speaks against it.
     #[default]

@@ -6,7 +6,7 @@
 
 use super::{Harm, LocalResource, P50AndP99, Signal, Slowed};
 use crate::units::{
-    format_count, format_duration, format_latency, format_percent, format_rate, plural,
+    format_count, format_duration, format_latency, format_percent, format_rate, ms, plural,
 };
 
 use std::time::Duration;
@@ -410,11 +410,6 @@ fn missing(which: &[LocalResource]) -> String {
 pub(super) fn percent(share: f64) -> String {
     let rounded = (share * 1_000.0).round() / 1_000.0;
     format_percent(if rounded > 0.0 { rounded } else { share })
-}
-
-/// Nanoseconds as milliseconds.
-pub(super) fn ms(ns: u64) -> f64 {
-    ns as f64 / 1e6
 }
 
 fn times(count: u64) -> String {

@@ -3,6 +3,7 @@
 use super::evidence::{Evidence, Model, Quantiles, SecondSignals, load};
 use super::second::CALLS_PER_CONNECT;
 use super::{GeneratorLimit, Grade, Harm, P50AndP99, Reason, Signal, Slowed, Verdict};
+use crate::units::nanos;
 
 use std::time::Duration;
 
@@ -367,13 +368,13 @@ fn behind(evidence: &Evidence<'_>) -> Option<((usize, usize), f64)> {
 }
 
 fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
-    let stalled_ns = u64::try_from(super::second::SILENCE_MAX.as_nanos()).unwrap_or(u64::MAX);
+    let stalled_ns = nanos(super::second::SILENCE_MAX);
     let all = evidence
         .workers
         .iter()
         .map(|worker| worker.usage.turn_max_ns);
     // What lasted longer than the load did began before it, or ended after it.
-    let elapsed_ns = u64::try_from(evidence.elapsed.as_nanos()).unwrap_or(u64::MAX);
+    let elapsed_ns = nanos(evidence.elapsed);
     let is_stall = |ns: &u64| *ns > stalled_ns && *ns <= elapsed_ns;
     let longest_ns = all.max().filter(is_stall)?;
     // A stall in a second that is not a whole one still is one.

@@ -1,8 +1,8 @@
 //! What shows that this machine had no time for the load. Several of them have
 //! one cause, and are one [`super::Reason`] together (`slowed.rs`).
 
-use super::reason::{ms, percent};
-use crate::units::{format_count, format_latency, plural};
+use super::reason::percent;
+use crate::units::{format_count, format_latency, ms, plural};
 
 /// Something that was seen of the generator.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,9 @@
 //! its cause, what was seen, which figure it endangers and by how much, what to
 //! do.
 
-use super::reason::{ms, percent};
+use super::reason::percent;
 use super::{Bounds, P50AndP99, Signal};
-use crate::units::{format_count, format_latency};
+use crate::units::{format_count, format_latency, ms};
 
 /// This machine had no time for the load.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::host::read_again;
 use crate::metrics::WorkerUsage;
 use crate::scheduler::Turn;
+use crate::units::nanos_between;
 
 /// The meter of one worker. Stays on its thread.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl Meter {
     /// since it asked the kernel. How long the loop took until then, where it
     /// had something to do, in nanoseconds.
     pub(super) fn turn(&mut self, turn: &Turn, n_in_flight: u32) -> Option<u64> {
-        let ran_ns = nanos(turn.polled_at, self.returned_at);
-        let polled_ns = nanos(turn.returned_at, turn.polled_at);
+        let ran_ns = nanos_between(self.returned_at, turn.polled_at);
+        let polled_ns = nanos_between(turn.polled_at, turn.returned_at);
         // While tasks ran, calls ended and began: half of the change at a time.
         let while_running = u128::from(self.n_in_flight + n_in_flight) * u128::from(ran_ns) / 2;
         self.usage.in_flight_ns += while_running + u128::from(n_in_flight) * u128::from(polled_ns);
@@ -70,7 +71,7 @@ impl Meter {
         let (reads, clock_steps, clock_step_max_ns) = crate::http::take_read_counts();
         let mut usage = std::mem::take(&mut self.usage);
         usage.merge(&WorkerUsage {
-            wall_ns: nanos(now, self.last_taken),
+            wall_ns: nanos_between(self.last_taken, now),
             cpu_ns: since(self.last.cpu_ns, last.cpu_ns),
             run_delay_ns: since(self.last.run_delay_ns, last.run_delay_ns),
             involuntary_switches: since(self.last.involuntary_switches, last.involuntary_switches),
@@ -87,11 +88,6 @@ impl Meter {
     pub(super) fn give_back(&mut self, usage: &WorkerUsage) {
         self.usage.merge(usage);
     }
-}
-
-fn nanos(later: Instant, earlier: Instant) -> u64 {
-    let span = later.saturating_duration_since(earlier);
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What the system says of a thread: sums since it began.

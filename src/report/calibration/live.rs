@@ -1,11 +1,10 @@
 //! A calibration while it goes on: each step as a line that stays, and one below
 //! it that is drawn again.
 
-use super::summary::{mode_name, spread_ms};
-use super::{closed_figures, open_figures};
+use super::summary::mode_name;
 use crate::outcome::{CalibrationObserver, CalibrationProgress, CalibrationStep, StepKind};
 use crate::report::live::{LiveLine, notice_line};
-use crate::report::summary::page::ms_text;
+use crate::report::page::ns_text;
 use crate::terminal::{Line, Role, WriteColor};
 use crate::units::{format_duration, format_rate, plural};
 
@@ -44,21 +43,14 @@ fn progress_line(progress: &CalibrationProgress) -> Line {
 fn step_line(step: &CalibrationStep) -> Line {
     let (kind, busy_poll, rate, label, spread) = match step {
         CalibrationStep::Closed(step) => {
-            let figures = closed_figures(step);
             let kind = kind(StepKind::Closed { vus: step.vus });
-            (
-                kind,
-                step.busy_poll,
-                Some(step.calls_per_sec),
-                "latency",
-                figures.latency,
-            )
+            let rate = Some(step.calls_per_sec);
+            (kind, step.busy_poll, rate, "latency", step.latency)
         }
         CalibrationStep::Open(step) => {
-            let figures = open_figures(step);
             let rate_per_sec = step.rate_per_sec;
             let kind = kind(StepKind::Open { rate_per_sec });
-            (kind, step.busy_poll, None, "lateness", figures.lateness)
+            (kind, step.busy_poll, None, "lateness", step.lateness)
         }
     };
     let what = format!("{kind}, {}", mode_name(busy_poll));
@@ -68,8 +60,8 @@ fn step_line(step: &CalibrationStep) -> Line {
     }
     let figures = format!(
         "{label} p50 {}, p99 {}",
-        ms_text(spread_ms(spread, |spread| spread.p50_ms)),
-        ms_text(spread_ms(spread, |spread| spread.p99_ms))
+        ns_text(spread.map(|spread| spread.p50_ns)),
+        ns_text(spread.map(|spread| spread.p99_ns))
     );
     line.add(Role::Plain, figures)
 }

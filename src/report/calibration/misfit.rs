@@ -1,6 +1,6 @@
 //! Whether a calibration was made on this host, with this program.
 
-use super::model::{CalibratedHost, CalibrationReport};
+use crate::outcome::{CalibratedHost, CalibrationSamples};
 
 /// A difference between the host of a calibration and this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,50 +16,54 @@ pub struct Misfit {
     pub is_other_host: bool,
 }
 
-impl CalibrationReport {
-    /// What differs between the calibrated host and program and these, most
-    /// telling first. What is unknown on either side differs in nothing.
-    pub fn misfits(&self, here: &CalibratedHost, version: &str) -> Vec<Misfit> {
-        let then = &self.host;
-        let text = |number: Option<u64>| number.map(|number| number.to_string());
-        let quota = |cpus: Option<f64>| match cpus {
-            Some(cpus) => format!("{cpus} CPUs"),
-            None => "none".to_string(),
-        };
-        let mut misfits = Vec::new();
-        let mut compare = |what, is_other_host, then: Option<String>, now: Option<String>| {
-            if let (Some(then), Some(now)) = (then, now)
-                && then != now
-            {
-                misfits.push(Misfit {
-                    what,
-                    then,
-                    now,
-                    is_other_host,
-                });
-            }
-        };
-        compare(
+/// What differs between the host and the program of a calibration and these, most
+/// telling first. What is unknown on either side differs in nothing.
+pub fn misfits(made: &CalibrationSamples, here: &CalibratedHost, version: &str) -> Vec<Misfit> {
+    let then = &made.host;
+    let count = |number: Option<usize>| number.map(|number| number.to_string());
+    // That there is no quota is known, too.
+    let quota = |cpus: Option<f64>| match cpus {
+        Some(cpus) => Some(format!("{cpus} CPUs")),
+        None => Some("none".to_string()),
+    };
+    let text = |text: &Option<String>| text.clone();
+    let versions = [&made.version, version].map(|version| Some(version.to_string()));
+    let [then_version, now_version] = versions;
+    let compared = [
+        (
             "CPU model",
             true,
-            then.cpu_model.clone(),
-            here.cpu_model.clone(),
-        );
-        compare("number of CPUs", true, text(then.cpus), text(here.cpus));
-        // That there is no quota is known, too.
-        let quotas = (quota(then.quota_cpus), quota(here.quota_cpus));
-        compare("CPU quota", true, Some(quotas.0), Some(quotas.1));
-        compare("kernel", false, then.kernel.clone(), here.kernel.clone());
-        compare(
+            text(&then.cpu_model),
+            text(&here.cpu_model),
+        ),
+        ("number of CPUs", true, count(then.cpus), count(here.cpus)),
+        (
+            "CPU quota",
+            true,
+            quota(then.quota_cpus),
+            quota(here.quota_cpus),
+        ),
+        ("kernel", false, text(&then.kernel), text(&here.kernel)),
+        (
             "governor",
             false,
-            then.governor.clone(),
-            here.governor.clone(),
-        );
-        let versions = (self.version.clone(), version.to_string());
-        compare("program version", false, Some(versions.0), Some(versions.1));
-        misfits
-    }
+            text(&then.governor),
+            text(&here.governor),
+        ),
+        ("program version", false, then_version, now_version),
+    ];
+    let differing = compared
+        .into_iter()
+        .filter_map(|(what, is_other_host, then, now)| {
+            let (then, now) = then.zip(now).filter(|(then, now)| then != now)?;
+            Some(Misfit {
+                what,
+                then,
+                now,
+                is_other_host,
+            })
+        });
+    differing.collect()
 }
 
 impl Misfit {

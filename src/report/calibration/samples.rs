@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::clock::Utc;
 use crate::host::{CpuFacts, HostFacts};
 use crate::outcome::{
-    CalibrationEnded, CalibrationOptions, CalibrationOutcome, ClosedStep, OpenStep, Spread,
+    CalibrationEnded, CalibrationOptions, CalibrationOutcome, ClosedStep, OpenStep, Percentiles,
 };
 
-pub(super) fn spread(p50_us: u64, p99_us: u64) -> Spread {
-    Spread {
+pub(super) fn spread(p50_us: u64, p99_us: u64) -> Percentiles {
+    Percentiles {
         count: 20_000,
         p50_ns: p50_us * 1_000,
         p99_ns: p99_us * 1_000,
@@ -18,7 +18,7 @@ pub(super) fn spread(p50_us: u64, p99_us: u64) -> Spread {
     }
 }
 
-fn closed(vus: u32, busy_poll: bool, calls_per_sec: f64, latency: Spread) -> ClosedStep {
+fn closed(vus: u32, busy_poll: bool, calls_per_sec: f64, latency: Percentiles) -> ClosedStep {
     ClosedStep {
         vus,
         busy_poll,
@@ -34,7 +34,7 @@ fn closed(vus: u32, busy_poll: bool, calls_per_sec: f64, latency: Spread) -> Clo
     }
 }
 
-fn open(rate_per_sec: f64, busy_poll: bool, lateness: Spread) -> OpenStep {
+fn open(rate_per_sec: f64, busy_poll: bool, lateness: Percentiles) -> OpenStep {
     OpenStep {
         rate_per_sec,
         busy_poll,

@@ -1,30 +1,32 @@
 //! The summary of a calibration, as lines of text: what one worker can do first.
 
-use super::model::{CalibratedHost, CalibrationReport, Mode, SpreadFigures};
-use crate::report::summary::SummaryOptions;
+use super::model::{CalibrationReport, ModeFigures};
+use crate::outcome::{CalibratedHost, Percentiles};
+use crate::report::page::{P99_9_NEEDS, Page, ns_text};
 use crate::report::summary::head::secs_text;
 use crate::report::summary::notes::left_out;
-use crate::report::summary::page::{P99_9_NEEDS, Page, ms_text};
-use crate::report::summary::table::{Cell, Table};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_percent, format_rate};
+use crate::units::{format_count, format_percent, format_rate, plural};
 
 /// The whole summary.
-pub fn calibration_summary(report: &CalibrationReport, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.layout);
-    head(&mut page, report);
-    answer(&mut page, report);
-    closed(&mut page, report);
-    open(&mut page, report);
-    notes(&mut page, report);
-    left_out(&mut page);
-    if let Some(path) = &options.report_path {
+pub(in crate::report) fn calibration_summary(
+    page: &mut Page,
+    report: &CalibrationReport,
+    report_path: Option<&str>,
+) {
+    head(page, report);
+    answer(page, report);
+    closed(page, report);
+    open(page, report);
+    notes(page, report);
+    left_out(page);
+    if let Some(path) = report_path {
         page.gap();
         page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
         let words = "name it in later runs: `--calibration FILE`";
         page.labelled("", Line::of(Role::Dim, words));
     }
-    page.into_lines()
 }
 
 /// How a mode is called.
@@ -35,7 +37,7 @@ pub(super) fn mode_name(busy_poll: bool) -> &'static str {
     }
 }
 
-fn modes(report: &CalibrationReport) -> [(&'static str, &Mode); 2] {
+fn modes(report: &CalibrationReport) -> [(&'static str, &ModeFigures); 2] {
     [
         (mode_name(false), &report.normal),
         (mode_name(true), &report.busy_poll),
@@ -69,10 +71,10 @@ fn head(page: &mut Page, report: &CalibrationReport) {
 /// `AMD EPYC, 2 CPUs, virtual machine, Linux 6.18.44`.
 fn host_text(host: &CalibratedHost) -> String {
     let mut parts = vec![host.cpu_model.clone().unwrap_or("unknown CPU".to_string())];
-    let allowed = host.allowed_cpus.len() as u64;
+    let allowed = host.allowed_cpus.len();
     parts.push(match host.cpus {
         Some(cpus) if cpus != allowed => format!("{allowed} of {cpus} CPUs"),
-        _ => crate::units::plural(allowed, "CPU", "CPUs"),
+        _ => plural(allowed as u64, "CPU", "CPUs"),
     });
     parts.extend(host.quota_cpus.map(|cpus| format!("quota of {cpus} CPUs")));
     parts.extend(
@@ -100,16 +102,15 @@ fn answer(page: &mut Page, report: &CalibrationReport) {
     ])
     .dispensable(&[5, 4, 3, 2]);
     for (name, mode) in modes(report) {
-        let noise = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.latency_noise, of));
-        let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(mode.lateness, of));
+        let (noise, lateness) = (mode.latency_noise, mode.lateness);
         let rate = mode.calls_per_sec_per_worker;
         table.row(vec![
             Cell::of(Role::Strong, name),
             Cell::of(Role::Success, rate.map_or("-".to_string(), format_rate)),
-            Cell::plain(noise(|spread| spread.p50_ms)),
-            Cell::plain(noise(|spread| spread.p99_ms)),
-            Cell::plain(lateness(|spread| spread.p50_ms)),
-            Cell::plain(lateness(|spread| spread.p99_ms)),
+            time(noise, |spread| spread.p50_ns),
+            time(noise, |spread| spread.p99_ns),
+            time(lateness, |spread| spread.p50_ns),
+            time(lateness, |spread| spread.p99_ns),
         ]);
     }
     page.table(table);
@@ -134,7 +135,6 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
     .dispensable(&[8, 5, 4, 6, 3]);
     for (name, mode) in modes(report) {
         for step in &mode.closed {
-            let latency = |of: fn(SpreadFigures) -> f64| spread_ms(step.latency, of);
             let share = |share: Option<f64>| {
                 // Two clocks that are read one after the other.
                 share.map_or("-".to_string(), |share| {
@@ -149,14 +149,14 @@ fn closed(page: &mut Page, report: &CalibrationReport) {
                 Cell::plain(name),
                 Cell::plain(format_count(u64::from(step.vus))),
                 Cell::plain(format_rate(step.calls_per_sec).trim_end_matches("/s")),
-                Cell::plain(ms_text(step.cpu_us_per_call.map(|us| us / 1e3))),
+                Cell::plain(ns_text(step.cpu_ns_per_call.map(|ns| ns.round() as u64))),
                 Cell::plain(share(step.worker_busy_share)),
                 Cell::plain(share(step.server_cpu_share)),
-                Cell::plain(ms_text(latency(|spread| spread.p50_ms))),
-                Cell::plain(ms_text(latency(|spread| spread.p99_ms))),
+                time(step.latency, |spread| spread.p50_ns),
+                time(step.latency, |spread| spread.p99_ns),
                 Cell::plain(format!(
                     "{rough}{}",
-                    ms_text(latency(|spread| spread.p99_9_ms))
+                    ns_text(step.latency.map(|spread| spread.p99_9_ns))
                 )),
             ]);
         }
@@ -180,7 +180,6 @@ fn open(page: &mut Page, report: &CalibrationReport) {
     .dispensable(&[5, 3, 2]);
     for (name, mode) in modes(report) {
         for step in &mode.open {
-            let lateness = |of: fn(SpreadFigures) -> f64| ms_text(spread_ms(step.lateness, of));
             let role = match step.dropped {
                 0 => Role::Plain,
                 _ => Role::Warning,
@@ -189,9 +188,9 @@ fn open(page: &mut Page, report: &CalibrationReport) {
                 Cell::plain(name),
                 Cell::plain(format_rate(step.rate_per_sec)),
                 Cell::of(role, format_count(step.dropped)),
-                Cell::plain(lateness(|spread| spread.p50_ms)),
-                Cell::plain(lateness(|spread| spread.p99_ms)),
-                Cell::plain(lateness(|spread| spread.max_ms)),
+                time(step.lateness, |spread| spread.p50_ns),
+                time(step.lateness, |spread| spread.p99_ns),
+                time(step.lateness, |spread| spread.max_ns),
             ]);
         }
     }
@@ -209,9 +208,6 @@ fn notes(page: &mut Page, report: &CalibrationReport) {
     }
 }
 
-pub(super) fn spread_ms(
-    spread: Option<SpreadFigures>,
-    of: impl Fn(SpreadFigures) -> f64,
-) -> Option<f64> {
-    spread.map(of)
+fn time(spread: Option<Percentiles>, of: impl Fn(Percentiles) -> u64) -> Cell {
+    Cell::plain(ns_text(spread.map(of)))
 }

@@ -1,11 +1,12 @@
 //! The report, its text, and its way to a later run.
 
 use super::*;
+use crate::clock::Utc;
 use crate::error::ErrorKind;
-use crate::report::json::ReportFile;
-use crate::report::summary::SummaryOptions;
+use crate::report::{Format, Json, ReportFile, Reported, SummaryOptions, Text, read};
 use crate::validity::Reference;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 fn report_of(outcome: &CalibrationOutcome) -> CalibrationReport {
     let info = BuildInfo {
@@ -49,23 +50,26 @@ fn what_was_written_is_read() {
     let folder = Folder::new("round");
     let path = folder.0.join("c.json");
     let file = ReportFile::open(&path).expect("opens");
-    file.commit(&report()).expect("writes");
+    let json = crate::terminal::in_memory(false, |out| Json::default().write(report().any(), out));
+    file.commit(json).expect("writes");
+    let whole: CalibrationReport = read(&path).expect("a calibration");
+    assert_eq!(whole, report());
     let read = read_calibration(&path).expect("a calibration");
-    assert_eq!(read, report());
+    assert_eq!(Some(&read), report().samples().as_ref());
     let expected = Reference {
         calls_per_sec_per_worker: 51_200.0,
         latency_noise_p50_ns: 40_000,
         latency_noise_p99_ns: 90_000,
         lateness_p99_ns: 180_000,
     };
-    assert_eq!(read.reference(false), Some(expected));
+    assert_eq!(read.normal, expected);
     let expected = Reference {
         calls_per_sec_per_worker: 50_900.0,
         latency_noise_p50_ns: 30_000,
         latency_noise_p99_ns: 55_000,
         lateness_p99_ns: 29_000,
     };
-    assert_eq!(read.reference(true), Some(expected));
+    assert_eq!(read.busy_poll, expected);
 }
 
 #[test]
@@ -85,7 +89,8 @@ fn what_is_no_calibration_is_said() {
         *changed.pointer_mut(pointer).expect("a field") = value;
         changed
     };
-    check(json!([1, 2]), "no `kind`");
+    check(json!([1, 2]), "is not a calibration");
+    check(json!({}), "is not a calibration");
     check(json!({"schema_version": "2.0"}), "the report of a run");
     check(with("/kind", json!("find")), "its kind is `find`");
     check(with("/schema_version", json!("2.0")), "reads `1.0`");
@@ -115,27 +120,27 @@ fn what_is_no_calibration_is_said() {
 
 #[test]
 fn another_host_is_noticed() {
-    let report = report();
-    let misfits = |change: &dyn Fn(&mut CalibratedHost)| {
-        let mut here = report.host.clone();
+    let made = report().samples().expect("whole");
+    let misfits_of = |change: &dyn Fn(&mut CalibratedHost)| {
+        let mut here = made.host.clone();
         change(&mut here);
-        let found = report.misfits(&here, "1.2.3");
+        let found = misfits(&made, &here, "1.2.3");
         let texts = found
             .iter()
             .map(|misfit| (misfit.text(), misfit.is_other_host));
         texts.collect::<Vec<_>>()
     };
-    assert_eq!(misfits(&|_| {}), []);
+    assert_eq!(misfits_of(&|_| {}), []);
     assert_eq!(
-        misfits(&|here| here.cpu_model = Some("Slow CPU".to_string())),
+        misfits_of(&|here| here.cpu_model = Some("Slow CPU".to_string())),
         [("CPU model: Fast CPU then, Slow CPU now".to_string(), true)]
     );
     assert_eq!(
-        misfits(&|here| here.quota_cpus = Some(0.2)),
+        misfits_of(&|here| here.quota_cpus = Some(0.2)),
         [("CPU quota: none then, 0.2 CPUs now".to_string(), true)]
     );
     assert_eq!(
-        misfits(&|here| {
+        misfits_of(&|here| {
             here.cpus = Some(8);
             here.kernel = Some("Linux 6.2".to_string());
         }),
@@ -145,11 +150,11 @@ fn another_host_is_noticed() {
         ]
     );
     assert_eq!(
-        misfits(&|here| here.cpu_model = None),
+        misfits_of(&|here| here.cpu_model = None),
         [],
         "unknown differs in nothing"
     );
-    let newer = report.misfits(&report.host, "1.3.0");
+    let newer = misfits(&made, &made.host, "1.3.0");
     assert_eq!(newer.len(), 1);
     assert!(!newer[0].is_other_host && newer[0].text().contains("1.3.0"));
 }
@@ -190,7 +195,7 @@ fn text(report: &CalibrationReport, width: usize) -> String {
         layout: crate::terminal::Layout::terminal(width),
         report_path: Some("/tmp/calibration.json".to_string()),
     };
-    let lines = calibration_summary(report, &options);
+    let lines = Text(options).lines(report.any());
     let lines: Vec<String> = lines.iter().map(crate::terminal::Line::text).collect();
     lines.join("\n")
 }
@@ -240,7 +245,7 @@ fn what_is_missing_is_shown_as_such() {
         .notices
         .push("this system allows only 10 connections".to_string());
     let report = report_of(&outcome);
-    assert_eq!(report.reference(false), None);
+    assert_eq!(report.samples(), None);
     assert_eq!(report.busy_poll.calls_per_sec_per_worker, None);
     for width in [30, 60, 80, 200] {
         let text = text(&report, width);

@@ -7,8 +7,9 @@ use crate::outcome::{
     RunStart,
 };
 use crate::report::live::{LiveLine, notice_line, start_line};
+use crate::report::page::ns_text;
 use crate::terminal::{Line, Role, WriteColor};
-use crate::units::{format_count, format_duration, format_latency, format_percent, format_rate};
+use crate::units::{format_count, format_duration, format_percent, format_rate};
 
 use std::time::Duration;
 
@@ -61,13 +62,7 @@ fn progress_line(progress: &FindProgress) -> Line {
         )
         .add(role, format!("  {doing}"))
         .add(Role::Accent, format!("  {}", format_rate(progress.rate)));
-    line = line.add(
-        Role::Plain,
-        format!(
-            "  p99 {}",
-            progress.p99_ns.map_or("-".to_string(), format_latency)
-        ),
-    );
+    line = line.add(Role::Plain, format!("  p99 {}", ns_text(progress.p99_ns)));
     if progress.failed > 0 {
         let failed = format_count(progress.failed);
         line = line.add(Role::Error, format!("  {failed} failed"));
@@ -84,25 +79,23 @@ fn progress_line(progress: &FindProgress) -> Line {
 
 /// `bracket   16 VUs  failed by latency  198/s  p99 80.9 ms`.
 fn trial_line(options: &FindOptions, trial: &FindTrial) -> Line {
-    let role = match trial.verdict {
-        FindVerdict::Passed | FindVerdict::Plausible => Role::Success,
-        FindVerdict::Failed(_) => Role::Error,
-        _ => Role::Warning,
+    let (role, verdict) = match trial.verdict {
+        FindVerdict::Passed => (Role::Success, "passed".to_string()),
+        FindVerdict::Plausible => (Role::Success, "plausible".to_string()),
+        FindVerdict::Failed(why) => (Role::Error, format!("failed by {}", words::why(why))),
+        FindVerdict::Undecided(why) => (Role::Warning, format!("undecided by {}", words::why(why))),
+        FindVerdict::GeneratorLimited => (Role::Warning, "generator was the limit".to_string()),
+        FindVerdict::Unfinished => (Role::Warning, "unfinished".to_string()),
     };
     let mut line = Line::of(Role::Dim, format!("{:<9}", words::phase(trial.phase)))
         .add(
             Role::Strong,
             format!("{:>9}", words::level(options.by, trial.level)),
         )
-        .add(role, format!("  {}", words::verdict(trial.verdict)))
+        .add(role, format!("  {verdict}"))
         .add(Role::Accent, format!("  {}", format_rate(trial.rate)));
     if let Some(p99_ns) = trial.p99_ns {
-        let limits = options
-            .latency
-            .iter()
-            .filter(|limit| limit.quantile == 0.99);
-        let limit_ns = limits.map(|limit| limit.limit_ns).min();
-        let p99 = words::latency_beside(p99_ns, limit_ns);
+        let p99 = words::latency_beside(p99_ns, words::limit_on(options, 0.99));
         line = line.add(Role::Plain, format!("  p99 {p99}"));
     }
     if trial.error_share > 0.0 {

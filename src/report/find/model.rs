@@ -7,23 +7,18 @@ use crate::redact::own;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::report::model::{Grade, Host, Server, Verdict};
-
-/// The version of the form. A field that goes or changes its meaning needs a
-/// new major number.
-pub const FIND_SCHEMA_VERSION: &str = "1.0";
-
-/// What a report of this form calls itself.
-pub const FIND_KIND: &str = "find";
+use crate::outcome::{FindEstimate, FindOptions, FindPhase, GeneratorFacts, serial};
+use crate::report::model::{ServerNames, VerdictNotes};
+use crate::validity::Grade;
 
 /// The report of a capacity search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindReport {
-    /// [`FIND_SCHEMA_VERSION`].
+    /// The version of the form.
     #[serde(serialize_with = "own")]
     pub schema_version: String,
-    /// [`FIND_KIND`], to tell it from a run's.
+    /// `find`, to tell it from a run's.
     pub kind: String,
     /// When the search had ended, RFC 3339, UTC.
     #[serde(serialize_with = "own")]
@@ -43,21 +38,21 @@ pub struct FindReport {
     pub generator_limit: Option<String>,
     /// Whether the figures of the levels that the answer rests on are those of
     /// the server. Each reason once, of the level where it matters most.
-    pub verdict: Verdict,
+    pub verdict: VerdictNotes,
     /// The highest level that passed its verification.
-    pub sustains: Option<Trial>,
+    pub sustains: Option<TrialFigures>,
     /// The highest level passed below all that were not, verified or not.
-    pub passed: Option<Trial>,
+    pub passed: Option<TrialFigures>,
     /// The lowest level not passed. What lies between is not decided.
-    pub fails_at: Option<Failure>,
+    pub fails_at: Option<NotPassed>,
     /// The lowest level that failed for certain.
-    pub fails_surely_at: Option<Failure>,
+    pub fails_surely_at: Option<NotPassed>,
     /// All levels that were held, in order.
-    pub trials: Vec<Trial>,
+    pub trials: Vec<TrialFigures>,
     /// What was searched.
-    pub search: SearchSettings,
+    pub search: FindOptions,
     /// What was expected after the baseline.
-    pub estimate: Option<Estimate>,
+    pub estimate: Option<FindEstimate>,
     /// From the first level to the end, cooling down included.
     pub elapsed_secs: f64,
     /// This program's version.
@@ -68,63 +63,23 @@ pub struct FindReport {
     #[serde(serialize_with = "own")]
     pub started_at: String,
     /// The machine that generated the load.
-    pub host: Host,
+    pub host: GeneratorFacts,
     /// What the server said of itself.
-    pub server: Server,
+    pub server: ServerNames,
     /// The resolved plan, without secrets; its load was the search's to set.
     pub plan: Value,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
 }
 
-/// What was searched.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct SearchSettings {
-    /// What a level is a number of.
-    pub by: LevelUnit,
-    /// The first level after the baseline.
-    pub from: f64,
-    /// The highest level allowed.
-    pub to: f64,
-    /// Latency limits.
-    pub latency: Vec<Limit>,
-    /// The largest share of failed requests, 0 to 1.
-    pub error_share_max: Option<f64>,
-    /// When the search had to end, in seconds.
-    pub deadline_secs: Option<f64>,
-    /// Without a verification, and with less evidence for each level.
-    pub quick: bool,
-}
-
-/// A limit on a quantile of the latency.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Limit {
-    /// 0.99 for p99.
-    pub quantile: f64,
-    /// At most this, in milliseconds.
-    pub limit_ms: f64,
-}
-
-/// What a level is a number of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LevelUnit {
-    /// Virtual users.
-    Vus,
-    /// Arrivals a second.
-    ArrivalsPerSec,
-}
-
 /// A level that was held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Trial {
-    /// The load: see [`SearchSettings::by`].
+pub struct TrialFigures {
+    /// The load: see [`FindOptions::by`].
     pub level: f64,
     /// What it was held for.
-    pub phase: TrialPhase,
+    pub phase: FindPhase,
     /// How it ended.
     pub verdict: TrialVerdict,
     /// How far its figures can be trusted.
@@ -141,16 +96,20 @@ pub struct Trial {
     /// Requests offered a second.
     pub offered_per_sec: f64,
     /// Latency of successful requests: the median.
-    pub p50_ms: Option<f64>,
+    #[serde(rename = "p50_ms", with = "serial::ms_if_any")]
+    pub p50_ns: Option<u64>,
     /// The 95th percentile.
-    pub p95_ms: Option<f64>,
+    #[serde(rename = "p95_ms", with = "serial::ms_if_any")]
+    pub p95_ns: Option<u64>,
     /// The 99th percentile.
-    pub p99_ms: Option<f64>,
+    #[serde(rename = "p99_ms", with = "serial::ms_if_any")]
+    pub p99_ns: Option<u64>,
     /// The mean.
-    pub mean_ms: Option<f64>,
+    #[serde(rename = "mean_ms", with = "serial::ms_if_any")]
+    pub mean_ns: Option<u64>,
     /// Share of the ended requests that failed, 0 to 1.
     pub error_rate: f64,
-    /// For each of [`SearchSettings::latency`], the share that missed it.
+    /// For each of [`FindOptions::latency`], the share that missed it.
     pub shares_over: Vec<f64>,
     /// Requests ended.
     pub requests: u64,
@@ -160,20 +119,6 @@ pub struct Trial {
     pub duration_secs: f64,
     /// Little's law: rate × cycle ÷ virtual users, 1 where all agrees.
     pub little: Option<f64>,
-}
-
-/// What a level is held for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrialPhase {
-    /// The server nearly alone.
-    Baseline,
-    /// Doubling.
-    Bracket,
-    /// Halving in log scale.
-    Bisect,
-    /// A longer hold of the answer.
-    Verify,
 }
 
 /// How a trial ended.
@@ -197,25 +142,13 @@ pub enum TrialVerdict {
 /// A level that was not passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Failure {
+pub struct NotPassed {
     /// The trial.
-    pub trial: Trial,
+    pub trial: TrialFigures,
     /// What it did not keep.
     pub why: String,
     /// A real failure; else it was undecided.
     pub certain: bool,
-}
-
-/// How long the search was expected to take.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Estimate {
-    /// At the least, in seconds.
-    pub shortest_secs: f64,
-    /// At the most, in seconds.
-    pub longest_secs: f64,
-    /// Requests that make one unit of evidence.
-    pub requests_per_unit: u64,
 }
 
 /// Why a search ended.

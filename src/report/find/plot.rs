@@ -1,9 +1,10 @@
 //! Load against rate and latency, as bars of blocks.
 
-use super::model::{FindReport, Trial, TrialVerdict};
+use super::model::{FindReport, TrialFigures, TrialVerdict};
 use super::words;
+use crate::report::page::ns_text;
 use crate::terminal::{Align, Drawing, Line, Role, pad};
-use crate::units::{format_latency, format_rate};
+use crate::units::{format_rate, ms};
 
 /// Latencies further above the limit than this do not flatten the others.
 const LIMITS_SHOWN: f64 = 4.0;
@@ -30,7 +31,7 @@ pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing
     }
     let names: Vec<String> = trials
         .iter()
-        .map(|trial| words::level_of(report.search.by, trial.level))
+        .map(|trial| words::level(report.search.by, trial.level))
         .collect();
     let name_width = names.iter().map(String::len).max().unwrap_or(0).max(4);
     let room = columns
@@ -42,9 +43,9 @@ pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing
     let bar_width = room.min(BARS_WIDTH_MAX) / 2;
     let rate_max = trials.iter().map(|trial| trial.rate_per_sec);
     let rate_max = rate_max.fold(0.0, f64::max);
-    let p99_max = trials.iter().filter_map(|trial| trial.p99_ms);
+    let p99_max = trials.iter().filter_map(|trial| trial.p99_ns.map(ms));
     let p99_max = p99_max.fold(0.0, f64::max);
-    let limits = report.search.latency.iter().map(|limit| limit.limit_ms);
+    let limits = report.search.latency.iter().map(|limit| ms(limit.limit_ns));
     let scale = limits
         .reduce(f64::max)
         .map_or(p99_max, |limit| p99_max.min(limit * LIMITS_SHOWN));
@@ -65,12 +66,9 @@ pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing
             TrialVerdict::Failed => Role::Error,
             _ => Role::Warning,
         };
-        let p99 = match trial.p99_ms {
-            Some(ms) => format_latency((ms * 1e6).round() as u64),
-            None => "-".to_string(),
-        };
+        let p99 = ns_text(trial.p99_ns);
         let rate = pad(&format_rate(trial.rate_per_sec), VALUE_WIDTH, Align::Right);
-        let p99_bar = bar(trial.p99_ms.unwrap_or(0.0), scale);
+        let p99_bar = bar(trial.p99_ns.map_or(0.0, ms), scale);
         lines.push(
             Line::of(Role::Plain, pad(name, name_width, Align::Right))
                 .add(Role::Plain, format!("  {rate} "))
@@ -89,8 +87,8 @@ pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing
 }
 
 /// The last trial of each level, by level.
-fn by_level(trials: &[Trial]) -> Vec<&Trial> {
-    let mut last: Vec<&Trial> = Vec::new();
+fn by_level(trials: &[TrialFigures]) -> Vec<&TrialFigures> {
+    let mut last: Vec<&TrialFigures> = Vec::new();
     for trial in trials.iter().filter(|trial| trial.requests > 0) {
         match last.iter_mut().find(|known| known.level == trial.level) {
             Some(known) => *known = trial,

@@ -63,7 +63,7 @@ pub(crate) fn found() -> FindOutcome {
             error_share_max: Some(0.01),
             deadline: None,
             quick: false,
-            max_vus: 2000,
+            max_vus: 0,
         },
         start: samples::outcome(&[("tools/call", Some("echo"))]).start,
         ended: FindEnded::Found,

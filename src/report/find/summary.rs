@@ -1,37 +1,39 @@
 //! The summary of a search, as lines of text: the two numbers first.
 
-use super::model::{FindEnd, FindReport, LevelUnit, Trial, TrialPhase, TrialVerdict};
+use super::model::{FindEnd, FindReport, TrialFigures, TrialVerdict};
 use super::plot::plot;
 use super::words;
-use crate::report::summary::SummaryOptions;
+use crate::outcome::LoadUnit;
+use crate::report::page::{P99_NEEDS, Page, ns_text};
 use crate::report::summary::notes::left_out;
-use crate::report::summary::page::{P99_NEEDS, Page, ms_text};
-use crate::report::summary::table::{Cell, Table};
 use crate::report::summary::verdict::{reasons, verdict};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_duration, format_percent, format_rate};
 
 use std::time::Duration;
 
-/// The whole summary.
-pub fn find_summary(report: &FindReport, options: &SummaryOptions) -> Vec<Line> {
-    let mut page = Page::new(options.layout);
-    head(&mut page, report);
-    answer(&mut page, report);
-    trials(&mut page, report);
+/// Lays the whole summary out on a page.
+pub(in crate::report) fn find_summary(
+    page: &mut Page,
+    report: &FindReport,
+    report_path: Option<&str>,
+) {
+    head(page, report);
+    answer(page, report);
+    trials(page, report);
     let bars = plot(report, page.columns(), page.drawing());
     if !bars.is_empty() {
         page.gap();
         bars.into_iter().for_each(|line| page.push(line));
     }
-    reasons(&mut page, &report.verdict);
-    notes(&mut page, report);
-    left_out(&mut page);
-    if let Some(path) = &options.report_path {
+    reasons(page, &report.verdict);
+    notices(page, report);
+    left_out(page);
+    if let Some(path) = report_path {
         page.gap();
         page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
     }
-    page.into_lines()
 }
 
 fn head(page: &mut Page, report: &FindReport) {
@@ -45,20 +47,15 @@ fn head(page: &mut Page, report: &FindReport) {
     let server = format!("{name}MCP {} ({})", server.revision, server.era);
     page.labelled("server", Line::of(Role::Plain, server));
     let search = &report.search;
-    let (what, from, to) = match search.by {
-        LevelUnit::Vus => ("virtual users", search.from, search.to),
-        LevelUnit::ArrivalsPerSec => ("arrivals a second", search.from, search.to),
+    let what = match search.by {
+        LoadUnit::Vus => "virtual users",
+        LoadUnit::Rate => "arrivals a second",
     };
-    let latency: Vec<(f64, f64)> = search
-        .latency
-        .iter()
-        .map(|limit| (limit.quantile, limit.limit_ms))
-        .collect();
     let words = format!(
         "{} to {} {what}; {}",
-        number(from),
-        number(to),
-        words::limits(&latency, search.error_share_max)
+        number(search.from),
+        number(search.to),
+        words::limits(search)
     );
     page.labelled_text("search", Role::Plain, &words);
     page.labelled("duration", duration(report));
@@ -82,29 +79,14 @@ fn duration(report: &FindReport) -> Line {
 fn answer(page: &mut Page, report: &FindReport) {
     page.gap();
     let unit = report.search.by;
-    // The percentile that the strictest limit is on.
-    let quantiles = report.search.latency.iter().map(|limit| limit.quantile);
-    let quantile = quantiles.reduce(f64::max).unwrap_or(0.99);
-    let figures = |trial: &Trial| {
-        let (name, value_ms) =
-            words::percentile(quantile, [trial.p50_ms, trial.p95_ms, trial.p99_ms]);
-        format!(
-            "{}, {} calls/s at {name} {}",
-            words::level_of(unit, trial.level),
-            format_rate(trial.rate_per_sec).trim_end_matches("/s"),
-            ms_text(value_ms)
-        )
-    };
+    let figures = |trial| words::load_and_figures(&report.search, trial);
     match (&report.sustains, &report.passed) {
         (Some(trial), _) => {
             let line = Line::of(Role::Success, figures(trial)).add(Role::Plain, " (verified)");
             page.labelled("sustains", line);
         }
         (None, Some(trial)) => {
-            let words = match report.search.quick {
-                true => " (not verified: a quick search)",
-                false => " (not verified)",
-            };
+            let words = words::not_verified(&report.search);
             let line = Line::of(Role::Warning, figures(trial)).add(Role::Plain, words);
             page.labelled("passed", line);
         }
@@ -112,7 +94,7 @@ fn answer(page: &mut Page, report: &FindReport) {
     }
     match &report.fails_at {
         Some(failure) => {
-            let level = words::level_of(unit, failure.trial.level);
+            let level = words::level(unit, failure.trial.level);
             if failure.certain {
                 let words = format!(" by {}", failure.why);
                 page.labelled(
@@ -130,7 +112,7 @@ fn answer(page: &mut Page, report: &FindReport) {
             if let Some(sure) = &report.fails_surely_at
                 && sure.trial.level > failure.trial.level
             {
-                let level = words::level_of(unit, sure.trial.level);
+                let level = words::level(unit, sure.trial.level);
                 let words = format!("{level} by {}, for certain", sure.why);
                 page.labelled("", Line::of(Role::Plain, words));
             }
@@ -141,20 +123,12 @@ fn answer(page: &mut Page, report: &FindReport) {
         }
         None => page.labelled("fails at", Line::of(Role::Dim, "no level so far")),
     }
-    let low = report.sustains.as_ref().or(report.passed.as_ref());
-    if let (Some(low), Some(failure)) = (low, &report.fails_at) {
-        let (low, high) = (low.level, failure.trial.level);
-        let is_gap = match unit {
-            LevelUnit::Vus => high - low > 1.0,
-            LevelUnit::ArrivalsPerSec => high > low,
-        };
-        if is_gap {
-            let (low, high) = (words::level_of(unit, low), words::level_of(unit, high));
-            page.labelled(
-                "undecided",
-                Line::of(Role::Dim, format!("between {low} and {high}")),
-            );
-        }
+    if let Some((low, high)) = words::gap(report) {
+        let (low, high) = (words::level(unit, low), words::level(unit, high));
+        page.labelled(
+            "undecided",
+            Line::of(Role::Dim, format!("between {low} and {high}")),
+        );
     }
     if let Some(limit) = &report.generator_limit {
         page.labelled_text("generator", Role::Warning, limit);
@@ -171,29 +145,25 @@ fn trials(page: &mut Page, report: &FindReport) {
     ])
     .dispensable(&[7, 3, 4, 6, 2]);
     for trial in &report.trials {
-        let shown = |quantile: f64, value_ms: Option<f64>| {
-            let ns = |ms: f64| (ms * 1e6).round() as u64;
-            let limits = report.search.latency.iter();
-            let limits = limits.filter(|limit| limit.quantile == quantile);
-            let limit_ns = limits.map(|limit| ns(limit.limit_ms)).min();
-            match value_ms {
-                Some(value_ms) => words::latency_beside(ns(value_ms), limit_ns),
-                None => ms_text(None),
+        let shown = |quantile, value_ns: Option<u64>| match value_ns {
+            Some(value_ns) => {
+                words::latency_beside(value_ns, words::limit_on(&report.search, quantile))
             }
+            None => ns_text(None),
         };
-        let p99 = if trial.requests < P99_NEEDS && trial.p99_ms.is_some() {
-            format!("~{}", shown(0.99, trial.p99_ms))
+        let rough = if trial.requests < P99_NEEDS && trial.p99_ns.is_some() {
+            "~"
         } else {
-            shown(0.99, trial.p99_ms)
+            ""
         };
-        let level = words::level_of(report.search.by, trial.level);
+        let level = words::level(report.search.by, trial.level);
         table.row(vec![
             name(trial),
             Cell::plain(level),
             Cell::plain(format_rate(trial.rate_per_sec).trim_end_matches("/s")),
-            Cell::plain(shown(0.5, trial.p50_ms)),
-            Cell::plain(shown(0.95, trial.p95_ms)),
-            Cell::plain(p99),
+            Cell::plain(shown(0.5, trial.p50_ns)),
+            Cell::plain(shown(0.95, trial.p95_ns)),
+            Cell::plain(format!("{rough}{}", shown(0.99, trial.p99_ns))),
             Cell::plain(format_percent(trial.error_rate)),
             Cell::plain(format_count(trial.requests)),
         ]);
@@ -206,13 +176,8 @@ fn trials(page: &mut Page, report: &FindReport) {
 }
 
 /// `verify: passed`, `bracket: latency`.
-fn name(trial: &Trial) -> Cell {
-    let phase = match trial.phase {
-        TrialPhase::Baseline => "baseline",
-        TrialPhase::Bracket => "bracket",
-        TrialPhase::Bisect => "bisect",
-        TrialPhase::Verify => "verify",
-    };
+fn name(trial: &TrialFigures) -> Cell {
+    let phase = words::phase(trial.phase);
     let why = trial.why.as_deref().unwrap_or_default();
     let (role, verdict) = match trial.verdict {
         TrialVerdict::Passed => (Role::Success, "passed".to_string()),
@@ -226,7 +191,7 @@ fn name(trial: &Trial) -> Cell {
     Cell::of(role, format!("{phase}: {verdict}{repeated}"))
 }
 
-fn notes(page: &mut Page, report: &FindReport) {
+fn notices(page: &mut Page, report: &FindReport) {
     if !report.notices.is_empty() {
         page.gap();
     }

@@ -4,8 +4,9 @@ use super::samples::{found, trial};
 use super::*;
 use proptest::prelude::*;
 
-use crate::outcome::FindWhy;
-use crate::report::summary::SummaryOptions;
+use crate::clock::Utc;
+use crate::outcome::{FindPhase, FindWhy};
+use crate::report::{Reported, SummaryOptions, Text};
 use crate::terminal::display_width;
 use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
 
@@ -23,7 +24,7 @@ fn text(outcome: &FindOutcome, width: usize) -> String {
         layout: crate::terminal::Layout::terminal(width),
         report_path: Some("r.json".to_string()),
     };
-    let lines = find_summary(&report(outcome), &options);
+    let lines = Text(options).lines(report(outcome).any());
     lines
         .iter()
         .map(|line| line.text().trim_end().to_string() + "\n")
@@ -70,7 +71,7 @@ fn each_reason_is_told_once_of_the_level_where_it_matters_most() {
         told,
         [("steal", "at 11 VUs: "), ("throttled", "at 11 VUs: ")]
     );
-    assert_eq!(report.verdict.grade, crate::report::model::Grade::Invalid);
+    assert_eq!(report.verdict.grade, Grade::Invalid);
     let text = text(&outcome, 80);
     let line = "verdict     invalid: at 11 VUs: the hypervisor took CPU time";
     assert!(text.contains(line), "{text}");

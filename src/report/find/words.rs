@@ -2,98 +2,97 @@
 
 use std::time::Duration;
 
-use super::model::LevelUnit;
+use super::model::{FindEnd, FindReport, NotPassed, TrialFigures};
 use crate::outcome::{
-    FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
-    FindVerdict, FindWhy,
+    FindEstimate, FindOptions, FindPhase, FindTrial, FindVerdict, FindWhy, LoadUnit,
 };
 use crate::units::{
-    format_count, format_duration, format_latency, format_percent, format_rate, plural,
+    format_count, format_duration, format_latency, format_percent, format_rate, ms, plural,
 };
 
 /// `sustains 180 VUs, 1,420 calls/s at p99 212 ms (verified); fails at 190 VUs
 /// by latency; undecided between`.
-pub(super) fn answer(outcome: &FindOutcome) -> String {
-    let by = outcome.options.by;
+pub(super) fn answer(report: &FindReport) -> String {
+    let options = &report.search;
     let mut parts = Vec::new();
-    match (&outcome.sustains, &outcome.passed) {
+    match (&report.sustains, &report.passed) {
         (Some(trial), _) => parts.push(format!(
             "sustains {} (verified)",
-            load_and_figures(&outcome.options, trial)
+            load_and_figures(options, trial)
         )),
         (None, Some(trial)) => parts.push(format!(
-            "passed {} (not verified{})",
-            load_and_figures(&outcome.options, trial),
-            if outcome.options.quick {
-                ": a quick search"
-            } else {
-                ""
-            }
+            "passed {}{}",
+            load_and_figures(options, trial),
+            not_verified(options)
         )),
         (None, None) => parts.push("no level was sustained".to_string()),
     }
-    match &outcome.fails_at {
-        Some(failure) => parts.push(fails_at(&outcome.options, failure)),
-        None if outcome.ended == FindEnded::ReachedTo => {
+    match &report.fails_at {
+        Some(failure) => parts.push(fails_at(options, failure)),
+        None if report.ended == FindEnd::ReachedTo => {
             parts.push("the highest level allowed: its capacity lies above".to_string());
         }
         None => parts.push("no level failed so far".to_string()),
     }
-    let low = outcome.sustains.as_ref().or(outcome.passed.as_ref());
-    if let (Some(low), Some(failure)) = (low, &outcome.fails_at)
-        && is_gap(by, low.level, failure.trial.level)
-    {
+    if gap(report).is_some() {
         parts.push("undecided between".to_string());
     }
     parts.join("; ")
 }
 
+/// What is said of a level that passed and was not verified.
+pub(super) fn not_verified(options: &FindOptions) -> &'static str {
+    match options.quick {
+        true => " (not verified: a quick search)",
+        false => " (not verified)",
+    }
+}
+
 /// `fails at 190 VUs by latency`, or that it is not certain.
-pub(super) fn fails_at(options: &FindOptions, failure: &FindFailure) -> String {
+fn fails_at(options: &FindOptions, failure: &NotPassed) -> String {
     let level = level(options.by, failure.trial.level);
-    let evidence = evidence_of(options, &failure.trial, failure.why);
-    let why = why(failure.why);
-    let evidence = match evidence {
+    let why = &failure.why;
+    let evidence = match &failure.trial.evidence {
         Some(evidence) => format!(" ({evidence})"),
         None => String::new(),
     };
-    if failure.is_certain {
+    if failure.certain {
         format!("fails at {level} by {why}{evidence}")
     } else {
         format!("not passed at {level}, undecided by {why}{evidence}")
     }
 }
 
-/// Whether a level that could be tested lies between.
-pub(super) fn is_gap(by: FindBy, low: f64, high: f64) -> bool {
-    match by {
-        FindBy::Vus => high - low > 1.0,
-        FindBy::Rate => high > low,
-    }
-}
-
-/// `180 VUs, 1,420 calls/s at p99 212 ms`.
-pub(super) fn load_and_figures(options: &FindOptions, trial: &FindTrial) -> String {
-    let rate = format_rate(trial.rate);
-    let rate = rate.trim_end_matches("/s");
-    let level = level(options.by, trial.level);
-    let latency = match strictest(options, trial) {
-        Some((name, ns)) => format!(" at {name} {}", format_latency(ns)),
-        None => String::new(),
+/// The levels of the answer, where one that could be tested lies between.
+pub(super) fn gap(report: &FindReport) -> Option<(f64, f64)> {
+    let low = report.sustains.as_ref().or(report.passed.as_ref())?.level;
+    let high = report.fails_at.as_ref()?.trial.level;
+    let is_gap = match report.search.by {
+        LoadUnit::Vus => high - low > 1.0,
+        LoadUnit::Rate => high > low,
     };
-    format!("{level}, {rate} calls/s{latency}")
+    is_gap.then_some((low, high))
 }
 
-/// The latency that the strictest limit is about; p99 without such.
-fn strictest(options: &FindOptions, trial: &FindTrial) -> Option<(&'static str, u64)> {
+/// `180 VUs, 1,420 calls/s at p99 212 ms`: the latency is that of the strictest
+/// limit, or p99.
+pub(super) fn load_and_figures(options: &FindOptions, trial: &TrialFigures) -> String {
     let quantiles = options.latency.iter().map(|limit| limit.quantile);
     let quantile = quantiles.reduce(f64::max).unwrap_or(0.99);
     let (name, ns) = percentile(quantile, [trial.p50_ns, trial.p95_ns, trial.p99_ns]);
-    ns.map(|ns| (name, ns))
+    let latency = match ns {
+        Some(ns) => format!(" at {name} {}", format_latency(ns)),
+        None => String::new(),
+    };
+    format!(
+        "{}, {} calls/s{latency}",
+        level(options.by, trial.level),
+        format_rate(trial.rate_per_sec).trim_end_matches("/s")
+    )
 }
 
 /// Of p50, p95 and p99 the one that is nearest to a limit's quantile.
-pub(super) fn percentile<T>(quantile: f64, values: [T; 3]) -> (&'static str, T) {
+fn percentile<T>(quantile: f64, values: [T; 3]) -> (&'static str, T) {
     let [p50, p95, p99] = values;
     if quantile > 0.97 {
         ("p99", p99)
@@ -105,24 +104,16 @@ pub(super) fn percentile<T>(quantile: f64, values: [T; 3]) -> (&'static str, T) 
 }
 
 /// `180 VUs`, `35.0/s`.
-pub(super) fn level(by: FindBy, level: f64) -> String {
+pub(super) fn level(by: LoadUnit, level: f64) -> String {
     match by {
         // A cast from a float saturates.
-        FindBy::Vus => vus(level.round() as u64),
-        FindBy::Rate => format_rate(level),
+        LoadUnit::Vus => vus(level.round() as u64),
+        LoadUnit::Rate => format_rate(level),
     }
 }
 
 fn vus(count: u64) -> String {
     plural(count, "VU", "VUs")
-}
-
-/// The same from the report.
-pub(super) fn level_of(unit: LevelUnit, load: f64) -> String {
-    match unit {
-        LevelUnit::Vus => level(FindBy::Vus, load),
-        LevelUnit::ArrivalsPerSec => level(FindBy::Rate, load),
-    }
 }
 
 /// A stable word, the same in the JSON.
@@ -145,18 +136,6 @@ pub(super) fn phase(phase: FindPhase) -> &'static str {
     }
 }
 
-/// `passed`, `failed by latency`.
-pub(super) fn verdict(verdict: FindVerdict) -> String {
-    match verdict {
-        FindVerdict::Passed => "passed".to_string(),
-        FindVerdict::Plausible => "plausible".to_string(),
-        FindVerdict::Failed(cause) => format!("failed by {}", why(cause)),
-        FindVerdict::Undecided(cause) => format!("undecided by {}", why(cause)),
-        FindVerdict::GeneratorLimited => "generator was the limit".to_string(),
-        FindVerdict::Unfinished => "unfinished".to_string(),
-    }
-}
-
 /// Why a level was not passed: the figure beside its limit, always told apart.
 /// `None` where it was passed, or nothing was decided.
 pub(super) fn evidence(options: &FindOptions, trial: &FindTrial) -> Option<String> {
@@ -166,7 +145,12 @@ pub(super) fn evidence(options: &FindOptions, trial: &FindTrial) -> Option<Strin
     }
 }
 
-fn evidence_of(options: &FindOptions, trial: &FindTrial, why: FindWhy) -> Option<String> {
+/// The figure that says that this was not kept, beside its limit.
+pub(super) fn evidence_of(
+    options: &FindOptions,
+    trial: &FindTrial,
+    why: FindWhy,
+) -> Option<String> {
     Some(match why {
         FindWhy::Latency { limit_idx } => {
             let limit = options.latency.get(limit_idx)?;
@@ -218,6 +202,13 @@ fn percents_apart(share: f64, allowed: f64) -> (String, String) {
         .unwrap_or(shown)
 }
 
+/// The strictest limit on a quantile, in nanoseconds.
+pub(super) fn limit_on(options: &FindOptions, quantile: f64) -> Option<u64> {
+    let limits = options.latency.iter();
+    let limits = limits.filter(|limit| limit.quantile == quantile);
+    limits.map(|limit| limit.limit_ns).min()
+}
+
 /// A latency beside the limit on it: one above the limit never looks like it.
 pub(super) fn latency_beside(value_ns: u64, limit_ns: Option<u64>) -> String {
     let shown = format_latency(value_ns);
@@ -227,7 +218,7 @@ pub(super) fn latency_beside(value_ns: u64, limit_ns: Option<u64>) -> String {
     if shown != format_latency(limit_ns) {
         return shown;
     }
-    let ms = |ns: u64, n_decimals: usize| format!("{:.n_decimals$} ms", ns as f64 / 1e6);
+    let ms = |ns: u64, n_decimals: usize| format!("{:.n_decimals$} ms", ms(ns));
     (1..=6)
         .find(|n_decimals| ms(value_ns, *n_decimals) != ms(limit_ns, *n_decimals))
         .map_or(shown, |n_decimals| ms(value_ns, n_decimals))
@@ -277,18 +268,14 @@ fn range(shortest: Duration, longest: Duration) -> String {
 }
 
 /// `p99 at most 50.0 ms, errors at most 1%`.
-pub(super) fn limits(latency: &[(f64, f64)], error_share_max: Option<f64>) -> String {
-    let mut parts: Vec<String> = latency
-        .iter()
-        .map(|(quantile, limit_ms)| {
-            let limit = format_latency((limit_ms * 1e6).round() as u64);
-            format!("{} at most {limit}", quantile_name(*quantile))
-        })
-        .collect();
-    if let Some(share) = error_share_max {
-        parts.push(format!("errors at most {}", format_percent(share)));
-    }
-    parts.join(", ")
+pub(super) fn limits(options: &FindOptions) -> String {
+    let latency = options.latency.iter().map(|limit| {
+        let at_most = format_latency(limit.limit_ns);
+        format!("{} at most {at_most}", quantile_name(limit.quantile))
+    });
+    let errors = options.error_share_max.into_iter();
+    let errors = errors.map(|share| format!("errors at most {}", format_percent(share)));
+    latency.chain(errors).collect::<Vec<_>>().join(", ")
 }
 
 /// `p99`, `p99.9`.

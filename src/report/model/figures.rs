@@ -1,5 +1,6 @@
 //! Blocks of figures that recur throughout the report.
 
+use crate::outcome::LoadUnit;
 use crate::redact::own;
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +24,17 @@ pub struct Figures {
     /// From which instant `latency` and `failed_latency` count.
     pub latency_from: LatencyFrom,
     /// Latency of the successful requests.
-    pub latency: Latency,
+    pub latency: LatencyFigures,
     /// Latency of the failed requests, until the failure was noticed; `null`
     /// without any.
-    pub failed_latency: Option<Latency>,
+    pub failed_latency: Option<LatencyFigures>,
     /// Where `latency` counts from the intended start: the successful
     /// requests' latency from the first byte sent. Else `null`.
-    pub service_latency: Option<Latency>,
+    pub service_latency: Option<LatencyFigures>,
     /// How old the cancelled requests were; `null` without any.
-    pub cancelled_age: Option<Latency>,
+    pub cancelled_age: Option<LatencyFigures>,
     /// Why requests failed, most frequent first; the counts sum to `failed`.
-    pub failures: Vec<Cause>,
+    pub failures: Vec<CauseCount>,
 }
 
 /// From which instant a latency counts; it always ends with the answer's last
@@ -52,7 +53,7 @@ pub enum LatencyFrom {
 /// `min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ p99.9 ≤ max`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Latency {
+pub struct LatencyFigures {
     /// How many were measured.
     pub count: u64,
     /// The least.
@@ -76,13 +77,23 @@ pub struct Latency {
 /// One operation's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Operation {
+pub struct OperationFigures {
     /// The MCP method, such as `tools/call`.
     pub method: String,
     /// The tool, resource or prompt; `null` for lists and the like.
     pub subject: Option<String>,
     /// Both: `tools/call echo`.
     pub label: String,
+    /// The name that the scenario gives to the step; `null` without one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The flow that the step is part of; `null` without one.
+    #[serde(default)]
+    pub flow: Option<String>,
+    /// The population of users that makes the step; `null` where the plan names
+    /// none.
+    #[serde(default)]
+    pub population: Option<String>,
     /// Its figures.
     pub figures: Figures,
 }
@@ -90,7 +101,7 @@ pub struct Operation {
 /// A cause of failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Cause {
+pub struct CauseCount {
     /// The stable name, such as `http.503` or `jsonrpc.-32602`.
     #[serde(serialize_with = "own")]
     pub id: String,
@@ -109,7 +120,7 @@ pub struct Cause {
 /// A class of latencies: above `from_ms` (the first: from it), up to `to_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Distribution {
+pub struct LatencyClass {
     /// Its lower bound.
     pub from_ms: f64,
     /// Its upper bound.
@@ -134,7 +145,7 @@ pub struct Over {
 /// One second of all calls together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Second {
+pub struct SecondFigures {
     /// Its start on the run's clock, which begins when users are told to open their
     /// sessions: before the first call.
     pub at_secs: f64,
@@ -186,7 +197,7 @@ pub struct Second {
 /// One stage's calls. A call belongs to the stage it ended in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Stage {
+pub struct StageFigures {
     /// Its start on the run's clock, which begins when users are told to open their
     /// sessions: before the first call.
     pub at_secs: f64,
@@ -200,16 +211,6 @@ pub struct Stage {
     pub load_to: f64,
     /// Its figures.
     pub figures: Figures,
-}
-
-/// What load is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoadUnit {
-    /// Virtual users.
-    Vus,
-    /// Arrivals a second.
-    ArrivalsPerSec,
 }
 
 /// The calls of the warm-up.

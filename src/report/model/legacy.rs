@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::LoadUnit;
+use crate::outcome::LoadUnit;
 
 /// The settings that schema 1.1 named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Config {
+pub struct ConfigFacts {
     /// The most virtual users that the plan needs.
     pub virtual_users: u32,
     /// How long the run was to last, in whole seconds rounded up; 0 where
@@ -83,7 +83,7 @@ pub struct MetricsLatency {
 /// The calls of one tool, resource or prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Tool {
+pub struct ToolFigures {
     /// Calls that ended by themselves.
     pub total_requests: u64,
     /// Calls answered with success.
@@ -119,7 +119,7 @@ pub struct ToolLatency {
 /// Where the server broke. Only `detected` is there where it did not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct BreakingPoint {
+pub struct BreakingPointFacts {
     /// Whether it did.
     pub detected: bool,
     /// Virtual users where it began; absent in the open model, whose load is

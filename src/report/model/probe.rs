@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdviceNote, Counters, Figures, Latency, Operation, WarmUp};
+use crate::metrics::Counters;
+
+use super::{AdviceNote, Figures, LatencyFigures, OperationFigures, WarmUp};
 
 /// One quiet session that called beside the load, on a thread of its own.
 /// Nothing of it is in another block: the server saw its calls as well as
 /// those of `totals`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Probe {
+pub struct ProbeFigures {
     /// Iterations that it was to start, a second: one in each interval, at a
     /// random moment of it.
     pub rate_per_sec: f64,
@@ -23,7 +25,7 @@ pub struct Probe {
     /// All its calls: those of the scenario, one at a time, in the load's mix.
     pub figures: Figures,
     /// Each operation.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<OperationFigures>,
     /// Its session opened.
     pub handshake: Option<Figures>,
     /// Its session ended with `DELETE`.
@@ -31,9 +33,9 @@ pub struct Probe {
     /// Counted beside its calls. `arrivals` are its intended starts.
     pub counters: Counters,
     /// Like `lateness` of the load.
-    pub lateness: Option<Latency>,
+    pub lateness: Option<LatencyFigures>,
     /// Like `generator_delay` of the load.
-    pub generator_delay: Option<Latency>,
+    pub generator_delay: Option<LatencyFigures>,
     /// Its calls in the warm-up; `null` without one.
     pub warm_up: Option<WarmUp>,
     /// What its latency says of the load's: `client_queue`, `load_waits`,

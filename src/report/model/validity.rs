@@ -2,47 +2,39 @@
 
 use std::collections::BTreeMap;
 
+use crate::metrics::ReadTimes;
 use crate::redact::own;
+use crate::validity::Grade;
 use serde::{Deserialize, Serialize};
 
 /// Whether the figures are those of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Verdict {
+pub struct VerdictNotes {
     /// The worst grade of its reasons; `valid` without any.
     pub grade: Grade,
     /// Why it is not simply valid, worst first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<ReasonNote>,
     /// What was seen and leaves the figures good enough.
     #[serde(default)]
-    pub notes: Vec<Note>,
+    pub notes: Vec<ReasonNote>,
     /// By how much figures may be wrong for what this machine did; `null` where
     /// the verdict is that of several loads.
     #[serde(default)]
-    pub bounds: Option<Bounds>,
+    pub bounds: Option<BoundsFigures>,
 }
 
-/// How far a result can be trusted, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grade {
-    /// Nothing speaks against it.
-    Valid,
-    /// To be used with the reasons in mind.
-    Suspect,
-    /// It answers another question than the one that was asked.
-    Invalid,
-}
-
-/// Why a result is not simply valid.
+/// Why a result is not simply valid; or, without a grade, something that was seen
+/// and leaves the figures good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Reason {
+pub struct ReasonNote {
     /// A stable name, such as `worker_busy`.
     #[serde(serialize_with = "own")]
     pub id: String,
-    /// How much it matters here.
-    pub grade: Grade,
+    /// How much it matters here; absent from a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<Grade>,
     /// It in a few words.
     #[serde(default)]
     pub cause: String,
@@ -53,30 +45,13 @@ pub struct Reason {
     /// What it was seen by, the cause first, where several signals have one
     /// cause.
     #[serde(default)]
-    pub signals: Vec<Signal>,
-}
-
-/// Something that was seen and leaves the figures good enough.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Note {
-    /// A stable name, one of those of the reasons.
-    #[serde(serialize_with = "own")]
-    pub id: String,
-    /// It in a few words.
-    pub cause: String,
-    /// What was seen, and what the figures may be wrong by.
-    pub text: String,
-    /// The figures that it rests on, by name; the unit stands last.
-    pub figures: BTreeMap<String, f64>,
-    /// What it was seen by.
-    pub signals: Vec<Signal>,
+    pub signals: Vec<SignalNote>,
 }
 
 /// Something that was seen of the generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Signal {
+pub struct SignalNote {
     /// A stable name, such as `waiting_for_cpu`.
     #[serde(serialize_with = "own")]
     pub id: String,
@@ -87,7 +62,7 @@ pub struct Signal {
 /// By how much figures may be wrong for what this machine did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Bounds {
+pub struct BoundsFigures {
     /// The median from the first byte sent may be too high by so much.
     pub service_p50_ms: f64,
     /// The 99th percentile likewise.
@@ -105,7 +80,7 @@ pub struct Bounds {
 /// does not tell is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct SelfCheck {
+pub struct SelfCheckFigures {
     /// Each worker, while the load lasted, without the warm-up; in the order of
     /// `host.workers`.
     pub workers: Vec<WorkerUse>,
@@ -117,7 +92,7 @@ pub struct SelfCheck {
     /// quota; above 1 where several CPUs were.
     pub throttled_share: Option<f64>,
     /// How reads from connections were timed.
-    pub reads: Reads,
+    pub reads: ReadTimes,
     /// Steps of the system's clock that were noticed.
     pub clock_steps: u64,
     /// The largest of them.
@@ -156,17 +131,4 @@ pub struct InFlight {
     /// What that would be by Little's law, from rate and latency: not more,
     /// unless the latencies are wrong.
     pub by_latency: Option<f64>,
-}
-
-/// How reads from connections were timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Reads {
-    /// By the kernel, as the bytes arrived.
-    pub kernel: u64,
-    /// By this program, since the kernel gave no timestamp.
-    pub user_space: u64,
-    /// By this program, since the kernel's timestamp could not be right: the
-    /// clock was set, or it lay before the request or in the future.
-    pub timestamps_unusable: u64,
 }

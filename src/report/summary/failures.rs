@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::page::Page;
-use crate::report::model::{Cause, Operation, Report};
+use crate::report::model::{CauseCount, OperationFigures, Report};
+use crate::report::page::Page;
 use crate::terminal::{Align, Line, Role, pad};
 use crate::units::{format_count, format_percent};
 
@@ -29,7 +29,7 @@ pub(super) fn failures(page: &mut Page, report: &Report) {
 }
 
 /// The operations that met each cause and how often, most first.
-fn places(operations: &[Operation]) -> HashMap<&str, Vec<(&str, u64)>> {
+fn places(operations: &[OperationFigures]) -> HashMap<&str, Vec<(&str, u64)>> {
     let mut places: HashMap<&str, Vec<(&str, u64)>> = HashMap::new();
     for operation in operations {
         for cause in &operation.figures.failures {
@@ -44,7 +44,12 @@ fn places(operations: &[Operation]) -> HashMap<&str, Vec<(&str, u64)>> {
     places
 }
 
-fn block(page: &mut Page, title: &str, causes: &[Cause], places: &HashMap<&str, Vec<(&str, u64)>>) {
+fn block(
+    page: &mut Page,
+    title: &str,
+    causes: &[CauseCount],
+    places: &HashMap<&str, Vec<(&str, u64)>>,
+) {
     if causes.is_empty() {
         return;
     }

@@ -1,7 +1,9 @@
 //! What was tested, with what, and the figures of all calls.
 
-use super::page::{Page, ms_text, rate_text};
-use crate::report::model::{Counters, Ended, Host, Latency, Report};
+use crate::metrics::Counters;
+use crate::outcome::{Ended, GeneratorFacts};
+use crate::report::model::{LatencyFigures, Report};
+use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::units::{format_bytes, format_count, format_duration, format_percent, plural};
 
@@ -40,11 +42,11 @@ fn duration(report: &Report) -> Line {
         Ended::Duration => line,
         Ended::Iterations => {
             let n_iterations = report.run.planned_iterations.unwrap_or_default();
-            let words = plural_count(n_iterations, "iteration", "iterations");
+            let words = plural(n_iterations, "iteration", "iterations");
             line.add(Role::Plain, format!(" for {words}"))
         }
         Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
-        Ended::BreakingPoint => line.add(Role::Warning, ", stopped at the breaking point"),
+        Ended::Broke => line.add(Role::Warning, ", stopped at the breaking point"),
         Ended::NoSession if report.counters.sessions_opened > 0 => {
             line.add(Role::Error, ", ended since no session lasted")
         }
@@ -52,14 +54,11 @@ fn duration(report: &Report) -> Line {
     }
 }
 
-fn generator(host: &Host) -> String {
-    let n_workers = host.workers.len() as u64;
+fn generator(host: &GeneratorFacts) -> String {
+    let n_workers = host.worker_cpus.len() as u64;
     let mut words = plural(n_workers, "worker", "workers");
-    let cpus: Vec<String> = host
-        .workers
-        .iter()
-        .filter_map(|worker| worker.cpu.map(|cpu| cpu.to_string()))
-        .collect();
+    let pinned = host.worker_cpus.iter().flatten();
+    let cpus: Vec<String> = pinned.map(ToString::to_string).collect();
     words += &match cpus.len() as u64 {
         0 => ", not pinned".to_string(),
         n_pinned if n_pinned == n_workers => {
@@ -126,44 +125,42 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
 
 /// Sessions and connections, where they are more than one for each user.
 fn counters(page: &mut Page, counters: &Counters) {
-    let mut words = Vec::new();
-    let mut count = |n: u64, one: &str, many: &str| {
-        if n > 0 {
-            words.push(plural_count(n, one, many));
-        }
-    };
-    count(
-        counters.sessions_expired,
-        "session expired",
-        "sessions expired",
-    );
-    count(counters.sessions_reopened, "reopened", "reopened");
-    count(counters.reconnects, "reconnect", "reconnects");
-    count(
-        counters.round_trips,
-        "input request answered",
-        "input requests answered",
-    );
-    count(
-        counters.streams_resumed,
-        "stream resumed",
-        "streams resumed",
-    );
-    count(
-        counters.streams_left_open,
-        "stream left open",
-        "streams left open",
-    );
-    count(
-        counters.server_requests,
-        "server request answered",
-        "server requests answered",
-    );
-    count(
-        counters.cookies_set,
-        "answer that set a cookie",
-        "answers that set a cookie",
-    );
+    let counted = [
+        (
+            counters.sessions_expired,
+            "session expired",
+            "sessions expired",
+        ),
+        (counters.sessions_reopened, "reopened", "reopened"),
+        (counters.reconnects, "reconnect", "reconnects"),
+        (
+            counters.round_trips,
+            "input request answered",
+            "input requests answered",
+        ),
+        (
+            counters.streams_resumed,
+            "stream resumed",
+            "streams resumed",
+        ),
+        (
+            counters.streams_left_open,
+            "stream left open",
+            "streams left open",
+        ),
+        (
+            counters.server_requests,
+            "server request answered",
+            "server requests answered",
+        ),
+        (
+            counters.cookies_set,
+            "answer that set a cookie",
+            "answers that set a cookie",
+        ),
+    ];
+    let some = counted.into_iter().filter(|(n, ..)| *n > 0);
+    let words: Vec<String> = some.map(|(n, one, many)| plural(n, one, many)).collect();
     if !words.is_empty() {
         page.labelled_text("sessions", Role::Plain, &words.join(", "));
     }
@@ -225,7 +222,7 @@ const LOOP_SHOWN_MS: f64 = 1.0;
 
 /// How far the generator itself was behind.
 fn delays(page: &mut Page, report: &Report) {
-    let is_long = |latency: &Latency| latency.p99_ms.is_some_and(|ms| ms >= LOOP_SHOWN_MS);
+    let is_long = |latency: &LatencyFigures| latency.p99_ms.is_some_and(|ms| ms >= LOOP_SHOWN_MS);
     let loop_time = report.loop_time.filter(is_long);
     let labels = [
         ("lateness", &report.lateness),
@@ -243,12 +240,6 @@ fn delays(page: &mut Page, report: &Report) {
             page.labelled(label, Line::of(Role::Dim, words));
         }
     }
-}
-
-/// `1,234 iterations`.
-fn plural_count(count: u64, one: &str, many: &str) -> String {
-    let word = if count == 1 { one } else { many };
-    format!("{} {word}", format_count(count))
 }
 
 /// Seconds of a report as a duration; what is none reads as 0.

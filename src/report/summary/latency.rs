@@ -1,8 +1,8 @@
 //! Latency of all calls: percentiles and a drawn distribution.
 
-use super::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_9_NEEDS, P99_NEEDS, Page, ms_text};
-use super::table::{Cell, Table};
-use crate::report::model::{Latency, LatencyFrom, Report};
+use crate::report::model::{LatencyFigures, LatencyFrom, Report};
+use crate::report::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_9_NEEDS, P99_NEEDS, Page, ms_text};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_percent};
 
@@ -39,7 +39,7 @@ pub(super) fn latency(page: &mut Page, report: &Report) {
     }
 }
 
-fn percentiles(page: &mut Page, name: &str, latency: &Latency) -> Vec<Cell> {
+fn percentiles(page: &mut Page, name: &str, latency: &LatencyFigures) -> Vec<Cell> {
     vec![
         Cell::plain(name),
         Cell::plain(ms_text(latency.min_ms)),

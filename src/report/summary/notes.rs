@@ -1,7 +1,7 @@
 //! Notices, advice, the legend, and where the report is.
 
-use super::page::Page;
 use crate::report::model::Report;
+use crate::report::page::Page;
 use crate::terminal::{Line, Role};
 
 /// What the user should know, and what to try.

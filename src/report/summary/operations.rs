@@ -1,8 +1,8 @@
 //! A row for each operation, grouped by method, and for the sessions.
 
-use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
-use super::table::{Cell, Table};
-use crate::report::model::{Figures, Operation, Report};
+use crate::report::model::{Figures, OperationFigures, Report};
+use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
+use crate::report::table::{Cell, Table};
 use crate::terminal::Role;
 use crate::units::{format_count, format_percent};
 
@@ -48,7 +48,7 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
 }
 
 /// The methods in the order of their first operation.
-fn methods(operations: &[Operation]) -> Vec<&str> {
+fn methods(operations: &[OperationFigures]) -> Vec<&str> {
     let mut methods: Vec<&str> = Vec::new();
     for operation in operations {
         if !methods.contains(&operation.method.as_str()) {

@@ -1,8 +1,8 @@
 //! The probe's percentiles beside the load's, and what they say.
 
-use super::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
-use super::table::{Cell, Table};
-use crate::report::model::{Figures, Latency, Probe, Report};
+use crate::report::model::{Figures, LatencyFigures, ProbeFigures, Report};
+use crate::report::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_rate};
 
@@ -42,11 +42,11 @@ fn paragraph(page: &mut Page, role: Role, text: &str) {
 }
 
 /// Latency from the first byte sent, whatever the headline counts from.
-fn from_sent(figures: &Figures) -> &Latency {
+fn from_sent(figures: &Figures) -> &LatencyFigures {
     figures.service_latency.as_ref().unwrap_or(&figures.latency)
 }
 
-fn percentiles(page: &mut Page, name: &str, latency: &Latency) -> Vec<Cell> {
+fn percentiles(page: &mut Page, name: &str, latency: &LatencyFigures) -> Vec<Cell> {
     vec![
         Cell::plain(name),
         Cell::plain(format_count(latency.count)),
@@ -59,7 +59,7 @@ fn percentiles(page: &mut Page, name: &str, latency: &Latency) -> Vec<Cell> {
 }
 
 /// `one session at 10/s, pinned to CPU 0, beside the load and in no figure of it`
-fn legend(probe: &Probe) -> String {
+fn legend(probe: &ProbeFigures) -> String {
     let place = match probe.cpu {
         Some(cpu) => format!("pinned to CPU {cpu}"),
         None => "not pinned to a CPU".to_string(),

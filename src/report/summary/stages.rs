@@ -1,9 +1,10 @@
 //! Stages, warm-up, and the point where the server broke.
 
 use super::head::secs_text;
-use super::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
-use super::table::{Cell, Table};
-use crate::report::model::{LoadUnit, Report};
+use crate::outcome::LoadUnit;
+use crate::report::model::Report;
+use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
+use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_percent, plural};
 
@@ -23,7 +24,7 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
         let (from, to) = (number(stage.load_from), number(stage.load_to));
         let unit = match stage.load_unit {
             LoadUnit::Vus => " VUs",
-            LoadUnit::ArrivalsPerSec => "/s",
+            LoadUnit::Rate => "/s",
         };
         let ended = figures.ok + figures.failed;
         let errors = figures
@@ -73,7 +74,7 @@ pub(super) fn breaking_point(page: &mut Page, report: &Report) {
         return;
     }
     let unit = match point.load_unit {
-        Some(LoadUnit::ArrivalsPerSec) => " arrivals/s",
+        Some(LoadUnit::Rate) => " arrivals/s",
         _ => " virtual users",
     };
     page.title("breaking point");

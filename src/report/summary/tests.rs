@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::*;
 use crate::metrics::{Failure, Recorder};
 use crate::outcome::{BreakKind, BreakingPoint, Ended, RunOutcome, StageOutcome};
 use crate::report::samples::{
     busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
 };
+use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Load, Plan};
 use crate::terminal::{Role, display_width};
 use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
@@ -205,7 +205,7 @@ proptest! {
         }
         outcome.notices.push(message);
         outcome.start.server.name = names.first().cloned();
-        let options = SummaryOptions { layout: Layout::terminal(width), report_path: None };
+        let options = SummaryOptions { layout: crate::terminal::Layout::terminal(width), report_path: None };
         for line in summary(&report(&plan(), &outcome), &options) {
             prop_assert!(line.width() <= width, "{}", line.text());
         }

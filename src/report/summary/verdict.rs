@@ -2,12 +2,13 @@
 //! there is to say of it below them.
 
 use super::notes::paragraphs;
-use super::page::Page;
-use crate::report::model::{Grade, Verdict};
+use crate::report::model::VerdictNotes;
+use crate::report::page::Page;
 use crate::terminal::{Line, Role};
+use crate::validity::Grade;
 
 /// `verdict     valid`, or the grade and the cause of the worst reason.
-pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
+pub(in crate::report) fn verdict(page: &mut Page, verdict: &VerdictNotes) {
     let (word, role) = shown(verdict.grade);
     let n_more = match verdict.reasons.len() {
         0 => verdict.notes.len(),
@@ -32,9 +33,9 @@ pub(in crate::report) fn verdict(page: &mut Page, verdict: &Verdict) {
 }
 
 /// Each reason and each note, whole: which figure, by how much, what to do.
-pub(in crate::report) fn reasons(page: &mut Page, verdict: &Verdict) {
+pub(in crate::report) fn reasons(page: &mut Page, verdict: &VerdictNotes) {
     let reasons = verdict.reasons.iter().map(|reason| {
-        let (word, role) = shown(reason.grade);
+        let (word, role) = shown(reason.grade.unwrap_or(verdict.grade));
         (word, role, &reason.text)
     });
     let notes = verdict.notes.iter();

@@ -2,37 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{ms, tidy};
 use crate::metrics::WorkerUsage;
-use crate::outcome;
+use crate::outcome::SelfCheck;
 use crate::report::model::{
-    Bounds, Grade, InFlight, Note, Reads, Reason, SelfCheck, Signal, Verdict, WorkerUse,
+    BoundsFigures, InFlight, ReasonNote, SelfCheckFigures, SignalNote, VerdictNotes, WorkerUse,
 };
-use crate::validity::{self, GeneratorLimit};
+use crate::units::{ms, tidy};
+use crate::validity::{GeneratorLimit, Grade, Reason, Verdict};
 
 /// The verdict of a run.
-pub(in crate::report) fn verdict(verdict: &validity::Verdict) -> Verdict {
-    let reason = |(grade, reason): &(validity::Grade, validity::Reason)| Reason {
+pub(in crate::report) fn verdict(verdict: &Verdict) -> VerdictNotes {
+    let note = |grade: Option<Grade>, reason: &Reason| ReasonNote {
         id: reason.id().to_string(),
-        grade: of_grade(*grade),
+        grade,
         cause: reason.cause(),
         text: reason.text(),
         figures: figures(reason.figures()),
         signals: signals(reason),
     };
-    let note = |reason: &validity::Reason| Note {
-        id: reason.id().to_string(),
-        cause: reason.cause(),
-        text: reason.text(),
-        figures: figures(reason.figures()),
-        signals: signals(reason),
-    };
+    let reasons = verdict.reasons.iter();
     let found = &verdict.bounds;
-    Verdict {
-        grade: of_grade(verdict.grade),
-        reasons: verdict.reasons.iter().map(reason).collect(),
-        notes: verdict.notes.iter().map(note).collect(),
-        bounds: Some(Bounds {
+    VerdictNotes {
+        grade: verdict.grade,
+        reasons: reasons
+            .map(|(grade, reason)| note(Some(*grade), reason))
+            .collect(),
+        notes: verdict
+            .notes
+            .iter()
+            .map(|reason| note(None, reason))
+            .collect(),
+        bounds: Some(BoundsFigures {
             service_p50_ms: ms(found.service.p50_ns),
             service_p99_ms: ms(found.service.p99_ns),
             response_p50_ms: found.response.map(|error| ms(error.p50_ns)),
@@ -49,9 +49,9 @@ fn figures(named: Vec<(&'static str, f64)>) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn signals(reason: &validity::Reason) -> Vec<Signal> {
+fn signals(reason: &Reason) -> Vec<SignalNote> {
     let seen = reason.signals().iter();
-    seen.map(|signal| Signal {
+    seen.map(|signal| SignalNote {
         id: signal.id().to_string(),
         figures: figures(signal.figures()),
     })
@@ -61,9 +61,9 @@ fn signals(reason: &validity::Reason) -> Vec<Signal> {
 /// The verdict of several loads, each with its name: each reason once, of the
 /// load in which it matters most.
 pub(in crate::report) fn verdict_of_all<'a>(
-    loads: impl IntoIterator<Item = (String, &'a validity::Verdict)>,
-) -> Verdict {
-    let mut reasons: Vec<Reason> = Vec::new();
+    loads: impl IntoIterator<Item = (String, &'a Verdict)>,
+) -> VerdictNotes {
+    let mut reasons: Vec<ReasonNote> = Vec::new();
     for (name, of_load) in loads {
         for mut reason in verdict(of_load).reasons {
             reason.cause = format!("at {name}: {}", reason.cause);
@@ -76,24 +76,17 @@ pub(in crate::report) fn verdict_of_all<'a>(
         }
     }
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.grade));
-    Verdict {
-        grade: reasons.first().map_or(Grade::Valid, |reason| reason.grade),
+    let worst = reasons.first().and_then(|reason| reason.grade);
+    VerdictNotes {
+        grade: worst.unwrap_or(Grade::Valid),
         reasons,
         notes: Vec::new(),
         bounds: None,
     }
 }
 
-pub(in crate::report) fn of_grade(grade: validity::Grade) -> Grade {
-    match grade {
-        validity::Grade::Valid => Grade::Valid,
-        validity::Grade::Suspect => Grade::Suspect,
-        validity::Grade::Invalid => Grade::Invalid,
-    }
-}
-
-pub(super) fn self_check(found: &outcome::SelfCheck) -> SelfCheck {
-    SelfCheck {
+pub(super) fn self_check(found: &SelfCheck) -> SelfCheckFigures {
+    SelfCheckFigures {
         workers: found.workers.iter().map(worker_use).collect(),
         in_flight: InFlight {
             mean: found.in_flight_mean.map(tidy),
@@ -103,11 +96,7 @@ pub(super) fn self_check(found: &outcome::SelfCheck) -> SelfCheck {
         },
         steal_share: found.steal_share.map(tidy),
         throttled_share: found.throttled_share.map(tidy),
-        reads: Reads {
-            kernel: found.reads.kernel,
-            user_space: found.reads.user_space,
-            timestamps_unusable: found.reads.unusable,
-        },
+        reads: found.reads,
         clock_steps: found.clock_steps,
         clock_step_max_ms: ms(found.clock_step_max_ns),
         limited_secs: found.limited_seconds as u64,

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::figures::{Measured, ms, share, tidy};
-use super::{load_unit, secs};
+use super::figures::{Part, load_unit, share};
 use crate::clock::Utc;
-use crate::metrics::{FailureCounts, FailureGroup, Recorder, RowStats};
-use crate::outcome::{BreakKind, Row, RowKind, RunOutcome};
+use crate::metrics::{FailureCounts, FailureGroup, RowStats};
+use crate::outcome::{BreakKind, LoadUnit, Rows, RunOutcome};
 use crate::report::model::{
-    BreakingPoint, Config, Figures, LoadUnit, Metrics, MetricsLatency, Tool, ToolLatency,
+    BreakingPointFacts, ConfigFacts, Figures, Metrics, MetricsLatency, ToolFigures, ToolLatency,
 };
 use crate::scenario::Plan;
+use crate::units::{ms, secs, tidy};
 
-pub(super) fn config(plan: &Plan, plan_json: &Value) -> Config {
+pub(super) fn config(plan: &Plan, plan_json: &Value) -> ConfigFacts {
     let scenario = plan_json.get("scenario").and_then(Value::as_array);
     let whole_secs = plan.stop.duration.map_or(0, |duration| {
         duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
     });
-    Config {
+    ConfigFacts {
         virtual_users: plan.vus_max(),
         duration_secs: whole_secs,
         timeout_ms: u64::try_from(plan.timeout.as_millis()).unwrap_or(u64::MAX),
@@ -28,10 +28,10 @@ pub(super) fn config(plan: &Plan, plan_json: &Value) -> Config {
     }
 }
 
-pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Metrics {
+pub(super) fn metrics(totals: &Figures, rows: Rows<'_>) -> Metrics {
     let mut operation_counts = BTreeMap::new();
     let mut operation_errors = BTreeMap::new();
-    for (row, stats) in calls(rows, recorded) {
+    for (row, stats) in rows.in_totals() {
         *operation_counts.entry(row.method.clone()).or_insert(0) += stats.finished();
         if stats.failed > 0 {
             *operation_errors.entry(row.method.clone()).or_insert(0) += stats.failed;
@@ -66,35 +66,29 @@ pub(super) fn metrics(totals: &Figures, rows: &[Row], recorded: &Recorder) -> Me
 
 /// By the category's name in schema 1.1, which called it `connection`.
 pub(super) fn errors(counts: &FailureCounts) -> BTreeMap<String, u64> {
-    FailureGroup::ALL
-        .into_iter()
-        .map(|group| {
-            let name = match group {
-                FailureGroup::Connect => "connection",
-                _ => group.id(),
-            };
-            (name.to_string(), counts.of_group(group))
-        })
-        .filter(|(_, count)| *count > 0)
-        .collect()
+    let mut errors = BTreeMap::new();
+    for (failure, count) in counts.ranked() {
+        let name = match failure.group() {
+            FailureGroup::Connect => "connection",
+            group => group.id(),
+        };
+        *errors.entry(name.to_string()).or_insert(0) += count;
+    }
+    errors
 }
 
 /// By subject alone, as in schema 1.1: a tool and a prompt of the same name
 /// are one entry. `operations` tells them apart.
-pub(super) fn per_tool(
-    measured: &Measured<'_>,
-    rows: &[Row],
-    recorded: &Recorder,
-) -> BTreeMap<String, Tool> {
+pub(super) fn per_tool(measured: &Part<'_>, rows: Rows<'_>) -> BTreeMap<String, ToolFigures> {
     let mut by_name: BTreeMap<String, RowStats> = BTreeMap::new();
-    for (row, stats) in calls(rows, recorded) {
+    for (row, stats) in rows.in_totals() {
         if let Some(subject) = &row.subject {
             by_name.entry(subject.clone()).or_default().merge(stats);
         }
     }
     let tool = |stats: RowStats| {
         let latency = measured.calls(&stats).latency;
-        Tool {
+        ToolFigures {
             total_requests: stats.finished(),
             success_count: stats.ok,
             error_count: stats.failed,
@@ -116,14 +110,14 @@ pub(super) fn per_tool(
         .collect()
 }
 
-pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint {
+pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPointFacts {
     let Some(point) = &outcome.breaking_point else {
-        return BreakingPoint::default();
+        return BreakingPointFacts::default();
     };
     let unit = load_unit(plan);
     let at_ms = u64::try_from(point.at.as_millis()).unwrap_or(u64::MAX);
     let at = Utc::from_unix_ms(outcome.start.at.unix_ms().saturating_add(at_ms));
-    let mut report = BreakingPoint {
+    let mut report = BreakingPointFacts {
         detected: true,
         // A cast from a float saturates.
         vus: point
@@ -137,7 +131,7 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
         last_good_load: point.last_good_load.map(tidy),
         at_secs: Some(secs(point.at)),
         noticed_at_secs: Some(secs(point.noticed_at)),
-        ..BreakingPoint::default()
+        ..BreakingPointFacts::default()
     };
     let reason = match point.how {
         BreakKind::Saturation { ceiling_per_second } => {
@@ -160,15 +154,6 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
     };
     report.reason = Some(reason.to_string());
     report
-}
-
-fn calls<'a>(
-    rows: &'a [Row],
-    recorded: &'a Recorder,
-) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
-    rows.iter()
-        .zip(&recorded.rows)
-        .filter(|(row, _)| row.kind == RowKind::Call)
 }
 
 #[cfg(test)]

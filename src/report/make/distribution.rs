@@ -1,9 +1,10 @@
 //! A histogram in a few classes that a person can take in, and its shares above
 //! limits that are the same in every report.
 
-use super::figures::{ms, share, tidy};
+use super::figures::share;
 use crate::metrics::Histogram;
-use crate::report::model::{Distribution, Over};
+use crate::report::model::{LatencyClass, Over};
+use crate::units::{ms, tidy};
 
 /// As many as fit a screen beside the rest of the summary.
 const CLASSES_MAX: usize = 10;
@@ -18,7 +19,7 @@ const CLASS_RATIO_MIN: f64 = 0.005;
 
 /// Classes over the real range, ascending; every value is in one of them. None
 /// without data, one where all values are (nearly) equal.
-pub(super) fn distribution(histogram: &Histogram) -> Vec<Distribution> {
+pub(super) fn distribution(histogram: &Histogram) -> Vec<LatencyClass> {
     let (Some(min_ns), Some(max_ns)) = (histogram.min_ns(), histogram.max_ns()) else {
         return Vec::new();
     };
@@ -34,8 +35,8 @@ pub(super) fn distribution(histogram: &Histogram) -> Vec<Distribution> {
         }
     };
     // The outer bounds are the exact ones, whatever rounding made of them.
-    let mut classes: Vec<Distribution> = (0..n_classes)
-        .map(|i| Distribution {
+    let mut classes: Vec<LatencyClass> = (0..n_classes)
+        .map(|i| LatencyClass {
             from_ms: if i == 0 {
                 ms(min_ns)
             } else {
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn equal_values_are_one_class() {
         let classes = distribution(&of(&[5_000_000; 7]));
-        let class = Distribution {
+        let class = LatencyClass {
             from_ms: 5.0,
             to_ms: 5.0,
             count: 7,

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::metrics::{Examples, FailureCounts, Histogram, RowStats};
-use crate::report::model::{Cause, Figures, Latency, LatencyFrom};
+use crate::outcome::{LoadUnit, Row};
+use crate::report::model::{CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures};
+use crate::scenario::{Load, Plan};
+use crate::units::{ms, tidy};
 
 /// What all rows of one part of a run have in common.
-pub(super) struct Measured<'a> {
+pub(super) struct Part<'a> {
     /// How long it was: what rates are per.
     pub(super) elapsed: Duration,
     /// The load model says when calls should start.
@@ -15,7 +18,7 @@ pub(super) struct Measured<'a> {
     pub(super) examples: &'a Examples,
 }
 
-impl Measured<'_> {
+impl Part<'_> {
     /// Figures of calls.
     pub(super) fn calls(&self, row: &RowStats) -> Figures {
         self.figures(row, self.latency_from(row))
@@ -24,6 +27,23 @@ impl Measured<'_> {
     /// Figures of requests that no load model schedules.
     pub(super) fn beside_calls(&self, row: &RowStats) -> Figures {
         self.figures(row, LatencyFrom::Sent)
+    }
+
+    /// The figures of each of these rows.
+    pub(super) fn operations<'r>(
+        &self,
+        rows: impl Iterator<Item = (&'r Row, &'r RowStats)>,
+    ) -> Vec<OperationFigures> {
+        let operation = |(row, stats): (&Row, &RowStats)| OperationFigures {
+            method: row.method.clone(),
+            subject: row.subject.clone(),
+            label: row.label(),
+            name: None,
+            flow: None,
+            population: None,
+            figures: self.calls(stats),
+        };
+        rows.map(operation).collect()
     }
 
     /// The latency of successful calls that stands for the row.
@@ -57,10 +77,7 @@ impl Measured<'_> {
         } else {
             (&row.service_ok, &row.service_failed)
         };
-        let if_any = |histogram: &Option<Histogram>| {
-            let histogram = histogram.as_ref().filter(|h| !h.is_empty());
-            histogram.map(latency)
-        };
+        let if_any = |histogram: &Option<Histogram>| histogram.as_ref().and_then(latency_if_any);
         Figures {
             started: row.started,
             ok: row.ok,
@@ -78,9 +95,9 @@ impl Measured<'_> {
         }
     }
 
-    fn causes(&self, counts: &FailureCounts) -> Vec<Cause> {
+    fn causes(&self, counts: &FailureCounts) -> Vec<CauseCount> {
         let total = counts.total();
-        let cause = |(failure, count): (crate::metrics::Failure, u64)| Cause {
+        let cause = |(failure, count): (crate::metrics::Failure, u64)| CauseCount {
             id: failure.id(),
             group: failure.group().id().to_string(),
             count,
@@ -92,9 +109,9 @@ impl Measured<'_> {
 }
 
 /// A histogram's percentiles.
-pub(super) fn latency(histogram: &Histogram) -> Latency {
+pub(super) fn latency(histogram: &Histogram) -> LatencyFigures {
     let quantile = |q| histogram.quantile_ns(q).map(ms);
-    Latency {
+    LatencyFigures {
         count: histogram.len(),
         min_ms: histogram.min_ns().map(ms),
         mean_ms: histogram.mean_ns().map(|ns| tidy(ns / 1e6)),
@@ -107,9 +124,17 @@ pub(super) fn latency(histogram: &Histogram) -> Latency {
     }
 }
 
-/// Milliseconds, with their fraction.
-pub(super) fn ms(ns: u64) -> f64 {
-    ns as f64 / 1e6
+/// The same; `None` for an empty one.
+pub(super) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
+    (!histogram.is_empty()).then(|| latency(histogram))
+}
+
+/// The unit that the plan's load is counted in.
+pub(super) fn load_unit(plan: &Plan) -> LoadUnit {
+    match plan.load {
+        Load::Closed { .. } | Load::Staged { .. } => LoadUnit::Vus,
+        Load::Open { .. } => LoadUnit::Rate,
+    }
 }
 
 /// Events a second; 0 over no time.
@@ -129,12 +154,4 @@ pub(super) fn share(part: u64, whole: u64) -> f64 {
     } else {
         (part as f64 / whole as f64 * 1e12).round() / 1e12
     }
-}
-
-/// Six decimals: more would be noise, and a JSON reader that is not exact in
-/// the last bit still reads the same number. A number that is none is 0: it
-/// cannot stand in JSON.
-pub(super) fn tidy(value: f64) -> f64 {
-    let tidied = (value * 1e6).round() / 1e6;
-    if tidied.is_finite() { tidied } else { 0.0 }
 }

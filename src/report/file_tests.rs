@@ -4,7 +4,27 @@ use std::fs;
 use std::io;
 
 use super::*;
+use crate::clock::Utc;
+use crate::redact::Redactor;
+use crate::report::Report;
+use crate::report::envelope::{ReportKind, Reported, cleaned};
+use crate::report::format::Format;
+use crate::report::format::json::Json;
 use crate::report::samples::{busy_outcome, plan, report};
+use crate::terminal::in_memory;
+
+/// A report as the file has it.
+fn json(report: &Report) -> io::Result<Vec<u8>> {
+    in_memory(false, |out| Json::default().write(report.any(), out))
+}
+
+fn read(path: &Path) -> Result<Report, UserError> {
+    crate::report::read(path)
+}
+
+fn default_path(folder: &Path, now: Utc) -> PathBuf {
+    ReportKind::Run.default_path(folder, now)
+}
 
 /// A folder of its own for each test, gone afterwards.
 struct Folder(PathBuf);
@@ -41,7 +61,7 @@ fn a_report_is_there_when_it_is_whole_and_reads_back() {
     let file = ReportFile::open(&path).expect("the folder is ours");
     assert!(!path.exists());
     assert_eq!(file.path().and_then(Path::file_name), path.file_name());
-    file.commit(&report).expect("the folder is ours");
+    file.commit(json(&report)).expect("the folder is ours");
     assert_eq!(read(&path).expect("just written"), report);
     assert_eq!(folder.names(), ["today.json"]);
 }
@@ -86,7 +106,7 @@ fn the_default_place_is_made() {
     let path = folder
         .0
         .join(".pmcp/reports/loadtest-20261123T124107Z.json");
-    file.commit(&report(&plan(), &busy_outcome()))
+    file.commit(json(&report(&plan(), &busy_outcome())))
         .expect("the folder is ours");
     assert!(path.is_file());
 }
@@ -97,7 +117,7 @@ fn devices_are_written_to_and_links_are_followed() {
     let folder = Folder::new("links");
     let report = report(&plan(), &busy_outcome());
     let null = ReportFile::open(Path::new("/dev/null")).expect("anybody may");
-    null.commit(&report).expect("it takes all");
+    null.commit(json(&report)).expect("it takes all");
     let is_file = fs::metadata("/dev/null")
         .expect("it is still there")
         .is_file();
@@ -107,7 +127,7 @@ fn devices_are_written_to_and_links_are_followed() {
     fs::write(&target, "old").expect("the folder is ours");
     std::os::unix::fs::symlink(&target, &link).expect("the folder is ours");
     let file = ReportFile::open(&link).expect("the folder is ours");
-    file.commit(&report).expect("the folder is ours");
+    file.commit(json(&report)).expect("the folder is ours");
     assert!(link.is_symlink());
     assert_eq!(read(&target).expect("replaced"), report);
 }
@@ -129,7 +149,7 @@ fn reports_of_one_second_are_told_apart() {
     let mut written: Vec<String> = files
         .into_iter()
         .map(|file| {
-            let path = file.commit(&report).expect("ours").expect("a path");
+            let path = file.commit(json(&report)).expect("ours").expect("a path");
             assert_eq!(read(&path).expect("whole"), report);
             path.file_name()
                 .expect("a name")
@@ -173,8 +193,8 @@ fn what_a_killed_run_left_is_removed_by_the_next() {
     }
     // Two runs in a folder leave each other alone.
     let other = ReportFile::open(&folder.0.join("b.json")).expect("ours");
-    opened.commit(&report).expect("ours");
-    other.commit(&report).expect("ours");
+    opened.commit(json(&report)).expect("ours");
+    other.commit(json(&report)).expect("ours");
     let mut expected = [of_other_machine, of_user, "a.json".into(), "b.json".into()];
     expected.sort_unstable();
     assert_eq!(names(), expected);
@@ -188,10 +208,12 @@ fn no_secret_is_written_whoever_said_it() {
     report.server.name = Some("tok-4711".to_string());
     report.notices.push("bad token tok-4711".to_string());
     let redactor = Redactor::new(["tok-4711"]);
-    let file = ReportFile::open(&path)
-        .expect("ours")
-        .hiding(redactor.clone());
-    file.commit(&report).expect("ours");
+    let file = ReportFile::open(&path).expect("ours");
+    let format = Json {
+        redactor: redactor.clone(),
+    };
+    let bytes = in_memory(false, |out| format.write(report.any(), out));
+    file.commit(bytes).expect("ours");
     let text = fs::read_to_string(&path).expect("just written");
     assert!(!text.contains("tok-4711") && text.contains("bad token ***"));
     assert_eq!(
@@ -212,7 +234,7 @@ fn what_was_there_keeps_its_mode_and_planted_links_lead_nowhere() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
     ReportFile::open(&path)
         .expect("ours")
-        .commit(&report)
+        .commit(json(&report))
         .expect("ours");
     let mode = fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -226,7 +248,7 @@ fn what_was_there_keeps_its_mode_and_planted_links_lead_nowhere() {
     symlink(&victim, &planted).expect("ours");
     ReportFile::open(&path)
         .expect("ours")
-        .commit(&report)
+        .commit(json(&report))
         .expect("ours");
     assert_eq!(fs::read_to_string(&victim).expect("there"), "precious");
 
@@ -235,7 +257,7 @@ fn what_was_there_keeps_its_mode_and_planted_links_lead_nowhere() {
     symlink("target.json", &link).expect("ours");
     ReportFile::open(&link)
         .expect("ours")
-        .commit(&report)
+        .commit(json(&report))
         .expect("ours");
     assert!(link.is_symlink());
     assert_eq!(read(&target).expect("made"), report);

@@ -1,24 +1,33 @@
 //! What a run produces, and how it tells of it while it goes on.
 //!
 //! Shared by the engine, which fills these, and the report, which reads them,
-//! so that neither knows the other. No serialisation and no text for the user.
+//! so that neither knows the other. Words and figures that are the same in both
+//! say here how they stand in JSON (`serial.rs`); there is no text for the user.
 
 mod calibration;
 mod find;
 mod probe;
+mod row;
+pub(crate) mod serial;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use calibration::{
-    CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
-    CalibrationProgress, CalibrationStep, ClosedStep, OpenStep, Spread, StepKind,
+    CalibratedHost, CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
+    CalibrationProgress, CalibrationSamples, CalibrationStep, ClosedStep, OpenStep, Percentiles,
+    StepKind,
 };
 
+/// What a level of a search is a number of.
+pub use LoadUnit as FindBy;
 pub use find::{
-    FindActivity, FindBy, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions,
-    FindOutcome, FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
+    FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
+    FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
 };
 pub use probe::ProbeOutcome;
+pub use row::{Row, RowKind, Rows};
 
 use crate::clock::Utc;
 pub use crate::metrics::{
@@ -26,41 +35,6 @@ pub use crate::metrics::{
 };
 pub use crate::protocol::{Era, Revision};
 pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
-
-/// A line of the report: what its figures are figures of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Row {
-    /// Which table it belongs to.
-    pub kind: RowKind,
-    /// The MCP method, such as `tools/call`.
-    pub method: String,
-    /// The tool, resource or prompt; `None` for lists and the like.
-    pub subject: Option<String>,
-}
-
-/// Which table a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RowKind {
-    /// A call of a scenario's step.
-    Call,
-    /// Opening a session: `initialize` with `notifications/initialized`, or
-    /// `server/discover`. Never mixed into the calls' figures.
-    Handshake,
-    /// Ending a session: `DELETE`.
-    Close,
-    /// The slowest of the calls that a step issues at once.
-    Turn,
-}
-
-impl Row {
-    /// `tools/call echo`, `tools/list`.
-    pub fn label(&self) -> String {
-        match &self.subject {
-            Some(subject) => format!("{} {subject}", self.method),
-            None => self.method.clone(),
-        }
-    }
-}
 
 /// What was found before the load began.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,35 +70,56 @@ pub struct ServerFacts {
     pub has_sessions: bool,
 }
 
-/// How the load is generated, as it was really done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What load is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadUnit {
+    /// Virtual users, each waiting for its answer before it goes on.
+    #[serde(rename = "vus")]
+    Vus,
+    /// Arrivals a second.
+    #[serde(rename = "arrivals_per_sec")]
+    Rate,
+}
+
+/// The machine that generates the load, and how that is really done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct GeneratorFacts {
-    /// The CPU each worker is pinned to; `None`: not pinned.
-    pub worker_cpus: Vec<Option<usize>>,
     /// CPUs of the machine.
+    #[serde(rename = "cpus")]
     pub machine_cpus: usize,
     /// CPUs that this process may use: affinity mask and cgroup quota.
     pub usable_cpus: usize,
-    /// CPUs' worth of the cgroup's quota, if there is one, in thousandths.
+    /// CPUs' worth of the cgroup's quota, if there is one, in thousandths; in a
+    /// report in CPUs.
+    #[serde(rename = "quota_cpus", with = "serial::cpus_if_any")]
     pub quota_millicpus: Option<u64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
     /// The CPU's model, if known.
+    #[serde(default)]
     pub cpu_model: Option<String>,
-    /// What chooses the frequency of the workers' CPUs, if known.
+    /// What chooses the frequency of the workers' CPUs, such as `performance`,
+    /// if known.
+    #[serde(default)]
     pub governor: Option<String>,
     /// Whether it is a virtual machine, if known.
+    #[serde(rename = "virtual_machine", default)]
     pub is_virtual: Option<bool>,
+    /// The CPU each worker is pinned to; `None`: not pinned.
+    #[serde(rename = "workers", with = "serial::workers")]
+    pub worker_cpus: Vec<Option<usize>>,
     /// Answers carry the kernel's receive timestamps: as the load begins, whether
     /// the system takes the wish for them; in an outcome, whether it gave them to
-    /// nearly all.
+    /// 99 of 100 reads.
     pub kernel_timestamps: bool,
     /// Workers spin rather than sleep.
     pub busy_poll: bool,
 }
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// Its time was over.
     Duration,
@@ -133,6 +128,7 @@ pub enum Ended {
     /// A signal, or the embedding program, asked for it.
     Interrupted,
     /// The breaking point was reached and the plan said to stop there.
+    #[serde(rename = "breaking_point")]
     Broke,
     /// No virtual user could ever open a session, so there is nothing to measure.
     NoSession,

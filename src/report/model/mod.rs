@@ -14,37 +14,39 @@
 //! each sum to `totals.failed`; `distribution` sums to `totals.ok`.
 //!
 //! To change it: a new field may come at any time; a field that goes or
-//! changes its meaning needs a new major [`SCHEMA_VERSION`].
+//! changes its meaning needs a new major number of the schema
+//! version ([`ReportKind`](super::ReportKind)).
 
 mod figures;
 mod legacy;
 mod probe;
 mod validity;
 
+use crate::metrics::Counters;
+use crate::outcome::{Ended, GeneratorFacts};
 use crate::redact::{own, strangers_keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    Cause, Distribution, Figures, Latency, LatencyFrom, LoadUnit, Operation, Over, Second, Stage,
-    WarmUp,
+    CauseCount, Figures, LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over,
+    SecondFigures, StageFigures, WarmUp,
 };
-pub use legacy::{BreakingPoint, Config, Metrics, MetricsLatency, Tool, ToolLatency};
-pub use probe::Probe;
+pub use legacy::{
+    BreakingPointFacts, ConfigFacts, Metrics, MetricsLatency, ToolFigures, ToolLatency,
+};
+pub use probe::ProbeFigures;
 pub use validity::{
-    Bounds, Grade, InFlight, Note, Reads, Reason, SelfCheck, Signal, Verdict, WorkerUse,
+    BoundsFigures, InFlight, ReasonNote, SelfCheckFigures, SignalNote, VerdictNotes, WorkerUse,
 };
 
 use std::collections::BTreeMap;
-
-/// The version of the report's form. A reader accepts the same major number.
-pub const SCHEMA_VERSION: &str = "2.0";
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Report {
-    /// [`SCHEMA_VERSION`].
+    /// The version of the report's form.
     #[serde(serialize_with = "own")]
     pub schema_version: String,
     /// When the run had ended, RFC 3339, UTC.
@@ -58,7 +60,7 @@ pub struct Report {
     /// the first call of any user, or with the schedule of arrivals.
     pub duration_secs: f64,
     /// The settings that schema 1.1 named; `plan` has them all.
-    pub config: Config,
+    pub config: ConfigFacts,
     /// All calls together: handshakes and `DELETE`s are not calls.
     pub metrics: Metrics,
     /// Failed calls by category: `connection`, `timeout`, `http`, `jsonrpc`,
@@ -66,20 +68,20 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.
     #[serde(serialize_with = "strangers_keys")]
-    pub per_tool: BTreeMap<String, Tool>,
+    pub per_tool: BTreeMap<String, ToolFigures>,
     /// Where the server broke, if it did.
-    pub breaking_point: BreakingPoint,
+    pub breaking_point: BreakingPointFacts,
 
     /// Whether the figures are those of the server.
-    pub verdict: Verdict,
+    pub verdict: VerdictNotes,
     /// What the generator noticed about itself.
-    pub self_check: SelfCheck,
+    pub self_check: SelfCheckFigures,
     /// How the run went.
-    pub run: Run,
+    pub run: RunFacts,
     /// The machine that generated the load.
-    pub host: Host,
+    pub host: GeneratorFacts,
     /// What the server said of itself.
-    pub server: Server,
+    pub server: ServerNames,
     /// The resolved plan, without secrets.
     pub plan: Value,
     /// All calls together.
@@ -87,39 +89,39 @@ pub struct Report {
     /// Counted beside the calls.
     pub counters: Counters,
     /// Each operation of the scenario, in its order.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<OperationFigures>,
     /// Sessions opened; `null` where the plan opens none.
     pub handshake: Option<Figures>,
     /// Sessions ended with `DELETE`; `null` where none are.
     pub close: Option<Figures>,
     /// Of calls that a step issues at once, the slowest. Not part of `totals`.
-    pub turns: Vec<Operation>,
+    pub turns: Vec<OperationFigures>,
     /// Why calls failed, most frequent first.
-    pub failures: Vec<Cause>,
+    pub failures: Vec<CauseCount>,
     /// Latency of successful calls in about ten classes, ascending.
-    pub distribution: Vec<Distribution>,
+    pub distribution: Vec<LatencyClass>,
     /// Of the same latencies, how many are above 1, 2, 5, 10 ms and so on up to
     /// 10 s; empty without any.
     #[serde(default)]
     pub over: Vec<Over>,
     /// Each second of the run, those of the warm-up too.
-    pub seconds: Vec<Second>,
+    pub seconds: Vec<SecondFigures>,
     /// Each stage that began, for plans with stages.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageFigures>,
     /// What was run and left out of all figures but `seconds`; `null` without.
     pub warm_up: Option<WarmUp>,
     /// One quiet session beside the load; `null` without. In no other block.
-    pub probe: Option<Probe>,
+    pub probe: Option<ProbeFigures>,
     /// Sent less the moment at which it could have been: the intended start, or
     /// when the user was done with its call before. The generator's own fault.
     /// `null` where no start was intended.
-    pub lateness: Option<Latency>,
+    pub lateness: Option<LatencyFigures>,
     /// From an answer's arrival in the kernel to our reading it; not part of
     /// any latency above. `null` without kernel timestamps.
-    pub generator_delay: Option<Latency>,
+    pub generator_delay: Option<LatencyFigures>,
     /// How long workers' loops took from one poll of the kernel to the next,
     /// where they had something to do.
-    pub loop_time: Option<Latency>,
+    pub loop_time: Option<LatencyFigures>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
     /// What may lie behind the figures, and what to do about it.
@@ -129,7 +131,7 @@ pub struct Report {
 /// How the run went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Run {
+pub struct RunFacts {
     /// This program's version.
     pub version: String,
     /// The command line, without secrets.
@@ -156,67 +158,10 @@ pub struct Run {
     pub latency_from: LatencyFrom,
 }
 
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// Its time was over.
-    Duration,
-    /// Its iterations were done.
-    Iterations,
-    /// A signal asked for it.
-    Interrupted,
-    /// The breaking point was reached and the plan said to stop there.
-    BreakingPoint,
-    /// No session could ever be opened.
-    NoSession,
-}
-
-/// The machine that generated the load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Host {
-    /// CPUs of the machine.
-    pub cpus: u64,
-    /// CPUs that this process could use: affinity mask and quota.
-    pub usable_cpus: u64,
-    /// CPUs' worth of the control group's quota; `null` without one.
-    pub quota_cpus: Option<f64>,
-    /// Kernel name and release, if known.
-    pub kernel: Option<String>,
-    /// The CPU's model, if known.
-    #[serde(default)]
-    pub cpu_model: Option<String>,
-    /// What chooses the frequency of the workers' CPUs, such as `performance`,
-    /// if known.
-    #[serde(default)]
-    pub governor: Option<String>,
-    /// Whether it is a virtual machine, if known.
-    #[serde(default)]
-    pub virtual_machine: Option<bool>,
-    /// The threads that generated the load.
-    pub workers: Vec<Worker>,
-    /// Latency ends at the kernel's receive timestamp, not at our reading, for 99
-    /// of 100 reads at least; `self_check.reads` has the counts.
-    pub kernel_timestamps: bool,
-    /// Workers span rather than slept.
-    pub busy_poll: bool,
-}
-
-/// A thread that generated load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Worker {
-    /// Whether it was really pinned to one CPU.
-    pub pinned: bool,
-    /// That CPU; `null` where it was not pinned.
-    pub cpu: Option<u64>,
-}
-
 /// What the server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Server {
+pub struct ServerNames {
     /// Like `target_url` above.
     pub url: String,
     /// `legacy` (sessions) or `modern` (stateless).
@@ -233,47 +178,6 @@ pub struct Server {
     pub has_sessions: bool,
 }
 
-/// Counted beside the calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Counters {
-    /// Iterations begun.
-    pub iterations_started: u64,
-    /// Iterations whose last step has ended, whatever the outcome.
-    pub iterations_completed: u64,
-    /// Arrivals whose intended start has come (open model).
-    pub arrivals: u64,
-    /// Arrivals given up: no virtual user was free and the queue was full.
-    pub arrivals_dropped: u64,
-    /// Connections opened.
-    pub connections: u64,
-    /// Connections opened to replace one that had been in use.
-    pub reconnects: u64,
-    /// Of these, the ones that replaced a connection that the server had ended.
-    pub reconnects_server_closed: u64,
-    /// Sessions opened.
-    pub sessions_opened: u64,
-    /// Sessions opened again after the server had dropped one.
-    pub sessions_reopened: u64,
-    /// Sessions that the server no longer knew.
-    pub sessions_expired: u64,
-    /// Multi round trips answered and sent again.
-    pub round_trips: u64,
-    /// Event streams resumed.
-    pub streams_resumed: u64,
-    /// Event streams that the server left open after the final answer.
-    pub streams_left_open: u64,
-    /// Requests of the server that were answered.
-    pub server_requests: u64,
-    /// Answers in which the server set a cookie. Absent in older reports.
-    #[serde(default)]
-    pub cookies_set: u64,
-    /// Bytes handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes read.
-    pub bytes_received: u64,
-}
-
 /// What may lie behind the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
@@ -283,4 +187,13 @@ pub struct AdviceNote {
     pub id: String,
     /// What was seen, what it may mean, what to try.
     pub text: String,
+}
+
+impl AdviceNote {
+    pub(super) fn new(id: &str, text: String) -> Self {
+        Self {
+            id: id.to_string(),
+            text,
+        }
+    }
 }

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::load::Distribution as Spread;
 use crate::metrics::{ConnectFailure, Failure, Recorder, RowStats, SessionFailure, TimeoutPhase};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Row, RowKind, RunOutcome, Second, SecondLatency, StageOutcome,
+    BreakKind, BreakingPoint, Row, RowKind, Rows, RunOutcome, Second, SecondLatency, StageOutcome,
 };
-use crate::report::model::{Figures, Latency, LatencyFrom, Report};
+use crate::report::model::{Figures, LatencyFigures, LatencyFrom, Report};
 use crate::report::samples::{
     busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, probe_outcome, report,
 };
-use crate::report::summary::{SummaryOptions, summary};
+use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Arrivals, Load};
 use crate::validity::SecondSignals;
 
@@ -85,7 +85,7 @@ fn assert_consistent(report: &Report) {
     assert_eq!(n_classed, totals.ok);
 }
 
-fn assert_in_order(latency: &Latency) {
+fn assert_in_order(latency: &LatencyFigures) {
     let ascending = [
         latency.min_ms,
         latency.p50_ms,
@@ -470,8 +470,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
                 length: made.elapsed,
                 load_from: 0.0,
                 load_to: 5.0,
-                calls: super::of_kind(&made.start.rows, &made.totals, RowKind::Call)
-                    .unwrap_or_default(),
+                calls: Rows::new(&made.start.rows, &made.totals).totals(),
                 examples: made.totals.examples.clone(),
             }];
             made.probe = probed.then(|| probe_outcome(1_000, 2_000_000));

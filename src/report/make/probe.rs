@@ -1,33 +1,33 @@
 //! The probe's block of the report.
 
-use super::figures::Measured;
-use super::{counters, latency_if_any, of_kind, operations, secs};
-use crate::outcome::{ProbeOutcome, RowKind, RunOutcome};
-use crate::report::model::{AdviceNote, Probe, WarmUp};
-use crate::report::probe::{Beside, Side, finding};
+use super::figures::{Part, latency_if_any};
+use crate::outcome::{ProbeOutcome, RowKind, Rows, RunOutcome};
+use crate::report::model::{AdviceNote, ProbeFigures, WarmUp};
+use crate::report::probe::{Beside, Compared, finding};
 use crate::scenario::{Arrivals, Load, Plan, Step};
+use crate::units::secs;
 
 /// What the probe measured, beside the load; `None` without a probe.
-pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<Probe> {
+pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<ProbeFigures> {
     let probe = outcome.probe.as_ref()?;
-    let (rows, totals) = (&probe.rows, &probe.totals);
-    let measured = Measured {
+    let totals = &probe.totals;
+    let rows = Rows::new(&probe.rows, totals);
+    let measured = Part {
         elapsed: probe.elapsed,
         has_intended_starts: true,
         examples: &totals.examples,
     };
-    let calls = of_kind(rows, totals, RowKind::Call).unwrap_or_default();
-    let beside_calls = |kind| of_kind(rows, totals, kind).map(|row| measured.beside_calls(&row));
-    Some(Probe {
+    let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
+    Some(ProbeFigures {
         rate_per_sec: probe.rate,
         pinned: probe.cpu.is_some(),
         cpu: probe.cpu.map(|cpu| cpu as u64),
         length_secs: secs(probe.elapsed),
-        figures: measured.calls(&calls),
-        operations: operations(&measured, rows, totals, RowKind::Call),
+        figures: measured.calls(&rows.totals()),
+        operations: measured.operations(rows.in_totals()),
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
-        counters: counters(&totals.counters),
+        counters: totals.counters,
         lateness: latency_if_any(&totals.lateness),
         generator_delay: latency_if_any(&totals.generator_delay),
         warm_up: warm_up(probe),
@@ -37,28 +37,27 @@ pub(super) fn probe(plan: &Plan, outcome: &RunOutcome) -> Option<Probe> {
 
 fn warm_up(probe: &ProbeOutcome) -> Option<WarmUp> {
     let (length, recorded) = probe.warm_up.as_ref()?;
-    let measured = Measured {
+    let measured = Part {
         elapsed: *length,
         has_intended_starts: true,
         examples: &recorded.examples,
     };
-    let calls = of_kind(&probe.rows, recorded, RowKind::Call);
     Some(WarmUp {
         length_secs: secs(*length),
-        figures: measured.calls(&calls.unwrap_or_default()),
+        figures: measured.calls(&Rows::new(&probe.rows, recorded).totals()),
     })
 }
 
 fn compared(plan: &Plan, outcome: &RunOutcome, probe: &ProbeOutcome) -> AdviceNote {
-    let of_load = of_kind(&outcome.start.rows, &outcome.totals, RowKind::Call).unwrap_or_default();
-    let of_probe = of_kind(&probe.rows, &probe.totals, RowKind::Call).unwrap_or_default();
+    let of_load = Rows::new(&outcome.start.rows, &outcome.totals).totals();
+    let of_probe = Rows::new(&probe.rows, &probe.totals).totals();
     finding(&Beside {
-        load: Side {
+        load: Compared {
             service: &of_load.service_ok,
             read_delay: &outcome.totals.generator_delay,
             lateness: &outcome.totals.lateness,
         },
-        probe: Side {
+        probe: Compared {
             service: &of_probe.service_ok,
             read_delay: &probe.totals.generator_delay,
             lateness: &probe.totals.lateness,

@@ -1,9 +1,9 @@
 //! Lines that are gathered, and how single figures look on them.
 
 use super::table::{Cell, Table};
-use crate::report::model::Latency;
+use crate::report::model::LatencyFigures;
 use crate::terminal::{Drawing, Layout, Line, LongWords, Role, shorten, wrap};
-use crate::units::{format_latency, format_rate};
+use crate::units::{format_latency, format_rate, ns_of_ms};
 
 /// Sentences are laid out for this much in files and pipes.
 const SENTENCE_WIDTH: usize = 80;
@@ -173,7 +173,7 @@ impl Page {
     /// takes are not there.
     pub(in crate::report) fn percentile(
         &mut self,
-        latency: &Latency,
+        latency: &LatencyFigures,
         value_ms: Option<f64>,
         n_needed: u64,
     ) -> Cell {
@@ -191,11 +191,12 @@ impl Page {
 
 /// `1.20 ms`, or `-` for no data.
 pub(in crate::report) fn ms_text(value_ms: Option<f64>) -> String {
-    match value_ms {
-        // A cast from a float saturates.
-        Some(ms) => format_latency((ms * 1e6).round() as u64),
-        None => "-".to_string(),
-    }
+    ns_text(value_ms.map(ns_of_ms))
+}
+
+/// The same of nanoseconds.
+pub(in crate::report) fn ns_text(value_ns: Option<u64>) -> String {
+    value_ns.map_or_else(|| "-".to_string(), format_latency)
 }
 
 /// `198/s`, or `-` for no data.

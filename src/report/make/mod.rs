@@ -13,72 +13,57 @@ mod distribution;
 mod figures;
 mod legacy;
 mod probe;
-pub(super) mod validity;
-
-use std::time::Duration;
+mod validity;
 
 use serde_json::Value;
 
-use super::advice::{self, Advice};
+use super::advice::advise;
+use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    AdviceNote, Counters, Ended, Host, LatencyFrom, LoadUnit, Operation, Report, Run,
-    SCHEMA_VERSION, Second, Server, Stage, WarmUp, Worker,
+    LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WarmUp,
 };
-use crate::clock::Utc;
 use crate::load::ThinkTime;
-use crate::metrics::{self, Recorder, RowStats};
-use crate::outcome::{self, GeneratorFacts, Row, RowKind, RunOutcome, ServerFacts};
+use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
 use crate::scenario::{Arrivals, Load, Plan};
-use crate::units::{format_count, format_duration, format_rate, plural};
+use crate::units::{format_count, format_duration, format_rate, ms, plural, secs, tidy};
 
 use distribution::{distribution, over};
-use figures::{Measured, latency, ms};
-
-/// What the report tells of that the outcome does not know.
-#[derive(Debug, Clone)]
-pub struct BuildInfo {
-    /// This program's version.
-    pub version: String,
-    /// The command line; the caller has taken the secrets out.
-    pub command_line: Vec<String>,
-    /// When the run had ended.
-    pub finished_at: Utc,
-}
+use figures::{Part, latency_if_any, load_unit};
+pub(super) use validity::verdict_of_all;
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
 /// steps of `config.scenario` are taken from its array `scenario`.
 pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildInfo) -> Report {
-    let rows = &outcome.start.rows;
-    let measured = Measured {
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals);
+    let measured = Part {
         elapsed: outcome.elapsed,
         has_intended_starts: plan.has_intended_starts(),
         examples: &outcome.totals.examples,
     };
-    let totals = of_kind(rows, &outcome.totals, RowKind::Call).unwrap_or_default();
+    let totals = rows.totals();
+    let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     let total_figures = measured.calls(&totals);
     Report {
-        schema_version: SCHEMA_VERSION.to_string(),
+        schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
         target_url: outcome.start.server.url.clone(),
         duration_secs: secs(outcome.elapsed),
         config: legacy::config(plan, &plan_json),
-        metrics: legacy::metrics(&total_figures, rows, &outcome.totals),
+        metrics: legacy::metrics(&total_figures, rows),
         errors: legacy::errors(&totals.failures),
-        per_tool: legacy::per_tool(&measured, rows, &outcome.totals),
+        per_tool: legacy::per_tool(&measured, rows),
         breaking_point: legacy::breaking_point(plan, outcome),
         verdict: validity::verdict(&outcome.verdict),
         self_check: validity::self_check(&outcome.self_check),
         run: run(plan, outcome, info, total_figures.latency_from),
-        host: host(&outcome.start.generator),
+        host: outcome.start.generator.clone(),
         server: server(&outcome.start.server),
         plan: plan_json,
-        counters: counters(&outcome.totals.counters),
-        operations: operations(&measured, rows, &outcome.totals, RowKind::Call),
-        handshake: of_kind(rows, &outcome.totals, RowKind::Handshake)
-            .map(|row| measured.beside_calls(&row)),
-        close: of_kind(rows, &outcome.totals, RowKind::Close)
-            .map(|row| measured.beside_calls(&row)),
-        turns: operations(&measured, rows, &outcome.totals, RowKind::Turn),
+        counters: outcome.totals.counters,
+        operations: measured.operations(rows.in_totals()),
+        handshake: beside_calls(RowKind::Handshake),
+        close: beside_calls(RowKind::Close),
+        turns: measured.operations(rows.of(RowKind::Turn)),
         failures: total_figures.failures.clone(),
         distribution: distribution(measured.headline(&totals)),
         over: over(measured.headline(&totals)),
@@ -91,64 +76,18 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
         notices: notices(plan, outcome),
-        advice: advice::advise(plan, outcome, &totals)
-            .iter()
-            .map(advice_note)
-            .collect(),
+        advice: advise(plan, outcome, &totals),
     }
 }
 
-/// The unit that the plan's load is counted in.
-pub(super) fn load_unit(plan: &Plan) -> LoadUnit {
-    match plan.load {
-        Load::Closed { .. } | Load::Staged { .. } => LoadUnit::Vus,
-        Load::Open { .. } => LoadUnit::ArrivalsPerSec,
-    }
-}
-
-/// All rows of a kind as one; `None` where there is no such row.
-fn of_kind(rows: &[Row], recorded: &Recorder, kind: RowKind) -> Option<RowStats> {
-    let mut sum: Option<RowStats> = None;
-    for (row, stats) in rows.iter().zip(&recorded.rows) {
-        if row.kind == kind {
-            sum.get_or_insert_default().merge(stats);
-        }
-    }
-    sum
-}
-
-fn operations(
-    measured: &Measured<'_>,
-    rows: &[Row],
-    recorded: &Recorder,
-    kind: RowKind,
-) -> Vec<Operation> {
-    rows.iter()
-        .zip(&recorded.rows)
-        .filter(|(row, _)| row.kind == kind)
-        .map(|(row, stats)| Operation {
-            method: row.method.clone(),
-            subject: row.subject.clone(),
-            label: row.label(),
-            figures: measured.calls(stats),
-        })
-        .collect()
-}
-
-fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: LatencyFrom) -> Run {
-    Run {
+fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: LatencyFrom) -> RunFacts {
+    RunFacts {
         version: info.version.clone(),
         command_line: info.command_line.clone(),
         seed: plan.seed,
         started_at: outcome.start.at.rfc3339(),
         elapsed_secs: secs(outcome.elapsed),
-        ended: match outcome.ended {
-            outcome::Ended::Duration => Ended::Duration,
-            outcome::Ended::Iterations => Ended::Iterations,
-            outcome::Ended::Interrupted => Ended::Interrupted,
-            outcome::Ended::Broke => Ended::BreakingPoint,
-            outcome::Ended::NoSession => Ended::NoSession,
-        },
+        ended: outcome.ended,
         planned_secs: plan.stop.duration.map(secs),
         planned_iterations: plan.stop.iterations,
         load: load_in_words(plan),
@@ -205,30 +144,8 @@ fn load_in_words(plan: &Plan) -> String {
     words
 }
 
-pub(super) fn host(facts: &GeneratorFacts) -> Host {
-    Host {
-        cpus: facts.machine_cpus as u64,
-        usable_cpus: facts.usable_cpus as u64,
-        quota_cpus: facts.quota_millicpus.map(|milli| milli as f64 / 1e3),
-        kernel: facts.kernel.clone(),
-        cpu_model: facts.cpu_model.clone(),
-        governor: facts.governor.clone(),
-        virtual_machine: facts.is_virtual,
-        workers: facts
-            .worker_cpus
-            .iter()
-            .map(|cpu| Worker {
-                pinned: cpu.is_some(),
-                cpu: cpu.map(|cpu| cpu as u64),
-            })
-            .collect(),
-        kernel_timestamps: facts.kernel_timestamps,
-        busy_poll: facts.busy_poll,
-    }
-}
-
-pub(super) fn server(facts: &ServerFacts) -> Server {
-    Server {
+pub(super) fn server(facts: &ServerFacts) -> ServerNames {
+    ServerNames {
         url: facts.url.clone(),
         era: facts.era.as_str().to_string(),
         revision: facts.revision.as_str().to_string(),
@@ -238,32 +155,10 @@ pub(super) fn server(facts: &ServerFacts) -> Server {
     }
 }
 
-fn counters(counters: &metrics::Counters) -> Counters {
-    Counters {
-        iterations_started: counters.iterations_started,
-        iterations_completed: counters.iterations_completed,
-        arrivals: counters.arrivals,
-        arrivals_dropped: counters.arrivals_dropped,
-        connections: counters.connects,
-        reconnects: counters.reconnects,
-        reconnects_server_closed: counters.server_closed,
-        sessions_opened: counters.sessions_opened,
-        sessions_reopened: counters.sessions_reopened,
-        sessions_expired: counters.sessions_expired,
-        round_trips: counters.round_trips,
-        streams_resumed: counters.streams_resumed,
-        streams_left_open: counters.streams_left_open,
-        cookies_set: counters.cookies_set,
-        server_requests: counters.server_requests,
-        bytes_sent: counters.bytes_sent,
-        bytes_received: counters.bytes_received,
-    }
-}
-
-fn second(second: &outcome::Second) -> Second {
+fn second(second: &Second) -> SecondFigures {
     let latency = second.latency;
     let signals = &second.signals;
-    Second {
+    SecondFigures {
         at_secs: secs(second.at),
         length_secs: secs(second.length),
         vus: second.vus,
@@ -276,32 +171,32 @@ fn second(second: &outcome::Second) -> Second {
         p99_ms: latency.map(|latency| ms(latency.p99_ns)),
         max_ms: latency.map(|latency| ms(latency.max_ns)),
         dropped: second.dropped,
-        in_flight_mean: signals.in_flight_mean.map(figures::tidy),
+        in_flight_mean: signals.in_flight_mean.map(tidy),
         in_flight_max: signals.in_flight_max,
-        busy_share: signals.busy_share.map(figures::tidy),
-        run_delay_share: signals.run_delay_share.map(figures::tidy),
+        busy_share: signals.busy_share.map(tidy),
+        run_delay_share: signals.run_delay_share.map(tidy),
         turn_max_ms: ms(signals.turn_max_ns),
         lateness_p99_ms: signals.lateness_p99_ns.map(ms),
         generator_delay_p99_ms: signals.delay_p99_ns.map(ms),
-        steal_share: signals.steal_share.map(figures::tidy),
-        throttled_share: signals.throttled_share.map(figures::tidy),
+        steal_share: signals.steal_share.map(tidy),
+        throttled_share: signals.throttled_share.map(tidy),
         limited_by: signals.limit.map(validity::limited_by),
     }
 }
 
-fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<Stage> {
-    let of_stage = |stage: &outcome::StageOutcome| {
-        let measured = Measured {
+fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<StageFigures> {
+    let of_stage = |stage: &StageOutcome| {
+        let measured = Part {
             elapsed: stage.length,
             has_intended_starts: plan.has_intended_starts(),
             examples: &stage.examples,
         };
-        Stage {
+        StageFigures {
             at_secs: secs(stage.at),
             length_secs: secs(stage.length),
             load_unit: load_unit(plan),
-            load_from: figures::tidy(stage.load_from),
-            load_to: figures::tidy(stage.load_to),
+            load_from: tidy(stage.load_from),
+            load_to: tidy(stage.load_to),
             figures: measured.calls(&stage.calls),
         }
     };
@@ -310,20 +205,16 @@ fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<Stage> {
 
 fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
     let (length, recorded) = outcome.warm_up.as_ref()?;
-    let measured = Measured {
+    let measured = Part {
         elapsed: *length,
         has_intended_starts: plan.has_intended_starts(),
         examples: &recorded.examples,
     };
-    let calls = of_kind(&outcome.start.rows, recorded, RowKind::Call);
+    let calls = Rows::new(&outcome.start.rows, recorded).totals();
     Some(WarmUp {
         length_secs: secs(*length),
-        figures: measured.calls(&calls.unwrap_or_default()),
+        figures: measured.calls(&calls),
     })
-}
-
-fn latency_if_any(histogram: &metrics::Histogram) -> Option<super::model::Latency> {
-    (!histogram.is_empty()).then(|| latency(histogram))
 }
 
 /// Those of the config first; the engine may have passed them on already.
@@ -335,18 +226,6 @@ fn notices(plan: &Plan, outcome: &RunOutcome) -> Vec<String> {
         }
     }
     notices
-}
-
-fn advice_note(advice: &Advice) -> AdviceNote {
-    AdviceNote {
-        id: advice.id().to_string(),
-        text: advice.text(),
-    }
-}
-
-/// Seconds, to the nearest microsecond.
-fn secs(duration: Duration) -> f64 {
-    figures::tidy(duration.as_secs_f64())
 }
 
 #[cfg(test)]

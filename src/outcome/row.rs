@@ -1,0 +1,138 @@
+//! The rows of a report: what each is about, and which of them make the totals.
+
+use crate::metrics::{Recorder, RowStats};
+
+/// A line of the report: what its figures are figures of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Which table it belongs to.
+    pub kind: RowKind,
+    /// The MCP method, such as `tools/call`.
+    pub method: String,
+    /// The tool, resource or prompt; `None` for lists and the like.
+    pub subject: Option<String>,
+}
+
+/// Which table a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowKind {
+    /// A call of a scenario's step.
+    Call,
+    /// Opening a session: `initialize` with `notifications/initialized`, or
+    /// `server/discover`. Never mixed into the calls' figures.
+    Handshake,
+    /// Ending a session: `DELETE`.
+    Close,
+    /// The slowest of the calls that a step issues at once.
+    Turn,
+}
+
+impl RowKind {
+    /// Whether its requests are calls: they make the totals, the stages, the
+    /// seconds and the rate, and what the breaking point is looked for in.
+    pub fn is_in_totals(self) -> bool {
+        match self {
+            Self::Call => true,
+            Self::Handshake | Self::Close | Self::Turn => false,
+        }
+    }
+
+    /// Whether its requests of the warm-up are left out of the totals. Sessions are
+    /// opened in the warm-up for the whole run, so they are not.
+    pub fn is_in_warm_up(self) -> bool {
+        match self {
+            Self::Call | Self::Turn => true,
+            Self::Handshake | Self::Close => false,
+        }
+    }
+}
+
+impl Row {
+    /// `tools/call echo`, `tools/list`.
+    pub fn label(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("{} {subject}", self.method),
+            None => self.method.clone(),
+        }
+    }
+}
+
+/// Rows with what was recorded of each.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    rows: &'a [Row],
+    recorded: &'a [RowStats],
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a recorder, in the same order.
+    pub fn new(rows: &'a [Row], recorder: &'a Recorder) -> Self {
+        Self {
+            rows,
+            recorded: &recorder.rows,
+        }
+    }
+
+    /// Those that make the totals.
+    pub fn in_totals(self) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
+        self.all().filter(|(row, _)| row.kind.is_in_totals())
+    }
+
+    /// Those of a kind.
+    pub fn of(self, kind: RowKind) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
+        self.all().filter(move |(row, _)| row.kind == kind)
+    }
+
+    /// The sum of those that make the totals.
+    pub fn totals(self) -> RowStats {
+        sum(self.in_totals()).unwrap_or_default()
+    }
+
+    /// The sum of those of a kind; `None` where there is no such row.
+    pub fn sum_of(self, kind: RowKind) -> Option<RowStats> {
+        sum(self.of(kind))
+    }
+
+    fn all(self) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
+        self.rows.iter().zip(self.recorded)
+    }
+}
+
+fn sum<'a>(rows: impl Iterator<Item = (&'a Row, &'a RowStats)>) -> Option<RowStats> {
+    let mut sum: Option<RowStats> = None;
+    for (_, stats) in rows {
+        sum.get_or_insert_default().merge(stats);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_the_sum_of_the_calls_alone() {
+        let row = |kind| Row {
+            kind,
+            method: "tools/list".to_string(),
+            subject: None,
+        };
+        let kinds = [
+            RowKind::Call,
+            RowKind::Handshake,
+            RowKind::Call,
+            RowKind::Turn,
+        ];
+        let rows = kinds.map(row);
+        let mut recorder = Recorder::new(rows.len());
+        for (at, n) in [(0, 1), (1, 10), (2, 100), (3, 1000)] {
+            (0..n).for_each(|_| recorder.start(at));
+        }
+        let rows = Rows::new(&rows, &recorder);
+        assert_eq!(rows.totals().started, 101);
+        let of = |kind| rows.sum_of(kind).map(|sum| sum.started);
+        assert_eq!(of(RowKind::Handshake), Some(10));
+        assert_eq!(of(RowKind::Turn), Some(1000));
+        assert_eq!(of(RowKind::Close), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! What may lie behind the figures, and what to do about it.
+//!
+//! Each piece of advice is one function: a rule that looks at the plan and the
+//! figures, the stable name in the report, and a text that says what was seen
+//! before what it may mean. A rule that would fire on a healthy server has no place
+//! here, nor has a fault of the generator: the verdict tells of that.
+//!
+//! To add one: its function, its line in [`advise`], its test.
+
+use std::time::Duration;
+
+use super::model::AdviceNote;
+use crate::load::ThinkTime;
+use crate::metrics::{
+    ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, Histogram,
+    ProtocolFailure, RowStats,
+};
+use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
+use crate::scenario::{Load, Plan};
+use crate::units::{format_count, format_duration, format_latency, plural};
+
+/// Everything that the user may want to act on, most telling first. `calls`
+/// are all calls together.
+pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec<AdviceNote> {
+    [
+        all_failed_alike(calls),
+        no_session(outcome, calls),
+        accepted_unanswered(calls),
+        cookies_not_kept(plan, outcome),
+        hung(plan, outcome, calls),
+        delayed_ack(outcome),
+        lost_reused(plan, calls),
+        reconnects(plan, outcome, calls),
+        streams_left_open(outcome, calls),
+        one_at_a_time(plan, outcome, calls),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A few failures alone may be chance.
+const ALIKE_MIN: u64 = 3;
+
+fn all_failed_alike(calls: &RowStats) -> Option<AdviceNote> {
+    let ranked = calls.failures.ranked();
+    let [(failure, count)] = ranked.as_slice() else {
+        return None;
+    };
+    // A 202 has advice of its own.
+    let is_own = *failure == Failure::Protocol(ProtocolFailure::Accepted);
+    (calls.ok == 0 && *count >= ALIKE_MIN && !is_own).then(|| {
+        let text = format!(
+            "every call ({}) failed with {failure}: {}",
+            format_count(*count),
+            remedy(*failure)
+        );
+        AdviceNote::new("all_failed_alike", text)
+    })
+}
+
+fn no_session(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+    let handshake = Rows::new(&outcome.start.rows, &outcome.totals).sum_of(RowKind::Handshake)?;
+    let ranked = handshake.failures.ranked();
+    let [(failure, count)] = ranked.as_slice() else {
+        return None;
+    };
+    (calls.started == 0 && handshake.ok == 0).then(|| {
+        let text = format!(
+            "no call was made: {} to open a session failed with {failure}: {}",
+            plural(*count, "attempt", "attempts"),
+            remedy(*failure)
+        );
+        AdviceNote::new("no_session", text)
+    })
+}
+
+fn accepted_unanswered(calls: &RowStats) -> Option<AdviceNote> {
+    let count = count_of(
+        &calls.failures,
+        Failure::Protocol(ProtocolFailure::Accepted),
+    );
+    (count > 0).then(|| {
+        let text = format!(
+            "the server answered {} with 202 Accepted and no result: it may send results on \
+             another stream of the session, or it took the request for a notification",
+            plural(count, "request", "requests")
+        );
+        AdviceNote::new("accepted_unanswered", text)
+    })
+}
+
+/// Calls that a run cuts off are common where iterations are short of time;
+/// those as old as the whole grace hung.
+fn hung(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+    let oldest_ns = calls.cancelled_age.as_ref().and_then(Histogram::max_ns)?;
+    let oldest = Duration::from_nanos(oldest_ns);
+    let is_over = oldest >= plan.graceful_stop && outcome.ended != Ended::Interrupted;
+    is_over.then(|| {
+        let text = format!(
+            "{} had no answer when the run ended, the oldest after {}; such calls \
+             count as cancelled, and are in no rate and no latency",
+            plural(calls.cancelled, "call", "calls"),
+            format_duration(oldest)
+        );
+        AdviceNote::new("hung", text)
+    })
+}
+
+/// Linux delays an acknowledgement by 40 ms. The plateau: a quarter to three
+/// quarters of the calls lie between these, in nanoseconds.
+const DELAYED_ACK_NS: std::ops::RangeInclusive<u64> = 38_000_000..=50_000_000;
+
+/// The first call on a connection is acknowledged at once; a server that is
+/// slow by itself has no call this fast.
+const DELAYED_ACK_FAST_NS: u64 = 20_000_000;
+
+/// Fewer calls may lie there by chance.
+const PLATEAU_CALLS_MIN: u64 = 50;
+
+fn delayed_ack(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals).in_totals();
+    let is_plateau = |latency: &Histogram| {
+        let within = |q| {
+            latency
+                .quantile_ns(q)
+                .is_some_and(|ns| DELAYED_ACK_NS.contains(&ns))
+        };
+        let has_fast = latency.min_ns().is_some_and(|ns| ns < DELAYED_ACK_FAST_NS);
+        latency.len() >= PLATEAU_CALLS_MIN && has_fast && within(0.25) && within(0.75)
+    };
+    let (row, stats) = rows
+        .filter(|(_, stats)| is_plateau(&stats.service_ok))
+        .max_by_key(|(_, stats)| stats.ok)?;
+    let text = format!(
+        "nearly all calls of {} take about 40 ms (p50 {}) while the fastest are \
+         far quicker: typical of a server that writes its answer in two pieces without \
+         TCP_NODELAY and then waits for a delayed acknowledgement; set TCP_NODELAY on \
+         the server's connections",
+        row.label(),
+        format_latency(stats.service_ok.quantile_ns(0.5)?)
+    );
+    Some(AdviceNote::new("delayed_ack", text))
+}
+
+fn lost_reused(plan: &Plan, calls: &RowStats) -> Option<AdviceNote> {
+    let count = count_of(
+        &calls.failures,
+        Failure::Connection(ConnectionFailure::LostReused),
+    );
+    (count > 0).then(|| {
+        let text = format!(
+            "{} died on a kept-alive connection before any byte of the answer; such a \
+             request is not sent again, since the tool may have run{}",
+            plural(count, "request", "requests"),
+            if has_pauses(plan) {
+                ". The server seems to close idle connections (uvicorn after 5 s, Node after \
+                 6 s): raise its keep-alive timeout above the users' pauses"
+            } else {
+                ": the server may be closing connections under load, or restarting"
+            }
+        );
+        AdviceNote::new("lost_reused", text)
+    })
+}
+
+/// From one reconnect in this many calls on, they matter for the latency.
+const CALLS_PER_RECONNECT: u64 = 20;
+
+/// Fewer may be a restart.
+const RECONNECTS_MIN: u64 = 10;
+
+fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+    // Where we gave a connection up, after a timeout or a stream that was left
+    // open, the server has not closed it. Calls that it cut off are told by
+    // their cause.
+    let cut_off = [
+        Failure::Connection(ConnectionFailure::LostNew),
+        Failure::Connection(ConnectionFailure::LostReused),
+        Failure::Protocol(ProtocolFailure::ClosedEarly),
+    ];
+    let n_cut_off: u64 = cut_off
+        .into_iter()
+        .map(|failure| count_of(&calls.failures, failure))
+        .sum();
+    let counters = &outcome.totals.counters;
+    let reconnects = counters.reconnects_server_closed.saturating_sub(n_cut_off);
+    let is_often = reconnects.saturating_mul(CALLS_PER_RECONNECT) >= calls.finished();
+    (reconnects >= RECONNECTS_MIN && is_often).then(|| {
+        let text = format!(
+            "{} for {}: {}",
+            plural(reconnects, "reconnect", "reconnects"),
+            plural(calls.finished(), "call", "calls"),
+            if has_pauses(plan) {
+                "the server closes idle connections between the users' calls (uvicorn after \
+                 5 s, Node after 6 s); service time leaves out the time to connect again"
+            } else {
+                "the server does not keep connections open, so each call pays for a new one; \
+                 look for `Connection: close` or a proxy without keep-alive"
+            }
+        );
+        AdviceNote::new("reconnects", text)
+    })
+}
+
+fn cookies_not_kept(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
+    let counters = &outcome.totals.counters;
+    let (expired, cookies) = (counters.sessions_expired, counters.cookies_set);
+    (!plan.target.cookies && expired > 0 && cookies > 0).then(|| {
+        let text = format!(
+            "{} lost, and the server set cookies in {}, which were not sent back: a balancer \
+             may keep a client at its server by a cookie; `--cookies` (`cookies = true` in \
+             [settings]) keeps them, as clients on Python's httpx do and those on Node's \
+             fetch do not",
+            plural(expired, "session was", "sessions were"),
+            plural(cookies, "answer", "answers")
+        );
+        AdviceNote::new("cookies_not_kept", text)
+    })
+}
+
+fn streams_left_open(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+    let count = outcome.totals.counters.streams_left_open;
+    let is_often = count.saturating_mul(100) >= calls.finished();
+    (count > 0 && is_often).then(|| {
+        let text = format!(
+            "the server left {} open after the final answer; each costs a new connection, \
+             and the protocol asks it to close them",
+            plural(count, "event stream", "event streams")
+        );
+        AdviceNote::new("streams_left_open", text)
+    })
+}
+
+/// With fewer users, one at a time and a few at a time look alike.
+const USERS_TO_TELL: u32 = 8;
+
+/// One call at a time, each taking S: N users wait N·S each, nearly all the
+/// same, and a call is done every S. A server that takes several at once does
+/// more than one call per shortest latency.
+fn one_at_a_time(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+    let Load::Closed {
+        vus, pacing: None, ..
+    } = plan.load
+    else {
+        return None;
+    };
+    let latency = &calls.service_ok;
+    let min_ns = latency.min_ns()?;
+    let quantile = |q| latency.quantile_ns(q).map(|ns| ns as f64);
+    let (p10, p50) = (quantile(0.1)?, quantile(0.5)?);
+    let calls_per_min = calls.ok as f64 / outcome.elapsed.as_secs_f64() * min_ns as f64 / 1e9;
+    let is_one = (0.7..=1.1).contains(&calls_per_min);
+    let users = f64::from(vus) * min_ns as f64;
+    let waits_for_all = (0.5..=1.5).contains(&(p50 / users)) && p10 >= 0.6 * p50;
+    let can_tell = vus >= USERS_TO_TELL && !has_pauses(plan) && calls.ok >= 10 * u64::from(vus);
+    (can_tell && is_one && waits_for_all).then(|| {
+        let text = format!(
+            "{} get no more calls done than one alone would (one per {}, the shortest \
+             latency): the server looks as if it served one call at a time",
+            plural(u64::from(vus), "user", "users"),
+            format_latency(min_ns)
+        );
+        AdviceNote::new("one_at_a_time", text)
+    })
+}
+
+/// Whether a user's connection is idle between calls.
+fn has_pauses(plan: &Plan) -> bool {
+    let is_scheduled = match &plan.load {
+        Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing.is_some(),
+        Load::Open { .. } => true,
+    };
+    is_scheduled || plan.think != ThinkTime::None || !plan.pause_after_call.is_zero()
+}
+
+fn count_of(counts: &FailureCounts, failure: Failure) -> u64 {
+    counts
+        .ranked()
+        .into_iter()
+        .find(|(known, _)| *known == failure)
+        .map_or(0, |(_, count)| count)
+}
+
+/// What to try where nothing but this failure occurs.
+fn remedy(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Connect(ConnectFailure::Refused) => "is the server running on that port?",
+        Failure::Connect(ConnectFailure::NoResources) => {
+            "this machine has no more file descriptors or ports; raise `ulimit -n`"
+        }
+        Failure::Http {
+            status: 401 | 403, ..
+        } => "give credentials with `--api-key` or `-H 'Authorization: …'`",
+        Failure::Http {
+            status: 404 | 405, ..
+        } => "is the URL's path right?",
+        Failure::Http { status: 429, .. } => "the server limits the rate; lower the load",
+        Failure::Rpc(-32602) => "check the steps' names and arguments against the server's schema",
+        Failure::Rpc(-32601) => "the server does not know the method",
+        _ => match failure.group() {
+            FailureGroup::Connect => "can the server be reached from here?",
+            FailureGroup::Timeout => "the server is slower than the timeout; see `--timeout`",
+            FailureGroup::Tool => "the tools themselves report failure; check their arguments",
+            FailureGroup::Session => "the server does not keep its sessions",
+            FailureGroup::Http | FailureGroup::Rpc | FailureGroup::Protocol => {
+                "see the example message"
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! The summary at the end of a run, as lines of text.
+//!
+//! Made from the report alone, one function a block, all numbers through
+//! `units`. It reads without colour. On a terminal no line is wider than it is:
+//! sentences are wrapped, names shortened where they differ, and columns left
+//! out in an order that each table states (`table.rs`). In files and pipes
+//! nothing is cut.
+//!
+//! A percentile of too few calls is marked with `~`: below 1 ÷ (1 − q) of them
+//! (100 for p99) it is no more than the maximum under another name.
+
+mod failures;
+pub(super) mod head;
+mod latency;
+pub(super) mod notes;
+mod operations;
+mod probe;
+mod stages;
+pub(super) mod verdict;
+
+use super::model::Report;
+
+use crate::report::page::Page;
+
+/// Lays the whole summary out on a page.
+pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str>) {
+    head::target_and_load(page, report);
+    verdict::verdict(page, &report.verdict);
+    head::totals(page, report);
+    latency::latency(page, report);
+    latency::distribution(page, report);
+    probe::probe(page, report);
+    operations::operations(page, report);
+    failures::failures(page, report);
+    stages::stages(page, report);
+    stages::warm_up(page, report);
+    stages::breaking_point(page, report);
+    verdict::reasons(page, &report.verdict);
+    notes::notes(page, report);
+    notes::rough_percentiles(page);
+    notes::left_out(page);
+    notes::report_path(page, report_path);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Characters of a text that a stranger sent which a reader would not see, and
+//! what is shown in their place.
+//!
+//! It knows characters only. Secrets are `redact`'s to take out, and widths are
+//! `terminal`'s to measure.
+
+use std::borrow::Cow;
+
+/// Whether a character acts on the reader's terminal or on the text around it
+/// rather than being drawn: controls, line breaks, changes of direction, and what
+/// has no width. The joiners inside of emoji and of Indic words are not among
+/// them.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{180e}' | '\u{200b}'    // no width
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' // direction marks
+            | '\u{2060}'..='\u{2064}'             // no width
+            | '\u{2028}'..='\u{202e}'             // line breaks, embeddings, overrides
+            | '\u{2066}'..='\u{206f}'             // isolates and deprecated controls
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text with a blank for each character that is not seen.
+pub fn blanked(text: &str) -> Cow<'_, str> {
+    if text.contains(is_unseen) {
+        Cow::Owned(text.chars().map(blank_if_unseen).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A blank for a character that is not seen.
+pub fn blank_if_unseen(c: char) -> char {
+    if is_unseen(c) { ' ' } else { c }
+}
+
+/// The text with each character that is not seen written as in Rust's source:
+/// `\n`, `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    push_escaped(&mut shown, text.chars());
+    shown
+}
+
+/// Appends characters as [`escaped`] writes them.
+pub fn push_escaped(shown: &mut String, chars: impl Iterator<Item = char>) {
+    for c in chars {
+        match is_unseen(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_replaced_and_the_rest_stays() {
+        let text = "a\u{1b}[1m\u{202e}b\n👨\u{200d}👩 é";
+        assert_eq!(blanked(text), "a [1m b 👨\u{200d}👩 é");
+        assert_eq!(escaped(text), "a\\u{1b}[1m\\u{202e}b\\n👨\u{200d}👩 é");
+        assert!(matches!(blanked("plain"), Cow::Borrowed("plain")));
+    }
+}
