@@ -109,7 +109,7 @@
 //! | [`demo`] | the embedded MCP server |
 //! | `canned` | a server that costs next to nothing, to measure ourselves against |
 //! | `calibrate` | what this host can generate |
-//! | `terminal`, `text`, `units` | colours and writers; characters that are not seen; durations, rates and sizes as text |
+//! | `terminal`, `text`, `units` | colours and writers; unseen characters; durations, rates and sizes as text |
 //! | [`error`], `files`, [`clock`], `host` | errors for users; reading their files; time; what machine this is |
 //! | `address`, `redact` | the one judge of addresses; secrets taken out of texts |
 //! | [`cli`] | the program: what can be typed, and its exit codes |

@@ -316,7 +316,7 @@ fn hogs_beside_an_idle_generator_change_no_figure() {
 fn a_run_without_an_ended_call_is_not_valid() {
     let server = demo_with_latency(Duration::from_secs(60));
     let load = ["--vus", "3", "--duration", "1s", "--graceful-stop", "0s"];
-    let never = [&load[..], &["--timeout", "30s", "--strict"]].concat();
+    let never = [&load[..], &["--timeout", "3s", "--strict"]].concat();
     let arguments = [&ECHO[..], &never].concat();
     let finished = load_run(&server.url(), &arguments).run().expect_code(4);
     let report = finished.checked_report();
