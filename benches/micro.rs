@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use pmcp_loadtest::internal::metrics::{Outcome, Recorder, Sample};
 use pmcp_loadtest::internal::protocol::{
-    ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader,
-    RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
+    ClientInfo, Dialect, Expect, Item, Method, Operation, Prepared, ReplyReader, RequestBody,
+    Revision, SseDecoder, ToolCatalog, read_json_reply,
 };
 use pmcp_loadtest::internal::scheduler::{
     Scheduler, SchedulerOptions, TaskId, Wake, current_task, park, sleep_until, unpark,

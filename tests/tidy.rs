@@ -75,8 +75,6 @@ const IN_CIRCLES: &str = "
     src/decide/breakpoint/mod.rs src/decide/breakpoint/errors.rs src/decide/breakpoint/latency.rs
     src/decide/breakpoint/saturation.rs
     src/decide/search/mod.rs src/decide/search/estimate.rs src/decide/search/trial.rs
-    src/servers/demo/mod.rs src/servers/demo/answer.rs src/servers/demo/desk.rs src/servers/demo/legacy.rs
-    src/servers/demo/modern.rs src/servers/demo/server.rs
     src/metrics/histogram.rs src/metrics/pages.rs
     src/protocol/dialect/mod.rs src/protocol/dialect/sessions.rs src/protocol/dialect/stateless.rs
     src/report/calibration/advice.rs src/report/calibration/model.rs
