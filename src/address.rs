@@ -27,9 +27,8 @@ pub struct AddressFault {
 /// small letters.
 ///
 /// # Errors
-/// Where the scheme is not `http` or `https`, the host is missing or not one,
-/// the port is none, user info or a fragment is there, or a character may not
-/// stand in an address.
+/// Where the scheme is not `http` or `https`, host or port are missing or invalid, user
+/// info or a fragment is there, or a character is not allowed in an address.
 pub fn check(text: &str) -> Result<String, AddressFault> {
     let fault = |message: &str| AddressFault {
         message: message.to_string(),
@@ -168,7 +167,7 @@ pub fn origin(url: &str) -> String {
 /// The address as it may be shown: `***` for user info, for each value of its
 /// query and for what looks like a key in its path. Takes any text.
 pub fn shown(url: &str) -> String {
-    let parts = Parts::of(url);
+    let parts = AddressParts::of(url);
     let mut text = parts.scheme.to_string();
     if parts.user_info.is_some() {
         text.push_str(MASK);
@@ -203,7 +202,7 @@ pub fn shown(url: &str) -> String {
 /// not plainly [harmless](is_harmless), and what looks like a key in its path.
 /// Takes any text.
 pub fn secrets(url: &str) -> Vec<String> {
-    let parts = Parts::of(url);
+    let parts = AddressParts::of(url);
     let mut found = Vec::new();
     if let Some(user_info) = parts.user_info {
         found.push(user_info.to_string());
@@ -260,8 +259,8 @@ fn is_key(segment: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%=".contains(&byte))
 }
 
-/// An address taken apart, each part as it stands there.
-struct Parts<'a> {
+/// The parts of an address, as they were written.
+struct AddressParts<'a> {
     /// With its `://`; empty without.
     scheme: &'a str,
     user_info: Option<&'a str>,
@@ -271,7 +270,7 @@ struct Parts<'a> {
     fragment: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> AddressParts<'a> {
     fn of(url: &'a str) -> Self {
         let (scheme, rest) = match url.find("://") {
             Some(at) => url.split_at(at + 3),

@@ -22,7 +22,7 @@ pub const ARGUMENTS_BYTES_MAX: u64 = 16 << 20;
 /// as those of a shell: `--config <(generate)`.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a file of at most so many bytes as text. A byte order mark at its start
+/// Reads a file of at most `bytes_max` bytes as text. A byte order mark at its start
 /// is left out.
 ///
 /// # Errors

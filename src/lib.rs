@@ -166,8 +166,7 @@ pub mod internal {
     pub mod protocol {
         pub use crate::protocol::{
             BodyKind, ClientInfo, Dialect, Era, Expect, Item, Method, Operation, Prepared,
-            ReplyReader, RequestBody, Revision, SseDecoder, ToolCatalog, decode_header_value,
-            read_json_reply,
+            ReplyReader, RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
         };
     }
 

@@ -44,18 +44,18 @@ struct Known {
     forms: Vec<String>,
     /// Finds each form, and the blocks of long ones.
     automaton: AhoCorasick,
-    /// Where the blocks stand, in the order of their patterns, which follow those
+    /// Where the blocks are, in the order of their patterns, which follow those
     /// of the forms.
-    blocks: Vec<Vec<Place>>,
+    blocks: Vec<Vec<BlockPlace>>,
     /// The first bytes of each form in small letters, ascending.
     beginnings: Vec<Vec<u8>>,
     /// The last bytes of each form in small letters, backwards, ascending.
     endings: Vec<Vec<u8>>,
 }
 
-/// Where in a form a block stands.
+/// Where a block is in a form.
 #[derive(Clone, Copy)]
-struct Place {
+struct BlockPlace {
     form_idx: usize,
     offset: usize,
 }
@@ -71,7 +71,7 @@ const PIECE_BYTES_MIN: usize = 2 * BLOCK_BYTES - 1;
 /// one that holds them.
 const BLOCKS_BYTES_MAX: usize = 64 * 1024;
 
-/// A block that stands in more places says little.
+/// A block that is found in more places says little.
 const PLACES_MAX: usize = 8;
 
 /// What this program writes where it has cut a text, and what others do.
@@ -87,7 +87,7 @@ impl Known {
         let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         forms.sort_unstable();
         forms.dedup();
-        let mut blocks: BTreeMap<Vec<u8>, Vec<Place>> = BTreeMap::new();
+        let mut blocks: BTreeMap<Vec<u8>, Vec<BlockPlace>> = BTreeMap::new();
         for (form_idx, form) in forms.iter().enumerate() {
             let Some(last) = form.len().checked_sub(PIECE_BYTES_MIN) else {
                 continue;
@@ -98,7 +98,7 @@ impl Known {
                 let block = &form.as_bytes()[offset..offset + BLOCK_BYTES];
                 let places = blocks.entry(block.to_ascii_lowercase()).or_default();
                 if places.len() < PLACES_MAX {
-                    places.push(Place { form_idx, offset });
+                    places.push(BlockPlace { form_idx, offset });
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Known {
         })
     }
 
-    /// The beginning of a secret that stands before `at`, where a text was cut.
+    /// The beginning of a secret that is before `at`, where a text was cut.
     fn begun_before(&self, text: &str, at: usize) -> Option<Range<usize>> {
         let starts = at.saturating_sub(PIECE_BYTES_MIN)..at;
         let mut pieces = starts.map(|start| start..at);
@@ -142,7 +142,7 @@ impl Known {
         })
     }
 
-    /// The end of a secret that stands behind `at`, where a text was cut.
+    /// The end of a secret that is behind `at`, where a text was cut.
     fn ended_behind(&self, text: &str, at: usize) -> Option<Range<usize>> {
         let ends = at + 1..=text.len().min(at + PIECE_BYTES_MIN);
         let mut pieces = ends.rev().map(|end| at..end);
@@ -178,7 +178,7 @@ fn is_piece(
 }
 
 /// Grows blocks that were found to all of the text that goes on like the form,
-/// within bounds: who repeats a block without end makes no endless work.
+/// within bounds: a text that repeats a block for ever causes bounded work.
 struct Growth<'a> {
     text: &'a [u8],
     /// How far each form was followed that lies so in the text.
@@ -201,7 +201,7 @@ impl<'a> Growth<'a> {
 
     /// `hit` is where the block was found. `None`: what it is a part of was found
     /// before.
-    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: Place) -> Option<Range<usize>> {
+    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: BlockPlace) -> Option<Range<usize>> {
         // Where the form would end, so that the number is never below zero.
         let lies_at = (place.form_idx, hit.start + form.len() - place.offset);
         let is_followed = self
@@ -335,8 +335,8 @@ impl Redactor {
         }
     }
 
-    /// Where they stand: ascending, apart from each other. What overlaps is one,
-    /// so that of two secrets that share letters no part is left over. One pass,
+    /// The ranges of secrets: ascending, apart from each other. Ranges that overlap are
+    /// joined, so that no part of two secrets that share letters is left over. One pass,
     /// however many secrets there are.
     ///
     /// Of a secret that was cut, a piece of 31 bytes or more is found anywhere, a

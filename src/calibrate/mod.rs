@@ -49,7 +49,7 @@ pub fn connections_max(options: &CalibrationOptions) -> u64 {
 /// Measures this host.
 ///
 /// # Errors
-/// When the canned server or a run cannot be started. An interrupt is no error:
+/// When the canned server or a run cannot be started. An interrupt is not an error:
 /// what was measured by then is the outcome.
 pub fn run(
     options: CalibrationOptions,

@@ -18,6 +18,7 @@ use crate::protocol::{Arguments, ProtocolChoice};
 use crate::scenario::{Header, Overrides, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
+use crate::units::{parse_duration, parse_rate};
 
 /// Declares a command: its name as a type, then its flags in the order of the
 /// help, its own in braces, those it shares with others by the name of their group.
@@ -75,10 +76,10 @@ macro_rules! command {
     (@ $head:tt $name:ident [$($fields:tt)*] engine $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
             /// pause of each user between iterations
-            #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+            #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) think: Option<Duration>,
             /// the longest that one request may take; 5s unless given
-            #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+            #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) timeout: Option<Duration>,
             /// the seed of a run whose choices and generated data are to be repeated;
             /// every report names its own
@@ -211,14 +212,14 @@ pub(super) struct LoadTest {
     #[argh(switch)]
     pub(super) version: bool,
     #[argh(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<CommandArgs>,
 }
 
 /// The commands.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one, once")]
-pub(super) enum Command {
+pub(super) enum CommandArgs {
     Run(Run),
     Find(Find),
     Init(Init),
@@ -227,7 +228,7 @@ pub(super) enum Command {
     Demo(Demo),
 }
 
-impl Command {
+impl CommandArgs {
     pub(super) fn color(&self) -> ColorChoice {
         match self {
             Self::Run(args) => args.color(),
@@ -258,9 +259,9 @@ command! {
         #[argh(option, arg_name = "n", from_str_fn(options::users))]
         pub(super) vus: Option<u32>,
         /// how long to make load, such as 30s or 5m; 30s unless given
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) duration: Option<Duration>,
-        /// stop after exactly so many iterations in all, if that comes first
+        /// stop after exactly this number of iterations in all, if that comes first
         #[argh(option, arg_name = "n", from_str_fn(options::iterations))]
         pub(super) iterations: Option<u64>,
         /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
@@ -268,20 +269,20 @@ command! {
         #[argh(option, long = "stage", arg_name = "time:vus,..", from_str_fn(parse_stages))]
         pub(super) stages: Option<Vec<VuStage>>,
         /// let the users start evenly across this time
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) ramp_up: Option<Duration>,
         /// open model: iterations start at this rate, such as 200/s, whether
         /// earlier ones have ended or not
-        #[argh(option, arg_name = "rate", from_str_fn(options::rate))]
+        #[argh(option, arg_name = "rate", from_str_fn(parse_rate))]
         pub(super) rate: Option<f64>,
         /// open model: the pool of users that serve arrivals; 100 unless given
         #[argh(option, arg_name = "n", from_str_fn(options::users))]
         pub(super) max_vus: Option<u32>,
         /// start each user's iterations at this fixed interval
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) pacing: Option<Duration>,
         /// run this long before anything is counted
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) warm_up: Option<Duration>,
         /// at the breaking point, `stop` the run or `continue`, which is the default
         #[argh(option, arg_name = "what", from_str_fn(options::on_break))]
@@ -293,7 +294,7 @@ command! {
         pub(super) probe: bool,
         /// how long requests in flight at the end may still take; the timeout
         /// unless given, at most 30s
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) graceful_stop: Option<Duration>,
     }
     engine
@@ -329,13 +330,13 @@ command! {
     what
     {
         /// limit on the median latency, such as 50ms
-        #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(parse_duration))]
         pub(super) max_p50: Option<Duration>,
         /// limit on the 95th percentile
-        #[argh(option, long = "max-p95", arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, long = "max-p95", arg_name = "time", from_str_fn(parse_duration))]
         pub(super) max_p95: Option<Duration>,
         /// limit on the 99th percentile
-        #[argh(option, long = "max-p99", arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, long = "max-p99", arg_name = "time", from_str_fn(parse_duration))]
         pub(super) max_p99: Option<Duration>,
         /// limit on the share of failed requests, such as 0.5%; 1% unless given
         #[argh(option, arg_name = "share", from_str_fn(options::share))]
@@ -351,7 +352,7 @@ command! {
         #[argh(option, arg_name = "n")]
         pub(super) to: Option<LevelText>,
         /// end after this time, with what is known by then; 90s or more, unless --quick
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) deadline: Option<Duration>,
         /// end with the bracket, sought with less evidence: nothing is verified
         #[argh(switch)]
@@ -388,7 +389,7 @@ command! {
         #[argh(switch)]
         pub(super) yes: bool,
         /// the longest that one request may take; 10s unless given
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) timeout: Option<Duration>,
     }
     server
@@ -472,7 +473,7 @@ command! {
         #[argh(switch)]
         pub(super) stateless: bool,
         /// sessions are forgotten after this time
-        #[argh(option, arg_name = "time", from_str_fn(options::duration))]
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) session_ttl: Option<Duration>,
     }
 }
@@ -547,11 +548,6 @@ pub(super) fn flags(command: &str) -> Vec<Flag> {
             flags.push(Flag { name, takes_value });
         }
     }
-    // The parser answers to it by itself.
-    flags.push(Flag {
-        name: "--help".to_string(),
-        takes_value: false,
-    });
     flags
 }
 
@@ -576,4 +572,44 @@ pub(super) fn nearest_flag(word: &str, command: &str) -> Option<String> {
     }
     let names = own.iter().map(|flag| flag.name.as_str());
     nearest(word, names.filter(|name| name.starts_with("--"))).map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_flag_is_one_of_its_command_and_takes_a_value_in_all_or_in_none() {
+        let mut takes_value = BTreeMap::new();
+        for command in commands() {
+            let of_command = flags(command);
+            for (i, flag) in of_command.iter().enumerate() {
+                let is_again = of_command[..i].iter().any(|other| other.name == flag.name);
+                assert!(!is_again, "{command} {}", flag.name);
+                let before = takes_value.insert(flag.name.clone(), flag.takes_value);
+                assert!(
+                    before.is_none_or(|it| it == flag.takes_value),
+                    "{}",
+                    flag.name
+                );
+            }
+        }
+        assert!(takes_value.len() > 40, "{takes_value:?}");
+    }
+
+    #[test]
+    fn all_flags_are_explained() {
+        let program = LoadTest::get_args_info();
+        for command in program.commands {
+            for flag in command.command.flags {
+                assert!(
+                    !flag.description.is_empty(),
+                    "{} {}",
+                    command.name,
+                    flag.long
+                );
+            }
+        }
+    }
 }

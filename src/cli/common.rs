@@ -20,60 +20,55 @@ use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Layout, Line, Stream, Terminal, forgive_broken_pipe, write_lines};
 
-/// Where the config and the server of a load come from, as it was typed.
-pub(super) struct Wanted<'a> {
-    pub(super) config: Option<&'a str>,
-    pub(super) demo: bool,
+/// The plan of a load, from the config that `config` names and from flags; with the
+/// demo server, where it is wanted. The server is started before anything is pinned:
+/// its thread inherits our CPUs.
+pub(super) fn plan_of(
+    config: Option<&str>,
+    is_demo: bool,
+    mut overrides: Overrides,
+) -> Result<(Plan, Option<DemoServer>), UserError> {
+    if let (true, Some(url)) = (is_demo, &overrides.url) {
+        return Err(UserError::usage(format!(
+            "`--demo` and the URL `{}` exclude each other",
+            shortened(&address::shown(url))
+        )));
+    }
+    let source = source_of(config, is_demo, overrides.tool.is_some())?;
+    let demo = is_demo.then(start_demo).transpose()?;
+    if let Some(demo) = &demo {
+        overrides.url = Some(demo.url());
+    }
+    let mut plan = load_plan(source.as_ref(), &overrides)?;
+    // Not named by the user, it may be another one than the user thinks of.
+    if let Some(source) = source.filter(|source| config.is_none() && source.path.is_absolute()) {
+        let notice = format!("the config is `{}`", source.path.display());
+        plan.notices.insert(0, notice);
+    }
+    Ok((plan, demo))
 }
 
-impl Wanted<'_> {
-    /// The plan, with the demo server where it is wanted. The demo is started before
-    /// anything is pinned: its thread inherits our CPUs.
-    pub(super) fn plan(
-        &self,
-        mut overrides: Overrides,
-    ) -> Result<(Plan, Option<DemoServer>), UserError> {
-        if let (true, Some(url)) = (self.demo, &overrides.url) {
-            return Err(UserError::usage(format!(
-                "`--demo` and the URL `{}` exclude each other",
-                shortened(&address::shown(url))
-            )));
-        }
-        let source = self.source(overrides.tool.is_some())?;
-        let demo = self.demo.then(start_demo).transpose()?;
-        if let Some(demo) = &demo {
-            overrides.url = Some(demo.url());
-        }
-        let mut plan = load_plan(source.as_ref(), &overrides)?;
-        // Where nobody has named it, it may not be the one that the user thinks of.
-        if let Some(source) = source
-            && self.config.is_none()
-            && source.path.is_absolute()
-        {
-            let notice = format!("the config is `{}`", source.path.display());
-            plan.notices.insert(0, notice);
-        }
-        Ok((plan, demo))
+/// The config: the one that is named, or the nearest one. A tool on the command
+/// line needs none, and the demo has its own.
+fn source_of(
+    config: Option<&str>,
+    is_demo: bool,
+    has_tool: bool,
+) -> Result<Option<Source>, UserError> {
+    if let Some(path) = config {
+        return read_source(Path::new(path)).map(Some);
     }
-
-    /// The config: the one that is named, or the nearest one. A tool on the command
-    /// line needs none, and the demo server is not what a found one is for.
-    fn source(&self, has_tool: bool) -> Result<Option<Source>, UserError> {
-        if let Some(path) = self.config {
-            return read_source(Path::new(path)).map(Some);
-        }
-        if self.demo {
-            let text = include_str!("demo_scenario.toml").to_string();
-            let path = PathBuf::from("the demo's scenario");
-            return Ok((!has_tool).then_some(Source { path, text }));
-        }
-        // A folder that is gone holds no config.
-        let Ok(here) = current_folder() else {
-            return Ok(None);
-        };
-        let path = scenario::find_config(&here);
-        path.map(|path| read_source(&path)).transpose()
+    if is_demo {
+        let text = include_str!("demo_scenario.toml").to_string();
+        let path = PathBuf::from("the demo's scenario");
+        return Ok((!has_tool).then_some(Source { path, text }));
     }
+    // A folder that is gone holds no config.
+    let Ok(here) = current_folder() else {
+        return Ok(None);
+    };
+    let path = scenario::find_config(&here);
+    path.map(|path| read_source(&path)).transpose()
 }
 
 /// The plan of a config and flags, in the environment of this process.
@@ -102,8 +97,8 @@ pub(super) fn under_signals<T>(
     Ok((done, interrupts))
 }
 
-/// Makes room for connections, of which both ends are ours where the demo is the
-/// server. Where the limit cannot be raised, the run itself says so.
+/// Raises the limit of open files for these connections. With the demo server both
+/// ends of each are ours. Where the limit cannot be raised, the run itself says so.
 pub(super) fn make_room(n_connections: u64, is_demo: bool) {
     let ends = if is_demo { 2 } else { 1 };
     raise_file_limit(n_connections.saturating_mul(ends));
@@ -132,9 +127,8 @@ pub(super) fn tell_all(
     exit::strongest(std::iter::once(code).chain(codes))
 }
 
-/// Writes the report, if one is wanted, and shows the summary. The report is
-/// kept even where nobody reads the summary, and what was measured is shown even
-/// where the report cannot be written.
+/// Writes the report, if one is wanted, and shows the summary. A summary that cannot
+/// be shown does not keep the report from being written, nor the other way around.
 pub(super) fn deliver(
     file: Option<ReportFile>,
     report: &impl Serialize,

@@ -56,8 +56,8 @@ pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool)
     ])
 }
 
-/// The code of a search that took place. An answer that is not valid is none
-/// where the user is strict; one that the generator put an end to never is.
+/// The code of a search that took place. Where the user is strict, an answer that is
+/// not valid fails; an answer that the generator limited always does.
 pub fn of_find(ended: FindEnded, is_interrupted: bool, grade: Grade, is_strict: bool) -> u8 {
     let of_end = match ended {
         FindEnded::Found | FindEnded::ReachedTo => PASSED,

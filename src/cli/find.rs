@@ -1,7 +1,7 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
 use super::args::Find;
-use super::common::{ReportWish, Wanted, build_info, deliver, make_room, tell_all, under_signals};
+use super::common::{ReportWish, build_info, deliver, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::options::LevelText;
 use super::reference::calibrate_plan;
@@ -19,11 +19,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
-    let wanted = Wanted {
-        config: config.as_deref(),
-        demo,
-    };
-    let (mut plan, _server) = wanted.plan(args.overrides()?)?;
+    let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     let users_max = match options.by {

@@ -20,7 +20,7 @@ pub(super) fn print_text(terminal: &Terminal, text: &str) {
         .into_iter()
         .map(|line| Line::of(Role::Plain, line))
         .collect();
-    // Help that nobody reads any more is no fault.
+    // A reader that has gone away is not an error.
     let _ = terminal.print(&lines);
 }
 

@@ -34,7 +34,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
         Some(_) => Some(load_plan(None, &overrides)?),
         None => None,
     };
-    let target = Target::of(output.as_deref())?;
+    let target = Output::of(output.as_deref())?;
     target.check(may_overwrite)?;
     let offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
     let (text, left_out) = match &offer {
@@ -47,7 +47,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
         let mut live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
         live.notice(&left_out);
     }
-    if let Target::File(path) = &target {
+    if let Output::File(path) = &target {
         let mut lines =
             vec![Line::of(Role::Success, "wrote ").add(Role::Accent, path.display().to_string())];
         lines.extend(
@@ -117,12 +117,12 @@ fn found(offer: &Offer) -> String {
 }
 
 /// Where the config goes.
-enum Target {
+enum Output {
     Stdout,
     File(PathBuf),
 }
 
-impl Target {
+impl Output {
     fn of(output: Option<&str>) -> Result<Self, UserError> {
         Ok(match output {
             Some("-") => Self::Stdout,

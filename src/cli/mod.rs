@@ -27,10 +27,10 @@ use argh::FromArgs;
 
 use crate::error::UserError;
 use crate::terminal::{ColorChoice, Line, Role, Terminal};
-use args::{Command, LoadTest};
+use args::{CommandArgs, LoadTest};
 use help::{help_text, print_text};
 use secrets::{api_key_of_environment, given_secrets};
-use words::{Answer, mistake, normalize, program_name};
+use words::{Instead, mistake, normalize, program_name};
 
 /// Runs the program. `args` are those of the process, with its name first. May
 /// be called more than once in a process.
@@ -99,25 +99,25 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>, terminal
             print_text(terminal, &early.output);
             exit::PASSED
         }
-        Err(early) => say(Answer::Wrong(mistake(&early, &typed)), terminal),
+        Err(early) => say(Instead::Wrong(mistake(&early, &typed)), terminal),
     }
 }
 
 fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
     if load_test.version {
-        return say(Answer::Version, terminal);
+        return say(Instead::Version, terminal);
     }
     let Some(command) = load_test.command else {
-        return say(Answer::Help, terminal);
+        return say(Instead::Help, terminal);
     };
     let terminal = &terminal.colored(command.color());
     let result = match command {
-        Command::Run(args) => run::run(args, words, terminal),
-        Command::Find(args) => find::find(args, words, terminal),
-        Command::Init(args) => init::init(args, terminal),
-        Command::Check(args) => check::check(&args, terminal),
-        Command::Calibrate(args) => calibrate::calibrate(args, words, terminal),
-        Command::Demo(args) => demo::demo(args, terminal),
+        CommandArgs::Run(args) => run::run(args, words, terminal),
+        CommandArgs::Find(args) => find::find(args, words, terminal),
+        CommandArgs::Init(args) => init::init(args, terminal),
+        CommandArgs::Check(args) => check::check(&args, terminal),
+        CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),
+        CommandArgs::Demo(args) => demo::demo(args, terminal),
     };
     result.unwrap_or_else(|error| {
         terminal.print_error(&error);
@@ -125,19 +125,19 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
     })
 }
 
-fn say(answer: Answer, terminal: &Terminal) -> u8 {
+fn say(answer: Instead, terminal: &Terminal) -> u8 {
     match answer {
-        Answer::Version => {
+        Instead::Version => {
             let line = format!("pmcp-loadtest {}", env!("CARGO_PKG_VERSION"));
-            // A version that nobody reads any more is no fault.
+            // A reader that has gone away is not an error.
             let _ = terminal.print(&[Line::of(Role::Plain, line)]);
             exit::PASSED
         }
-        Answer::Help => {
+        Instead::Help => {
             print_text(terminal, &help_text());
             exit::PASSED
         }
-        Answer::Wrong(error) => {
+        Instead::Wrong(error) => {
             terminal.print_error(&error);
             exit::of_error(&error)
         }

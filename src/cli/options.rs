@@ -52,16 +52,6 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     whole(text, 0..=u16::MAX.into())
 }
 
-/// `30s`, `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).map_err(|error| error.to_string())
-}
-
-/// `200/s`, a second.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
-    units::parse_rate(text).map_err(|error| error.to_string())
-}
-
 /// A share: `1%` or `0.01`; above 0 and below 1.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let (number, per) = match text.trim().strip_suffix('%') {

@@ -1,7 +1,7 @@
 //! `run`: from what was typed to a report.
 
 use super::args::Run;
-use super::common::{ReportWish, Wanted, build_info, deliver, make_room, tell_all, under_signals};
+use super::common::{ReportWish, build_info, deliver, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::reference::calibrate_plan;
 use crate::coordinator;
@@ -16,11 +16,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
-    let wanted = Wanted {
-        config: config.as_deref(),
-        demo,
-    };
-    let (mut plan, _server) = wanted.plan(args.overrides()?)?;
+    let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(), demo);
@@ -45,8 +41,8 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     Ok(tell_all(terminal, code, [written, shown, session]))
 }
 
-/// Nobody ever got a session, so nothing was measured; or nobody got one any
-/// more, so the iterations were not done.
+/// No user ever had a session, so nothing was measured; or no user could open
+/// another one, so the iterations were not done.
 fn no_session(report: &Report) -> UserError {
     let why = report
         .handshake

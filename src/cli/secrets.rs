@@ -26,7 +26,7 @@ const UNQUOTED_WORDS_MAX: usize = 2;
 const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
 
 /// Everything secret that the user gave outside of a config, known before a word
-/// of it is understood: keys, headers, what stands in addresses.
+/// of it is understood: keys, headers, credentials in addresses.
 pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
     let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
     let mut unquoted: Vec<&String> = Vec::new();

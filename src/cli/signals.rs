@@ -46,7 +46,7 @@ impl Listener {
 
 /// Whether this process was started so that SIGHUP does not reach it.
 fn is_hangup_ignored() -> bool {
-    // Elsewhere than on Linux nobody knows, without calls that are not safe.
+    // Other systems tell it only to calls that need `unsafe`.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     is_ignored(&status, SIGHUP)
 }

@@ -10,7 +10,7 @@ use crate::error::{UserError, nearest};
 use crate::terminal::COMMAND;
 
 /// Something to say instead of running a command.
-pub(super) enum Answer {
+pub(super) enum Instead {
     Version,
     Help,
     Wrong(UserError),
@@ -42,7 +42,7 @@ fn stem(program: &str) -> String {
 /// `cargo-pmcp pmcp loadtest …` as cargo calls it, `cargo-pmcp loadtest …` as
 /// people do, and `cargo-pmcp-loadtest pmcp-loadtest …`: what follows is the
 /// same. `--name=value` becomes two words, which is all the parser knows.
-pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Answer> {
+pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Instead> {
     let mut rest = words;
     let is_own_binary = stem(program).ends_with(OWN_NAME);
     if let [first, more @ ..] = rest
@@ -53,10 +53,10 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
     match rest {
         [first, more @ ..] if first == "loadtest" => rest = more,
         _ if is_own_binary => {}
-        [] => return Err(Answer::Help),
-        [flag, ..] if flag == "--version" || flag == "-V" => return Err(Answer::Version),
+        [] => return Err(Instead::Help),
+        [flag, ..] if flag == "--version" || flag == "-V" => return Err(Instead::Version),
         [flag, ..] if matches!(flag.as_str(), "--help" | "-h" | "help") => {
-            return Err(Answer::Help);
+            return Err(Instead::Help);
         }
         [other, ..] => {
             let error = UserError::usage(format!(
@@ -64,11 +64,11 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
                 shortened(&without_value(other))
             ))
             .hint("the command is `loadtest`: `cargo pmcp loadtest --help`");
-            return Err(Answer::Wrong(error));
+            return Err(Instead::Wrong(error));
         }
     }
     if rest.first().is_some_and(|flag| flag == "-V") {
-        return Err(Answer::Version);
+        return Err(Instead::Version);
     }
     // The parser knows no short form of `--help`.
     if let [commands @ .., last] = rest
@@ -78,11 +78,11 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
         let help = std::iter::once("--help".to_string());
         return Ok(commands.iter().cloned().chain(help).collect());
     }
-    separated(rest).map_err(Answer::Wrong)
+    separated(rest).map_err(Instead::Wrong)
 }
 
 /// `--name=value` and `-HName: value` as two words, which is all the parser
-/// knows. What follows a flag that takes a value, or `--`, is nobody's flag.
+/// knows. What follows a flag that takes a value, or `--`, is not read as a flag.
 fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
     let command = words.first().map_or("", String::as_str);
     let flags = flags(command);
@@ -152,8 +152,8 @@ pub(super) fn mistake(early: &EarlyExit, typed: &[&str]) -> UserError {
     error.hint(format!("see `{COMMAND}{command} --help`"))
 }
 
-/// The parser's words in ours: `--vus: …`. It repeats the value that it could not
-/// read, which may be a secret; our own words do so where it is none.
+/// The parser's message in our words: `--vus: …`. The parser repeats the value that
+/// it could not read, which may be a secret; ours repeats only what is not secret.
 fn wording(text: &str, typed: &[&str]) -> String {
     // Help follows, and may follow a value that has an empty line in it.
     let head = |text: &str| {
@@ -233,8 +233,7 @@ fn unknown_word(text: &str) -> Option<&str> {
 /// What the parser says of a word that it did not know.
 const UNKNOWN: &str = "Unrecognized argument: ";
 
-/// A word that nobody understood, as it may be shown: what follows a name in it
-/// may be a secret.
+/// An unknown word, as it may be shown: what follows a name in it may be a secret.
 fn without_value(word: &str) -> String {
     if word.starts_with("http://") || word.starts_with("https://") {
         return crate::address::shown(word);

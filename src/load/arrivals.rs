@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic over a rate profile. It does not know who obeys it, whether
 //! anybody is free to, or what time it is. Start with [`ArrivalSchedule`], then
-//! [`Arrivals`].
+//! [`ArrivalInstants`].
 //!
 //! # Exactness
 //!
@@ -174,7 +174,7 @@ impl ArrivalSchedule {
     /// With a Poisson distribution every worker draws the whole stream of gaps
     /// and skips the others' (about 10 ns for each arrival of the whole
     /// schedule), which is the price of agreeing without talking.
-    pub fn shard(&self, worker_idx: usize, n_workers: usize) -> Arrivals {
+    pub fn shard(&self, worker_idx: usize, n_workers: usize) -> ArrivalInstants {
         let (worker_idx, n_workers) = (worker_idx as u64, n_workers as u64);
         let gaps = match self.shape {
             Shape::Rates {
@@ -187,7 +187,7 @@ impl ArrivalSchedule {
             }),
             _ => None,
         };
-        Arrivals {
+        ArrivalInstants {
             schedule: self.clone(),
             next: worker_idx,
             step: n_workers,
@@ -202,7 +202,7 @@ impl ArrivalSchedule {
 /// the load, in order; equal instants may follow each other. Ends with the
 /// schedule.
 #[derive(Debug, Clone)]
-pub struct Arrivals {
+pub struct ArrivalInstants {
     schedule: ArrivalSchedule,
     /// The number, in the whole schedule, of the arrival that comes next.
     next: u64,
@@ -213,7 +213,7 @@ pub struct Arrivals {
     is_over: bool,
 }
 
-impl Iterator for Arrivals {
+impl Iterator for ArrivalInstants {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -229,7 +229,7 @@ impl Iterator for Arrivals {
     }
 }
 
-impl Arrivals {
+impl ArrivalInstants {
     fn instant_of_next(&mut self) -> Option<u64> {
         let (stages, offset) = match &self.schedule.shape {
             Shape::Rates {
@@ -667,7 +667,7 @@ mod tests {
             n_workers in 1_usize..7,
         ) {
             let whole: Vec<Duration> = schedule.shard(0, 1).collect();
-            let mut shares: Vec<Arrivals> =
+            let mut shares: Vec<ArrivalInstants> =
                 (0..n_workers).map(|idx| schedule.shard(idx, n_workers)).collect();
             for (n, at) in whole.iter().enumerate() {
                 prop_assert_eq!(shares[n % n_workers].next(), Some(*at));

@@ -1,7 +1,7 @@
 //! Typed reading of a parsed TOML file, with a place for every fault.
 //!
-//! [`Table`] hands out the value of each key once and at the end reports those
-//! that nobody asked for; [`Entry`] turns a value into a type or reports why
+//! [`Table`] hands out the value of each key once and at the end reports the keys
+//! that were not read; [`Entry`] turns a value into a type or reports why
 //! not. Both know the [`Document`] that they are a part of, and their path in it.
 //! Reading never stops at a fault. Nothing here knows a key of the config or a
 //! default.
@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{Fault, FaultList, Faults, one_line, quoted, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, one_line, quoted, shortened};
 use super::shown::Shown;
 use crate::error::nearest;
 use crate::units;
@@ -30,20 +30,20 @@ pub(super) struct Document<'a> {
     faults: RefCell<FaultList>,
     /// Variables that are not set, and where. They are no faults yet: see
     /// [`forgive_unset`](Self::forgive_unset).
-    unset: RefCell<Vec<(Place, String)>>,
+    unset: RefCell<Vec<(Origin, String)>>,
     secrets: RefCell<Vec<String>>,
 }
 
 /// Who gave a value: what a fault of it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Origin {
     /// The path of the key, or the flag as it is typed.
     pub(super) key: String,
     /// Bytes from the start of the file; `None`: the command line.
     offset: Option<usize>,
 }
 
-impl Place {
+impl Origin {
     /// A flag of the command line, as it is typed.
     pub(super) fn flag(name: &str) -> Self {
         Self {
@@ -68,8 +68,8 @@ impl Place {
 /// What a key or flag gave.
 #[derive(Debug, Clone)]
 pub(super) struct Field<T> {
-    /// `None`: nobody gave it.
-    pub(super) origin: Option<Place>,
+    /// `None`: neither the config nor a flag gave it.
+    pub(super) origin: Option<Origin>,
     /// `None`: not given, or at fault (and reported).
     pub(super) value: Option<T>,
 }
@@ -84,7 +84,7 @@ impl<T> Default for Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether somebody gave it, at fault or not.
+    /// Whether the config or a flag gave it, at fault or not.
     pub(super) fn is_given(&self) -> bool {
         self.origin.is_some()
     }
@@ -98,7 +98,7 @@ impl<T> Field<T> {
     /// Takes the flag's value where there is one.
     pub(super) fn give_way(&mut self, flag: &'static str, value: Option<T>) {
         if value.is_some() {
-            self.origin = Some(Place::flag(flag));
+            self.origin = Some(Origin::flag(flag));
             self.value = value;
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Document<'a> {
     }
 
     fn report_syntax(&self, error: &toml::de::Error, message: &str) {
-        let place = Place {
+        let place = Origin {
             key: String::new(),
             offset: Some(error.span().map_or(self.text.len(), |span| span.start)),
         };
@@ -148,7 +148,7 @@ impl<'a> Document<'a> {
     /// Reports a fault of what `place` gave, and what would be accepted.
     pub(super) fn report<'s>(
         &self,
-        place: &Place,
+        place: &Origin,
         message: impl Into<String>,
         accepted: impl Into<Option<&'s str>>,
     ) {
@@ -158,13 +158,13 @@ impl<'a> Document<'a> {
     /// The same, with what was probably meant.
     fn report_typo<'s>(
         &self,
-        place: &Place,
+        place: &Origin,
         message: impl Into<String>,
         accepted: impl Into<Option<&'s str>>,
         suggestion: Option<&str>,
     ) {
         let file = self.file.filter(|_| !place.is_flag());
-        let fault = Fault {
+        let fault = PlanFault {
             file: file.map(Path::to_path_buf),
             line: None,
             column: None,
@@ -199,7 +199,7 @@ impl<'a> Document<'a> {
 
     /// The faults reported, and the values that must never be shown: those of the
     /// environment, and credentials in arguments.
-    pub(super) fn into_parts(self) -> (Faults, Vec<String>) {
+    pub(super) fn into_parts(self) -> (PlanFaults, Vec<String>) {
         for (place, name) in self.unset.take() {
             if self.tells(place.offset) {
                 let message = format!("the environment variable {} is not set", quoted(&name));
@@ -216,7 +216,7 @@ impl<'a> Document<'a> {
 /// A table, and which of its keys were asked for.
 pub(super) struct Table<'a> {
     pub(super) document: &'a Document<'a>,
-    pub(super) place: Place,
+    pub(super) place: Origin,
     entries: &'a DeTable<'a>,
     known: Vec<&'static str>,
 }
@@ -226,7 +226,7 @@ impl<'a> Table<'a> {
     pub(super) fn root(document: &'a Document<'a>, entries: &'a DeTable<'a>) -> Self {
         Self {
             document,
-            place: Place {
+            place: Origin {
                 key: String::new(),
                 offset: Some(0),
             },
@@ -286,7 +286,7 @@ impl<'a> Table<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self) {
         let mut unknown: Vec<(usize, &str)> = self
             .entries
@@ -300,7 +300,7 @@ impl<'a> Table<'a> {
             if !self.document.tells(Some(offset)) {
                 continue;
             }
-            let place = Place {
+            let place = Origin {
                 key: self.path_of(typed),
                 offset: Some(offset),
             };
@@ -326,7 +326,7 @@ fn one_of<'s>(words: impl Iterator<Item = &'s str>) -> String {
 /// own, so long ones would make the work grow with the square of a file.
 const PATH_MAX: usize = 200;
 
-/// `parent.key`, with a key quoted that could not stand bare.
+/// `parent.key`, with quotes around a key that needs them.
 fn path(parent: &str, key: &str) -> String {
     if parent.len() > PATH_MAX {
         let rest = if parent.ends_with('…') { "" } else { ".…" };
@@ -361,7 +361,7 @@ fn nth(list: &str, i: usize) -> String {
 #[derive(Clone)]
 pub(super) struct Entry<'a> {
     document: &'a Document<'a>,
-    pub(super) place: Place,
+    pub(super) place: Origin,
     value: &'a DeValue<'a>,
 }
 
@@ -370,7 +370,7 @@ impl<'a> Entry<'a> {
         let offset = Some(value.span().start);
         Self {
             document,
-            place: Place { key, offset },
+            place: Origin { key, offset },
             value: value.get_ref(),
         }
     }
@@ -385,7 +385,7 @@ impl<'a> Entry<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
-    /// Reports a fault of the value, which then is none.
+    /// Reports a fault of the value, and gives `None`.
     pub(super) fn refuse<'s, T>(
         &self,
         message: impl Into<String>,

@@ -5,7 +5,7 @@
 
 /// A text with its references filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Filled {
+pub(super) struct FilledText {
     /// The text to use.
     pub(super) value: String,
     /// What came from the environment, in order.
@@ -31,7 +31,7 @@ pub(super) enum ReferenceFault {
 pub(super) fn fill(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Filled, Vec<ReferenceFault>> {
+) -> Result<FilledText, Vec<ReferenceFault>> {
     let mut value = String::with_capacity(text.len());
     let mut from_environment = Vec::new();
     let mut faults = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn fill(
     }
     value.push_str(rest);
     if faults.is_empty() {
-        Ok(Filled {
+        Ok(FilledText {
             value,
             from_environment,
             has_references,

@@ -12,7 +12,7 @@ use crate::units::plural;
 
 /// One thing that the user has to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct PlanFault {
     /// The config; `None`: the command line.
     pub file: Option<PathBuf>,
     /// From 1; `None` where no line is at fault, as for what is missing.
@@ -32,7 +32,7 @@ pub struct Fault {
 
 /// One line: `loadtest.toml:7:1: settings.timeuot_ms: unknown key; did you
 /// mean `timeout_ms`?`
-impl fmt::Display for Fault {
+impl fmt::Display for PlanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{}", one_line(&file.display().to_string()))?;
@@ -66,8 +66,8 @@ const TOLD_MAX: usize = 50;
 pub(super) struct FaultList {
     /// With the bytes before each from the start of the file; at most
     /// [`TOLD_MAX`].
-    in_file: Vec<(usize, Fault)>,
-    of_flags: Vec<Fault>,
+    in_file: Vec<(usize, PlanFault)>,
+    of_flags: Vec<PlanFault>,
     /// Those that are not told.
     pub(super) n_more: usize,
 }
@@ -82,7 +82,7 @@ impl FaultList {
     }
 
     /// Adds a fault, of the command line where it has no offset.
-    pub(super) fn push(&mut self, offset: Option<usize>, fault: Fault) {
+    pub(super) fn push(&mut self, offset: Option<usize>, fault: PlanFault) {
         let Some(offset) = offset else {
             self.of_flags.push(fault);
             return;
@@ -104,19 +104,19 @@ impl FaultList {
 
     /// In the order of the file `text`, with lines and columns; those of the
     /// command line last.
-    pub(super) fn placed(self, text: &str) -> Faults {
+    pub(super) fn placed(self, text: &str) -> PlanFaults {
         let mut in_file = self.in_file;
         in_file.sort_by_key(|(offset, _)| *offset);
         let placed = in_file.into_iter().map(|(offset, fault)| {
             let place = (offset < Self::AT_THE_END).then(|| position(text, offset));
             let (line, column) = place.unzip();
-            Fault {
+            PlanFault {
                 line,
                 column,
                 ..fault
             }
         });
-        Faults {
+        PlanFaults {
             told: placed.chain(self.of_flags).collect(),
             n_more: self.n_more,
         }
@@ -138,14 +138,14 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 /// The faults of a config and the flags beside it, in the order of the file,
 /// those of the command line last. Of those in the file, the first 50 are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults {
-    told: Vec<Fault>,
+pub struct PlanFaults {
+    told: Vec<PlanFault>,
     n_more: usize,
 }
 
-impl Faults {
+impl PlanFaults {
     /// Each of those that are told.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    pub fn iter(&self) -> impl Iterator<Item = &PlanFault> {
         self.told.iter()
     }
 
@@ -154,14 +154,14 @@ impl Faults {
         self.told.len() + self.n_more
     }
 
-    /// Whether there is none.
+    /// Whether there are no faults.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 /// One line each.
-impl fmt::Display for Faults {
+impl fmt::Display for PlanFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, fault) in self.told.iter().enumerate() {
             if i > 0 {
@@ -176,10 +176,10 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for PlanFaults {}
 
-impl From<Faults> for UserError {
-    fn from(faults: Faults) -> Self {
+impl From<PlanFaults> for UserError {
+    fn from(faults: PlanFaults) -> Self {
         let lacks_server = faults.iter().any(|fault| fault.message == NO_SERVER);
         let with_hints = |error: UserError| {
             if lacks_server {
@@ -248,8 +248,8 @@ pub(super) fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn fault(file: Option<&str>, line: Option<usize>) -> Fault {
-        Fault {
+    fn fault(file: Option<&str>, line: Option<usize>) -> PlanFault {
+        PlanFault {
             file: file.map(PathBuf::from),
             line,
             column: line.map(|_| 1),

@@ -72,7 +72,7 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// RFC 9110 §5.5: visible ASCII, blanks inside, and what stands above ASCII.
+/// RFC 9110 §5.5: visible ASCII, blanks inside, and every byte above ASCII.
 fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

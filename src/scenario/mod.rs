@@ -1,7 +1,7 @@
 //! From a config and flags to what a run will do.
 //!
 //! [`load`] reads the TOML, fills in the environment, lets flags take the place
-//! of keys, and gives a [`Plan`], or every [`Fault`] at once. It knows neither
+//! of keys, and gives a [`Plan`], or every [`PlanFault`] at once. It knows neither
 //! the command line's parser nor a network.
 //!
 //! Read `plan` first, then `resolve` (what values mean together, and which are
@@ -45,7 +45,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use describe::{describe, to_json};
-pub use fault::{Fault, Faults};
+pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
@@ -90,7 +90,7 @@ pub fn load(
     overrides: &Overrides,
     env: &dyn Fn(&str) -> Option<String>,
     default_seed: u64,
-) -> Result<Plan, Faults> {
+) -> Result<Plan, PlanFaults> {
     let text = source.map_or("", |source| source.text.as_str());
     let path = source.map(|source| source.path.as_path());
     let document = Document::new(path, text, env);

@@ -19,7 +19,7 @@ use crate::address;
 use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
-use crate::redact::{Redactor, SECRET_CHARS_MIN, secrets_of_header};
+use crate::redact::{Redactor, secrets_of_header};
 use crate::validity::Reference;
 
 /// What a run will do. [`Plan::new`] makes one; its fields may be set.
@@ -390,7 +390,7 @@ impl Plan {
         self.connections_of(self.vus_max())
     }
 
-    /// The connections that so many users open at once at most.
+    /// The connections that this number of users opens at once at most.
     pub(crate) fn connections_of(&self, vus: u32) -> u64 {
         let lanes = self.steps.iter().map(|step| u64::from(step.parallel)).max();
         let lanes = lanes
@@ -416,36 +416,19 @@ impl Plan {
         (filled != self.target.url.shown).then_some(filled)
     }
 
-    /// Takes what must never be shown out of texts.
+    /// Takes out of texts what must never be shown: the values of the headers, the
+    /// credentials inside them, what came from the environment, and credentials in the
+    /// address and in arguments. Very short ones are left out: to replace each `1` in
+    /// a report would hide nothing but the report.
     pub fn redactor(&self) -> Redactor {
+        const CHARS_MIN: usize = 6;
         let headers = self.target.headers.iter();
         let of_headers: Vec<String> = headers
             .flat_map(|header| secrets_of_header(&header.name, &header.value))
             .collect();
-        Redactor::new(of_headers.iter().map(String::as_str)).and(self.secrets())
-    }
-
-    /// Values that must never be shown: those of the headers, the credentials
-    /// inside them, what came from the environment, and credentials in the
-    /// address and in arguments. The longest first, so that no part of one is
-    /// left over. Very short ones are left out: to replace each `1` in a
-    /// report would hide nothing but the report.
-    pub(super) fn secrets(&self) -> Vec<&str> {
-        const OTHER_CHARS_MIN: usize = 6;
-        let mut secrets: Vec<&str> = Vec::new();
-        for header in &self.target.headers {
-            let value = header.value.trim();
-            let credentials = value.split_once(' ').map(|(_scheme, rest)| rest.trim());
-            let known = secrets_of_header(&header.name, value);
-            let shown = [Some(value), credentials].into_iter().flatten();
-            secrets.extend(shown.filter(|text| known.iter().any(|secret| secret == text)));
-        }
-        secrets.retain(|secret| secret.chars().count() >= SECRET_CHARS_MIN);
         let others = self.secrets.iter().map(|secret| secret.trim());
-        secrets.extend(others.filter(|secret| secret.chars().count() >= OTHER_CHARS_MIN));
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        secrets
+        let others = others.filter(|secret| secret.chars().count() >= CHARS_MIN);
+        Redactor::new(of_headers.iter().map(String::as_str).chain(others))
     }
 }
 

@@ -10,7 +10,7 @@ use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
     PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
-use super::document::{Document, Entry, Field, Place, Table};
+use super::document::{Document, Entry, Field, Origin, Table};
 use super::header::{Header, check_header};
 use super::plan::{Action, SessionRule};
 use super::secret::hide_credentials;
@@ -77,7 +77,7 @@ pub(super) struct StepEntry {
 
 /// An entry of `[[stage]]`.
 pub(super) struct StageEntry {
-    pub(super) place: Place,
+    pub(super) place: Origin,
     pub(super) target_vus: Field<u32>,
     pub(super) target_rate: Field<f64>,
     pub(super) duration: Field<Duration>,
@@ -170,7 +170,7 @@ fn read_settings(mut table: Table<'_>) -> Settings {
     settings
 }
 
-/// Two spellings of one setting, of which one may be used.
+/// One setting with two spellings. Only one of them may be used.
 fn one_spelling<T>(
     document: &Document<'_>,
     old: Field<T>,
@@ -237,7 +237,7 @@ fn read_bytes(entry: &Entry<'_>) -> Option<u64> {
 
 /// `"500ms"` or `{ distribution = "uniform", low = "1s", high = "3s" }`
 fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
-    type Read = fn(&mut Table<'_>) -> Option<ThinkTime>;
+    type ReadThink = fn(&mut Table<'_>) -> Option<ThinkTime>;
     let accepted = "a duration such as `500ms`, or a table such as \
                     `{ distribution = \"exponential\", mean = \"2s\" }`";
     if !entry.is_table() {
@@ -247,7 +247,7 @@ fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
     let mut table = entry.table(accepted)?;
     let accepted = "`uniform`, `exponential` or `lognormal`";
     let kind = table.require("distribution", accepted, |entry| {
-        entry.word::<Read>(&[
+        entry.word::<ReadThink>(&[
             ("uniform", read_uniform),
             ("exponential", read_exponential),
             ("lognormal", read_log_normal),

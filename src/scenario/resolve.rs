@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::defaults::{
     DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
-use super::document::{Document, Field, Place};
+use super::document::{Document, Field, Origin};
 use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
@@ -139,7 +139,7 @@ impl Resolver<'_> {
     fn url(&mut self, configured: &Field<Shown<String>>) -> Shown<String> {
         if let Some(url) = &self.overrides.url {
             self.document.forgive_unset(|key| key == "settings.url");
-            return self.checked_url(&Place::flag("URL"), url, None);
+            return self.checked_url(&Origin::flag("URL"), url, None);
         }
         if let Some(place) = &configured.origin {
             let Some(text) = &configured.value else {
@@ -153,7 +153,7 @@ impl Resolver<'_> {
                 "the config has no `settings.url`: a run needs an address as its first argument"
                     .to_string(),
             );
-            return self.checked_url(&Place::flag("URL"), url, None);
+            return self.checked_url(&Origin::flag("URL"), url, None);
         }
         let accepted = format!(
             "{} as an argument, or as `url` under `[settings]`",
@@ -165,7 +165,7 @@ impl Resolver<'_> {
 
     /// `written`: as it is in the config, where it has references in it. It is
     /// shown then, and the values of the references are not.
-    fn checked_url(&self, place: &Place, url: &str, written: Option<&str>) -> Shown<String> {
+    fn checked_url(&self, place: &Origin, url: &str, written: Option<&str>) -> Shown<String> {
         match address::check(url) {
             Ok(url) => Shown {
                 // A password in a default would be shown with the rest.
@@ -306,7 +306,7 @@ impl Resolver<'_> {
         if !scenario.is_given() {
             if has_config {
                 self.document.report(
-                    &Place::missing("scenario"),
+                    &Origin::missing("scenario"),
                     "there is nothing to do",
                     "at least one entry that begins with `[[scenario]]`",
                 );
@@ -400,7 +400,7 @@ impl Resolver<'_> {
         message: impl Into<String>,
         accepted: impl Into<Option<&'s str>>,
     ) {
-        self.document.report(&Place::flag(flag), message, accepted);
+        self.document.report(&Origin::flag(flag), message, accepted);
     }
 
     /// The value, where it is more than zero and no longer than a year.

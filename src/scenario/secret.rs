@@ -30,7 +30,7 @@ fn hide_inside(value: &mut Value, found: &mut Vec<String>) {
     }
 }
 
-/// The same in the text of a JSON object, of which nothing else is changed.
+/// The same in the text of a JSON object. The rest of the text stays as it is.
 pub(super) fn without_credentials(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;

@@ -15,7 +15,7 @@ use super::text::{cut, display_width, end_of, fits, printable, start_of};
 /// whole. Two names that differ are never shown alike, unless the width does not
 /// even hold a number for each.
 pub fn shorten(names: &[&str], width: usize, drawing: Drawing) -> Vec<String> {
-    let mut shown = Shown {
+    let mut shown = ShownName {
         width,
         drawing,
         texts: HashMap::new(),
@@ -39,14 +39,14 @@ pub fn shorten(names: &[&str], width: usize, drawing: Drawing) -> Vec<String> {
 }
 
 /// What was found for each name so far.
-struct Shown<'a> {
+struct ShownName<'a> {
     width: usize,
     drawing: Drawing,
     texts: HashMap<&'a str, String>,
     taken: HashSet<String>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ShownName<'a> {
     /// Shows a name so, unless another is.
     fn claim(&mut self, name: &'a str, text: String) -> bool {
         // What ends in other blanks looks the same.

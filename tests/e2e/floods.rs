@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::fake_server::{Connection, FakeServer, Next, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run};
-use crate::program::{Finished, Program, Running};
+use crate::program::{Finished, Program};
 use crate::share;
 
 /// Of a run that should take 3 s: more than that on a noisy machine, and far less
@@ -273,23 +273,14 @@ fn two_signals_end_a_flooded_run() {
         });
         let mut running = Program::new(&arguments).time_limit(IN_TIME).spawn();
         running.wait_until("calls came", |_| server.count("tools/call") > 0);
-        interrupt_twice(running, command == "run");
+        // A search ends at the first.
+        if command == "run" {
+            running.interrupt_twice().expect_code(130);
+        } else {
+            running.signal(Signal::SIGINT);
+            running.wait().expect_code(130);
+        }
     }
-}
-
-/// Two signals; a command may end at the first of them.
-#[cfg(target_os = "linux")]
-fn interrupt_twice(mut running: Running, takes_two: bool) -> Finished {
-    running.signal(Signal::SIGINT);
-    if takes_two {
-        // Signals that come together are one: the first must have been taken.
-        let began = Instant::now();
-        running.wait_until("the first was taken", |_| {
-            began.elapsed() > Duration::from_millis(300)
-        });
-        running.signal(Signal::SIGINT);
-    }
-    running.wait().expect_code(130)
 }
 
 /// Calls of a step that are made at once, and never answered: all are given up at
@@ -328,7 +319,7 @@ fn calls_at_once_are_given_up_at_the_second_signal() {
         .time_limit(IN_TIME)
         .spawn();
     running.wait_until("calls came", |_| server.count("tools/call") == 8);
-    let finished = interrupt_twice(running, true);
+    let finished = running.interrupt_twice().expect_code(130);
     let report = finished.checked_report();
     assert_eq!(report["totals"]["cancelled"], 8, "{finished}");
     assert!(list(&report["operations"]).len() == 1);

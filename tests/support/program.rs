@@ -185,6 +185,19 @@ impl Running {
         signal::kill(Pid::from_raw(id), signal).expect("our own child can be signalled");
     }
 
+    /// Interrupts it, again once it has had time to take the first signal (those that
+    /// come together are one), and waits for its end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn interrupt_twice(mut self) -> Finished {
+        self.signal(Signal::SIGINT);
+        let began = Instant::now();
+        self.wait_until("the first was taken", |_| {
+            began.elapsed() > Duration::from_millis(300)
+        });
+        self.signal(Signal::SIGINT);
+        self.wait()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Finished {
         let mut peak_kib = None;

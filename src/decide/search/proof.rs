@@ -244,7 +244,11 @@ fn prove(name: &str, bench: &Bench, truth: f64, [few, all]: [u64; 2], median: Me
     ratios.sort_by(f64::total_cmp);
     seconds.sort_by(f64::total_cmp);
     surely.sort_by(f64::total_cmp);
-    let at = |values: &[f64], q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
+    // Of few searches none may fail surely.
+    let at = |values: &[f64], q: f64| {
+        let idx = (values.len().saturating_sub(1) as f64 * q).round() as usize;
+        values.get(idx).copied().unwrap_or(f64::NAN)
+    };
     let n_above = ratios.iter().filter(|ratio| **ratio > 1.05).count() as u64;
     let n_below = ratios.iter().filter(|ratio| **ratio < 0.9).count() as u64;
     let line = format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Resolver, YEAR};
 use crate::load::{Burst, Distribution, RateStage, VuStage};
 use crate::scenario::defaults::{DURATION, MAX_VUS, QUEUE_PER_VU, RATE_MAX, VUS, VUS_MAX};
-use crate::scenario::document::{Field, Place};
+use crate::scenario::document::{Field, Origin};
 use crate::scenario::overrides::STAGES_FORM;
 use crate::scenario::plan::{Arrivals, Load, StopRule};
 use crate::scenario::raw::{ArrivalsEntry, Settings, StageEntry};
@@ -73,10 +73,10 @@ impl Resolver<'_> {
     }
 
     /// The stages of a closed run, of the flag or else of the config. `None`:
-    /// there are none.
-    fn vu_stages(&self, configured: Field<Vec<StageEntry>>) -> Option<(Place, Vec<VuStage>)> {
+    /// it has no stages.
+    fn vu_stages(&self, configured: Field<Vec<StageEntry>>) -> Option<(Origin, Vec<VuStage>)> {
         let (place, stages) = match &self.overrides.stages {
-            Some(stages) => (Place::flag("--stage"), stages.clone()),
+            Some(stages) => (Origin::flag("--stage"), stages.clone()),
             None => {
                 let place = configured.origin?;
                 let mut stages = Vec::new();
@@ -143,13 +143,13 @@ impl Resolver<'_> {
         stages: Field<Vec<StageEntry>>,
         arrivals: Field<ArrivalsEntry>,
     ) -> (Load, Option<Duration>) {
-        let place = arrivals.origin.clone().unwrap_or(Place::flag("--rate"));
+        let place = arrivals.origin.clone().unwrap_or(Origin::flag("--rate"));
         let is_readable = arrivals.value.is_some() || !arrivals.is_given();
         let entry = arrivals.value.unwrap_or_default();
         self.check_beside_arrivals(settings);
         let distribution = entry.distribution.value.unwrap_or_default();
         let rate = entry.rate.or_flag("--rate", self.overrides.rate);
-        let rate_is_flag = rate.origin.as_ref().is_some_and(Place::is_flag);
+        let rate_is_flag = rate.origin.as_ref().is_some_and(Origin::is_flag);
         let burst_origin = entry.burst.origin.as_ref().or(entry.every.origin.as_ref());
         // The flag takes the place of the config's bursts as of its rate.
         let burst_origin = burst_origin.filter(|_| !rate_is_flag);
@@ -340,7 +340,7 @@ impl Resolver<'_> {
 
     fn flat_duration(&mut self, settings: &Settings) -> Option<Duration> {
         let (old, new) = (&settings.duration_secs, &settings.duration);
-        if old.is_given() && !new.origin.as_ref().is_some_and(Place::is_flag) {
+        if old.is_given() && !new.origin.as_ref().is_some_and(Origin::is_flag) {
             let message = "says the same as `duration_secs`, which is there too";
             self.refuse(new, message, "one of the two");
         }
@@ -361,7 +361,7 @@ impl Resolver<'_> {
     }
 
     /// The sum of stages; longer than a year is a fault.
-    fn total(&self, place: &Place, durations: impl Iterator<Item = Duration>) -> Duration {
+    fn total(&self, place: &Origin, durations: impl Iterator<Item = Duration>) -> Duration {
         let total = durations.fold(Duration::ZERO, Duration::saturating_add);
         if total > YEAR {
             let message = "lasts longer than a year in all";
