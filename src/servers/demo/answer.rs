@@ -7,11 +7,11 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::AnswerForm;
 use super::faults::DemoFault;
 use super::legacy::SESSION_NOT_FOUND;
 use super::message::{DemoReply, ReplyBody};
 use super::offer::{INTERNAL_ERROR, Payload};
+use super::options::AnswerForm;
 use super::wire;
 
 /// What happens to a connection when its answer is sent.

@@ -10,8 +10,9 @@ use super::legacy::{self, Sessions};
 use super::message::{ClientMessage, DemoReply, MessageKind, read_message};
 use super::modern;
 use super::offer::{Catalogue, Class};
+use super::options::{DemoOptions, Eras};
+use super::stats::DemoStats;
 use super::wire::{HttpMethod, HttpRequest, RequestHead};
-use super::{DemoOptions, DemoStats, Eras};
 
 /// The one path that is served.
 pub(super) const ENDPOINT: &str = "/mcp";

@@ -8,12 +8,12 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::DemoStats;
 use super::message::{ClientMessage, DemoReply, MessageKind};
 use super::offer::{
     Catalogue, Class, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, Payload, ServedEra,
     capabilities, server_info,
 };
+use super::stats::DemoStats;
 use super::wire::RequestHead;
 
 /// The revisions that are spoken, oldest first.

@@ -29,8 +29,9 @@ use super::desk::Desk;
 use super::faults::DemoFault;
 use super::message::DemoReply;
 use super::offer::Class;
+use super::options::DemoOptions;
+use super::stats::DemoStats;
 use super::wire::{self, HttpRequest, RequestReader};
-use super::{DemoOptions, DemoStats};
 use crate::alarm::PollAlarm;
 use crate::clock::SystemClock;
 

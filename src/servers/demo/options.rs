@@ -1,0 +1,157 @@
+//! What the demo server is told: options, with the words for them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::capacity::Capacity;
+use super::faults::FaultShares;
+use super::latency::DemoLatency;
+use crate::error::{UserError, nearest};
+
+/// What the server does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DemoOptions {
+    /// The port on 127.0.0.1; 0 takes any that is free.
+    pub port: u16,
+    /// Latencies, faults, the mixture of answers and session ids repeat with
+    /// the seed, as long as the calls come in the same order.
+    pub seed: u64,
+    /// How long calls take: the lists, `tools/call`, `resources/read` and
+    /// `prompts/get`, from the request's last byte to the answer's first. Not
+    /// used where there is a `capacity`.
+    pub latency: DemoLatency,
+    /// The shares of `tools/call`, `resources/read` and `prompts/get` that go
+    /// wrong. They take as long as others, but for the hanging ones, which
+    /// take no slot either.
+    pub faults: FaultShares,
+    /// A fixed number of slots with a service time, in place of `latency`.
+    /// `None`: no call waits for another.
+    pub capacity: Option<Capacity>,
+    /// The form of answers.
+    pub answers: AnswerForm,
+    /// The eras that are spoken.
+    pub eras: Eras,
+    /// Legacy without sessions: no id is given out, and none is asked for.
+    pub stateless_legacy: bool,
+    /// How long a session lives from `initialize` on; after that it is not
+    /// found. `None`: for ever.
+    pub session_ttl: Option<Duration>,
+    /// `initialize` and `server/discover` take `latency` too.
+    pub delay_handshake: bool,
+    /// How many service times are kept in `DemoStats::service_times`; 0 keeps
+    /// none.
+    pub service_times_max: usize,
+}
+
+impl Default for DemoOptions {
+    /// A server as one meets them: some 5 ms with a tail, no faults, JSON.
+    fn default() -> Self {
+        Self {
+            port: 0,
+            seed: 1,
+            latency: DemoLatency::LogNormal {
+                median: Duration::from_millis(5),
+                sigma: 0.4,
+            },
+            faults: FaultShares::default(),
+            capacity: None,
+            answers: AnswerForm::Json,
+            eras: Eras::Both,
+            stateless_legacy: false,
+            session_ttl: None,
+            delay_handshake: false,
+            service_times_max: 0,
+        }
+    }
+}
+
+/// The form of answers to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// One JSON object with its length.
+    Json,
+    /// An event stream with one event, which ends after it.
+    Sse,
+    /// An event stream that is not ended after the answer to a call, for as
+    /// long as the client stays. Handshakes are answered as by [`Self::Sse`].
+    SseLeftOpen,
+    /// JSON for one half, event streams for the other, some with CRLF, with
+    /// comments and with an empty event before the answer.
+    Mixed,
+}
+
+/// The eras of the protocol that are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eras {
+    /// Both, told apart by each request.
+    Both,
+    /// 2025-03-26 to 2025-11-25.
+    LegacyOnly,
+    /// 2026-07-28.
+    ModernOnly,
+}
+
+const ANSWERS: [(&str, AnswerForm); 4] = [
+    ("json", AnswerForm::Json),
+    ("sse", AnswerForm::Sse),
+    ("sse-open", AnswerForm::SseLeftOpen),
+    ("mixed", AnswerForm::Mixed),
+];
+
+const ERAS: [(&str, Eras); 3] = [
+    ("both", Eras::Both),
+    ("legacy", Eras::LegacyOnly),
+    ("modern", Eras::ModernOnly),
+];
+
+impl FromStr for AnswerForm {
+    type Err = UserError;
+
+    /// Reads `json`, `sse`, `sse-open` or `mixed`.
+    fn from_str(text: &str) -> Result<Self, UserError> {
+        choose(text, "a form of answers", &ANSWERS)
+    }
+}
+
+impl fmt::Display for AnswerForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(*self, &ANSWERS))
+    }
+}
+
+impl FromStr for Eras {
+    type Err = UserError;
+
+    /// Reads `both`, `legacy` or `modern`.
+    fn from_str(text: &str) -> Result<Self, UserError> {
+        choose(text, "an era", &ERAS)
+    }
+}
+
+impl fmt::Display for Eras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(*self, &ERAS))
+    }
+}
+
+fn choose<T: Copy>(text: &str, what: &str, known: &[(&str, T)]) -> Result<T, UserError> {
+    let found = known.iter().find(|(name, _)| *name == text.trim());
+    if let Some((_, value)) = found {
+        return Ok(*value);
+    }
+    let names = known.iter().map(|(name, _)| *name);
+    let list: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+    let mut error = UserError::usage(format!("`{text}` is not {what}"));
+    if let Some(name) = nearest(text.trim(), names) {
+        error = error.hint(format!("Did you mean `{name}`?"));
+    }
+    Err(error.hint(format!("It is one of {}.", list.join(", "))))
+}
+
+fn name_of<'a, T: PartialEq>(value: T, known: &[(&'a str, T)]) -> &'a str {
+    known
+        .iter()
+        .find(|(_, known)| *known == value)
+        .map_or("", |(name, _)| name)
+}
