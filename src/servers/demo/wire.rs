@@ -67,10 +67,6 @@ pub(super) struct RequestReader {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would cost an allocation for each request, to save 200 bytes a connection"
-)]
 enum ReadPhase {
     /// Nothing of the head is consumed before all of it is there. `scanned`
     /// bytes of it were searched for its end already: `0 <= scanned <= len`.
