@@ -218,7 +218,6 @@ pub(super) struct LoadTest {
 /// The commands.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, once")]
 pub(super) enum CommandArgs {
     Run(Run),
     Find(Find),

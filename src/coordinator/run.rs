@@ -711,7 +711,6 @@ fn detector_options(plan: &Plan) -> DetectorOptions {
         } else {
             Purpose::Report
         },
-        ..DetectorOptions::default()
     }
 }
 

@@ -38,6 +38,7 @@ pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict}
 
 /// What was found before the load began.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RunStart {
     /// When the load began.
     pub at: Utc,
@@ -120,6 +121,7 @@ pub struct GeneratorFacts {
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Ended {
     /// Its time was over.
     Duration,
@@ -136,6 +138,7 @@ pub enum Ended {
 
 /// What a run produced.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RunOutcome {
     /// What was found before the load began.
     pub start: RunStart,
@@ -296,6 +299,7 @@ pub enum BreakKind {
 
 /// The state of a run, several times a second.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Since the start of the load.
     pub elapsed: Duration,
