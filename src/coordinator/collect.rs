@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::judge::local_failures;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
+use crate::decide::control::StageSpan;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
@@ -134,27 +135,6 @@ impl Handshakes {
     /// Sessions that are being opened.
     pub(super) fn in_flight(&self) -> u64 {
         self.started.saturating_sub(self.ended)
-    }
-}
-
-/// When stages begin and end.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StageSpan {
-    pub(super) at: Duration,
-    pub(super) end: Duration,
-    pub(super) load_from: f64,
-    pub(super) load_to: f64,
-}
-
-impl StageSpan {
-    /// The load at that time of the run, from the stage's start to its end.
-    fn load_at(&self, at: Duration) -> f64 {
-        let length = self.end.saturating_sub(self.at).as_secs_f64();
-        if at <= self.at || length <= 0.0 {
-            return self.load_from;
-        }
-        let part = (at.saturating_sub(self.at).as_secs_f64() / length).min(1.0);
-        self.load_from + (self.load_to - self.load_from) * part
     }
 }
 

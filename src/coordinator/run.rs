@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
 
-use super::collect::{Collector, Figures, StageSpan, move_calls_in_flight, move_in_flight};
+use super::collect::{Collector, Figures, move_calls_in_flight, move_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
@@ -22,6 +22,7 @@ use crate::decide::breakpoint::{
 };
 use crate::decide::control::{
     Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
+    spans,
 };
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
@@ -30,7 +31,7 @@ use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
 };
-use crate::scenario::{Arrivals, Load, Plan};
+use crate::scenario::{Load, Plan};
 use crate::units::nanos;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -790,40 +791,6 @@ fn translate(first: &FirstBreak<'_>) -> BreakingPoint {
             found.sentence_of_time()
         },
     }
-}
-
-/// The stages of a plan, where it has such.
-fn spans(plan: &Plan) -> Vec<StageSpan> {
-    let parts: Vec<(Duration, f64)> = match &plan.load {
-        Load::Staged { stages, .. } => stages
-            .iter()
-            .map(|stage| (stage.duration, f64::from(stage.target_vus)))
-            .collect(),
-        Load::Open {
-            arrivals: Arrivals::Staged { stages, .. },
-            ..
-        } => stages
-            .iter()
-            .map(|stage| (stage.duration, stage.target_rate))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let mut at = Duration::ZERO;
-    let mut load_from = 0.0;
-    parts
-        .into_iter()
-        .map(|(duration, load_to)| {
-            let span = StageSpan {
-                at,
-                end: at + duration,
-                load_from,
-                load_to,
-            };
-            at = span.end;
-            load_from = load_to;
-            span
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -180,6 +180,65 @@ fn user_stages(plan: &Plan) -> Option<Stages> {
     }
 }
 
+/// A stage of a plan: when it begins and ends, and with which load.
+#[derive(Debug, Clone, Copy)]
+pub struct StageSpan {
+    /// Its start, from the start of the run.
+    pub at: Duration,
+    /// Its end.
+    pub end: Duration,
+    /// The load at its start: virtual users, or arrivals a second.
+    pub load_from: f64,
+    /// The load at its end.
+    pub load_to: f64,
+}
+
+impl StageSpan {
+    /// The load at that time of the run, from the stage's start to its end.
+    pub fn load_at(&self, at: Duration) -> f64 {
+        let length = self.end.saturating_sub(self.at).as_secs_f64();
+        if at <= self.at || length <= 0.0 {
+            return self.load_from;
+        }
+        let part = (at.saturating_sub(self.at).as_secs_f64() / length).min(1.0);
+        self.load_from + (self.load_to - self.load_from) * part
+    }
+}
+
+/// The stages of a plan; none where its load has no stages.
+pub fn spans(plan: &Plan) -> Vec<StageSpan> {
+    let parts: Vec<(Duration, f64)> = match &plan.load {
+        Load::Staged { stages, .. } => stages
+            .iter()
+            .map(|stage| (stage.duration, f64::from(stage.target_vus)))
+            .collect(),
+        Load::Open {
+            arrivals: Arrivals::Staged { stages, .. },
+            ..
+        } => stages
+            .iter()
+            .map(|stage| (stage.duration, stage.target_rate))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut at = Duration::ZERO;
+    let mut load_from = 0.0;
+    parts
+        .into_iter()
+        .map(|(duration, load_to)| {
+            let span = StageSpan {
+                at,
+                end: at + duration,
+                load_from,
+                load_to,
+            };
+            at = span.end;
+            load_from = load_to;
+            span
+        })
+        .collect()
+}
+
 /// Whether the plan's load changes over time.
 pub fn changes_load(plan: &Plan) -> bool {
     match &plan.load {
@@ -223,22 +282,13 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
             let hold = RateSegment::hold(rate(*per_second), length);
             ArrivalSchedule::rates(&[hold], spread(*distribution))
         }
-        Arrivals::Staged {
-            stages,
-            distribution,
-        } => {
-            let mut from = Rate::ZERO;
-            let segments: Vec<_> = stages
+        Arrivals::Staged { distribution, .. } => {
+            let segments: Vec<_> = spans(plan)
                 .iter()
-                .map(|stage| {
-                    let to = rate(stage.target_rate);
-                    let segment = RateSegment {
-                        from,
-                        to,
-                        length: stage.duration,
-                    };
-                    from = to;
-                    segment
+                .map(|span| RateSegment {
+                    from: rate(span.load_from),
+                    to: rate(span.load_to),
+                    length: span.end - span.at,
                 })
                 .collect();
             ArrivalSchedule::rates(&segments, spread(*distribution))
@@ -268,19 +318,12 @@ pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
     match arrivals {
         Arrivals::Rate { per_second, .. } => *per_second,
         Arrivals::Bursts(burst) => f64::from(burst.size) / burst.every.as_secs_f64(),
-        Arrivals::Staged { stages, .. } => {
-            let mut from = 0.0;
-            let mut began = Duration::ZERO;
-            for stage in stages {
-                let end = began + stage.duration;
-                if now < end {
-                    let share = (now - began).as_secs_f64() / stage.duration.as_secs_f64();
-                    return from + (stage.target_rate - from) * share;
-                }
-                from = stage.target_rate;
-                began = end;
+        Arrivals::Staged { .. } => {
+            let spans = spans(plan);
+            match spans.iter().find(|span| now < span.end) {
+                Some(span) => span.load_at(now),
+                None => spans.last().map_or(0.0, |last| last.load_to),
             }
-            from
         }
     }
 }

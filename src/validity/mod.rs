@@ -25,6 +25,7 @@ mod evidence;
 mod reason;
 mod rules;
 mod second;
+mod shown;
 mod signal;
 mod slowed;
 

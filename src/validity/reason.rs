@@ -4,10 +4,9 @@
 //! figures, what to do), its figures, its rule in `rules.rs`, its row in
 //! `self_check.md`, its tests.
 
+use super::shown::percent;
 use super::{Harm, LocalResource, P50AndP99, Signal, Slowed};
-use crate::units::{
-    format_count, format_duration, format_latency, format_percent, format_rate, ms, plural,
-};
+use crate::units::{format_count, format_duration, format_latency, format_rate, ms, plural};
 
 use std::time::Duration;
 
@@ -404,12 +403,6 @@ fn missing(which: &[LocalResource]) -> String {
         true => "open files, ports or memory".to_string(),
         false => names.join(" and "),
     }
-}
-
-/// One decimal: shares near a threshold differ there.
-pub(super) fn percent(share: f64) -> String {
-    let rounded = (share * 1_000.0).round() / 1_000.0;
-    format_percent(if rounded > 0.0 { rounded } else { share })
 }
 
 fn times(count: u64) -> String {

@@ -1,7 +1,7 @@
 //! What shows that this machine had no time for the load. Several of them have
 //! one cause, and are one [`super::Reason`] together (`slowed.rs`).
 
-use super::reason::percent;
+use super::shown::percent;
 use crate::units::{format_count, format_latency, ms, plural};
 
 /// Something that was seen of the generator.

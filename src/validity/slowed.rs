@@ -2,7 +2,7 @@
 //! its cause, what was seen, which figure it endangers and by how much, what to
 //! do.
 
-use super::reason::percent;
+use super::shown::percent;
 use super::{Bounds, P50AndP99, Signal};
 use crate::units::{format_count, format_latency, ms};
 

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use super::evidence::ErrorEvidence;
 use super::excess::{Began, Excess, Unit};
 use super::sketch::Sketch;
-use super::{ErrorEvidence, Interval};
+use super::window::Interval;
 
 /// The three rules' memory. It raises one alarm at most.
 #[derive(Debug, Clone)]

@@ -8,10 +8,11 @@
 
 use std::collections::VecDeque;
 
+use super::evidence::LatencyEvidence;
 use super::excess::{Began, Excess, Unit};
 use super::loads::Loads;
 use super::sketch::Sketch;
-use super::{Interval, LatencyEvidence};
+use super::window::Interval;
 
 /// The rule's memory. It raises one alarm at most.
 #[derive(Debug, Clone)]

@@ -10,12 +10,14 @@
 //! Start with [`Detector::on_window`].
 
 mod errors;
+mod evidence;
 mod excess;
 mod latency;
 mod loads;
 mod saturation;
 mod sketch;
 mod text;
+mod window;
 
 #[cfg(test)]
 mod proof;
@@ -23,30 +25,14 @@ mod proof;
 use std::time::Duration;
 
 use errors::Errors;
+pub use evidence::{Break, Cause, ErrorEvidence, LoadKind};
 use latency::LatencyRule;
 use loads::Loads;
 use saturation::{Saturation, SaturationRule};
+use window::Interval;
+pub use window::{Latencies, Window};
 
 /// Watches a run for its breaking point.
-///
-/// ```
-/// use pmcp_loadtest::decide::breakpoint::{Detector, DetectorOptions, Window};
-/// use std::time::Duration;
-///
-/// let mut detector = Detector::new(DetectorOptions::default());
-/// let latencies_ns = vec![20_000_000_u64; 50];
-/// let new_breaks = detector.on_window(&Window {
-///     end: Duration::from_secs(1),
-///     length: Duration::from_secs(1),
-///     load: 1.0,
-///     ok: 50,
-///     failed: 0,
-///     timed_out: 0,
-///     in_flight: 1,
-///     latencies: &latencies_ns,
-/// });
-/// assert!(new_breaks.is_empty());
-/// ```
 #[derive(Debug, Clone)]
 pub struct Detector {
     kind: LoadKind,
@@ -71,15 +57,6 @@ pub struct DetectorOptions {
     pub purpose: Purpose,
 }
 
-/// What a load of 1 is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadKind {
-    /// One virtual user (closed model).
-    VirtualUsers,
-    /// One arrival a second (open model).
-    ArrivalRate,
-}
-
 /// What is done about a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -87,116 +64,6 @@ pub enum Purpose {
     Report,
     /// The run stops.
     Stop,
-}
-
-/// Figures of one interval, over all workers.
-///
-/// Intervals follow each other and may be of any length; one second does well, and a
-/// hundredth of a run that is shorter than 100 s.
-#[derive(Clone, Copy)]
-pub struct Window<'a> {
-    /// The interval's end, since the run's start.
-    pub end: Duration,
-    /// Its length. A window of no length is ignored.
-    pub length: Duration,
-    /// Closed model: the *measured* mean number of active virtual users, the time
-    /// integral over the length (the plan's number gave 12 % false alarms in
-    /// simulations). Open model: arrivals per second by the schedule.
-    pub load: f64,
-    /// Requests that ended well.
-    pub ok: u64,
-    /// Requests that failed, timeouts included.
-    pub failed: u64,
-    /// Those of `failed` that ran into a time limit: they count as too slow.
-    pub timed_out: u64,
-    /// Requests under way at the interval's end.
-    pub in_flight: u64,
-    /// Latencies of the requests that ended well: response times in an open model.
-    pub latencies: &'a dyn Latencies,
-}
-
-/// A distribution of latencies, whatever holds it.
-pub trait Latencies {
-    /// Visits each recorded value, in ns, with how often it occurred, in any order.
-    fn for_each(&self, visit: &mut dyn FnMut(u64, u64));
-}
-
-/// A breaking point with its evidence.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Break {
-    /// How it broke, and the values that say so.
-    pub cause: Cause,
-    /// The load at which it began.
-    pub load: f64,
-    /// The load before that, at which it still kept up; `None` if it never did.
-    pub last_good_load: Option<f64>,
-    /// When it began, since the run's start.
-    pub began: Duration,
-    /// When it was noticed.
-    pub noticed: Duration,
-    /// What the loads count.
-    pub load_kind: LoadKind,
-}
-
-/// The ways to break.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cause {
-    /// More load gives no more throughput.
-    Saturation(SaturationEvidence),
-    /// Too many requests fail.
-    Errors(ErrorEvidence),
-    /// Too many requests are too slow.
-    Latency(LatencyEvidence),
-}
-
-/// What the likelihood-ratio test found, refined while more load follows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SaturationEvidence {
-    /// The load at which throughput stopped growing; about ±10 %.
-    pub knee: f64,
-    /// The knee may lie lower: there is no data of lower loads.
-    pub is_at_or_below: bool,
-    /// Completions per second beyond the knee; about ±10 %.
-    pub ceiling_per_second: f64,
-}
-
-/// How requests failed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ErrorEvidence {
-    /// The share that failed stayed over the limit.
-    Share {
-        /// In the window that raised the alarm.
-        share: f64,
-        /// [`DetectorOptions::max_error_share`].
-        limit: f64,
-        /// Ended requests in that window.
-        n_requests: u64,
-    },
-    /// More than half failed, three times in a row.
-    Outage {
-        /// Over those three intervals.
-        share: f64,
-        /// Ended requests in them.
-        n_requests: u64,
-    },
-    /// Nothing came back although requests were under way.
-    Silence {
-        /// For how long.
-        length: Duration,
-        /// Requests under way.
-        in_flight: u64,
-    },
-}
-
-/// How requests were too slow.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LatencyEvidence {
-    /// The p99 latency in the window that raised the alarm.
-    pub value_ns: u64,
-    /// The limit in force.
-    pub limit_ns: u64,
-    /// The p99 latency at the lowest loads; `None` if the limit was given.
-    pub baseline_ns: Option<u64>,
 }
 
 impl Detector {
@@ -317,60 +184,6 @@ impl Default for DetectorOptions {
             max_error_share: 0.05,
             purpose: Purpose::Report,
         }
-    }
-}
-
-impl Latencies for Vec<u64> {
-    fn for_each(&self, visit: &mut dyn FnMut(u64, u64)) {
-        for value_ns in self {
-            visit(*value_ns, 1);
-        }
-    }
-}
-
-/// A window as the three judges need it; times in seconds.
-#[derive(Debug, Clone)]
-struct Interval {
-    start: f64,
-    end: f64,
-    n_ok: u64,
-    n_failed: u64,
-    n_timed_out: u64,
-    in_flight: u64,
-    latency_sum_secs: f64,
-    /// Of the good ones, those over the latency limit in force; 0 without one.
-    n_over_limit: u64,
-    sketch: sketch::Sketch,
-}
-
-impl Interval {
-    fn new((start, end): (f64, f64), window: &Window<'_>, limit_ns: Option<u64>) -> Self {
-        let mut latency_sum_secs = 0.0;
-        let mut n_over_limit = 0;
-        let mut sketch = sketch::Sketch::default();
-        let limit_ns = limit_ns.unwrap_or(u64::MAX);
-        window.latencies.for_each(&mut |value_ns, n| {
-            latency_sum_secs += value_ns as f64 / 1e9 * n as f64;
-            if value_ns > limit_ns {
-                n_over_limit += n;
-            }
-            sketch.add(value_ns, n);
-        });
-        Self {
-            start,
-            end,
-            n_ok: window.ok,
-            n_failed: window.failed,
-            n_timed_out: window.timed_out.min(window.failed),
-            in_flight: window.in_flight,
-            latency_sum_secs,
-            n_over_limit,
-            sketch,
-        }
-    }
-
-    fn n_ended(&self) -> u64 {
-        self.n_ok.saturating_add(self.n_failed)
     }
 }
 

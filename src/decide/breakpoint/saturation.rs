@@ -11,8 +11,9 @@
 //! with time while the load grows: only less load would show that. Start with
 //! [`Saturation::on_window`].
 
+use super::evidence::{LoadKind, SaturationEvidence};
 use super::loads::Loads;
-use super::{Interval, LoadKind, SaturationEvidence};
+use super::window::Interval;
 
 /// The test's state: bins of completions over the whole run, bounded in number.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Break, Cause, ErrorEvidence, LoadKind};
+use super::evidence::{Break, Cause, ErrorEvidence, LoadKind};
 
 impl Break {
     /// What happened, where and when, without a final full stop.
@@ -133,7 +133,7 @@ fn latency_text(ns: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LatencyEvidence, SaturationEvidence};
+    use super::super::evidence::{LatencyEvidence, SaturationEvidence};
     use super::*;
 
     fn check(cause: Cause, load: f64, last_good_load: Option<f64>, expected: &str) {

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::SearchOptions;
+use super::options::SearchOptions;
 use super::sequence::{enough_requests, unit_size};
 use super::trial::{BISECT, BRACKET, Effort, PLAUSIBLE_REQUESTS, PLAUSIBLE_TICKS, VERIFY};
 use crate::outcome::{FindBy, FindEstimate, FindPhase};

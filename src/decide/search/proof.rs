@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::decide::simulation::{self, Distribution, Server, Simulation, Traffic};
+use crate::outcome::{FindOptions, LatencyLimit};
 use crate::seeds::{least_of, most_of, n_seeds};
+use crate::validity::Grade;
 
 const SECOND: Duration = Duration::from_secs(1);
 

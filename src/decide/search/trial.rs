@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::options::{LATENCY_LIMITS_MAX, SearchOptions};
 use super::sequence::{Decision, Sequence};
-use super::{LATENCY_LIMITS_MAX, Percentiles, SearchOptions, SearchTick};
+use super::tick::{Percentiles, SearchTick};
 use crate::outcome::{FindBy, FindPhase, FindTrial, FindVerdict, FindWhy};
 use crate::validity::Grade;
 
