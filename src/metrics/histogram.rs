@@ -9,11 +9,7 @@ use std::cell::RefCell;
 
 use hdrhistogram::Histogram as Hdr;
 
-use super::pages::Pages;
-
-/// The longest latency told apart, in nanoseconds: one hour. Longer ones count
-/// as this long, and are counted apart by [`Histogram::n_saturated`].
-pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
+use super::pages::{LATENCY_MAX_NS, Pages};
 
 /// Three digits: a percentile is at most 0.1 % above the value that occurred.
 const SIGNIFICANT_DIGITS: u8 = 3;

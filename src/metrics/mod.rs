@@ -27,6 +27,6 @@ pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
     SessionFailure, TimeoutPhase,
 };
-pub use histogram::{Histogram, LATENCY_MAX_NS};
+pub use histogram::Histogram;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample};
 pub use usage::{ReadTimes, WorkerUsage};

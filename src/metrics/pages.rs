@@ -5,7 +5,9 @@
 //! 1,024 for each doubling. All of them would take 264 KiB, though the values of
 //! one operation lie in a few of them.
 
-use super::LATENCY_MAX_NS;
+/// The longest latency told apart, in nanoseconds: one hour. Longer ones count
+/// as this long, and are counted apart by [`super::Histogram::n_saturated`].
+pub(super) const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 
 /// Buckets of one doubling, as a power of two.
 const HALF_BITS: u32 = 10;
