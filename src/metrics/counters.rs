@@ -22,8 +22,9 @@ macro_rules! counters {
             /// What was counted since an earlier moment of the same counters.
             #[must_use]
             pub fn since(&self, earlier: &Self) -> Self {
+                // Once a call: without checks the compiler subtracts several at once.
                 Self {
-                    $($name: self.$name.saturating_sub(earlier.$name),)*
+                    $($name: self.$name.wrapping_sub(earlier.$name),)*
                 }
             }
         }
