@@ -166,7 +166,7 @@ pub mod internal {
 
     pub mod protocol {
         pub use crate::protocol::{
-            BodyKind, ClientInfo, Dialect, Era, Expect, Item, Method, Operation, Prepared,
+            BodyKind, ClientInfo, Dialect, Era, Expect, Item, Method, Operation, Prepared, Reply,
             ReplyReader, RequestBody, Revision, SseDecoder, ToolCatalog, read_json_reply,
         };
     }

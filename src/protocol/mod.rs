@@ -22,7 +22,7 @@
 //! [`Operation`], and [`ReplyReader`], which finds its answer in a stream:
 //!
 //! ```
-//! use pmcp_loadtest::protocol::*;
+//! # use pmcp_loadtest::internal::protocol::*;
 //!
 //! let client = ClientInfo::new("example", "1.0.0");
 //! let dialect = Dialect::new(Revision::V2025_11_25, client);

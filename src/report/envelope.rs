@@ -12,7 +12,7 @@ use super::find::model::FindReport;
 use super::model::Report;
 use crate::clock::Utc;
 use crate::error::UserError;
-use crate::files::read_text;
+use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::redact::{Redacted, Redactor};
 
 /// What the report tells of that the outcome does not know.
@@ -132,19 +132,21 @@ const REPORT_BYTES_MAX: u64 = 256 << 20;
 /// that this program cannot read.
 pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
     let kind = R::KIND;
-    let (name, hint) = match kind {
+    let (name, bytes_max, hint) = match kind {
         ReportKind::Calibration => (
             "calibration",
+            WRITTEN_BYTES_MAX,
             "`cargo pmcp loadtest calibrate --report FILE` writes a calibration of this host",
         ),
         ReportKind::Run | ReportKind::Find => (
             "report",
+            REPORT_BYTES_MAX,
             "reports are the JSON files that `run` and `find` write to `.pmcp/reports/`",
         ),
     };
     let shown = path.display();
     let fault = |what: String| UserError::usage(format!("`{shown}` {what}")).hint(hint);
-    let text = read_text(path, REPORT_BYTES_MAX).map_err(fault)?;
+    let text = read_text(path, bytes_max).map_err(fault)?;
     let head: Head =
         serde_json::from_str(&text).map_err(|error| fault(format!("is not a {name}: {error}")))?;
     match &head.kind {

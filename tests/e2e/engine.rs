@@ -195,6 +195,7 @@ fn a_timeout_while_reading_is_named() {
 /// The old tool forgot requests in flight at the end: none started, exit 0.
 #[test]
 fn what_hangs_at_the_end_is_cancelled_with_its_age() {
+    share::one_part();
     let server = FakeServer::on_call(|_, connection| connection.hang());
     let limits = [
         "--tool",
@@ -423,6 +424,7 @@ fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
 
 #[test]
 fn nobody_listening_is_said_at_once_with_a_hint() {
+    share::one_part();
     let server = FakeServer::start(legacy);
     let url = server.url();
     drop(server);
@@ -528,6 +530,7 @@ fn the_same_seed_makes_the_same_steps() {
 /// the next one's: another user's data would be counted as a success.
 #[test]
 fn a_late_answer_is_never_taken_for_the_next() {
+    share::one_part();
     let server = FakeServer::on_call(|request, connection| {
         if request.message()["id"]
             .as_u64()
@@ -557,6 +560,7 @@ fn a_late_answer_is_never_taken_for_the_next() {
 
 #[test]
 fn a_server_that_never_answers_is_told_apart_from_one_that_is_not_there() {
+    share::one_part();
     let server = FakeServer::start(|_, connection| connection.hang());
     let began = Instant::now();
     let finished = load_run(&server.url(), &["--timeout", "300ms"])
@@ -630,6 +634,7 @@ fn the_ramp_spreads_the_starts() {
 
 #[test]
 fn a_run_that_lets_nobody_in_ends_at_once() {
+    share::one_part();
     // The key is good for finding the server, and then no more.
     let server = FakeServer::start(|request, connection| {
         if request.method() == "initialize" && request.connection >= 1 {

@@ -216,6 +216,7 @@ fn a_search_out_of_descriptors_blames_the_generator() {
 /// Whatever the server does, the search is over soon after its deadline.
 #[test]
 fn a_search_ends_by_its_deadline() {
+    share::one_part();
     let hanging = FakeServer::start(|request, connection| {
         match (request.verb.as_str(), request.method().as_str()) {
             ("DELETE", _) | (_, "tools/call") => connection.hang(),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
 use crate::load_run::{LoadRun, causes, count, list, load_run};
 use crate::program::{Finished, Program};
+use crate::share;
 
 const PLAIN: [(&str, &str); 1] = [("Content-Type", "text/plain")];
 
@@ -695,6 +696,7 @@ fn cookies_are_counted_and_kept_on_request() {
 /// the calls end in time, over a bounded number of connections.
 #[test]
 fn a_server_that_asks_without_end_is_answered_within_bounds() {
+    share::one_part();
     for closes in [false, true] {
         let server = FakeServer::start(move |request, connection| {
             if request.method().is_empty() && request.verb == "POST" {

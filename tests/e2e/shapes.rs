@@ -2,6 +2,7 @@
 //! thinking, churn, calls at once, warm-up, and the breaking point. What was
 //! planned is compared with the report and with what the server itself saw.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -485,6 +486,7 @@ fn paced_users_start_at_intervals() {
 /// One answer takes a second: nine more were due meanwhile, and are late.
 #[test]
 fn a_stall_shows_in_every_paced_iteration_that_it_delayed() {
+    share::one_part();
     let n_calls = AtomicU64::new(0);
     let server = FakeServer::on_call(move |request, connection| {
         if n_calls.fetch_add(1, Ordering::SeqCst) == 5 {
@@ -722,9 +724,10 @@ fn the_warm_up_is_left_out_of_stages() {
 /// A server that is not up yet has not broken.
 #[test]
 fn the_warm_up_is_no_breaking_point() {
-    let began = Instant::now();
+    // From the first call on: the run may wait for its share of the machine.
+    let began = OnceLock::new();
     let server = FakeServer::on_call(move |request, connection| {
-        if began.elapsed() > 4000 * MS {
+        if began.get_or_init(Instant::now).elapsed() > 4000 * MS {
             return connection.done(request);
         }
         connection.answer(500, &[("Content-Type", "text/plain")], "starting")
@@ -851,6 +854,7 @@ fn a_run_may_stop_where_the_server_breaks() {
 
 #[test]
 fn latency_beyond_the_users_limit_is_a_breaking_point() {
+    share::one_part();
     let n_calls = AtomicU64::new(0);
     let server = FakeServer::on_call(move |request, connection| {
         if n_calls.fetch_add(1, Ordering::SeqCst) >= 2000 {
