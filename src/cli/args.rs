@@ -2,7 +2,7 @@
 //!
 //! This is the one list of flags: hints, the splitting of `--name=value` and the
 //! tests read it back from the parser ([`flags`]). The parser cannot include one
-//! struct in another, so [`command!`] writes the flags that commands share into
+//! struct in another, so `command!` writes the flags that commands share into
 //! each of them.
 
 use std::time::Duration;

@@ -9,7 +9,7 @@
 //!      └── commands to the workers ◀── decide::Controller (stages, stop, signals)
 //! ```
 //!
-//! The decisions are pure and live in [`crate::decide`]. The loops in `run.rs`
+//! The decisions are pure and live in `decide`. The loops in `run.rs`
 //! and, for the capacity search, in `search.rs` carry them out. Nothing here
 //! opens a socket of its own, writes a file or prints; an `Observer` is told.
 

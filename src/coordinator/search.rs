@@ -1,4 +1,4 @@
-//! The loop of a capacity search: it makes the load that [`search`] asks for.
+//! The loop of a capacity search: it makes the load that [`decide::search`](crate::decide::search) asks for.
 //!
 //! ```text
 //!   prepare ─▶ level: a fresh crew of workers ─▶ seconds ─▶ Search ─┐

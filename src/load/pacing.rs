@@ -11,7 +11,7 @@ use crate::units::nanos;
 /// How long a virtual user thinks between the end of an iteration and the
 /// start of its next one.
 ///
-/// Every sample is finite and at most [`THINK_MAX`], whatever the parameters.
+/// Every sample is finite and at most `THINK_MAX`, whatever the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum ThinkTime {
     /// Not at all: the next iteration starts at once.
@@ -73,7 +73,7 @@ impl ThinkTime {
     }
 
     /// The mean of the samples, for arithmetic on the load (Little's law).
-    /// Exact but for the lognormal, whose cut at [`THINK_MAX`] is counted only
+    /// Exact but for the lognormal, whose cut at `THINK_MAX` is counted only
     /// in so far as the mean itself is cut.
     pub fn mean(self) -> Duration {
         let mean = match self {
@@ -182,7 +182,7 @@ fn standard_normal(random: &mut fastrand::Rng) -> f64 {
     radius * (std::f64::consts::TAU * random.f64()).cos()
 }
 
-/// `length * factor`, at most [`THINK_MAX`].
+/// `length * factor`, at most `THINK_MAX`.
 fn scaled(length: Duration, factor: f64) -> Duration {
     // A factor that overflowed to infinity times zero is no number.
     if length.is_zero() {

@@ -17,7 +17,7 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// Values that are kept as they came: 2 KiB, less than their pages would take.
 const FEW: usize = 256;
 
-/// Latencies from 1 ns to [`LATENCY_MAX_NS`], each within 0.1 %, with exact
+/// Latencies from 1 ns to `LATENCY_MAX_NS`, each within 0.1 %, with exact
 /// minimum, maximum and sum beside the buckets.
 #[derive(Debug, Clone, Default)]
 pub struct Histogram {
@@ -172,7 +172,7 @@ impl Histogram {
         self.some().map_or(0, |filled| filled.n)
     }
 
-    /// How many values were above [`LATENCY_MAX_NS`].
+    /// How many values were above `LATENCY_MAX_NS`.
     pub fn n_saturated(&self) -> u64 {
         self.some().map_or(0, |filled| filled.n_saturated)
     }

@@ -55,7 +55,7 @@ impl Prepared {
     }
 
     /// Further MCP headers: their names, and which value each of them mirrors
-    /// (see [`header_value_of_json`](super::header_value_of_json)).
+    /// (see `header_value_of_json`).
     pub fn slot_headers(&self) -> &[(String, usize)] {
         &self.slot_headers
     }

@@ -6,7 +6,7 @@
 //! and answers `server/discover` (modern), lists one tool, `echo`, and answers
 //! every `tools/call` with the same result under the id of the request. It
 //! checks nothing: it cannot tell whether what a client sends is right. Like `demo`, it must
-//! not import the client's protocol code. Start with [`Server::serve`];
+//! not import the client's protocol code. Start with [`CannedServer::serve`];
 //! `request.rs` finds requests in bytes, `answers.rs` holds the answers,
 //! `thread.rs` serves from a thread with a CPU of its own.
 

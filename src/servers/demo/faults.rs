@@ -1,7 +1,7 @@
 //! Which calls go wrong, and how: the shares as text and as draws.
 //!
 //! Pure: drawing takes its random generator. What a fault does to an answer is
-//! in `server.rs`. Start at [`Faults`].
+//! in `server.rs`. Start at [`FaultShares`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -54,7 +54,7 @@ impl DemoFault {
         Self::ExpireSession,
     ];
 
-    /// Its key in the text form of [`Faults`].
+    /// Its key in the text form of [`FaultShares`].
     pub fn key(self) -> &'static str {
         match self {
             Self::Http500 => "http-500",
@@ -76,27 +76,27 @@ impl DemoFault {
 /// call; where the shares add up to more than 1, the later ones are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FaultShares {
-    /// See [`Fault::Http500`].
+    /// See [`DemoFault::Http500`].
     pub http_500: f64,
-    /// See [`Fault::RpcError`].
+    /// See [`DemoFault::RpcError`].
     pub rpc_error: f64,
-    /// See [`Fault::ToolError`].
+    /// See [`DemoFault::ToolError`].
     pub tool_error: f64,
-    /// See [`Fault::Hang`].
+    /// See [`DemoFault::Hang`].
     pub hang: f64,
-    /// See [`Fault::CloseBefore`].
+    /// See [`DemoFault::CloseBefore`].
     pub close_before: f64,
-    /// See [`Fault::CloseMid`].
+    /// See [`DemoFault::CloseMid`].
     pub close_mid: f64,
-    /// See [`Fault::EmptyStream`].
+    /// See [`DemoFault::EmptyStream`].
     pub empty_stream: f64,
-    /// See [`Fault::Accepted`].
+    /// See [`DemoFault::Accepted`].
     pub accepted: f64,
-    /// See [`Fault::WrongId`].
+    /// See [`DemoFault::WrongId`].
     pub wrong_id: f64,
-    /// See [`Fault::NotJson`].
+    /// See [`DemoFault::NotJson`].
     pub not_json: f64,
-    /// See [`Fault::ExpireSession`].
+    /// See [`DemoFault::ExpireSession`].
     pub expire_session: f64,
 }
 

@@ -1,6 +1,6 @@
 //! How long a call takes: distributions as text and as samples.
 //!
-//! Pure: sampling takes its random generator. Start at [`Latency`].
+//! Pure: sampling takes its random generator. Start at [`DemoLatency`].
 
 use std::f64::consts::TAU;
 use std::fmt;
