@@ -8,16 +8,18 @@
 mod drawing;
 mod guard;
 mod names;
+mod role;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
-use termcolor::{Ansi, Color, ColorSpec, NoColor, StandardStream};
+use termcolor::{Ansi, NoColor, StandardStream};
 
 pub use drawing::Drawing;
 pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
+pub use role::Role;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
 pub use text::{Align, Line, LongWords, display_width, pad, wrap};
@@ -54,61 +56,6 @@ impl FromStr for ColorChoice {
                 "`{text}` is not a colour choice; accepted are `auto`, `always`, `never`"
             )),
         }
-    }
-}
-
-/// What a piece of text is, from which its colour follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
-    /// Ordinary text.
-    #[default]
-    Plain,
-    /// A heading, or the one figure that matters.
-    Strong,
-    /// All is well.
-    Success,
-    /// To be looked at.
-    Warning,
-    /// Something failed.
-    Error,
-    /// What to try next.
-    Hint,
-    /// A name, a path, a bar.
-    Accent,
-    /// Of less weight.
-    Dim,
-}
-
-impl Role {
-    /// How the role looks where there is colour. Only the eight colours that
-    /// every palette defines, so that it reads on dark and light grounds.
-    pub fn color_spec(self) -> ColorSpec {
-        let mut spec = ColorSpec::new();
-        match self {
-            Self::Plain => {}
-            Self::Strong => {
-                spec.set_bold(true);
-            }
-            Self::Success => {
-                spec.set_fg(Some(Color::Green));
-            }
-            Self::Warning => {
-                spec.set_fg(Some(Color::Yellow));
-            }
-            Self::Error => {
-                spec.set_fg(Some(Color::Red)).set_bold(true);
-            }
-            Self::Hint => {
-                spec.set_fg(Some(Color::Cyan)).set_bold(true);
-            }
-            Self::Accent => {
-                spec.set_fg(Some(Color::Cyan));
-            }
-            Self::Dim => {
-                spec.set_dimmed(true);
-            }
-        }
-        spec
     }
 }
 

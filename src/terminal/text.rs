@@ -10,7 +10,8 @@ use std::ops::Range;
 use termcolor::WriteColor;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Drawing, Role};
+use super::Drawing;
+use super::role::Role;
 use crate::text::blanked;
 
 /// One line of text in pieces, each with its role.
