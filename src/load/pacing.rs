@@ -33,7 +33,7 @@ pub enum ThinkTime {
         /// The mean before the cut.
         mean: Duration,
     },
-    /// LogNormal, as people's thinking times are found to be: `median * exp(sigma * z)`
+    /// Log-normal, as people's thinking times are found to be: `median * exp(sigma * z)`
     /// with z standard normal.
     LogNormal {
         /// Half the samples are below.
