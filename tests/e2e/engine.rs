@@ -10,6 +10,7 @@ use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 use crate::demo::{ECHO, MS, demo, demo_with_capacity, demo_with_latency};
 use crate::fake_server::{FakeServer, Next, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
+use crate::port;
 use crate::program::{Finished, Running};
 use crate::share;
 
@@ -287,8 +288,13 @@ fn the_second_signal_ends_the_run_at_once() {
 #[test]
 fn users_come_back_when_the_server_does() {
     share::third();
-    let server = FakeServer::on_call(|request, connection| connection.done(request));
-    let port = server.port();
+    let port = port::unused();
+    let server = FakeServer::start_at(port, |request, connection| {
+        match request.method().as_str() {
+            "tools/call" => connection.done(request),
+            _ => legacy(request, connection),
+        }
+    });
     let url = server.url();
     let limits = [
         "--tool",
@@ -425,9 +431,7 @@ fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
 #[test]
 fn nobody_listening_is_said_at_once_with_a_hint() {
     share::one_part();
-    let server = FakeServer::start(legacy);
-    let url = server.url();
-    drop(server);
+    let url = format!("http://127.0.0.1:{}/mcp", port::unused());
     let began = Instant::now();
     let finished = load_run(&url, &["--duration", "30s"]).run().expect_code(1);
     assert!(began.elapsed() < Duration::from_secs(5), "{finished}");

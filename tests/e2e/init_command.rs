@@ -11,6 +11,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::command_line::DemoProcess;
+use crate::port;
 use crate::program::{Finished, Program, TempDir};
 use crate::rmcp_server::{Mode, RESOURCE_URI, RmcpServer};
 use crate::sdk::{LIMIT, count};
@@ -115,8 +116,7 @@ fn a_file_is_not_overwritten_unasked() {
         assert!(written(&finished).contains("[settings]"), "{finished}");
     }
     // Nor by a server that does not answer.
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-    let url = format!("http://{}/mcp", nobody.expect("a free port"));
+    let url = format!("http://127.0.0.1:{}/mcp", port::unused());
     let finished = init(&["--force", &url], folder_with(PATH, "mine")).expect_code(1);
     assert!(finished.stderr.contains("connection refused"), "{finished}");
     assert_eq!(written(&finished), "mine");

@@ -14,6 +14,8 @@ mod demo;
 mod fake_server;
 #[path = "../support/load_run.rs"]
 mod load_run;
+#[path = "../support/port.rs"]
+mod port;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/pty.rs"]

@@ -292,11 +292,6 @@ impl FakeServer {
         format!("http://{}/mcp", self.address)
     }
 
-    /// The port on loopback.
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-
     /// All requests so far, in the order in which they were whole.
     pub(crate) fn log(&self) -> Vec<Request> {
         lock(&self.shared.log).clone()

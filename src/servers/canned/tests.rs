@@ -257,21 +257,25 @@ mod threads {
 
     #[test]
     fn it_serves_until_it_is_dropped() {
-        let server = ServerThread::start(OPTIONS, None).expect("a server");
-        assert_eq!(server.cpu(), None);
-        let address = address(&server);
-        let mut client = TcpStream::connect(&address).expect("connects");
-        client
-            .write_all(b"GET /mcp HTTP/1.1\r\n\r\n")
-            .expect("writes");
-        let mut answer = [0; 12];
-        client.read_exact(&mut answer).expect("reads");
-        assert_eq!(&answer, b"HTTP/1.1 405");
-        drop(server);
-        let mut rest = Vec::new();
-        // Closed in good order or reset, but closed.
-        let _ = client.read_to_end(&mut rest);
-        assert!(TcpStream::connect(&address).is_err(), "still listening");
+        let is_closed = || {
+            let server = ServerThread::start(OPTIONS, None).expect("a server");
+            assert_eq!(server.cpu(), None);
+            let address = address(&server);
+            let mut client = TcpStream::connect(&address).expect("connects");
+            client
+                .write_all(b"GET /mcp HTTP/1.1\r\n\r\n")
+                .expect("writes");
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).expect("reads");
+            assert_eq!(&answer, b"HTTP/1.1 405");
+            drop(server);
+            let mut rest = Vec::new();
+            // Closed in good order or reset, but closed.
+            let _ = client.read_to_end(&mut rest);
+            TcpStream::connect(&address).is_err()
+        };
+        // Another test may be given the port before we look at it.
+        assert!((0..3).any(|_| is_closed()), "still listening");
     }
 
     #[test]
