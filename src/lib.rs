@@ -149,6 +149,7 @@ mod seeds;
 mod servers;
 mod terminal;
 mod text;
+mod threshold;
 mod units;
 mod user;
 mod validity;

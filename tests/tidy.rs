@@ -19,7 +19,7 @@ use source::{PathUse, Source};
 const LEVELS: &str = "
     text units
     alarm clock error files host protocol metrics load redact seeds
-    address scheduler validity terminal servers
+    address scheduler validity terminal servers threshold
     http scenario outcome
     client report
     user init decide

@@ -121,7 +121,9 @@ mod tests {
     use super::*;
     use crate::clock::Utc;
     use crate::metrics::{Failure, Outcome, Recorder, Sample};
-    use crate::outcome::{Ended, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts};
+    use crate::outcome::{
+        Ended, Gate, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts,
+    };
     use crate::protocol::{Era, Revision};
     use crate::validity::Verdict;
     use std::time::Duration;
@@ -178,6 +180,8 @@ mod tests {
             notices: Vec::new(),
             self_check: SelfCheck::default(),
             verdict: Verdict::of(Vec::new()),
+            thresholds: Vec::new(),
+            gate: Gate::default(),
         }
     }
 

@@ -29,7 +29,8 @@ use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
+    BreakKind, BreakingPoint, Ended, Gate, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
+    RunStart,
 };
 use crate::scenario::{Load, Plan};
 use crate::units::nanos;
@@ -607,6 +608,8 @@ impl<'a> Coordinator<'a> {
             notices,
             self_check,
             verdict,
+            thresholds: Vec::new(),
+            gate: Gate::default(),
         }
     }
 }

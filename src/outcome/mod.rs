@@ -34,6 +34,9 @@ pub use crate::metrics::{
     Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
 };
 pub use crate::protocol::{Era, Revision};
+pub use crate::threshold::{
+    Comparison, Gate, GateGrade, LimitUnit, Selector, SelectorKind, Severity, ThresholdFigures,
+};
 pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
 
 /// What was found before the load began.
@@ -169,6 +172,10 @@ pub struct RunOutcome {
     pub self_check: SelfCheck,
     /// What that says of the figures.
     pub verdict: Verdict,
+    /// How each threshold of the plan came out, in its order.
+    pub thresholds: Vec<ThresholdFigures>,
+    /// Whether the run passes.
+    pub gate: Gate,
 }
 
 /// What a generator noticed about itself. Shares are 0 to 1.

@@ -10,7 +10,8 @@ use super::model::Report;
 use crate::clock::Utc;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
 use crate::outcome::{
-    Ended, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, SelfCheck, ServerFacts,
+    Ended, Gate, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, SelfCheck,
+    ServerFacts,
 };
 use crate::protocol::{Era, Operation, Revision};
 use crate::scenario::{Action, Load, Plan, Step, Target};
@@ -83,6 +84,8 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         notices: Vec::new(),
         self_check: SelfCheck::default(),
         verdict: Verdict::of(Vec::new()),
+        thresholds: Vec::new(),
+        gate: Gate::default(),
     }
 }
 

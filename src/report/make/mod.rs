@@ -54,6 +54,8 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         per_tool: legacy::per_tool(&measured, rows),
         breaking_point: legacy::breaking_point(plan, outcome),
         verdict: validity::verdict(&outcome.verdict),
+        gate: outcome.gate.clone(),
+        thresholds: outcome.thresholds.clone(),
         self_check: validity::self_check(&outcome.self_check),
         run: run(plan, outcome, info, total_figures.latency_from),
         host: outcome.start.generator.clone(),

@@ -20,6 +20,7 @@
 mod figures;
 mod legacy;
 mod probe;
+mod thresholds;
 mod validity;
 
 use crate::metrics::Counters;
@@ -36,6 +37,7 @@ pub use legacy::{
     BreakingPointFacts, ConfigFacts, Metrics, MetricsLatency, ToolFigures, ToolLatency,
 };
 pub use probe::ProbeFigures;
+pub use thresholds::{Gate, GateGrade, ThresholdFigures};
 pub use validity::{
     BoundsFigures, InFlight, ReasonNote, SelfCheckFigures, SignalNote, VerdictNotes, WorkerUse,
 };
@@ -74,6 +76,14 @@ pub struct Report {
 
     /// Whether the figures are those of the server.
     pub verdict: VerdictNotes,
+    /// Whether the run passes: by its thresholds, and in that not every call
+    /// failed.
+    #[serde(default)]
+    pub gate: Gate,
+    /// How each threshold came out, in the order of the config, then those of the
+    /// command line.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdFigures>,
     /// What the generator noticed about itself.
     pub self_check: SelfCheckFigures,
     /// How the run went.

@@ -1,0 +1,162 @@
+//! The words of thresholds, and how one came out. They stand in reports as they are
+//! here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::redact::own;
+
+/// Which of a run's calls a threshold is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Selector {
+    /// What is named.
+    pub kind: SelectorKind,
+    /// The tool, prompt or URI as the report's rows have it; of a stage, its number
+    /// from 1.
+    pub name: String,
+}
+
+/// What a selector names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SelectorKind {
+    /// Calls of a tool.
+    Tool,
+    /// Reads of a resource.
+    Resource,
+    /// Gets of a prompt.
+    Prompt,
+    /// All calls that ended in a stage.
+    Stage,
+}
+
+/// How a value has to stand to its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Comparison {
+    /// Below it.
+    #[serde(rename = "<")]
+    Below,
+    /// Below it or at it.
+    #[serde(rename = "<=")]
+    AtMost,
+    /// Above it.
+    #[serde(rename = ">")]
+    Above,
+    /// Above it or at it.
+    #[serde(rename = ">=")]
+    AtLeast,
+    /// The same.
+    #[serde(rename = "=")]
+    Equal,
+    /// Another.
+    #[serde(rename = "!=")]
+    Unequal,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "=",
+            Self::Unequal => "!=",
+        })
+    }
+}
+
+/// What a limit and its value are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitUnit {
+    /// Milliseconds.
+    Ms,
+    /// 0 to 1.
+    Share,
+    /// A whole number.
+    Count,
+    /// Calls a second.
+    PerSec,
+    /// Bytes.
+    Bytes,
+    /// Virtual users, or arrivals a second.
+    Load,
+}
+
+/// What becomes of a run that does not keep a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It fails.
+    #[default]
+    Fail,
+    /// It is warned of.
+    Warn,
+}
+
+/// How a threshold, or a run by all of them, came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateGrade {
+    /// Kept.
+    #[default]
+    Passed,
+    /// Not kept, and only to be warned of.
+    Warned,
+    /// Not kept.
+    Failed,
+}
+
+/// How one threshold came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ThresholdFigures {
+    /// As the user wrote it: `tool:echo p99<200ms`.
+    pub text: String,
+    /// `null`: it is about the whole run.
+    pub selector: Option<Selector>,
+    /// What is compared: `p99`, `errors`, `errors.http`.
+    #[serde(serialize_with = "own")]
+    pub metric: String,
+    /// How it has to stand to the limit.
+    pub comparison: Comparison,
+    /// The limit, in `unit`.
+    pub limit: f64,
+    /// What `limit`, `value` and `interval` are counted in.
+    pub unit: LimitUnit,
+    /// What was measured, as precisely as it decided; `null`: there was nothing to
+    /// take it from, which is not kept.
+    pub value: Option<f64>,
+    /// How far within the limit the value is, as a share of the limit; below 0: so
+    /// far beyond it. `null` without a value, where the limit is 0, and for `=` and
+    /// `!=`.
+    pub margin: Option<f64>,
+    /// What becomes of a run that does not keep it.
+    pub severity: Severity,
+    /// How it came out.
+    pub grade: GateGrade,
+    /// A percentile of fewer calls than it takes, 1 ÷ (1 − q): it is no more than
+    /// the maximum under another name.
+    pub few: bool,
+    /// Between which values the true one lies, with 95 % confidence, if calls are
+    /// independent; `null` where the samples do not allow to say.
+    pub interval: Option<[f64; 2]>,
+    /// Why it was not kept, where the value does not say it: `no call ended`.
+    pub why: Option<String>,
+    /// The run was ended early by it.
+    pub aborted: bool,
+}
+
+/// Whether a run passes, by its thresholds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Gate {
+    /// The worst grade of the thresholds, or failed by `why`.
+    pub grade: GateGrade,
+    /// `no call succeeded` where the run fails for that; else `null`.
+    pub why: Option<String>,
+}
