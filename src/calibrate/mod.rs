@@ -242,6 +242,6 @@ impl Observer for Watcher<'_> {
     fn progress(&mut self, progress: &Progress<'_>) {
         self.progress.elapsed = self.clock.now();
         self.progress.rate = progress.rate;
-        self.observer.progress(&self.progress);
+        self.observer.calibrating(&self.progress);
     }
 }

@@ -13,7 +13,7 @@ use super::options::{self, LevelText};
 use super::secrets::{api_key_of_environment, bearer};
 use crate::error::{UserError, nearest};
 use crate::load::VuStage;
-use crate::outcome::FindBy;
+use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::scenario::{Header, Overrides, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
@@ -343,7 +343,7 @@ command! {
         /// what a level is: vus (virtual users, the default) or rate (arrivals a
         /// second, whether earlier ones have ended or not)
         #[argh(option, arg_name = "what", from_str_fn(options::level_kind))]
-        pub(super) by: Option<FindBy>,
+        pub(super) by: Option<LoadUnit>,
         /// the first level after the baseline; 1 unless given
         #[argh(option, arg_name = "n")]
         pub(super) from: Option<LevelText>,

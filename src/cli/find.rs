@@ -7,7 +7,7 @@ use super::options::LevelText;
 use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::UserError;
-use crate::outcome::{FindBy, FindOptions, LatencyLimit};
+use crate::outcome::{FindOptions, LatencyLimit, LoadUnit};
 use crate::report::find::build_find;
 use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
@@ -24,8 +24,8 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     calibrate_plan(&mut plan, calibration.as_deref())?;
     let users_max = match options.by {
         // A cast from a float saturates.
-        FindBy::Vus => options.to as u32,
-        FindBy::Rate => options.max_vus,
+        LoadUnit::Vus => options.to as u32,
+        LoadUnit::Rate => options.max_vus,
     };
     make_room(plan.connections_of(users_max), demo);
     let report_file = report_wish.open(ReportKind::Find)?;
@@ -88,7 +88,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         .hint("give a few minutes, such as `--deadline 5m`")
         .hint("`--quick` searches without a verification, within any deadline"));
     }
-    let by = args.by.unwrap_or(FindBy::Vus);
+    let by = args.by.unwrap_or(LoadUnit::Vus);
     let from = level("--from", args.from, defaults::FIND_FROM, by)?;
     let to = level("--to", args.to, defaults::FIND_TO, by)?;
     if to < from {
@@ -108,19 +108,24 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
     })
 }
 
-fn level(flag: &str, given: Option<LevelText>, default: f64, by: FindBy) -> Result<f64, UserError> {
+fn level(
+    flag: &str,
+    given: Option<LevelText>,
+    default: f64,
+    by: LoadUnit,
+) -> Result<f64, UserError> {
     let Some(level) = given else {
         return Ok(default);
     };
-    if by == FindBy::Vus && (level.is_rate || level.value.fract() != 0.0) {
+    if by == LoadUnit::Vus && (level.is_rate || level.value.fract() != 0.0) {
         return Err(UserError::usage(format!(
             "`{flag}` is a number of virtual users: a whole one"
         ))
         .hint("`--by rate` searches arrivals a second"));
     }
     let most = match by {
-        FindBy::Vus => f64::from(defaults::VUS_MAX),
-        FindBy::Rate => defaults::RATE_MAX,
+        LoadUnit::Vus => f64::from(defaults::VUS_MAX),
+        LoadUnit::Rate => defaults::RATE_MAX,
     };
     if level.value > most {
         return Err(UserError::usage(format!("`{flag}` is at most {most}")));
@@ -141,7 +146,10 @@ mod tests {
     #[test]
     fn limits_and_levels_have_defaults() {
         let found = typed(&["http://x/mcp", "--max-p99", "250ms"]).expect("options");
-        assert_eq!((found.by, found.from, found.to), (FindBy::Vus, 1.0, 2000.0));
+        assert_eq!(
+            (found.by, found.from, found.to),
+            (LoadUnit::Vus, 1.0, 2000.0)
+        );
         assert_eq!(found.error_share_max, Some(0.01));
         let limit = LatencyLimit {
             quantile: 0.99,
@@ -162,7 +170,10 @@ mod tests {
             "10m",
         ])
         .expect("options");
-        assert_eq!((found.by, found.from, found.to), (FindBy::Rate, 2.5, 10.0));
+        assert_eq!(
+            (found.by, found.from, found.to),
+            (LoadUnit::Rate, 2.5, 10.0)
+        );
         assert_eq!(found.error_share_max, Some(0.005));
         assert_eq!(found.deadline.map(|deadline| deadline.as_secs()), Some(600));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
-use crate::outcome::FindBy;
+use crate::outcome::LoadUnit;
 use crate::protocol::Arguments;
 use crate::scenario::Header;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
@@ -122,10 +122,10 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// `--by`.
-pub(super) fn level_kind(text: &str) -> Result<FindBy, String> {
+pub(super) fn level_kind(text: &str) -> Result<LoadUnit, String> {
     match text {
-        "vus" => Ok(FindBy::Vus),
-        "rate" => Ok(FindBy::Rate),
+        "vus" => Ok(LoadUnit::Vus),
+        "rate" => Ok(LoadUnit::Rate),
         _ => Err(format!("`{text}` is neither `vus` nor `rate`")),
     }
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::signals::Signals;
+use crate::load::LoadUnit;
 use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, WorkerUsage};
 use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
-use crate::scenario::{Load, Plan};
+use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::{
-    Bounds, Evidence, LocalResource, LocalResources, Measured, Model, Quantiles, SecondSignals,
-    Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
+    Bounds, Evidence, LocalResource, LocalResources, Measured, Quantiles, SecondSignals, Verdict,
+    WorkerEvidence, bounds, judge, lateness_is_ours,
 };
 
 /// What is judged.
@@ -55,11 +56,11 @@ impl Recorded<'_> {
         let response = calls.response_ok.as_ref();
         let response = response.filter(|_| self.plan.has_intended_starts());
         let headline = response.unwrap_or(&calls.service_ok);
-        let is_open = matches!(self.plan.load, Load::Open { .. });
+        let load_unit = self.plan.load.unit();
         let n_pinned = self.worker_cpus.iter().flatten().count();
         let counters = &self.totals.counters;
         let verdict = judge(&Evidence {
-            model: if is_open { Model::Open } else { Model::Closed },
+            load_unit,
             elapsed: self.elapsed,
             workers: &workers,
             seconds: &seconds,
@@ -88,14 +89,14 @@ impl Recorded<'_> {
                 false => 0,
             },
             usable_cpus: usable_cpus(),
-            bounds: self.bounds(&self_check, &calls, is_open),
+            bounds: self.bounds(&self_check, &calls, load_unit),
             reference: self.plan.reference,
         });
         (self_check, verdict)
     }
 
     /// By how much the figures may be wrong.
-    fn bounds(&self, self_check: &SelfCheck, calls: &RowStats, is_open: bool) -> Bounds {
+    fn bounds(&self, self_check: &SelfCheck, calls: &RowStats, load_unit: LoadUnit) -> Bounds {
         let workers = &self_check.workers;
         let sum = |figure: fn(&WorkerUsage) -> Option<u64>| -> Option<u64> {
             workers.iter().map(figure).sum()
@@ -113,7 +114,7 @@ impl Recorded<'_> {
             lateness: &self.totals.lateness,
             lateness_is_ours: lateness_is_ours(self.signals.connects, calls.ok + calls.failed),
             unread: &self.totals.generator_delay,
-            was_pool_full: is_open && self.was_pool_full(),
+            was_pool_full: load_unit == LoadUnit::Rate && self.was_pool_full(),
             loop_time: &self.totals.loop_time,
             wall_ns,
             stopped_ns: sum(|usage| usage.run_delay_ns).map(|ns| ns + throttled_ns),
@@ -122,7 +123,7 @@ impl Recorded<'_> {
             stolen_ns: of_wall(self_check.steal_share),
             calls: calls.started,
             untimed_share: self_check.reads.fallback_share().unwrap_or(0.0),
-            user_time_ns: (!is_open).then_some(users_secs * 1e9),
+            user_time_ns: (load_unit == LoadUnit::Vus).then_some(users_secs * 1e9),
         })
     }
 

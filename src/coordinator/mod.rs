@@ -18,6 +18,7 @@ mod crew;
 mod interrupts;
 mod judge;
 mod level;
+mod noted;
 mod prepare;
 mod probe;
 mod run;

@@ -10,6 +10,7 @@ use super::collect::{Collector, Figures, move_calls_in_flight, move_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
+use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
 };
@@ -18,7 +19,7 @@ use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
 use crate::clock::{SystemClock, Utc};
 use crate::decide::breakpoint::{
-    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, LoadKind, Purpose, Window,
+    Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, Purpose, Window,
 };
 use crate::decide::control::{
     Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
@@ -27,12 +28,13 @@ use crate::decide::control::{
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
 use crate::error::UserError;
+use crate::load::LoadUnit;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Gate, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
     RunStart,
 };
-use crate::scenario::{Load, Plan};
+use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -67,49 +69,14 @@ pub fn run(
     interrupts: &Interrupts,
 ) -> Result<RunOutcome, UserError> {
     let plan = Arc::new(plan);
-    for notice in &plan.notices {
-        observer.notice(notice);
-    }
-    let mut noted = Noted {
-        observer,
-        notices: plan.notices.clone(),
-    };
+    let mut noted = Noted::new(observer, &plan.notices);
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     check_room(&plan, &mut noted);
     let result = generate(&plan, prepared, &mut noted, interrupts);
-    noted.observer.ended();
+    noted.ended();
     let mut outcome = result?;
     outcome.notices.splice(0..0, noted.notices);
     Ok(outcome)
-}
-
-/// Keeps the notices that pass through.
-struct Noted<'a> {
-    observer: &'a mut dyn Observer,
-    notices: Vec<String>,
-}
-
-impl Observer for Noted<'_> {
-    fn notice(&mut self, text: &str) {
-        self.notices.push(text.to_string());
-        self.observer.notice(text);
-    }
-
-    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
-        self.observer.preparing(doing);
-    }
-
-    fn started(&mut self, start: &RunStart) {
-        self.observer.started(start);
-    }
-
-    fn progress(&mut self, progress: &Progress<'_>) {
-        self.observer.progress(progress);
-    }
-
-    fn ended(&mut self) {
-        self.observer.ended();
-    }
 }
 
 fn generate(
@@ -226,15 +193,15 @@ impl<'a> Coordinator<'a> {
     fn load(&mut self) -> Result<SystemClock, UserError> {
         // The probe's handshake has the server to itself.
         self.await_opening(|run| run.probe.as_ref().is_none_or(Probe::has_tried))?;
-        if matches!(self.plan.load, Load::Open { .. }) {
+        if self.plan.load.unit() == LoadUnit::Rate {
             self.crew.set_users(self.plan.vus_max());
             self.await_opening(|run| run.collector.users().tried >= run.plan.vus_max())?;
         }
         // Closed users begin as soon as they are told to: a later origin would
         // make a short run look shorter than it was, and its rate higher.
-        let ahead = match self.plan.load {
-            Load::Open { .. } => BEGIN_AHEAD,
-            _ => Duration::ZERO,
+        let ahead = match self.plan.load.unit() {
+            LoadUnit::Rate => BEGIN_AHEAD,
+            LoadUnit::Vus => Duration::ZERO,
         };
         let clock = SystemClock::since(crate::clock::now() + ahead);
         self.start.at = Utc::now();
@@ -389,9 +356,9 @@ impl<'a> Coordinator<'a> {
     fn watch_seconds(&mut self) {
         let plan = self.plan;
         self.watching
-            .see(&mut self.collector, |at| match plan.load {
-                Load::Open { .. } => Some(rate_at(plan, at)),
-                _ => None,
+            .see(&mut self.collector, |at| match plan.load.unit() {
+                LoadUnit::Rate => Some(rate_at(plan, at)),
+                LoadUnit::Vus => None,
             });
     }
 
@@ -404,9 +371,9 @@ impl<'a> Coordinator<'a> {
             if is_warm_up(number, self.plan.warm_up) {
                 continue;
             }
-            let load = match &self.plan.load {
-                Load::Open { .. } => rate_at(self.plan, tick_end(number)),
-                _ => interval.counts.mean_users(),
+            let load = match self.plan.load.unit() {
+                LoadUnit::Rate => rate_at(self.plan, tick_end(number)),
+                LoadUnit::Vus => interval.counts.mean_users(),
             };
             self.windows.add(number, interval, load);
             if self.windows.is_complete() && self.controller.stopped().is_none() {
@@ -521,9 +488,9 @@ impl<'a> Coordinator<'a> {
             .unwrap_or((clock.now(), Ended::Iterations));
         let since_start = |at: Option<Instant>| Some(at?.saturating_duration_since(clock.origin()));
         // Arrivals are due from the start on, whenever a user takes the first.
-        let first_begin = match self.plan.load {
-            Load::Open { .. } => Some(clock.origin()),
-            _ => self.first_begin,
+        let first_begin = match self.plan.load.unit() {
+            LoadUnit::Rate => Some(clock.origin()),
+            LoadUnit::Vus => self.first_begin,
         };
         let times = LoadTimes {
             ended,
@@ -704,10 +671,7 @@ impl Latencies for Histogram {
 
 fn detector_options(plan: &Plan) -> DetectorOptions {
     DetectorOptions {
-        load: match plan.load {
-            Load::Open { .. } => LoadKind::ArrivalRate,
-            _ => LoadKind::VirtualUsers,
-        },
+        load: plan.load.unit(),
         latency_limit_ns: plan.breaking.latency_max.map(nanos),
         max_error_share: plan.breaking.error_share_max,
         purpose: if plan.breaking.stop {
@@ -826,7 +790,7 @@ mod tests {
             last_good_load,
             began,
             noticed: began + SECOND,
-            load_kind: LoadKind::VirtualUsers,
+            load_unit: LoadUnit::Vus,
         }
     }
 

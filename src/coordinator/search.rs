@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
 use super::level::{Level, LevelOptions, LevelSecond, SECOND};
+use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
 };
@@ -35,8 +36,8 @@ use crate::error::UserError;
 use crate::load::Distribution;
 use crate::metrics::Histogram;
 use crate::outcome::{
-    FindActivity, FindBy, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress,
-    FindTrial, FindVerdict, Observer, RunStart,
+    FindActivity, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress, FindTrial,
+    FindVerdict, LoadUnit, Observer, RunStart,
 };
 use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
 use crate::user::Script;
@@ -77,13 +78,7 @@ pub fn find(
     };
     let (search, first) = Search::start(search_options)
         .map_err(|fault| UserError::usage(format!("no search can be made: {fault}")))?;
-    let mut noted = Noted {
-        observer,
-        notices: Vec::new(),
-    };
-    for notice in &plan.notices {
-        noted.notice(notice);
-    }
+    let mut noted = Noted::new(observer, &plan.notices);
     if plan.probe.is_some() {
         noted.notice("a search has no probe: `settings.probe` is left out");
     }
@@ -94,69 +89,40 @@ pub fn find(
     let plan = Arc::new(searched(plan, &options));
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     check_room(&plan, &mut noted);
+    let notices = noted.notices;
     let result = thread::scope(|scope| {
         let mut finder = SearchRun::new(
-            scope, &plan, &options, prepared, search, &mut noted, interrupts,
+            scope, &plan, &options, prepared, search, observer, interrupts,
         );
         finder.deadline = deadline;
         finder.run(first)
     });
-    noted.observer.ended();
+    observer.ended();
     let mut outcome = result?;
-    outcome.notices.splice(0..0, noted.notices);
+    outcome.notices = notices;
     Ok(outcome)
-}
-
-/// Keeps the notices that pass through.
-struct Noted<'a> {
-    observer: &'a mut dyn FindObserver,
-    notices: Vec<String>,
-}
-
-impl Observer for Noted<'_> {
-    fn notice(&mut self, text: &str) {
-        self.notices.push(text.to_string());
-        self.observer.notice(text);
-    }
-
-    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
-        self.observer.preparing(doing);
-    }
 }
 
 /// The pause of a user's cycle, where that is one request and one pause.
 fn think(plan: &Plan) -> Option<Duration> {
-    let is_paced = matches!(
-        plan.load,
-        Load::Closed {
-            pacing: Some(_),
-            ..
-        } | Load::Staged {
-            pacing: Some(_),
-            ..
-        }
-    );
     let are_single = plan.steps.iter().all(|step| {
         step.weight == 0
             || (step.parallel <= 1 && matches!(step.action.value, scenario::Action::Call(_)))
     });
     let pause = plan.think.mean().saturating_add(plan.pause_after_call);
-    (are_single && !is_paced).then_some(pause)
+    (are_single && plan.load.pacing().is_none()).then_some(pause)
 }
 
 /// The plan with the load of the highest level: only the kind of load, the
 /// number of users and the queue are looked at.
 fn searched(plan: Plan, options: &FindOptions) -> Plan {
     let load = match options.by {
-        FindBy::Vus => Load::Closed {
+        LoadUnit::Vus => Load::Closed {
             vus: users_of(options.to),
             ramp_up: Duration::ZERO,
-            pacing: match plan.load {
-                Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing,
-                Load::Open { .. } => None,
-            },
+            pacing: plan.load.pacing(),
         },
-        FindBy::Rate => Load::Open {
+        LoadUnit::Rate => Load::Open {
             arrivals: Arrivals::Rate {
                 per_second: options.to,
                 distribution: match &plan.load {
@@ -209,7 +175,7 @@ fn queue(plan: &Plan, rate: f64) -> u32 {
     waiting.clamp(1, QUEUE_MAX)
 }
 
-struct SearchRun<'scope, 'env, 'a, 'b> {
+struct SearchRun<'scope, 'env, 'a> {
     scope: &'scope Scope<'scope, 'env>,
     plan: &'a Plan,
     options: &'a FindOptions,
@@ -217,7 +183,7 @@ struct SearchRun<'scope, 'env, 'a, 'b> {
     start: RunStart,
     assigned: Vec<Option<usize>>,
     search: Search,
-    observer: &'a mut Noted<'b>,
+    observer: &'a mut dyn FindObserver,
     interrupts: &'a Interrupts,
     began: Instant,
     /// When the search has to be over.
@@ -237,14 +203,14 @@ struct SearchRun<'scope, 'env, 'a, 'b> {
     progress: FindProgress,
 }
 
-impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
+impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
     fn new(
         scope: &'scope Scope<'scope, 'env>,
         plan: &'a Plan,
         options: &'a FindOptions,
         prepared: Preparation,
         search: Search,
-        observer: &'a mut Noted<'b>,
+        observer: &'a mut dyn FindObserver,
         interrupts: &'a Interrupts,
     ) -> Self {
         let (cpus, assigned) = choose_cpus(plan);
@@ -289,7 +255,7 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
     }
 
     fn run(&mut self, first: SearchAction) -> Result<FindOutcome, UserError> {
-        self.observer.observer.started(&self.start);
+        self.observer.started(&self.start);
         let mut action = first;
         loop {
             match action {
@@ -346,11 +312,11 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
         let action = self.search.next(input);
         for trial in self.search.trials().iter().skip(self.verdicts.len()) {
             self.verdicts.push(self.verdict.clone());
-            self.observer.observer.trial(self.options, trial);
+            self.observer.trial(self.options, trial);
         }
         self.progress.bracket = bracket(&self.search);
         if let (false, Some(estimate)) = (had_estimate, self.search.estimate()) {
-            self.observer.observer.estimated(self.options, &estimate);
+            self.observer.estimated(self.options, &estimate);
         }
         action
     }
@@ -372,12 +338,12 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
         self.progress.failed = 0;
         self.show();
         let users = match self.options.by {
-            FindBy::Vus => users_of(at),
-            FindBy::Rate => pool(self.options, at),
+            LoadUnit::Vus => users_of(at),
+            LoadUnit::Rate => pool(self.options, at),
         };
         let rate = match self.options.by {
-            FindBy::Vus => None,
-            FindBy::Rate => Some(at),
+            LoadUnit::Vus => None,
+            LoadUnit::Rate => Some(at),
         };
         let level = Level::engage(
             self.scope,
@@ -444,9 +410,9 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
         }
         let failed = second.failed
             + match self.options.by {
-                FindBy::Vus => missed_calls(second),
+                LoadUnit::Vus => missed_calls(second),
                 // Arrivals go to users that have a session.
-                FindBy::Rate => 0,
+                LoadUnit::Rate => 0,
             };
         let mut n_over = [0; LATENCY_LIMITS_MAX];
         for (n_over, limit) in n_over.iter_mut().zip(&self.options.latency) {
@@ -460,8 +426,8 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
         let tick = SearchTick {
             length: SECOND,
             offered: match self.options.by {
-                FindBy::Vus => second.started,
-                FindBy::Rate => {
+                LoadUnit::Vus => second.started,
+                LoadUnit::Rate => {
                     (second.arrivals as f64 * calls_per_iteration(self.plan)).round() as u64
                 }
             },
@@ -493,7 +459,7 @@ impl<'scope, 'env, 'a, 'b> SearchRun<'scope, 'env, 'a, 'b> {
         self.progress.elapsed = crate::clock::since(self.began);
         self.progress.level = self.at;
         self.progress.activity = self.activity;
-        self.observer.observer.progress(&self.progress);
+        self.observer.searching(&self.progress);
     }
 
     fn outcome(&self, found: SearchOutcome) -> FindOutcome {

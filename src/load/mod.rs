@@ -14,7 +14,18 @@ pub use stages::{Stages, share, vu_index};
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// What load is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadUnit {
+    /// Virtual users, each waiting for its answer before it goes on.
+    #[serde(rename = "vus")]
+    Vus,
+    /// Arrivals a second.
+    #[serde(rename = "arrivals_per_sec")]
+    Rate,
+}
 
 /// A part of a closed run: the number of virtual users moves linearly from
 /// the stage before (0 before the first) to `target_vus` across `duration`.

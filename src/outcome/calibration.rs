@@ -253,19 +253,13 @@ pub enum CalibrationStep {
     Open(OpenStep),
 }
 
-/// Told of a calibration while it goes on.
-pub trait CalibrationObserver {
-    /// Something the user should know.
-    fn notice(&mut self, _text: &str) {}
-
+/// Told of a calibration while it goes on; `ended` is called after the last step.
+pub trait CalibrationObserver: super::Observer {
     /// A few times a second.
-    fn progress(&mut self, _progress: &CalibrationProgress) {}
+    fn calibrating(&mut self, _progress: &CalibrationProgress) {}
 
     /// A step is done.
     fn step(&mut self, _step: &CalibrationStep) {}
-
-    /// All is over.
-    fn ended(&mut self) {}
 }
 
 impl CalibrationObserver for super::Unobserved {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadUnit as FindBy, RunStart, serial};
+use super::{LoadUnit, Observer, RunStart, serial};
 use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
@@ -13,7 +13,7 @@ use crate::validity::{Grade, Verdict};
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindOptions {
     /// What a level is a number of.
-    pub by: FindBy,
+    pub by: LoadUnit,
     /// The first level after the baseline: virtual users, or arrivals a second.
     pub from: f64,
     /// The highest level that is tried.
@@ -248,7 +248,7 @@ pub struct FindProgress {
     /// Since the search began.
     pub elapsed: Duration,
     /// What a level is a number of.
-    pub by: FindBy,
+    pub by: LoadUnit,
     /// The level under way.
     pub level: f64,
     /// What goes on.
@@ -263,28 +263,17 @@ pub struct FindProgress {
     pub bracket: (Option<f64>, Option<f64>),
 }
 
-/// Told of a search while it goes on, on the coordinator's thread.
-pub trait FindObserver {
-    /// Something the user should know.
-    fn notice(&mut self, _text: &str) {}
-
-    /// As [`super::Observer::preparing`].
-    fn preparing(&mut self, _doing: Option<(Duration, &str)>) {}
-
-    /// The server was found and the first level is about to begin.
-    fn started(&mut self, _start: &RunStart) {}
-
+/// Told of a search while it goes on, on the coordinator's thread. `started` is
+/// called once, before the first level, and `ended` after the last.
+pub trait FindObserver: Observer {
     /// The baseline is known, and with it how long the rest may take.
     fn estimated(&mut self, _options: &FindOptions, _estimate: &FindEstimate) {}
 
     /// A few times a second.
-    fn progress(&mut self, _progress: &FindProgress) {}
+    fn searching(&mut self, _progress: &FindProgress) {}
 
     /// A level was held to its end.
     fn trial(&mut self, _options: &FindOptions, _trial: &FindTrial) {}
-
-    /// The search has ended.
-    fn ended(&mut self) {}
 }
 
 impl FindObserver for super::Unobserved {}

@@ -20,8 +20,6 @@ pub use calibration::{
     StepKind,
 };
 
-/// What a level of a search is a number of.
-pub use LoadUnit as FindBy;
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
     FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
@@ -30,6 +28,7 @@ pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
 
 use crate::clock::Utc;
+pub use crate::load::LoadUnit;
 pub use crate::metrics::{
     Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
 };
@@ -72,17 +71,6 @@ pub struct ServerFacts {
     pub version: Option<String>,
     /// The legacy server gives session ids.
     pub has_sessions: bool,
-}
-
-/// What load is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LoadUnit {
-    /// Virtual users, each waiting for its answer before it goes on.
-    #[serde(rename = "vus")]
-    Vus,
-    /// Arrivals a second.
-    #[serde(rename = "arrivals_per_sec")]
-    Rate,
 }
 
 /// The machine that generates the load, and how that is really done.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::header_value::encode_header_value;
 use super::lists::ToolDescription;
-use super::operation::Arguments;
+use super::operation::{Arguments, PrepareError};
 use super::param_headers::{ParamHeader, ParamKind};
 
 /// What is known of tools before they are called: their marks.
@@ -41,10 +41,15 @@ impl ToolCatalog {
         &self,
         tool: &str,
         arguments: Option<&Arguments>,
-    ) -> Result<ParamHeaders, ParamFault> {
+    ) -> Result<ParamHeaders, PrepareError> {
         let mut headers = ParamHeaders::default();
         let (marks, arguments) = match (self.tools.get(tool), arguments) {
-            (Some(Err(why)), _) => return Err(ParamFault::Excluded(why.clone())),
+            (Some(Err(why)), _) => {
+                return Err(PrepareError::ToolExcluded {
+                    tool: tool.to_string(),
+                    why: why.clone(),
+                });
+            }
             (None, _) | (_, None) => return Ok(headers),
             (Some(Ok(marks)), Some(arguments)) => (marks, arguments),
         };
@@ -58,7 +63,8 @@ impl ToolCatalog {
             let Some(value) = value_at(arguments.values(), &mark.path) else {
                 continue;
             };
-            let text = text_of(value, mark.kind).ok_or_else(|| ParamFault::Mismatch {
+            let text = text_of(value, mark.kind).ok_or_else(|| PrepareError::ArgumentMismatch {
+                tool: tool.to_string(),
                 path: mark.path.join("."),
                 expected: expected_of(mark.kind),
             })?;
@@ -75,16 +81,6 @@ pub(super) struct ParamHeaders {
     pub(super) fixed: Vec<(String, String)>,
     /// Names, and which of the values in the slots of the arguments they mirror.
     pub(super) of_slots: Vec<(String, usize)>,
-}
-
-/// Why a call cannot carry its headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ParamFault {
-    Excluded(String),
-    Mismatch {
-        path: String,
-        expected: &'static str,
-    },
 }
 
 /// The largest integer that JavaScript holds exactly.

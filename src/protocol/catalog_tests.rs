@@ -25,7 +25,7 @@ fn catalog() -> ToolCatalog {
     catalog
 }
 
-fn headers(arguments: Value) -> Result<String, ParamFault> {
+fn headers(arguments: Value) -> Result<String, PrepareError> {
     let arguments = arguments.as_object().cloned().map(Arguments::from);
     let headers = catalog().headers("sql", arguments.as_ref())?;
     Ok(headers
@@ -80,7 +80,7 @@ fn arguments_of_another_type_are_refused() {
         (json!({"dry": "true"}), "dry"),
         (json!({"deep": {"id": []}}), "deep.id"),
     ] {
-        let Err(ParamFault::Mismatch { path, .. }) = headers(arguments.clone()) else {
+        let Err(PrepareError::ArgumentMismatch { path, .. }) = headers(arguments.clone()) else {
             panic!("{arguments} should not fit");
         };
         assert_eq!(path, expected_path);
@@ -92,7 +92,10 @@ fn excluded_and_unknown_tools() {
     let catalog = catalog();
     assert_eq!(
         catalog.headers("bad", None),
-        Err(ParamFault::Excluded("x-mcp-header is empty".to_string()))
+        Err(PrepareError::ToolExcluded {
+            tool: "bad".to_string(),
+            why: "x-mcp-header is empty".to_string(),
+        })
     );
     assert_eq!(catalog.headers("sql", None), Ok(ParamHeaders::default()));
     assert_eq!(

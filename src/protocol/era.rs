@@ -9,8 +9,7 @@
 use std::ops::ControlFlow;
 
 use super::answer::{BATCH_MAX, Expect, is_error_ours, is_object};
-use super::dialect::stateless::read_versions;
-use super::dialect::{Dialect, Discovery, best_modern};
+use super::dialect::{Dialect, Discovery, best_modern, read_versions};
 use super::fault::excerpt;
 use super::fields::{look_at_elements, read_fields};
 use super::jsonrpc::{Message, RpcError};

@@ -65,9 +65,7 @@ pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;
 pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
-pub use dialect::{
-    Capabilities, ClientInfo, Dialect, Discovery, PrepareError, ServerIdentity, Welcome,
-};
+pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, Welcome};
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
@@ -80,7 +78,7 @@ pub use lists::{
     Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
     ResourceTemplateDescription, ToolDescription, read_page,
 };
-pub use operation::{Arguments, Method, Operation};
+pub use operation::{Arguments, Method, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};

@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::fields::json_text;
+use super::revision::Revision;
 use super::template::Template;
 
 /// The methods that a load test measures; a key for tables of figures.
@@ -247,6 +248,60 @@ impl Operation {
         }
     }
 }
+
+/// Why an operation cannot be asked of a server in this dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrepareError {
+    /// The revision has no such method (`ping` in the modern era).
+    NoSuchMethod {
+        /// The method.
+        method: Method,
+        /// The revision.
+        revision: Revision,
+    },
+    /// The tool's definition marks arguments for headers in an invalid way:
+    /// the specification wants it left out.
+    ToolExcluded {
+        /// The tool.
+        tool: String,
+        /// What is invalid.
+        why: String,
+    },
+    /// An argument that must become a header is not of the type that the
+    /// tool's schema says.
+    ArgumentMismatch {
+        /// The tool.
+        tool: String,
+        /// The argument: property names with dots between.
+        path: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrepareError::NoSuchMethod { method, revision } => {
+                write!(f, "`{method}` does not exist in MCP {revision}")
+            }
+            PrepareError::ToolExcluded { tool, why } => {
+                write!(f, "the definition of the tool `{tool}` is invalid: {why}")
+            }
+            PrepareError::ArgumentMismatch {
+                tool,
+                path,
+                expected,
+            } => write!(
+                f,
+                "the argument `{path}` of the tool `{tool}` travels in a header and must be \
+                 {expected}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PrepareError {}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@
 //! sentence, or not at all.
 
 use super::answer::read_error_body;
-use super::dialect::stateless::read_versions;
+use super::dialect::read_versions;
 use super::era::error_in;
 use super::fault::shown_text;
 use super::fields::read_fields;

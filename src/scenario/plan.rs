@@ -17,7 +17,7 @@ use super::json::{
 use super::shown::Shown;
 use crate::address;
 use crate::error::UserError;
-use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+use crate::load::{Burst, Distribution, LoadUnit, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::validity::Reference;
@@ -179,6 +179,24 @@ pub enum Load {
         /// Arrivals that may wait for a free user; those beyond are dropped.
         queue_max: u32,
     },
+}
+
+impl Load {
+    /// What it is counted in.
+    pub fn unit(&self) -> LoadUnit {
+        match self {
+            Load::Closed { .. } | Load::Staged { .. } => LoadUnit::Vus,
+            Load::Open { .. } => LoadUnit::Rate,
+        }
+    }
+
+    /// The fixed interval at which each user's iterations start, where there is one.
+    pub fn pacing(&self) -> Option<Duration> {
+        match self {
+            Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => *pacing,
+            Load::Open { .. } => None,
+        }
+    }
 }
 
 /// When iterations of the open model start.
@@ -402,10 +420,7 @@ impl Plan {
     /// Whether iterations have an intended start of their own, so that response
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
-        match &self.load {
-            Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing.is_some(),
-            Load::Open { .. } => true,
-        }
+        self.load.unit() == LoadUnit::Rate || self.load.pacing().is_some()
     }
 
     /// Where the requests go, references filled in, for the eyes of the user who

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::budget::BudgetShare;
 use super::script::Script;
 use crate::client::{CallReport, Session, Trouble};
+use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
 use crate::outcome::RowKind;
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
@@ -92,7 +93,7 @@ impl Shared {
 
     /// Whether iterations are arrivals.
     pub fn is_open_model(&self) -> bool {
-        matches!(self.script.plan.load, crate::scenario::Load::Open { .. })
+        self.script.plan.load.unit() == LoadUnit::Rate
     }
 
     /// Wakes everyone who waits for something other than the network, to look

@@ -8,7 +8,6 @@ use super::shared::Shared;
 use crate::client::{Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::Failure;
-use crate::scenario::Load;
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 
 /// The end of a session may take this long after the load has ended.
@@ -205,12 +204,7 @@ impl VirtualUser {
         if self.shared.is_open_model() {
             return NextStart::intended(self.take_arrival());
         }
-        let pacing = match &self.shared.script.plan.load {
-            Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => {
-                pacing.and_then(Pacing::new)
-            }
-            Load::Open { .. } => None,
-        };
+        let pacing = self.shared.script.plan.load.pacing().and_then(Pacing::new);
         let (Some(pacing), Some(origin)) = (pacing, self.shared.origin.get()) else {
             return NextStart::Now { intended: None };
         };

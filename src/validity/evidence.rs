@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::Bounds;
+use crate::load::LoadUnit;
 use crate::metrics::{Histogram, ReadTimes, WorkerUsage};
 
 /// What is known of a run. Shares are 0 to 1, times nanoseconds. What nobody
 /// could measure is `None`, and no rule fires on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence<'a> {
-    /// Who decides when an iteration starts.
-    pub model: Model,
+    /// Whether users decide when an iteration starts, or a schedule of arrivals.
+    pub load_unit: LoadUnit,
     /// How long load was generated, without the warm-up.
     pub elapsed: Duration,
     /// Each worker, over that time.
@@ -68,15 +69,6 @@ pub struct Evidence<'a> {
     pub bounds: Bounds,
     /// What this host was calibrated to.
     pub reference: Option<Reference>,
-}
-
-/// Who decides when an iteration starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Model {
-    /// The user, when the one before has ended.
-    Closed,
-    /// A schedule: arrivals.
-    Open,
 }
 
 /// What one worker did.

@@ -33,8 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
-    Evidence, LocalResource, LocalResources, Model, Quantiles, Reference, SecondSignals,
-    WorkerEvidence,
+    Evidence, LocalResource, LocalResources, Quantiles, Reference, SecondSignals, WorkerEvidence,
 };
 pub use reason::Reason;
 pub use rules::{judge, lateness_is_ours};

@@ -1,8 +1,9 @@
 //! The table of `self_check.md`, rule by rule.
 
-use super::evidence::{Evidence, Model, Quantiles, SecondSignals, load};
+use super::evidence::{Evidence, Quantiles, SecondSignals, load};
 use super::second::CALLS_PER_CONNECT;
 use super::{GeneratorLimit, Grade, Harm, P50AndP99, Reason, Signal, Slowed, Verdict};
+use crate::load::LoadUnit;
 use crate::units::nanos;
 
 use std::time::Duration;
@@ -149,14 +150,14 @@ fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
         };
         harms.push((grade, harm));
     }
-    match evidence.model {
-        Model::Closed => {
+    match evidence.load_unit {
+        LoadUnit::Vus => {
             let share = bounds.idle_share.filter(|_| !is_blind).unwrap_or(0.0);
             if let Some(grade) = grade_from(share, IDLE, IDLE_INVALID) {
                 harms.push((grade, Harm::IdleUsers { share }));
             }
         }
-        Model::Open => {
+        LoadUnit::Rate => {
             if let Some((seconds, begun_share)) = behind(evidence) {
                 harms.push((spoilt(seconds, 2), Harm::Rate { begun_share }));
             }

@@ -2,6 +2,7 @@
 //! and on runs against slow, broken and overloaded servers.
 
 use super::*;
+use crate::load::LoadUnit;
 use crate::metrics::{ReadTimes, WorkerUsage};
 
 use std::time::Duration;
@@ -53,7 +54,7 @@ fn healthy() -> Run {
     };
     Run {
         evidence: Evidence {
-            model: Model::Closed,
+            load_unit: LoadUnit::Vus,
             elapsed: Duration::from_secs(10),
             workers: &[],
             seconds: &[],
@@ -102,7 +103,7 @@ fn healthy() -> Run {
 /// The same in the open model, with arrivals that are kept.
 fn open() -> Run {
     let mut run = healthy();
-    run.evidence.model = Model::Open;
+    run.evidence.load_unit = LoadUnit::Rate;
     run.evidence.arrivals = 10_000;
     run.evidence.bounds = Bounds {
         service: QUIET,

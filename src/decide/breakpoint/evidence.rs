@@ -2,14 +2,7 @@
 
 use std::time::Duration;
 
-/// What a load of 1 is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadKind {
-    /// One virtual user (closed model).
-    VirtualUsers,
-    /// One arrival a second (open model).
-    ArrivalRate,
-}
+use crate::load::LoadUnit;
 
 /// A breaking point with its evidence.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +18,7 @@ pub struct Break {
     /// When it was noticed.
     pub noticed: Duration,
     /// What the loads count.
-    pub load_kind: LoadKind,
+    pub load_unit: LoadUnit,
 }
 
 /// The ways to break.

@@ -25,17 +25,19 @@ mod proof;
 use std::time::Duration;
 
 use errors::Errors;
-pub use evidence::{Break, Cause, ErrorEvidence, LoadKind};
+pub use evidence::{Break, Cause, ErrorEvidence};
 use latency::LatencyRule;
 use loads::Loads;
 use saturation::{Saturation, SaturationRule};
 use window::Interval;
 pub use window::{Latencies, Window};
 
+use crate::load::LoadUnit;
+
 /// Watches a run for its breaking point.
 #[derive(Debug, Clone)]
 pub struct Detector {
-    kind: LoadKind,
+    kind: LoadUnit,
     loads: Loads,
     saturation: Saturation,
     errors: Errors,
@@ -47,7 +49,7 @@ pub struct Detector {
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorOptions {
     /// What [`Window::load`] counts.
-    pub load: LoadKind,
+    pub load: LoadUnit,
     /// The latency that 99 % of the requests must keep; `None` for three times the
     /// baseline.
     pub latency_limit_ns: Option<u64>,
@@ -171,7 +173,7 @@ impl Detector {
             last_good_load,
             began: Duration::from_secs_f64(began.max(0.0)),
             noticed: Duration::from_secs_f64(interval.end.max(0.0)),
-            load_kind: self.kind,
+            load_unit: self.kind,
         });
     }
 }
@@ -179,7 +181,7 @@ impl Detector {
 impl Default for DetectorOptions {
     fn default() -> Self {
         Self {
-            load: LoadKind::VirtualUsers,
+            load: LoadUnit::Vus,
             latency_limit_ns: None,
             max_error_share: 0.05,
             purpose: Purpose::Report,
@@ -260,7 +262,7 @@ mod tests {
             is_open in any::<bool>(),
         ) {
             let mut detector = Detector::new(DetectorOptions {
-                load: if is_open { LoadKind::ArrivalRate } else { LoadKind::VirtualUsers },
+                load: if is_open { LoadUnit::Rate } else { LoadUnit::Vus },
                 ..DetectorOptions::default()
             });
             let mut n_new = 0;

@@ -565,7 +565,7 @@ impl Run {
     ) -> Self {
         Self {
             options: DetectorOptions {
-                load: LoadKind::ArrivalRate,
+                load: LoadUnit::Rate,
                 ..DetectorOptions::default()
             },
             simulation: Simulation::new(server.clone(), traffic, seed),

@@ -11,14 +11,15 @@
 //! with time while the load grows: only less load would show that. Start with
 //! [`Saturation::on_window`].
 
-use super::evidence::{LoadKind, SaturationEvidence};
+use super::evidence::SaturationEvidence;
 use super::loads::Loads;
 use super::window::Interval;
+use crate::load::LoadUnit;
 
 /// The test's state: bins of completions over the whole run, bounded in number.
 #[derive(Debug, Clone)]
 pub(super) struct Saturation {
-    kind: LoadKind,
+    kind: LoadUnit,
     rule: SaturationRule,
     open: Bin,
     bins: Vec<Bin>,
@@ -80,7 +81,7 @@ impl SaturationRule {
 }
 
 impl Saturation {
-    pub(super) fn new(kind: LoadKind, rule: SaturationRule) -> Self {
+    pub(super) fn new(kind: LoadUnit, rule: SaturationRule) -> Self {
         Self {
             kind,
             rule,
@@ -170,7 +171,7 @@ impl Saturation {
     fn points(&self, loads: &Loads) -> Vec<Vec<Point>> {
         let pause = self.pause_secs(loads);
         let weights: &[f64] = match self.kind {
-            LoadKind::VirtualUsers if pause > 0.0 => &[0.5, 0.0, -0.5, -1.0],
+            LoadUnit::Vus if pause > 0.0 => &[0.5, 0.0, -0.5, -1.0],
             _ => &[0.0],
         };
         let (first, last) = (loads.first_time(), loads.last_time());
@@ -180,8 +181,8 @@ impl Saturation {
             .map(|bin| {
                 let response = bin.latency_sum_secs / bin.n_ok.max(1.0);
                 let lag = match self.kind {
-                    LoadKind::VirtualUsers => response / 2.0,
-                    LoadKind::ArrivalRate => response,
+                    LoadUnit::Vus => response / 2.0,
+                    LoadUnit::Rate => response,
                 };
                 (bin, lag)
             })
@@ -216,7 +217,7 @@ impl Saturation {
     /// What a virtual user spends between an answer and its next request, by Little's
     /// law from the bins themselves: `users / rate − response time`, their median.
     fn pause_secs(&self, loads: &Loads) -> f64 {
-        if self.kind == LoadKind::ArrivalRate {
+        if self.kind == LoadUnit::Rate {
             return 0.0;
         }
         let mut pauses: Vec<f64> = self
@@ -547,7 +548,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut saturation = Saturation::new(LoadKind::VirtualUsers, SaturationRule::REPORT);
+        let mut saturation = Saturation::new(LoadUnit::Vus, SaturationRule::REPORT);
         let mut loads = Loads::default();
         for second in 0..5_000 {
             let (start, end) = (f64::from(second), f64::from(second + 1));

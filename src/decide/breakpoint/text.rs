@@ -3,19 +3,20 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::evidence::{Break, Cause, ErrorEvidence, LoadKind};
+use super::evidence::{Break, Cause, ErrorEvidence};
+use crate::load::LoadUnit;
 
 impl Break {
     /// What happened, where and when, without a final full stop.
     pub fn sentence(&self) -> String {
-        let load = load_text(self.load, self.load_kind);
+        let load = load_text(self.load, self.load_unit);
         let began = seconds_text(self.began);
         let from = format!("from {load} on ({began} into the run)");
         let at = format!("{load} ({began} into the run)");
         let mut text = self.sentence_from(&from, &at, "at low load");
         let last_good = self
             .last_good_load
-            .map(|last_good| load_text(last_good, self.load_kind))
+            .map(|last_good| load_text(last_good, self.load_unit))
             .filter(|last_good| *last_good != load);
         if let Some(last_good) = last_good {
             let _ = write!(text, "; it kept up at {last_good}");
@@ -85,13 +86,13 @@ impl Break {
     }
 }
 
-fn load_text(load: f64, kind: LoadKind) -> String {
+fn load_text(load: f64, kind: LoadUnit) -> String {
     match kind {
-        LoadKind::VirtualUsers => {
+        LoadUnit::Vus => {
             let n_vus = load.round().max(1.0);
             format!("{n_vus:.0} {}", if n_vus == 1.0 { "VU" } else { "VUs" })
         }
-        LoadKind::ArrivalRate => format!("{} arrivals/s", number(load)),
+        LoadUnit::Rate => format!("{} arrivals/s", number(load)),
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
             last_good_load,
             began: Duration::from_millis(31_500),
             noticed: Duration::from_secs(40),
-            load_kind: LoadKind::VirtualUsers,
+            load_unit: LoadUnit::Vus,
         };
         assert_eq!(found.sentence(), expected);
     }
@@ -239,7 +240,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_named_as_such() {
-        assert_eq!(load_text(1.5, LoadKind::ArrivalRate), "1.5 arrivals/s");
-        assert_eq!(load_text(1520.4, LoadKind::ArrivalRate), "1520 arrivals/s");
+        assert_eq!(load_text(1.5, LoadUnit::Rate), "1.5 arrivals/s");
+        assert_eq!(load_text(1520.4, LoadUnit::Rate), "1520 arrivals/s");
     }
 }

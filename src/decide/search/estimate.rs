@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::options::SearchOptions;
 use super::sequence::{enough_requests, unit_size};
 use super::trial::{BISECT, BRACKET, Effort, PLAUSIBLE_REQUESTS, PLAUSIBLE_TICKS, VERIFY};
-use crate::outcome::{FindBy, FindEstimate, FindPhase};
+use crate::outcome::{FindEstimate, FindPhase, LoadUnit};
 
 /// The server nearly alone, as the baseline found it.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +59,8 @@ pub(super) fn estimate(options: &SearchOptions, alone: Alone) -> FindEstimate {
 fn range(options: &SearchOptions, share: f64, alone: Alone) -> (Duration, Duration) {
     let unit = unit_size(share) as f64;
     let rate_of_one = match options.find.by {
-        FindBy::Vus => alone.rate / alone.level,
-        FindBy::Rate => 1.0,
+        LoadUnit::Vus => alone.rate / alone.level,
+        LoadUnit::Rate => 1.0,
     };
     // Without errors their limit takes a fixed number of requests.
     let spotless = options.find.error_share_max.map_or(0, enough_requests) as f64;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::outcome::{FindOptions, LatencyLimit};
 
-    fn options(by: FindBy, quantile: f64) -> SearchOptions {
+    fn options(by: LoadUnit, quantile: f64) -> SearchOptions {
         SearchOptions {
             find: FindOptions {
                 by,
@@ -166,29 +166,29 @@ mod tests {
     #[test]
     fn a_fast_server_takes_minutes_and_a_slow_one_a_hint() {
         // One user makes 500 requests a second: every unit takes a second.
-        let fast = estimate(&options(FindBy::Vus, 0.99), alone(500.0, 2));
+        let fast = estimate(&options(LoadUnit::Vus, 0.99), alone(500.0, 2));
         // 4 halvings of 8 + 3 s and a verification of 90 + 3 s.
         assert_eq!(fast.shortest, Duration::from_secs(4 * 11 + 93));
         assert!(fast.longest < Duration::from_secs(900), "{fast:?}");
         assert_eq!((fast.requests_per_unit, fast.with_p95), (100, None));
 
         // One user makes one request in two seconds, and cannot make more.
-        let slow = estimate(&options(FindBy::Vus, 0.99), alone(0.5, 2000));
+        let slow = estimate(&options(LoadUnit::Vus, 0.99), alone(0.5, 2000));
         assert!(slow.longest > Duration::from_secs(3600));
         let (shortest, longest) = slow.with_p95.expect("a hint");
         assert!(shortest <= slow.shortest && longest * 2 < slow.longest);
         // p95 itself is not told to become p95.
-        let p95 = estimate(&options(FindBy::Vus, 0.95), alone(0.5, 2000));
+        let p95 = estimate(&options(LoadUnit::Vus, 0.95), alone(0.5, 2000));
         assert_eq!(p95.with_p95, None);
 
         // One that only thinks for two seconds bears many such users.
-        let thinking = estimate(&options(FindBy::Vus, 0.99), alone(0.5, 10));
+        let thinking = estimate(&options(LoadUnit::Vus, 0.99), alone(0.5, 10));
         assert!(thinking.longest * 3 < slow.longest, "{thinking:?} {slow:?}");
     }
 
     #[test]
     fn a_quick_search_takes_no_time_to_verify() {
-        let mut quick = options(FindBy::Vus, 0.99);
+        let mut quick = options(LoadUnit::Vus, 0.99);
         quick.find.quick = true;
         let estimate = estimate(&quick, alone(500.0, 2));
         assert!(estimate.shortest < Duration::from_secs(60), "{estimate:?}");
@@ -199,7 +199,7 @@ mod tests {
     fn more_evidence_never_takes_less_time() {
         let mut last = Duration::ZERO;
         for quantile in [0.5, 0.9, 0.95, 0.99, 0.999, 0.9999] {
-            let estimate = estimate(&options(FindBy::Rate, quantile), alone(1.0, 20));
+            let estimate = estimate(&options(LoadUnit::Rate, quantile), alone(1.0, 20));
             assert!(estimate.shortest <= estimate.longest);
             assert!(estimate.longest >= last);
             last = estimate.longest;
@@ -213,9 +213,9 @@ mod tests {
             rate: 0.0,
             latency: None,
         };
-        let never = estimate(&options(FindBy::Vus, 0.99), nothing);
+        let never = estimate(&options(LoadUnit::Vus, 0.99), nothing);
         assert!(never.longest <= Duration::from_secs_f64(FOREVER_SECS));
-        let at_once = estimate(&options(FindBy::Vus, 0.99), alone(1e9, 0));
+        let at_once = estimate(&options(LoadUnit::Vus, 0.99), alone(1e9, 0));
         assert!(at_once.shortest <= at_once.longest);
     }
 }

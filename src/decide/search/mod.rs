@@ -39,7 +39,7 @@ pub use self::options::{LATENCY_LIMITS_MAX, OptionsFault, SearchOptions};
 pub use self::tick::{Percentiles, SearchTick};
 use self::trial::{Trial, TrialProgress};
 use crate::outcome::{
-    FindBy, FindEnded, FindEstimate, FindFailure, FindPhase, FindTrial, FindVerdict, FindWhy,
+    FindEnded, FindEstimate, FindFailure, FindPhase, FindTrial, FindVerdict, FindWhy, LoadUnit,
 };
 
 /// No answer is verified in less time.
@@ -353,8 +353,8 @@ impl Search {
     /// The level a step below one that failed its verification.
     fn step_below(&self, level: f64) -> Option<Candidate> {
         let below = match self.options.find.by {
-            FindBy::Vus => (level / STEP_DOWN).floor().min(level - 1.0),
-            FindBy::Rate => level / STEP_DOWN,
+            LoadUnit::Vus => (level / STEP_DOWN).floor().min(level - 1.0),
+            LoadUnit::Rate => level / STEP_DOWN,
         };
         (below >= self.options.baseline_level()).then_some(Candidate {
             level: below,
@@ -394,13 +394,13 @@ impl Search {
         };
         let is_narrow = high / low <= tolerance;
         Some(match self.options.find.by {
-            FindBy::Vus if is_narrow || high - low <= 1.0 => (low, FindPhase::Verify),
-            FindBy::Rate if is_narrow => (low, FindPhase::Verify),
-            FindBy::Vus => {
+            LoadUnit::Vus if is_narrow || high - low <= 1.0 => (low, FindPhase::Verify),
+            LoadUnit::Rate if is_narrow => (low, FindPhase::Verify),
+            LoadUnit::Vus => {
                 let middle = (low * high).sqrt().round();
                 (middle.clamp(low + 1.0, high - 1.0), FindPhase::Bisect)
             }
-            FindBy::Rate => ((low * high).sqrt(), FindPhase::Bisect),
+            LoadUnit::Rate => ((low * high).sqrt(), FindPhase::Bisect),
         })
     }
 
@@ -496,7 +496,7 @@ mod tests {
 
     const LIMIT_NS: u64 = 100_000_000;
 
-    fn options(by: FindBy, from: f64, to: f64) -> SearchOptions {
+    fn options(by: LoadUnit, from: f64, to: f64) -> SearchOptions {
         SearchOptions {
             find: FindOptions {
                 by,
@@ -569,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_sharp_edge_is_found_by_doubling_halving_and_verifying() {
-        let (outcome, levels) = driven(options(FindBy::Vus, 1.0, 2000.0), sharp(20.0));
+        let (outcome, levels) = driven(options(LoadUnit::Vus, 1.0, 2000.0), sharp(20.0));
         assert_eq!(
             levels,
             [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 23.0, 19.0, 21.0, 20.0, 20.0]
@@ -587,7 +587,7 @@ mod tests {
     /// By rate the levels are not whole, and 1.05 is the tolerance at this rate.
     #[test]
     fn the_tolerance_ends_the_halving() {
-        let (outcome, _) = driven(options(FindBy::Rate, 1.0, 2000.0), sharp(20.5));
+        let (outcome, _) = driven(options(LoadUnit::Rate, 1.0, 2000.0), sharp(20.5));
         let (low, high) = (
             level_of(outcome.sustains).expect("sustained"),
             outcome.fails_at.expect("failed").trial.level,
@@ -597,12 +597,12 @@ mod tests {
 
     #[test]
     fn the_highest_level_is_verified_too() {
-        let (outcome, levels) = driven(options(FindBy::Vus, 3.0, 10.0), sharp(1e9));
+        let (outcome, levels) = driven(options(LoadUnit::Vus, 3.0, 10.0), sharp(1e9));
         assert_eq!(levels, [1.0, 3.0, 6.0, 10.0, 10.0]);
         assert_eq!(outcome.ended, FindEnded::ReachedTo);
         assert_eq!(level_of(outcome.sustains), Some(10.0));
         assert_eq!(outcome.fails_at, None);
-        let (outcome, levels) = driven(options(FindBy::Vus, 1.0, 1.0), sharp(1e9));
+        let (outcome, levels) = driven(options(LoadUnit::Vus, 1.0, 1.0), sharp(1e9));
         assert_eq!(
             (outcome.ended, levels),
             (FindEnded::ReachedTo, vec![1.0, 1.0])
@@ -611,7 +611,7 @@ mod tests {
 
     #[test]
     fn a_first_level_that_fails_is_searched_below() {
-        let (outcome, levels) = driven(options(FindBy::Vus, 64.0, 2000.0), sharp(5.0));
+        let (outcome, levels) = driven(options(LoadUnit::Vus, 64.0, 2000.0), sharp(5.0));
         assert_eq!(levels, [1.0, 64.0, 8.0, 3.0, 5.0, 6.0, 5.0]);
         assert_eq!(level_of(outcome.sustains), Some(5.0));
     }
@@ -619,7 +619,7 @@ mod tests {
     #[test]
     fn a_baseline_that_misses_the_limits_refuses_the_search() {
         let check = |tick: SearchTick, why: FindWhy| {
-            let (outcome, levels) = driven(options(FindBy::Vus, 1.0, 100.0), |_, _| tick);
+            let (outcome, levels) = driven(options(LoadUnit::Vus, 1.0, 100.0), |_, _| tick);
             assert_eq!(
                 (outcome.ended, levels),
                 (FindEnded::Refused(why), vec![1.0])
@@ -639,7 +639,7 @@ mod tests {
         };
         check(silent, FindWhy::Silence);
         // One slow answer of twenty is chance.
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1.0), |_, phase| match phase {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 1.0), |_, phase| match phase {
             FindPhase::Baseline => second(4, 0),
             _ => second(1000, 0),
         });
@@ -648,7 +648,7 @@ mod tests {
 
     #[test]
     fn a_server_that_only_the_baseline_flattered_sustains_nothing() {
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 100.0), |_, phase| match phase {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 100.0), |_, phase| match phase {
             FindPhase::Baseline => second(100, 0),
             _ => second(100, 60),
         });
@@ -659,7 +659,7 @@ mod tests {
 
     #[test]
     fn a_failed_verification_steps_down_and_verifies_again() {
-        let (outcome, levels) = driven(options(FindBy::Rate, 100.0, 10_000.0), |level, phase| {
+        let (outcome, levels) = driven(options(LoadUnit::Rate, 100.0, 10_000.0), |level, phase| {
             let is_kept = match phase {
                 FindPhase::Verify => level <= 900.0,
                 _ => level <= 1000.0,
@@ -687,7 +687,7 @@ mod tests {
     #[test]
     fn an_undecided_level_counts_as_not_passed_and_says_so() {
         // At the limit exactly above 16 users, plainly bad above 24.
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 100.0), |level, _| {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 100.0), |level, _| {
             let n_over = match level {
                 ..=16.0 => 0,
                 ..=24.0 => 50,
@@ -704,7 +704,7 @@ mod tests {
 
     #[test]
     fn a_generator_at_its_limit_ends_the_search_and_blames_nobody() {
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1000.0), |level, _| SearchTick {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 1000.0), |level, _| SearchTick {
             generator_limited: level > 16.0,
             ..second(1000, if level > 16.0 { 1000 } else { 0 })
         });
@@ -720,7 +720,7 @@ mod tests {
         // The first two holds of 16 users, and all above 64.
         let mut n_held = 0;
         let mut last_level = 0.0;
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1000.0), |level, phase| {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 1000.0), |level, phase| {
             if phase != FindPhase::Baseline && level != last_level && level == 16.0 {
                 n_held += 1;
             }
@@ -750,7 +750,7 @@ mod tests {
         );
 
         // One that is always disturbed counts as it is after three times more.
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 64.0), |level, _| SearchTick {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 64.0), |level, _| SearchTick {
             disturbed: level > 20.0,
             ..second(1000, if level > 20.0 { 1000 } else { 0 })
         });
@@ -762,7 +762,7 @@ mod tests {
     #[test]
     fn a_quick_search_ends_with_its_bracket() {
         let quick = |to: f64| {
-            let mut quick = options(FindBy::Vus, 1.0, to);
+            let mut quick = options(LoadUnit::Vus, 1.0, to);
             quick.find.quick = true;
             quick
         };
@@ -800,7 +800,7 @@ mod tests {
     fn a_baseline_above_a_limit_never_passes() {
         // One error in forty against a limit of one in a hundred.
         let mut n_ticks = 0;
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 100.0), |_, _| {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 100.0), |_, _| {
             n_ticks += 1;
             SearchTick {
                 failed: u64::from(n_ticks % 5 == 0),
@@ -817,7 +817,7 @@ mod tests {
         assert_eq!(outcome.passed, None);
         // A single one early on is made good by those that follow.
         let mut n_ticks = 0;
-        let (outcome, _) = driven(options(FindBy::Vus, 1.0, 1.0), |_, phase| {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 1.0), |_, phase| {
             n_ticks += 1;
             match phase {
                 FindPhase::Baseline => SearchTick {
@@ -834,7 +834,7 @@ mod tests {
     #[test]
     fn a_level_fails_by_what_its_figures_show() {
         let check = |tick: SearchTick, expected: FindWhy| {
-            let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |level, _| {
+            let (outcome, _) = driven(options(LoadUnit::Vus, 8.0, 8.0), |level, _| {
                 if level < 8.0 { second(1000, 0) } else { tick }
             });
             let failed = outcome.fails_surely_at.expect("a failure");
@@ -852,7 +852,7 @@ mod tests {
     #[test]
     fn a_hiccup_of_the_generator_is_left_out() {
         let mut n_ticks = 0;
-        let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |_, _| {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 8.0, 8.0), |_, _| {
             n_ticks += 1;
             let is_hiccup = n_ticks % 40 == 20;
             SearchTick {
@@ -870,7 +870,7 @@ mod tests {
     #[test]
     fn the_end_of_the_time_returns_the_bracket_so_far() {
         let (mut search, mut action) =
-            Search::start(options(FindBy::Vus, 1.0, 2000.0)).expect("sound");
+            Search::start(options(LoadUnit::Vus, 1.0, 2000.0)).expect("sound");
         let mut server = sharp(20.0);
         let mut at = (0.0, FindPhase::Baseline);
         for _ in 0..75 {
@@ -897,7 +897,7 @@ mod tests {
 
     #[test]
     fn an_interruption_ends_it_for_good() {
-        let (mut search, _) = Search::start(options(FindBy::Vus, 1.0, 10.0)).expect("sound");
+        let (mut search, _) = Search::start(options(LoadUnit::Vus, 1.0, 10.0)).expect("sound");
         let SearchAction::Done(outcome) = search.next(Input::Interrupted) else {
             panic!("not over");
         };
@@ -910,7 +910,7 @@ mod tests {
 
     #[test]
     fn the_figures_of_settling_do_not_count() {
-        let (mut search, first) = Search::start(options(FindBy::Vus, 1.0, 10.0)).expect("sound");
+        let (mut search, first) = Search::start(options(LoadUnit::Vus, 1.0, 10.0)).expect("sound");
         assert_eq!(
             first,
             SearchAction::SetLevel {
@@ -947,7 +947,7 @@ mod tests {
     #[test]
     fn a_failed_level_is_followed_by_cooling_down() {
         let (mut search, mut action) =
-            Search::start(options(FindBy::Vus, 4.0, 100.0)).expect("sound");
+            Search::start(options(LoadUnit::Vus, 4.0, 100.0)).expect("sound");
         let mut level_now = 1.0;
         while !matches!(action, SearchAction::CoolDown { .. }) {
             if let SearchAction::SetLevel { level, .. } = action {
@@ -986,7 +986,7 @@ mod tests {
         let check = |why: FindWhy, tick_at: fn(u64) -> SearchTick| {
             let mut n_ticks = 0;
             let mut last_level = 0.0;
-            let (outcome, _) = driven(options(FindBy::Rate, 1000.0, 1000.0), |level, _| {
+            let (outcome, _) = driven(options(LoadUnit::Rate, 1000.0, 1000.0), |level, _| {
                 n_ticks = if level == last_level { n_ticks + 1 } else { 1 };
                 last_level = level;
                 if level < 1000.0 {
@@ -1021,7 +1021,7 @@ mod tests {
 
     #[test]
     fn a_load_without_any_answer_fails_by_its_silence() {
-        let (outcome, _) = driven(options(FindBy::Vus, 8.0, 8.0), |_, phase| match phase {
+        let (outcome, _) = driven(options(LoadUnit::Vus, 8.0, 8.0), |_, phase| match phase {
             FindPhase::Bracket => SearchTick {
                 in_flight: 8,
                 ..second(0, 0)
@@ -1035,7 +1035,7 @@ mod tests {
     #[test]
     fn options_without_sense_are_refused() {
         let check = |change: fn(&mut SearchOptions), fault: OptionsFault| {
-            let mut options = options(FindBy::Vus, 1.0, 100.0);
+            let mut options = options(LoadUnit::Vus, 1.0, 100.0);
             change(&mut options);
             let refused = Search::start(options).err();
             assert_eq!(refused, Some(fault));
@@ -1119,7 +1119,7 @@ mod tests {
             span in 0_u32..200,
             ticks in proptest::collection::vec(any_tick(), 1..400),
         ) {
-            let by = if by_rate { FindBy::Rate } else { FindBy::Vus };
+            let by = if by_rate { LoadUnit::Rate } else { LoadUnit::Vus };
             let options = options(by, f64::from(from), f64::from(from + span));
             let (mut search, mut action) = Search::start(options).expect("sound options");
             for tick in ticks {
@@ -1156,7 +1156,7 @@ mod tests {
         #[test]
         fn a_sharp_edge_is_always_found(capacity in 1_u32..3000, from in 1_u32..300) {
             let (outcome, _) = driven(
-                options(FindBy::Vus, f64::from(from), 4000.0),
+                options(LoadUnit::Vus, f64::from(from), 4000.0),
                 sharp(f64::from(capacity)),
             );
             let low = level_of(outcome.sustains).expect("sustained");

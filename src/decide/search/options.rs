@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::outcome::{FindBy, FindOptions, FindPhase, LatencyLimit};
+use crate::outcome::{FindOptions, FindPhase, LatencyLimit, LoadUnit};
 
 /// What is searched, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ impl SearchOptions {
     pub(super) fn check(&self) -> Result<(), OptionsFault> {
         let find = &self.find;
         let is_level = |level: f64| {
-            level.is_finite() && level > 0.0 && (find.by == FindBy::Rate || level.fract() == 0.0)
+            level.is_finite() && level > 0.0 && (find.by == LoadUnit::Rate || level.fract() == 0.0)
         };
         let is_limit =
             |limit: &LatencyLimit| (0.5..=0.9999).contains(&limit.quantile) && limit.limit_ns > 0;
@@ -97,8 +97,8 @@ impl SearchOptions {
     /// is not above it, so that the baseline does not take minutes.
     pub(super) fn baseline_level(&self) -> f64 {
         match self.find.by {
-            FindBy::Vus => 1.0,
-            FindBy::Rate => (self.find.from / 10.0).max(1.0).min(self.find.from),
+            LoadUnit::Vus => 1.0,
+            LoadUnit::Rate => (self.find.from / 10.0).max(1.0).min(self.find.from),
         }
     }
 

@@ -22,7 +22,7 @@ impl Bench {
         Self {
             server,
             traffic: Traffic::OpenPoisson,
-            find: with_limit(FindBy::Rate, quantile, limit_ms),
+            find: with_limit(LoadUnit::Rate, quantile, limit_ms),
         }
     }
 
@@ -32,7 +32,7 @@ impl Bench {
             traffic: Traffic::Closed {
                 think: Distribution::Exponential(think_secs),
             },
-            find: with_limit(FindBy::Vus, quantile, limit_ms),
+            find: with_limit(LoadUnit::Vus, quantile, limit_ms),
         }
     }
 
@@ -50,8 +50,8 @@ impl Bench {
     fn search(&self, options: SearchOptions, seed: u64) -> (Box<SearchOutcome>, Duration) {
         let mut simulation = Simulation::new(self.server.clone(), self.traffic, seed);
         let set = |simulation: &mut Simulation, level: f64| match self.find.by {
-            FindBy::Vus => simulation.set_vus(level as u32),
-            FindBy::Rate => simulation.set_rate(level),
+            LoadUnit::Vus => simulation.set_vus(level as u32),
+            LoadUnit::Rate => simulation.set_rate(level),
         };
         let (mut search, mut action) = Search::start(options).expect("sound options");
         for _ in 0..1_000_000 {
@@ -72,8 +72,8 @@ impl Bench {
     fn share_over(&self, level: f64, n_secs: u32) -> f64 {
         let mut simulation = Simulation::new(self.server.clone(), self.traffic, 99);
         match self.find.by {
-            FindBy::Vus => simulation.set_vus(level as u32),
-            FindBy::Rate => simulation.set_rate(level),
+            LoadUnit::Vus => simulation.set_vus(level as u32),
+            LoadUnit::Rate => simulation.set_rate(level),
         }
         simulation.tick(SECOND * 20);
         let (mut n, mut n_over) = (0, 0);
@@ -86,7 +86,7 @@ impl Bench {
     }
 }
 
-fn with_limit(by: FindBy, quantile: f64, limit_ms: u64) -> FindOptions {
+fn with_limit(by: LoadUnit, quantile: f64, limit_ms: u64) -> FindOptions {
     FindOptions {
         by,
         from: 1.0,
@@ -409,7 +409,7 @@ fn errors_bound_the_capacity_as_latency_does() {
         find: FindOptions {
             latency: Vec::new(),
             error_share_max: Some(0.01),
-            ..with_limit(FindBy::Rate, 0.99, 1)
+            ..with_limit(LoadUnit::Rate, 0.99, 1)
         },
     };
     let truth = capacity_refusing(1000.0, 10, 0.01);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::options::{LATENCY_LIMITS_MAX, SearchOptions};
 use super::sequence::{Decision, Sequence};
 use super::tick::{Percentiles, SearchTick};
-use crate::outcome::{FindBy, FindPhase, FindTrial, FindVerdict, FindWhy};
+use crate::outcome::{FindPhase, FindTrial, FindVerdict, FindWhy, LoadUnit};
 use crate::validity::Grade;
 
 /// A hold under way.
@@ -15,7 +15,7 @@ use crate::validity::Grade;
 pub(super) struct Trial {
     phase: FindPhase,
     level: f64,
-    by: FindBy,
+    by: LoadUnit,
     /// What is left of the settling, whose figures do not count. Zero: it holds.
     settling: Duration,
     rules: Vec<LimitRule>,
@@ -244,7 +244,7 @@ impl Trial {
         let rate = per_second(sums.completed);
         let mean_ns = (sums.n_latencies > 0).then(|| sums.latency_ns / sums.n_latencies as f64);
         let little = match (self.by, self.think, mean_ns) {
-            (FindBy::Vus, Some(think), Some(mean_ns)) if self.level > 0.0 => {
+            (LoadUnit::Vus, Some(think), Some(mean_ns)) if self.level > 0.0 => {
                 Some(rate * (mean_ns / 1e9 + think.as_secs_f64()) / self.level)
             }
             _ => None,
@@ -429,7 +429,7 @@ impl Trial {
     /// also keeps chance out of it: one look at a queue says little, for in a
     /// healthy one near its capacity it varies as much as its mean.
     fn open_fault(&self) -> Option<FindWhy> {
-        let FindBy::Rate = self.by else { return None };
+        let LoadUnit::Rate = self.by else { return None };
         let sums = &self.sums;
         let drain_secs = 2.0 * self.limit.unwrap_or(SILENCE_SHORTEST).as_secs_f64();
         let answered = sums.completed as f64 / sums.length.as_secs_f64().max(1e-9) * drain_secs;

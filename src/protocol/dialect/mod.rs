@@ -5,172 +5,24 @@
 //! new revision goes into one of them, or into a file of its own. Session ids,
 //! HTTP and time are not known here.
 
+mod opening;
+mod params;
 mod sessions;
-pub(super) mod stateless;
+mod stateless;
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::catalog::{ParamFault, ToolCatalog};
-use super::fault::{ProtocolFault, shown_text};
-use super::fields::{json_text, read_fields, read_string};
-use super::operation::{Method, Operation};
+use self::params::version_header;
+use super::catalog::ToolCatalog;
+use super::fault::ProtocolFault;
+use super::operation::{Method, Operation, PrepareError};
 use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
-use super::template::Template;
 
-/// Who we say that we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientInfo {
-    /// The program's name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
-
-impl ClientInfo {
-    /// A client of that name and version.
-    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            version: version.into(),
-        }
-    }
-
-    fn to_json(&self) -> String {
-        format!(
-            r#"{{"name":{},"version":{}}}"#,
-            json_text(&self.name),
-            json_text(&self.version)
-        )
-    }
-}
-
-/// Who the server says that it is; texts are fit to be shown on one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerIdentity {
-    /// Its name; empty where it gives none.
-    pub name: String,
-    /// Its version; empty where it gives none.
-    pub version: String,
-    /// A name for people.
-    pub title: Option<String>,
-}
-
-/// What the server says that it offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Capabilities {
-    /// Tools.
-    pub tools: bool,
-    /// Resources.
-    pub resources: bool,
-    /// Prompts.
-    pub prompts: bool,
-    /// Completion of arguments.
-    pub completions: bool,
-    /// Log messages.
-    pub logging: bool,
-}
-
-/// What a legacy server says to `initialize`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Welcome {
-    /// The revision to speak from now on: the server's choice.
-    pub revision: Revision,
-    /// Who it is.
-    pub server: Option<ServerIdentity>,
-    /// What it offers.
-    pub capabilities: Capabilities,
-    /// How to use it, in its own words, as they came.
-    pub instructions: Option<String>,
-}
-
-/// What a modern server says to `server/discover`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discovery {
-    /// The revisions that both sides speak, legacy ones among them.
-    pub supported: Vec<Revision>,
-    /// Those that we do not speak, each cut and fit to be shown.
-    pub unknown_supported: Vec<String>,
-    /// Who it is.
-    pub server: Option<ServerIdentity>,
-    /// What it offers.
-    pub capabilities: Capabilities,
-    /// How to use it, in its own words, as they came.
-    pub instructions: Option<String>,
-}
-
-impl Discovery {
-    /// The latest modern revision that both sides speak.
-    pub fn best(&self) -> Option<Revision> {
-        best_modern(&self.supported)
-    }
-}
-
-/// The latest modern revision among some.
-pub(super) fn best_modern(revisions: &[Revision]) -> Option<Revision> {
-    revisions
-        .iter()
-        .copied()
-        .filter(|revision| revision.era() == Era::Modern)
-        .max()
-}
-
-/// Why an operation cannot be asked of a server in this dialect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PrepareError {
-    /// The revision has no such method (`ping` in the modern era).
-    NoSuchMethod {
-        /// The method.
-        method: Method,
-        /// The revision.
-        revision: Revision,
-    },
-    /// The tool's definition marks arguments for headers in an invalid way:
-    /// the specification wants it left out.
-    ToolExcluded {
-        /// The tool.
-        tool: String,
-        /// What is invalid.
-        why: String,
-    },
-    /// An argument that must become a header is not of the type that the
-    /// tool's schema says.
-    ArgumentMismatch {
-        /// The tool.
-        tool: String,
-        /// The argument: property names with dots between.
-        path: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-}
-
-impl fmt::Display for PrepareError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PrepareError::NoSuchMethod { method, revision } => {
-                write!(f, "`{method}` does not exist in MCP {revision}")
-            }
-            PrepareError::ToolExcluded { tool, why } => {
-                write!(f, "the definition of the tool `{tool}` is invalid: {why}")
-            }
-            PrepareError::ArgumentMismatch {
-                tool,
-                path,
-                expected,
-            } => write!(
-                f,
-                "the argument `{path}` of the tool `{tool}` travels in a header and must be \
-                 {expected}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PrepareError {}
+pub use self::opening::{Capabilities, ClientInfo, Discovery, ServerIdentity, Welcome};
+pub(super) use self::opening::{best_modern, read_versions};
 
 /// How one revision is spoken. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -305,75 +157,6 @@ impl Dialect {
     /// `BadResult` where it has no `supportedVersions`.
     pub fn read_discover(result: &str) -> Result<Discovery, ProtocolFault> {
         stateless::read_discover(result)
-    }
-}
-
-fn version_header(revision: Revision) -> (String, String) {
-    (
-        "MCP-Protocol-Version".to_string(),
-        revision.as_str().to_string(),
-    )
-}
-
-/// `name`, `arguments` or `uri`: the members of an operation's params, without
-/// braces; empty where it has none. Absent arguments are absent, not null.
-fn render_members(operation: &Operation) -> Template {
-    match operation {
-        Operation::CallTool { name, arguments } | Operation::GetPrompt { name, arguments } => {
-            let mut members = Template::from(format!(r#""name":{}"#, json_text(name)).as_str());
-            if let Some(arguments) = arguments {
-                members.push_str(r#","arguments":"#);
-                members.push(&arguments.template());
-            }
-            members
-        }
-        Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)).as_str().into(),
-        _ => Template::default(),
-    }
-}
-
-fn render_cursor(cursor: Option<&str>) -> Template {
-    cursor.map_or_else(Template::default, |cursor| {
-        format!(r#""cursor":{}"#, json_text(cursor)).as_str().into()
-    })
-}
-
-fn read_identity(json: &str) -> Option<ServerIdentity> {
-    /// The most characters of a server's name, version or title.
-    const TEXT_MAX: usize = 120;
-    let [name, version, title] = read_fields(json, ["name", "version", "title"])?;
-    let text = |json: Option<&str>| Some(shown_text(&read_string(json?)?, TEXT_MAX));
-    Some(ServerIdentity {
-        name: text(name).unwrap_or_default(),
-        version: text(version).unwrap_or_default(),
-        title: text(title),
-    })
-}
-
-fn read_capabilities(json: Option<&str>) -> Capabilities {
-    let names = ["tools", "resources", "prompts", "completions", "logging"];
-    let [tools, resources, prompts, completions, logging] = json
-        .and_then(|json| read_fields(json, names))
-        .unwrap_or_default();
-    let is_offered = |json: Option<&str>| json.is_some_and(|json| json != "false");
-    Capabilities {
-        tools: is_offered(tools),
-        resources: is_offered(resources),
-        prompts: is_offered(prompts),
-        completions: is_offered(completions),
-        logging: is_offered(logging),
-    }
-}
-
-fn param_error(tool: &str, fault: ParamFault) -> PrepareError {
-    let tool = tool.to_string();
-    match fault {
-        ParamFault::Excluded(why) => PrepareError::ToolExcluded { tool, why },
-        ParamFault::Mismatch { path, expected } => PrepareError::ArgumentMismatch {
-            tool,
-            path,
-            expected,
-        },
     }
 }
 

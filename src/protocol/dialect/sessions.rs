@@ -10,10 +10,8 @@ use super::super::operation::{Method, Operation};
 use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
 use super::super::template::Template;
-use super::{
-    ClientInfo, Welcome, read_capabilities, read_identity, render_cursor, render_members,
-    version_header,
-};
+use super::opening::{ClientInfo, Welcome, read_capabilities, read_identity};
+use super::params::{render_cursor, render_members, version_header};
 
 pub(super) fn prepare(revision: Revision, operation: &Operation) -> Prepared {
     request(revision, operation.method(), &render_members(operation))

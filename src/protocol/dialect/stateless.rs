@@ -3,22 +3,18 @@
 //! Every request carries `_meta` with revision, client and capabilities, and
 //! mirrors method, name and marked arguments into headers.
 
-use std::ops::ControlFlow;
-
 use serde_json::{Map, Value};
 
 use super::super::catalog::ToolCatalog;
-use super::super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
-use super::super::fields::{json_text, look_at_elements, read_fields, read_string};
+use super::super::fault::{FaultKind, ProtocolFault, excerpt};
+use super::super::fields::{json_text, read_fields, read_string};
 use super::super::header_value::encode_header_value;
-use super::super::operation::{Method, Operation};
+use super::super::operation::{Method, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
 use super::super::template::Template;
-use super::{
-    ClientInfo, Discovery, PrepareError, param_error, read_capabilities, read_identity,
-    render_cursor, render_members, version_header,
-};
+use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
+use super::params::{render_cursor, render_members, version_header};
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
 
@@ -65,9 +61,7 @@ pub(super) fn prepare(
     }
     let mut slot_headers = Vec::new();
     if let Operation::CallTool { name, arguments } = operation {
-        let mirrored = catalog
-            .headers(name, arguments.as_ref())
-            .map_err(|fault| param_error(name, fault))?;
+        let mirrored = catalog.headers(name, arguments.as_ref())?;
         headers.extend(mirrored.fixed);
         slot_headers = mirrored.of_slots;
     }
@@ -117,29 +111,6 @@ pub(super) fn read_discover(result: &str) -> Result<Discovery, ProtocolFault> {
         capabilities: read_capabilities(capabilities),
         instructions: instructions.and_then(read_string),
     })
-}
-
-/// Splits a JSON list of revisions into those that we speak and the others.
-pub(in crate::protocol) fn read_versions(json: &str) -> Option<(Vec<Revision>, Vec<String>)> {
-    /// The most characters and entries of foreign revisions that are kept.
-    const TEXT_MAX: usize = 40;
-    const UNKNOWN_MAX: usize = 20;
-    /// The most entries that are looked at.
-    const VERSIONS_MAX: usize = 10_000;
-    let mut known = Vec::new();
-    let mut unknown = Vec::new();
-    look_at_elements(json, VERSIONS_MAX, |version| {
-        if let Some(version) = read_string(version) {
-            match Revision::parse(&version) {
-                Some(revision) if !known.contains(&revision) => known.push(revision),
-                Some(_) => {}
-                None if unknown.len() < UNKNOWN_MAX => unknown.push(shown_text(&version, TEXT_MAX)),
-                None => {}
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    Some((known, unknown))
 }
 
 fn standard_headers(revision: Revision, method: &str) -> Vec<(String, String)> {

@@ -267,11 +267,7 @@ fn one_at_a_time(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<
 
 /// Whether a user's connection is idle between calls.
 fn has_pauses(plan: &Plan) -> bool {
-    let is_scheduled = match &plan.load {
-        Load::Closed { pacing, .. } | Load::Staged { pacing, .. } => pacing.is_some(),
-        Load::Open { .. } => true,
-    };
-    is_scheduled || plan.think != ThinkTime::None || !plan.pause_after_call.is_zero()
+    plan.has_intended_starts() || plan.think != ThinkTime::None || !plan.pause_after_call.is_zero()
 }
 
 fn count_of(counts: &FailureCounts, failure: Failure) -> u64 {

@@ -3,7 +3,7 @@
 
 use super::summary::mode_name;
 use crate::outcome::{CalibrationObserver, CalibrationProgress, CalibrationStep, StepKind};
-use crate::report::live::{LiveLine, notice_line};
+use crate::report::live::LiveLine;
 use crate::report::page::ns_text;
 use crate::terminal::{Line, Role, WriteColor};
 use crate::units::{format_duration, format_rate, plural};
@@ -11,20 +11,12 @@ use crate::units::{format_duration, format_rate, plural};
 use std::time::Duration;
 
 impl<W: WriteColor> CalibrationObserver for LiveLine<W> {
-    fn notice(&mut self, text: &str) {
-        self.say(|| notice_line(text));
-    }
-
-    fn progress(&mut self, progress: &CalibrationProgress) {
+    fn calibrating(&mut self, progress: &CalibrationProgress) {
         self.show(progress.elapsed, || progress_line(progress));
     }
 
     fn step(&mut self, step: &CalibrationStep) {
         self.say(|| step_line(step));
-    }
-
-    fn ended(&mut self) {
-        let _ = self.clear();
     }
 }
 

@@ -4,9 +4,8 @@
 use super::words;
 use crate::outcome::{
     FindActivity, FindEstimate, FindObserver, FindOptions, FindProgress, FindTrial, FindVerdict,
-    RunStart,
 };
-use crate::report::live::{LiveLine, notice_line, start_line};
+use crate::report::live::LiveLine;
 use crate::report::page::ns_text;
 use crate::terminal::{Line, Role, WriteColor};
 use crate::units::{format_count, format_duration, format_percent, format_rate};
@@ -14,32 +13,16 @@ use crate::units::{format_count, format_duration, format_percent, format_rate};
 use std::time::Duration;
 
 impl<W: WriteColor> FindObserver for LiveLine<W> {
-    fn notice(&mut self, text: &str) {
-        self.say(|| notice_line(text));
-    }
-
-    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
-        self.show_preparing(doing);
-    }
-
-    fn started(&mut self, start: &RunStart) {
-        self.say(|| start_line(start));
-    }
-
     fn estimated(&mut self, options: &FindOptions, estimate: &FindEstimate) {
         self.say(|| Line::of(Role::Dim, words::estimate(options, estimate)));
     }
 
-    fn progress(&mut self, progress: &FindProgress) {
+    fn searching(&mut self, progress: &FindProgress) {
         self.show(progress.elapsed, || progress_line(progress));
     }
 
     fn trial(&mut self, options: &FindOptions, trial: &FindTrial) {
         self.say(|| trial_line(options, trial));
-    }
-
-    fn ended(&mut self) {
-        let _ = self.clear();
     }
 }
 
@@ -114,14 +97,14 @@ fn trial_line(options: &FindOptions, trial: &FindTrial) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{FindBy, FindPhase, FindWhy};
+    use crate::outcome::{FindPhase, FindWhy, LoadUnit};
     use crate::report::find::samples;
 
     #[test]
     fn the_line_says_level_phase_figures_and_bracket() {
         let progress = FindProgress {
             elapsed: Duration::from_millis(72_300),
-            by: FindBy::Vus,
+            by: LoadUnit::Vus,
             level: 12.0,
             activity: FindActivity::Settling(FindPhase::Bisect),
             rate: 198.4,

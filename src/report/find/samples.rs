@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::outcome::{
-    FindBy, FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
-    FindVerdict, FindWhy, LatencyLimit,
+    FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
+    FindVerdict, FindWhy, LatencyLimit, LoadUnit,
 };
 use crate::report::samples;
 use crate::validity::Grade;
@@ -53,7 +53,7 @@ pub(crate) fn found() -> FindOutcome {
     ];
     FindOutcome {
         options: FindOptions {
-            by: FindBy::Vus,
+            by: LoadUnit::Vus,
             from: 1.0,
             to: 2000.0,
             latency: vec![LatencyLimit {

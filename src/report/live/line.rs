@@ -16,7 +16,7 @@ pub(super) struct Limits {
 }
 
 /// `notice: …`.
-pub(in crate::report) fn notice_line(text: &str) -> Line {
+pub(super) fn notice_line(text: &str) -> Line {
     Line::of(Role::Warning, "notice: ").add(Role::Plain, text)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn preparing_line(elapsed: Duration, what: &str) -> Line {
 }
 
 /// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
-pub(in crate::report) fn start_line(start: &RunStart) -> Line {
+pub(super) fn start_line(start: &RunStart) -> Line {
     let server = &start.server;
     let mut line = Line::of(Role::Dim, "testing ").add(Role::Accent, &server.url);
     if let Some(name) = &server.name {

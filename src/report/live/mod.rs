@@ -14,8 +14,7 @@ use std::time::Duration;
 use crate::outcome::{Observer, Progress, RunStart};
 use crate::terminal::{Layout, Line, WriteColor, in_memory};
 
-use line::{Limits, preparing_line, progress_line};
-pub(super) use line::{notice_line, start_line};
+use line::{Limits, notice_line, preparing_line, progress_line, start_line};
 
 /// How a run is shown.
 #[derive(Clone)]

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::metrics::{Examples, FailureCounts, Histogram, RowStats};
-use crate::outcome::{LoadUnit, Row};
+use crate::outcome::Row;
 use crate::report::model::{CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures};
-use crate::scenario::{Load, Plan};
 use crate::units::{ms, tidy};
 
 /// What all rows of one part of a run have in common.
@@ -127,14 +126,6 @@ pub(super) fn latency(histogram: &Histogram) -> LatencyFigures {
 /// The same; `None` for an empty one.
 pub(super) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
     (!histogram.is_empty()).then(|| latency(histogram))
-}
-
-/// The unit that the plan's load is counted in.
-pub(super) fn load_unit(plan: &Plan) -> LoadUnit {
-    match plan.load {
-        Load::Closed { .. } | Load::Staged { .. } => LoadUnit::Vus,
-        Load::Open { .. } => LoadUnit::Rate,
-    }
 }
 
 /// Events a second; 0 over no time.

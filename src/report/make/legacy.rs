@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::figures::{Part, load_unit, share};
+use super::figures::{Part, share};
 use crate::clock::Utc;
 use crate::metrics::{FailureCounts, FailureGroup, RowStats};
 use crate::outcome::{BreakKind, LoadUnit, Rows, RunOutcome};
@@ -114,7 +114,7 @@ pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPoint
     let Some(point) = &outcome.breaking_point else {
         return BreakingPointFacts::default();
     };
-    let unit = load_unit(plan);
+    let unit = plan.load.unit();
     let at_ms = u64::try_from(point.at.as_millis()).unwrap_or(u64::MAX);
     let at = Utc::from_unix_ms(outcome.start.at.unix_ms().saturating_add(at_ms));
     let mut report = BreakingPointFacts {

@@ -28,7 +28,7 @@ use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, secs, tidy};
 
 use distribution::{distribution, over};
-use figures::{Part, latency_if_any, load_unit};
+use figures::{Part, latency_if_any};
 pub(super) use validity::verdict_of_all;
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
@@ -196,7 +196,7 @@ fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<StageFigures> {
         StageFigures {
             at_secs: secs(stage.at),
             length_secs: secs(stage.length),
-            load_unit: load_unit(plan),
+            load_unit: plan.load.unit(),
             load_from: tidy(stage.load_from),
             load_to: tidy(stage.load_to),
             figures: measured.calls(&stage.calls),

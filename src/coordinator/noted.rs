@@ -1,0 +1,48 @@
+//! An observer in front of another, so that what the user was told is in the outcome too.
+
+use std::time::Duration;
+
+use crate::outcome::{Observer, Progress, RunStart};
+
+/// Keeps the notices that pass through.
+pub(super) struct Noted<'a> {
+    observer: &'a mut dyn Observer,
+    pub(super) notices: Vec<String>,
+}
+
+impl<'a> Noted<'a> {
+    /// Begins with those of a plan.
+    pub(super) fn new(observer: &'a mut dyn Observer, notices: &[String]) -> Self {
+        let mut noted = Self {
+            observer,
+            notices: Vec::new(),
+        };
+        for notice in notices {
+            noted.notice(notice);
+        }
+        noted
+    }
+}
+
+impl Observer for Noted<'_> {
+    fn notice(&mut self, text: &str) {
+        self.notices.push(text.to_string());
+        self.observer.notice(text);
+    }
+
+    fn preparing(&mut self, doing: Option<(Duration, &str)>) {
+        self.observer.preparing(doing);
+    }
+
+    fn started(&mut self, start: &RunStart) {
+        self.observer.started(start);
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        self.observer.progress(progress);
+    }
+
+    fn ended(&mut self) {
+        self.observer.ended();
+    }
+}

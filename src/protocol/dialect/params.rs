@@ -1,0 +1,36 @@
+//! What both eras send alike: an operation's own params, and the version header.
+
+use super::super::fields::json_text;
+use super::super::operation::Operation;
+use super::super::revision::Revision;
+use super::super::template::Template;
+
+pub(super) fn version_header(revision: Revision) -> (String, String) {
+    (
+        "MCP-Protocol-Version".to_string(),
+        revision.as_str().to_string(),
+    )
+}
+
+/// `name`, `arguments` or `uri`: the members of an operation's params, without
+/// braces; empty where it has none. Absent arguments are absent, not null.
+pub(super) fn render_members(operation: &Operation) -> Template {
+    match operation {
+        Operation::CallTool { name, arguments } | Operation::GetPrompt { name, arguments } => {
+            let mut members = Template::from(format!(r#""name":{}"#, json_text(name)).as_str());
+            if let Some(arguments) = arguments {
+                members.push_str(r#","arguments":"#);
+                members.push(&arguments.template());
+            }
+            members
+        }
+        Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)).as_str().into(),
+        _ => Template::default(),
+    }
+}
+
+pub(super) fn render_cursor(cursor: Option<&str>) -> Template {
+    cursor.map_or_else(Template::default, |cursor| {
+        format!(r#""cursor":{}"#, json_text(cursor)).as_str().into()
+    })
+}
