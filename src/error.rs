@@ -122,6 +122,19 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, word)| word)
 }
 
+/// A message without the middle of a word that is too long to be read.
+pub fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 400;
+    const END_CHARS: usize = 120;
+    let n_chars = text.chars().count();
+    if n_chars <= CHARS_MAX {
+        return text.to_string();
+    }
+    let head: String = text.chars().take(CHARS_MAX - END_CHARS).collect();
+    let end: String = text.chars().skip(n_chars - END_CHARS).collect();
+    format!("{head}…{end}")
+}
+
 /// Optimal string alignment distance, in characters.
 fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
@@ -144,6 +157,14 @@ fn edit_distance(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_to_be_read_is_cut_in_its_middle() {
+        assert_eq!(shortened("abc"), "abc");
+        let text = shortened(&format!("a{}z", "é".repeat(1000)));
+        assert_eq!(text.chars().count(), 401);
+        assert!(text.starts_with('a') && text.ends_with('z'), "{text}");
+    }
 
     #[test]
     fn hints_follow_a_blank_line() {

@@ -32,6 +32,23 @@ pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     read_within(path, bytes_max, READ_TIMEOUT)
 }
 
+/// The standard input as a path, where `-` would be taken for a flag.
+pub const STDIN: &str = "/dev/stdin";
+
+/// Whether a path that the user named is the standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new(STDIN)
+}
+
+/// Reads the standard input in the same way, but for as long as its writer takes:
+/// a filter waits for the program before it.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_stdin(bytes_max: u64) -> Result<String, String> {
+    read_whole(io::stdin().lock(), bytes_max).and_then(text_of)
+}
+
 fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String, String> {
     let path = path.to_path_buf();
     let (tell, told) = mpsc::channel();
@@ -68,8 +85,12 @@ fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         return Err(too_large(bytes_max));
     }
     let file = File::open(path).map_err(|error| cannot_be_read(&error))?;
+    read_whole(file, bytes_max)
+}
+
+fn read_whole(from: impl Read, bytes_max: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.take(bytes_max + 1)
+    from.take(bytes_max + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| cannot_be_read(&error))?;
     if bytes.len() as u64 > bytes_max {

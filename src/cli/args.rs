@@ -15,6 +15,7 @@ use crate::error::{UserError, nearest};
 use crate::load::VuStage;
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
+use crate::report::FormatChoice;
 use crate::scenario::{Header, Overrides, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
@@ -224,6 +225,7 @@ pub(super) enum CommandArgs {
     Init(Init),
     Check(Check),
     Calibrate(Calibrate),
+    Report(ShowReport),
     Demo(Demo),
 }
 
@@ -235,6 +237,7 @@ impl CommandArgs {
             Self::Init(args) => args.color(),
             Self::Check(args) => args.color(),
             Self::Calibrate(args) => args.color(),
+            Self::Report(args) => args.color(),
             Self::Demo(args) => args.color(),
         }
     }
@@ -430,6 +433,32 @@ command! {
         pub(super) seconds: Option<Duration>,
     }
     report
+}
+
+command! {
+    /// Shows a stored report of `run`, `find` or `calibrate` as the fresh one, or
+    /// writes it in another form.
+    #[argh(
+        subcommand,
+        name = "report",
+        example = "What a run showed at its end:\n  $ {command_name} .pmcp/reports/loadtest-20261123T124107Z.json",
+        note = "A report of a newer minor version is shown as far as this version knows it; --format json keeps all of it.",
+        error_code(0, "shown, whatever the report says"),
+        error_code(1, "the output could not be written"),
+        error_code(2, "the command line is at fault, or the file is no report")
+    )]
+    ShowReport:
+    {
+        /// the JSON report; - is the standard input
+        #[argh(positional)]
+        pub(super) files: Vec<String>,
+        /// text or json; text unless given
+        #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
+        pub(super) format: FormatChoice,
+        /// where to write; - is stdout, and so it is unless given
+        #[argh(option, short = 'o', arg_name = "file")]
+        pub(super) output: Option<String>,
+    }
 }
 
 command! {

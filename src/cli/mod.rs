@@ -14,6 +14,7 @@ mod help;
 mod init;
 mod options;
 mod reference;
+mod report;
 mod run;
 mod secrets;
 mod signals;
@@ -117,6 +118,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Init(args) => init::init(args, terminal),
         CommandArgs::Check(args) => check::check(&args, terminal),
         CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),
+        CommandArgs::Report(args) => report::report(&args, terminal),
         CommandArgs::Demo(args) => demo::demo(args, terminal),
     };
     result.unwrap_or_else(|error| {

@@ -6,7 +6,8 @@ use std::path::Path;
 use argh::EarlyExit;
 
 use super::args::{self, commands, flags};
-use crate::error::{UserError, nearest};
+use crate::error::{UserError, nearest, shortened};
+use crate::files::STDIN;
 use crate::terminal::COMMAND;
 
 /// Something to say instead of running a command.
@@ -90,6 +91,7 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
         let flag = flags.iter().find(|flag| flag.name == name);
         flag.map(|flag| flag.takes_value)
     };
+    let takes_files = matches!(command, "report" | "compare");
     let mut separate = Vec::with_capacity(words.len());
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
@@ -107,7 +109,11 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
             continue;
         }
         let Some((name, value)) = split_value(word) else {
-            separate.push(word.clone());
+            // The parser takes a lone `-` for a flag.
+            separate.push(match word.as_str() {
+                "-" if takes_files => STDIN.to_string(),
+                _ => word.clone(),
+            });
             if takes_value(word) == Some(true) {
                 separate.extend(rest.next().cloned());
             }
@@ -209,19 +215,6 @@ fn hint_for(word: &str, command: &str, typed: &[&str]) -> Option<String> {
     }
     let near = args::nearest_flag(word, command)?;
     Some(format!("did you mean `{near}`?"))
-}
-
-/// A message without the middle of a word that is too long to be read.
-pub(super) fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 400;
-    const END_CHARS: usize = 120;
-    let n_chars = text.chars().count();
-    if n_chars <= CHARS_MAX {
-        return text.to_string();
-    }
-    let head: String = text.chars().take(CHARS_MAX - END_CHARS).collect();
-    let end: String = text.chars().skip(n_chars - END_CHARS).collect();
-    format!("{head}…{end}")
 }
 
 /// The word that the parser did not know.
@@ -328,6 +321,10 @@ mod tests {
             &["run", "-H", "A: b=c", "-H", "-HA: b", "-H=A: b"],
         );
         check(&["demo", "-HA: b"], &["demo", "-HA: b"]);
+        check(
+            &["report", "a", "-", "--output", "-"],
+            &["report", "a", STDIN, "--output", "-"],
+        );
         let words = ["run", "--demo=true"].map(String::from);
         let error = separated(&words).expect_err("a switch");
         assert_eq!(error.what(), "`--demo` takes no value");
@@ -376,14 +373,6 @@ mod tests {
             "",
             Some("flags follow their command: `cargo pmcp loadtest run --vus …`"),
         );
-    }
-
-    #[test]
-    fn what_is_too_long_to_be_read_is_cut_in_its_middle() {
-        assert_eq!(shortened("abc"), "abc");
-        let text = shortened(&format!("a{}z", "é".repeat(1000)));
-        assert_eq!(text.chars().count(), 401);
-        assert!(text.starts_with('a') && text.ends_with('z'), "{text}");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::envelope::{AnyReport, Reported, cleaned};
+use super::envelope::{AnyReport, Reported, Stored, cleaned};
 use super::file::ReportFile;
-use super::format::Format;
-use super::format::json::Json;
+use super::format::json::{Json, harmless};
 use super::format::text::{SummaryOptions, Text};
+use super::format::{Format, FormatChoice};
 use crate::error::UserError;
 use crate::terminal::{Layout, Terminal, forgive_broken_pipe, in_memory};
 
@@ -62,13 +62,50 @@ pub fn deliver<R: Reported>(
             .or_else(forgive_broken_pipe),
         (false, _) => terminal.print(&text(terminal.stdout_layout()).lines(report.any())),
     };
-    let could_not =
-        |error: io::Error| UserError::could_not_run(format!("cannot write the summary: {error}"));
     Delivered {
         report,
         written: written.map(|_| ()),
-        shown: shown.map_err(could_not),
+        shown: shown.map_err(could_not_show),
     }
+}
+
+/// Writes a stored report in a form: the text as the fresh one was shown, JSON as it
+/// is stored. `path` names its file; `None` where it has none.
+///
+/// # Errors
+/// Where the file system or the stream refuses.
+pub fn show(
+    stored: Stored,
+    path: Option<&str>,
+    format: FormatChoice,
+    output: ReportFile,
+    terminal: &Terminal,
+) -> Result<(), UserError> {
+    let report = stored.report.cleaned(&terminal.redactor());
+    let report = report.any();
+    let own = [own_word(report), path];
+    own.into_iter().flatten().for_each(|own| terminal.keep(own));
+    let is_on_stdout = output.path().is_none();
+    let options = SummaryOptions {
+        layout: match is_on_stdout {
+            true => terminal.stdout_layout(),
+            false => Layout::endless(),
+        },
+        report_path: path.map(str::to_string),
+    };
+    if (format, is_on_stdout) == (FormatChoice::Text, true) {
+        let lines = Text(options).lines(report);
+        return terminal.print(&lines).map_err(could_not_show);
+    }
+    let bytes = match format {
+        FormatChoice::Json => Ok(harmless(&stored.document).into_bytes()),
+        _ => in_memory(false, |out| format.format(options).write(report, out)),
+    };
+    output.commit(bytes).map(|_| ())
+}
+
+fn could_not_show(error: io::Error) -> UserError {
+    UserError::could_not_run(format!("cannot write the summary: {error}"))
 }
 
 /// A word of the program's own that is shown as it is, though a secret may be

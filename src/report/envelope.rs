@@ -11,8 +11,8 @@ use super::calibration::model::CalibrationReport;
 use super::find::model::FindReport;
 use super::model::Report;
 use crate::clock::Utc;
-use crate::error::UserError;
-use crate::files::{WRITTEN_BYTES_MAX, read_text};
+use crate::error::{UserError, shortened};
+use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text};
 use crate::redact::{Redacted, Redactor};
 
 /// What the report tells of that the outcome does not know.
@@ -54,6 +54,19 @@ impl ReportKind {
         match self {
             Self::Run => "run",
             Self::Find => "find",
+            Self::Calibration => "calibration",
+        }
+    }
+
+    fn of_id(id: &str) -> Option<Self> {
+        let all = [Self::Run, Self::Find, Self::Calibration];
+        all.into_iter().find(|kind| kind.id() == id)
+    }
+
+    /// What messages call a file of it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Run | Self::Find => "report",
             Self::Calibration => "calibration",
         }
     }
@@ -125,54 +138,191 @@ pub fn cleaned<R: Reported>(report: R, redactor: &Redactor) -> R {
 /// The report of a run of days, with a row for each second.
 const REPORT_BYTES_MAX: u64 = 256 << 20;
 
-/// Reads a report back.
+/// Reads a report of one kind back.
 ///
 /// # Errors
 /// Where there is no such file, it is no report of this kind, or one of a version
 /// that this program cannot read.
 pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
     let kind = R::KIND;
-    let (name, bytes_max, hint) = match kind {
+    let (bytes_max, hint) = match kind {
         ReportKind::Calibration => (
-            "calibration",
             WRITTEN_BYTES_MAX,
             "`cargo pmcp loadtest calibrate --report FILE` writes a calibration of this host",
         ),
-        ReportKind::Run | ReportKind::Find => (
-            "report",
-            REPORT_BYTES_MAX,
-            "reports are the JSON files that `run` and `find` write to `.pmcp/reports/`",
-        ),
+        ReportKind::Run | ReportKind::Find => (REPORT_BYTES_MAX, STORED_HINT),
     };
-    let shown = path.display();
-    let fault = |what: String| UserError::usage(format!("`{shown}` {what}")).hint(hint);
-    let text = read_text(path, bytes_max).map_err(fault)?;
-    let head: Head =
-        serde_json::from_str(&text).map_err(|error| fault(format!("is not a {name}: {error}")))?;
-    match &head.kind {
-        Some(other) if other != kind.id() => {
-            return Err(fault(format!("is not a {name}: its kind is `{other}`")));
+    let document = Document::read(path, bytes_max, hint)?;
+    let name = kind.name();
+    match (document.kind, kind) {
+        (of_file, _) if of_file == kind => document.parse(),
+        (ReportKind::Run, _) => {
+            Err(document.fault(format!("is not a {name} but the report of a run")))
         }
-        None if kind != ReportKind::Run => {
-            return Err(fault(format!("is not a {name} but the report of a run")));
+        (other, _) => {
+            let other = other.id();
+            Err(document.fault(format!("is not a {name}: its kind is `{other}`")))
         }
-        _ => {}
     }
-    let version = head.schema_version.as_str().unwrap_or_default();
-    let major = |version: &str| version.split('.').next().map(str::to_string);
-    if major(version) != major(kind.schema_version()) {
-        let error = fault(format!(
-            "has schema version `{version}`; this program reads `{}`",
-            kind.schema_version()
-        ));
-        return Err(match kind {
-            ReportKind::Run => {
-                error.hint("reports of cargo-pmcp 0.29 have `1.1`: run the test again")
-            }
-            ReportKind::Find | ReportKind::Calibration => error,
-        });
+}
+
+/// Reads a report of whatever kind back; `-` is the standard input.
+///
+/// # Errors
+/// Where there is no such file, it is no report, or one of a version that this
+/// program cannot read.
+pub fn read_stored(path: &Path) -> Result<Stored, UserError> {
+    let document = Document::read(path, REPORT_BYTES_MAX, STORED_HINT)?;
+    let report = match document.kind {
+        ReportKind::Run => StoredReport::Run(Box::new(document.parse()?)),
+        ReportKind::Find => StoredReport::Find(Box::new(document.parse()?)),
+        ReportKind::Calibration => StoredReport::Calibration(Box::new(document.parse()?)),
+    };
+    Ok(Stored {
+        report,
+        notice: document.is_newer().then(|| {
+            let (kind, version) = (document.kind, &document.version);
+            format!(
+                "{} is of schema version {version}, and this program knows {}: what is new in it \
+                 is not shown; `--format json` keeps it",
+                document.shown,
+                kind.schema_version()
+            )
+        }),
+        document: document.text,
+    })
+}
+
+/// What a file held that is a report.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The report.
+    pub report: StoredReport,
+    /// The whole file, with what this version does not know of.
+    pub document: String,
+    /// What its reader should know: that it is of a newer version.
+    pub notice: Option<String>,
+}
+
+/// A report of any kind that was read back.
+#[derive(Debug, Clone)]
+pub enum StoredReport {
+    /// Of a run.
+    Run(Box<Report>),
+    /// Of a capacity search.
+    Find(Box<FindReport>),
+    /// Of a calibration.
+    Calibration(Box<CalibrationReport>),
+}
+
+impl StoredReport {
+    /// The report for a format.
+    pub fn any(&self) -> AnyReport<'_> {
+        match self {
+            Self::Run(report) => report.any(),
+            Self::Find(report) => report.any(),
+            Self::Calibration(report) => report.any(),
+        }
     }
-    serde_json::from_str(&text).map_err(|error| fault(format!("is not a whole {name}: {error}")))
+
+    /// The same without secrets: see [`cleaned`].
+    #[must_use]
+    pub fn cleaned(self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Run(report) => Self::Run(Box::new(cleaned(*report, redactor))),
+            Self::Find(report) => Self::Find(Box::new(cleaned(*report, redactor))),
+            Self::Calibration(report) => Self::Calibration(Box::new(cleaned(*report, redactor))),
+        }
+    }
+}
+
+/// Where to find a report.
+const STORED_HINT: &str =
+    "reports are the JSON files that `run` and `find` write to `.pmcp/reports/`";
+
+/// A file whose head says that it is a report which this program can read.
+struct Document {
+    /// How messages call it: `` `today.json` ``.
+    shown: String,
+    hint: &'static str,
+    kind: ReportKind,
+    version: String,
+    text: String,
+}
+
+impl Document {
+    fn read(path: &Path, bytes_max: u64, hint: &'static str) -> Result<Self, UserError> {
+        let shown = match is_stdin(path) {
+            true => "the standard input".to_string(),
+            false => format!("`{}`", path.display()),
+        };
+        let mut document = Self {
+            shown,
+            hint,
+            kind: ReportKind::Run,
+            version: String::new(),
+            text: String::new(),
+        };
+        let text = match is_stdin(path) {
+            true => read_stdin(bytes_max),
+            false => read_text(path, bytes_max),
+        };
+        document.text = text.map_err(|why| document.fault(why))?;
+        let head: Head = serde_json::from_str(&document.text)
+            .map_err(|error| document.fault(format!("is not a report: {}", told(&error))))?;
+        document.kind = match head.kind {
+            None => ReportKind::Run,
+            Some(id) => ReportKind::of_id(&id).ok_or_else(|| {
+                let id = shortened(&id);
+                document.fault(format!(
+                    "is not a report that can be read: its kind is `{id}`"
+                ))
+            })?,
+        };
+        document.version = head.schema_version.as_str().unwrap_or_default().to_string();
+        let (major, _) = version_numbers(&document.version);
+        if major.is_none() || major != version_numbers(document.kind.schema_version()).0 {
+            let error = document.fault(format!(
+                "has schema version `{}`; this program reads `{}`",
+                shortened(&document.version),
+                document.kind.schema_version()
+            ));
+            return Err(match document.kind {
+                ReportKind::Run => {
+                    error.hint("reports of cargo-pmcp 0.29 have `1.1`: run the test again")
+                }
+                ReportKind::Find | ReportKind::Calibration => error,
+            });
+        }
+        Ok(document)
+    }
+
+    /// A newer version may have fields that this one does not know.
+    fn is_newer(&self) -> bool {
+        version_numbers(&self.version).1 > version_numbers(self.kind.schema_version()).1
+    }
+
+    fn parse<R: Reported>(&self) -> Result<R, UserError> {
+        serde_json::from_str(&self.text).map_err(|error| {
+            let name = R::KIND.name();
+            self.fault(format!("is not a whole {name}: {}", told(&error)))
+        })
+    }
+
+    fn fault(&self, what: String) -> UserError {
+        UserError::usage(format!("{} {what}", self.shown)).hint(self.hint)
+    }
+}
+
+/// Of `2.0`: 2 and 0.
+fn version_numbers(version: &str) -> (Option<u64>, Option<u64>) {
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    (numbers.next().flatten(), numbers.next().flatten())
+}
+
+/// Why JSON cannot be read. It repeats values of the file, which may be long.
+fn told(error: &serde_json::Error) -> String {
+    shortened(&error.to_string())
 }
 
 /// What tells whether the rest can be read at all.

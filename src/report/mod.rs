@@ -35,12 +35,14 @@ mod table;
 #[cfg(test)]
 mod samples;
 
-pub use delivery::{Delivered, deliver};
-pub use envelope::{AnyReport, BuildInfo, ReportKind, Reported, cleaned, read};
+pub use delivery::{Delivered, deliver, show};
+pub use envelope::{
+    AnyReport, BuildInfo, ReportKind, Reported, Stored, StoredReport, cleaned, read, read_stored,
+};
 pub use file::ReportFile;
-pub use format::Format;
 pub use format::json::Json;
 pub use format::text::{SummaryOptions, Text};
+pub use format::{Format, FormatChoice};
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use model::Report;

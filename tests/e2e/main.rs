@@ -51,6 +51,7 @@ mod sdk;
 mod sessions;
 mod shapes;
 mod steady;
+mod stored;
 mod terminal;
 mod validity;
 mod wire;

@@ -1,16 +1,20 @@
 //! The forms that a report is written in, behind one trait.
 //!
-//! To add one: a file here with a type and its `write`, and its line below. A
-//! format sees the report alone, without secrets, so that it writes a stored
-//! report as it wrote the fresh one.
+//! To add one: a file here with a type and its `write`, and its lines in
+//! [`FormatChoice`]. A format sees the report alone, without secrets, so that it
+//! writes a stored report as it wrote the fresh one.
 
 pub(super) mod json;
 pub(super) mod text;
 
 use std::io;
+use std::str::FromStr;
 
 use super::envelope::AnyReport;
+use crate::error::nearest;
 use crate::terminal::WriteColor;
+use json::Json;
+use text::{SummaryOptions, Text};
 
 /// A form of a report.
 pub trait Format {
@@ -19,4 +23,50 @@ pub trait Format {
     /// # Errors
     /// Those of the writer.
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()>;
+}
+
+/// A format by its name, as `--format` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatChoice {
+    /// The summary for people.
+    Text,
+    /// All that there is, to be read back.
+    Json,
+}
+
+/// The names, in the order in which messages list them.
+const NAMES: [(&str, FormatChoice); 2] =
+    [("text", FormatChoice::Text), ("json", FormatChoice::Json)];
+
+impl FormatChoice {
+    /// The format. Only the text has anything to be laid out.
+    pub fn format(self, options: SummaryOptions) -> Box<dyn Format> {
+        match self {
+            Self::Text => Box::new(Text(options)),
+            Self::Json => Box::new(Json::default()),
+        }
+    }
+}
+
+impl FromStr for FormatChoice {
+    type Err = String;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// A message for the user that lists what is accepted.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((_, format)) = NAMES.iter().find(|(name, _)| *name == text) {
+            return Ok(*format);
+        }
+        let names = NAMES.map(|(name, _)| name);
+        let accepted = names.map(|name| format!("`{name}`")).join(", ");
+        let near = match nearest(text, names) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        Err(format!(
+            "`{text}` is not a format; accepted are {accepted}{near}"
+        ))
+    }
 }
