@@ -54,7 +54,7 @@ const DEPENDENCIES: &str = "
     regex: init
     regex_syntax: init
     ureq: http
-    flate2: protocol
+    flate2: protocol metrics
     mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: worker coordinator cli

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use hdrhistogram::Histogram as Hdr;
 
-use super::pages::{LATENCY_MAX_NS, Pages};
+use super::pages::{LATENCY_MAX_NS, Pages, bucket_of, value_of};
 
 /// Three digits: a percentile is at most 0.1 % above the value that occurred.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -23,6 +23,17 @@ const FEW: usize = 256;
 pub struct Histogram {
     /// Made with the first value: most rows have none of most kinds.
     filled: Option<Box<Filled>>,
+}
+
+/// What a histogram knows exactly beside its buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The least value in nanoseconds.
+    pub min_ns: u64,
+    /// The greatest value in nanoseconds.
+    pub max_ns: u64,
+    /// The sum of all values in nanoseconds.
+    pub sum_ns: u128,
 }
 
 #[derive(Debug, Clone)]
@@ -230,6 +241,106 @@ impl Histogram {
         buckets.into_iter()
     }
 
+    /// Minimum, maximum and sum, exactly; `None` while empty.
+    pub fn extent(&self) -> Option<Extent> {
+        let filled = self.some()?;
+        Some(Extent {
+            min_ns: filled.min_ns,
+            max_ns: filled.max_ns,
+            sum_ns: filled.sum_ns,
+        })
+    }
+
+    /// The same histogram with a greatest value that is known exactly.
+    ///
+    /// # Errors
+    /// Where it does not fit the buckets, as a fragment.
+    pub fn with_max(mut self, max_ns: u64) -> Result<Self, String> {
+        match &mut self.filled {
+            Some(filled) if is_in(max_ns, bucket_of(filled.max_ns)) => {
+                filled.max_ns = max_ns;
+                Ok(self)
+            }
+            _ => Err("has a maximum that does not fit it".to_string()),
+        }
+    }
+
+    /// Visits the buckets that hold anything, ascending: (number, count).
+    pub(super) fn for_each_bucket(&self, visit: &mut dyn FnMut(usize, u64)) {
+        match self.some().map(|filled| &filled.values) {
+            None => {}
+            Some(Values::Many(pages)) => pages
+                .counted()
+                .for_each(|(value, count)| visit(bucket_of(value), count)),
+            Some(Values::Few(values)) => {
+                let mut buckets: Vec<usize> = values.iter().map(|ns| bucket_of(*ns)).collect();
+                buckets.sort_unstable();
+                for same in buckets.chunk_by(|a, b| a == b) {
+                    visit(same[0], same.len() as u64);
+                }
+            }
+        }
+    }
+
+    /// A histogram of these buckets, ascending, none of them empty. Without `extent`,
+    /// minimum, maximum and sum are as near as the buckets tell.
+    pub(super) fn of_buckets(
+        buckets: &[(usize, u64)],
+        extent: Option<Extent>,
+    ) -> Result<Self, String> {
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
+            return match extent {
+                None => Ok(Self::new()),
+                Some(_) => Err("is empty: its minimum and maximum do not fit".to_string()),
+            };
+        };
+        let n: u64 = buckets.iter().map(|(_, count)| count).sum();
+        let extent = match extent {
+            None => Extent {
+                min_ns: value_of(first.0),
+                max_ns: value_of(last.0 + 1) - 1,
+                sum_ns: buckets.iter().fold(0, |sum, (bucket, count)| {
+                    let middle = (value_of(*bucket) + value_of(bucket + 1)) / 2;
+                    sum + u128::from(middle) * u128::from(*count)
+                }),
+            },
+            Some(extent) => {
+                let at = |ns: u64| u128::from(ns) * u128::from(n);
+                let fits = is_in(extent.min_ns, first.0)
+                    && is_in(extent.max_ns, last.0)
+                    && (at(extent.min_ns)..=at(extent.max_ns)).contains(&extent.sum_ns);
+                if !fits {
+                    return Err("has a minimum, maximum or sum that do not fit it".to_string());
+                }
+                extent
+            }
+        };
+        let values = if n <= FEW as u64 {
+            let each = buckets.iter().flat_map(|(bucket, count)| {
+                std::iter::repeat_n(value_of(*bucket), *count as usize)
+            });
+            Values::Few(each.collect())
+        } else {
+            let mut pages = Box::new(Pages::new());
+            for (bucket, count) in buckets {
+                pages.add_n(*bucket, *count);
+            }
+            Values::Many(pages)
+        };
+        let filled = Filled {
+            n,
+            min_ns: extent.min_ns,
+            max_ns: extent.max_ns,
+            sum_ns: extent.sum_ns,
+            // How many there were is not in the buckets.
+            n_saturated: 0,
+            values,
+        };
+        Ok(Self {
+            filled: Some(Box::new(filled)),
+        })
+    }
+
     #[inline]
     fn filled(&mut self) -> &mut Filled {
         self.filled
@@ -240,6 +351,12 @@ impl Histogram {
     fn some(&self) -> Option<&Filled> {
         self.filled.as_deref().filter(|filled| filled.n > 0)
     }
+}
+
+/// Whether a value counts in a bucket, or in one that values beyond
+/// [`LATENCY_MAX_NS`] share.
+fn is_in(ns: u64, bucket: usize) -> bool {
+    bucket_of(ns) == bucket || ns > LATENCY_MAX_NS && bucket >= bucket_of(LATENCY_MAX_NS)
 }
 
 impl Filled {

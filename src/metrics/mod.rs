@@ -14,6 +14,7 @@
 //! values need, at most 135 KiB, and there are a fixed number of them for each
 //! row: a few in each worker and a few at the coordinator.
 
+mod codec;
 mod counters;
 mod failure;
 mod histogram;
@@ -27,6 +28,6 @@ pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
     SessionFailure, TimeoutPhase,
 };
-pub use histogram::Histogram;
+pub use histogram::{Extent, Histogram};
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample};
 pub use usage::{ReadTimes, WorkerUsage};

@@ -14,7 +14,7 @@ const HALF_BITS: u32 = 10;
 /// Values below this have a bucket each.
 const EXACT_MAX: u64 = (2 << HALF_BITS) - 1;
 /// From the doubling that holds [`LATENCY_MAX_NS`] down.
-const N_BUCKETS: usize =
+pub(super) const N_BUCKETS: usize =
     (64 - LATENCY_MAX_NS.leading_zeros() as usize - HALF_BITS as usize + 1) << HALF_BITS;
 /// Counters of one page: 256 bytes, since outliers touch a page each.
 const PAGE: usize = 64;
@@ -22,7 +22,7 @@ const N_PAGES: usize = N_BUCKETS / PAGE;
 
 /// The bucket of a value. Those beyond all buckets share that of the longest
 /// latency told apart.
-fn bucket_of(value: u64) -> usize {
+pub(super) fn bucket_of(value: u64) -> usize {
     let doubling = 63 - HALF_BITS - (value | EXACT_MAX).leading_zeros();
     let bucket = ((u64::from(doubling) << HALF_BITS) + (value >> doubling)) as usize;
     if bucket < N_BUCKETS {
@@ -33,7 +33,7 @@ fn bucket_of(value: u64) -> usize {
 }
 
 /// The least value of a bucket.
-fn value_of(bucket: usize) -> u64 {
+pub(super) fn value_of(bucket: usize) -> u64 {
     let doubling = (bucket >> HALF_BITS).saturating_sub(1);
     let within = bucket - (doubling << HALF_BITS);
     (within as u64) << doubling
@@ -69,6 +69,16 @@ impl Pages {
         let counter = &mut self.page(bucket / PAGE)[bucket % PAGE];
         *counter = counter.wrapping_add(1);
         if *counter == 0 {
+            self.carry(bucket);
+        }
+    }
+
+    /// Counts as many values of a bucket at once.
+    pub(super) fn add_n(&mut self, bucket: usize, count: u64) {
+        let counter = &mut self.page(bucket / PAGE)[bucket % PAGE];
+        let (sum, has_wrapped) = counter.overflowing_add(count as u32);
+        *counter = sum;
+        for _ in 0..(count >> 32) + u64::from(has_wrapped) {
             self.carry(bucket);
         }
     }

@@ -49,8 +49,8 @@ pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub use plan::{
-    Action, Arrivals, BreakRule, Load, Plan, Population, SessionRule, Step, StopRule, Target,
-    WorkerRule,
+    Action, Arrivals, BreakRule, HistogramMode, Load, Plan, Population, SessionRule, Step,
+    StopRule, Target, WorkerRule,
 };
 pub use shown::Shown;
 

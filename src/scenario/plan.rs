@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use super::header::Header;
@@ -68,6 +68,8 @@ pub struct Plan {
     /// to compare its latency with the load's; above 0, at most 1000. `None`: no probe.
     #[serde(rename = "probe_rate_per_sec")]
     pub probe: Option<f64>,
+    /// Which histograms the report keeps.
+    pub histograms: HistogramMode,
     /// Makes choices and generated data repeatable.
     pub seed: u64,
     /// Threads and CPUs.
@@ -325,6 +327,18 @@ pub struct BreakRule {
     pub error_share_max: f64,
 }
 
+/// Which histograms a report keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistogramMode {
+    /// None: reports cannot be merged or compared.
+    Off,
+    /// Of the run as a whole.
+    Totals,
+    /// Of each second too.
+    Seconds,
+}
+
 /// Threads and CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -369,6 +383,7 @@ impl Plan {
             },
             message_bytes_max: defaults::MESSAGE_BYTES_MAX,
             probe: None,
+            histograms: HistogramMode::Seconds,
             seed: 0,
             workers: WorkerRule {
                 count: None,

@@ -77,6 +77,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         lateness: latency_if_any(&outcome.totals.lateness),
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
+        histograms: None,
         notices: notices(plan, outcome),
         advice: advise(plan, outcome, &totals),
     }

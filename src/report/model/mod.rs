@@ -18,6 +18,7 @@
 //! version ([`ReportKind`](super::ReportKind)).
 
 mod figures;
+mod histograms;
 mod legacy;
 mod probe;
 mod thresholds;
@@ -32,6 +33,10 @@ use serde_json::Value;
 pub use figures::{
     CauseCount, Figures, LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over,
     SecondFigures, StageFigures, WarmUp,
+};
+pub use histograms::{
+    ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
+    StoredRow,
 };
 pub use legacy::{
     BreakingPointFacts, ConfigFacts, Metrics, MetricsLatency, ToolFigures, ToolLatency,
@@ -132,6 +137,10 @@ pub struct Report {
     /// How long workers' loops took from one poll of the kernel to the next,
     /// where they had something to do.
     pub loop_time: Option<LatencyFigures>,
+    /// Histograms of the latencies, for other programs, `report` and `compare`; `null`
+    /// with `--histograms off` and in reports before schema 2.1.
+    #[serde(default)]
+    pub histograms: Option<StoredHistograms>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
     /// What may lie behind the figures, and what to do about it.
