@@ -5,6 +5,7 @@
 //! say here how they stand in JSON (`serial.rs`); there is no text for the user.
 
 mod calibration;
+mod comparison;
 mod find;
 mod probe;
 mod row;
@@ -18,6 +19,12 @@ pub use calibration::{
     CalibratedHost, CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
     CalibrationProgress, CalibrationSamples, CalibrationStep, ClosedStep, OpenStep, Percentiles,
     StepKind,
+};
+
+pub use comparison::{
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, Comparison,
+    ComparisonMethod, ComparisonVerdict, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape,
+    SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
 };
 
 /// What a level of a search is a number of.
