@@ -5,6 +5,7 @@
 //! say here how they stand in JSON (`serial.rs`); there is no text for the user.
 
 mod calibration;
+mod comparison;
 mod find;
 mod probe;
 mod row;
@@ -20,6 +21,11 @@ pub use calibration::{
     StepKind,
 };
 
+pub use comparison::{
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, Comparison,
+    ComparisonMethod, ComparisonVerdict, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape,
+    SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
+};
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
     FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,

@@ -1,0 +1,336 @@
+//! Two sets of runs and what came of comparing them, both plain.
+//!
+//! [`RunSample`] is what is taken from a stored report; [`Comparison`] is what is
+//! decided from two lists of them. In JSON a comparison stands as it is here.
+
+use serde::{Deserialize, Serialize};
+
+use super::{GeneratorFacts, Grade, Histogram};
+
+/// A run, as runs are compared.
+#[derive(Debug, Clone)]
+pub struct RunSample {
+    /// As the user named its file.
+    pub file: String,
+    /// What tells whether it may be compared with another.
+    pub facts: SampleFacts,
+    /// How its load was meant to be.
+    pub shape: SampleShape,
+    /// The length of a slot of its histograms, in seconds; `None` where the report
+    /// has none by time.
+    pub slot_secs: Option<f64>,
+    /// All calls together.
+    pub total: SampleRow,
+    /// Each operation of the scenario, in its order.
+    pub operations: Vec<SampleRow>,
+}
+
+/// What tells whether a run may be compared with another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleFacts {
+    /// The resolved plan, as the report has it.
+    pub plan: serde_json::Value,
+    /// The URL that was tested.
+    pub target: String,
+    /// `legacy` or `modern`.
+    pub era: String,
+    /// The server's name and version, as far as it told them.
+    pub server: String,
+    /// The version of the program that made the run.
+    pub program: String,
+    /// The machine that generated the load.
+    pub host: GeneratorFacts,
+    /// When it began: RFC 3339, UTC, so that the order of texts is that of times.
+    pub started_at: String,
+    /// The same for the same run alone: two files of it have one fingerprint.
+    pub fingerprint: String,
+    /// How far its figures are to be trusted.
+    pub grade: Grade,
+    /// It ended before its time: `interrupted`, or no session could be had.
+    pub cut_short: Option<String>,
+    /// By how much a median and a 99th percentile may be too high for what the
+    /// generator did, in ms.
+    pub bounds_ms: (f64, f64),
+}
+
+/// How the load of a run was meant to be. Times are on the run's clock.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SampleShape {
+    /// Iterations start by a schedule, whether earlier ones have ended or not.
+    pub is_open: bool,
+    /// The warm-up of the plan, in seconds.
+    pub warm_up_secs: f64,
+    /// For which users start one after the other, in seconds.
+    pub ramp_up_secs: f64,
+    /// How long it was to last, in seconds; `None` where iterations end it.
+    pub planned_secs: Option<f64>,
+    /// Its stages, for plans with stages.
+    pub stages: Vec<SampleStage>,
+}
+
+/// A stage of a load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleStage {
+    /// Its start, in seconds.
+    pub at_secs: f64,
+    /// Its length, in seconds.
+    pub length_secs: f64,
+    /// The load at its start and at its end.
+    pub load: (f64, f64),
+}
+
+/// The requests of one operation, or of all calls together.
+#[derive(Debug, Clone, Default)]
+pub struct SampleRow {
+    /// What it is about.
+    pub key: SampleKey,
+    /// The figures of the report, for the whole run without its warm-up.
+    pub whole: WholeFigures,
+    /// By time; ascending, without those that nothing happened in.
+    pub slots: Vec<SampleSlot>,
+}
+
+/// What tells an operation from another, as the server and the scenario spell it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct SampleKey {
+    /// `tools/call echo`; what it is called in a table.
+    pub label: String,
+    /// The name of the step.
+    pub name: Option<String>,
+    /// The flow that it is part of.
+    pub flow: Option<String>,
+    /// The population that makes it.
+    pub population: Option<String>,
+}
+
+/// Figures of a whole run, as its report has them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WholeFigures {
+    /// Calls that succeeded.
+    pub ok: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Calls that ended, a second.
+    pub rate_per_sec: Option<f64>,
+    /// Percentiles of successful calls in ms: 50th, 95th and 99th.
+    pub percentiles_ms: [Option<f64>; 3],
+}
+
+/// One slot of time.
+#[derive(Debug, Clone)]
+pub struct SampleSlot {
+    /// Its number: it begins at `number × slot_secs` on the run's clock.
+    pub number: u64,
+    /// Calls that were begun, and in the open model arrivals that were dropped.
+    pub offered: u64,
+    /// Calls that succeeded.
+    pub ok: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Latency of the calls that succeeded.
+    pub latency: Histogram,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct Comparison {
+    /// The answer.
+    pub verdict: ComparisonVerdict,
+    /// How it was decided.
+    pub method: ComparisonMethod,
+    /// What is compared with: the base.
+    pub base: Vec<ComparedRun>,
+    /// What is compared.
+    pub new: Vec<ComparedRun>,
+    /// The part of each run that is compared; `null` where whole runs are shown.
+    pub steady: Option<SteadyPart>,
+    /// All calls together, then each operation that both sides have.
+    pub rows: Vec<ComparedRow>,
+    /// Operations of the base alone. They are in no total.
+    pub only_base: Vec<String>,
+    /// Operations of the new runs alone. They are in no total.
+    pub only_new: Vec<String>,
+    /// What its reader should know.
+    pub notices: Vec<String>,
+}
+
+/// The answer of a comparison, of the figures that decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComparisonVerdict {
+    /// Both sides are the same run.
+    Same,
+    /// A figure is worse.
+    Worse,
+    /// None is worse, and of some too little is known to say so.
+    Unclear,
+    /// None is worse.
+    NotWorse,
+    /// Nothing to decide by: a report has no histograms.
+    Undecided,
+}
+
+/// What the variation was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComparisonMethod {
+    /// From batches of one run a side.
+    Batches,
+    /// From run to run.
+    Runs,
+    /// Figures stand side by side.
+    SideBySide,
+}
+
+/// A run that was compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ComparedRun {
+    /// Its file, as the user named it.
+    pub file: String,
+    /// When it began, RFC 3339, UTC.
+    pub started_at: String,
+    /// By how much its median moved from the beginning of the part compared to its
+    /// end, as a share of it; `null` where it did not, or too little is known.
+    pub drift: Option<f64>,
+    /// By how much the median of the beginning of the part compared was above that of
+    /// the rest, as a share of it; `null` where it was not.
+    pub slow_start: Option<f64>,
+}
+
+/// The part of each run that is compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct SteadyPart {
+    /// Where it begins on a run's clock, in seconds.
+    pub from_secs: f64,
+    /// Where it ends.
+    pub to_secs: f64,
+    /// What was left out, and why.
+    pub left_out: String,
+}
+
+/// All calls together, or one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ComparedRow {
+    /// What it is about: `all calls`, or the operation's label.
+    pub label: String,
+    /// The name of the step; `null` without one.
+    pub name: Option<String>,
+    /// The flow that the step is part of; `null` without one.
+    pub flow: Option<String>,
+    /// The population that makes the step; `null` without one.
+    pub population: Option<String>,
+    /// Its figures.
+    pub figures: Vec<ComparedFigure>,
+    /// Where the shape of its latencies changed; `null` where it did not, or too
+    /// little is known.
+    pub shape: Option<ShapeChange>,
+}
+
+/// One figure on both sides. Latencies are ms, rates calls a second, shares 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ComparedFigure {
+    /// What is compared.
+    pub metric: ComparedMetric,
+    /// The base; `null` where nothing was measured.
+    pub base: Option<f64>,
+    /// The new runs; `null` where nothing was measured.
+    pub new: Option<f64>,
+    /// New less base: as a share of the base, of an error share the difference.
+    pub change: Option<f64>,
+    /// Where the true change lies, with the `confidence`; `null` on a side that
+    /// nothing bounds.
+    pub interval: (Option<f64>, Option<f64>),
+    /// Of the interval: 0.95, or more where several figures decide together.
+    pub confidence: f64,
+    /// What may change before it matters, in the unit of `change`.
+    pub margin: f64,
+    /// Whether the answer rests on it; others are only shown.
+    pub decides: bool,
+    /// What came of it; `null` where nothing can be decided.
+    pub verdict: Option<ChangeVerdict>,
+    /// The smallest change that could have been seen, in the unit of `change`; `null`
+    /// where that is not known.
+    pub detectable: Option<f64>,
+    /// Why nothing or little can be said, and what would help; `null` otherwise.
+    pub why: Option<String>,
+}
+
+/// A figure that is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ComparedMetric {
+    /// The median latency.
+    #[serde(rename = "p50")]
+    P50,
+    /// The 95th percentile.
+    #[serde(rename = "p95")]
+    P95,
+    /// The 99th percentile.
+    #[serde(rename = "p99")]
+    P99,
+    /// Calls that ended, a second; in the open model, of those that were offered.
+    #[serde(rename = "rate")]
+    Rate,
+    /// Failed calls, as a share of those that ended.
+    #[serde(rename = "errors")]
+    Errors,
+}
+
+impl ComparedMetric {
+    /// All, in the order of tables.
+    pub const ALL: [Self; 5] = [Self::P50, Self::P95, Self::P99, Self::Rate, Self::Errors];
+
+    /// What it is called: in tables, in JSON and by the user.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Rate => "rate",
+            Self::Errors => "errors",
+        }
+    }
+
+    /// The quantile of a latency; `None` of what is none.
+    pub fn quantile(self) -> Option<f64> {
+        match self {
+            Self::P50 => Some(0.5),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+            Self::Rate | Self::Errors => None,
+        }
+    }
+}
+
+/// What came of one figure. Beyond the margin it is *worse* or *better*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeVerdict {
+    /// Worse by more than the margin.
+    Worse,
+    /// Better by more than the margin.
+    Better,
+    /// The change lies within the margin.
+    Equivalent,
+    /// It changed, and perhaps not by more than the margin.
+    SmallChange,
+    /// It may have changed or not.
+    NotEnoughData,
+}
+
+/// Where two latency distributions differ most, beyond a shift of all latencies by
+/// the margin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ShapeChange {
+    /// Calls that took longer than this are counted.
+    pub above_ms: f64,
+    /// Their share in the base, 0 to 1.
+    pub base_share: f64,
+    /// Their share in the new runs.
+    pub new_share: f64,
+}
