@@ -32,7 +32,7 @@ use crate::decide::search::{
     SearchTick,
 };
 use crate::error::UserError;
-use crate::load::Distribution;
+use crate::load::{Distribution, Segment};
 use crate::metrics::Histogram;
 use crate::outcome::{
     FindActivity, FindBy, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress,
@@ -178,6 +178,8 @@ fn searched(plan: Plan, options: &FindOptions) -> Plan {
             duration: None,
             iterations: None,
         },
+        segment: Segment::WHOLE,
+        start_at: None,
         warm_up: Duration::ZERO,
         probe: None,
         notices: Vec::new(),
