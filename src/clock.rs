@@ -73,6 +73,55 @@ impl Utc {
         self.unix_ms
     }
 
+    /// How long it is until then by the clock of the wall; zero where it is past.
+    pub fn until(self) -> Duration {
+        Duration::from_millis(self.unix_ms.saturating_sub(Self::now().unix_ms))
+    }
+
+    /// Reads `2026-11-23T12:41:07Z`, `2026-11-23T13:41:07.25+01:00` and what else
+    /// RFC 3339 allows. Digits beyond milliseconds are cut; a leap second is taken for
+    /// the one after it. `None` for other texts and times before 1970.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, time) = text.split_once(['T', 't', ' '])?;
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let zone_at = time.find(['Z', 'z', '+', '-'])?;
+        let (time, zone) = time.split_at(zone_at);
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+        let is_digits = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+        let ms: u64 = format!("{fraction:0<3.3}")
+            .parse()
+            .ok()
+            .filter(|_| is_digits)?;
+        let offset_secs = match zone {
+            "Z" | "z" => 0,
+            _ => {
+                let [hours, minutes] = numbers(&zone[1..], ':', [2, 2])?;
+                let secs = i64::try_from(hours * 3600 + minutes * 60).ok()?;
+                let is_possible = hours < 24 && minutes < 60;
+                let secs = if zone.starts_with('-') { -secs } else { secs };
+                is_possible.then_some(secs)?
+            }
+        };
+        let is_time = hour < 24 && minute < 60 && second <= 60;
+        let is_date = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        if !is_time || !is_date || year < 1970 {
+            return None;
+        }
+        // Days from a civil date, the inverse of what `fields` does.
+        let shifted_year = year - u64::from(month <= 2);
+        let shifted_month = (month + 9) % 12;
+        let era = shifted_year / 400;
+        let year_of_era = shifted_year % 400;
+        let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        let secs = days * 86_400 + hour * 3600 + minute * 60 + second;
+        let secs = i64::try_from(secs).ok()? - offset_secs;
+        let unix_ms = u64::try_from(secs).ok()? * 1000 + ms;
+        Some(Self { unix_ms })
+    }
+
     /// `2026-11-23T12:41:07.250Z` (RFC 3339).
     pub fn rfc3339(self) -> String {
         let (year, month, day, hour, minute, second) = self.fields();
@@ -118,6 +167,28 @@ impl Utc {
     }
 }
 
+/// Numbers of so many digits each, with a sign between them.
+fn numbers<const N: usize>(text: &str, sign: char, n_digits: [usize; N]) -> Option<[u64; N]> {
+    let mut parts = text.split(sign);
+    let mut numbers = [0; N];
+    for (number, n_digits) in numbers.iter_mut().zip(n_digits) {
+        let part = parts.next()?;
+        let is_right = part.len() == n_digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        *number = part.parse().ok().filter(|_| is_right)?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+/// By the Gregorian calendar; `month` from 1 to 12.
+fn days_in(year: u64, month: u64) -> u64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + u64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +202,50 @@ mod tests {
         check(951_827_696_789, "2000-02-29T12:34:56.789Z");
         check(1_795_437_667_250, "2026-11-23T12:41:07.250Z");
         check(4_102_444_799_999, "2099-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn rfc3339_is_read() {
+        let check = |text: &str, expected: Option<u64>| {
+            let read = Utc::parse_rfc3339(text);
+            assert_eq!(read.map(Utc::unix_ms), expected, "{text}");
+        };
+        check("1970-01-01T00:00:00Z", Some(0));
+        check("2000-02-29T12:34:56.789Z", Some(951_827_696_789));
+        check("2000-02-29t12:34:56.7890001z", Some(951_827_696_789));
+        check("2026-11-23 13:41:07.25+01:00", Some(1_795_437_667_250));
+        check("2026-11-23T07:11:07.25-05:30", Some(1_795_437_667_250));
+        check("2016-12-31T23:59:60Z", Some(1_483_228_800_000));
+        for text in [
+            "",
+            "now",
+            "2026-11-23",
+            "2026-11-23T12:41:07",
+            "2026-11-23T12:41Z",
+            "2026-11-23T12:41:07.Z",
+            "2026-11-23T12:41:07.xZ",
+            "2026-11-23T24:00:00Z",
+            "2026-11-23T12:60:00Z",
+            "2026-02-29T12:41:07Z",
+            "2026-13-01T12:41:07Z",
+            "2026-1-01T12:41:07Z",
+            "2026-01-00T12:41:07Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00",
+            "2026-11-23T12:41:07+24:00",
+            "2026-11-23T12:41:07+1",
+            "2026-11-23T12:41:07é",
+            "99999-11-23T12:41:07Z",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for days in (0..60_000_u64).step_by(7) {
+            let moment = Utc::from_unix_ms(days * 86_400_000 + days * 977 % 86_400_000);
+            assert_eq!(Utc::parse_rfc3339(&moment.rfc3339()), Some(moment));
+        }
     }
 }

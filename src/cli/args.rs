@@ -11,8 +11,9 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::options::{self, LevelText};
 use super::secrets::{api_key_of_environment, bearer};
+use crate::clock::Utc;
 use crate::error::{UserError, nearest};
-use crate::load::VuStage;
+use crate::load::{Segment, VuStage};
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
@@ -294,6 +295,14 @@ command! {
         /// server
         #[argh(switch)]
         pub(super) probe: bool,
+        /// this host's part of a load that several hosts make together, such as 2/4:
+        /// its share of users, iterations and arrivals; job/4 takes the number from
+        /// JOB_COMPLETION_INDEX, as Kubernetes sets it
+        #[argh(option, arg_name = "n/of", from_str_fn(options::segment))]
+        pub(super) segment: Option<Segment>,
+        /// begin the load at this time, such as 2026-11-23T12:41:00Z or +30s
+        #[argh(option, arg_name = "when", from_str_fn(options::start_at))]
+        pub(super) start_at: Option<Utc>,
         /// how long requests in flight at the end may still take; the timeout
         /// unless given, at most 30s
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
@@ -405,6 +414,9 @@ command! {
         /// the config; .pmcp/loadtest.toml here or above unless given
         #[argh(positional)]
         pub(super) config: Option<String>,
+        /// show what `run --segment` would do: this part of the load, such as 2/4
+        #[argh(option, arg_name = "n/of", from_str_fn(options::segment))]
+        pub(super) segment: Option<Segment>,
     }
 }
 
@@ -522,6 +534,7 @@ impl Run {
             warm_up: self.warm_up,
             stop_on_break: self.on_break,
             probe: self.probe,
+            segment: self.segment,
             graceful_stop: self.graceful_stop,
             ..load_overrides!(self)
         })

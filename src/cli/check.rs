@@ -26,6 +26,7 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
     };
     let overrides = Overrides {
         default_url: Some(DEFAULT_URL.to_string()),
+        segment: args.segment,
         ..Overrides::default()
     };
     let plan = load_plan(Some(&source), &overrides)?;

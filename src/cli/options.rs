@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::clock::Utc;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
+use crate::load::{SEGMENT_FORM, Segment};
 use crate::outcome::LoadUnit;
 use crate::protocol::Arguments;
 use crate::scenario::Header;
@@ -45,6 +47,84 @@ pub(super) fn iterations(text: &str) -> Result<u64, String> {
 /// Any number makes a seed.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     whole(text, 0..=u64::MAX)
+}
+
+/// A part of the load: `2/4`, or `job/4` in a pod of an Indexed Job.
+pub(super) fn segment(text: &str) -> Result<Segment, String> {
+    segment_in(text, |name| std::env::var(name).ok())
+}
+
+fn segment_in(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Segment, String> {
+    /// The number of a pod, from 0: set by Kubernetes where a Job's `completionMode`
+    /// is `Indexed`.
+    const INDEX: &str = "JOB_COMPLETION_INDEX";
+    let Some(of) = text.trim().strip_prefix("job/") else {
+        let segment = text.parse();
+        return segment.map_err(|error| match text.contains('/') {
+            true => error,
+            false => format!("`{text}` is not {SEGMENT_FORM}, or `job/4`"),
+        });
+    };
+    let Some(index) = env(INDEX) else {
+        return Err(format!(
+            "`{text}` takes the number of the part from {INDEX}, which is not set: Kubernetes sets \
+             it in the pods of an Indexed Job; elsewhere give it, as in `2/4`"
+        ));
+    };
+    let ordinal = index
+        .trim()
+        .parse::<u32>()
+        .ok()
+        .and_then(|n| n.checked_add(1));
+    let segment = ordinal.and_then(|ordinal| format!("{ordinal}/{of}").parse().ok());
+    segment.ok_or_else(|| {
+        format!(
+            "`{text}` with {INDEX} `{index}` makes no part of the load: the number counts from 0, \
+             so it has to be below the number of parts, from 1 to 10000"
+        )
+    })
+}
+
+/// When the load begins: a time, or so long from now.
+pub(super) fn start_at(text: &str) -> Result<Utc, String> {
+    start_at_from(text, Utc::now())
+}
+
+fn start_at_from(text: &str, now: Utc) -> Result<Utc, String> {
+    /// A load that is further away is a slip of the pen.
+    const AHEAD_MAX: Duration = Duration::from_secs(86_400);
+    let time = match text.trim().strip_prefix('+') {
+        Some(length) => units::parse_duration(length)
+            .ok()
+            .map(|length| Utc::from_unix_ms(now.unix_ms() + units::nanos(length) / 1_000_000)),
+        None => Utc::parse_rfc3339(text.trim()),
+    };
+    let time = time.ok_or_else(|| {
+        format!(
+            "`{text}` is not a time such as `{}`, or `+30s`",
+            now.rfc3339()
+        )
+    })?;
+    let between = |from: Utc, to: Utc| {
+        let ms = to.unix_ms().checked_sub(from.unix_ms())?;
+        (ms > 0).then(|| units::format_duration(Duration::from_millis(ms)))
+    };
+    if let Some(ago) = between(time, now) {
+        return Err(format!(
+            "`{text}` was {ago} ago by the clock of this host, {}",
+            now.rfc3339()
+        ));
+    }
+    match between(
+        Utc::from_unix_ms(now.unix_ms() + AHEAD_MAX.as_secs() * 1000),
+        time,
+    ) {
+        Some(_) => Err(format!(
+            "`{text}` is more than a day ahead by the clock of this host, {}",
+            now.rfc3339()
+        )),
+        None => Ok(time),
+    }
 }
 
 /// A port to listen on; 0 is any that is free.
@@ -250,6 +330,53 @@ mod tests {
         }
         for text in ["0", "-1", "NaN", "inf", "", "5/x", "0/s"] {
             assert!(text.parse::<LevelText>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pod_of_an_indexed_job_finds_its_segment() {
+        let check = |text: &str, index: Option<&str>, expected: Result<&str, &str>| {
+            let env = |name: &str| {
+                assert_eq!(name, "JOB_COMPLETION_INDEX");
+                index.map(str::to_string)
+            };
+            let segment = segment_in(text, env).map(|segment| segment.to_string());
+            match (segment, expected) {
+                (Ok(segment), Ok(expected)) => assert_eq!(segment, expected, "{text} {index:?}"),
+                (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),
+                (segment, _) => panic!("{text} {index:?}: {segment:?}"),
+            }
+        };
+        check("2/4", None, Ok("2/4"));
+        check("job/4", Some("0"), Ok("1/4"));
+        check("job/4", Some("3"), Ok("4/4"));
+        check("job/4", None, Err("JOB_COMPLETION_INDEX, which is not set"));
+        check("job/4", Some("4"), Err("below the number of parts"));
+        check("job/4", Some("-1"), Err("`-1`"));
+        check("job/x", Some("1"), Err("`job/x`"));
+        check("job", Some("1"), Err("`job/4`"));
+        check("5/4", Some("1"), Err("`2/4`"));
+    }
+
+    #[test]
+    fn a_start_is_a_time_that_is_near() {
+        let now = Utc::from_unix_ms(1_795_437_667_250);
+        let check =
+            |text: &str, expected: Result<u64, &str>| match (start_at_from(text, now), expected) {
+                (Ok(time), Ok(ms)) => assert_eq!(time.unix_ms() - now.unix_ms(), ms, "{text}"),
+                (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),
+                (time, _) => panic!("{text}: {time:?}"),
+            };
+        check("2026-11-23T12:41:08Z", Ok(750));
+        check("2026-11-23T13:41:08+01:00", Ok(750));
+        check("+30s", Ok(30_000));
+        check("+24h", Ok(86_400_000));
+        check("2026-11-23T12:41:07.250Z", Ok(0));
+        check("2026-11-23T12:41:04Z", Err("was 3.25s ago"));
+        check("+25h", Err("more than a day ahead"));
+        check("2027-11-23T12:41:04Z", Err("more than a day ahead"));
+        for text in ["", "30s", "12:41", "+", "+-1s", "tomorrow", "2026-11-23"] {
+            check(text, Err("`2026-11-23T12:41:07.250Z`, or `+30s`"));
         }
     }
 

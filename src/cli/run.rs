@@ -15,7 +15,9 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
+    let start_at = args.start_at.take();
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
+    plan.start_at = start_at;
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(), demo);

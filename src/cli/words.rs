@@ -206,6 +206,12 @@ fn hint_for(word: &str, command: &str, typed: &[&str]) -> Option<String> {
     if command == "check" && word == "--config" {
         return Some("`check` takes the config as an argument: `check FILE`".to_string());
     }
+    if matches!(command, "find" | "calibrate") && matches!(word, "--segment" | "--start-at") {
+        return Some(format!(
+            "`{word}` is a flag of `run`: what `{command}` does next follows from what this host \
+             measured, so it is not divided among hosts"
+        ));
+    }
     let has_it = |command: &&str| flags(command).iter().any(|flag| flag.name == word);
     if let Some(owner) = commands().into_iter().find(has_it) {
         return Some(match command {

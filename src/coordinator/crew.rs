@@ -9,7 +9,7 @@ use std::thread::{self, Scope};
 use crossbeam_channel::{Receiver, bounded, never};
 
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, share};
+use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::Recorder;
 use crate::user::{Budget, Script};
 use crate::worker::{
@@ -23,9 +23,9 @@ pub(super) struct CrewOptions<'a> {
     pub(super) script: &'a Arc<Script>,
     /// The CPU for each worker; `None`: wherever the system likes.
     pub(super) cpus: &'a [Option<usize>],
-    /// The iterations of all workers together, if they are bounded.
+    /// The iterations of all these workers together, if they are bounded.
     pub(super) iterations: Option<u64>,
-    /// The arrivals of all workers together, in the open model.
+    /// The arrivals of the whole load, in the open model.
     pub(super) arrivals: Option<ArrivalSchedule>,
 }
 
@@ -162,7 +162,8 @@ impl Crew {
     pub(super) fn set_users(&self, users: u32) {
         let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
         for (index, worker) in (0..).zip(&self.workers) {
-            worker.send(Command::SetUsers(share(users, n_workers, index)));
+            let of_worker = Segment::WHOLE.part(index, n_workers);
+            worker.send(Command::SetUsers(of_worker.share_of_users(users)));
         }
     }
 

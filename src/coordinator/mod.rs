@@ -24,6 +24,7 @@ mod probe;
 mod run;
 mod search;
 mod signals;
+mod start;
 mod tick;
 mod watch;
 

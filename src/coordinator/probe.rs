@@ -21,7 +21,7 @@ use super::collect::{Collector, move_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use crate::decide::control::arrival_length;
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing, ThinkTime};
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Segment, Spacing, ThinkTime};
 use crate::metrics::Recorder;
 use crate::outcome::{ProbeOutcome, Row, Rows};
 use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
@@ -75,12 +75,14 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
             lifetime: None,
             abandon: 0.0,
         },
-        seed: plan.seed ^ SEED_MARK,
+        // Those of several hosts do not call at the same moments.
+        seed: plan.seed ^ SEED_MARK ^ u64::from(plan.segment.ordinal() - 1),
         workers: WorkerRule {
             count: Some(1),
             busy_poll: false,
             ..plan.workers
         },
+        segment: Segment::WHOLE,
         probe: None,
         notices: Vec::new(),
         ..plan.clone()
@@ -269,7 +271,7 @@ mod tests {
         let mix: Vec<_> = probe.steps.iter().map(|s| (s.weight, s.parallel)).collect();
         assert_eq!(mix, [(3, 1), (8, 1)]);
         let starts = schedule(&probe, 5.0);
-        assert_eq!(starts.shard(0, 1).count(), 100);
+        assert_eq!(starts.shard(Segment::WHOLE).count(), 100);
         // As a plan of its own it has no probe.
         assert_eq!(probe_plan(&probe), None);
     }

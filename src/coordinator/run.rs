@@ -15,6 +15,7 @@ use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
 };
 use super::probe::{self, Probe};
+use super::start::{await_start, late_notice};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
 use crate::clock::{SystemClock, Utc};
@@ -72,6 +73,7 @@ pub fn run(
     let mut noted = Noted::new(observer, &plan.notices);
     let prepared = prepare(&plan, &mut noted, interrupts)?;
     check_room(&plan, &mut noted);
+    await_start(&plan, &mut noted, interrupts)?;
     let result = generate(&plan, prepared, &mut noted, interrupts);
     noted.ended();
     let mut outcome = result?;
@@ -93,7 +95,7 @@ fn generate(
                 role: CrewRole::Worker,
                 script: &prepared.script,
                 cpus: &assigned,
-                iterations: plan.stop.iterations,
+                iterations: plan.iterations(),
                 arrivals: arrival_schedule(plan),
             },
         )?;
@@ -110,7 +112,7 @@ fn generate(
             rows: prepared.script.rows.all.clone(),
             generator: generator_facts(plan, &cpus, crew.cpus().to_vec()),
             duration: plan.stop.duration,
-            iterations: plan.stop.iterations,
+            iterations: plan.iterations(),
         };
         let mut coordinator = Coordinator::new(plan, start, crew, observer, interrupts);
         coordinator.probe = probe;
@@ -203,8 +205,20 @@ impl<'a> Coordinator<'a> {
             LoadUnit::Rate => BEGIN_AHEAD,
             LoadUnit::Vus => Duration::ZERO,
         };
-        let clock = SystemClock::since(crate::clock::now() + ahead);
+        let soonest = crate::clock::now();
+        let start = self
+            .plan
+            .start_at
+            .and_then(|at| soonest.checked_add(at.until()));
+        if let Some(start) = start {
+            self.await_until(start - ahead, |_| false)?;
+        }
+        let soonest = crate::clock::now() + ahead;
+        let clock = SystemClock::since(start.map_or(soonest, |start| start.max(soonest)));
         self.start.at = Utc::now();
+        if let Some(notice) = late_notice(self.plan, self.start.at) {
+            self.observer.notice(&notice);
+        }
         self.observer.started(&self.start);
         self.watching.load_begins(clock);
         self.broadcast(|| Command::Begin(clock.origin()));
@@ -227,6 +241,16 @@ impl<'a> Coordinator<'a> {
     /// of these, so that none waits for a handshake.
     fn await_opening(&mut self, is_over: impl Fn(&Self) -> bool) -> Result<(), UserError> {
         let limit = crate::clock::now() + opening_limit(self.plan);
+        self.await_until(limit, is_over)
+    }
+
+    /// Before the load begins: takes what the workers say, until there is nothing
+    /// more to wait for, `limit`, or an interrupt.
+    fn await_until(
+        &mut self,
+        limit: Instant,
+        is_over: impl Fn(&Self) -> bool,
+    ) -> Result<(), UserError> {
         let clock = SystemClock::start();
         while !is_over(self) {
             let left = limit.saturating_duration_since(crate::clock::now());
@@ -267,8 +291,7 @@ impl<'a> Coordinator<'a> {
         }
         if self
             .plan
-            .stop
-            .iterations
+            .iterations()
             .is_some_and(|all| self.collector.iterations_started >= all)
         {
             return Ok(Happening::IterationsBegun);

@@ -33,7 +33,7 @@ use crate::decide::search::{
     SearchTick,
 };
 use crate::error::UserError;
-use crate::load::Distribution;
+use crate::load::{Distribution, Segment};
 use crate::metrics::Histogram;
 use crate::outcome::{
     FindActivity, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress, FindTrial,
@@ -144,6 +144,8 @@ fn searched(plan: Plan, options: &FindOptions) -> Plan {
             duration: None,
             iterations: None,
         },
+        segment: Segment::WHOLE,
+        start_at: None,
         warm_up: Duration::ZERO,
         probe: None,
         notices: Vec::new(),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::load::{ArrivalSchedule, Rate, RateSegment, Spacing, Stages};
+use crate::load::{ArrivalSchedule, Rate, RateSegment, Segment, Spacing, Stages};
 use crate::outcome::Ended;
 use crate::scenario::{Arrivals, Load, Plan};
 
@@ -55,8 +55,11 @@ pub enum Happening {
 /// The state of a run, as far as decisions need it.
 #[derive(Debug, Clone)]
 pub struct Controller {
-    /// Users over time; `None` in the open model, whose pool is constant.
+    /// Users of the whole load over time; `None` in the open model, whose pool is
+    /// constant.
     stages: Option<Stages>,
+    /// Which of them are ours.
+    segment: Segment,
     pool: u32,
     duration: Option<Duration>,
     graceful_stop: Duration,
@@ -71,6 +74,7 @@ impl Controller {
     pub fn new(plan: &Plan) -> Self {
         Self {
             stages: user_stages(plan),
+            segment: plan.segment,
             pool: plan.vus_max(),
             duration: plan.stop.duration,
             graceful_stop: plan.graceful_stop,
@@ -81,10 +85,10 @@ impl Controller {
         }
     }
 
-    /// The users wanted at a time.
+    /// The users wanted at a time, of those in the plan's segment.
     pub fn users_at(&self, now: Duration) -> u32 {
         match &self.stages {
-            Some(stages) => stages.target(now),
+            Some(stages) => self.segment.share_of_users(stages.target(now)),
             None => self.pool,
         }
     }
@@ -160,7 +164,7 @@ impl Controller {
     }
 }
 
-/// Users over time, for closed plans.
+/// Users of the whole load over time, for closed plans.
 fn user_stages(plan: &Plan) -> Option<Stages> {
     match &plan.load {
         Load::Closed { vus, ramp_up, .. } if ramp_up.is_zero() => {
@@ -180,7 +184,8 @@ fn user_stages(plan: &Plan) -> Option<Stages> {
     }
 }
 
-/// A stage of a plan: when it begins and ends, and with which load.
+/// A stage of a plan: when it begins and ends, and with which load of the plan's
+/// segment.
 #[derive(Debug, Clone, Copy)]
 pub struct StageSpan {
     /// Its start, from the start of the run.
@@ -207,6 +212,21 @@ impl StageSpan {
 
 /// The stages of a plan; none where its load has no stages.
 pub fn spans(plan: &Plan) -> Vec<StageSpan> {
+    let own = |load: f64| match &plan.load {
+        Load::Open { .. } => load / f64::from(plan.segment.count()),
+        // A number of users is a whole one: nothing is cut.
+        _ => f64::from(plan.segment.share_of_users(load as u32)),
+    };
+    let mut spans = whole_spans(plan);
+    for span in &mut spans {
+        span.load_from = own(span.load_from);
+        span.load_to = own(span.load_to);
+    }
+    spans
+}
+
+/// The same with the whole load.
+fn whole_spans(plan: &Plan) -> Vec<StageSpan> {
     let parts: Vec<(Duration, f64)> = match &plan.load {
         Load::Staged { stages, .. } => stages
             .iter()
@@ -256,6 +276,7 @@ pub fn is_load_steady(plan: &Plan, at: Duration) -> bool {
         Some(stages) => f64::from(stages.target(at)),
         None => rate_at(plan, at),
     };
+    // Of users, the whole: a part of a slow ramp stands still for a while.
     let load = load_at(at);
     let from = at.saturating_sub(STEADY_FOR);
     (0..=STEADY_LOOKS).all(|look| {
@@ -264,7 +285,8 @@ pub fn is_load_steady(plan: &Plan, at: Duration) -> bool {
     })
 }
 
-/// The arrivals of all workers together, for open plans.
+/// The arrivals of the whole load, for open plans: each worker of each host finds
+/// its own in them.
 pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
     let Load::Open { arrivals, .. } = &plan.load else {
         return None;
@@ -283,7 +305,7 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
             ArrivalSchedule::rates(&[hold], spread(*distribution))
         }
         Arrivals::Staged { distribution, .. } => {
-            let segments: Vec<_> = spans(plan)
+            let segments: Vec<_> = whole_spans(plan)
                 .iter()
                 .map(|span| RateSegment {
                     from: rate(span.load_from),
@@ -310,14 +332,16 @@ fn rate(per_second: f64) -> Rate {
     Rate::per_second(per_second).unwrap_or(Rate::ZERO)
 }
 
-/// The arrival rate that an open plan intends at a time, a second.
+/// The arrival rate that an open plan intends at a time for its segment, a second.
 pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
     let Load::Open { arrivals, .. } = &plan.load else {
         return 0.0;
     };
     match arrivals {
-        Arrivals::Rate { per_second, .. } => *per_second,
-        Arrivals::Bursts(burst) => f64::from(burst.size) / burst.every.as_secs_f64(),
+        Arrivals::Rate { per_second, .. } => per_second / f64::from(plan.segment.count()),
+        Arrivals::Bursts(burst) => {
+            f64::from(burst.size) / burst.every.as_secs_f64() / f64::from(plan.segment.count())
+        }
         Arrivals::Staged { .. } => {
             let spans = spans(plan);
             match spans.iter().find(|span| now < span.end) {
@@ -344,6 +368,14 @@ mod tests {
             ..Overrides::default()
         };
         load(Some(&source), &overrides, &|_| None, 1).expect("a plan without faults")
+    }
+
+    /// Segment `index`, from 0, of `count` of this plan.
+    fn part(plan: &Plan, index: u32, count: u32) -> Plan {
+        Plan {
+            segment: Segment::new(index, count).expect("a segment"),
+            ..plan.clone()
+        }
     }
 
     const fn ms(ms: u64) -> Duration {
@@ -444,6 +476,84 @@ mod tests {
         assert_eq!(actions, [LoadAction::Stop(Ended::Iterations)]);
     }
 
+    /// Loads of every kind.
+    const LOADS: [&str; 7] = [
+        "[settings]\nvirtual_users = 17\nduration = \"5s\"",
+        "[settings]\nvirtual_users = 17\nduration = \"5s\"\nramp_up = \"3s\"\niterations = 101",
+        "[[stage]]\ntarget_vus = 13\nduration = \"2s\"\n[[stage]]\ntarget_vus = 13\n\
+         duration = \"1s\"\n[[stage]]\ntarget_vus = 0\nduration = \"2s\"",
+        "[settings]\nduration = \"5s\"\n[arrivals]\nrate = \"37/s\"\nmax_vus = 11",
+        "[settings]\nduration = \"5s\"\n[arrivals]\nrate = \"37/s\"\ndistribution = \"poisson\"",
+        "[arrivals]\ndistribution = \"poisson\"\n[[stage]]\ntarget_rate = \"50/s\"\n\
+         duration = \"2s\"\n[[stage]]\ntarget_rate = \"5/s\"\nduration = \"3s\"",
+        "[settings]\nduration = \"5s\"\n[arrivals]\nburst = 7\nevery = \"800ms\"",
+    ];
+
+    #[test]
+    fn the_segments_of_every_load_add_up_to_the_whole() {
+        for settings in LOADS {
+            let whole = plan(settings);
+            for count in [1, 2, 3, 7, 11] {
+                let parts: Vec<Plan> = (0..count).map(|at| part(&whole, at, count)).collect();
+                check_parts(settings, &whole, &parts);
+            }
+        }
+    }
+
+    fn check_parts(settings: &str, whole: &Plan, parts: &[Plan]) {
+        let name = format!("{} parts of {settings}", parts.len());
+        let of_all: u32 = parts.iter().map(Plan::vus_max).sum();
+        assert_eq!(of_all, whole.vus_max(), "{name}");
+        let of_all: u64 = parts.iter().filter_map(Plan::iterations).sum();
+        assert_eq!(of_all, whole.iterations().unwrap_or(0), "{name}");
+        let all = Controller::new(whole);
+        let controllers: Vec<_> = parts.iter().map(Controller::new).collect();
+        for at in (0..60).map(|step| ms(step * 97)) {
+            let users: u32 = controllers.iter().map(|own| own.users_at(at)).sum();
+            assert_eq!(users, all.users_at(at), "{name} at {at:?}");
+            let rate: f64 = parts.iter().map(|part| rate_at(part, at)).sum();
+            assert!((rate - rate_at(whole, at)).abs() < 1e-6, "{name} at {at:?}");
+        }
+        for (at, span) in spans(whole).iter().enumerate() {
+            let load: f64 = parts.iter().map(|part| spans(part)[at].load_to).sum();
+            assert!((load - span.load_to).abs() < 1e-6, "{name}");
+        }
+        let Some(schedule) = arrival_schedule(whole) else {
+            return;
+        };
+        let due: Vec<Duration> = schedule.shard(Segment::WHOLE).collect();
+        assert!(due.len() > 40, "{name}");
+        for (at, part) in parts.iter().enumerate() {
+            let own = arrival_schedule(part).expect("an open plan");
+            let own: Vec<Duration> = own.shard(part.segment).collect();
+            let of_whole = due.iter().skip(at).step_by(parts.len()).copied();
+            assert_eq!(
+                own,
+                of_whole.collect::<Vec<_>>(),
+                "{name}, {}",
+                part.segment
+            );
+        }
+    }
+
+    /// A segment's users come and go when those of the whole do, by their number.
+    #[test]
+    fn a_segment_of_a_ramp_takes_its_steps_of_it() {
+        let stages = "[[stage]]\ntarget_vus = 8\nduration = \"8s\"";
+        let second = part(&plan(stages), 1, 4);
+        let mut controller = Controller::new(&second);
+        let changes: Vec<_> = actions(&mut controller, ms(7_999))
+            .into_iter()
+            .filter(|(_, action)| matches!(action, LoadAction::SetUsers(_)))
+            .collect();
+        let users = LoadAction::SetUsers;
+        // The second and the sixth user of the whole.
+        assert_eq!(
+            changes,
+            [(0, users(0)), (1_500, users(1)), (5_500, users(2))]
+        );
+    }
+
     #[test]
     fn the_rate_of_arrivals_follows_the_stages() {
         let plan = plan(
@@ -456,6 +566,6 @@ mod tests {
             assert!((rate - expected).abs() < 1e-9, "{at_ms} ms: {rate}");
         }
         let schedule = arrival_schedule(&plan).expect("an open plan");
-        assert_eq!(schedule.shard(0, 1).count(), 500 + 750);
+        assert_eq!(schedule.shard(Segment::WHOLE).count(), 500 + 750);
     }
 }

@@ -16,6 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::segment::Segment;
 use crate::units::nanos;
 
 /// When the arrivals of an open load model are due, from the start of the load.
@@ -169,15 +170,14 @@ impl ArrivalSchedule {
         }
     }
 
-    /// The share of worker `worker_idx` of `n_workers`: the arrivals `n` with
-    /// `n mod n_workers = worker_idx`. All shares together are exactly the
-    /// schedule. An index that is not below `n_workers` has no share.
+    /// The arrivals of one part of the load, by their number in the whole. All
+    /// parts together are exactly the schedule.
     ///
-    /// With a Poisson distribution every worker draws the whole stream of gaps
+    /// With a Poisson distribution every part draws the whole stream of gaps
     /// and skips the others' (about 10 ns for each arrival of the whole
     /// schedule), which is the price of agreeing without talking.
-    pub fn shard(&self, worker_idx: usize, n_workers: usize) -> ArrivalInstants {
-        let (worker_idx, n_workers) = (worker_idx as u64, n_workers as u64);
+    pub fn shard(&self, part: Segment) -> ArrivalInstants {
+        let (first, step) = part.numbers();
         let gaps = match self.shape {
             Shape::Rates {
                 distribution: Spacing::Poisson { seed },
@@ -191,11 +191,11 @@ impl ArrivalSchedule {
         };
         ArrivalInstants {
             schedule: self.clone(),
-            next: worker_idx,
-            step: n_workers,
+            next: first,
+            step,
             stage_idx: 0,
             gaps,
-            is_over: worker_idx >= n_workers,
+            is_over: false,
         }
     }
 }
@@ -434,7 +434,10 @@ mod tests {
     }
 
     fn instants_ns(schedule: &ArrivalSchedule) -> Vec<u128> {
-        schedule.shard(0, 1).map(|at| at.as_nanos()).collect()
+        schedule
+            .shard(Segment::WHOLE)
+            .map(|at| at.as_nanos())
+            .collect()
     }
 
     #[test]
@@ -497,13 +500,13 @@ mod tests {
         let expected: Vec<Duration> = [0, 0, 0, 5, 5, 5, 10, 10, 10]
             .map(Duration::from_secs)
             .into();
-        assert_eq!(schedule.shard(0, 1).collect::<Vec<_>>(), expected);
+        assert_eq!(schedule.shard(Segment::WHOLE).collect::<Vec<_>>(), expected);
         // The end is not part of the schedule.
         let schedule = ArrivalSchedule::bursts(1, 5 * SECOND, 10 * SECOND);
-        assert_eq!(schedule.shard(0, 1).count(), 2);
+        assert_eq!(schedule.shard(Segment::WHOLE).count(), 2);
         assert_eq!(
             ArrivalSchedule::bursts(0, SECOND, SECOND)
-                .shard(0, 1)
+                .shard(Segment::WHOLE)
                 .count(),
             0
         );
@@ -518,7 +521,7 @@ mod tests {
                 Spacing::Constant,
             );
             let n = (LENGTH_MAX.as_secs() * per_second - 1).min(1_000_000_000);
-            let mut arrivals = schedule.shard(0, 1);
+            let mut arrivals = schedule.shard(Segment::WHOLE);
             arrivals.next = n;
             let exact_ns = u128::from(n) * 1_000_000_000 / u128::from(per_second);
             assert_eq!(arrivals.next().map(|at| at.as_nanos()), Some(exact_ns));
@@ -566,7 +569,7 @@ mod tests {
             Spacing::Poisson { seed: 7 },
         );
         let mut per_second = vec![0_u32; 1000];
-        for at in schedule.shard(0, 1) {
+        for at in schedule.shard(Segment::WHOLE) {
             per_second[at.as_secs() as usize] += 1;
         }
         let hold = &per_second[200..];
@@ -617,13 +620,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_worker_that_does_not_exist_has_no_share() {
-        let schedule = constant(&[(10.0, 10.0, 1000)]);
-        assert_eq!(schedule.shard(2, 2).count(), 0);
-        assert_eq!(schedule.shard(0, 0).count(), 0);
-    }
-
     fn any_schedule() -> impl Strategy<Value = ArrivalSchedule> {
         let stage = (0_u64..200_000, 0_u64..200_000, 0_u64..3_000_000_000);
         let stages = proptest::collection::vec(stage, 0..5);
@@ -662,13 +658,13 @@ mod tests {
         #[test]
         fn the_shares_of_all_workers_are_the_schedule(
             schedule in any_schedule(),
-            n_workers in 1_usize..7,
+            n_workers in 1_u32..7,
         ) {
-            let whole: Vec<Duration> = schedule.shard(0, 1).collect();
+            let whole: Vec<Duration> = schedule.shard(Segment::WHOLE).collect();
             let mut shares: Vec<ArrivalInstants> =
-                (0..n_workers).map(|idx| schedule.shard(idx, n_workers)).collect();
+                (0..n_workers).map(|idx| schedule.shard(Segment::WHOLE.part(idx, n_workers))).collect();
             for (n, at) in whole.iter().enumerate() {
-                prop_assert_eq!(shares[n % n_workers].next(), Some(*at));
+                prop_assert_eq!(shares[n % n_workers as usize].next(), Some(*at));
             }
             for share in &mut shares {
                 prop_assert_eq!(share.next(), None);
@@ -679,7 +675,7 @@ mod tests {
         #[test]
         fn arrivals_are_in_order_and_before_the_end(schedule in any_schedule()) {
             let mut last = Duration::ZERO;
-            for at in schedule.shard(0, 1) {
+            for at in schedule.shard(Segment::WHOLE) {
                 prop_assert!(last <= at && at < Duration::from_nanos(schedule.length_ns));
                 last = at;
             }
@@ -692,7 +688,7 @@ mod tests {
                 Shape::Rates { distribution, .. } if distribution != Spacing::Constant
             );
             prop_assume!(!is_random);
-            prop_assert_eq!(schedule.shard(0, 1).count() as u64, n_arrivals(&schedule));
+            prop_assert_eq!(schedule.shard(Segment::WHOLE).count() as u64, n_arrivals(&schedule));
         }
 
         #[test]
@@ -706,7 +702,7 @@ mod tests {
                 Spacing::Scattered { seed },
             );
             let mut n = 0_u64;
-            for at in schedule.shard(0, 1) {
+            for at in schedule.shard(Segment::WHOLE) {
                 // Rounded down to a nanosecond, each may seem that much earlier.
                 let interval = (at.as_nanos() + 1) as f64 / 1e9 * per_second;
                 let (low, high) = (n as f64, n as f64 + 1.001);

@@ -6,11 +6,13 @@
 
 mod arrivals;
 mod pacing;
+mod segment;
 mod stages;
 
 pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spacing};
 pub use pacing::{PacedStarts, Pacing, ThinkTime};
-pub use stages::{Stages, share, vu_index};
+pub use segment::{SEGMENT_FORM, Segment};
+pub use stages::Stages;
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
-//! How many virtual users there are at each instant of staged load, and which worker
-//! each of them belongs to.
+//! How many virtual users there are at each instant of staged load.
 //!
 //! Pure integer arithmetic in nanoseconds: nothing drifts, however long the run. It
 //! does not know what a virtual user is, nor the clock. Start with [`Stages::target`]
-//! and [`Stages::next_change`]; workers get their part through [`share`].
+//! and [`Stages::next_change`].
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::units::nanos;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stages {
     start_level: u32,
-    segments: Vec<Segment>,
+    slopes: Vec<Slope>,
 }
 
 impl Stages {
@@ -26,11 +25,11 @@ impl Stages {
     /// A target equal to the level before holds it; a duration of zero jumps. Time
     /// beyond 584 years is cut.
     pub fn new(start_level: u32, stages: &[(Duration, u32)]) -> Self {
-        let mut segments = Vec::with_capacity(stages.len());
+        let mut slopes = Vec::with_capacity(stages.len());
         let (mut start_ns, mut from) = (0_u64, start_level);
         for (duration, to) in stages {
             let end_ns = start_ns.saturating_add(nanos(*duration));
-            segments.push(Segment {
+            slopes.push(Slope {
                 start_ns,
                 length_ns: end_ns - start_ns,
                 from,
@@ -40,24 +39,24 @@ impl Stages {
         }
         Self {
             start_level,
-            segments,
+            slopes,
         }
     }
 
     /// The length of all stages together.
     #[cfg(test)]
     pub(crate) fn total(&self) -> Duration {
-        let last = self.segments.last();
-        Duration::from_nanos(last.map_or(0, |segment| segment.start_ns + segment.length_ns))
+        let last = self.slopes.last();
+        Duration::from_nanos(last.map_or(0, |slope| slope.start_ns + slope.length_ns))
     }
 
     /// The level at an instant since the start. After the last stage its target stays;
     /// at an instant at which it jumps, the level after the jump counts.
     pub fn target(&self, at: Duration) -> u32 {
         let at_ns = nanos(at);
-        match self.segment_idx(at_ns) {
+        match self.slope_idx(at_ns) {
             None => self.start_level,
-            Some(idx) => self.segments[idx].level(at_ns),
+            Some(idx) => self.slopes[idx].level(at_ns),
         }
     }
 
@@ -66,55 +65,36 @@ impl Stages {
     pub fn next_change(&self, at: Duration) -> Option<Duration> {
         let at_ns = nanos(at);
         let level = self.target(at);
-        let first = self.segment_idx(at_ns)?;
-        self.segments[first..].iter().find_map(|segment| {
-            let change_ns = if segment.length_ns == 0 {
+        let first = self.slope_idx(at_ns)?;
+        self.slopes[first..].iter().find_map(|slope| {
+            let change_ns = if slope.length_ns == 0 {
                 // A jump to another level and back at one instant changes nothing.
-                let landing = self.target(Duration::from_nanos(segment.start_ns));
-                (landing != level).then_some(segment.start_ns)
+                let landing = self.target(Duration::from_nanos(slope.start_ns));
+                (landing != level).then_some(slope.start_ns)
             } else {
-                segment.first_other(level)
+                slope.first_other(level)
             }?;
             (change_ns > at_ns).then(|| Duration::from_nanos(change_ns))
         })
     }
 
-    /// The last segment that has begun.
-    fn segment_idx(&self, at_ns: u64) -> Option<usize> {
-        self.segments
-            .partition_point(|segment| segment.start_ns <= at_ns)
+    /// The last slope that has begun.
+    fn slope_idx(&self, at_ns: u64) -> Option<usize> {
+        self.slopes
+            .partition_point(|slope| slope.start_ns <= at_ns)
             .checked_sub(1)
     }
 }
 
-/// How many of `total` virtual users belong to one of `n_workers`.
-///
-/// User `i` belongs to worker `i % n_workers`, whatever the total, so no user ever
-/// moves; the shares of all workers add up to the total and differ by at most one.
-/// Zero for a worker that does not exist.
-pub fn share(total: u32, n_workers: u32, worker_idx: u32) -> u32 {
-    if worker_idx >= n_workers {
-        return 0;
-    }
-    total / n_workers + u32::from(worker_idx < total % n_workers)
-}
-
-/// The index within the whole run of a worker's own user `local_idx` (from 0).
-pub fn vu_index(local_idx: u32, n_workers: u32, worker_idx: u32) -> u32 {
-    local_idx
-        .saturating_mul(n_workers)
-        .saturating_add(worker_idx)
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Segment {
+struct Slope {
     start_ns: u64,
     length_ns: u64,
     from: u32,
     to: u32,
 }
 
-impl Segment {
+impl Slope {
     fn level(&self, at_ns: u64) -> u32 {
         let elapsed_ns = at_ns.saturating_sub(self.start_ns);
         if elapsed_ns >= self.length_ns {
@@ -135,8 +115,8 @@ impl Segment {
         i128::from(self.to) - i128::from(self.from)
     }
 
-    /// The first instant of this segment at which the level is beyond `level`, which
-    /// lies on its way; `None` if the segment ends at that level.
+    /// The first instant of this slope at which the level is beyond `level`, which
+    /// lies on its way; `None` if the slope ends at that level.
     fn first_other(&self, level: u32) -> Option<u64> {
         if level == self.to {
             return None;
@@ -233,24 +213,6 @@ mod tests {
         assert_eq!(stages.target(Duration::MAX), u32::MAX);
     }
 
-    #[test]
-    fn shares_are_even_and_stable() {
-        let check = |total, n_workers, expected: &[u32]| {
-            let shares: Vec<u32> = (0..n_workers)
-                .map(|worker_idx| share(total, n_workers, worker_idx))
-                .collect();
-            assert_eq!(shares, expected);
-        };
-        check(10, 3, &[4, 3, 3]);
-        check(2, 3, &[1, 1, 0]);
-        check(0, 2, &[0, 0]);
-        check(7, 1, &[7]);
-        assert_eq!(share(7, 0, 0), 0);
-        assert_eq!(share(7, 2, 2), 0);
-        assert_eq!(vu_index(0, 3, 2), 2);
-        assert_eq!(vu_index(4, 3, 1), 13);
-    }
-
     fn any_stages() -> impl Strategy<Value = Stages> {
         (
             0_u32..40,
@@ -300,19 +262,6 @@ mod tests {
             prop_assert!((level - line).abs() <= 0.5 + 1e-5, "{} {}", level, line);
             prop_assert_eq!(stages.target(Duration::ZERO), from);
             prop_assert_eq!(stages.target(Duration::from_nanos(length)), to);
-        }
-
-        /// Every user belongs to exactly one worker, and growing moves none.
-        #[test]
-        fn shares_partition_the_users(total in 0_u32..3000, n_workers in 1_u32..40) {
-            let mut owners = vec![0_u32; total as usize];
-            for worker_idx in 0..n_workers {
-                for local_idx in 0..share(total, n_workers, worker_idx) {
-                    owners[vu_index(local_idx, n_workers, worker_idx) as usize] += 1;
-                }
-                prop_assert!(share(total + 1, n_workers, worker_idx) >= share(total, n_workers, worker_idx));
-            }
-            prop_assert!(owners.iter().all(|n_owners| *n_owners == 1));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Two sets of runs and what came of comparing them, both plain.
 //!
-//! [`RunSample`] is what is taken from a stored report; [`Comparison`] is what is
+//! [`RunSample`] is what is taken from a stored report; [`ComparisonOutcome`] is what is
 //! decided from two lists of them. In JSON a comparison stands as it is here.
 
 use serde::{Deserialize, Serialize};
@@ -134,7 +134,7 @@ pub struct SampleSlot {
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Comparison {
+pub struct ComparisonOutcome {
     /// The answer.
     pub verdict: ComparisonVerdict,
     /// How it was decided.

@@ -22,9 +22,9 @@ pub use calibration::{
 };
 
 pub use comparison::{
-    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, Comparison,
-    ComparisonMethod, ComparisonVerdict, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape,
-    SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, ComparisonMethod,
+    ComparisonOutcome, ComparisonVerdict, RunSample, SampleFacts, SampleKey, SampleRow,
+    SampleShape, SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
 };
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,

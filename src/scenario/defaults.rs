@@ -12,6 +12,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// By default what is in flight at the end may take as long as the timeout,
 /// but no longer than this.
 pub const GRACEFUL_STOP_MAX: Duration = Duration::from_secs(30);
+/// The seed of a run that makes a part of a load, where none is given: all parts have
+/// the same.
+pub const SEGMENT_SEED: u64 = 0;
 /// The share of an entry of the scenario.
 pub const WEIGHT: u32 = 1;
 /// The pool of users that serve arrivals; more where a burst is larger.

@@ -28,6 +28,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }
     describe_load(plan, &mut lines);
+    describe_segment(plan, &mut lines);
     lines.add("stops", stops(plan));
     if !plan.warm_up.is_zero() {
         let warm_up = format_duration(plan.warm_up);
@@ -136,6 +137,22 @@ fn describe_load(plan: &Plan, lines: &mut Lines) {
             format!("each user starts an iteration every {pacing}"),
         );
     }
+}
+
+/// What of the load above is this host's.
+fn describe_segment(plan: &Plan, lines: &mut Lines) {
+    if plan.segment.is_whole() {
+        return;
+    }
+    let mut own = format!("{} of this load: {}", plan.segment, users(plan.vus_max()));
+    if let Some(iterations) = plan.iterations() {
+        own += &format!(", {}", plural(iterations, "iteration", "iterations"));
+    }
+    if matches!(plan.load, Load::Open { .. }) {
+        let one_in = u64::from(plan.segment.count());
+        own += &format!(", one in {one_in} arrivals");
+    }
+    lines.add("segment", own);
 }
 
 fn users(count: u32) -> String {

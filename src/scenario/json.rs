@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::header::Header;
-use crate::load::{Burst, RateStage, ThinkTime, VuStage};
+use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
 
 /// A duration in seconds, or `null`.
 pub(super) fn as_secs<S: Serializer>(
@@ -27,6 +27,16 @@ pub(super) fn as_ms<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let duration: Option<Duration> = (*duration).into();
     duration.map(ms).serialize(serializer)
+}
+
+/// `{ "number": 2, "of": 4 }`, or `null` for all of the load.
+pub(super) fn as_segment<S: Serializer>(
+    segment: &Segment,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let part = (!segment.is_whole())
+        .then(|| json!({ "number": segment.ordinal(), "of": segment.count() }));
+    part.serialize(serializer)
 }
 
 fn ms(duration: Duration) -> f64 {

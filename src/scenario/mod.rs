@@ -54,7 +54,7 @@ pub use plan::{
 };
 pub use shown::Shown;
 
-pub use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
+pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};
 pub use crate::protocol::{Arguments, Era, Operation, ProtocolChoice, Revision};
 
 use document::{Document, Table};

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::header::Header;
-use crate::load::VuStage;
+use crate::load::{Segment, VuStage};
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
 
@@ -69,6 +69,8 @@ pub struct Overrides {
     pub stop_on_break: Option<bool>,
     /// `--probe`: at the config's rate, or the default one
     pub probe: bool,
+    /// `--segment`
+    pub segment: Option<Segment>,
     /// `--tool` with the arguments of `--args`: takes the place of the scenario.
     /// Without arguments, the scenario's steps that call this tool are kept, where
     /// there are any

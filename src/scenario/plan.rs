@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::defaults;
 use super::header::Header;
 use super::json::{
-    as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_text, as_think,
+    as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text, as_think,
     as_vu_stages,
 };
 use super::shown::Shown;
 use crate::address;
+use crate::clock::Utc;
 use crate::error::UserError;
-use crate::load::{Burst, Distribution, LoadUnit, RateStage, ThinkTime, VuStage};
+use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::validity::Reference;
@@ -32,8 +33,14 @@ pub struct Plan {
     /// The server and how to speak to it.
     #[serde(flatten)]
     pub target: Target,
-    /// How much load, and when.
+    /// How much load, and when: of all hosts together, where `segment` is a part.
     pub load: Load,
+    /// Which part of the load, its users and its iterations is this host's.
+    #[serde(serialize_with = "as_segment")]
+    pub segment: Segment,
+    /// When the load begins; `None`: as soon as all is ready.
+    #[serde(skip)]
+    pub start_at: Option<Utc>,
     /// When the run ends.
     #[serde(flatten)]
     pub stop: StopRule,
@@ -235,7 +242,7 @@ pub struct StopRule {
     /// With stages, the sum of their durations.
     #[serde(rename = "duration_secs", serialize_with = "as_secs")]
     pub duration: Option<Duration>,
-    /// Iterations of all users together; `None`: only the time stops it.
+    /// Iterations of all users of all hosts together; `None`: only the time stops it.
     pub iterations: Option<u64>,
 }
 
@@ -364,6 +371,8 @@ impl Plan {
                 ramp_up: Duration::ZERO,
                 pacing: None,
             },
+            segment: Segment::WHOLE,
+            start_at: None,
             stop: StopRule {
                 duration: Some(defaults::DURATION),
                 iterations: None,
@@ -399,8 +408,18 @@ impl Plan {
         }
     }
 
-    /// The users that a run needs at most.
+    /// The users that a run needs at most, of those in its segment.
     pub fn vus_max(&self) -> u32 {
+        self.segment.share_of_users(self.whole_vus_max())
+    }
+
+    /// The iterations of its segment after which a run ends, if they end it.
+    pub fn iterations(&self) -> Option<u64> {
+        let all = self.stop.iterations?;
+        Some(self.segment.share(all))
+    }
+
+    fn whole_vus_max(&self) -> u32 {
         match &self.load {
             Load::Closed { vus, .. } => *vus,
             Load::Staged { stages, .. } => stages

@@ -8,7 +8,7 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 
 use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
-use crate::load::{ArrivalSchedule, vu_index};
+use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
 use crate::scheduler::{Cancel, Scheduler, SchedulerOptions};
@@ -44,8 +44,17 @@ pub struct WorkerOptions {
     pub script: Arc<Script>,
     /// The iterations of the run, if they are bounded.
     pub budget: Option<Arc<Budget>>,
-    /// The arrivals of all workers together (open model).
+    /// The arrivals of the whole load (open model).
     pub arrivals: Option<ArrivalSchedule>,
+}
+
+impl WorkerOptions {
+    /// The worker's part of the whole load.
+    fn part(&self) -> Segment {
+        let n_workers = u32::try_from(self.n_workers).unwrap_or(u32::MAX);
+        let index = u32::try_from(self.index).unwrap_or(u32::MAX);
+        self.script.plan.segment.part(index, n_workers)
+    }
 }
 
 /// Runs a worker on this thread, to the end of the load. Tells through
@@ -103,8 +112,10 @@ impl<'a> Worker<'a> {
         if let (Some(schedule), Load::Open { queue_max, .. }) =
             (&options.arrivals, &options.script.plan.load)
         {
-            let due = schedule.shard(options.index, options.n_workers);
-            let queue_max = queue_share(*queue_max, options.n_workers);
+            let due = schedule.shard(options.part());
+            let segment = options.script.plan.segment;
+            let queue_max = segment.share_of_users(*queue_max);
+            let queue_max = queue_share(queue_max, options.n_workers);
             let shared = Rc::clone(&shared);
             scheduler.spawn(move || dispatch(&shared, due, queue_max))?;
         }
@@ -236,9 +247,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             n_begun += 1;
-            let n_workers = u32::try_from(self.options.n_workers).unwrap_or(u32::MAX);
-            let worker = u32::try_from(self.options.index).unwrap_or(u32::MAX);
-            let run_index = vu_index(local_index, n_workers, worker);
+            let run_index = self.options.part().number(local_index);
             let shared = Rc::clone(&self.shared);
             let running = Rc::clone(&self.users[slot]);
             self.scheduler

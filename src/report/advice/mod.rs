@@ -239,12 +239,10 @@ const USERS_TO_TELL: u32 = 8;
 /// same, and a call is done every S. A server that takes several at once does
 /// more than one call per shortest latency.
 fn one_at_a_time(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
-    let Load::Closed {
-        vus, pacing: None, ..
-    } = plan.load
-    else {
+    let Load::Closed { pacing: None, .. } = plan.load else {
         return None;
     };
+    let vus = plan.vus_max();
     let latency = &calls.service_ok;
     let min_ns = latency.min_ns()?;
     let quantile = |q| latency.quantile_ns(q).map(|ns| ns as f64);

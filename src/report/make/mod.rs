@@ -92,16 +92,18 @@ fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: Latenc
         elapsed_secs: secs(outcome.elapsed),
         ended: outcome.ended,
         planned_secs: plan.stop.duration.map(secs),
-        planned_iterations: plan.stop.iterations,
+        planned_iterations: plan.iterations(),
         load: load_in_words(plan),
         vus_max: outcome.vus_max,
         latency_from,
     }
 }
 
-/// `50 virtual users, ramp-up 10s`, `200/s arrivals for 50 virtual users`.
+/// `50 virtual users, ramp-up 10s`, `200/s arrivals for 50 virtual users`: of the
+/// plan's segment.
 fn load_in_words(plan: &Plan) -> String {
     let users = plural(u64::from(plan.vus_max()), "virtual user", "virtual users");
+    let own = |rate: f64| rate / f64::from(plan.segment.count());
     let mut words = match &plan.load {
         Load::Closed { ramp_up, .. } if !ramp_up.is_zero() => {
             format!("{users}, ramp-up {}", format_duration(*ramp_up))
@@ -113,14 +115,14 @@ fn load_in_words(plan: &Plan) -> String {
         }
         Load::Open { arrivals, .. } => match arrivals {
             Arrivals::Rate { per_second, .. } => {
-                format!("{} arrivals for {users}", format_rate(*per_second))
+                format!("{} arrivals for {users}", format_rate(own(*per_second)))
             }
             Arrivals::Staged { stages, .. } => {
                 let n_stages = plural(stages.len() as u64, "stage", "stages");
                 let top = stages.iter().map(|s| s.target_rate).fold(0.0, f64::max);
                 format!(
                     "up to {} arrivals for {users} in {n_stages}",
-                    format_rate(top)
+                    format_rate(own(top))
                 )
             }
             Arrivals::Bursts(burst) => format!(
@@ -143,6 +145,9 @@ fn load_in_words(plan: &Plan) -> String {
     }
     if plan.think != ThinkTime::None {
         words += ", with thinking time";
+    }
+    if !plan.segment.is_whole() {
+        words += &format!(", segment {} of the load", plan.segment);
     }
     words
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::defaults::{
-    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, TIMEOUT, VUS_MAX, WORKERS_MAX,
+    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, SEGMENT_SEED, TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
 use super::document::{Document, Field, Origin};
 use super::fault::{NO_SERVER, quoted};
@@ -56,6 +56,7 @@ pub(super) fn resolve(
         );
     }
     (plan.load, plan.stop) = resolver.load(&settings, config.stages, config.arrivals);
+    plan.segment = resolver.segment(&plan);
     if is_modern(protocol) && settings.session.is_given() {
         resolver.notices.push(format!(
             "`settings.session` has no effect: the protocol `{protocol}` has no sessions"
@@ -81,8 +82,11 @@ pub(super) fn resolve(
     // The flag only says that there is one: the rate is the config's.
     let probe_of_flag = overrides.probe.then_some(PROBE_RATE);
     plan.probe = settings.probe.value.or(probe_of_flag);
-    plan.is_seed_drawn = settings.seed.value.is_none();
-    plan.seed = settings.seed.value.unwrap_or(default_seed);
+    // Parts of one load have to agree on it.
+    let of_parts = (!plan.segment.is_whole()).then_some(SEGMENT_SEED);
+    let seed = settings.seed.value.or(of_parts);
+    plan.is_seed_drawn = seed.is_none();
+    plan.seed = seed.unwrap_or(default_seed);
     resolver.check_workers(&settings.workers);
     plan.workers.count = settings.workers.value;
     plan.workers.pin = settings.pin.value.unwrap_or(plan.workers.pin);

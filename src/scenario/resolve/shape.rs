@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::{Resolver, YEAR};
-use crate::load::{Burst, Distribution, RateStage, VuStage};
+use crate::load::{Burst, Distribution, RateStage, Segment, VuStage};
 use crate::scenario::defaults::{DURATION, MAX_VUS, QUEUE_PER_VU, RATE_MAX, VUS, VUS_MAX};
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::overrides::STAGES_FORM;
-use crate::scenario::plan::{Arrivals, Load, StopRule};
+use crate::scenario::plan::{Arrivals, Load, Plan, StopRule};
 use crate::scenario::raw::{ArrivalsEntry, Settings, StageEntry};
 use crate::units::{self, format_duration};
 
@@ -34,6 +34,24 @@ impl Resolver<'_> {
             self.refuse(&settings.warm_up, "leaves nothing to measure", &*accepted);
         }
         (load, stop)
+    }
+
+    /// Which part of the load is this host's: one that has something to do.
+    pub(super) fn segment(&self, plan: &Plan) -> Segment {
+        let segment = self.overrides.segment.unwrap_or_default();
+        let own = Plan {
+            segment,
+            ..plan.clone()
+        };
+        let lacks = match own.iterations() {
+            _ if own.vus_max() == 0 && plan.vus_max() > 0 => "virtual user",
+            Some(0) if plan.iterations() > Some(0) => "iteration",
+            _ => return segment,
+        };
+        let message = format!("leaves {segment} without a {lacks}: the load has fewer than parts");
+        let accepted = format!("no more parts than the load has {lacks}s");
+        self.refuse_flag("--segment", message, &*accepted);
+        segment
     }
 
     /// The load, and the sum of its stages where it has any.
