@@ -64,23 +64,9 @@ impl Histogram {
         Self::of_buckets(&buckets, extent)
     }
 
-    /// The counts alone, sparse: some three bytes for a bucket that holds anything.
-    pub fn counts(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_counts(self, &mut bytes);
-        bytes
-    }
-
-    /// The histogram that [`Histogram::counts`] and [`Histogram::extent`] are of.
-    ///
-    /// # Errors
-    /// As [`Histogram::from_text`].
-    pub fn from_counts(counts: &[u8], extent: Option<Extent>) -> Result<Self, String> {
-        Self::of_buckets(&read_counts(counts)?, extent)
-    }
-
     fn compressed(&self) -> Vec<u8> {
-        let counts = self.counts();
+        let mut counts = Vec::new();
+        write_counts(self, &mut counts);
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         let head = [
             &COOKIE.to_be_bytes()[..],
@@ -102,6 +88,68 @@ impl Histogram {
         bytes.extend((compressed.len() as u32).to_be_bytes());
         bytes.extend(compressed);
         bytes
+    }
+}
+
+/// A histogram's buckets in some three bytes each, for keeping many. Of minimum, mean
+/// and maximum it keeps the maximum.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed {
+    counts: Box<[u8]>,
+    max_ns: u64,
+}
+
+impl Packed {
+    /// Keeps a histogram.
+    pub fn of(histogram: &Histogram) -> Self {
+        let mut counts = Vec::new();
+        write_counts(histogram, &mut counts);
+        Self {
+            counts: counts.into(),
+            max_ns: histogram.max_ns().unwrap_or(0),
+        }
+    }
+
+    /// All that several have kept.
+    pub fn sum(parts: &[&Self]) -> Self {
+        let mut buckets: Vec<(usize, u64)> = parts.iter().flat_map(|part| part.buckets()).collect();
+        // Stable: those of each part are in order already.
+        buckets.sort_by_key(|(bucket, _)| *bucket);
+        let mut counts = Vec::new();
+        {
+            let mut write = writer_of(&mut counts);
+            for same in buckets.chunk_by(|a, b| a.0 == b.0) {
+                write(same[0].0, same.iter().map(|(_, count)| count).sum());
+            }
+        }
+        Self {
+            counts: counts.into(),
+            max_ns: parts.iter().map(|part| part.max_ns).max().unwrap_or(0),
+        }
+    }
+
+    /// The histogram, with the exact maximum.
+    pub fn unpacked(&self) -> Histogram {
+        let histogram = Histogram::of_buckets(&self.buckets(), None);
+        let with_max = histogram.and_then(|histogram| match histogram.is_empty() {
+            true => Ok(histogram),
+            false => histogram.with_max(self.max_ns),
+        });
+        with_max.expect("it was a histogram")
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// What it takes beside itself, in bytes.
+    pub fn n_bytes(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn buckets(&self) -> Vec<(usize, u64)> {
+        read_counts(&self.counts).expect("they were written by `writer_of`")
     }
 }
 
@@ -172,11 +220,15 @@ fn take<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Result<(T, &
     }
 }
 
-/// A count above zero stands for its bucket, a number below zero for as many empty
-/// ones, and 0 for one of them.
 fn write_counts(histogram: &Histogram, out: &mut Vec<u8>) {
+    histogram.for_each_bucket(&mut writer_of(out));
+}
+
+/// Writes buckets that come in order. A count above zero stands for its bucket, a number
+/// below zero for as many empty ones, and 0 for one of them.
+fn writer_of(out: &mut Vec<u8>) -> impl FnMut(usize, u64) + '_ {
     let mut next = 0;
-    histogram.for_each_bucket(&mut |bucket, count| {
+    move |bucket, count| {
         match bucket - next {
             0 => {}
             1 => write_number(0, out),
@@ -184,7 +236,7 @@ fn write_counts(histogram: &Histogram, out: &mut Vec<u8>) {
         }
         write_number(count.min(COUNT_MAX) as i64, out);
         next = bucket + 1;
-    });
+    }
 }
 
 fn read_counts(mut bytes: &[u8]) -> Result<Vec<(usize, u64)>, String> {
