@@ -40,7 +40,7 @@ impl Histogram {
     /// The histogram as text: base64 of the compressed form. Minimum, maximum and sum
     /// are in it within 0.1 % only; [`Histogram::extent`] has them exactly.
     pub fn to_text(&self) -> String {
-        STANDARD.encode(self.compressed())
+        Packed::of(self).to_text()
     }
 
     /// Reads what [`Histogram::to_text`] has written. Minimum, maximum and sum are
@@ -63,36 +63,10 @@ impl Histogram {
         let buckets = read_counts(counts_of(&plain)?)?;
         Self::of_buckets(&buckets, extent)
     }
-
-    fn compressed(&self) -> Vec<u8> {
-        let mut counts = Vec::new();
-        write_counts(self, &mut counts);
-        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
-        let head = [
-            &COOKIE.to_be_bytes()[..],
-            &(counts.len() as u32).to_be_bytes(),
-            // The offset of the first bucket.
-            &0_u32.to_be_bytes(),
-            &SIGNIFICANT_DIGITS.to_be_bytes(),
-            &1_u64.to_be_bytes(),
-            &LATENCY_MAX_NS.to_be_bytes(),
-            // From whole to fractional values.
-            &1_f64.to_be_bytes(),
-            &counts,
-        ];
-        for part in head {
-            zlib.write_all(part).expect("a `Vec` takes all");
-        }
-        let compressed = zlib.finish().expect("a `Vec` takes all");
-        let mut bytes = COMPRESSED_COOKIE.to_be_bytes().to_vec();
-        bytes.extend((compressed.len() as u32).to_be_bytes());
-        bytes.extend(compressed);
-        bytes
-    }
 }
 
 /// A histogram's buckets in some three bytes each, for keeping many. Of minimum, mean
-/// and maximum it keeps the maximum.
+/// and maximum it keeps the maximum, which the percentiles need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packed {
     counts: Box<[u8]>,
@@ -103,7 +77,7 @@ impl Packed {
     /// Keeps a histogram.
     pub fn of(histogram: &Histogram) -> Self {
         let mut counts = Vec::new();
-        write_counts(histogram, &mut counts);
+        histogram.for_each_bucket(&mut writer_of(&mut counts));
         Self {
             counts: counts.into(),
             max_ns: histogram.max_ns().unwrap_or(0),
@@ -138,6 +112,16 @@ impl Packed {
         with_max.expect("it was a histogram")
     }
 
+    /// The same as [`Histogram::to_text`].
+    pub fn to_text(&self) -> String {
+        STANDARD.encode(compressed(&self.counts))
+    }
+
+    /// The greatest value, exactly; 0 where there is none.
+    pub fn max_ns(&self) -> u64 {
+        self.max_ns
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
@@ -151,6 +135,30 @@ impl Packed {
     fn buckets(&self) -> Vec<(usize, u64)> {
         read_counts(&self.counts).expect("they were written by `writer_of`")
     }
+}
+
+fn compressed(counts: &[u8]) -> Vec<u8> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let head = [
+        &COOKIE.to_be_bytes()[..],
+        &(counts.len() as u32).to_be_bytes(),
+        // The offset of the first bucket.
+        &0_u32.to_be_bytes(),
+        &SIGNIFICANT_DIGITS.to_be_bytes(),
+        &1_u64.to_be_bytes(),
+        &LATENCY_MAX_NS.to_be_bytes(),
+        // From whole to fractional values.
+        &1_f64.to_be_bytes(),
+        counts,
+    ];
+    for part in head {
+        zlib.write_all(part).expect("a `Vec` takes all");
+    }
+    let compressed = zlib.finish().expect("a `Vec` takes all");
+    let mut bytes = COMPRESSED_COOKIE.to_be_bytes().to_vec();
+    bytes.extend((compressed.len() as u32).to_be_bytes());
+    bytes.extend(compressed);
+    bytes
 }
 
 /// The plain form, of bounded size whatever was compressed.
@@ -218,10 +226,6 @@ fn take<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Result<(T, &
         Some((number, rest)) => Ok((read(*number), rest)),
         None => Err("is cut off".to_string()),
     }
-}
-
-fn write_counts(histogram: &Histogram, out: &mut Vec<u8>) {
-    histogram.for_each_bucket(&mut writer_of(out));
 }
 
 /// Writes buckets that come in order. A count above zero stands for its bucket, a number
