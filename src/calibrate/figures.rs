@@ -173,6 +173,7 @@ mod tests {
             ended: Ended::Duration,
             elapsed,
             stages: Vec::new(),
+            intervals: None,
             seconds: Vec::new(),
             vus_max: 1,
             breaking_point: None,

@@ -27,7 +27,7 @@ use crate::outcome::{
     CalibrationProgress, CalibrationStep, Ended, Observer, Progress, RunOutcome, StepKind,
 };
 use crate::protocol::{Era, ProtocolChoice};
-use crate::scenario::{self, Overrides, Plan};
+use crate::scenario::{self, HistogramMode, Overrides, Plan};
 use crate::servers::canned::{AnswerFraming, Options, ServerThread};
 
 use figures::{closed_step, open_step, schedule_rates};
@@ -218,7 +218,10 @@ impl Calibration<'_> {
             ..Overrides::default()
         };
         let seed = 1;
-        scenario::load(None, &overrides, &|_| None, seed).map_err(UserError::from)
+        let mut plan = scenario::load(None, &overrides, &|_| None, seed)?;
+        // Nobody sees them, and what they cost is no part of what this host can do.
+        plan.histograms = HistogramMode::Off;
+        Ok(plan)
     }
 }
 

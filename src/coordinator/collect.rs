@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::intervals::Keeper;
 use super::judge::local_failures;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
@@ -14,7 +15,7 @@ use crate::decide::control::StageSpan;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
-use crate::outcome::{Row, RowKind, Second, SecondLatency, StageOutcome};
+use crate::outcome::{Intervals, Row, RowKind, Second, SecondLatency, StageOutcome};
 use crate::worker::{TICK, Tick, UserCounts};
 
 /// No second is shorter: rates are per its length.
@@ -175,6 +176,8 @@ pub(super) struct Collector {
     pub(super) handshakes: Handshakes,
     pub(super) signals: Signals,
     pub(super) seconds: Vec<Second>,
+    /// The seconds row by row, where they are wished for.
+    keeper: Option<Keeper>,
     pub(super) vus_max: u32,
     /// Calls begun and ended so far, warm-up included.
     pub(super) started: u64,
@@ -220,6 +223,7 @@ impl Collector {
             handshakes: Handshakes::default(),
             signals: Signals::new(n_workers, warm_up, busy_poll),
             seconds: Vec::new(),
+            keeper: None,
             vus_max: 0,
             started: 0,
             ok: 0,
@@ -228,6 +232,19 @@ impl Collector {
             iterations_started: 0,
             iterations_completed: 0,
         }
+    }
+
+    /// Keeps the seconds row by row from now on. `planned`: how long the run will be,
+    /// where time ends it.
+    pub(super) fn keep_intervals(&mut self, planned: Option<Duration>) {
+        self.keeper = Some(Keeper::new(&self.call_rows, planned));
+    }
+
+    /// What was kept of them, after [`Collector::finish`].
+    pub(super) fn take_intervals(&mut self) -> Option<Intervals> {
+        let end = self.seconds.last().map(|last| last.at + last.length);
+        let keeper = self.keeper.take()?;
+        Some(keeper.finish(self.seconds.len(), end.unwrap_or_default()))
     }
 
     /// Takes a tick in, and gives its recorder back, empty.
@@ -452,7 +469,7 @@ impl Collector {
             return;
         };
         let counts = &mut interval.counts;
-        for row in &self.call_rows {
+        for (at, row) in self.call_rows.iter().enumerate() {
             let row = &recorder.rows[*row];
             counts.add_call(row);
             let latency = match &row.response_ok {
@@ -460,6 +477,9 @@ impl Collector {
                 _ => &row.service_ok,
             };
             interval.latency.merge(latency);
+            if let Some(keeper) = &mut self.keeper {
+                keeper.add((filed - 1) / TICKS_PER_SECOND, at, row, latency);
+            }
             self.started += row.started;
             self.ok += row.ok;
             self.failed += row.failed;
@@ -520,6 +540,10 @@ impl Collector {
             signals,
         });
         self.closed = second;
+        if let Some(keeper) = &mut self.keeper {
+            let counts = [second.started, second.ok, second.failed, second.cancelled];
+            keeper.close(counts, &self.second.latency);
+        }
         self.keep_latency();
         self.second.clear();
     }

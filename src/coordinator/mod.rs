@@ -16,6 +16,7 @@
 mod collect;
 mod crew;
 mod interrupts;
+mod intervals;
 mod judge;
 mod level;
 mod noted;

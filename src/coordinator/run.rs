@@ -35,7 +35,7 @@ use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Gate, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
     RunStart,
 };
-use crate::scenario::Plan;
+use crate::scenario::{HistogramMode, Plan};
 use crate::units::nanos;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -158,7 +158,7 @@ impl<'a> Coordinator<'a> {
         interrupts: &'a Interrupts,
     ) -> Self {
         let controller = Controller::new(plan);
-        let collector = Collector::new(
+        let mut collector = Collector::new(
             &start.rows,
             crew.len(),
             plan.warm_up,
@@ -166,6 +166,9 @@ impl<'a> Coordinator<'a> {
             plan.workers.busy_poll,
             spans(plan),
         );
+        if plan.histograms == HistogramMode::Seconds {
+            collector.keep_intervals(plan.stop.duration);
+        }
         Self {
             watching: Watching::start(&start.generator.worker_cpus),
             plan,
@@ -590,6 +593,7 @@ impl<'a> Coordinator<'a> {
             totals,
             warm_up: warm_up.map(|warm| (warm_length, warm)),
             stages,
+            intervals: self.collector.take_intervals(),
             seconds: std::mem::take(&mut self.collector.seconds),
             // Ticks see only what lasts; a short run may end before the first.
             vus_max: self.collector.vus_max.max(self.active_max),

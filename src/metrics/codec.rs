@@ -40,7 +40,7 @@ impl Histogram {
     /// The histogram as text: base64 of the compressed form. Minimum, maximum and sum
     /// are in it within 0.1 % only; [`Histogram::extent`] has them exactly.
     pub fn to_text(&self) -> String {
-        STANDARD.encode(self.compressed())
+        Packed::of(self).to_text()
     }
 
     /// Reads what [`Histogram::to_text`] has written. Minimum, maximum and sum are
@@ -63,46 +63,102 @@ impl Histogram {
         let buckets = read_counts(counts_of(&plain)?)?;
         Self::of_buckets(&buckets, extent)
     }
+}
 
-    /// The counts alone, sparse: some three bytes for a bucket that holds anything.
-    pub fn counts(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_counts(self, &mut bytes);
-        bytes
-    }
+/// A histogram's buckets in some three bytes each, for keeping many. Of minimum, mean
+/// and maximum it keeps the maximum, which the percentiles need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed {
+    counts: Box<[u8]>,
+    max_ns: u64,
+}
 
-    /// The histogram that [`Histogram::counts`] and [`Histogram::extent`] are of.
-    ///
-    /// # Errors
-    /// As [`Histogram::from_text`].
-    pub fn from_counts(counts: &[u8], extent: Option<Extent>) -> Result<Self, String> {
-        Self::of_buckets(&read_counts(counts)?, extent)
-    }
-
-    fn compressed(&self) -> Vec<u8> {
-        let counts = self.counts();
-        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
-        let head = [
-            &COOKIE.to_be_bytes()[..],
-            &(counts.len() as u32).to_be_bytes(),
-            // The offset of the first bucket.
-            &0_u32.to_be_bytes(),
-            &SIGNIFICANT_DIGITS.to_be_bytes(),
-            &1_u64.to_be_bytes(),
-            &LATENCY_MAX_NS.to_be_bytes(),
-            // From whole to fractional values.
-            &1_f64.to_be_bytes(),
-            &counts,
-        ];
-        for part in head {
-            zlib.write_all(part).expect("a `Vec` takes all");
+impl Packed {
+    /// Keeps a histogram.
+    pub fn of(histogram: &Histogram) -> Self {
+        let mut counts = Vec::new();
+        histogram.for_each_bucket(&mut writer_of(&mut counts));
+        Self {
+            counts: counts.into(),
+            max_ns: histogram.max_ns().unwrap_or(0),
         }
-        let compressed = zlib.finish().expect("a `Vec` takes all");
-        let mut bytes = COMPRESSED_COOKIE.to_be_bytes().to_vec();
-        bytes.extend((compressed.len() as u32).to_be_bytes());
-        bytes.extend(compressed);
-        bytes
     }
+
+    /// All that several have kept.
+    pub fn sum(parts: &[&Self]) -> Self {
+        let mut buckets: Vec<(usize, u64)> = parts.iter().flat_map(|part| part.buckets()).collect();
+        // Stable: those of each part are in order already.
+        buckets.sort_by_key(|(bucket, _)| *bucket);
+        let mut counts = Vec::new();
+        {
+            let mut write = writer_of(&mut counts);
+            for same in buckets.chunk_by(|a, b| a.0 == b.0) {
+                write(same[0].0, same.iter().map(|(_, count)| count).sum());
+            }
+        }
+        Self {
+            counts: counts.into(),
+            max_ns: parts.iter().map(|part| part.max_ns).max().unwrap_or(0),
+        }
+    }
+
+    /// The histogram, with the exact maximum.
+    pub fn unpacked(&self) -> Histogram {
+        let histogram = Histogram::of_buckets(&self.buckets(), None);
+        let with_max = histogram.and_then(|histogram| match histogram.is_empty() {
+            true => Ok(histogram),
+            false => histogram.with_max(self.max_ns),
+        });
+        with_max.expect("it was a histogram")
+    }
+
+    /// The same as [`Histogram::to_text`].
+    pub fn to_text(&self) -> String {
+        STANDARD.encode(compressed(&self.counts))
+    }
+
+    /// The greatest value, exactly; 0 where there is none.
+    pub fn max_ns(&self) -> u64 {
+        self.max_ns
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// What it takes beside itself, in bytes.
+    pub fn n_bytes(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn buckets(&self) -> Vec<(usize, u64)> {
+        read_counts(&self.counts).expect("they were written by `writer_of`")
+    }
+}
+
+fn compressed(counts: &[u8]) -> Vec<u8> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let head = [
+        &COOKIE.to_be_bytes()[..],
+        &(counts.len() as u32).to_be_bytes(),
+        // The offset of the first bucket.
+        &0_u32.to_be_bytes(),
+        &SIGNIFICANT_DIGITS.to_be_bytes(),
+        &1_u64.to_be_bytes(),
+        &LATENCY_MAX_NS.to_be_bytes(),
+        // From whole to fractional values.
+        &1_f64.to_be_bytes(),
+        counts,
+    ];
+    for part in head {
+        zlib.write_all(part).expect("a `Vec` takes all");
+    }
+    let compressed = zlib.finish().expect("a `Vec` takes all");
+    let mut bytes = COMPRESSED_COOKIE.to_be_bytes().to_vec();
+    bytes.extend((compressed.len() as u32).to_be_bytes());
+    bytes.extend(compressed);
+    bytes
 }
 
 /// The plain form, of bounded size whatever was compressed.
@@ -172,11 +228,11 @@ fn take<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Result<(T, &
     }
 }
 
-/// A count above zero stands for its bucket, a number below zero for as many empty
-/// ones, and 0 for one of them.
-fn write_counts(histogram: &Histogram, out: &mut Vec<u8>) {
+/// Writes buckets that come in order. A count above zero stands for its bucket, a number
+/// below zero for as many empty ones, and 0 for one of them.
+fn writer_of(out: &mut Vec<u8>) -> impl FnMut(usize, u64) + '_ {
     let mut next = 0;
-    histogram.for_each_bucket(&mut |bucket, count| {
+    move |bucket, count| {
         match bucket - next {
             0 => {}
             1 => write_number(0, out),
@@ -184,7 +240,7 @@ fn write_counts(histogram: &Histogram, out: &mut Vec<u8>) {
         }
         write_number(count.min(COUNT_MAX) as i64, out);
         next = bucket + 1;
-    });
+    }
 }
 
 fn read_counts(mut bytes: &[u8]) -> Result<Vec<(usize, u64)>, String> {

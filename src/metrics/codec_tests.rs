@@ -35,7 +35,7 @@ fn text_of(plain: &[u8]) -> String {
 }
 
 fn plain_of(values: &[u64]) -> Vec<u8> {
-    inflated(&of(values).compressed()).expect("what was just written")
+    inflated(&compressed(&Packed::of(&of(values)).counts)).expect("what was just written")
 }
 
 /// The plain form with these numbers as its counts.
@@ -60,15 +60,17 @@ proptest! {
         let histogram = of(&values);
         let extent = histogram.extent();
         let read = Histogram::from_text(&histogram.to_text(), extent).expect("our own");
-        let kept = Histogram::from_counts(&histogram.counts(), extent).expect("our own");
+        prop_assert_eq!(read.extent(), extent);
+        let kept = Packed::of(&histogram).unpacked();
+        prop_assert_eq!(kept.max_ns(), histogram.max_ns());
         for other in [&read, &kept] {
             prop_assert_eq!(buckets(other), buckets(&histogram));
-            prop_assert_eq!(other.extent(), extent);
             prop_assert_eq!(other.len(), histogram.len());
-            for q in [q, 0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0] {
+            for q in [q.max(1e-9), 0.5, 0.9, 0.95, 0.99, 0.999, 1.0] {
                 prop_assert_eq!(other.quantile_ns(q), histogram.quantile_ns(q));
             }
         }
+        prop_assert_eq!(read.quantile_ns(0.0), histogram.quantile_ns(0.0));
     }
 
     /// Both ways: `hdrhistogram` has the same buckets.
@@ -99,13 +101,21 @@ proptest! {
     ) {
         let _ = Histogram::from_text(&STANDARD.encode(&bytes), None);
         let _ = Histogram::from_text(&text_of(&bytes), None);
-        let _ = Histogram::from_counts(&bytes, None);
         let mut plain = plain_of(&values);
         let at = at.index(plain.len());
         plain[at] ^= 1 << bit;
         if let Ok(read) = Histogram::from_text(&text_of(&plain), None) {
             prop_assert!(read.len() <= COUNT_MAX);
         }
+    }
+
+    #[test]
+    fn the_sum_of_what_is_kept_is_what_is_kept_of_the_sum(
+        all in prop::collection::vec(any_values(), 0..4),
+    ) {
+        let parts: Vec<Packed> = all.iter().map(|values| Packed::of(&of(values))).collect();
+        let sum = Packed::sum(&parts.iter().collect::<Vec<_>>());
+        prop_assert_eq!(sum, Packed::of(&of(&all.concat())));
     }
 
     #[test]
@@ -133,7 +143,7 @@ fn what_is_no_histogram_is_refused_with_the_reason() {
         &"A".repeat(TEXT_BYTES_MAX + 1),
         "is longer than a histogram",
     );
-    let whole = of(&[5, 6, 7]).compressed();
+    let whole = compressed(&Packed::of(&of(&[5, 6, 7])).counts);
     check(&STANDARD.encode(&whole[..whole.len() - 1]), "announces");
     let mut longer = whole.clone();
     longer.push(0);

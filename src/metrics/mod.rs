@@ -23,6 +23,7 @@ mod quantile_interval;
 mod recorder;
 mod usage;
 
+pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,

@@ -7,6 +7,7 @@
 mod calibration;
 mod comparison;
 mod find;
+mod intervals;
 mod probe;
 mod row;
 pub(crate) mod serial;
@@ -29,6 +30,9 @@ pub use comparison::{
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
     FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
+};
+pub use intervals::{
+    INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen, next_length, push_interval,
 };
 pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
@@ -154,6 +158,8 @@ pub struct RunOutcome {
     pub stages: Vec<StageOutcome>,
     /// One for each second that began.
     pub seconds: Vec<Second>,
+    /// The seconds again, row by row with all latencies, where the plan asks for them.
+    pub intervals: Option<Intervals>,
     /// The most virtual users active at once.
     pub vus_max: u32,
     /// Where the server broke, if it did.

@@ -78,6 +78,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         warm_up: None,
         stages: Vec::new(),
         seconds: Vec::new(),
+        intervals: None,
         vus_max: 50,
         breaking_point: None,
         probe: None,

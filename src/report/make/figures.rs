@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::metrics::{Examples, FailureCounts, Histogram, RowStats};
 use crate::outcome::Row;
-use crate::report::model::{CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures};
+use crate::report::model::{
+    CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures, OtherLatency,
+};
 use crate::units::{ms, tidy};
 
 /// What all rows of one part of a run have in common.
@@ -51,6 +53,33 @@ impl Part<'_> {
             (LatencyFrom::IntendedStart, Some(response)) => response,
             _ => &row.service_ok,
         }
+    }
+
+    /// The other latencies of the row, where there are any.
+    pub(super) fn others<'r>(&self, row: &'r RowStats) -> Vec<(OtherLatency, &'r Histogram)> {
+        let mut others = Self::others_of_sent(row);
+        if self.latency_from(row) == LatencyFrom::IntendedStart {
+            others.retain(|(of, _)| *of != OtherLatency::FailedLatency);
+            let failed = row
+                .response_failed
+                .iter()
+                .filter(|failed| !failed.is_empty());
+            others.extend(failed.map(|failed| (OtherLatency::FailedLatency, failed)));
+            others.push((OtherLatency::ServiceLatency, &row.service_ok));
+        }
+        others
+    }
+
+    /// The same where latency counts from the first byte sent.
+    pub(super) fn others_of_sent(row: &RowStats) -> Vec<(OtherLatency, &Histogram)> {
+        let known = [
+            (OtherLatency::FailedLatency, &row.service_failed),
+            (OtherLatency::CancelledAge, &row.cancelled_age),
+        ];
+        let known = known.into_iter();
+        let some = known.filter_map(|(of, histogram)| Some((of, histogram.as_ref()?)));
+        some.filter(|(_, histogram)| !histogram.is_empty())
+            .collect()
     }
 
     /// The intended start, where every call of the row really had one: a
@@ -108,7 +137,7 @@ impl Part<'_> {
 }
 
 /// A histogram's percentiles.
-pub(super) fn latency(histogram: &Histogram) -> LatencyFigures {
+pub(in crate::report) fn latency(histogram: &Histogram) -> LatencyFigures {
     let quantile = |q| histogram.quantile_ns(q).map(ms);
     LatencyFigures {
         count: histogram.len(),
@@ -124,7 +153,7 @@ pub(super) fn latency(histogram: &Histogram) -> LatencyFigures {
 }
 
 /// The same; `None` for an empty one.
-pub(super) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
+pub(in crate::report) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
     (!histogram.is_empty()).then(|| latency(histogram))
 }
 

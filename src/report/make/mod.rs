@@ -11,6 +11,7 @@
 
 mod distribution;
 mod figures;
+mod histograms;
 mod legacy;
 mod probe;
 mod validity;
@@ -77,7 +78,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         lateness: latency_if_any(&outcome.totals.lateness),
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
-        histograms: None,
+        histograms: histograms::histograms(plan, outcome, &measured),
         notices: notices(plan, outcome),
         advice: advise(plan, outcome, &totals),
     }

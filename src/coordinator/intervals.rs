@@ -1,0 +1,308 @@
+//! Keeps the seconds of a run, row by row, in bounded memory.
+//!
+//! Which rows make 5 % of the calls is known at the end only, so all are kept while
+//! there is room. Where there is none, [`relief`] decides what goes: first the rows
+//! that make few calls, then the resolution. A second is packed when it is complete, on
+//! the coordinator's thread: 20 rows take it some 0.2 ms a second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::metrics::{Histogram, Packed, RowStats};
+use crate::outcome::{
+    INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen, next_length, push_interval,
+};
+
+/// The share of the calls from which on a row's intervals are told.
+const SHARE_TOLD: f64 = 0.05;
+/// Where memory is short, rows below half of that are given up: no more than 40 stay.
+const SHARE_KEPT: f64 = SHARE_TOLD / 2.0;
+/// Up to here each second has an interval of its own.
+const SECONDS_MAX: u32 = 3_600;
+/// In bytes: from here on something goes.
+const BYTES_HIGH: usize = 24 << 20;
+/// The most that there may be, in bytes.
+const BYTES_MAX: usize = 32 << 20;
+/// Rows are coarsened by as many parts, one each second: all of an hour at once would
+/// make the coordinator late.
+const COARSEN_PARTS: usize = 20;
+
+/// Of one row, or of all calls.
+#[derive(Debug, Default)]
+struct Kept {
+    intervals: Vec<Interval>,
+    /// How long they are, in seconds.
+    length_secs: u32,
+    n_bytes: usize,
+    /// Calls that have ended.
+    n_ended: u64,
+    is_given_up: bool,
+}
+
+/// One row in a second that is not complete.
+#[derive(Debug, Default)]
+struct Open {
+    started: u64,
+    ok: u64,
+    failed: u64,
+    cancelled: u64,
+    latency: Histogram,
+}
+
+/// The seconds of a run so far.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// All calls together, then the rows of calls.
+    kept: Vec<Kept>,
+    /// The places of these rows in the run's rows.
+    call_rows: Vec<usize>,
+    /// Seconds that are not complete, from `first_open` on, by row of calls. A plan
+    /// with one such row has none: it is all calls.
+    open: VecDeque<Vec<Open>>,
+    first_open: u32,
+    spare: Vec<Vec<Open>>,
+    length_secs: u32,
+    /// The next row that may be finer than `length_secs`.
+    next_to_coarsen: usize,
+    is_coarser: bool,
+    limits: Limits,
+}
+
+/// In bytes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    high: usize,
+    max: usize,
+}
+
+/// What makes room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relief {
+    /// There is enough.
+    None,
+    /// Give up the rows that make few of the calls.
+    GiveUp,
+    /// Make intervals longer.
+    Coarsen,
+}
+
+/// What to do about these numbers of bytes: all, and those of rows that make few calls.
+fn relief(n_bytes: usize, n_bytes_of_few: usize, limits: Limits) -> Relief {
+    match (n_bytes > limits.high, n_bytes_of_few > 0) {
+        (false, _) => Relief::None,
+        (true, true) => Relief::GiveUp,
+        (true, false) => Relief::Coarsen,
+    }
+}
+
+impl Keeper {
+    /// Nothing yet. `planned`: how long the run will be, where time ends it.
+    pub(super) fn new(call_rows: &[usize], planned: Option<Duration>) -> Self {
+        let is_long = planned.is_some_and(|planned| planned.as_secs() > u64::from(SECONDS_MAX));
+        let length_secs = INTERVAL_LENGTHS[usize::from(is_long)];
+        let kept = || Kept {
+            length_secs,
+            ..Kept::default()
+        };
+        let n_rows = if call_rows.len() == 1 {
+            0
+        } else {
+            call_rows.len()
+        };
+        Self {
+            kept: (0..=n_rows).map(|_| kept()).collect(),
+            call_rows: call_rows.to_vec(),
+            open: VecDeque::new(),
+            first_open: 0,
+            spare: Vec::new(),
+            length_secs,
+            next_to_coarsen: 1 + n_rows,
+            is_coarser: false,
+            limits: Limits {
+                high: BYTES_HIGH,
+                max: BYTES_MAX,
+            },
+        }
+    }
+
+    /// Adds what one worker recorded of a row of calls, by its place among them, in a
+    /// second that is not complete. `latency`: of those that succeeded.
+    pub(super) fn add(
+        &mut self,
+        second: u64,
+        call_row: usize,
+        row: &RowStats,
+        latency: &Histogram,
+    ) {
+        let n_rows = self.kept.len() - 1;
+        if n_rows == 0 || row.started + row.finished() + row.cancelled == 0 {
+            return;
+        }
+        let second = u32::try_from(second)
+            .unwrap_or(u32::MAX)
+            .max(self.first_open);
+        let position = (second - self.first_open) as usize;
+        while self.open.len() <= position {
+            let spare = self.spare.pop();
+            let open = spare.unwrap_or_else(|| (0..n_rows).map(|_| Open::default()).collect());
+            self.open.push_back(open);
+        }
+        let open = &mut self.open[position][call_row];
+        open.started += row.started;
+        open.ok += row.ok;
+        open.failed += row.failed;
+        open.cancelled += row.cancelled;
+        open.latency.merge(latency);
+    }
+
+    /// Keeps the second that is complete now, and makes room where that is short.
+    /// `of_all` is what all calls did in it: begun, succeeded, failed, cancelled.
+    pub(super) fn close(&mut self, of_all: [u64; 4], latency: &Histogram) {
+        let second = self.first_open;
+        self.keep(0, second, of_all, latency);
+        self.first_open += 1;
+        if let Some(mut rows) = self.open.pop_front() {
+            for (at, row) in rows.iter_mut().enumerate() {
+                let counts = [row.started, row.ok, row.failed, row.cancelled];
+                self.keep(1 + at, second, counts, &row.latency);
+                row.latency.clear();
+                *row = Open {
+                    latency: std::mem::take(&mut row.latency),
+                    ..Open::default()
+                };
+            }
+            self.spare.push(rows);
+        }
+        self.make_room();
+    }
+
+    /// All that was kept. Seconds from `n_seconds` on are part of the one before: what
+    /// ended just in time and was read just after it.
+    pub(super) fn finish(mut self, n_seconds: usize, end: Duration) -> Intervals {
+        while !self.open.is_empty() {
+            self.close([0; 4], &Histogram::new());
+        }
+        let last = u32::try_from(n_seconds.max(1) - 1).unwrap_or(u32::MAX);
+        let length_secs = self.length_secs;
+        let n_all = self.kept.first().map_or(0, |all| all.n_ended);
+        let is_told = |kept: &Kept| kept.n_ended > 0 && share(kept.n_ended, n_all) >= SHARE_TOLD;
+        let mut rows = Vec::new();
+        let mut n_given_up = 0;
+        for (at, mut kept) in self.kept.into_iter().enumerate() {
+            if at > 0 && !is_told(&kept) {
+                continue;
+            }
+            if kept.is_given_up {
+                n_given_up += 1;
+                continue;
+            }
+            for interval in &mut kept.intervals {
+                interval.second = interval.second.min(last);
+            }
+            coarsen(&mut kept.intervals, length_secs);
+            rows.push(RowIntervals {
+                row: at.checked_sub(1).map(|at| self.call_rows[at]),
+                intervals: kept.intervals,
+            });
+        }
+        if let ([row], [all]) = (&self.call_rows[..], &rows[..]) {
+            let intervals = all.intervals.clone();
+            rows.push(RowIntervals {
+                row: Some(*row),
+                intervals,
+            });
+        }
+        Intervals {
+            length_secs,
+            end,
+            rows,
+            is_coarser: self.is_coarser,
+            n_given_up,
+        }
+    }
+
+    fn keep(&mut self, at: usize, second: u32, counts: [u64; 4], latency: &Histogram) {
+        let kept = &mut self.kept[at];
+        let [started, ok, failed, cancelled] = counts;
+        kept.n_ended += ok + failed;
+        if kept.is_given_up || counts == [0; 4] {
+            return;
+        }
+        let last = kept.intervals.last().map_or(0, Interval::n_bytes);
+        let n_before = kept.intervals.len();
+        let new = Interval {
+            second,
+            started,
+            ok,
+            failed,
+            cancelled,
+            latency: Packed::of(latency),
+        };
+        push_interval(&mut kept.intervals, new, kept.length_secs);
+        kept.n_bytes += kept.intervals.last().map_or(0, Interval::n_bytes);
+        if kept.intervals.len() == n_before {
+            kept.n_bytes -= last;
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        self.kept.iter().map(|kept| kept.n_bytes).sum()
+    }
+
+    fn make_room(&mut self) {
+        if self.first_open >= SECONDS_MAX && self.length_secs == INTERVAL_LENGTHS[0] {
+            self.lengthen();
+        }
+        let n_all = self.kept[0].n_ended;
+        let is_few = |kept: &Kept| kept.n_bytes > 0 && share(kept.n_ended, n_all) < SHARE_KEPT;
+        let few = self.kept[1..].iter().filter(|kept| is_few(kept));
+        let n_bytes_of_few = few.map(|kept| kept.n_bytes).sum();
+        match relief(self.n_bytes(), n_bytes_of_few, self.limits) {
+            Relief::None => {}
+            Relief::GiveUp => {
+                for kept in self.kept[1..].iter_mut().filter(|kept| is_few(kept)) {
+                    kept.intervals = Vec::new();
+                    kept.n_bytes = 0;
+                    kept.is_given_up = true;
+                }
+            }
+            Relief::Coarsen if self.next_to_coarsen >= self.kept.len() => {
+                self.is_coarser |= self.lengthen();
+            }
+            Relief::Coarsen => {}
+        }
+        let is_full = self.n_bytes() > (self.limits.high + self.limits.max) / 2;
+        let n_parts = if is_full { 1 } else { COARSEN_PARTS };
+        for _ in 0..self.kept.len().div_ceil(n_parts) {
+            self.coarsen_next();
+        }
+    }
+
+    /// From now on intervals are longer; those that there are follow row by row.
+    fn lengthen(&mut self) -> bool {
+        let Some(length_secs) = next_length(self.length_secs) else {
+            return false;
+        };
+        self.length_secs = length_secs;
+        self.next_to_coarsen = 0;
+        true
+    }
+
+    fn coarsen_next(&mut self) {
+        let Some(kept) = self.kept.get_mut(self.next_to_coarsen) else {
+            return;
+        };
+        self.next_to_coarsen += 1;
+        kept.length_secs = self.length_secs;
+        coarsen(&mut kept.intervals, self.length_secs);
+        kept.n_bytes = kept.intervals.iter().map(Interval::n_bytes).sum();
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+#[path = "intervals_tests.rs"]
+mod tests;

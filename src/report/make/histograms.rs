@@ -1,0 +1,262 @@
+//! From what a run recorded to the histograms that its report keeps.
+//!
+//! They take at most [`BYTES_MAX`] of a report: first the totals of each block, then
+//! the intervals, as long as they need to be.
+
+use serde::Serialize;
+
+use super::figures::Part;
+use crate::metrics::{Histogram, RowStats};
+use crate::outcome::{Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length};
+use crate::report::model::{
+    ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
+    StoredRow,
+};
+use crate::scenario::{HistogramMode, Plan};
+use crate::units::{plural, secs};
+
+/// All histograms of a report as it is written.
+const BYTES_MAX: usize = 4_000_000;
+/// Of that, what the totals may take.
+const TOTAL_BYTES_MAX: usize = 2_000_000;
+
+/// The histograms of a run; `None` where the plan wants none.
+pub(super) fn histograms(
+    plan: &Plan,
+    outcome: &RunOutcome,
+    measured: &Part<'_>,
+) -> Option<StoredHistograms> {
+    if plan.histograms == HistogramMode::Off {
+        return None;
+    }
+    let mut stored = StoredHistograms::new(plan.histograms);
+    let mut notes = Vec::new();
+    let mut rows = blocks(outcome, measured);
+    let n_left_out = shed(&mut rows);
+    if n_left_out > 0 {
+        let operations = plural(n_left_out, "operation", "operations");
+        notes.push(format!(
+            "the histograms of {operations} with the fewest calls are left out: all would take \
+             more than {} MB",
+            TOTAL_BYTES_MAX / 1_000_000
+        ));
+    }
+    let room = BYTES_MAX - rows.iter().map(|(_, row)| row_bytes(row)).sum::<usize>();
+    if let Some(intervals) = &outcome.intervals {
+        let mut intervals = intervals.clone();
+        let asked = intervals.length_secs;
+        stored.interval_secs = attach(&mut intervals, &mut rows, room);
+        notes.extend(note(&intervals, asked));
+    }
+    stored.note = (!notes.is_empty()).then(|| notes.join("; "));
+    stored.rows = rows.into_iter().map(|(_, row)| row).collect();
+    Some(stored)
+}
+
+/// Why intervals are longer than asked for, and what is missing.
+fn note(intervals: &Intervals, asked: u32) -> Option<String> {
+    let length = intervals.length_secs;
+    let why = match (length > asked, intervals.is_coarser) {
+        (true, _) => Some(format!(
+            "the report would take more than {} MB",
+            BYTES_MAX / 1_000_000
+        )),
+        (false, true) => Some("they would take more than 32 MB of memory".to_string()),
+        (false, false) => None,
+    };
+    let coarse = why.map(|why| format!("intervals are {length} s long: with shorter ones {why}"));
+    let given_up = (intervals.n_given_up > 0).then(|| {
+        let operations = plural(intervals.n_given_up as u64, "operation", "operations");
+        format!("{operations} have no intervals: they made few calls until memory was short")
+    });
+    let notes: Vec<String> = coarse.into_iter().chain(given_up).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// The totals of all blocks, with the place of their row in the run's rows.
+fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, StoredRow)> {
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals);
+    let totals = rows.totals();
+    let mut blocks = vec![(None, of_calls(StoredKind::Total, measured, &totals))];
+    for (at, row) in outcome.start.rows.iter().enumerate() {
+        let kind = match row.kind {
+            RowKind::Call => StoredKind::Call,
+            RowKind::Turn => StoredKind::Turn,
+            RowKind::Handshake | RowKind::Close => continue,
+        };
+        let stored = of_calls(kind, measured, &outcome.totals.rows[at]);
+        blocks.push((Some(at), named(stored, row)));
+    }
+    for (kind, of) in [
+        (StoredKind::Handshake, RowKind::Handshake),
+        (StoredKind::Close, RowKind::Close),
+    ] {
+        let sum = rows.sum_of(of);
+        blocks.extend(sum.map(|row| (None, beside_calls(kind, &row))));
+    }
+    for (at, stage) in outcome.stages.iter().enumerate() {
+        let mut stored = of_calls(StoredKind::Stage, measured, &stage.calls);
+        stored.stage = Some(at);
+        blocks.push((None, stored));
+    }
+    if let Some((_, recorded)) = &outcome.warm_up {
+        let calls = Rows::new(&outcome.start.rows, recorded).totals();
+        blocks.push((None, of_calls(StoredKind::WarmUp, measured, &calls)));
+    }
+    for (kind, histogram) in [
+        (StoredKind::Lateness, &outcome.totals.lateness),
+        (StoredKind::GeneratorDelay, &outcome.totals.generator_delay),
+        (StoredKind::LoopTime, &outcome.totals.loop_time),
+    ] {
+        if !histogram.is_empty() {
+            blocks.push((None, stored(kind, histogram, Vec::new())));
+        }
+    }
+    blocks
+}
+
+/// Leaves operations out until the totals take no more than they may, those with the
+/// fewest calls first, and says how many.
+fn shed(rows: &mut Vec<(Option<usize>, StoredRow)>) -> u64 {
+    let mut n_bytes: usize = rows.iter().map(|(_, row)| row_bytes(row)).sum();
+    if n_bytes <= TOTAL_BYTES_MAX {
+        return 0;
+    }
+    // A row with more calls has more buckets, or deserves its room.
+    let mut places: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].0.is_some()).collect();
+    places.sort_by_key(|at| rows[*at].1.total.len());
+    let mut gone = vec![false; rows.len()];
+    for at in places {
+        if n_bytes <= TOTAL_BYTES_MAX {
+            break;
+        }
+        n_bytes -= row_bytes(&rows[at].1);
+        gone[at] = true;
+    }
+    let mut are_gone = gone.iter();
+    rows.retain(|_| are_gone.next() == Some(&false));
+    gone.iter().filter(|is_gone| **is_gone).count() as u64
+}
+
+fn of_calls(kind: StoredKind, measured: &Part<'_>, row: &RowStats) -> StoredRow {
+    stored(kind, measured.headline(row), measured.others(row))
+}
+
+fn beside_calls(kind: StoredKind, row: &RowStats) -> StoredRow {
+    stored(kind, &row.service_ok, Part::others_of_sent(row))
+}
+
+fn stored(
+    kind: StoredKind,
+    latency: &Histogram,
+    others: Vec<(OtherLatency, &Histogram)>,
+) -> StoredRow {
+    let others = others.into_iter().map(|(of, histogram)| StoredOther {
+        of,
+        total: histogram.to_text(),
+        exact: ExactFigures::of(histogram),
+    });
+    StoredRow {
+        kind,
+        method: None,
+        subject: None,
+        name: None,
+        flow: None,
+        population: None,
+        stage: None,
+        total: latency.to_text(),
+        exact: ExactFigures::of(latency),
+        others: others.collect(),
+        intervals: Vec::new(),
+    }
+}
+
+fn named(stored: StoredRow, row: &Row) -> StoredRow {
+    StoredRow {
+        method: Some(row.method.clone()),
+        subject: row.subject.clone(),
+        ..stored
+    }
+}
+
+/// Gives the rows their intervals, as short as they can be in so many bytes, and says
+/// how long they are in seconds.
+fn attach(intervals: &mut Intervals, rows: &mut [(Option<usize>, StoredRow)], room: usize) -> f64 {
+    loop {
+        let all = intervals.rows.iter().flat_map(|row| &row.intervals);
+        let estimate: usize = all.map(estimated_bytes).sum();
+        if estimate <= room {
+            let made: Vec<Vec<StoredInterval>> = intervals
+                .rows
+                .iter()
+                .map(|row| {
+                    row.intervals
+                        .iter()
+                        .map(|it| interval(it, intervals))
+                        .collect()
+                })
+                .collect();
+            if made.iter().flatten().map(interval_bytes).sum::<usize>() <= room {
+                for (row, made) in intervals.rows.iter().zip(made) {
+                    let is_its = |(at, stored): &&mut (Option<usize>, StoredRow)| match row.row {
+                        None => stored.kind == StoredKind::Total,
+                        row => *at == row,
+                    };
+                    if let Some((_, stored)) = rows.iter_mut().find(is_its) {
+                        stored.intervals = made;
+                    }
+                }
+                return f64::from(intervals.length_secs);
+            }
+        }
+        let Some(length) = next_length(intervals.length_secs) else {
+            return 0.0;
+        };
+        intervals.length_secs = length;
+        for row in &mut intervals.rows {
+            coarsen(&mut row.intervals, length);
+        }
+    }
+}
+
+fn interval(interval: &Interval, all: &Intervals) -> StoredInterval {
+    let at = std::time::Duration::from_secs(u64::from(interval.second));
+    let whole = std::time::Duration::from_secs(u64::from(all.length_secs));
+    let latency = &interval.latency;
+    StoredInterval {
+        at_secs: secs(at),
+        // The last one may be shorter, and is never nothing.
+        length_secs: secs(whole.min(all.end.saturating_sub(at))).max(1e-3),
+        started: interval.started,
+        ok: interval.ok,
+        failed: interval.failed,
+        cancelled: interval.cancelled,
+        max_ns: (!latency.is_empty()).then(|| latency.max_ns()),
+        histogram: (!latency.is_empty()).then(|| latency.to_text()),
+    }
+}
+
+/// At least what it takes but for a histogram that compresses well: what was made is
+/// looked at again.
+fn estimated_bytes(interval: &Interval) -> usize {
+    200 + interval.latency.n_bytes()
+}
+
+fn interval_bytes(interval: &StoredInterval) -> usize {
+    written_bytes(interval, 5)
+}
+
+fn row_bytes(row: &StoredRow) -> usize {
+    written_bytes(row, 3)
+}
+
+/// What a part of the report takes at this depth, as the report is laid out.
+fn written_bytes(part: &impl Serialize, depth: usize) -> usize {
+    let json = serde_json::to_vec_pretty(part).unwrap_or_default();
+    let n_lines = 1 + json.iter().filter(|byte| **byte == b'\n').count();
+    json.len() + 2 * depth * n_lines + ",\n".len()
+}
+
+#[cfg(test)]
+#[path = "histograms_tests.rs"]
+mod tests;
