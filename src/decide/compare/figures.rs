@@ -38,6 +38,9 @@ pub(super) struct RowOfRun<'a> {
     is_open: bool,
     /// Empty where nothing is known by time.
     batches: Vec<Batch>,
+    /// Of each batch the logarithm of the median, the 95th and the 99th percentile, in
+    /// ns; `None` where it has too few calls.
+    percentiles: Vec<[Option<f64>; 3]>,
 }
 
 /// A row of all runs of both sides.
@@ -67,10 +70,15 @@ impl<'a> RowOfSides<'a> {
         let is_by_time = both().all(|(_, row)| !row.slots.is_empty());
         let steady = steady.filter(|_| is_by_time);
         let n_batches = steady.map_or(0, |steady| n_batches(both(), steady));
-        let of_run = |(run, row): &(&'a RunSample, &'a SampleRow)| RowOfRun {
-            whole: &row.whole,
-            is_open: run.shape.is_open,
-            batches: steady.map_or_else(Vec::new, |steady| steady.parts(run, row, n_batches)),
+        let of_run = |(run, row): &(&'a RunSample, &'a SampleRow)| {
+            let batches = steady.map(|steady| steady.parts(run, row, n_batches));
+            let batches = batches.unwrap_or_default();
+            RowOfRun {
+                whole: &row.whole,
+                is_open: run.shape.is_open,
+                percentiles: batches.iter().map(percentiles).collect(),
+                batches,
+            }
         };
         Self {
             base: base.iter().map(of_run).collect(),
@@ -182,13 +190,11 @@ impl RowOfRun<'_> {
     /// The value of each batch, in the scale of estimates: logarithms of latencies and
     /// rates.
     fn values(&self, metric: ComparedMetric) -> Option<Vec<f64>> {
-        let value = |batch: &Batch| match metric.quantile() {
-            Some(quantile) => {
-                let is_known = batch.latency.len() >= n_least(quantile);
-                let ns = batch.latency.quantile_ns(quantile).filter(|_| is_known)?;
-                Some((ns.max(1) as f64).ln())
-            }
-            None if metric == ComparedMetric::Rate => {
+        let value = |(batch, percentiles): (&Batch, &[Option<f64>; 3])| match metric {
+            ComparedMetric::P50 => percentiles[0],
+            ComparedMetric::P95 => percentiles[1],
+            ComparedMetric::P99 => percentiles[2],
+            ComparedMetric::Rate => {
                 let ended = (batch.ended() as f64).max(0.5);
                 // In the open model the rate is the user's; how much of it was served
                 // is the server's.
@@ -197,9 +203,12 @@ impl RowOfRun<'_> {
                     false => (ended / batch.secs).ln(),
                 })
             }
-            None => (batch.ended() > 0).then(|| batch.failed as f64 / batch.ended() as f64),
+            ComparedMetric::Errors => {
+                (batch.ended() > 0).then(|| batch.failed as f64 / batch.ended() as f64)
+            }
         };
-        let values: Option<Vec<f64>> = self.batches.iter().map(value).collect();
+        let batches = self.batches.iter().zip(&self.percentiles);
+        let values: Option<Vec<f64>> = batches.map(value).collect();
         values.filter(|values| !values.is_empty())
     }
 
@@ -276,6 +285,14 @@ impl RowOfRun<'_> {
         let least = self.batches.iter().map(|batch| batch.latency.len()).min();
         least.unwrap_or(self.whole.ok) as f64 / needed
     }
+}
+
+fn percentiles(batch: &Batch) -> [Option<f64>; 3] {
+    [0.5, 0.95, 0.99].map(|quantile| {
+        let is_known = batch.latency.len() >= n_least(quantile);
+        let ns = batch.latency.quantile_ns(quantile).filter(|_| is_known)?;
+        Some((ns.max(1) as f64).ln())
+    })
 }
 
 /// Fewer calls have no such quantile at all.

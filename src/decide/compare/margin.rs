@@ -166,7 +166,7 @@ mod tests {
         };
         check("", "such as `p99 +10% +5ms`");
         check("p99", "lacks what p99 may change by");
-        check("p9 +1%", "did you mean `p99`?");
+        check("p999 +1%", "did you mean `p99`?");
         check("latency +1%", "those are p50, p95, p99, rate, errors");
         check("rate +5ms", "takes one only");
         check("p99 +5% +6%", "two of a kind");

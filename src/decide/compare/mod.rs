@@ -33,7 +33,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, Comparison, ComparisonMethod,
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod, ComparisonOutcome,
     ComparisonVerdict, Histogram, RunSample, SampleKey, SampleRow, SampleSlot, SteadyPart,
     WholeFigures,
 };
@@ -53,7 +53,7 @@ const ADVISED_SECS_MAX: f64 = 86_400.0;
 const ADVISED_RUNS_MAX: f64 = 50.0;
 
 /// Compares runs that may be compared; neither side is empty.
-pub fn compare(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> Comparison {
+pub fn compare(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
     let (of_base, of_new) = (keys_of(base), keys_of(new));
     let common: BTreeSet<&SampleKey> = of_base.intersection(&of_new).copied().collect();
     let labels = |runs: &[RunSample]| -> Vec<String> {
@@ -119,7 +119,7 @@ fn of_operations(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
 }
 
 /// Compares runs of the same operations.
-fn compare_rows(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> Comparison {
+fn compare_rows(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
     let all: Vec<&RunSample> = base.iter().chain(new).collect();
     let is_same = fingerprints(base) == fingerprints(new);
     let method = if is_same || all.iter().any(|run| !run.has_histograms) {
@@ -145,7 +145,7 @@ fn compare_rows(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) 
         let told = |run: &RunSample| drift::told(run, &run.total, steady.as_ref().ok());
         runs.iter().map(told).collect()
     };
-    let mut comparison = Comparison {
+    let mut comparison = ComparisonOutcome {
         verdict: answer(&rows),
         method,
         base: side(base),
@@ -476,7 +476,7 @@ fn answer(rows: &[ComparedRow]) -> ComparisonVerdict {
 }
 
 /// Both sides are the same runs.
-fn make_same(comparison: &mut Comparison) {
+fn make_same(comparison: &mut ComparisonOutcome) {
     comparison.verdict = ComparisonVerdict::Same;
     for figure in comparison.rows.iter_mut().flat_map(|row| &mut row.figures) {
         if figure.base.is_some() {
@@ -487,7 +487,7 @@ fn make_same(comparison: &mut Comparison) {
     }
 }
 
-fn notices(comparison: &Comparison, setting: &Setting<'_>) -> Vec<String> {
+fn notices(comparison: &ComparisonOutcome, setting: &Setting<'_>) -> Vec<String> {
     let mut notices = Vec::new();
     if let Err(why) = setting.steady {
         notices.push(format!("whole runs are compared, as they are: {why}"));
@@ -539,7 +539,7 @@ fn notices(comparison: &Comparison, setting: &Setting<'_>) -> Vec<String> {
 }
 
 /// Of several runs a side.
-fn of_runs(comparison: &Comparison, n_runs: usize) -> Vec<String> {
+fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
     let mut notices = Vec::new();
     if n_runs < 5 {
         notices.push(format!(

@@ -113,7 +113,8 @@ mod tests {
             let (low, high) = decided.estimate.interval(decided.alpha);
             // What is shown never says other than the verdict.
             let shown = match decided.verdict {
-                ChangeVerdict::Worse => low >= candidate.margin,
+                ChangeVerdict::Worse if candidate.is_rise_worse => low >= candidate.margin,
+                ChangeVerdict::Worse => high <= -candidate.margin,
                 ChangeVerdict::Better => high <= -candidate.margin,
                 ChangeVerdict::Equivalent => low.abs().max(high.abs()) <= candidate.margin,
                 ChangeVerdict::SmallChange => low > 0.0 || high < 0.0,
