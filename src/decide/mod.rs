@@ -4,9 +4,11 @@
 //! [`breakpoint`] finds the load at which a server stops keeping up, and
 //! [`search`] finds the highest load that it sustains. None of them has a
 //! channel, a thread or a clock: the loops in `coordinator` do what they say.
+//! [`compare`] says what changed from one set of finished runs to another.
 //! `simulation` is the server that the tests drive them against.
 
 pub mod breakpoint;
+pub mod compare;
 pub mod control;
 pub mod elapsed;
 pub mod search;

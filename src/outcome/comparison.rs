@@ -16,6 +16,8 @@ pub struct RunSample {
     pub facts: SampleFacts,
     /// How its load was meant to be.
     pub shape: SampleShape,
+    /// Whether its report has histograms at all.
+    pub has_histograms: bool,
     /// The length of a slot of its histograms, in seconds; `None` where the report
     /// has none by time.
     pub slot_secs: Option<f64>,

@@ -1,0 +1,259 @@
+//! How much a figure changed, and how sure that is: one question to several methods.
+//!
+//! A change is a difference: of logarithms for latencies and rates, so that two swapped
+//! sides mirror each other, and of shares for errors.
+
+use super::few::{self, Share};
+use super::ranks::Differences;
+use super::student::{t_above, t_exceeded, z_exceeded};
+
+/// A change, new less base, and what it was taken from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Estimate {
+    /// Not one error on either side.
+    Equal,
+    /// Two means: their difference, its standard error and degrees of freedom.
+    Means(Means),
+    /// Shares of which one is of a few errors.
+    Few { base: Share, new: Share },
+    /// Runs by their ranks, and the same runs by their means.
+    Ranks(Differences, Means),
+}
+
+/// The difference of two means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Means {
+    pub(super) change: f64,
+    /// Above 0.
+    pub(super) standard_error: f64,
+    pub(super) df: f64,
+}
+
+/// A mean of some values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Mean {
+    pub(super) value: f64,
+    /// Of the mean, not of the values.
+    pub(super) variance: f64,
+    /// How many values.
+    pub(super) n: usize,
+}
+
+impl Mean {
+    /// `variance_min` is the least that one value may be taken to vary: what is rounded
+    /// or counted is not exact, however alike the values are.
+    pub(super) fn of(values: &[f64], variance_min: f64) -> Self {
+        let n = values.len();
+        let value = values.iter().sum::<f64>() / n as f64;
+        let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
+        let variance = squares / (n.max(2) - 1) as f64;
+        Self {
+            value,
+            variance: variance.max(variance_min) / n as f64,
+            n,
+        }
+    }
+}
+
+impl Means {
+    /// By Welch: each side has a variance of its own.
+    pub(super) fn welch(base: Mean, new: Mean) -> Self {
+        let variance = base.variance + new.variance;
+        let of = |mean: Mean| mean.variance.powi(2) / (mean.n.max(2) - 1) as f64;
+        Self {
+            change: new.value - base.value,
+            standard_error: variance.sqrt().max(1e-12),
+            df: (variance.powi(2) / (of(base) + of(new)).max(1e-300)).max(1.0),
+        }
+    }
+
+    /// By Student: both sides vary alike, for a side of one or two values.
+    pub(super) fn pooled(base: &[f64], new: &[f64], variance_min: f64) -> Option<Self> {
+        let df = (base.len() + new.len()).checked_sub(2).filter(|df| *df > 0)? as f64;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let squares = |values: &[f64]| -> f64 {
+            let mean = mean(values);
+            values.iter().map(|value| (value - mean).powi(2)).sum()
+        };
+        let variance = ((squares(base) + squares(new)) / df).max(variance_min);
+        let n = 1.0 / base.len() as f64 + 1.0 / new.len() as f64;
+        Some(Self {
+            change: mean(new) - mean(base),
+            standard_error: (variance * n).sqrt().max(1e-12),
+            df,
+        })
+    }
+
+    fn p_above(self, limit: f64) -> f64 {
+        (2.0 * t_above((self.change - limit) / self.standard_error, self.df)).min(1.0)
+    }
+
+    fn p_below(self, limit: f64) -> f64 {
+        (2.0 * t_above((limit - self.change) / self.standard_error, self.df)).min(1.0)
+    }
+
+    fn interval(self, alpha: f64) -> (f64, f64) {
+        let half = t_exceeded(alpha / 2.0, self.df) * self.standard_error;
+        (self.change - half, self.change + half)
+    }
+
+    /// What would be seen in four of five cases.
+    fn detectable(self, alpha: f64) -> f64 {
+        (t_exceeded(alpha / 2.0, self.df) + t_exceeded(0.2, self.df)) * self.standard_error
+    }
+}
+
+impl Estimate {
+    /// New less base.
+    pub(super) fn change(&self) -> f64 {
+        match self {
+            Self::Equal => 0.0,
+            Self::Means(means) => means.change,
+            Self::Few { base, new } => new.value() - base.value(),
+            Self::Ranks(differences, _) => differences.middle(),
+        }
+    }
+
+    /// Two-sided: how likely such figures are, were the true change `limit` and not
+    /// above it. At most `alpha` exactly where the interval of `alpha` is above `limit`.
+    pub(super) fn p_above(&self, limit: f64) -> f64 {
+        match self {
+            Self::Equal => 1.0,
+            Self::Means(means) => means.p_above(limit),
+            Self::Few { base, new } => {
+                least_alpha(|alpha| few::interval(*base, *new, alpha).0 > limit)
+            }
+            Self::Ranks(differences, _) => differences.p_above(limit),
+        }
+    }
+
+    /// The same of a change below `limit`.
+    pub(super) fn p_below(&self, limit: f64) -> f64 {
+        match self {
+            Self::Equal => 1.0,
+            Self::Means(means) => means.p_below(limit),
+            Self::Few { base, new } => {
+                least_alpha(|alpha| few::interval(*base, *new, alpha).1 < limit)
+            }
+            Self::Ranks(differences, _) => differences.p_below(limit),
+        }
+    }
+
+    /// How likely such figures are where nothing changed.
+    pub(super) fn p_equal(&self) -> f64 {
+        self.p_above(0.0).min(self.p_below(0.0))
+    }
+
+    /// Where the true change lies, with this share of wrong answers; infinite on a side
+    /// that nothing bounds.
+    pub(super) fn interval(&self, alpha: f64) -> (f64, f64) {
+        match self {
+            Self::Equal => (0.0, 0.0),
+            Self::Means(means) => means.interval(alpha),
+            Self::Few { base, new } => few::interval(*base, *new, alpha),
+            Self::Ranks(differences, _) => differences.interval(alpha),
+        }
+    }
+
+    /// The smallest change that could have been seen in four of five cases.
+    pub(super) fn detectable(&self, alpha: f64) -> f64 {
+        match self {
+            Self::Equal => 0.0,
+            Self::Means(means) | Self::Ranks(_, means) => means.detectable(alpha),
+            Self::Few { base, new } => {
+                let n = (base.n.max(1) as f64, new.n.max(1) as f64);
+                let n_events = base.n_events as f64 + new.n_events as f64;
+                let share = ((n_events + 1.0) / (n.0 + n.1 + 2.0)).min(0.5);
+                let error = (share * (1.0 - share) * (1.0 / n.0 + 1.0 / n.1)).sqrt();
+                (z_exceeded(alpha / 2.0) + z_exceeded(0.2)) * error
+            }
+        }
+    }
+
+    /// The same runs by their means, where ranks of so few cannot reach `alpha`.
+    pub(super) fn reaching(self, alpha: f64) -> Self {
+        match self {
+            Self::Ranks(differences, means) if differences.p_least() > alpha => Self::Means(means),
+            other => other,
+        }
+    }
+}
+
+/// The least share of wrong answers with which something holds, which holds with every
+/// larger one too.
+fn least_alpha(holds: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (-14.0_f64, 0.0);
+    if !holds(0.999) {
+        return 1.0;
+    }
+    for _ in 0..24 {
+        let middle = f64::midpoint(low, high);
+        if holds(10_f64.powf(middle)) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    10_f64.powf(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn estimates() -> Vec<Estimate> {
+        let base = Mean::of(&[1.0, 1.2, 0.9, 1.1, 1.0, 1.05], 0.0);
+        let new = Mean::of(&[1.2, 1.3, 1.25, 1.1, 1.3, 1.2], 0.0);
+        let share = |n_events, n| Share { n_events, n };
+        let (runs, slower) = ([0.1, 0.3, 0.2, 0.25, 0.15], [0.35, 0.4, 0.28, 0.5, 0.45]);
+        let pooled = Means::pooled(&runs, &slower, 0.0).expect("enough runs");
+        vec![
+            Estimate::Means(Means::welch(base, new)),
+            Estimate::Few {
+                base: share(1, 900),
+                new: share(14, 1000),
+            },
+            Estimate::Few {
+                base: share(1, 900),
+                new: share(2, 1000),
+            },
+            Estimate::Ranks(Differences::new(&runs, &slower), pooled),
+        ]
+    }
+
+    #[test]
+    fn welch_is_that_of_the_books() {
+        let base = Mean::of(&[27.5, 21.0, 19.0, 23.6, 17.0, 17.9], 0.0);
+        let new = Mean::of(&[27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8], 0.0);
+        let means = Means::welch(base, new);
+        assert!((means.change - 2.714_3).abs() < 1e-3, "{means:?}");
+        assert!((means.standard_error - 1.809_7).abs() < 1e-3, "{means:?}");
+        assert!((means.df - 7.423_4).abs() < 1e-3, "{means:?}");
+    }
+
+    #[test]
+    fn tests_and_intervals_agree() {
+        for estimate in estimates() {
+            for alpha in [0.01, 0.05, 0.2] {
+                let (low, high) = estimate.interval(alpha);
+                assert!(low <= estimate.change() && estimate.change() <= high);
+                for limit in [-0.1, -0.01, -0.001, 0.0, 0.001, 0.005, 0.01, 0.1, 0.3] {
+                    let near = (low - limit).abs() < 1e-6 || (high - limit).abs() < 1e-6;
+                    let is_above = estimate.p_above(limit) <= alpha;
+                    assert!(near || is_above == (low > limit), "{estimate:?} {limit} {alpha}");
+                    let is_below = estimate.p_below(limit) <= alpha;
+                    assert!(near || is_below == (high < limit), "{estimate:?} {limit} {alpha}");
+                }
+            }
+            assert!(estimate.detectable(0.05) > 0.0);
+        }
+    }
+
+    #[test]
+    fn runs_that_ranks_cannot_decide_are_decided_by_their_means() {
+        let of_runs = estimates().pop().expect("one of runs");
+        assert!(matches!(of_runs.clone().reaching(0.01), Estimate::Ranks(..)));
+        assert!(matches!(of_runs.reaching(0.005), Estimate::Means(_)));
+        assert_eq!(Means::pooled(&[1.0], &[2.0], 0.0), None);
+    }
+}

@@ -1,0 +1,342 @@
+//! One row's figures on both sides: what they are, and the change as an estimate.
+
+use super::estimate::{Estimate, Mean, Means};
+use super::few::Share;
+use super::ranks::Differences;
+use super::steady::{Batch, Steady};
+use crate::outcome::{ComparedMetric, Histogram, RunSample, SampleRow, WholeFigures};
+
+/// Batches of a run, and fewer, longer ones where one second resembles the next or
+/// there are few calls.
+const N_BATCHES: usize = 10;
+const N_BATCHES_FEW: usize = 6;
+
+/// Ten batches of a shorter part would resemble each other.
+const SECS_FOR_MANY: f64 = 45.0;
+
+/// One second resembles the next by more than this (lag-1 autocorrelation of the
+/// medians): longer batches.
+const CORRELATION_MAX: f64 = 0.6;
+
+/// Pieces of time, of which one is held against the next.
+const N_PIECES: usize = 60;
+
+/// Values that are rounded to three digits vary by as much, though they look alike.
+const LATENCY_VARIANCE_MIN: f64 = 1e-6;
+
+/// Fewer errors are compared by an exact test.
+const FEW_ERRORS: u64 = 5;
+
+/// Runs from which on ranks decide; with fewer, means do.
+const RUNS_FOR_RANKS: usize = 5;
+/// Runs from which on each side has a variance of its own.
+const RUNS_FOR_WELCH: usize = 3;
+
+/// A row of one run, with what happened in its steady part.
+pub(super) struct RowOfRun<'a> {
+    whole: &'a WholeFigures,
+    is_open: bool,
+    /// Empty where nothing is known by time.
+    batches: Vec<Batch>,
+    /// Of each batch the logarithm of the median, the 95th and the 99th percentile, in
+    /// ns; `None` where it has too few calls.
+    percentiles: Vec<[Option<f64>; 3]>,
+}
+
+/// A row of all runs of both sides.
+pub(super) struct RowOfSides<'a> {
+    pub(super) base: Vec<RowOfRun<'a>>,
+    pub(super) new: Vec<RowOfRun<'a>>,
+}
+
+/// A figure on both sides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Measured {
+    pub(super) base: Option<f64>,
+    pub(super) new: Option<f64>,
+    pub(super) estimate: Option<Estimate>,
+    /// Of the calls that it takes, the share that there were; 1 and above is enough.
+    pub(super) share_of_calls: f64,
+}
+
+impl<'a> RowOfSides<'a> {
+    /// `steady`: the part that is compared; `None`: whole runs are.
+    pub(super) fn new(
+        base: &[(&'a RunSample, &'a SampleRow)],
+        new: &[(&'a RunSample, &'a SampleRow)],
+        steady: Option<&Steady>,
+    ) -> Self {
+        let both = || base.iter().chain(new);
+        let is_by_time = both().all(|(_, row)| !row.slots.is_empty());
+        let steady = steady.filter(|_| is_by_time);
+        let n_batches = steady.map_or(0, |steady| n_batches(both(), steady));
+        let of_run = |(run, row): &(&'a RunSample, &'a SampleRow)| {
+            let batches = steady.map(|steady| steady.parts(run, row, n_batches));
+            let batches = batches.unwrap_or_default();
+            RowOfRun {
+                whole: &row.whole,
+                is_open: run.shape.is_open,
+                percentiles: batches.iter().map(percentiles).collect(),
+                batches,
+            }
+        };
+        Self {
+            base: base.iter().map(of_run).collect(),
+            new: new.iter().map(of_run).collect(),
+        }
+    }
+
+    /// Whether what happened is known by time.
+    pub(super) fn is_by_time(&self) -> bool {
+        self.base.iter().chain(&self.new).all(|run| !run.batches.is_empty())
+    }
+
+    /// The latencies of what a shape is compared by: the batches of a run, or the runs.
+    pub(super) fn latencies(&self) -> [Vec<Histogram>; 2] {
+        [&self.base, &self.new].map(|side| match side.as_slice() {
+            [run] => run.batches.iter().map(|batch| batch.latency.clone()).collect(),
+            runs => runs.iter().map(RowOfRun::latency).collect(),
+        })
+    }
+
+    /// A figure. `None` of an estimate: too little is known for any.
+    pub(super) fn measured(&self, metric: ComparedMetric) -> Measured {
+        let value = |side: &[RowOfRun<'_>]| {
+            let values = side.iter().map(|run| run.shown(metric));
+            let values: Option<Vec<f64>> = values.collect();
+            values.and_then(|values| mean_shown(metric, &values))
+        };
+        let shares = self.base.iter().chain(&self.new).map(|run| run.share_of_calls(metric));
+        Measured {
+            base: value(&self.base),
+            new: value(&self.new),
+            estimate: match (self.base.as_slice(), self.new.as_slice()) {
+                ([base], [new]) => of_pair(base, new, metric),
+                (base, new) => of_runs(base, new, metric),
+            },
+            share_of_calls: shares.fold(f64::INFINITY, f64::min),
+        }
+    }
+}
+
+/// From batch to batch of two runs.
+fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> Option<Estimate> {
+    if metric == ComparedMetric::Errors {
+        let [of_base, of_new] = [base, new].map(RowOfRun::errors);
+        if of_base.n == 0 || of_new.n == 0 || base.batches.is_empty() {
+            return None;
+        }
+        if of_base.n_events == 0 && of_new.n_events == 0 {
+            return Some(Estimate::Equal);
+        }
+        if of_base.n_events.min(of_new.n_events) < FEW_ERRORS {
+            return Some(Estimate::Few {
+                base: of_base,
+                new: of_new,
+            });
+        }
+    }
+    let means = Means::welch(base.mean(metric)?, new.mean(metric)?);
+    Some(Estimate::Means(means))
+}
+
+/// From run to run.
+fn of_runs(base: &[RowOfRun<'_>], new: &[RowOfRun<'_>], metric: ComparedMetric) -> Option<Estimate> {
+    let is_zero = |run: &RowOfRun<'_>| run.errors().n_events == 0 && run.errors().n > 0;
+    if metric == ComparedMetric::Errors && base.iter().chain(new).all(is_zero) {
+        return Some(Estimate::Equal);
+    }
+    // Each run's value, and how much it may vary for what is known from within the run:
+    // two runs that are alike by chance do not make runs exact.
+    let values = |side: &[RowOfRun<'_>]| -> Option<Vec<(f64, f64)>> {
+        side.iter().map(|run| run.value(metric)).collect()
+    };
+    let (base, new) = (values(base)?, values(new)?);
+    let n = (base.len() + new.len()) as f64;
+    let within = base.iter().chain(&new).map(|(_, variance)| variance).sum::<f64>() / n;
+    let [base, new] = [base, new].map(|side| {
+        let values = side.into_iter().map(|(value, _)| value);
+        values.collect::<Vec<f64>>()
+    });
+    let n_least = base.len().min(new.len());
+    let welch = || Means::welch(Mean::of(&base, within), Mean::of(&new, within));
+    if n_least >= RUNS_FOR_RANKS {
+        Some(Estimate::Ranks(Differences::new(&base, &new), welch()))
+    } else if n_least >= RUNS_FOR_WELCH {
+        Some(Estimate::Means(welch()))
+    } else {
+        Means::pooled(&base, &new, within).map(Estimate::Means)
+    }
+}
+
+impl RowOfRun<'_> {
+    fn latency(&self) -> Histogram {
+        let mut all = Histogram::new();
+        self.batches.iter().for_each(|batch| all.merge(&batch.latency));
+        all
+    }
+
+    fn errors(&self) -> Share {
+        let of_batches = self.batches.iter().map(|batch| (batch.failed, batch.ended()));
+        let (n_events, n) = match self.batches.is_empty() {
+            true => (self.whole.failed, self.whole.ok.saturating_add(self.whole.failed)),
+            false => of_batches.fold((0, 0), |sum: (u64, u64), (failed, ended)| {
+                (sum.0.saturating_add(failed), sum.1.saturating_add(ended))
+            }),
+        };
+        Share { n_events, n }
+    }
+
+    /// The value of each batch, in the scale of estimates: logarithms of latencies and
+    /// rates.
+    fn values(&self, metric: ComparedMetric) -> Option<Vec<f64>> {
+        let value = |(batch, percentiles): (&Batch, &[Option<f64>; 3])| match metric {
+            ComparedMetric::P50 => percentiles[0],
+            ComparedMetric::P95 => percentiles[1],
+            ComparedMetric::P99 => percentiles[2],
+            ComparedMetric::Rate => {
+                let ended = (batch.ended() as f64).max(0.5);
+                // In the open model the rate is the user's; how much of it was served
+                // is the server's.
+                Some(match self.is_open {
+                    true => (ended / (batch.offered as f64).max(0.5)).ln(),
+                    false => (ended / batch.secs).ln(),
+                })
+            }
+            ComparedMetric::Errors => {
+                (batch.ended() > 0).then(|| batch.failed as f64 / batch.ended() as f64)
+            }
+        };
+        let batches = self.batches.iter().zip(&self.percentiles);
+        let values: Option<Vec<f64>> = batches.map(value).collect();
+        values.filter(|values| !values.is_empty())
+    }
+
+    fn mean(&self, metric: ComparedMetric) -> Option<Mean> {
+        let values = self.values(metric)?;
+        let n = self.errors().n as f64 / values.len() as f64;
+        let variance_min = match metric {
+            ComparedMetric::Rate => (1.0 / n.max(1.0)).powi(2),
+            ComparedMetric::Errors => {
+                let share = self.errors().value();
+                (share * (1.0 - share) / n.max(1.0)).max(1e-12)
+            }
+            _ => LATENCY_VARIANCE_MIN,
+        };
+        Some(Mean::of(&values, variance_min))
+    }
+
+    /// The run's value, and the variance that is known from within.
+    fn value(&self, metric: ComparedMetric) -> Option<(f64, f64)> {
+        if let Some(mean) = self.mean(metric) {
+            return Some((mean.value, mean.variance));
+        }
+        let whole = self.shown_whole(metric)?;
+        let errors = self.errors();
+        Some(match metric {
+            ComparedMetric::Errors => {
+                let variance = whole * (1.0 - whole) / errors.n.max(1) as f64;
+                (whole, variance.max(1e-12))
+            }
+            _ => (whole.max(1e-9).ln(), LATENCY_VARIANCE_MIN),
+        })
+    }
+
+    /// What is shown: ms, calls a second, a share.
+    fn shown(&self, metric: ComparedMetric) -> Option<f64> {
+        match metric {
+            _ if self.batches.is_empty() => self.shown_whole(metric),
+            ComparedMetric::Rate => {
+                let secs: f64 = self.batches.iter().map(|batch| batch.secs).sum();
+                Some(self.errors().n as f64 / secs)
+            }
+            ComparedMetric::Errors => (self.errors().n > 0).then(|| self.errors().value()),
+            // The mean of the batches, as the change is: of logarithms of ns.
+            _ => match self.mean(metric) {
+                Some(mean) => Some((mean.value).exp() / 1e6),
+                None => {
+                    let ns = self.latency().quantile_ns(metric.quantile()?)?;
+                    Some(crate::units::ms(ns))
+                }
+            },
+        }
+    }
+
+    fn shown_whole(&self, metric: ComparedMetric) -> Option<f64> {
+        let [p50, p95, p99] = self.whole.percentiles_ms;
+        match metric {
+            ComparedMetric::P50 => p50,
+            ComparedMetric::P95 => p95,
+            ComparedMetric::P99 => p99,
+            ComparedMetric::Rate => self.whole.rate_per_sec,
+            ComparedMetric::Errors => {
+                let ended = self.whole.ok.saturating_add(self.whole.failed);
+                (ended > 0).then(|| self.whole.failed as f64 / ended as f64)
+            }
+        }
+    }
+
+    /// A percentile takes ten calls beyond it in each batch; a whole run as many.
+    fn share_of_calls(&self, metric: ComparedMetric) -> f64 {
+        let Some(quantile) = metric.quantile() else {
+            return f64::INFINITY;
+        };
+        let needed = 10.0 / (1.0 - quantile);
+        let least = self.batches.iter().map(|batch| batch.latency.len()).min();
+        least.unwrap_or(self.whole.ok) as f64 / needed
+    }
+}
+
+fn percentiles(batch: &Batch) -> [Option<f64>; 3] {
+    [0.5, 0.95, 0.99].map(|quantile| {
+        let is_known = batch.latency.len() >= n_least(quantile);
+        let ns = batch.latency.quantile_ns(quantile).filter(|_| is_known)?;
+        Some((ns.max(1) as f64).ln())
+    })
+}
+
+/// Fewer calls have no such quantile at all.
+fn n_least(quantile: f64) -> u64 {
+    ((1.0 / (1.0 - quantile)).ceil() as u64).max(5)
+}
+
+/// The mean of several runs, as their change is taken: geometric, but for shares.
+fn mean_shown(metric: ComparedMetric, values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    if values.is_empty() {
+        return None;
+    }
+    Some(match metric {
+        ComparedMetric::Errors => values.iter().sum::<f64>() / n,
+        _ => (values.iter().map(|value| value.max(1e-9).ln()).sum::<f64>() / n).exp(),
+    })
+}
+
+fn n_batches<'a>(
+    rows: impl Iterator<Item = &'a (&'a RunSample, &'a SampleRow)>,
+    steady: &Steady,
+) -> usize {
+    let is_even = |(run, row): &(&RunSample, &SampleRow)| {
+        let batches = steady.parts(run, row, N_BATCHES);
+        let has_calls = batches.iter().all(|batch| batch.latency.len() >= 200);
+        has_calls && correlation(run, row, steady) <= CORRELATION_MAX
+    };
+    let is_long = steady.secs() >= SECS_FOR_MANY && steady.n >= 4 * N_BATCHES as u64;
+    let mut rows = rows;
+    match is_long && rows.all(is_even) {
+        true => N_BATCHES,
+        false => N_BATCHES_FEW,
+    }
+}
+
+/// How much the median of one piece of time resembles that of the next (lag 1).
+fn correlation(run: &RunSample, row: &SampleRow, steady: &Steady) -> f64 {
+    let n_pieces = N_PIECES.min(steady.n as usize);
+    let pieces = steady.parts(run, row, n_pieces);
+    let medians = pieces.iter().filter_map(|piece| piece.latency.quantile_ns(0.5));
+    let medians: Vec<f64> = medians.map(|ns| (ns.max(1) as f64).ln()).collect();
+    let mean = medians.iter().sum::<f64>() / medians.len().max(1) as f64;
+    let squares: f64 = medians.iter().map(|value| (value - mean).powi(2)).sum();
+    let products = medians.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean));
+    products.sum::<f64>() / squares.max(1e-12)
+}

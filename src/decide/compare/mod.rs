@@ -1,0 +1,563 @@
+//! What changed from one set of runs to another, and whether it matters.
+//!
+//! Two runs of one server differ always. What a difference means depends on how much
+//! such runs vary, and calls do not tell that: one second resembles the next, so
+//! thousands of calls are worth a handful of independent values. Taken for independent,
+//! they find a difference between two runs of the same server in every second pair. So
+//! the unit is a *batch*, some seconds of a run (non-overlapping batch means; Schmeiser,
+//! "Batch size effects in the analysis of simulation output", 1982), and where there are
+//! several runs a side, the *run*: restarts vary by themselves ("Treadmill", ISCA 2016).
+//!
+//! The steps: may they be compared at all ([`objections`]); the part that all runs have
+//! in common (`steady`); each figure of each row as a change with its uncertainty
+//! (`figures`, `estimate`); what it is allowed to change by (`margin`); what came of all
+//! that decide together (`verdict`). Beside that: runs that are not steady within
+//! themselves (`drift`), and latencies that changed their shape (`shape`).
+//!
+//! It knows no report, no file and no terminal. Start with [`compare`].
+
+mod drift;
+mod estimate;
+mod few;
+mod figures;
+mod gate;
+mod margin;
+#[cfg(test)]
+mod proof;
+mod ranks;
+mod shape;
+mod steady;
+mod student;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::outcome::{
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod, ComparisonOutcome,
+    ComparisonVerdict, Histogram, RunSample, SampleKey, SampleRow, SampleSlot, SteadyPart,
+    WholeFigures,
+};
+use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
+use figures::{Measured, RowOfSides};
+use steady::{RUN_SECS, Steady, length};
+use verdict::{ALPHA, Candidate, Decided, decide};
+
+pub use gate::{Objection, is_comparable, objections};
+pub use margin::{Tolerance, Tolerances};
+
+/// An operation of less than this share of the calls decides nothing.
+const DECIDING_SHARE: f64 = 0.05;
+
+/// Longer runs are not advised.
+const ADVISED_SECS_MAX: f64 = 86_400.0;
+const ADVISED_RUNS_MAX: f64 = 50.0;
+
+/// Compares runs that may be compared; neither side is empty.
+pub fn compare(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
+    let (of_base, of_new) = (keys_of(base), keys_of(new));
+    let common: BTreeSet<&SampleKey> = of_base.intersection(&of_new).copied().collect();
+    let labels = |runs: &[RunSample]| -> Vec<String> {
+        let mut told = BTreeSet::new();
+        let rows = runs.iter().flat_map(|run| &run.operations);
+        let alone = rows.filter(|row| !common.contains(&row.key) && told.insert(&row.key));
+        alone.map(|row| row.key.label.clone()).collect()
+    };
+    let (only_base, only_new) = (labels(base), labels(new));
+    let mut comparison = if only_base.is_empty() && only_new.is_empty() {
+        compare_rows(base, new, tolerances)
+    } else {
+        let of_common = |run: &RunSample| of_operations(run, &common);
+        let side = |runs: &[RunSample]| runs.iter().map(of_common).collect::<Vec<_>>();
+        compare_rows(&side(base), &side(new), tolerances)
+    };
+    comparison.only_base = only_base;
+    comparison.only_new = only_new;
+    comparison
+}
+
+/// The operations that all runs of a side have.
+fn keys_of(runs: &[RunSample]) -> BTreeSet<&SampleKey> {
+    fn of_run(run: &RunSample) -> BTreeSet<&SampleKey> {
+        run.operations.iter().map(|row| &row.key).collect()
+    }
+    let mut sets = runs.iter().map(of_run);
+    let first = sets.next().unwrap_or_default();
+    sets.fold(first, |common, of_run| &common & &of_run)
+}
+
+/// A run of these operations alone: all calls are their sum.
+fn of_operations(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
+    let mut run = run.clone();
+    run.operations.retain(|row| keys.contains(&row.key));
+    let mut slots: BTreeMap<u64, SampleSlot> = BTreeMap::new();
+    let mut whole = WholeFigures::default();
+    for row in &run.operations {
+        whole.ok = whole.ok.saturating_add(row.whole.ok);
+        whole.failed = whole.failed.saturating_add(row.whole.failed);
+        let rate = whole.rate_per_sec.unwrap_or(0.0) + row.whole.rate_per_sec.unwrap_or(0.0);
+        whole.rate_per_sec = Some(rate);
+        for slot in &row.slots {
+            let sum = slots.entry(slot.number).or_insert_with(|| SampleSlot {
+                number: slot.number,
+                offered: 0,
+                ok: 0,
+                failed: 0,
+                latency: Histogram::new(),
+            });
+            sum.offered = sum.offered.saturating_add(slot.offered);
+            sum.ok = sum.ok.saturating_add(slot.ok);
+            sum.failed = sum.failed.saturating_add(slot.failed);
+            sum.latency.merge(&slot.latency);
+        }
+    }
+    run.total = SampleRow {
+        key: run.total.key,
+        whole,
+        slots: slots.into_values().collect(),
+    };
+    run
+}
+
+/// Compares runs of the same operations.
+fn compare_rows(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
+    let all: Vec<&RunSample> = base.iter().chain(new).collect();
+    let is_same = fingerprints(base) == fingerprints(new);
+    let method = if is_same || all.iter().any(|run| !run.has_histograms) {
+        ComparisonMethod::SideBySide
+    } else if all.len() == 2 {
+        ComparisonMethod::Batches
+    } else {
+        ComparisonMethod::Runs
+    };
+    let steady = match method {
+        ComparisonMethod::SideBySide => Err("a report has no histograms".to_string()),
+        _ => Steady::common(&all),
+    };
+    let setting = Setting {
+        tolerances,
+        steady: &steady,
+        method,
+        n_runs: base.len().min(new.len()),
+        noise_ms: noise_ms(&all),
+    };
+    let rows = setting.rows(base, new);
+    let side = |runs: &[RunSample]| {
+        let told = |run: &RunSample| drift::told(run, &run.total, steady.as_ref().ok());
+        runs.iter().map(told).collect()
+    };
+    let mut comparison = ComparisonOutcome {
+        verdict: answer(&rows),
+        method,
+        base: side(base),
+        new: side(new),
+        steady: steady.as_ref().ok().map(|steady| SteadyPart {
+            from_secs: tidy(steady.from_secs()),
+            to_secs: tidy(steady.from_secs() + steady.secs()),
+            left_out: steady.left_out.clone(),
+        }),
+        rows,
+        only_base: Vec::new(),
+        only_new: Vec::new(),
+        notices: Vec::new(),
+    };
+    if is_same {
+        make_same(&mut comparison);
+    } else {
+        comparison.notices = notices(&comparison, &setting);
+    }
+    comparison
+}
+
+/// What all figures of a comparison have in common.
+struct Setting<'a> {
+    tolerances: &'a Tolerances,
+    steady: &'a Result<Steady, String>,
+    method: ComparisonMethod,
+    /// Runs of the side that has fewer.
+    n_runs: usize,
+    /// What the generator may have added to a median and to a higher percentile, in ms.
+    noise_ms: (f64, f64),
+}
+
+/// A figure before it is decided.
+struct Open {
+    metric: ComparedMetric,
+    measured: Measured,
+    /// In the unit of a change.
+    margin: f64,
+    decides: bool,
+}
+
+impl Setting<'_> {
+    /// All calls, then each operation.
+    fn rows(&self, base: &[RunSample], new: &[RunSample]) -> Vec<ComparedRow> {
+        let Some(first) = base.first() else {
+            return Vec::new();
+        };
+        let (base, new) = (tables(base), tables(new));
+        let of_first = base.first().map(|(_, rows)| rows.len()).unwrap_or_default();
+        let mut told = BTreeSet::new();
+        let keys = first.operations.iter().map(|row| &row.key);
+        let keys = keys.filter(|key| told.insert(*key)).map(Some);
+        let keys: Vec<Option<&SampleKey>> = std::iter::once(None).chain(keys).collect();
+        let mut rows = Vec::new();
+        let mut open = Vec::new();
+        for key in keys {
+            let (of_base, of_new) = (rows_of(&base, key), rows_of(&new, key));
+            let sides = RowOfSides::new(&of_base, &of_new, self.steady.as_ref().ok());
+            // One operation alone is all calls: it has been decided with them.
+            let is_one_of_many = of_first > 1;
+            let mut all = of_base.iter().chain(&of_new);
+            let is_large = all.any(|(run, row)| is_large(row, run));
+            let may_decide = key.is_none() || (is_one_of_many && is_large);
+            open.push(self.open(&sides, key.is_none(), may_decide));
+            let shape = match self.method {
+                ComparisonMethod::SideBySide => None,
+                _ => {
+                    let [base, new] = sides.latencies();
+                    shape::changed(&base.iter().collect::<Vec<_>>(), &new.iter().collect::<Vec<_>>())
+                }
+            };
+            let key = key.unwrap_or(&first.total.key);
+            rows.push(ComparedRow {
+                label: key.label.clone(),
+                name: key.name.clone(),
+                flow: key.flow.clone(),
+                population: key.population.clone(),
+                figures: Vec::new(),
+                shape,
+            });
+        }
+        self.judge(&mut rows, open);
+        rows
+    }
+
+    fn open(&self, sides: &RowOfSides<'_>, is_total: bool, may_decide: bool) -> Vec<Open> {
+        let of = |metric: ComparedMetric| {
+            let mut measured = sides.measured(metric);
+            if self.method == ComparisonMethod::SideBySide {
+                measured.estimate = None;
+            }
+            let noise_ms = match metric {
+                ComparedMetric::P50 => self.noise_ms.0,
+                _ => self.noise_ms.1,
+            };
+            let margin = self.tolerances.margin(metric);
+            let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
+            let is_of_those = match metric {
+                ComparedMetric::P50 | ComparedMetric::P95 | ComparedMetric::Errors => true,
+                ComparedMetric::Rate => is_total,
+                ComparedMetric::P99 => false,
+            };
+            let is_wished = is_of_those || self.tolerances.names(metric);
+            // An operation too small for histograms of its own is shown only.
+            let is_known = is_total || sides.is_by_time() || self.steady.is_err();
+            Open {
+                metric,
+                margin: margin.of(metric, base, new, noise_ms),
+                decides: may_decide
+                    && is_wished
+                    && is_known
+                    && self.method != ComparisonMethod::SideBySide,
+                measured,
+            }
+        };
+        ComparedMetric::ALL.map(of).into()
+    }
+
+    /// Decides those together that decide, and each of the others by itself.
+    fn judge(&self, rows: &mut [ComparedRow], open: Vec<Vec<Open>>) {
+        let has_enough = |open: &&Open| open.measured.share_of_calls >= 1.0;
+        let together = open.iter().flatten().filter(|open| open.decides);
+        let together = together.filter(has_enough).filter_map(Open::candidate);
+        let mut together = decide(together.collect()).into_iter();
+        for (row, of_row) in rows.iter_mut().zip(open) {
+            for open in of_row {
+                let decided = match open.candidate() {
+                    None => None,
+                    Some(_) if open.decides && has_enough(&&open) => together.next(),
+                    Some(candidate) => decide(vec![candidate]).pop(),
+                };
+                row.figures.push(self.figure(open, decided));
+            }
+            reshape(row);
+        }
+    }
+
+    fn figure(&self, open: Open, decided: Option<Decided>) -> ComparedFigure {
+        let Open {
+            metric,
+            measured,
+            margin,
+            decides,
+        } = open;
+        let alpha = decided.as_ref().map_or(ALPHA, |decided| decided.alpha);
+        let has_enough = measured.share_of_calls >= 1.0;
+        let verdict = match &decided {
+            Some(decided) if has_enough => Some(decided.verdict),
+            Some(_) => Some(ChangeVerdict::NotEnoughData),
+            None => decides.then_some(ChangeVerdict::NotEnoughData),
+        };
+        let bounds = decided.as_ref().map(|decided| decided.estimate.interval(alpha));
+        let of_change = |change: f64| of_change(metric, change);
+        let detectable = decided.as_ref().map(|decided| decided.estimate.detectable(alpha));
+        let is_unclear = verdict == Some(ChangeVerdict::NotEnoughData);
+        ComparedFigure {
+            metric,
+            base: measured.base.map(tidy),
+            new: measured.new.map(tidy),
+            change: match &decided {
+                Some(decided) => of_change(decided.estimate.change()),
+                None => plain_change(metric, measured.base, measured.new),
+            },
+            interval: (
+                bounds.and_then(|(low, _)| of_change(low)),
+                bounds.and_then(|(_, high)| of_change(high)),
+            ),
+            confidence: tidy(1.0 - alpha),
+            margin: tidy(margin),
+            decides,
+            verdict,
+            detectable: detectable.and_then(of_change).filter(|_| is_unclear),
+            why: is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+        }
+    }
+
+    /// Why too little is known, and what would help.
+    fn why(&self, measured: &Measured, margin: f64, detectable: Option<f64>) -> String {
+        let steady = match self.steady {
+            Ok(steady) => steady,
+            Err(why) if self.method == ComparisonMethod::Batches => return why.clone(),
+            Err(_) => return self.more_runs(margin, detectable),
+        };
+        if self.method == ComparisonMethod::Runs && measured.share_of_calls >= 1.0 {
+            return self.more_runs(margin, detectable);
+        }
+        let share = measured.share_of_calls;
+        if share <= 0.0 {
+            return "no call succeeded for some of the time".to_string();
+        }
+        let by_calls = (1.0 / share).max(1.0);
+        // The error falls with the root of the time.
+        let by_error = detectable.map_or(1.0, |seen| (seen / margin).powi(2)).max(1.0);
+        let secs = steady.from_secs() + steady.secs() * by_calls.max(by_error);
+        let secs = (secs.max(RUN_SECS) / 10.0).ceil() * 10.0;
+        let what = match by_calls > 1.0 {
+            true => "too few calls for this percentile",
+            false => "it varies too much within the run",
+        };
+        match secs <= ADVISED_SECS_MAX {
+            true => format!("{what}: run at least {}", length(secs)),
+            false => format!("{what}: it would take more than a day"),
+        }
+    }
+
+    fn more_runs(&self, margin: f64, detectable: Option<f64>) -> String {
+        let factor = detectable.map_or(2.0, |seen| (seen / margin).powi(2));
+        let n = (self.n_runs as f64 * factor).ceil().max(self.n_runs as f64 + 1.0);
+        match n <= ADVISED_RUNS_MAX {
+            true => format!("it varies from run to run: make at least {n} runs a side"),
+            false => "it varies too much from run to run".to_string(),
+        }
+    }
+}
+
+impl Open {
+    fn candidate(&self) -> Option<Candidate> {
+        Some(Candidate {
+            estimate: self.measured.estimate.clone()?,
+            margin: scale(self.metric, self.margin),
+            is_rise_worse: self.metric != ComparedMetric::Rate,
+        })
+    }
+}
+
+/// A run with its operations by their keys.
+type RowsByKey<'a> = (&'a RunSample, HashMap<&'a SampleKey, &'a SampleRow>);
+
+fn tables(runs: &[RunSample]) -> Vec<RowsByKey<'_>> {
+    // Of two of one key the first counts.
+    let with_rows = |run| (run, by_key(run));
+    runs.iter().map(with_rows).collect()
+}
+
+fn by_key(run: &RunSample) -> HashMap<&SampleKey, &SampleRow> {
+    let rows = run.operations.iter().rev();
+    rows.map(|row| (&row.key, row)).collect()
+}
+
+/// The row of each run; all calls without a key.
+fn rows_of<'a>(
+    runs: &[RowsByKey<'a>],
+    key: Option<&SampleKey>,
+) -> Vec<(&'a RunSample, &'a SampleRow)> {
+    let row = |(run, rows): &RowsByKey<'a>| match key {
+        None => Some((*run, &run.total)),
+        Some(key) => rows.get(key).map(|row| (*run, *row)),
+    };
+    runs.iter().filter_map(row).collect()
+}
+
+fn is_large(row: &SampleRow, run: &RunSample) -> bool {
+    let ended = |row: &SampleRow| row.whole.ok.saturating_add(row.whole.failed) as f64;
+    ended(row) >= DECIDING_SHARE * ended(&run.total)
+}
+
+/// A change in the scale of estimates.
+fn scale(metric: ComparedMetric, change: f64) -> f64 {
+    match metric {
+        ComparedMetric::Errors => change,
+        _ => change.ln_1p(),
+    }
+}
+
+/// And back; `None` where nothing bounds it.
+fn of_change(metric: ComparedMetric, change: f64) -> Option<f64> {
+    let change = match metric {
+        ComparedMetric::Errors => change,
+        _ => change.exp_m1(),
+    };
+    // What is shorter than any clock tells is no bound.
+    (change.is_finite() && change > -1.0 && change < 1e9).then(|| tidy(change))
+}
+
+/// Of two figures alone; no share of nothing.
+fn plain_change(metric: ComparedMetric, base: Option<f64>, new: Option<f64>) -> Option<f64> {
+    let (base, new) = (base?, new?);
+    match metric {
+        ComparedMetric::Errors => Some(tidy(new - base)),
+        _ => (base > 0.0).then(|| tidy(new / base - 1.0)),
+    }
+}
+
+/// Percentiles that are alike do not make another shape equivalent.
+fn reshape(row: &mut ComparedRow) {
+    let Some(shape) = row.shape else {
+        return;
+    };
+    let latencies = row.figures.iter_mut().filter(|it| it.metric.quantile().is_some());
+    for figure in latencies {
+        if figure.verdict == Some(ChangeVerdict::Equivalent) {
+            figure.verdict = Some(ChangeVerdict::SmallChange);
+            figure.why = Some(format!(
+                "the shape changed: {} instead of {} of the calls take more than {}",
+                format_percent(shape.new_share),
+                format_percent(shape.base_share),
+                format_latency(ns_of_ms(shape.above_ms)),
+            ));
+        }
+    }
+}
+
+fn fingerprints(runs: &[RunSample]) -> BTreeSet<&str> {
+    runs.iter().map(|run| run.facts.fingerprint.as_str()).collect()
+}
+
+/// What the generator may have added: the worst of the runs.
+fn noise_ms(runs: &[&RunSample]) -> (f64, f64) {
+    runs.iter().fold((0.0, 0.0), |worst, run| {
+        let (p50, p99) = run.facts.bounds_ms;
+        (f64::max(worst.0, p50), f64::max(worst.1, p99))
+    })
+}
+
+fn answer(rows: &[ComparedRow]) -> ComparisonVerdict {
+    let deciding = rows.iter().flat_map(|row| &row.figures).filter(|it| it.decides);
+    let verdicts: Vec<_> = deciding.map(|figure| figure.verdict).collect();
+    if verdicts.contains(&Some(ChangeVerdict::Worse)) {
+        ComparisonVerdict::Worse
+    } else if verdicts.contains(&Some(ChangeVerdict::NotEnoughData)) {
+        ComparisonVerdict::Unclear
+    } else if verdicts.is_empty() {
+        ComparisonVerdict::Undecided
+    } else {
+        ComparisonVerdict::NotWorse
+    }
+}
+
+/// Both sides are the same runs.
+fn make_same(comparison: &mut ComparisonOutcome) {
+    comparison.verdict = ComparisonVerdict::Same;
+    for figure in comparison.rows.iter_mut().flat_map(|row| &mut row.figures) {
+        if figure.base.is_some() {
+            figure.change = Some(0.0);
+            figure.interval = (Some(0.0), Some(0.0));
+            figure.verdict = Some(ChangeVerdict::Equivalent);
+        }
+    }
+}
+
+fn notices(comparison: &ComparisonOutcome, setting: &Setting<'_>) -> Vec<String> {
+    let mut notices = Vec::new();
+    if let Err(why) = setting.steady {
+        notices.push(format!("whole runs are compared, as they are: {why}"));
+    }
+    if comparison.method == ComparisonMethod::Batches {
+        notices.push(
+            "one run a side: how much runs of the same server differ is not known, so this is a              verdict on these two runs; for one on the server give several a side, made in turn              (base, new, base, new)"
+                .to_string(),
+        );
+    }
+    if comparison.method == ComparisonMethod::Runs {
+        notices.extend(of_runs(comparison, setting.n_runs));
+    }
+    for run in comparison.base.iter().chain(&comparison.new) {
+        let file = &run.file;
+        if let Some(drift) = run.drift {
+            let (way, drift) = match drift > 0.0 {
+                true => ("rose", drift),
+                false => ("fell", -drift),
+            };
+            notices.push(format!(
+                "`{file}` is not steady: its median {way} by {} while it ran; what changes                  within a run changes from run to run as well",
+                format_percent(drift)
+            ));
+        }
+        if let Some(rise) = run.slow_start {
+            notices.push(format!(
+                "`{file}` was still warming up: the first tenth of what is compared is slower                  by {}; give a longer `--warm-up`",
+                format_percent(rise)
+            ));
+        }
+    }
+    let widened = |metric: ComparedMetric, noise_ms: f64| {
+        let figure = comparison.rows.first()?.figures.iter().find(|it| it.metric == metric)?;
+        let least = figure.base?.min(figure.new?);
+        (figure.decides && noise_ms > 0.0 && (noise_ms / least - figure.margin).abs() < 1e-6)
+            .then(|| {
+                format!(
+                    "the generator may have added {} to the {} of a run, so its margin is {}",
+                    format_latency(ns_of_ms(noise_ms)),
+                    metric.name(),
+                    format_percent(figure.margin)
+                )
+            })
+    };
+    notices.extend(widened(ComparedMetric::P50, setting.noise_ms.0));
+    notices.extend(widened(ComparedMetric::P95, setting.noise_ms.1));
+    notices
+}
+
+/// Of several runs a side.
+fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
+    let mut notices = Vec::new();
+    if n_runs < 5 {
+        notices.push(format!(
+            "{} on a side {} little of how runs vary: five a side say more",
+            plural(n_runs as u64, "run", "runs"),
+            if n_runs == 1 { "says" } else { "say" },
+        ));
+    }
+    let mut order: Vec<(&str, bool)> = Vec::new();
+    order.extend(comparison.base.iter().map(|run| (run.started_at.as_str(), true)));
+    order.extend(comparison.new.iter().map(|run| (run.started_at.as_str(), false)));
+    order.sort_unstable();
+    let n_turns = order.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    if n_turns < 2 && n_runs > 1 {
+        notices.push(
+            "all runs of one side were made before those of the other: what the machine changed              meanwhile looks like the server's; make them in turn (base, new, base, new)"
+                .to_string(),
+        );
+    }
+    notices
+}
