@@ -60,6 +60,7 @@ const DEPENDENCIES: &str = "
     crossbeam_channel: worker coordinator cli
     core_affinity: host servers
     hdrhistogram: metrics
+    quick_xml: report
     termcolor: terminal
     terminal_size: terminal
     nix: alarm http scheduler host worker servers coordinator cli";

@@ -10,6 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::options::{self, LevelText};
+use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
 use crate::error::{UserError, nearest};
@@ -122,6 +123,26 @@ macro_rules! command {
         ] $($rest)*);
     };
 
+    // What else is written, for a CI job.
+    (@ $head:tt $name:ident [$($fields:tt)*] forms $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// JUnit XML too, as CI systems show it: each threshold is a test case; - is
+            /// stdout
+            #[argh(option, arg_name = "file")]
+            pub(super) junit: Option<String>,
+            /// a form for a pull request's comment or a wiki too, in Markdown; - is stdout
+            #[argh(option, arg_name = "file")]
+            pub(super) markdown: Option<String>,
+            /// for GitHub Actions: annotations, and the summary of the step; on where
+            /// GITHUB_STEP_SUMMARY is set
+            #[argh(switch)]
+            pub(super) github: bool,
+            /// nothing for GitHub Actions
+            #[argh(switch)]
+            pub(super) no_github: bool,
+        ] $($rest)*);
+    };
+
     (@ $head:tt $name:ident [$($fields:tt)*] { $($own:tt)* } $($rest:tt)*) => {
         command!(@ $head $name [$($fields)* $($own)*] $($rest)*);
     };
@@ -147,6 +168,22 @@ macro_rules! command {
                     false => self.color,
                 }
             }
+        }
+    };
+}
+
+/// What the flags of the groups `report` and `forms` ask for.
+macro_rules! output_wish {
+    ($args:ident) => {
+        OutputWish {
+            report: $args.report.take(),
+            has_no_report: $args.no_report,
+            forms: vec![
+                ("--junit", FormatChoice::Junit, $args.junit.take()),
+                ("--markdown", FormatChoice::Markdown, $args.markdown.take()),
+            ],
+            github: $args.github,
+            has_no_github: $args.no_github,
         }
     };
 }
@@ -311,6 +348,7 @@ command! {
     engine
     server
     report
+    forms
 }
 
 command! {
@@ -375,6 +413,7 @@ command! {
     engine
     server
     report
+    forms
 }
 
 command! {
@@ -464,7 +503,7 @@ command! {
         /// the JSON report; - is the standard input
         #[argh(positional)]
         pub(super) files: Vec<String>,
-        /// text or json; text unless given
+        /// text, json, markdown, junit or csv; text unless given
         #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
@@ -519,6 +558,10 @@ command! {
 }
 
 impl Run {
+    pub(super) fn output_wish(&mut self) -> OutputWish {
+        output_wish!(self)
+    }
+
     /// # Errors
     /// Where a flag lacks the one that it goes with.
     pub(super) fn overrides(self) -> Result<Overrides, UserError> {
@@ -542,6 +585,10 @@ impl Run {
 }
 
 impl Find {
+    pub(super) fn output_wish(&mut self) -> OutputWish {
+        output_wish!(self)
+    }
+
     /// # Errors
     /// Where a flag lacks the one that it goes with.
     pub(super) fn overrides(self) -> Result<Overrides, UserError> {

@@ -1,8 +1,9 @@
 //! `calibrate`: what this host can generate.
 
 use super::args::Calibrate;
-use super::common::{ReportWish, build_info, under_signals};
+use super::common::{build_info, tell_all, under_signals};
 use super::exit;
+use super::outputs::OutputWish;
 use crate::coordinator::raise_file_limit;
 use crate::error::UserError;
 use crate::outcome::{CalibrationEnded, CalibrationOptions};
@@ -16,8 +17,14 @@ pub(super) fn calibrate(
     words: &[String],
     terminal: &Terminal,
 ) -> Result<u8, UserError> {
-    let report_wish = ReportWish::new(args.report, args.no_report)?;
-    let report_file = report_wish.open(ReportKind::Calibration)?;
+    let wish = OutputWish {
+        report: args.report,
+        has_no_report: args.no_report,
+        // It decides nothing that a CI job would show.
+        has_no_github: true,
+        ..OutputWish::default()
+    };
+    let mut outputs = wish.open(ReportKind::Calibration, &mut Vec::new())?;
     let options = CalibrationOptions {
         vus: args.vus.unwrap_or(CALIBRATION_VUS.to_vec()),
         step: args.seconds.unwrap_or(CALIBRATION_STEP),
@@ -29,11 +36,11 @@ pub(super) fn calibrate(
     let report = build_calibration(&outcome, &build_info(words, terminal));
     let is_complete = outcome.ended == CalibrationEnded::Complete;
     // What later runs are measured by is whole, or not there.
-    let report_file = report_file.filter(|_| is_complete);
-    let delivered = deliver(report_file, report, args.quiet, terminal);
-    delivered.written.and(delivered.shown)?;
-    Ok(match outcome.ended {
+    outputs.report = outputs.report.filter(|_| is_complete);
+    let delivered = deliver(outputs, report, args.quiet, terminal);
+    let code = match outcome.ended {
         CalibrationEnded::Complete => exit::PASSED,
         CalibrationEnded::Interrupted => exit::INTERRUPTED,
-    })
+    };
+    Ok(tell_all(terminal, code, delivered.faults))
 }

@@ -12,7 +12,7 @@ use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::{UserError, shortened};
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
-use crate::report::{BuildInfo, LiveLine, LiveStyle, ReportFile, ReportKind};
+use crate::report::{BuildInfo, LiveLine, LiveStyle};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Stream, Terminal};
@@ -114,10 +114,9 @@ pub(super) fn build_info(words: &[String], terminal: &Terminal) -> BuildInfo {
 pub(super) fn tell_all(
     terminal: &Terminal,
     code: u8,
-    results: impl IntoIterator<Item = Result<(), UserError>>,
+    errors: impl IntoIterator<Item = UserError>,
 ) -> u8 {
-    let errors = results.into_iter().filter_map(Result::err);
-    let codes = errors.map(|error| {
+    let codes = errors.into_iter().map(|error| {
         terminal.print_error(&error);
         exit::of_error(&error)
     });
@@ -151,37 +150,5 @@ pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
         LiveStyle::Redrawn(Rc::new(move || terminal.redrawn_layout()))
     } else {
         LiveStyle::Lines
-    }
-}
-
-/// `--report` and `--no-report` as they were typed.
-pub(super) struct ReportWish {
-    path: Option<String>,
-    is_refused: bool,
-}
-
-impl ReportWish {
-    /// # Errors
-    /// Where both are given.
-    pub(super) fn new(path: Option<String>, is_refused: bool) -> Result<Self, UserError> {
-        match is_refused && path.is_some() {
-            true => Err(UserError::usage(
-                "`--report` and `--no-report` exclude each other",
-            )),
-            false => Ok(Self { path, is_refused }),
-        }
-    }
-
-    /// Opens the report, so that a bad path is known before the load begins.
-    /// The default one is in the current folder, and named by kind and time.
-    pub(super) fn open(self, kind: ReportKind) -> Result<Option<ReportFile>, UserError> {
-        match self.path {
-            _ if self.is_refused => Ok(None),
-            Some(path) => ReportFile::open(Path::new(&path)).map(Some),
-            None => {
-                let path = kind.default_path(&current_folder()?, Utc::now());
-                ReportFile::open_in_folder(&path).map(Some)
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! `find`: from what was typed to the highest load that the server sustains.
 
 use super::args::Find;
-use super::common::{ReportWish, build_info, make_room, plan_of, tell_all, under_signals};
+use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::options::LevelText;
 use super::reference::calibrate_plan;
@@ -16,7 +16,7 @@ use crate::units::{format_duration, nanos};
 
 pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
-    let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
+    let output_wish = args.output_wish();
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
@@ -28,18 +28,17 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         LoadUnit::Rate => options.max_vus,
     };
     make_room(plan.connections_of(users_max), demo);
-    let report_file = report_wish.open(ReportKind::Find)?;
+    let outputs = output_wish.open(ReportKind::Find, &mut plan.notices)?;
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::find(plan, options, live, interrupts)
     })?;
     let report = build_find(plan_json, &outcome, &build_info(words, terminal));
-    let delivered = deliver(report_file, report, is_quiet, terminal);
+    let delivered = deliver(outputs, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
-    let results = [delivered.written, delivered.shown];
-    Ok(tell_all(terminal, code, results))
+    Ok(tell_all(terminal, code, delivered.faults))
 }
 
 /// What is searched. The levels are checked here for what the search cannot

@@ -13,6 +13,7 @@ mod find;
 mod help;
 mod init;
 mod options;
+mod outputs;
 mod reference;
 mod report;
 mod run;

@@ -1,7 +1,7 @@
 //! `run`: from what was typed to a report.
 
 use super::args::Run;
-use super::common::{ReportWish, build_info, make_room, plan_of, tell_all, under_signals};
+use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::reference::calibrate_plan;
 use crate::coordinator;
@@ -12,7 +12,7 @@ use crate::scenario;
 use crate::terminal::Terminal;
 
 pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
-    let report_wish = ReportWish::new(args.report.take(), args.no_report)?;
+    let output_wish = args.output_wish();
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
     let start_at = args.start_at.take();
@@ -21,22 +21,22 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(), demo);
-    let report_file = report_wish.open(ReportKind::Run)?;
+    let outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::run(plan.clone(), live, interrupts)
     })?;
     let info = build_info(words, terminal);
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
-    let delivered = deliver(report_file, report, is_quiet, terminal);
+    let delivered = deliver(outputs, report, is_quiet, terminal);
     let session = match outcome.ended {
-        Ended::NoSession => Err(no_session(&delivered.report)),
-        _ => Ok(()),
+        Ended::NoSession => Some(no_session(&delivered.report)),
+        _ => None,
     };
     let is_interrupted = interrupts.is_pending();
     let grade = outcome.verdict.grade;
     let code = exit::of_run(outcome.ended, is_interrupted, grade, plan.strict);
-    let results = [delivered.written, delivered.shown, session];
-    Ok(tell_all(terminal, code, results))
+    let faults = delivered.faults.into_iter().chain(session);
+    Ok(tell_all(terminal, code, faults))
 }
 
 /// No user ever had a session, so nothing was measured; or no user could open

@@ -1,4 +1,4 @@
-//! What becomes of a report at the end of a command: a file, and the summary.
+//! What becomes of a report at the end of a command: files, and the summary.
 
 use std::io;
 
@@ -7,44 +7,67 @@ use super::file::ReportFile;
 use super::format::json::{Json, harmless};
 use super::format::text::{SummaryOptions, Text};
 use super::format::{Format, FormatChoice};
+use super::github::{StepSummary, annotations};
 use crate::error::UserError;
+use crate::files::reason;
 use crate::terminal::{Layout, Terminal, forgive_broken_pipe, in_memory};
+
+/// Where a report goes beside the terminal, each place opened before there is
+/// anything to write.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// The JSON report.
+    pub report: Option<ReportFile>,
+    /// Other forms of it.
+    pub more: Vec<(FormatChoice, ReportFile)>,
+    /// Whether annotations are written, for GitHub's runner to read.
+    pub annotates: bool,
+    /// The summary of GitHub's step.
+    pub step_summary: Option<StepSummary>,
+}
 
 /// A report that was delivered.
 #[derive(Debug)]
 pub struct Delivered<R> {
     /// The report, without secrets.
     pub report: R,
-    /// Whether the file was written, if it was wished for.
-    pub written: Result<(), UserError>,
-    /// Whether the summary was shown.
-    pub shown: Result<(), UserError>,
+    /// What could not be written, if it was wished for, or shown.
+    pub faults: Vec<UserError>,
 }
 
-/// Writes the report, if it is wished for, and shows the summary. The report is
-/// kept even where nobody reads the summary, and what was measured is shown even
-/// where the report cannot be written.
+/// Writes the report in all forms that are wished for, and shows the summary. Each
+/// is written whatever becomes of the others, and what was measured is shown even
+/// where nothing can be written.
 ///
-/// The summary goes to stdout, or to stderr where the report is on stdout. There
-/// `quiet` leaves it out.
+/// The summary goes to stdout, or to stderr where a form is on stdout. There `quiet`
+/// leaves it out.
 pub fn deliver<R: Reported>(
-    file: Option<ReportFile>,
+    outputs: Outputs,
     report: R,
     quiet: bool,
     terminal: &Terminal,
 ) -> Delivered<R> {
     let redactor = terminal.redactor();
     let report = cleaned(report, &redactor);
-    if let Some(word) = own_word(report.any()) {
+    let any = report.any();
+    if let Some(word) = own_word(any) {
         terminal.keep(word);
     }
-    let is_on_stdout = file.as_ref().is_some_and(|file| file.path().is_none());
+    let Outputs {
+        report: file, more, ..
+    } = outputs;
+    let mut files = file.iter().chain(more.iter().map(|(_, file)| file));
+    let is_on_stdout = files.any(|file| file.path().is_none());
+    let mut faults = Vec::new();
     let written = file.map(|file| {
-        let bytes = in_memory(false, |out| Json { redactor }.write(report.any(), out));
+        let bytes = in_memory(false, |out| Json { redactor }.write(any, out));
         file.commit(bytes)
     });
     let written = written.transpose().map(Option::flatten);
-    let path = written.as_ref().ok().and_then(Option::as_ref);
+    let path = written.unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
     let report_path = path.map(|path| path.display().to_string());
     if let Some(path) = &report_path {
         terminal.keep(path);
@@ -55,25 +78,39 @@ pub fn deliver<R: Reported>(
             report_path,
         })
     };
+    for (choice, file) in more {
+        let options = SummaryOptions::endless();
+        let bytes = in_memory(false, |out| choice.format(options).write(any, out));
+        faults.extend(file.commit(bytes).err());
+    }
     let shown = match (is_on_stdout, quiet) {
         (true, true) => Ok(()),
         (true, false) => text(terminal.stderr_layout())
-            .write(report.any(), &mut terminal.stderr())
+            .write(any, &mut terminal.stderr())
             .or_else(forgive_broken_pipe),
-        (false, _) => terminal.print(&text(terminal.stdout_layout()).lines(report.any())),
+        (false, _) => terminal.print(&text(terminal.stdout_layout()).lines(any)),
     };
-    Delivered {
-        report,
-        written: written.map(|_| ()),
-        shown: shown.map_err(could_not_show),
+    faults.extend(shown.map_err(could_not_show).err());
+    if let Some(summary) = outputs.step_summary {
+        let place = summary.path().display().to_string();
+        faults.extend(summary.add(any).err().map(|error| {
+            let why = reason(&error);
+            UserError::could_not_run(format!("the step's summary `{place}` has no report: {why}"))
+        }));
     }
+    if outputs.annotates {
+        let told = terminal.tell_runner(&annotations(any), is_on_stdout);
+        faults.extend(told.map_err(could_not_show).err());
+    }
+    Delivered { report, faults }
 }
 
 /// Writes a stored report in a form: the text as the fresh one was shown, JSON as it
 /// is stored. `path` names its file; `None` where it has none.
 ///
 /// # Errors
-/// Where the file system or the stream refuses.
+/// Where the form is none for a report of this kind, or the file system or the stream
+/// refuses.
 pub fn show(
     stored: Stored,
     path: Option<&str>,
@@ -83,6 +120,9 @@ pub fn show(
 ) -> Result<(), UserError> {
     let report = stored.report.cleaned(&terminal.redactor());
     let report = report.any();
+    if let Some(why) = format.refusal(report) {
+        return Err(UserError::usage(why).hint("`--format` text, json, csv or markdown shows it"));
+    }
     let own = [own_word(report), path];
     own.into_iter().flatten().for_each(|own| terminal.keep(own));
     let is_on_stdout = output.path().is_none();

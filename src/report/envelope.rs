@@ -152,8 +152,8 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
         ),
         ReportKind::Run | ReportKind::Find => (REPORT_BYTES_MAX, STORED_HINT),
     };
-    let document = Document::read(path, bytes_max, hint)?;
-    let name = kind.name();
+    let document = Document::read(path, kind.name(), bytes_max, hint)?;
+    let name = document.name;
     match (document.kind, kind) {
         (of_file, _) if of_file == kind => document.parse(),
         (ReportKind::Run, _) => {
@@ -172,7 +172,7 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
 /// Where there is no such file, it is no report, or one of a version that this
 /// program cannot read.
 pub fn read_stored(path: &Path) -> Result<Stored, UserError> {
-    let document = Document::read(path, REPORT_BYTES_MAX, STORED_HINT)?;
+    let document = Document::read(path, "report", REPORT_BYTES_MAX, STORED_HINT)?;
     let report = match document.kind {
         ReportKind::Run => StoredReport::Run(Box::new(document.parse()?)),
         ReportKind::Find => StoredReport::Find(Box::new(document.parse()?)),
@@ -244,6 +244,8 @@ const STORED_HINT: &str =
 struct Document {
     /// How messages call it: `` `today.json` ``.
     shown: String,
+    /// What it was to be.
+    name: &'static str,
     hint: &'static str,
     kind: ReportKind,
     version: String,
@@ -251,13 +253,19 @@ struct Document {
 }
 
 impl Document {
-    fn read(path: &Path, bytes_max: u64, hint: &'static str) -> Result<Self, UserError> {
+    fn read(
+        path: &Path,
+        name: &'static str,
+        bytes_max: u64,
+        hint: &'static str,
+    ) -> Result<Self, UserError> {
         let shown = match is_stdin(path) {
             true => "the standard input".to_string(),
             false => format!("`{}`", path.display()),
         };
         let mut document = Self {
             shown,
+            name,
             hint,
             kind: ReportKind::Run,
             version: String::new(),
@@ -269,14 +277,12 @@ impl Document {
         };
         document.text = text.map_err(|why| document.fault(why))?;
         let head: Head = serde_json::from_str(&document.text)
-            .map_err(|error| document.fault(format!("is not a report: {}", told(&error))))?;
+            .map_err(|error| document.fault(format!("is not a {name}: {}", told(&error))))?;
         document.kind = match head.kind {
             None => ReportKind::Run,
             Some(id) => ReportKind::of_id(&id).ok_or_else(|| {
                 let id = shortened(&id);
-                document.fault(format!(
-                    "is not a report that can be read: its kind is `{id}`"
-                ))
+                document.fault(format!("is not a {name}: its kind is `{id}`"))
             })?,
         };
         document.version = head.schema_version.as_str().unwrap_or_default().to_string();
@@ -304,7 +310,7 @@ impl Document {
 
     fn parse<R: Reported>(&self) -> Result<R, UserError> {
         serde_json::from_str(&self.text).map_err(|error| {
-            let name = R::KIND.name();
+            let name = self.name;
             self.fault(format!("is not a whole {name}: {}", told(&error)))
         })
     }

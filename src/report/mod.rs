@@ -18,13 +18,16 @@
 
 mod advice;
 pub mod calibration;
+mod checks;
 mod delivery;
 mod envelope;
 mod file;
 pub mod find;
 mod format;
+mod github;
 pub mod live;
 pub mod make;
+mod measure;
 pub mod model;
 mod page;
 pub mod place;
@@ -35,7 +38,7 @@ mod table;
 #[cfg(test)]
 mod samples;
 
-pub use delivery::{Delivered, deliver, show};
+pub use delivery::{Delivered, Outputs, deliver, show};
 pub use envelope::{
     AnyReport, BuildInfo, ReportKind, Reported, Stored, StoredReport, cleaned, read, read_stored,
 };
@@ -43,6 +46,7 @@ pub use file::ReportFile;
 pub use format::json::Json;
 pub use format::text::{SummaryOptions, Text};
 pub use format::{Format, FormatChoice};
+pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use model::Report;

@@ -177,16 +177,29 @@ impl Page {
         value_ms: Option<f64>,
         n_needed: u64,
     ) -> Cell {
-        if value_ms.is_some() && latency.count < n_needed {
-            self.has_rough = true;
-            return Cell::of(Role::Dim, format!("~{}", ms_text(value_ms)));
+        let (text, is_rough) = percentile_text(latency, value_ms, n_needed);
+        self.has_rough |= is_rough;
+        match is_rough {
+            true => Cell::of(Role::Dim, text),
+            false => Cell::plain(text),
         }
-        Cell::plain(ms_text(value_ms))
     }
 
     pub(in crate::report) fn into_lines(self) -> Vec<Line> {
         self.lines
     }
+}
+
+/// `1.20 ms`, or `~1.20 ms` and true where the calls that the percentile takes are
+/// not there.
+pub(in crate::report) fn percentile_text(
+    latency: &LatencyFigures,
+    value_ms: Option<f64>,
+    n_needed: u64,
+) -> (String, bool) {
+    let is_rough = value_ms.is_some() && latency.count < n_needed;
+    let mark = if is_rough { "~" } else { "" };
+    (format!("{mark}{}", ms_text(value_ms)), is_rough)
 }
 
 /// `1.20 ms`, or `-` for no data.

@@ -32,6 +32,8 @@ struct Rules {
     own: Vec<String>,
     /// What stands in place of [`COMMAND`].
     command: Option<String>,
+    /// Lines that GitHub's runner would take for commands are none.
+    defuses_commands: bool,
 }
 
 impl Guard {
@@ -53,6 +55,12 @@ impl Guard {
     pub(super) fn call_it(&self, command: &str) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         rules.command = (command != COMMAND).then(|| command.to_string());
+    }
+
+    /// Whether lines lose what makes GitHub's runner take them for commands.
+    pub(super) fn defuse_commands(&self, wanted: bool) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.defuses_commands = wanted;
     }
 
     /// What it takes out.
@@ -106,10 +114,33 @@ impl Rules {
                     .map(|range| (range, command.as_str())),
             );
         }
+        if self.defuses_commands {
+            let is_seen = |(range, _): &(Range<usize>, _)| !is_hidden(range);
+            for edit in defused(text).filter(is_seen) {
+                edits.push(edit);
+            }
+        }
         edits.extend(hidden.into_iter().map(|range| (range, MASK)));
         edits.sort_by_key(|(range, _)| range.start);
         edits
     }
+}
+
+/// What begins a command for GitHub's runner, with what stands in its place: `::` at
+/// the start of a line, behind blanks too, and `##[` anywhere.
+fn defused(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
+    let mut at = 0;
+    let starts = text.split_inclusive('\n').filter_map(move |line| {
+        let start = at + line.len() - line.trim_start().len();
+        at += line.len();
+        line.trim_start()
+            .starts_with("::")
+            .then_some((start..start + 2, ": :"))
+    });
+    let old = text
+        .match_indices("##[")
+        .map(|(at, _)| (at..at + 3, "# #["));
+    starts.chain(old)
 }
 
 /// A writer behind a `Guard`. It holds a line back until it ends or is
@@ -254,6 +285,19 @@ mod tests {
         assert_eq!(
             written(&guard, &["MCP 2026-07-28, 2026, 2026-07-28 and more"]),
             "MCP 2026-07-28, ***, ***"
+        );
+    }
+
+    #[test]
+    fn a_runner_that_reads_along_finds_no_command() {
+        let guard = Guard::default();
+        let text = "::error::x\n  ::add-mask::tok-4711\na ::b\n\u{a0}::c\n##[debug]d ##[error]\n";
+        assert_eq!(written(&guard, &[text]), text);
+        guard.defuse_commands(true);
+        guard.hide(["tok-4711"]);
+        assert_eq!(
+            written(&guard, &[text]),
+            ": :error::x\n  : :add-mask::*** ::b\n\u{a0}: :c\n# #[debug]d # #[error]\n"
         );
     }
 

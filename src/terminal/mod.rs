@@ -73,6 +73,9 @@ pub struct Environment {
     /// The locale's character set, from the first of `LC_ALL`, `LC_CTYPE` and
     /// `LANG` that is set and not empty.
     pub locale: Option<String>,
+    /// `true`: a runner of GitHub Actions reads what is written, and takes lines that
+    /// begin with `::` for commands.
+    pub github_actions: Option<String>,
 }
 
 impl Environment {
@@ -84,6 +87,7 @@ impl Environment {
             clicolor_force: read("CLICOLOR_FORCE"),
             term: read("TERM"),
             columns: read("COLUMNS"),
+            github_actions: read("GITHUB_ACTIONS"),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"]
                 .into_iter()
                 .find_map(|name| read(name).filter(|value| !value.is_empty())),
@@ -188,12 +192,15 @@ pub type Stream = Guarded<StandardStream>;
 impl Terminal {
     /// From the flag and what this process was given.
     pub fn detect(choice: ColorChoice) -> Self {
+        let environment = Environment::read();
+        let guard = Guard::default();
+        guard.defuse_commands(environment.github_actions.as_deref() == Some("true"));
         Self {
             choice,
-            environment: Environment::read(),
+            environment,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
-            guard: Guard::default(),
+            guard,
         }
     }
 
@@ -308,6 +315,20 @@ impl Terminal {
     pub fn print_error(&self, error: &UserError) {
         let lines = self.drawn(&error_lines(error));
         let _ = write_lines(&mut self.stderr(), &lines);
+    }
+
+    /// Writes commands for the runner of GitHub Actions, which reads both streams.
+    ///
+    /// # Errors
+    /// Those of the stream, but that its reader has gone away.
+    pub fn tell_runner(&self, commands: &[String], on_stderr: bool) -> io::Result<()> {
+        let text: String = commands.iter().map(|line| format!("{line}\n")).collect();
+        // Not through the guard, which takes the meaning out of such lines.
+        let written = match on_stderr {
+            true => io::stderr().lock().write_all(text.as_bytes()),
+            false => io::stdout().lock().write_all(text.as_bytes()),
+        };
+        written.or_else(forgive_broken_pipe)
     }
 
     fn drawn(&self, lines: &[Line]) -> Vec<Line> {

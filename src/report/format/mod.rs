@@ -4,7 +4,10 @@
 //! [`FormatChoice`]. A format sees the report alone, without secrets, so that it
 //! writes a stored report as it wrote the fresh one.
 
+pub(super) mod csv;
 pub(super) mod json;
+pub(super) mod junit;
+pub(super) mod markdown;
 pub(super) mod text;
 
 use std::io;
@@ -13,7 +16,10 @@ use std::str::FromStr;
 use super::envelope::AnyReport;
 use crate::error::nearest;
 use crate::terminal::WriteColor;
+use csv::Csv;
 use json::Json;
+use junit::Junit;
+use markdown::{COMMENT_BYTES_MAX, Markdown};
 use text::{SummaryOptions, Text};
 
 /// A form of a report.
@@ -23,6 +29,11 @@ pub trait Format {
     /// # Errors
     /// Those of the writer.
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()>;
+
+    /// Why it has no form for a report of this kind; `None`: it has.
+    fn refusal(&self, _report: AnyReport<'_>) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A format by its name, as `--format` takes it.
@@ -32,18 +43,39 @@ pub enum FormatChoice {
     Text,
     /// All that there is, to be read back.
     Json,
+    /// For a comment or a wiki.
+    Markdown,
+    /// Test cases, for a CI system.
+    Junit,
+    /// Rows, for a spreadsheet.
+    Csv,
 }
 
 /// The names, in the order in which messages list them.
-const NAMES: [(&str, FormatChoice); 2] =
-    [("text", FormatChoice::Text), ("json", FormatChoice::Json)];
+const NAMES: [(&str, FormatChoice); 5] = [
+    ("text", FormatChoice::Text),
+    ("json", FormatChoice::Json),
+    ("markdown", FormatChoice::Markdown),
+    ("junit", FormatChoice::Junit),
+    ("csv", FormatChoice::Csv),
+];
 
 impl FormatChoice {
+    /// Why a report of this kind has no such form; `None`: it has.
+    pub(super) fn refusal(self, report: AnyReport<'_>) -> Option<&'static str> {
+        self.format(SummaryOptions::endless()).refusal(report)
+    }
+
     /// The format. Only the text has anything to be laid out.
     pub fn format(self, options: SummaryOptions) -> Box<dyn Format> {
         match self {
             Self::Text => Box::new(Text(options)),
             Self::Json => Box::new(Json::default()),
+            Self::Markdown => Box::new(Markdown {
+                bytes_max: COMMENT_BYTES_MAX,
+            }),
+            Self::Junit => Box::new(Junit),
+            Self::Csv => Box::new(Csv),
         }
     }
 }

@@ -19,6 +19,16 @@ pub struct SummaryOptions {
     pub report_path: Option<String>,
 }
 
+impl SummaryOptions {
+    /// For a file: nothing is cut, and it is not said where another one is.
+    pub fn endless() -> Self {
+        Self {
+            layout: Layout::endless(),
+            report_path: None,
+        }
+    }
+}
+
 /// Lines of text in roles.
 #[derive(Debug, Clone)]
 pub struct Text(pub SummaryOptions);

@@ -1,0 +1,126 @@
+//! What is to be written, as it was typed, and its places, opened before the load: a
+//! bad path is known before anything begins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::common::current_folder;
+use crate::clock::Utc;
+use crate::error::UserError;
+use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub(super) struct OutputWish {
+    /// `--report`
+    pub(super) report: Option<String>,
+    /// `--no-report`
+    pub(super) has_no_report: bool,
+    /// Other forms, by their flags.
+    pub(super) forms: Vec<(&'static str, FormatChoice, Option<String>)>,
+    /// `--github`
+    pub(super) github: bool,
+    /// `--no-github`
+    pub(super) has_no_github: bool,
+}
+
+/// The variable that names the summary of GitHub's step.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+impl OutputWish {
+    /// Opens all places. The default one of the report is in the current folder, and
+    /// named by kind and time. `notices` say what is missing without being a fault.
+    ///
+    /// # Errors
+    /// Where flags contradict each other, two name one place, or nothing can be
+    /// written there.
+    pub(super) fn open(
+        self,
+        kind: ReportKind,
+        notices: &mut Vec<String>,
+    ) -> Result<Outputs, UserError> {
+        let pairs = [
+            ("report", self.has_no_report && self.report.is_some()),
+            ("github", self.has_no_github && self.github),
+        ];
+        if let Some((flag, _)) = pairs.into_iter().find(|(_, both)| *both) {
+            return Err(UserError::usage(format!(
+                "`--{flag}` and `--no-{flag}` exclude each other"
+            )));
+        }
+        let mut outputs = Outputs::default();
+        let mut taken = Taken::default();
+        let is_named = self.report.is_some();
+        outputs.report = match self.report {
+            _ if self.has_no_report => None,
+            Some(path) => Some(ReportFile::open(Path::new(&path))?),
+            None => {
+                let path = kind.default_path(&current_folder()?, Utc::now());
+                Some(ReportFile::open_in_folder(&path)?)
+            }
+        };
+        // One that the program names gets out of the way of others.
+        if let Some(file) = outputs.report.as_ref().filter(|_| is_named) {
+            taken.take("--report", file.path())?;
+        }
+        for (flag, format, path) in self.forms {
+            let Some(path) = path else { continue };
+            let file = ReportFile::open(Path::new(&path))?;
+            taken.take(flag, file.path())?;
+            outputs.more.push((format, file));
+        }
+        let step_summary = std::env::var(STEP_SUMMARY).ok();
+        let step_summary = step_summary.filter(|path| !path.is_empty());
+        outputs.annotates = !self.has_no_github && (self.github || step_summary.is_some());
+        if let Some(path) = step_summary.filter(|_| outputs.annotates) {
+            let path = Path::new(&path);
+            taken.take(STEP_SUMMARY, Some(path))?;
+            match StepSummary::open(path) {
+                Ok(summary) => outputs.step_summary = Some(summary),
+                // Of a container, say, into which the variable came and not the file.
+                Err(why) => notices.push(format!(
+                    "the summary of GitHub's step cannot be written to `{}`: {why}",
+                    path.display()
+                )),
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// The places so far, by the flags that name them; `None` is stdout.
+#[derive(Default)]
+struct Taken(Vec<(&'static str, Option<PathBuf>)>);
+
+impl Taken {
+    fn take(&mut self, flag: &'static str, path: Option<&Path>) -> Result<(), UserError> {
+        let place = path.map(resolved);
+        if let Some((other, _)) = self.0.iter().find(|(_, taken)| *taken == place) {
+            let place = match path {
+                Some(path) => format!("`{}`", path.display()),
+                None => "stdout".to_string(),
+            };
+            return Err(
+                UserError::usage(format!("`{other}` and `{flag}` both write to {place}"))
+                    .hint("give each a file of its own"),
+            );
+        }
+        self.0.push((flag, place));
+        Ok(())
+    }
+}
+
+/// A path that two names of one file share, whether it is there yet or not.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(path) = fs::canonicalize(path) {
+        return path;
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
+    }
+}

@@ -1,0 +1,461 @@
+//! Markdown for the comment of a pull request, a wiki, or the summary of a CI job:
+//! the conclusion first.
+//!
+//! What a stranger may have worded (names, addresses, messages) stands in code
+//! spans, where nothing has a meaning: no pipes, no HTML, no mentions of users.
+//! Sentences of our own are escaped ([`prose`]).
+
+use std::io;
+
+use super::Format;
+use super::text::{SummaryOptions, Text};
+use crate::report::checks::{Check, CheckGrade, checks, worst};
+use crate::report::envelope::AnyReport;
+use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
+use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text};
+use crate::report::summary::head::secs_text;
+use crate::terminal::{Drawing, Line, WriteColor, shorten};
+use crate::text::blanked;
+use crate::units::{format_count, format_percent, plural};
+
+/// Markdown of at most so many bytes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Markdown {
+    /// Where it does not fit, it ends at a line and says so.
+    pub(in crate::report) bytes_max: usize,
+}
+
+/// What GitHub takes as a comment (in characters, of which no text has more than
+/// bytes).
+pub(in crate::report) const COMMENT_BYTES_MAX: usize = 65_536;
+
+/// Columns of a name or an example; a longer one is cut in its middle.
+const NAME_WIDTH_MAX: usize = 200;
+
+impl Format for Markdown {
+    fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
+        out.write_all(self.text(report).as_bytes())
+    }
+}
+
+impl Markdown {
+    /// The text; empty where not even the conclusion fits.
+    pub(in crate::report) fn text(&self, report: AnyReport<'_>) -> String {
+        let mut sheet = Sheet::default();
+        sheet.conclusion(report);
+        match report {
+            AnyReport::Run(report) => run(&mut sheet, report),
+            // Their tables are made for a reader's eye as they are.
+            AnyReport::Find(_) | AnyReport::Calibration(_) => sheet.summary(report),
+        }
+        sheet.fitted(self.bytes_max)
+    }
+}
+
+fn run(sheet: &mut Sheet, report: &Report) {
+    let server = &report.server;
+    let name = server.name.iter().chain(&server.version);
+    let name = name.map(String::as_str).collect::<Vec<_>>().join(" ");
+    let name = if name.is_empty() {
+        String::new()
+    } else {
+        code(&name) + ", "
+    };
+    sheet.paragraph(&[
+        format!("target {}", code(&report.target_url)),
+        format!("server {name}MCP {}", code(&server.revision)),
+        format!("load {}", prose(&report.run.load)),
+        format!("duration {}", secs_text(report.duration_secs)),
+        format!("seed {}", report.run.seed),
+    ]);
+    sheet.table(
+        &[
+            "requests", "ok", "failed", "errors", "rate", "p50", "p95", "p99", "max",
+        ],
+        vec![{
+            let totals = &report.totals;
+            let mut cells = figures(totals);
+            cells.splice(1..1, [format_count(totals.ok), format_count(totals.failed)]);
+            // Errors before the rate, beside the failures.
+            cells.swap(3, 4);
+            cells
+        }],
+    );
+    operations(sheet, report);
+    let of_sessions = report.handshake.iter().chain(&report.close);
+    let causes: Vec<&CauseCount> = report
+        .failures
+        .iter()
+        .chain(of_sessions.flat_map(|figures| &figures.failures))
+        .collect();
+    if !causes.is_empty() {
+        sheet.heading("Failures");
+        let row = |cause: &&CauseCount| {
+            let example = cause.examples.first();
+            vec![
+                cell(&cause.id),
+                format_count(cause.count),
+                format_percent(cause.share),
+                example.map_or(String::new(), |text| cell(text)),
+            ]
+        };
+        let rows = causes.iter().map(row).collect();
+        sheet.table(&["cause", "count", "share", "example"], rows);
+    }
+    let reasons = report
+        .verdict
+        .reasons
+        .iter()
+        .map(|reason| ("verdict", &reason.text));
+    let breaking = report
+        .breaking_point
+        .detail
+        .iter()
+        .map(|text| ("breaking point", text));
+    let notices = report.notices.iter().map(|text| ("notice", text));
+    let advice = report.advice.iter().map(|note| ("hint", &note.text));
+    sheet.list(reasons.chain(breaking).chain(notices).chain(advice));
+    sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.run.version))]);
+}
+
+fn operations(sheet: &mut Sheet, report: &Report) {
+    let calls = report
+        .operations
+        .iter()
+        .map(|call| (call.label.as_str(), &call.figures));
+    let turns = report
+        .turns
+        .iter()
+        .map(|turn| (turn.label.as_str(), &turn.figures));
+    let labels: Vec<&str> = calls
+        .clone()
+        .chain(turns.clone())
+        .map(|(label, _)| label)
+        .collect();
+    // What is cut stays apart from the others.
+    let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
+    let row = |name: String, of: &Figures| {
+        let mut row = vec![name];
+        row.extend(figures(of));
+        row
+    };
+    let (of_calls, of_turns) = shown.split_at(report.operations.len());
+    let mut rows: Vec<Vec<String>> = of_calls
+        .iter()
+        .zip(calls)
+        .map(|(name, (_, of))| row(cell(name), of))
+        .collect();
+    let sessions = [
+        ("handshake", &report.handshake),
+        ("session end", &report.close),
+    ];
+    for (name, of) in sessions {
+        let begun = of.iter().filter(|of| of.started > 0);
+        rows.extend(begun.map(|of| row(name.to_string(), of)));
+    }
+    let turns = of_turns.iter().zip(turns);
+    rows.extend(turns.map(|(name, (_, of))| row(format!("turn of {}", cell(name)), of)));
+    sheet.heading("Operations");
+    sheet.table(
+        &[
+            "operation",
+            "requests",
+            "rate",
+            "errors",
+            "p50",
+            "p95",
+            "p99",
+            "max",
+        ],
+        rows,
+    );
+}
+
+/// Requests, rate, errors, and latency.
+fn figures(figures: &Figures) -> Vec<String> {
+    let latency: &LatencyFigures = &figures.latency;
+    let percentile = |value, n_needed| percentile_text(latency, value, n_needed).0;
+    vec![
+        format_count(figures.ok.saturating_add(figures.failed)),
+        rate_text(figures.rate_per_sec),
+        figures.error_rate.map_or("-".to_string(), format_percent),
+        percentile(latency.p50_ms, P50_NEEDS),
+        percentile(latency.p95_ms, P95_NEEDS),
+        percentile(latency.p99_ms, P99_NEEDS),
+        ms_text(latency.max_ms),
+    ]
+}
+
+fn mark(grade: CheckGrade) -> &'static str {
+    match grade {
+        CheckGrade::Passed => "✅",
+        CheckGrade::Warned | CheckGrade::Unclear => "⚠️",
+        CheckGrade::Failed | CheckGrade::Broken => "❌",
+    }
+}
+
+/// The whole, in a line of plain words and a mark before it.
+fn headline(report: AnyReport<'_>, checks: &[Check]) -> String {
+    let what = match report {
+        AnyReport::Run(_) => "Load test",
+        AnyReport::Find(_) => "Capacity search",
+        AnyReport::Calibration(_) => return "Calibration of a host".to_string(),
+    };
+    let Some(worst) = worst(checks) else {
+        return what.to_string();
+    };
+    let n_alike = checks
+        .iter()
+        .filter(|check| check.grade == worst.grade)
+        .count();
+    let of_all = format!(
+        "{n_alike} of {}",
+        plural(checks.len() as u64, "check", "checks")
+    );
+    let words = match worst.grade {
+        CheckGrade::Passed => "passed".to_string(),
+        CheckGrade::Warned => format!("passed, {of_all} to be warned of"),
+        CheckGrade::Unclear => {
+            "says nothing of the server: the generator was the limit".to_string()
+        }
+        CheckGrade::Failed => format!("failed: {of_all}"),
+        CheckGrade::Broken => format!("not done: {}", prose(&worst.text)),
+    };
+    format!("{} {what} {words}", mark(worst.grade))
+}
+
+/// Markdown while it grows, line by line.
+#[derive(Default)]
+struct Sheet {
+    lines: Vec<String>,
+    /// What begins and ends the block of lines that stand as they are.
+    fence: Option<String>,
+}
+
+impl Sheet {
+    fn conclusion(&mut self, report: AnyReport<'_>) {
+        let checks = checks(report);
+        self.lines.push(format!("## {}", headline(report, &checks)));
+        self.lines.push(String::new());
+        if checks.is_empty() {
+            return;
+        }
+        // The worst first; of equals as they came.
+        let mut sorted: Vec<&Check> = checks.iter().collect();
+        sorted.sort_by_key(|check| std::cmp::Reverse(check.grade));
+        let row = |check: &&Check| {
+            let name = match check.group {
+                "thresholds" => cell(&check.name),
+                _ => prose(&check.name),
+            };
+            vec![mark(check.grade).to_string(), name, prose(&check.text)]
+        };
+        self.table(&["", "check", "result"], sorted.iter().map(row).collect());
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.lines.extend([format!("### {text}"), String::new()]);
+    }
+
+    fn paragraph(&mut self, parts: &[String]) {
+        self.lines.extend([parts.join(" · "), String::new()]);
+    }
+
+    fn list<'a>(&mut self, texts: impl Iterator<Item = (&'a str, &'a String)>) {
+        let n_before = self.lines.len();
+        self.lines
+            .extend(texts.map(|(label, text)| format!("- **{label}:** {}", prose(text))));
+        if self.lines.len() > n_before {
+            self.lines.push(String::new());
+        }
+    }
+
+    /// The first columns are texts, those after the name figures.
+    fn table(&mut self, headings: &[&str], rows: Vec<Vec<String>>) {
+        let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+        let headings: Vec<String> = headings.iter().map(ToString::to_string).collect();
+        let rules = vec!["---".to_string(); headings.len()];
+        self.lines.extend([line(&headings), line(&rules)]);
+        self.lines.extend(rows.iter().map(|row| line(row)));
+        self.lines.push(String::new());
+    }
+
+    /// The summary for people, as it is.
+    fn summary(&mut self, report: AnyReport<'_>) {
+        let options = SummaryOptions::endless();
+        let lines: Vec<String> = Text(options).lines(report).iter().map(Line::text).collect();
+        let longest = lines.iter().map(|line| backticks(line)).max().unwrap_or(0);
+        let fence = "`".repeat((longest + 1).max(3));
+        self.lines.push(format!("{fence}text"));
+        self.lines.extend(lines);
+        self.lines.extend([fence.clone(), String::new()]);
+        self.fence = Some(fence);
+    }
+
+    fn fitted(self, bytes_max: usize) -> String {
+        let n_bytes: usize = self.lines.iter().map(|line| line.len() + 1).sum();
+        let mut text = self.lines.join("\n");
+        if n_bytes <= bytes_max {
+            return text;
+        }
+        const REST: &str = "\n\nThe rest did not fit here: the JSON report has all of it.\n";
+        let fence = self.fence.unwrap_or_default();
+        let room = bytes_max.saturating_sub(REST.len() + fence.len() + 1);
+        let mut end = 0;
+        let mut is_fenced = false;
+        for line in &self.lines {
+            if end + line.len() + 1 > room {
+                break;
+            }
+            end += line.len() + 1;
+            is_fenced ^= !fence.is_empty() && line.starts_with(&fence);
+        }
+        text.truncate(end);
+        // Not even the conclusion: half of it would be none.
+        if text.lines().count() < 2 {
+            return String::new();
+        }
+        if is_fenced {
+            text += &fence;
+        }
+        text + REST
+    }
+}
+
+/// The longest run of backticks.
+fn backticks(text: &str) -> usize {
+    let runs = text.split(|c| c != '`').map(str::len);
+    runs.max().unwrap_or(0)
+}
+
+/// A text as a code span: as it is, but for what is not seen, and for the middle of
+/// a long one.
+fn code(text: &str) -> String {
+    let text = blanked(text);
+    let shown = shorten(&[&text], NAME_WIDTH_MAX, Drawing::Unicode);
+    let text = shown.first().map_or("", String::as_str);
+    if text.trim().is_empty() {
+        return "` `".to_string();
+    }
+    let fence = "`".repeat(backticks(text) + 1);
+    // Blanks at both ends are taken for ours.
+    let is_padded = text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']);
+    let pad = if is_padded { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// The same in a table, whose cells end at a pipe wherever it stands.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// A sentence of our own, which may hold a stranger's words: no character has a
+/// meaning, and none mentions a user or an issue.
+fn prose(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let text = blanked(text);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '|' | '$' | '!' | '^'
+            | '{' | '}' => shown.extend(['\\', c]),
+            '@' | '#' => {
+                shown.extend(['`', c]);
+                while let Some(c) = chars.next_if(|c| matches!(c, '@' | '#')) {
+                    shown.push(c);
+                }
+                shown.push('`');
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::envelope::Reported;
+    use crate::report::samples::{busy_outcome, plan, report};
+    use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+    /// The cells of all tables, as texts; nothing of it is HTML or a link.
+    fn cells(markdown: &str) -> Vec<String> {
+        let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+        let (mut cells, mut cell) = (Vec::new(), None);
+        for event in Parser::new_ext(markdown, options) {
+            match event {
+                Event::Start(Tag::TableCell) => cell = Some(String::new()),
+                Event::End(TagEnd::TableCell) => cells.extend(cell.take()),
+                Event::Code(text) | Event::Text(text) => {
+                    if let Some(cell) = &mut cell {
+                        cell.push_str(&text);
+                    }
+                }
+                Event::Html(_) | Event::InlineHtml(_) => panic!("HTML in {markdown}"),
+                Event::Start(Tag::Link { .. } | Tag::Image { .. } | Tag::Strikethrough) => {
+                    panic!("a meaning in {markdown}")
+                }
+                _ => {}
+            }
+        }
+        cells
+    }
+
+    #[test]
+    fn names_stand_as_they_are() {
+        let check = |text: &str, expected: &str| assert_eq!(cell(text), expected);
+        check("echo", "`echo`");
+        check("a|b", "`a\\|b`");
+        check("a`b``c", "```a`b``c```");
+        check("`", "`` ` ``");
+        check("", "` `");
+        check("<b>@user #1 $x$ ${y} {{z}}", "`<b>@user #1 $x$ ${y} {{z}}`");
+        check("a\nb\u{202e}", "` a b  `");
+        assert!(cell(&"x".repeat(100_000)).len() < 500);
+    }
+
+    #[test]
+    fn it_is_cut_at_a_line_and_the_conclusion_stays() {
+        let report = report(&plan(), &busy_outcome());
+        let whole = Markdown {
+            bytes_max: usize::MAX,
+        }
+        .text(report.any());
+        let check = |bytes_max: usize| {
+            let text = Markdown { bytes_max }.text(report.any());
+            assert!(text.len() <= bytes_max, "{bytes_max}");
+            text
+        };
+        assert_eq!(check(whole.len() + 1), whole);
+        let mut n_cut = 0;
+        for bytes_max in 0..whole.len() {
+            let text = check(bytes_max);
+            if let Some((kept, _)) = text.split_once("\n\nThe rest did not fit") {
+                assert!(whole.starts_with(kept), "{text}");
+                assert!(text.starts_with("## "), "{text}");
+                n_cut += 1;
+            } else {
+                assert!(text.is_empty(), "{text}");
+            }
+        }
+        assert!(n_cut > 100);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_changes_the_table_around_it(texts in prop::collection::vec("[a-z|`\\\\ *<>\\[\\]()!&#@_~$\\n-]{0,12}|\\PC{0,8}", 1..6)) {
+            let mut sheet = Sheet::default();
+            let rows = texts.iter().map(|text| vec![cell(text), prose(text)]).collect();
+            sheet.table(&["a", "b"], rows);
+            let found = cells(&sheet.fitted(usize::MAX));
+            prop_assert_eq!(found.len(), 2 + 2 * texts.len());
+            for (text, pair) in texts.iter().zip(found[2..].chunks(2)) {
+                let text = blanked(text);
+                prop_assert_eq!(pair[0].trim(), text.trim());
+                prop_assert_eq!(pair[1].trim(), text.trim());
+            }
+        }
+    }
+}

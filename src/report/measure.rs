@@ -1,0 +1,102 @@
+//! Values beside their limits, in words: what is shown agrees with what was decided.
+
+use crate::outcome::{LimitUnit, ThresholdFigures};
+use crate::units::{
+    format_bytes, format_count, format_latency, format_percent, format_rate, ns_of_ms,
+};
+
+/// More decimals than these tell no two values apart that a limit does.
+const DECIMALS_MAX: usize = 9;
+
+/// A value in its unit: `212 ms`, `0.25%`, `1,420/s`.
+pub(in crate::report) fn measured(unit: LimitUnit, value: f64) -> String {
+    // A cast from a float saturates.
+    match unit {
+        LimitUnit::Ms => format_latency(ns_of_ms(value)),
+        LimitUnit::Share => format_percent(value),
+        LimitUnit::Count => format_count(value.round() as u64),
+        LimitUnit::PerSec => format_rate(value),
+        LimitUnit::Bytes => format_bytes(value.round() as u64),
+        LimitUnit::Load if value.fract() == 0.0 => format_count(value as u64),
+        LimitUnit::Load => decimals(unit, value, 1),
+    }
+}
+
+/// A value that stands beside another: with as many digits as tell them apart, where
+/// they differ.
+pub(in crate::report) fn measured_beside(unit: LimitUnit, value: f64, other: f64) -> String {
+    let shown = measured(unit, value);
+    if value == other || shown != measured(unit, other) {
+        return shown;
+    }
+    (1..=DECIMALS_MAX)
+        .find(|n| decimals(unit, value, *n) != decimals(unit, other, *n))
+        .map_or(shown, |n| decimals(unit, value, n))
+}
+
+fn decimals(unit: LimitUnit, value: f64, n: usize) -> String {
+    match unit {
+        LimitUnit::Ms => format!("{value:.n$} ms"),
+        LimitUnit::Share => format!("{:.n$}%", value * 100.0),
+        LimitUnit::Count | LimitUnit::Load => format!("{value:.n$}"),
+        LimitUnit::PerSec => format!("{value:.n$}/s"),
+        LimitUnit::Bytes => format!("{value:.n$} B"),
+    }
+}
+
+/// `p99 is 250 ms, to be < 200 ms: 25% beyond`, or why there is no value.
+pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String {
+    let ThresholdFigures {
+        metric,
+        comparison,
+        unit,
+        limit,
+        ..
+    } = threshold;
+    let mut text = match threshold.value {
+        Some(value) => format!("{metric} is {}", measured_beside(*unit, value, *limit)),
+        None => format!("{metric} has no value"),
+    };
+    text += &format!(", to be {comparison} {}", measured(*unit, *limit));
+    if let Some(margin) = threshold.margin {
+        let beyond = if margin < 0.0 { "beyond" } else { "within" };
+        text += &format!(": {} {beyond}", format_percent(margin.abs()));
+    }
+    if let Some(why) = &threshold.why {
+        text += &format!(": {why}");
+    }
+    if let Some([low, high]) = threshold.interval {
+        let (low, high) = (measured(*unit, low), measured(*unit, high));
+        text += &format!(" (95% interval {low} to {high})");
+    }
+    if threshold.few {
+        text += " (few calls for it)";
+    }
+    if threshold.aborted {
+        text += "; it ended the run";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_differ_are_shown_apart() {
+        let check = |unit, value, limit, expected: &str| {
+            assert_eq!(measured_beside(unit, value, limit), expected);
+        };
+        check(LimitUnit::Ms, 250.0, 200.0, "250 ms");
+        check(LimitUnit::Ms, 200.0, 200.0, "200 ms");
+        check(LimitUnit::Ms, 200.000_4, 200.0, "200.0004 ms");
+        check(LimitUnit::Share, 0.010_01, 0.01, "1.001%");
+        check(LimitUnit::PerSec, 1420.4, 1420.0, "1420.4/s");
+        check(LimitUnit::Bytes, 1025.0, 1024.0, "1025.0 B");
+        check(LimitUnit::Count, 5.0, 4.0, "5");
+        check(LimitUnit::Load, 100.0, 99.5, "100");
+        // What a stored file can say.
+        check(LimitUnit::Ms, f64::MAX, f64::MIN, "18446744074 s");
+        check(LimitUnit::Count, -1.0, 5.0, "0");
+    }
+}
