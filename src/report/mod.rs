@@ -29,6 +29,7 @@ pub mod model;
 mod page;
 pub mod place;
 mod probe;
+mod schema;
 mod summary;
 mod table;
 
@@ -46,6 +47,7 @@ pub use format::{Format, FormatChoice};
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use model::Report;
+pub use schema::report_schema;
 
 pub use crate::terminal::{Layout, Line, WriteColor};
 
