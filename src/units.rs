@@ -13,14 +13,23 @@ fn not(text: &str, expected: &str) -> String {
 
 /// The accepted forms of a duration.
 pub const DURATION_FORM: &str = "a duration such as `30s`, `1m30s`, `250ms` or `1.5h`";
+/// The same as a regular expression (ECMA 262), for schemas: all that [`parse_duration`]
+/// reads, and longer ones.
+pub const DURATION_PATTERN: &str = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:ns|us|µs|μs|ms|min|s|m|h|d)\s*)+";
 /// What is accepted in place of a longer one.
 const DURATION_MAX_FORM: &str = "a duration of at most `366d`";
 /// The accepted forms of a rate.
 pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
+/// The same as a regular expression, with rates of zero.
+pub const RATE_PATTERN: &str =
+    r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*/\s*(?:s|sec|second|m|min|minute|h|hour)";
 /// What is accepted in place of a rate below the least one.
 const RATE_MIN_FORM: &str = "a rate of at least `0.01/h`";
 /// The accepted forms of a size.
 pub const BYTES_FORM: &str = "a size such as `512`, `64KiB` or `16MiB`";
+/// The same as a regular expression.
+pub const BYTES_PATTERN: &str =
+    r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:[KkMmGg](?:[Ii]?[Bb])?|[Bb])?";
 
 /// One in a hundred hours: less often, nothing is measured. A second.
 const RATE_MIN: f64 = 0.01 / 3600.0;

@@ -51,6 +51,7 @@ const DEPENDENCIES: &str = "
     argh: cli
     toml: scenario init
     jsonschema: init
+    schemars: report outcome metrics validity threshold scenario load
     regex: init
     regex_syntax: init
     ureq: http

@@ -265,6 +265,7 @@ pub(super) enum CommandArgs {
     Calibrate(Calibrate),
     Report(ShowReport),
     Demo(Demo),
+    Schema(Schema),
 }
 
 impl CommandArgs {
@@ -277,6 +278,7 @@ impl CommandArgs {
             Self::Calibrate(args) => args.color(),
             Self::Report(args) => args.color(),
             Self::Demo(args) => args.color(),
+            Self::Schema(args) => args.color(),
         }
     }
 }
@@ -554,6 +556,46 @@ command! {
         /// sessions are forgotten after this time
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) session_ttl: Option<Duration>,
+    }
+}
+
+command! {
+    /// Prints the JSON Schema (2020-12) of a report, of a config, or of what `find`
+    /// and `calibrate` write, for editors and for those who read reports.
+    #[argh(
+        subcommand,
+        name = "schema",
+        example = "  $ {command_name} config > .pmcp/loadtest.schema.json",
+        note = "A config whose first line is `#:schema ./loadtest.schema.json` is checked and completed by editors that know TOML; `init` writes both."
+    )]
+    Schema:
+    {
+        /// of what: report, config, find or calibration
+        #[argh(positional)]
+        pub(super) of: SchemaOf,
+    }
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SchemaOf {
+    Report,
+    Config,
+    Find,
+    Calibration,
+}
+
+impl std::str::FromStr for SchemaOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "report" => Ok(Self::Report),
+            "config" => Ok(Self::Config),
+            "find" => Ok(Self::Find),
+            "calibration" => Ok(Self::Calibration),
+            _ => Err("expected one of `report`, `config`, `find`, `calibration`".to_string()),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod outputs;
 mod reference;
 mod report;
 mod run;
+mod schema;
 mod secrets;
 mod signals;
 mod words;
@@ -121,6 +122,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),
         CommandArgs::Report(args) => report::report(&args, terminal),
         CommandArgs::Demo(args) => demo::demo(args, terminal),
+        CommandArgs::Schema(args) => schema::schema(&args, terminal),
     };
     result.unwrap_or_else(|error| {
         terminal.print_error(&error);

@@ -16,10 +16,11 @@ pub use stages::Stages;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What load is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LoadUnit {
     /// Virtual users, each waiting for its answer before it goes on.
     #[serde(rename = "vus")]

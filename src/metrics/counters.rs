@@ -1,13 +1,14 @@
 //! What is counted beside the requests: one table, from which recorders, sessions
 //! and the report all have the same fields.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Events that are counted beside the requests, by the names that they
         /// have in the report.
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[cfg_attr(test, serde(deny_unknown_fields))]
         pub struct Counters {
             $($(#[$doc])* pub $name: u64,)*

@@ -3,6 +3,7 @@
 //! Plain sums, so that ticks add up to seconds and to the whole run. Where the
 //! system does not tell a figure it is `None`, never a 0 that nobody measured.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one worker's thread used and did over some time.
@@ -37,7 +38,7 @@ pub struct WorkerUsage {
 }
 
 /// How reads from connections were timed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ReadTimes {
     /// By the kernel, when the bytes arrived.

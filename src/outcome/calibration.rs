@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::serial;
@@ -61,27 +62,31 @@ pub enum CalibrationEnded {
 }
 
 /// How values spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Percentiles {
     /// How many there are, at least 1.
     pub count: u64,
     /// The median.
     #[serde(rename = "p50_ms", with = "serial::ms")]
+    #[schemars(with = "f64")]
     pub p50_ns: u64,
     /// The 99th percentile.
     #[serde(rename = "p99_ms", with = "serial::ms")]
+    #[schemars(with = "f64")]
     pub p99_ns: u64,
     /// The 99.9th percentile.
     #[serde(rename = "p99_9_ms", with = "serial::ms")]
+    #[schemars(with = "f64")]
     pub p99_9_ns: u64,
     /// The greatest.
     #[serde(rename = "max_ms", with = "serial::ms")]
+    #[schemars(with = "f64")]
     pub max_ns: u64,
 }
 
 /// One worker with as many calls in flight as there are virtual users.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ClosedStep {
     /// Virtual users.
@@ -100,6 +105,7 @@ pub struct ClosedStep {
     /// microseconds. `None` where it is unknown, and with busy-polling, which uses
     /// the whole CPU.
     #[serde(rename = "cpu_us_per_call", with = "serial::us_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub cpu_ns_per_call: Option<f64>,
     /// The share of the time in which the worker had something to do.
     #[serde(serialize_with = "serial::tidied_if_any")]
@@ -119,7 +125,7 @@ pub struct ClosedStep {
 }
 
 /// One worker that keeps a schedule of arrivals.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct OpenStep {
     /// Arrivals a second.
@@ -144,7 +150,7 @@ pub struct OpenStep {
 
 /// What the machine of a calibration is. CPU model, CPUs, quota and kernel tell it
 /// from others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CalibratedHost {
     /// The CPU's model, if known.

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadUnit, Observer, RunStart, serial};
 use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindOptions {
     /// What a level is a number of.
@@ -25,6 +26,7 @@ pub struct FindOptions {
     /// The search ends after this, with what it knows. `None`: it takes its
     /// time.
     #[serde(rename = "deadline_secs", with = "serial::secs_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub deadline: Option<Duration>,
     /// Ends with the bracket, sought with less evidence: nothing is verified.
     pub quick: bool,
@@ -34,18 +36,19 @@ pub struct FindOptions {
 }
 
 /// A quantile of the latency has to be at or below a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyLimit {
     /// 0.99 for p99.
     pub quantile: f64,
     /// In nanoseconds.
     #[serde(rename = "limit_ms", with = "serial::ms")]
+    #[schemars(with = "f64")]
     pub limit_ns: u64,
 }
 
 /// What a level is held for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindPhase {
     /// The server nearly alone.
@@ -146,14 +149,16 @@ pub struct FindFailure {
 }
 
 /// How long a search is expected to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindEstimate {
     /// At the least.
     #[serde(rename = "shortest_secs", with = "serial::secs")]
+    #[schemars(with = "f64")]
     pub shortest: Duration,
     /// At the most, on a server without surprises.
     #[serde(rename = "longest_secs", with = "serial::secs")]
+    #[schemars(with = "f64")]
     pub longest: Duration,
     /// Requests that make one unit of evidence.
     pub requests_per_unit: u64,

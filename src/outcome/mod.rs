@@ -14,6 +14,7 @@ pub(crate) mod serial;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use calibration::{
@@ -84,7 +85,7 @@ pub struct ServerFacts {
 }
 
 /// The machine that generates the load, and how that is really done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct GeneratorFacts {
     /// CPUs of the machine.
@@ -95,6 +96,7 @@ pub struct GeneratorFacts {
     /// CPUs' worth of the cgroup's quota, if there is one, in thousandths; in a
     /// report in CPUs.
     #[serde(rename = "quota_cpus", with = "serial::cpus_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub quota_millicpus: Option<u64>,
     /// Kernel name and release, if known.
     pub kernel: Option<String>,
@@ -110,6 +112,7 @@ pub struct GeneratorFacts {
     pub is_virtual: Option<bool>,
     /// The CPU each worker is pinned to; `None`: not pinned.
     #[serde(rename = "workers", with = "serial::workers")]
+    #[schemars(with = "Vec<serial::workers::Worker>")]
     pub worker_cpus: Vec<Option<usize>>,
     /// Answers carry the kernel's receive timestamps: as the load begins, whether
     /// the system takes the wish for them; in an outcome, whether it gave them to
@@ -120,7 +123,7 @@ pub struct GeneratorFacts {
 }
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ended {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -96,9 +97,12 @@ pub(crate) mod workers {
     use super::*;
     use serde::Serialize;
 
-    #[derive(Serialize, Deserialize)]
-    struct Worker {
+    /// A thread that makes load.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    pub(crate) struct Worker {
+        /// It keeps to one CPU.
         pinned: bool,
+        /// That CPU; `null` where it was not pinned.
         cpu: Option<usize>,
     }
 

@@ -43,7 +43,7 @@ impl ReportKind {
     /// meaning needs a new major number.
     pub fn schema_version(self) -> &'static str {
         match self {
-            Self::Run => "2.0",
+            Self::Run => "2.1",
             Self::Find | Self::Calibration => "1.0",
         }
     }

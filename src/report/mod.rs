@@ -32,6 +32,7 @@ pub mod model;
 mod page;
 pub mod place;
 mod probe;
+mod schema;
 mod summary;
 mod table;
 
@@ -50,6 +51,7 @@ pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use model::Report;
+pub use schema::report_schema;
 
 pub use crate::terminal::{Layout, Line, WriteColor};
 

@@ -238,7 +238,9 @@ impl<'a> Table<'a> {
 
     /// The value of `key`, which is known from now on.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let mut entries = self.entries.iter();
         let (_, value) = entries.find(|(name, _)| name.get_ref().as_ref() == key)?;
         Some(Entry::new(self.document, self.path_of(key), value))

@@ -5,8 +5,9 @@
 //! the command line's parser nor a network.
 //!
 //! Read `plan` first, then `resolve` (what values mean together, and which are
-//! missing), `raw` (each key with its type), `document` (typed reading with
-//! places), `env`, `header` and `secret`. `defaults` holds every number.
+//! missing), `raw` (the tables of keys), `form` (what a key accepts, as it is read and
+//! as a schema says it), `document` (typed reading with places), `env`, `header` and
+//! `secret`. `defaults` holds every number.
 //!
 //! To add a key: a line in `raw`, its meaning in `resolve`, its default in
 //! `defaults`, and a line in `describe`.
@@ -30,6 +31,7 @@ mod describe;
 mod document;
 mod env;
 mod fault;
+mod form;
 mod header;
 mod json;
 mod overrides;
@@ -39,6 +41,8 @@ mod resolve;
 mod secret;
 mod shown;
 
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +62,12 @@ pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, Thi
 pub use crate::protocol::{Arguments, Era, Operation, ProtocolChoice, Revision};
 
 use document::{Document, Table};
+
+/// The JSON Schema (2020-12) of a config, for editors. It knows each key; what keys mean
+/// together, only [`load`] does.
+pub fn config_schema() -> serde_json::Value {
+    raw::schema()
+}
 
 /// A config as it was read from a file.
 #[derive(Clone)]

@@ -4,19 +4,26 @@
 //! two spellings of the same one.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
     PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
-use super::document::{Document, Entry, Field, Origin, Table};
+use super::document::{Document, Entry, Field, Object, Origin, Table};
+use super::form::{
+    Form, Keys, Length, Name, Number, Own, Property, Quantity, Text, Truth, Which, Whole,
+    WholeTime, Words, keys, object, read_key, words,
+};
 use super::header::{Header, check_header};
 use super::plan::{Action, SessionRule};
 use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Arguments, Method, Operation, ProtocolChoice};
+use crate::protocol::{Arguments, Method, Operation, ProtocolChoice, Revision};
 use crate::units;
 
 /// The whole file.
@@ -32,35 +39,136 @@ pub(super) struct Config {
     pub(super) arrivals: Field<ArrivalsEntry>,
 }
 
-/// `[settings]`
-#[derive(Default)]
-pub(super) struct Settings {
-    pub(super) url: Field<Shown<String>>,
-    pub(super) virtual_users: Field<u32>,
-    pub(super) duration_secs: Field<Duration>,
-    pub(super) duration: Field<Duration>,
-    pub(super) timeout: Field<Duration>,
-    pub(super) graceful_stop: Field<Duration>,
-    pub(super) ramp_up: Field<Duration>,
-    pub(super) iterations: Field<u64>,
-    pub(super) seed: Field<u64>,
-    pub(super) workers: Field<usize>,
-    pub(super) pin: Field<bool>,
-    pub(super) busy_poll: Field<bool>,
-    pub(super) cookies: Field<bool>,
-    pub(super) strict: Field<bool>,
-    pub(super) protocol: Field<ProtocolChoice>,
-    pub(super) request_interval: Field<Duration>,
-    pub(super) expected_interval_ms: Field<u64>,
-    pub(super) think: Field<ThinkTime>,
-    pub(super) pacing: Field<Duration>,
-    pub(super) warm_up: Field<Duration>,
-    pub(super) session: Field<SessionRule>,
-    pub(super) stop_on_break: Field<bool>,
-    pub(super) break_p99: Field<Duration>,
-    pub(super) break_error_share: Field<f64>,
-    pub(super) message_bytes_max: Field<u64>,
-    pub(super) probe: Field<f64>,
+keys! {
+    /// The tables of the file.
+    struct Root {
+        /// The server, how much load there is, and how it is made.
+        settings: Settings = Own {
+            read: |entry| entry.table("the table `[settings]`").map(read_settings),
+            schema: || object(Settings::properties(), &[]),
+        },
+        /// Sent with every request to the scheme, host and port of `settings.url`: any
+        /// names, each with text. Shown nowhere.
+        headers: Headers = Own {
+            read: |entry| entry.table("the table `[headers]`").map(|table| read_headers(&table)),
+            schema: || json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        },
+        /// What virtual users do: each iteration is one of these steps, by weight.
+        scenario: Vec<StepEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[scenario]]`", read_step),
+            schema: || json!({ "type": "array", "minItems": 1, "items": step_schema() }),
+        },
+        /// Parts of the run, each moving the load from that of the one before.
+        stage: Vec<StageEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[stage]]`", read_stage),
+            schema: || json!({ "type": "array", "items": stage_schema() }),
+        },
+        /// Open model: iterations start at their own times, whether earlier ones have
+        /// ended or not.
+        arrivals: ArrivalsEntry = Own {
+            read: |entry| entry.table("the table `[arrivals]`").map(read_arrivals),
+            schema: || object(ArrivalsEntry::properties(), &[]),
+        },
+    }
+}
+
+keys! {
+    /// `[settings]`
+    struct Settings {
+        /// The longest that one request may take, in milliseconds; as `timeout`.
+        timeout_ms: Duration = millis(1),
+        /// The longest that one request may take, from connecting to the last byte;
+        /// `5s` unless given.
+        timeout: Duration = LENGTH,
+        /// The server; an address on the command line takes its place.
+        url: Shown<String> = Text(crate::address::FORM),
+        /// Users of the closed model, each waiting for its answer before it goes on; 10
+        /// unless given.
+        virtual_users: u32 = Whole(0..=VUS_MAX),
+        /// How long to make load, in seconds; as `duration`.
+        duration_secs: Duration = seconds(0),
+        /// How long to make load; `30s` unless `iterations` is given. Not with stages.
+        duration: Duration = LENGTH,
+        /// How long requests in flight at the end may still take; the timeout unless
+        /// given, at most `30s`.
+        graceful_stop: Duration = LENGTH_OR_ZERO,
+        /// Users start evenly across this time.
+        ramp_up: Duration = LENGTH_OR_ZERO,
+        /// Exactly so many iterations in all, or the duration, whichever ends first.
+        iterations: u64 = Whole(1..=u64::MAX),
+        /// Makes choices and generated data repeatable; drawn unless given.
+        seed: u64 = Whole(0..=u64::MAX),
+        /// Threads that make load; the usable CPUs unless given, less one where there
+        /// are more than two.
+        workers: usize = Own {
+            read: |entry| usize::try_from(WORKERS.read(entry)?).ok(),
+            schema: || WORKERS.schema(),
+        },
+        /// Whether each worker keeps to a CPU; true unless given.
+        pin: bool = Truth,
+        /// Spin rather than sleep while waiting, on a host that does nothing else.
+        busy_poll: bool = Truth,
+        /// Whether each user keeps the cookies that the server sets.
+        cookies: bool = Truth,
+        /// End with exit code 4 where the verdict is that the result is invalid.
+        strict: bool = Truth,
+        /// How to speak to the server: `auto` asks it.
+        protocol: ProtocolChoice = Own {
+            read: |entry| {
+                let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
+                entry.parse(accepted, |text| text.parse::<ProtocolChoice>().ok())
+            },
+            schema: || {
+                let revisions = Revision::ALL.into_iter().map(Revision::as_str);
+                words(["auto", "legacy", "modern"].into_iter().chain(revisions))
+            },
+        },
+        /// A pause after each call, in milliseconds.
+        request_interval_ms: Duration = millis(0),
+        /// Accepted and ignored: samples are never invented.
+        expected_interval_ms: u64 = Whole(0..=u64::MAX),
+        /// A user's pause after each iteration: a duration, or a table with its
+        /// distribution.
+        think: ThinkTime = Own { read: read_think, schema: think_schema },
+        /// Each user starts an iteration at this interval; not with `think`.
+        pacing: Duration = LENGTH,
+        /// Run and shown, but left out of the figures.
+        warm_up: Duration = LENGTH_OR_ZERO,
+        /// When a user ends its session and opens another; kept for the whole run unless
+        /// given.
+        session: SessionRule = Own { read: read_session, schema: session_schema },
+        /// What is done at the breaking point; `continue` unless given.
+        on_break: bool = Words(&[("continue", false), ("stop", true)]),
+        /// The p99 latency that counts as broken; three times that at low load unless
+        /// given.
+        break_p99: Duration = LENGTH,
+        /// The share of failed requests that counts as broken: `0.05`, or `\"5%\"`.
+        break_error_share: f64 = Own {
+            read: read_share,
+            schema: || {
+                let percent = Quantity {
+                    accepted: "",
+                    pattern: PERCENT_PATTERN,
+                    examples: &["5%"],
+                    parse: |_| Some(()),
+                };
+                either(percent.schema(), json!({
+                    "type": "number", "exclusiveMinimum": 0, "maximum": 1
+                }))
+            },
+        },
+        /// The largest message accepted from the server: bytes, or a size such as
+        /// `\"16MiB\"`.
+        message_bytes_max: u64 = Own {
+            read: read_bytes,
+            schema: || either(BYTES.schema(), Whole(BYTES_BOUNDS).schema()),
+        },
+        /// One quiet session beside the load, at this rate of at most `1000/s`.
+        probe: f64 = Own {
+            read: read_probe,
+            schema: || RATE.schema(),
+        },
+    }
 }
 
 /// An entry of `[[scenario]]`.
@@ -75,6 +183,32 @@ pub(super) struct StepEntry {
     pub(super) parallel: u32,
 }
 
+keys! {
+    /// The keys of an entry of `[[scenario]]` beside `type`. Which of them go with a
+    /// type, [`STEP_KINDS`] says.
+    struct StepKeys {
+        /// Its share of the iterations: weight ÷ sum of weights; 1 unless given, 0: never.
+        weight: u32 = Whole(0..=u32::MAX),
+        /// So many calls at once in one session, each on its own connection.
+        parallel: u32 = Whole(1..=PARALLEL_MAX),
+        /// The name of the tool.
+        tool: Shown<String> = TOOL,
+        /// The name of the prompt.
+        prompt: Shown<String> = PROMPT,
+        /// The address of the resource.
+        uri: Shown<String> = URI,
+        /// The code to validate and run.
+        code: Shown<String> = CODE,
+        /// The arguments; of a prompt, texts only.
+        arguments: Shown<Object> = Own {
+            read: |entry| entry.json_object(),
+            schema: || json!({ "type": "object" }),
+        },
+        /// The language of the code; `graphql` unless given.
+        format: Shown<String> = Name("a language such as `graphql` or `sql`"),
+    }
+}
+
 /// An entry of `[[stage]]`.
 pub(super) struct StageEntry {
     pub(super) place: Origin,
@@ -83,89 +217,123 @@ pub(super) struct StageEntry {
     pub(super) duration: Field<Duration>,
 }
 
-/// `[arrivals]`
-#[derive(Default)]
-pub(super) struct ArrivalsEntry {
-    pub(super) rate: Field<f64>,
-    pub(super) distribution: Field<Distribution>,
-    pub(super) burst: Field<u32>,
-    pub(super) every: Field<Duration>,
-    pub(super) max_vus: Field<u32>,
-    pub(super) queue_max: Field<u32>,
+keys! {
+    /// The keys of an entry of `[[stage]]`.
+    struct StageKeys {
+        /// How long the stage is, in seconds; as `duration`.
+        duration_secs: Duration = seconds(1),
+        /// How long the stage is.
+        duration: Duration = LENGTH,
+        /// Virtual users at its end.
+        target_vus: u32 = Whole(0..=VUS_MAX),
+        /// With `[arrivals]`: their rate at its end.
+        target_rate: f64 = Quantity { parse: parse_rate_or_zero, ..RATE },
+    }
+}
+
+keys! {
+    /// `[arrivals]`
+    struct ArrivalsEntry {
+        /// How often iterations start; one of this, `burst` with `every`, and stages.
+        rate: f64 = RATE,
+        /// How arrivals are spread; `constant` unless given. `poisson` comes in clumps,
+        /// as independent clients do.
+        distribution: Distribution = Words(&[
+            ("constant", Distribution::Constant),
+            ("poisson", Distribution::Poisson),
+        ]),
+        /// So many arrivals at once, at every multiple of `every`.
+        burst: u32 = Whole(1..=VUS_MAX),
+        /// The time from one burst to the next.
+        every: Duration = LENGTH,
+        /// The pool of users that serve arrivals; 100, or the burst, unless given.
+        max_vus: u32 = Whole(1..=VUS_MAX),
+        /// Arrivals that may wait for a free user; ten for each user unless given.
+        queue_max: u32 = Whole(0..=u32::MAX),
+    }
+}
+
+const TOOL: Name = Name("the name of a tool");
+const PROMPT: Name = Name("the name of a prompt");
+const URI: Name = Name("the address of a resource");
+const CODE: Name = Name("the code to validate and run");
+const LENGTH: Length = Length { above_zero: true };
+const LENGTH_OR_ZERO: Length = Length { above_zero: false };
+const WORKERS: Whole<u64> = Whole(1..=WORKERS_MAX);
+const RATE: Quantity<f64> = Quantity {
+    accepted: units::RATE_FORM,
+    pattern: units::RATE_PATTERN,
+    examples: &["200/s", "90/m", "1000/h"],
+    parse: parse_bounded_rate,
+};
+const BYTES_BOUNDS: RangeInclusive<u64> = MESSAGE_BYTES_LOW..=MESSAGE_BYTES_HIGH;
+const BYTES: Quantity<u64> = Quantity {
+    accepted: "a size from `1KiB` to `1GiB`",
+    pattern: units::BYTES_PATTERN,
+    examples: &["64KiB", "16MiB"],
+    parse: |text| {
+        let bytes = units::parse_bytes(text).ok()?;
+        BYTES_BOUNDS.contains(&bytes).then_some(bytes)
+    },
+};
+
+const fn millis(low: u64) -> WholeTime {
+    WholeTime {
+        bounds: low..=DURATION_SECS_MAX * 1000,
+        unit: Duration::from_millis,
+    }
+}
+
+const fn seconds(low: u64) -> WholeTime {
+    WholeTime {
+        bounds: low..=DURATION_SECS_MAX,
+        unit: Duration::from_secs,
+    }
 }
 
 /// Reads the whole file; what is at fault is reported and left out.
 pub(super) fn read_config(mut root: Table<'_>) -> Config {
-    let settings = root
-        .take("settings")
-        .and_then(|entry| entry.table("the table `[settings]`"))
-        .map(read_settings)
-        .unwrap_or_default();
-    let headers = root
-        .take("headers")
-        .and_then(|entry| entry.table("the table `[headers]`"));
-    let header_names = headers.as_ref().map_or(Vec::new(), |table| {
-        table.all().into_iter().map(|(name, _)| name).collect()
-    });
-    let headers = headers.as_ref().map(read_headers).unwrap_or_default();
-    let scenario = root.read("scenario", |entry| {
-        entry.tables("entries that begin with `[[scenario]]`", read_step)
-    });
-    let stages = root.read("stage", |entry| {
-        entry.tables("entries that begin with `[[stage]]`", read_stage)
-    });
-    let arrivals = root.read("arrivals", |entry| {
-        entry.table("the table `[arrivals]`").map(read_arrivals)
-    });
+    let tables = Root::read(&mut root, Which::Given);
     root.finish();
+    let headers = tables.headers.value.unwrap_or_default();
     Config {
-        settings,
-        headers,
-        header_names,
-        scenario,
-        stages,
-        arrivals,
+        settings: tables.settings.value.unwrap_or_default(),
+        headers: headers.right,
+        header_names: headers.names,
+        scenario: tables.scenario,
+        stages: tables.stage,
+        arrivals: tables.arrivals,
     }
 }
 
+/// The schema of a config (JSON Schema 2020-12), from the same tables of keys that it
+/// is read by.
+pub(super) fn schema() -> Value {
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Config of cargo pmcp loadtest",
+        "description": "TOML. Every text may hold `${NAME}` or `${NAME:-default}`, which are filled \
+                        from the environment.",
+    });
+    if let (Value::Object(all), Value::Object(root)) = (&mut schema, object(Root::properties(), &[]))
+    {
+        all.extend(root);
+    }
+    schema
+}
+
+fn either(one: Value, other: Value) -> Value {
+    json!({ "anyOf": [one, other] })
+}
+
 fn read_settings(mut table: Table<'_>) -> Settings {
-    let timeout_ms = table.read("timeout_ms", |entry| read_ms(entry, 1));
-    let timeout = table.read("timeout", Entry::duration_above_zero);
-    let settings = Settings {
-        url: table.read("url", |entry| entry.text(crate::address::FORM)),
-        virtual_users: table.read("virtual_users", |entry| entry.whole(0..=VUS_MAX)),
-        duration_secs: table.read("duration_secs", |entry| read_secs(entry, 0)),
-        duration: table.read("duration", Entry::duration_above_zero),
-        timeout: one_spelling(table.document, timeout_ms, timeout, "`timeout_ms`"),
-        graceful_stop: table.read("graceful_stop", Entry::duration),
-        ramp_up: table.read("ramp_up", Entry::duration),
-        iterations: table.read("iterations", |entry| entry.whole(1..=u64::MAX)),
-        seed: table.read("seed", |entry| entry.whole(0..=u64::MAX)),
-        workers: table.read("workers", |entry| {
-            usize::try_from(entry.whole(1..=WORKERS_MAX)?).ok()
-        }),
-        pin: table.read("pin", Entry::truth),
-        busy_poll: table.read("busy_poll", Entry::truth),
-        cookies: table.read("cookies", Entry::truth),
-        strict: table.read("strict", Entry::truth),
-        protocol: table.read("protocol", |entry| {
-            let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
-            entry.parse(accepted, |text| text.parse().ok())
-        }),
-        request_interval: table.read("request_interval_ms", |entry| read_ms(entry, 0)),
-        expected_interval_ms: table.read("expected_interval_ms", |entry| entry.whole(0..=u64::MAX)),
-        think: table.read("think", read_think),
-        pacing: table.read("pacing", Entry::duration_above_zero),
-        warm_up: table.read("warm_up", Entry::duration),
-        session: table.read("session", read_session),
-        stop_on_break: table.read("on_break", |entry| {
-            entry.word(&[("continue", false), ("stop", true)])
-        }),
-        break_p99: table.read("break_p99", Entry::duration_above_zero),
-        break_error_share: table.read("break_error_share", read_share),
-        message_bytes_max: table.read("message_bytes_max", read_bytes),
-        probe: table.read("probe", read_probe),
-    };
+    let mut settings = Settings::read(&mut table, Which::Given);
+    settings.timeout = one_spelling(
+        table.document,
+        std::mem::take(&mut settings.timeout_ms),
+        std::mem::take(&mut settings.timeout),
+        "`timeout_ms`",
+    );
     table.finish();
     settings
 }
@@ -185,17 +353,8 @@ fn one_spelling<T>(
     new
 }
 
-fn read_ms(entry: &Entry<'_>, low: u64) -> Option<Duration> {
-    entry
-        .whole(low..=DURATION_SECS_MAX * 1000)
-        .map(Duration::from_millis)
-}
-
-fn read_secs(entry: &Entry<'_>, low: u64) -> Option<Duration> {
-    entry
-        .whole(low..=DURATION_SECS_MAX)
-        .map(Duration::from_secs)
-}
+/// Text that [`read_share`] takes for a percentage.
+const PERCENT_PATTERN: &str = r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*%";
 
 /// `0.05` or `"5%"`
 fn read_share(entry: &Entry<'_>) -> Option<f64> {
@@ -225,19 +384,14 @@ fn read_probe(entry: &Entry<'_>) -> Option<f64> {
 
 /// `1048576` or `"1MiB"`
 fn read_bytes(entry: &Entry<'_>) -> Option<u64> {
-    let bounds = MESSAGE_BYTES_LOW..=MESSAGE_BYTES_HIGH;
-    if !entry.is_text() {
-        return entry.whole(bounds);
+    match entry.is_text() {
+        true => BYTES.read(entry),
+        false => Whole(BYTES_BOUNDS).read(entry),
     }
-    entry.parse("a size from `1KiB` to `1GiB`", |text| {
-        let bytes = units::parse_bytes(text).ok()?;
-        bounds.contains(&bytes).then_some(bytes)
-    })
 }
 
 /// `"500ms"` or `{ distribution = "uniform", low = "1s", high = "3s" }`
 fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
-    type ReadThink = fn(&mut Table<'_>) -> Option<ThinkTime>;
     let accepted = "a duration such as `500ms`, or a table such as \
                     `{ distribution = \"exponential\", mean = \"2s\" }`";
     if !entry.is_table() {
@@ -247,20 +401,16 @@ fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
     let mut table = entry.table(accepted)?;
     let accepted = "`uniform`, `exponential` or `lognormal`";
     let kind = table.require("distribution", accepted, |entry| {
-        entry.word::<ReadThink>(&[
-            ("uniform", read_uniform),
-            ("exponential", read_exponential),
-            ("lognormal", read_log_normal),
-        ])
+        entry.word(THINK_KINDS)
     });
     let think = match kind.value {
         Some(read) => read(&mut table),
         None => {
             // Which keys belong here is not known: only those of no kind are
             // at fault.
-            for key in ["low", "high", "mean", "median", "sigma"] {
-                table.take(key);
-            }
+            Uniform::read(&mut table, Which::Known(&[]));
+            Exponential::read(&mut table, Which::Known(&[]));
+            LogNormal::read(&mut table, Which::Known(&[]));
             None
         }
     };
@@ -277,10 +427,58 @@ pub(super) fn constant_think(pause: Duration) -> ThinkTime {
     }
 }
 
+type ReadThink = fn(&mut Table<'_>) -> Option<ThinkTime>;
+
+/// The kinds of thinking time that are tables.
+const THINK_KINDS: &[(&str, ReadThink)] = &[
+    ("uniform", read_uniform),
+    ("exponential", read_exponential),
+    ("lognormal", read_log_normal),
+];
+
+keys! {
+    struct Uniform {
+        /// The shortest pause.
+        low: Duration = LENGTH_OR_ZERO,
+        /// The longest pause.
+        high: Duration = LENGTH_OR_ZERO,
+    }
+}
+
+keys! {
+    struct Exponential {
+        /// The mean of the pauses.
+        mean: Duration = LENGTH,
+    }
+}
+
+keys! {
+    struct LogNormal {
+        /// Half of the pauses are shorter.
+        median: Duration = LENGTH,
+        /// How far they spread.
+        sigma: f64 = Number(0.0..=3.0),
+    }
+}
+
+fn think_schema() -> Value {
+    let keys = [Uniform::properties(), Exponential::properties(), LogNormal::properties()];
+    let tables = THINK_KINDS.iter().zip(keys).map(|((kind, _), keys)| {
+        let required: Vec<&str> = keys.iter().map(|property| property.key).collect();
+        let mut table = object(keys, &[&["distribution"], &required[..]].concat());
+        table["properties"]["distribution"] = json!({ "const": kind });
+        table
+    });
+    let mut schema = json!({ "anyOf": [LENGTH_OR_ZERO.schema()] });
+    if let Value::Array(kinds) = &mut schema["anyOf"] {
+        kinds.extend(tables);
+    }
+    schema
+}
+
 fn read_uniform(table: &mut Table<'_>) -> Option<ThinkTime> {
-    let low = table.require("low", units::DURATION_FORM, Entry::duration);
-    let high = table.require("high", units::DURATION_FORM, Entry::duration);
-    let (low, place, high) = (low.value?, high.origin?, high.value?);
+    let keys = Uniform::read(table, Which::Required);
+    let (low, place, high) = (keys.low.value?, keys.high.origin?, keys.high.value?);
     if high < low {
         let accepted = "a duration not below `low`";
         table.document.report(&place, "is below `low`", accepted);
@@ -290,18 +488,15 @@ fn read_uniform(table: &mut Table<'_>) -> Option<ThinkTime> {
 }
 
 fn read_exponential(table: &mut Table<'_>) -> Option<ThinkTime> {
-    let mean = table.require("mean", units::DURATION_FORM, Entry::duration_above_zero);
-    mean.value.map(|mean| ThinkTime::Exponential { mean })
+    let mean = Exponential::read(table, Which::Required).mean.value?;
+    Some(ThinkTime::Exponential { mean })
 }
 
 fn read_log_normal(table: &mut Table<'_>) -> Option<ThinkTime> {
-    let median = table.require("median", units::DURATION_FORM, Entry::duration_above_zero);
-    let sigma = table.require("sigma", "a number from 0 to 3", |entry| {
-        entry.number(0.0..=3.0)
-    });
+    let keys = LogNormal::read(table, Which::Required);
     Some(ThinkTime::LogNormal {
-        median: median.value?,
-        sigma: sigma.value?,
+        median: keys.median.value?,
+        sigma: keys.sigma.value?,
     })
 }
 
@@ -309,37 +504,74 @@ fn read_log_normal(table: &mut Table<'_>) -> Option<ThinkTime> {
 fn read_session(entry: &Entry<'_>) -> Option<SessionRule> {
     let accepted = "a table such as `{ iterations = 10 }` or `{ lifetime = \"30s\" }`";
     let mut table = entry.table(accepted)?;
-    let iterations = table.read("iterations", |entry| entry.whole(1..=u64::MAX));
-    let lifetime = table.read("lifetime", Entry::duration_above_zero);
-    let leave = table.read("leave", read_leave);
+    let keys = SessionKeys::read(&mut table, Which::Given);
     table.finish();
-    if !(iterations.is_given() || lifetime.is_given() || leave.is_given()) {
+    if !(keys.iterations.is_given() || keys.lifetime.is_given() || keys.leave.is_given()) {
         return entry.refuse("is empty", accepted);
     }
     Some(SessionRule {
-        iterations: iterations.value,
-        lifetime: lifetime.value,
-        abandon: leave.value.unwrap_or(0.0),
+        iterations: keys.iterations.value,
+        lifetime: keys.lifetime.value,
+        abandon: keys.leave.value.unwrap_or(0.0),
     })
+}
+
+keys! {
+    struct SessionKeys {
+        /// After so many iterations.
+        iterations: u64 = Whole(1..=u64::MAX),
+        /// After this time.
+        lifetime: Duration = LENGTH,
+        /// How it is left: with a DELETE, without (`abandon`), or some of them without
+        /// (`{ abandon = 0.2 }`).
+        leave: f64 = Own { read: read_leave, schema: leave_schema },
+    }
+}
+
+keys! {
+    struct LeaveKeys {
+        /// The share of sessions that are left without a DELETE.
+        abandon: f64 = Number(0.0..=1.0),
+    }
+}
+
+/// All or none of the sessions.
+const LEAVE: Words<f64> = Words(&[("delete", 0.0), ("abandon", 1.0)]);
+
+fn session_schema() -> Value {
+    let mut schema = object(SessionKeys::properties(), &[]);
+    schema["minProperties"] = json!(1);
+    schema
+}
+
+fn leave_schema() -> Value {
+    either(LEAVE.schema(), object(LeaveKeys::properties(), &["abandon"]))
 }
 
 /// The share of sessions left without a DELETE.
 fn read_leave(entry: &Entry<'_>) -> Option<f64> {
     if entry.is_text() {
-        return entry.word(&[("delete", 0.0), ("abandon", 1.0)]);
+        return LEAVE.read(entry);
     }
     let mut table = entry.table("`\"delete\"`, `\"abandon\"` or `{ abandon = 0.2 }`")?;
-    let share = table.require("abandon", "a number from 0 to 1", |entry| {
-        entry.number(0.0..=1.0)
-    });
+    let keys = LeaveKeys::read(&mut table, Which::Required);
     table.finish();
-    share.value
+    keys.abandon.value
 }
 
-fn read_headers(table: &Table<'_>) -> Vec<Header> {
-    let mut headers: Vec<Header> = Vec::new();
+/// `[headers]`
+#[derive(Default)]
+pub(super) struct Headers {
+    right: Vec<Header>,
+    /// Of all, those at fault too.
+    names: Vec<String>,
+}
+
+fn read_headers(table: &Table<'_>) -> Headers {
+    let mut headers = Headers::default();
     let mut names = HashSet::new();
     for (name, entry) in table.all() {
+        headers.names.push(name.clone());
         let Some(text) = entry.text("text such as `\"Bearer ${API_KEY}\"`") else {
             continue;
         };
@@ -350,7 +582,7 @@ fn read_headers(table: &Table<'_>) -> Vec<Header> {
             }
         });
         match header {
-            Ok(header) => headers.push(header),
+            Ok(header) => headers.right.push(header),
             Err(message) => table.document.report(&entry.place, message, None),
         }
     }
@@ -364,65 +596,141 @@ pub(super) fn is_there(headers: &[Header], header: &Header) -> bool {
         .any(|other| other.name.eq_ignore_ascii_case(&header.name))
 }
 
-/// What an entry of the scenario may be; `None`: code mode.
-const STEP_KINDS: &[(&str, Option<Method>)] = &[
-    ("tools/call", Some(Method::CallTool)),
-    ("resources/read", Some(Method::ReadResource)),
-    ("prompts/get", Some(Method::GetPrompt)),
-    ("code_mode", None),
-    ("tools/list", Some(Method::ListTools)),
-    ("resources/list", Some(Method::ListResources)),
+/// What a type of step is, and which keys go with it beside `weight`.
+#[derive(Clone, Copy)]
+struct StepKind {
+    /// `None`: code mode.
+    method: Option<Method>,
+    /// What is called: the key has to be there.
+    subject: Option<&'static str>,
+    /// Those that go with it.
+    keys: &'static [&'static str],
+}
+
+impl StepKind {
+    const fn list(method: Method) -> Self {
+        Self {
+            method: Some(method),
+            subject: None,
+            keys: &["weight", "parallel"],
+        }
+    }
+}
+
+/// What an entry of the scenario may be.
+const STEP_KINDS: &[(&str, StepKind)] = &[
+    (
+        "tools/call",
+        StepKind {
+            method: Some(Method::CallTool),
+            subject: Some("tool"),
+            keys: &["weight", "parallel", "tool", "arguments"],
+        },
+    ),
+    (
+        "resources/read",
+        StepKind {
+            method: Some(Method::ReadResource),
+            subject: Some("uri"),
+            keys: &["weight", "parallel", "uri"],
+        },
+    ),
+    (
+        "prompts/get",
+        StepKind {
+            method: Some(Method::GetPrompt),
+            subject: Some("prompt"),
+            keys: &["weight", "parallel", "prompt", "arguments"],
+        },
+    ),
+    (
+        "code_mode",
+        StepKind {
+            method: None,
+            subject: Some("code"),
+            keys: &["weight", "code", "format"],
+        },
+    ),
+    ("tools/list", StepKind::list(Method::ListTools)),
+    ("resources/list", StepKind::list(Method::ListResources)),
     (
         "resources/templates/list",
-        Some(Method::ListResourceTemplates),
+        StepKind::list(Method::ListResourceTemplates),
     ),
-    ("prompts/list", Some(Method::ListPrompts)),
-    ("ping", Some(Method::Ping)),
+    ("prompts/list", StepKind::list(Method::ListPrompts)),
+    ("ping", StepKind::list(Method::Ping)),
 ];
+
+fn step_schema() -> Value {
+    let mut schema = object(StepKeys::properties(), &["type"]);
+    let mut of_type = words(STEP_KINDS.iter().map(|(word, _)| *word));
+    of_type["description"] = json!("What is called.");
+    schema["properties"]["type"] = of_type;
+    let rules = STEP_KINDS.iter().map(|(word, kind)| {
+        let others = StepKeys::properties().into_iter().map(|property| property.key);
+        let others = others.filter(|key| !kind.keys.contains(key));
+        let mut then = json!({ "properties": {} });
+        for key in others {
+            then["properties"][key] = json!(false);
+        }
+        if kind.method == Some(Method::GetPrompt) {
+            then["properties"]["arguments"] =
+                json!({ "additionalProperties": { "type": "string" } });
+        }
+        if let Some(subject) = kind.subject {
+            then["required"] = json!([subject]);
+        }
+        json!({ "if": { "properties": { "type": { "const": word } } }, "then": then })
+    });
+    schema["allOf"] = rules.collect();
+    schema
+}
+
+fn stage_schema() -> Value {
+    let mut schema = object(StageKeys::properties(), &[]);
+    schema["anyOf"] = json!([{ "required": ["duration"] }, { "required": ["duration_secs"] }]);
+    schema
+}
 
 fn read_step(mut table: Table<'_>) -> StepEntry {
     let accepted = "a method such as `tools/call` or `resources/read`";
     let kind = table.require("type", accepted, |entry| entry.word(STEP_KINDS));
-    let weight = table.read("weight", |entry| entry.whole(0..=u32::MAX));
-    let mut parallel = Field::default();
-    if kind.value != Some(None) {
-        parallel = table.read("parallel", |entry| entry.whole(1..=PARALLEL_MAX));
-    }
-    let subject = match kind.value {
-        Some(Some(Method::CallTool)) => Some(("tool", "the name of a tool")),
-        Some(Some(Method::GetPrompt)) => Some(("prompt", "the name of a prompt")),
-        Some(Some(Method::ReadResource)) => Some(("uri", "the address of a resource")),
-        Some(None) => Some(("code", "the code to validate and run")),
-        _ => None,
+    let which = match kind.value {
+        Some(kind) => Which::Of(kind.keys),
+        None => Which::Known(&["weight", "parallel"]),
     };
-    let subject = subject.and_then(|(key, accepted)| {
-        let field = table.require(key, accepted, |entry| entry.name(accepted));
-        field.value
-    });
-    let tool = match kind.value {
-        Some(Some(Method::CallTool)) => subject.as_ref().map(|tool| tool.value.clone()),
-        _ => None,
-    };
-    let action = match kind.value {
-        Some(Some(method)) => {
-            read_operation(&mut table, method, subject).map(|call| call.map(Action::Call))
+    let mut keys = StepKeys::read(&mut table, which);
+    let action = kind.value.and_then(|kind| {
+        let subject = match kind.subject {
+            Some("tool") => Some((&keys.tool, TOOL.0)),
+            Some("prompt") => Some((&keys.prompt, PROMPT.0)),
+            Some("uri") => Some((&keys.uri, URI.0)),
+            Some(_) => Some((&keys.code, CODE.0)),
+            None => None,
+        };
+        let missing = subject.filter(|(field, _)| !field.is_given());
+        if let (Some(key), Some((_, accepted))) = (kind.subject, missing) {
+            let message = format!("the key `{key}` is missing");
+            table.document.report(&table.place, message, accepted);
         }
-        Some(None) => read_code_mode(&mut table, subject),
-        None => {
-            for key in ["tool", "arguments", "uri", "prompt", "code", "format"] {
-                table.take(key);
+        let subject = subject.and_then(|(field, _)| field.value.clone());
+        match kind.method {
+            Some(method) => {
+                let arguments = std::mem::take(&mut keys.arguments);
+                let operation = read_operation(&mut table, method, subject, arguments);
+                operation.map(|call| call.map(Action::Call))
             }
-            None
+            None => code_mode(subject, std::mem::take(&mut keys.format)),
         }
-    };
+    });
     let key = table.place.key.clone();
     table.finish();
     StepEntry {
         key,
-        tool,
+        tool: keys.tool.value.map(|tool| tool.value),
         action,
-        weight: weight.value.unwrap_or(WEIGHT),
-        parallel: parallel.value.unwrap_or(1),
+        weight: keys.weight.value.unwrap_or(WEIGHT),
+        parallel: keys.parallel.value.unwrap_or(1),
     }
 }
 
@@ -430,15 +738,16 @@ fn read_operation(
     table: &mut Table<'_>,
     method: Method,
     subject: Option<Shown<String>>,
+    arguments: Field<Shown<Object>>,
 ) -> Option<Shown<Operation>> {
     Some(match method {
         Method::CallTool => {
-            let arguments = read_arguments(table, false)?;
+            let arguments = call_arguments(table, arguments, false)?;
             let call = subject?.zip(arguments);
             call.map(|(name, arguments)| Operation::CallTool { name, arguments })
         }
         Method::GetPrompt => {
-            let arguments = read_arguments(table, true)?;
+            let arguments = call_arguments(table, arguments, true)?;
             let call = subject?.zip(arguments);
             call.map(|(name, arguments)| Operation::GetPrompt { name, arguments })
         }
@@ -451,10 +760,10 @@ fn read_operation(
     })
 }
 
-fn read_code_mode(table: &mut Table<'_>, code: Option<Shown<String>>) -> Option<Shown<Action>> {
-    let format = table.read("format", |entry| {
-        entry.name("a language such as `graphql` or `sql`")
-    });
+fn code_mode(
+    code: Option<Shown<String>>,
+    format: Field<Shown<String>>,
+) -> Option<Shown<Action>> {
     let format = match format.is_given() {
         true => format.value?,
         false => CODE_FORMAT.to_string().into(),
@@ -464,12 +773,17 @@ fn read_code_mode(table: &mut Table<'_>, code: Option<Shown<String>>) -> Option<
 }
 
 /// `None`: at fault.
-fn read_arguments(table: &mut Table<'_>, are_texts_only: bool) -> Option<Shown<Option<Arguments>>> {
-    let Some(entry) = table.take("arguments") else {
+fn call_arguments(
+    table: &mut Table<'_>,
+    arguments: Field<Shown<Object>>,
+    are_texts_only: bool,
+) -> Option<Shown<Option<Arguments>>> {
+    if !arguments.is_given() {
         return Some(None.into());
-    };
-    let mut fields = entry.json_object()?;
-    if are_texts_only && !check_prompt_arguments(&entry) {
+    }
+    let mut fields = arguments.value?;
+    let written = table.take("arguments").filter(|_| are_texts_only);
+    if written.is_some_and(|entry| !check_prompt_arguments(&entry)) {
         return None;
     }
     let mut secrets = Vec::new();
@@ -493,20 +807,22 @@ fn check_prompt_arguments(entry: &Entry<'_>) -> bool {
 }
 
 fn read_stage(mut table: Table<'_>) -> StageEntry {
-    let secs = table.read("duration_secs", |entry| read_secs(entry, 1));
-    let text = table.read("duration", Entry::duration_above_zero);
-    if !(secs.is_given() || text.is_given()) {
+    let keys = StageKeys::read(&mut table, Which::Given);
+    if !(keys.duration_secs.is_given() || keys.duration.is_given()) {
         let message = "the stage has no duration";
         let accepted = "a key such as `duration = \"30s\"`";
         table.document.report(&table.place, message, accepted);
     }
     let entry = StageEntry {
         place: table.place.clone(),
-        target_vus: table.read("target_vus", |entry| entry.whole(0..=VUS_MAX)),
-        target_rate: table.read("target_rate", |entry| {
-            entry.parse(units::RATE_FORM, parse_rate_or_zero)
-        }),
-        duration: one_spelling(table.document, secs, text, "`duration_secs`"),
+        target_vus: keys.target_vus,
+        target_rate: keys.target_rate,
+        duration: one_spelling(
+            table.document,
+            keys.duration_secs,
+            keys.duration,
+            "`duration_secs`",
+        ),
     };
     table.finish();
     entry
@@ -527,21 +843,7 @@ fn parse_bounded_rate(text: &str) -> Option<f64> {
 }
 
 fn read_arrivals(mut table: Table<'_>) -> ArrivalsEntry {
-    let arrivals = ArrivalsEntry {
-        rate: table.read("rate", |entry| {
-            entry.parse(units::RATE_FORM, parse_bounded_rate)
-        }),
-        distribution: table.read("distribution", |entry| {
-            entry.word(&[
-                ("constant", Distribution::Constant),
-                ("poisson", Distribution::Poisson),
-            ])
-        }),
-        burst: table.read("burst", |entry| entry.whole(1..=VUS_MAX)),
-        every: table.read("every", Entry::duration_above_zero),
-        max_vus: table.read("max_vus", |entry| entry.whole(1..=VUS_MAX)),
-        queue_max: table.read("queue_max", |entry| entry.whole(0..=u32::MAX)),
-    };
+    let arrivals = ArrivalsEntry::read(&mut table, Which::Given);
     table.finish();
     arrivals
 }

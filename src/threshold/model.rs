@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::redact::own;
 
 /// Which of a run's calls a threshold is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Selector {
     /// What is named.
@@ -19,7 +20,7 @@ pub struct Selector {
 }
 
 /// What a selector names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SelectorKind {
@@ -34,7 +35,7 @@ pub enum SelectorKind {
 }
 
 /// How a value has to stand to its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Comparison {
     /// Below it.
     #[serde(rename = "<")]
@@ -70,7 +71,7 @@ impl fmt::Display for Comparison {
 }
 
 /// What a limit and its value are counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitUnit {
     /// Milliseconds.
@@ -88,7 +89,7 @@ pub enum LimitUnit {
 }
 
 /// What becomes of a run that does not keep a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It fails.
@@ -99,7 +100,7 @@ pub enum Severity {
 }
 
 /// How a threshold, or a run by all of them, came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateGrade {
     /// Kept.
@@ -112,7 +113,7 @@ pub enum GateGrade {
 }
 
 /// How one threshold came out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ThresholdFigures {
     /// As the user wrote it: `tool:echo p99<200ms`.
@@ -152,7 +153,7 @@ pub struct ThresholdFigures {
 }
 
 /// Whether a run passes, by its thresholds.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Gate {
     /// The worst grade of the thresholds, or failed by `why`.

@@ -29,6 +29,7 @@ mod shown;
 mod signal;
 mod slowed;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, Measured, P50AndP99, bounds};
@@ -42,7 +43,7 @@ pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 
 /// How far a result can be trusted, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// Nothing speaks against it.

@@ -4,6 +4,7 @@
 //! there is no data.
 
 use crate::redact::own;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{CalibratedHost, CalibrationSamples, ClosedStep, OpenStep, Percentiles};
@@ -11,7 +12,7 @@ use crate::report::model::AdviceNote;
 use crate::validity::Reference;
 
 /// The report of a calibration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CalibrationReport {
     /// The version of the form.
@@ -60,7 +61,7 @@ pub struct CalibrationReport {
 
 /// What one worker does in a mode. The first three are what later runs are
 /// measured by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ModeFigures {
     /// The highest rate of the steps below.

@@ -4,6 +4,7 @@
 //! there is no data.
 
 use crate::redact::own;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::report::model::{ServerNames, VerdictNotes};
 use crate::validity::Grade;
 
 /// The report of a capacity search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindReport {
     /// The version of the form.
@@ -73,7 +74,7 @@ pub struct FindReport {
 }
 
 /// A level that was held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct TrialFigures {
     /// The load: see [`FindOptions::by`].
@@ -97,15 +98,19 @@ pub struct TrialFigures {
     pub offered_per_sec: f64,
     /// Latency of successful requests: the median.
     #[serde(rename = "p50_ms", with = "serial::ms_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub p50_ns: Option<u64>,
     /// The 95th percentile.
     #[serde(rename = "p95_ms", with = "serial::ms_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub p95_ns: Option<u64>,
     /// The 99th percentile.
     #[serde(rename = "p99_ms", with = "serial::ms_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub p99_ns: Option<u64>,
     /// The mean.
     #[serde(rename = "mean_ms", with = "serial::ms_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub mean_ns: Option<u64>,
     /// Share of the ended requests that failed, 0 to 1.
     pub error_rate: f64,
@@ -122,7 +127,7 @@ pub struct TrialFigures {
 }
 
 /// How a trial ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialVerdict {
     /// Kept all limits with 95 % confidence.
@@ -140,7 +145,7 @@ pub enum TrialVerdict {
 }
 
 /// A level that was not passed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct NotPassed {
     /// The trial.
@@ -152,7 +157,7 @@ pub struct NotPassed {
 }
 
 /// Why a search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindEnd {
     /// Verified (in a quick search: passed), and a level just above was not passed.

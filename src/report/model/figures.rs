@@ -2,10 +2,11 @@
 
 use crate::outcome::LoadUnit;
 use crate::redact::own;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Figures of some requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Figures {
     /// Requests begun: `ok + failed + cancelled`.
@@ -39,7 +40,7 @@ pub struct Figures {
 
 /// From which instant a latency counts; it always ends with the answer's last
 /// byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LatencyFrom {
     /// The request's first byte handed to the kernel: service time.
@@ -51,7 +52,7 @@ pub enum LatencyFrom {
 /// Percentiles by nearest rank, within 0.1 %; minimum, maximum and mean exact.
 /// All but `count` are `null` where it is 0. In order:
 /// `min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ p99.9 ≤ max`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyFigures {
     /// How many were measured.
@@ -75,7 +76,7 @@ pub struct LatencyFigures {
 }
 
 /// One operation's figures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct OperationFigures {
     /// The MCP method, such as `tools/call`.
@@ -99,7 +100,7 @@ pub struct OperationFigures {
 }
 
 /// A cause of failures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CauseCount {
     /// The stable name, such as `http.503` or `jsonrpc.-32602`.
@@ -118,7 +119,7 @@ pub struct CauseCount {
 }
 
 /// A class of latencies: above `from_ms` (the first: from it), up to `to_ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyClass {
     /// Its lower bound.
@@ -130,7 +131,7 @@ pub struct LatencyClass {
 }
 
 /// How many latencies lie above a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Over {
     /// The limit.
@@ -143,7 +144,7 @@ pub struct Over {
 }
 
 /// One second of all calls together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SecondFigures {
     /// Its start on the run's clock, which begins when users are told to open their
@@ -195,7 +196,7 @@ pub struct SecondFigures {
 }
 
 /// One stage's calls. A call belongs to the stage it ended in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StageFigures {
     /// Its start on the run's clock, which begins when users are told to open their
@@ -214,7 +215,7 @@ pub struct StageFigures {
 }
 
 /// The calls of the warm-up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WarmUp {
     /// How long it really was.

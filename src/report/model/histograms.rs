@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Extent, Histogram};
@@ -20,7 +21,7 @@ const INTERVALS_MAX: usize = 50_000;
 ///
 /// Percentiles and counts recomputed from them are those of the report. They cannot be
 /// read as figures; every reader of HdrHistogram takes them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredHistograms {
     /// What was asked for: `totals` or `seconds`.
@@ -41,7 +42,7 @@ pub struct StoredHistograms {
 }
 
 /// The histograms of one block of figures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredRow {
     /// Which block of the report.
@@ -71,7 +72,7 @@ pub struct StoredRow {
 }
 
 /// Which block of the report a row is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredKind {
     /// `totals`: all calls.
@@ -97,7 +98,7 @@ pub enum StoredKind {
 }
 
 /// A latency of a block beside its `latency`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredOther {
     /// Which.
@@ -110,7 +111,7 @@ pub struct StoredOther {
 }
 
 /// Latencies of a block beside its `latency`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OtherLatency {
     /// `failed_latency`.
@@ -122,7 +123,7 @@ pub enum OtherLatency {
 }
 
 /// Minimum, maximum and sum, which buckets tell within 0.1 % only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ExactFigures {
     /// The least value in nanoseconds.
@@ -136,7 +137,7 @@ pub struct ExactFigures {
 }
 
 /// A piece of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredInterval {
     /// Its start on the run's clock, as in `seconds`.

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::outcome::LoadUnit;
 
 /// The settings that schema 1.1 named.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ConfigFacts {
     /// The most virtual users that the plan needs.
@@ -29,7 +30,7 @@ pub struct ConfigFacts {
 }
 
 /// All calls together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Metrics {
     /// Calls that ended by themselves: `success_count + error_count`. Those
@@ -53,7 +54,7 @@ pub struct Metrics {
 
 /// Latency of all calls; `null` without data. The first names are those of
 /// successful calls, `error_` ones those of failed calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct MetricsLatency {
     /// The least.
@@ -81,7 +82,7 @@ pub struct MetricsLatency {
 }
 
 /// The calls of one tool, resource or prompt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ToolFigures {
     /// Calls that ended by themselves.
@@ -99,7 +100,7 @@ pub struct ToolFigures {
 }
 
 /// Latency of one tool's successful calls; `null` without any.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ToolLatency {
     /// The median.
@@ -117,7 +118,7 @@ pub struct ToolLatency {
 }
 
 /// Where the server broke. Only `detected` is there where it did not.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BreakingPointFacts {
     /// Whether it did.

@@ -27,6 +27,7 @@ mod validity;
 use crate::metrics::Counters;
 use crate::outcome::{Ended, GeneratorFacts};
 use crate::redact::{own, strangers_keys};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ pub use validity::{
 use std::collections::BTreeMap;
 
 /// A whole report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Report {
     /// The version of the report's form.
@@ -148,7 +149,7 @@ pub struct Report {
 }
 
 /// How the run went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct RunFacts {
     /// This program's version.
@@ -178,7 +179,7 @@ pub struct RunFacts {
 }
 
 /// What the server said of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ServerNames {
     /// Like `target_url` above.
@@ -198,7 +199,7 @@ pub struct ServerNames {
 }
 
 /// What may lie behind the figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AdviceNote {
     /// A stable name, such as `delayed_ack`.

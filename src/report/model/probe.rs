@@ -1,5 +1,6 @@
 //! The probe's block.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Counters;
@@ -9,7 +10,7 @@ use super::{AdviceNote, Figures, LatencyFigures, OperationFigures, WarmUp};
 /// One quiet session that called beside the load, on a thread of its own.
 /// Nothing of it is in another block: the server saw its calls as well as
 /// those of `totals`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ProbeFigures {
     /// Iterations that it was to start, a second: one in each interval, at a

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crate::metrics::ReadTimes;
 use crate::redact::own;
 use crate::validity::Grade;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether the figures are those of the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct VerdictNotes {
     /// The worst grade of its reasons; `valid` without any.
@@ -26,7 +27,7 @@ pub struct VerdictNotes {
 
 /// Why a result is not simply valid; or, without a grade, something that was seen
 /// and leaves the figures good enough.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ReasonNote {
     /// A stable name, such as `worker_busy`.
@@ -49,7 +50,7 @@ pub struct ReasonNote {
 }
 
 /// Something that was seen of the generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SignalNote {
     /// A stable name, such as `waiting_for_cpu`.
@@ -60,7 +61,7 @@ pub struct SignalNote {
 }
 
 /// By how much figures may be wrong for what this machine did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BoundsFigures {
     /// The median from the first byte sent may be too high by so much.
@@ -78,7 +79,7 @@ pub struct BoundsFigures {
 
 /// What the generator noticed about itself. Shares are 0 to 1; what this system
 /// does not tell is `null`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SelfCheckFigures {
     /// Each worker, while the load lasted, without the warm-up; in the order of
@@ -102,7 +103,7 @@ pub struct SelfCheckFigures {
 }
 
 /// What a worker's thread used and did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WorkerUse {
     /// The share of the time in which its loop had something to do. Empty polls
@@ -119,7 +120,7 @@ pub struct WorkerUse {
 }
 
 /// Calls in flight, counted as they begin and end, not computed from latencies.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct InFlight {
     /// Mean over time, from the first call on, without the warm-up.

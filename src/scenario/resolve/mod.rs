@@ -67,11 +67,11 @@ pub(super) fn resolve(
     let graceful_stop = settings.graceful_stop.value;
     plan.graceful_stop = graceful_stop.unwrap_or(plan.timeout.min(GRACEFUL_STOP_MAX));
     plan.think = settings.think.value.unwrap_or_default();
-    plan.pause_after_call = settings.request_interval.value.unwrap_or_default();
+    plan.pause_after_call = settings.request_interval_ms.value.unwrap_or_default();
     plan.session = settings.session.value.unwrap_or_default();
     plan.warm_up = settings.warm_up.value.unwrap_or_default();
     let breaking = &mut plan.breaking;
-    breaking.stop = settings.stop_on_break.value.unwrap_or(breaking.stop);
+    breaking.stop = settings.on_break.value.unwrap_or(breaking.stop);
     breaking.latency_max = settings.break_p99.value;
     let error_share_max = settings.break_error_share.value;
     breaking.error_share_max = error_share_max.unwrap_or(breaking.error_share_max);
@@ -108,7 +108,7 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
         settings.ramp_up = Field::default();
         settings.pacing = Field::default();
         settings.think = Field::default();
-        settings.request_interval = Field::default();
+        settings.request_interval_ms = Field::default();
     }
     settings.busy_poll.give_way("--busy-poll", flags.busy_poll);
     settings.cookies.give_way("--cookies", flags.cookies);
@@ -117,8 +117,8 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     graceful_stop.give_way("--graceful-stop", flags.graceful_stop);
     let iterations = &mut settings.iterations;
     iterations.give_way("--iterations", flags.iterations);
-    let stop_on_break = &mut settings.stop_on_break;
-    stop_on_break.give_way("--on-break", flags.stop_on_break);
+    let on_break = &mut settings.on_break;
+    on_break.give_way("--on-break", flags.stop_on_break);
     settings.pacing.give_way("--pacing", flags.pacing);
     settings.pin.give_way("--no-pin", flags.pin);
     settings.protocol.give_way("--protocol", flags.protocol);

@@ -236,7 +236,7 @@ impl Resolver<'_> {
         let starts = "does not go with arrivals, which say when iterations start";
         self.refuse(&settings.pacing, starts, accepted);
         self.refuse(&settings.think, starts, accepted);
-        self.refuse(&settings.request_interval, starts, accepted);
+        self.refuse(&settings.request_interval_ms, starts, accepted);
         let ramps = "does not go with arrivals; stages with `target_rate` ramp them";
         self.refuse(&settings.ramp_up, ramps, accepted);
         if self.overrides.vus.is_some() {

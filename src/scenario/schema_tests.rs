@@ -1,0 +1,195 @@
+//! The schema of a config and its reader say the same.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::document::{Document, Table};
+use super::{config_schema, raw};
+
+/// The faults that the reader of keys finds.
+fn faults_of(text: &str) -> Vec<String> {
+    let document = Document::new(Some(Path::new("a.toml")), text, &|_| None);
+    if let Some(root) = document.parse() {
+        raw::read_config(Table::root(&document, root.get_ref()));
+    }
+    let (faults, _) = document.into_parts();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// The keys that the reader knows in the table that holds `zzzz`.
+fn known_to_reader(text: &str) -> BTreeSet<String> {
+    let faults = faults_of(text);
+    let fault = faults.iter().find(|fault| fault.contains("unknown key"));
+    let fault = fault.unwrap_or_else(|| panic!("{text}: {faults:?}"));
+    let (_, keys) = fault.split_once("one of ").expect("a list of keys");
+    keys.split(", ").map(|key| key.trim_matches('`').to_string()).collect()
+}
+
+fn properties(schema: &Value) -> BTreeSet<String> {
+    let properties = schema["properties"].as_object().expect("properties");
+    properties.keys().cloned().collect()
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
+    let schema = config_schema();
+    let of = |pointer: &str| {
+        let table = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        assert_eq!(table["additionalProperties"], false, "{pointer}");
+        properties(table)
+    };
+    let settings = "/properties/settings";
+    let think = "/properties/settings/properties/think/anyOf";
+    let session = "/properties/settings/properties/session";
+    for (text, pointer) in [
+        ("zzzz = 1", String::new()),
+        ("[settings]\nzzzz = 1", settings.to_string()),
+        ("[[stage]]\nduration = \"1s\"\nzzzz = 1", "/properties/stage/items".to_string()),
+        ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
+        (
+            "[settings]\nthink = { distribution = \"uniform\", low = \"1s\", high = \"2s\", zzzz = 1 }",
+            format!("{think}/1"),
+        ),
+        (
+            "[settings]\nthink = { distribution = \"exponential\", mean = \"1s\", zzzz = 1 }",
+            format!("{think}/2"),
+        ),
+        (
+            "[settings]\nthink = { distribution = \"lognormal\", median = \"1s\", sigma = 1, zzzz = 1 }",
+            format!("{think}/3"),
+        ),
+        ("[settings]\nsession = { iterations = 1, zzzz = 1 }", session.to_string()),
+        (
+            "[settings]\nsession = { leave = { abandon = 0.5, zzzz = 1 } }",
+            format!("{session}/properties/leave/anyOf/1"),
+        ),
+    ] {
+        assert_eq!(of(&pointer), known_to_reader(text), "{text}");
+    }
+}
+
+#[test]
+fn each_type_of_step_has_its_own_keys() {
+    let schema = config_schema();
+    let step = &schema["properties"]["scenario"]["items"];
+    let types = step["properties"]["type"]["anyOf"][0]["enum"].as_array();
+    let types = types.expect("the types of a step");
+    let rules = step["allOf"].as_array().expect("a rule for each type");
+    assert_eq!(types.len(), rules.len());
+    for (name, rule) in types.iter().zip(rules) {
+        assert_eq!(rule["if"]["properties"]["type"]["const"], *name);
+        let not = rule["then"]["properties"].as_object().expect("keys");
+        let mut known = properties(step);
+        known.retain(|key| not.get(key) != Some(&Value::Bool(false)));
+        let text = format!("[[scenario]]\ntype = {name}\nzzzz = 1\n");
+        assert_eq!(known, known_to_reader(&text), "{name}");
+        let missing = faults_of(&text).into_iter().find(|fault| fault.contains("is missing"));
+        let required = rule["then"]["required"][0].as_str();
+        assert_eq!(missing.is_some(), required.is_some(), "{name}: {missing:?}");
+        if let Some(key) = required {
+            assert!(missing.is_some_and(|text| text.contains(key)), "{name}: {key}");
+        }
+    }
+}
+
+/// Values of all types, within the bounds of some key and outside of others'.
+const VALUES: &[&str] = &[
+    "-1", "0", "1", "3", "256", "257", "4096", "4097", "1000000", "1000001", "4294967295",
+    "4294967296", "31622400", "31622401", "0.0", "0.5", "1.0", "1.5", "3.5", "1e300", "true",
+    "false", "[]", "[1]", "{}", "{ a = 1 }", "{ iterations = 5 }", "{ iterations = 0 }",
+    "{ lifetime = \"10s\", leave = \"abandon\" }", "{ leave = { abandon = 0.2 } }",
+    "{ leave = { abandon = 2 } }", "{ leave = \"never\" }",
+    "{ distribution = \"uniform\", low = \"1s\", high = \"3s\" }",
+    "{ distribution = \"exponential\", mean = \"0s\" }",
+    "{ distribution = \"exponential\", mean = \"2s\" }",
+    "{ distribution = \"lognormal\", median = \"1s\", sigma = 0.5 }",
+    "{ distribution = \"lognormal\", median = \"1s\", sigma = 4 }",
+    "{ distribution = \"lognormal\", median = \"1s\" }",
+    "\"\"", "\" \"", "\"x\"", "\"30s\"", "\" 30 s \"", "\"1m30s\"", "\"1.5h\"", "\".5s\"", "\"1.s\"",
+    "\"30\"", "\"0s\"", "\"0\"", "\"-1s\"", "\"1e3s\"", "\"5µs\"", "\"1h 5min\"", "\"30s5\"", "\"5 5s\"",
+    "\"30sec\"", "\"10/s\"", "\"10 / second\"", "\"1e3/m\"", "\"+5/h\"", "\"-5/s\"", "\"10\"", "\"10/d\"",
+    "\"5%\"", "\" 0.5 %\"", "\"1e0%\"", "\"-5%\"", "\"%\"", "\"16MiB\"", "\"64 kib\"", "\"5000b\"", "\"4G\"",
+    "\"1TiB\"", "\"constant\"", "\"poisson\"", "\"Poisson\"", "\"continue\"", "\"stop\"", "\"auto\"",
+    "\"legacy\"", "\"2025-11-25\"", "\"2025-01-01\"", "\"delete\"",
+];
+
+/// What a schema cannot say: that a text of the right form means too much or too
+/// little, and that a whole number is written without a point.
+fn is_beyond_a_schema(key: &str, value: &str) -> bool {
+    let sizes = ["\"30\"", "\"0\"", "\"10\"", "\"4G\"", "\"1TiB\""];
+    let is_size = key == "message_bytes_max" && sizes.contains(&value);
+    is_size || value.ends_with(".0") || value.contains("1e300")
+}
+
+#[test]
+fn the_schema_and_the_reader_judge_values_alike() {
+    let schema = config_schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut n_right = 0;
+    let mut n_wrong = 0;
+    for (table, pointer) in [
+        ("[settings]", "/properties/settings"),
+        ("[arrivals]", "/properties/arrivals"),
+        ("[[stage]]", "/properties/stage/items"),
+        ("[[scenario]]\ntype = \"tools/call\"\n", "/properties/scenario/items"),
+        ("[[scenario]]\ntype = \"prompts/get\"\n", "/properties/scenario/items"),
+        ("[[scenario]]\ntype = \"code_mode\"\n", "/properties/scenario/items"),
+    ] {
+        for key in properties(schema.pointer(pointer).expect("a table")) {
+            for value in VALUES {
+                let text = format!("{table}\n{key} = {value}\n");
+                let Ok(config) = toml::from_str::<Value>(&text) else {
+                    continue;
+                };
+                let faults = faults_of(&text);
+                let is_right = validator.is_valid(&config);
+                if is_right && is_beyond_a_schema(&key, value) {
+                    continue;
+                }
+                assert_eq!(is_right, faults.is_empty(), "{text}: {faults:?}");
+                n_right += u32::from(is_right);
+                n_wrong += u32::from(!is_right);
+            }
+        }
+    }
+    assert!(n_right > 200 && n_wrong > 1000, "{n_right} {n_wrong}");
+}
+
+/// What the environment will bring is not known to an editor.
+#[test]
+fn texts_with_references_are_let_through() {
+    let schema = config_schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let text = "[settings]\nurl = \"${URL}\"\nduration = \"${LENGTH:-30s}\"\nprotocol = \"${WHICH}\"\n\
+                [headers]\nA = \"Bearer ${TOKEN}\"\n[arrivals]\nrate = \"${N}/s\"\n\
+                [[scenario]]\ntype = \"tools/call\"\ntool = \"${TOOL}\"\n";
+    let config: Value = toml::from_str(text).expect("TOML");
+    assert!(validator.is_valid(&config));
+}
+
+/// Editors show the description of a key; it says more than its name.
+#[test]
+fn every_key_is_described() {
+    fn check(schema: &Value, n_keys: &mut u32) {
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            for (key, property) in properties {
+                let description = property["description"].as_str().unwrap_or_default();
+                // `distribution` is a constant of its table.
+                if !property.get("const").is_some_and(Value::is_string) {
+                    assert!(description.len() > 10 && !description.contains('\n'), "{key}");
+                }
+                *n_keys += 1;
+                check(property, n_keys);
+                check(&property["items"], n_keys);
+                for one in property["anyOf"].as_array().into_iter().flatten() {
+                    check(one, n_keys);
+                }
+            }
+        }
+    }
+    let mut n_keys = 0;
+    check(&config_schema(), &mut n_keys);
+    assert!(n_keys > 55, "{n_keys}");
+}
