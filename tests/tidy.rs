@@ -55,11 +55,11 @@ const DEPENDENCIES: &str = "
     regex_syntax: init
     ureq: http
     flate2: protocol metrics
+    memchr: protocol
     mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: worker coordinator cli
     core_affinity: host servers
-    hdrhistogram: metrics
     termcolor: terminal
     terminal_size: terminal
     nix: alarm http scheduler host worker servers coordinator cli";

@@ -1,18 +1,12 @@
 //! A latency histogram with the single set of bounds that all of them share.
 //!
 //! It takes memory as it is filled: up to [`FEW`] values lie there as they came,
-//! more of them are counted in [`Pages`]. Whatever is asked of them is answered
-//! by `hdrhistogram`: its own type, which takes 264 KiB, is filled for the
-//! question, once in a thread. It does not know what its values are latencies of.
-
-use std::cell::RefCell;
-
-use hdrhistogram::Histogram as Hdr;
+//! more of them are counted in [`Pages`]. Its answers are those of `hdrhistogram`
+//! for the same values (a test compares them), whose own type takes 264 KiB. A
+//! percentile is at most 0.1 % above the value that occurred. It does not know what
+//! its values are latencies of.
 
 use super::pages::{LATENCY_MAX_NS, Pages, bucket_of, value_of};
-
-/// Three digits: a percentile is at most 0.1 % above the value that occurred.
-const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Values that are kept as they came: 2 KiB, less than their pages would take.
 const FEW: usize = 256;
@@ -98,25 +92,6 @@ impl Values {
             Self::Many(pages) => self.pages().merge(pages),
         }
     }
-
-    fn fill(&self, hdr: &mut Hdr<u64>) {
-        match self {
-            Self::Few(values) => values
-                .iter()
-                .for_each(|value| hdr.saturating_record(*value)),
-            Self::Many(pages) => pages
-                .counted()
-                .for_each(|(value, count)| hdr.saturating_record_n(value, count)),
-        }
-    }
-}
-
-thread_local! {
-    /// What answers questions: one for each thread that asks any.
-    static EDGE: RefCell<Hdr<u64>> = RefCell::new(
-        Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
-            .expect("the bounds are constants that the library accepts"),
-    );
 }
 
 impl Histogram {
@@ -215,7 +190,18 @@ impl Histogram {
     /// empty: no data is not a latency of 0.
     pub fn quantile_ns(&self, q: f64) -> Option<u64> {
         let filled = self.some()?;
-        let value = filled.ask(|hdr| hdr.value_at_quantile(q.clamp(0.0, 1.0)));
+        if q <= 0.0 {
+            return Some(filled.min_ns);
+        }
+        let rank = (q.min(1.0) * filled.n as f64).ceil() as u64;
+        let (mut n, mut found) = (0, None);
+        self.for_each_bucket(&mut |bucket, count| {
+            n += count;
+            if found.is_none() && n >= rank {
+                found = Some(highest_of(bucket));
+            }
+        });
+        let value = found.unwrap_or(filled.max_ns);
         Some(value.clamp(filled.min_ns, filled.max_ns))
     }
 
@@ -223,7 +209,15 @@ impl Histogram {
     pub fn count_over(&self, limit_ns: u64) -> u64 {
         match self.some() {
             Some(filled) if limit_ns < filled.max_ns => {
-                filled.n - filled.ask(|hdr| hdr.count_between(0, limit_ns))
+                let mut n_over = 0;
+                self.for_each_bucket(&mut |bucket, count| {
+                    n_over += if value_of(bucket) > limit_ns {
+                        count
+                    } else {
+                        0
+                    };
+                });
+                n_over
             }
             _ => 0,
         }
@@ -231,13 +225,8 @@ impl Histogram {
 
     /// The buckets that hold anything, ascending: (highest value, count).
     pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
-        let buckets = self.some().map_or_else(Vec::new, |filled| {
-            filled.ask(|hdr| {
-                hdr.iter_recorded()
-                    .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                    .collect()
-            })
-        });
+        let mut buckets = Vec::new();
+        self.for_each_bucket(&mut |bucket, count| buckets.push((highest_of(bucket), count)));
         buckets.into_iter()
     }
 
@@ -271,7 +260,7 @@ impl Histogram {
             None => {}
             Some(Values::Many(pages)) => pages
                 .counted()
-                .for_each(|(value, count)| visit(bucket_of(value), count)),
+                .for_each(|(bucket, count)| visit(bucket, count)),
             Some(Values::Few(values)) => {
                 let mut buckets: Vec<usize> = values.iter().map(|ns| bucket_of(*ns)).collect();
                 buckets.sort_unstable();
@@ -298,7 +287,7 @@ impl Histogram {
         let extent = match extent {
             None => Extent {
                 min_ns: value_of(first.0),
-                max_ns: value_of(last.0 + 1) - 1,
+                max_ns: highest_of(last.0),
                 sum_ns: buckets.iter().fold(0, |sum, (bucket, count)| {
                     let middle = (value_of(*bucket) + value_of(bucket + 1)) / 2;
                     sum + u128::from(middle) * u128::from(*count)
@@ -359,19 +348,15 @@ fn is_in(ns: u64, bucket: usize) -> bool {
     bucket_of(ns) == bucket || ns > LATENCY_MAX_NS && bucket >= bucket_of(LATENCY_MAX_NS)
 }
 
-impl Filled {
-    fn ask<T>(&self, question: impl FnOnce(&Hdr<u64>) -> T) -> T {
-        EDGE.with_borrow_mut(|hdr| {
-            hdr.reset();
-            self.values.fill(hdr);
-            question(hdr)
-        })
-    }
+/// The greatest value of a bucket.
+fn highest_of(bucket: usize) -> u64 {
+    value_of(bucket + 1) - 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hdrhistogram::Histogram as Hdr;
     use proptest::prelude::*;
 
     fn of(values: &[u64]) -> Histogram {
@@ -384,8 +369,7 @@ mod tests {
 
     /// What `hdrhistogram` makes of them.
     fn hdr_of(values: &[u64]) -> Hdr<u64> {
-        let mut hdr = Hdr::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
-            .expect("the bounds are accepted");
+        let mut hdr = Hdr::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("the bounds are accepted");
         values
             .iter()
             .for_each(|value| hdr.saturating_record(*value));
@@ -446,6 +430,9 @@ mod tests {
         assert_eq!(histogram.len(), 3);
         assert_eq!(histogram.n_saturated(), 2);
         assert_eq!(histogram.max_ns(), Some(u64::MAX));
+        // They count as the longest that is told apart, even above a longer limit.
+        assert_eq!(histogram.count_over(LATENCY_MAX_NS - (1 << 40)), 2);
+        assert_eq!(of(&[LATENCY_MAX_NS + 1, u64::MAX]).count_over(1 << 60), 0);
     }
 
     #[test]
