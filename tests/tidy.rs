@@ -56,6 +56,7 @@ const DEPENDENCIES: &str = "
     regex_syntax: init
     ureq: http
     flate2: protocol metrics
+    memchr: protocol
     mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: worker coordinator cli

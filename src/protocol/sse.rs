@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use memchr::memchr2;
+
 /// One event with data. Empty data occurs: priming events are like that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SseEvent<'a> {
@@ -136,7 +138,7 @@ impl SseDecoder {
         // 0 <= pos <= input.len(): all before it is dealt with.
         let mut pos = self.skip_start(input);
         let mut data = Data::Copied;
-        while let Some(len) = line_len(&input[pos..]) {
+        while let Some(len) = memchr2(b'\n', b'\r', &input[pos..]) {
             let (start, end) = (pos, pos + len);
             pos = self.after_line_end(input, end);
             if self.line.is_empty() {
@@ -354,23 +356,6 @@ fn empty(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEPT_BYTES {
         buffer.shrink_to(KEPT_BYTES);
     }
-}
-
-/// The length of the first line of `bytes`; `None` where it does not end there.
-fn line_len(bytes: &[u8]) -> Option<usize> {
-    /// Blocks are tested without early exit, so that the compiler uses the
-    /// widest registers there are.
-    const BLOCK: usize = 32;
-    let is_end = |byte: u8| byte == b'\n' || byte == b'\r';
-    let mut pos = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, byte| any | is_end(*byte)) {
-            break;
-        }
-        pos += BLOCK;
-    }
-    let rest = bytes[pos..].iter().position(|byte| is_end(*byte))?;
-    Some(pos + rest)
 }
 
 /// The value of ASCII digits, the greatest one where they are too many.

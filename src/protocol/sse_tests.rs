@@ -275,12 +275,6 @@ proptest! {
     fn no_bytes_panic(bytes: Vec<u8>, limit in 0_usize..64) {
         let _any_answer_will_do = events_of(&mut SseDecoder::new(limit), &[&bytes]);
     }
-
-    #[test]
-    fn lines_are_found_where_they_end(bytes: Vec<u8>) {
-        let expected = bytes.iter().position(|byte| *byte == b'\n' || *byte == b'\r');
-        prop_assert_eq!(line_len(&bytes), expected);
-    }
 }
 
 #[test]
