@@ -129,7 +129,7 @@ fn what_a_server_says_of_a_credential_is_hidden_everywhere() {
         ],
         &key[..],
     ];
-    let finished = loadtest(&run.concat()).run().expect_code(0);
+    let finished = loadtest(&run.concat()).run().expect_code(3);
     let report = finished.report();
     assert_eq!(report["totals"]["failed"], 20, "{finished}");
     assert!(
@@ -189,7 +189,7 @@ fn a_long_credential_is_hidden_where_an_excerpt_cuts_it() {
     let finished = loadtest(&words)
         .env("MCP_API_KEY", &key)
         .run()
-        .expect_code(0);
+        .expect_code(3);
     let all = format!("{finished}{}", finished.report());
     assert!(all.contains("bad token ***"), "{finished}");
     for start in (0..key.len() - 5).step_by(5) {
