@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Usage,
     /// The run could not be carried out: no server, no permission, no file.
     CouldNotRun,
+    /// It was carried out, and what was asked of it was not kept.
+    NotKept,
     /// A signal ended it before there was anything to report.
     Interrupted,
 }

@@ -21,15 +21,13 @@ const DURATION_MAX_FORM: &str = "a duration of at most `366d`";
 /// The accepted forms of a rate.
 pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
 /// The same as a regular expression, with rates of zero.
-pub const RATE_PATTERN: &str =
-    r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*/\s*(?:s|sec|second|m|min|minute|h|hour)";
+pub const RATE_PATTERN: &str = r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*/\s*(?:s|sec|second|m|min|minute|h|hour)";
 /// What is accepted in place of a rate below the least one.
 const RATE_MIN_FORM: &str = "a rate of at least `0.01/h`";
 /// The accepted forms of a size.
 pub const BYTES_FORM: &str = "a size such as `512`, `64KiB` or `16MiB`";
 /// The same as a regular expression.
-pub const BYTES_PATTERN: &str =
-    r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:[KkMmGg](?:[Ii]?[Bb])?|[Bb])?";
+pub const BYTES_PATTERN: &str = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:[KkMmGg](?:[Ii]?[Bb])?|[Bb])?";
 
 /// One in a hundred hours: less often, nothing is measured. A second.
 const RATE_MIN: f64 = 0.01 / 3600.0;
@@ -184,6 +182,25 @@ pub fn secs(duration: Duration) -> f64 {
 pub fn tidy(value: f64) -> f64 {
     let tidied = (value * 1e6).round() / 1e6;
     if tidied.is_finite() { tidied } else { 0.0 }
+}
+
+/// Events a second; 0 over no time.
+pub fn rate(count: u64, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() {
+        0.0
+    } else {
+        tidy(count as f64 / elapsed.as_secs_f64())
+    }
+}
+
+/// `part ÷ whole`; 0 of nothing. To twelve decimals, so that one in a billion
+/// is not lost.
+pub fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        (part as f64 / whole as f64 * 1e12).round() / 1e12
+    }
 }
 
 /// A latency with three significant digits and its unit: `812 ns`, `43.8 us`,

@@ -108,6 +108,25 @@ macro_rules! command {
         ] $($rest)*);
     };
 
+    // Limits on latency and errors.
+    (@ $head:tt $name:ident [$($fields:tt)*] limits $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// limit on the median latency, such as 50ms
+            #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(parse_duration))]
+            pub(super) max_p50: Option<Duration>,
+            /// limit on the 95th percentile
+            #[argh(option, long = "max-p95", arg_name = "time", from_str_fn(parse_duration))]
+            pub(super) max_p95: Option<Duration>,
+            /// limit on the 99th percentile
+            #[argh(option, long = "max-p99", arg_name = "time", from_str_fn(parse_duration))]
+            pub(super) max_p99: Option<Duration>,
+            /// limit on the share of failed requests, such as 0.5%; a search has 1%
+            /// unless given
+            #[argh(option, arg_name = "share", from_str_fn(options::share))]
+            pub(super) max_errors: Option<f64>,
+        ] $($rest)*);
+    };
+
     // What is written.
     (@ $head:tt $name:ident [$($fields:tt)*] report $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
@@ -242,7 +261,10 @@ fn tool(
     error_code(0, "all is well"),
     error_code(1, "could not run: no server, no session, no file"),
     error_code(2, "the command line or the config is at fault"),
-    error_code(3, "a limit was not kept, or no level could be verified"),
+    error_code(
+        3,
+        "a threshold was not kept, every call failed, or no level could be verified"
+    ),
     error_code(4, "not valid: the generator was the limit"),
     error_code(130, "interrupted; the report was written")
 )]
@@ -291,7 +313,15 @@ command! {
         subcommand,
         name = "run",
         example = "50 virtual users call one tool for a minute:\n  $ {command_name} http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}' --vus 50 --duration 1m",
-        example = "Ramp up to 100 users, hold, ramp down, and find where the server breaks:\n  $ {command_name} http://127.0.0.1:8080/mcp --stage 1m:100,2m:100,30s:0"
+        example = "Ramp up to 100 users, hold, ramp down, and find where the server breaks:\n  $ {command_name} http://127.0.0.1:8080/mcp --stage 1m:100,2m:100,30s:0",
+        example = "Fail where the server is too slow or more than 1% of the calls fail:\n  $ {command_name} http://127.0.0.1:8080/mcp --assert 'p99<500ms' --assert 'errors<1%'",
+        note = "Thresholds of the command line hold beside those of the config.",
+        error_code(0, "the run was made, and each threshold kept"),
+        error_code(1, "could not run: no server, no session, no file"),
+        error_code(2, "the command line or the config is at fault"),
+        error_code(3, "a threshold was not kept, or every call failed"),
+        error_code(4, "not valid, with --strict: the generator was the limit"),
+        error_code(130, "interrupted; the report was written")
     )]
     Run:
     what
@@ -347,6 +377,13 @@ command! {
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) graceful_stop: Option<Duration>,
     }
+    limits
+    {
+        /// what the run has to keep, such as 'p99<500ms', 'errors<1%' or
+        /// 'tool:echo p95<200ms'; may be given several times
+        #[argh(option, long = "assert", arg_name = "condition")]
+        pub(super) asserts: Vec<String>,
+    }
     engine
     server
     report
@@ -379,19 +416,8 @@ command! {
     )]
     Find:
     what
+    limits
     {
-        /// limit on the median latency, such as 50ms
-        #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(parse_duration))]
-        pub(super) max_p50: Option<Duration>,
-        /// limit on the 95th percentile
-        #[argh(option, long = "max-p95", arg_name = "time", from_str_fn(parse_duration))]
-        pub(super) max_p95: Option<Duration>,
-        /// limit on the 99th percentile
-        #[argh(option, long = "max-p99", arg_name = "time", from_str_fn(parse_duration))]
-        pub(super) max_p99: Option<Duration>,
-        /// limit on the share of failed requests, such as 0.5%; 1% unless given
-        #[argh(option, arg_name = "share", from_str_fn(options::share))]
-        pub(super) max_errors: Option<f64>,
         /// what a level is: vus (virtual users, the default) or rate (arrivals a
         /// second, whether earlier ones have ended or not)
         #[argh(option, arg_name = "what", from_str_fn(options::level_kind))]
@@ -607,7 +633,13 @@ impl Run {
     /// # Errors
     /// Where a flag lacks the one that it goes with.
     pub(super) fn overrides(self) -> Result<Overrides, UserError> {
+        let latency = options::latency_limits(self.max_p50, self.max_p95, self.max_p99);
+        let latency = latency.map(|(flag, limit)| (flag, options::latency_threshold(limit)));
+        let errors = self.max_errors.map(options::error_threshold);
+        let errors = errors.map(|text| ("--max-errors", text));
+        let asserts = self.asserts.into_iter().map(|text| ("--assert", text));
         Ok(Overrides {
+            thresholds: asserts.chain(latency).chain(errors).collect(),
             vus: self.vus,
             duration: self.duration,
             iterations: self.iterations,

@@ -10,7 +10,7 @@ pub const PASSED: u8 = 0;
 pub const COULD_NOT_RUN: u8 = 1;
 /// The command line or the config is at fault.
 pub const USAGE: u8 = 2;
-/// A threshold or a validation failed.
+/// A threshold was not kept, every call failed, or a search has no answer.
 pub const FAILED: u8 = 3;
 /// The result is not valid: the generator was the limit.
 pub const NOT_VALID: u8 = 4;
@@ -22,6 +22,7 @@ pub fn of_error(error: &UserError) -> u8 {
     match error.kind() {
         ErrorKind::Usage => USAGE,
         ErrorKind::CouldNotRun => COULD_NOT_RUN,
+        ErrorKind::NotKept => FAILED,
         ErrorKind::Interrupted => INTERRUPTED,
     }
 }
@@ -45,7 +46,7 @@ pub fn strongest(codes: impl IntoIterator<Item = u8>) -> u8 {
 /// the user is strict (`--strict`).
 pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool) -> u8 {
     let of_end = match ended {
-        Ended::Duration | Ended::Iterations | Ended::Broke => PASSED,
+        Ended::Duration | Ended::Iterations | Ended::Broke | Ended::Threshold => PASSED,
         Ended::Interrupted => INTERRUPTED,
         Ended::NoSession => COULD_NOT_RUN,
     };
@@ -100,6 +101,7 @@ mod tests {
     fn errors_have_their_codes() {
         assert_eq!(of_error(&UserError::usage("x")), 2);
         assert_eq!(of_error(&UserError::could_not_run("x")), 1);
+        assert_eq!(of_error(&UserError::new(ErrorKind::NotKept, "x")), 3);
         assert_eq!(of_error(&UserError::new(ErrorKind::Interrupted, "x")), 130);
     }
 
@@ -124,6 +126,7 @@ mod tests {
             (Ended::Duration, 0, 4),
             (Ended::Iterations, 0, 4),
             (Ended::Broke, 0, 4),
+            (Ended::Threshold, 0, 4),
             (Ended::NoSession, 1, 1),
             (Ended::Interrupted, 130, 130),
         ];
@@ -164,5 +167,9 @@ mod tests {
         let of = |ended| of_run(ended, false, Grade::Invalid, true);
         assert_eq!(strongest([of(Ended::Duration), unwritten]), 1);
         assert_eq!(strongest([of(Ended::Interrupted), unwritten]), 130);
+        // So does a threshold that was not kept, and under an invalid result.
+        let not_kept = of_error(&UserError::new(ErrorKind::NotKept, "p99<1ms"));
+        assert_eq!(strongest([of(Ended::Duration), not_kept]), 4);
+        assert_eq!(strongest([PASSED, not_kept, unwritten]), 1);
     }
 }

@@ -3,16 +3,16 @@
 use super::args::Find;
 use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
-use super::options::LevelText;
+use super::options::{LevelText, latency_limits};
 use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::UserError;
-use crate::outcome::{FindOptions, LatencyLimit, LoadUnit};
+use crate::outcome::{FindOptions, LoadUnit};
 use crate::report::find::build_find;
 use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
 use crate::terminal::Terminal;
-use crate::units::{format_duration, nanos};
+use crate::units::format_duration;
 
 pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
@@ -44,18 +44,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
 /// What is searched. The levels are checked here for what the search cannot
 /// word in terms of flags.
 fn options(args: &Find) -> Result<FindOptions, UserError> {
-    let latency = [
-        (0.5, args.max_p50),
-        (0.95, args.max_p95),
-        (0.99, args.max_p99),
-    ];
-    let latency: Vec<LatencyLimit> = latency
-        .into_iter()
-        .filter_map(|(quantile, limit)| {
-            let limit_ns = nanos(limit?);
-            Some(LatencyLimit { quantile, limit_ns })
-        })
-        .collect();
+    let latency: Vec<_> = latency_limits(args.max_p50, args.max_p95, args.max_p99).collect();
     if latency.is_empty() && args.max_errors.is_none() {
         return Err(
             UserError::usage("a search needs a limit that a level can break").hint(
@@ -64,11 +53,8 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
             ),
         );
     }
-    if let Some(limit) = latency.iter().find(|limit| limit.limit_ns == 0) {
-        let name = (limit.quantile * 100.0).round();
-        return Err(UserError::usage(format!(
-            "`--max-p{name}` has to be above 0"
-        )));
+    if let Some((flag, _)) = latency.iter().find(|(_, limit)| limit.limit_ns == 0) {
+        return Err(UserError::usage(format!("`{flag}` has to be above 0")));
     }
     if args.deadline.is_some_and(|deadline| deadline.is_zero()) {
         return Err(UserError::usage("`--deadline` has to be above 0")
@@ -99,7 +85,7 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
         by,
         from,
         to,
-        latency,
+        latency: latency.into_iter().map(|(_, limit)| limit).collect(),
         error_share_max: Some(args.max_errors.unwrap_or(defaults::FIND_ERROR_SHARE)),
         deadline: args.deadline,
         quick: args.quick,
@@ -135,6 +121,7 @@ fn level(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::LatencyLimit;
     use argh::FromArgs;
 
     fn typed(words: &[&str]) -> Result<FindOptions, UserError> {

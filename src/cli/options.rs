@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Utc;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
-use crate::outcome::LoadUnit;
+use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::Arguments;
 use crate::scenario::Header;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
@@ -145,6 +145,41 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| {
             format!("`{text}` is not a share above 0% and below 100%, such as `1%` or `0.01`")
         })
+}
+
+/// The limits that `--max-p50`, `--max-p95` and `--max-p99` give, with their flags.
+pub(super) fn latency_limits(
+    p50: Option<Duration>,
+    p95: Option<Duration>,
+    p99: Option<Duration>,
+) -> impl Iterator<Item = (&'static str, LatencyLimit)> {
+    let limits = [
+        ("--max-p50", 0.5, p50),
+        ("--max-p95", 0.95, p95),
+        ("--max-p99", 0.99, p99),
+    ];
+    limits.into_iter().filter_map(|(flag, quantile, limit)| {
+        let limit_ns = units::nanos(limit?);
+        Some((flag, LatencyLimit { quantile, limit_ns }))
+    })
+}
+
+/// The same as a threshold: `p99<=250ms`.
+pub(super) fn latency_threshold(limit: LatencyLimit) -> String {
+    let percentile = (limit.quantile * 100.0).round();
+    // Exactly, whatever it is.
+    let (value, unit) = match limit.limit_ns {
+        ns if ns % 1_000_000 == 0 => (ns / 1_000_000, "ms"),
+        ns if ns % 1_000 == 0 => (ns / 1_000, "us"),
+        ns => (ns, "ns"),
+    };
+    format!("p{percentile}<={value}{unit}")
+}
+
+/// `errors<=1%`
+pub(super) fn error_threshold(share: f64) -> String {
+    let percent = (share * 1e11).round() / 1e9;
+    format!("errors<={percent}%")
 }
 
 /// A level of a search: virtual users, or a rate.

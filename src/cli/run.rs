@@ -5,11 +5,12 @@ use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::reference::calibrate_plan;
 use crate::coordinator;
-use crate::error::UserError;
-use crate::outcome::Ended;
+use crate::error::{ErrorKind, UserError};
+use crate::outcome::{Ended, GateGrade};
 use crate::report::{Report, ReportKind, build, deliver};
 use crate::scenario;
 use crate::terminal::Terminal;
+use crate::units::plural;
 
 pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let output_wish = args.output_wish();
@@ -35,8 +36,30 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let is_interrupted = interrupts.is_pending();
     let grade = outcome.verdict.grade;
     let code = exit::of_run(outcome.ended, is_interrupted, grade, plan.strict);
-    let faults = delivered.faults.into_iter().chain(session);
+    let gate = gate(&delivered.report);
+    let faults = delivered.faults.into_iter().chain(session).chain(gate);
     Ok(tell_all(terminal, code, faults))
+}
+
+/// What failed the run, if its gate did: a code alone tells nothing in a log.
+fn gate(report: &Report) -> Option<UserError> {
+    const TOLD_MAX: usize = 3;
+    let failed = || {
+        let thresholds = report.thresholds.iter();
+        thresholds.filter(|it| it.grade == GateGrade::Failed)
+    };
+    let what = match (&report.gate.why, failed().count()) {
+        _ if report.gate.grade != GateGrade::Failed => return None,
+        (Some(why), _) => format!("the run failed: {why}"),
+        (None, n_failed) => {
+            let texts = failed().take(TOLD_MAX).map(|it| format!("`{}`", it.text));
+            let texts: Vec<_> = texts.collect();
+            let more = if n_failed > TOLD_MAX { ", …" } else { "" };
+            let thresholds = plural(n_failed as u64, "threshold was", "thresholds were");
+            format!("{thresholds} not kept: {}{more}", texts.join(", "))
+        }
+    };
+    Some(UserError::new(ErrorKind::NotKept, what))
 }
 
 /// No user ever had a session, so nothing was measured; or no user could open

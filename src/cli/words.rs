@@ -361,8 +361,11 @@ mod tests {
         check("--vsu", "run", Some("did you mean `--vus`?"));
         check("--tools", "run", Some("did you mean `--tool`?"));
         check("--tools", "init", None);
-        check("--assert", "run", None);
-        check("--max-p99", "run", Some("`--max-p99` is a flag of `find`"));
+        check(
+            "--deadline",
+            "run",
+            Some("`--deadline` is a flag of `find`"),
+        );
         check("--port", "run", Some("`--port` is a flag of `demo`"));
         check(
             "--config",

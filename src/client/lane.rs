@@ -164,6 +164,10 @@ impl Lane {
         self.http.counters()
     }
 
+    pub(super) fn bytes_received(&self) -> u64 {
+        self.http.counters().bytes_received
+    }
+
     pub(super) fn last_event_id(&self) -> Option<&str> {
         self.reader.last_event_id()
     }

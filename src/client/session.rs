@@ -59,6 +59,8 @@ pub struct CallReport {
     pub end: Instant,
     /// From the arrival of the answer in the kernel to our reading it.
     pub delay: Option<Duration>,
+    /// Of a call: bytes of HTTP heads and bodies that were read for it.
+    pub n_bytes: u64,
     /// The server no longer knows the session: open a new one.
     pub session_gone: bool,
     /// The result's text, where the call keeps it.
@@ -73,6 +75,7 @@ impl CallReport {
             sent,
             end: exchanged.end.unwrap_or_else(crate::clock::now).max(sent),
             delay: exchanged.timing.delay.filter(|_| exchanged.result.is_ok()),
+            n_bytes: 0,
             session_gone: exchanged.session_gone,
             result_text: exchanged.kept_result,
         };
@@ -313,7 +316,9 @@ impl Session {
     /// answer. Questions of a modern server are answered, a legacy stream that
     /// breaks off is resumed where it can be.
     pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
-        let report = self.call_to_its_end(call, values);
+        let before = self.lane.bytes_received();
+        let mut report = self.call_to_its_end(call, values);
+        report.n_bytes = self.lane.bytes_received().saturating_sub(before);
         self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
@@ -443,6 +448,7 @@ impl Session {
             sent,
             end: end.max(sent),
             delay: None,
+            n_bytes: 0,
             session_gone: false,
             result_text: None,
         })

@@ -7,11 +7,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::guard::Watched;
 use super::intervals::Keeper;
 use super::judge::local_failures;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::decide::control::StageSpan;
+use crate::decide::threshold::abort::Counts as AbortCounts;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
@@ -31,6 +33,8 @@ pub(super) struct Figures {
     pub(super) counts: Counts,
     /// Of the calls that succeeded.
     pub(super) latency: Histogram,
+    /// For each threshold that ends the run. Of a tick, not of sums.
+    pub(super) watched: Vec<AbortCounts>,
 }
 
 /// What happened in some ticks.
@@ -71,6 +75,7 @@ impl Figures {
     pub(super) fn clear(&mut self) {
         self.counts = Counts::default();
         self.latency.clear();
+        self.watched.clear();
     }
 
     /// Adds what came after it.
@@ -175,6 +180,8 @@ pub(super) struct Collector {
     /// To the last closed second, those from before the load included.
     pub(super) handshakes: Handshakes,
     pub(super) signals: Signals,
+    /// What is counted for thresholds that end the run.
+    pub(super) watched: Vec<Watched>,
     pub(super) seconds: Vec<Second>,
     /// The seconds row by row, where they are wished for.
     keeper: Option<Keeper>,
@@ -222,6 +229,7 @@ impl Collector {
             waiting_end: 0,
             handshakes: Handshakes::default(),
             signals: Signals::new(n_workers, warm_up, busy_poll),
+            watched: Vec::new(),
             seconds: Vec::new(),
             keeper: None,
             vus_max: 0,
@@ -338,7 +346,7 @@ impl Collector {
         let spans = std::mem::take(&mut self.spans);
         let recorded = std::mem::take(&mut self.stages);
         let mut stages: Vec<StageOutcome> = Vec::new();
-        for (span, recorded) in spans.into_iter().zip(recorded) {
+        for (number, (span, recorded)) in (1..).zip(spans.into_iter().zip(recorded)) {
             let Some((calls, examples)) = recorded else {
                 continue;
             };
@@ -353,6 +361,7 @@ impl Collector {
                     last.examples.merge(&examples);
                 }
                 _ => stages.push(StageOutcome {
+                    number,
                     at,
                     length: span.end.min(load_end).saturating_sub(at),
                     load_from: span.load_at(planned_at),
@@ -464,6 +473,7 @@ impl Collector {
             self.open.push_back(self.spare.pop().unwrap_or_default());
         }
         let users = self.users();
+        let stage = stage.map(|stage| stage + 1);
         let position = usize::try_from(filed - self.first_open).unwrap_or(0);
         let Some(interval) = self.open.get_mut(position) else {
             return;
@@ -484,6 +494,12 @@ impl Collector {
             self.ok += row.ok;
             self.failed += row.failed;
             self.cancelled += row.cancelled;
+        }
+        interval
+            .watched
+            .resize(self.watched.len(), AbortCounts::default());
+        for (sum, watched) in interval.watched.iter_mut().zip(&self.watched) {
+            sum.add(&watched.count(recorder, stage));
         }
         let handshakes = match number {
             0 => &mut self.handshakes,

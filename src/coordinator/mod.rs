@@ -15,6 +15,7 @@
 
 mod collect;
 mod crew;
+mod guard;
 mod interrupts;
 mod intervals;
 mod judge;

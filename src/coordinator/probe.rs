@@ -84,6 +84,7 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
         },
         segment: Segment::WHOLE,
         probe: None,
+        thresholds: Vec::new(),
         notices: Vec::new(),
         ..plan.clone()
     })

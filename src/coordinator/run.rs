@@ -8,6 +8,7 @@ use crossbeam_channel::never;
 
 use super::collect::{Collector, Figures, move_calls_in_flight, move_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
+use super::guard::Guard;
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
 use super::noted::Noted;
@@ -24,16 +25,16 @@ use crate::decide::breakpoint::{
 };
 use crate::decide::control::{
     Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
-    spans,
+    rate_reached, spans,
 };
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
+use crate::decide::threshold::{self, abort::Abort};
 use crate::error::UserError;
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Ended, Gate, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
-    RunStart,
+    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
 };
 use crate::scenario::{HistogramMode, Plan};
 use crate::units::nanos;
@@ -147,6 +148,9 @@ struct Coordinator<'a> {
     probe: Option<Probe>,
     watching: Watching,
     standstill: Standstill,
+    /// Where thresholds may end the run.
+    guard: Option<Guard>,
+    aborted: Option<Abort>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -169,7 +173,13 @@ impl<'a> Coordinator<'a> {
         if plan.histograms == HistogramMode::Seconds {
             collector.keep_intervals(plan.stop.duration);
         }
+        let guard = Guard::new(plan, &start.rows).map(|(guard, watched)| {
+            collector.watched = watched;
+            guard
+        });
         Self {
+            guard,
+            aborted: None,
             watching: Watching::start(&start.generator.worker_cpus),
             plan,
             start,
@@ -289,6 +299,9 @@ impl<'a> Coordinator<'a> {
             self.interrupts_seen += 1;
             return Ok(Happening::Interrupt);
         }
+        if self.aborted.is_some() {
+            return Ok(Happening::Threshold);
+        }
         if self.plan.breaking.stop && self.breaking_point.is_some() {
             return Ok(Happening::Broke);
         }
@@ -402,6 +415,12 @@ impl<'a> Coordinator<'a> {
                 LoadUnit::Vus => interval.counts.mean_users(),
             };
             self.windows.add(number, interval, load);
+            if let Some(guard) = &mut self.guard {
+                guard.add(interval);
+                if self.aborted.is_none() && self.controller.stopped().is_none() {
+                    self.look_for_aborts(number);
+                }
+            }
             if self.windows.is_complete() && self.controller.stopped().is_none() {
                 let in_flight = self.collector.in_flight();
                 let window = self.windows.window(in_flight);
@@ -413,6 +432,24 @@ impl<'a> Coordinator<'a> {
         if is_new {
             self.watch_seconds();
             self.show(clock);
+        }
+    }
+
+    /// A threshold that ends the run does so by whole seconds.
+    fn look_for_aborts(&mut self, number: u64) {
+        let (collector, rows) = (&self.collector, &self.start.rows);
+        let p99 = || {
+            let calls = Rows::new(rows, &collector.totals).totals();
+            let readings = calls.measured(self.plan.has_intended_starts());
+            Duration::from_nanos(readings.quantile_ns(0.99).unwrap_or(0))
+        };
+        let guard = self.guard.as_mut();
+        let aborted = guard.and_then(|it| it.close(number, collector.in_flight(), p99));
+        if let Some(abort) = aborted {
+            let text = &self.plan.thresholds[abort.threshold].text;
+            let notice = format!("the threshold `{text}` ends the run: {}", abort.why);
+            self.observer.notice(&notice);
+            self.aborted = Some(abort);
         }
     }
 
@@ -586,6 +623,24 @@ impl<'a> Coordinator<'a> {
         } else {
             ended
         };
+        let vus_max = self.collector.vus_max.max(self.active_max);
+        let (thresholds, gate) = threshold::judge(
+            &self.plan.thresholds,
+            &threshold::Figures {
+                ended,
+                rows: Rows::new(&self.start.rows, &totals),
+                counters: &totals.counters,
+                elapsed,
+                has_intended_starts: self.plan.has_intended_starts(),
+                stages: &stages,
+                breaking_point: self.breaking_point.as_ref(),
+                load_reached: match self.plan.load.unit() {
+                    LoadUnit::Rate => rate_reached(self.plan, stopped_at),
+                    LoadUnit::Vus => f64::from(vus_max),
+                },
+                aborted: self.aborted.as_ref(),
+            },
+        );
         RunOutcome {
             start: self.start,
             ended,
@@ -596,14 +651,14 @@ impl<'a> Coordinator<'a> {
             intervals: self.collector.take_intervals(),
             seconds: std::mem::take(&mut self.collector.seconds),
             // Ticks see only what lasts; a short run may end before the first.
-            vus_max: self.collector.vus_max.max(self.active_max),
+            vus_max,
             breaking_point: self.breaking_point,
             probe,
             notices,
             self_check,
             verdict,
-            thresholds: Vec::new(),
-            gate: Gate::default(),
+            thresholds,
+            gate,
         }
     }
 }

@@ -67,11 +67,13 @@ const QUEUE_MAX: u32 = 100_000;
 /// When the options make no search, the load could not begin, or a worker
 /// fails. A server that sustains nothing is an outcome.
 pub fn find(
-    plan: Plan,
+    mut plan: Plan,
     options: FindOptions,
     observer: &mut dyn FindObserver,
     interrupts: &Interrupts,
 ) -> Result<FindOutcome, UserError> {
+    // A search has limits of its own.
+    plan.thresholds.clear();
     let search_options = SearchOptions {
         find: options.clone(),
         think: think(&plan),

@@ -50,6 +50,8 @@ pub enum Happening {
     Broke,
     /// Nobody ever got a session, and waiting is of no use.
     NoSession,
+    /// A threshold that ends the run is not kept.
+    Threshold,
 }
 
 /// The state of a run, as far as decisions need it.
@@ -107,6 +109,7 @@ impl Controller {
             Happening::IterationsBegun => self.stop(now, Ended::Iterations, &mut actions),
             Happening::Broke => self.stop(now, Ended::Broke, &mut actions),
             Happening::NoSession => self.stop(now, Ended::NoSession, &mut actions),
+            Happening::Threshold => self.stop(now, Ended::Threshold, &mut actions),
             Happening::Nothing => {}
         }
         if self.duration.is_some_and(|duration| now >= duration) {
@@ -350,6 +353,16 @@ pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
             }
         }
     }
+}
+
+/// The highest rate of arrivals until then, of the open model.
+pub fn rate_reached(plan: &Plan, until: Duration) -> f64 {
+    let spans = spans(plan);
+    let begun = spans.iter().filter(|span| span.at < until);
+    let highest = begun.map(|span| span.load_from.max(span.load_at(until.min(span.end))));
+    highest
+        .reduce(f64::max)
+        .unwrap_or_else(|| rate_at(plan, until))
 }
 
 #[cfg(test)]

@@ -213,6 +213,25 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Whether failures may have this id, or one that begins with it: `http`, `http.503`,
+/// `timeout.waiting`, `jsonrpc.-32602`.
+pub fn names_cause(path: &str) -> bool {
+    let is_fixed = FIXED.iter().any(|(_, id)| is_below(id, path));
+    let is_numbered = match path.split_once('.') {
+        None => path == FailureGroup::Http.id(),
+        Some(("http", status)) => matches!(status.parse(), Ok(100_u16..=999)),
+        Some(("jsonrpc", code)) => code.parse::<i64>().is_ok(),
+        Some(_) => false,
+    };
+    is_fixed || is_numbered
+}
+
+/// Whether an id is the path, or begins with it and a point.
+fn is_below(id: &str, path: &str) -> bool {
+    let rest = id.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// A server that invents a new code for every answer must not grow our
 /// memory: beyond this many, codes are counted together.
 const NUMBERED_MAX: usize = 64;
@@ -277,6 +296,15 @@ impl FailureCounts {
     pub fn of_group(&self, group: FailureGroup) -> u64 {
         self.occurred()
             .filter(|(failure, _)| failure.group() == group)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// The number of failures whose id is `path`, or begins with it: `http`,
+    /// `http.503`.
+    pub fn below(&self, path: &str) -> u64 {
+        self.occurred()
+            .filter(|(failure, _)| is_below(&failure.id(), path))
             .map(|(_, count)| count)
             .sum()
     }

@@ -14,21 +14,25 @@
 //! values need, at most 135 KiB, and there are a fixed number of them for each
 //! row: a few in each worker and a few at the coordinator.
 
+mod above;
 mod codec;
 mod counters;
 mod failure;
 mod histogram;
 mod pages;
+mod quantile;
 mod quantile_interval;
 mod recorder;
 mod usage;
 
+pub use above::{Above, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
-    SessionFailure, TimeoutPhase,
+    SessionFailure, TimeoutPhase, names_cause,
 };
 pub use histogram::{Extent, Histogram};
-pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample};
+pub use quantile::Quantile;
+pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes};
 pub use usage::{ReadTimes, WorkerUsage};

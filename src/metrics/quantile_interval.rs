@@ -1,7 +1,7 @@
 //! Between which recorded values a quantile lies, for all that so few samples
 //! can tell.
 
-use super::Histogram;
+use super::{Histogram, Readings};
 
 /// The standard normal distribution's 97.5 % quantile: two-sided, 95 %.
 const Z_95: f64 = 1.96;
@@ -16,21 +16,26 @@ pub struct QuantileInterval {
     pub high_ns: Option<u64>,
 }
 
-impl Histogram {
+impl Readings<'_> {
     /// The 95 % confidence interval of the quantile `q` (0 to 1), by order
     /// statistics and so for any distribution: between the values of rank
     /// `⌊nq − 1.96·√(nq(1−q))⌋` and `⌈nq + 1.96·√(nq(1−q))⌉ + 1` of `n`
     /// (Lancet, ATC 2019, after Le Boudec). It takes samples for independent:
     /// where they are not, the true interval is wider.
-    pub fn quantile_interval_ns(&self, q: f64) -> QuantileInterval {
-        let n = self.len();
+    pub fn quantile_interval_ns(self, q: f64) -> QuantileInterval {
+        let n = self.histogram.len();
         let (low, high) = interval_ranks(n, q.clamp(0.0, 1.0));
-        // Half a rank below, so that rounding cannot lead to the next one.
-        let value = |rank: u64| self.quantile_ns((rank as f64 - 0.5) / n as f64);
         QuantileInterval {
-            low_ns: low.and_then(value),
-            high_ns: high.and_then(value),
+            low_ns: low.and_then(|rank| self.value_at(rank)),
+            high_ns: high.and_then(|rank| self.value_at(rank)),
         }
+    }
+}
+
+impl Histogram {
+    /// Like [`Readings::quantile_interval_ns`].
+    pub fn quantile_interval_ns(&self, q: f64) -> QuantileInterval {
+        Readings::from(self).quantile_interval_ns(q)
     }
 }
 

@@ -4,7 +4,7 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
-use super::{Counters, Failure, FailureCounts, Histogram};
+use super::{Above, Counters, Failure, FailureCounts, Histogram, Readings};
 use crate::text::blank_if_unseen;
 
 /// How a started request ended.
@@ -54,9 +54,64 @@ pub struct RowStats {
     pub cancelled_age: Option<Histogram>,
     /// Failures by cause; their total is `failed`.
     pub failures: FailureCounts,
+    /// Successful requests above limits that were known before: by their response
+    /// time where they have one, else by their service time.
+    pub above: Above,
+    /// Bytes of successful answers; `None` where nobody asks for them.
+    pub sizes: Option<Box<Sizes>>,
+}
+
+/// Bytes of answers.
+#[derive(Debug, Clone, Default)]
+pub struct Sizes {
+    /// All of them.
+    pub bytes: Histogram,
+    /// Those above limits that were known before.
+    pub above: Above,
+}
+
+impl Sizes {
+    /// They, with what is known exactly of them.
+    pub fn measured(&self) -> Readings<'_> {
+        Readings {
+            histogram: &self.bytes,
+            above: Some(&self.above),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let are_empty = (self.bytes.is_empty(), other.bytes.is_empty());
+        self.above.merge(are_empty.0, &other.above, are_empty.1);
+        self.bytes.merge(&other.bytes);
+    }
 }
 
 impl RowStats {
+    /// Whether each request that ended had an intended start: a figure of some must
+    /// not pass as the figure of all.
+    pub fn has_response_times(&self) -> bool {
+        let len = |histogram: &Option<Histogram>| histogram.as_ref().map_or(0, Histogram::len);
+        len(&self.response_ok) == self.ok && len(&self.response_failed) == self.failed
+    }
+
+    /// The latency of successful requests that stands for the row: response times
+    /// where the load model has intended starts (`are_intended`) and each request
+    /// had one, else service times.
+    pub fn measured(&self, are_intended: bool) -> Readings<'_> {
+        let response = self.response_ok.as_ref().filter(|_| are_intended);
+        let response = response.filter(|_| self.has_response_times());
+        let n_response = self.response_ok.as_ref().map_or(0, Histogram::len);
+        // What was counted is of one kind: all response times, or all service times.
+        let is_counted = match response {
+            Some(_) => true,
+            None => n_response == 0,
+        };
+        Readings {
+            histogram: response.unwrap_or(&self.service_ok),
+            above: is_counted.then_some(&self.above),
+        }
+    }
+
     /// Requests that have ended by themselves.
     pub fn finished(&self) -> u64 {
         self.ok + self.failed
@@ -64,6 +119,10 @@ impl RowStats {
 
     /// Adds another interval of the same row.
     pub fn merge(&mut self, other: &Self) {
+        self.above.merge(self.ok == 0, &other.above, other.ok == 0);
+        if let Some(sizes) = &other.sizes {
+            self.sizes.get_or_insert_default().merge(sizes);
+        }
         self.started += other.started;
         self.ok += other.ok;
         self.failed += other.failed;
@@ -95,6 +154,11 @@ impl RowStats {
             histogram.clear();
         }
         self.failures.clear();
+        self.above.clear();
+        if let Some(sizes) = &mut self.sizes {
+            sizes.bytes.clear();
+            sizes.above.clear();
+        }
     }
 
     fn end(&mut self, sample: &Sample<'_>) {
@@ -102,6 +166,7 @@ impl RowStats {
         let (service, response) = match &sample.outcome {
             Outcome::Ok => {
                 self.ok += 1;
+                self.above.record(sample.response_ns.unwrap_or(service_ns));
                 (&mut self.service_ok, &mut self.response_ok)
             }
             Outcome::Failed(failure, _) => {
@@ -237,6 +302,14 @@ impl Recorder {
             self.examples.offer(*failure, message);
         }
         self.rows[row].end(sample);
+    }
+
+    /// An answer of so many bytes was a success of the row.
+    pub fn received(&mut self, row: usize, n_bytes: u64) {
+        if let Some(sizes) = &mut self.rows[row].sizes {
+            sizes.bytes.record(n_bytes);
+            sizes.above.record(n_bytes);
+        }
     }
 
     /// Adds another recorder with the same rows.

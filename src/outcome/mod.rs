@@ -138,6 +138,8 @@ pub enum Ended {
     Broke,
     /// No virtual user could ever open a session, so there is nothing to measure.
     NoSession,
+    /// A threshold that ends a run was plainly not kept.
+    Threshold,
 }
 
 /// What a run produced.
@@ -211,6 +213,8 @@ pub struct SelfCheck {
 /// Figures of one stage.
 #[derive(Debug, Clone)]
 pub struct StageOutcome {
+    /// Its place in the plan, from 1.
+    pub number: usize,
     /// Start, from the start of the load.
     pub at: Duration,
     /// How long it really was.

@@ -13,6 +13,7 @@ use crate::load::{Distribution, ThinkTime};
 use crate::protocol::Method;
 use crate::redact::Redacted;
 use crate::text::escaped;
+use crate::threshold::{Severity, Threshold};
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
 
 /// The plan as labelled lines, in the order to be read. Texts of the user have
@@ -65,6 +66,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         ),
     );
     lines.add("breaks", describe_breaking(plan));
+    for threshold in &plan.thresholds {
+        lines.add("threshold", describe_threshold(threshold));
+    }
     lines.add(
         "messages",
         format!("up to {}", format_bytes(plan.message_bytes_max as u64)),
@@ -276,6 +280,25 @@ fn describe_breaking(plan: &Plan) -> String {
         "the run goes on"
     };
     format!("{latency} or errors above {errors}; {then}")
+}
+
+fn describe_threshold(threshold: &Threshold) -> String {
+    let mut text = threshold.text.clone();
+    if threshold.severity == Severity::Warn {
+        text.push_str(", warned of");
+    }
+    if threshold.few_fails {
+        text.push_str(", fails with too few calls");
+    }
+    match threshold.abort_after {
+        Some(grace) if grace.is_zero() => text.push_str(", ends the run"),
+        Some(grace) => {
+            let grace = format_duration(grace);
+            text.push_str(&format!(", ends the run after {grace} or later"));
+        }
+        None => {}
+    }
+    text
 }
 
 fn describe_workers(plan: &Plan) -> String {

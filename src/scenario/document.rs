@@ -157,7 +157,7 @@ impl<'a> Document<'a> {
     }
 
     /// The same, with what was probably meant.
-    fn report_typo<'s>(
+    pub(super) fn report_typo<'s>(
         &self,
         place: &Origin,
         message: impl Into<String>,

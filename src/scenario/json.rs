@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::header::Header;
 use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
+use crate::threshold::Threshold;
 
 /// A duration in seconds, or `null`.
 pub(super) fn as_secs<S: Serializer>(
@@ -88,6 +89,22 @@ pub(super) fn as_rate_stages<S: Serializer>(
 
 pub(super) fn as_burst<S: Serializer>(burst: &Burst, serializer: S) -> Result<S::Ok, S::Error> {
     json!({"burst": burst.size, "every_secs": burst.every.as_secs_f64()}).serialize(serializer)
+}
+
+/// By the keys of the config.
+pub(super) fn as_thresholds<S: Serializer>(
+    thresholds: &[Threshold],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(thresholds.iter().map(|threshold| {
+        json!({
+            "assert": threshold.text,
+            "severity": threshold.severity,
+            "few": if threshold.few_fails { "fail" } else { "value" },
+            "abort": threshold.abort_after.is_some(),
+            "grace_secs": threshold.abort_after.map(|grace| grace.as_secs_f64()),
+        })
+    }))
 }
 
 /// `null` where there is no pause.

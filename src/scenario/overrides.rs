@@ -71,6 +71,9 @@ pub struct Overrides {
     pub probe: bool,
     /// `--segment`
     pub segment: Option<Segment>,
+    /// `--assert`, `--max-p99` and the like, beside the thresholds of the config: each
+    /// with the flag that gave it
+    pub thresholds: Vec<(&'static str, String)>,
     /// `--tool` with the arguments of `--args`: takes the place of the scenario.
     /// Without arguments, the scenario's steps that call this tool are kept, where
     /// there are any

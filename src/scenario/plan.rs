@@ -13,7 +13,7 @@ use super::defaults;
 use super::header::Header;
 use super::json::{
     as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text, as_think,
-    as_vu_stages,
+    as_thresholds, as_vu_stages,
 };
 use super::shown::Shown;
 use crate::address;
@@ -22,6 +22,7 @@ use crate::error::UserError;
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
+use crate::threshold::Threshold;
 use crate::validity::Reference;
 
 /// What a run will do. [`Plan::new`] makes one; its fields may be set.
@@ -70,6 +71,9 @@ pub struct Plan {
     pub graceful_stop: Duration,
     /// What counts as broken, and what is done then.
     pub breaking: BreakRule,
+    /// What the run has to keep.
+    #[serde(serialize_with = "as_thresholds")]
+    pub(crate) thresholds: Vec<Threshold>,
     /// The largest message accepted from the server, in bytes.
     pub message_bytes_max: usize,
     /// One quiet session beside the load that starts this many iterations a second,
@@ -391,6 +395,7 @@ impl Plan {
                 latency_max: None,
                 error_share_max: defaults::BREAK_ERROR_SHARE,
             },
+            thresholds: Vec::new(),
             message_bytes_max: defaults::MESSAGE_BYTES_MAX,
             probe: None,
             histograms: HistogramMode::Seconds,

@@ -24,6 +24,7 @@ use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::{Arguments, Method, Operation, ProtocolChoice, Revision};
+use crate::threshold::Severity;
 use crate::units;
 
 /// The whole file.
@@ -37,6 +38,7 @@ pub(super) struct Config {
     pub(super) stages: Field<Vec<StageEntry>>,
     /// Given: `[arrivals]` is there.
     pub(super) arrivals: Field<ArrivalsEntry>,
+    pub(super) thresholds: Field<Vec<ThresholdEntry>>,
 }
 
 keys! {
@@ -68,6 +70,14 @@ keys! {
         arrivals: ArrivalsEntry = Own {
             read: |entry| entry.table("the table `[arrivals]`").map(read_arrivals),
             schema: || object(ArrivalsEntry::properties(), &[]),
+        },
+        /// What the run has to keep.
+        threshold: Vec<ThresholdEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[threshold]]`", read_threshold),
+            schema: || {
+                let entry = object(ThresholdEntry::properties(), &["assert"]);
+                json!({ "type": "array", "items": entry })
+            },
         },
     }
 }
@@ -253,6 +263,25 @@ keys! {
     }
 }
 
+keys! {
+    /// An entry of `[[threshold]]`.
+    struct ThresholdEntry {
+        /// What has to hold: `p99<500ms`, `errors<1%`, `tool:echo p95<200ms`.
+        assert: Shown<String> = CONDITION,
+        /// Whether a run that does not keep it fails, or is only warned of; `fail` unless
+        /// given.
+        severity: Severity = Words(&[("fail", Severity::Fail), ("warn", Severity::Warn)]),
+        /// What decides a percentile of too few calls: their value, or that there are too
+        /// few; `value` unless given.
+        few: bool = Words(&[("value", false), ("fail", true)]),
+        /// Ends the run as soon as it is plainly not kept.
+        abort: bool = Truth,
+        /// With `abort`: what comes so early does not count; `0s` unless given.
+        grace: Duration = LENGTH_OR_ZERO,
+    }
+}
+
+const CONDITION: Name = Name("a condition such as `p99<500ms`");
 const TOOL: Name = Name("the name of a tool");
 const PROMPT: Name = Name("the name of a prompt");
 const URI: Name = Name("the address of a resource");
@@ -303,6 +332,7 @@ pub(super) fn read_config(mut root: Table<'_>) -> Config {
         scenario: tables.scenario,
         stages: tables.stage,
         arrivals: tables.arrivals,
+        thresholds: tables.threshold,
     }
 }
 
@@ -315,7 +345,8 @@ pub(super) fn schema() -> Value {
         "description": "TOML. Every text may hold `${NAME}` or `${NAME:-default}`, which are filled \
                         from the environment.",
     });
-    if let (Value::Object(all), Value::Object(root)) = (&mut schema, object(Root::properties(), &[]))
+    if let (Value::Object(all), Value::Object(root)) =
+        (&mut schema, object(Root::properties(), &[]))
     {
         all.extend(root);
     }
@@ -400,9 +431,7 @@ fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
     }
     let mut table = entry.table(accepted)?;
     let accepted = "`uniform`, `exponential` or `lognormal`";
-    let kind = table.require("distribution", accepted, |entry| {
-        entry.word(THINK_KINDS)
-    });
+    let kind = table.require("distribution", accepted, |entry| entry.word(THINK_KINDS));
     let think = match kind.value {
         Some(read) => read(&mut table),
         None => {
@@ -462,7 +491,11 @@ keys! {
 }
 
 fn think_schema() -> Value {
-    let keys = [Uniform::properties(), Exponential::properties(), LogNormal::properties()];
+    let keys = [
+        Uniform::properties(),
+        Exponential::properties(),
+        LogNormal::properties(),
+    ];
     let tables = THINK_KINDS.iter().zip(keys).map(|((kind, _), keys)| {
         let required: Vec<&str> = keys.iter().map(|property| property.key).collect();
         let mut table = object(keys, &[&["distribution"], &required[..]].concat());
@@ -545,7 +578,10 @@ fn session_schema() -> Value {
 }
 
 fn leave_schema() -> Value {
-    either(LEAVE.schema(), object(LeaveKeys::properties(), &["abandon"]))
+    either(
+        LEAVE.schema(),
+        object(LeaveKeys::properties(), &["abandon"]),
+    )
 }
 
 /// The share of sessions left without a DELETE.
@@ -667,7 +703,9 @@ fn step_schema() -> Value {
     of_type["description"] = json!("What is called.");
     schema["properties"]["type"] = of_type;
     let rules = STEP_KINDS.iter().map(|(word, kind)| {
-        let others = StepKeys::properties().into_iter().map(|property| property.key);
+        let others = StepKeys::properties()
+            .into_iter()
+            .map(|property| property.key);
         let others = others.filter(|key| !kind.keys.contains(key));
         let mut then = json!({ "properties": {} });
         for key in others {
@@ -760,10 +798,7 @@ fn read_operation(
     })
 }
 
-fn code_mode(
-    code: Option<Shown<String>>,
-    format: Field<Shown<String>>,
-) -> Option<Shown<Action>> {
+fn code_mode(code: Option<Shown<String>>, format: Field<Shown<String>>) -> Option<Shown<Action>> {
     let format = match format.is_given() {
         true => format.value?,
         false => CODE_FORMAT.to_string().into(),
@@ -824,6 +859,17 @@ fn read_stage(mut table: Table<'_>) -> StageEntry {
             "`duration_secs`",
         ),
     };
+    table.finish();
+    entry
+}
+
+fn read_threshold(mut table: Table<'_>) -> ThresholdEntry {
+    let entry = ThresholdEntry::read(&mut table, Which::Given);
+    if !entry.assert.is_given() {
+        let accepted = "a key such as `assert = \"p99<500ms\"`";
+        let message = "the key `assert` is missing";
+        table.document.report(&table.place, message, accepted);
+    }
     table.finish();
     entry
 }

@@ -441,7 +441,7 @@ wieght = 3
                  mean `resources/read`?",
             "a.toml:22:1: scenario[2].wieght: unknown key; did you mean `weight`?",
             "a.toml:24:2: extra: unknown key; expected one of `settings`, `headers`, `scenario`, \
-                 `stage`, `arrivals`",
+                 `stage`, `arrivals`, `threshold`",
             "URL: there is no server to test; expected an address such as \
                  `http://127.0.0.1:8080/mcp` as an argument, or as `url` under `[settings]`",
         ]
@@ -455,7 +455,7 @@ fn faults_become_one_error_of_usage() {
     assert_eq!(
         error.what(),
         "2 faults\n  a.toml:1:1: a: unknown key; expected one of `settings`, `headers`, \
-             `scenario`, `stage`, `arrivals`\
+             `scenario`, `stage`, `arrivals`, `threshold`\
          \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]`"
     );
 }

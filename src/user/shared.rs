@@ -62,14 +62,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What the users of one worker share, before any of them runs.
-    pub fn new(script: Arc<Script>, budget: BudgetShare) -> Self {
-        let n_rows = script.rows.all.len();
+    /// What the users of one worker share, before any of them runs. The recorder is an
+    /// empty one of the script's rows.
+    pub fn new(script: Arc<Script>, budget: BudgetShare, recorder: Recorder) -> Self {
         let kinds = script.rows.all.iter().map(|row| row.kind);
         let is_call = kinds.map(RowKind::is_in_totals).collect();
         Self {
             script,
-            recorder: RefCell::new(Recorder::new(n_rows)),
+            recorder: RefCell::new(recorder),
             budget,
             target_vus: Cell::new(0),
             stopping: Cell::new(false),
@@ -185,6 +185,9 @@ impl Shared {
             recorder.generator_delay.record(nanos(delay));
         }
         recorder.end(row, &sample);
+        if report.result.is_ok() {
+            recorder.received(row, report.n_bytes);
+        }
         drop(recorder);
         if self.is_call[row] {
             let last = match sample.outcome {

@@ -8,6 +8,7 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 
 use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
+use crate::decide::threshold::empty_recorder;
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
@@ -106,9 +107,12 @@ impl<'a> Worker<'a> {
             ..SchedulerOptions::default()
         })?;
         *inbox.waker.lock() = Some(scheduler.waker());
-        let n_rows = options.script.rows.all.len();
         let share = BudgetShare::new(options.budget.clone());
-        let shared = Rc::new(Shared::new(Arc::clone(&options.script), share));
+        let shared = Rc::new(Shared::new(
+            Arc::clone(&options.script),
+            share,
+            new_recorder(&options.script),
+        ));
         if let (Some(schedule), Load::Open { queue_max, .. }) =
             (&options.arrivals, &options.script.plan.load)
         {
@@ -127,7 +131,7 @@ impl<'a> Worker<'a> {
             shared,
             meter: Meter::start(crate::clock::now()),
             spares: (0..SPARE_RECORDERS)
-                .map(|_| Box::new(Recorder::new(n_rows)))
+                .map(|_| Box::new(new_recorder(&options.script)))
                 .collect(),
             users: Vec::new(),
             begin_from: 0,
@@ -323,7 +327,7 @@ impl<'a> Worker<'a> {
     }
 
     fn send_end(&mut self) {
-        let empty = Recorder::new(self.options.script.rows.all.len());
+        let empty = new_recorder(&self.options.script);
         let end = Box::new(WorkerEnd {
             worker: self.options.index,
             recorder: Box::new(self.shared.recorder.replace(empty)),
@@ -344,6 +348,11 @@ impl<'a> Worker<'a> {
             tried: self.shared.n_tried.get(),
         }
     }
+}
+
+/// An empty one of the script's rows, which counts what the plan's thresholds ask for.
+fn new_recorder(script: &Script) -> Recorder {
+    empty_recorder(&script.plan.thresholds, &script.rows.all)
 }
 
 /// The queue is shared out like the arrivals; each worker may hold one.

@@ -496,13 +496,13 @@ mod output {
         let long = "x".repeat(300);
         for (arguments, code) in [
             (&["--tool=echo", "--args={\"text\":\"a\"}"][..], 0),
-            (&["--tool", &long], 0),
+            (&["--tool", &long], 3),
             (
                 &[
                     "--tool",
                     "道具道具道具道具道具道具道具道具道具道具道具道具道具道具道具道具",
                 ],
-                0,
+                3,
             ),
         ] {
             let finished = demo_run(arguments).run().expect_code(code);
@@ -694,7 +694,7 @@ type = "tools/list"
             (run().env("KIND", "people"), 4),
             (run().env("KIND", "rabbits"), 0),
         ] {
-            let report = program.run().expect_code(0).report();
+            let report = program.run().expect_made().report();
             assert_eq!(report["totals"]["ok"], n_ok, "{report:#}");
             assert_eq!(report["totals"]["failed"], 4 - n_ok, "{report:#}");
         }
@@ -889,7 +889,7 @@ mod demo {
             "--iterations=20",
             "--vus=2",
         ]);
-        let report = finished.expect_code(0).report();
+        let report = finished.expect_code(3).report();
         assert_eq!(report["server"]["era"], "legacy");
         assert_eq!(report["totals"]["failed"], 20);
         assert_eq!(report["failures"][0]["id"], "tool.is_error");

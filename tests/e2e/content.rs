@@ -58,7 +58,7 @@ fn check(
 ) -> Finished {
     let server = FakeServer::on_call(answer);
     let arguments = ["--tool", "work", "--vus", "1", "--iterations", "4"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let finished = load_run(&server.url(), &arguments).run().expect_made();
     let report = finished.checked_report();
     let causes_expected: Vec<(String, u64)> = expected
         .iter()
@@ -224,7 +224,7 @@ fn a_bomb_is_too_large_and_takes_no_memory() {
             FakeServer::on_call(move |_, connection| coded(connection, 200, kind, "gzip", &body));
         // What is decoded takes long where it is not optimised.
         let arguments = ["--tool=work", "--vus=3", "--iterations=6", "--timeout=50s"];
-        let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+        let finished = load_run(&server.url(), &arguments).run().expect_made();
         let report = finished.checked_report();
         assert_eq!(
             causes(&report["totals"]),
@@ -245,7 +245,7 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         connection.hang()
     });
     let arguments = ["--tool=work", "--vus=200", "--iterations=400"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let finished = load_run(&server.url(), &arguments).run().expect_code(3);
     let report = finished.checked_report();
     assert_eq!(
         causes(&report["totals"]),
@@ -608,7 +608,7 @@ fn reconnects_of_our_own_are_not_the_servers() {
             "--iterations=40",
             "--timeout=200ms",
         ];
-        let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+        let finished = load_run(&server.url(), &arguments).run().expect_made();
         let report = finished.checked_report();
         let counters = &report["counters"];
         let split = (

@@ -138,7 +138,7 @@ fn a_server_that_hangs_yields_failures_named_by_phase() {
         "--timeout",
         "300ms",
     ];
-    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let finished = load_run(&server.url(), &limits).run().expect_code(3);
     let report = finished.checked_report();
     let expected = [("timeout.waiting".to_string(), 6)];
     assert_eq!(causes(&report["totals"]), expected, "{finished}");
@@ -169,7 +169,7 @@ fn a_timeout_while_sending_is_named() {
     let report = load_run(&server.url(), &limits)
         .file("args.json", &arguments)
         .run()
-        .expect_code(0)
+        .expect_code(3)
         .checked_report();
     let expected = [("timeout.sending".to_string(), 1)];
     assert_eq!(causes(&report["totals"]), expected);
@@ -187,7 +187,7 @@ fn a_timeout_while_reading_is_named() {
     let limits = ["--tool", "work", "--iterations", "2", "--timeout", "300ms"];
     let report = load_run(&server.url(), &limits)
         .run()
-        .expect_code(0)
+        .expect_code(3)
         .checked_report();
     let expected = [("timeout.reading".to_string(), 2)];
     assert_eq!(causes(&report["totals"]), expected);
@@ -357,7 +357,7 @@ fn a_server_that_says_404_for_ever_is_not_flooded_with_handshakes() {
     let limits = ["--tool", "work", "--vus", "2", "--duration", "2s"];
     let report = load_run(&server.url(), &limits)
         .run()
-        .expect_code(0)
+        .expect_code(3)
         .checked_report();
     let totals = &report["totals"];
     assert_eq!(totals["ok"], 0);

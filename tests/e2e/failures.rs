@@ -18,7 +18,7 @@ fn three_calls(
 ) -> (FakeServer, Finished, Value) {
     let server = FakeServer::on_call(answer);
     let arguments = ["--tool", "work", "--vus", "1", "--iterations", "3"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let finished = load_run(&server.url(), &arguments).run().expect_made();
     let report = finished.checked_report();
     (server, finished, report)
 }
@@ -163,7 +163,7 @@ fn an_answer_beyond_the_bound_is_refused() {
         let report = load_run(&server.url(), &[])
             .file(".pmcp/loadtest.toml", config)
             .run()
-            .expect_code(0)
+            .expect_code(3)
             .checked_report();
         let expected = [("protocol.too_large".to_string(), 3)];
         assert_eq!(
@@ -263,7 +263,7 @@ fn many_messages_of_one_cause_are_few_examples() {
     });
     let finished = load_run(&server.url(), &["--tool", "work", "--iterations", "100"])
         .run()
-        .expect_code(0);
+        .expect_code(3);
     let report = finished.checked_report();
     let examples = list(&report["failures"][0]["examples"]);
     assert!((1..=10).contains(&examples.len()), "{}", examples.len());

@@ -53,5 +53,6 @@ mod shapes;
 mod steady;
 mod stored;
 mod terminal;
+mod thresholds;
 mod validity;
 mod wire;

@@ -244,7 +244,7 @@ fn secrets_are_shown_nowhere() {
     .env("URL_KEY", SECRETS[3])
     .file(".pmcp/loadtest.toml", config)
     .run()
-    .expect_code(0);
+    .expect_code(3);
     let report = finished.checked_report();
     assert_eq!(report["totals"]["failed"], 20, "{finished}");
     // They were really sent, so there was something to hide.

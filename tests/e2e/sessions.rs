@@ -458,7 +458,7 @@ fn a_400_about_something_else_called_a_session_loses_none() {
         });
         let report = six_calls(&server, &[])
             .run()
-            .expect_code(0)
+            .expect_made()
             .checked_report();
         assert_eq!(report["counters"]["sessions_expired"], 0, "{text}");
         let cause = format!("http.400.jsonrpc.{code}");
@@ -507,7 +507,7 @@ fn a_stream_that_is_not_resumed_has_ended() {
         });
         let report = six_calls(&server, &[])
             .run()
-            .expect_code(0)
+            .expect_made()
             .checked_report();
         let ended = "protocol.stream_ended".to_string();
         assert_eq!(causes(&report["totals"]), [(ended, 6)], "{status}");
@@ -585,7 +585,7 @@ fn the_modern_era_resumes_nothing_and_answers_nobody() {
     });
     let report = six_calls(&server, &[])
         .run()
-        .expect_code(0)
+        .expect_made()
         .checked_report();
     let ended = "protocol.stream_ended".to_string();
     assert_eq!(causes(&report["totals"]), [(ended, 6)]);
@@ -665,7 +665,7 @@ fn cookies_are_counted_and_kept_on_request() {
     let server = balancer();
     let report = six_calls(&server, &[])
         .run()
-        .expect_code(0)
+        .expect_made()
         .checked_report();
     let n_lost = count(&report["counters"]["sessions_expired"]);
     assert!(n_lost >= 2, "{report:#}");
@@ -730,7 +730,7 @@ fn a_server_that_asks_without_end_is_answered_within_bounds() {
         ];
         let report = load_run(&server.url(), &arguments)
             .run()
-            .expect_code(0)
+            .expect_made()
             .checked_report();
         let timed_out = "timeout.reading".to_string();
         assert_eq!(causes(&report["totals"]), [(timed_out, 3)], "{report:#}");

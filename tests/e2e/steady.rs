@@ -264,7 +264,7 @@ fn a_long_header_of_our_own_is_sent() {
         });
         let mut arguments = vec!["--tool", "work", "--vus", "1", "--iterations", "3"];
         arguments.extend(["-H", &header]);
-        let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+        let finished = load_run(&server.url(), &arguments).run().expect_made();
         let report = finished.checked_report();
         assert_eq!(report["totals"]["failed"], causes_expected, "{status}");
         let causes = causes(&report["totals"]);

@@ -34,11 +34,11 @@ pub(crate) fn demo_with_capacity(capacity: &str) -> DemoServer {
     })
 }
 
-/// Calls `echo` with these further arguments. The run must end well; its times may
-/// be judged.
+/// Calls `echo` with these further arguments. The run must be made; its times may be
+/// judged.
 pub(crate) fn run_echo(url: &str, arguments: &[&str]) -> Finished {
     share::third();
     load_run(url, &[&ECHO, arguments].concat())
         .run()
-        .expect_code(0)
+        .expect_made()
 }

@@ -293,6 +293,15 @@ impl Finished {
         self
     }
 
+    /// Fails the test unless the run was made: the exit code is 0, or 3 where every
+    /// call that ended had failed.
+    #[track_caller]
+    pub(crate) fn expect_made(self) -> Self {
+        let totals = &self.report()["totals"];
+        let all_failed = totals["ok"] == 0 && totals["failed"] != 0;
+        self.expect_code(if all_failed { 3 } else { 0 })
+    }
+
     /// Fails the test if the program had as much memory resident at any time. Where
     /// the system does not tell, any amount passes.
     #[track_caller]

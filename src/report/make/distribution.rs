@@ -1,10 +1,9 @@
 //! A histogram in a few classes that a person can take in, and its shares above
 //! limits that are the same in every report.
 
-use super::figures::share;
 use crate::metrics::Histogram;
 use crate::report::model::{LatencyClass, Over};
-use crate::units::{ms, tidy};
+use crate::units::{ms, share, tidy};
 
 /// As many as fit a screen beside the rest of the summary.
 const CLASSES_MAX: usize = 10;

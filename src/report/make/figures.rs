@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Examples, FailureCounts, Histogram, RowStats};
+use crate::metrics::{Examples, FailureCounts, Histogram, Readings, RowStats};
 use crate::outcome::Row;
 use crate::report::model::{
     CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures, OtherLatency,
 };
-use crate::units::{ms, tidy};
+use crate::units::{ms, rate, share, tidy};
 
 /// What all rows of one part of a run have in common.
 pub(super) struct Part<'a> {
@@ -49,10 +49,7 @@ impl Part<'_> {
 
     /// The latency of successful calls that stands for the row.
     pub(super) fn headline<'r>(&self, row: &'r RowStats) -> &'r Histogram {
-        match (self.latency_from(row), &row.response_ok) {
-            (LatencyFrom::IntendedStart, Some(response)) => response,
-            _ => &row.service_ok,
-        }
+        row.measured(self.has_intended_starts).histogram()
     }
 
     /// The other latencies of the row, where there are any.
@@ -85,10 +82,7 @@ impl Part<'_> {
     /// The intended start, where every call of the row really had one: a
     /// figure made of some calls must not pass as the figure of all.
     fn latency_from(&self, row: &RowStats) -> LatencyFrom {
-        let len = |histogram: &Option<Histogram>| histogram.as_ref().map_or(0, Histogram::len);
-        let all_have_one =
-            len(&row.response_ok) == row.ok && len(&row.response_failed) == row.failed;
-        if self.has_intended_starts && all_have_one {
+        if self.has_intended_starts && row.has_response_times() {
             LatencyFrom::IntendedStart
         } else {
             LatencyFrom::Sent
@@ -97,13 +91,11 @@ impl Part<'_> {
 
     fn figures(&self, row: &RowStats, latency_from: LatencyFrom) -> Figures {
         let finished = row.finished();
-        let empty = Histogram::new();
         let of_intended = latency_from == LatencyFrom::IntendedStart;
-        let (headline, failed) = if of_intended {
-            let response = row.response_ok.as_ref().unwrap_or(&empty);
-            (response, &row.response_failed)
-        } else {
-            (&row.service_ok, &row.service_failed)
+        let headline = row.measured(of_intended);
+        let failed = match of_intended {
+            true => &row.response_failed,
+            false => &row.service_failed,
         };
         let if_any = |histogram: &Option<Histogram>| histogram.as_ref().and_then(latency_if_any);
         Figures {
@@ -136,9 +128,11 @@ impl Part<'_> {
     }
 }
 
-/// A histogram's percentiles.
-pub(in crate::report) fn latency(histogram: &Histogram) -> LatencyFigures {
-    let quantile = |q| histogram.quantile_ns(q).map(ms);
+/// Percentiles, and what is exact.
+pub(in crate::report) fn latency<'a>(readings: impl Into<Readings<'a>>) -> LatencyFigures {
+    let readings = readings.into();
+    let histogram = readings.histogram();
+    let quantile = |q| readings.quantile_ns(q).map(ms);
     LatencyFigures {
         count: histogram.len(),
         min_ms: histogram.min_ns().map(ms),
@@ -155,23 +149,4 @@ pub(in crate::report) fn latency(histogram: &Histogram) -> LatencyFigures {
 /// The same; `None` for an empty one.
 pub(in crate::report) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
     (!histogram.is_empty()).then(|| latency(histogram))
-}
-
-/// Events a second; 0 over no time.
-pub(super) fn rate(count: u64, elapsed: Duration) -> f64 {
-    if elapsed.is_zero() {
-        0.0
-    } else {
-        tidy(count as f64 / elapsed.as_secs_f64())
-    }
-}
-
-/// `part ÷ whole`; 0 of nothing. To twelve decimals, so that one in a billion
-/// is not lost.
-pub(super) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        (part as f64 / whole as f64 * 1e12).round() / 1e12
-    }
 }

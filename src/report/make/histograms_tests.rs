@@ -70,6 +70,7 @@ fn figures_recomputed_from_what_is_stored_are_those_reported() {
     outcome.totals.loop_time.record(70_000);
     let calls = Rows::new(&outcome.start.rows, &outcome.totals).totals();
     outcome.stages.push(StageOutcome {
+        number: 1,
         at: Duration::ZERO,
         length: Duration::from_secs(30),
         load_from: 0.0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::figures::{Part, share};
+use super::figures::Part;
 use crate::clock::Utc;
 use crate::metrics::{FailureCounts, FailureGroup, RowStats};
 use crate::outcome::{BreakKind, LoadUnit, Rows, RunOutcome};
@@ -12,7 +12,7 @@ use crate::report::model::{
     BreakingPointFacts, ConfigFacts, Figures, Metrics, MetricsLatency, ToolFigures, ToolLatency,
 };
 use crate::scenario::Plan;
-use crate::units::{ms, secs, tidy};
+use crate::units::{ms, secs, share, tidy};
 
 pub(super) fn config(plan: &Plan, plan_json: &Value) -> ConfigFacts {
     let scenario = plan_json.get("scenario").and_then(Value::as_array);

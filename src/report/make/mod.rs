@@ -26,7 +26,7 @@ use super::model::{
 use crate::load::ThinkTime;
 use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
 use crate::scenario::{Arrivals, Load, Plan};
-use crate::units::{format_count, format_duration, format_rate, ms, plural, secs, tidy};
+use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
 
 use distribution::{distribution, over};
 use figures::{Part, latency_if_any};
@@ -174,7 +174,7 @@ fn second(second: &Second) -> SecondFigures {
         started: second.started,
         ok: second.ok,
         failed: second.failed,
-        rate_per_sec: figures::rate(second.ok + second.failed, second.length),
+        rate_per_sec: rate(second.ok + second.failed, second.length),
         p50_ms: latency.map(|latency| ms(latency.p50_ns)),
         p95_ms: latency.map(|latency| ms(latency.p95_ns)),
         p99_ms: latency.map(|latency| ms(latency.p99_ns)),
@@ -201,6 +201,7 @@ fn stages(plan: &Plan, outcome: &RunOutcome) -> Vec<StageFigures> {
             examples: &stage.examples,
         };
         StageFigures {
+            number: stage.number,
             at_secs: secs(stage.at),
             length_secs: secs(stage.length),
             load_unit: plan.load.unit(),

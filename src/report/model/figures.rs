@@ -199,6 +199,9 @@ pub struct SecondFigures {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StageFigures {
+    /// Its place in the plan, from 1; 0 in older reports, which have all stages.
+    #[serde(default)]
+    pub number: usize,
     /// Its start on the run's clock, which begins when users are told to open their
     /// sessions: before the first call.
     pub at_secs: f64,

@@ -47,6 +47,7 @@ fn duration(report: &Report) -> Line {
         }
         Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
         Ended::Broke => line.add(Role::Warning, ", stopped at the breaking point"),
+        Ended::Threshold => line.add(Role::Error, ", ended by a threshold"),
         Ended::NoSession if report.counters.sessions_opened > 0 => {
             line.add(Role::Error, ", ended since no session lasted")
         }

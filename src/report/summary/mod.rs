@@ -16,6 +16,7 @@ pub(super) mod notes;
 mod operations;
 mod probe;
 mod stages;
+mod thresholds;
 pub(super) mod verdict;
 
 use super::model::Report;
@@ -24,8 +25,10 @@ use crate::report::page::Page;
 
 /// Lays the whole summary out on a page.
 pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str>) {
+    thresholds::result(page, report);
     head::target_and_load(page, report);
     verdict::verdict(page, &report.verdict);
+    thresholds::thresholds(page, report);
     head::totals(page, report);
     latency::latency(page, report);
     latency::distribution(page, report);

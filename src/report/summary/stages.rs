@@ -20,6 +20,11 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
     .dispensable(&[1, 6, 5, 2, 3, 4]);
     for (i, stage) in report.stages.iter().enumerate() {
         let figures = &stage.figures;
+        let place = if stage.number == 0 {
+            i + 1
+        } else {
+            stage.number
+        };
         let latency = &figures.latency;
         let (from, to) = (number(stage.load_from), number(stage.load_to));
         let unit = match stage.load_unit {
@@ -36,7 +41,7 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
             Role::Plain
         };
         table.row(vec![
-            Cell::plain(format!("{}  {from} → {to}{unit}", i + 1)),
+            Cell::plain(format!("{place}  {from} → {to}{unit}")),
             Cell::plain(secs_text(stage.length_secs)),
             Cell::plain(format_count(ended)),
             Cell::plain(rate_text(figures.rate_per_sec)),

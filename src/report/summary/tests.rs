@@ -103,6 +103,7 @@ fn stages_and_the_breaking_point_are_shown() {
         let mut recorded = Recorder::new(2);
         (0..n).for_each(|i| ok(&mut recorded, 0, 2_000_000 + i * 1_000));
         StageOutcome {
+            number: 1 + at as usize / 10,
             at: Duration::from_secs(at),
             length: Duration::from_secs(10),
             load_from,

@@ -4,6 +4,7 @@
 //! exclude each other are reported. Start at [`resolve`]. It knows no TOML.
 
 mod shape;
+mod threshold;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::units;
+use threshold::Names;
 
 /// The plan. Where a fault was reported, by the reading before or here, it
 /// holds a default instead and must not be run.
@@ -47,6 +49,8 @@ pub(super) fn resolve(
     target.headers = resolver.headers(config.headers, &withheld);
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
+    let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
+    let names = Names::of_config(&config.scenario, n_stages);
     let steps = resolver.steps(has_config, config.scenario, protocol);
     let mut plan = Plan::new(target, steps);
 
@@ -92,6 +96,7 @@ pub(super) fn resolve(
     plan.workers.pin = settings.pin.value.unwrap_or(plan.workers.pin);
     plan.workers.busy_poll = settings.busy_poll.value.unwrap_or(plan.workers.busy_poll);
     plan.strict = settings.strict.value.unwrap_or(plan.strict);
+    plan.thresholds = resolver.thresholds(config.thresholds, &names, &plan);
     plan.notices = resolver.notices;
     plan
 }

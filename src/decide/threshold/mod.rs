@@ -1,0 +1,451 @@
+//! Whether a run kept its thresholds. Pure: figures go in, grades come out.
+//!
+//! [`empty_recorder`] knows the limits before the run, so that each value is counted
+//! on its side of them as it is recorded; [`judge`] decides at the end by what is
+//! shown, and [`abort`] watches second by second for a run that cannot be saved.
+
+pub mod abort;
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use crate::metrics::{Above, Counters, Quantile, Readings, Recorder, RowStats, Sizes};
+use crate::outcome::{BreakingPoint, Ended, Gate, GateGrade, Row, RowKind, Rows, StageOutcome};
+use crate::threshold::{
+    Comparison, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold,
+    ThresholdFigures,
+};
+use crate::units::{ms, plural, rate, share, tidy};
+
+/// The standard normal distribution's 97.5 % quantile: two-sided, 95 %.
+const Z_95: f64 = 1.96;
+
+/// Why a run without any success fails.
+pub const NO_SUCCESS: &str = "no call succeeded";
+
+/// An empty recorder of these rows that counts what the thresholds ask for.
+pub fn empty_recorder(thresholds: &[Threshold], rows: &[Row]) -> Recorder {
+    let mut recorder = Recorder::new(rows.len());
+    for (row, stats) in rows.iter().zip(&mut recorder.rows) {
+        let of_row = || thresholds.iter().filter(|it| counts(it, row));
+        let of_latency = of_row().filter(|it| !matches!(it.metric, Metric::Bytes(_)));
+        stats.above = Above::of(of_latency.flat_map(sides));
+        let of_bytes = || of_row().filter(|it| matches!(it.metric, Metric::Bytes(_)));
+        if of_bytes().next().is_some() {
+            stats.sizes = Some(Box::new(Sizes {
+                above: Above::of(of_bytes().flat_map(sides)),
+                ..Sizes::default()
+            }));
+        }
+    }
+    recorder
+}
+
+/// Whether requests of the row are counted above the threshold's limit.
+fn counts(threshold: &Threshold, row: &Row) -> bool {
+    match threshold.metric {
+        Metric::Latency(_) | Metric::Bytes(_) => selects(threshold.selector.as_ref(), row),
+        Metric::Handshake(_) => row.kind == RowKind::Handshake,
+        _ => false,
+    }
+}
+
+/// Whether requests of the row are among those that are selected, in one stage or in
+/// all.
+pub fn selects(selector: Option<&Selector>, row: &Row) -> bool {
+    let method = match selector.map(|it| it.kind) {
+        None | Some(SelectorKind::Stage) => return row.kind.is_in_totals(),
+        Some(SelectorKind::Tool) => "tools/call",
+        Some(SelectorKind::Resource) => "resources/read",
+        Some(SelectorKind::Prompt) => "prompts/get",
+    };
+    let name = selector.map(|it| it.name.as_str());
+    row.kind == RowKind::Call && row.method == method && row.subject.as_deref() == name
+}
+
+/// The stage that is selected, from 1.
+pub fn stage_of(threshold: &Threshold) -> Option<usize> {
+    let selector = threshold.selector.as_ref()?;
+    (selector.kind == SelectorKind::Stage).then(|| selector.name.parse().unwrap_or(0))
+}
+
+/// The largest value on the lower side of the limit. Of values that are to be equal
+/// both sides matter.
+fn sides(threshold: &Threshold) -> Vec<u64> {
+    let (Limit::Time(limit) | Limit::Bytes(limit)) = threshold.limit else {
+        return Vec::new();
+    };
+    let below = limit.checked_sub(1);
+    match threshold.comparison {
+        Comparison::Below | Comparison::AtLeast => below.into_iter().collect(),
+        Comparison::AtMost | Comparison::Above => vec![limit],
+        Comparison::Equal | Comparison::Unequal => below.into_iter().chain([limit]).collect(),
+    }
+}
+
+/// What a run produced, as far as thresholds are about it.
+#[derive(Debug)]
+pub struct Figures<'a> {
+    /// Why it ended.
+    pub ended: Ended,
+    /// All rows, without the warm-up.
+    pub rows: Rows<'a>,
+    /// What was counted beside them.
+    pub counters: &'a Counters,
+    /// What rates are per.
+    pub elapsed: Duration,
+    /// The load model says when calls should start.
+    pub has_intended_starts: bool,
+    /// Those that began.
+    pub stages: &'a [StageOutcome],
+    /// Where the server broke, if it did.
+    pub breaking_point: Option<&'a BreakingPoint>,
+    /// The highest load that was made: virtual users, or arrivals a second.
+    pub load_reached: f64,
+    /// What ended the run early, if a threshold did.
+    pub aborted: Option<&'a abort::Abort>,
+}
+
+/// How each threshold came out, and the run by all of them.
+pub fn judge(thresholds: &[Threshold], figures: &Figures<'_>) -> (Vec<ThresholdFigures>, Gate) {
+    let judged: Vec<ThresholdFigures> = thresholds
+        .iter()
+        .enumerate()
+        .map(|(at, threshold)| {
+            let aborted = figures.aborted.filter(|abort| abort.threshold == at);
+            judge_one(threshold, figures, aborted)
+        })
+        .collect();
+    let worst = judged.iter().map(|it| it.grade).max().unwrap_or_default();
+    let calls = figures.rows.totals();
+    // Who says how many may fail, or ends the run, has asked another question.
+    let is_asked = thresholds.iter().any(|it| it.metric.is_of_failures());
+    let has_none = calls.finished() > 0 && calls.ok == 0;
+    let gate = match has_none && !is_asked && figures.ended != Ended::Interrupted {
+        true => Gate {
+            grade: GateGrade::Failed,
+            why: Some(NO_SUCCESS.to_string()),
+        },
+        false => Gate {
+            grade: worst,
+            why: None,
+        },
+    };
+    (judged, gate)
+}
+
+/// A value as it decides and is shown.
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    /// Nanoseconds or bytes.
+    Whole(u64),
+    /// In the unit of the limit.
+    Number(f64),
+    /// Exactly.
+    Share { part: u64, whole: u64 },
+    /// There is no such load up to this one.
+    BeyondLoad,
+}
+
+/// What was measured of a threshold's metric.
+#[derive(Default)]
+struct Found {
+    /// `Err`: why there is nothing to take it from.
+    value: Option<Value>,
+    why: Option<String>,
+    /// How many values it was taken from.
+    n: u64,
+    interval: Option<[f64; 2]>,
+}
+
+impl Found {
+    fn nothing(why: impl Into<String>) -> Self {
+        Self {
+            why: Some(why.into()),
+            ..Self::default()
+        }
+    }
+
+    fn of(value: Value) -> Self {
+        Self {
+            value: Some(value),
+            ..Self::default()
+        }
+    }
+}
+
+fn judge_one(
+    threshold: &Threshold,
+    figures: &Figures<'_>,
+    aborted: Option<&abort::Abort>,
+) -> ThresholdFigures {
+    let found = find(threshold, figures);
+    let limit = threshold.limit;
+    let few_of = match quantile_of(&threshold.metric) {
+        Some(quantile) if (1..quantile.needs()).contains(&found.n) => Some(quantile),
+        _ => None,
+    };
+    let holds = found
+        .value
+        .is_some_and(|value| threshold.comparison.holds(compare(value, limit)));
+    let too_few = few_of.filter(|_| threshold.few_fails);
+    let is_kept = holds && too_few.is_none() && aborted.is_none();
+    let grade = match (is_kept, threshold.severity) {
+        (true, _) => GateGrade::Passed,
+        (false, Severity::Warn) => GateGrade::Warned,
+        (false, Severity::Fail) => GateGrade::Failed,
+    };
+    let why = match (aborted, too_few.filter(|_| holds)) {
+        (Some(abort), _) => Some(abort.why.clone()),
+        (None, Some(quantile)) => {
+            let calls = plural(found.n, "value", "values");
+            Some(format!(
+                "{calls}, and {quantile} takes {}",
+                quantile.needs()
+            ))
+        }
+        (None, None) => found.why,
+    };
+    let value = found.value.and_then(|value| in_unit(value, limit));
+    let limit_in_unit = limit.in_unit();
+    let margin = value.filter(|_| limit_in_unit > 0.0).and_then(|value| {
+        let within = match threshold.comparison {
+            Comparison::Below | Comparison::AtMost => limit_in_unit - value,
+            Comparison::Above | Comparison::AtLeast => value - limit_in_unit,
+            Comparison::Equal | Comparison::Unequal => return None,
+        };
+        Some(tidy(within / limit_in_unit))
+    });
+    ThresholdFigures {
+        text: threshold.text.clone(),
+        selector: threshold.selector.clone(),
+        metric: threshold.metric.to_string(),
+        comparison: threshold.comparison,
+        limit: limit_in_unit,
+        unit: limit.unit(),
+        value,
+        margin,
+        severity: threshold.severity,
+        grade,
+        few: few_of.is_some(),
+        interval: found.interval,
+        why,
+        aborted: aborted.is_some(),
+    }
+}
+
+fn quantile_of(metric: &Metric) -> Option<Quantile> {
+    match metric {
+        Metric::Latency(statistic) | Metric::Handshake(statistic) | Metric::Bytes(statistic) => {
+            match statistic {
+                Statistic::Quantile(quantile) => Some(*quantile),
+                Statistic::Max | Statistic::Mean => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn find(threshold: &Threshold, figures: &Figures<'_>) -> Found {
+    match &threshold.metric {
+        Metric::Handshake(statistic) => {
+            let row = figures.rows.sum_of(RowKind::Handshake).unwrap_or_default();
+            let measured = row.measured(false);
+            statistic_of(measured, *statistic, threshold.limit)
+                .unwrap_or_else(|| Found::nothing("no session was opened"))
+        }
+        Metric::SessionsLost => match figures.counters.sessions_opened {
+            0 => Found::nothing("no session was opened"),
+            _ => Found::of(Value::Whole(figures.counters.sessions_expired)),
+        },
+        Metric::Dropped => {
+            let (dropped, all) = (figures.counters.arrivals_dropped, figures.counters.arrivals);
+            match all {
+                0 => Found::nothing("nothing arrived"),
+                _ => count_or_share(threshold.limit, dropped, all),
+            }
+        }
+        Metric::BreakingPoint => find_breaking_point(threshold, figures),
+        metric => match calls_of(threshold, figures) {
+            Ok((calls, length)) => find_of_calls(metric, threshold.limit, &calls, length, figures),
+            Err(why) => Found::nothing(why),
+        },
+    }
+}
+
+/// The calls that are selected, and how long they were made.
+fn calls_of(
+    threshold: &Threshold,
+    figures: &Figures<'_>,
+) -> Result<(RowStats, Duration), &'static str> {
+    if let Some(number) = stage_of(threshold) {
+        let mut stages = figures.stages.iter();
+        let stage = stages.find(|stage| stage.number == number);
+        let stage = stage.ok_or("the stage did not begin")?;
+        return Ok((stage.calls.clone(), stage.length));
+    }
+    let mut calls = RowStats::default();
+    for (row, stats) in figures.rows.in_totals() {
+        if selects(threshold.selector.as_ref(), row) {
+            calls.merge(stats);
+        }
+    }
+    Ok((calls, figures.elapsed))
+}
+
+fn find_of_calls(
+    metric: &Metric,
+    limit: Limit,
+    calls: &RowStats,
+    length: Duration,
+    figures: &Figures<'_>,
+) -> Found {
+    let no_call = || {
+        Found::nothing(match calls.finished() {
+            0 => "no call ended",
+            _ => NO_SUCCESS,
+        })
+    };
+    if calls.finished() == 0 {
+        return no_call();
+    }
+    match metric {
+        Metric::Latency(statistic) => {
+            let measured = calls.measured(figures.has_intended_starts);
+            statistic_of(measured, *statistic, limit).unwrap_or_else(no_call)
+        }
+        Metric::Bytes(statistic) => {
+            let sizes = calls.sizes.as_ref();
+            sizes
+                .and_then(|sizes| statistic_of(sizes.measured(), *statistic, limit))
+                .unwrap_or_else(no_call)
+        }
+        Metric::Rate | Metric::Goodput if length.is_zero() => {
+            Found::nothing("it took no time that could be measured")
+        }
+        Metric::Rate => Found::of(Value::Number(rate(calls.finished(), length))),
+        Metric::Goodput => Found::of(Value::Number(rate(calls.ok, length))),
+        Metric::Errors(cause) => {
+            let failed = match cause {
+                Some(cause) => calls.failures.below(cause),
+                None => calls.failed,
+            };
+            count_or_share(limit, failed, calls.finished())
+        }
+        _ => Found::nothing("it is no figure of calls"),
+    }
+}
+
+/// `None`: there are no values.
+fn statistic_of(readings: Readings<'_>, statistic: Statistic, limit: Limit) -> Option<Found> {
+    let histogram = readings.histogram();
+    let in_unit_of = |whole| in_unit(Value::Whole(whole), limit);
+    let (value, interval) = match statistic {
+        Statistic::Quantile(quantile) => {
+            let q = quantile.fraction();
+            let interval = readings.quantile_interval_ns(q);
+            let ends = interval.low_ns.zip(interval.high_ns);
+            let ends = ends.and_then(|(low, high)| Some([in_unit_of(low)?, in_unit_of(high)?]));
+            (Value::Whole(readings.quantile_ns(q)?), ends)
+        }
+        Statistic::Max => (Value::Whole(histogram.max_ns()?), None),
+        Statistic::Mean => {
+            let mean = histogram.mean_ns()?;
+            let mean = match limit {
+                Limit::Time(_) => tidy(mean / 1e6),
+                _ => tidy(mean),
+            };
+            (Value::Number(mean), None)
+        }
+    };
+    Some(Found {
+        n: histogram.len(),
+        interval,
+        ..Found::of(value)
+    })
+}
+
+fn count_or_share(limit: Limit, part: u64, whole: u64) -> Found {
+    match limit {
+        Limit::Share { .. } => Found {
+            n: whole,
+            interval: Some(share_interval(part, whole)),
+            ..Found::of(Value::Share { part, whole })
+        },
+        _ => Found::of(Value::Whole(part)),
+    }
+}
+
+/// The 95 % interval of a share by its score (Wilson 1927): for independent calls;
+/// where they are not, the true one is wider.
+fn share_interval(part: u64, whole: u64) -> [f64; 2] {
+    let n = whole as f64;
+    let found = part as f64 / n;
+    let square = Z_95 * Z_95 / n;
+    let middle = found + square / 2.0;
+    let half = Z_95 * (found * (1.0 - found) / n + square / (4.0 * n)).sqrt();
+    // Rounding must not part it from the value.
+    let low = ((middle - half) / (1.0 + square)).clamp(0.0, found);
+    let high = ((middle + half) / (1.0 + square)).clamp(found, 1.0);
+    [low, high].map(|end| (end * 1e12).round() / 1e12)
+}
+
+fn find_breaking_point(threshold: &Threshold, figures: &Figures<'_>) -> Found {
+    let reached = figures.load_reached;
+    match figures.breaking_point {
+        Some(BreakingPoint {
+            load: Some(load), ..
+        }) => Found::of(Value::Number(tidy(*load))),
+        Some(_) => Found::nothing("undecided: the server changed under a load that did not grow"),
+        None if !threshold.comparison.is_upper() && reached >= threshold.limit.in_unit() => Found {
+            why: Some(format!("there is none up to {}", tidy(reached))),
+            ..Found::of(Value::BeyondLoad)
+        },
+        None if threshold.comparison.is_upper() => {
+            let text = format!("undecided: there is none up to {}", tidy(reached));
+            Found::nothing(text)
+        }
+        None => {
+            let text = format!("undecided: the load reached {} only", tidy(reached));
+            Found::nothing(text)
+        }
+    }
+}
+
+/// How a value stands to a limit of its kind.
+fn compare(value: Value, limit: Limit) -> Ordering {
+    match (value, limit) {
+        (Value::Whole(value), Limit::Time(limit) | Limit::Bytes(limit) | Limit::Count(limit)) => {
+            value.cmp(&limit)
+        }
+        (
+            Value::Share { part, whole },
+            Limit::Share {
+                part: of,
+                whole: all,
+            },
+        ) => {
+            let value = u128::from(part) * u128::from(all);
+            value.cmp(&(u128::from(of) * u128::from(whole)))
+        }
+        (Value::BeyondLoad, _) => Ordering::Greater,
+        (value, limit) => {
+            let value = in_unit(value, limit).unwrap_or(0.0);
+            value.total_cmp(&limit.in_unit())
+        }
+    }
+}
+
+/// The value in the unit of the limit; `None` where it is only known to be beyond.
+fn in_unit(value: Value, limit: Limit) -> Option<f64> {
+    Some(match (value, limit) {
+        (Value::Whole(ns), Limit::Time(_)) => ms(ns),
+        (Value::Whole(count), _) => count as f64,
+        (Value::Number(number), _) => number,
+        (Value::Share { part, whole }, _) => share(part, whole),
+        (Value::BeyondLoad, _) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

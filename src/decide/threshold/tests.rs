@@ -1,0 +1,400 @@
+//! Thresholds by made-up figures.
+
+use super::*;
+use crate::metrics::{Failure, Outcome, Sample};
+use crate::outcome::BreakKind;
+use crate::threshold::parse;
+use proptest::prelude::*;
+
+const ELAPSED: Duration = Duration::from_secs(10);
+
+fn rows() -> Vec<Row> {
+    let row = |kind, method: &str, subject: Option<&str>| Row {
+        kind,
+        method: method.to_string(),
+        subject: subject.map(str::to_string),
+    };
+    vec![
+        row(RowKind::Call, "tools/call", Some("echo")),
+        row(RowKind::Call, "tools/call", Some("stage:2")),
+        row(RowKind::Call, "resources/read", Some("echo")),
+        row(RowKind::Turn, "tools/call", Some("echo")),
+        row(RowKind::Handshake, "initialize", None),
+    ]
+}
+
+const ECHO: usize = 0;
+const OTHER: usize = 1;
+const HANDSHAKE: usize = 4;
+
+/// A run to be.
+struct Run {
+    thresholds: Vec<Threshold>,
+    recorder: Recorder,
+    ended: Ended,
+    breaking_point: Option<BreakingPoint>,
+    load_reached: f64,
+    aborted: Option<abort::Abort>,
+    stages: Vec<StageOutcome>,
+}
+
+impl Run {
+    fn of(texts: &[&str]) -> Self {
+        let thresholds: Vec<_> = texts
+            .iter()
+            .map(|text| parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}")))
+            .collect();
+        Self {
+            recorder: empty_recorder(&thresholds, &rows()),
+            thresholds,
+            ended: Ended::Duration,
+            breaking_point: None,
+            load_reached: 0.0,
+            aborted: None,
+            stages: Vec::new(),
+        }
+    }
+
+    fn call(&mut self, row: usize, ns: u64) {
+        self.end(row, ns, Outcome::Ok);
+    }
+
+    fn fail(&mut self, row: usize, failure: Failure) {
+        self.end(row, 1, Outcome::Failed(failure, ""));
+    }
+
+    fn end(&mut self, row: usize, service_ns: u64, outcome: Outcome<'_>) {
+        self.recorder.start(row);
+        let sample = Sample {
+            service_ns,
+            response_ns: None,
+            outcome,
+        };
+        self.recorder.end(row, &sample);
+    }
+
+    fn judge(&self) -> (Vec<ThresholdFigures>, Gate) {
+        // As the coordinator has them: merged from what workers recorded.
+        let mut totals = Recorder::new(self.recorder.rows.len());
+        totals.merge(&self.recorder);
+        let rows = rows();
+        let figures = Figures {
+            ended: self.ended,
+            rows: Rows::new(&rows, &totals),
+            counters: &totals.counters,
+            elapsed: ELAPSED,
+            has_intended_starts: false,
+            stages: &self.stages,
+            breaking_point: self.breaking_point.as_ref(),
+            load_reached: self.load_reached,
+            aborted: self.aborted.as_ref(),
+        };
+        judge(&self.thresholds, &figures)
+    }
+
+    fn passes(&self) -> Vec<bool> {
+        let (judged, _) = self.judge();
+        let passed = judged.iter().map(|it| it.grade == GateGrade::Passed);
+        passed.collect()
+    }
+}
+
+#[test]
+fn a_value_at_the_limit_passes_at_most_and_fails_below() {
+    let signs = ["<", "<=", ">", ">=", "=", "!="];
+    let check = |ns: u64, expected: [bool; 6]| {
+        for (sign, passes) in signs.into_iter().zip(expected) {
+            for metric in ["p50", "p99", "max", "mean"] {
+                let mut run = Run::of(&[&format!("{metric}{sign}200ms")]);
+                (0..1000).for_each(|_| run.call(ECHO, ns));
+                let (judged, gate) = run.judge();
+                let it = &judged[0];
+                assert_eq!(it.grade == GateGrade::Passed, passes, "{ns} {it:?}");
+                assert_eq!(gate.grade, it.grade);
+                // What is shown agrees with it.
+                let shown = it.value.expect("a value").total_cmp(&it.limit);
+                assert_eq!(it.comparison.holds(shown), passes, "{it:?}");
+            }
+        }
+    };
+    check(199_999_999, [true, true, false, false, false, true]);
+    check(200_000_000, [false, true, false, true, true, false]);
+    check(200_000_001, [false, false, true, true, false, true]);
+}
+
+#[test]
+fn shares_and_counts_are_exact() {
+    let check = |failed: u64, ok: u64, text: &str, passes: bool| {
+        let mut run = Run::of(&[text]);
+        (0..ok).for_each(|_| run.call(ECHO, 5));
+        (0..failed).for_each(|_| run.fail(OTHER, Failure::Tool));
+        let (judged, _) = run.judge();
+        assert_eq!(judged[0].grade == GateGrade::Passed, passes, "{judged:?}");
+        let shown = judged[0]
+            .value
+            .expect("a value")
+            .total_cmp(&judged[0].limit);
+        assert_eq!(judged[0].comparison.holds(shown), passes, "{judged:?}");
+        if let Some([low, high]) = judged[0].interval {
+            let value = judged[0].value.expect("a value");
+            assert!(low <= value && value <= high && 0.0 <= low && high <= 1.0);
+        }
+    };
+    check(1, 99, "errors<1%", false);
+    check(1, 99, "errors<=1%", true);
+    check(7, 993, "errors<=0.7%", true);
+    check(7, 993, "errors<0.7%", false);
+    check(3, 297, "errors=1%", true);
+    check(5, 10, "errors<5", false);
+    check(5, 10, "errors<=5", true);
+    check(0, 10, "errors=0", true);
+    check(0, 10, "errors.http=0", true);
+    check(2, 10, "errors.http=0", true);
+    check(2, 10, "errors.tool=0", false);
+    check(2, 10, "errors.tool.is_error<=2", true);
+    check(10, 0, "errors<100%", false);
+    check(10, 0, "errors<=100%", true);
+    check(10, 0, "errors>99%", true);
+    check(0, 10, "tool:echo errors<1%", true);
+    check(2, 10, "tool:stage:2 errors<1%", false);
+}
+
+#[test]
+fn nothing_to_take_a_value_from_is_not_kept() {
+    let texts = [
+        "p95<1s",
+        "errors<1%",
+        "errors=0",
+        "rate<10",
+        "goodput<10",
+        "bytes.max<1MiB",
+        "dropped=0",
+        "sessions.lost=0",
+        "handshake.p95<1s",
+        "breaking_point>100",
+        "stage:2 errors=0",
+    ];
+    let mut run = Run::of(&texts);
+    // Begun, and cut off by the end.
+    run.end(ECHO, 5, Outcome::Cancelled);
+    let (judged, gate) = run.judge();
+    for it in &judged {
+        assert_eq!((it.value, it.grade), (None, GateGrade::Failed), "{it:?}");
+        assert!(it.why.is_some() && it.margin.is_none() && it.interval.is_none());
+    }
+    assert_eq!(gate.grade, GateGrade::Failed);
+    let json = serde_json::to_string(&judged).expect("JSON");
+    assert!(json.contains(r#""value":null"#), "{json}");
+    // A latency needs a success, a rate an end.
+    let mut run = Run::of(&["p95<1s", "rate>0", "goodput>=0", "tool:echo p95<1s"]);
+    run.fail(ECHO, Failure::Tool);
+    let (judged, _) = run.judge();
+    let why: Vec<_> = judged.iter().map(|it| it.why.as_deref()).collect();
+    assert_eq!(why, [Some(NO_SUCCESS), None, None, Some(NO_SUCCESS)]);
+    assert_eq!(run.passes(), [false, true, true, false]);
+}
+
+#[test]
+fn rows_are_selected_by_kind_and_name() {
+    let mut run = Run::of(&[
+        "p50<=1ms",
+        "tool:echo p50<=1ms",
+        "tool:stage:2 p50<=1ms",
+        "handshake.p50<=1ms",
+        "tool:echo rate=0.4/s",
+        "rate=0.6/s",
+        "resource:echo p50<=1ms",
+    ]);
+    for _ in 0..4 {
+        run.call(ECHO, 1_000_000);
+        // Turns are no calls.
+        run.call(3, 9_000_000);
+    }
+    run.call(OTHER, 3_000_000);
+    run.call(OTHER, 3_000_000);
+    run.call(HANDSHAKE, 1_000_001);
+    assert_eq!(run.passes(), [true, true, false, false, true, true, false]);
+}
+
+#[test]
+fn stages_are_judged_by_their_own_calls() {
+    let mut run = Run::of(&["stage:2 p99<2ms", "stage:2 rate=1/s", "stage:1 errors=0"]);
+    run.call(ECHO, 1_999_999);
+    let calls = run.recorder.rows[ECHO].clone();
+    run.call(ECHO, 9_000_000);
+    run.stages = vec![StageOutcome {
+        number: 2,
+        at: ELAPSED,
+        length: Duration::from_secs(1),
+        load_from: 0.0,
+        load_to: 1.0,
+        calls,
+        examples: crate::metrics::Examples::default(),
+    }];
+    assert_eq!(run.passes(), [true, true, false]);
+    let (judged, _) = run.judge();
+    assert_eq!(judged[2].why.as_deref(), Some("the stage did not begin"));
+}
+
+#[test]
+fn few_values_decide_unless_they_must_not() {
+    let mut run = Run::of(&["p99<1s", "p99<1s", "p50<1s"]);
+    run.thresholds[1].few_fails = true;
+    (0..99).for_each(|_| run.call(ECHO, 5));
+    let (judged, _) = run.judge();
+    assert_eq!(run.passes(), [true, false, true]);
+    let few: Vec<_> = judged.iter().map(|it| it.few).collect();
+    assert_eq!(few, [true, true, false]);
+    let why = judged[1].why.as_deref();
+    assert_eq!(why, Some("99 values, and p99 takes 100"));
+    run.call(ECHO, 5);
+    assert_eq!(run.passes(), [true; 3]);
+    assert!(!run.judge().0[0].few);
+}
+
+#[test]
+fn a_run_without_a_success_fails_unless_failures_were_asked_about() {
+    let gate = |texts: &[&str], ended, n_ok: u64| {
+        let mut run = Run::of(texts);
+        run.ended = ended;
+        (0..n_ok).for_each(|_| run.call(ECHO, 5));
+        (0..3).for_each(|_| run.fail(ECHO, Failure::Tool));
+        run.judge().1
+    };
+    let none = Gate {
+        grade: GateGrade::Failed,
+        why: Some(NO_SUCCESS.to_string()),
+    };
+    assert_eq!(gate(&[], Ended::Duration, 0), none);
+    assert_eq!(gate(&["rate>0"], Ended::Duration, 0), none);
+    let passed = Gate::default();
+    assert_eq!(gate(&[], Ended::Duration, 1), passed);
+    assert_eq!(gate(&[], Ended::Interrupted, 0), passed);
+    assert_eq!(gate(&["errors>99%"], Ended::Duration, 0), passed);
+    assert_eq!(
+        gate(&["tool:echo errors.tool>=1"], Ended::Duration, 0),
+        passed
+    );
+    assert_eq!(
+        gate(&["errors<1%"], Ended::Duration, 0).grade,
+        GateGrade::Failed
+    );
+    // No call ended.
+    assert_eq!(Run::of(&[]).judge().1, passed);
+}
+
+#[test]
+fn a_warning_fails_nothing() {
+    let mut run = Run::of(&["p99<1ms", "max<1s"]);
+    run.thresholds[0].severity = Severity::Warn;
+    run.call(ECHO, 5_000_000);
+    let (judged, gate) = run.judge();
+    assert_eq!(
+        (judged[0].grade, gate.grade),
+        (GateGrade::Warned, GateGrade::Warned)
+    );
+    assert_eq!(gate.why, None);
+}
+
+#[test]
+fn a_breaking_point_is_decided_where_the_load_says_so() {
+    let at = |load| BreakingPoint {
+        how: BreakKind::Errors { share: 1.0 },
+        load,
+        last_good_load: None,
+        at: ELAPSED,
+        noticed_at: ELAPSED,
+        evidence: String::new(),
+    };
+    let texts = [
+        "breaking_point>100",
+        "breaking_point>=100",
+        "breaking_point<100",
+    ];
+    let check = |point: Option<Option<f64>>, load_reached, expected: [bool; 3]| {
+        let mut run = Run::of(&texts);
+        run.breaking_point = point.map(at);
+        run.load_reached = load_reached;
+        assert_eq!(run.passes(), expected, "{point:?} {load_reached}");
+    };
+    check(None, 99.0, [false; 3]);
+    check(None, 100.0, [true, true, false]);
+    check(Some(Some(100.0)), 200.0, [false, true, false]);
+    check(Some(Some(50.0)), 200.0, [false, false, true]);
+    check(Some(Some(150.0)), 200.0, [true, true, false]);
+    // It broke with time: that is no figure of a load.
+    check(Some(None), 200.0, [false; 3]);
+}
+
+#[test]
+fn margins_are_shares_of_the_limit() {
+    let check = |text: &str, n: u64, expected: Option<f64>| {
+        let mut run = Run::of(&[text]);
+        (0..n).for_each(|_| run.call(ECHO, 50_000_000));
+        assert_eq!(run.judge().0[0].margin, expected, "{text}");
+    };
+    check("max<200ms", 1, Some(0.75));
+    check("max<40ms", 1, Some(-0.25));
+    check("max<=50ms", 1, Some(0.0));
+    check("rate>1/s", 20, Some(1.0));
+    check("rate>4/s", 20, Some(-0.5));
+    check("errors<=0", 1, None);
+    check("max!=50ms", 1, None);
+    check("max<1s", 0, None);
+}
+
+#[test]
+fn what_ended_the_run_has_failed() {
+    let mut run = Run::of(&["p99<1s", "max<1s"]);
+    run.call(ECHO, 5);
+    run.aborted = Some(abort::Abort {
+        threshold: 1,
+        why: "plainly".to_string(),
+    });
+    let (judged, _) = run.judge();
+    assert_eq!(run.passes(), [true, false]);
+    assert_eq!(
+        (judged[1].aborted, judged[1].why.as_deref()),
+        (true, Some("plainly"))
+    );
+}
+
+#[test]
+fn bytes_are_counted_where_they_are_asked_for() {
+    let mut run = Run::of(&["tool:echo bytes.p50<1KiB", "tool:echo bytes.max<=1KiB"]);
+    for n_bytes in [1023, 1023, 1024] {
+        run.call(ECHO, 5);
+        run.recorder.received(ECHO, n_bytes);
+        run.call(OTHER, 5);
+        run.recorder.received(OTHER, 9_999);
+    }
+    assert_eq!(run.passes(), [true, true]);
+    assert!(run.recorder.rows[OTHER].sizes.is_none());
+    assert_eq!(run.judge().0[0].value, Some(1023.0));
+}
+
+proptest! {
+    /// Whatever was recorded, value and limit as shown give the grade, and the grade
+    /// is that of the values themselves by nearest rank.
+    #[test]
+    fn the_grade_is_that_of_the_values_and_of_what_is_shown(
+        mut values in prop::collection::vec(199_800_000_u64..200_200_000, 1..500),
+        limit in 199_800_000_u64..200_200_000,
+        sign in prop::sample::select(vec!["<", "<=", ">", ">=", "=", "!="]),
+        (metric, q) in prop::sample::select(vec![("p50", 0.5), ("p95", 0.95), ("p99.9", 0.999)]),
+    ) {
+        let mut run = Run::of(&[&format!("{metric}{sign}{limit}ns")]);
+        for (at, value) in values.iter().enumerate() {
+            run.call([ECHO, OTHER][at % 2], *value);
+        }
+        let (judged, _) = run.judge();
+        let it = &judged[0];
+        values.sort_unstable();
+        let rank = (q * values.len() as f64).ceil() as usize;
+        let exact = values[rank.max(1) - 1].cmp(&limit);
+        let passes = it.grade == GateGrade::Passed;
+        prop_assert_eq!(passes, it.comparison.holds(exact));
+        let shown = it.value.expect("a value").total_cmp(&it.limit);
+        prop_assert_eq!(passes, it.comparison.holds(shown), "{:?}", it);
+    }
+}
