@@ -91,7 +91,8 @@ fn the_sources_keep_the_rules() {
         if name.ends_with(".rs") {
             sources.push((name, fs::read_to_string(path).expect("a source is UTF-8")));
         } else if name.starts_with("configs/") {
-            assert!(name.ends_with(".toml"), "{name}: a sample config is TOML");
+            let is_known = name.ends_with(".toml") || name == "configs/kubernetes-job.yaml";
+            assert!(is_known, "{name}: a sample config is TOML");
         }
     }
     // A walk that finds nothing would pass for ever.

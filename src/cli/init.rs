@@ -15,7 +15,7 @@ use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::LiveLine;
 use crate::report::place::{Place, place_error};
-use crate::scenario::{CONFIG_PATH, Overrides, Plan, defaults};
+use crate::scenario::{CONFIG_PATH, Overrides, Plan, config_schema, defaults};
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
 
@@ -43,6 +43,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     };
     let text = terminal.renamed(&text);
     target.write(&text, may_overwrite, terminal)?;
+    let schema = target.write_schema(may_overwrite)?;
     if let Some(left_out) = left_out {
         let mut live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
         live.notice(&left_out);
@@ -55,6 +56,10 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
                 .as_ref()
                 .map(|offer| Line::of(Role::Plain, found(offer))),
         );
+        lines.extend(schema.map(|path| {
+            Line::of(Role::Plain, "schema for editors: ")
+                .add(Role::Accent, path.display().to_string())
+        }));
         lines.push(Line::of(Role::Hint, "next: ").add(
             Role::Plain,
             "look it over, then `cargo pmcp loadtest check` and `cargo pmcp loadtest run`",
@@ -180,6 +185,29 @@ impl Output {
             .open(path)
             .map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)
+    }
+}
+
+impl Output {
+    /// Writes the schema that the first line of a config file names, beside it. One
+    /// that is there is kept unless files may be overwritten. Gives what was written.
+    fn write_schema(&self, may_overwrite: bool) -> Result<Option<PathBuf>, UserError> {
+        let Self::File(config) = self else {
+            return Ok(None);
+        };
+        let path = config.with_file_name(init::SCHEMA_FILE);
+        if path.exists() && !may_overwrite {
+            return Ok(None);
+        }
+        let place = Place::open(&path);
+        let place = place.map_err(|fault| place_error("the schema", &path, fault))?;
+        let text = format!("{:#}\n", config_schema());
+        place
+            .write(|out| out.write_all(text.as_bytes()))
+            .map_err(|error| {
+                UserError::could_not_run(format!("cannot write `{}`: {error}", path.display()))
+            })?;
+        Ok(Some(path))
     }
 }
 

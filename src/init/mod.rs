@@ -15,4 +15,4 @@ mod words;
 
 pub use discover::{DiscoverOptions, discover};
 pub use offer::Offer;
-pub use scaffold::{scaffold, template};
+pub use scaffold::{SCHEMA_FILE, scaffold, template};

@@ -48,6 +48,7 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     let headers = header_lines(&offer.auth_header_names, &mut variables);
     let url = url_text(&offer.url, &mut variables);
     let mut page = ConfigText::default();
+    page.line(SCHEMA_LINE);
     write_opening(&mut page, offer);
     write_settings(&mut page, &url, Some(&offer.revision));
     if !headers.is_empty() {
@@ -190,6 +191,7 @@ impl ConfigEntries {
 /// server, with examples of everything else switched off.
 pub fn template() -> String {
     let mut page = ConfigText::default();
+    page.line(SCHEMA_LINE);
     page.prose("A load test of an MCP server.");
     page.blank_prose();
     write_usage(&mut page);
@@ -266,8 +268,15 @@ fn template_steps() -> Vec<ConfigEntry> {
     ]
 }
 
-const SWITCHED_OFF: &str =
-    "Lines that begin with `#` and no blank are switched off: remove the `#` to switch them on.";
+const SWITCHED_OFF: &str = "Lines that begin with `#` and no blank are switched off: remove the `#` to switch them on. \
+     The first line is for editors, which complete and check what you write.";
+
+/// Tells editors where the schema of a config is, as Taplo has it: a file beside the
+/// config works without a network, and is of the same version as this program.
+const SCHEMA_LINE: &str = "#:schema ./loadtest.schema.json";
+
+/// The file that the first line of a config names.
+pub const SCHEMA_FILE: &str = "loadtest.schema.json";
 
 fn write_opening(page: &mut ConfigText, offer: &Offer) {
     let url = address::shown(&offer.url);
@@ -976,7 +985,7 @@ mod tests {
     fn switched_on(text: &str) -> String {
         let line = |line: &str| match line.strip_prefix('#') {
             None if line == "duration = \"30s\"" => String::new(),
-            Some(config) if !config.starts_with([' ', '#']) && !config.starts_with("ramp_up") => {
+            Some(config) if !config.starts_with([' ', '#', ':']) && !config.starts_with("ramp_up") => {
                 format!("{config}\n")
             }
             _ => format!("{line}\n"),

@@ -16,17 +16,26 @@ use super::model::Report;
 
 /// The schema of a kind of report (JSON Schema 2020-12).
 pub fn report_schema(kind: ReportKind) -> Value {
-    let (mut schema, title) = match kind {
+    let (of_type, title) = match kind {
         ReportKind::Run => (of::<Report>(), "Report of a load test"),
         ReportKind::Find => (of::<FindReport>(), "Report of a capacity search"),
         ReportKind::Calibration => (of::<CalibrationReport>(), "Report of a calibration"),
     };
     let version = kind.schema_version();
     let (major, _) = version.split_once('.').unwrap_or((version, ""));
-    schema["title"] = json!(format!("{title}, schema version {version}"));
-    schema["properties"]["schema_version"]["pattern"] = json!(format!(r"^{major}\.[0-9]+$"));
-    let of_kind = &mut schema["properties"]["kind"];
-    if of_kind.is_object() {
+    let mut schema = json!({
+        "$schema": of_type["$schema"],
+        "title": format!("{title}, schema version {version}"),
+    });
+    if let (Value::Object(all), Value::Object(own)) = (&mut schema, of_type) {
+        let own = own.into_iter().filter(|(name, _)| !matches!(name.as_str(), "$schema" | "title"));
+        all.extend(own);
+    }
+    if let Some(of_version) = schema.pointer_mut("/properties/schema_version") {
+        of_version["pattern"] = json!(format!(r"^{major}\.[0-9]+$"));
+    }
+    // The report of a run has no such field.
+    if let Some(of_kind) = schema.pointer_mut("/properties/kind") {
         of_kind["const"] = json!(kind.id());
     }
     schema

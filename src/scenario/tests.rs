@@ -1408,6 +1408,9 @@ fn the_configs_that_we_ship_load() {
     let mut n_configs = 0;
     for entry in std::fs::read_dir(&folder).expect("the folder is there") {
         let path = entry.expect("it can be listed").path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).expect("it can be read");
         let source = Source { path, text };
         match load(Some(&source), &Overrides::default(), &|_| None, 1) {

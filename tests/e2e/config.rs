@@ -83,6 +83,9 @@ fn the_configs_that_ship_run() {
     let mut n_configs = 0;
     for entry in std::fs::read_dir(folder).expect("the folder of configs") {
         let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).expect("a text");
         let server = demo();
         let program = load_run(

@@ -44,13 +44,12 @@ impl Resolver<'_> {
             ..plan.clone()
         };
         let lacks = match own.iterations() {
-            _ if own.vus_max() == 0 && plan.vus_max() > 0 => "virtual user",
-            Some(0) if plan.iterations() > Some(0) => "iteration",
+            _ if own.vus_max() == 0 && plan.vus_max() > 0 => "a virtual user",
+            Some(0) if plan.iterations() > Some(0) => "an iteration",
             _ => return segment,
         };
-        let message = format!("leaves {segment} without a {lacks}: the load has fewer than parts");
-        let accepted = format!("no more parts than the load has {lacks}s");
-        self.refuse_flag("--segment", message, &*accepted);
+        let message = format!("leaves {segment} without {lacks}: the load has fewer than parts");
+        self.refuse_flag("--segment", message, "fewer parts, or more load");
         segment
     }
 
