@@ -21,15 +21,13 @@ const DURATION_MAX_FORM: &str = "a duration of at most `366d`";
 /// The accepted forms of a rate.
 pub const RATE_FORM: &str = "a rate such as `200/s`, `90/m` or `1000/h`";
 /// The same as a regular expression, with rates of zero.
-pub const RATE_PATTERN: &str =
-    r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*/\s*(?:s|sec|second|m|min|minute|h|hour)";
+pub const RATE_PATTERN: &str = r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*/\s*(?:s|sec|second|m|min|minute|h|hour)";
 /// What is accepted in place of a rate below the least one.
 const RATE_MIN_FORM: &str = "a rate of at least `0.01/h`";
 /// The accepted forms of a size.
 pub const BYTES_FORM: &str = "a size such as `512`, `64KiB` or `16MiB`";
 /// The same as a regular expression.
-pub const BYTES_PATTERN: &str =
-    r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:[KkMmGg](?:[Ii]?[Bb])?|[Bb])?";
+pub const BYTES_PATTERN: &str = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?:[KkMmGg](?:[Ii]?[Bb])?|[Bb])?";
 
 /// One in a hundred hours: less often, nothing is measured. A second.
 const RATE_MIN: f64 = 0.01 / 3600.0;

@@ -19,7 +19,7 @@ use super::form::{
     WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
-use super::plan::{Action, SessionRule};
+use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, SessionRule};
 use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
@@ -163,6 +163,8 @@ keys! {
             read: read_bytes,
             schema: || either(BYTES.schema(), Whole(BYTES_BOUNDS).schema()),
         },
+        /// Histograms that the report keeps; `seconds` unless given.
+        histograms: HistogramMode = Words(HISTOGRAM_MODES),
         /// One quiet session beside the load, at this rate of at most `1000/s`.
         probe: f64 = Own {
             read: read_probe,
@@ -315,7 +317,8 @@ pub(super) fn schema() -> Value {
         "description": "TOML. Every text may hold `${NAME}` or `${NAME:-default}`, which are filled \
                         from the environment.",
     });
-    if let (Value::Object(all), Value::Object(root)) = (&mut schema, object(Root::properties(), &[]))
+    if let (Value::Object(all), Value::Object(root)) =
+        (&mut schema, object(Root::properties(), &[]))
     {
         all.extend(root);
     }
@@ -400,9 +403,7 @@ fn read_think(entry: &Entry<'_>) -> Option<ThinkTime> {
     }
     let mut table = entry.table(accepted)?;
     let accepted = "`uniform`, `exponential` or `lognormal`";
-    let kind = table.require("distribution", accepted, |entry| {
-        entry.word(THINK_KINDS)
-    });
+    let kind = table.require("distribution", accepted, |entry| entry.word(THINK_KINDS));
     let think = match kind.value {
         Some(read) => read(&mut table),
         None => {
@@ -462,7 +463,11 @@ keys! {
 }
 
 fn think_schema() -> Value {
-    let keys = [Uniform::properties(), Exponential::properties(), LogNormal::properties()];
+    let keys = [
+        Uniform::properties(),
+        Exponential::properties(),
+        LogNormal::properties(),
+    ];
     let tables = THINK_KINDS.iter().zip(keys).map(|((kind, _), keys)| {
         let required: Vec<&str> = keys.iter().map(|property| property.key).collect();
         let mut table = object(keys, &[&["distribution"], &required[..]].concat());
@@ -545,7 +550,10 @@ fn session_schema() -> Value {
 }
 
 fn leave_schema() -> Value {
-    either(LEAVE.schema(), object(LeaveKeys::properties(), &["abandon"]))
+    either(
+        LEAVE.schema(),
+        object(LeaveKeys::properties(), &["abandon"]),
+    )
 }
 
 /// The share of sessions left without a DELETE.
@@ -667,7 +675,9 @@ fn step_schema() -> Value {
     of_type["description"] = json!("What is called.");
     schema["properties"]["type"] = of_type;
     let rules = STEP_KINDS.iter().map(|(word, kind)| {
-        let others = StepKeys::properties().into_iter().map(|property| property.key);
+        let others = StepKeys::properties()
+            .into_iter()
+            .map(|property| property.key);
         let others = others.filter(|key| !kind.keys.contains(key));
         let mut then = json!({ "properties": {} });
         for key in others {
@@ -760,10 +770,7 @@ fn read_operation(
     })
 }
 
-fn code_mode(
-    code: Option<Shown<String>>,
-    format: Field<Shown<String>>,
-) -> Option<Shown<Action>> {
+fn code_mode(code: Option<Shown<String>>, format: Field<Shown<String>>) -> Option<Shown<Action>> {
     let format = match format.is_given() {
         true => format.value?,
         false => CODE_FORMAT.to_string().into(),

@@ -24,7 +24,9 @@ fn known_to_reader(text: &str) -> BTreeSet<String> {
     let fault = faults.iter().find(|fault| fault.contains("unknown key"));
     let fault = fault.unwrap_or_else(|| panic!("{text}: {faults:?}"));
     let (_, keys) = fault.split_once("one of ").expect("a list of keys");
-    keys.split(", ").map(|key| key.trim_matches('`').to_string()).collect()
+    keys.split(", ")
+        .map(|key| key.trim_matches('`').to_string())
+        .collect()
 }
 
 fn properties(schema: &Value) -> BTreeSet<String> {
@@ -36,7 +38,9 @@ fn properties(schema: &Value) -> BTreeSet<String> {
 fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
     let schema = config_schema();
     let of = |pointer: &str| {
-        let table = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        let table = schema
+            .pointer(pointer)
+            .unwrap_or_else(|| panic!("{pointer}"));
         assert_eq!(table["additionalProperties"], false, "{pointer}");
         properties(table)
     };
@@ -46,7 +50,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
     for (text, pointer) in [
         ("zzzz = 1", String::new()),
         ("[settings]\nzzzz = 1", settings.to_string()),
-        ("[[stage]]\nduration = \"1s\"\nzzzz = 1", "/properties/stage/items".to_string()),
+        (
+            "[[stage]]\nduration = \"1s\"\nzzzz = 1",
+            "/properties/stage/items".to_string(),
+        ),
         ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
         (
             "[settings]\nthink = { distribution = \"uniform\", low = \"1s\", high = \"2s\", zzzz = 1 }",
@@ -60,7 +67,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
             "[settings]\nthink = { distribution = \"lognormal\", median = \"1s\", sigma = 1, zzzz = 1 }",
             format!("{think}/3"),
         ),
-        ("[settings]\nsession = { iterations = 1, zzzz = 1 }", session.to_string()),
+        (
+            "[settings]\nsession = { iterations = 1, zzzz = 1 }",
+            session.to_string(),
+        ),
         (
             "[settings]\nsession = { leave = { abandon = 0.5, zzzz = 1 } }",
             format!("{session}/properties/leave/anyOf/1"),
@@ -85,34 +95,106 @@ fn each_type_of_step_has_its_own_keys() {
         known.retain(|key| not.get(key) != Some(&Value::Bool(false)));
         let text = format!("[[scenario]]\ntype = {name}\nzzzz = 1\n");
         assert_eq!(known, known_to_reader(&text), "{name}");
-        let missing = faults_of(&text).into_iter().find(|fault| fault.contains("is missing"));
+        let missing = faults_of(&text)
+            .into_iter()
+            .find(|fault| fault.contains("is missing"));
         let required = rule["then"]["required"][0].as_str();
         assert_eq!(missing.is_some(), required.is_some(), "{name}: {missing:?}");
         if let Some(key) = required {
-            assert!(missing.is_some_and(|text| text.contains(key)), "{name}: {key}");
+            assert!(
+                missing.is_some_and(|text| text.contains(key)),
+                "{name}: {key}"
+            );
         }
     }
 }
 
 /// Values of all types, within the bounds of some key and outside of others'.
 const VALUES: &[&str] = &[
-    "-1", "0", "1", "3", "256", "257", "4096", "4097", "1000000", "1000001", "4294967295",
-    "4294967296", "31622400", "31622401", "0.0", "0.5", "1.0", "1.5", "3.5", "1e300", "true",
-    "false", "[]", "[1]", "{}", "{ a = 1 }", "{ iterations = 5 }", "{ iterations = 0 }",
-    "{ lifetime = \"10s\", leave = \"abandon\" }", "{ leave = { abandon = 0.2 } }",
-    "{ leave = { abandon = 2 } }", "{ leave = \"never\" }",
+    "-1",
+    "0",
+    "1",
+    "3",
+    "256",
+    "257",
+    "4096",
+    "4097",
+    "1000000",
+    "1000001",
+    "4294967295",
+    "4294967296",
+    "31622400",
+    "31622401",
+    "0.0",
+    "0.5",
+    "1.0",
+    "1.5",
+    "3.5",
+    "1e300",
+    "true",
+    "false",
+    "[]",
+    "[1]",
+    "{}",
+    "{ a = 1 }",
+    "{ iterations = 5 }",
+    "{ iterations = 0 }",
+    "{ lifetime = \"10s\", leave = \"abandon\" }",
+    "{ leave = { abandon = 0.2 } }",
+    "{ leave = { abandon = 2 } }",
+    "{ leave = \"never\" }",
     "{ distribution = \"uniform\", low = \"1s\", high = \"3s\" }",
     "{ distribution = \"exponential\", mean = \"0s\" }",
     "{ distribution = \"exponential\", mean = \"2s\" }",
     "{ distribution = \"lognormal\", median = \"1s\", sigma = 0.5 }",
     "{ distribution = \"lognormal\", median = \"1s\", sigma = 4 }",
     "{ distribution = \"lognormal\", median = \"1s\" }",
-    "\"\"", "\" \"", "\"x\"", "\"30s\"", "\" 30 s \"", "\"1m30s\"", "\"1.5h\"", "\".5s\"", "\"1.s\"",
-    "\"30\"", "\"0s\"", "\"0\"", "\"-1s\"", "\"1e3s\"", "\"5µs\"", "\"1h 5min\"", "\"30s5\"", "\"5 5s\"",
-    "\"30sec\"", "\"10/s\"", "\"10 / second\"", "\"1e3/m\"", "\"+5/h\"", "\"-5/s\"", "\"10\"", "\"10/d\"",
-    "\"5%\"", "\" 0.5 %\"", "\"1e0%\"", "\"-5%\"", "\"%\"", "\"16MiB\"", "\"64 kib\"", "\"5000b\"", "\"4G\"",
-    "\"1TiB\"", "\"constant\"", "\"poisson\"", "\"Poisson\"", "\"continue\"", "\"stop\"", "\"auto\"",
-    "\"legacy\"", "\"2025-11-25\"", "\"2025-01-01\"", "\"delete\"",
+    "\"\"",
+    "\" \"",
+    "\"x\"",
+    "\"30s\"",
+    "\" 30 s \"",
+    "\"1m30s\"",
+    "\"1.5h\"",
+    "\".5s\"",
+    "\"1.s\"",
+    "\"30\"",
+    "\"0s\"",
+    "\"0\"",
+    "\"-1s\"",
+    "\"1e3s\"",
+    "\"5µs\"",
+    "\"1h 5min\"",
+    "\"30s5\"",
+    "\"5 5s\"",
+    "\"30sec\"",
+    "\"10/s\"",
+    "\"10 / second\"",
+    "\"1e3/m\"",
+    "\"+5/h\"",
+    "\"-5/s\"",
+    "\"10\"",
+    "\"10/d\"",
+    "\"5%\"",
+    "\" 0.5 %\"",
+    "\"1e0%\"",
+    "\"-5%\"",
+    "\"%\"",
+    "\"16MiB\"",
+    "\"64 kib\"",
+    "\"5000b\"",
+    "\"4G\"",
+    "\"1TiB\"",
+    "\"constant\"",
+    "\"poisson\"",
+    "\"Poisson\"",
+    "\"continue\"",
+    "\"stop\"",
+    "\"auto\"",
+    "\"legacy\"",
+    "\"2025-11-25\"",
+    "\"2025-01-01\"",
+    "\"delete\"",
 ];
 
 /// What a schema cannot say: that a text of the right form means too much or too
@@ -133,9 +215,18 @@ fn the_schema_and_the_reader_judge_values_alike() {
         ("[settings]", "/properties/settings"),
         ("[arrivals]", "/properties/arrivals"),
         ("[[stage]]", "/properties/stage/items"),
-        ("[[scenario]]\ntype = \"tools/call\"\n", "/properties/scenario/items"),
-        ("[[scenario]]\ntype = \"prompts/get\"\n", "/properties/scenario/items"),
-        ("[[scenario]]\ntype = \"code_mode\"\n", "/properties/scenario/items"),
+        (
+            "[[scenario]]\ntype = \"tools/call\"\n",
+            "/properties/scenario/items",
+        ),
+        (
+            "[[scenario]]\ntype = \"prompts/get\"\n",
+            "/properties/scenario/items",
+        ),
+        (
+            "[[scenario]]\ntype = \"code_mode\"\n",
+            "/properties/scenario/items",
+        ),
     ] {
         for key in properties(schema.pointer(pointer).expect("a table")) {
             for value in VALUES {
@@ -178,7 +269,10 @@ fn every_key_is_described() {
                 let description = property["description"].as_str().unwrap_or_default();
                 // `distribution` is a constant of its table.
                 if !property.get("const").is_some_and(Value::is_string) {
-                    assert!(description.len() > 10 && !description.contains('\n'), "{key}");
+                    assert!(
+                        description.len() > 10 && !description.contains('\n'),
+                        "{key}"
+                    );
                 }
                 *n_keys += 1;
                 check(property, n_keys);

@@ -37,7 +37,9 @@ pub(super) fn told(run: &RunSample, row: &SampleRow, steady: Option<&Steady>) ->
 fn medians(run: &RunSample, row: &SampleRow, steady: &Steady) -> Option<Vec<f64>> {
     let parts = steady.parts(run, row, N_PARTS);
     let median = |latency: &crate::outcome::Histogram| {
-        let ns = latency.quantile_ns(0.5).filter(|_| latency.len() >= CALLS_MIN)?;
+        let ns = latency
+            .quantile_ns(0.5)
+            .filter(|_| latency.len() >= CALLS_MIN)?;
         Some((ns.max(1) as f64).ln())
     };
     parts.iter().map(|part| median(&part.latency)).collect()
@@ -61,8 +63,14 @@ fn drift(medians: &[f64]) -> Option<f64> {
     let mean = medians.iter().sum::<f64>() / n;
     let places = || (0..medians.len()).map(|at| at as f64 - middle);
     let squares: f64 = places().map(|at| at * at).sum();
-    let slope = places().zip(medians).map(|(at, value)| at * (value - mean)).sum::<f64>() / squares;
-    let left = places().zip(medians).map(|(at, value)| value - mean - slope * at);
+    let slope = places()
+        .zip(medians)
+        .map(|(at, value)| at * (value - mean))
+        .sum::<f64>()
+        / squares;
+    let left = places()
+        .zip(medians)
+        .map(|(at, value)| value - mean - slope * at);
     let variance = left.map(|off| off * off).sum::<f64>() / (n - 2.0);
     let error = (variance.max(1e-6) / squares).sqrt();
     let moved = slope * (n - 1.0);
@@ -76,9 +84,14 @@ mod tests {
 
     #[test]
     fn a_line_and_a_slow_start_are_seen_and_noise_is_not() {
-        let noise = [0.01, -0.02, 0.015, 0.0, -0.01, 0.02, -0.015, 0.005, -0.005, 0.0];
+        let noise = [
+            0.01, -0.02, 0.015, 0.0, -0.01, 0.02, -0.015, 0.005, -0.005, 0.0,
+        ];
         assert_eq!((slow_start(&noise), drift(&noise)), (None, None));
-        let rising: Vec<f64> = (0..).zip(noise).map(|(i, off)| 0.02 * f64::from(i) + off).collect();
+        let rising: Vec<f64> = (0..)
+            .zip(noise)
+            .map(|(i, off)| 0.02 * f64::from(i) + off)
+            .collect();
         let moved = drift(&rising).expect("a drift");
         assert!((0.15..0.25).contains(&moved), "{moved}");
         let mut slow = noise;

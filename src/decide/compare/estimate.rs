@@ -69,7 +69,9 @@ impl Means {
 
     /// By Student: both sides vary alike, for a side of one or two values.
     pub(super) fn pooled(base: &[f64], new: &[f64], variance_min: f64) -> Option<Self> {
-        let df = (base.len() + new.len()).checked_sub(2).filter(|df| *df > 0)? as f64;
+        let df = (base.len() + new.len())
+            .checked_sub(2)
+            .filter(|df| *df > 0)? as f64;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let squares = |values: &[f64]| -> f64 {
             let mean = mean(values);
@@ -240,9 +242,15 @@ mod tests {
                 for limit in [-0.1, -0.01, -0.001, 0.0, 0.001, 0.005, 0.01, 0.1, 0.3] {
                     let near = (low - limit).abs() < 1e-6 || (high - limit).abs() < 1e-6;
                     let is_above = estimate.p_above(limit) <= alpha;
-                    assert!(near || is_above == (low > limit), "{estimate:?} {limit} {alpha}");
+                    assert!(
+                        near || is_above == (low > limit),
+                        "{estimate:?} {limit} {alpha}"
+                    );
                     let is_below = estimate.p_below(limit) <= alpha;
-                    assert!(near || is_below == (high < limit), "{estimate:?} {limit} {alpha}");
+                    assert!(
+                        near || is_below == (high < limit),
+                        "{estimate:?} {limit} {alpha}"
+                    );
                 }
             }
             assert!(estimate.detectable(0.05) > 0.0);
@@ -252,7 +260,10 @@ mod tests {
     #[test]
     fn runs_that_ranks_cannot_decide_are_decided_by_their_means() {
         let of_runs = estimates().pop().expect("one of runs");
-        assert!(matches!(of_runs.clone().reaching(0.01), Estimate::Ranks(..)));
+        assert!(matches!(
+            of_runs.clone().reaching(0.01),
+            Estimate::Ranks(..)
+        ));
         assert!(matches!(of_runs.reaching(0.005), Estimate::Means(_)));
         assert_eq!(Means::pooled(&[1.0], &[2.0], 0.0), None);
     }

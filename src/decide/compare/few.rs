@@ -94,7 +94,10 @@ mod tests {
     fn newcombes_interval_is_that_of_the_paper() {
         // Table II of the paper: 56/70 less 48/80, and 0/10 on one side.
         let (low, high) = interval(share(48, 80), share(56, 70), 0.05);
-        assert!((low - 0.0524).abs() < 1e-3 && (high - 0.3339).abs() < 1e-3, "{low} {high}");
+        assert!(
+            (low - 0.0524).abs() < 1e-3 && (high - 0.3339).abs() < 1e-3,
+            "{low} {high}"
+        );
         let (low, high) = interval(share(0, 5500), share(0, 5500), 0.05);
         assert!(low < 0.0 && high > 0.0 && high < 0.001, "{low} {high}");
     }

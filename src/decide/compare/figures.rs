@@ -88,13 +88,20 @@ impl<'a> RowOfSides<'a> {
 
     /// Whether what happened is known by time.
     pub(super) fn is_by_time(&self) -> bool {
-        self.base.iter().chain(&self.new).all(|run| !run.batches.is_empty())
+        self.base
+            .iter()
+            .chain(&self.new)
+            .all(|run| !run.batches.is_empty())
     }
 
     /// The latencies of what a shape is compared by: the batches of a run, or the runs.
     pub(super) fn latencies(&self) -> [Vec<Histogram>; 2] {
         [&self.base, &self.new].map(|side| match side.as_slice() {
-            [run] => run.batches.iter().map(|batch| batch.latency.clone()).collect(),
+            [run] => run
+                .batches
+                .iter()
+                .map(|batch| batch.latency.clone())
+                .collect(),
             runs => runs.iter().map(RowOfRun::latency).collect(),
         })
     }
@@ -106,7 +113,11 @@ impl<'a> RowOfSides<'a> {
             let values: Option<Vec<f64>> = values.collect();
             values.and_then(|values| mean_shown(metric, &values))
         };
-        let shares = self.base.iter().chain(&self.new).map(|run| run.share_of_calls(metric));
+        let shares = self
+            .base
+            .iter()
+            .chain(&self.new)
+            .map(|run| run.share_of_calls(metric));
         Measured {
             base: value(&self.base),
             new: value(&self.new),
@@ -141,7 +152,11 @@ fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> O
 }
 
 /// From run to run.
-fn of_runs(base: &[RowOfRun<'_>], new: &[RowOfRun<'_>], metric: ComparedMetric) -> Option<Estimate> {
+fn of_runs(
+    base: &[RowOfRun<'_>],
+    new: &[RowOfRun<'_>],
+    metric: ComparedMetric,
+) -> Option<Estimate> {
     let is_zero = |run: &RowOfRun<'_>| run.errors().n_events == 0 && run.errors().n > 0;
     if metric == ComparedMetric::Errors && base.iter().chain(new).all(is_zero) {
         return Some(Estimate::Equal);
@@ -153,7 +168,12 @@ fn of_runs(base: &[RowOfRun<'_>], new: &[RowOfRun<'_>], metric: ComparedMetric) 
     };
     let (base, new) = (values(base)?, values(new)?);
     let n = (base.len() + new.len()) as f64;
-    let within = base.iter().chain(&new).map(|(_, variance)| variance).sum::<f64>() / n;
+    let within = base
+        .iter()
+        .chain(&new)
+        .map(|(_, variance)| variance)
+        .sum::<f64>()
+        / n;
     let [base, new] = [base, new].map(|side| {
         let values = side.into_iter().map(|(value, _)| value);
         values.collect::<Vec<f64>>()
@@ -172,14 +192,22 @@ fn of_runs(base: &[RowOfRun<'_>], new: &[RowOfRun<'_>], metric: ComparedMetric) 
 impl RowOfRun<'_> {
     fn latency(&self) -> Histogram {
         let mut all = Histogram::new();
-        self.batches.iter().for_each(|batch| all.merge(&batch.latency));
+        self.batches
+            .iter()
+            .for_each(|batch| all.merge(&batch.latency));
         all
     }
 
     fn errors(&self) -> Share {
-        let of_batches = self.batches.iter().map(|batch| (batch.failed, batch.ended()));
+        let of_batches = self
+            .batches
+            .iter()
+            .map(|batch| (batch.failed, batch.ended()));
         let (n_events, n) = match self.batches.is_empty() {
-            true => (self.whole.failed, self.whole.ok.saturating_add(self.whole.failed)),
+            true => (
+                self.whole.failed,
+                self.whole.ok.saturating_add(self.whole.failed),
+            ),
             false => of_batches.fold((0, 0), |sum: (u64, u64), (failed, ended)| {
                 (sum.0.saturating_add(failed), sum.1.saturating_add(ended))
             }),
@@ -333,10 +361,14 @@ fn n_batches<'a>(
 fn correlation(run: &RunSample, row: &SampleRow, steady: &Steady) -> f64 {
     let n_pieces = N_PIECES.min(steady.n as usize);
     let pieces = steady.parts(run, row, n_pieces);
-    let medians = pieces.iter().filter_map(|piece| piece.latency.quantile_ns(0.5));
+    let medians = pieces
+        .iter()
+        .filter_map(|piece| piece.latency.quantile_ns(0.5));
     let medians: Vec<f64> = medians.map(|ns| (ns.max(1) as f64).ln()).collect();
     let mean = medians.iter().sum::<f64>() / medians.len().max(1) as f64;
     let squares: f64 = medians.iter().map(|value| (value - mean).powi(2)).sum();
-    let products = medians.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean));
+    let products = medians
+        .windows(2)
+        .map(|pair| (pair[0] - mean) * (pair[1] - mean));
     products.sum::<f64>() / squares.max(1e-12)
 }

@@ -91,7 +91,10 @@ fn of_one(run: &RunSample) -> Vec<Objection> {
     let of_end = of_end.and_then(|why| refused(format!("`{file}` ended before its time: {why}")));
     let n_ended = run.total.whole.ok.saturating_add(run.total.whole.failed);
     let of_calls = (n_ended == 0).then(|| refused(format!("no call ended in `{file}`")));
-    [of_grade, of_end, of_calls.flatten()].into_iter().flatten().collect()
+    [of_grade, of_end, of_calls.flatten()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn of_two(first: &RunSample, other: &RunSample) -> Vec<Objection> {
@@ -106,10 +109,12 @@ fn of_two(first: &RunSample, other: &RunSample) -> Vec<Objection> {
     };
     let mut found = Vec::new();
     let target = both("target", |facts| facts.target.clone());
-    found.extend(target.and_then(|what| match is_same_host(&a.target, &b.target) {
-        true => told(what),
-        false => refused(what),
-    }));
+    found.extend(
+        target.and_then(|what| match is_same_host(&a.target, &b.target) {
+            true => told(what),
+            false => refused(what),
+        }),
+    );
     found.extend(both("era of the protocol", |facts| facts.era.clone()).and_then(refused));
     let (names, generator) = plan_differences(first, other);
     found.extend(names.and_then(refused));
@@ -123,13 +128,26 @@ fn of_two(first: &RunSample, other: &RunSample) -> Vec<Objection> {
     }));
     let host: [(&str, fn(&SampleFacts) -> String); 6] = [
         ("server", |facts| facts.server.clone()),
-        ("CPU", |facts| facts.host.cpu_model.clone().unwrap_or_default()),
-        ("number of usable CPUs", |facts| facts.host.usable_cpus.to_string()),
-        ("quota of the control group", |facts| format!("{:?}", facts.host.quota_millicpus)),
-        ("kernel", |facts| facts.host.kernel.clone().unwrap_or_default()),
-        ("governor", |facts| facts.host.governor.clone().unwrap_or_default()),
+        ("CPU", |facts| {
+            facts.host.cpu_model.clone().unwrap_or_default()
+        }),
+        ("number of usable CPUs", |facts| {
+            facts.host.usable_cpus.to_string()
+        }),
+        ("quota of the control group", |facts| {
+            format!("{:?}", facts.host.quota_millicpus)
+        }),
+        ("kernel", |facts| {
+            facts.host.kernel.clone().unwrap_or_default()
+        }),
+        ("governor", |facts| {
+            facts.host.governor.clone().unwrap_or_default()
+        }),
     ];
-    found.extend(host.into_iter().filter_map(|(what, of)| both(what, of).and_then(told)));
+    found.extend(
+        host.into_iter()
+            .filter_map(|(what, of)| both(what, of).and_then(told)),
+    );
     found
 }
 
@@ -163,7 +181,10 @@ fn plan_differences(first: &RunSample, other: &RunSample) -> (Option<String>, Op
     };
     (
         told(load, "the plan differs"),
-        told(differences.generator, "the generator was set up in another way"),
+        told(
+            differences.generator,
+            "the generator was set up in another way",
+        ),
     )
 }
 
@@ -183,7 +204,9 @@ impl Differences {
         }
         match (a, b) {
             (Value::Object(of_a), Value::Object(of_b)) => {
-                let keys = of_a.keys().chain(of_b.keys().filter(|key| !of_a.contains_key(*key)));
+                let keys = of_a
+                    .keys()
+                    .chain(of_b.keys().filter(|key| !of_a.contains_key(*key)));
                 for key in keys {
                     if path.is_empty() && NOT_LOAD.contains(&key.as_str()) {
                         continue;

@@ -97,9 +97,13 @@ impl FromStr for Tolerance {
     /// What is wrong with it, and what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
-        let name = words.next().ok_or_else(|| format!("`{text}` is not {FORM}"))?;
+        let name = words
+            .next()
+            .ok_or_else(|| format!("`{text}` is not {FORM}"))?;
         let names = ComparedMetric::ALL.map(ComparedMetric::name);
-        let metric = ComparedMetric::ALL.into_iter().find(|metric| metric.name() == name);
+        let metric = ComparedMetric::ALL
+            .into_iter()
+            .find(|metric| metric.name() == name);
         let metric = metric.ok_or_else(|| {
             let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
             format!(
@@ -117,16 +121,23 @@ impl FromStr for Tolerance {
                     let time = parse_duration(value).ok();
                     (&mut absolute, time.map(|time| time.as_secs_f64() * 1e3))
                 }
-                None => return Err(format!("`{word}` is not a percentage: {name} takes one only")),
+                None => {
+                    return Err(format!(
+                        "`{word}` is not a percentage: {name} takes one only"
+                    ));
+                }
             };
             let value = value.filter(|value| (0.0..=1e9).contains(value));
-            let value = value.ok_or_else(|| format!("`{word}` in `{text}` is not part of {FORM}"))?;
+            let value =
+                value.ok_or_else(|| format!("`{word}` in `{text}` is not part of {FORM}"))?;
             if place.replace(value).is_some() {
                 return Err(format!("`{text}` has two of a kind; expected {FORM}"));
             }
         }
         if share.is_none() && absolute.is_none() {
-            return Err(format!("`{text}` lacks what {name} may change by; expected {FORM}"));
+            return Err(format!(
+                "`{text}` lacks what {name} may change by; expected {FORM}"
+            ));
         }
         let (share, absolute) = (share.unwrap_or(0.0), absolute.unwrap_or(0.0));
         let margin = match metric {

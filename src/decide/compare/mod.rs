@@ -33,9 +33,9 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod, ComparisonOutcome,
-    ComparisonVerdict, Histogram, RunSample, SampleKey, SampleRow, SampleSlot, SteadyPart,
-    WholeFigures,
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod,
+    ComparisonOutcome, ComparisonVerdict, Histogram, RunSample, SampleKey, SampleRow, SampleSlot,
+    SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
 use figures::{Measured, RowOfSides};
@@ -53,7 +53,11 @@ const ADVISED_SECS_MAX: f64 = 86_400.0;
 const ADVISED_RUNS_MAX: f64 = 50.0;
 
 /// Compares runs that may be compared; neither side is empty.
-pub fn compare(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
+pub fn compare(
+    base: &[RunSample],
+    new: &[RunSample],
+    tolerances: &Tolerances,
+) -> ComparisonOutcome {
     let (of_base, of_new) = (keys_of(base), keys_of(new));
     let common: BTreeSet<&SampleKey> = of_base.intersection(&of_new).copied().collect();
     let labels = |runs: &[RunSample]| -> Vec<String> {
@@ -119,7 +123,11 @@ fn of_operations(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
 }
 
 /// Compares runs of the same operations.
-fn compare_rows(base: &[RunSample], new: &[RunSample], tolerances: &Tolerances) -> ComparisonOutcome {
+fn compare_rows(
+    base: &[RunSample],
+    new: &[RunSample],
+    tolerances: &Tolerances,
+) -> ComparisonOutcome {
     let all: Vec<&RunSample> = base.iter().chain(new).collect();
     let is_same = fingerprints(base) == fingerprints(new);
     let method = if is_same || all.iter().any(|run| !run.has_histograms) {
@@ -215,7 +223,10 @@ impl Setting<'_> {
                 ComparisonMethod::SideBySide => None,
                 _ => {
                     let [base, new] = sides.latencies();
-                    shape::changed(&base.iter().collect::<Vec<_>>(), &new.iter().collect::<Vec<_>>())
+                    shape::changed(
+                        &base.iter().collect::<Vec<_>>(),
+                        &new.iter().collect::<Vec<_>>(),
+                    )
                 }
             };
             let key = key.unwrap_or(&first.total.key);
@@ -298,9 +309,13 @@ impl Setting<'_> {
             Some(_) => Some(ChangeVerdict::NotEnoughData),
             None => decides.then_some(ChangeVerdict::NotEnoughData),
         };
-        let bounds = decided.as_ref().map(|decided| decided.estimate.interval(alpha));
+        let bounds = decided
+            .as_ref()
+            .map(|decided| decided.estimate.interval(alpha));
         let of_change = |change: f64| of_change(metric, change);
-        let detectable = decided.as_ref().map(|decided| decided.estimate.detectable(alpha));
+        let detectable = decided
+            .as_ref()
+            .map(|decided| decided.estimate.detectable(alpha));
         let is_unclear = verdict == Some(ChangeVerdict::NotEnoughData);
         ComparedFigure {
             metric,
@@ -339,7 +354,9 @@ impl Setting<'_> {
         }
         let by_calls = (1.0 / share).max(1.0);
         // The error falls with the root of the time.
-        let by_error = detectable.map_or(1.0, |seen| (seen / margin).powi(2)).max(1.0);
+        let by_error = detectable
+            .map_or(1.0, |seen| (seen / margin).powi(2))
+            .max(1.0);
         let secs = steady.from_secs() + steady.secs() * by_calls.max(by_error);
         let secs = (secs.max(RUN_SECS) / 10.0).ceil() * 10.0;
         let what = match by_calls > 1.0 {
@@ -354,7 +371,9 @@ impl Setting<'_> {
 
     fn more_runs(&self, margin: f64, detectable: Option<f64>) -> String {
         let factor = detectable.map_or(2.0, |seen| (seen / margin).powi(2));
-        let n = (self.n_runs as f64 * factor).ceil().max(self.n_runs as f64 + 1.0);
+        let n = (self.n_runs as f64 * factor)
+            .ceil()
+            .max(self.n_runs as f64 + 1.0);
         match n <= ADVISED_RUNS_MAX {
             true => format!("it varies from run to run: make at least {n} runs a side"),
             false => "it varies too much from run to run".to_string(),
@@ -435,7 +454,10 @@ fn reshape(row: &mut ComparedRow) {
     let Some(shape) = row.shape else {
         return;
     };
-    let latencies = row.figures.iter_mut().filter(|it| it.metric.quantile().is_some());
+    let latencies = row
+        .figures
+        .iter_mut()
+        .filter(|it| it.metric.quantile().is_some());
     for figure in latencies {
         if figure.verdict == Some(ChangeVerdict::Equivalent) {
             figure.verdict = Some(ChangeVerdict::SmallChange);
@@ -450,7 +472,9 @@ fn reshape(row: &mut ComparedRow) {
 }
 
 fn fingerprints(runs: &[RunSample]) -> BTreeSet<&str> {
-    runs.iter().map(|run| run.facts.fingerprint.as_str()).collect()
+    runs.iter()
+        .map(|run| run.facts.fingerprint.as_str())
+        .collect()
 }
 
 /// What the generator may have added: the worst of the runs.
@@ -462,7 +486,10 @@ fn noise_ms(runs: &[&RunSample]) -> (f64, f64) {
 }
 
 fn answer(rows: &[ComparedRow]) -> ComparisonVerdict {
-    let deciding = rows.iter().flat_map(|row| &row.figures).filter(|it| it.decides);
+    let deciding = rows
+        .iter()
+        .flat_map(|row| &row.figures)
+        .filter(|it| it.decides);
     let verdicts: Vec<_> = deciding.map(|figure| figure.verdict).collect();
     if verdicts.contains(&Some(ChangeVerdict::Worse)) {
         ComparisonVerdict::Worse
@@ -521,17 +548,23 @@ fn notices(comparison: &ComparisonOutcome, setting: &Setting<'_>) -> Vec<String>
         }
     }
     let widened = |metric: ComparedMetric, noise_ms: f64| {
-        let figure = comparison.rows.first()?.figures.iter().find(|it| it.metric == metric)?;
+        let figure = comparison
+            .rows
+            .first()?
+            .figures
+            .iter()
+            .find(|it| it.metric == metric)?;
         let least = figure.base?.min(figure.new?);
-        (figure.decides && noise_ms > 0.0 && (noise_ms / least - figure.margin).abs() < 1e-6)
-            .then(|| {
+        (figure.decides && noise_ms > 0.0 && (noise_ms / least - figure.margin).abs() < 1e-6).then(
+            || {
                 format!(
                     "the generator may have added {} to the {} of a run, so its margin is {}",
                     format_latency(ns_of_ms(noise_ms)),
                     metric.name(),
                     format_percent(figure.margin)
                 )
-            })
+            },
+        )
     };
     notices.extend(widened(ComparedMetric::P50, setting.noise_ms.0));
     notices.extend(widened(ComparedMetric::P95, setting.noise_ms.1));
@@ -549,10 +582,23 @@ fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
         ));
     }
     let mut order: Vec<(&str, bool)> = Vec::new();
-    order.extend(comparison.base.iter().map(|run| (run.started_at.as_str(), true)));
-    order.extend(comparison.new.iter().map(|run| (run.started_at.as_str(), false)));
+    order.extend(
+        comparison
+            .base
+            .iter()
+            .map(|run| (run.started_at.as_str(), true)),
+    );
+    order.extend(
+        comparison
+            .new
+            .iter()
+            .map(|run| (run.started_at.as_str(), false)),
+    );
     order.sort_unstable();
-    let n_turns = order.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    let n_turns = order
+        .windows(2)
+        .filter(|pair| pair[0].1 != pair[1].1)
+        .count();
     if n_turns < 2 && n_runs > 1 {
         notices.push(
             "all runs of one side were made before those of the other: what the machine changed              meanwhile looks like the server's; make them in turn (base, new, base, new)"

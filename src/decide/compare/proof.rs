@@ -156,29 +156,49 @@ fn two_runs_of_one_process_are_seldom_worse() {
         (Process { secs: 30, ..STEADY }, 4, 400),
     ] {
         let n = n_seeds(few, all);
-        let n_worse = count(process, process, n, |it| it.verdict == ComparisonVerdict::Worse);
-        assert!(n_worse <= most_of(0.02, n), "{n_worse} of {n} with phi {}", process.phi);
+        let n_worse = count(process, process, n, |it| {
+            it.verdict == ComparisonVerdict::Worse
+        });
+        assert!(
+            n_worse <= most_of(0.02, n),
+            "{n_worse} of {n} with phi {}",
+            process.phi
+        );
     }
 }
 
 #[test]
 fn a_fifth_more_is_worse() {
     let n = n_seeds(6, 400);
-    let is_worse = |it: &ComparisonOutcome| verdict(it, ComparedMetric::P95) == ChangeVerdict::Worse;
+    let is_worse =
+        |it: &ComparisonOutcome| verdict(it, ComparedMetric::P95) == ChangeVerdict::Worse;
     for slower in [
-        Process { scale: 1.2, ..STEADY },
+        Process {
+            scale: 1.2,
+            ..STEADY
+        },
         // The tail alone, so that the median does not help.
-        Process { tail: 1.2, ..STEADY },
+        Process {
+            tail: 1.2,
+            ..STEADY
+        },
     ] {
         let n_worse = count(STEADY, slower, n, is_worse);
-        assert!(n_worse >= least_of(0.9, n), "{n_worse} of {n}, tail {}", slower.tail);
+        assert!(
+            n_worse >= least_of(0.9, n),
+            "{n_worse} of {n}, tail {}",
+            slower.tail
+        );
     }
 }
 
 #[test]
 fn a_tenth_more_is_seen() {
     let n = n_seeds(6, 400);
-    let slower = Process { scale: 1.1, ..STEADY };
+    let slower = Process {
+        scale: 1.1,
+        ..STEADY
+    };
     let is_seen = |it: &ComparisonOutcome| {
         use ChangeVerdict::{SmallChange, Worse};
         [SmallChange, Worse].contains(&verdict(it, ComparedMetric::P95))

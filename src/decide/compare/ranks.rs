@@ -14,7 +14,9 @@ pub(super) struct Differences {
 impl Differences {
     /// `new` less `base`; neither is empty.
     pub(super) fn new(base: &[f64], new: &[f64]) -> Self {
-        let pairs = new.iter().flat_map(|new| base.iter().map(move |base| new - base));
+        let pairs = new
+            .iter()
+            .flat_map(|new| base.iter().map(move |base| new - base));
         let mut sorted: Vec<f64> = pairs.collect();
         sorted.sort_by(f64::total_cmp);
         Self {
@@ -98,7 +100,10 @@ mod tests {
             }
             let is_new = |rank: usize| dealt >> rank & 1 == 1;
             let above = |rank: usize| (0..rank).filter(|other| !is_new(*other)).count();
-            counts[(0..n).filter(|rank| is_new(*rank)).map(above).sum::<usize>()] += 1.0;
+            counts[(0..n)
+                .filter(|rank| is_new(*rank))
+                .map(above)
+                .sum::<usize>()] += 1.0;
         }
         let all: f64 = counts.iter().sum();
         counts.into_iter().map(|n| n / all).collect()

@@ -27,13 +27,21 @@ pub(super) fn changed(base: &[&Histogram], new: &[&Histogram]) -> Option<ShapeCh
     let (of_base, of_new) = (above_bins(base)?, above_bins(new)?);
     let (rise, at_rise) = farthest(&of_base, &of_new);
     let (fall, at_fall) = farthest(&of_new, &of_base);
-    let (most, bin) = if rise >= fall { (rise, at_rise) } else { (fall, at_fall) };
+    let (most, bin) = if rise >= fall {
+        (rise, at_rise)
+    } else {
+        (fall, at_fall)
+    };
     if most < SHARE_MIN {
         return None;
     }
     // The side with more above it is counted above the shifted place.
     let (lower, higher) = (edge_ns(bin), edge_ns(bin + BINS_A_SHIFT));
-    let (at_base, at_new) = if rise >= fall { (lower, higher) } else { (higher, lower) };
+    let (at_base, at_new) = if rise >= fall {
+        (lower, higher)
+    } else {
+        (higher, lower)
+    };
     let mean_above = |batches: &[&Histogram], ns: u64| {
         let share = |batch: &&Histogram| batch.count_over(ns) as f64 / batch.len().max(1) as f64;
         let shares: Vec<f64> = batches.iter().map(share).collect();
@@ -155,7 +163,11 @@ mod tests {
         for seed in 0..20 {
             let base = batches(seed, 0.2, 1.0);
             for scale in [1.0, 1.05, 0.95] {
-                assert_eq!(found(&base, &batches(100 + seed, 0.2, scale)), None, "{seed}");
+                assert_eq!(
+                    found(&base, &batches(100 + seed, 0.2, scale)),
+                    None,
+                    "{seed}"
+                );
             }
         }
         assert_eq!(found(&[], &[]), None);

@@ -102,7 +102,9 @@ impl Steady {
         let ratio = ((self.slot_secs / own_secs).round() as u64).max(1);
         let (from, n) = (self.from, self.n);
         row.slots.iter().filter_map(move |slot| {
-            let number = (slot.number / ratio).checked_sub(from).filter(|at| *at < n)?;
+            let number = (slot.number / ratio)
+                .checked_sub(from)
+                .filter(|at| *at < n)?;
             let part = u128::from(number) * u128::from(n_parts) / u128::from(n);
             Some((part as usize, slot))
         })
@@ -172,7 +174,10 @@ fn span_of(run: &RunSample, hold: Option<usize>) -> Option<Span> {
         None => {
             let last_begun = slots.iter().rev().find(|slot| slot.offered > 0)?;
             let to = run.shape.planned_secs;
-            (run.shape.ramp_up_secs, to.unwrap_or(begins(last_begun) + slot_secs))
+            (
+                run.shape.ramp_up_secs,
+                to.unwrap_or(begins(last_begun) + slot_secs),
+            )
         }
     };
     let (from, to) = (from.max(first), to.min(last));

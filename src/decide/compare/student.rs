@@ -127,7 +127,10 @@ mod tests {
         ];
         for (probability, df, expected) in table {
             let found = t_exceeded(probability, df);
-            assert!((found - expected).abs() < 1e-4, "{probability} {df}: {found}");
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{probability} {df}: {found}"
+            );
         }
         assert!((z_exceeded(0.025) - 1.96).abs() < 1e-3);
     }
@@ -151,7 +154,10 @@ mod tests {
         let mut factorial = 0.0;
         for n in 1_u32..40 {
             factorial += f64::from(n).ln();
-            assert!((ln_gamma(f64::from(n) + 1.0) - factorial).abs() < 1e-10, "{n}");
+            assert!(
+                (ln_gamma(f64::from(n) + 1.0) - factorial).abs() < 1e-10,
+                "{n}"
+            );
         }
     }
 }

@@ -57,23 +57,26 @@ pub(super) fn decide(candidates: Vec<Candidate>) -> Vec<Decided> {
         n_left -= 1;
     }
     let alpha_left = ALPHA / n_left.max(1) as f64;
-    let decided = candidates.into_iter().zip(alphas).map(|(candidate, alpha)| {
-        let (verdict, alpha) = match alpha {
-            Some(alpha) => {
-                let is_rise = candidate.estimate.change() > 0.0;
-                match is_rise == candidate.is_rise_worse {
-                    true => (ChangeVerdict::Worse, alpha),
-                    false => (ChangeVerdict::Better, alpha),
+    let decided = candidates
+        .into_iter()
+        .zip(alphas)
+        .map(|(candidate, alpha)| {
+            let (verdict, alpha) = match alpha {
+                Some(alpha) => {
+                    let is_rise = candidate.estimate.change() > 0.0;
+                    match is_rise == candidate.is_rise_worse {
+                        true => (ChangeVerdict::Worse, alpha),
+                        false => (ChangeVerdict::Better, alpha),
+                    }
                 }
+                None => left(&candidate, alpha_left),
+            };
+            Decided {
+                verdict,
+                alpha,
+                estimate: candidate.estimate,
             }
-            None => left(&candidate, alpha_left),
-        };
-        Decided {
-            verdict,
-            alpha,
-            estimate: candidate.estimate,
-        }
-    });
+        });
     decided.collect()
 }
 
@@ -139,7 +142,11 @@ mod tests {
             (0.04, 0.04, NotEnoughData),
         ];
         for (change, error, expected) in cases {
-            assert_eq!(verdicts(&[candidate(change, error)]), [expected], "{change}");
+            assert_eq!(
+                verdicts(&[candidate(change, error)]),
+                [expected],
+                "{change}"
+            );
         }
         let mut rate = candidate(-0.1, 0.02);
         rate.is_rise_worse = false;
