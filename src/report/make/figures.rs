@@ -168,7 +168,7 @@ pub(super) fn rate(count: u64, elapsed: Duration) -> f64 {
 
 /// `part ÷ whole`; 0 of nothing. To twelve decimals, so that one in a billion
 /// is not lost.
-pub(super) fn share(part: u64, whole: u64) -> f64 {
+pub(in crate::report) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0
     } else {
