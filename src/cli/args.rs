@@ -18,7 +18,7 @@ use crate::load::{Segment, VuStage};
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
-use crate::scenario::{Header, Overrides, parse_stages};
+use crate::scenario::{Header, HistogramMode, Overrides, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
 use crate::units::{parse_duration, parse_rate};
@@ -376,6 +376,14 @@ command! {
         /// unless given, at most 30s
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) graceful_stop: Option<Duration>,
+        /// histograms that the JSON report keeps, for `report`, `compare` and other
+        /// programs: off, totals, or seconds, which is the default
+        #[argh(option, arg_name = "which", from_str_fn(options::histograms))]
+        pub(super) histograms: Option<HistogramMode>,
+        /// a log in the form of HdrHistogram too: latencies by second and operation; - is
+        /// stdout
+        #[argh(option, arg_name = "file")]
+        pub(super) hlog: Option<String>,
     }
     limits
     {
@@ -531,7 +539,7 @@ command! {
         /// the JSON report; - is the standard input
         #[argh(positional)]
         pub(super) files: Vec<String>,
-        /// text, json, markdown, junit or csv; text unless given
+        /// text, json, markdown, junit, csv or hlog; text unless given
         #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
@@ -627,7 +635,10 @@ impl std::str::FromStr for SchemaOf {
 
 impl Run {
     pub(super) fn output_wish(&mut self) -> OutputWish {
-        output_wish!(self)
+        let mut wish = output_wish!(self);
+        let hlog = ("--hlog", FormatChoice::Hlog, self.hlog.take());
+        wish.forms.push(hlog);
+        wish
     }
 
     /// # Errors
@@ -653,6 +664,7 @@ impl Run {
             probe: self.probe,
             segment: self.segment,
             graceful_stop: self.graceful_stop,
+            histograms: self.histograms,
             ..load_overrides!(self)
         })
     }

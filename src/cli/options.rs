@@ -9,8 +9,8 @@ use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
 use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::Arguments;
-use crate::scenario::Header;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
+use crate::scenario::{HISTOGRAM_MODES, Header, HistogramMode};
 use crate::units;
 
 fn whole<T: TryFrom<u64>>(text: &str, bounds: RangeInclusive<u64>) -> Result<T, String> {
@@ -251,6 +251,15 @@ pub(super) fn on_break(text: &str) -> Result<bool, String> {
         "stop" => Ok(true),
         "continue" => Ok(false),
         _ => Err(format!("`{text}` is neither `stop` nor `continue`")),
+    }
+}
+
+/// Which histograms the report keeps.
+pub(super) fn histograms(text: &str) -> Result<HistogramMode, String> {
+    let found = HISTOGRAM_MODES.iter().find(|(name, _)| *name == text);
+    match found {
+        Some((_, mode)) => Ok(*mode),
+        None => Err(format!("`{text}` is none of `off`, `totals` and `seconds`")),
     }
 }
 

@@ -8,11 +8,12 @@ use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, GateGrade};
 use crate::report::{Report, ReportKind, build, deliver};
-use crate::scenario;
+use crate::scenario::{self, HistogramMode};
 use crate::terminal::Terminal;
 use crate::units::plural;
 
 pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
+    let wants_log = args.hlog.is_some();
     let output_wish = args.output_wish();
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
@@ -20,6 +21,10 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     plan.start_at = start_at;
     terminal.hide_all(&plan.redactor());
+    if wants_log && plan.histograms == HistogramMode::Off {
+        let fault = "`--hlog` writes histograms, and this run keeps none: `histograms` is `off`";
+        return Err(UserError::usage(fault).hint("give `--histograms seconds` too"));
+    }
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(), demo);
     let outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;

@@ -28,6 +28,7 @@ mod github;
 pub mod live;
 pub mod make;
 mod measure;
+mod merge;
 pub mod model;
 mod page;
 pub mod place;
@@ -50,6 +51,7 @@ pub use format::{Format, FormatChoice};
 pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
+pub use merge::merge;
 pub use model::Report;
 pub use schema::report_schema;
 

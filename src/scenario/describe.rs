@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::plan::{Action, Arrivals, Load, Plan, SessionRule, Step};
+use super::plan::{Action, Arrivals, HistogramMode, Load, Plan, SessionRule, Step};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::Method;
@@ -80,6 +80,11 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
             "probe",
             format!("{rate} in a session of its own, on a thread of its own"),
         );
+    }
+    match plan.histograms {
+        HistogramMode::Off => lines.add("histograms", "none in the report".to_string()),
+        HistogramMode::Totals => lines.add("histograms", "of the whole run only".to_string()),
+        HistogramMode::Seconds => {}
     }
     if plan.strict {
         lines.add("strict", "a result that is not valid fails".to_string());

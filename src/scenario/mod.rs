@@ -52,6 +52,7 @@ pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
+pub(crate) use plan::HISTOGRAM_MODES;
 pub use plan::{
     Action, Arrivals, BreakRule, HistogramMode, Load, Plan, Population, SessionRule, Step,
     StopRule, Target, WorkerRule,

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::header::Header;
+use super::plan::HistogramMode;
 use crate::load::{Segment, VuStage};
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
@@ -67,6 +68,8 @@ pub struct Overrides {
     pub strict: Option<bool>,
     /// `--on-break stop` is `Some(true)`
     pub stop_on_break: Option<bool>,
+    /// `--histograms`
+    pub histograms: Option<HistogramMode>,
     /// `--probe`: at the config's rate, or the default one
     pub probe: bool,
     /// `--segment`

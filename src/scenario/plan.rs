@@ -351,6 +351,13 @@ pub enum HistogramMode {
     Seconds,
 }
 
+/// What the modes are called in a config and on the command line.
+pub(crate) const HISTOGRAM_MODES: &[(&str, HistogramMode)] = &[
+    ("off", HistogramMode::Off),
+    ("totals", HistogramMode::Totals),
+    ("seconds", HistogramMode::Seconds),
+];
+
 /// Threads and CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -19,7 +19,7 @@ use super::form::{
     WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
-use super::plan::{Action, SessionRule};
+use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, SessionRule};
 use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
@@ -173,6 +173,8 @@ keys! {
             read: read_bytes,
             schema: || either(BYTES.schema(), Whole(BYTES_BOUNDS).schema()),
         },
+        /// Histograms that the report keeps; `seconds` unless given.
+        histograms: HistogramMode = Words(HISTOGRAM_MODES),
         /// One quiet session beside the load, at this rate of at most `1000/s`.
         probe: f64 = Own {
             read: read_probe,

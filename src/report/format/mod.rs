@@ -5,6 +5,7 @@
 //! writes a stored report as it wrote the fresh one.
 
 pub(super) mod csv;
+pub(super) mod hlog;
 pub(super) mod json;
 pub(super) mod junit;
 pub(super) mod markdown;
@@ -17,6 +18,7 @@ use super::envelope::AnyReport;
 use crate::error::nearest;
 use crate::terminal::WriteColor;
 use csv::Csv;
+use hlog::Hlog;
 use json::Json;
 use junit::Junit;
 use markdown::{COMMENT_BYTES_MAX, Markdown};
@@ -49,15 +51,18 @@ pub enum FormatChoice {
     Junit,
     /// Rows, for a spreadsheet.
     Csv,
+    /// Latencies, for the tools of HdrHistogram.
+    Hlog,
 }
 
 /// The names, in the order in which messages list them.
-const NAMES: [(&str, FormatChoice); 5] = [
+const NAMES: [(&str, FormatChoice); 6] = [
     ("text", FormatChoice::Text),
     ("json", FormatChoice::Json),
     ("markdown", FormatChoice::Markdown),
     ("junit", FormatChoice::Junit),
     ("csv", FormatChoice::Csv),
+    ("hlog", FormatChoice::Hlog),
 ];
 
 impl FormatChoice {
@@ -76,6 +81,7 @@ impl FormatChoice {
             }),
             Self::Junit => Box::new(Junit),
             Self::Csv => Box::new(Csv),
+            Self::Hlog => Box::new(Hlog),
         }
     }
 }

@@ -18,7 +18,7 @@ const CLASS_RATIO_MIN: f64 = 0.005;
 
 /// Classes over the real range, ascending; every value is in one of them. None
 /// without data, one where all values are (nearly) equal.
-pub(super) fn distribution(histogram: &Histogram) -> Vec<LatencyClass> {
+pub(in crate::report) fn distribution(histogram: &Histogram) -> Vec<LatencyClass> {
     let (Some(min_ns), Some(max_ns)) = (histogram.min_ns(), histogram.max_ns()) else {
         return Vec::new();
     };
@@ -64,7 +64,7 @@ const LIMITS_MS: [u32; 13] = [
 
 /// How many values are above each of the limits; none without data. The limits
 /// do not follow the data, so that reports can be set side by side.
-pub(super) fn over(histogram: &Histogram) -> Vec<Over> {
+pub(in crate::report) fn over(histogram: &Histogram) -> Vec<Over> {
     if histogram.is_empty() {
         return Vec::new();
     }

@@ -29,9 +29,20 @@ pub(super) fn histograms(
     if plan.histograms == HistogramMode::Off {
         return None;
     }
-    let mut stored = StoredHistograms::new(plan.histograms);
+    let rows = blocks(outcome, measured);
+    Some(assemble(plan.histograms, rows, outcome.intervals.clone()))
+}
+
+/// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations and turns
+/// come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
+/// them.
+pub(in crate::report) fn assemble(
+    mode: HistogramMode,
+    mut rows: Vec<(Option<usize>, StoredRow)>,
+    intervals: Option<Intervals>,
+) -> StoredHistograms {
+    let mut stored = StoredHistograms::new(mode);
     let mut notes = Vec::new();
-    let mut rows = blocks(outcome, measured);
     let n_left_out = shed(&mut rows);
     if n_left_out > 0 {
         let operations = plural(n_left_out, "operation", "operations");
@@ -41,16 +52,16 @@ pub(super) fn histograms(
             TOTAL_BYTES_MAX / 1_000_000
         ));
     }
-    let room = BYTES_MAX - rows.iter().map(|(_, row)| row_bytes(row)).sum::<usize>();
-    if let Some(intervals) = &outcome.intervals {
-        let mut intervals = intervals.clone();
+    let n_bytes: usize = rows.iter().map(|(_, row)| row_bytes(row)).sum();
+    if let Some(mut intervals) = intervals {
         let asked = intervals.length_secs;
+        let room = BYTES_MAX.saturating_sub(n_bytes);
         stored.interval_secs = attach(&mut intervals, &mut rows, room);
         notes.extend(note(&intervals, asked));
     }
     stored.note = (!notes.is_empty()).then(|| notes.join("; "));
     stored.rows = rows.into_iter().map(|(_, row)| row).collect();
-    Some(stored)
+    stored
 }
 
 /// Why intervals are longer than asked for, and what is missing.
@@ -109,7 +120,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
         (StoredKind::LoopTime, &outcome.totals.loop_time),
     ] {
         if !histogram.is_empty() {
-            blocks.push((None, stored(kind, histogram, Vec::new())));
+            blocks.push((None, stored_row(kind, histogram, Vec::new())));
         }
     }
     blocks
@@ -139,14 +150,15 @@ fn shed(rows: &mut Vec<(Option<usize>, StoredRow)>) -> u64 {
 }
 
 fn of_calls(kind: StoredKind, measured: &Part<'_>, row: &RowStats) -> StoredRow {
-    stored(kind, measured.headline(row), measured.others(row))
+    stored_row(kind, measured.headline(row), measured.others(row))
 }
 
 fn beside_calls(kind: StoredKind, row: &RowStats) -> StoredRow {
-    stored(kind, &row.service_ok, Part::others_of_sent(row))
+    stored_row(kind, &row.service_ok, Part::others_of_sent(row))
 }
 
-fn stored(
+/// The row of a block, without names and intervals.
+pub(in crate::report) fn stored_row(
     kind: StoredKind,
     latency: &Histogram,
     others: Vec<(OtherLatency, &Histogram)>,

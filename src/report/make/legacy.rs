@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::figures::Part;
 use crate::clock::Utc;
-use crate::metrics::{FailureCounts, FailureGroup, RowStats};
+use crate::metrics::{FailureGroup, RowStats};
 use crate::outcome::{BreakKind, LoadUnit, Rows, RunOutcome};
 use crate::report::model::{
-    BreakingPointFacts, ConfigFacts, Figures, Metrics, MetricsLatency, ToolFigures, ToolLatency,
+    BreakingPointFacts, CauseCount, ConfigFacts, Figures, Metrics, MetricsLatency,
+    OperationFigures, ToolFigures, ToolLatency,
 };
 use crate::scenario::Plan;
 use crate::units::{ms, secs, share, tidy};
@@ -28,13 +29,14 @@ pub(super) fn config(plan: &Plan, plan_json: &Value) -> ConfigFacts {
     }
 }
 
-pub(super) fn metrics(totals: &Figures, rows: Rows<'_>) -> Metrics {
+pub(in crate::report) fn metrics(totals: &Figures, operations: &[OperationFigures]) -> Metrics {
     let mut operation_counts = BTreeMap::new();
     let mut operation_errors = BTreeMap::new();
-    for (row, stats) in rows.in_totals() {
-        *operation_counts.entry(row.method.clone()).or_insert(0) += stats.finished();
-        if stats.failed > 0 {
-            *operation_errors.entry(row.method.clone()).or_insert(0) += stats.failed;
+    for operation in operations {
+        let (method, figures) = (&operation.method, &operation.figures);
+        *operation_counts.entry(method.clone()).or_insert(0) += figures.ok + figures.failed;
+        if figures.failed > 0 {
+            *operation_errors.entry(method.clone()).or_insert(0) += figures.failed;
         }
     }
     let ok = &totals.latency;
@@ -65,14 +67,14 @@ pub(super) fn metrics(totals: &Figures, rows: Rows<'_>) -> Metrics {
 }
 
 /// By the category's name in schema 1.1, which called it `connection`.
-pub(super) fn errors(counts: &FailureCounts) -> BTreeMap<String, u64> {
+pub(in crate::report) fn errors(causes: &[CauseCount]) -> BTreeMap<String, u64> {
     let mut errors = BTreeMap::new();
-    for (failure, count) in counts.ranked() {
-        let name = match failure.group() {
-            FailureGroup::Connect => "connection",
-            group => group.id(),
+    for cause in causes {
+        let name = match cause.group == FailureGroup::Connect.id() {
+            true => "connection",
+            false => cause.group.as_str(),
         };
-        *errors.entry(name.to_string()).or_insert(0) += count;
+        *errors.entry(name.to_string()).or_insert(0) += cause.count;
     }
     errors
 }
@@ -86,28 +88,31 @@ pub(super) fn per_tool(measured: &Part<'_>, rows: Rows<'_>) -> BTreeMap<String, 
             by_name.entry(subject.clone()).or_default().merge(stats);
         }
     }
-    let tool = |stats: RowStats| {
-        let latency = measured.calls(&stats).latency;
-        ToolFigures {
-            total_requests: stats.finished(),
-            success_count: stats.ok,
-            error_count: stats.failed,
-            error_rate: share(stats.failed, stats.finished()),
-            latency: ToolLatency {
-                p50_ms: latency.p50_ms,
-                p95_ms: latency.p95_ms,
-                p99_ms: latency.p99_ms,
-                min_ms: latency.min_ms,
-                max_ms: latency.max_ms,
-                mean_ms: latency.mean_ms,
-            },
-            errors: errors(&stats.failures),
-        }
-    };
+    let tool = |stats: RowStats| tool_figures(&measured.calls(&stats));
     by_name
         .into_iter()
         .map(|(name, stats)| (name, tool(stats)))
         .collect()
+}
+
+/// What schema 1.1 tells of a block.
+pub(in crate::report) fn tool_figures(figures: &Figures) -> ToolFigures {
+    let latency = &figures.latency;
+    ToolFigures {
+        total_requests: figures.ok + figures.failed,
+        success_count: figures.ok,
+        error_count: figures.failed,
+        error_rate: figures.error_rate.unwrap_or(0.0),
+        latency: ToolLatency {
+            p50_ms: latency.p50_ms,
+            p95_ms: latency.p95_ms,
+            p99_ms: latency.p99_ms,
+            min_ms: latency.min_ms,
+            max_ms: latency.max_ms,
+            mean_ms: latency.mean_ms,
+        },
+        errors: errors(&figures.failures),
+    }
 }
 
 pub(super) fn breaking_point(plan: &Plan, outcome: &RunOutcome) -> BreakingPointFacts {

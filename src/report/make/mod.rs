@@ -28,8 +28,11 @@ use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcom
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
 
-use distribution::{distribution, over};
+pub(super) use distribution::{distribution, over};
+pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
+pub(super) use histograms::{assemble, stored_row};
+pub(super) use legacy::{errors, metrics, tool_figures};
 pub(super) use validity::verdict_of_all;
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
@@ -44,14 +47,15 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
     let totals = rows.totals();
     let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     let total_figures = measured.calls(&totals);
+    let operations = measured.operations(rows.in_totals());
     Report {
         schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
         target_url: outcome.start.server.url.clone(),
         duration_secs: secs(outcome.elapsed),
         config: legacy::config(plan, &plan_json),
-        metrics: legacy::metrics(&total_figures, rows),
-        errors: legacy::errors(&totals.failures),
+        metrics: metrics(&total_figures, &operations),
+        errors: errors(&total_figures.failures),
         per_tool: legacy::per_tool(&measured, rows),
         breaking_point: legacy::breaking_point(plan, outcome),
         verdict: validity::verdict(&outcome.verdict),
@@ -63,7 +67,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         server: server(&outcome.start.server),
         plan: plan_json,
         counters: outcome.totals.counters,
-        operations: measured.operations(rows.in_totals()),
+        operations,
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
         turns: measured.operations(rows.of(RowKind::Turn)),

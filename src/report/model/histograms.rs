@@ -17,6 +17,9 @@ const UNIT: &str = "ns";
 /// Of all rows together: four times what fits the largest that is written.
 const INTERVALS_MAX: usize = 50_000;
 
+/// No run lasts as long: 30 years.
+const SECS_MAX: f64 = 1e9;
+
 /// Histograms of successful calls.
 ///
 /// Percentiles and counts recomputed from them are those of the report. They cannot be
@@ -200,7 +203,7 @@ impl StoredHistograms {
             for interval in &row.intervals {
                 let (from, length) = (interval.at_secs, interval.length_secs);
                 // Written so that NaN is at fault too.
-                let is_after = from >= last_end && length > 0.0 && length < f64::INFINITY;
+                let is_after = from >= last_end && length > 0.0 && from + length < SECS_MAX;
                 if !is_after {
                     return Err(format!(
                         "`histograms.rows[{at}]` has intervals that overlap or have no length"

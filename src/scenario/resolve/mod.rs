@@ -89,6 +89,7 @@ pub(super) fn resolve(
     // Parts of one load have to agree on it.
     let of_parts = (!plan.segment.is_whole()).then_some(SEGMENT_SEED);
     let seed = settings.seed.value.or(of_parts);
+    plan.histograms = settings.histograms.value.unwrap_or(plan.histograms);
     plan.is_seed_drawn = seed.is_none();
     plan.seed = seed.unwrap_or(default_seed);
     resolver.check_workers(&settings.workers);
@@ -120,6 +121,8 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     settings.duration.give_way("--duration", flags.duration);
     let graceful_stop = &mut settings.graceful_stop;
     graceful_stop.give_way("--graceful-stop", flags.graceful_stop);
+    let histograms = &mut settings.histograms;
+    histograms.give_way("--histograms", flags.histograms);
     let iterations = &mut settings.iterations;
     iterations.give_way("--iterations", flags.iterations);
     let on_break = &mut settings.on_break;

@@ -1,0 +1,469 @@
+//! Figures of several reports as one: counts added, latencies from added histograms.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use crate::metrics::{Histogram, Packed};
+use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
+use crate::report::make::{assemble, latency, stored_row, tool_figures};
+use crate::report::model::{
+    CauseCount, Figures, LatencyFigures, OperationFigures, OtherLatency, Report, StageFigures,
+    StoredHistograms, StoredKind, StoredRow, ToolFigures, WarmUp,
+};
+use crate::scenario::HistogramMode;
+use crate::units::{share, tidy};
+
+/// Messages kept of one cause, as of one run.
+const EXAMPLES_MAX: usize = 3;
+
+/// The reports to be merged, the first to start first.
+pub(super) struct Parts<'a> {
+    all: &'a [&'a Report],
+    rows: Vec<HashMap<Key<'a>, &'a StoredRow>>,
+    /// The longest, in seconds.
+    pub(super) length: f64,
+}
+
+/// What a row is about: its kind, its names and its stage.
+type Key<'a> = (StoredKind, [Option<&'a str>; 5], Option<usize>);
+
+fn key_of(row: &StoredRow) -> Key<'_> {
+    let names = [
+        &row.method,
+        &row.subject,
+        &row.name,
+        &row.flow,
+        &row.population,
+    ];
+    (row.kind, names.map(Option::as_deref), row.stage)
+}
+
+fn key_of_operation(kind: StoredKind, it: &OperationFigures) -> Key<'_> {
+    let names = [&it.subject, &it.name, &it.flow, &it.population].map(Option::as_deref);
+    let [subject, name, flow, population] = names;
+    (
+        kind,
+        [Some(&it.method), subject, name, flow, population],
+        None,
+    )
+}
+
+/// The sum of one block.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) figures: Figures,
+    /// `None`: a part that has such calls keeps no histogram of them.
+    pub(super) latency: Option<Histogram>,
+    pub(super) row: Option<StoredRow>,
+}
+
+/// A block of one part, with its histograms.
+type Source<'a> = (&'a Figures, Option<&'a StoredRow>);
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(all: &'a [&'a Report]) -> Self {
+        let stored = all.iter().map(|report| report.histograms.as_ref());
+        let rows = stored.map(|stored| {
+            let rows = stored.iter().flat_map(|stored| &stored.rows);
+            rows.map(|row| (key_of(row), row)).collect()
+        });
+        Self {
+            all,
+            rows: rows.collect(),
+            length: all.iter().map(|it| it.duration_secs).fold(0.0, f64::max),
+        }
+    }
+
+    /// A block that there is one of at most.
+    pub(super) fn block(
+        &self,
+        kind: StoredKind,
+        of: impl Fn(&'a Report) -> Option<&'a Figures>,
+    ) -> Result<Option<Block>, String> {
+        let key = (kind, [None; 5], None);
+        let some = self
+            .each()
+            .filter_map(|(report, rows)| Some((of(report)?, rows.get(&key).copied())));
+        let sources: Vec<Source<'a>> = some.collect();
+        sum(kind, &sources, self.length)
+    }
+
+    pub(super) fn operations(
+        &self,
+        kind: StoredKind,
+        of: impl Fn(&'a Report) -> &'a Vec<OperationFigures>,
+    ) -> Result<Vec<(OperationFigures, Option<StoredRow>)>, String> {
+        let mut order: Vec<&OperationFigures> = Vec::new();
+        let mut sources: HashMap<Key<'a>, Vec<Source<'a>>> = HashMap::new();
+        for (report, rows) in self.each() {
+            for operation in of(report) {
+                let key = key_of_operation(kind, operation);
+                let of_key = sources.entry(key).or_insert_with(|| {
+                    order.push(operation);
+                    Vec::new()
+                });
+                of_key.push((&operation.figures, rows.get(&key).copied()));
+            }
+        }
+        let mut sums = Vec::new();
+        for operation in order {
+            let sources = &sources[&key_of_operation(kind, operation)];
+            let Some(block) = sum(kind, sources, self.length)? else {
+                continue;
+            };
+            let named = |row: StoredRow| StoredRow {
+                method: Some(operation.method.clone()),
+                subject: operation.subject.clone(),
+                name: operation.name.clone(),
+                flow: operation.flow.clone(),
+                population: operation.population.clone(),
+                ..row
+            };
+            let figures = block.figures;
+            sums.push((
+                OperationFigures {
+                    figures,
+                    ..operation.clone()
+                },
+                block.row.map(named),
+            ));
+        }
+        Ok(sums)
+    }
+
+    /// By subject alone: a tool and a prompt of one name are one.
+    pub(super) fn per_tool(
+        &self,
+        operations: &[OperationFigures],
+    ) -> Result<BTreeMap<String, ToolFigures>, String> {
+        let mut tools = BTreeMap::new();
+        let mut n_of: BTreeMap<&str, usize> = BTreeMap::new();
+        for subject in operations.iter().filter_map(|it| it.subject.as_deref()) {
+            *n_of.entry(subject).or_default() += 1;
+        }
+        for operation in operations {
+            let Some(subject) = &operation.subject else {
+                continue;
+            };
+            if n_of[subject.as_str()] == 1 {
+                tools.insert(subject.clone(), tool_figures(&operation.figures));
+            } else if !tools.contains_key(subject) {
+                let mut sources = Vec::new();
+                for (report, rows) in self.each() {
+                    let same = report.operations.iter();
+                    let same = same.filter(|it| it.subject.as_ref() == Some(subject));
+                    sources.extend(same.map(|it| {
+                        let key = key_of_operation(StoredKind::Call, it);
+                        (&it.figures, rows.get(&key).copied())
+                    }));
+                }
+                let block = sum(StoredKind::Call, &sources, self.length)?;
+                tools.extend(block.map(|it| (subject.clone(), tool_figures(&it.figures))));
+            }
+        }
+        Ok(tools)
+    }
+
+    /// By their number: the parts of a load have the same.
+    pub(super) fn stages(&self) -> Result<Vec<(StageFigures, Option<StoredRow>)>, String> {
+        let n_stages = self.all.iter().map(|it| it.stages.len()).max().unwrap_or(0);
+        let mut stages = Vec::new();
+        for at in 0..n_stages {
+            let key = (StoredKind::Stage, [None; 5], Some(at));
+            let some = self.each().filter_map(|(report, rows)| {
+                Some((report.stages.get(at)?, rows.get(&key).copied()))
+            });
+            let some: Vec<_> = some.collect();
+            let longest = some
+                .iter()
+                .map(|(it, _)| it.length_secs)
+                .fold(0.0, f64::max);
+            let sources: Vec<Source<'a>> = some
+                .iter()
+                .map(|(stage, row)| (&stage.figures, *row))
+                .collect();
+            let Some(block) = sum(StoredKind::Stage, &sources, longest)? else {
+                continue;
+            };
+            let all = || some.iter().map(|(stage, _)| stage);
+            let figures = StageFigures {
+                at_secs: all().map(|it| it.at_secs).fold(f64::MAX, f64::min),
+                length_secs: longest,
+                load_from: tidy(all().map(|it| it.load_from).sum()),
+                load_to: tidy(all().map(|it| it.load_to).sum()),
+                figures: block.figures,
+                ..some[0].0.clone()
+            };
+            let staged = |row: StoredRow| StoredRow {
+                stage: Some(at),
+                ..row
+            };
+            stages.push((figures, block.row.map(staged)));
+        }
+        Ok(stages)
+    }
+
+    pub(super) fn warm_up(&self) -> Result<Option<(WarmUp, Option<StoredRow>)>, String> {
+        let all = || self.all.iter().filter_map(|report| report.warm_up.as_ref());
+        let length_secs = all().map(|it| it.length_secs).fold(0.0, f64::max);
+        let key = (StoredKind::WarmUp, [None; 5], None);
+        let some = self.each().filter_map(|(report, rows)| {
+            Some((&report.warm_up.as_ref()?.figures, rows.get(&key).copied()))
+        });
+        let sources: Vec<Source<'a>> = some.collect();
+        let block = sum(StoredKind::WarmUp, &sources, length_secs)?;
+        Ok(block.map(|block| {
+            let figures = block.figures;
+            let warm_up = WarmUp {
+                length_secs,
+                figures,
+            };
+            (warm_up, block.row)
+        }))
+    }
+
+    /// A latency that stands beside the blocks.
+    pub(super) fn beside(
+        &self,
+        kind: StoredKind,
+        of: fn(&Report) -> Option<LatencyFigures>,
+    ) -> Result<Option<(LatencyFigures, Option<StoredRow>)>, String> {
+        let key = (kind, [None; 5], None);
+        let mut parts = Vec::new();
+        for (report, rows) in self.each() {
+            if let Some(figures) = of(report) {
+                let histogram = rows.get(&key).map(|row| row.histogram()).transpose()?;
+                parts.push((figures, histogram));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let (figures, histogram) = added(parts)?;
+        let row = histogram.map(|histogram| stored_row(kind, &histogram, Vec::new()));
+        Ok(Some((figures, row)))
+    }
+
+    /// The pieces of all calls and of each of these rows that all parts have pieces of;
+    /// `None` where a part has none of all its calls. `RowIntervals::row` is the place
+    /// among `rows`.
+    pub(super) fn intervals(&self, rows: &[StoredRow]) -> Result<Option<Intervals>, String> {
+        let lengths = self
+            .all
+            .iter()
+            .filter_map(|report| report.histograms.as_ref());
+        let longest = lengths
+            .map(|stored| stored.interval_secs)
+            .fold(0.0, f64::max);
+        let length = INTERVAL_LENGTHS
+            .into_iter()
+            .find(|it| f64::from(*it) == longest);
+        let Some(length_secs) = length else {
+            return Ok(None);
+        };
+        let mut intervals = Intervals {
+            length_secs,
+            end: Duration::ZERO,
+            rows: Vec::new(),
+            is_coarser: false,
+            n_given_up: 0,
+        };
+        for (at, row) in rows.iter().enumerate() {
+            if !matches!(row.kind, StoredKind::Total | StoredKind::Call) {
+                continue;
+            }
+            let is_total = row.kind == StoredKind::Total;
+            match self.intervals_of(row, &mut intervals)? {
+                Some(merged) => intervals.rows.push(RowIntervals {
+                    row: (!is_total).then_some(at),
+                    intervals: merged,
+                }),
+                None if is_total => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(Some(intervals))
+    }
+
+    /// `None`: a part has calls of it and no pieces.
+    fn intervals_of(
+        &self,
+        row: &StoredRow,
+        all: &mut Intervals,
+    ) -> Result<Option<Vec<Interval>>, String> {
+        let mut merged = Vec::new();
+        for (_, rows) in self.each() {
+            let Some(row) = rows.get(&key_of(row)) else {
+                // A row without a histogram has calls only where it was left out.
+                continue;
+            };
+            if row.intervals.is_empty() && !row.histogram()?.is_empty() {
+                return Ok(None);
+            }
+            for interval in &row.intervals {
+                let (at, length) = row.span_of(interval);
+                all.end = all.end.max(at.saturating_add(length));
+                merged.push(Interval {
+                    second: u32::try_from(at.as_secs()).unwrap_or(u32::MAX),
+                    started: interval.started,
+                    ok: interval.ok,
+                    failed: interval.failed,
+                    cancelled: interval.cancelled,
+                    latency: Packed::of(&row.histogram_of(interval)?),
+                });
+            }
+        }
+        merged.sort_by_key(|interval| interval.second);
+        coarsen(&mut merged, all.length_secs);
+        Ok(Some(merged))
+    }
+
+    /// All of it within the bound of a report.
+    pub(super) fn stored(
+        &self,
+        rows: Vec<StoredRow>,
+        intervals: Option<Intervals>,
+    ) -> StoredHistograms {
+        let mode = match intervals {
+            Some(_) => HistogramMode::Seconds,
+            None => HistogramMode::Totals,
+        };
+        let places = (0..).map(Some);
+        let rows = places.zip(rows).map(|(at, row)| match row.kind {
+            StoredKind::Call | StoredKind::Turn => (at, row),
+            _ => (None, row),
+        });
+        assemble(mode, rows.collect(), intervals)
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&'a Report, &HashMap<Key<'a>, &'a StoredRow>)> {
+        self.all.iter().copied().zip(&self.rows)
+    }
+}
+
+/// The sum of a block's parts over this many seconds; `None` of none.
+fn sum(kind: StoredKind, sources: &[Source<'_>], length: f64) -> Result<Option<Block>, String> {
+    let Some((first, _)) = sources.first() else {
+        return Ok(None);
+    };
+    let count = |of: fn(&Figures) -> u64| sources.iter().map(|(it, _)| of(it)).sum::<u64>();
+    let (ok, failed) = (count(|it| it.ok), count(|it| it.failed));
+    let finished = ok + failed;
+    let mut latencies = Vec::new();
+    for (figures, row) in sources {
+        let histogram = row.map(StoredRow::histogram).transpose()?;
+        latencies.push((figures.latency, histogram));
+    }
+    let (of_all, histogram) = added(latencies)?;
+    let mut others = Vec::new();
+    let mut other = |of: OtherLatency, figures_of: fn(&Figures) -> Option<LatencyFigures>| {
+        let mut parts = Vec::new();
+        for (figures, row) in sources {
+            if let Some(figures) = figures_of(figures) {
+                let histogram = row.map(|row| row.other(of)).transpose()?.flatten();
+                // An empty one need not be there.
+                parts.push((figures, histogram));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let (figures, histogram) = added(parts)?;
+        others.extend(histogram.map(|histogram| (of, histogram)));
+        Ok::<_, String>(Some(figures))
+    };
+    let failed_latency = other(OtherLatency::FailedLatency, |it| it.failed_latency)?;
+    let service_latency = other(OtherLatency::ServiceLatency, |it| it.service_latency)?;
+    let cancelled_age = other(OtherLatency::CancelledAge, |it| it.cancelled_age)?;
+    let others: Vec<_> = others
+        .iter()
+        .map(|(of, histogram)| (*of, histogram))
+        .collect();
+    let row = histogram
+        .as_ref()
+        .map(|histogram| stored_row(kind, histogram, others));
+    Ok(Some(Block {
+        figures: Figures {
+            started: count(|it| it.started),
+            ok,
+            failed,
+            cancelled: count(|it| it.cancelled),
+            rate_per_sec: (finished > 0 && length > 0.0).then(|| tidy(finished as f64 / length)),
+            error_rate: (finished > 0).then(|| share(failed, finished)),
+            latency_from: first.latency_from,
+            latency: of_all,
+            failed_latency,
+            service_latency,
+            cancelled_age,
+            failures: causes(sources),
+        },
+        latency: histogram,
+        row,
+    }))
+}
+
+/// The latencies of several parts: from all their histograms, or without percentiles
+/// where one is missing.
+fn added(
+    parts: Vec<(LatencyFigures, Option<Histogram>)>,
+) -> Result<(LatencyFigures, Option<Histogram>), String> {
+    let mut sum = Some(Histogram::new());
+    for (figures, histogram) in &parts {
+        match histogram {
+            Some(histogram) if histogram.len() != figures.count => {
+                return Err(format!(
+                    "a histogram has {} values, and its figures are of {}",
+                    histogram.len(),
+                    figures.count
+                ));
+            }
+            Some(histogram) => sum.iter_mut().for_each(|sum| sum.merge(histogram)),
+            None if figures.count == 0 => {}
+            None => sum = None,
+        }
+    }
+    if let Some(sum) = sum {
+        return Ok((latency(&sum), Some(sum)));
+    }
+    let of =
+        |get: fn(&LatencyFigures) -> Option<f64>| parts.iter().filter_map(move |it| get(&it.0));
+    let count: u64 = parts.iter().map(|it| it.0.count).sum();
+    let weighted = parts
+        .iter()
+        .filter_map(|(it, _)| Some(it.mean_ms? * it.count as f64));
+    let figures = LatencyFigures {
+        count,
+        min_ms: of(|it| it.min_ms).reduce(f64::min),
+        mean_ms: Some(tidy(weighted.sum::<f64>() / count.max(1) as f64)),
+        max_ms: of(|it| it.max_ms).reduce(f64::max),
+        ..LatencyFigures::default()
+    };
+    Ok((figures, None))
+}
+
+/// Causes added by their id, most frequent first. Of the messages those that come first
+/// by the alphabet are kept, whatever the order of the parts.
+fn causes(sources: &[Source<'_>]) -> Vec<CauseCount> {
+    let mut by_id: BTreeMap<&str, CauseCount> = BTreeMap::new();
+    for cause in sources.iter().flat_map(|(figures, _)| &figures.failures) {
+        match by_id.get_mut(cause.id.as_str()) {
+            None => _ = by_id.insert(&cause.id, cause.clone()),
+            Some(sum) => {
+                sum.count = sum.count.saturating_add(cause.count);
+                let examples = sum.examples.iter().chain(&cause.examples).cloned();
+                let examples: BTreeSet<String> = examples.collect();
+                sum.examples = examples.into_iter().take(EXAMPLES_MAX).collect();
+            }
+        }
+    }
+    let mut causes: Vec<CauseCount> = by_id.into_values().collect();
+    let total = causes
+        .iter()
+        .fold(0, |sum: u64, it| sum.saturating_add(it.count));
+    for cause in &mut causes {
+        cause.share = share(cause.count, total);
+    }
+    // Stable: those of one number are in the order of their ids.
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+    causes
+}

@@ -1,0 +1,304 @@
+//! Several reports of one load as one: what hosts measured that made it together.
+//!
+//! Exact: counts are added and histograms are added, and percentiles come from the
+//! sums, never from percentiles. Merged as if started together: seconds are aligned by
+//! their offset, and the length is the longest. What cannot be told of the whole from
+//! its parts is `null`, and said. [`fit`] is the table of what keeps reports from being
+//! merged.
+
+mod blocks;
+mod fit;
+mod seconds;
+mod thresholds;
+
+use std::collections::BTreeSet;
+
+use blocks::Parts;
+use fit::{Fit, fits};
+
+use super::make::{distribution, errors, metrics, over};
+use super::model::{
+    BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
+    StoredRow, VerdictNotes,
+};
+use crate::error::UserError;
+use crate::outcome::Ended;
+use crate::units::plural;
+
+/// Merges reports of runs, each with the name of its file. With `is_forced` what the
+/// table says may be forced is only told.
+///
+/// # Errors
+/// Where they are not to be merged: every reason, and what to do.
+pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, UserError> {
+    let found = fits(reports);
+    let is_refused = |fit: &Fit| *fit == Fit::Never || (*fit == Fit::IfForced && !is_forced);
+    let refused: Vec<&str> = found
+        .iter()
+        .filter(|(fit, _)| is_refused(fit))
+        .map(|(_, what)| what.as_str())
+        .collect();
+    if !refused.is_empty() {
+        let error = UserError::usage(format!(
+            "these reports cannot be merged: {}",
+            refused.join("; ")
+        ));
+        let may_be_forced = !found.iter().any(|(fit, _)| *fit == Fit::Never);
+        return Err(match may_be_forced {
+            true => error.hint("`--force` merges them all the same"),
+            false => error,
+        });
+    }
+    let told = found.into_iter().map(|(_, what)| what).collect();
+    merged(reports, told).map_err(UserError::usage)
+}
+
+/// Whatever the order in which they are named, the result is the same: the first to
+/// start comes first.
+fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report, String> {
+    let mut all: Vec<&Report> = reports.iter().map(|(_, report)| report).collect();
+    let key = |report: &&Report| (report.run.started_at.clone(), report.timestamp.clone());
+    all.sort_by_cached_key(key);
+    let parts = Parts::new(&all);
+    let first = all[0];
+    let totals = parts.block(StoredKind::Total, |report| Some(&report.totals))?;
+    let totals = totals.ok_or("there is no report")?;
+    let operations = parts.operations(StoredKind::Call, |report| &report.operations)?;
+    let turns = parts.operations(StoredKind::Turn, |report| &report.turns)?;
+    let handshake = parts.block(StoredKind::Handshake, |report| report.handshake.as_ref())?;
+    let close = parts.block(StoredKind::Close, |report| report.close.as_ref())?;
+    let (stages, warm_up) = (parts.stages()?, parts.warm_up()?);
+    let lateness = parts.beside(StoredKind::Lateness, |report| report.lateness)?;
+    let delay = parts.beside(StoredKind::GeneratorDelay, |report| report.generator_delay)?;
+    let loop_time = parts.beside(StoredKind::LoopTime, |report| report.loop_time)?;
+    let figures = &totals.figures;
+    let latency = totals
+        .latency
+        .as_ref()
+        .ok_or("its histogram of all calls is missing")?;
+    let operation_figures = firsts(&operations);
+    let mut report = Report {
+        timestamp: latest(&all),
+        duration_secs: parts.length,
+        metrics: metrics(figures, &operation_figures),
+        errors: errors(&figures.failures),
+        per_tool: parts.per_tool(&operation_figures)?,
+        breaking_point: breaking_point(&all, &mut told),
+        verdict: verdict(&all),
+        self_check: self_check(&all),
+        totals: figures.clone(),
+        operations: operation_figures,
+        turns: firsts(&turns),
+        handshake: handshake.as_ref().map(|block| block.figures.clone()),
+        close: close.as_ref().map(|block| block.figures.clone()),
+        failures: figures.failures.clone(),
+        distribution: distribution(latency),
+        over: over(latency),
+        stages: firsts(&stages),
+        warm_up: warm_up.as_ref().map(|(figures, _)| figures.clone()),
+        probe: None,
+        lateness: lateness.as_ref().map(|(figures, _)| *figures),
+        generator_delay: delay.as_ref().map(|(figures, _)| *figures),
+        loop_time: loop_time.as_ref().map(|(figures, _)| *figures),
+        ..first.clone()
+    };
+    for other in &all[1..] {
+        report.counters.merge(&other.counters);
+    }
+    if all.iter().any(|report| report.probe.is_some()) {
+        told.push("the probes of the parts are left out: each is of its own host".to_string());
+    }
+    let blocks = [Some(totals.clone()), handshake, close];
+    let of_blocks = blocks.into_iter().flatten().map(|block| block.row);
+    let beside = [lateness, delay, loop_time]
+        .into_iter()
+        .flatten()
+        .map(|(_, row)| row);
+    let rows: Vec<StoredRow> = of_blocks
+        .chain(operations.into_iter().chain(turns).map(|(_, row)| row))
+        .chain(stages.into_iter().map(|(_, row)| row))
+        .chain(warm_up.map(|(_, row)| row))
+        .chain(beside)
+        .flatten()
+        .collect();
+    let intervals = parts.intervals(&rows)?;
+    report.seconds = seconds::merged(&all, intervals.as_ref());
+    report.histograms = Some(parts.stored(rows, intervals));
+    run_facts(&mut report, &all);
+    host_and_plan(&mut report, &all);
+    thresholds::decide_again(&mut report, &all);
+    let mut notices: Vec<String> = Vec::new();
+    for notice in all.iter().flat_map(|report| &report.notices) {
+        if !notices.contains(notice) && !notice.starts_with(MERGED_FROM) {
+            notices.push(notice.clone());
+        }
+    }
+    let names: Vec<String> = reports
+        .iter()
+        .take(10)
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    let more = match reports.len() - names.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let count = plural(reports.len() as u64, "report", "reports");
+    notices.insert(
+        0,
+        format!("{MERGED_FROM}{count}: {}{more}", names.join(", ")),
+    );
+    notices.extend(
+        told.into_iter()
+            .filter(|what| !report.notices.contains(what)),
+    );
+    report.notices = notices;
+    report.advice = Vec::new();
+    for advice in all.iter().flat_map(|report| &report.advice) {
+        if !report.advice.iter().any(|other| other.id == advice.id) {
+            report.advice.push(advice.clone());
+        }
+    }
+    Ok(report)
+}
+
+fn firsts<A: Clone, B>(pairs: &[(A, B)]) -> Vec<A> {
+    pairs.iter().map(|(first, _)| first.clone()).collect()
+}
+
+/// How the notice begins that names the parts.
+const MERGED_FROM: &str = "merged from ";
+
+fn latest(all: &[&Report]) -> String {
+    let times = all.iter().map(|report| report.timestamp.clone());
+    times.max().unwrap_or_default()
+}
+
+/// The load of one part is not that of the whole.
+fn breaking_point(all: &[&Report], told: &mut Vec<String>) -> BreakingPointFacts {
+    let found = all.iter().map(|report| &report.breaking_point);
+    let found = found.filter(|point| point.detected);
+    let at = |point: &&BreakingPointFacts| point.at_secs.unwrap_or(f64::MAX);
+    let Some(first) = found.min_by(|a, b| at(a).total_cmp(&at(b))) else {
+        return BreakingPointFacts::default();
+    };
+    let what = "the breaking point is the first that a part saw: at which load of all parts, \
+                nobody saw";
+    if first.load.is_some() {
+        told.push(what.to_string());
+    }
+    BreakingPointFacts {
+        vus: None,
+        load: None,
+        last_good_load: None,
+        ceiling_per_sec: None,
+        ..first.clone()
+    }
+}
+
+/// The worst of the parts', with the reasons of all.
+fn verdict(all: &[&Report]) -> VerdictNotes {
+    let each = || all.iter().map(|report| &report.verdict);
+    let distinct = |of: fn(&VerdictNotes) -> &Vec<ReasonNote>| {
+        let mut notes: Vec<ReasonNote> = Vec::new();
+        for note in each().flat_map(of) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
+        notes.sort_by_key(|note| std::cmp::Reverse(note.grade));
+        notes
+    };
+    let bounds: Option<Vec<BoundsFigures>> = each().map(|verdict| verdict.bounds).collect();
+    let worst = |of: fn(&BoundsFigures) -> Option<f64>| {
+        let all: Vec<f64> = bounds.iter().flatten().filter_map(of).collect();
+        all.into_iter().reduce(f64::max)
+    };
+    VerdictNotes {
+        grade: each()
+            .map(|verdict| verdict.grade)
+            .max()
+            .unwrap_or_default(),
+        reasons: distinct(|verdict| &verdict.reasons),
+        notes: distinct(|verdict| &verdict.notes),
+        bounds: bounds.as_ref().map(|_| BoundsFigures {
+            service_p50_ms: worst(|it| Some(it.service_p50_ms)).unwrap_or(0.0),
+            service_p99_ms: worst(|it| Some(it.service_p99_ms)).unwrap_or(0.0),
+            response_p50_ms: worst(|it| it.response_p50_ms),
+            response_p99_ms: worst(|it| it.response_p99_ms),
+            idle_share: worst(|it| it.idle_share),
+        }),
+    }
+}
+
+fn self_check(all: &[&Report]) -> SelfCheckFigures {
+    let each = || all.iter().map(|report| &report.self_check);
+    let most = |of: fn(&SelfCheckFigures) -> Option<f64>| each().filter_map(of).reduce(f64::max);
+    // A sum of some is not the sum of all.
+    let sum = |of: fn(&InFlight) -> Option<f64>| {
+        let all: Option<Vec<f64>> = each().map(|check| of(&check.in_flight)).collect();
+        all.map(|all| all.iter().sum())
+    };
+    let mut check = SelfCheckFigures {
+        workers: each().flat_map(|check| check.workers.clone()).collect(),
+        in_flight: InFlight {
+            mean: sum(|it| it.mean),
+            max: each().map(|check| check.in_flight.max).sum(),
+            mean_whole: sum(|it| it.mean_whole),
+            by_latency: sum(|it| it.by_latency),
+        },
+        steal_share: most(|check| check.steal_share),
+        throttled_share: most(|check| check.throttled_share),
+        clock_steps: each().map(|check| check.clock_steps).sum(),
+        clock_step_max_ms: most(|check| Some(check.clock_step_max_ms)).unwrap_or(0.0),
+        limited_secs: each().map(|check| check.limited_secs).max().unwrap_or(0),
+        ..all[0].self_check.clone()
+    };
+    for other in &all[1..] {
+        check.reads.merge(&other.self_check.reads);
+    }
+    check
+}
+
+fn run_facts(report: &mut Report, all: &[&Report]) {
+    // The strongest first.
+    const ENDS: [Ended; 5] = [
+        Ended::Interrupted,
+        Ended::Broke,
+        Ended::NoSession,
+        Ended::Iterations,
+        Ended::Duration,
+    ];
+    let run = &mut report.run;
+    run.elapsed_secs = report.duration_secs;
+    let has = |ended: &Ended| all.iter().any(|report| report.run.ended == *ended);
+    run.ended = ENDS.into_iter().find(has).unwrap_or(run.ended);
+    run.vus_max = all
+        .iter()
+        .fold(0, |sum: u32, it| sum.saturating_add(it.run.vus_max));
+    let iterations: Option<Vec<u64>> = all.iter().map(|it| it.run.planned_iterations).collect();
+    run.planned_iterations = iterations.map(|all| all.into_iter().fold(0, u64::saturating_add));
+    let loads: BTreeSet<&str> = all.iter().map(|it| it.run.load.as_str()).collect();
+    let loads: Vec<&str> = loads.into_iter().take(3).collect();
+    let each = if loads.len() == 1 { " each" } else { "" };
+    run.load = match all.len() {
+        1 => run.load.clone(),
+        n => format!("{n} parts{each}: {}", loads.join("; ")),
+    };
+    let config = &mut report.config;
+    let vus = all.iter().map(|it| it.config.virtual_users);
+    config.virtual_users = vus.fold(0, u32::saturating_add);
+}
+
+/// Of the workers of all hosts; a plan whose segments are all there is the whole one.
+fn host_and_plan(report: &mut Report, all: &[&Report]) {
+    let workers = all
+        .iter()
+        .flat_map(|report| report.host.worker_cpus.clone());
+    report.host.worker_cpus = workers.collect();
+    if let Some(segment) = report.plan.get_mut("segment") {
+        *segment = fit::segments_of_all(all);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The seconds of several reports, aligned by their offset from the start.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::Histogram;
+use crate::outcome::Intervals;
+use crate::report::model::{Report, SecondFigures};
+use crate::units::{ms, tidy};
+
+/// The seconds of all. Percentiles are those of the added histograms, where each second
+/// has one, and else only told where one part alone has calls.
+pub(super) fn merged(all: &[&Report], intervals: Option<&Intervals>) -> Vec<SecondFigures> {
+    let mut by_number: BTreeMap<u64, Vec<&SecondFigures>> = BTreeMap::new();
+    for second in all.iter().flat_map(|report| &report.seconds) {
+        by_number
+            .entry(second.at_secs as u64)
+            .or_default()
+            .push(second);
+    }
+    let of_all = intervals.filter(|all| all.length_secs == 1);
+    let of_all = of_all.and_then(|all| all.rows.iter().find(|row| row.row.is_none()));
+    let histograms = of_all.map(|row| {
+        let each = row.intervals.iter();
+        each.map(|it| (u64::from(it.second), it.latency.unpacked()))
+            .collect()
+    });
+    let histograms: BTreeMap<u64, Histogram> = histograms.unwrap_or_default();
+    let seconds = by_number.into_iter();
+    seconds
+        .map(|(number, parts)| sum(&parts, histograms.get(&number)))
+        .collect()
+}
+
+fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures {
+    let each = || parts.iter().copied();
+    let count = |of: fn(&SecondFigures) -> u64| each().map(of).sum::<u64>();
+    let most = |of: fn(&SecondFigures) -> Option<f64>| each().filter_map(of).reduce(f64::max);
+    // A percentile of one part is not that of all.
+    let only = |of: fn(&SecondFigures) -> Option<f64>| {
+        let mut known = each().filter_map(of);
+        known.next().filter(|_| known.next().is_none())
+    };
+    let (ok, failed) = (count(|it| it.ok), count(|it| it.failed));
+    let whole = histogram.filter(|histogram| histogram.len() == ok);
+    let quantile = |q: f64, of: fn(&SecondFigures) -> Option<f64>| match whole {
+        Some(histogram) => histogram.quantile_ns(q).map(ms),
+        None => only(of),
+    };
+    let in_flight: Option<Vec<f64>> = each().map(|it| it.in_flight_mean).collect();
+    let length_secs = each().map(|it| it.length_secs).fold(0.0, f64::max);
+    let rate = (ok + failed) as f64 / length_secs;
+    SecondFigures {
+        at_secs: each().map(|it| it.at_secs).fold(f64::MAX, f64::min),
+        length_secs,
+        vus: each().fold(0, |sum: u32, it| sum.saturating_add(it.vus)),
+        started: count(|it| it.started),
+        ok,
+        failed,
+        rate_per_sec: tidy(rate),
+        p50_ms: quantile(0.5, |it| it.p50_ms),
+        p95_ms: quantile(0.95, |it| it.p95_ms),
+        p99_ms: quantile(0.99, |it| it.p99_ms),
+        max_ms: most(|it| it.max_ms),
+        dropped: count(|it| it.dropped),
+        in_flight_mean: in_flight.map(|all| tidy(all.iter().sum())),
+        in_flight_max: count(|it| it.in_flight_max),
+        busy_share: most(|it| it.busy_share),
+        run_delay_share: most(|it| it.run_delay_share),
+        turn_max_ms: most(|it| Some(it.turn_max_ms)).unwrap_or(0.0),
+        lateness_p99_ms: only(|it| it.lateness_p99_ms),
+        generator_delay_p99_ms: only(|it| it.generator_delay_p99_ms),
+        steal_share: most(|it| it.steal_share),
+        throttled_share: most(|it| it.throttled_share),
+        limited_by: each().find_map(|it| it.limited_by.clone()),
+    }
+}
