@@ -214,17 +214,15 @@ impl Setting<'_> {
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
             let may_decide = key.is_none() || (is_one_of_many && is_large);
-            open.push(self.open(&sides, key.is_none(), may_decide));
+            let figures = self.open(&sides, key.is_none(), may_decide);
+            let p95 = figures.iter().find(|of| of.metric == ComparedMetric::P95);
+            let shift = p95.map_or(0.0, |figure| figure.margin);
+            let [of_base, of_new] = sides.latencies();
             let shape = match self.method {
                 ComparisonMethod::SideBySide => None,
-                _ => {
-                    let [base, new] = sides.latencies();
-                    shape::changed(
-                        &base.iter().collect::<Vec<_>>(),
-                        &new.iter().collect::<Vec<_>>(),
-                    )
-                }
+                _ => shape::changed(&of_base, &of_new, shift),
             };
+            open.push(figures);
             let key = key.unwrap_or(&first.total.key);
             rows.push(ComparedRow {
                 label: key.label.clone(),

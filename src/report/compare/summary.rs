@@ -32,8 +32,8 @@ pub(in crate::report) fn comparison_summary(
     page.gap();
     table(page, outcome);
     reasons(page, outcome);
-    alone(page, "the base", &outcome.only_base);
-    alone(page, "the new runs", &outcome.only_new);
+    alone(page, "the base has", &outcome.only_base);
+    alone(page, "the new runs have", &outcome.only_new);
     let objections = report
         .objections
         .iter()
@@ -210,7 +210,7 @@ fn alone(page: &mut Page, side: &str, labels: &[String]) {
     };
     named.sort_unstable();
     let what = format!(
-        "only {side} has, and so in no total: {}{more}",
+        "only {side}, and so they are in no total: {}{more}",
         named.join(", ")
     );
     paragraphs(page, [("notice", Role::Warning, &what)].into_iter());
