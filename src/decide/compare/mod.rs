@@ -158,8 +158,8 @@ fn compare_rows(
         base: side(base),
         new: side(new),
         steady: steady.as_ref().ok().map(|steady| SteadyPart {
-            from_secs: tidy(steady.from_secs()),
-            to_secs: tidy(steady.from_secs() + steady.secs()),
+            from_secs: tidy(steady.begin_secs()),
+            to_secs: tidy(steady.begin_secs() + steady.secs()),
             left_out: steady.left_out.clone(),
         }),
         rows,
@@ -361,7 +361,7 @@ impl Setting<'_> {
         let by_error = detectable
             .map_or(1.0, |seen| (seen / margin).powi(2))
             .max(1.0);
-        let secs = steady.from_secs() + steady.secs() * by_calls.max(by_error);
+        let secs = steady.begin_secs() + steady.secs() * by_calls.max(by_error);
         let secs = (secs.max(RUN_SECS) / 10.0).ceil() * 10.0;
         let what = match by_calls > 1.0 {
             true => "too few calls for this percentile",

@@ -85,7 +85,7 @@ impl Steady {
         self.n as f64 * self.slot_secs
     }
 
-    pub(super) fn from_secs(&self) -> f64 {
+    pub(super) fn begin_secs(&self) -> f64 {
         self.from as f64 * self.slot_secs
     }
 
