@@ -13,6 +13,7 @@ use super::options::{self, LevelText};
 use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
+use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
 use crate::outcome::LoadUnit;
@@ -286,6 +287,7 @@ pub(super) enum CommandArgs {
     Check(Check),
     Calibrate(Calibrate),
     Report(ShowReport),
+    Compare(Compare),
     Demo(Demo),
     Schema(Schema),
 }
@@ -299,6 +301,7 @@ impl CommandArgs {
             Self::Check(args) => args.color(),
             Self::Calibrate(args) => args.color(),
             Self::Report(args) => args.color(),
+            Self::Compare(args) => args.color(),
             Self::Demo(args) => args.color(),
             Self::Schema(args) => args.color(),
         }
@@ -549,6 +552,58 @@ command! {
 }
 
 command! {
+    /// Says what changed from one or more runs, the base, to others: rate, errors and
+    /// percentiles, of all calls and per operation, and whether that is more than such
+    /// runs vary.
+    #[argh(
+        subcommand,
+        name = "compare",
+        example = "Two runs; several a side, made in turn, tell more:\n  $ {command_name} --base before.json after.json\n  $ {command_name} --base a1.json --base a2.json --base a3.json b1.json b2.json b3.json",
+        example = "The latest run with the last five of the same plan:\n  $ {command_name} --history .pmcp/reports latest.json",
+        note = "Beyond its margin a figure is worse or better: 5% of p50 and rate, 10% of p95 and p99, 0.1 percentage points of errors. p50, p95 and errors decide, of all calls and of operations with 5% of them; the rate of all calls too, and what --tolerance names.",
+        error_code(0, "nothing is worse"),
+        error_code(1, "the output could not be written"),
+        error_code(2, "the command line is at fault, or the runs are not comparable"),
+        error_code(3, "worse; with --fail-on-unclear also not enough data")
+    )]
+    Compare:
+    {
+        /// reports of the runs to compare; - is the standard input
+        #[argh(positional)]
+        pub(super) files: Vec<String>,
+        /// report of a run to compare with; may be given several times
+        #[argh(option, arg_name = "file")]
+        pub(super) base: Vec<String>,
+        /// folder whose last runs of the same plan are the base
+        #[argh(option, arg_name = "folder")]
+        pub(super) history: Option<String>,
+        /// how many runs of --history; 5 unless given
+        #[argh(option, arg_name = "n", from_str_fn(super::compare::n_runs))]
+        pub(super) last: Option<usize>,
+        /// what a metric may change by, such as 'p99 +10% +5ms': beyond both it matters.
+        /// p50, p95, p99, rate or errors; the metric decides then; may be given several
+        /// times
+        #[argh(option, long = "tolerance", arg_name = "tolerance")]
+        pub(super) tolerances: Vec<Tolerance>,
+        /// exit 0 where something is worse; it is told all the same
+        #[argh(switch)]
+        pub(super) warn: bool,
+        /// exit 3 where there is not enough data to say that nothing is worse
+        #[argh(switch)]
+        pub(super) fail_on_unclear: bool,
+        /// compare runs of other plans, targets and the like too
+        #[argh(switch)]
+        pub(super) force: bool,
+        /// text, json, markdown, junit or csv; text unless given
+        #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
+        pub(super) format: FormatChoice,
+        /// where to write; - is stdout, and so it is unless given
+        #[argh(option, short = 'o', arg_name = "file")]
+        pub(super) output: Option<String>,
+    }
+}
+
+command! {
     /// Serves the embedded MCP server on this machine, until interrupted: both
     /// eras of the protocol, a handful of tools, a resource, a prompt.
     #[argh(
@@ -604,7 +659,7 @@ command! {
     )]
     Schema:
     {
-        /// of what: report, config, find or calibration
+        /// of what: report, config, find, calibration or comparison
         #[argh(positional)]
         pub(super) of: SchemaOf,
     }
@@ -617,6 +672,7 @@ pub(super) enum SchemaOf {
     Config,
     Find,
     Calibration,
+    Comparison,
 }
 
 impl std::str::FromStr for SchemaOf {
@@ -628,7 +684,11 @@ impl std::str::FromStr for SchemaOf {
             "config" => Ok(Self::Config),
             "find" => Ok(Self::Find),
             "calibration" => Ok(Self::Calibration),
-            _ => Err("expected one of `report`, `config`, `find`, `calibration`".to_string()),
+            "comparison" => Ok(Self::Comparison),
+            _ => {
+                let names = "`report`, `config`, `find`, `calibration`, `comparison`";
+                Err(format!("expected one of {names}"))
+            }
         }
     }
 }

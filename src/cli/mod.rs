@@ -7,6 +7,7 @@ mod args;
 mod calibrate;
 mod check;
 mod common;
+mod compare;
 mod demo;
 pub mod exit;
 mod find;
@@ -121,6 +122,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Check(args) => check::check(&args, terminal),
         CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),
         CommandArgs::Report(args) => report::report(&args, terminal),
+        CommandArgs::Compare(args) => compare::compare(args, words, terminal),
         CommandArgs::Demo(args) => demo::demo(args, terminal),
         CommandArgs::Schema(args) => schema::schema(&args, terminal),
     };

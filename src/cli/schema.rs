@@ -14,6 +14,7 @@ pub(super) fn schema(args: &Schema, terminal: &Terminal) -> Result<u8, UserError
         SchemaOf::Report => report_schema(ReportKind::Run),
         SchemaOf::Find => report_schema(ReportKind::Find),
         SchemaOf::Calibration => report_schema(ReportKind::Calibration),
+        SchemaOf::Comparison => report_schema(ReportKind::Comparison),
         SchemaOf::Config => config_schema(),
     };
     let text = format!("{schema:#}\n");

@@ -3,6 +3,7 @@
 //! [`RunSample`] is what is taken from a stored report; [`ComparisonOutcome`] is what is
 //! decided from two lists of them. In JSON a comparison stands as it is here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GeneratorFacts, Grade, Histogram};
@@ -134,7 +135,7 @@ pub struct SampleSlot {
 }
 
 /// What a comparison came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparisonOutcome {
     /// The answer.
@@ -158,7 +159,7 @@ pub struct ComparisonOutcome {
 }
 
 /// The answer of a comparison, of the figures that decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparisonVerdict {
     /// Both sides are the same run.
@@ -174,7 +175,7 @@ pub enum ComparisonVerdict {
 }
 
 /// What the variation was taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparisonMethod {
     /// From batches of one run a side.
@@ -186,7 +187,7 @@ pub enum ComparisonMethod {
 }
 
 /// A run that was compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedRun {
     /// Its file, as the user named it.
@@ -202,7 +203,7 @@ pub struct ComparedRun {
 }
 
 /// The part of each run that is compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SteadyPart {
     /// Where it begins on a run's clock, in seconds.
@@ -214,7 +215,7 @@ pub struct SteadyPart {
 }
 
 /// All calls together, or one operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedRow {
     /// What it is about: `all calls`, or the operation's label.
@@ -233,7 +234,7 @@ pub struct ComparedRow {
 }
 
 /// One figure on both sides. Latencies are ms, rates calls a second, shares 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedFigure {
     /// What is compared.
@@ -263,7 +264,7 @@ pub struct ComparedFigure {
 }
 
 /// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ComparedMetric {
     /// The median latency.
     #[serde(rename = "p50")]
@@ -309,7 +310,7 @@ impl ComparedMetric {
 }
 
 /// What came of one figure. Beyond the margin it is *worse* or *better*.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeVerdict {
     /// Worse by more than the margin.
@@ -326,7 +327,7 @@ pub enum ChangeVerdict {
 
 /// Where two latency distributions differ most, beyond a shift of all latencies by
 /// the margin.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ShapeChange {
     /// Calls that took longer than this are counted.

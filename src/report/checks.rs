@@ -1,11 +1,12 @@
 //! What a run or a search is judged by, one by one: the same for every form that
 //! tells it, and as the exit code has it.
 
+use super::compare::{ComparisonReport, figure_name, figure_text};
 use super::envelope::AnyReport;
 use super::find::{FindEnd, FindReport};
 use super::measure::threshold_text;
 use super::model::{CauseCount, GateGrade, Report, VerdictNotes};
-use crate::outcome::Ended;
+use crate::outcome::{ChangeVerdict, ComparisonVerdict, Ended};
 use crate::units::{format_count, plural};
 use crate::validity::Grade;
 use serde_json::Value;
@@ -50,6 +51,7 @@ pub(in crate::report) fn checks(report: AnyReport<'_>) -> Vec<Check> {
         AnyReport::Run(report) => run_checks(report),
         AnyReport::Find(report) => find_checks(report),
         AnyReport::Calibration(_) => Vec::new(),
+        AnyReport::Comparison(report) => comparison_checks(report),
     }
 }
 
@@ -134,6 +136,44 @@ fn find_checks(report: &FindReport) -> Vec<Check> {
         details: report.generator_limit.iter().cloned().collect(),
     };
     vec![search, verdict(&report.verdict, &report.plan)]
+}
+
+/// Each figure that decides; as a whole where none does.
+fn comparison_checks(report: &ComparisonReport) -> Vec<Check> {
+    let graded = |is_strict: bool, is_failed: bool| match (is_strict, is_failed) {
+        (_, false) => CheckGrade::Passed,
+        (true, true) => CheckGrade::Failed,
+        (false, true) => CheckGrade::Warned,
+    };
+    let outcome = &report.comparison;
+    let figures = outcome
+        .rows
+        .iter()
+        .flat_map(|row| row.figures.iter().map(move |of| (row, of)));
+    let deciding = figures.filter(|(_, figure)| figure.decides);
+    let checks = deciding.map(|(row, figure)| Check {
+        group: "comparison",
+        name: figure_name(row, figure),
+        grade: match figure.verdict {
+            Some(ChangeVerdict::Worse) => graded(!report.warn_only, true),
+            Some(ChangeVerdict::NotEnoughData) | None => graded(report.fail_on_unclear, true),
+            Some(_) => CheckGrade::Passed,
+        },
+        text: figure_text(figure),
+        details: Vec::new(),
+    });
+    let mut checks: Vec<Check> = checks.collect();
+    if checks.is_empty() {
+        let is_undecided = outcome.verdict != ComparisonVerdict::Same;
+        checks.push(Check {
+            group: "comparison",
+            name: "nothing is worse".to_string(),
+            grade: graded(report.fail_on_unclear, is_undecided),
+            text: report.answer.clone(),
+            details: Vec::new(),
+        });
+    }
+    checks
 }
 
 /// A result that is not valid fails where the user is strict, as the exit code does.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::compare::ComparisonReport;
 use super::envelope::{AnyReport, Reported, Stored, cleaned};
 use super::file::ReportFile;
 use super::format::json::{Json, harmless};
@@ -125,6 +126,19 @@ pub fn show(
     }
     let own = [own_word(report), path];
     own.into_iter().flatten().for_each(|own| terminal.keep(own));
+    let document = Some(stored.document.as_str());
+    write_in(report, path, document, format, output, terminal)
+}
+
+/// Writes a report in a form. `document` is its JSON as it was stored, where it was.
+fn write_in(
+    report: AnyReport<'_>,
+    path: Option<&str>,
+    document: Option<&str>,
+    format: FormatChoice,
+    output: ReportFile,
+    terminal: &Terminal,
+) -> Result<(), UserError> {
     let is_on_stdout = output.path().is_none();
     let options = SummaryOptions {
         layout: match is_on_stdout {
@@ -137,11 +151,25 @@ pub fn show(
         let lines = Text(options).lines(report);
         return terminal.print(&lines).map_err(could_not_show);
     }
-    let bytes = match format {
-        FormatChoice::Json => Ok(harmless(&stored.document).into_bytes()),
+    let bytes = match (format, document) {
+        (FormatChoice::Json, Some(document)) => Ok(harmless(document).into_bytes()),
         _ => in_memory(false, |out| format.format(options).write(report, out)),
     };
     output.commit(bytes).map(|_| ())
+}
+
+/// Shows a comparison, or writes it in another form.
+///
+/// # Errors
+/// Where the file system or the stream refuses.
+pub fn show_comparison(
+    report: ComparisonReport,
+    format: FormatChoice,
+    output: ReportFile,
+    terminal: &Terminal,
+) -> Result<(), UserError> {
+    let report = cleaned(report, &terminal.redactor());
+    write_in(report.any(), None, None, format, output, terminal)
 }
 
 fn could_not_show(error: io::Error) -> UserError {
@@ -154,6 +182,6 @@ fn own_word(report: AnyReport<'_>) -> Option<&str> {
     match report {
         AnyReport::Run(report) => Some(&report.server.revision),
         AnyReport::Find(report) => Some(&report.server.revision),
-        AnyReport::Calibration(_) => None,
+        AnyReport::Calibration(_) | AnyReport::Comparison(_) => None,
     }
 }

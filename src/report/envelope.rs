@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calibration::model::CalibrationReport;
+use super::compare::model::ComparisonReport;
 use super::find::model::FindReport;
 use super::model::Report;
 use crate::clock::Utc;
@@ -35,6 +36,8 @@ pub enum ReportKind {
     Find,
     /// A calibration.
     Calibration,
+    /// A comparison.
+    Comparison,
 }
 
 impl ReportKind {
@@ -44,7 +47,7 @@ impl ReportKind {
     pub fn schema_version(self) -> &'static str {
         match self {
             Self::Run => "2.1",
-            Self::Find | Self::Calibration => "1.0",
+            Self::Find | Self::Calibration | Self::Comparison => "1.0",
         }
     }
 
@@ -55,18 +58,19 @@ impl ReportKind {
             Self::Run => "run",
             Self::Find => "find",
             Self::Calibration => "calibration",
+            Self::Comparison => "comparison",
         }
     }
 
     fn of_id(id: &str) -> Option<Self> {
-        let all = [Self::Run, Self::Find, Self::Calibration];
+        let all = [Self::Run, Self::Find, Self::Calibration, Self::Comparison];
         all.into_iter().find(|kind| kind.id() == id)
     }
 
     /// What messages call a file of it.
     fn name(self) -> &'static str {
         match self {
-            Self::Run | Self::Find => "report",
+            Self::Run | Self::Find | Self::Comparison => "report",
             Self::Calibration => "calibration",
         }
     }
@@ -75,7 +79,7 @@ impl ReportKind {
     pub fn default_path(self, folder: &Path, now: Utc) -> PathBuf {
         let prefix = match self {
             Self::Run => "loadtest",
-            Self::Find | Self::Calibration => self.id(),
+            Self::Find | Self::Calibration | Self::Comparison => self.id(),
         };
         let name = format!("{prefix}-{}.json", now.compact());
         folder.join(".pmcp").join("reports").join(name)
@@ -92,6 +96,8 @@ pub enum AnyReport<'a> {
     Find(&'a FindReport),
     /// Of a calibration.
     Calibration(&'a CalibrationReport),
+    /// Of a comparison.
+    Comparison(&'a ComparisonReport),
 }
 
 /// A report of one kind.
@@ -127,6 +133,14 @@ impl Reported for CalibrationReport {
     }
 }
 
+impl Reported for ComparisonReport {
+    const KIND: ReportKind = ReportKind::Comparison;
+
+    fn any(&self) -> AnyReport<'_> {
+        AnyReport::Comparison(self)
+    }
+}
+
 /// The report without secrets. Formats may cut a text where a secret stands, so it
 /// is cleaned before they see it.
 pub fn cleaned<R: Reported>(report: R, redactor: &Redactor) -> R {
@@ -150,7 +164,7 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
             WRITTEN_BYTES_MAX,
             "`cargo pmcp loadtest calibrate --report FILE` writes a calibration of this host",
         ),
-        ReportKind::Run | ReportKind::Find => (REPORT_BYTES_MAX, STORED_HINT),
+        _ => (REPORT_BYTES_MAX, STORED_HINT),
     };
     let document = Document::read(path, kind.name(), bytes_max, hint)?;
     let name = document.name;
@@ -177,6 +191,7 @@ pub fn read_stored(path: &Path) -> Result<Stored, UserError> {
         ReportKind::Run => StoredReport::Run(Box::new(document.parse()?)),
         ReportKind::Find => StoredReport::Find(Box::new(document.parse()?)),
         ReportKind::Calibration => StoredReport::Calibration(Box::new(document.parse()?)),
+        ReportKind::Comparison => StoredReport::Comparison(Box::new(document.parse()?)),
     };
     Ok(Stored {
         report,
@@ -213,6 +228,8 @@ pub enum StoredReport {
     Find(Box<FindReport>),
     /// Of a calibration.
     Calibration(Box<CalibrationReport>),
+    /// Of a comparison.
+    Comparison(Box<ComparisonReport>),
 }
 
 impl StoredReport {
@@ -222,6 +239,7 @@ impl StoredReport {
             Self::Run(report) => report.any(),
             Self::Find(report) => report.any(),
             Self::Calibration(report) => report.any(),
+            Self::Comparison(report) => report.any(),
         }
     }
 
@@ -232,6 +250,7 @@ impl StoredReport {
             Self::Run(report) => Self::Run(Box::new(cleaned(*report, redactor))),
             Self::Find(report) => Self::Find(Box::new(cleaned(*report, redactor))),
             Self::Calibration(report) => Self::Calibration(Box::new(cleaned(*report, redactor))),
+            Self::Comparison(report) => Self::Comparison(Box::new(cleaned(*report, redactor))),
         }
     }
 }
@@ -297,7 +316,7 @@ impl Document {
                 ReportKind::Run => {
                     error.hint("reports of cargo-pmcp 0.29 have `1.1`: run the test again")
                 }
-                ReportKind::Find | ReportKind::Calibration => error,
+                _ => error,
             });
         }
         Ok(document)

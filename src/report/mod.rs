@@ -19,6 +19,7 @@
 mod advice;
 pub mod calibration;
 mod checks;
+pub mod compare;
 mod delivery;
 mod envelope;
 mod file;
@@ -40,7 +41,7 @@ mod table;
 #[cfg(test)]
 mod samples;
 
-pub use delivery::{Delivered, Outputs, deliver, show};
+pub use delivery::{Delivered, Outputs, deliver, show, show_comparison};
 pub use envelope::{
     AnyReport, BuildInfo, ReportKind, Reported, Stored, StoredReport, cleaned, read, read_stored,
 };

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::calibration::model::CalibrationReport;
+use super::compare::ComparisonReport;
 use super::envelope::ReportKind;
 use super::find::model::FindReport;
 use super::model::Report;
@@ -20,6 +21,7 @@ pub fn report_schema(kind: ReportKind) -> Value {
         ReportKind::Run => (of::<Report>(), "Report of a load test"),
         ReportKind::Find => (of::<FindReport>(), "Report of a capacity search"),
         ReportKind::Calibration => (of::<CalibrationReport>(), "Report of a calibration"),
+        ReportKind::Comparison => (of::<ComparisonReport>(), "Report of a comparison"),
     };
     let version = kind.schema_version();
     let (major, _) = version.split_once('.').unwrap_or((version, ""));

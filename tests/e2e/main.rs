@@ -32,6 +32,7 @@ mod share;
 mod bounds;
 mod calibrate_command;
 mod command_line;
+mod compare_command;
 mod config;
 mod content;
 mod engine;

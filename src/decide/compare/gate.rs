@@ -1,6 +1,6 @@
 //! Whether runs may be compared at all: what is refused, and what is told.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -14,6 +14,9 @@ pub struct Objection {
     /// What it is, as a sentence without its full stop.
     pub what: String,
 }
+
+/// Files that are named with what they have in common; the others are counted.
+const FILES_MAX: usize = 3;
 
 /// Differences of a plan that are named; the others are counted.
 const DIFFERENCES_MAX: usize = 10;
@@ -44,19 +47,37 @@ pub fn objections(runs: &[&RunSample]) -> Vec<Objection> {
     let Some((first, others)) = runs.split_first() else {
         return Vec::new();
     };
-    let mut found = Vec::new();
+    // What several files have in common is told once.
+    let mut files: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
     for run in runs {
-        found.extend(of_one(run));
+        for (is_refused, what) in of_one(run) {
+            files
+                .entry((!is_refused, what))
+                .or_default()
+                .push(&run.file);
+        }
     }
     for other in others {
-        found.extend(of_two(first, other));
+        for (is_refused, what) in of_two(first, other) {
+            files
+                .entry((!is_refused, what))
+                .or_default()
+                .push(&other.file);
+        }
     }
-    // What holds for each of several files is told of each; what is word for word the
-    // same, once.
-    let mut told = BTreeSet::new();
-    found.retain(|objection| told.insert(objection.what.clone()));
-    found.sort_by_key(|objection| !objection.is_refused);
-    found
+    let told = files.into_iter().map(|((is_told, what), files)| {
+        let more = match files.len() {
+            0..=FILES_MAX => String::new(),
+            n => format!(" and {} more", n - FILES_MAX),
+        };
+        let files = files.iter().take(FILES_MAX).map(|file| format!("`{file}`"));
+        let files = files.collect::<Vec<_>>().join(", ");
+        Objection {
+            is_refused: !is_told,
+            what: format!("{what} in {files}{more}"),
+        }
+    });
+    told.collect()
 }
 
 /// Whether a run is one of this plan: what a base may be made of.
@@ -64,91 +85,76 @@ pub fn is_comparable(run: &RunSample, with: &RunSample) -> bool {
     !objections(&[with, run]).iter().any(|it| it.is_refused)
 }
 
-fn refused(what: String) -> Option<Objection> {
-    Some(Objection {
-        is_refused: true,
-        what,
-    })
+/// What is wrong with a file, before the words *in* and its name; and whether it is
+/// refused for it.
+type Fault = (bool, String);
+
+fn of_one(run: &RunSample) -> Vec<Fault> {
+    let facts = &run.facts;
+    let mut faults = Vec::new();
+    match facts.grade {
+        Grade::Valid => {}
+        Grade::Suspect => faults.push((false, "the verdict is `suspect`".to_string())),
+        Grade::Invalid => {
+            let what = "the verdict is `invalid`, for the generator was the limit,";
+            faults.push((true, what.to_string()));
+        }
+    }
+    let cut_short = facts.cut_short.iter();
+    faults.extend(cut_short.map(|why| (true, format!("{why}: the run is not whole"))));
+    if run.total.whole.ok.saturating_add(run.total.whole.failed) == 0 {
+        faults.push((true, "no call ended".to_string()));
+    }
+    faults
 }
 
-fn told(what: String) -> Option<Objection> {
-    Some(Objection {
-        is_refused: false,
-        what,
-    })
-}
+/// What tells that a fact is another, and how it stands with a user of both.
+type Fact = fn(&SampleFacts) -> String;
 
-fn of_one(run: &RunSample) -> Vec<Objection> {
-    let (file, facts) = (&run.file, &run.facts);
-    let of_grade = match facts.grade {
-        Grade::Valid => None,
-        Grade::Suspect => told(format!("`{file}` is suspect by its own verdict")),
-        Grade::Invalid => refused(format!(
-            "`{file}` is invalid by its own verdict: the generator was the limit"
-        )),
-    };
-    let of_end = facts.cut_short.as_ref();
-    let of_end = of_end.and_then(|why| refused(format!("`{file}` ended before its time: {why}")));
-    let n_ended = run.total.whole.ok.saturating_add(run.total.whole.failed);
-    let of_calls = (n_ended == 0).then(|| refused(format!("no call ended in `{file}`")));
-    [of_grade, of_end, of_calls.flatten()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-fn of_two(first: &RunSample, other: &RunSample) -> Vec<Objection> {
+fn of_two(first: &RunSample, other: &RunSample) -> Vec<Fault> {
     let (a, b) = (&first.facts, &other.facts);
-    let both = |what: &str, of: fn(&SampleFacts) -> String| {
-        let (of_a, of_b) = (of(a), of(b));
-        (of_a != of_b).then(|| {
-            let (file_a, file_b) = (&first.file, &other.file);
-            let (of_a, of_b) = (shown(&of_a), shown(&of_b));
-            format!("the {what} differs: `{of_a}` in `{file_a}`, `{of_b}` in `{file_b}`")
-        })
-    };
-    let mut found = Vec::new();
-    let target = both("target", |facts| facts.target.clone());
-    found.extend(
-        target.and_then(|what| match is_same_host(&a.target, &b.target) {
-            true => told(what),
-            false => refused(what),
-        }),
-    );
-    found.extend(both("era of the protocol", |facts| facts.era.clone()).and_then(refused));
-    let (names, generator) = plan_differences(first, other);
-    found.extend(names.and_then(refused));
-    found.extend(generator.and_then(told));
-    // A major version may measure in another way.
-    let program = both("version of this program", |facts| facts.program.clone());
     let major = |facts: &SampleFacts| facts.program.split('.').next().map(str::to_string);
-    found.extend(program.and_then(|what| match major(a) == major(b) {
-        true => told(what),
-        false => refused(what),
-    }));
-    let host: [(&str, fn(&SampleFacts) -> String); 6] = [
-        ("server", |facts| facts.server.clone()),
-        ("CPU", |facts| {
-            facts.host.cpu_model.clone().unwrap_or_default()
+    // What differs, and whether the runs are refused for it.
+    let facts: [(&str, bool, Fact); 9] = [
+        ("target", !is_same_host(&a.target, &b.target), |of| {
+            of.target.clone()
         }),
-        ("number of usable CPUs", |facts| {
-            facts.host.usable_cpus.to_string()
+        ("era of the protocol", true, |of| of.era.clone()),
+        // A major version may measure in another way.
+        ("version of this program", major(a) != major(b), |of| {
+            of.program.clone()
         }),
-        ("quota of the control group", |facts| {
-            format!("{:?}", facts.host.quota_millicpus)
+        ("server", false, |of| of.server.clone()),
+        ("CPU", false, |of| {
+            of.host.cpu_model.clone().unwrap_or_default()
         }),
-        ("kernel", |facts| {
-            facts.host.kernel.clone().unwrap_or_default()
+        ("number of usable CPUs", false, |of| {
+            of.host.usable_cpus.to_string()
         }),
-        ("governor", |facts| {
-            facts.host.governor.clone().unwrap_or_default()
+        ("CPU quota", false, |of| match of.host.quota_millicpus {
+            Some(millicpus) => format!("{} CPUs", millicpus as f64 / 1e3),
+            None => "none".to_string(),
+        }),
+        ("kernel", false, |of| {
+            of.host.kernel.clone().unwrap_or_default()
+        }),
+        ("governor", false, |of| {
+            of.host.governor.clone().unwrap_or_default()
         }),
     ];
-    found.extend(
-        host.into_iter()
-            .filter_map(|(what, of)| both(what, of).and_then(told)),
-    );
-    found
+    let differing = facts.into_iter().filter(|(_, _, of)| of(a) != of(b));
+    let mut faults: Vec<Fault> = differing
+        .map(|(what, is_refused, of)| {
+            let (of_a, of_b) = (shown(&of(a)), shown(&of(b)));
+            let file = &first.file;
+            let what = format!("the {what} differs: `{of_a}` in `{file}`, `{of_b}`");
+            (is_refused, what)
+        })
+        .collect();
+    let (load, generator) = plan_differences(first, other);
+    faults.extend(load.map(|what| (true, what)));
+    faults.extend(generator.map(|what| (false, what)));
+    faults
 }
 
 /// A server on this machine is often given a free port, another one each time.
@@ -170,21 +176,18 @@ fn is_same_host(a: &str, b: &str) -> bool {
 fn plan_differences(first: &RunSample, other: &RunSample) -> (Option<String>, Option<String>) {
     let mut differences = Differences::default();
     differences.collect("", &first.facts.plan, &other.facts.plan);
-    let (files, mut load) = ((&first.file, &other.file), differences.load);
+    let mut load = differences.load;
     let n_more = differences.n_load - load.len();
     if n_more > 0 {
         load.push(format!("and {n_more} more"));
     }
     let told = |of: Vec<String>, what: &str| {
-        let (a, b) = files;
-        (!of.is_empty()).then(|| format!("{what} (`{a}` → `{b}`): {}", of.join("; ")))
+        let file = &first.file;
+        (!of.is_empty()).then(|| format!("{what} from `{file}` ({})", of.join("; ")))
     };
     (
         told(load, "the plan differs"),
-        told(
-            differences.generator,
-            "the generator was set up in another way",
-        ),
+        told(differences.generator, "the generator's set-up differs"),
     )
 }
 
@@ -259,5 +262,137 @@ fn shown(text: &str) -> String {
     match text.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::proof::run_of;
+    use super::*;
+
+    fn run(change: impl FnOnce(&mut RunSample)) -> RunSample {
+        let mut run = run_of(Vec::new(), "other.json".to_string());
+        run.total.whole.ok = 1;
+        change(&mut run);
+        run
+    }
+
+    /// What is said of a run beside one that is as it should be.
+    fn said(change: impl FnOnce(&mut RunSample)) -> Vec<(bool, String)> {
+        let (first, other) = (run(|run| run.file = "first.json".to_string()), run(change));
+        let found = objections(&[&first, &other]).into_iter();
+        found.map(|it| (it.is_refused, it.what)).collect()
+    }
+
+    #[test]
+    fn what_is_refused_and_what_is_told() {
+        assert_eq!(said(|_| ()), []);
+        let check = |change: fn(&mut RunSample), is_refused: bool, part: &str| {
+            let said = said(change);
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert_eq!(said[0].0, is_refused, "{said:?}");
+            assert!(said[0].1.contains(part), "{said:?}");
+            assert!(said[0].1.ends_with("in `other.json`"), "{said:?}");
+        };
+        check(
+            |run| run.facts.target = "http://x/mcp".to_string(),
+            true,
+            "the target differs",
+        );
+        check(
+            |run| run.facts.target = "http://127.0.0.1:9/mcp".to_string(),
+            false,
+            "the target differs",
+        );
+        check(|run| run.facts.era = "legacy".to_string(), true, "era");
+        check(|run| run.facts.grade = Grade::Invalid, true, "invalid");
+        check(|run| run.facts.grade = Grade::Suspect, false, "suspect");
+        check(
+            |run| run.facts.cut_short = Some("it was interrupted".to_string()),
+            true,
+            "interrupted",
+        );
+        check(|run| run.total.whole.ok = 0, true, "no call ended");
+        check(
+            |run| run.facts.program = "1.0.0".to_string(),
+            true,
+            "version of this program",
+        );
+        check(
+            |run| run.facts.program = "0.2.0".to_string(),
+            false,
+            "version of this program",
+        );
+        check(
+            |run| run.facts.server = "demo 2".to_string(),
+            false,
+            "server",
+        );
+        check(
+            |run| run.facts.host.usable_cpus = 8,
+            false,
+            "`2` in `first.json`, `8` in",
+        );
+        check(
+            |run| run.facts.host.kernel = Some("6.2".to_string()),
+            false,
+            "kernel",
+        );
+    }
+
+    #[test]
+    fn plans_differ_key_by_key() {
+        let check = |plan: Value, is_refused: bool, expected: &str| {
+            let said = said(|run| run.facts.plan = plan);
+            assert_eq!(said, [(is_refused, expected.to_string())]);
+        };
+        check(
+            json!({"load": {"rate": 200}, "scenario": [{"type": "ping"}]}),
+            true,
+            "the plan differs from `first.json` (load.rate: 100 → 200; scenario: null → \
+             [{\"type\":\"ping\"}]) in `other.json`",
+        );
+        check(
+            json!({"load": {"rate": 100}, "workers": 2}),
+            false,
+            "the generator's set-up differs from `first.json` (workers: null → 2) in `other.json`",
+        );
+        // What makes no other load: another seed, another judgement.
+        let alike = json!({"load": {"rate": 100}, "seed": 7, "strict": true, "url": "http://y"});
+        assert_eq!(said(|run| run.facts.plan = alike), []);
+    }
+
+    #[test]
+    fn plans_of_any_size_are_told_briefly() {
+        let mut plan = json!({"load": {"rate": 100}});
+        for key in 0..10_000 {
+            plan[format!("{key}{}", "x".repeat(500))] = json!("y".repeat(1000));
+        }
+        let said = said(|run| run.facts.plan = plan);
+        assert!(said[0].1.len() < 2000, "{}", said[0].1.len());
+        assert!(said[0].1.contains("and 9990 more"), "{said:?}");
+    }
+
+    #[test]
+    fn files_with_the_same_fault_are_told_of_once() {
+        let first = run(|run| run.file = "first.json".to_string());
+        let others: Vec<RunSample> = (0..5)
+            .map(|i| {
+                run(|run| {
+                    run.file = format!("{i}.json");
+                    run.facts.era = "legacy".to_string();
+                })
+            })
+            .collect();
+        let all: Vec<&RunSample> = std::iter::once(&first).chain(&others).collect();
+        let found = objections(&all);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]
+                .what
+                .ends_with("`0.json`, `1.json`, `2.json` and 2 more")
+        );
     }
 }

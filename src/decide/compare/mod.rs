@@ -146,7 +146,6 @@ fn compare_rows(
         steady: &steady,
         method,
         n_runs: base.len().min(new.len()),
-        noise_ms: noise_ms(&all),
     };
     let rows = setting.rows(base, new);
     let side = |runs: &[RunSample]| {
@@ -159,8 +158,8 @@ fn compare_rows(
         base: side(base),
         new: side(new),
         steady: steady.as_ref().ok().map(|steady| SteadyPart {
-            from_secs: tidy(steady.from_secs()),
-            to_secs: tidy(steady.from_secs() + steady.secs()),
+            from_secs: tidy(steady.begin_secs()),
+            to_secs: tidy(steady.begin_secs() + steady.secs()),
             left_out: steady.left_out.clone(),
         }),
         rows,
@@ -171,7 +170,7 @@ fn compare_rows(
     if is_same {
         make_same(&mut comparison);
     } else {
-        comparison.notices = notices(&comparison, &setting);
+        comparison.notices = notices(&comparison, &setting, noise_ms(&all));
     }
     comparison
 }
@@ -183,8 +182,6 @@ struct Setting<'a> {
     method: ComparisonMethod,
     /// Runs of the side that has fewer.
     n_runs: usize,
-    /// What the generator may have added to a median and to a higher percentile, in ms.
-    noise_ms: (f64, f64),
 }
 
 /// A figure before it is decided.
@@ -213,22 +210,19 @@ impl Setting<'_> {
         for key in keys {
             let (of_base, of_new) = (rows_of(&base, key), rows_of(&new, key));
             let sides = RowOfSides::new(&of_base, &of_new, self.steady.as_ref().ok());
-            // One operation alone is all calls: it has been decided with them.
             let is_one_of_many = of_first > 1;
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
             let may_decide = key.is_none() || (is_one_of_many && is_large);
-            open.push(self.open(&sides, key.is_none(), may_decide));
+            let figures = self.open(&sides, key.is_none(), may_decide);
+            let p95 = figures.iter().find(|of| of.metric == ComparedMetric::P95);
+            let shift = p95.map_or(0.0, |figure| figure.margin);
+            let [of_base, of_new] = sides.latencies();
             let shape = match self.method {
                 ComparisonMethod::SideBySide => None,
-                _ => {
-                    let [base, new] = sides.latencies();
-                    shape::changed(
-                        &base.iter().collect::<Vec<_>>(),
-                        &new.iter().collect::<Vec<_>>(),
-                    )
-                }
+                _ => shape::changed(&of_base, &of_new, shift),
             };
+            open.push(figures);
             let key = key.unwrap_or(&first.total.key);
             rows.push(ComparedRow {
                 label: key.label.clone(),
@@ -240,6 +234,20 @@ impl Setting<'_> {
             });
         }
         self.judge(&mut rows, open);
+        // One operation alone is all calls: what is said of them is said of it.
+        if let [total, operation] = rows.as_mut_slice()
+            && operation
+                .figures
+                .iter()
+                .all(|figure| figure.verdict.is_some())
+        {
+            operation.figures.clone_from(&total.figures);
+            operation.shape = total.shape;
+            operation
+                .figures
+                .iter_mut()
+                .for_each(|figure| figure.decides = false);
+        }
         rows
     }
 
@@ -249,10 +257,6 @@ impl Setting<'_> {
             if self.method == ComparisonMethod::SideBySide {
                 measured.estimate = None;
             }
-            let noise_ms = match metric {
-                ComparedMetric::P50 => self.noise_ms.0,
-                _ => self.noise_ms.1,
-            };
             let margin = self.tolerances.margin(metric);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
             let is_of_those = match metric {
@@ -265,7 +269,7 @@ impl Setting<'_> {
             let is_known = is_total || sides.is_by_time() || self.steady.is_err();
             Open {
                 metric,
-                margin: margin.of(metric, base, new, noise_ms),
+                margin: margin.of(metric, base, new),
                 decides: may_decide
                     && is_wished
                     && is_known
@@ -357,7 +361,7 @@ impl Setting<'_> {
         let by_error = detectable
             .map_or(1.0, |seen| (seen / margin).powi(2))
             .max(1.0);
-        let secs = steady.from_secs() + steady.secs() * by_calls.max(by_error);
+        let secs = steady.begin_secs() + steady.secs() * by_calls.max(by_error);
         let secs = (secs.max(RUN_SECS) / 10.0).ceil() * 10.0;
         let what = match by_calls > 1.0 {
             true => "too few calls for this percentile",
@@ -514,14 +518,20 @@ fn make_same(comparison: &mut ComparisonOutcome) {
     }
 }
 
-fn notices(comparison: &ComparisonOutcome, setting: &Setting<'_>) -> Vec<String> {
+/// `noise_ms` is what the generator may have added to a median, and to a higher
+/// percentile.
+fn notices(
+    comparison: &ComparisonOutcome,
+    setting: &Setting<'_>,
+    noise_ms: (f64, f64),
+) -> Vec<String> {
     let mut notices = Vec::new();
     if let Err(why) = setting.steady {
         notices.push(format!("whole runs are compared, as they are: {why}"));
     }
     if comparison.method == ComparisonMethod::Batches {
         notices.push(
-            "one run a side: how much runs of the same server differ is not known, so this is a              verdict on these two runs; for one on the server give several a side, made in turn              (base, new, base, new)"
+            "one run a side: how much runs of the same server differ is not known, so this is a verdict on these two runs; for one on the server give several a side, made in turn (base, new, base, new)"
                 .to_string(),
         );
     }
@@ -536,38 +546,36 @@ fn notices(comparison: &ComparisonOutcome, setting: &Setting<'_>) -> Vec<String>
                 false => ("fell", -drift),
             };
             notices.push(format!(
-                "`{file}` is not steady: its median {way} by {} while it ran; what changes                  within a run changes from run to run as well",
+                "`{file}` is not steady: its median {way} by {} while it ran; what changes within a run changes from run to run as well",
                 format_percent(drift)
             ));
         }
         if let Some(rise) = run.slow_start {
             notices.push(format!(
-                "`{file}` was still warming up: the first tenth of what is compared is slower                  by {}; give a longer `--warm-up`",
+                "`{file}` was still warming up: the first tenth of what is compared is slower by {}; give a longer `--warm-up`",
                 format_percent(rise)
             ));
         }
     }
-    let widened = |metric: ComparedMetric, noise_ms: f64| {
+    let drowned = |metric: ComparedMetric, noise_ms: f64| {
         let figure = comparison
             .rows
             .first()?
             .figures
             .iter()
             .find(|it| it.metric == metric)?;
-        let least = figure.base?.min(figure.new?);
-        (figure.decides && noise_ms > 0.0 && (noise_ms / least - figure.margin).abs() < 1e-6).then(
-            || {
-                format!(
-                    "the generator may have added {} to the {} of a run, so its margin is {}",
-                    format_latency(ns_of_ms(noise_ms)),
-                    metric.name(),
-                    format_percent(figure.margin)
-                )
-            },
-        )
+        let margin_ms = figure.margin * figure.base?.min(figure.new?);
+        (figure.decides && noise_ms > margin_ms).then(|| {
+            format!(
+                "this machine may have added up to {} to the {} of a run, which is more than its \
+                 margin: compare runs of a quieter machine",
+                format_latency(ns_of_ms(noise_ms)),
+                metric.name(),
+            )
+        })
     };
-    notices.extend(widened(ComparedMetric::P50, setting.noise_ms.0));
-    notices.extend(widened(ComparedMetric::P95, setting.noise_ms.1));
+    notices.extend(drowned(ComparedMetric::P50, noise_ms.0));
+    notices.extend(drowned(ComparedMetric::P95, noise_ms.1));
     notices
 }
 
@@ -601,7 +609,7 @@ fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
         .count();
     if n_turns < 2 && n_runs > 1 {
         notices.push(
-            "all runs of one side were made before those of the other: what the machine changed              meanwhile looks like the server's; make them in turn (base, new, base, new)"
+            "all runs of one side were made before those of the other: what the machine changed meanwhile looks like the server's; make them in turn (base, new, base, new)"
                 .to_string(),
         );
     }

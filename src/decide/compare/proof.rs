@@ -6,7 +6,7 @@
 //! first-order autoregressive process, so that neighbours resemble each other.
 
 use super::*;
-use crate::outcome::{GeneratorFacts, Grade, SampleFacts, SampleShape};
+use crate::outcome::{GeneratorFacts, Grade, SampleFacts, SampleShape, SampleStage};
 use crate::seeds::{least_of, most_of, n_seeds};
 
 /// Of a simulated server.
@@ -150,10 +150,10 @@ fn count(base: Process, new: Process, n: u64, holds: impl Fn(&ComparisonOutcome)
 #[test]
 fn two_runs_of_one_process_are_seldom_worse() {
     for (process, few, all) in [
-        (STEADY, 8, 400),
-        (Process { phi: 0.0, ..STEADY }, 2, 200),
-        (Process { phi: 0.9, ..STEADY }, 4, 400),
-        (Process { secs: 30, ..STEADY }, 4, 400),
+        (STEADY, 8, 100),
+        (Process { phi: 0.0, ..STEADY }, 2, 50),
+        (Process { phi: 0.9, ..STEADY }, 4, 100),
+        (Process { secs: 30, ..STEADY }, 4, 100),
     ] {
         let n = n_seeds(few, all);
         let n_worse = count(process, process, n, |it| {
@@ -169,7 +169,7 @@ fn two_runs_of_one_process_are_seldom_worse() {
 
 #[test]
 fn a_fifth_more_is_worse() {
-    let n = n_seeds(6, 400);
+    let n = n_seeds(6, 100);
     let is_worse =
         |it: &ComparisonOutcome| verdict(it, ComparedMetric::P95) == ChangeVerdict::Worse;
     for slower in [
@@ -194,7 +194,7 @@ fn a_fifth_more_is_worse() {
 
 #[test]
 fn a_tenth_more_is_seen() {
-    let n = n_seeds(6, 400);
+    let n = n_seeds(6, 100);
     let slower = Process {
         scale: 1.1,
         ..STEADY
@@ -205,4 +205,356 @@ fn a_tenth_more_is_seen() {
     };
     let n_seen = count(STEADY, slower, n, is_seen);
     assert!(n_seen >= least_of(0.9, n), "{n_seen} of {n}");
+}
+
+#[test]
+fn swapped_runs_mirror() {
+    let mirrored = |verdict| match verdict {
+        ChangeVerdict::Worse => ChangeVerdict::Better,
+        ChangeVerdict::Better => ChangeVerdict::Worse,
+        other => other,
+    };
+    for (seed, scale) in (0..).zip([1.0, 1.06, 1.2]).take(n_seeds(2, 3) as usize) {
+        let (base, new) = (
+            STEADY.run(seed),
+            Process { scale, ..STEADY }.run(100 + seed),
+        );
+        let of = |base: &RunSample, new: &RunSample| {
+            let both = [base, new].map(|run| vec![run.clone()]);
+            compare(&both[0], &both[1], &Tolerances::default())
+        };
+        let (there, back) = (of(&base, &new), of(&new, &base));
+        for (there, back) in there.rows[0].figures.iter().zip(&back.rows[0].figures) {
+            assert_eq!(
+                there.verdict.map(mirrored),
+                back.verdict,
+                "{there:?} {back:?}"
+            );
+            assert_eq!((there.base, there.new), (back.new, back.base));
+            // Up by a quarter is down by a fifth. (No call fails: that change is 0.)
+            let is_inverse = |there: Option<f64>, back: Option<f64>| {
+                let (there, back) = (there.expect("bounded"), back.expect("bounded"));
+                ((1.0 + there) * (1.0 + back) - 1.0).abs() < 1e-4
+            };
+            assert!(is_inverse(there.change, back.change), "{there:?} {back:?}");
+            assert!(
+                is_inverse(there.interval.0, back.interval.1),
+                "{there:?} {back:?}"
+            );
+        }
+    }
+}
+
+/// A run of 60 s by its slots: what happens in each second, by its number.
+fn by_second(file: &str, second: impl Fn(u64, &mut fastrand::Rng, &mut SampleSlot)) -> RunSample {
+    let mut random = fastrand::Rng::with_seed(file.len() as u64);
+    let slots = (0..60).map(|number| {
+        let mut slot = SampleSlot {
+            number,
+            offered: 100,
+            ok: 0,
+            failed: 0,
+            latency: Histogram::new(),
+        };
+        second(number, &mut random, &mut slot);
+        slot
+    });
+    run_of(slots.collect(), file.to_string())
+}
+
+/// A hundred calls of some latencies in ms, of which some fail.
+fn calls(slot: &mut SampleSlot, n_failed: u64, mut ms: impl FnMut() -> f64) {
+    slot.failed = n_failed;
+    slot.ok = 100 - n_failed;
+    (0..slot.ok).for_each(|_| slot.latency.record((ms() * 1e6) as u64));
+}
+
+fn of_pair(base: RunSample, new: RunSample) -> ComparisonOutcome {
+    compare(&[base], &[new], &Tolerances::default())
+}
+
+#[test]
+fn the_same_run_twice_is_the_same() {
+    let run = STEADY.run(1);
+    let found = of_pair(run.clone(), run);
+    assert_eq!(found.verdict, ComparisonVerdict::Same);
+    assert!(
+        found.rows[0]
+            .figures
+            .iter()
+            .all(|figure| figure.change == Some(0.0))
+    );
+}
+
+#[test]
+fn a_second_peak_that_grew_is_not_equivalent() {
+    let peaks = |file, share: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || {
+                let peak = if random.f64() < share { 30.0 } else { 10.0 };
+                peak * (0.98 + 0.04 * random.f64())
+            });
+        })
+    };
+    let found = of_pair(peaks("few.json", 0.1), peaks("more.json", 0.3));
+    let shape = found.rows[0].shape.expect("another shape");
+    assert!(
+        shape.base_share < 0.12 && shape.new_share > 0.27,
+        "{shape:?}"
+    );
+    for metric in [ComparedMetric::P50, ComparedMetric::P95] {
+        assert_eq!(verdict(&found, metric), ChangeVerdict::SmallChange);
+    }
+    let found = of_pair(peaks("few.json", 0.1), peaks("alike.json", 0.1));
+    assert_eq!(
+        verdict(&found, ComparedMetric::P95),
+        ChangeVerdict::Equivalent
+    );
+    assert_eq!(found.rows[0].shape, None);
+}
+
+#[test]
+fn errors_are_compared_as_shares_near_zero_too() {
+    let failing = |file, per_second: fn(u64) -> u64| {
+        by_second(file, move |at, random, slot| {
+            calls(slot, per_second(at), || 10.0 + random.f64());
+        })
+    };
+    let check = |base: fn(u64) -> u64, new: fn(u64) -> u64, expected| {
+        let found = of_pair(failing("base.json", base), failing("new.json", new));
+        assert_eq!(
+            verdict(&found, ComparedMetric::Errors),
+            expected,
+            "{found:#?}"
+        );
+    };
+    check(|_| 0, |_| 0, ChangeVerdict::Equivalent);
+    check(|_| 0, |_| 1, ChangeVerdict::Worse);
+    check(|_| 1, |_| 0, ChangeVerdict::Better);
+    check(|_| 2, |at| 6 + at % 2, ChangeVerdict::Worse);
+    // One error of 6,000 calls beside none may be chance, and is within the margin or not.
+    check(
+        |_| 0,
+        |at| u64::from(at == 30),
+        ChangeVerdict::NotEnoughData,
+    );
+    check(|at| at % 3, |at| (at + 1) % 3, ChangeVerdict::NotEnoughData);
+}
+
+#[test]
+fn latencies_near_zero_have_an_absolute_margin() {
+    let short = |file, us: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || us * (0.9 + 0.2 * random.f64()) / 1e3);
+        })
+    };
+    let found = of_pair(short("base.json", 20.0), short("new.json", 30.0));
+    assert_eq!(
+        verdict(&found, ComparedMetric::P50),
+        ChangeVerdict::Equivalent
+    );
+    let found = of_pair(short("base.json", 200.0), short("new.json", 300.0));
+    assert_eq!(verdict(&found, ComparedMetric::P50), ChangeVerdict::Worse);
+}
+
+#[test]
+fn what_was_offered_and_not_served_is_a_rate_that_fell() {
+    let served = |file, n_dropped: u64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || 10.0 + random.f64());
+            slot.offered = 100 + n_dropped;
+        })
+    };
+    let found = of_pair(served("base.json", 0), served("new.json", 20));
+    assert_eq!(verdict(&found, ComparedMetric::Rate), ChangeVerdict::Worse);
+    assert_eq!(found.verdict, ComparisonVerdict::Worse);
+}
+
+#[test]
+fn a_run_that_drifts_or_starts_slowly_is_told_of() {
+    let moving = |file, level: fn(u64) -> f64| {
+        by_second(file, move |at, random, slot| {
+            calls(slot, 0, || level(at) * (0.9 + 0.2 * random.f64()));
+        })
+    };
+    let steady = moving("steady.json", |_| 10.0);
+    let found = of_pair(
+        steady.clone(),
+        moving("drift.json", |at| 10.0 + at as f64 * 0.05),
+    );
+    assert_eq!(found.base[0].drift, None);
+    let drift = found.new[0].drift.expect("a drift");
+    assert!((0.15..0.35).contains(&drift), "{drift}");
+    let told = |part: &str| found.notices.iter().any(|notice| notice.contains(part));
+    assert!(
+        told("`drift.json` is not steady: its median rose by"),
+        "{:?}",
+        found.notices
+    );
+    let slow = moving("slow.json", |at| if at < 9 { 20.0 } else { 10.0 });
+    let found = of_pair(steady, slow);
+    assert!(found.new[0].slow_start.is_some(), "{:?}", found.new);
+}
+
+/// Runs of a server that every start makes faster or slower by 3 %.
+fn restarted(n: u64, first_seed: u64, scale: f64, minute: u64) -> Vec<RunSample> {
+    let run = |i: u64| {
+        let mut random = fastrand::Rng::with_seed(first_seed + i);
+        let scale = scale * (0.03 * normals(&mut random).0).exp();
+        let mut run = Process {
+            scale,
+            secs: 30,
+            ..STEADY
+        }
+        .run(first_seed + i);
+        let minute = minute + 2 * i;
+        run.facts.started_at = format!("2026-11-26T12:{minute:02}:00Z");
+        run
+    };
+    (0..n).map(run).collect()
+}
+
+#[test]
+fn runs_are_compared_from_run_to_run() {
+    let of = |n, scale, minute| {
+        let (base, new) = (restarted(n, 10, 1.0, 0), restarted(n, 50, scale, minute));
+        compare(&base, &new, &Tolerances::default())
+    };
+    let told = |found: &ComparisonOutcome, part: &str| {
+        found.notices.iter().any(|notice| notice.contains(part))
+    };
+    let found = of(5, 1.3, 1);
+    assert_eq!(found.method, ComparisonMethod::Runs);
+    assert_eq!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+    assert!(
+        !told(&found, "say little") && !told(&found, "in turn"),
+        "{:?}",
+        found.notices
+    );
+    let found = of(3, 1.0, 30);
+    assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+    assert!(
+        told(&found, "3 runs on a side say little"),
+        "{:?}",
+        found.notices
+    );
+    assert!(told(&found, "make them in turn"), "{:?}", found.notices);
+    // Two runs beside one vary in one way only: nothing is claimed.
+    let found = compare(
+        &restarted(2, 10, 1.0, 0),
+        &restarted(1, 50, 1.1, 1),
+        &Tolerances::default(),
+    );
+    assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+}
+
+#[test]
+fn operations_of_one_side_are_named_and_in_no_total() {
+    let with = |file: &str, labels: &[&str]| {
+        let mut run = by_second(file, |_, random, slot| {
+            calls(slot, 0, || 10.0 + random.f64());
+        });
+        let operation = |label: &&str| {
+            let mut row = run.total.clone();
+            row.key.label = label.to_string();
+            row
+        };
+        run.operations = labels.iter().map(operation).collect();
+        run
+    };
+    let (base, new) = (
+        with("a.json", &["echo", "old"]),
+        with("bb.json", &["new", "echo"]),
+    );
+    let found = of_pair(base, new);
+    assert_eq!(
+        (found.only_base, found.only_new),
+        (vec!["old".into()], vec!["new".into()])
+    );
+    let labels: Vec<&str> = found.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(labels, ["all calls", "echo"]);
+    // One of two operations is left.
+    let rate = found.rows[0]
+        .figures
+        .iter()
+        .find(|of| of.metric == ComparedMetric::Rate);
+    let rate = rate.and_then(|figure| figure.new).expect("a rate");
+    assert!((rate - 100.0).abs() < 1.0, "{rate}");
+}
+
+#[test]
+fn with_too_little_nothing_is_claimed_and_what_would_help_is_told() {
+    let of = |secs| {
+        of_pair(
+            Process { secs, ..STEADY }.run(1),
+            Process { secs, ..STEADY }.run(2),
+        )
+    };
+    let found = of(10);
+    assert_eq!(found.verdict, ComparisonVerdict::Unclear);
+    let figure = &found.rows[0].figures[0];
+    let why = figure.why.as_deref().expect("a reason");
+    assert!(why.contains("7s long: run at least 1m"), "{why}");
+    assert!(
+        figure.base.is_some() && figure.interval == (None, None),
+        "{figure:?}"
+    );
+    // A percentile that takes more calls than there were.
+    let found = of(60);
+    let p99 = &found.rows[0].figures[2];
+    assert_eq!((p99.metric, p99.decides), (ComparedMetric::P99, false));
+    assert_eq!(p99.verdict, Some(ChangeVerdict::NotEnoughData));
+    let why = p99.why.as_deref().expect("a reason");
+    assert!(
+        why.contains("too few calls for this percentile: run at least"),
+        "{why}"
+    );
+    assert!(p99.detectable.is_some_and(|seen| seen > 0.1), "{p99:?}");
+    // No histograms, no verdict.
+    let mut bare = STEADY.run(1);
+    bare.has_histograms = false;
+    let found = of_pair(bare, STEADY.run(2));
+    assert_eq!(found.verdict, ComparisonVerdict::Undecided);
+    assert!(
+        found.rows[0]
+            .figures
+            .iter()
+            .all(|figure| figure.verdict.is_none())
+    );
+    assert!(
+        found.rows[0]
+            .figures
+            .iter()
+            .all(|figure| figure.base.is_some())
+    );
+}
+
+#[test]
+fn ramps_and_the_warm_up_are_left_out() {
+    let part = |change: fn(&mut SampleShape)| {
+        let mut runs = [STEADY.run(1), STEADY.run(2)];
+        for run in &mut runs {
+            change(&mut run.shape);
+        }
+        let [base, new] = runs;
+        let steady = of_pair(base, new).steady.expect("a part");
+        (steady.from_secs, steady.to_secs, steady.left_out)
+    };
+    assert_eq!(part(|_| ()).0, 5.0);
+    assert_eq!(part(|shape| shape.warm_up_secs = 20.0).0, 20.0);
+    assert_eq!(part(|shape| shape.ramp_up_secs = 10.0).0, 15.0);
+    let (from, to, left_out) = part(|shape| {
+        let stage = |at_secs, length_secs, load| SampleStage {
+            at_secs,
+            length_secs,
+            load,
+        };
+        shape.stages = vec![
+            stage(0.0, 10.0, (0.0, 50.0)),
+            stage(10.0, 40.0, (50.0, 50.0)),
+            stage(50.0, 10.0, (50.0, 0.0)),
+        ];
+    });
+    assert_eq!((from, to), (15.0, 50.0));
+    assert!(left_out.contains("stage 2 of 3"), "{left_out}");
 }

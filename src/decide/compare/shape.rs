@@ -12,8 +12,9 @@ use super::student::t_above;
 use crate::outcome::{Histogram, ShapeChange};
 use crate::units::{ms, tidy};
 
-/// A shift of all latencies by this share is no change of shape.
-const SHIFT: f64 = 0.1;
+/// The least shift of all latencies that is taken for none, as a share: a finer one has
+/// too many bins.
+const SHIFT_MIN: f64 = 0.01;
 /// The share of the calls that has to lie elsewhere.
 const SHARE_MIN: f64 = 0.03;
 /// One in twenty by chance, at fifty places.
@@ -22,9 +23,10 @@ const ALPHA: f64 = 0.001;
 const BINS_A_SHIFT: i32 = 5;
 
 /// Where the shape of batches, or runs, changed; `None` where it did not, or too little
-/// is known.
-pub(super) fn changed(base: &[&Histogram], new: &[&Histogram]) -> Option<ShapeChange> {
-    let (of_base, of_new) = (above_bins(base)?, above_bins(new)?);
+/// is known. A shift of all latencies by the share `shift` is no change of shape.
+pub(super) fn changed(base: &[Histogram], new: &[Histogram], shift: f64) -> Option<ShapeChange> {
+    let bins = Bins::of(shift);
+    let (of_base, of_new) = (bins.above(base)?, bins.above(new)?);
     let (rise, at_rise) = farthest(&of_base, &of_new);
     let (fall, at_fall) = farthest(&of_new, &of_base);
     let (most, bin) = if rise >= fall {
@@ -36,14 +38,14 @@ pub(super) fn changed(base: &[&Histogram], new: &[&Histogram]) -> Option<ShapeCh
         return None;
     }
     // The side with more above it is counted above the shifted place.
-    let (lower, higher) = (edge_ns(bin), edge_ns(bin + BINS_A_SHIFT));
+    let (lower, higher) = (bins.edge_ns(bin), bins.edge_ns(bin + BINS_A_SHIFT));
     let (at_base, at_new) = if rise >= fall {
         (lower, higher)
     } else {
         (higher, lower)
     };
-    let mean_above = |batches: &[&Histogram], ns: u64| {
-        let share = |batch: &&Histogram| batch.count_over(ns) as f64 / batch.len().max(1) as f64;
+    let mean_above = |batches: &[Histogram], ns: u64| {
+        let share = |batch: &Histogram| batch.count_over(ns) as f64 / batch.len().max(1) as f64;
         let shares: Vec<f64> = batches.iter().map(share).collect();
         let n: u64 = batches.iter().map(|batch| batch.len()).sum();
         let all = shares.iter().sum::<f64>() / shares.len() as f64;
@@ -89,36 +91,45 @@ fn farthest(of: &Above, beyond: &Above) -> (f64, i32) {
     most.unwrap_or((0.0, 0))
 }
 
-fn bin_of(ns: u64) -> i32 {
-    let bins = (ns.max(1) as f64).ln() / (1.0 + SHIFT).ln() * f64::from(BINS_A_SHIFT);
-    // At most ln(u64::MAX) times 53.
-    bins as i32
+/// Bins of latencies: equally wide in the logarithm.
+struct Bins {
+    width: f64,
 }
 
-/// The upper end of a bin.
-fn edge_ns(bin: i32) -> u64 {
-    let ns = (f64::from(bin + 1) / f64::from(BINS_A_SHIFT) * (1.0 + SHIFT).ln()).exp();
-    ns as u64
-}
+impl Bins {
+    fn of(shift: f64) -> Self {
+        Self {
+            width: shift.max(SHIFT_MIN).ln_1p() / f64::from(BINS_A_SHIFT),
+        }
+    }
 
-fn above_bins(batches: &[&Histogram]) -> Option<Above> {
-    let counted: Vec<(i32, u64)> = batches
-        .iter()
-        .flat_map(|batch| batch.recorded())
-        .map(|(ns, count)| (bin_of(ns), count))
-        .collect();
-    let first = counted.iter().map(|(bin, _)| *bin).min()?;
-    let last = counted.iter().map(|(bin, _)| *bin).max()?;
-    let n: f64 = counted.iter().map(|(_, count)| *count as f64).sum();
-    let mut shares = vec![0.0; (last - first + 1) as usize];
-    for (bin, count) in counted {
-        shares[(bin - first) as usize] += count as f64 / n;
+    fn bin_of(&self, ns: u64) -> i32 {
+        // At most ln(u64::MAX) by the least width: some 20,000.
+        ((ns.max(1) as f64).ln() / self.width) as i32
     }
-    let mut above = 0.0;
-    for share in shares.iter_mut().rev() {
-        above += std::mem::replace(share, above);
+
+    /// The upper end of a bin.
+    fn edge_ns(&self, bin: i32) -> u64 {
+        // A cast from a float saturates.
+        (f64::from(bin + 1) * self.width).exp() as u64
     }
-    Some(Above { first, shares })
+
+    fn above(&self, batches: &[Histogram]) -> Option<Above> {
+        let recorded = batches.iter().flat_map(Histogram::recorded);
+        let counted: Vec<(i32, u64)> = recorded.map(|(ns, n)| (self.bin_of(ns), n)).collect();
+        let first = counted.iter().map(|(bin, _)| *bin).min()?;
+        let last = counted.iter().map(|(bin, _)| *bin).max()?;
+        let n: f64 = counted.iter().map(|(_, count)| *count as f64).sum();
+        let mut shares = vec![0.0; (last - first + 1) as usize];
+        for (bin, count) in counted {
+            shares[(bin - first) as usize] += count as f64 / n;
+        }
+        let mut above = 0.0;
+        for share in shares.iter_mut().rev() {
+            above += std::mem::replace(share, above);
+        }
+        Some(Above { first, shares })
+    }
 }
 
 #[cfg(test)]
@@ -142,8 +153,7 @@ mod tests {
     }
 
     fn found(base: &[Histogram], new: &[Histogram]) -> Option<ShapeChange> {
-        let [base, new] = [base, new].map(|side| side.iter().collect::<Vec<_>>());
-        changed(&base, &new)
+        changed(base, new, 0.1)
     }
 
     #[test]
@@ -170,6 +180,10 @@ mod tests {
                 );
             }
         }
+        let (base, moved) = (batches(1, 0.2, 1.0), batches(2, 0.2, 1.5));
+        assert!(found(&base, &moved).is_some());
+        assert_eq!(changed(&base, &moved, 0.6), None);
+        assert_eq!(changed(&base, &base, 0.0), None);
         assert_eq!(found(&[], &[]), None);
         assert_eq!(found(&[Histogram::new()], &batches(1, 0.1, 1.0)), None);
     }

@@ -85,7 +85,7 @@ impl Steady {
         self.n as f64 * self.slot_secs
     }
 
-    pub(super) fn from_secs(&self) -> f64 {
+    pub(super) fn begin_secs(&self) -> f64 {
         self.from as f64 * self.slot_secs
     }
 
@@ -190,13 +190,15 @@ fn left_out(shape: &SampleShape, hold: Option<usize>, from_secs: f64) -> String 
     match hold {
         Some(idx) => {
             let of = shape.stages.len();
-            format!("all but the steady part of stage {} of {of}", idx + 1)
+            format!("all but stage {} of {of}, and its beginning", idx + 1)
         }
         None if !shape.stages.is_empty() => {
-            "the beginning; no stage holds its load, so the batches are of different loads"
-                .to_string()
+            "the beginning; no stage holds its load, so batches are of different loads".to_string()
         }
-        None => format!("the first {}, for warming up", length(from_secs)),
+        None => format!(
+            "the first {}, in which a server warms up",
+            length(from_secs)
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Format;
 use crate::report::calibration::{CalibrationReport, ModeFigures};
+use crate::report::compare::ComparisonReport;
 use crate::report::envelope::AnyReport;
 use crate::report::find::FindReport;
 use crate::report::model::Report;
@@ -36,12 +37,17 @@ const CALIBRATION_COLUMNS: &str = "mode model vus rate_per_sec calls_per_sec ok 
     latency_p99_9_ms latency_max_ms lateness_p50_ms lateness_p99_ms lateness_p99_9_ms \
     lateness_max_ms";
 
+/// Of a comparison: its figures.
+const COMPARISON_COLUMNS: &str = "label name flow population metric base new change \
+    interval_low interval_high confidence margin decides verdict detectable why";
+
 impl Format for Csv {
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
         let (columns, rows) = match report {
             AnyReport::Run(report) => (RUN_COLUMNS, run_rows(report)),
             AnyReport::Find(report) => (FIND_COLUMNS, find_rows(report)),
             AnyReport::Calibration(report) => (CALIBRATION_COLUMNS, calibration_rows(report)),
+            AnyReport::Comparison(report) => (COMPARISON_COLUMNS, comparison_rows(report)),
         };
         let columns: Vec<&str> = columns.split_whitespace().collect();
         writeln!(out, "{}", columns.join(","))?;
@@ -126,6 +132,22 @@ fn find_rows(report: &FindReport) -> Vec<Cells> {
         cells
     };
     report.trials.iter().map(row).collect()
+}
+
+fn comparison_rows(report: &ComparisonReport) -> Vec<Cells> {
+    let mut rows = Vec::new();
+    for row in &report.comparison.rows {
+        for figure in &row.figures {
+            let mut cells = Cells::new();
+            flatten(row, "", &mut cells);
+            flatten(figure, "", &mut cells);
+            let (low, high) = figure.interval;
+            cells.insert("interval_low".to_string(), json!(low));
+            cells.insert("interval_high".to_string(), json!(high));
+            rows.push(cells);
+        }
+    }
+    rows
 }
 
 fn calibration_rows(report: &CalibrationReport) -> Vec<Cells> {

@@ -85,6 +85,10 @@ fn facts(report: AnyReport<'_>) -> (f64, &str, Vec<(&'static str, String)>) {
             (report.elapsed_secs, &report.started_at, properties)
         }
         AnyReport::Calibration(report) => (report.elapsed_secs, &report.started_at, Vec::new()),
+        AnyReport::Comparison(report) => {
+            let version = vec![("version", report.version.clone())];
+            (0.0, &report.timestamp, version)
+        }
     }
 }
 

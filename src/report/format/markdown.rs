@@ -9,7 +9,9 @@ use std::io;
 
 use super::Format;
 use super::text::{SummaryOptions, Text};
+use crate::outcome::ComparedRun;
 use crate::report::checks::{Check, CheckGrade, checks, worst};
+use crate::report::compare::{ComparisonReport, change, interval, row_name, value, word};
 use crate::report::envelope::AnyReport;
 use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
 use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text};
@@ -45,6 +47,7 @@ impl Markdown {
         sheet.conclusion(report);
         match report {
             AnyReport::Run(report) => run(&mut sheet, report),
+            AnyReport::Comparison(report) => comparison(&mut sheet, report),
             // Their tables are made for a reader's eye as they are.
             AnyReport::Find(_) | AnyReport::Calibration(_) => sheet.summary(report),
         }
@@ -116,6 +119,57 @@ fn run(sheet: &mut Sheet, report: &Report) {
     let advice = report.advice.iter().map(|note| ("hint", &note.text));
     sheet.list(reasons.chain(breaking).chain(notices).chain(advice));
     sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.run.version))]);
+}
+
+fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
+    let outcome = &report.comparison;
+    for (side, runs) in [("base", &outcome.base), ("new", &outcome.new)] {
+        let told =
+            |run: &ComparedRun| format!("{}, of {}", code(&run.file), prose(&run.started_at));
+        let runs: Vec<String> = runs.iter().map(told).collect();
+        sheet.paragraph(&[format!("{side}: {}", runs.join("; "))]);
+    }
+    sheet.heading("All figures");
+    let rows = outcome.rows.iter().flat_map(|row| {
+        row.figures.iter().map(|figure| {
+            let verdict = figure.verdict.map_or("-", word);
+            vec![
+                cell(&row_name(row)),
+                figure.metric.name().to_string(),
+                value(figure, figure.base),
+                value(figure, figure.new),
+                change(figure, figure.change),
+                interval(figure),
+                match figure.decides {
+                    true => format!("**{verdict}**"),
+                    false => verdict.to_string(),
+                },
+            ]
+        })
+    });
+    sheet.table(
+        &[
+            "operation",
+            "figure",
+            "base",
+            "new",
+            "change",
+            "interval",
+            "verdict",
+        ],
+        rows.collect(),
+    );
+    let alone = [
+        ("only in the base", &outcome.only_base),
+        ("only in the new", &outcome.only_new),
+    ];
+    for (side, labels) in alone.into_iter().filter(|(_, labels)| !labels.is_empty()) {
+        let labels: Vec<String> = labels.iter().map(|label| code(label)).collect();
+        sheet.paragraph(&[format!("{side}, and in no total: {}", labels.join(", "))]);
+    }
+    let notices = report.objections.iter().chain(&outcome.notices);
+    sheet.list(notices.map(|text| ("notice", text)));
+    sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.version))]);
 }
 
 fn operations(sheet: &mut Sheet, report: &Report) {
@@ -200,6 +254,10 @@ fn headline(report: AnyReport<'_>, checks: &[Check]) -> String {
         AnyReport::Run(_) => "Load test",
         AnyReport::Find(_) => "Capacity search",
         AnyReport::Calibration(_) => return "Calibration of a host".to_string(),
+        AnyReport::Comparison(report) => {
+            let mark = worst(checks).map_or("", |worst| mark(worst.grade));
+            return format!("{mark} Comparison of load tests: {}", prose(&report.answer));
+        }
     };
     let Some(worst) = worst(checks) else {
         return what.to_string();

@@ -4,6 +4,7 @@ use std::io;
 
 use super::Format;
 use crate::report::calibration::calibration_summary;
+use crate::report::compare::comparison_summary;
 use crate::report::envelope::AnyReport;
 use crate::report::find::find_summary;
 use crate::report::page::Page;
@@ -42,6 +43,7 @@ impl Text {
             AnyReport::Run(report) => summary::summary(&mut page, report, path),
             AnyReport::Find(report) => find_summary(&mut page, report, path),
             AnyReport::Calibration(report) => calibration_summary(&mut page, report, path),
+            AnyReport::Comparison(report) => comparison_summary(&mut page, report, path),
         }
         page.into_lines()
     }

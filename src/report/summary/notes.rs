@@ -18,7 +18,7 @@ pub(super) fn notes(page: &mut Page, report: &Report) {
 }
 
 /// `label: text` each, wrapped and set in.
-pub(super) fn paragraphs<'a>(
+pub(in crate::report) fn paragraphs<'a>(
     page: &mut Page,
     texts: impl Iterator<Item = (&'a str, Role, &'a String)>,
 ) {

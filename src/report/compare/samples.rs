@@ -1,0 +1,191 @@
+//! What is compared, taken from a run's report.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::outcome::{
+    Ended, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape, SampleSlot, SampleStage,
+    WholeFigures,
+};
+use crate::report::model::{
+    Figures, LatencyFrom, Report, StoredHistograms, StoredInterval, StoredKind, StoredRow,
+};
+
+/// What the row of all calls is called.
+const ALL_CALLS: &str = "all calls";
+
+/// Slots of a run of 115 days, by seconds.
+const SLOTS_MAX: f64 = 1e7;
+
+/// The shortest slot.
+const SLOT_SECS_MIN: f64 = 0.01;
+
+/// What is compared of a run. `file` is the name that the user gave it.
+///
+/// # Errors
+/// Where its histograms cannot be read, as a fragment.
+pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
+    let histograms = report.histograms.as_ref();
+    histograms.map(StoredHistograms::check).transpose()?;
+    let by_time = histograms.filter(|stored| stored.interval_secs > 0.0);
+    let slot_secs = by_time.map(|stored| stored.interval_secs);
+    if slot_secs.is_some_and(|secs| !(SLOT_SECS_MIN..SLOTS_MAX).contains(&secs)) {
+        return Err("`histograms.interval_secs` is no length of an interval".to_string());
+    }
+    let mut rows: HashMap<StoredKey<'_>, &StoredRow> = HashMap::new();
+    for row in by_time.iter().flat_map(|stored| &stored.rows) {
+        rows.entry(key_of(row)).or_insert(row);
+    }
+    let slots = |key: StoredKey<'_>| match (rows.get(&key), slot_secs) {
+        (Some(row), Some(secs)) => slots_of(row, secs),
+        _ => Ok(Vec::new()),
+    };
+    let mut total = SampleRow {
+        key: SampleKey {
+            label: ALL_CALLS.to_string(),
+            ..SampleKey::default()
+        },
+        whole: whole(&report.totals),
+        slots: slots((StoredKind::Total, None, None, None, None, None))?,
+    };
+    add_dropped(&mut total.slots, report, slot_secs.unwrap_or(1.0));
+    let operations = report.operations.iter().map(|operation| {
+        let key = (
+            StoredKind::Call,
+            Some(operation.method.as_str()),
+            operation.subject.as_deref(),
+            operation.name.as_deref(),
+            operation.flow.as_deref(),
+            operation.population.as_deref(),
+        );
+        Ok(SampleRow {
+            key: SampleKey {
+                label: operation.label.clone(),
+                name: operation.name.clone(),
+                flow: operation.flow.clone(),
+                population: operation.population.clone(),
+            },
+            whole: whole(&operation.figures),
+            slots: slots(key)?,
+        })
+    });
+    Ok(RunSample {
+        file: file.to_string(),
+        facts: facts(report),
+        shape: shape(report),
+        has_histograms: histograms.is_some(),
+        slot_secs: slot_secs.filter(|_| !total.slots.is_empty()),
+        operations: operations.collect::<Result<_, String>>()?,
+        total,
+    })
+}
+
+type StoredKey<'a> = (
+    StoredKind,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a str>,
+);
+
+fn key_of(row: &StoredRow) -> StoredKey<'_> {
+    (
+        row.kind,
+        row.method.as_deref(),
+        row.subject.as_deref(),
+        row.name.as_deref(),
+        row.flow.as_deref(),
+        row.population.as_deref(),
+    )
+}
+
+fn slots_of(row: &StoredRow, slot_secs: f64) -> Result<Vec<SampleSlot>, String> {
+    let slot = |interval: &StoredInterval| {
+        let number = (interval.at_secs / slot_secs).round();
+        if !(0.0..SLOTS_MAX).contains(&number) {
+            return Err("has intervals of histograms beyond any run".to_string());
+        }
+        Ok(SampleSlot {
+            number: number as u64,
+            offered: interval.started,
+            ok: interval.ok,
+            failed: interval.failed,
+            latency: row.histogram_of(interval)?,
+        })
+    };
+    row.intervals.iter().map(slot).collect()
+}
+
+/// Arrivals that nobody served were offered too.
+fn add_dropped(slots: &mut [SampleSlot], report: &Report, slot_secs: f64) {
+    for second in report.seconds.iter().filter(|second| second.dropped > 0) {
+        // A cast from a float saturates.
+        let number = (second.at_secs / slot_secs) as u64;
+        if let Ok(at) = slots.binary_search_by_key(&number, |slot| slot.number) {
+            slots[at].offered = slots[at].offered.saturating_add(second.dropped);
+        }
+    }
+}
+
+fn whole(figures: &Figures) -> WholeFigures {
+    let latency = &figures.latency;
+    WholeFigures {
+        ok: figures.ok,
+        failed: figures.failed,
+        rate_per_sec: figures.rate_per_sec,
+        percentiles_ms: [latency.p50_ms, latency.p95_ms, latency.p99_ms],
+    }
+}
+
+fn facts(report: &Report) -> SampleFacts {
+    let (run, server, totals) = (&report.run, &report.server, &report.totals);
+    let names = server.name.iter().chain(&server.version);
+    let bounds = report.verdict.bounds.map(|bounds| match run.latency_from {
+        LatencyFrom::Sent => (Some(bounds.service_p50_ms), Some(bounds.service_p99_ms)),
+        LatencyFrom::IntendedStart => (bounds.response_p50_ms, bounds.response_p99_ms),
+    });
+    let (p50, p99) = bounds.unwrap_or_default();
+    SampleFacts {
+        plan: report.plan.clone(),
+        target: report.target_url.clone(),
+        era: server.era.clone(),
+        server: names.map(String::as_str).collect::<Vec<_>>().join(" "),
+        program: run.version.clone(),
+        host: report.host.clone(),
+        started_at: run.started_at.clone(),
+        fingerprint: format!(
+            "{} {} {} {} {} {}",
+            run.started_at, run.seed, run.elapsed_secs, totals.started, totals.ok, totals.failed
+        ),
+        grade: report.verdict.grade,
+        cut_short: match run.ended {
+            Ended::Duration | Ended::Iterations | Ended::Broke => None,
+            Ended::Interrupted => Some("it was interrupted".to_string()),
+            Ended::Threshold => Some("a threshold aborted it".to_string()),
+            Ended::NoSession => Some("no session could be had".to_string()),
+        },
+        bounds_ms: (p50.unwrap_or(0.0).max(0.0), p99.unwrap_or(0.0).max(0.0)),
+    }
+}
+
+fn shape(report: &Report) -> SampleShape {
+    let load = &report.plan["load"];
+    let secs = |value: &Value| value.as_f64().unwrap_or(0.0).max(0.0);
+    SampleShape {
+        is_open: load["model"] == "open",
+        warm_up_secs: secs(&report.plan["warm_up_secs"]),
+        ramp_up_secs: secs(&load["ramp_up_secs"]),
+        planned_secs: report.run.planned_secs,
+        stages: report
+            .stages
+            .iter()
+            .map(|stage| SampleStage {
+                at_secs: stage.at_secs,
+                length_secs: stage.length_secs,
+                load: (stage.load_from, stage.load_to),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,217 @@
+//! The summary of a comparison: the answer first, then all figures in one table.
+
+use super::model::ComparisonReport;
+use super::words::{change, figure_name, interval, margin, row_name, value, word};
+use crate::outcome::{
+    ChangeVerdict, ComparedFigure, ComparedRun, ComparisonMethod, ComparisonOutcome,
+    ComparisonVerdict,
+};
+use crate::report::page::Page;
+use crate::report::summary::notes::{left_out, paragraphs};
+use crate::report::table::{Cell, Table};
+use crate::terminal::{Line, Role};
+use crate::units::{format_latency, format_percent, ns_of_ms, plural};
+
+/// Rows whose reasons are told; the others have theirs in the JSON.
+const REASONS_MAX: usize = 8;
+
+/// Names of one side's operations that are told.
+const ALONE_MAX: usize = 10;
+
+/// The whole summary.
+pub(in crate::report) fn comparison_summary(
+    page: &mut Page,
+    report: &ComparisonReport,
+    report_path: Option<&str>,
+) {
+    let outcome = &report.comparison;
+    page.labelled_text("base", Role::Plain, &runs(&outcome.base));
+    page.labelled_text("new", Role::Plain, &runs(&outcome.new));
+    page.labelled_text("compared", Role::Plain, &compared(outcome));
+    page.labelled_text("answer", role_of(outcome.verdict), &report.answer);
+    page.gap();
+    table(page, outcome);
+    reasons(page, outcome);
+    alone(page, "the base has", &outcome.only_base);
+    alone(page, "the new runs have", &outcome.only_new);
+    let objections = report
+        .objections
+        .iter()
+        .map(|text| ("notice", Role::Warning, text));
+    let notices = outcome
+        .notices
+        .iter()
+        .map(|text| ("notice", Role::Warning, text));
+    paragraphs(page, objections.chain(notices));
+    left_out(page);
+    if let Some(path) = report_path {
+        page.gap();
+        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
+    }
+}
+
+fn role_of(verdict: ComparisonVerdict) -> Role {
+    match verdict {
+        ComparisonVerdict::Worse => Role::Error,
+        ComparisonVerdict::Unclear | ComparisonVerdict::Undecided => Role::Warning,
+        ComparisonVerdict::Same | ComparisonVerdict::NotWorse => Role::Success,
+    }
+}
+
+/// `base.json, of 2026-11-26T12:00:00Z`.
+fn runs(runs: &[ComparedRun]) -> String {
+    let runs = runs.iter().map(|run| {
+        let at = run.started_at.get(..19).unwrap_or(&run.started_at);
+        format!("{}, of {}", run.file, at.replace('T', " "))
+    });
+    runs.collect::<Vec<_>>().join("; ")
+}
+
+fn compared(outcome: &ComparisonOutcome) -> String {
+    let by = match outcome.method {
+        ComparisonMethod::Batches => "one run a side, from batch to batch".to_string(),
+        ComparisonMethod::Runs => {
+            let n = |runs: &[ComparedRun]| plural(runs.len() as u64, "run", "runs");
+            format!(
+                "{} with {}, from run to run",
+                n(&outcome.base),
+                n(&outcome.new)
+            )
+        }
+        ComparisonMethod::SideBySide => "whole runs, side by side".to_string(),
+    };
+    match &outcome.steady {
+        Some(steady) => format!(
+            "{by}; of each second {:.0} to {:.0} (left out: {})",
+            steady.from_secs, steady.to_secs, steady.left_out
+        ),
+        None => by,
+    }
+}
+
+fn table(page: &mut Page, outcome: &ComparisonOutcome) {
+    let headings = [
+        "figure", "base", "new", "change", "interval", "margin", "verdict",
+    ];
+    let mut table = Table::new(&headings).dispensable(&[5, 4, 1]);
+    let mut has_shown_only = false;
+    // One operation alone is all calls, and would be the same once more.
+    let rows = match outcome.rows.as_slice() {
+        [total, _] => std::slice::from_ref(total),
+        rows => rows,
+    };
+    let is_same = outcome.verdict == ComparisonVerdict::Same;
+    for row in rows {
+        let name = match outcome.rows.as_slice() {
+            [total, operation] => format!("{}: {}", row_name(total), row_name(operation)),
+            _ => row_name(row),
+        };
+        table.row(vec![Cell::of(Role::Strong, name)]);
+        for figure in &row.figures {
+            let verdict = match is_same {
+                true => Cell::of(Role::Success, "same"),
+                false => verdict_cell(figure),
+            };
+            has_shown_only |= figure.verdict.is_some() && !figure.decides;
+            let is_decided = figure.verdict.is_some() && !is_same;
+            table.row(vec![
+                Cell::plain(format!("  {}", figure.metric.name())),
+                Cell::plain(value(figure, figure.base)),
+                Cell::plain(value(figure, figure.new)),
+                Cell::plain(change(figure, figure.change)),
+                Cell::of(Role::Dim, interval(figure)),
+                Cell::of(
+                    Role::Dim,
+                    if is_decided {
+                        margin(figure)
+                    } else {
+                        String::new()
+                    },
+                ),
+                verdict,
+            ]);
+        }
+    }
+    page.table(table);
+    if has_shown_only && !is_same {
+        page.gap();
+        let words = "in brackets: shown, and no part of the answer";
+        page.push(Line::of(Role::Dim, words));
+    }
+    let decides = || {
+        outcome
+            .rows
+            .iter()
+            .flat_map(|row| &row.figures)
+            .filter(|of| of.decides)
+    };
+    if decides().any(|figure| figure.confidence > 0.95) {
+        let n = plural(decides().count() as u64, "figure decides", "figures decide");
+        let words = format!("intervals of 95 %; {n} together, so theirs are wider (Holm)");
+        page.push(Line::of(Role::Dim, words));
+    }
+}
+
+fn verdict_cell(figure: &ComparedFigure) -> Cell {
+    let Some(verdict) = figure.verdict else {
+        return Cell::of(Role::Dim, "-");
+    };
+    if !figure.decides {
+        return Cell::of(Role::Dim, format!("({})", word(verdict)));
+    }
+    let role = match verdict {
+        ChangeVerdict::Worse => Role::Error,
+        ChangeVerdict::Better | ChangeVerdict::Equivalent => Role::Success,
+        ChangeVerdict::SmallChange | ChangeVerdict::NotEnoughData => Role::Warning,
+    };
+    Cell::of(role, word(verdict))
+}
+
+/// Why deciding figures have no clear verdict, and where a shape changed.
+fn reasons(page: &mut Page, outcome: &ComparisonOutcome) {
+    let mut texts = Vec::new();
+    for row in &outcome.rows {
+        for figure in row.figures.iter().filter(|figure| figure.decides) {
+            let Some(why) = &figure.why else { continue };
+            let seen = figure.detectable.map_or(String::new(), |seen| {
+                format!(
+                    " a change of {} or more would have been seen;",
+                    change(figure, Some(seen))
+                )
+            });
+            texts.push(format!("{}:{seen} {why}", figure_name(row, figure)));
+        }
+        if let Some(shape) = row.shape {
+            texts.push(format!(
+                "the latencies of {} have another shape: {} of them are above {}, {} were",
+                row_name(row),
+                format_percent(shape.new_share),
+                format_latency(ns_of_ms(shape.above_ms)),
+                format_percent(shape.base_share),
+            ));
+        }
+    }
+    let n_more = texts.len().saturating_sub(REASONS_MAX);
+    texts.truncate(REASONS_MAX);
+    if n_more > 0 {
+        texts.push(format!("and {n_more} more: see the JSON (`--format json`)"));
+    }
+    paragraphs(page, texts.iter().map(|text| ("note", Role::Hint, text)));
+}
+
+fn alone(page: &mut Page, side: &str, labels: &[String]) {
+    if labels.is_empty() {
+        return;
+    }
+    let mut named: Vec<&str> = labels.iter().take(ALONE_MAX).map(String::as_str).collect();
+    let more = match labels.len() - named.len() {
+        0 => String::new(),
+        n_more => format!(" and {n_more} more"),
+    };
+    named.sort_unstable();
+    let what = format!(
+        "only {side}, and so they are in no total: {}{more}",
+        named.join(", ")
+    );
+    paragraphs(page, [("notice", Role::Warning, &what)].into_iter());
+}

@@ -1,0 +1,169 @@
+//! What came of a comparison, in words.
+
+use crate::outcome::{
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonOutcome,
+    ComparisonVerdict,
+};
+use crate::units::{format_latency, format_percent, format_rate, ns_of_ms};
+
+/// Figures that an answer names; the others are counted.
+const NAMED_MAX: usize = 3;
+
+/// `worse: p95 of all calls +21.0% (+15.2% to +28.1%)`.
+pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
+    let with = |verdict| named(outcome, verdict);
+    match outcome.verdict {
+        ComparisonVerdict::Same => "the same run was given twice".to_string(),
+        ComparisonVerdict::Undecided => {
+            "no verdict: without histograms in the reports, figures only stand side by side"
+                .to_string()
+        }
+        ComparisonVerdict::Worse => format!("worse: {}", with(ChangeVerdict::Worse)),
+        ComparisonVerdict::Unclear => {
+            let of = with(ChangeVerdict::NotEnoughData);
+            format!("nothing is known to be worse, and there is not enough data on {of}")
+        }
+        ComparisonVerdict::NotWorse => {
+            let better = with(ChangeVerdict::Better);
+            let small = with(ChangeVerdict::SmallChange);
+            match (better.is_empty(), small.is_empty()) {
+                (true, true) => "equivalent: nothing changed by more than its margin".to_string(),
+                (false, true) => format!("nothing is worse; better: {better}"),
+                (true, false) => format!("nothing is worse; small change: {small}"),
+                (false, false) => {
+                    format!("nothing is worse; better: {better}; small change: {small}")
+                }
+            }
+        }
+    }
+}
+
+/// The deciding figures of this verdict.
+fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict) -> String {
+    let figures = outcome
+        .rows
+        .iter()
+        .flat_map(|row| row.figures.iter().map(move |of| (row, of)));
+    let mut figures = figures.filter(|(_, of)| of.decides && of.verdict == Some(verdict));
+    let named: Vec<String> = figures
+        .by_ref()
+        .take(NAMED_MAX)
+        .map(|(row, figure)| match figure.change {
+            Some(_) if verdict != ChangeVerdict::NotEnoughData => {
+                format!(
+                    "{} {}",
+                    figure_name(row, figure),
+                    change_and_interval(figure)
+                )
+            }
+            _ => figure_name(row, figure),
+        })
+        .collect();
+    match figures.count() {
+        0 => named.join(", "),
+        n_more => format!("{} and {n_more} more", named.join(", ")),
+    }
+}
+
+/// `p95 of all calls`.
+pub(in crate::report) fn figure_name(row: &ComparedRow, figure: &ComparedFigure) -> String {
+    format!("{} of {}", figure.metric.name(), row_name(row))
+}
+
+/// The label of a row, with what tells it from others of the same operation.
+pub(in crate::report) fn row_name(row: &ComparedRow) -> String {
+    let more = [&row.name, &row.flow, &row.population];
+    let more: Vec<&str> = more.into_iter().flatten().map(String::as_str).collect();
+    match more.is_empty() {
+        true => row.label.clone(),
+        false => format!("{} ({})", row.label, more.join(", ")),
+    }
+}
+
+/// A figure in one line: `10.0 ms → 12.1 ms, +21.0% (+15.2% to +28.1%): worse`.
+pub(in crate::report) fn figure_text(figure: &ComparedFigure) -> String {
+    let (base, new) = (value(figure, figure.base), value(figure, figure.new));
+    let verdict = figure.verdict.map_or("no verdict", word);
+    let why = figure
+        .why
+        .as_ref()
+        .map_or(String::new(), |why| format!("; {why}"));
+    format!(
+        "{base} → {new}, {}: {verdict}{why}",
+        change_and_interval(figure)
+    )
+}
+
+fn change_and_interval(figure: &ComparedFigure) -> String {
+    match interval(figure).as_str() {
+        "-" => change(figure, figure.change),
+        interval => format!("{} ({interval})", change(figure, figure.change)),
+    }
+}
+
+/// `+15.2% to +28.1%`; `-` where nothing is known.
+pub(in crate::report) fn interval(figure: &ComparedFigure) -> String {
+    match figure.interval {
+        (None, None) => "-".to_string(),
+        (low, high) => {
+            let bound = |bound: Option<f64>| bound.map_or("?".to_string(), |of| signed(figure, of));
+            format!("{} to {}", bound(low), bound(high))
+        }
+    }
+}
+
+/// `+21.0%`, of error shares `+0.40 pp` (percentage points); `-` where it is not known.
+pub(in crate::report) fn change(figure: &ComparedFigure, change: Option<f64>) -> String {
+    change.map_or("-".to_string(), |change| signed(figure, change))
+}
+
+fn signed(figure: &ComparedFigure, change: f64) -> String {
+    let (percent, unit) = match figure.metric {
+        ComparedMetric::Errors => (change * 100.0, " pp"),
+        _ => (change * 100.0, "%"),
+    };
+    let n_decimals = match (figure.metric, percent.abs()) {
+        (ComparedMetric::Errors, size) if size < 10.0 => 2,
+        (_, size) if size < 1000.0 => 1,
+        _ => 0,
+    };
+    let text = format!("{percent:+.n_decimals$}");
+    // No sign before nothing.
+    match text
+        .trim_start_matches(['+', '-'])
+        .chars()
+        .all(|c| c == '0' || c == '.')
+    {
+        true => format!("0{unit}"),
+        false => text + unit,
+    }
+}
+
+/// A margin: `±10%`.
+pub(super) fn margin(figure: &ComparedFigure) -> String {
+    let signed = signed(figure, figure.margin);
+    format!("±{}", signed.trim_start_matches('+'))
+}
+
+/// A figure with its unit; `-` where nothing was measured.
+pub(in crate::report) fn value(figure: &ComparedFigure, value: Option<f64>) -> String {
+    let Some(value) = value else {
+        return "-".to_string();
+    };
+    match figure.metric {
+        ComparedMetric::Rate => format_rate(value),
+        ComparedMetric::Errors => format_percent(value),
+        _ => format_latency(ns_of_ms(value)),
+    }
+}
+
+/// As people say it.
+pub(in crate::report) fn word(verdict: ChangeVerdict) -> &'static str {
+    match verdict {
+        ChangeVerdict::Worse => "worse",
+        ChangeVerdict::Better => "better",
+        ChangeVerdict::Equivalent => "equivalent",
+        ChangeVerdict::SmallChange => "small change",
+        ChangeVerdict::NotEnoughData => "not enough data",
+    }
+}
