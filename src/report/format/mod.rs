@@ -102,3 +102,6 @@ impl FromStr for FormatChoice {
         ))
     }
 }
+
+#[cfg(test)]
+mod hostile_tests;
