@@ -7,7 +7,7 @@ use super::exit;
 use crate::error::UserError;
 use crate::files::is_stdin;
 use crate::report::{ReportFile, read_stored, show};
-use crate::terminal::{Line, Role, Terminal, write_lines};
+use crate::terminal::Terminal;
 
 pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserError> {
     let file = match args.files.as_slice() {
@@ -25,9 +25,7 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
     };
     let stored = read_stored(Path::new(file))?;
     if let Some(notice) = &stored.notice {
-        let line = Line::of(Role::Warning, "notice: ").add(Role::Plain, notice);
-        // Who does not read it has the report all the same.
-        let _ = write_lines(&mut terminal.stderr(), &[line]);
+        terminal.print_notice(notice);
     }
     let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
     let path = Some(file.as_str()).filter(|file| !is_stdin(Path::new(file)));

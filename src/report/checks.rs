@@ -85,7 +85,7 @@ fn run_checks(report: &Report) -> Vec<Check> {
     // What the thresholds say of failures is enough, a negative test's too.
     if checks.is_empty() || broken.is_some() || report.gate.why.is_some() {
         let totals = &report.totals;
-        let ended = totals.ok.saturating_add(totals.failed);
+        let ended = totals.ended();
         let counted = match ended {
             0 => "no call ended".to_string(),
             _ => format!(

@@ -94,10 +94,13 @@ pub fn deliver<R: Reported>(
     faults.extend(shown.map_err(could_not_show).err());
     if let Some(summary) = outputs.step_summary {
         let place = summary.path().display().to_string();
-        faults.extend(summary.add(any).err().map(|error| {
+        if let Err(error) = summary.add(any) {
+            // It was not asked for by a flag, and fails no job.
             let why = reason(&error);
-            UserError::could_not_run(format!("the step's summary `{place}` has no report: {why}"))
-        }));
+            terminal.print_notice(&format!(
+                "the summary of GitHub's step, `{place}`, is without this report: {why}"
+            ));
+        }
     }
     if outputs.annotates {
         let told = terminal.tell_runner(&annotations(any), is_on_stdout);

@@ -448,12 +448,7 @@ impl<'a> Entry<'a> {
     fn filled(&self, written: &str) -> Option<(Shown<String>, Vec<String>)> {
         let faults = match fill(written, self.document.env) {
             Ok(filled) => {
-                // Where nothing was filled in, it is shown as what it means.
-                let shown = match filled.has_references {
-                    true => written.to_string(),
-                    false => filled.value.clone(),
-                };
-                let value = filled.value;
+                let (value, shown) = (filled.value, filled.shown);
                 return Some((Shown { value, shown }, filled.from_environment));
             }
             Err(faults) => faults,

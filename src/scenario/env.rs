@@ -10,8 +10,8 @@ pub(super) struct FilledText {
     pub(super) value: String,
     /// What came from the environment, in order.
     pub(super) from_environment: Vec<String>,
-    /// Whether there was any reference.
-    pub(super) has_references: bool,
+    /// The same with the references as they are written, whose values may be secrets.
+    pub(super) shown: String,
 }
 
 /// Why a reference cannot be filled in.
@@ -35,23 +35,25 @@ pub(super) fn fill(
     let mut value = String::with_capacity(text.len());
     let mut from_environment = Vec::new();
     let mut faults = Vec::new();
-    let mut has_references = false;
+    let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, after) = (&rest[..at], &rest[at + 2..]);
         if let Some(before) = before.strip_suffix('$') {
-            value.push_str(before);
-            value.push_str("${");
+            for text in [&mut value, &mut shown] {
+                text.push_str(before);
+                text.push_str("${");
+            }
             rest = after;
             continue;
         }
         value.push_str(before);
-        has_references = true;
         let Some((name, default, after)) = read_reference(after) else {
             faults.push(ReferenceFault::Malformed);
             rest = after;
             continue;
         };
+        shown.push_str(&rest[..rest.len() - after.len()]);
         rest = after;
         match (env(name), default) {
             (Some(found), Some(default)) if found.is_empty() => value.push_str(default),
@@ -64,11 +66,12 @@ pub(super) fn fill(
         }
     }
     value.push_str(rest);
+    shown.push_str(rest);
     if faults.is_empty() {
         Ok(FilledText {
             value,
             from_environment,
-            has_references,
+            shown,
         })
     } else {
         Err(faults)
@@ -126,6 +129,18 @@ mod tests {
         check("$${HOST}", "${HOST}");
         check("$$${HOST}", "$${HOST}");
         check("$${a}${HOST}", "${a}example.org");
+    }
+
+    #[test]
+    fn references_are_shown_as_written_and_the_rest_as_it_means() {
+        let check = |text: &str, expected: &str| {
+            let filled = fill(text, &environment).map(|filled| filled.shown);
+            assert_eq!(filled.as_deref(), Ok(expected), "{text}");
+        };
+        check("a$${b}", "a${b}");
+        check("a$${b} {{c}} ${HOST}$", "a${b} {{c}} ${HOST}$");
+        check("${PORT:-80} at ${HOST}", "${PORT:-80} at ${HOST}");
+        check("$$${HOST}", "$${HOST}");
     }
 
     #[test]

@@ -1079,14 +1079,29 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
 
 #[test]
 fn a_name_is_shown_as_it_is_called() {
-    let text = "[[scenario]]\ntype = \"tools/call\"\ntool = \"a$${b}\"\n";
-    let plan = plan_of(text);
     let label = |action: &Action| match action {
         Action::Call(operation) => operation.label(),
         Action::CodeMode { .. } => String::new(),
     };
-    assert_eq!(label(&plan.steps[0].action.value), "tools/call a${b}");
-    assert_eq!(label(&plan.steps[0].action.shown), "tools/call a${b}");
+    let check = |key: &str, written: &str, shown: &str, called: &str| {
+        let (kind, key) = key.split_once(' ').expect("a method and its key");
+        let plan = plan_of(&format!(
+            "[[scenario]]\ntype = \"{kind}\"\n{key} = '{written}'\n"
+        ));
+        let action = &plan.steps[0].action;
+        assert_eq!(label(&action.shown), format!("{kind} {shown}"));
+        assert_eq!(label(&action.value), format!("{kind} {called}"));
+    };
+    for key in [
+        "tools/call tool",
+        "resources/read uri",
+        "prompts/get prompt",
+    ] {
+        check(key, "a$${b}", "a${b}", "a${b}");
+        check(key, "a \"b\" {{c}}", "a \"b\" {{c}}", "a \"b\" {{c}}");
+        // What is filled in may be a secret; the rest is as the server spells it.
+        check(key, "$${a} ${NO:-x}", "${a} ${NO:-x}", "${a} x");
+    }
 }
 
 #[test]

@@ -297,7 +297,7 @@ mod tests {
         guard.hide(["tok-4711"]);
         assert_eq!(
             written(&guard, &[text]),
-            ": :error::x\n  : :add-mask::*** ::b\n\u{a0}: :c\n# #[debug]d # #[error]\n"
+            ": :error::x\n  : :add-mask::***\na ::b\n\u{a0}: :c\n# #[debug]d # #[error]\n"
         );
     }
 

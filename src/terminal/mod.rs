@@ -317,6 +317,12 @@ impl Terminal {
         let _ = write_lines(&mut self.stderr(), &lines);
     }
 
+    /// Shows on stderr what the user should know. Who does not read it misses no result.
+    pub fn print_notice(&self, text: &str) {
+        let line = Line::of(Role::Warning, "notice: ").add(Role::Plain, text);
+        let _ = write_lines(&mut self.stderr(), &self.drawn(&[line]));
+    }
+
     /// Writes commands for the runner of GitHub Actions, which reads both streams.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ mod files;
 mod find_command;
 mod floods;
 mod flows;
+mod forms;
 mod harness;
 mod init_command;
 mod probe;

@@ -116,6 +116,6 @@ fn mode(outcome: &CalibrationOutcome, busy_poll: bool) -> ModeFigures {
 }
 
 #[cfg(test)]
-mod samples;
+pub(in crate::report) mod samples;
 #[cfg(test)]
 mod tests;

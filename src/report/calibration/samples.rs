@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::{CalibrationReport, build_calibration};
 use crate::clock::Utc;
 use crate::host::{CpuFacts, HostFacts};
 use crate::outcome::{
     CalibrationEnded, CalibrationOptions, CalibrationOutcome, ClosedStep, OpenStep, Percentiles,
 };
+use crate::report::BuildInfo;
 
 pub(super) fn spread(p50_us: u64, p99_us: u64) -> Percentiles {
     Percentiles {
@@ -89,4 +91,17 @@ pub(super) fn outcome() -> CalibrationOutcome {
         ended: CalibrationEnded::Complete,
         notices: Vec::new(),
     }
+}
+
+pub(super) fn report_of(outcome: &CalibrationOutcome) -> CalibrationReport {
+    let info = BuildInfo {
+        version: "1.2.3".to_string(),
+        command_line: vec!["cargo-pmcp".to_string()],
+        finished_at: Utc::from_unix_ms(1_795_437_687_762),
+    };
+    build_calibration(outcome, &info)
+}
+
+pub(in crate::report) fn report() -> CalibrationReport {
+    report_of(&outcome())
 }

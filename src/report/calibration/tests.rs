@@ -1,5 +1,6 @@
 //! The report, its text, and its way to a later run.
 
+use super::samples::{report, report_of};
 use super::*;
 use crate::clock::Utc;
 use crate::error::ErrorKind;
@@ -7,19 +8,6 @@ use crate::report::{Format, Json, ReportFile, Reported, SummaryOptions, Text, re
 use crate::validity::Reference;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-
-fn report_of(outcome: &CalibrationOutcome) -> CalibrationReport {
-    let info = BuildInfo {
-        version: "1.2.3".to_string(),
-        command_line: vec!["cargo-pmcp".to_string()],
-        finished_at: Utc::from_unix_ms(1_795_437_687_762),
-    };
-    build_calibration(outcome, &info)
-}
-
-fn report() -> CalibrationReport {
-    report_of(&samples::outcome())
-}
 
 /// A folder of its own, removed when dropped.
 struct Folder(PathBuf);

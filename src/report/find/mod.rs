@@ -114,6 +114,6 @@ fn failure(options: &FindOptions, failure: &FindFailure) -> NotPassed {
 }
 
 #[cfg(test)]
-mod samples;
+pub(in crate::report) mod samples;
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::{FindReport, build_find};
+use crate::clock::Utc;
 use crate::outcome::{
     FindEnded, FindEstimate, FindFailure, FindOptions, FindOutcome, FindPhase, FindTrial,
     FindVerdict, FindWhy, LatencyLimit, LoadUnit,
 };
-use crate::report::samples;
+use crate::report::{BuildInfo, samples};
 use crate::validity::Grade;
 
 const MS: u64 = 1_000_000;
@@ -91,4 +95,13 @@ pub(crate) fn found() -> FindOutcome {
         verdicts: Vec::new(),
         notices: vec!["a notice".to_string()],
     }
+}
+
+pub(in crate::report) fn report(outcome: &FindOutcome) -> FindReport {
+    let info = BuildInfo {
+        version: "0.1.0".to_string(),
+        command_line: vec!["cargo-pmcp".to_string()],
+        finished_at: Utc::from_unix_ms(1_795_000_000_000),
+    };
+    build_find(Value::Null, outcome, &info)
 }

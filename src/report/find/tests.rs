@@ -1,6 +1,6 @@
 //! The report and the summary of a sample search.
 
-use super::samples::{found, trial};
+use super::samples::{found, report, trial};
 use super::*;
 use proptest::prelude::*;
 
@@ -9,15 +9,6 @@ use crate::outcome::{FindPhase, FindWhy};
 use crate::report::{Reported, SummaryOptions, Text};
 use crate::terminal::display_width;
 use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
-
-fn report(outcome: &FindOutcome) -> FindReport {
-    let info = BuildInfo {
-        version: "0.1.0".to_string(),
-        command_line: vec!["cargo-pmcp".to_string()],
-        finished_at: Utc::from_unix_ms(1_795_000_000_000),
-    };
-    build_find(Value::Null, outcome, &info)
-}
 
 fn text(outcome: &FindOutcome, width: usize) -> String {
     let options = SummaryOptions {

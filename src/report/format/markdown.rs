@@ -230,7 +230,7 @@ fn figures(figures: &Figures) -> Vec<String> {
     let latency: &LatencyFigures = &figures.latency;
     let percentile = |value, n_needed| percentile_text(latency, value, n_needed).0;
     vec![
-        format_count(figures.ok.saturating_add(figures.failed)),
+        format_count(figures.ended()),
         rate_text(figures.rate_per_sec),
         figures.error_rate.map_or("-".to_string(), format_percent),
         percentile(latency.p50_ms, P50_NEEDS),

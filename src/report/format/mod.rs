@@ -108,3 +108,6 @@ impl FromStr for FormatChoice {
         ))
     }
 }
+
+#[cfg(test)]
+mod hostile_tests;

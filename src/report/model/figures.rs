@@ -38,6 +38,14 @@ pub struct Figures {
     pub failures: Vec<CauseCount>,
 }
 
+impl Figures {
+    /// Requests that ended by themselves. A stored report may hold numbers that no run
+    /// can count.
+    pub fn ended(&self) -> u64 {
+        self.ok.saturating_add(self.failed)
+    }
+}
+
 /// From which instant a latency counts; it always ends with the answer's last
 /// byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -74,7 +74,8 @@ fn block(
     }
     let rest = causes.get(CAUSES_SHOWN..).unwrap_or_default();
     if !rest.is_empty() {
-        let count: u64 = rest.iter().map(|cause| cause.count).sum();
+        let counts = rest.iter().map(|cause| cause.count);
+        let count = counts.fold(0, u64::saturating_add);
         let words = format!(
             "  and {} of {} other causes",
             format_count(count),
@@ -100,7 +101,8 @@ fn where_met(page: &Page, met: &[(&str, u64)]) -> Line {
         }
     }
     if !rest.is_empty() {
-        let count: u64 = rest.iter().map(|(_, count)| count).sum();
+        let counts = rest.iter().map(|(_, count)| *count);
+        let count = counts.fold(0, u64::saturating_add);
         let words = format!(" and {} at {} others", format_count(count), rest.len());
         line = line.add(Role::Plain, words);
     }

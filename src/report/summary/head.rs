@@ -83,7 +83,7 @@ fn generator(host: &GeneratorFacts) -> String {
 pub(super) fn totals(page: &mut Page, report: &Report) {
     page.gap();
     let totals = &report.totals;
-    let ended = totals.ok + totals.failed;
+    let ended = totals.ended();
     let mut line = Line::of(Role::Strong, format_count(ended));
     if totals.failed > 0 {
         line = line
@@ -173,7 +173,7 @@ fn counters(page: &mut Page, counters: &Counters) {
         }
         page.labelled("arrivals", line);
     }
-    if counters.bytes_sent + counters.bytes_received > 0 {
+    if counters.bytes_sent > 0 || counters.bytes_received > 0 {
         let words = format!(
             "{} sent, {} received",
             format_bytes(counters.bytes_sent),

@@ -81,7 +81,8 @@ pub(super) fn distribution(page: &mut Page, report: &Report) {
     let bar_width = room.min(BAR_WIDTH_MAX);
     page.title("distribution of successful calls");
     let most = classes.iter().map(|class| class.count).max().unwrap_or(0);
-    let n: u64 = classes.iter().map(|class| class.count).sum();
+    let counts = classes.iter().map(|class| class.count);
+    let n = counts.fold(0, u64::saturating_add);
     for class in classes {
         let range = format!(
             "{:>8} to {:>8}  ",

@@ -59,7 +59,7 @@ fn methods(operations: &[OperationFigures]) -> Vec<&str> {
 }
 
 fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
-    let ended = figures.ok + figures.failed;
+    let ended = figures.ended();
     let latency = &figures.latency;
     let errors = match (ended, figures.failed) {
         (0, _) => Cell::plain("-"),

@@ -31,7 +31,7 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
             LoadUnit::Vus => " VUs",
             LoadUnit::Rate => "/s",
         };
-        let ended = figures.ok + figures.failed;
+        let ended = figures.ended();
         let errors = figures
             .error_rate
             .map_or_else(|| "-".to_string(), format_percent);
@@ -64,7 +64,7 @@ pub(super) fn warm_up(page: &mut Page, report: &Report) {
     let words = format!(
         "{}, {}, {}, p50 {}; left out of all other figures",
         secs_text(warm_up.length_secs),
-        plural(figures.ok + figures.failed, "request", "requests"),
+        plural(figures.ended(), "request", "requests"),
         rate_text(figures.rate_per_sec),
         ms_text(figures.latency.p50_ms)
     );

@@ -157,7 +157,7 @@ impl Resolver<'_> {
             let Some(text) = &configured.value else {
                 return Shown::from(String::new());
             };
-            let written = Some(text.shown.as_str()).filter(|written| written.contains("${"));
+            let written = Some(text.shown.as_str()).filter(|written| *written != text.value);
             return self.checked_url(place, &text.value, written);
         }
         if let Some(url) = &self.overrides.default_url {
