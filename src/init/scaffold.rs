@@ -68,6 +68,7 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
         page.blank();
     }
     write_stages(&mut page);
+    write_thresholds(&mut page);
 
     let mut body = ConfigEntries::new(page.text.len());
     body.section(
@@ -210,6 +211,7 @@ pub fn template() -> String {
     page.off("Authorization = \"Bearer ${MCP_API_KEY}\"");
     page.blank();
     write_stages(&mut page);
+    write_thresholds(&mut page);
     for step in template_steps() {
         page.step(&step);
     }
@@ -368,6 +370,18 @@ fn write_stages(page: &mut ConfigText) {
         page.off("[[stage]]");
         page.off(&format!("target_vus = {target}"));
         page.off(&format!("duration = {}", quoted(duration)));
+    }
+    page.blank();
+}
+
+fn write_thresholds(page: &mut ConfigText) {
+    page.prose(
+        "What a run has to keep: where a condition does not hold, it ends with exit code 3. A tool is selected \
+         by its name, as in `tool:NAME p95<200ms`.",
+    );
+    for condition in ["p99<500ms", "errors<1%"] {
+        page.off("[[threshold]]");
+        page.off(&format!("assert = {}", quoted(condition)));
     }
     page.blank();
 }
