@@ -985,7 +985,9 @@ mod tests {
     fn switched_on(text: &str) -> String {
         let line = |line: &str| match line.strip_prefix('#') {
             None if line == "duration = \"30s\"" => String::new(),
-            Some(config) if !config.starts_with([' ', '#', ':']) && !config.starts_with("ramp_up") => {
+            Some(config)
+                if !config.starts_with([' ', '#', ':']) && !config.starts_with("ramp_up") =>
+            {
                 format!("{config}\n")
             }
             _ => format!("{line}\n"),

@@ -3,8 +3,8 @@
 
 use super::envelope::AnyReport;
 use super::find::{FindEnd, FindReport};
-use super::measure::threshold_text;
-use super::model::{CauseCount, GateGrade, Report, VerdictNotes};
+use super::model::{CauseCount, GateGrade, Report, ThresholdFigures, VerdictNotes};
+use super::summary::thresholds::{interval, margin, number, value};
 use crate::outcome::Ended;
 use crate::units::{format_count, plural};
 use crate::validity::Grade;
@@ -78,7 +78,7 @@ fn run_checks(report: &Report) -> Vec<Check> {
     let broken = match report.run.ended {
         Ended::Interrupted => Some("the run was interrupted".to_string()),
         Ended::NoSession => Some("no session lasted for a call".to_string()),
-        Ended::Duration | Ended::Iterations | Ended::Broke => None,
+        Ended::Duration | Ended::Iterations | Ended::Broke | Ended::Threshold => None,
     };
     // What the thresholds say of failures is enough, a negative test's too.
     if checks.is_empty() || broken.is_some() || report.gate.why.is_some() {
@@ -107,6 +107,31 @@ fn run_checks(report: &Report) -> Vec<Check> {
     }
     checks.push(verdict(&report.verdict, &report.plan));
     checks
+}
+
+/// `p99 is 250 ms, to be < 200 ms: over by 25%`, or why there is no value.
+fn threshold_text(it: &ThresholdFigures) -> String {
+    let mut text = match it.value {
+        Some(_) => format!("{} is {}", it.metric, value(it)),
+        None => format!("{} has no value", it.metric),
+    };
+    text += &format!(", to be {} {}", it.comparison, number(it.limit, it.unit));
+    if it.margin.is_some() {
+        text += &format!(": {}", margin(it));
+    }
+    if let Some(why) = &it.why {
+        text += &format!(": {why}");
+    }
+    if it.interval.is_some() {
+        text += &format!(" (95% interval {})", interval(it));
+    }
+    if it.few {
+        text += " (few calls for it)";
+    }
+    if it.aborted {
+        text += "; it ended the run";
+    }
+    text
 }
 
 /// `http.503 (12): the first message`.

@@ -27,7 +27,6 @@ mod format;
 mod github;
 pub mod live;
 pub mod make;
-mod measure;
 pub mod model;
 mod page;
 pub mod place;

@@ -28,7 +28,9 @@ pub fn report_schema(kind: ReportKind) -> Value {
         "title": format!("{title}, schema version {version}"),
     });
     if let (Value::Object(all), Value::Object(own)) = (&mut schema, of_type) {
-        let own = own.into_iter().filter(|(name, _)| !matches!(name.as_str(), "$schema" | "title"));
+        let own = own
+            .into_iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "$schema" | "title"));
         all.extend(own);
     }
     if let Some(of_version) = schema.pointer_mut("/properties/schema_version") {

@@ -11,7 +11,9 @@ use crate::program::{Program, TempDir};
 
 /// The schema that the program prints, which is one by the rules of 2020-12.
 fn schema(of: &str) -> Value {
-    let printed = Program::new(&["loadtest", "schema", of]).run().expect_code(0);
+    let printed = Program::new(&["loadtest", "schema", of])
+        .run()
+        .expect_code(0);
     assert_eq!(printed.stderr, "", "{printed}");
     let schema: Value = serde_json::from_str(&printed.stdout).expect("JSON");
     assert_eq!(
@@ -71,7 +73,13 @@ fn reports_of_runs_keep_to_their_schema() {
     let of_report = schema("report");
     let server = demo_with_latency(std::time::Duration::from_millis(2));
     for arguments in [
-        &["--stage", "500ms:2,500ms:0", "--probe", "--warm-up", "200ms"][..],
+        &[
+            "--stage",
+            "500ms:2,500ms:0",
+            "--probe",
+            "--warm-up",
+            "200ms",
+        ][..],
         &["--rate", "40/s", "--duration", "500ms", "--segment", "1/2"],
     ] {
         let finished = load_run(&server.url(), &[&ECHO, arguments].concat());
@@ -103,14 +111,21 @@ fn reports_of_searches_and_calibrations_keep_to_their_schemas() {
 fn reports_of_every_version_are_read_for_ever() {
     let mut n_read = 0;
     for path in files("tests/reports", "json") {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let shown = Program::new(&["loadtest", "report", "it.json"])
             .file("it.json", &std::fs::read_to_string(&path).expect("a text"))
             .run();
         if name.starts_with("run-1.") {
             // Of cargo-pmcp 0.29: its counts are not those of requests.
             let refused = shown.expect_code(2);
-            assert!(refused.stderr.contains("has schema version `1.1`"), "{refused}");
+            assert!(
+                refused.stderr.contains("has schema version `1.1`"),
+                "{refused}"
+            );
             assert!(refused.stderr.contains("cargo-pmcp 0.29"), "{refused}");
             continue;
         }
@@ -194,7 +209,9 @@ fn init_writes_the_schema_beside_the_config() {
         let folder = finished.dir.path().join(".pmcp");
         let text = std::fs::read_to_string(folder.join("loadtest.toml")).expect("a config");
         let first = text.lines().next().unwrap_or_default();
-        let file = first.strip_prefix("#:schema ./").unwrap_or_else(|| panic!("{first}"));
+        let file = first
+            .strip_prefix("#:schema ./")
+            .unwrap_or_else(|| panic!("{first}"));
         let beside = read(&folder.join(file));
         assert_eq!(beside, schema("config"));
         assert!(finished.stdout.contains(file), "{finished}");
@@ -215,6 +232,8 @@ fn init_writes_the_schema_beside_the_config() {
 
 #[test]
 fn an_unknown_schema_is_refused() {
-    let refused = Program::new(&["loadtest", "schema", "reprot"]).run().expect_code(2);
+    let refused = Program::new(&["loadtest", "schema", "reprot"])
+        .run()
+        .expect_code(2);
     assert!(refused.stderr.contains("`config`"), "{refused}");
 }

@@ -51,11 +51,26 @@ fn three_processes_make_one_load() {
     let start = soon();
     let programs = (1..=3).map(|number| {
         // Its sessions are counted by the server.
-        let part = ["--protocol", "legacy", "--vus", "8", "--iterations", "100", "--segment"];
+        let part = [
+            "--protocol",
+            "legacy",
+            "--vus",
+            "8",
+            "--iterations",
+            "100",
+            "--segment",
+        ];
         let segment = format!("{number}/3");
         let time = ["--start-at", &start.rfc3339()].map(str::to_string);
-        let own: Vec<&str> = ECHO.into_iter().chain(part).chain([segment.as_str()]).collect();
-        let own: Vec<&str> = own.into_iter().chain(time.iter().map(String::as_str)).collect();
+        let own: Vec<&str> = ECHO
+            .into_iter()
+            .chain(part)
+            .chain([segment.as_str()])
+            .collect();
+        let own: Vec<&str> = own
+            .into_iter()
+            .chain(time.iter().map(String::as_str))
+            .collect();
         load_run(&server.url(), &own)
     });
     let reports = reports_of(programs.collect());
@@ -63,19 +78,28 @@ fn three_processes_make_one_load() {
     assert_eq!(sum(&reports, "/totals/started"), 100);
     assert_eq!(sum(&reports, "/totals/ok"), stats.tool_calls);
     assert_eq!(stats.tool_calls, 100);
-    assert_eq!(sum(&reports, "/counters/sessions_opened"), stats.sessions_opened);
+    assert_eq!(
+        sum(&reports, "/counters/sessions_opened"),
+        stats.sessions_opened
+    );
     for (number, (vus, iterations)) in (1..).zip([(3, 34), (3, 33), (2, 33)]) {
         let report = &reports[number - 1];
         assert_eq!(report["run"]["vus_max"], vus, "{number}");
         assert_eq!(report["config"]["virtual_users"], vus, "{number}");
         assert_eq!(report["run"]["planned_iterations"], iterations);
         assert_eq!(report["counters"]["iterations_started"], iterations);
-        assert_eq!(report["plan"]["segment"], json!({ "number": number, "of": 3 }));
+        assert_eq!(
+            report["plan"]["segment"],
+            json!({ "number": number, "of": 3 })
+        );
         // All have the whole load in their plan, and the same seed.
         assert_eq!(report["plan"]["load"]["virtual_users"], 8);
         assert_eq!(report["plan"]["seed"], 0);
         let load = report["run"]["load"].as_str().expect("words");
-        assert!(load.ends_with(&format!("segment {number}/3 of the load")), "{load}");
+        assert!(
+            load.ends_with(&format!("segment {number}/3 of the load")),
+            "{load}"
+        );
         check_start(report, start);
     }
 }
@@ -100,9 +124,15 @@ fn arrivals_of_the_parts_are_those_of_the_whole() {
     assert!((80..170).contains(&arrivals), "{arrivals}");
     assert_eq!(sum(parts, "/counters/arrivals"), arrivals);
     let apart = count(&parts[0]["counters"]["arrivals"]);
-    assert!([arrivals / 2, arrivals.div_ceil(2)].contains(&apart), "{apart}");
+    assert!(
+        [arrivals / 2, arrivals.div_ceil(2)].contains(&apart),
+        "{apart}"
+    );
     assert_eq!(sum(&reports, "/totals/ok"), server.stats().tool_calls);
-    let pools: Vec<_> = reports.iter().map(|it| &it["config"]["virtual_users"]).collect();
+    let pools: Vec<_> = reports
+        .iter()
+        .map(|it| &it["config"]["virtual_users"])
+        .collect();
     assert_eq!(pools, [9, 5, 4]);
     assert_eq!(whole["plan"]["segment"], Value::Null);
     for report in &reports {
@@ -115,13 +145,28 @@ fn arrivals_of_the_parts_are_those_of_the_whole() {
 #[test]
 fn an_interrupt_ends_the_wait_for_the_start() {
     let server = demo_with_latency(Duration::ZERO);
-    let words = ["loadtest", "run", &server.url(), "--start-at", "+1h", "--report", "it.json"];
+    let words = [
+        "loadtest",
+        "run",
+        &server.url(),
+        "--start-at",
+        "+1h",
+        "--report",
+        "it.json",
+    ];
     let mut running = Program::new(&words).spawn();
     running.wait_until("the wait is shown", |run| run.stderr().contains(" to go"));
-    assert!(running.stderr().contains("begins at 20"), "{}", running.stderr());
+    assert!(
+        running.stderr().contains("begins at 20"),
+        "{}",
+        running.stderr()
+    );
     running.signal(nix::sys::signal::Signal::SIGINT);
     let finished = running.wait().expect_code(130);
-    assert!(finished.stderr.contains("before the load began"), "{finished}");
+    assert!(
+        finished.stderr.contains("before the load began"),
+        "{finished}"
+    );
     assert!(!finished.dir.path().join("it.json").exists());
     let stats = server.stats();
     assert_eq!((stats.sessions_opened, stats.tool_calls), (0, 0));
@@ -130,7 +175,9 @@ fn an_interrupt_ends_the_wait_for_the_start() {
 #[test]
 fn what_makes_no_part_or_no_start_is_refused() {
     let check = |words: &[&str], parts: &[&str]| {
-        let refused = Program::new(&[&["loadtest"], words].concat()).run().expect_code(2);
+        let refused = Program::new(&[&["loadtest"], words].concat())
+            .run()
+            .expect_code(2);
         for part in parts {
             assert!(refused.stderr.contains(part), "{words:?}: {refused}");
         }
@@ -138,7 +185,10 @@ fn what_makes_no_part_or_no_start_is_refused() {
     let run = ["run", "http://127.0.0.1:9/mcp"];
     let with = |words: &[&'static str]| [&run, words].concat();
     check(&with(&["--segment", "5/4"]), &["--segment", "`2/4`"]);
-    check(&with(&["--segment", "job/4"]), &["JOB_COMPLETION_INDEX", "not set"]);
+    check(
+        &with(&["--segment", "job/4"]),
+        &["JOB_COMPLETION_INDEX", "not set"],
+    );
     check(
         &with(&["--segment", "4/4", "--vus", "3"]),
         &["leaves 4/4 without a virtual user"],
@@ -147,10 +197,26 @@ fn what_makes_no_part_or_no_start_is_refused() {
         &with(&["--segment", "4/4", "--iterations", "3"]),
         &["leaves 4/4 without an iteration"],
     );
-    check(&with(&["--start-at", "2020-01-01T00:00:00Z"]), &["--start-at", " ago"]);
-    check(&with(&["--start-at", "tomorrow"]), &["is not a time such as"]);
-    let find = ["find", "http://127.0.0.1:9/mcp", "--max-p99", "1s", "--segment", "1/2"];
-    check(&find, &["`--segment` is a flag of `run`", "not divided among hosts"]);
+    check(
+        &with(&["--start-at", "2020-01-01T00:00:00Z"]),
+        &["--start-at", " ago"],
+    );
+    check(
+        &with(&["--start-at", "tomorrow"]),
+        &["is not a time such as"],
+    );
+    let find = [
+        "find",
+        "http://127.0.0.1:9/mcp",
+        "--max-p99",
+        "1s",
+        "--segment",
+        "1/2",
+    ];
+    check(
+        &find,
+        &["`--segment` is a flag of `run`", "not divided among hosts"],
+    );
 }
 
 #[test]
@@ -183,7 +249,10 @@ fn the_pods_of_the_job_that_ships_make_one_load() {
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["restartPolicy"].as_str(), Some("Never"));
     let container = &pod["containers"][0];
-    assert_eq!(container["command"][0].as_str(), Some("cargo-pmcp-loadtest"));
+    assert_eq!(
+        container["command"][0].as_str(),
+        Some("cargo-pmcp-loadtest")
+    );
     let mounted = container["volumeMounts"][0]["mountPath"].as_str();
     let mounted = mounted.expect("a folder");
     let args = container["args"].as_vec().expect("arguments");
@@ -207,7 +276,9 @@ fn the_pods_of_the_job_that_ships_make_one_load() {
                   [[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = { text = \"a\" }\n";
     let running: Vec<_> = (0..n_pods)
         .map(|index| {
-            let words = ["pmcp-loadtest"].into_iter().chain(args.iter().map(String::as_str));
+            let words = ["pmcp-loadtest"]
+                .into_iter()
+                .chain(args.iter().map(String::as_str));
             let program = env!("CARGO_BIN_EXE_cargo-pmcp-loadtest");
             Program::other(program, &words.collect::<Vec<_>>())
                 .env("JOB_COMPLETION_INDEX", &index.to_string())
@@ -226,6 +297,9 @@ fn the_pods_of_the_job_that_ships_make_one_load() {
     let reports: Vec<Value> = reports.collect();
     assert_eq!(sum(&reports, "/totals/ok"), 50);
     assert_eq!(server.stats().tool_calls, 50);
-    let vus: Vec<_> = reports.iter().map(|report| &report["run"]["vus_max"]).collect();
+    let vus: Vec<_> = reports
+        .iter()
+        .map(|report| &report["run"]["vus_max"])
+        .collect();
     assert_eq!(vus, [2, 2, 1, 1]);
 }

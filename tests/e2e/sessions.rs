@@ -456,10 +456,7 @@ fn a_400_about_something_else_called_a_session_loses_none() {
             let body = rpc_error(request, code, text, &Value::Null);
             connection.answer(400, &[("Content-Type", "application/json")], &body)
         });
-        let report = six_calls(&server, &[])
-            .run()
-            .expect_made()
-            .checked_report();
+        let report = six_calls(&server, &[]).run().expect_made().checked_report();
         assert_eq!(report["counters"]["sessions_expired"], 0, "{text}");
         let cause = format!("http.400.jsonrpc.{code}");
         assert_eq!(causes(&report["totals"]), [(cause, 6)]);
@@ -505,10 +502,7 @@ fn a_stream_that_is_not_resumed_has_ended() {
                 _ => legacy(request, connection),
             }
         });
-        let report = six_calls(&server, &[])
-            .run()
-            .expect_made()
-            .checked_report();
+        let report = six_calls(&server, &[]).run().expect_made().checked_report();
         let ended = "protocol.stream_ended".to_string();
         assert_eq!(causes(&report["totals"]), [(ended, 6)], "{status}");
         assert_eq!(report["counters"]["sessions_expired"], 0, "{status}");
@@ -583,10 +577,7 @@ fn the_modern_era_resumes_nothing_and_answers_nobody() {
         }
         _ => connection.answer(200, &[], ""),
     });
-    let report = six_calls(&server, &[])
-        .run()
-        .expect_made()
-        .checked_report();
+    let report = six_calls(&server, &[]).run().expect_made().checked_report();
     let ended = "protocol.stream_ended".to_string();
     assert_eq!(causes(&report["totals"]), [(ended, 6)]);
     assert_eq!(report["counters"]["server_requests"], 0);
@@ -663,10 +654,7 @@ fn balancer() -> FakeServer {
 #[test]
 fn cookies_are_counted_and_kept_on_request() {
     let server = balancer();
-    let report = six_calls(&server, &[])
-        .run()
-        .expect_made()
-        .checked_report();
+    let report = six_calls(&server, &[]).run().expect_made().checked_report();
     let n_lost = count(&report["counters"]["sessions_expired"]);
     assert!(n_lost >= 2, "{report:#}");
     assert!(count(&report["counters"]["cookies_set"]) >= 2, "{report:#}");

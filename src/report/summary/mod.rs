@@ -16,7 +16,7 @@ pub(super) mod notes;
 mod operations;
 mod probe;
 mod stages;
-mod thresholds;
+pub(super) mod thresholds;
 pub(super) mod verdict;
 
 use super::model::Report;

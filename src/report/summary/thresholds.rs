@@ -75,7 +75,8 @@ fn shown(grade: GateGrade) -> (&'static str, Role) {
     }
 }
 
-fn value(it: &ThresholdFigures) -> String {
+/// The value, told from its limit where it is another.
+pub(in crate::report) fn value(it: &ThresholdFigures) -> String {
     let Some(value) = it.value else {
         return "-".to_string();
     };
@@ -88,7 +89,7 @@ fn value(it: &ThresholdFigures) -> String {
 }
 
 /// `12% left`, or `over by 5%`: of the limit.
-fn margin(it: &ThresholdFigures) -> String {
+pub(in crate::report) fn margin(it: &ThresholdFigures) -> String {
     match it.margin {
         None => "-".to_string(),
         Some(margin) if margin < 0.0 => {
@@ -112,13 +113,15 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn interval(it: &ThresholdFigures) -> String {
+/// `198 ms to 204 ms`; empty where the samples do not allow to say.
+pub(in crate::report) fn interval(it: &ThresholdFigures) -> String {
     it.interval.map_or_else(String::new, |[low, high]| {
         format!("{} to {}", number(low, it.unit), number(high, it.unit))
     })
 }
 
-fn number(value: f64, unit: LimitUnit) -> String {
+/// A value in its unit.
+pub(in crate::report) fn number(value: f64, unit: LimitUnit) -> String {
     match unit {
         LimitUnit::Ms => format_latency(ns_of_ms(value)),
         LimitUnit::Share => format_percent(value),
