@@ -13,7 +13,7 @@ use crate::report::model::{
     OperationFigures, ToolFigures, ToolLatency,
 };
 use crate::scenario::Plan;
-use crate::units::{ms, secs, share, tidy};
+use crate::units::{ms, secs, tidy};
 
 pub(super) fn config(plan: &Plan, plan_json: &Value) -> ConfigFacts {
     let scenario = plan_json.get("scenario").and_then(Value::as_array);
