@@ -44,6 +44,7 @@ mod floods;
 mod flows;
 mod forms;
 mod harness;
+mod histograms;
 mod init_command;
 mod probe;
 mod python;

@@ -261,8 +261,9 @@ fn self_check(all: &[&Report]) -> SelfCheckFigures {
 
 fn run_facts(report: &mut Report, all: &[&Report]) {
     // The strongest first.
-    const ENDS: [Ended; 5] = [
+    const ENDS: [Ended; 6] = [
         Ended::Interrupted,
+        Ended::Threshold,
         Ended::Broke,
         Ended::NoSession,
         Ended::Iterations,

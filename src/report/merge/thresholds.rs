@@ -1,13 +1,11 @@
 //! Thresholds of a merged report: decided again on what was added, where it tells the
 //! value, and else as the worst of the parts, which is said.
 
-use std::cmp::Ordering;
-
 use crate::report::model::{
     Figures, Gate, GateGrade, Report, StoredKind, StoredRow, ThresholdFigures,
 };
 use crate::threshold::{Comparison, LimitUnit, Selector, SelectorKind, Severity};
-use crate::units::ms;
+use crate::units::{ms, tidy};
 
 /// Buckets are so wide: a percentile nearer to its limit may be on either side.
 const BUCKET: f64 = 1e-3;
@@ -58,7 +56,11 @@ fn decide(
         Some(_) => None,
     };
     let is_kept = match (value, &why) {
-        (Some(value), None) => Some(holds(value, threshold)),
+        (Some(value), None) => Some(
+            threshold
+                .comparison
+                .holds(value.total_cmp(&threshold.limit)),
+        ),
         _ => None,
     };
     ThresholdFigures {
@@ -78,26 +80,13 @@ fn decide(
     }
 }
 
-fn holds(value: f64, threshold: &ThresholdFigures) -> bool {
-    let order = value.total_cmp(&threshold.limit);
-    match threshold.comparison {
-        Comparison::Below => order == Ordering::Less,
-        Comparison::AtMost => order != Ordering::Greater,
-        Comparison::Above => order == Ordering::Greater,
-        Comparison::AtLeast => order != Ordering::Less,
-        Comparison::Equal => order == Ordering::Equal,
-        Comparison::Unequal => order != Ordering::Equal,
-    }
-}
-
 fn margin(value: f64, threshold: &ThresholdFigures) -> Option<f64> {
-    let limit = threshold.limit;
-    let beyond = match threshold.comparison {
-        Comparison::Below | Comparison::AtMost => limit - value,
-        Comparison::Above | Comparison::AtLeast => value - limit,
+    let within = match threshold.comparison {
         Comparison::Equal | Comparison::Unequal => return None,
+        upper if upper.is_upper() => threshold.limit - value,
+        _ => value - threshold.limit,
     };
-    (limit != 0.0).then(|| crate::units::tidy(beyond / limit))
+    (threshold.limit != 0.0).then(|| tidy(within / threshold.limit))
 }
 
 /// Of `p99.9`: 0.999.
@@ -132,9 +121,11 @@ fn value(report: &Report, threshold: &ThresholdFigures) -> Option<f64> {
         "rate" => figures.rate_per_sec,
         "errors" => errors(figures.failed),
         other => {
-            let group = other.strip_prefix("errors.")?;
-            let of_group = figures.failures.iter().filter(|cause| cause.group == group);
-            errors(of_group.map(|cause| cause.count).sum())
+            let cause = other.strip_prefix("errors.")?;
+            let below = format!("{cause}.");
+            let is_of = |id: &str| id == cause || id.starts_with(&below);
+            let of_cause = figures.failures.iter().filter(|it| is_of(&it.id));
+            errors(of_cause.map(|it| it.count).sum())
         }
     }
 }
