@@ -54,6 +54,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
             "[[stage]]\nduration = \"1s\"\nzzzz = 1",
             "/properties/stage/items".to_string(),
         ),
+        (
+            "[[threshold]]\nassert = \"p99<1s\"\nzzzz = 1",
+            "/properties/threshold/items".to_string(),
+        ),
         ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
         (
             "[settings]\nthink = { distribution = \"uniform\", low = \"1s\", high = \"2s\", zzzz = 1 }",
@@ -214,6 +218,10 @@ fn the_schema_and_the_reader_judge_values_alike() {
     for (table, pointer) in [
         ("[settings]", "/properties/settings"),
         ("[arrivals]", "/properties/arrivals"),
+        (
+            "[[threshold]]\nassert = \"p99<1s\"",
+            "/properties/threshold/items",
+        ),
         ("[[stage]]", "/properties/stage/items"),
         (
             "[[scenario]]\ntype = \"tools/call\"\n",
