@@ -5,14 +5,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::document::{Document, Table};
-use super::{config_schema, raw};
+use super::{read_config, schema as config_schema};
+use crate::scenario::document::{Document, Table};
 
 /// The faults that the reader of keys finds.
 fn faults_of(text: &str) -> Vec<String> {
     let document = Document::new(Some(Path::new("a.toml")), text, &|_| None);
     if let Some(root) = document.parse() {
-        raw::read_config(Table::root(&document, root.get_ref()));
+        read_config(Table::root(&document, root.get_ref()));
     }
     let (faults, _) = document.into_parts();
     faults.iter().map(ToString::to_string).collect()
