@@ -357,6 +357,7 @@ fn what_went_wrong_is_annotated() {
         "--vus=1",
         "--duration=60s",
         "--think=10ms",
+        "--tool=work",
         "--github",
         "--junit=r.xml",
     ];
