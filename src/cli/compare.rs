@@ -15,7 +15,7 @@ use crate::report::{Report, ReportFile, read, show_comparison};
 use crate::terminal::Terminal;
 
 /// Files of a side. Each may be as large as a report may.
-const FILES_MAX: usize = 50;
+const FILES_MAX: usize = 20;
 
 /// Runs of a folder that make the base, unless the user says how many.
 const HISTORY_RUNS: usize = 5;
