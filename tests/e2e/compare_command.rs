@@ -435,7 +435,7 @@ fn hostile_reports_are_refused_or_compared_within_bounds() {
     refused(
         &|other| {
             let intervals = &mut other["histograms"]["rows"][0]["intervals"];
-            intervals[59]["at_secs"] = json!(1e300);
+            intervals[59]["at_secs"] = json!(1e9);
         },
         "beyond any run",
     );
