@@ -24,7 +24,7 @@ impl Format for Hlog {
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
         match report {
             AnyReport::Run(report) => write_log(report, out),
-            AnyReport::Find(_) | AnyReport::Calibration(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -35,9 +35,7 @@ impl Format for Hlog {
                  earlier version",
             ),
             AnyReport::Run(_) => None,
-            AnyReport::Find(_) | AnyReport::Calibration(_) => {
-                Some("only the report of a run has histograms")
-            }
+            _ => Some("only the report of a run has histograms"),
         }
     }
 }
