@@ -527,19 +527,21 @@ command! {
 
 command! {
     /// Shows a stored report of `run`, `find` or `calibrate` as the fresh one, or
-    /// writes it in another form.
+    /// writes it in another form. Several reports of one load are merged: counts and
+    /// histograms are added.
     #[argh(
         subcommand,
         name = "report",
         example = "What a run showed at its end:\n  $ {command_name} .pmcp/reports/loadtest-20261123T124107Z.json",
+        example = "One report of what three hosts measured together:\n  $ {command_name} host-1.json host-2.json host-3.json --format json -o all.json",
         note = "A report of a newer minor version is shown as far as this version knows it; --format json keeps all of it.",
         error_code(0, "shown, whatever the report says"),
         error_code(1, "the output could not be written"),
-        error_code(2, "the command line is at fault, or the file is no report")
+        error_code(2, "the command line is at fault, or a file is no report or cannot be merged")
     )]
     ShowReport:
     {
-        /// the JSON report; - is the standard input
+        /// the JSON report, or several of one load; - is the standard input
         #[argh(positional)]
         pub(super) files: Vec<String>,
         /// text, json, markdown, junit, csv or hlog; text unless given
@@ -548,6 +550,9 @@ command! {
         /// where to write; - is stdout, and so it is unless given
         #[argh(option, short = 'o', arg_name = "file")]
         pub(super) output: Option<String>,
+        /// merge reports of other plans, targets or times too
+        #[argh(switch)]
+        pub(super) force: bool,
     }
 }
 

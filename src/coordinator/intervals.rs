@@ -3,7 +3,8 @@
 //! Which rows make 5 % of the calls is known at the end only, so all are kept while
 //! there is room. Where there is none, [`relief`] decides what goes: first the rows
 //! that make few calls, then the resolution. A second is packed when it is complete, on
-//! the coordinator's thread: 20 rows take it some 0.2 ms a second.
+//! the coordinator's thread: 20 rows with 100 calls a second each took less than 3 ms of
+//! it in a build without optimisation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::metrics::{Histogram, Packed, RowStats};
 use crate::outcome::{
     INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen, next_length, push_interval,
 };
+use crate::units::share;
 
 /// The share of the calls from which on a row's intervals are told.
 const SHARE_TOLD: f64 = 0.05;
@@ -297,10 +299,6 @@ impl Keeper {
         coarsen(&mut kept.intervals, self.length_secs);
         kept.n_bytes = kept.intervals.iter().map(Interval::n_bytes).sum();
     }
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
 }
 
 #[cfg(test)]

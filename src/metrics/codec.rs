@@ -60,7 +60,7 @@ impl Histogram {
             .decode(text)
             .map_err(|error| format!("is not base64: {error}"))?;
         let plain = inflated(&bytes)?;
-        let buckets = read_counts(counts_of(&plain)?)?;
+        let buckets = read_counts(counts_of(&plain)?, COUNT_MAX)?;
         Self::of_buckets(&buckets, extent)
     }
 }
@@ -133,7 +133,8 @@ impl Packed {
     }
 
     fn buckets(&self) -> Vec<(usize, u64)> {
-        read_counts(&self.counts).expect("they were written by `writer_of`")
+        // A sum of strangers' histograms may have more than one of them can.
+        read_counts(&self.counts, u64::MAX).expect("they were written by `writer_of`")
     }
 }
 
@@ -238,12 +239,12 @@ fn writer_of(out: &mut Vec<u8>) -> impl FnMut(usize, u64) + '_ {
             1 => write_number(0, out),
             n_empty => write_number(-(n_empty as i64), out),
         }
-        write_number(count.min(COUNT_MAX) as i64, out);
+        write_number(count.min(i64::MAX as u64) as i64, out);
         next = bucket + 1;
     }
 }
 
-fn read_counts(mut bytes: &[u8]) -> Result<Vec<(usize, u64)>, String> {
+fn read_counts(mut bytes: &[u8], count_max: u64) -> Result<Vec<(usize, u64)>, String> {
     let mut buckets = Vec::new();
     let (mut next, mut n) = (0_usize, 0_u64);
     while !bytes.is_empty() {
@@ -251,8 +252,8 @@ fn read_counts(mut bytes: &[u8]) -> Result<Vec<(usize, u64)>, String> {
         // `saturating`, for numbers that no histogram has.
         if number > 0 {
             n = n.saturating_add(number.unsigned_abs());
-            if n > COUNT_MAX {
-                return Err(format!("has more than {COUNT_MAX} values"));
+            if n > count_max {
+                return Err(format!("has more than {count_max} values"));
             }
             buckets.push((next, number.unsigned_abs()));
         }

@@ -178,6 +178,15 @@ fn hostile_histograms_cost_nothing() {
     assert_eq!((read.len(), read.quantile_ns(0.5)), (1 << 40, Some(1000)));
 }
 
+/// Each is as large as one may be.
+#[test]
+fn a_sum_may_have_more_than_one_can() {
+    let most = text_of(&with_counts(&[-1000, 1 << 40]));
+    let most = Packed::of(&Histogram::from_text(&most, None).expect("as much is accepted"));
+    let sum = Packed::sum(&[&Packed::sum(&[&most, &most]), &most]).unpacked();
+    assert_eq!((sum.len(), sum.quantile_ns(0.5)), (3 << 40, Some(1000)));
+}
+
 #[test]
 fn an_extent_that_does_not_fit_is_refused() {
     let histogram = of(&[1_000_000, 2_000_000]);

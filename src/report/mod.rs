@@ -52,7 +52,7 @@ pub use format::{Format, FormatChoice};
 pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
-pub use merge::merge;
+pub use merge::{merge, merge_stored};
 pub use model::Report;
 pub use schema::report_schema;
 

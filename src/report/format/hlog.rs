@@ -34,10 +34,14 @@ impl Format for Hlog {
                 "it holds no histograms: the run was made with `--histograms off` or by an \
                  earlier version",
             ),
-            AnyReport::Run(_) => None,
-            AnyReport::Find(_) | AnyReport::Calibration(_) | AnyReport::Comparison(_) => {
-                Some("only the report of a run has histograms")
+            AnyReport::Run(report) => {
+                let texts = report.histograms.iter().flat_map(StoredHistograms::texts);
+                let is_text = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
+                // It could end a line and begin another.
+                (!texts.flat_map(str::bytes).all(is_text))
+                    .then_some("one of its histograms is not base64")
             }
+            _ => Some("only the report of a run has histograms"),
         }
     }
 }
@@ -217,6 +221,14 @@ mod tests {
         assert_eq!(tags.len(), 5, "{tags:?}");
         let is_bad = |c: char| c.is_whitespace() || c.is_control();
         assert!(!tags.iter().any(|tag| tag.contains(is_bad)), "{tags:?}");
+    }
+
+    #[test]
+    fn a_stranger_s_histogram_makes_no_line() {
+        let mut report = report(&plan(), &busy_outcome());
+        let stored = report.histograms.as_mut().expect("histograms");
+        stored.rows[1].total += "\nTag=other,0,1,2,HISTFAAA";
+        assert!(Hlog.refusal(AnyReport::Run(&report)).is_some());
     }
 
     #[test]

@@ -34,9 +34,14 @@ pub(in crate::report) fn metrics(totals: &Figures, operations: &[OperationFigure
     let mut operation_errors = BTreeMap::new();
     for operation in operations {
         let (method, figures) = (&operation.method, &operation.figures);
-        *operation_counts.entry(method.clone()).or_insert(0) += figures.ok + figures.failed;
+        // Saturating, here and below: figures of a merge may come from a stranger.
+        let add = |to: &mut BTreeMap<String, u64>, count: u64| {
+            let sum = to.entry(method.clone()).or_default();
+            *sum = sum.saturating_add(count);
+        };
+        add(&mut operation_counts, figures.ok + figures.failed);
         if figures.failed > 0 {
-            *operation_errors.entry(method.clone()).or_insert(0) += figures.failed;
+            add(&mut operation_errors, figures.failed);
         }
     }
     let ok = &totals.latency;
@@ -74,7 +79,8 @@ pub(in crate::report) fn errors(causes: &[CauseCount]) -> BTreeMap<String, u64> 
             true => "connection",
             false => cause.group.as_str(),
         };
-        *errors.entry(name.to_string()).or_insert(0) += cause.count;
+        let sum: &mut u64 = errors.entry(name.to_string()).or_default();
+        *sum = sum.saturating_add(cause.count);
     }
     errors
 }

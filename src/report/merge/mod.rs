@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use blocks::Parts;
 use fit::{Fit, fits};
 
+use super::envelope::{Stored, StoredReport};
 use super::make::{distribution, errors, metrics, over};
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
@@ -51,6 +52,36 @@ pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, Us
     }
     let told = found.into_iter().map(|(_, what)| what).collect();
     merged(reports, told).map_err(UserError::usage)
+}
+
+/// The same of what was read from these files.
+///
+/// # Errors
+/// Also where one is no report of a run.
+pub fn merge_stored(
+    files: &[String],
+    stored: Vec<Stored>,
+    is_forced: bool,
+) -> Result<Stored, UserError> {
+    let mut reports = Vec::new();
+    for (file, stored) in files.iter().zip(stored) {
+        match stored.report {
+            StoredReport::Run(report) => reports.push((file.clone(), *report)),
+            _ => {
+                return Err(UserError::usage(format!(
+                    "only reports of runs can be merged, and `{file}` is none"
+                )));
+            }
+        }
+    }
+    let report = merge(&reports, is_forced)?;
+    let document = serde_json::to_string_pretty(&report)
+        .map_err(|error| UserError::could_not_run(format!("the sum has no JSON: {error}")))?;
+    Ok(Stored {
+        report: StoredReport::Run(Box::new(report)),
+        document: document + "\n",
+        notice: None,
+    })
 }
 
 /// Whatever the order in which they are named, the result is the same: the first to
@@ -108,17 +139,15 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     if all.iter().any(|report| report.probe.is_some()) {
         told.push("the probes of the parts are left out: each is of its own host".to_string());
     }
-    let blocks = [Some(totals.clone()), handshake, close];
-    let of_blocks = blocks.into_iter().flatten().map(|block| block.row);
-    let beside = [lateness, delay, loop_time]
-        .into_iter()
-        .flatten()
-        .map(|(_, row)| row);
-    let rows: Vec<StoredRow> = of_blocks
+    let beside_calls = [handshake, close].into_iter().flatten();
+    let beside = [lateness, delay, loop_time].into_iter().flatten();
+    // In the order of a fresh report.
+    let rows: Vec<StoredRow> = std::iter::once(totals.row.clone())
         .chain(operations.into_iter().chain(turns).map(|(_, row)| row))
+        .chain(beside_calls.map(|block| block.row))
         .chain(stages.into_iter().map(|(_, row)| row))
         .chain(warm_up.map(|(_, row)| row))
-        .chain(beside)
+        .chain(beside.map(|(_, row)| row))
         .flatten()
         .collect();
     let intervals = parts.intervals(&rows)?;

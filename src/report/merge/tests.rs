@@ -1,1 +1,436 @@
-//! x
+//! Parts added are the whole, whatever their order; what must not be added is not.
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Utc;
+use crate::metrics::{Failure, Histogram, Packed, Recorder, RowStats};
+use crate::outcome::{Interval, Intervals, RowIntervals, Second, SecondSignals};
+use crate::report::model::{GateGrade, LatencyFigures};
+use crate::report::samples::{failed, ok, outcome, plan, report as report_of};
+use crate::threshold::{Comparison, LimitUnit, Severity};
+
+const ROWS: [(&str, Option<&str>); 2] = [("tools/call", Some("echo")), ("tools/list", None)];
+
+/// What one host recorded in each second, by its seed.
+fn recorded(seed: u64, n_seconds: usize) -> Vec<Recorder> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut second = || {
+        let mut recorder = Recorder::new(3);
+        for _ in 0..random.usize(0..40) {
+            ok(
+                &mut recorder,
+                random.usize(0..2),
+                random.u64(1_000..9_000_000),
+            );
+        }
+        for code in 0..random.i64(0..3) {
+            failed(
+                &mut recorder,
+                0,
+                random.u64(1..1_000),
+                Failure::Rpc(code),
+                "wrong",
+            );
+        }
+        ok(&mut recorder, 2, 4_000_000);
+        recorder.counters.iterations_completed = random.u64(0..50);
+        recorder
+    };
+    (0..n_seconds).map(|_| second()).collect()
+}
+
+/// The report of a run in which this was recorded, the `number`th to start.
+fn report(number: u64, seconds: &[Recorder]) -> Report {
+    let mut outcome = outcome(&ROWS);
+    outcome.start.at = Utc::from_unix_ms(1_795_437_667_250 + number);
+    let mut rows = [Vec::new(), Vec::new(), Vec::new()];
+    for (at, recorder) in seconds.iter().enumerate() {
+        outcome.totals.merge(recorder);
+        let mut all = RowStats::default();
+        recorder.rows[..2].iter().for_each(|row| all.merge(row));
+        for (intervals, row) in rows
+            .iter_mut()
+            .zip([&all, &recorder.rows[0], &recorder.rows[1]])
+        {
+            intervals.push(Interval {
+                second: at as u32,
+                started: row.started,
+                ok: row.ok,
+                failed: row.failed,
+                cancelled: row.cancelled,
+                latency: Packed::of(&row.service_ok),
+            });
+        }
+        let quantile = |q| all.service_ok.quantile_ns(q);
+        outcome.seconds.push(Second {
+            at: Duration::from_secs(at as u64),
+            length: Duration::from_secs(1),
+            vus: 5,
+            started: all.started,
+            ok: all.ok,
+            failed: all.failed,
+            latency: quantile(0.5).map(|p50_ns| crate::outcome::SecondLatency {
+                p50_ns,
+                p95_ns: quantile(0.95).unwrap_or(0),
+                p99_ns: quantile(0.99).unwrap_or(0),
+                max_ns: all.service_ok.max_ns().unwrap_or(0),
+            }),
+            dropped: 0,
+            signals: SecondSignals::default(),
+        });
+    }
+    let places = [None, Some(0), Some(1)];
+    outcome.intervals = Some(Intervals {
+        length_secs: 1,
+        end: Duration::from_secs(seconds.len() as u64),
+        rows: places
+            .into_iter()
+            .zip(rows)
+            .map(|(row, intervals)| RowIntervals { row, intervals })
+            .collect(),
+        is_coarser: false,
+        n_given_up: 0,
+    });
+    report_of(&plan(), &outcome)
+}
+
+fn merge_of(parts: &[&Report]) -> Report {
+    let named: Vec<(String, Report)> = parts
+        .iter()
+        .map(|part| ("it".to_string(), (*part).clone()))
+        .collect();
+    merged(&named, Vec::new()).expect("reports of one load")
+}
+
+/// All that is a figure: what runs are called and what is said of them is of each.
+fn figures(report: &Report) -> serde_json::Value {
+    let mut json = serde_json::to_value(report).expect("JSON");
+    for key in [
+        "run",
+        "notices",
+        "config",
+        "host",
+        "self_check",
+        "timestamp",
+    ] {
+        json[key] = serde_json::Value::Null;
+    }
+    json
+}
+
+/// Recorded by two hosts and added, or by one.
+#[test]
+fn the_halves_merged_are_the_whole() {
+    for seed in 0..crate::seeds::n_seeds(4, 40) {
+        let halves = [recorded(2 * seed, 6), recorded(2 * seed + 1, 6)];
+        let mut whole = halves[0].clone();
+        for (all, more) in whole.iter_mut().zip(&halves[1]) {
+            all.merge(more);
+        }
+        let [a, b] = [report(1, &halves[0]), report(2, &halves[1])];
+        let mut merged = merge_of(&[&a, &b]);
+        let mut expected = report(1, &whole);
+        for second in merged.seconds.iter_mut().chain(&mut expected.seconds) {
+            second.vus = 0;
+        }
+        // The order of causes that were as frequent is that of their ids.
+        assert_eq!(figures(&merged), figures(&merge_of(&[&expected])), "{seed}");
+        assert_eq!(merged.totals.latency, expected.totals.latency);
+        assert_eq!(merged.seconds, expected.seconds);
+        assert_eq!(merged.per_tool.keys().collect::<Vec<_>>(), ["echo"]);
+        assert_eq!(merged.run.vus_max, 100);
+        let sum: u64 = merged.errors.values().sum();
+        assert_eq!(sum, merged.totals.failed);
+    }
+}
+
+#[test]
+fn merging_is_associative_and_commutative() {
+    for seed in 0..crate::seeds::n_seeds(4, 40) {
+        // Of different lengths: seconds that one lacks are the others'.
+        let part = |i: u64| report(i, &recorded(3 * seed + i, 3 + i as usize));
+        let [a, b, c] = [part(0), part(1), part(2)];
+        let expected = figures(&merge_of(&[&a, &b, &c]));
+        for order in [[&c, &a, &b], [&b, &c, &a], [&c, &b, &a]] {
+            assert_eq!(figures(&merge_of(&order)), expected, "{seed}");
+        }
+        let left = merge_of(&[&merge_of(&[&a, &b]), &c]);
+        let right = merge_of(&[&a, &merge_of(&[&b, &c])]);
+        assert_eq!(figures(&left), expected, "{seed}");
+        assert_eq!(figures(&right), expected, "{seed}");
+        assert_eq!(left.self_check, right.self_check);
+        assert_eq!(left.run.vus_max, 150);
+    }
+}
+
+#[test]
+fn one_report_merged_with_none_is_itself() {
+    let one = report(1, &recorded(7, 4));
+    let alone = merge_of(&[&one]);
+    assert_eq!(alone.totals, one.totals);
+    assert_eq!(alone.operations, one.operations);
+    assert_eq!(alone.histograms, one.histograms);
+    assert_eq!(alone.seconds, one.seconds);
+    assert_eq!(alone.metrics, one.metrics);
+}
+
+/// Where a part keeps no histogram of a row, the sum has no percentiles.
+#[test]
+fn percentiles_are_never_averaged() {
+    let [mut a, b] = [report(1, &recorded(1, 4)), report(2, &recorded(2, 4))];
+    let stored = a.histograms.as_mut().expect("histograms");
+    stored
+        .rows
+        .retain(|row| row.subject.as_deref() != Some("echo"));
+    let merged = merge_of(&[&a, &b]);
+    let latency = merged.operations[0].figures.latency;
+    let parts = [&a, &b].map(|it| it.operations[0].figures.latency);
+    let count = parts[0].count + parts[1].count;
+    let of_both = |of: fn(&LatencyFigures) -> Option<f64>, join: fn(f64, f64) -> f64| {
+        parts.iter().filter_map(of).reduce(join)
+    };
+    let expected = LatencyFigures {
+        count,
+        min_ms: of_both(|it| it.min_ms, f64::min),
+        mean_ms: latency.mean_ms,
+        max_ms: of_both(|it| it.max_ms, f64::max),
+        ..LatencyFigures::default()
+    };
+    assert_eq!(latency, expected);
+    assert!(merged.totals.latency.p50_ms.is_some());
+    assert!(merged.per_tool["echo"].latency.p99_ms.is_none());
+}
+
+/// Changes the second of two reports, and says what becomes of merging them.
+fn after(change: fn(&mut Report)) -> Result<Report, (bool, String)> {
+    let a = report(1, &recorded(1, 4));
+    let mut b = report(2, &recorded(2, 4));
+    change(&mut b);
+    let named = [("a.json".to_string(), a), ("b.json".to_string(), b)];
+    match (merge(&named, false), merge(&named, true)) {
+        (Ok(report), _) => Ok(report),
+        (Err(fault), forced) => Err((forced.is_ok(), fault.to_string())),
+    }
+}
+
+#[test]
+fn what_must_not_be_added_is_refused() {
+    // What is wrong, whether it may be forced, what is said.
+    let table: &[(fn(&mut Report), bool, &str)] = &[
+        (
+            |it| it.histograms = None,
+            false,
+            "`b.json` holds no histograms",
+        ),
+        (
+            |it| it.run.latency_from = crate::report::model::LatencyFrom::IntendedStart,
+            false,
+            "the start from which latency counts differs",
+        ),
+        (
+            |it| it.histograms.as_mut().expect("some").unit = "us".to_string(),
+            false,
+            "this program reads `ns`",
+        ),
+        (
+            |it| it.histograms.as_mut().expect("some").rows.clear(),
+            false,
+            "holds no histogram of all calls",
+        ),
+        (
+            |it| it.counters.connections = 1 << 60,
+            false,
+            "a count that no run comes to",
+        ),
+        (
+            |it| it.duration_secs = f64::NAN,
+            false,
+            "has a `duration_secs` that is none",
+        ),
+        (
+            |it| it.target_url = "http://other/mcp".to_string(),
+            true,
+            "the target differs",
+        ),
+        (
+            |it| it.server.era = "modern".to_string(),
+            true,
+            "the era of the protocol differs",
+        ),
+        (
+            |it| it.plan["timeout_ms"] = 7.into(),
+            true,
+            "another plan than `a.json`: `timeout_ms`",
+        ),
+        (
+            |it| it.run.started_at = "2026-11-23T13:41:07.250Z".to_string(),
+            true,
+            "did not run at the same time",
+        ),
+    ];
+    for (change, may_be_forced, words) in table {
+        let (forced, fault) = after(*change).expect_err(words);
+        assert!(fault.contains(words), "{fault}");
+        assert_eq!(forced, *may_be_forced, "{fault}");
+    }
+    // A histogram of other calls than its figures.
+    let (forced, fault) = after(|it| it.totals.latency.count += 1).expect_err("it does not fit");
+    assert!(!forced && fault.contains("its figures are of"), "{fault}");
+}
+
+#[test]
+fn what_may_be_added_is_told() {
+    let table: &[(fn(&mut Report), &str)] = &[
+        (
+            |it| it.run.version = "9.9.9".to_string(),
+            "the version of this program differs",
+        ),
+        (|it| it.host.usable_cpus = 64, "the host differs"),
+        (
+            |it| it.run.started_at = "2026-11-23T12:41:27.250Z".to_string(),
+            "ran together for 10 s of 30 s only",
+        ),
+    ];
+    for (change, words) in table {
+        let merged = after(*change).expect(words);
+        assert!(
+            merged.notices.iter().any(|it| it.contains(words)),
+            "{:?}",
+            merged.notices
+        );
+    }
+    // Parts of a host's own are no difference.
+    let merged = after(|it| it.plan["seed"] = 8.into()).expect("the seed is a host's");
+    assert_eq!(merged.notices.len(), 1, "{:?}", merged.notices);
+    assert_eq!(
+        merged.notices[0],
+        "merged from 2 reports: `a.json`, `b.json`"
+    );
+}
+
+#[test]
+fn the_same_run_or_segment_is_not_added_twice() {
+    let one = report(1, &recorded(1, 4));
+    let twice = [
+        ("a".to_string(), one.clone()),
+        ("b".to_string(), one.clone()),
+    ];
+    let fault = merge(&twice, false).expect_err("the same").to_string();
+    assert!(fault.contains("`a` and `b` are the same run"), "{fault}");
+    let segment = |number: u64, part: u64| {
+        let mut report = report(number, &recorded(number, 4));
+        report.plan["segment"] = serde_json::json!({"number": part, "of": 2});
+        (format!("{number}"), report)
+    };
+    let fault = merge(&[segment(1, 1), segment(2, 1)], false).expect_err("the same part");
+    assert!(fault.to_string().contains("both segment 1/2"), "{fault}");
+    let merged = merge(&[segment(1, 1), segment(2, 2)], false).expect("the halves of a load");
+    assert_eq!(merged.plan["segment"], serde_json::Value::Null);
+}
+
+/// Decided on the sum: each part keeps it or not by itself.
+#[test]
+fn thresholds_are_decided_again() {
+    let threshold =
+        |metric: &str, limit: f64, unit, grade| crate::report::model::ThresholdFigures {
+            text: format!("{metric}<{limit}"),
+            selector: None,
+            metric: metric.to_string(),
+            comparison: Comparison::Below,
+            limit,
+            unit,
+            value: None,
+            margin: None,
+            severity: Severity::Fail,
+            grade,
+            few: false,
+            interval: None,
+            why: None,
+            aborted: false,
+        };
+    let decided = |metric: &str, limit, unit, grade| {
+        let [mut a, mut b] = [report(1, &recorded(1, 4)), report(2, &recorded(2, 4))];
+        a.thresholds = vec![threshold(metric, limit, unit, GateGrade::Passed)];
+        b.thresholds = vec![threshold(metric, limit, unit, grade)];
+        let merged = merge_of(&[&a, &b]);
+        assert_eq!(merged.gate.grade, merged.thresholds[0].grade);
+        (merged.thresholds[0].clone(), merged.totals)
+    };
+    let (p50, totals) = decided("p50", 100.0, LimitUnit::Ms, GateGrade::Failed);
+    assert_eq!(
+        (p50.grade, p50.value),
+        (GateGrade::Passed, totals.latency.p50_ms)
+    );
+    let median = totals.latency.p50_ms.expect("calls");
+    let (p50, _) = decided("p50", median * 0.9, LimitUnit::Ms, GateGrade::Passed);
+    assert_eq!(p50.grade, GateGrade::Failed);
+    let (near, _) = decided("p50", median * 1.000_5, LimitUnit::Ms, GateGrade::Failed);
+    assert_eq!(near.grade, GateGrade::Failed);
+    assert!(near.why.expect("said").contains("worst of the parts"));
+    let (errors, totals) = decided("errors", 1_000.0, LimitUnit::Count, GateGrade::Failed);
+    assert_eq!(
+        (errors.value, errors.grade),
+        (Some(totals.failed as f64), GateGrade::Passed)
+    );
+    let (other, _) = decided("breaking_point", 5.0, LimitUnit::Load, GateGrade::Failed);
+    assert_eq!((other.value, other.grade), (None, GateGrade::Failed));
+    assert!(other.why.expect("said").contains("not decided again"));
+}
+
+/// The longest intervals of the parts are those of all.
+#[test]
+fn intervals_of_other_lengths_are_brought_to_the_longer() {
+    let [a, mut b] = [report(1, &recorded(1, 12)), report(2, &recorded(2, 12))];
+    let stored = b.histograms.as_mut().expect("histograms");
+    stored.interval_secs = 5.0;
+    for row in &mut stored.rows {
+        let mut longer = Vec::new();
+        for fives in row.intervals.clone().chunks(5) {
+            let mut latency = Histogram::new();
+            for second in fives {
+                latency.merge(&row.histogram_of(second).expect("our own"));
+            }
+            let sum = |of: fn(&crate::report::model::StoredInterval) -> u64| {
+                fives.iter().map(of).sum::<u64>()
+            };
+            longer.push(crate::report::model::StoredInterval {
+                length_secs: fives.len() as f64,
+                started: sum(|it| it.started),
+                ok: sum(|it| it.ok),
+                failed: sum(|it| it.failed),
+                histogram: (!latency.is_empty()).then(|| latency.to_text()),
+                max_ns: latency.max_ns(),
+                ..fives[0].clone()
+            });
+        }
+        row.intervals = longer;
+    }
+    let merged = merge_of(&[&a, &b]);
+    let stored = merged.histograms.expect("histograms");
+    assert_eq!(stored.interval_secs, 5.0);
+    let spans = |row: &StoredRow| {
+        let each = row.intervals.iter();
+        each.map(|it| (it.at_secs, it.length_secs))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        spans(&stored.rows[0]),
+        [(0.0, 5.0), (5.0, 5.0), (10.0, 2.0)]
+    );
+    let n_ok: u64 = stored.rows[0].intervals.iter().map(|it| it.ok).sum();
+    assert_eq!(n_ok, merged.totals.ok);
+    // No histogram of each second: percentiles only where one part alone has calls.
+    let both = a
+        .seconds
+        .iter()
+        .zip(&b.seconds)
+        .filter(|(a, b)| a.ok > 0 && b.ok > 0);
+    assert!(both.count() > 0);
+    assert!(
+        merged
+            .seconds
+            .iter()
+            .any(|second| second.p50_ms.is_none() && second.ok > 0)
+    );
+}

@@ -216,6 +216,16 @@ impl StoredHistograms {
         Ok(())
     }
 
+    /// The texts of all histograms.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().flat_map(|row| {
+            let others = row.others.iter().map(|other| &other.total);
+            let intervals = row.intervals.iter().filter_map(|it| it.histogram.as_ref());
+            let all = std::iter::once(&row.total).chain(others).chain(intervals);
+            all.map(String::as_str)
+        })
+    }
+
     /// The first row of a kind.
     pub fn row(&self, kind: StoredKind) -> Option<&StoredRow> {
         self.rows.iter().find(|row| row.kind == kind)
