@@ -45,7 +45,8 @@ pub use crate::metrics::{
 };
 pub use crate::protocol::{Era, Revision};
 pub use crate::threshold::{
-    Comparison, Gate, GateGrade, LimitUnit, Selector, SelectorKind, Severity, ThresholdFigures,
+    Comparison, GateGrade, GateOutcome, LimitUnit, Selector, SelectorKind, Severity,
+    ThresholdFigures,
 };
 pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
 
@@ -180,7 +181,7 @@ pub struct RunOutcome {
     /// How each threshold of the plan came out, in its order.
     pub thresholds: Vec<ThresholdFigures>,
     /// Whether the run passes.
-    pub gate: Gate,
+    pub gate: GateOutcome,
 }
 
 /// What a generator noticed about itself. Shares are 0 to 1.
