@@ -167,7 +167,7 @@ impl Utc {
     }
 }
 
-/// Numbers of so many digits each, with a sign between them.
+/// Numbers with a sign between them; `n_digits` says how many digits each has.
 fn numbers<const N: usize>(text: &str, sign: char, n_digits: [usize; N]) -> Option<[u64; N]> {
     let mut parts = text.split(sign);
     let mut numbers = [0; N];

@@ -100,8 +100,8 @@ impl std::error::Error for UserError {}
 
 /// The known word nearest to `typed`, if one is near enough to be a likely
 /// typo: at most a third of the letters differ (optimal string alignment
-/// distance, so that swapped neighbours cost one). What is longer than any word
-/// that a person types is none: the work grows with both lengths.
+/// distance, so that swapped neighbours cost one). A text that is longer
+/// than any word that a person types gets no suggestion: the work grows with both lengths.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const BYTES_MAX: usize = 256;
     if typed.len() > BYTES_MAX {

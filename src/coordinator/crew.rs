@@ -158,7 +158,7 @@ impl Crew {
         self.workers[worker].send(Command::Recycle(recorder));
     }
 
-    /// Wants so many users of all workers together.
+    /// Sets the number of users that all workers have together.
     pub(super) fn set_users(&self, users: u32) {
         let n_workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
         for (index, worker) in (0..).zip(&self.workers) {

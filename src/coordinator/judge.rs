@@ -229,7 +229,7 @@ impl Recorded<'_> {
         let missing = local_failures;
         let handshakes = Rows::new(self.rows, self.totals).sum_of(RowKind::Handshake);
         let handshakes = handshakes.unwrap_or_default();
-        // Users that a server turned away are none of ours.
+        // The server turned users away: that is not our fault.
         let is_ours = 2 * missing(&handshakes) > handshakes.failed;
         let messages = self.totals.examples.of(MISSING);
         let mut which: Vec<LocalResource> = messages

@@ -206,7 +206,7 @@ pub(super) fn finished_calls(rows: &[Row], recorded: &Recorder) -> u64 {
     calls.map(|(_, stats)| stats.finished()).sum()
 }
 
-/// What the user should know of the probe beside a load of so many ended calls.
+/// What the user should know of the probe; `load_finished` counts the calls of the load that ended.
 pub(super) fn notices(probe: &ProbeOutcome, load_finished: u64) -> Vec<String> {
     let mut notices = Vec::new();
     let counters = &probe.totals.counters;

@@ -63,7 +63,7 @@ impl Cpus {
 
     /// A CPU that none of the workers keeps to, for a thread that should not be
     /// in their way; of several one that the coordinator is not left with.
-    /// `None`: there is none, or workers go where the system likes.
+    /// `None`: no CPU is left, or workers are not pinned.
     pub fn beside(&self, workers: &[Option<usize>]) -> Option<usize> {
         if workers.iter().any(Option::is_none) {
             return None;
@@ -88,8 +88,8 @@ pub fn pin(cpu: usize) -> bool {
 /// Descriptors beside those of the connections: polls, timers, files.
 const FILES_BESIDE: u64 = 64;
 
-/// Raises the limit of open files of this process, as far as it may, to what so many
-/// connections need. Elsewhere than on Linux the limit is left to the user.
+/// Raises the limit of open files of this process, as far as it may, to what this
+/// number of connections needs. On other systems than Linux the user sets the limit.
 pub fn raise_file_limit(n_connections: u64) {
     #[cfg(target_os = "linux")]
     if let Some((soft, hard)) = file_limits()
@@ -102,7 +102,7 @@ pub fn raise_file_limit(n_connections: u64) {
     }
 }
 
-/// The limit of open files of this process, where it is too low for so many
+/// The limit of open files of this process, where it is too low for this number of
 /// connections and `FILES_BESIDE`.
 pub fn too_low_file_limit(n_connections: u64) -> Option<u64> {
     let (soft, _) = file_limits()?;

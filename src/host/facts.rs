@@ -132,7 +132,7 @@ fn cpu_info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
-/// x86 says so among the CPU's flags; where there are none it is unknown.
+/// An x86 CPU says so in its flags; without flags it is unknown.
 fn is_virtual(info: &str) -> Option<bool> {
     let flags = cpu_info_field(info, "flags")?;
     Some(flags.split_whitespace().any(|flag| flag == "hypervisor"))

@@ -88,8 +88,6 @@ causes! {
         NoResult = "no_result",
         /// The answer to another id.
         WrongId = "wrong_id",
-        /// Not an event stream although it says so.
-        BadSse = "bad_sse",
         /// Larger than the bound.
         TooLarge = "too_large",
         /// The stream ended, in good order, without the answer.

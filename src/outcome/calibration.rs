@@ -221,7 +221,7 @@ pub struct CalibrationSamples {
 /// What a step measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StepKind {
-    /// The closed model with so many virtual users.
+    /// The closed model with this many virtual users.
     Closed {
         /// Virtual users.
         vus: u32,

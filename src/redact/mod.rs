@@ -449,8 +449,8 @@ pub fn is_scheme(word: &str) -> bool {
 /// Addresses, and what every client says of itself.
 const HARMLESS_HEADERS: [&str; 4] = ["host", "origin", "user-agent", "accept-language"];
 
-/// Values of headers that are not named like a credential are looked for in texts
-/// from so many characters on.
+/// The values of headers that are not named like a credential are looked for in texts
+/// where they have at least this many characters.
 const PLAIN_CHARS_MIN: usize = 8;
 
 /// Long, and more than words; no address, such as one of `X-Forwarded-For`.

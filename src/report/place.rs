@@ -379,8 +379,8 @@ pub fn place_error(what: &str, path: &Path, (reason, hint): (String, Option<Stri
     }
 }
 
-/// A file that is gone when this is dropped. After the rename there is none,
-/// and removing it fails unseen.
+/// Removes its file when it is dropped. After the rename the file is no longer there,
+/// and the removal fails silently.
 #[derive(Debug)]
 struct Temporary {
     path: PathBuf,

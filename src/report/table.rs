@@ -29,7 +29,7 @@ impl Cell {
 /// Rows under a header; a row may be shorter than the header.
 pub(in crate::report) struct Table {
     rows: Vec<Vec<Cell>>,
-    /// Columns that may be left out, the first to go first.
+    /// Columns that may be left out, in the order in which they are.
     dispensable: &'static [usize],
 }
 

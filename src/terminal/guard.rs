@@ -32,7 +32,7 @@ struct Rules {
     own: Vec<String>,
     /// What stands in place of [`COMMAND`].
     command: Option<String>,
-    /// Lines that GitHub's runner would take for commands are none.
+    /// Lines that GitHub's runner would take for commands are changed, so that it does not.
     defuses_commands: bool,
 }
 

@@ -168,7 +168,7 @@ pub fn cut(text: &str, width: usize, drawing: Drawing) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a text has at most so many columns. One of very many characters is
+/// Whether a text has at most `width` columns. A text of very many characters is
 /// not measured: each cluster that a terminal draws is short, but marks without
 /// width may be endless.
 pub(super) fn fits(text: &str, width: usize) -> bool {
@@ -202,7 +202,7 @@ pub(super) fn end_of(text: &str, width: usize) -> &str {
     text[start..].trim_start_matches(|c: char| display_width(c.encode_utf8(&mut [0; 4])) == 0)
 }
 
-/// Characters looked at for so many columns: the longest emoji of everyday use
+/// The number of characters looked at for `width` columns: the longest emoji of everyday use
 /// has ten in two columns.
 fn chars_max(width: usize) -> usize {
     const CHARS_PER_COLUMN: usize = 8;

@@ -231,7 +231,7 @@ fn least(latency: &Histogram, q: f64, longest_ns: u64, e: impl Fn(u64) -> f64) -
     let candidates = std::iter::once(0).chain(doubling.take_while(|z| *z < longest_ns));
     let shifted = candidates.filter_map(|z| {
         let e = e(z);
-        // Written so that what is no number is none.
+        // Written so that NaN is not below.
         let is_below = e >= 0.0 && e < q;
         let least_ns = is_below.then(|| latency.quantile_ns(q - e))??;
         Some(z.saturating_add(reported_ns.saturating_sub(least_ns)))

@@ -259,7 +259,7 @@ const BUSY: f64 = 0.9;
 const BUSY_SECOND: f64 = 0.95;
 /// What lasts this share of the seconds is no accident.
 const LASTING_SHARE: f64 = 0.2;
-/// Nor is what lasts so many.
+/// Nor is what lasts this many seconds.
 const LASTING_SECONDS: usize = 3;
 /// Reads that the kernel did not time, from which on they matter. The first on
 /// a host often go without: the kernel switches its timestamps on when somebody
@@ -340,7 +340,7 @@ fn late_starts(evidence: &Evidence<'_>) -> Option<Signal> {
     })
 }
 
-/// Where more than one call in so many had to connect, lateness contains that,
+/// Where more than one call in this many had to connect, lateness contains that,
 /// which a server may be slow at.
 pub fn lateness_is_ours(connects: u64, ended: u64) -> bool {
     connects.saturating_mul(CALLS_PER_CONNECT) <= ended
@@ -512,7 +512,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Percentiles of fewer are the largest few.
 const SAMPLES_MIN: u64 = 100;
 
-/// A rate that the last calls can change by this part of itself is none yet.
+/// Where the last calls can change the rate by this share of itself, the run is too short for one.
 const RATE_OFF: f64 = 0.2;
 
 /// Where nothing succeeded there are no figures to doubt. Few calls are what a

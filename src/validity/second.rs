@@ -74,7 +74,7 @@ const FREE_SHARE: f64 = 0.9;
 pub(super) const SILENCE_MAX: Duration = Duration::from_millis(400);
 /// A delay below this limits nothing worth speaking of.
 const DELAY_MIN: Duration = Duration::from_millis(1);
-/// Where more than one call in so many had to connect, lateness contains the
+/// Where more than one call in this many had to connect, lateness contains the
 /// making of connections, which the server may be slow at.
 pub(super) const CALLS_PER_CONNECT: u64 = 100;
 /// So many seconds in a row with slow reading are no accident.

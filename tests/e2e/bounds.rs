@@ -22,7 +22,7 @@ fn server() -> ServerThread {
     ServerThread::start(options, None).expect("a server on loopback")
 }
 
-/// A run of so many tools, each with a row of its own.
+/// A run of `n_tools` tools, each with a row of its own.
 fn run_of_tools(n_tools: usize, arguments: &[&str]) -> Finished {
     share::half();
     let server = server();

@@ -788,7 +788,7 @@ fn a_steady_run_on_a_healthy_server_does_not_break() {
     assert!(!finished.stdout.contains("breaking point"), "{finished}");
 }
 
-/// A server that answers so many calls, and then fails every one.
+/// A server that answers `n_good` calls, and then fails every one.
 fn failing_after(n_good: u64) -> FakeServer {
     let n_calls = AtomicU64::new(0);
     FakeServer::on_call(move |request, connection| {
@@ -802,8 +802,8 @@ fn failing_after(n_good: u64) -> FakeServer {
 /// Four users, some 200 calls a second.
 const STEADY: [&str; 6] = ["--tool", "work", "--vus", "4", "--think", "20ms"];
 
-/// A token that expires, a restart: under a load that does not change, it is none
-/// of the load's doing.
+/// A token that expires, a restart: under a load that does not change, the load is
+/// not the cause.
 #[test]
 fn an_outage_under_a_steady_load_is_a_change_with_time() {
     let server = failing_after(700);

@@ -57,7 +57,7 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The JSON-RPC message; `null` where the body is none.
+    /// The JSON-RPC message; `null` where the body is not JSON.
     pub(crate) fn message(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }

@@ -39,7 +39,7 @@ struct Seen {
 }
 
 impl OnTerminal {
-    /// Starts it on a terminal of so many columns; 0: one that does not say.
+    /// Starts it on a terminal with this number of columns; 0: one that does not tell its width.
     pub(crate) fn start(program: Program, columns: u16) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         let leader = openpt(flags).expect("a pseudo-terminal");

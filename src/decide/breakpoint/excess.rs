@@ -151,7 +151,7 @@ impl Unit {
     }
 }
 
-/// Whether so many bad ones occur by chance in less than 0.5 % of windows with exactly
+/// Whether this many bad requests occur by chance in less than 0.5 % of windows with exactly
 /// the allowed share: 5 of 100 at 1 %.
 ///
 /// The binomial quantile by Cornish and Fisher's expansion (normal plus skewness).

@@ -41,8 +41,8 @@ const CYCLE_ABOVE_NEIGHBOUR: f64 = 0.3;
 /// The longest cycle in units, and how often it must fit in to be seen.
 const CYCLE_MAX: usize = 10;
 const CYCLES_SEEN_MIN: usize = 3;
-/// So many cycles decide, however many units are asked for, and so many may be
-/// spent on it.
+/// This many cycles decide, whatever number of units is asked for, and a decision may
+/// take this many.
 const CYCLES_MIN: usize = 8;
 const CYCLES_SPENT: usize = 24;
 /// Units in a row, the share of bad requests in each, and the requests in all

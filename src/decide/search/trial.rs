@@ -75,7 +75,7 @@ struct HoldSums {
 pub(super) struct Effort {
     /// No pass and no failure before, unless it is plain.
     pub(super) n_units_min: usize,
-    /// Undecided after so many.
+    /// The trial is undecided after this many units.
     pub(super) n_units_max: usize,
     /// No pass before.
     pub(super) shortest: Duration,
@@ -106,20 +106,20 @@ pub(super) const VERIFY: Effort = Effort {
     ends_when_futile: true,
 };
 
-/// A bracket level is plausible after so many requests and ticks, if the bad
+/// A bracket level is plausible after this many requests and ticks, if the bad
 /// ones are at most half of those allowed. It is orientation, and verified
 /// later; without it a search from one user that thinks for a second would
 /// spend minutes on levels far below the capacity.
 pub(super) const PLAUSIBLE_REQUESTS: u64 = 60;
 pub(super) const PLAUSIBLE_TICKS: u32 = 5;
 
-/// The baseline ends with so many requests after so many ticks, or with fewer
+/// The baseline ends with this many requests after this many ticks, or with fewer
 /// after a time or five cycles of a thinking user, and gives up on a server
 /// that does not answer at all.
 const BASELINE_REQUESTS: u64 = 20;
 const BASELINE_TICKS: u32 = 5;
 const BASELINE_LONGEST: Duration = Duration::from_secs(30);
-/// The baseline fails where so many bad requests have less than this
+/// The baseline fails where its number of bad requests has less than this
 /// probability on a server that just keeps the limit.
 const BASELINE_SIGNIFICANCE: f64 = 0.01;
 

@@ -10,7 +10,7 @@ use crate::terminal::display_width;
 use proptest::prelude::*;
 use termcolor::NoColor;
 
-/// Calls `f` with the state after so many seconds.
+/// Calls `f` with the state after `secs` seconds.
 fn with_progress(secs: u64, mut f: impl FnMut(Progress<'_>)) {
     let mut latency = Histogram::new();
     (0..100).for_each(|_| latency.record(1_200_000));

@@ -107,7 +107,7 @@ pub struct SelfCheckFigures {
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WorkerUse {
     /// The share of the time in which its loop had something to do. Empty polls
-    /// of a busy-polling worker are none.
+    /// of a busy-polling worker do not count as something to do.
     pub busy_share: Option<f64>,
     /// CPU time ÷ time; 1 with busy polling.
     pub cpu_share: Option<f64>,

@@ -243,7 +243,7 @@ fn delays(page: &mut Page, report: &Report) {
     }
 }
 
-/// Seconds of a report as a duration; what is none reads as 0.
+/// Seconds of a report as a duration; a number that is not a duration reads as 0.
 pub(in crate::report) fn secs_text(secs: f64) -> String {
     let duration = Duration::try_from_secs_f64(secs).unwrap_or_default();
     // Beyond ten seconds, milliseconds tell nothing.

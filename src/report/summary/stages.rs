@@ -71,8 +71,8 @@ pub(super) fn warm_up(page: &mut Page, report: &Report) {
     page.labelled("warm-up", Line::of(Role::Plain, words));
 }
 
-/// Where the server broke. Nothing is said of runs where it did not: that it
-/// was looked for is no proof that there is none.
+/// Where the server broke. Nothing is said of runs where it did not: the
+/// detector may have missed a breaking point.
 pub(super) fn breaking_point(page: &mut Page, report: &Report) {
     let point = &report.breaking_point;
     if !point.detected {
