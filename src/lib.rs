@@ -94,7 +94,7 @@
 //! | [`scenario`] | a config and flags become a plan |
 //! | `load` | load models: numbers of users, arrivals and pauses as functions of time |
 //! | [`coordinator`] | a run from beginning to end: prepares, commands, collects, judges |
-//! | `decide` | the decisions as pure functions: users over time, breaking points, the search, what changed from run to run |
+//! | `decide` | the decisions as pure functions: users, breaking points, the search, thresholds, comparisons |
 //! | `worker` | one core's thread and its users |
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
 //! | `client` | one MCP session over one connection; finding a server's era |
@@ -103,6 +103,7 @@
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
 //! | `metrics` | histograms, counters, failures by cause |
 //! | `validity` | whether a result is the server's or ours: the verdict |
+//! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
 //! | `init` | a starter config of what a server offers |

@@ -122,7 +122,7 @@ mod tests {
     use crate::clock::Utc;
     use crate::metrics::{Failure, Outcome, Recorder, Sample};
     use crate::outcome::{
-        Ended, Gate, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts,
+        Ended, GateOutcome, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts,
     };
     use crate::protocol::{Era, Revision};
     use crate::validity::Verdict;
@@ -182,7 +182,7 @@ mod tests {
             self_check: SelfCheck::default(),
             verdict: Verdict::of(Vec::new()),
             thresholds: Vec::new(),
-            gate: Gate::default(),
+            gate: GateOutcome::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::report::{Report, ReportFile, read, show_comparison};
 use crate::terminal::Terminal;
 
 /// Files of a side. Each may be as large as a report may.
-const FILES_MAX: usize = 50;
+const FILES_MAX: usize = 20;
 
 /// Runs of a folder that make the base, unless the user says how many.
 const HISTORY_RUNS: usize = 5;
@@ -47,10 +47,8 @@ pub(super) fn compare(
     let (refused, told): (Vec<Objection>, Vec<Objection>) =
         objections(&all).into_iter().partition(|it| it.is_refused);
     if !refused.is_empty() && !args.force {
-        let mut error = UserError::usage("these runs are not comparable");
-        for objection in refused {
-            error = error.hint(objection.what);
-        }
+        let why: Vec<String> = refused.into_iter().map(|it| it.what).collect();
+        let error = UserError::usage(format!("these runs are not comparable: {}", why.join("; ")));
         return Err(error.hint("`--force` compares them all the same"));
     }
     let spoken = refused.into_iter().chain(told).map(|it| it.what);

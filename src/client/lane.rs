@@ -165,7 +165,7 @@ impl Lane {
     }
 
     pub(super) fn bytes_received(&self) -> u64 {
-        self.http.counters().bytes_received
+        self.http.bytes_received()
     }
 
     pub(super) fn last_event_id(&self) -> Option<&str> {

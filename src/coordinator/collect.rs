@@ -13,7 +13,7 @@ use super::judge::local_failures;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::decide::control::StageSpan;
-use crate::decide::threshold::abort::Counts as AbortCounts;
+use crate::decide::threshold::abort::WatchedCounts;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
@@ -34,7 +34,7 @@ pub(super) struct Figures {
     /// Of the calls that succeeded.
     pub(super) latency: Histogram,
     /// For each threshold that ends the run. Of a tick, not of sums.
-    pub(super) watched: Vec<AbortCounts>,
+    pub(super) watched: Vec<WatchedCounts>,
 }
 
 /// What happened in some ticks.
@@ -497,7 +497,7 @@ impl Collector {
         }
         interval
             .watched
-            .resize(self.watched.len(), AbortCounts::default());
+            .resize(self.watched.len(), WatchedCounts::default());
         for (sum, watched) in interval.watched.iter_mut().zip(&self.watched) {
             sum.add(&watched.count(recorder, stage));
         }

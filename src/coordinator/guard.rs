@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::collect::Figures;
 use super::tick::{TICKS_PER_SECOND, tick_end};
-use crate::decide::threshold::abort::{Abort, Counts, Moment, Watcher, share_allowed};
+use crate::decide::threshold::abort::{Abort, AbortWatcher, Moment, WatchedCounts, share_allowed};
 use crate::decide::threshold::{selects, stage_of};
 use crate::metrics::Recorder;
 use crate::outcome::Row;
@@ -48,13 +47,13 @@ impl Watched {
     }
 
     /// What a worker recorded in a tick of that stage.
-    pub(super) fn count(&self, recorder: &Recorder, stage: Option<usize>) -> Counts {
-        let mut counts = Counts::default();
+    pub(super) fn count(&self, recorder: &Recorder, stage: Option<usize>) -> WatchedCounts {
+        let mut counts = WatchedCounts::default();
         if self.stage.is_some() && self.stage != stage {
             return counts;
         }
         for row in self.rows.iter().map(|row| &recorder.rows[*row]) {
-            counts.add(&Counts {
+            counts.add(&WatchedCounts {
                 ended: row.finished(),
                 failed: row.failed,
                 missed: match &self.missed {
@@ -69,32 +68,33 @@ impl Watched {
 }
 
 /// Gathers ticks into seconds, and tells of the threshold that ends the run.
-pub(super) struct Guard {
-    watcher: Watcher,
-    second: Vec<Counts>,
+pub(super) struct AbortGuard {
+    watcher: AbortWatcher,
+    second: Vec<WatchedCounts>,
     n_ended: u64,
 }
 
-impl Guard {
+impl AbortGuard {
     /// `None`: no threshold of the plan ends a run. With it, what the collector has to
     /// count.
     pub(super) fn new(plan: &Plan, rows: &[Row]) -> Option<(Self, Vec<Watched>)> {
         let thresholds = plan.thresholds.iter();
         let watched: Vec<_> = thresholds.filter_map(|it| Watched::new(it, rows)).collect();
         let guard = Self {
-            watcher: Watcher::new(&plan.thresholds, plan.warm_up),
-            second: vec![Counts::default(); watched.len()],
+            watcher: AbortWatcher::new(&plan.thresholds, plan.warm_up),
+            second: vec![WatchedCounts::default(); watched.len()],
             n_ended: 0,
         };
         (!watched.is_empty()).then_some((guard, watched))
     }
 
-    /// Takes a complete tick in.
-    pub(super) fn add(&mut self, tick: &Figures) {
-        for (sum, counts) in self.second.iter_mut().zip(&tick.watched) {
+    /// Takes a complete tick in: what was counted for each threshold, and the calls of
+    /// any kind that ended.
+    pub(super) fn add(&mut self, counted: &[WatchedCounts], n_ended: u64) {
+        for (sum, counts) in self.second.iter_mut().zip(counted) {
             sum.add(counts);
         }
-        self.n_ended += tick.counts.ok + tick.counts.failed;
+        self.n_ended += n_ended;
     }
 
     /// The tick of that number was the last of its second, if it was.
@@ -116,7 +116,7 @@ impl Guard {
             p99: if n_ended == 0 { p99() } else { Duration::ZERO },
         };
         let abort = self.watcher.see(&moment, &self.second);
-        self.second.fill(Counts::default());
+        self.second.fill(WatchedCounts::default());
         abort
     }
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::never;
 
 use super::collect::{Collector, Figures, move_calls_in_flight, move_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
-use super::guard::Guard;
+use super::guard::AbortGuard;
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
 use super::noted::Noted;
@@ -149,7 +149,7 @@ struct Coordinator<'a> {
     watching: Watching,
     standstill: Standstill,
     /// Where thresholds may end the run.
-    guard: Option<Guard>,
+    guard: Option<AbortGuard>,
     aborted: Option<Abort>,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Coordinator<'a> {
         if plan.histograms == HistogramMode::Seconds {
             collector.keep_intervals(plan.stop.duration);
         }
-        let guard = Guard::new(plan, &start.rows).map(|(guard, watched)| {
+        let guard = AbortGuard::new(plan, &start.rows).map(|(guard, watched)| {
             collector.watched = watched;
             guard
         });
@@ -416,7 +416,10 @@ impl<'a> Coordinator<'a> {
             };
             self.windows.add(number, interval, load);
             if let Some(guard) = &mut self.guard {
-                guard.add(interval);
+                guard.add(
+                    &interval.watched,
+                    interval.counts.ok + interval.counts.failed,
+                );
                 if self.aborted.is_none() && self.controller.stopped().is_none() {
                     self.look_for_aborts(number);
                 }
@@ -626,7 +629,7 @@ impl<'a> Coordinator<'a> {
         let vus_max = self.collector.vus_max.max(self.active_max);
         let (thresholds, gate) = threshold::judge(
             &self.plan.thresholds,
-            &threshold::Figures {
+            &threshold::RunFigures {
                 ended,
                 rows: Rows::new(&self.start.rows, &totals),
                 counters: &totals.counters,

@@ -78,6 +78,11 @@ impl Client {
         self.exchange.timing()
     }
 
+    /// Bytes of answers read so far: one of its counters, asked for at each call.
+    pub fn bytes_received(&self) -> u64 {
+        self.exchange.bytes_received()
+    }
+
     /// What this client has done so far.
     pub fn counters(&self) -> ClientCounters {
         self.exchange.counters()

@@ -393,6 +393,10 @@ impl Exchange {
         self.reused.get() == 1
     }
 
+    pub(super) fn bytes_received(&self) -> u64 {
+        self.received.n_bytes.get()
+    }
+
     pub(super) fn counters(&self) -> ClientCounters {
         let connects = self.connects.get();
         ClientCounters {
@@ -400,7 +404,7 @@ impl Exchange {
             reconnects: connects.saturating_sub(1),
             server_closed: self.server_closed.get(),
             bytes_sent: self.bytes_sent.get(),
-            bytes_received: self.received.n_bytes.get(),
+            bytes_received: self.bytes_received(),
         }
     }
 

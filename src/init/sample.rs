@@ -1338,6 +1338,8 @@ pub(super) mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(64, 256))]
+
         #[test]
         fn a_sound_schema_gets_a_sample_that_satisfies_it(schema in sound_schema()) {
             // Names of definitions meet by chance and then lead in circles,

@@ -6,12 +6,12 @@ use super::quantile::rank;
 
 /// How many values are above each of a few limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Above {
+pub struct AboveLimits {
     /// Each limit with its count, ascending. All values were compared with each.
     counted: Vec<(u64, u64)>,
 }
 
-impl Above {
+impl AboveLimits {
     /// Nothing is counted yet.
     pub fn of(limits: impl IntoIterator<Item = u64>) -> Self {
         let mut counted: Vec<_> = limits.into_iter().map(|limit| (limit, 0)).collect();
@@ -78,7 +78,7 @@ impl Above {
 pub struct Readings<'a> {
     pub(super) histogram: &'a Histogram,
     /// Of the same values.
-    pub(super) above: Option<&'a Above>,
+    pub(super) above: Option<&'a AboveLimits>,
 }
 
 impl<'a> From<&'a Histogram> for Readings<'a> {
@@ -123,22 +123,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn counted(limits: &[u64], values: &[u64]) -> Above {
-        let mut above = Above::of(limits.iter().copied());
+    fn counted(limits: &[u64], values: &[u64]) -> AboveLimits {
+        let mut above = AboveLimits::of(limits.iter().copied());
         values.iter().for_each(|value| above.record(*value));
         above
     }
 
     #[test]
     fn a_limit_that_not_all_values_met_is_forgotten() {
-        let mut sum = Above::default();
+        let mut sum = AboveLimits::default();
         sum.merge(true, &counted(&[5, 9], &[7, 10]), false);
         assert_eq!(
             (sum.count(5), sum.count(9), sum.count(7)),
             (Some(2), Some(1), None)
         );
         // No values: nothing is missing.
-        sum.merge(false, &Above::default(), true);
+        sum.merge(false, &AboveLimits::default(), true);
         assert_eq!(sum.count(9), Some(1));
         sum.merge(false, &counted(&[9, 12], &[9, 20]), false);
         assert_eq!(

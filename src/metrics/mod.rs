@@ -25,7 +25,7 @@ mod quantile_interval;
 mod recorder;
 mod usage;
 
-pub use above::{Above, Readings};
+pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{

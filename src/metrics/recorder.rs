@@ -4,7 +4,7 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
-use super::{Above, Counters, Failure, FailureCounts, Histogram, Readings};
+use super::{AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings};
 use crate::text::blank_if_unseen;
 
 /// How a started request ended.
@@ -56,7 +56,7 @@ pub struct RowStats {
     pub failures: FailureCounts,
     /// Successful requests above limits that were known before: by their response
     /// time where they have one, else by their service time.
-    pub above: Above,
+    pub above: AboveLimits,
     /// Bytes of successful answers; `None` where nobody asks for them.
     pub sizes: Option<Box<Sizes>>,
 }
@@ -67,7 +67,7 @@ pub struct Sizes {
     /// All of them.
     pub bytes: Histogram,
     /// Those above limits that were known before.
-    pub above: Above,
+    pub above: AboveLimits,
 }
 
 impl Sizes {

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GeneratorFacts, Grade, Histogram};
+use super::{GeneratorFacts, Grade, Packed};
 
 /// A run, as runs are compared.
 #[derive(Debug, Clone)]
@@ -130,8 +130,8 @@ pub struct SampleSlot {
     pub ok: u64,
     /// Calls that failed.
     pub failed: u64,
-    /// Latency of the calls that succeeded.
-    pub latency: Histogram,
+    /// Latency of the calls that succeeded. Packed: there may be many slots.
+    pub latency: Packed,
 }
 
 /// What a comparison came to.
@@ -228,8 +228,8 @@ pub struct ComparedRow {
     pub population: Option<String>,
     /// Its figures.
     pub figures: Vec<ComparedFigure>,
-    /// Where the shape of its latencies changed; `null` where it did not, or too
-    /// little is known.
+    /// Where the shape of its latencies changed and their median did not; `null`
+    /// otherwise, and where too little is known.
     pub shape: Option<ShapeChange>,
 }
 

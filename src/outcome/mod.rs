@@ -41,11 +41,12 @@ pub use row::{Row, RowKind, Rows};
 use crate::clock::Utc;
 pub use crate::load::LoadUnit;
 pub use crate::metrics::{
-    Counters, Examples, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
+    Counters, Examples, Failure, Histogram, Packed, ReadTimes, Recorder, RowStats, WorkerUsage,
 };
 pub use crate::protocol::{Era, Revision};
 pub use crate::threshold::{
-    Comparison, Gate, GateGrade, LimitUnit, Selector, SelectorKind, Severity, ThresholdFigures,
+    Comparison, GateGrade, GateOutcome, LimitUnit, Selector, SelectorKind, Severity,
+    ThresholdFigures,
 };
 pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict};
 
@@ -180,7 +181,7 @@ pub struct RunOutcome {
     /// How each threshold of the plan came out, in its order.
     pub thresholds: Vec<ThresholdFigures>,
     /// Whether the run passes.
-    pub gate: Gate,
+    pub gate: GateOutcome,
 }
 
 /// What a generator noticed about itself. Shares are 0 to 1.

@@ -9,16 +9,16 @@ fn check_invalid(schema: Value, reason: &str) {
     assert!(why.contains(reason), "{why:?} should contain {reason:?}");
 }
 
-/// A look at each pair of them would take minutes.
+/// A look at each pair of them would take a minute.
 #[test]
-fn a_hundred_thousand_marks_are_looked_at_once() {
+fn thirty_thousand_marks_are_looked_at_once() {
     let mark = |n: usize| {
         let property = json!({"type": "string", "x-mcp-header": format!("H{n}")});
         (format!("p{n}"), property)
     };
-    let mut properties: Map<String, Value> = (0..100_000).map(mark).collect();
+    let mut properties: Map<String, Value> = (0..30_000).map(mark).collect();
     let marks = find_param_headers(&json!({"properties": properties}));
-    assert_eq!(marks.map(|marks| marks.len()), Ok(100_000));
+    assert_eq!(marks.map(|marks| marks.len()), Ok(30_000));
     properties.insert("last".to_string(), mark(0).1);
     let twice = find_param_headers(&json!({"properties": properties}));
     assert_eq!(twice, Err("x-mcp-header `H0` occurs twice".to_string()));

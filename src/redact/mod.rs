@@ -642,9 +642,9 @@ mod tests {
     #[test]
     fn a_block_without_end_makes_no_endless_work() {
         let redactor = Redactor::new(["a".repeat(5000).as_str(), "ab".repeat(3000).as_str()]);
-        assert_eq!(redactor.cleaned(&"a".repeat(50_000)), "***");
+        assert_eq!(redactor.cleaned(&"a".repeat(20_000)), "***");
         // Once the bound is reached, less than a block may be left at the end.
-        let rest = redactor.clean("ba".repeat(25_000));
+        let rest = redactor.clean("ba".repeat(10_000));
         assert!(
             rest.starts_with(MASK) && rest.len() < MASK.len() + BLOCK_BYTES,
             "{rest}"

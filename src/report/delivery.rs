@@ -94,7 +94,7 @@ pub fn deliver<R: Reported>(
     faults.extend(shown.map_err(could_not_show).err());
     if let Some(summary) = outputs.step_summary {
         let place = summary.path().display().to_string();
-        if let Err(error) = summary.add(any) {
+        if let Err(error) = summary.append(any) {
             // It was not asked for by a flag, and fails no job.
             let why = reason(&error);
             terminal.print_notice(&format!(

@@ -166,7 +166,7 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
         ),
         _ => (REPORT_BYTES_MAX, STORED_HINT),
     };
-    let document = Document::read(path, kind.name(), bytes_max, hint)?;
+    let document = StoredText::read(path, kind.name(), bytes_max, hint)?;
     let name = document.name;
     match (document.kind, kind) {
         (of_file, _) if of_file == kind => document.parse(),
@@ -186,7 +186,7 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
 /// Where there is no such file, it is no report, or one of a version that this
 /// program cannot read.
 pub fn read_stored(path: &Path) -> Result<Stored, UserError> {
-    let document = Document::read(path, "report", REPORT_BYTES_MAX, STORED_HINT)?;
+    let document = StoredText::read(path, "report", REPORT_BYTES_MAX, STORED_HINT)?;
     let report = match document.kind {
         ReportKind::Run => StoredReport::Run(Box::new(document.parse()?)),
         ReportKind::Find => StoredReport::Find(Box::new(document.parse()?)),
@@ -260,7 +260,7 @@ const STORED_HINT: &str =
     "reports are the JSON files that `run` and `find` write to `.pmcp/reports/`";
 
 /// A file whose head says that it is a report which this program can read.
-struct Document {
+struct StoredText {
     /// How messages call it: `` `today.json` ``.
     shown: String,
     /// What it was to be.
@@ -271,7 +271,7 @@ struct Document {
     text: String,
 }
 
-impl Document {
+impl StoredText {
     fn read(
         path: &Path,
         name: &'static str,

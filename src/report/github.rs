@@ -48,7 +48,7 @@ impl StepSummary {
     ///
     /// # Errors
     /// Where the file system refuses, or there is no room for the conclusion.
-    pub fn add(mut self, report: AnyReport<'_>) -> io::Result<()> {
+    pub fn append(mut self, report: AnyReport<'_>) -> io::Result<()> {
         let n_before = self.file.metadata()?.len();
         let gap = if n_before > 0 { "\n" } else { "" };
         let room = SUMMARY_BYTES_MAX.saturating_sub(n_before + gap.len() as u64);

@@ -44,6 +44,19 @@ fn decimals(unit: LimitUnit, value: f64, n: usize) -> String {
     }
 }
 
+/// `25% beyond`, `60% within`: how far the value is from the limit, as a share of it,
+/// which may be above 1.
+pub(in crate::report) fn margin_text(margin: f64) -> String {
+    let side = if margin < 0.0 { "beyond" } else { "within" };
+    let share = match margin.abs() {
+        share @ ..=1.0 => format_percent(share),
+        share @ ..10.0 => format!("{:.0}%", share * 100.0),
+        // A cast from a float saturates.
+        share => format!("{}x", format_count(share.round() as u64)),
+    };
+    format!("{share} {side}")
+}
+
 /// `p99 is 250 ms, to be < 200 ms: 25% beyond`, or why there is no value.
 pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String {
     let ThresholdFigures {
@@ -59,8 +72,7 @@ pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String 
     };
     text += &format!(", to be {comparison} {}", measured(*unit, *limit));
     if let Some(margin) = threshold.margin {
-        let beyond = if margin < 0.0 { "beyond" } else { "within" };
-        text += &format!(": {} {beyond}", format_percent(margin.abs()));
+        text += &format!(": {}", margin_text(margin));
     }
     if let Some(why) = &threshold.why {
         text += &format!(": {why}");
@@ -98,5 +110,18 @@ mod tests {
         // What a stored file can say.
         check(LimitUnit::Ms, f64::MAX, f64::MIN, "18446744074 s");
         check(LimitUnit::Count, -1.0, 5.0, "0");
+    }
+
+    #[test]
+    fn margins_may_be_many_times_the_limit() {
+        let texts = [0.0, 0.25, -0.255, -1.5, -99.6].map(margin_text);
+        let expected = [
+            "0% within",
+            "25% within",
+            "25.5% beyond",
+            "150% beyond",
+            "100x beyond",
+        ];
+        assert_eq!(texts, expected);
     }
 }

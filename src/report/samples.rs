@@ -10,8 +10,8 @@ use super::model::Report;
 use crate::clock::Utc;
 use crate::metrics::{Failure, Outcome, Recorder, Sample};
 use crate::outcome::{
-    Ended, Gate, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart, SelfCheck,
-    ServerFacts,
+    Ended, GateOutcome, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart,
+    SelfCheck, ServerFacts,
 };
 use crate::protocol::{Era, Operation, Revision};
 use crate::scenario::{Action, Load, Plan, Step, Target};
@@ -86,7 +86,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         self_check: SelfCheck::default(),
         verdict: Verdict::of(Vec::new()),
         thresholds: Vec::new(),
-        gate: Gate::default(),
+        gate: GateOutcome::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! side by side, so that the two say the same.
 //!
 //! Tables of keys are declared with `keys!`: each line is a key with its meaning,
-//! its type and its [`Form`]. It knows no key itself. A schema is for editors: where
+//! its type and its [`KeyForm`]. It knows no key itself. A schema is for editors: where
 //! it cannot say all that the reader demands, it accepts more, never less.
 
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ use super::shown::Shown;
 use crate::units;
 
 /// What a key accepts.
-pub(super) trait Form {
+pub(super) trait KeyForm {
     /// What its value becomes.
     type Value;
 
@@ -53,7 +53,7 @@ pub(super) struct Property {
 }
 
 impl Property {
-    pub(super) fn of(key: &'static str, meaning: &'static str, form: &impl Form) -> Self {
+    pub(super) fn of(key: &'static str, meaning: &'static str, form: &impl KeyForm) -> Self {
         Self {
             key,
             meaning,
@@ -99,7 +99,7 @@ macro_rules! keys {
 pub(super) use keys;
 
 /// Reads one key, if it is among those to be read.
-pub(super) fn read_key<F: Form>(
+pub(super) fn read_key<F: KeyForm>(
     table: &mut Table<'_>,
     key: &'static str,
     form: &F,
@@ -144,9 +144,9 @@ fn text_of(pattern: &str, examples: &[&str]) -> Value {
 }
 
 /// A text that may hold secrets; with what is accepted, in words.
-pub(super) struct Text(pub(super) &'static str);
+pub(super) struct AnyText(pub(super) &'static str);
 
-impl Form for Text {
+impl KeyForm for AnyText {
     type Value = Shown<String>;
 
     fn read(&self, entry: &Entry<'_>) -> Option<Self::Value> {
@@ -161,7 +161,7 @@ impl Form for Text {
 /// The same, where an empty one makes no sense.
 pub(super) struct Name(pub(super) &'static str);
 
-impl Form for Name {
+impl KeyForm for Name {
     type Value = Shown<String>;
 
     fn read(&self, entry: &Entry<'_>) -> Option<Self::Value> {
@@ -180,7 +180,7 @@ impl Form for Name {
 /// `true` or `false`.
 pub(super) struct Truth;
 
-impl Form for Truth {
+impl KeyForm for Truth {
     type Value = bool;
 
     fn read(&self, entry: &Entry<'_>) -> Option<bool> {
@@ -195,7 +195,7 @@ impl Form for Truth {
 /// A whole number within bounds.
 pub(super) struct Whole<T>(pub(super) RangeInclusive<T>);
 
-impl<T: Copy + Into<u64> + TryFrom<u64>> Form for Whole<T> {
+impl<T: Copy + Into<u64> + TryFrom<u64>> KeyForm for Whole<T> {
     type Value = T;
 
     fn read(&self, entry: &Entry<'_>) -> Option<T> {
@@ -218,7 +218,7 @@ pub(super) struct WholeTime {
     pub(super) unit: fn(u64) -> Duration,
 }
 
-impl Form for WholeTime {
+impl KeyForm for WholeTime {
     type Value = Duration;
 
     fn read(&self, entry: &Entry<'_>) -> Option<Duration> {
@@ -231,9 +231,9 @@ impl Form for WholeTime {
 }
 
 /// A number within bounds.
-pub(super) struct Number(pub(super) RangeInclusive<f64>);
+pub(super) struct Fraction(pub(super) RangeInclusive<f64>);
 
-impl Form for Number {
+impl KeyForm for Fraction {
     type Value = f64;
 
     fn read(&self, entry: &Entry<'_>) -> Option<f64> {
@@ -254,7 +254,7 @@ pub(super) struct Length {
     pub(super) above_zero: bool,
 }
 
-impl Form for Length {
+impl KeyForm for Length {
     type Value = Duration;
 
     fn read(&self, entry: &Entry<'_>) -> Option<Duration> {
@@ -280,7 +280,7 @@ impl Form for Length {
 /// One of some words.
 pub(super) struct Words<T: 'static>(pub(super) &'static [(&'static str, T)]);
 
-impl<T: Copy> Form for Words<T> {
+impl<T: Copy> KeyForm for Words<T> {
     type Value = T;
 
     fn read(&self, entry: &Entry<'_>) -> Option<T> {
@@ -311,7 +311,7 @@ pub(super) struct Quantity<T> {
     pub(super) parse: fn(&str) -> Option<T>,
 }
 
-impl<T> Form for Quantity<T> {
+impl<T> KeyForm for Quantity<T> {
     type Value = T;
 
     fn read(&self, entry: &Entry<'_>) -> Option<T> {
@@ -329,7 +329,7 @@ pub(super) struct Own<T> {
     pub(super) schema: fn() -> Value,
 }
 
-impl<T> Form for Own<T> {
+impl<T> KeyForm for Own<T> {
     type Value = T;
 
     fn read(&self, entry: &Entry<'_>) -> Option<T> {

@@ -42,8 +42,6 @@ mod secret;
 mod shown;
 
 #[cfg(test)]
-mod schema_tests;
-#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ use super::defaults::{
 };
 use super::document::{Document, Entry, Field, Object, Origin, Table};
 use super::form::{
-    Form, Keys, Length, Name, Number, Own, Property, Quantity, Text, Truth, Which, Whole,
+    AnyText, Fraction, KeyForm, Keys, Length, Name, Own, Property, Quantity, Truth, Which, Whole,
     WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
@@ -91,7 +91,7 @@ keys! {
         /// `5s` unless given.
         timeout: Duration = LENGTH,
         /// The server; an address on the command line takes its place.
-        url: Shown<String> = Text(crate::address::FORM),
+        url: Shown<String> = AnyText(crate::address::FORM),
         /// Users of the closed model, each waiting for its answer before it goes on; 10
         /// unless given.
         virtual_users: u32 = Whole(0..=VUS_MAX),
@@ -488,7 +488,7 @@ keys! {
         /// Half of the pauses are shorter.
         median: Duration = LENGTH,
         /// How far they spread.
-        sigma: f64 = Number(0.0..=3.0),
+        sigma: f64 = Fraction(0.0..=3.0),
     }
 }
 
@@ -566,7 +566,7 @@ keys! {
 keys! {
     struct LeaveKeys {
         /// The share of sessions that are left without a DELETE.
-        abandon: f64 = Number(0.0..=1.0),
+        abandon: f64 = Fraction(0.0..=1.0),
     }
 }
 
@@ -636,7 +636,7 @@ pub(super) fn is_there(headers: &[Header], header: &Header) -> bool {
 
 /// What a type of step is, and which keys go with it beside `weight`.
 #[derive(Clone, Copy)]
-struct StepKind {
+struct StepType {
     /// `None`: code mode.
     method: Option<Method>,
     /// What is called: the key has to be there.
@@ -645,7 +645,7 @@ struct StepKind {
     keys: &'static [&'static str],
 }
 
-impl StepKind {
+impl StepType {
     const fn list(method: Method) -> Self {
         Self {
             method: Some(method),
@@ -656,10 +656,10 @@ impl StepKind {
 }
 
 /// What an entry of the scenario may be.
-const STEP_KINDS: &[(&str, StepKind)] = &[
+const STEP_KINDS: &[(&str, StepType)] = &[
     (
         "tools/call",
-        StepKind {
+        StepType {
             method: Some(Method::CallTool),
             subject: Some("tool"),
             keys: &["weight", "parallel", "tool", "arguments"],
@@ -667,7 +667,7 @@ const STEP_KINDS: &[(&str, StepKind)] = &[
     ),
     (
         "resources/read",
-        StepKind {
+        StepType {
             method: Some(Method::ReadResource),
             subject: Some("uri"),
             keys: &["weight", "parallel", "uri"],
@@ -675,7 +675,7 @@ const STEP_KINDS: &[(&str, StepKind)] = &[
     ),
     (
         "prompts/get",
-        StepKind {
+        StepType {
             method: Some(Method::GetPrompt),
             subject: Some("prompt"),
             keys: &["weight", "parallel", "prompt", "arguments"],
@@ -683,20 +683,20 @@ const STEP_KINDS: &[(&str, StepKind)] = &[
     ),
     (
         "code_mode",
-        StepKind {
+        StepType {
             method: None,
             subject: Some("code"),
             keys: &["weight", "code", "format"],
         },
     ),
-    ("tools/list", StepKind::list(Method::ListTools)),
-    ("resources/list", StepKind::list(Method::ListResources)),
+    ("tools/list", StepType::list(Method::ListTools)),
+    ("resources/list", StepType::list(Method::ListResources)),
     (
         "resources/templates/list",
-        StepKind::list(Method::ListResourceTemplates),
+        StepType::list(Method::ListResourceTemplates),
     ),
-    ("prompts/list", StepKind::list(Method::ListPrompts)),
-    ("ping", StepKind::list(Method::Ping)),
+    ("prompts/list", StepType::list(Method::ListPrompts)),
+    ("ping", StepType::list(Method::Ping)),
 ];
 
 fn step_schema() -> Value {
@@ -895,3 +895,7 @@ fn read_arrivals(mut table: Table<'_>) -> ArrivalsEntry {
     table.finish();
     arrivals
 }
+
+#[cfg(test)]
+#[path = "raw_tests.rs"]
+mod tests;

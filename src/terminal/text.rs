@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_text_without_end_is_cut_all_the_same() {
-        let endless = "\u{301}".repeat(1_000_000);
+        let endless = "\u{301}".repeat(200_000);
         assert!(cut(&endless, 10, Drawing::Unicode).len() < 1_000);
         assert_eq!(wrap(&endless, 10, LongWords::Break).concat(), endless);
     }

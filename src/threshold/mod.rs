@@ -9,7 +9,8 @@ mod parse;
 use std::time::Duration;
 
 pub use model::{
-    Comparison, Gate, GateGrade, LimitUnit, Selector, SelectorKind, Severity, ThresholdFigures,
+    Comparison, GateGrade, GateOutcome, LimitUnit, Selector, SelectorKind, Severity,
+    ThresholdFigures,
 };
 pub use parse::parse;
 

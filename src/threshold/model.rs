@@ -157,7 +157,7 @@ pub struct ThresholdFigures {
 /// Whether a run passes, by its thresholds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
-pub struct Gate {
+pub struct GateOutcome {
     /// The worst grade of the thresholds, or failed by `why`.
     pub grade: GateGrade,
     /// `no call succeeded` where the run fails for that; else `null`.

@@ -1,10 +1,14 @@
 //! Configs: those of the old tool, those that ship, and those at fault.
 
+use std::path::{Path, PathBuf};
+use std::thread;
+
 use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, count, list, load_run};
 use crate::program::Program;
+use crate::share;
 
 /// As users of cargo-pmcp 0.29 have it in their projects.
 const OLD: &str = r#"
@@ -80,38 +84,40 @@ fn stages_of_an_old_config_run_for_their_own_time() {
 #[test]
 fn the_configs_that_ship_run() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");
-    let mut n_configs = 0;
-    for entry in std::fs::read_dir(folder).expect("the folder of configs") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_none_or(|ending| ending != "toml") {
-            continue;
+    let entries = std::fs::read_dir(folder).expect("the folder of configs");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let is_config = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
+    let paths: Vec<_> = paths.filter(is_config).collect();
+    assert!(paths.len() >= 2);
+    share::one_part();
+    // They mostly wait.
+    thread::scope(|scope| {
+        for path in &paths {
+            scope.spawn(move || check_shipped(path));
         }
-        let text = std::fs::read_to_string(&path).expect("a text");
-        let server = demo();
-        let program = load_run(
-            &server.url(),
-            &["--iterations", "20", "--config", "it.toml"],
-        );
-        let finished = program.file("it.toml", &without_warm_up(&text)).run();
-        assert_eq!(finished.code, Some(0), "{}: {finished}", path.display());
-        let report = finished.checked_report();
-        // An iteration of calls at once is several calls.
-        let n_done = &report["counters"]["iterations_completed"];
-        assert_eq!(n_done, 20, "{}: {finished}", path.display());
-        assert_eq!(
-            report["totals"]["failed"],
-            0,
-            "{}: {finished}",
-            path.display()
-        );
-        let checked = Program::new(&["loadtest", "check", "it.toml"])
-            .in_dir(finished.dir)
-            .run()
-            .expect_code(0);
-        assert!(checked.stdout.contains("no faults"), "{checked}");
-        n_configs += 1;
-    }
-    assert!(n_configs >= 2);
+    });
+}
+
+fn check_shipped(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("a text");
+    let server = demo();
+    let program = load_run(
+        &server.url(),
+        &["--iterations", "20", "--config", "it.toml"],
+    );
+    let path = path.display();
+    let finished = program.file("it.toml", &without_warm_up(&text)).run();
+    assert_eq!(finished.code, Some(0), "{path}: {finished}");
+    let report = finished.checked_report();
+    // An iteration of calls at once is several calls.
+    let n_done = &report["counters"]["iterations_completed"];
+    assert_eq!(n_done, 20, "{path}: {finished}");
+    assert_eq!(report["totals"]["failed"], 0, "{path}: {finished}");
+    let checked = Program::new(&["loadtest", "check", "it.toml"])
+        .in_dir(finished.dir)
+        .run()
+        .expect_code(0);
+    assert!(checked.stdout.contains("no faults"), "{checked}");
 }
 
 /// A warm-up would take its whole time.

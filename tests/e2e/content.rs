@@ -273,7 +273,7 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         "--iterations=100",
         "--timeout=2s",
     ];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let finished = load_run(&server.url(), &arguments).run().expect_code(3);
     let report = finished.checked_report();
     assert_eq!(
         causes(&report["totals"]),

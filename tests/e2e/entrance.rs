@@ -155,7 +155,7 @@ fn what_a_server_says_of_a_credential_is_hidden_everywhere() {
         .env("MCP_API_KEY", "tok-4711-geheim")
         .env("TOKEN", "query-0815")
         .run()
-        .expect_code(0);
+        .expect_code(3);
     check_hidden(&finished, &finished.report().to_string());
     let call = server.log_of("tools/call").pop().expect("a call");
     assert_eq!(call.header("authorization"), Some("Bearer tok-4711-geheim"));

@@ -52,8 +52,8 @@ fn check_report(report: &Value) {
 #[test]
 fn the_bracket_is_reported_when_the_deadline_comes() {
     let server = demo_with_capacity("4/fixed:20ms");
-    let mut limits = vec!["--max-p95", "60ms", "--from", "8", "--to", "100"];
-    limits.extend(["--quick", "--deadline", "28s"]);
+    let mut limits = vec!["--max-p95", "60ms", "--from", "16", "--to", "100"];
+    limits.extend(["--quick", "--deadline", "18s"]);
     let finished = find(&server.url(), &limits)
         .time_limit(Duration::from_secs(75))
         .run()

@@ -152,7 +152,9 @@ fn check_other_request(kind: Flood, method: &'static str) {
             legacy(request, connection)
         }
     });
-    let mut limits = LIMITS.to_vec();
+    let mut limits = LIMITS
+        .map(|limit| if limit == "2s" { "1s" } else { limit })
+        .to_vec();
     if method == "server/discover" {
         limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
     }

@@ -101,18 +101,14 @@ fn a_strangers_text_breaks_no_form() {
 
     let markdown = read(&finished.dir, "r.md");
     for name in [
-        "plain",
-        "${HOME} {{x}} $${y}",
-        "<img src=x onerror=alert(1)><!-- ",
+        "`tools/call plain`",
+        "`tools/call ${HOME} {{x}} $${y}`",
+        "` tools/call <img src=x onerror=alert(1)><!--  `",
+        "```tools/call a\\|b`c``d\\\\|e```",
     ] {
-        let row = format!("| `tools/call {}` |", name);
-        let row = row.replace("<!-- `", "<!--` ").replace("<!--` ", "<!-- `");
+        let row = format!("\n| {name} |");
         assert!(markdown.contains(&row), "{name}: {markdown}");
     }
-    assert!(
-        markdown.contains("| ```tools/call a\\|b`c``d\\\\|e``` |"),
-        "{markdown}"
-    );
     assert_eq!(
         read(&finished.dir, "step.md"),
         format!("# Before\n\n{markdown}")
@@ -361,6 +357,7 @@ fn what_went_wrong_is_annotated() {
         "--vus=1",
         "--duration=60s",
         "--think=10ms",
+        "--tool=work",
         "--github",
         "--junit=r.xml",
     ];

@@ -2,6 +2,7 @@
 //! counted once; and what its latency says of the load's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
@@ -130,21 +131,29 @@ fn it_goes_with_arrivals_and_stages_and_a_warm_up() {
          [[stage]]\ntarget_vus = 1\nduration = \"1s\"",
         "[settings]\nprobe = \"20/s\"\nduration = \"3s\"\nwarm_up = \"1s\"\npacing = \"50ms\"",
     ];
-    for shape in shapes {
-        let server = demo_with_latency(5 * MS);
-        let report = run_config(&server.url(), shape, &[]).checked_report();
-        let (of_load, of_probe) = started(&report);
-        assert_eq!(server.stop().tool_calls, of_load + of_probe, "{shape}");
-        let probe = &report["probe"];
-        let warm_up = count(&probe["warm_up"]["figures"]["started"]);
-        assert!((10..=25).contains(&warm_up), "{probe:#}");
-        assert!((25..=45).contains(&(of_probe - warm_up)), "{probe:#}");
-        // That of the load is counted from its first call on.
-        let length = number(&probe["warm_up"]["length_secs"]);
-        let of_load = number(&report["warm_up"]["length_secs"]);
-        assert!(of_load <= length && of_load > 0.2, "{report:#}");
-        assert_eq!(length, 1.0, "{report:#}");
-    }
+    share::third();
+    // They mostly wait.
+    thread::scope(|scope| {
+        for shape in shapes {
+            scope.spawn(move || check_shape(shape));
+        }
+    });
+}
+
+fn check_shape(shape: &str) {
+    let server = demo_with_latency(5 * MS);
+    let report = run_config(&server.url(), shape, &[]).checked_report();
+    let (of_load, of_probe) = started(&report);
+    assert_eq!(server.stop().tool_calls, of_load + of_probe, "{shape}");
+    let probe = &report["probe"];
+    let warm_up = count(&probe["warm_up"]["figures"]["started"]);
+    assert!((10..=25).contains(&warm_up), "{probe:#}");
+    assert!((25..=45).contains(&(of_probe - warm_up)), "{probe:#}");
+    // That of the load is counted from its first call on.
+    let length = number(&probe["warm_up"]["length_secs"]);
+    let of_load = number(&report["warm_up"]["length_secs"]);
+    assert!(of_load <= length && of_load > 0.2, "{report:#}");
+    assert_eq!(length, 1.0, "{report:#}");
 }
 
 #[test]

@@ -5,11 +5,19 @@
 //! in one empty folder, with the tests' build of the program in place of
 //! `cargo run --release --` and `cargo pmcp`. What builds, installs or tests is
 //! not run, only held against what `.ci/run` and `Cargo.toml` say.
+//!
+//! The scripts of the jobs in the section *In CI* are run by a shell, with runs of a
+//! moment and servers that keep the limits, do not, or became slower.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
+use pmcp_loadtest::demo::DemoServer;
+
+use crate::demo::demo_with_latency;
 use crate::program::{Program, Running, TempDir};
+use crate::share;
 
 /// The address that the README gives the server at hand.
 const ADDRESS: &str = "http://127.0.0.1:8080/mcp";
@@ -189,6 +197,114 @@ fn quick_start(readme: &str) -> Vec<String> {
         }
     }
     commands
+}
+
+/// The script of a job in the section *In CI*: the block of lines below the first line
+/// that ends with `|` after `from`, with a moment for a minute.
+fn ci_script(from: &str) -> String {
+    let readme = repository_file("README.md");
+    let (_, rest) = readme
+        .split_once("<!-- in ci -->")
+        .expect("a marked section");
+    let (section, _) = rest.split_once("<!-- /in ci -->").expect("its end");
+    let (_, rest) = section.split_once(from).expect("a job");
+    let mut lines = rest
+        .lines()
+        .skip_while(|line| !line.ends_with('|'))
+        .skip(1)
+        .peekable();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let own = lines.peek().map_or(0, |line| indent(line));
+    let block = lines.take_while(|line| indent(line) >= own && own > 0);
+    let script: String = block.map(|line| format!("{}\n", &line[own..])).collect();
+    assert!(
+        script.contains(" 1m "),
+        "`{from}` makes no run of a minute: {script}"
+    );
+    script.replace(" 1m ", " 2s ")
+}
+
+/// A script in a shell that stops at the first failure, as both systems run it, in
+/// which `cargo pmcp` is the built program, and servers listen elsewhere.
+fn in_ci(script: &str, servers: &[(&str, &DemoServer)]) -> Program {
+    let mut script = script.to_string();
+    for (port, server) in servers {
+        assert!(script.contains(port), "no server on port {port}: {script}");
+        let url = server.url();
+        let actual = url.split([':', '/']).nth(4).expect("a port");
+        script = script.replace(port, actual);
+    }
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let script = format!("cargo() {{ '{program}' \"$@\"; }}\n{script}");
+    Program::other("sh", &["-e", "-c", &script])
+        .env("GITHUB_STEP_SUMMARY", "summary.md")
+        .env("CI_PIPELINE_ID", "1")
+}
+
+/// Most of a call's time, so that a busy machine changes little of it.
+const BASE: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_job_fails_where_a_threshold_is_not_kept() {
+    share::third();
+    let (good, slow) = (demo_with_latency(BASE), demo_with_latency(2 * BASE));
+    for from in ["name: thresholds", ".gitlab-ci.yml"] {
+        let script = ci_script(from);
+        let kept = in_ci(&script, &[("8080", &good)]).run().expect_code(0);
+        let junit = |dir: &Path| std::fs::read_to_string(dir.join("loadtest.xml"));
+        let shown = junit(kept.dir.path()).expect("a JUnit file");
+        assert!(
+            shown.contains("p95<275ms") || shown.contains("p95&lt;275ms"),
+            "{shown}"
+        );
+        assert!(!shown.contains("<failure"), "{shown}");
+
+        let missed = in_ci(&script, &[("8080", &slow)]).run().expect_code(3);
+        let shown = junit(missed.dir.path()).expect("a JUnit file");
+        assert!(shown.contains("<failure"), "{shown}");
+        let summary = std::fs::read_to_string(missed.dir.path().join("summary.md"));
+        assert!(summary.expect("a summary").contains("p95"), "{missed}");
+    }
+}
+
+#[test]
+fn a_job_finds_a_server_a_fifth_slower_and_does_not_cry_wolf() {
+    share::third();
+    let script = ci_script("name: comparison");
+    let base = demo_with_latency(BASE);
+    // They mostly wait.
+    thread::scope(|scope| {
+        for (latency, code) in [(BASE, 0), (BASE * 6 / 5, 3)] {
+            let (script, base) = (&script, &base);
+            scope.spawn(move || {
+                let new = demo_with_latency(latency);
+                let servers = [("8081", base), ("8080", &new)];
+                let finished = in_ci(script, &servers).run().expect_code(code);
+                let summary = std::fs::read_to_string(finished.dir.path().join("summary.md"));
+                let summary = summary.expect("a summary");
+                assert_eq!(
+                    summary.contains("worse: p50 of all calls"),
+                    code == 3,
+                    "{summary}"
+                );
+            });
+        }
+    });
+}
+
+#[test]
+fn a_pipeline_compares_with_those_before_it() {
+    share::third();
+    let server = demo_with_latency(BASE);
+    let script = ci_script(".gitlab-ci.yml");
+    let first = in_ci(&script, &[("8080", &server)]).run().expect_code(0);
+    let earlier = first.dir.path().join(".pmcp/reports/1.json");
+    assert!(earlier.is_file(), "{first}");
+    let second = in_ci(&script, &[("8080", &server)]).env("CI_PIPELINE_ID", "2");
+    let second = second.in_dir(first.dir).run().expect_code(0);
+    assert!(second.stdout.contains("answer "), "{second}");
+    let reports = second.dir.path().join(".pmcp/reports");
+    assert_eq!(std::fs::read_dir(reports).expect("a folder").count(), 2);
 }
 
 fn repository_file(name: &str) -> String {

@@ -78,10 +78,9 @@ fn three_processes_make_one_load() {
     assert_eq!(sum(&reports, "/totals/started"), 100);
     assert_eq!(sum(&reports, "/totals/ok"), stats.tool_calls);
     assert_eq!(stats.tool_calls, 100);
-    assert_eq!(
-        sum(&reports, "/counters/sessions_opened"),
-        stats.sessions_opened
-    );
+    // Each process finds the server in a session of its own.
+    let n_users = sum(&reports, "/counters/sessions_opened");
+    assert_eq!((n_users, stats.sessions_opened), (8, 8 + 3));
     for (number, (vus, iterations)) in (1..).zip([(3, 34), (3, 33), (2, 33)]) {
         let report = &reports[number - 1];
         assert_eq!(report["run"]["vus_max"], vus, "{number}");
@@ -102,6 +101,23 @@ fn three_processes_make_one_load() {
         );
         check_start(report, start);
     }
+    // Merged, they are one report of the whole load, by the server's own count.
+    let names = ["1.json", "2.json", "3.json"];
+    let words = [&["loadtest", "report", "--format", "json"], &names[..]].concat();
+    let merging = Program::new(&words);
+    let merging = names
+        .iter()
+        .zip(&reports)
+        .fold(merging, |program, (name, report)| {
+            program.file(name, &report.to_string())
+        });
+    let merged = merging.run().expect_code(0);
+    let merged: Value = serde_json::from_str(&merged.stdout).expect("JSON");
+    check_report(&merged);
+    assert_eq!(merged["totals"]["ok"], stats.tool_calls);
+    assert_eq!(merged["totals"]["latency"]["count"], stats.tool_calls);
+    assert_eq!(merged["counters"]["sessions_opened"], 8);
+    assert_eq!(merged["plan"]["segment"], Value::Null);
 }
 
 /// Arrivals come in clumps by a seed, and each process has its own of them.

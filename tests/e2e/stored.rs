@@ -89,7 +89,10 @@ fn what_is_no_report_is_refused_with_the_reason() {
     check("target  http://x\n", &["is not a report", "line 1"]);
     check("[1, 2]", &["is not a report"]);
     check(r#"{"schema_version": "1.1"}"#, &["`1.1`", "0.29"]);
-    check(r#"{"schema_version": "3.0"}"#, &["`3.0`", "`2.0`"]);
+    check(
+        r#"{"schema_version": "3.0"}"#,
+        &["`3.0`", "this program reads `2."],
+    );
     check(r#"{"schema_version": 2}"#, &["schema version"]);
     check(
         r#"{"schema_version": "2.0"}"#,

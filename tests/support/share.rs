@@ -11,10 +11,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// As many as there are tests at once in `.cargo/config.toml`.
-const N_PARTS: usize = 6;
+const N_PARTS: usize = 9;
 
 /// For a test that judges rates or latencies: three of these run beside each other,
-/// or one beside four that take a part each.
+/// or one beside six that take a part each.
 pub(crate) fn third() {
     take(N_PARTS / 3);
 }

@@ -216,7 +216,7 @@ fn false_alarms(
 
 #[test]
 fn below_the_knee_it_is_quiet() {
-    let n_runs = n_seeds(28, 200);
+    let n_runs = n_seeds(16, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, seed| {
         if seed % 2 == 0 {
             server
@@ -229,7 +229,7 @@ fn below_the_knee_it_is_quiet() {
 
 #[test]
 fn below_the_knee_drift_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(28, 200);
+    let n_runs = n_seeds(16, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, _| {
         server.with_drift(0.1)
     });
@@ -239,7 +239,7 @@ fn below_the_knee_drift_is_seldom_taken_for_it() {
 /// Ramps alone, whose every disturbance has a load of its own.
 #[test]
 fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(28, 200);
+    let n_runs = n_seeds(16, 200);
     let n = false_alarms(n_runs, Purpose::Report, false, |server, _| {
         server.with_drift(0.1)
     });
@@ -248,7 +248,7 @@ fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
 
 #[test]
 fn what_stops_a_run_needs_more_evidence() {
-    let n_runs = n_seeds(28, 200);
+    let n_runs = n_seeds(16, 200);
     let n = false_alarms(n_runs, Purpose::Stop, true, |mut server, _| {
         server.drift = Some(Drift {
             relative_sd: 0.1,
@@ -295,7 +295,7 @@ fn an_open_ramp_saturates_at_the_ceiling() {
 
 #[test]
 fn open_runs_below_the_ceiling_are_quiet() {
-    let n_runs = n_seeds(12, 60);
+    let n_runs = n_seeds(8, 60);
     let n_alarms = (0..n_runs)
         .filter(|seed| {
             let kind = KINDS[*seed as usize % KINDS.len()];
@@ -426,7 +426,7 @@ fn steady_noise_never_fires() {
 /// As many slow answers as the quantile allows: p99 jumps between the two modes.
 #[test]
 fn two_modes_at_the_quantile_are_no_break() {
-    for seed in 0..n_seeds(6, 30) {
+    for seed in 0..n_seeds(4, 30) {
         let service = Distribution::Bimodal {
             fast: 0.01,
             slow: 0.1,

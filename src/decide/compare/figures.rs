@@ -106,7 +106,15 @@ impl<'a> RowOfSides<'a> {
         })
     }
 
-    /// A figure. `None` of an estimate: too little is known for any.
+    /// The change of a figure; `None`: too little is known for any.
+    pub(super) fn estimate(&self, metric: ComparedMetric) -> Option<Estimate> {
+        match (self.base.as_slice(), self.new.as_slice()) {
+            ([base], [new]) => of_pair(base, new, metric),
+            (base, new) => of_runs(base, new, metric),
+        }
+    }
+
+    /// A figure, without an estimate.
     pub(super) fn measured(&self, metric: ComparedMetric) -> Measured {
         let value = |side: &[RowOfRun<'_>]| {
             let values = side.iter().map(|run| run.shown(metric));
@@ -121,10 +129,7 @@ impl<'a> RowOfSides<'a> {
         Measured {
             base: value(&self.base),
             new: value(&self.new),
-            estimate: match (self.base.as_slice(), self.new.as_slice()) {
-                ([base], [new]) => of_pair(base, new, metric),
-                (base, new) => of_runs(base, new, metric),
-            },
+            estimate: None,
             share_of_calls: shares.fold(f64::INFINITY, f64::min),
         }
     }

@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod,
-    ComparisonOutcome, ComparisonVerdict, Histogram, RunSample, SampleKey, SampleRow, SampleSlot,
+    ComparisonOutcome, ComparisonVerdict, Packed, RunSample, SampleKey, SampleRow, SampleSlot,
     SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
@@ -106,12 +106,12 @@ fn of_operations(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
                 offered: 0,
                 ok: 0,
                 failed: 0,
-                latency: Histogram::new(),
+                latency: Packed::default(),
             });
             sum.offered = sum.offered.saturating_add(slot.offered);
             sum.ok = sum.ok.saturating_add(slot.ok);
             sum.failed = sum.failed.saturating_add(slot.failed);
-            sum.latency.merge(&slot.latency);
+            sum.latency = Packed::sum(&[&sum.latency, &slot.latency]);
         }
     }
     run.total = SampleRow {
@@ -184,6 +184,16 @@ struct Setting<'a> {
     n_runs: usize,
 }
 
+/// What a row is among the others.
+#[derive(Clone, Copy)]
+struct RowRole {
+    is_total: bool,
+    /// Of so many calls that it may be decided by itself.
+    is_large: bool,
+    /// The answer may rest on it.
+    may_decide: bool,
+}
+
 /// A figure before it is decided.
 struct Open {
     metric: ComparedMetric,
@@ -214,7 +224,12 @@ impl Setting<'_> {
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
             let may_decide = key.is_none() || (is_one_of_many && is_large);
-            let figures = self.open(&sides, key.is_none(), may_decide);
+            let role = RowRole {
+                is_total: key.is_none(),
+                is_large: key.is_none() || is_large,
+                may_decide,
+            };
+            let figures = self.open(&sides, role);
             let p95 = figures.iter().find(|of| of.metric == ComparedMetric::P95);
             let shift = p95.map_or(0.0, |figure| figure.margin);
             let [of_base, of_new] = sides.latencies();
@@ -251,26 +266,26 @@ impl Setting<'_> {
         rows
     }
 
-    fn open(&self, sides: &RowOfSides<'_>, is_total: bool, may_decide: bool) -> Vec<Open> {
+    fn open(&self, sides: &RowOfSides<'_>, role: RowRole) -> Vec<Open> {
         let of = |metric: ComparedMetric| {
+            // An operation too small for histograms of its own is shown only.
+            let is_known = role.is_large && (sides.is_by_time() || self.steady.is_err());
             let mut measured = sides.measured(metric);
-            if self.method == ComparisonMethod::SideBySide {
-                measured.estimate = None;
+            if is_known && self.method != ComparisonMethod::SideBySide {
+                measured.estimate = sides.estimate(metric);
             }
             let margin = self.tolerances.margin(metric);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
             let is_of_those = match metric {
                 ComparedMetric::P50 | ComparedMetric::P95 | ComparedMetric::Errors => true,
-                ComparedMetric::Rate => is_total,
+                ComparedMetric::Rate => role.is_total,
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
-            // An operation too small for histograms of its own is shown only.
-            let is_known = is_total || sides.is_by_time() || self.steady.is_err();
             Open {
                 metric,
                 margin: margin.of(metric, base, new),
-                decides: may_decide
+                decides: role.may_decide
                     && is_wished
                     && is_known
                     && self.method != ComparisonMethod::SideBySide,
@@ -455,6 +470,14 @@ fn plain_change(metric: ComparedMetric, base: Option<f64>, new: Option<f64>) -> 
 
 /// Percentiles that are alike do not make another shape equivalent.
 fn reshape(row: &mut ComparedRow) {
+    let median = row
+        .figures
+        .iter()
+        .find(|of| of.metric == ComparedMetric::P50);
+    if median.and_then(|figure| figure.verdict) != Some(ChangeVerdict::Equivalent) {
+        // What moved as a whole is no question of shape.
+        row.shape = None;
+    }
     let Some(shape) = row.shape else {
         return;
     };

@@ -6,7 +6,7 @@
 //! first-order autoregressive process, so that neighbours resemble each other.
 
 use super::*;
-use crate::outcome::{GeneratorFacts, Grade, SampleFacts, SampleShape, SampleStage};
+use crate::outcome::{GeneratorFacts, Grade, Histogram, SampleFacts, SampleShape, SampleStage};
 use crate::seeds::{least_of, most_of, n_seeds};
 
 /// Of a simulated server.
@@ -69,7 +69,7 @@ impl Process {
                 offered: CALLS_A_SECOND as u64,
                 ok: CALLS_A_SECOND as u64,
                 failed: 0,
-                latency,
+                latency: Packed::of(&latency),
             });
         }
         run_of(slots, format!("{seed}.json"))
@@ -254,7 +254,7 @@ fn by_second(file: &str, second: impl Fn(u64, &mut fastrand::Rng, &mut SampleSlo
             offered: 100,
             ok: 0,
             failed: 0,
-            latency: Histogram::new(),
+            latency: Packed::default(),
         };
         second(number, &mut random, &mut slot);
         slot
@@ -266,7 +266,9 @@ fn by_second(file: &str, second: impl Fn(u64, &mut fastrand::Rng, &mut SampleSlo
 fn calls(slot: &mut SampleSlot, n_failed: u64, mut ms: impl FnMut() -> f64) {
     slot.failed = n_failed;
     slot.ok = 100 - n_failed;
-    (0..slot.ok).for_each(|_| slot.latency.record((ms() * 1e6) as u64));
+    let mut latency = Histogram::new();
+    (0..slot.ok).for_each(|_| latency.record((ms() * 1e6) as u64));
+    slot.latency = Packed::of(&latency);
 }
 
 fn of_pair(base: RunSample, new: RunSample) -> ComparisonOutcome {

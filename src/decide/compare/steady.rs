@@ -118,7 +118,7 @@ impl Steady {
             batch.offered = batch.offered.saturating_add(slot.offered);
             batch.ok = batch.ok.saturating_add(slot.ok);
             batch.failed = batch.failed.saturating_add(slot.failed);
-            batch.latency.merge(&slot.latency);
+            batch.latency.merge(&slot.latency.unpacked());
         }
         // Slots are whole, and so parts may differ in length by one of them.
         for (part, batch) in (0..).zip(&mut batches) {

@@ -158,7 +158,7 @@ mod tests {
         use ChangeVerdict::{SmallChange, Worse};
         // Alone it is worse; beside nine others it is not surely so.
         let one = candidate(0.1, 0.022);
-        assert_eq!(verdicts(&[one.clone()]), [Worse]);
+        assert_eq!(verdicts(std::slice::from_ref(&one)), [Worse]);
         let ten = [&[one.clone()][..], &vec![candidate(0.0, 0.02); 9]].concat();
         assert_eq!(verdicts(&ten)[0], SmallChange);
         // Those that are surely worse leave it a larger share.

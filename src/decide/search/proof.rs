@@ -289,7 +289,7 @@ fn prove_open(server: Server, quantile: f64, limit_ms: u64, truth: f64, median: 
     let n_seeds = if bench.server.stalls.is_some() {
         [3, 40]
     } else {
-        [6, 100]
+        [4, 100]
     };
     prove(&name, &bench, truth, n_seeds, median);
 }
@@ -301,7 +301,7 @@ fn prove_closed(mu: f64, think_secs: f64, quantile: f64, limit_ms: u64, median: 
     );
     let bench = Bench::closed(exponential(mu), think_secs, quantile, limit_ms);
     let truth = capacity_closed(mu, think_secs, quantile, limit_ms as f64 / 1e3);
-    prove(&name, &bench, truth, [6, 100], median);
+    prove(&name, &bench, truth, [4, 100], median);
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn the_truths_of_disturbed_servers() {
         (stalling(), 0.95, 50, STALLING_P95_50_MS),
     ] {
         let bench = Bench::open(server, quantile, limit_ms);
-        let n_secs = 1000;
+        let n_secs = n_seeds(400, 1_000) as u32;
         assert!(
             bench.share_over(truth * 0.96, n_secs) < 1.0 - quantile,
             "{truth}"
@@ -417,7 +417,7 @@ fn errors_bound_the_capacity_as_latency_does() {
         "errors <= 1 %",
         &bench,
         truth,
-        [6, 50],
+        [4, 50],
         Median::AtLeastNineTenths,
     );
     let (outcome, _) = bench.search(bench.options(), 0);
@@ -441,7 +441,7 @@ fn several_limits_are_all_kept() {
         "p95, p99 and errors",
         &bench,
         truth,
-        [6, 20],
+        [4, 20],
         Median::AtLeastNineTenths,
     );
 }

@@ -47,7 +47,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What became of the requests that a threshold is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct WatchedCounts {
     /// Ended, well or not.
     pub ended: u64,
     /// Failed, of whatever cause.
@@ -57,7 +57,7 @@ pub struct Counts {
     pub missed: u64,
 }
 
-impl Counts {
+impl WatchedCounts {
     /// Adds those of another part of the run.
     pub fn add(&mut self, other: &Self) {
         self.ended += other.ended;
@@ -94,7 +94,7 @@ pub struct Abort {
 
 /// Watches the thresholds that end a run.
 #[derive(Debug)]
-pub struct Watcher {
+pub struct AbortWatcher {
     rules: Vec<Rule>,
     silent: Duration,
 }
@@ -111,7 +111,7 @@ pub fn share_allowed(threshold: &Threshold) -> Option<f64> {
     }
 }
 
-impl Watcher {
+impl AbortWatcher {
     /// Of a plan's thresholds. What happens before `warm_up` and a threshold's own
     /// grace are over does not count.
     pub fn new(thresholds: &[Threshold], warm_up: Duration) -> Self {
@@ -133,7 +133,7 @@ impl Watcher {
 
     /// Takes a second in: `counts` of each threshold that ends a run, in the order of
     /// the plan.
-    pub fn see(&mut self, moment: &Moment, counts: &[Counts]) -> Option<Abort> {
+    pub fn see(&mut self, moment: &Moment, counts: &[WatchedCounts]) -> Option<Abort> {
         let begun = moment.at.saturating_sub(SECOND);
         match moment.ended == 0 && moment.in_flight > 0 {
             true => self.silent += SECOND,
@@ -171,14 +171,14 @@ struct Rule {
     allowed: f64,
     from: Duration,
     /// The last, at most [`WINDOW_MAX`].
-    seconds: VecDeque<Counts>,
+    seconds: VecDeque<WatchedCounts>,
     /// Seconds in a row in which most failed.
     n_outages: u32,
     cusum: Cusum,
 }
 
 impl Rule {
-    fn see(&mut self, second: Counts) -> Option<String> {
+    fn see(&mut self, second: WatchedCounts) -> Option<String> {
         if self.seconds.len() >= WINDOW_MAX {
             self.seconds.pop_front();
         }
@@ -203,7 +203,7 @@ impl Rule {
         for n_parts in 1..=WINDOW_MAX / PARTS {
             let length = n_parts * PARTS;
             let start = self.seconds.len().checked_sub(length)?;
-            let window: Vec<&Counts> = self.seconds.range(start..).collect();
+            let window: Vec<&WatchedCounts> = self.seconds.range(start..).collect();
             let sum = sum(&window);
             if sum.ended < REQUESTS_MIN {
                 continue;
@@ -223,14 +223,14 @@ impl Rule {
         None
     }
 
-    fn is_no_chance(&self, sum: &Counts) -> bool {
+    fn is_no_chance(&self, sum: &WatchedCounts) -> bool {
         self.allowed <= 0.0
             || binomial_upper_tail(sum.ended, sum.missed, self.allowed) <= CHANCE_MAX
     }
 }
 
-fn sum<'a>(parts: impl IntoIterator<Item = &'a &'a Counts>) -> Counts {
-    let mut sum = Counts::default();
+fn sum<'a>(parts: impl IntoIterator<Item = &'a &'a WatchedCounts>) -> WatchedCounts {
+    let mut sum = WatchedCounts::default();
     parts.into_iter().for_each(|part| sum.add(part));
     sum
 }
@@ -249,7 +249,7 @@ struct Cusum {
 }
 
 impl Cusum {
-    fn see(&mut self, second: &Counts, allowed: f64) {
+    fn see(&mut self, second: &WatchedCounts, allowed: f64) {
         if second.ended == 0 || allowed <= 0.0 || allowed >= 1.0 {
             return;
         }

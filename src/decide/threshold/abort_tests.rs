@@ -26,8 +26,8 @@ fn moment(second: usize, ended: u64) -> Moment {
 }
 
 /// When a run is ended that has these seconds, in seconds.
-fn ended_at(text: &str, seconds: impl Iterator<Item = Counts>) -> Option<usize> {
-    let mut watcher = Watcher::new(&[rule(text, Duration::ZERO)], Duration::ZERO);
+fn ended_at(text: &str, seconds: impl Iterator<Item = WatchedCounts>) -> Option<usize> {
+    let mut watcher = AbortWatcher::new(&[rule(text, Duration::ZERO)], Duration::ZERO);
     for (at, counts) in seconds.enumerate() {
         if watcher.see(&moment(at, counts.ended), &[counts]).is_some() {
             return Some(at + 1);
@@ -38,12 +38,12 @@ fn ended_at(text: &str, seconds: impl Iterator<Item = Counts>) -> Option<usize> 
 
 /// The seconds of an M/M/1 queue: by Lindley's recursion, a call is late whose wait and
 /// service take longer than the limit.
-fn queue(load: f64, limit_secs: f64, seed: u64) -> impl Iterator<Item = Counts> {
+fn queue(load: f64, limit_secs: f64, seed: u64) -> impl Iterator<Item = WatchedCounts> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut exponential = move |rate: f64| -(1.0 - random.f64()).ln() / rate;
     let mut response = 0.0;
     let mut at = 0.0;
-    let mut later: VecDeque<Counts> = VecDeque::new();
+    let mut later: VecDeque<WatchedCounts> = VecDeque::new();
     (0..RUN_SECONDS).map(move |second| {
         while at < (second + 1) as f64 {
             let gap = exponential(load);
@@ -51,7 +51,7 @@ fn queue(load: f64, limit_secs: f64, seed: u64) -> impl Iterator<Item = Counts> 
             response = f64::max(response - gap, 0.0) + exponential(SERVICE_RATE);
             let ends_in = (at + response) as usize - second;
             if later.len() <= ends_in {
-                later.resize(ends_in + 1, Counts::default());
+                later.resize(ends_in + 1, WatchedCounts::default());
             }
             later[ends_in].ended += 1;
             later[ends_in].missed += u64::from(response > limit_secs);
@@ -83,8 +83,8 @@ fn good_runs_go_on_and_bad_ones_end() {
     assert!(of_p95(1.10) >= least_of(0.9, n));
 }
 
-fn second(ended: u64, failed: u64, missed: u64) -> Counts {
-    Counts {
+fn second(ended: u64, failed: u64, missed: u64) -> WatchedCounts {
+    WatchedCounts {
         ended,
         failed,
         missed,
@@ -128,7 +128,7 @@ fn one_bad_moment_ends_no_run() {
 #[test]
 fn a_silent_server_ends_it_after_five_times_its_p99() {
     let silent_for = |p99| {
-        let mut watcher = Watcher::new(&[rule("p99<1s", Duration::ZERO)], Duration::ZERO);
+        let mut watcher = AbortWatcher::new(&[rule("p99<1s", Duration::ZERO)], Duration::ZERO);
         let mut seconds = 0..RUN_SECONDS;
         seconds.find_map(|at| {
             let moment = Moment {
@@ -136,7 +136,7 @@ fn a_silent_server_ends_it_after_five_times_its_p99() {
                 ..moment(at, 0)
             };
             watcher
-                .see(&moment, &[Counts::default()])
+                .see(&moment, &[WatchedCounts::default()])
                 .map(|abort| (at + 1, abort.why))
         })
     };
@@ -144,19 +144,23 @@ fn a_silent_server_ends_it_after_five_times_its_p99() {
     assert_eq!(silent_for(Duration::ZERO), told(10));
     assert_eq!(silent_for(Duration::from_secs(4)), told(20));
     // Nobody waits for an answer.
-    let mut watcher = Watcher::new(&[rule("p99<1s", Duration::ZERO)], Duration::ZERO);
+    let mut watcher = AbortWatcher::new(&[rule("p99<1s", Duration::ZERO)], Duration::ZERO);
     let idle = |at| Moment {
         in_flight: 0,
         ..moment(at, 0)
     };
-    assert!((0..RUN_SECONDS).all(|at| watcher.see(&idle(at), &[Counts::default()]).is_none()));
+    assert!((0..RUN_SECONDS).all(|at| {
+        watcher
+            .see(&idle(at), &[WatchedCounts::default()])
+            .is_none()
+    }));
 }
 
 #[test]
 fn the_grace_and_the_warm_up_do_not_count() {
     let warm_up = Duration::from_secs(5);
     let rule = rule("errors<1%", Duration::from_secs(10));
-    let mut watcher = Watcher::new(&[rule], warm_up);
+    let mut watcher = AbortWatcher::new(&[rule], warm_up);
     let bad = second(100, 100, 100);
     let ended = (0..RUN_SECONDS).find(|at| watcher.see(&moment(*at, 100), &[bad]).is_some());
     // Fifteen seconds are let go, three more show an outage.

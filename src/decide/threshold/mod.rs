@@ -9,8 +9,10 @@ pub mod abort;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::metrics::{Above, Counters, Quantile, Readings, Recorder, RowStats, Sizes};
-use crate::outcome::{BreakingPoint, Ended, Gate, GateGrade, Row, RowKind, Rows, StageOutcome};
+use crate::metrics::{AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes};
+use crate::outcome::{
+    BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
+};
 use crate::threshold::{
     Comparison, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold,
     ThresholdFigures,
@@ -29,11 +31,11 @@ pub fn empty_recorder(thresholds: &[Threshold], rows: &[Row]) -> Recorder {
     for (row, stats) in rows.iter().zip(&mut recorder.rows) {
         let of_row = || thresholds.iter().filter(|it| counts(it, row));
         let of_latency = of_row().filter(|it| !matches!(it.metric, Metric::Bytes(_)));
-        stats.above = Above::of(of_latency.flat_map(sides));
+        stats.above = AboveLimits::of(of_latency.flat_map(sides));
         let of_bytes = || of_row().filter(|it| matches!(it.metric, Metric::Bytes(_)));
         if of_bytes().next().is_some() {
             stats.sizes = Some(Box::new(Sizes {
-                above: Above::of(of_bytes().flat_map(sides)),
+                above: AboveLimits::of(of_bytes().flat_map(sides)),
                 ..Sizes::default()
             }));
         }
@@ -85,7 +87,7 @@ fn sides(threshold: &Threshold) -> Vec<u64> {
 
 /// What a run produced, as far as thresholds are about it.
 #[derive(Debug)]
-pub struct Figures<'a> {
+pub struct RunFigures<'a> {
     /// Why it ended.
     pub ended: Ended,
     /// All rows, without the warm-up.
@@ -107,7 +109,10 @@ pub struct Figures<'a> {
 }
 
 /// How each threshold came out, and the run by all of them.
-pub fn judge(thresholds: &[Threshold], figures: &Figures<'_>) -> (Vec<ThresholdFigures>, Gate) {
+pub fn judge(
+    thresholds: &[Threshold],
+    figures: &RunFigures<'_>,
+) -> (Vec<ThresholdFigures>, GateOutcome) {
     let judged: Vec<ThresholdFigures> = thresholds
         .iter()
         .enumerate()
@@ -122,11 +127,11 @@ pub fn judge(thresholds: &[Threshold], figures: &Figures<'_>) -> (Vec<ThresholdF
     let is_asked = thresholds.iter().any(|it| it.metric.is_of_failures());
     let has_none = calls.finished() > 0 && calls.ok == 0;
     let gate = match has_none && !is_asked && figures.ended != Ended::Interrupted {
-        true => Gate {
+        true => GateOutcome {
             grade: GateGrade::Failed,
             why: Some(NO_SUCCESS.to_string()),
         },
-        false => Gate {
+        false => GateOutcome {
             grade: worst,
             why: None,
         },
@@ -149,7 +154,7 @@ enum Value {
 
 /// What was measured of a threshold's metric.
 #[derive(Default)]
-struct Found {
+struct MetricValue {
     /// `Err`: why there is nothing to take it from.
     value: Option<Value>,
     why: Option<String>,
@@ -158,7 +163,7 @@ struct Found {
     interval: Option<[f64; 2]>,
 }
 
-impl Found {
+impl MetricValue {
     fn nothing(why: impl Into<String>) -> Self {
         Self {
             why: Some(why.into()),
@@ -176,7 +181,7 @@ impl Found {
 
 fn judge_one(
     threshold: &Threshold,
-    figures: &Figures<'_>,
+    figures: &RunFigures<'_>,
     aborted: Option<&abort::Abort>,
 ) -> ThresholdFigures {
     let found = find(threshold, figures);
@@ -246,29 +251,29 @@ fn quantile_of(metric: &Metric) -> Option<Quantile> {
     }
 }
 
-fn find(threshold: &Threshold, figures: &Figures<'_>) -> Found {
+fn find(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
     match &threshold.metric {
         Metric::Handshake(statistic) => {
             let row = figures.rows.sum_of(RowKind::Handshake).unwrap_or_default();
             let measured = row.measured(false);
             statistic_of(measured, *statistic, threshold.limit)
-                .unwrap_or_else(|| Found::nothing("no session was opened"))
+                .unwrap_or_else(|| MetricValue::nothing("no session was opened"))
         }
         Metric::SessionsLost => match figures.counters.sessions_opened {
-            0 => Found::nothing("no session was opened"),
-            _ => Found::of(Value::Whole(figures.counters.sessions_expired)),
+            0 => MetricValue::nothing("no session was opened"),
+            _ => MetricValue::of(Value::Whole(figures.counters.sessions_expired)),
         },
         Metric::Dropped => {
             let (dropped, all) = (figures.counters.arrivals_dropped, figures.counters.arrivals);
             match all {
-                0 => Found::nothing("nothing arrived"),
+                0 => MetricValue::nothing("nothing arrived"),
                 _ => count_or_share(threshold.limit, dropped, all),
             }
         }
         Metric::BreakingPoint => find_breaking_point(threshold, figures),
         metric => match calls_of(threshold, figures) {
             Ok((calls, length)) => find_of_calls(metric, threshold.limit, &calls, length, figures),
-            Err(why) => Found::nothing(why),
+            Err(why) => MetricValue::nothing(why),
         },
     }
 }
@@ -276,7 +281,7 @@ fn find(threshold: &Threshold, figures: &Figures<'_>) -> Found {
 /// The calls that are selected, and how long they were made.
 fn calls_of(
     threshold: &Threshold,
-    figures: &Figures<'_>,
+    figures: &RunFigures<'_>,
 ) -> Result<(RowStats, Duration), &'static str> {
     if let Some(number) = stage_of(threshold) {
         let mut stages = figures.stages.iter();
@@ -298,10 +303,10 @@ fn find_of_calls(
     limit: Limit,
     calls: &RowStats,
     length: Duration,
-    figures: &Figures<'_>,
-) -> Found {
+    figures: &RunFigures<'_>,
+) -> MetricValue {
     let no_call = || {
-        Found::nothing(match calls.finished() {
+        MetricValue::nothing(match calls.finished() {
             0 => "no call ended",
             _ => NO_SUCCESS,
         })
@@ -321,10 +326,10 @@ fn find_of_calls(
                 .unwrap_or_else(no_call)
         }
         Metric::Rate | Metric::Goodput if length.is_zero() => {
-            Found::nothing("it took no time that could be measured")
+            MetricValue::nothing("it took no time that could be measured")
         }
-        Metric::Rate => Found::of(Value::Number(rate(calls.finished(), length))),
-        Metric::Goodput => Found::of(Value::Number(rate(calls.ok, length))),
+        Metric::Rate => MetricValue::of(Value::Number(rate(calls.finished(), length))),
+        Metric::Goodput => MetricValue::of(Value::Number(rate(calls.ok, length))),
         Metric::Errors(cause) => {
             let failed = match cause {
                 Some(cause) => calls.failures.below(cause),
@@ -332,12 +337,12 @@ fn find_of_calls(
             };
             count_or_share(limit, failed, calls.finished())
         }
-        _ => Found::nothing("it is no figure of calls"),
+        _ => MetricValue::nothing("it is no figure of calls"),
     }
 }
 
 /// `None`: there are no values.
-fn statistic_of(readings: Readings<'_>, statistic: Statistic, limit: Limit) -> Option<Found> {
+fn statistic_of(readings: Readings<'_>, statistic: Statistic, limit: Limit) -> Option<MetricValue> {
     let histogram = readings.histogram();
     let in_unit_of = |whole| in_unit(Value::Whole(whole), limit);
     let (value, interval) = match statistic {
@@ -358,21 +363,21 @@ fn statistic_of(readings: Readings<'_>, statistic: Statistic, limit: Limit) -> O
             (Value::Number(mean), None)
         }
     };
-    Some(Found {
+    Some(MetricValue {
         n: histogram.len(),
         interval,
-        ..Found::of(value)
+        ..MetricValue::of(value)
     })
 }
 
-fn count_or_share(limit: Limit, part: u64, whole: u64) -> Found {
+fn count_or_share(limit: Limit, part: u64, whole: u64) -> MetricValue {
     match limit {
-        Limit::Share { .. } => Found {
+        Limit::Share { .. } => MetricValue {
             n: whole,
             interval: Some(share_interval(part, whole)),
-            ..Found::of(Value::Share { part, whole })
+            ..MetricValue::of(Value::Share { part, whole })
         },
-        _ => Found::of(Value::Whole(part)),
+        _ => MetricValue::of(Value::Whole(part)),
     }
 }
 
@@ -390,24 +395,28 @@ fn share_interval(part: u64, whole: u64) -> [f64; 2] {
     [low, high].map(|end| (end * 1e12).round() / 1e12)
 }
 
-fn find_breaking_point(threshold: &Threshold, figures: &Figures<'_>) -> Found {
+fn find_breaking_point(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
     let reached = figures.load_reached;
     match figures.breaking_point {
         Some(BreakingPoint {
             load: Some(load), ..
-        }) => Found::of(Value::Number(tidy(*load))),
-        Some(_) => Found::nothing("undecided: the server changed under a load that did not grow"),
-        None if !threshold.comparison.is_upper() && reached >= threshold.limit.in_unit() => Found {
-            why: Some(format!("there is none up to {}", tidy(reached))),
-            ..Found::of(Value::BeyondLoad)
-        },
+        }) => MetricValue::of(Value::Number(tidy(*load))),
+        Some(_) => {
+            MetricValue::nothing("undecided: the server changed under a load that did not grow")
+        }
+        None if !threshold.comparison.is_upper() && reached >= threshold.limit.in_unit() => {
+            MetricValue {
+                why: Some(format!("there is none up to {}", tidy(reached))),
+                ..MetricValue::of(Value::BeyondLoad)
+            }
+        }
         None if threshold.comparison.is_upper() => {
             let text = format!("undecided: there is none up to {}", tidy(reached));
-            Found::nothing(text)
+            MetricValue::nothing(text)
         }
         None => {
             let text = format!("undecided: the load reached {} only", tidy(reached));
-            Found::nothing(text)
+            MetricValue::nothing(text)
         }
     }
 }

@@ -73,12 +73,12 @@ impl Run {
         self.recorder.end(row, &sample);
     }
 
-    fn judge(&self) -> (Vec<ThresholdFigures>, Gate) {
+    fn judge(&self) -> (Vec<ThresholdFigures>, GateOutcome) {
         // As the coordinator has them: merged from what workers recorded.
         let mut totals = Recorder::new(self.recorder.rows.len());
         totals.merge(&self.recorder);
         let rows = rows();
-        let figures = Figures {
+        let figures = RunFigures {
             ended: self.ended,
             rows: Rows::new(&rows, &totals),
             counters: &totals.counters,
@@ -261,13 +261,13 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_about() {
         (0..3).for_each(|_| run.fail(ECHO, Failure::Tool));
         run.judge().1
     };
-    let none = Gate {
+    let none = GateOutcome {
         grade: GateGrade::Failed,
         why: Some(NO_SUCCESS.to_string()),
     };
     assert_eq!(gate(&[], Ended::Duration, 0), none);
     assert_eq!(gate(&["rate>0"], Ended::Duration, 0), none);
-    let passed = Gate::default();
+    let passed = GateOutcome::default();
     assert_eq!(gate(&[], Ended::Duration, 1), passed);
     assert_eq!(gate(&[], Ended::Interrupted, 0), passed);
     assert_eq!(gate(&["errors>99%"], Ended::Duration, 0), passed);

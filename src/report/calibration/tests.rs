@@ -2,7 +2,6 @@
 
 use super::samples::{report, report_of};
 use super::*;
-use crate::clock::Utc;
 use crate::error::ErrorKind;
 use crate::report::{Format, Json, ReportFile, Reported, SummaryOptions, Text, read};
 use crate::validity::Reference;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::outcome::{
-    Ended, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape, SampleSlot, SampleStage,
-    WholeFigures,
+    Ended, Packed, RunSample, SampleFacts, SampleKey, SampleRow, SampleShape, SampleSlot,
+    SampleStage, WholeFigures,
 };
 use crate::report::model::{
     Figures, LatencyFrom, Report, StoredHistograms, StoredInterval, StoredKind, StoredRow,
@@ -17,6 +17,12 @@ const ALL_CALLS: &str = "all calls";
 
 /// Slots of a run of 115 days, by seconds.
 const SLOTS_MAX: f64 = 1e7;
+
+/// Calls of a row by time: a million a second for thirty years.
+const CALLS_MAX: u128 = 1_000_000_000_000_000;
+
+/// What the histograms of a run take, packed: many times what a report of ours holds.
+const PACKED_BYTES_MAX: usize = 64 << 20;
 
 /// The shortest slot.
 const SLOT_SECS_MIN: f64 = 0.01;
@@ -37,8 +43,9 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
     for row in by_time.iter().flat_map(|stored| &stored.rows) {
         rows.entry(key_of(row)).or_insert(row);
     }
-    let slots = |key: StoredKey<'_>| match (rows.get(&key), slot_secs) {
-        (Some(row), Some(secs)) => slots_of(row, secs),
+    let mut n_bytes = 0;
+    let mut slots = |key: StoredKey<'_>| match (rows.get(&key), slot_secs) {
+        (Some(row), Some(secs)) => slots_of(row, secs, &mut n_bytes),
         _ => Ok(Vec::new()),
     };
     let mut total = SampleRow {
@@ -101,18 +108,39 @@ fn key_of(row: &StoredRow) -> StoredKey<'_> {
     )
 }
 
-fn slots_of(row: &StoredRow, slot_secs: f64) -> Result<Vec<SampleSlot>, String> {
+/// `n_bytes`: what the histograms of the run have taken so far.
+fn slots_of(
+    row: &StoredRow,
+    slot_secs: f64,
+    n_bytes: &mut usize,
+) -> Result<Vec<SampleSlot>, String> {
+    let n_calls = row
+        .intervals
+        .iter()
+        .map(|of| u128::from(of.ok))
+        .sum::<u128>();
+    if n_calls > CALLS_MAX {
+        return Err("has intervals with more calls than any run".to_string());
+    }
     let slot = |interval: &StoredInterval| {
         let number = (interval.at_secs / slot_secs).round();
         if !(0.0..SLOTS_MAX).contains(&number) {
             return Err("has intervals of histograms beyond any run".to_string());
+        }
+        let latency = Packed::of(&row.histogram_of(interval)?);
+        *n_bytes += latency.n_bytes();
+        if *n_bytes > PACKED_BYTES_MAX {
+            return Err(format!(
+                "has more than {} MiB of histograms",
+                PACKED_BYTES_MAX >> 20
+            ));
         }
         Ok(SampleSlot {
             number: number as u64,
             offered: interval.started,
             ok: interval.ok,
             failed: interval.failed,
-            latency: row.histogram_of(interval)?,
+            latency,
         })
     };
     row.intervals.iter().map(slot).collect()

@@ -3,7 +3,7 @@
 use super::model::ComparisonReport;
 use super::words::{change, figure_name, interval, margin, row_name, value, word};
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedRun, ComparisonMethod, ComparisonOutcome,
+    ChangeVerdict, ComparedFigure, ComparedRow, ComparedRun, ComparisonMethod, ComparisonOutcome,
     ComparisonVerdict,
 };
 use crate::report::page::Page;
@@ -82,10 +82,18 @@ fn compared(outcome: &ComparisonOutcome) -> String {
     };
     match &outcome.steady {
         Some(steady) => format!(
-            "{by}; of each second {:.0} to {:.0} (left out: {})",
+            "{by}; seconds {:.0} to {:.0} of each (left out: {})",
             steady.from_secs, steady.to_secs, steady.left_out
         ),
         None => by,
+    }
+}
+
+/// One operation alone is all calls, and would be the same once more.
+fn rows_told(outcome: &ComparisonOutcome) -> &[ComparedRow] {
+    match outcome.rows.as_slice() {
+        [total, _] => std::slice::from_ref(total),
+        rows => rows,
     }
 }
 
@@ -95,13 +103,8 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
     ];
     let mut table = Table::new(&headings).dispensable(&[5, 4, 1]);
     let mut has_shown_only = false;
-    // One operation alone is all calls, and would be the same once more.
-    let rows = match outcome.rows.as_slice() {
-        [total, _] => std::slice::from_ref(total),
-        rows => rows,
-    };
     let is_same = outcome.verdict == ComparisonVerdict::Same;
-    for row in rows {
+    for row in rows_told(outcome) {
         let name = match outcome.rows.as_slice() {
             [total, operation] => format!("{}: {}", row_name(total), row_name(operation)),
             _ => row_name(row),
@@ -170,7 +173,7 @@ fn verdict_cell(figure: &ComparedFigure) -> Cell {
 /// Why deciding figures have no clear verdict, and where a shape changed.
 fn reasons(page: &mut Page, outcome: &ComparisonOutcome) {
     let mut texts = Vec::new();
-    for row in &outcome.rows {
+    for row in rows_told(outcome) {
         for figure in row.figures.iter().filter(|figure| figure.decides) {
             let Some(why) = &figure.why else { continue };
             let seen = figure.detectable.map_or(String::new(), |seen| {

@@ -4,7 +4,6 @@ use super::samples::{found, report, trial};
 use super::*;
 use proptest::prelude::*;
 
-use crate::clock::Utc;
 use crate::outcome::{FindPhase, FindWhy};
 use crate::report::{Reported, SummaryOptions, Text};
 use crate::terminal::display_width;

@@ -5,38 +5,24 @@
 //! writes a stored report as it wrote the fresh one.
 
 pub(super) mod csv;
+mod form;
 pub(super) mod hlog;
 pub(super) mod json;
 pub(super) mod junit;
 pub(super) mod markdown;
 pub(super) mod text;
 
-use std::io;
 use std::str::FromStr;
 
 use super::envelope::AnyReport;
 use crate::error::nearest;
-use crate::terminal::WriteColor;
 use csv::Csv;
+pub use form::Format;
 use hlog::Hlog;
 use json::Json;
 use junit::Junit;
 use markdown::{COMMENT_BYTES_MAX, Markdown};
 use text::{SummaryOptions, Text};
-
-/// A form of a report.
-pub trait Format {
-    /// Writes a report of any kind in this form.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()>;
-
-    /// Why it has no form for a report of this kind; `None`: it has.
-    fn refusal(&self, _report: AnyReport<'_>) -> Option<&'static str> {
-        None
-    }
-}
 
 /// A format by its name, as `--format` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! value, and else as the worst of the parts, which is said.
 
 use crate::report::model::{
-    Figures, Gate, GateGrade, Report, StoredKind, StoredRow, ThresholdFigures,
+    Figures, GateGrade, GateOutcome, Report, StoredKind, StoredRow, ThresholdFigures,
 };
 use crate::threshold::{Comparison, LimitUnit, Selector, SelectorKind, Severity};
 use crate::units::{ms, tidy};
@@ -28,7 +28,7 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
     // A part in which none succeeded fails by itself; the whole only without any.
     let why = all.iter().find_map(|part| part.gate.why.clone());
     let why = why.filter(|_| report.totals.ok == 0);
-    report.gate = Gate {
+    report.gate = GateOutcome {
         grade: match why {
             Some(_) => GateGrade::Failed,
             None => worst,

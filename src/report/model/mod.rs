@@ -43,7 +43,7 @@ pub use legacy::{
     BreakingPointFacts, ConfigFacts, Metrics, MetricsLatency, ToolFigures, ToolLatency,
 };
 pub use probe::ProbeFigures;
-pub use thresholds::{Gate, GateGrade, ThresholdFigures};
+pub use thresholds::{GateGrade, GateOutcome, ThresholdFigures};
 pub use validity::{
     BoundsFigures, InFlight, ReasonNote, SelfCheckFigures, SignalNote, VerdictNotes, WorkerUse,
 };
@@ -85,7 +85,7 @@ pub struct Report {
     /// Whether the run passes: by its thresholds, and in that not every call
     /// failed.
     #[serde(default)]
-    pub gate: Gate,
+    pub gate: GateOutcome,
     /// How each threshold came out, in the order of the config, then those of the
     /// command line.
     #[serde(default)]

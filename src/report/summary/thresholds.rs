@@ -1,13 +1,11 @@
 //! Whether the run passes, in its first line, and each threshold with its value.
 
-use crate::outcome::{Comparison, LimitUnit};
+use crate::report::measure::{margin_text, measured, measured_beside};
 use crate::report::model::{GateGrade, Report, ThresholdFigures};
 use crate::report::page::Page;
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{
-    format_bytes, format_count, format_latency, format_percent, format_rate, ns_of_ms, plural, tidy,
-};
+use crate::units::{format_count, plural};
 
 /// `result      failed: 1 of 3 thresholds was not kept`. Nothing is said of a run that
 /// passed without thresholds.
@@ -53,7 +51,7 @@ pub(super) fn thresholds(page: &mut Page, report: &Report) {
         table.row(vec![
             Cell::plain(&it.text),
             Cell::plain(value(it)),
-            Cell::plain(margin(it)),
+            Cell::plain(it.margin.map_or_else(|| "-".to_string(), margin_text)),
             Cell::of(Role::Dim, interval(it)),
             Cell::of(role, format!("{word}{few}")),
         ]);
@@ -76,67 +74,15 @@ fn shown(grade: GateGrade) -> (&'static str, Role) {
 }
 
 fn value(it: &ThresholdFigures) -> String {
-    let Some(value) = it.value else {
-        return "-".to_string();
-    };
-    let text = number(value, it.unit);
-    // Rounded it may look like the limit, and be on the other side of it.
-    match value != it.limit && text == number(it.limit, it.unit) {
-        true => exact(value, it.unit),
-        false => text,
-    }
-}
-
-/// `12% left`, or `over by 5%`: of the limit.
-fn margin(it: &ThresholdFigures) -> String {
-    match it.margin {
-        None => "-".to_string(),
-        Some(margin) if margin < 0.0 => {
-            let side = match it.comparison {
-                Comparison::Above | Comparison::AtLeast => "under",
-                _ => "over",
-            };
-            format!("{side} by {}", percent(-margin))
-        }
-        Some(margin) => format!("{} left", percent(margin)),
-    }
-}
-
-/// A share of the limit, which may be above 1.
-fn percent(share: f64) -> String {
-    match share {
-        ..=1.0 => format_percent(share),
-        ..10.0 => format!("{:.0}%", share * 100.0),
-        // A cast from a float saturates.
-        _ => format!("{}x", format_count(share.round() as u64)),
-    }
+    it.value.map_or_else(
+        || "-".to_string(),
+        |value| measured_beside(it.unit, value, it.limit),
+    )
 }
 
 fn interval(it: &ThresholdFigures) -> String {
     it.interval.map_or_else(String::new, |[low, high]| {
-        format!("{} to {}", number(low, it.unit), number(high, it.unit))
+        let (low, high) = (measured(it.unit, low), measured(it.unit, high));
+        format!("{low} to {high}")
     })
-}
-
-fn number(value: f64, unit: LimitUnit) -> String {
-    match unit {
-        LimitUnit::Ms => format_latency(ns_of_ms(value)),
-        LimitUnit::Share => format_percent(value),
-        // A cast from a float saturates.
-        LimitUnit::Count => format_count(value as u64),
-        LimitUnit::PerSec => format_rate(value),
-        LimitUnit::Bytes => format_bytes(value as u64),
-        LimitUnit::Load => format!("{}", tidy(value)),
-    }
-}
-
-/// All digits.
-fn exact(value: f64, unit: LimitUnit) -> String {
-    match unit {
-        LimitUnit::Ms => format!("{value} ms"),
-        LimitUnit::Share => format!("{}%", (value * 1e12).round() / 1e10),
-        LimitUnit::PerSec => format!("{value}/s"),
-        LimitUnit::Bytes => format!("{value} B"),
-        LimitUnit::Count | LimitUnit::Load => format!("{value}"),
-    }
 }

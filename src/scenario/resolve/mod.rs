@@ -23,7 +23,6 @@ use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::units;
-use threshold::Names;
 
 /// The plan. Where a fault was reported, by the reading before or here, it
 /// holds a default instead and must not be run.
@@ -50,7 +49,7 @@ pub(super) fn resolve(
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
-    let names = Names::of_config(&config.scenario, n_stages);
+    let names = resolver.configured_names(&config.scenario, n_stages);
     let steps = resolver.steps(has_config, config.scenario, protocol);
     let mut plan = Plan::new(target, steps);
 

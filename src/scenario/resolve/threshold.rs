@@ -27,17 +27,6 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Those of a config, before flags take anything away.
-    pub(super) fn of_config(steps: &Field<Vec<StepEntry>>, n_stages: usize) -> Self {
-        let mut names = Self::default();
-        let entries = steps.value.iter().flatten();
-        for action in entries.filter_map(|entry| entry.action.as_ref()) {
-            names.add_step(action);
-        }
-        names.add_stages(n_stages);
-        names
-    }
-
     /// Those of what will be done.
     fn of_plan(plan: &Plan) -> Self {
         let mut names = Self {
@@ -121,6 +110,17 @@ impl Names {
 }
 
 impl Resolver<'_> {
+    /// What selectors may name by the config, before flags take anything away.
+    pub(super) fn configured_names(&self, steps: &Field<Vec<StepEntry>>, n_stages: usize) -> Names {
+        let mut names = Names::default();
+        let entries = steps.value.iter().flatten();
+        for action in entries.filter_map(|entry| entry.action.as_ref()) {
+            names.add_step(action);
+        }
+        names.add_stages(n_stages);
+        names
+    }
+
     /// Those of the config, then those of the command line: all of them hold. What
     /// selects something that a flag took away is left out, with a notice.
     pub(super) fn thresholds(

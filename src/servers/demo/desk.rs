@@ -237,6 +237,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeds::cases(64, 256))]
+
         #[test]
         fn no_message_makes_it_panic(
             method in "(initialize|ping|tools/call|tools/list|prompts/get|resources/read|server/discover|x)",

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::document::{Document, Table};
-use super::{config_schema, raw};
+use super::{read_config, schema as config_schema};
+use crate::scenario::document::{Document, Table};
 
 /// The faults that the reader of keys finds.
 fn faults_of(text: &str) -> Vec<String> {
     let document = Document::new(Some(Path::new("a.toml")), text, &|_| None);
     if let Some(root) = document.parse() {
-        raw::read_config(Table::root(&document, root.get_ref()));
+        read_config(Table::root(&document, root.get_ref()));
     }
     let (faults, _) = document.into_parts();
     faults.iter().map(ToString::to_string).collect()
@@ -53,6 +53,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
         (
             "[[stage]]\nduration = \"1s\"\nzzzz = 1",
             "/properties/stage/items".to_string(),
+        ),
+        (
+            "[[threshold]]\nassert = \"p99<1s\"\nzzzz = 1",
+            "/properties/threshold/items".to_string(),
         ),
         ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
         (
@@ -214,6 +218,10 @@ fn the_schema_and_the_reader_judge_values_alike() {
     for (table, pointer) in [
         ("[settings]", "/properties/settings"),
         ("[arrivals]", "/properties/arrivals"),
+        (
+            "[[threshold]]\nassert = \"p99<1s\"",
+            "/properties/threshold/items",
+        ),
         ("[[stage]]", "/properties/stage/items"),
         (
             "[[scenario]]\ntype = \"tools/call\"\n",
