@@ -84,7 +84,7 @@ fn what_is_kept_is_what_happened_however_coarse() {
             assert_eq!(started, expected.started);
             assert_eq!(latency.max_ns(), expected.service_ok.max_ns());
             assert!(latency.recorded().eq(expected.service_ok.recorded()));
-            let on_grid = |it: &Interval| it.second % kept.length_secs == 0;
+            let on_grid = |it: &Interval| it.second.is_multiple_of(kept.length_secs);
             assert!(row.intervals.iter().all(on_grid));
         }
         // Whole numbers of one length, and none twice.
