@@ -94,7 +94,7 @@
 //! | [`scenario`] | a config and flags become a plan |
 //! | `load` | load models: numbers of users, arrivals and pauses as functions of time |
 //! | [`coordinator`] | a run from beginning to end: prepares, commands, collects, judges |
-//! | `decide` | the decisions as pure functions: users, breaking points, the search, thresholds, comparisons |
+//! | `decide` | the decisions as pure functions: users, breaking points, searches, thresholds, comparisons |
 //! | `worker` | one core's thread and its users |
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
 //! | `client` | one MCP session over one connection; finding a server's era |

@@ -583,7 +583,7 @@ command! {
         #[argh(option, arg_name = "folder")]
         pub(super) history: Option<String>,
         /// how many runs of --history; 5 unless given
-        #[argh(option, arg_name = "n", from_str_fn(super::compare::n_runs))]
+        #[argh(option, arg_name = "n", from_str_fn(options::history_runs))]
         pub(super) last: Option<usize>,
         /// what a metric may change by, such as 'p99 +10% +5ms': beyond both it matters.
         /// p50, p95, p99, rate or errors; the metric decides then; may be given several

@@ -10,7 +10,7 @@ use crate::decide::compare::{Objection, Tolerances, compare as decide, is_compar
 use crate::error::UserError;
 use crate::files::is_stdin;
 use crate::outcome::{ComparisonVerdict, RunSample};
-use crate::report::compare::{ComparisonWish, HISTORY_RUNS_MAX, build_comparison, history, sample};
+use crate::report::compare::{ComparisonWish, build_comparison, history, sample};
 use crate::report::{Report, ReportFile, read, show_comparison};
 use crate::terminal::Terminal;
 
@@ -187,13 +187,4 @@ fn check_sides(base: &[RunSample], new: &[RunSample]) -> Result<(), UserError> {
         .hint("a run is compared with others, not with itself")),
         _ => Ok(()),
     }
-}
-
-/// How many runs of a history make the base.
-pub(super) fn n_runs(text: &str) -> Result<usize, String> {
-    let n = text
-        .parse()
-        .ok()
-        .filter(|n| (1..=HISTORY_RUNS_MAX).contains(n));
-    n.ok_or_else(|| format!("`{text}` is not a whole number from 1 to {HISTORY_RUNS_MAX}"))
 }

@@ -9,6 +9,7 @@ use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
 use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::Arguments;
+use crate::report::compare::HISTORY_RUNS_MAX;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
 use crate::scenario::{HISTOGRAM_MODES, Header, HistogramMode};
 use crate::units;
@@ -42,6 +43,11 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
 /// Iterations of all users together.
 pub(super) fn iterations(text: &str) -> Result<u64, String> {
     whole(text, 1..=u64::MAX)
+}
+
+/// Runs of a history that make a base.
+pub(super) fn history_runs(text: &str) -> Result<usize, String> {
+    whole(text, 1..=HISTORY_RUNS_MAX as u64)
 }
 
 /// Any number makes a seed.

@@ -437,7 +437,7 @@ fn hostile_reports_are_refused_or_compared_within_bounds() {
             let intervals = &mut other["histograms"]["rows"][0]["intervals"];
             intervals[59]["at_secs"] = json!(1e9);
         },
-        "beyond any run",
+        "`other.json` cannot be compared",
     );
     refused(
         &|other| {

@@ -4,7 +4,7 @@
 //! sides mirror each other, and of shares for errors.
 
 use super::few::{self, Share};
-use super::ranks::Differences;
+use super::ranks::RunDifferences;
 use super::student::{t_above, t_exceeded, z_exceeded};
 
 /// A change, new less base, and what it was taken from.
@@ -17,7 +17,7 @@ pub(super) enum Estimate {
     /// Shares of which one is of a few errors.
     Few { base: Share, new: Share },
     /// Runs by their ranks, and the same runs by their means.
-    Ranks(Differences, Means),
+    Ranks(RunDifferences, Means),
 }
 
 /// The difference of two means.
@@ -219,7 +219,7 @@ mod tests {
                 base: share(1, 900),
                 new: share(2, 1000),
             },
-            Estimate::Ranks(Differences::new(&runs, &slower), pooled),
+            Estimate::Ranks(RunDifferences::new(&runs, &slower), pooled),
         ]
     }
 

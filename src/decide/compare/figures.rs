@@ -2,7 +2,7 @@
 
 use super::estimate::{Estimate, Mean, Means};
 use super::few::Share;
-use super::ranks::Differences;
+use super::ranks::RunDifferences;
 use super::steady::{Batch, Steady};
 use crate::outcome::{ComparedMetric, Histogram, RunSample, SampleRow, WholeFigures};
 
@@ -51,7 +51,7 @@ pub(super) struct RowOfSides<'a> {
 
 /// A figure on both sides.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Measured {
+pub(super) struct MeasuredFigure {
     pub(super) base: Option<f64>,
     pub(super) new: Option<f64>,
     pub(super) estimate: Option<Estimate>,
@@ -115,7 +115,7 @@ impl<'a> RowOfSides<'a> {
     }
 
     /// A figure, without an estimate.
-    pub(super) fn measured(&self, metric: ComparedMetric) -> Measured {
+    pub(super) fn measured(&self, metric: ComparedMetric) -> MeasuredFigure {
         let value = |side: &[RowOfRun<'_>]| {
             let values = side.iter().map(|run| run.shown(metric));
             let values: Option<Vec<f64>> = values.collect();
@@ -126,7 +126,7 @@ impl<'a> RowOfSides<'a> {
             .iter()
             .chain(&self.new)
             .map(|run| run.share_of_calls(metric));
-        Measured {
+        MeasuredFigure {
             base: value(&self.base),
             new: value(&self.new),
             estimate: None,
@@ -186,7 +186,7 @@ fn of_runs(
     let n_least = base.len().min(new.len());
     let welch = || Means::welch(Mean::of(&base, within), Mean::of(&new, within));
     if n_least >= RUNS_FOR_RANKS {
-        Some(Estimate::Ranks(Differences::new(&base, &new), welch()))
+        Some(Estimate::Ranks(RunDifferences::new(&base, &new), welch()))
     } else if n_least >= RUNS_FOR_WELCH {
         Some(Estimate::Means(welch()))
     } else {

@@ -174,7 +174,7 @@ fn is_same_host(a: &str, b: &str) -> bool {
 
 /// What differs in the plans: in the load, and in how the generator makes it.
 fn plan_differences(first: &RunSample, other: &RunSample) -> (Option<String>, Option<String>) {
-    let mut differences = Differences::default();
+    let mut differences = PlanDifferences::default();
     differences.collect("", &first.facts.plan, &other.facts.plan);
     let mut load = differences.load;
     let n_more = differences.n_load - load.len();
@@ -192,13 +192,13 @@ fn plan_differences(first: &RunSample, other: &RunSample) -> (Option<String>, Op
 }
 
 #[derive(Default)]
-struct Differences {
+struct PlanDifferences {
     load: Vec<String>,
     n_load: usize,
     generator: Vec<String>,
 }
 
-impl Differences {
+impl PlanDifferences {
     /// By key, and by place in a list. As deep as a report's JSON nests, which is
     /// bounded.
     fn collect(&mut self, path: &str, a: &Value, b: &Value) {

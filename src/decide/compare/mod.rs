@@ -38,9 +38,9 @@ use crate::outcome::{
     SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
-use figures::{Measured, RowOfSides};
+use figures::{MeasuredFigure, RowOfSides};
 use steady::{RUN_SECS, Steady, length};
-use verdict::{ALPHA, Candidate, Decided, decide};
+use verdict::{ALPHA, Claim, Decided, decide};
 
 pub use gate::{Objection, is_comparable, objections};
 pub use margin::{Tolerance, Tolerances};
@@ -195,9 +195,9 @@ struct RowRole {
 }
 
 /// A figure before it is decided.
-struct Open {
+struct OpenFigure {
     metric: ComparedMetric,
-    measured: Measured,
+    measured: MeasuredFigure,
     /// In the unit of a change.
     margin: f64,
     decides: bool,
@@ -266,7 +266,7 @@ impl Setting<'_> {
         rows
     }
 
-    fn open(&self, sides: &RowOfSides<'_>, role: RowRole) -> Vec<Open> {
+    fn open(&self, sides: &RowOfSides<'_>, role: RowRole) -> Vec<OpenFigure> {
         let of = |metric: ComparedMetric| {
             // An operation too small for histograms of its own is shown only.
             let is_known = role.is_large && (sides.is_by_time() || self.steady.is_err());
@@ -282,7 +282,7 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
-            Open {
+            OpenFigure {
                 metric,
                 margin: margin.of(metric, base, new),
                 decides: role.may_decide
@@ -296,10 +296,12 @@ impl Setting<'_> {
     }
 
     /// Decides those together that decide, and each of the others by itself.
-    fn judge(&self, rows: &mut [ComparedRow], open: Vec<Vec<Open>>) {
-        let has_enough = |open: &&Open| open.measured.share_of_calls >= 1.0;
+    fn judge(&self, rows: &mut [ComparedRow], open: Vec<Vec<OpenFigure>>) {
+        let has_enough = |open: &&OpenFigure| open.measured.share_of_calls >= 1.0;
         let together = open.iter().flatten().filter(|open| open.decides);
-        let together = together.filter(has_enough).filter_map(Open::candidate);
+        let together = together
+            .filter(has_enough)
+            .filter_map(OpenFigure::candidate);
         let mut together = decide(together.collect()).into_iter();
         for (row, of_row) in rows.iter_mut().zip(open) {
             for open in of_row {
@@ -314,8 +316,8 @@ impl Setting<'_> {
         }
     }
 
-    fn figure(&self, open: Open, decided: Option<Decided>) -> ComparedFigure {
-        let Open {
+    fn figure(&self, open: OpenFigure, decided: Option<Decided>) -> ComparedFigure {
+        let OpenFigure {
             metric,
             measured,
             margin,
@@ -358,7 +360,7 @@ impl Setting<'_> {
     }
 
     /// Why too little is known, and what would help.
-    fn why(&self, measured: &Measured, margin: f64, detectable: Option<f64>) -> String {
+    fn why(&self, measured: &MeasuredFigure, margin: f64, detectable: Option<f64>) -> String {
         let steady = match self.steady {
             Ok(steady) => steady,
             Err(why) if self.method == ComparisonMethod::Batches => return why.clone(),
@@ -400,9 +402,9 @@ impl Setting<'_> {
     }
 }
 
-impl Open {
-    fn candidate(&self) -> Option<Candidate> {
-        Some(Candidate {
+impl OpenFigure {
+    fn candidate(&self) -> Option<Claim> {
+        Some(Claim {
             estimate: self.measured.estimate.clone()?,
             margin: scale(self.metric, self.margin),
             is_rise_worse: self.metric != ComparedMetric::Rate,

@@ -4,14 +4,14 @@
 
 /// All differences of a value of the one side and one of the other, ascending.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Differences {
+pub(super) struct RunDifferences {
     sorted: Vec<f64>,
     /// `chances[u]`: the probability that exactly `u` differences are above 0, where
     /// both sides are alike.
     chances: Vec<f64>,
 }
 
-impl Differences {
+impl RunDifferences {
     /// `new` less `base`; neither is empty.
     pub(super) fn new(base: &[f64], new: &[f64]) -> Self {
         let pairs = new
@@ -124,7 +124,7 @@ mod tests {
         let least = |n: usize| {
             let base: Vec<f64> = (0..n).map(|i| i as f64).collect();
             let new: Vec<f64> = base.iter().map(|value| value + 100.0).collect();
-            let differences = Differences::new(&base, &new);
+            let differences = RunDifferences::new(&base, &new);
             assert!((differences.p_above(0.0) - differences.p_least()).abs() < 1e-12);
             assert_eq!(differences.p_below(0.0), 1.0);
             differences.p_least()
@@ -138,7 +138,7 @@ mod tests {
     fn the_interval_holds_what_the_test_does_not_refuse() {
         let base = [1.0, 2.5, 3.0, 4.2, 5.1];
         let new = [2.0, 3.7, 4.1, 5.3, 9.9, 4.05];
-        let differences = Differences::new(&base, &new);
+        let differences = RunDifferences::new(&base, &new);
         for alpha in [0.05, 0.2] {
             let (low, high) = differences.interval(alpha);
             assert!(low <= differences.middle() && differences.middle() <= high);
@@ -149,7 +149,7 @@ mod tests {
             assert!(differences.p_above(low) > alpha);
             assert!(differences.p_below(high) > alpha);
         }
-        let few = Differences::new(&[1.0, 2.0], &[3.0, 4.0]).interval(0.05);
+        let few = RunDifferences::new(&[1.0, 2.0], &[3.0, 4.0]).interval(0.05);
         assert_eq!(few, (f64::NEG_INFINITY, f64::INFINITY));
     }
 }

@@ -67,12 +67,12 @@ pub(super) fn changed(base: &[Histogram], new: &[Histogram], shift: f64) -> Opti
 }
 
 /// For each bin from the first that holds anything: the share of the values above it.
-struct Above {
+struct SharesAbove {
     first: i32,
     shares: Vec<f64>,
 }
 
-impl Above {
+impl SharesAbove {
     fn at(&self, bin: i32) -> f64 {
         match usize::try_from(bin - self.first) {
             Ok(at) => self.shares.get(at).copied().unwrap_or(0.0),
@@ -83,7 +83,7 @@ impl Above {
 
 /// The share that lies above a bin on the one side and beyond the shift on the other,
 /// where that is most.
-fn farthest(of: &Above, beyond: &Above) -> (f64, i32) {
+fn farthest(of: &SharesAbove, beyond: &SharesAbove) -> (f64, i32) {
     let last = beyond.first + beyond.shares.len() as i32;
     let first = of.first.min(beyond.first - BINS_A_SHIFT);
     let differences = (first..=last).map(|bin| (beyond.at(bin + BINS_A_SHIFT) - of.at(bin), bin));
@@ -114,7 +114,7 @@ impl Bins {
         (f64::from(bin + 1) * self.width).exp() as u64
     }
 
-    fn above(&self, batches: &[Histogram]) -> Option<Above> {
+    fn above(&self, batches: &[Histogram]) -> Option<SharesAbove> {
         let recorded = batches.iter().flat_map(Histogram::recorded);
         let counted: Vec<(i32, u64)> = recorded.map(|(ns, n)| (self.bin_of(ns), n)).collect();
         let first = counted.iter().map(|(bin, _)| *bin).min()?;
@@ -128,7 +128,7 @@ impl Bins {
         for share in shares.iter_mut().rev() {
             above += std::mem::replace(share, above);
         }
-        Some(Above { first, shares })
+        Some(SharesAbove { first, shares })
     }
 }
 

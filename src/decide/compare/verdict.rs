@@ -14,7 +14,7 @@ pub(super) const ALPHA: f64 = 0.05;
 
 /// A change with its margin: in the scale of the estimate, above 0.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Candidate {
+pub(super) struct Claim {
     pub(super) estimate: Estimate,
     pub(super) margin: f64,
     /// A rise is for the worse; else a fall is.
@@ -31,15 +31,15 @@ pub(super) struct Decided {
 }
 
 /// Decides them together, in their order.
-pub(super) fn decide(candidates: Vec<Candidate>) -> Vec<Decided> {
+pub(super) fn decide(candidates: Vec<Claim>) -> Vec<Decided> {
     let n = candidates.len();
     let alpha_of_all = ALPHA / n.max(1) as f64;
-    let candidates = candidates.into_iter().map(|candidate| Candidate {
+    let candidates = candidates.into_iter().map(|candidate| Claim {
         estimate: candidate.estimate.reaching(alpha_of_all),
         ..candidate
     });
-    let candidates: Vec<Candidate> = candidates.collect();
-    let beyond = |candidate: &Candidate| {
+    let candidates: Vec<Claim> = candidates.collect();
+    let beyond = |candidate: &Claim| {
         let above = candidate.estimate.p_above(candidate.margin);
         above.min(candidate.estimate.p_below(-candidate.margin))
     };
@@ -81,7 +81,7 @@ pub(super) fn decide(candidates: Vec<Candidate>) -> Vec<Decided> {
 }
 
 /// Of one that is neither worse nor better.
-fn left(candidate: &Candidate, alpha: f64) -> (ChangeVerdict, f64) {
+fn left(candidate: &Claim, alpha: f64) -> (ChangeVerdict, f64) {
     let (low, high) = candidate.estimate.interval(ALPHA);
     if -candidate.margin <= low && high <= candidate.margin {
         (ChangeVerdict::Equivalent, ALPHA)
@@ -97,9 +97,9 @@ mod tests {
     use super::super::estimate::Means;
     use super::*;
 
-    fn candidate(change: f64, standard_error: f64) -> Candidate {
+    fn candidate(change: f64, standard_error: f64) -> Claim {
         let df = 18.0;
-        Candidate {
+        Claim {
             estimate: Estimate::Means(Means {
                 change,
                 standard_error,
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    fn verdicts(candidates: &[Candidate]) -> Vec<ChangeVerdict> {
+    fn verdicts(candidates: &[Claim]) -> Vec<ChangeVerdict> {
         let decided = decide(candidates.to_vec());
         for (decided, candidate) in decided.iter().zip(candidates) {
             let (low, high) = decided.estimate.interval(decided.alpha);
