@@ -259,7 +259,8 @@ pub struct ComparedFigure {
     /// The smallest change that could have been seen, in the unit of `change`; `null`
     /// where that is not known.
     pub detectable: Option<f64>,
-    /// Why nothing or little can be said, and what would help; `null` otherwise.
+    /// Why nothing or little can be said, and what would help, or why the verdict is
+    /// certain without an interval; `null` otherwise.
     pub why: Option<String>,
 }
 

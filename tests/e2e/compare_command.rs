@@ -324,6 +324,27 @@ fn short_runs_are_not_enough_data() {
     strict.run().expect_code(3);
 }
 
+/// However short: a server that is down is worse, not unknown.
+#[test]
+fn a_short_run_whose_calls_all_fail_is_worse() {
+    let base = real_report();
+    let mut dead = real_report();
+    dead["run"]["started_at"] = json!("2026-11-26T12:00:00.000Z");
+    for figures in ["/totals", "/operations/0/figures"] {
+        let figures = dead.pointer_mut(figures).expect("a block of figures");
+        (figures["failed"], figures["ok"]) = (figures["ok"].clone(), json!(0));
+    }
+    let reports = [("base.json", &base), ("dead.json", &dead)];
+    let words = ["--base", "base.json", "dead.json", "--force"];
+    let worse = compare(&words, &reports).run().expect_code(3);
+    for part in [
+        "worse: errors of all calls +100.0 pp",
+        "no call of a new run succeeded",
+    ] {
+        assert!(worse.stdout.contains(part), "{worse}");
+    }
+}
+
 #[test]
 fn a_history_gives_the_base() {
     let mut other_plan = minute(4, 1.0);

@@ -27,6 +27,9 @@ const LATENCY_VARIANCE_MIN: f64 = 1e-6;
 /// Fewer errors are compared by an exact test.
 const FEW_ERRORS: u64 = 5;
 
+/// Fewer calls of a side say nothing of a share where nothing is known by time.
+const COUNTED_MIN: u64 = 20;
+
 /// Runs from which on ranks decide; with fewer, means do.
 const RUNS_FOR_RANKS: usize = 5;
 /// Runs from which on each side has a variance of its own.
@@ -47,6 +50,13 @@ pub(super) struct RowOfRun<'a> {
 pub(super) struct RowOfSides<'a> {
     pub(super) base: Vec<RowOfRun<'a>>,
     pub(super) new: Vec<RowOfRun<'a>>,
+}
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Base,
+    New,
 }
 
 /// A figure on both sides.
@@ -114,6 +124,19 @@ impl<'a> RowOfSides<'a> {
         }
     }
 
+    /// Which side has a run without any success where every run of the other has some.
+    pub(super) fn without_success(&self) -> Option<Side> {
+        let is_dead = |run: &RowOfRun<'_>| run.whole.ok == 0 && run.whole.failed > 0;
+        let has_success = |side: &[RowOfRun<'_>]| side.iter().all(|run| run.whole.ok > 0);
+        if self.new.iter().any(is_dead) && has_success(&self.base) {
+            Some(Side::New)
+        } else if self.base.iter().any(is_dead) && has_success(&self.new) {
+            Some(Side::Base)
+        } else {
+            None
+        }
+    }
+
     /// A figure, without an estimate.
     pub(super) fn measured(&self, metric: ComparedMetric) -> MeasuredFigure {
         let value = |side: &[RowOfRun<'_>]| {
@@ -139,7 +162,13 @@ impl<'a> RowOfSides<'a> {
 fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> Option<Estimate> {
     if metric == ComparedMetric::Errors {
         let [of_base, of_new] = [base, new].map(RowOfRun::errors);
-        if of_base.n == 0 || of_new.n == 0 || base.batches.is_empty() {
+        if base.batches.is_empty() || new.batches.is_empty() {
+            return (of_base.n.min(of_new.n) >= COUNTED_MIN).then_some(Estimate::Counted {
+                base: of_base,
+                new: of_new,
+            });
+        }
+        if of_base.n == 0 || of_new.n == 0 {
             return None;
         }
         if of_base.n_events == 0 && of_new.n_events == 0 {

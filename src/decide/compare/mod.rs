@@ -38,7 +38,7 @@ use crate::outcome::{
     SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
-use figures::{MeasuredFigure, RowOfSides};
+use figures::{MeasuredFigure, RowOfSides, Side};
 use steady::{RUN_SECS, Steady, length};
 use verdict::{ALPHA, Claim, Decided, decide};
 
@@ -201,6 +201,8 @@ struct OpenFigure {
     /// In the unit of a change.
     margin: f64,
     decides: bool,
+    /// The side of which a run had no success at all: that is decided by itself.
+    without_success: Option<Side>,
 }
 
 impl Setting<'_> {
@@ -282,14 +284,19 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
+            let without_success = (role.is_total && metric == ComparedMetric::Errors)
+                .then(|| sides.without_success())
+                .flatten();
             OpenFigure {
                 metric,
                 margin: margin.of(metric, base, new),
-                decides: role.may_decide
-                    && is_wished
-                    && is_known
-                    && self.method != ComparisonMethod::SideBySide,
+                decides: without_success.is_some()
+                    || (role.may_decide
+                        && is_wished
+                        && is_known
+                        && self.method != ComparisonMethod::SideBySide),
                 measured,
+                without_success,
             }
         };
         ComparedMetric::ALL.map(of).into()
@@ -322,6 +329,7 @@ impl Setting<'_> {
             measured,
             margin,
             decides,
+            without_success,
         } = open;
         let alpha = decided.as_ref().map_or(ALPHA, |decided| decided.alpha);
         let has_enough = measured.share_of_calls >= 1.0;
@@ -330,6 +338,14 @@ impl Setting<'_> {
             Some(_) => Some(ChangeVerdict::NotEnoughData),
             None => decides.then_some(ChangeVerdict::NotEnoughData),
         };
+        let of_side = without_success.map(|side| match side {
+            Side::New => (ChangeVerdict::Worse, "no call of a new run succeeded"),
+            Side::Base => (
+                ChangeVerdict::Better,
+                "no call of a run of the base succeeded",
+            ),
+        });
+        let verdict = of_side.map(|(verdict, _)| verdict).or(verdict);
         let bounds = decided
             .as_ref()
             .map(|decided| decided.estimate.interval(alpha));
@@ -355,7 +371,10 @@ impl Setting<'_> {
             decides,
             verdict,
             detectable: detectable.and_then(of_change).filter(|_| is_unclear),
-            why: is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+            why: match of_side {
+                Some((_, why)) => Some(why.to_string()),
+                None => is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+            },
         }
     }
 
@@ -451,14 +470,17 @@ fn scale(metric: ComparedMetric, change: f64) -> f64 {
     }
 }
 
+/// One side is so many times the other, at most: else nothing is known.
+const CHANGE_MAX: f64 = 1e4;
+
 /// And back; `None` where nothing bounds it.
 fn of_change(metric: ComparedMetric, change: f64) -> Option<f64> {
-    let change = match metric {
-        ComparedMetric::Errors => change,
-        _ => change.exp_m1(),
-    };
-    // What is shorter than any clock tells is no bound.
-    (change.is_finite() && change > -1.0 && change < 1e9).then(|| tidy(change))
+    match metric {
+        // All that was right may fail, and the other way round.
+        ComparedMetric::Errors => change.is_finite().then(|| tidy(change.clamp(-1.0, 1.0))),
+        // What differs by more bounds nothing, whichever side is the longer.
+        _ => (change.abs() < CHANGE_MAX.ln()).then(|| tidy(change.exp_m1())),
+    }
 }
 
 /// Of two figures alone; no share of nothing.

@@ -343,6 +343,101 @@ fn errors_are_compared_as_shares_near_zero_too() {
     check(|at| at % 3, |at| (at + 1) % 3, ChangeVerdict::NotEnoughData);
 }
 
+/// A run of 10 s, ten calls a second, of which some fail.
+fn short(file: &str, n_failed: u64) -> RunSample {
+    let mut run = by_second(file, |_, random, slot| {
+        calls(slot, 0, || 10.0 + random.f64());
+    });
+    run.total.slots.truncate(10);
+    run.shape.planned_secs = Some(10.0);
+    (run.total.whole.ok, run.total.whole.failed) = (100 - n_failed, n_failed);
+    run
+}
+
+fn errors_of(found: &ComparisonOutcome) -> &ComparedFigure {
+    let figures = &found.rows[0].figures;
+    let mut errors = figures
+        .iter()
+        .filter(|of| of.metric == ComparedMetric::Errors);
+    errors.next().expect("a share of errors")
+}
+
+#[test]
+fn errors_of_short_runs_are_decided_by_their_counts() {
+    use ChangeVerdict::{Better, NotEnoughData, Worse};
+    let of = |base, new| of_pair(short("a.json", base), short("bb.json", new));
+    for (base, new, expected) in [
+        (0, 30, Worse),
+        (30, 0, Better),
+        (2, 100, Worse),
+        (20, 60, Worse),
+        // p is 0.0018, and 0.43.
+        (0, 10, NotEnoughData),
+        (20, 25, NotEnoughData),
+        (0, 0, NotEnoughData),
+    ] {
+        let found = of(base, new);
+        let errors = errors_of(&found);
+        assert_eq!(errors.verdict, Some(expected), "{base} {new}: {errors:?}");
+        assert_eq!(errors.detectable.is_some(), expected == NotEnoughData);
+        let is_worse = found.verdict == ComparisonVerdict::Worse;
+        assert_eq!(is_worse, expected == Worse, "{found:#?}");
+    }
+}
+
+#[test]
+fn a_run_without_any_success_is_worse_whatever_is_known() {
+    let dead = |n_calls| {
+        let mut run = short("dead.json", 100);
+        run.total.whole.failed = n_calls;
+        run
+    };
+    let base = short("base.json", 0);
+    // Fewer than counts are decided by, and without histograms.
+    let mut bare = dead(3);
+    bare.has_histograms = false;
+    let base_of_two = [base.clone(), short("base2.json", 1)];
+    for found in [
+        of_pair(base.clone(), dead(100)),
+        of_pair(base.clone(), dead(3)),
+        of_pair(base.clone(), bare),
+        compare(&base_of_two, &[dead(100)], &Tolerances::default()),
+    ] {
+        assert_eq!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+        let why = errors_of(&found).why.as_deref();
+        assert_eq!(why, Some("no call of a new run succeeded"));
+    }
+    let back = of_pair(dead(100), base);
+    assert_eq!(errors_of(&back).verdict, Some(ChangeVerdict::Better));
+    // Neither is worse where nothing succeeds on either side.
+    let mut other = dead(100);
+    other.facts.fingerprint = "other".to_string();
+    let neither = of_pair(dead(100), other);
+    assert_ne!(neither.verdict, ComparisonVerdict::Worse);
+}
+
+#[test]
+fn a_fall_of_all_errors_mirrors_their_rise() {
+    let all = by_second("all.json", |_, _, slot| slot.failed = 100);
+    let few = by_second("few.json", |at, random, slot| {
+        calls(slot, u64::from(at % 9 == 0), || 10.0 + random.f64());
+    });
+    let none = by_second("none0.json", |_, random, slot| {
+        calls(slot, 0, || 10.0 + random.f64());
+    });
+    for base in [few, none] {
+        let there = of_pair(base.clone(), all.clone());
+        let back = of_pair(all.clone(), base);
+        let (there, back) = (errors_of(&there), errors_of(&back));
+        assert!(there.change.is_some_and(|rise| rise > 0.99), "{there:?}");
+        let minus = |of: Option<f64>| of.map(|of| -of);
+        assert_eq!(there.change, minus(back.change));
+        assert_eq!(there.interval.0, minus(back.interval.1));
+        assert_eq!(there.interval.1, minus(back.interval.0));
+        assert!(there.interval.0.is_some() && there.interval.1.is_some());
+    }
+}
+
 #[test]
 fn latencies_near_zero_have_an_absolute_margin() {
     let short = |file, us: f64| {
