@@ -220,6 +220,10 @@ fn the_same_run_twice_is_said_to_be_the_same() {
     let twice = compare(&twice, &reports).run().expect_code(0);
     let once = "`copy.json` and `a.json` are the same run: it counts once";
     assert!(twice.stdout.contains(once), "{twice}");
+    let twice = ["--base", "a.json", "--base", "a.json", "b.json"];
+    let twice = compare(&twice, &reports).run().expect_code(0);
+    let once = "`a.json` was given twice: it counts once";
+    assert!(twice.stdout.contains(once), "{twice}");
     let both = ["--base", "a.json", "--base", "b.json", "copy.json"];
     let both = compare(&both, &reports).run().expect_code(2);
     assert!(
@@ -343,6 +347,28 @@ fn a_short_run_whose_calls_all_fail_is_worse() {
     ] {
         assert!(worse.stdout.contains(part), "{worse}");
     }
+}
+
+/// A report of hours is not replaced by what is told of it.
+#[test]
+fn an_output_never_replaces_what_is_read() {
+    let (a, b) = (minute(1, 1.0), minute(2, 1.0));
+    let reports = [("a.json", &a), ("b.json", &b)];
+    let check = |words: &[&str]| {
+        let program = Program::new(&[&["loadtest"], words].concat());
+        let with = |program: Program, (name, report): &(&str, &Value)| {
+            program.file(name, &report.to_string())
+        };
+        let refused = reports.iter().fold(program, with).run().expect_code(2);
+        assert!(refused.stderr.contains("which is read"), "{refused}");
+        let kept = std::fs::read_to_string(refused.dir.path().join("a.json"));
+        assert_eq!(kept.expect("a file"), a.to_string());
+    };
+    check(&["compare", "--base", "a.json", "b.json", "-o", "a.json"]);
+    check(&["compare", "--base", "b.json", "a.json", "-o", "./a.json"]);
+    check(&["compare", "--history", ".", "b.json", "-o", "a.json"]);
+    check(&["report", "a.json", "-o", "./a.json"]);
+    check(&["report", "b.json", "a.json", "-o", "a.json"]);
 }
 
 #[test]

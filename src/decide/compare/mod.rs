@@ -275,6 +275,9 @@ impl Setting<'_> {
             let mut measured = sides.measured(metric);
             if is_known && self.method != ComparisonMethod::SideBySide {
                 measured.estimate = sides.estimate(metric);
+                if measured.estimate.is_none() {
+                    measured.spread = sides.spread(metric);
+                }
             }
             let margin = self.tolerances.margin(metric);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
@@ -352,10 +355,12 @@ impl Setting<'_> {
         let of_change = |change: f64| of_change(metric, change);
         let detectable = decided
             .as_ref()
-            .map(|decided| decided.estimate.detectable(alpha));
+            .map(|decided| decided.estimate.detectable(alpha))
+            .or_else(|| Some(measured.spread.as_ref()?.detectable(ALPHA)));
         let is_unclear = verdict == Some(ChangeVerdict::NotEnoughData);
         ComparedFigure {
             metric,
+            of_offered: measured.of_offered,
             base: measured.base.map(tidy),
             new: measured.new.map(tidy),
             change: match &decided {
@@ -621,9 +626,30 @@ fn notices(
             )
         })
     };
+    notices.extend(comparison.rows.iter().flat_map(apart));
     notices.extend(drowned(ComparedMetric::P50, noise_ms.0));
     notices.extend(drowned(ComparedMetric::P95, noise_ms.1));
     notices
+}
+
+/// Percentiles of all calls together that changed, where those of the batches did not,
+/// or the other way.
+fn apart(row: &ComparedRow) -> Option<String> {
+    let told = row.figures.iter().find_map(|figure| {
+        let plain = plain_change(figure.metric, figure.base, figure.new)?;
+        let (is_other_way, margin) = (plain * figure.change? <= 0.0, figure.margin);
+        let is_beyond = scale(figure.metric, plain).abs() > scale(figure.metric, margin);
+        let is_told = figure.verdict == Some(ChangeVerdict::Equivalent) || is_other_way;
+        (figure.decides && figure.metric.quantile().is_some() && is_beyond && is_told)
+            .then(|| (figure.metric.name(), plain))
+    });
+    let (name, plain) = told?;
+    let way = if plain > 0.0 { "more" } else { "less" };
+    Some(format!(
+        "the {name} of {} is {} {way} in the new runs taken as a whole: a few of the seconds make that, and the batches are compared",
+        row.label,
+        format_percent(plain.abs()),
+    ))
 }
 
 /// Of several runs a side.

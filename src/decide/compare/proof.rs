@@ -465,6 +465,56 @@ fn what_was_offered_and_not_served_is_a_rate_that_fell() {
     let found = of_pair(served("base.json", 0), served("new.json", 20));
     assert_eq!(verdict(&found, ComparedMetric::Rate), ChangeVerdict::Worse);
     assert_eq!(found.verdict, ComparisonVerdict::Worse);
+    // What is shown is what is compared.
+    let rate = &found.rows[0].figures[3];
+    assert_eq!((rate.name(), rate.base), ("achieved of offered", Some(1.0)));
+    let (new, change) = (rate.new.expect("a share"), rate.change.expect("a change"));
+    assert!((new - 1.0 / 1.2).abs() < 1e-6 && (1.0 + change - new).abs() < 1e-6);
+    // In the closed model the rate is the server's.
+    let closed = |mut run: RunSample| {
+        run.shape.is_open = false;
+        run
+    };
+    let found = of_pair(
+        closed(served("base.json", 0)),
+        closed(served("new.json", 20)),
+    );
+    let rate = &found.rows[0].figures[3];
+    assert_eq!((rate.name(), rate.base), ("rate", Some(100.0)));
+}
+
+#[test]
+fn the_figures_shown_are_those_of_all_calls_together() {
+    // For two of ten seconds all takes eight times as long: a mean of batches hides it.
+    let bursts = |file, n: u64| {
+        by_second(file, move |at, random, slot| {
+            let times = if at >= 60 - n { 8.0 } else { 1.0 };
+            calls(slot, 0, || times * (10.0 + random.f64()));
+        })
+    };
+    let found = of_pair(bursts("base.json", 0), bursts("new.json", 5));
+    let p95 = &found.rows[0].figures[1];
+    assert!(p95.new.is_some_and(|ms| ms > 79.0), "{p95:?}");
+    assert!(p95.change.is_some_and(|change| change < 1.0), "{p95:?}");
+    let even = |file, ms: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || ms + random.f64())
+        })
+    };
+    let told = |found: &ComparisonOutcome| {
+        let notices = &mut found.notices.iter();
+        notices.any(|notice| notice.contains("taken as a whole"))
+    };
+    // The batches are 10 % faster, and for the last seconds all is slow.
+    let slow_at_last = by_second("last.json", |at, random, slot| {
+        let ms = if at >= 56 { 60.0 } else { 5.0 };
+        calls(slot, 0, || ms + random.f64());
+    });
+    assert!(told(&of_pair(even("base.json", 10.0), slow_at_last)));
+    assert!(!told(&of_pair(
+        even("base.json", 10.0),
+        even("a.json", 12.0)
+    )));
 }
 
 #[test]
@@ -536,13 +586,28 @@ fn runs_are_compared_from_run_to_run() {
         found.notices
     );
     assert!(told(&found, "make them in turn"), "{:?}", found.notices);
-    // Two runs beside one vary in one way only: nothing is claimed.
-    let found = compare(
-        &restarted(2, 10, 1.0, 0),
-        &restarted(1, 50, 1.1, 1),
-        &Tolerances::default(),
-    );
+    // Two runs beside one: batches are the unit, and tell no less than those of a pair.
+    let of_few = |scale| {
+        let (base, new) = (restarted(2, 10, 1.0, 0), restarted(1, 50, scale, 1));
+        compare(&base, &new, &Tolerances::default())
+    };
+    let found = of_few(1.0);
     assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+    for figure in &found.rows[0].figures[..2] {
+        let (low, high) = figure.interval;
+        assert!(low.is_some_and(|low| low > -0.5), "{figure:?}");
+        assert!(high.is_some_and(|high| high < 1.0), "{figure:?}");
+    }
+    assert_eq!(of_few(2.0).verdict, ComparisonVerdict::Worse);
+}
+
+#[test]
+fn an_interval_that_bounds_nothing_is_not_shown() {
+    for change in [-15.0, 15.0, f64::NEG_INFINITY, f64::INFINITY, f64::NAN] {
+        assert_eq!(of_change(ComparedMetric::P50, change), None);
+    }
+    assert_eq!(of_change(ComparedMetric::Errors, -1.0), Some(-1.0));
+    assert_eq!(of_change(ComparedMetric::Errors, 1.2), Some(1.0));
 }
 
 #[test]
@@ -557,6 +622,7 @@ fn operations_of_one_side_are_named_and_in_no_total() {
             row
         };
         run.operations = labels.iter().map(operation).collect();
+        run.shape.is_open = false;
         run
     };
     let (base, new) = (
@@ -596,6 +662,15 @@ fn with_too_little_nothing_is_claimed_and_what_would_help_is_told() {
         figure.base.is_some() && figure.interval == (None, None),
         "{figure:?}"
     );
+    // What its seconds vary by is the least that a change hides in.
+    for figure in found.rows[0].figures.iter().filter(|of| of.decides) {
+        assert!(
+            figure.detectable.is_some_and(|seen| seen < 1.0),
+            "{figure:?}"
+        );
+    }
+    let a_second_alone = of(2).rows[0].figures[0].detectable;
+    assert_eq!(a_second_alone, None);
     // A percentile that takes more calls than there were.
     let found = of(60);
     let p99 = &found.rows[0].figures[2];
