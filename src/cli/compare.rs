@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::Compare;
 use super::common::build_info;
 use super::exit;
+use super::outputs::refuse_input;
 use crate::decide::compare::{Objection, Tolerances, compare as decide, is_comparable, objections};
 use crate::error::UserError;
 use crate::files::is_stdin;
@@ -42,6 +43,11 @@ pub(super) fn compare(
             &mut notices,
         )?;
     }
+    let of_history = base.iter().map(|run| &run.file);
+    refuse_input(
+        &output,
+        args.files.iter().chain(&args.base).chain(of_history),
+    )?;
     check_sides(&base, &new)?;
     let all: Vec<&RunSample> = base.iter().chain(&new).collect();
     let (refused, told): (Vec<Objection>, Vec<Objection>) =
@@ -119,6 +125,9 @@ fn read_all(files: &[String], notices: &mut Vec<String>) -> Result<Vec<RunSample
             .map_err(|why| UserError::usage(format!("`{file}` cannot be compared: {why}")))?;
         let same = |other: &&RunSample| other.facts.fingerprint == run.facts.fingerprint;
         match runs.iter().find(same) {
+            Some(other) if other.file == *file => {
+                notices.push(format!("`{file}` was given twice: it counts once"));
+            }
             Some(other) => notices.push(format!(
                 "`{file}` and `{}` are the same run: it counts once",
                 other.file

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::common::current_folder;
 use crate::clock::Utc;
 use crate::error::UserError;
+use crate::files::is_stdin;
 use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
 
 /// What is to be written.
@@ -107,6 +108,28 @@ impl Taken {
         }
         self.0.push((flag, place));
         Ok(())
+    }
+}
+
+/// Refuses an output that would replace one of the files that are read.
+///
+/// # Errors
+/// Where it is one of them.
+pub(super) fn refuse_input<'a>(
+    output: &ReportFile,
+    inputs: impl IntoIterator<Item = &'a String>,
+) -> Result<(), UserError> {
+    let Some(place) = output.path().map(resolved) else {
+        return Ok(());
+    };
+    let mut inputs = inputs.into_iter().map(Path::new);
+    match inputs.find(|input| !is_stdin(input) && resolved(input) == place) {
+        Some(input) => Err(UserError::usage(format!(
+            "`--output` would replace `{}`, which is read",
+            input.display()
+        ))
+        .hint("name another file")),
+        None => Ok(()),
     }
 }
 

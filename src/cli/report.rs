@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::args::ShowReport;
 use super::exit;
+use super::outputs::refuse_input;
 use crate::error::UserError;
 use crate::files::is_stdin;
 use crate::report::{ReportFile, merge_stored, read_stored, show};
@@ -33,6 +34,7 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
         }
     };
     let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
+    refuse_input(&output, &args.files)?;
     show(stored, path, args.format, output, terminal)?;
     Ok(exit::PASSED)
 }

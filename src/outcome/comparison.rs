@@ -134,6 +134,9 @@ pub struct SampleSlot {
     pub latency: Packed,
 }
 
+/// Fewer runs of a side say too little to be the only values: their batches are.
+pub const RUNS_AS_UNITS: usize = 3;
+
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
@@ -239,11 +242,18 @@ pub struct ComparedRow {
 pub struct ComparedFigure {
     /// What is compared.
     pub metric: ComparedMetric,
-    /// The base; `null` where nothing was measured.
+    /// The rate is a share: calls that ended, of those that were offered. In the open
+    /// model the rate itself is the user's.
+    #[serde(default)]
+    pub of_offered: bool,
+    /// The base: all calls of the part compared together, of several runs the geometric
+    /// mean of theirs (of error shares the mean); `null` where nothing was measured.
     pub base: Option<f64>,
-    /// The new runs; `null` where nothing was measured.
+    /// The new runs, in the same way; `null` where nothing was measured.
     pub new: Option<f64>,
-    /// New less base: as a share of the base, of an error share the difference.
+    /// New less base: as a share of the base, of an error share the difference. Where
+    /// batches were compared it is that of their means, and so not exactly that of `base`
+    /// and `new`.
     pub change: Option<f64>,
     /// Where the true change lies, with the `confidence`; `null` on a side that
     /// nothing bounds.
@@ -259,8 +269,19 @@ pub struct ComparedFigure {
     /// The smallest change that could have been seen, in the unit of `change`; `null`
     /// where that is not known.
     pub detectable: Option<f64>,
-    /// Why nothing or little can be said, and what would help; `null` otherwise.
+    /// Why nothing or little can be said, and what would help, or why the verdict is
+    /// certain without an interval; `null` otherwise.
     pub why: Option<String>,
+}
+
+impl ComparedFigure {
+    /// What it is called in tables and texts.
+    pub fn name(&self) -> &'static str {
+        match self.of_offered {
+            true => "achieved of offered",
+            false => self.metric.name(),
+        }
+    }
 }
 
 /// A figure that is compared.

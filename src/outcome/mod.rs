@@ -25,8 +25,8 @@ pub use calibration::{
 
 pub use comparison::{
     ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, ComparisonMethod,
-    ComparisonOutcome, ComparisonVerdict, RunSample, SampleFacts, SampleKey, SampleRow,
-    SampleShape, SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
+    ComparisonOutcome, ComparisonVerdict, RUNS_AS_UNITS, RunSample, SampleFacts, SampleKey,
+    SampleRow, SampleShape, SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
 };
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,

@@ -220,6 +220,10 @@ fn the_same_run_twice_is_said_to_be_the_same() {
     let twice = compare(&twice, &reports).run().expect_code(0);
     let once = "`copy.json` and `a.json` are the same run: it counts once";
     assert!(twice.stdout.contains(once), "{twice}");
+    let twice = ["--base", "a.json", "--base", "a.json", "b.json"];
+    let twice = compare(&twice, &reports).run().expect_code(0);
+    let once = "`a.json` was given twice: it counts once";
+    assert!(twice.stdout.contains(once), "{twice}");
     let both = ["--base", "a.json", "--base", "b.json", "copy.json"];
     let both = compare(&both, &reports).run().expect_code(2);
     assert!(
@@ -322,6 +326,49 @@ fn short_runs_are_not_enough_data() {
     assert!(unclear.stdout.contains("run at least 1m"), "{unclear}");
     let strict = compare(&[&words[..], &["--fail-on-unclear"]].concat(), &reports);
     strict.run().expect_code(3);
+}
+
+/// However short: a server that is down is worse, not unknown.
+#[test]
+fn a_short_run_whose_calls_all_fail_is_worse() {
+    let base = real_report();
+    let mut dead = real_report();
+    dead["run"]["started_at"] = json!("2026-11-26T12:00:00.000Z");
+    for figures in ["/totals", "/operations/0/figures"] {
+        let figures = dead.pointer_mut(figures).expect("a block of figures");
+        (figures["failed"], figures["ok"]) = (figures["ok"].clone(), json!(0));
+    }
+    let reports = [("base.json", &base), ("dead.json", &dead)];
+    let words = ["--base", "base.json", "dead.json", "--force"];
+    let worse = compare(&words, &reports).run().expect_code(3);
+    for part in [
+        "worse: errors of all calls +100.0 pp",
+        "no call of a new run succeeded",
+    ] {
+        assert!(worse.stdout.contains(part), "{worse}");
+    }
+}
+
+/// A report of hours is not replaced by what is told of it.
+#[test]
+fn an_output_never_replaces_what_is_read() {
+    let (a, b) = (minute(1, 1.0), minute(2, 1.0));
+    let reports = [("a.json", &a), ("b.json", &b)];
+    let check = |words: &[&str]| {
+        let program = Program::new(&[&["loadtest"], words].concat());
+        let with = |program: Program, (name, report): &(&str, &Value)| {
+            program.file(name, &report.to_string())
+        };
+        let refused = reports.iter().fold(program, with).run().expect_code(2);
+        assert!(refused.stderr.contains("which is read"), "{refused}");
+        let kept = std::fs::read_to_string(refused.dir.path().join("a.json"));
+        assert_eq!(kept.expect("a file"), a.to_string());
+    };
+    check(&["compare", "--base", "a.json", "b.json", "-o", "a.json"]);
+    check(&["compare", "--base", "b.json", "a.json", "-o", "./a.json"]);
+    check(&["compare", "--history", ".", "b.json", "-o", "a.json"]);
+    check(&["report", "a.json", "-o", "./a.json"]);
+    check(&["report", "b.json", "a.json", "-o", "a.json"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! intervals ("Interval estimation for the difference between independent
 //! proportions", Statistics in Medicine 17, 1998, method 10), which holds at 0 too.
 
-use super::student::{ln_gamma, z_exceeded};
+use super::student::{ln_gamma, t_above, z_exceeded};
 
 /// Events among trials: `n_events ≤ n`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,8 +44,28 @@ pub(super) fn interval(base: Share, new: Share, alpha: f64) -> (f64, f64) {
     }
 }
 
+/// Beyond so many events on both sides the normal distribution is as exact.
+const EVENTS_MAX: u64 = 200;
+
 /// How likely shares that differ as much are where there is no difference.
 pub(super) fn p_equal(base: Share, new: Share) -> f64 {
+    // What did not happen tells the same, and may be less.
+    let rest = |of: Share| Share {
+        n_events: of.n.saturating_sub(of.n_events),
+        n: of.n,
+    };
+    let least = base.n_events.min(new.n_events);
+    let (base, new) = match rest(base).n_events.min(rest(new).n_events) < least {
+        true => (rest(base), rest(new)),
+        false => (base, new),
+    };
+    if base.n_events.min(new.n_events) > EVENTS_MAX {
+        let (n_base, n_new) = (base.n as f64, new.n as f64);
+        let pooled = (base.n_events as f64 + new.n_events as f64) / (n_base + n_new);
+        let error = (pooled * (1.0 - pooled) * (1.0 / n_base + 1.0 / n_new)).sqrt();
+        let z = (new.value() - base.value()).abs() / error.max(1e-300);
+        return (2.0 * t_above(z, f64::INFINITY)).min(1.0);
+    }
     // Its terms are as many as the fewer events, and each is a sum of the others' counts.
     let (few, many) = match base.n_events <= new.n_events {
         true => (base, new),
@@ -109,6 +129,9 @@ mod tests {
             (share(0, 0), share(0, 0)),
             (share(4, u64::MAX), huge),
             (share(0, 1), huge),
+            (share(u64::MAX / 2, u64::MAX), huge),
+            (share(u64::MAX / 2, u64::MAX), share(u64::MAX / 2, u64::MAX)),
+            (share(100, 100), share(0, u64::MAX)),
         ] {
             assert!((0.0..=1.0).contains(&p_equal(base, new)));
             let (low, high) = interval(base, new, 0.05);

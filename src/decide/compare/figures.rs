@@ -4,7 +4,9 @@ use super::estimate::{Estimate, Mean, Means};
 use super::few::Share;
 use super::ranks::RunDifferences;
 use super::steady::{Batch, Steady};
-use crate::outcome::{ComparedMetric, Histogram, RunSample, SampleRow, WholeFigures};
+use crate::outcome::{
+    ComparedMetric, Histogram, RUNS_AS_UNITS, RunSample, SampleRow, SampleSlot, WholeFigures,
+};
 
 /// Batches of a run, and fewer, longer ones where one second resembles the next or
 /// there are few calls.
@@ -27,14 +29,20 @@ const LATENCY_VARIANCE_MIN: f64 = 1e-6;
 /// Fewer errors are compared by an exact test.
 const FEW_ERRORS: u64 = 5;
 
+/// Fewer calls of a side say nothing of a share where nothing is known by time.
+const COUNTED_MIN: u64 = 20;
+
 /// Runs from which on ranks decide; with fewer, means do.
 const RUNS_FOR_RANKS: usize = 5;
-/// Runs from which on each side has a variance of its own.
-const RUNS_FOR_WELCH: usize = 3;
+/// Of fewer pieces nobody knows what they vary by.
+const PIECES_MIN: usize = 2;
 
 /// A row of one run, with what happened in its steady part.
 pub(super) struct RowOfRun<'a> {
     whole: &'a WholeFigures,
+    slots: &'a [SampleSlot],
+    slot_secs: f64,
+    /// All runs have a rate of the user's.
     is_open: bool,
     /// Empty where nothing is known by time.
     batches: Vec<Batch>,
@@ -49,12 +57,23 @@ pub(super) struct RowOfSides<'a> {
     pub(super) new: Vec<RowOfRun<'a>>,
 }
 
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Base,
+    New,
+}
+
 /// A figure on both sides.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct MeasuredFigure {
     pub(super) base: Option<f64>,
     pub(super) new: Option<f64>,
     pub(super) estimate: Option<Estimate>,
+    /// The least that it varies by, where there is no estimate.
+    pub(super) spread: Option<Estimate>,
+    /// A rate as a share of what was offered.
+    pub(super) of_offered: bool,
     /// Of the calls that it takes, the share that there were; 1 and above is enough.
     pub(super) share_of_calls: f64,
 }
@@ -67,6 +86,7 @@ impl<'a> RowOfSides<'a> {
         steady: Option<&Steady>,
     ) -> Self {
         let both = || base.iter().chain(new);
+        let is_open = both().all(|(run, _)| run.shape.is_open);
         let is_by_time = both().all(|(_, row)| !row.slots.is_empty());
         let steady = steady.filter(|_| is_by_time);
         let n_batches = steady.map_or(0, |steady| n_batches(both(), steady));
@@ -75,7 +95,9 @@ impl<'a> RowOfSides<'a> {
             let batches = batches.unwrap_or_default();
             RowOfRun {
                 whole: &row.whole,
-                is_open: run.shape.is_open,
+                slots: &row.slots,
+                slot_secs: run.slot_secs.unwrap_or(1.0),
+                is_open,
                 percentiles: batches.iter().map(percentiles).collect(),
                 batches,
             }
@@ -114,6 +136,33 @@ impl<'a> RowOfSides<'a> {
         }
     }
 
+    /// What a pair varies by from piece to piece, where it has no batches: neighbours
+    /// resemble each other, so it is the least.
+    pub(super) fn spread(&self, metric: ComparedMetric) -> Option<Estimate> {
+        let ([base], [new]) = (self.base.as_slice(), self.new.as_slice()) else {
+            return None;
+        };
+        let means = Means::welch(base.mean_of_pieces(metric)?, new.mean_of_pieces(metric)?);
+        Some(Estimate::Means(means))
+    }
+
+    fn is_open(&self) -> bool {
+        self.base.iter().chain(&self.new).all(|run| run.is_open)
+    }
+
+    /// Which side has a run without any success where every run of the other has some.
+    pub(super) fn without_success(&self) -> Option<Side> {
+        let is_dead = |run: &RowOfRun<'_>| run.whole.ok == 0 && run.whole.failed > 0;
+        let has_success = |side: &[RowOfRun<'_>]| side.iter().all(|run| run.whole.ok > 0);
+        if self.new.iter().any(is_dead) && has_success(&self.base) {
+            Some(Side::New)
+        } else if self.base.iter().any(is_dead) && has_success(&self.new) {
+            Some(Side::Base)
+        } else {
+            None
+        }
+    }
+
     /// A figure, without an estimate.
     pub(super) fn measured(&self, metric: ComparedMetric) -> MeasuredFigure {
         let value = |side: &[RowOfRun<'_>]| {
@@ -130,6 +179,8 @@ impl<'a> RowOfSides<'a> {
             base: value(&self.base),
             new: value(&self.new),
             estimate: None,
+            spread: None,
+            of_offered: metric == ComparedMetric::Rate && self.is_by_time() && self.is_open(),
             share_of_calls: shares.fold(f64::INFINITY, f64::min),
         }
     }
@@ -139,7 +190,13 @@ impl<'a> RowOfSides<'a> {
 fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> Option<Estimate> {
     if metric == ComparedMetric::Errors {
         let [of_base, of_new] = [base, new].map(RowOfRun::errors);
-        if of_base.n == 0 || of_new.n == 0 || base.batches.is_empty() {
+        if base.batches.is_empty() || new.batches.is_empty() {
+            return (of_base.n.min(of_new.n) >= COUNTED_MIN).then_some(Estimate::Counted {
+                base: of_base,
+                new: of_new,
+            });
+        }
+        if of_base.n == 0 || of_new.n == 0 {
             return None;
         }
         if of_base.n_events == 0 && of_new.n_events == 0 {
@@ -166,6 +223,16 @@ fn of_runs(
     if metric == ComparedMetric::Errors && base.iter().chain(new).all(is_zero) {
         return Some(Estimate::Equal);
     }
+    if base.len().min(new.len()) < RUNS_AS_UNITS {
+        let few = match metric {
+            ComparedMetric::Errors => closest_counts(base, new),
+            _ => None,
+        };
+        let few = few.or_else(|| of_few_runs(base, new, metric).map(Estimate::Means));
+        if few.is_some() {
+            return few;
+        }
+    }
     // Each run's value, and how much it may vary for what is known from within the run:
     // two runs that are alike by chance do not make runs exact.
     let values = |side: &[RowOfRun<'_>]| -> Option<Vec<(f64, f64)>> {
@@ -187,11 +254,57 @@ fn of_runs(
     let welch = || Means::welch(Mean::of(&base, within), Mean::of(&new, within));
     if n_least >= RUNS_FOR_RANKS {
         Some(Estimate::Ranks(RunDifferences::new(&base, &new), welch()))
-    } else if n_least >= RUNS_FOR_WELCH {
+    } else if n_least >= RUNS_AS_UNITS {
         Some(Estimate::Means(welch()))
     } else {
         Means::pooled(&base, &new, within).map(Estimate::Means)
     }
+}
+
+/// From batch to batch of a few runs: what the runs of a side differ by more than their
+/// batches tell is added to it.
+fn of_few_runs(
+    base: &[RowOfRun<'_>],
+    new: &[RowOfRun<'_>],
+    metric: ComparedMetric,
+) -> Option<Means> {
+    let means = |side: &[RowOfRun<'_>]| -> Option<Vec<Mean>> {
+        side.iter().map(|run| run.mean(metric)).collect()
+    };
+    let (base, new) = (means(base)?, means(new)?);
+    let middle = |side: &[Mean]| side.iter().map(|of| of.value).sum::<f64>() / side.len() as f64;
+    let squares = |side: &[Mean]| -> f64 {
+        let middle = middle(side);
+        side.iter().map(|of| (of.value - middle).powi(2)).sum()
+    };
+    let n = base.len() + new.len();
+    let within = base.iter().chain(&new).map(|of| of.variance).sum::<f64>() / n as f64;
+    let df = n.saturating_sub(2).max(1) as f64;
+    let between = ((squares(&base) + squares(&new)) / df - within).max(0.0);
+    let of_side = |side: &[Mean]| {
+        let n = side.len() as f64;
+        Mean {
+            value: middle(side),
+            variance: side.iter().map(|of| of.variance).sum::<f64>() / (n * n) + between / n,
+            n: side.iter().map(|of| of.n).sum(),
+        }
+    };
+    Some(Means::welch(of_side(&base), of_side(&new)))
+}
+
+/// Where nothing is known by time: the counts of the two runs, one of each side, that
+/// are most alike, so that runs of one side that differ claim nothing.
+fn closest_counts(base: &[RowOfRun<'_>], new: &[RowOfRun<'_>]) -> Option<Estimate> {
+    if base.iter().chain(new).any(|run| !run.batches.is_empty()) {
+        return None;
+    }
+    let pairs = base
+        .iter()
+        .flat_map(|base| new.iter().map(move |new| (base.errors(), new.errors())));
+    let pairs = pairs.filter(|(base, new)| base.n.min(new.n) >= COUNTED_MIN);
+    let apart = |(base, new): &(Share, Share)| (new.value() - base.value()).abs();
+    let closest = pairs.min_by(|a, b| apart(a).total_cmp(&apart(b)));
+    closest.map(|(base, new)| Estimate::Counted { base, new })
 }
 
 impl RowOfRun<'_> {
@@ -223,7 +336,19 @@ impl RowOfRun<'_> {
     /// The value of each batch, in the scale of estimates: logarithms of latencies and
     /// rates.
     fn values(&self, metric: ComparedMetric) -> Option<Vec<f64>> {
-        let value = |(batch, percentiles): (&Batch, &[Option<f64>; 3])| match metric {
+        let batches = self.batches.iter().zip(&self.percentiles);
+        let values = batches.map(|(batch, of)| self.value_of(batch, of, metric));
+        let values: Option<Vec<f64>> = values.collect();
+        values.filter(|values| !values.is_empty())
+    }
+
+    fn value_of(
+        &self,
+        batch: &Batch,
+        percentiles: &[Option<f64>; 3],
+        metric: ComparedMetric,
+    ) -> Option<f64> {
+        match metric {
             ComparedMetric::P50 => percentiles[0],
             ComparedMetric::P95 => percentiles[1],
             ComparedMetric::P99 => percentiles[2],
@@ -239,10 +364,28 @@ impl RowOfRun<'_> {
             ComparedMetric::Errors => {
                 (batch.ended() > 0).then(|| batch.failed as f64 / batch.ended() as f64)
             }
-        };
-        let batches = self.batches.iter().zip(&self.percentiles);
-        let values: Option<Vec<f64>> = batches.map(value).collect();
-        values.filter(|values| !values.is_empty())
+        }
+    }
+
+    /// The mean of pieces, each of as many slots as it takes to know the figure. The
+    /// last slot is seldom whole.
+    fn mean_of_pieces(&self, metric: ComparedMetric) -> Option<Mean> {
+        let n_calls = metric.quantile().map_or(1, n_least);
+        let (_, slots) = self.slots.split_last()?;
+        let (mut piece, mut values) = (Batch::default(), Vec::new());
+        for slot in slots {
+            piece.add(slot);
+            piece.secs += self.slot_secs;
+            let n = match metric.quantile() {
+                Some(_) => piece.latency.len(),
+                None => piece.ended(),
+            };
+            if n >= n_calls {
+                values.extend(self.value_of(&piece, &percentiles(&piece), metric));
+                piece = Batch::default();
+            }
+        }
+        (values.len() >= PIECES_MIN).then(|| Mean::of(&values, LATENCY_VARIANCE_MIN))
     }
 
     fn mean(&self, metric: ComparedMetric) -> Option<Mean> {
@@ -280,18 +423,18 @@ impl RowOfRun<'_> {
         match metric {
             _ if self.batches.is_empty() => self.shown_whole(metric),
             ComparedMetric::Rate => {
-                let secs: f64 = self.batches.iter().map(|batch| batch.secs).sum();
-                Some(self.errors().n as f64 / secs)
+                let sum = |of: fn(&Batch) -> f64| self.batches.iter().map(of).sum::<f64>();
+                let whole = match self.is_open {
+                    true => sum(|batch| batch.offered as f64),
+                    false => sum(|batch| batch.secs),
+                };
+                (whole > 0.0).then(|| self.errors().n as f64 / whole)
             }
             ComparedMetric::Errors => (self.errors().n > 0).then(|| self.errors().value()),
-            // The mean of the batches, as the change is: of logarithms of ns.
-            _ => match self.mean(metric) {
-                Some(mean) => Some((mean.value).exp() / 1e6),
-                None => {
-                    let ns = self.latency().quantile_ns(metric.quantile()?)?;
-                    Some(crate::units::ms(ns))
-                }
-            },
+            _ => {
+                let ns = self.latency().quantile_ns(metric.quantile()?)?;
+                Some(crate::units::ms(ns))
+            }
         }
     }
 

@@ -38,7 +38,7 @@ use crate::outcome::{
     SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
-use figures::{MeasuredFigure, RowOfSides};
+use figures::{MeasuredFigure, RowOfSides, Side};
 use steady::{RUN_SECS, Steady, length};
 use verdict::{ALPHA, Claim, Decided, decide};
 
@@ -201,6 +201,8 @@ struct OpenFigure {
     /// In the unit of a change.
     margin: f64,
     decides: bool,
+    /// The side of which a run had no success at all: that is decided by itself.
+    without_success: Option<Side>,
 }
 
 impl Setting<'_> {
@@ -273,6 +275,9 @@ impl Setting<'_> {
             let mut measured = sides.measured(metric);
             if is_known && self.method != ComparisonMethod::SideBySide {
                 measured.estimate = sides.estimate(metric);
+                if measured.estimate.is_none() {
+                    measured.spread = sides.spread(metric);
+                }
             }
             let margin = self.tolerances.margin(metric);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
@@ -282,14 +287,19 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
+            let without_success = (role.is_total && metric == ComparedMetric::Errors)
+                .then(|| sides.without_success())
+                .flatten();
             OpenFigure {
                 metric,
                 margin: margin.of(metric, base, new),
-                decides: role.may_decide
-                    && is_wished
-                    && is_known
-                    && self.method != ComparisonMethod::SideBySide,
+                decides: without_success.is_some()
+                    || (role.may_decide
+                        && is_wished
+                        && is_known
+                        && self.method != ComparisonMethod::SideBySide),
                 measured,
+                without_success,
             }
         };
         ComparedMetric::ALL.map(of).into()
@@ -322,6 +332,7 @@ impl Setting<'_> {
             measured,
             margin,
             decides,
+            without_success,
         } = open;
         let alpha = decided.as_ref().map_or(ALPHA, |decided| decided.alpha);
         let has_enough = measured.share_of_calls >= 1.0;
@@ -330,16 +341,26 @@ impl Setting<'_> {
             Some(_) => Some(ChangeVerdict::NotEnoughData),
             None => decides.then_some(ChangeVerdict::NotEnoughData),
         };
+        let of_side = without_success.map(|side| match side {
+            Side::New => (ChangeVerdict::Worse, "no call of a new run succeeded"),
+            Side::Base => (
+                ChangeVerdict::Better,
+                "no call of a run of the base succeeded",
+            ),
+        });
+        let verdict = of_side.map(|(verdict, _)| verdict).or(verdict);
         let bounds = decided
             .as_ref()
             .map(|decided| decided.estimate.interval(alpha));
         let of_change = |change: f64| of_change(metric, change);
         let detectable = decided
             .as_ref()
-            .map(|decided| decided.estimate.detectable(alpha));
+            .map(|decided| decided.estimate.detectable(alpha))
+            .or_else(|| Some(measured.spread.as_ref()?.detectable(ALPHA)));
         let is_unclear = verdict == Some(ChangeVerdict::NotEnoughData);
         ComparedFigure {
             metric,
+            of_offered: measured.of_offered,
             base: measured.base.map(tidy),
             new: measured.new.map(tidy),
             change: match &decided {
@@ -355,7 +376,10 @@ impl Setting<'_> {
             decides,
             verdict,
             detectable: detectable.and_then(of_change).filter(|_| is_unclear),
-            why: is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+            why: match of_side {
+                Some((_, why)) => Some(why.to_string()),
+                None => is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+            },
         }
     }
 
@@ -451,14 +475,17 @@ fn scale(metric: ComparedMetric, change: f64) -> f64 {
     }
 }
 
+/// One side is so many times the other, at most: else nothing is known.
+const CHANGE_MAX: f64 = 1e4;
+
 /// And back; `None` where nothing bounds it.
 fn of_change(metric: ComparedMetric, change: f64) -> Option<f64> {
-    let change = match metric {
-        ComparedMetric::Errors => change,
-        _ => change.exp_m1(),
-    };
-    // What is shorter than any clock tells is no bound.
-    (change.is_finite() && change > -1.0 && change < 1e9).then(|| tidy(change))
+    match metric {
+        // All that was right may fail, and the other way round.
+        ComparedMetric::Errors => change.is_finite().then(|| tidy(change.clamp(-1.0, 1.0))),
+        // What differs by more bounds nothing, whichever side is the longer.
+        _ => (change.abs() < CHANGE_MAX.ln()).then(|| tidy(change.exp_m1())),
+    }
 }
 
 /// Of two figures alone; no share of nothing.
@@ -599,9 +626,30 @@ fn notices(
             )
         })
     };
+    notices.extend(comparison.rows.iter().flat_map(apart));
     notices.extend(drowned(ComparedMetric::P50, noise_ms.0));
     notices.extend(drowned(ComparedMetric::P95, noise_ms.1));
     notices
+}
+
+/// Percentiles of all calls together that changed, where those of the batches did not,
+/// or the other way.
+fn apart(row: &ComparedRow) -> Option<String> {
+    let told = row.figures.iter().find_map(|figure| {
+        let plain = plain_change(figure.metric, figure.base, figure.new)?;
+        let (is_other_way, margin) = (plain * figure.change? <= 0.0, figure.margin);
+        let is_beyond = scale(figure.metric, plain).abs() > scale(figure.metric, margin);
+        let is_told = figure.verdict == Some(ChangeVerdict::Equivalent) || is_other_way;
+        (figure.decides && figure.metric.quantile().is_some() && is_beyond && is_told)
+            .then(|| (figure.metric.name(), plain))
+    });
+    let (name, plain) = told?;
+    let way = if plain > 0.0 { "more" } else { "less" };
+    Some(format!(
+        "the {name} of {} is {} {way} in the new runs taken as a whole: a few of the seconds make that, and the batches are compared",
+        row.label,
+        format_percent(plain.abs()),
+    ))
 }
 
 /// Of several runs a side.

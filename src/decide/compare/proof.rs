@@ -343,6 +343,101 @@ fn errors_are_compared_as_shares_near_zero_too() {
     check(|at| at % 3, |at| (at + 1) % 3, ChangeVerdict::NotEnoughData);
 }
 
+/// A run of 10 s, ten calls a second, of which some fail.
+fn short(file: &str, n_failed: u64) -> RunSample {
+    let mut run = by_second(file, |_, random, slot| {
+        calls(slot, 0, || 10.0 + random.f64());
+    });
+    run.total.slots.truncate(10);
+    run.shape.planned_secs = Some(10.0);
+    (run.total.whole.ok, run.total.whole.failed) = (100 - n_failed, n_failed);
+    run
+}
+
+fn errors_of(found: &ComparisonOutcome) -> &ComparedFigure {
+    let figures = &found.rows[0].figures;
+    let mut errors = figures
+        .iter()
+        .filter(|of| of.metric == ComparedMetric::Errors);
+    errors.next().expect("a share of errors")
+}
+
+#[test]
+fn errors_of_short_runs_are_decided_by_their_counts() {
+    use ChangeVerdict::{Better, NotEnoughData, Worse};
+    let of = |base, new| of_pair(short("a.json", base), short("bb.json", new));
+    for (base, new, expected) in [
+        (0, 30, Worse),
+        (30, 0, Better),
+        (2, 100, Worse),
+        (20, 60, Worse),
+        // p is 0.0018, and 0.43.
+        (0, 10, NotEnoughData),
+        (20, 25, NotEnoughData),
+        (0, 0, NotEnoughData),
+    ] {
+        let found = of(base, new);
+        let errors = errors_of(&found);
+        assert_eq!(errors.verdict, Some(expected), "{base} {new}: {errors:?}");
+        assert_eq!(errors.detectable.is_some(), expected == NotEnoughData);
+        let is_worse = found.verdict == ComparisonVerdict::Worse;
+        assert_eq!(is_worse, expected == Worse, "{found:#?}");
+    }
+}
+
+#[test]
+fn a_run_without_any_success_is_worse_whatever_is_known() {
+    let dead = |n_calls| {
+        let mut run = short("dead.json", 100);
+        run.total.whole.failed = n_calls;
+        run
+    };
+    let base = short("base.json", 0);
+    // Fewer than counts are decided by, and without histograms.
+    let mut bare = dead(3);
+    bare.has_histograms = false;
+    let base_of_two = [base.clone(), short("base2.json", 1)];
+    for found in [
+        of_pair(base.clone(), dead(100)),
+        of_pair(base.clone(), dead(3)),
+        of_pair(base.clone(), bare),
+        compare(&base_of_two, &[dead(100)], &Tolerances::default()),
+    ] {
+        assert_eq!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+        let why = errors_of(&found).why.as_deref();
+        assert_eq!(why, Some("no call of a new run succeeded"));
+    }
+    let back = of_pair(dead(100), base);
+    assert_eq!(errors_of(&back).verdict, Some(ChangeVerdict::Better));
+    // Neither is worse where nothing succeeds on either side.
+    let mut other = dead(100);
+    other.facts.fingerprint = "other".to_string();
+    let neither = of_pair(dead(100), other);
+    assert_ne!(neither.verdict, ComparisonVerdict::Worse);
+}
+
+#[test]
+fn a_fall_of_all_errors_mirrors_their_rise() {
+    let all = by_second("all.json", |_, _, slot| slot.failed = 100);
+    let few = by_second("few.json", |at, random, slot| {
+        calls(slot, u64::from(at % 9 == 0), || 10.0 + random.f64());
+    });
+    let none = by_second("none0.json", |_, random, slot| {
+        calls(slot, 0, || 10.0 + random.f64());
+    });
+    for base in [few, none] {
+        let there = of_pair(base.clone(), all.clone());
+        let back = of_pair(all.clone(), base);
+        let (there, back) = (errors_of(&there), errors_of(&back));
+        assert!(there.change.is_some_and(|rise| rise > 0.99), "{there:?}");
+        let minus = |of: Option<f64>| of.map(|of| -of);
+        assert_eq!(there.change, minus(back.change));
+        assert_eq!(there.interval.0, minus(back.interval.1));
+        assert_eq!(there.interval.1, minus(back.interval.0));
+        assert!(there.interval.0.is_some() && there.interval.1.is_some());
+    }
+}
+
 #[test]
 fn latencies_near_zero_have_an_absolute_margin() {
     let short = |file, us: f64| {
@@ -370,6 +465,56 @@ fn what_was_offered_and_not_served_is_a_rate_that_fell() {
     let found = of_pair(served("base.json", 0), served("new.json", 20));
     assert_eq!(verdict(&found, ComparedMetric::Rate), ChangeVerdict::Worse);
     assert_eq!(found.verdict, ComparisonVerdict::Worse);
+    // What is shown is what is compared.
+    let rate = &found.rows[0].figures[3];
+    assert_eq!((rate.name(), rate.base), ("achieved of offered", Some(1.0)));
+    let (new, change) = (rate.new.expect("a share"), rate.change.expect("a change"));
+    assert!((new - 1.0 / 1.2).abs() < 1e-6 && (1.0 + change - new).abs() < 1e-6);
+    // In the closed model the rate is the server's.
+    let closed = |mut run: RunSample| {
+        run.shape.is_open = false;
+        run
+    };
+    let found = of_pair(
+        closed(served("base.json", 0)),
+        closed(served("new.json", 20)),
+    );
+    let rate = &found.rows[0].figures[3];
+    assert_eq!((rate.name(), rate.base), ("rate", Some(100.0)));
+}
+
+#[test]
+fn the_figures_shown_are_those_of_all_calls_together() {
+    // For two of ten seconds all takes eight times as long: a mean of batches hides it.
+    let bursts = |file, n: u64| {
+        by_second(file, move |at, random, slot| {
+            let times = if at >= 60 - n { 8.0 } else { 1.0 };
+            calls(slot, 0, || times * (10.0 + random.f64()));
+        })
+    };
+    let found = of_pair(bursts("base.json", 0), bursts("new.json", 5));
+    let p95 = &found.rows[0].figures[1];
+    assert!(p95.new.is_some_and(|ms| ms > 79.0), "{p95:?}");
+    assert!(p95.change.is_some_and(|change| change < 1.0), "{p95:?}");
+    let even = |file, ms: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || ms + random.f64())
+        })
+    };
+    let told = |found: &ComparisonOutcome| {
+        let notices = &mut found.notices.iter();
+        notices.any(|notice| notice.contains("taken as a whole"))
+    };
+    // The batches are 10 % faster, and for the last seconds all is slow.
+    let slow_at_last = by_second("last.json", |at, random, slot| {
+        let ms = if at >= 56 { 60.0 } else { 5.0 };
+        calls(slot, 0, || ms + random.f64());
+    });
+    assert!(told(&of_pair(even("base.json", 10.0), slow_at_last)));
+    assert!(!told(&of_pair(
+        even("base.json", 10.0),
+        even("a.json", 12.0)
+    )));
 }
 
 #[test]
@@ -441,13 +586,28 @@ fn runs_are_compared_from_run_to_run() {
         found.notices
     );
     assert!(told(&found, "make them in turn"), "{:?}", found.notices);
-    // Two runs beside one vary in one way only: nothing is claimed.
-    let found = compare(
-        &restarted(2, 10, 1.0, 0),
-        &restarted(1, 50, 1.1, 1),
-        &Tolerances::default(),
-    );
+    // Two runs beside one: batches are the unit, and tell no less than those of a pair.
+    let of_few = |scale| {
+        let (base, new) = (restarted(2, 10, 1.0, 0), restarted(1, 50, scale, 1));
+        compare(&base, &new, &Tolerances::default())
+    };
+    let found = of_few(1.0);
     assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+    for figure in &found.rows[0].figures[..2] {
+        let (low, high) = figure.interval;
+        assert!(low.is_some_and(|low| low > -0.5), "{figure:?}");
+        assert!(high.is_some_and(|high| high < 1.0), "{figure:?}");
+    }
+    assert_eq!(of_few(2.0).verdict, ComparisonVerdict::Worse);
+}
+
+#[test]
+fn an_interval_that_bounds_nothing_is_not_shown() {
+    for change in [-15.0, 15.0, f64::NEG_INFINITY, f64::INFINITY, f64::NAN] {
+        assert_eq!(of_change(ComparedMetric::P50, change), None);
+    }
+    assert_eq!(of_change(ComparedMetric::Errors, -1.0), Some(-1.0));
+    assert_eq!(of_change(ComparedMetric::Errors, 1.2), Some(1.0));
 }
 
 #[test]
@@ -462,6 +622,7 @@ fn operations_of_one_side_are_named_and_in_no_total() {
             row
         };
         run.operations = labels.iter().map(operation).collect();
+        run.shape.is_open = false;
         run
     };
     let (base, new) = (
@@ -501,6 +662,15 @@ fn with_too_little_nothing_is_claimed_and_what_would_help_is_told() {
         figure.base.is_some() && figure.interval == (None, None),
         "{figure:?}"
     );
+    // What its seconds vary by is the least that a change hides in.
+    for figure in found.rows[0].figures.iter().filter(|of| of.decides) {
+        assert!(
+            figure.detectable.is_some_and(|seen| seen < 1.0),
+            "{figure:?}"
+        );
+    }
+    let a_second_alone = of(2).rows[0].figures[0].detectable;
+    assert_eq!(a_second_alone, None);
     // A percentile that takes more calls than there were.
     let found = of(60);
     let p99 = &found.rows[0].figures[2];

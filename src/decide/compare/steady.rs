@@ -114,11 +114,7 @@ impl Steady {
     pub(super) fn parts(&self, run: &RunSample, row: &SampleRow, n_parts: usize) -> Vec<Batch> {
         let mut batches = vec![Batch::default(); n_parts];
         for (part, slot) in self.slots(run, row, n_parts as u64) {
-            let batch = &mut batches[part];
-            batch.offered = batch.offered.saturating_add(slot.offered);
-            batch.ok = batch.ok.saturating_add(slot.ok);
-            batch.failed = batch.failed.saturating_add(slot.failed);
-            batch.latency.merge(&slot.latency.unpacked());
+            batches[part].add(slot);
         }
         // Slots are whole, and so parts may differ in length by one of them.
         for (part, batch) in (0..).zip(&mut batches) {
@@ -140,6 +136,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Its calls; the time is the caller's.
+    pub(super) fn add(&mut self, slot: &SampleSlot) {
+        self.offered = self.offered.saturating_add(slot.offered);
+        self.ok = self.ok.saturating_add(slot.ok);
+        self.failed = self.failed.saturating_add(slot.failed);
+        self.latency.merge(&slot.latency.unpacked());
+    }
+
     pub(super) fn ended(&self) -> u64 {
         self.ok.saturating_add(self.failed)
     }

@@ -14,7 +14,9 @@ pub use history::{HISTORY_RUNS_MAX, History, history};
 pub use model::ComparisonReport;
 pub use samples::sample;
 pub(super) use summary::comparison_summary;
-pub(super) use words::{change, figure_name, figure_text, interval, row_name, value, word};
+pub(super) use words::{
+    change, columns, figure_name, figure_text, interval, row_name, value, word,
+};
 
 use super::envelope::{BuildInfo, ReportKind};
 use crate::outcome::ComparisonOutcome;

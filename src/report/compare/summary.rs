@@ -1,10 +1,10 @@
 //! The summary of a comparison: the answer first, then all figures in one table.
 
 use super::model::ComparisonReport;
-use super::words::{change, figure_name, interval, margin, row_name, value, word};
+use super::words::{change, columns, figure_name, interval, margin, row_name, value, word};
 use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedRow, ComparedRun, ComparisonMethod, ComparisonOutcome,
-    ComparisonVerdict,
+    ComparisonVerdict, RUNS_AS_UNITS,
 };
 use crate::report::page::Page;
 use crate::report::summary::notes::{left_out, paragraphs};
@@ -72,11 +72,13 @@ fn compared(outcome: &ComparisonOutcome) -> String {
         ComparisonMethod::Batches => "one run a side, from batch to batch".to_string(),
         ComparisonMethod::Runs => {
             let n = |runs: &[ComparedRun]| plural(runs.len() as u64, "run", "runs");
-            format!(
-                "{} with {}, from run to run",
-                n(&outcome.base),
-                n(&outcome.new)
-            )
+            let by = match outcome.base.len().min(outcome.new.len()) {
+                0..RUNS_AS_UNITS if outcome.steady.is_some() => {
+                    "from batch to batch, and what the runs of a side differ by is added"
+                }
+                _ => "from run to run",
+            };
+            format!("{} with {}, {by}", n(&outcome.base), n(&outcome.new))
         }
         ComparisonMethod::SideBySide => "whole runs, side by side".to_string(),
     };
@@ -118,7 +120,7 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
             has_shown_only |= figure.verdict.is_some() && !figure.decides;
             let is_decided = figure.verdict.is_some() && !is_same;
             table.row(vec![
-                Cell::plain(format!("  {}", figure.metric.name())),
+                Cell::plain(format!("  {}", figure.name())),
                 Cell::plain(value(figure, figure.base)),
                 Cell::plain(value(figure, figure.new)),
                 Cell::plain(change(figure, figure.change)),
@@ -136,8 +138,11 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
         }
     }
     page.table(table);
+    page.gap();
+    for line in page.wrap(&columns(outcome), page.width()) {
+        page.push(Line::of(Role::Dim, line));
+    }
     if has_shown_only && !is_same {
-        page.gap();
         let words = "in brackets: shown, and no part of the answer";
         page.push(Line::of(Role::Dim, words));
     }
@@ -177,10 +182,13 @@ fn reasons(page: &mut Page, outcome: &ComparisonOutcome) {
         for figure in row.figures.iter().filter(|figure| figure.decides) {
             let Some(why) = &figure.why else { continue };
             let seen = figure.detectable.map_or(String::new(), |seen| {
-                format!(
-                    " a change of {} or more would have been seen;",
-                    change(figure, Some(seen))
-                )
+                let seen = change(figure, Some(seen));
+                match figure.interval {
+                    (None, None) => {
+                        format!(" what its seconds vary by hides changes below {seen} at least;")
+                    }
+                    _ => format!(" a change of {seen} or more would have been seen;"),
+                }
             });
             texts.push(format!("{}:{seen} {why}", figure_name(row, figure)));
         }

@@ -38,6 +38,18 @@ pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
     }
 }
 
+/// What stands in the columns `base`, `new` and `change`.
+pub(in crate::report) fn columns(outcome: &ComparisonOutcome) -> String {
+    let Some(steady) = &outcome.steady else {
+        return "base and new: the figures of the whole reports".to_string();
+    };
+    format!(
+        "base and new: all calls of seconds {:.0} to {:.0} together, not of the whole report; \
+         change: from the mean of the batches or runs to that of the new ones",
+        steady.from_secs, steady.to_secs
+    )
+}
+
 /// The deciding figures of this verdict.
 fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict) -> String {
     let figures = outcome
@@ -67,7 +79,7 @@ fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict) -> String {
 
 /// `p95 of all calls`.
 pub(in crate::report) fn figure_name(row: &ComparedRow, figure: &ComparedFigure) -> String {
-    format!("{} of {}", figure.metric.name(), row_name(row))
+    format!("{} of {}", figure.name(), row_name(row))
 }
 
 /// The label of a row, with what tells it from others of the same operation.
@@ -151,6 +163,7 @@ pub(in crate::report) fn value(figure: &ComparedFigure, value: Option<f64>) -> S
         return "-".to_string();
     };
     match figure.metric {
+        ComparedMetric::Rate if figure.of_offered => format_percent(value),
         ComparedMetric::Rate => format_rate(value),
         ComparedMetric::Errors => format_percent(value),
         _ => format_latency(ns_of_ms(value)),

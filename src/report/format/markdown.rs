@@ -11,7 +11,7 @@ use super::Format;
 use super::text::{SummaryOptions, Text};
 use crate::outcome::ComparedRun;
 use crate::report::checks::{Check, CheckGrade, checks, worst};
-use crate::report::compare::{ComparisonReport, change, interval, row_name, value, word};
+use crate::report::compare::{ComparisonReport, change, columns, interval, row_name, value, word};
 use crate::report::envelope::AnyReport;
 use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
 use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text};
@@ -135,7 +135,7 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
             let verdict = figure.verdict.map_or("-", word);
             vec![
                 cell(&row_name(row)),
-                figure.metric.name().to_string(),
+                figure.name().to_string(),
                 value(figure, figure.base),
                 value(figure, figure.new),
                 change(figure, figure.change),
@@ -159,6 +159,7 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
         ],
         rows.collect(),
     );
+    sheet.paragraph(&[prose(&columns(outcome))]);
     let alone = [
         ("only in the base", &outcome.only_base),
         ("only in the new", &outcome.only_new),
