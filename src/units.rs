@@ -181,7 +181,12 @@ pub fn secs(duration: Duration) -> f64 {
 /// hold, is 0.
 pub fn tidy(value: f64) -> f64 {
     let tidied = (value * 1e6).round() / 1e6;
-    if tidied.is_finite() { tidied } else { 0.0 }
+    // Zero has no sign.
+    if tidied.is_finite() {
+        tidied + 0.0
+    } else {
+        0.0
+    }
 }
 
 /// Events a second; 0 over no time.

@@ -112,7 +112,7 @@ macro_rules! command {
     // Limits on latency and errors.
     (@ $head:tt $name:ident [$($fields:tt)*] limits $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
-            /// limit on the median latency, such as 50ms
+            /// limit on the median latency, such as 50ms; a number alone is seconds
             #[argh(option, long = "max-p50", arg_name = "time", from_str_fn(parse_duration))]
             pub(super) max_p50: Option<Duration>,
             /// limit on the 95th percentile
@@ -123,7 +123,7 @@ macro_rules! command {
             pub(super) max_p99: Option<Duration>,
             /// limit on the share of failed requests, such as 0.5%; a search has 1%
             /// unless given
-            #[argh(option, arg_name = "share", from_str_fn(options::share))]
+            #[argh(option, arg_name = "share", from_str_fn(options::error_share))]
             pub(super) max_errors: Option<f64>,
         ] $($rest)*);
     };

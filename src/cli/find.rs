@@ -56,6 +56,11 @@ fn options(args: &Find) -> Result<FindOptions, UserError> {
     if let Some((flag, _)) = latency.iter().find(|(_, limit)| limit.limit_ns == 0) {
         return Err(UserError::usage(format!("`{flag}` has to be above 0")));
     }
+    if args.max_errors.is_some_and(|share| share <= 0.0) {
+        let fault = "`--max-errors` of a search has to be above 0: it weighs shares of errors, and \
+                     no number of calls shows that none ever fails";
+        return Err(UserError::usage(fault).hint("give a small share, such as `0.1%`"));
+    }
     if args.deadline.is_some_and(|deadline| deadline.is_zero()) {
         return Err(UserError::usage("`--deadline` has to be above 0")
             .hint("give a few minutes, such as `--deadline 5m`"));
@@ -180,6 +185,7 @@ mod tests {
         check(&[&limit[..], &["--to", "5/s"]].concat(), "whole");
         check(&[&limit[..], &["--to", "1000001"]].concat(), "at most");
         check(&["--max-p95", "0s"], "--max-p95");
+        check(&["--max-errors", "0"], "--max-errors");
         for quick in [&[][..], &["--quick"]] {
             let words = [&limit[..], &["--deadline", "0s"], quick].concat();
             check(&words, "`--deadline` has to be above 0");

@@ -153,6 +153,14 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         })
 }
 
+/// A share of errors that a limit may be: none too.
+pub(super) fn error_share(text: &str) -> Result<f64, String> {
+    match text.trim() {
+        "0" | "0%" => Ok(0.0),
+        text => share(text),
+    }
+}
+
 /// The limits that `--max-p50`, `--max-p95` and `--max-p99` give, with their flags.
 pub(super) fn latency_limits(
     p50: Option<Duration>,
@@ -182,8 +190,11 @@ pub(super) fn latency_threshold(limit: LatencyLimit) -> String {
     format!("p{percentile}<={value}{unit}")
 }
 
-/// `errors<=1%`
+/// `errors<=1%`, `errors<=0`
 pub(super) fn error_threshold(share: f64) -> String {
+    if share <= 0.0 {
+        return "errors<=0".to_string();
+    }
     let percent = (share * 1e11).round() / 1e9;
     format!("errors<={percent}%")
 }

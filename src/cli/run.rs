@@ -55,8 +55,12 @@ fn gate(report: &Report) -> Option<UserError> {
     };
     let what = match (&report.gate.why, failed().count()) {
         _ if report.gate.grade != GateGrade::Failed => return None,
-        (Some(why), _) => format!("the run failed: {why}"),
-        (None, n_failed) => {
+        // That it was is told by its code.
+        (_, 0) if report.run.ended == Ended::Interrupted => return None,
+        (Some(why), _) if report.run.ended != Ended::Interrupted => {
+            format!("the run failed: {why}")
+        }
+        (_, n_failed) => {
             let texts = failed().take(TOLD_MAX).map(|it| format!("`{}`", it.text));
             let texts: Vec<_> = texts.collect();
             let more = if n_failed > TOLD_MAX { ", …" } else { "" };

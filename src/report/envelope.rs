@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::calibration::model::CalibrationReport;
 use super::compare::model::ComparisonReport;
 use super::find::model::FindReport;
-use super::model::Report;
+use super::model::{GateGrade, GateOutcome, Report};
 use crate::clock::Utc;
 use crate::error::{UserError, shortened};
 use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text};
@@ -107,6 +107,9 @@ pub trait Reported: Serialize + DeserializeOwned {
 
     /// The report for a format.
     fn any(&self) -> AnyReport<'_>;
+
+    /// Brings what a file says of the whole into agreement with its parts.
+    fn settle(&mut self) {}
 }
 
 impl Reported for Report {
@@ -114,6 +117,15 @@ impl Reported for Report {
 
     fn any(&self) -> AnyReport<'_> {
         AnyReport::Run(self)
+    }
+
+    fn settle(&mut self) {
+        let is_untold = self.thresholds.is_empty()
+            && self.gate.why.is_none()
+            && self.gate.grade != GateGrade::Passed;
+        let untold = || "the report does not say why".to_string();
+        let why = self.gate.why.take().or_else(|| is_untold.then(untold));
+        self.gate = GateOutcome::of(&self.thresholds, why);
     }
 }
 
@@ -328,10 +340,12 @@ impl StoredText {
     }
 
     fn parse<R: Reported>(&self) -> Result<R, UserError> {
-        serde_json::from_str(&self.text).map_err(|error| {
+        let mut report: R = serde_json::from_str(&self.text).map_err(|error| {
             let name = self.name;
             self.fault(format!("is not a whole {name}: {}", told(&error)))
-        })
+        })?;
+        report.settle();
+        Ok(report)
     }
 
     fn fault(&self, what: String) -> UserError {

@@ -66,6 +66,43 @@ fn a_report_is_there_when_it_is_whole_and_reads_back() {
     assert_eq!(folder.names(), ["today.json"]);
 }
 
+/// What a file says of the whole is that of its rows.
+#[test]
+fn a_gate_that_contradicts_its_thresholds_is_mended() {
+    use crate::report::model::{GateGrade, GateOutcome};
+    let folder = Folder::new("gate");
+    let mut report = report(&plan(), &busy_outcome());
+    let failed: crate::report::model::ThresholdFigures = serde_json::from_str(
+        r#"{"text": "p99<1ms", "selector": null, "metric": "p99", "comparison": "<", "limit": 1,
+        "unit": "ms", "value": 2, "margin": -1, "severity": "fail", "grade": "failed", "few": false,
+        "interval": null, "why": null, "aborted": false}"#,
+    )
+    .expect("a threshold");
+    let mut check = |thresholds: &[_], grade, why: Option<&str>, expected: &str| {
+        report.thresholds = thresholds.to_vec();
+        let why = why.map(str::to_string);
+        report.gate = GateOutcome { grade, why };
+        let path = folder.0.join("gate.json");
+        fs::write(&path, json(&report).expect("JSON")).expect("the folder is ours");
+        let read = read(&path).expect("just written");
+        let options = crate::report::SummaryOptions::endless();
+        let lines = crate::report::Text(options).lines(read.any());
+        let first = lines[0].text();
+        assert!(first.contains(expected), "{first}");
+    };
+    let rows = [failed];
+    check(
+        &rows,
+        GateGrade::Passed,
+        None,
+        "failed: 1 of 1 threshold was not kept",
+    );
+    check(&rows, GateGrade::Passed, Some("x"), "failed: x");
+    let untold = "failed: the report does not say why";
+    check(&[], GateGrade::Failed, None, untold);
+    check(&[], GateGrade::Warned, None, untold);
+}
+
 #[test]
 fn a_run_that_fails_leaves_the_old_report_alone() {
     let folder = Folder::new("alone");

@@ -2,7 +2,7 @@
 
 use crate::outcome::{LimitUnit, ThresholdFigures};
 use crate::units::{
-    format_bytes, format_count, format_latency, format_percent, format_rate, ns_of_ms,
+    format_bytes, format_count, format_latency, format_percent, format_rate, ns_of_ms, plural,
 };
 
 /// More decimals than these tell no two values apart that a limit does.
@@ -17,7 +17,7 @@ pub(in crate::report) fn measured(unit: LimitUnit, value: f64) -> String {
         LimitUnit::Count => format_count(value.round() as u64),
         LimitUnit::PerSec => format_rate(value),
         LimitUnit::Bytes => format_bytes(value.round() as u64),
-        LimitUnit::Load if value.fract() == 0.0 => format_count(value as u64),
+        LimitUnit::Load if value.fract() == 0.0 => plural(value as u64, "user", "users"),
         LimitUnit::Load => decimals(unit, value, 1),
     }
 }
@@ -38,15 +38,19 @@ fn decimals(unit: LimitUnit, value: f64, n: usize) -> String {
     match unit {
         LimitUnit::Ms => format!("{value:.n$} ms"),
         LimitUnit::Share => format!("{:.n$}%", value * 100.0),
-        LimitUnit::Count | LimitUnit::Load => format!("{value:.n$}"),
+        LimitUnit::Count => format!("{value:.n$}"),
+        LimitUnit::Load => format!("{value:.n$} users"),
         LimitUnit::PerSec => format!("{value:.n$}/s"),
         LimitUnit::Bytes => format!("{value:.n$} B"),
     }
 }
 
-/// `25% beyond`, `60% within`: how far the value is from the limit, as a share of it,
+/// `25% beyond`, `60% within`, `at the limit`: how far the value is from the limit, as a share of it,
 /// which may be above 1.
 pub(in crate::report) fn margin_text(margin: f64) -> String {
+    if margin == 0.0 {
+        return "at the limit".to_string();
+    }
     let side = if margin < 0.0 { "beyond" } else { "within" };
     let share = match margin.abs() {
         share @ ..=1.0 => format_percent(share),
@@ -106,7 +110,8 @@ mod tests {
         check(LimitUnit::PerSec, 1420.4, 1420.0, "1420.4/s");
         check(LimitUnit::Bytes, 1025.0, 1024.0, "1025.0 B");
         check(LimitUnit::Count, 5.0, 4.0, "5");
-        check(LimitUnit::Load, 100.0, 99.5, "100");
+        check(LimitUnit::Load, 100.0, 99.5, "100 users");
+        check(LimitUnit::Load, 99.5, 100.0, "99.5 users");
         // What a stored file can say.
         check(LimitUnit::Ms, f64::MAX, f64::MIN, "18446744074 s");
         check(LimitUnit::Count, -1.0, 5.0, "0");
@@ -114,9 +119,11 @@ mod tests {
 
     #[test]
     fn margins_may_be_many_times_the_limit() {
-        let texts = [0.0, 0.25, -0.255, -1.5, -99.6].map(margin_text);
+        let texts = [0.0, -0.0, 1e-6, 0.25, -0.255, -1.5, -99.6].map(margin_text);
         let expected = [
-            "0% within",
+            "at the limit",
+            "at the limit",
+            "<0.01% within",
             "25% within",
             "25.5% beyond",
             "150% beyond",

@@ -19,6 +19,9 @@ use crate::metrics::Quantile;
 /// Thresholds of a plan: each costs a comparison of every call that it is about.
 pub const THRESHOLDS_MAX: usize = 100;
 
+/// Why a run with thresholds fails that did not last as planned.
+pub const INTERRUPTED: &str = "the run was interrupted";
+
 /// What a run has to keep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
@@ -90,11 +93,11 @@ pub enum Limit {
     },
     /// So many.
     Count(u64),
-    /// Events a second.
+    /// Events a second; of a breaking point, arrivals.
     PerSec(f64),
     /// Bytes.
     Bytes(u64),
-    /// Virtual users, or arrivals a second.
+    /// Virtual users.
     Load(f64),
 }
 

@@ -80,11 +80,11 @@ pub enum LimitUnit {
     Share,
     /// A whole number.
     Count,
-    /// Calls a second.
+    /// Calls a second; of `breaking_point`, arrivals.
     PerSec,
     /// Bytes.
     Bytes,
-    /// Virtual users, or arrivals a second.
+    /// Virtual users.
     Load,
 }
 
@@ -160,6 +160,19 @@ pub struct ThresholdFigures {
 pub struct GateOutcome {
     /// The worst grade of the thresholds, or failed by `why`.
     pub grade: GateGrade,
-    /// `no call succeeded` where the run fails for that; else `null`.
+    /// Why the run fails whatever its thresholds say: `no call succeeded`, or, where
+    /// there are thresholds, `the run was interrupted`; else `null`.
     pub why: Option<String>,
+}
+
+impl GateOutcome {
+    /// By the thresholds; a `why` fails the run whatever they say.
+    pub fn of(thresholds: &[ThresholdFigures], why: Option<String>) -> Self {
+        let worst = thresholds.iter().map(|it| it.grade).max();
+        let grade = match why {
+            Some(_) => GateGrade::Failed,
+            None => worst.unwrap_or_default(),
+        };
+        Self { grade, why }
+    }
 }

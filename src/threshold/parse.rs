@@ -263,7 +263,10 @@ fn read_limit(metric: &Metric, text: &str) -> Result<Limit, ThresholdFault> {
         Metric::Latency(_) | Metric::Handshake(_) => read_time(text),
         Metric::Bytes(_) => units::parse_bytes(text).ok().map(Limit::Bytes),
         Metric::Rate | Metric::Goodput => read_rate(text).map(Limit::PerSec),
-        Metric::BreakingPoint => read_rate(text).map(Limit::Load),
+        Metric::BreakingPoint => read_rate(text).map(|load| match text.contains('/') {
+            true => Limit::PerSec(load),
+            false => Limit::Load(load),
+        }),
         Metric::Errors(_) | Metric::Dropped => read_share(text).or_else(|| read_count(text)),
         Metric::SessionsLost => read_count(text),
     };
@@ -275,7 +278,7 @@ fn read_limit(metric: &Metric, text: &str) -> Result<Limit, ThresholdFault> {
             Metric::Bytes(_) => units::BYTES_FORM,
             Metric::Rate | Metric::Goodput => "a rate such as `100/s`",
             Metric::BreakingPoint => {
-                "a load: virtual users such as `100`, or arrivals such as `100/s`"
+                "a load such as `100`, in virtual users, or arrivals such as `100/s`"
             }
             Metric::Errors(_) | Metric::Dropped => {
                 "a share from `0%` to `100%`, such as `1%`, or a whole number such as `5`"

@@ -249,10 +249,16 @@ fn run_in_progress(server: &DemoServer, arguments: &[&str]) -> Running {
 fn the_first_signal_ends_the_run_in_good_order() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let server = demo_with_latency(20 * MS);
-        let running = run_in_progress(&server, &["--vus", "5", "--duration", "50s"]);
+        let load = ["--vus", "5", "--duration", "50s", "--assert", "errors=0"];
+        let running = run_in_progress(&server, &load);
         running.signal(signal);
         let finished = running.wait().expect_code(130);
         let report = finished.checked_report();
+        let why = "the run was interrupted";
+        let gate = serde_json::json!({"grade": "failed", "why": why});
+        assert_eq!(report["gate"], gate, "{signal}");
+        let first = format!("result      failed: {why}; on the part that ran, 1 threshold kept\n");
+        assert!(finished.stdout.starts_with(&first), "{finished}");
         assert_eq!(report["run"]["ended"], "interrupted", "{signal}");
         assert_eq!(report["totals"]["cancelled"], 0, "{signal}");
         let stats = server.stop();

@@ -296,6 +296,62 @@ grace = \"10s\"
         refused.stderr.contains("`dropped` counts arrivals"),
         "{refused}"
     );
+    let refused = short(&server.url(), &["--assert", "breaking_point>2/s"]).expect_code(2);
+    assert!(
+        refused
+            .stderr
+            .contains("`/s` counts arrivals, and the load of this run is users"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn loads_limits_and_graces_are_told_with_what_they_mean() {
+    let server = demo_with_latency(2 * MS);
+    let config = r#"
+[[threshold]]
+assert = "errors<1%"
+abort = true
+grace = "10s"
+"#;
+    let arguments = [
+        "--config",
+        "a.toml",
+        "--rate",
+        "40/s",
+        "--max-vus",
+        "4",
+        "--duration",
+        "500ms",
+        "--assert",
+        "breaking_point>1000",
+        "--max-errors",
+        "0",
+        "--max-p95",
+        "1",
+    ];
+    let config = format!(
+        "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = {{ text = \"hi\" }}\n{config}"
+    );
+    let finished = load_run(&server.url(), &arguments)
+        .file("a.toml", &config)
+        .run()
+        .expect_code(3);
+    let report = finished.checked_report();
+    // A bare load is in the unit of the plan's.
+    let load = threshold(&report, "breaking_point>1000");
+    assert_eq!(
+        (&load["unit"], &load["why"]),
+        (
+            &json!("per_sec"),
+            &json!("undecided: the load reached 40.0/s only")
+        )
+    );
+    assert_eq!(threshold(&report, "errors<=0")["grade"], "passed");
+    // A bare number of `--max-p95` is seconds, and is shown as such.
+    assert_eq!(threshold(&report, "p95<=1000ms")["grade"], "passed");
+    let told = "`errors<1%` cannot end this run early: its grace is over";
+    assert!(finished.stdout.contains(told), "{finished}");
 }
 
 #[test]

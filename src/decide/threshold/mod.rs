@@ -14,10 +14,10 @@ use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
 use crate::threshold::{
-    Comparison, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold,
+    Comparison, INTERRUPTED, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold,
     ThresholdFigures,
 };
-use crate::units::{ms, plural, rate, share, tidy};
+use crate::units::{format_rate, ms, plural, rate, share, tidy};
 
 /// The standard normal distribution's 97.5 % quantile: two-sided, 95 %.
 const Z_95: f64 = 1.96;
@@ -121,23 +121,20 @@ pub fn judge(
             judge_one(threshold, figures, aborted)
         })
         .collect();
-    let worst = judged.iter().map(|it| it.grade).max().unwrap_or_default();
     let calls = figures.rows.totals();
     // Failures were asked for, and there they are: a negative test.
     let mut of_all = thresholds.iter().zip(&judged);
     let is_asked =
         of_all.any(|(it, came)| it.asks_for_failures() && came.grade == GateGrade::Passed);
     let has_none = calls.finished() > 0 && calls.ok == 0;
-    let gate = match has_none && !is_asked && figures.ended != Ended::Interrupted {
-        true => GateOutcome {
-            grade: GateGrade::Failed,
-            why: Some(NO_SUCCESS.to_string()),
-        },
-        false => GateOutcome {
-            grade: worst,
-            why: None,
-        },
+    let why = match figures.ended {
+        // What was kept of a part says nothing of the whole.
+        Ended::Interrupted if !thresholds.is_empty() => Some(INTERRUPTED),
+        Ended::Interrupted => None,
+        _ if has_none && !is_asked => Some(NO_SUCCESS),
+        _ => None,
     };
+    let gate = GateOutcome::of(&judged, why.map(str::to_string));
     (judged, gate)
 }
 
@@ -399,6 +396,10 @@ fn share_interval(part: u64, whole: u64) -> [f64; 2] {
 
 fn find_breaking_point(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
     let reached = figures.load_reached;
+    let shown = match threshold.limit {
+        Limit::PerSec(_) => format_rate(reached),
+        _ => plural(reached as u64, "user", "users"),
+    };
     match figures.breaking_point {
         Some(BreakingPoint {
             load: Some(load), ..
@@ -408,16 +409,16 @@ fn find_breaking_point(threshold: &Threshold, figures: &RunFigures<'_>) -> Metri
         }
         None if !threshold.comparison.is_upper() && reached >= threshold.limit.in_unit() => {
             MetricValue {
-                why: Some(format!("there is none up to {}", tidy(reached))),
+                why: Some(format!("there is none up to {shown}")),
                 ..MetricValue::of(Value::BeyondLoad)
             }
         }
         None if threshold.comparison.is_upper() => {
-            let text = format!("undecided: there is none up to {}", tidy(reached));
+            let text = format!("undecided: there is none up to {shown}");
             MetricValue::nothing(text)
         }
         None => {
-            let text = format!("undecided: the load reached {} only", tidy(reached));
+            let text = format!("undecided: the load reached {shown} only");
             MetricValue::nothing(text)
         }
     }

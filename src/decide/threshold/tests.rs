@@ -290,6 +290,12 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     }
     // No call ended.
     assert_eq!(Run::of(&[]).judge().1, passed);
+    // What was kept of a part says nothing of the whole.
+    let interrupted = GateOutcome {
+        grade: GateGrade::Failed,
+        why: Some(INTERRUPTED.to_string()),
+    };
+    assert_eq!(gate(&["rate>0"], Ended::Interrupted, 1), interrupted);
 }
 
 #[test]
@@ -331,6 +337,15 @@ fn a_breaking_point_is_decided_where_the_load_says_so() {
     check(Some(Some(100.0)), 200.0, [false, true, false]);
     check(Some(Some(50.0)), 200.0, [false, false, true]);
     check(Some(Some(150.0)), 200.0, [true, true, false]);
+    // The unit is told.
+    let why = |text: &str| {
+        let mut run = Run::of(&[text]);
+        run.load_reached = 40.0;
+        run.judge().0[0].why.clone()
+    };
+    let told = |load: &str| Some(format!("undecided: the load reached {load} only"));
+    assert_eq!(why("breaking_point>100"), told("40 users"));
+    assert_eq!(why("breaking_point>100/s"), told("40.0/s"));
     // It broke with time: that is no figure of a load.
     check(Some(None), 200.0, [false; 3]);
 }
@@ -345,6 +360,12 @@ fn margins_are_shares_of_the_limit() {
     check("max<200ms", 1, Some(0.75));
     check("max<40ms", 1, Some(-0.25));
     check("max<=50ms", 1, Some(0.0));
+    let mut run = Run::of(&["max<50ms", "max>50ms"]);
+    run.call(ECHO, 50_000_000);
+    for it in run.judge().0 {
+        let margin = it.margin.expect("a margin");
+        assert!(margin == 0.0 && margin.is_sign_positive(), "{it:?}");
+    }
     check("rate>1/s", 20, Some(1.0));
     check("rate>4/s", 20, Some(-0.5));
     check("errors<=0", 1, None);

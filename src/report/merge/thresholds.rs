@@ -4,7 +4,7 @@
 use crate::report::model::{
     Figures, GateGrade, GateOutcome, Report, StoredKind, StoredRow, ThresholdFigures,
 };
-use crate::threshold::{Comparison, LimitUnit, Selector, SelectorKind, Severity};
+use crate::threshold::{Comparison, INTERRUPTED, LimitUnit, Selector, SelectorKind, Severity};
 use crate::units::{ms, tidy};
 
 /// Buckets are so wide: a percentile nearer to its limit may be on either side.
@@ -24,17 +24,11 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
             .collect();
         decided.push(decide(report, of_first, &of_parts));
     }
-    let worst = decided.iter().map(|it| it.grade).max().unwrap_or_default();
-    // A part in which none succeeded fails by itself; the whole only without any.
-    let why = all.iter().find_map(|part| part.gate.why.clone());
-    let why = why.filter(|_| report.totals.ok == 0);
-    report.gate = GateOutcome {
-        grade: match why {
-            Some(_) => GateGrade::Failed,
-            None => worst,
-        },
-        why,
-    };
+    // A part in which none succeeded fails by itself; the whole only without any. A part
+    // that was interrupted leaves the whole without it.
+    let mut whys = all.iter().filter_map(|part| part.gate.why.as_deref());
+    let why = whys.find(|why| *why == INTERRUPTED || report.totals.ok == 0);
+    report.gate = GateOutcome::of(&decided, why.map(str::to_string));
     report.thresholds = decided;
 }
 

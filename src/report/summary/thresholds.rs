@@ -1,5 +1,6 @@
 //! Whether the run passes, in its first line, and each threshold with its value.
 
+use crate::outcome::Ended;
 use crate::report::measure::{margin_text, measured, measured_beside};
 use crate::report::model::{GateGrade, Report, ThresholdFigures};
 use crate::report::page::Page;
@@ -20,15 +21,21 @@ pub(super) fn result(page: &mut Page, report: &Report) {
         format!("{} of {thresholds} {verb} not kept", format_count(n as u64))
     };
     let (word, role) = shown(report.gate.grade);
-    let rest = match (&report.gate.why, report.gate.grade) {
-        (Some(why), _) => why.clone(),
-        (None, GateGrade::Failed) => of_all(n_failed),
-        (None, GateGrade::Warned) => of_all(n_warned),
-        (None, GateGrade::Passed) if n_all == 0 => return,
-        (None, GateGrade::Passed) => {
+    let thresholds = match (n_failed, n_warned) {
+        (0, 0) => {
             let thresholds = plural(n_all as u64, "threshold", "thresholds");
             format!("{thresholds} kept")
         }
+        (0, n_warned) => of_all(n_warned),
+        (n_failed, _) => of_all(n_failed),
+    };
+    let rest = match &report.gate.why {
+        Some(why) if report.run.ended == Ended::Interrupted && n_all > 0 => {
+            format!("{why}; on the part that ran, {thresholds}")
+        }
+        Some(why) => why.clone(),
+        None if n_all == 0 => return,
+        None => thresholds,
     };
     let line = Line::of(role, word).add(Role::Plain, format!(": {rest}"));
     page.labelled("result", line);

@@ -14,6 +14,7 @@ use crate::scenario::shown::Shown;
 use crate::threshold::{
     Limit, Metric, Selector, SelectorKind, Severity, Statistic, THRESHOLDS_MAX, Threshold, parse,
 };
+use crate::units::format_duration;
 
 /// Names told in a message.
 const NAMES_TOLD: usize = 12;
@@ -158,7 +159,19 @@ impl Resolver<'_> {
             }
             if entry.abort.value == Some(true) {
                 self.check_abort(&entry.abort, &threshold);
-                threshold.abort_after = Some(entry.grace.value.unwrap_or(Duration::ZERO));
+                let grace = entry.grace.value.unwrap_or(Duration::ZERO);
+                threshold.abort_after = Some(grace);
+                let looks_from = plan.warm_up.saturating_add(grace);
+                let duration = plan.stop.duration.filter(|it| looks_from >= *it);
+                if let Some(duration) = duration.filter(|_| !grace.is_zero()) {
+                    let text = quoted(&threshold.text);
+                    let (looks_from, duration) =
+                        (format_duration(looks_from), format_duration(duration));
+                    self.notices.push(format!(
+                        "the threshold {text} cannot end this run early: its grace is over after \
+                         {looks_from}, and the run lasts {duration}"
+                    ));
+                }
             }
             thresholds.push(threshold);
         }
@@ -202,6 +215,20 @@ impl Resolver<'_> {
             let message = of_text("`dropped` counts arrivals, and this run has none");
             let accepted = "`--rate`, or the table `[arrivals]`";
             self.document.report(place, message, accepted);
+        }
+        if threshold.metric == Metric::BreakingPoint {
+            match (threshold.limit, names.has_arrivals) {
+                (Limit::PerSec(_), false) => {
+                    let message =
+                        of_text("`/s` counts arrivals, and the load of this run is users");
+                    let accepted = "a number of virtual users such as `100`; `--rate` or the table \
+                        `[arrivals]` make arrivals";
+                    self.document.report(place, message, accepted);
+                }
+                // A bare number is in the unit of the load.
+                (Limit::Load(load), true) => threshold.limit = Limit::PerSec(load),
+                _ => {}
+            }
         }
         threshold.text = text.shown.trim().to_string();
         let Some(selector) = &mut threshold.selector else {
