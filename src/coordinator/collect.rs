@@ -46,6 +46,9 @@ pub(super) struct Counts {
     pub(super) failed: u64,
     pub(super) cancelled: u64,
     pub(super) timed_out: u64,
+    /// Of those that failed: without any answer, by a timeout or for want of a
+    /// connection.
+    pub(super) unanswered: u64,
     /// Of those that failed: for want of open files, ports or memory of this machine.
     pub(super) failed_here: u64,
     /// Without those from before the load.
@@ -92,6 +95,7 @@ impl Counts {
         self.failed += later.failed;
         self.cancelled += later.cancelled;
         self.timed_out += later.timed_out;
+        self.unanswered += later.unanswered;
         self.failed_here += later.failed_here;
         self.handshakes.add(&later.handshakes);
         self.iterations += later.iterations;
@@ -107,7 +111,9 @@ impl Counts {
         self.ok += row.ok;
         self.failed += row.failed;
         self.cancelled += row.cancelled;
-        self.timed_out += row.failures.of_group(FailureGroup::Timeout);
+        let timed_out = row.failures.of_group(FailureGroup::Timeout);
+        self.timed_out += timed_out;
+        self.unanswered += timed_out + row.failures.of_group(FailureGroup::Connect);
         self.failed_here += local_failures(row);
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::collect::Counts;
 use super::tick::{TICKS_PER_SECOND, tick_end};
 use crate::decide::threshold::abort::{Abort, AbortWatcher, Moment, WatchedCounts, share_allowed};
 use crate::decide::threshold::{selects, stage_of};
@@ -72,6 +73,7 @@ pub(super) struct AbortGuard {
     watcher: AbortWatcher,
     second: Vec<WatchedCounts>,
     n_ended: u64,
+    n_answered: u64,
 }
 
 impl AbortGuard {
@@ -84,17 +86,22 @@ impl AbortGuard {
             watcher: AbortWatcher::new(&plan.thresholds, plan.warm_up),
             second: vec![WatchedCounts::default(); watched.len()],
             n_ended: 0,
+            n_answered: 0,
         };
         (!watched.is_empty()).then_some((guard, watched))
     }
 
-    /// Takes a complete tick in: what was counted for each threshold, and the calls of
-    /// any kind that ended.
-    pub(super) fn add(&mut self, counted: &[WatchedCounts], n_ended: u64) {
+    /// Takes a complete tick in: what was counted for each threshold, and of any kind.
+    pub(super) fn add(&mut self, counted: &[WatchedCounts], counts: &Counts) {
         for (sum, counts) in self.second.iter_mut().zip(counted) {
             sum.add(counts);
         }
-        self.n_ended += n_ended;
+        // Who gets no session back from a dead server makes no calls.
+        let handshakes = &counts.handshakes;
+        let n_ended = counts.ok + counts.failed;
+        self.n_ended += n_ended + handshakes.ended;
+        self.n_answered += n_ended - counts.unanswered;
+        self.n_answered += handshakes.ended.saturating_sub(handshakes.failed);
     }
 
     /// The tick of that number was the last of its second, if it was.
@@ -108,12 +115,17 @@ impl AbortGuard {
             return None;
         }
         let n_ended = std::mem::take(&mut self.n_ended);
+        let n_answered = std::mem::take(&mut self.n_answered);
         let moment = Moment {
             at: tick_end(number),
             ended: n_ended,
+            answered: n_answered,
             in_flight,
-            // It is asked for only where nothing ended.
-            p99: if n_ended == 0 { p99() } else { Duration::ZERO },
+            // It is asked for only where nothing was answered.
+            p99: match n_answered {
+                0 => p99(),
+                _ => Duration::ZERO,
+            },
         };
         let abort = self.watcher.see(&moment, &self.second);
         self.second.fill(WatchedCounts::default());

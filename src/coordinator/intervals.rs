@@ -67,12 +67,12 @@ pub(super) struct Keeper {
     /// The next row that may be finer than `length_secs`.
     next_to_coarsen: usize,
     is_coarser: bool,
-    limits: Limits,
+    limits: KeptLimits,
 }
 
 /// In bytes.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct KeptLimits {
     high: usize,
     max: usize,
 }
@@ -89,7 +89,7 @@ enum Relief {
 }
 
 /// What to do about these numbers of bytes: all, and those of rows that make few calls.
-fn relief(n_bytes: usize, n_bytes_of_few: usize, limits: Limits) -> Relief {
+fn relief(n_bytes: usize, n_bytes_of_few: usize, limits: KeptLimits) -> Relief {
     match (n_bytes > limits.high, n_bytes_of_few > 0) {
         (false, _) => Relief::None,
         (true, true) => Relief::GiveUp,
@@ -120,7 +120,7 @@ impl Keeper {
             length_secs,
             next_to_coarsen: 1 + n_rows,
             is_coarser: false,
-            limits: Limits {
+            limits: KeptLimits {
                 high: BYTES_HIGH,
                 max: BYTES_MAX,
             },

@@ -416,10 +416,7 @@ impl<'a> Coordinator<'a> {
             };
             self.windows.add(number, interval, load);
             if let Some(guard) = &mut self.guard {
-                guard.add(
-                    &interval.watched,
-                    interval.counts.ok + interval.counts.failed,
-                );
+                guard.add(&interval.watched, &interval.counts);
                 if self.aborted.is_none() && self.controller.stopped().is_none() {
                     self.look_for_aborts(number);
                 }

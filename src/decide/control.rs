@@ -12,6 +12,10 @@ use crate::scenario::{Arrivals, Load, Plan};
 /// After calls in flight were given up, sessions get this long to be ended.
 const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
 
+/// Calls in flight get no more than this where a threshold ends the run: they could not
+/// save it, and those of a server that hangs would make it longer than was planned.
+const ABORT_STOP_MAX: Duration = Duration::from_secs(1);
+
 /// Targets are not changed more often than this: a worker's turn should not be
 /// spent on users coming and going one by one.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(10);
@@ -123,7 +127,7 @@ impl Controller {
                     actions.push(LoadAction::SetUsers(target));
                 }
             }
-            (Some((at, _)), None) if now >= at + self.graceful_stop => {
+            (Some((at, why)), None) if now >= at + self.stop_length(why) => {
                 self.calls_cancelled = Some(now);
                 actions.push(LoadAction::CancelCalls);
             }
@@ -147,9 +151,17 @@ impl Controller {
                     (change, end) => change.or(end),
                 }
             }
-            (Some((at, _)), None) => Some(at + self.graceful_stop),
+            (Some((at, why)), None) => Some(at + self.stop_length(why)),
             (Some(_), Some(at)) if !self.all_cancelled => Some(at + CLOSE_WAIT),
             _ => None,
+        }
+    }
+
+    /// How long calls in flight may take after a load that ended so.
+    fn stop_length(&self, why: Ended) -> Duration {
+        match why {
+            Ended::Threshold => self.graceful_stop.min(ABORT_STOP_MAX),
+            _ => self.graceful_stop,
         }
     }
 
@@ -446,6 +458,24 @@ mod tests {
                 (15_500, LoadAction::CancelAll),
             ]
         );
+    }
+
+    #[test]
+    fn calls_get_a_second_at_most_where_a_threshold_ends_the_run() {
+        let check = |graceful_stop: &str, cancelled_at: u64| {
+            let plan = plan(&format!(
+                "[settings]\nduration = \"30s\"\ngraceful_stop = \"{graceful_stop}\""
+            ));
+            let mut controller = Controller::new(&plan);
+            controller.decide(ms(0), Happening::Nothing);
+            let stop = controller.decide(ms(14_000), Happening::Threshold);
+            assert_eq!(stop, [LoadAction::Stop(Ended::Threshold)]);
+            assert_eq!(controller.next_decision(ms(14_000)), Some(ms(cancelled_at)));
+            let cancel = controller.decide(ms(cancelled_at), Happening::Threshold);
+            assert_eq!(cancel, [LoadAction::CancelCalls]);
+        };
+        check("15s", 15_000);
+        check("300ms", 14_300);
     }
 
     #[test]

@@ -323,8 +323,10 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
 
 fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
     let system = |error: io::Error| (reason(&error), None);
+    // Open until the pipe is open for good: a reader that saw its only writer go would
+    // end, and the opening would wait for the next one for ever.
     #[cfg(target_os = "linux")]
-    {
+    let _probe = {
         use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
         let is_fifo = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
         if is_fifo {
@@ -343,13 +345,16 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
                 #[expect(clippy::disallowed_methods, reason = "nothing tells of a reader")]
                 std::thread::sleep(READER_LOOK_EVERY);
             };
-            if let Err(error) = probe {
+            let nobody_reads = |error: io::Error| {
                 let hint = "start its reader first".to_string();
                 let why = format!("nobody reads from this pipe ({})", reason(&error));
-                return Err((why, Some(hint)));
-            }
+                (why, Some(hint))
+            };
+            Some(probe.map_err(nobody_reads)?)
+        } else {
+            None
         }
-    }
+    };
     OpenOptions::new()
         .append(true)
         .open(path)

@@ -125,13 +125,15 @@ impl std::fmt::Display for Statistic {
     }
 }
 
-impl Metric {
-    /// Whether it is about failed calls, so that who writes it says how many may
-    /// fail.
-    pub fn is_of_failures(&self) -> bool {
-        matches!(self, Self::Errors(_))
+impl Threshold {
+    /// Whether it asks for failures: a run without any would not keep it.
+    pub fn asks_for_failures(&self) -> bool {
+        let none_to_limit = 0.0_f64.total_cmp(&self.limit.in_unit());
+        matches!(self.metric, Metric::Errors(_)) && !self.comparison.holds(none_to_limit)
     }
+}
 
+impl Metric {
     /// Whether it is a figure of the run as a whole, of which no call has a part.
     pub fn is_of_run(&self) -> bool {
         matches!(

@@ -123,8 +123,8 @@ fn a_run_in_which_no_call_succeeds_fails_unless_that_was_asked_for() {
         "{finished}"
     );
     run(&["--assert", "errors>99%"]).expect_code(0);
-    run(&["--assert", "errors.http=0"]).expect_code(0);
-    run(&["--assert", "errors<=100%"]).expect_code(0);
+    let finished = run(&["--assert", "errors.http=0"]).expect_code(3);
+    assert_eq!(finished.checked_report()["gate"], why);
     run(&["--assert", "rate>0"]).expect_code(3);
     // There is no latency of a success.
     let finished = run(&["--assert", "p95<1h", "--assert", "errors=20"]).expect_code(3);

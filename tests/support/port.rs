@@ -4,9 +4,11 @@
 //! for a free one, or to a connection. A test that needs a port with nobody
 //! behind it, or the same port twice, takes it from here.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// From where on the system chooses ports for those who ask for any: Linux's
 /// default, and below that of the others.
@@ -30,8 +32,22 @@ pub(crate) fn unused() -> u16 {
     panic!("no port from {FIRST} to {CHOSEN_BY_THE_SYSTEM} is free");
 }
 
-/// Whether one of three attempts finds a server's port closed. Another test may be
-/// given the port between the server's end and the attempt's look at it.
-pub(crate) fn is_closed_in_one_of_three(mut attempt: impl FnMut() -> bool) -> bool {
-    (0..3).any(|_| attempt())
+/// Whether one of three attempts, each a server that has ended, leaves its port closed.
+/// A process that another test starts holds all sockets for a moment, and another test
+/// may be given the port before we look at it.
+pub(crate) fn is_closed_in_one_of_three(mut attempt: impl FnMut() -> SocketAddr) -> bool {
+    (0..3).any(|_| {
+        let address = attempt();
+        let began = Instant::now();
+        loop {
+            match TcpStream::connect(address) {
+                Err(_) => return true,
+                Ok(_) if began.elapsed() > CLOSES_WITHIN => return false,
+                Ok(_) => thread::yield_now(),
+            }
+        }
+    })
 }
+
+/// For how long one port is looked at.
+const CLOSES_WITHIN: Duration = Duration::from_secs(5);

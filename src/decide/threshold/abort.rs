@@ -33,13 +33,13 @@ const SHARE_OF_P99: f64 = 0.01;
 const CUSUM_LIMIT: f64 = 5.0;
 const CUSUM_STEP_MAX: f64 = CUSUM_LIMIT / 3.0;
 
-/// At once: more than this share of at least so many requests, in so many seconds in
-/// a row.
+/// At once: more than this share failed of at least so many requests, so many times in
+/// a row. Seconds that had fewer are taken together until they have as many.
 const OUTAGE_SHARE: f64 = 0.5;
 const OUTAGE_REQUESTS: u64 = 20;
-const OUTAGE_SECONDS: u32 = 3;
+const OUTAGES: u32 = 3;
 
-/// At once: no request ends for so long, or for so many times the p99 so far.
+/// At once: no request is answered for so long, or for so many times the p99 so far.
 const SILENCE_SHORTEST: Duration = Duration::from_secs(10);
 const SILENCE_P99S: u32 = 5;
 
@@ -68,6 +68,11 @@ impl WatchedCounts {
     fn is_beyond(&self, allowed: f64) -> bool {
         self.missed as f64 > allowed * self.ended as f64
     }
+
+    /// Chance alone rarely makes so many miss the limit.
+    fn is_no_chance(&self, allowed: f64) -> bool {
+        allowed <= 0.0 || binomial_upper_tail(self.ended, self.missed, allowed) <= CHANCE_MAX
+    }
 }
 
 /// What the whole run looks like at the end of a second.
@@ -75,8 +80,11 @@ impl WatchedCounts {
 pub struct Moment {
     /// The end of the second, from the start of the load.
     pub at: Duration,
-    /// Calls that ended in it, of any kind.
+    /// Requests that ended in it, of any kind, answered or not.
     pub ended: u64,
+    /// Those of them that the server answered, well or not: a timeout and a connection
+    /// that was refused or died are no answer.
+    pub answered: u64,
     /// Calls in flight.
     pub in_flight: u64,
     /// The 99th percentile of the latency so far.
@@ -96,6 +104,7 @@ pub struct Abort {
 #[derive(Debug)]
 pub struct AbortWatcher {
     rules: Vec<Rule>,
+    /// Seconds since the last answer in which one was waited for.
     silent: Duration,
 }
 
@@ -121,7 +130,7 @@ impl AbortWatcher {
                 allowed: share_allowed(threshold)?,
                 from: warm_up.saturating_add(threshold.abort_after?),
                 seconds: VecDeque::new(),
-                n_outages: 0,
+                outages: Outages::default(),
                 cusum: Cusum::default(),
             })
         });
@@ -135,9 +144,10 @@ impl AbortWatcher {
     /// the plan.
     pub fn see(&mut self, moment: &Moment, counts: &[WatchedCounts]) -> Option<Abort> {
         let begun = moment.at.saturating_sub(SECOND);
-        match moment.ended == 0 && moment.in_flight > 0 {
-            true => self.silent += SECOND,
-            false => self.silent = Duration::ZERO,
+        if moment.answered > 0 {
+            self.silent = Duration::ZERO;
+        } else if moment.ended + moment.in_flight > 0 {
+            self.silent += SECOND;
         }
         let patience = moment
             .p99
@@ -148,9 +158,10 @@ impl AbortWatcher {
             if begun < rule.from {
                 continue;
             }
-            let why = match is_silent {
+            // Where all may fail, silence is no fault.
+            let why = match is_silent && rule.allowed < 1.0 {
                 true => Some(format!(
-                    "no call ended for {}",
+                    "no call was answered for {}",
                     format_duration(self.silent)
                 )),
                 false => rule.see(*counts),
@@ -172,8 +183,7 @@ struct Rule {
     from: Duration,
     /// The last, at most [`WINDOW_MAX`].
     seconds: VecDeque<WatchedCounts>,
-    /// Seconds in a row in which most failed.
-    n_outages: u32,
+    outages: Outages,
     cusum: Cusum,
 }
 
@@ -184,15 +194,10 @@ impl Rule {
         }
         self.seconds.push_back(second);
         self.cusum.see(&second, self.allowed);
-        let is_outage = second.ended >= OUTAGE_REQUESTS
-            && second.failed as f64 > OUTAGE_SHARE * second.ended as f64
-            // Where as much may fail, it is none.
-            && second.is_beyond(self.allowed);
-        self.n_outages = if is_outage { self.n_outages + 1 } else { 0 };
-        if self.n_outages >= OUTAGE_SECONDS {
-            let share = format_percent(second.failed as f64 / second.ended as f64);
+        if let Some((outage, n_seconds)) = self.outages.see(second, self.allowed) {
+            let share = format_percent(outage.failed as f64 / outage.ended as f64);
             return Some(format!(
-                "{share} of the calls failed, {OUTAGE_SECONDS} seconds in a row"
+                "{share} of the calls failed, {n_seconds} seconds in a row"
             ));
         }
         self.beyond_for_long()
@@ -212,7 +217,7 @@ impl Rule {
             let n_beyond = beyond.filter(|part| part.is_beyond(self.allowed)).count();
             let is_beyond = sum.is_beyond(self.allowed)
                 && n_beyond >= PARTS_BEYOND
-                && self.is_no_chance(&sum)
+                && sum.is_no_chance(self.allowed)
                 && (self.allowed <= SHARE_OF_P99 || self.cusum.sum >= CUSUM_LIMIT);
             return is_beyond.then(|| {
                 let share = format_percent(sum.missed as f64 / sum.ended as f64);
@@ -222,10 +227,39 @@ impl Rule {
         }
         None
     }
+}
 
-    fn is_no_chance(&self, sum: &WatchedCounts) -> bool {
-        self.allowed <= 0.0
-            || binomial_upper_tail(sum.ended, sum.missed, self.allowed) <= CHANCE_MAX
+/// Times in a row in which most requests failed.
+#[derive(Debug, Default)]
+struct Outages {
+    /// Seconds that have too few requests yet, and how many they are.
+    part: (WatchedCounts, u32),
+    /// The seconds of the outages in a row, and how many they are.
+    sum: (WatchedCounts, u32),
+    n_in_row: u32,
+}
+
+impl Outages {
+    /// Takes a second in. `Some`: the server is out, by these requests in so many
+    /// seconds.
+    fn see(&mut self, second: WatchedCounts, allowed: f64) -> Option<(WatchedCounts, u32)> {
+        self.part.0.add(&second);
+        self.part.1 += 1;
+        if self.part.0.ended < OUTAGE_REQUESTS {
+            return None;
+        }
+        let (part, n_seconds) = std::mem::take(&mut self.part);
+        let is_outage = part.failed as f64 > OUTAGE_SHARE * part.ended as f64
+            // Where as much may fail, it is none.
+            && part.is_beyond(allowed);
+        if !is_outage {
+            *self = Self::default();
+            return None;
+        }
+        self.n_in_row += 1;
+        self.sum.0.add(&part);
+        self.sum.1 += n_seconds;
+        (self.n_in_row >= OUTAGES && self.sum.0.is_no_chance(allowed)).then_some(self.sum)
     }
 }
 

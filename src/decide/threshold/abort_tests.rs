@@ -20,6 +20,7 @@ fn moment(second: usize, ended: u64) -> Moment {
     Moment {
         at: Duration::from_secs(second as u64 + 1),
         ended,
+        answered: ended,
         in_flight: 1,
         p99: Duration::ZERO,
     }
@@ -104,10 +105,14 @@ fn what_is_plain_ends_a_run_after_ten_seconds_and_an_outage_after_three() {
     assert_eq!(ended_at("errors<90%", always(second(100, 60, 60))), None);
     assert_eq!(ended_at("p99<1ms", always(second(100, 0, 1))), None);
     assert_eq!(ended_at("p99<1ms", always(second(100, 0, 0))), None);
-    // Too few for an outage, and for a window of ten seconds.
-    assert_eq!(ended_at("p99<1ms", always(second(5, 5, 5))), Some(20));
+    // Too few for a window of ten seconds.
+    assert_eq!(ended_at("p99<1ms", always(second(5, 0, 5))), Some(20));
     // A hundred requests in no window.
-    assert_eq!(ended_at("p99<1ms", always(second(1, 1, 1))), None);
+    assert_eq!(ended_at("p99<1ms", always(second(1, 0, 1))), None);
+    // An outage takes three times twenty requests, however long they take.
+    assert_eq!(ended_at("p99<1ms", always(second(5, 5, 5))), Some(12));
+    assert_eq!(ended_at("errors<50%", always(second(19, 19, 19))), Some(6));
+    assert_eq!(ended_at("errors<1%", always(second(1, 1, 1))), Some(60));
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn a_silent_server_ends_it_after_five_times_its_p99() {
                 .map(|abort| (at + 1, abort.why))
         })
     };
-    let told = |secs: usize| Some((secs, format!("no call ended for {secs}s")));
+    let told = |secs: usize| Some((secs, format!("no call was answered for {secs}s")));
     assert_eq!(silent_for(Duration::ZERO), told(10));
     assert_eq!(silent_for(Duration::from_secs(4)), told(20));
     // Nobody waits for an answer.
@@ -165,4 +170,51 @@ fn the_grace_and_the_warm_up_do_not_count() {
     let ended = (0..RUN_SECONDS).find(|at| watcher.see(&moment(*at, 100), &[bad]).is_some());
     // Fifteen seconds are let go, three more show an outage.
     assert_eq!(ended.map(|at| at + 1), Some(18));
+}
+
+/// A few calls a second, of which nearly as many fail as may.
+#[test]
+fn few_calls_that_fail_by_chance_end_no_run() {
+    let n = n_seeds(20, 200);
+    let run = |share: f64, seed| {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let seconds = (0..RUN_SECONDS).map(move |_| {
+            let failed = (0..5).filter(|_| random.f64() < share).count() as u64;
+            second(5, failed, failed)
+        });
+        ended_at("errors<=50%", seconds)
+    };
+    let n_ended = |share| (0..n).filter(|seed| run(share, *seed).is_some()).count() as u64;
+    assert_eq!(n_ended(0.3), 0);
+    assert!(n_ended(0.4) <= most_of(0.02, n));
+    assert_eq!(n_ended(0.9), n);
+}
+
+/// Calls that end without an answer break no silence, however few they are; nor does a
+/// second in which nobody calls.
+#[test]
+fn timeouts_and_refusals_are_no_answer() {
+    let ended_at = |text: &str, seconds: &[(u64, u64, u64)]| {
+        let mut watcher = AbortWatcher::new(&[rule(text, Duration::ZERO)], Duration::ZERO);
+        let mut all = seconds.iter().cycle().take(RUN_SECONDS).enumerate();
+        all.find_map(|(at, (ended, answered, in_flight))| {
+            let moment = Moment {
+                answered: *answered,
+                in_flight: *in_flight,
+                ..moment(at, *ended)
+            };
+            let failed = ended - answered;
+            let counts = second(*ended, failed, failed);
+            watcher.see(&moment, &[counts]).map(|_| at + 1)
+        })
+    };
+    // A timeout every other second, a refusal each second, and each second one.
+    assert_eq!(ended_at("p95<1s", &[(0, 0, 1), (1, 0, 1)]), Some(10));
+    assert_eq!(ended_at("errors<50%", &[(1, 0, 0)]), Some(10));
+    assert_eq!(ended_at("errors<50%", &[(1, 0, 0), (0, 0, 0)]), Some(19));
+    // All may fail.
+    assert_eq!(ended_at("errors<=100%", &[(1, 0, 0)]), None);
+    // One of many is answered.
+    let one_of_nine = [[(0, 0, 1); 8].as_slice(), &[(1, 1, 1)]].concat();
+    assert_eq!(ended_at("p95<1s", &one_of_nine), None);
 }

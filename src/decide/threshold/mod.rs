@@ -123,8 +123,10 @@ pub fn judge(
         .collect();
     let worst = judged.iter().map(|it| it.grade).max().unwrap_or_default();
     let calls = figures.rows.totals();
-    // Who says how many may fail, or ends the run, has asked another question.
-    let is_asked = thresholds.iter().any(|it| it.metric.is_of_failures());
+    // Failures were asked for, and there they are: a negative test.
+    let mut of_all = thresholds.iter().zip(&judged);
+    let is_asked =
+        of_all.any(|(it, came)| it.asks_for_failures() && came.grade == GateGrade::Passed);
     let has_none = calls.finished() > 0 && calls.ok == 0;
     let gate = match has_none && !is_asked && figures.ended != Ended::Interrupted {
         true => GateOutcome {

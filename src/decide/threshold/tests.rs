@@ -253,7 +253,7 @@ fn few_values_decide_unless_they_must_not() {
 }
 
 #[test]
-fn a_run_without_a_success_fails_unless_failures_were_asked_about() {
+fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     let gate = |texts: &[&str], ended, n_ok: u64| {
         let mut run = Run::of(texts);
         run.ended = ended;
@@ -275,10 +275,19 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_about() {
         gate(&["tool:echo errors.tool>=1"], Ended::Duration, 0),
         passed
     );
-    assert_eq!(
-        gate(&["errors<1%"], Ended::Duration, 0).grade,
-        GateGrade::Failed
-    );
+    assert_eq!(gate(&["errors=100%"], Ended::Duration, 0), passed);
+    assert_eq!(gate(&["errors.tool!=0"], Ended::Duration, 0), passed);
+    // No failure would keep these too, and a negative test that fails is none.
+    for text in [
+        "errors.http=0",
+        "errors<=100%",
+        "errors>=0",
+        "errors<1%",
+        "errors.http>1",
+        "errors=4",
+    ] {
+        assert_eq!(gate(&[text], Ended::Duration, 0), none, "{text}");
+    }
     // No call ended.
     assert_eq!(Run::of(&[]).judge().1, passed);
 }

@@ -47,7 +47,7 @@ impl Format for Hlog {
 }
 
 /// A line of the log.
-struct Entry<'a> {
+struct LogLine<'a> {
     at_secs: f64,
     length_secs: f64,
     max_ns: u64,
@@ -83,7 +83,7 @@ fn write_log(report: &Report, out: &mut dyn WriteColor) -> io::Result<()> {
         out,
         "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\""
     )?;
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let mut entries: Vec<LogLine<'_>> = Vec::new();
     for (row, tag) in rows.iter().zip(&tags) {
         entries.extend(entries_of(row, tag, report));
     }
@@ -102,8 +102,8 @@ fn operations(stored: &StoredHistograms) -> Vec<&StoredRow> {
     rows.filter(|row| row.kind == StoredKind::Call).collect()
 }
 
-fn entries_of<'a>(row: &'a StoredRow, tag: &'a str, report: &Report) -> Vec<Entry<'a>> {
-    let whole = |exact: &ExactFigures| Entry {
+fn entries_of<'a>(row: &'a StoredRow, tag: &'a str, report: &Report) -> Vec<LogLine<'a>> {
+    let whole = |exact: &ExactFigures| LogLine {
         at_secs: report.warm_up.as_ref().map_or(0.0, |warm| warm.length_secs),
         length_secs: report.duration_secs,
         max_ns: exact.max_ns,
@@ -114,7 +114,7 @@ fn entries_of<'a>(row: &'a StoredRow, tag: &'a str, report: &Report) -> Vec<Entr
         return row.exact.iter().map(whole).collect();
     }
     let some = row.intervals.iter().filter_map(|interval| {
-        Some(Entry {
+        Some(LogLine {
             at_secs: interval.at_secs,
             length_secs: interval.length_secs,
             max_ns: interval.max_ns?,

@@ -163,7 +163,6 @@ fn the_report_of_an_hour_with_twenty_rows_has_4_mb_of_histograms_at_most() {
     let size = |report: &Report| serde_json::to_vec_pretty(report).expect("JSON").len();
     let n_bytes = size(&with) - size(&without);
     let histograms = stored(&with);
-    println!("{n_bytes} bytes, {} s", histograms.interval_secs);
     assert!(n_bytes <= BYTES_MAX, "{n_bytes}");
     assert!(
         n_bytes > BYTES_MAX / 5,

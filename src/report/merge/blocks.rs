@@ -19,15 +19,15 @@ const EXAMPLES_MAX: usize = 3;
 /// The reports to be merged, the first to start first.
 pub(super) struct Parts<'a> {
     all: &'a [&'a Report],
-    rows: Vec<HashMap<Key<'a>, &'a StoredRow>>,
+    rows: Vec<HashMap<RowKey<'a>, &'a StoredRow>>,
     /// The longest, in seconds.
     pub(super) length: f64,
 }
 
 /// What a row is about: its kind, its names and its stage.
-type Key<'a> = (StoredKind, [Option<&'a str>; 5], Option<usize>);
+type RowKey<'a> = (StoredKind, [Option<&'a str>; 5], Option<usize>);
 
-fn key_of(row: &StoredRow) -> Key<'_> {
+fn key_of(row: &StoredRow) -> RowKey<'_> {
     let names = [
         &row.method,
         &row.subject,
@@ -38,7 +38,7 @@ fn key_of(row: &StoredRow) -> Key<'_> {
     (row.kind, names.map(Option::as_deref), row.stage)
 }
 
-fn key_of_operation(kind: StoredKind, it: &OperationFigures) -> Key<'_> {
+fn key_of_operation(kind: StoredKind, it: &OperationFigures) -> RowKey<'_> {
     let names = [&it.subject, &it.name, &it.flow, &it.population].map(Option::as_deref);
     let [subject, name, flow, population] = names;
     (
@@ -58,7 +58,7 @@ pub(super) struct Block {
 }
 
 /// A block of one part, with its histograms.
-type Source<'a> = (&'a Figures, Option<&'a StoredRow>);
+type FiguresOf<'a> = (&'a Figures, Option<&'a StoredRow>);
 
 impl<'a> Parts<'a> {
     pub(super) fn new(all: &'a [&'a Report]) -> Self {
@@ -84,7 +84,7 @@ impl<'a> Parts<'a> {
         let some = self
             .each()
             .filter_map(|(report, rows)| Some((of(report)?, rows.get(&key).copied())));
-        let sources: Vec<Source<'a>> = some.collect();
+        let sources: Vec<FiguresOf<'a>> = some.collect();
         sum(kind, &sources, self.length)
     }
 
@@ -94,7 +94,7 @@ impl<'a> Parts<'a> {
         of: impl Fn(&'a Report) -> &'a Vec<OperationFigures>,
     ) -> Result<Vec<(OperationFigures, Option<StoredRow>)>, String> {
         let mut order: Vec<&OperationFigures> = Vec::new();
-        let mut sources: HashMap<Key<'a>, Vec<Source<'a>>> = HashMap::new();
+        let mut sources: HashMap<RowKey<'a>, Vec<FiguresOf<'a>>> = HashMap::new();
         for (report, rows) in self.each() {
             for operation in of(report) {
                 let key = key_of_operation(kind, operation);
@@ -178,7 +178,7 @@ impl<'a> Parts<'a> {
                 .iter()
                 .map(|(it, _)| it.length_secs)
                 .fold(0.0, f64::max);
-            let sources: Vec<Source<'a>> = some
+            let sources: Vec<FiguresOf<'a>> = some
                 .iter()
                 .map(|(stage, row)| (&stage.figures, *row))
                 .collect();
@@ -210,7 +210,7 @@ impl<'a> Parts<'a> {
         let some = self.each().filter_map(|(report, rows)| {
             Some((&report.warm_up.as_ref()?.figures, rows.get(&key).copied()))
         });
-        let sources: Vec<Source<'a>> = some.collect();
+        let sources: Vec<FiguresOf<'a>> = some.collect();
         let block = sum(StoredKind::WarmUp, &sources, length_secs)?;
         Ok(block.map(|block| {
             let figures = block.figures;
@@ -336,13 +336,13 @@ impl<'a> Parts<'a> {
         assemble(mode, rows.collect(), intervals)
     }
 
-    fn each(&self) -> impl Iterator<Item = (&'a Report, &HashMap<Key<'a>, &'a StoredRow>)> {
+    fn each(&self) -> impl Iterator<Item = (&'a Report, &HashMap<RowKey<'a>, &'a StoredRow>)> {
         self.all.iter().copied().zip(&self.rows)
     }
 }
 
 /// The sum of a block's parts over this many seconds; `None` of none.
-fn sum(kind: StoredKind, sources: &[Source<'_>], length: f64) -> Result<Option<Block>, String> {
+fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Option<Block>, String> {
     let Some((first, _)) = sources.first() else {
         return Ok(None);
     };
@@ -443,7 +443,7 @@ fn added(
 
 /// Causes added by their id, most frequent first. Of the messages those that come first
 /// by the alphabet are kept, whatever the order of the parts.
-fn causes(sources: &[Source<'_>]) -> Vec<CauseCount> {
+fn causes(sources: &[FiguresOf<'_>]) -> Vec<CauseCount> {
     let mut by_id: BTreeMap<&str, CauseCount> = BTreeMap::new();
     for cause in sources.iter().flat_map(|(figures, _)| &figures.failures) {
         match by_id.get_mut(cause.id.as_str()) {

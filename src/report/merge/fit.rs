@@ -10,7 +10,7 @@ use crate::report::model::{Report, StoredKind};
 
 /// What is to be done about something that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(super) enum Fitness {
     /// There is no sum.
     Never,
     /// The sum may mean something else than it seems to; `--force` makes it.
@@ -38,17 +38,17 @@ const OF_A_HOST: [&str; 7] = [
 ];
 
 /// All that was found, each with the names of files that it is about.
-pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fit, String)> {
+pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fitness, String)> {
     let mut found = Vec::new();
     for (name, report) in reports {
-        found.extend(of_one(report).map(|what| (Fit::Never, format!("`{name}` {what}"))));
+        found.extend(of_one(report).map(|what| (Fitness::Never, format!("`{name}` {what}"))));
     }
     if reports.len() > REPORTS_MAX {
         let what = format!("{} are too many: at most {REPORTS_MAX}", reports.len());
-        return vec![(Fit::Never, what)];
+        return vec![(Fitness::Never, what)];
     }
     let Some(((first_name, first), others)) = reports.split_first() else {
-        return vec![(Fit::Never, "there is none".to_string())];
+        return vec![(Fitness::Never, "there is none".to_string())];
     };
     for (name, report) in others {
         for (fit, what, of) in TABLE {
@@ -67,7 +67,7 @@ pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fit, String)> {
                 "`{name}` has another plan than `{first_name}`: {}",
                 keys.join(", ")
             );
-            found.push((Fit::IfForced, what));
+            found.push((Fitness::IfForced, what));
         }
     }
     for (at, (name, report)) in reports.iter().enumerate() {
@@ -79,26 +79,26 @@ pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fit, String)> {
 }
 
 /// What is compared by words: with the first report.
-type Row = (Fit, &'static str, fn(&Report) -> String);
+type FitRule = (Fitness, &'static str, fn(&Report) -> String);
 
-const TABLE: &[Row] = &[
-    (Fit::IfForced, "target", |it| it.target_url.clone()),
-    (Fit::IfForced, "era of the protocol", |it| {
+const TABLE: &[FitRule] = &[
+    (Fitness::IfForced, "target", |it| it.target_url.clone()),
+    (Fitness::IfForced, "era of the protocol", |it| {
         it.server.era.clone()
     }),
-    (Fit::Never, "start from which latency counts", |it| {
+    (Fitness::Never, "start from which latency counts", |it| {
         format!("{:?}", it.run.latency_from)
     }),
-    (Fit::Told, "revision of the protocol", |it| {
+    (Fitness::Told, "revision of the protocol", |it| {
         it.server.revision.clone()
     }),
-    (Fit::Told, "version of the server", |it| {
+    (Fitness::Told, "version of the server", |it| {
         it.server.version.clone().unwrap_or_default()
     }),
-    (Fit::Told, "version of this program", |it| {
+    (Fitness::Told, "version of this program", |it| {
         it.run.version.clone()
     }),
-    (Fit::Told, "host", |it| {
+    (Fitness::Told, "host", |it| {
         let host = &it.host;
         let cpu = host.cpu_model.as_deref().unwrap_or("unknown");
         let kernel = host.kernel.as_deref().unwrap_or("unknown");
@@ -152,7 +152,7 @@ fn largest(value: &Value) -> Option<u64> {
 }
 
 /// What speaks against adding two, whichever of all they are.
-fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fit, String)> {
+fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fitness, String)> {
     let mut found = Vec::new();
     let identity = |report: &Report| {
         let of_run = (
@@ -164,19 +164,19 @@ fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fi
     };
     if identity(a) == identity(b) {
         let what = format!("`{name_a}` and `{name_b}` are the same run, which would count twice");
-        return vec![(Fit::IfForced, what)];
+        return vec![(Fitness::IfForced, what)];
     }
     if let (Some((of_a, of)), Some((of_b, _))) = (segments(a), segments(b))
         && let Some(number) = of_a.intersection(&of_b).next()
     {
         found.push((
-            Fit::IfForced,
+            Fitness::IfForced,
             format!("`{name_a}` and `{name_b}` are both segment {number}/{of} of the load"),
         ));
     }
     let (Some(span_a), Some(span_b)) = (span(a), span(b)) else {
         found.push((
-            Fit::Told,
+            Fitness::Told,
             format!("when `{name_a}` or `{name_b}` began cannot be read"),
         ));
         return found;
@@ -185,7 +185,7 @@ fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fi
     let shorter = (span_a.1 - span_a.0).min(span_b.1 - span_b.0);
     if overlap <= 0.0 {
         found.push((
-            Fit::IfForced,
+            Fitness::IfForced,
             format!(
                 "`{name_a}` and `{name_b}` did not run at the same time: their rates would be \
                  added to one that never was"
@@ -193,7 +193,7 @@ fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fi
         ));
     } else if overlap < 0.9 * shorter {
         found.push((
-            Fit::Told,
+            Fitness::Told,
             format!(
                 "`{name_a}` and `{name_b}` ran together for {overlap:.0} s of {shorter:.0} s only: \
                  they are added as if started together (`--start-at` does that)"

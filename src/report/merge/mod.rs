@@ -14,7 +14,7 @@ mod thresholds;
 use std::collections::BTreeSet;
 
 use blocks::Parts;
-use fit::{Fit, fits};
+use fit::{Fitness, fits};
 
 use super::envelope::{Stored, StoredReport};
 use super::make::{distribution, errors, metrics, over};
@@ -33,7 +33,8 @@ use crate::units::plural;
 /// Where they are not to be merged: every reason, and what to do.
 pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, UserError> {
     let found = fits(reports);
-    let is_refused = |fit: &Fit| *fit == Fit::Never || (*fit == Fit::IfForced && !is_forced);
+    let is_refused =
+        |fit: &Fitness| *fit == Fitness::Never || (*fit == Fitness::IfForced && !is_forced);
     let refused: Vec<&str> = found
         .iter()
         .filter(|(fit, _)| is_refused(fit))
@@ -44,7 +45,7 @@ pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, Us
             "these reports cannot be merged: {}",
             refused.join("; ")
         ));
-        let may_be_forced = !found.iter().any(|(fit, _)| *fit == Fit::Never);
+        let may_be_forced = !found.iter().any(|(fit, _)| *fit == Fitness::Never);
         return Err(match may_be_forced {
             true => error.hint("`--force` merges them all the same"),
             false => error,

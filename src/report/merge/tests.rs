@@ -214,10 +214,13 @@ fn after(change: fn(&mut Report)) -> Result<Report, (bool, String)> {
     }
 }
 
+/// What is changed in a report.
+type Change = fn(&mut Report);
+
 #[test]
 fn what_must_not_be_added_is_refused() {
     // What is wrong, whether it may be forced, what is said.
-    let table: &[(fn(&mut Report), bool, &str)] = &[
+    let table: &[(Change, bool, &str)] = &[
         (
             |it| it.histograms = None,
             false,
@@ -281,7 +284,7 @@ fn what_must_not_be_added_is_refused() {
 
 #[test]
 fn what_may_be_added_is_told() {
-    let table: &[(fn(&mut Report), &str)] = &[
+    let table: &[(Change, &str)] = &[
         (
             |it| it.run.version = "9.9.9".to_string(),
             "the version of this program differs",
