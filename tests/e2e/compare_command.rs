@@ -368,7 +368,7 @@ fn an_output_never_replaces_what_is_read() {
     check(&["compare", "--base", "b.json", "a.json", "-o", "./a.json"]);
     check(&["compare", "--history", ".", "b.json", "-o", "a.json"]);
     check(&["report", "a.json", "-o", "./a.json"]);
-    check(&["report", "b.json", "a.json", "-o", "a.json"]);
+    check(&["report", "b.json", "a.json", "--force", "-o", "a.json"]);
 }
 
 #[test]
