@@ -33,7 +33,7 @@ impl Readings<'_> {
 }
 
 impl Histogram {
-    /// Like [`Readings::quantile_interval_ns`].
+    /// Like `Readings::quantile_interval_ns`.
     pub fn quantile_interval_ns(&self, q: f64) -> QuantileInterval {
         Readings::from(self).quantile_interval_ns(q)
     }

@@ -1,6 +1,6 @@
 //! Thresholds: what a run has to keep, as it is asked for and as it came out.
 //!
-//! [`parse`] reads `tool:echo p99<200ms`, `decide::threshold` judges. This module
+//! [`parse()`] reads `tool:echo p99<200ms`, `decide::threshold` judges. This module
 //! knows no plan and no figures: names are compared by who has them.
 
 mod model;

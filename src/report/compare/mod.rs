@@ -1,6 +1,6 @@
 //! The report of a comparison: JSON and summary, made from stored reports.
 //!
-//! [`sample`] takes from a run's report what is compared, [`history`] finds earlier
+//! [`sample`] takes from a run's report what is compared, [`history()`] finds earlier
 //! runs of a plan, [`build_comparison`] makes the report of what was decided. The text
 //! is made from that report alone. Start with [`ComparisonReport`].
 
