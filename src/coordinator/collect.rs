@@ -89,6 +89,19 @@ impl Figures {
 }
 
 impl Counts {
+    /// Calls and handshakes that ended: who gets no session back from a dead server
+    /// makes no calls.
+    pub(super) fn ended(&self) -> u64 {
+        self.ok + self.failed + self.handshakes.ended
+    }
+
+    /// Of those, the ones that the server answered, in whatever way.
+    pub(super) fn answered(&self) -> u64 {
+        let handshakes = &self.handshakes;
+        let n_calls = (self.ok + self.failed).saturating_sub(self.unanswered);
+        n_calls + handshakes.ended.saturating_sub(handshakes.failed)
+    }
+
     fn add(&mut self, later: &Self) {
         self.started += later.started;
         self.ok += later.ok;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::collect::Counts;
 use super::tick::{TICKS_PER_SECOND, tick_end};
 use crate::decide::threshold::abort::{Abort, AbortWatcher, Moment, WatchedCounts, share_allowed};
 use crate::decide::threshold::{selects, stage_of};
@@ -91,17 +90,14 @@ impl AbortGuard {
         (!watched.is_empty()).then_some((guard, watched))
     }
 
-    /// Takes a complete tick in: what was counted for each threshold, and of any kind.
-    pub(super) fn add(&mut self, counted: &[WatchedCounts], counts: &Counts) {
+    /// Takes a complete tick in: what was counted for each threshold, and how many
+    /// calls and handshakes ended and were answered.
+    pub(super) fn add(&mut self, counted: &[WatchedCounts], n_ended: u64, n_answered: u64) {
         for (sum, counts) in self.second.iter_mut().zip(counted) {
             sum.add(counts);
         }
-        // Who gets no session back from a dead server makes no calls.
-        let handshakes = &counts.handshakes;
-        let n_ended = counts.ok + counts.failed;
-        self.n_ended += n_ended + handshakes.ended;
-        self.n_answered += n_ended - counts.unanswered;
-        self.n_answered += handshakes.ended.saturating_sub(handshakes.failed);
+        self.n_ended += n_ended;
+        self.n_answered += n_answered;
     }
 
     /// The tick of that number was the last of its second, if it was.

@@ -416,7 +416,8 @@ impl<'a> Coordinator<'a> {
             };
             self.windows.add(number, interval, load);
             if let Some(guard) = &mut self.guard {
-                guard.add(&interval.watched, &interval.counts);
+                let counts = &interval.counts;
+                guard.add(&interval.watched, counts.ended(), counts.answered());
                 if self.aborted.is_none() && self.controller.stopped().is_none() {
                     self.look_for_aborts(number);
                 }

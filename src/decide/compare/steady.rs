@@ -34,7 +34,7 @@ pub(super) struct Steady {
 }
 
 /// Where a part begins and ends on a run's clock.
-type Span = (f64, f64);
+type SecondsSpan = (f64, f64);
 
 impl Steady {
     /// The part that all these runs have.
@@ -163,7 +163,7 @@ fn is_hold(stage: &SampleStage) -> bool {
 }
 
 /// What is compared of one run.
-fn span_of(run: &RunSample, hold: Option<usize>) -> Option<Span> {
+fn span_of(run: &RunSample, hold: Option<usize>) -> Option<SecondsSpan> {
     let slot_secs = run.slot_secs?;
     let begins = |slot: &SampleSlot| slot.number as f64 * slot_secs;
     let slots = &run.total.slots;
