@@ -12,6 +12,8 @@ use crate::report::{ReportFile, merge_stored, read_stored, show};
 use crate::terminal::Terminal;
 
 pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserError> {
+    let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
+    refuse_input(&output, &args.files)?;
     let mut stored = Vec::new();
     for file in &args.files {
         stored.push(read_stored(Path::new(file))?);
@@ -33,8 +35,6 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
                 .hint("they lie in `.pmcp/reports/`; `-` is the standard input"));
         }
     };
-    let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
-    refuse_input(&output, &args.files)?;
     show(stored, path, args.format, output, terminal)?;
     Ok(exit::PASSED)
 }
