@@ -184,7 +184,10 @@ impl Recorded<'_> {
                 wall_ns: usage.wall_ns.saturating_sub(unbegun_ns),
                 ..*usage
             };
-            of_load.in_flight_mean()
+            // Within a turn of the loop the number is taken to change evenly, which may
+            // count the turn of the first calls a little too high.
+            let most = usage.in_flight_max as f64;
+            of_load.in_flight_mean().map(|mean| mean.min(most))
         });
         let judged = || self.seconds.iter().filter(|second| self.is_judged(second));
         let mean = |share: fn(&SecondSignals) -> Option<f64>| {
