@@ -321,7 +321,7 @@ mod tests {
         let usage = WorkerUsage {
             wall_ns: 250 * MS,
             in_flight_ns: 10 * 250 * u128::from(MS),
-            in_flight_max: 12,
+            in_flight_max: 24,
             reads: ReadTimes {
                 kernel: 100,
                 ..ReadTimes::default()
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(check.in_flight_whole, Some(10.0));
         assert_eq!(
             (check.in_flight_mean, check.in_flight_max),
-            (Some(10.0), 12)
+            (Some(10.0), 24)
         );
         assert_eq!(verdict.reasons, []);
         // Latencies of more than the ten calls that were in flight.
