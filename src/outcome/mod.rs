@@ -123,6 +123,25 @@ pub struct GeneratorFacts {
     pub busy_poll: bool,
 }
 
+#[cfg(test)]
+impl GeneratorFacts {
+    /// A host of two CPUs, with a worker on one of them, for tests.
+    pub(crate) fn of_two_cpus() -> Self {
+        Self {
+            machine_cpus: 2,
+            usable_cpus: 2,
+            quota_millicpus: None,
+            kernel: None,
+            cpu_model: None,
+            governor: None,
+            is_virtual: None,
+            worker_cpus: vec![Some(1)],
+            kernel_timestamps: true,
+            busy_poll: false,
+        }
+    }
+}
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -225,5 +225,17 @@ pub(in crate::report) const P99_NEEDS: u64 = 100;
 pub(in crate::report) const P90_NEEDS: u64 = 10;
 /// Calls that the 99.9th percentile takes.
 pub(in crate::report) const P99_9_NEEDS: u64 = 1000;
+/// What a table of operations tells of each, in every form that has one.
+pub(in crate::report) const OPERATION_COLUMNS: [&str; 8] = [
+    "operation",
+    "requests",
+    "rate",
+    "errors",
+    "p50",
+    "p95",
+    "p99",
+    "max",
+];
+
 /// Calls that the median takes.
 pub(in crate::report) const P50_NEEDS: u64 = 2;

@@ -14,7 +14,9 @@ use crate::report::checks::{Check, CheckGrade, checks, worst};
 use crate::report::compare::{ComparisonReport, change, columns, interval, row_name, value, word};
 use crate::report::envelope::AnyReport;
 use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
-use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text};
+use crate::report::page::{
+    OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text,
+};
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
@@ -211,19 +213,7 @@ fn operations(sheet: &mut Sheet, report: &Report) {
     let turns = of_turns.iter().zip(turns);
     rows.extend(turns.map(|(name, (_, of))| row(format!("turn of {}", cell(name)), of)));
     sheet.heading("Operations");
-    sheet.table(
-        &[
-            "operation",
-            "requests",
-            "rate",
-            "errors",
-            "p50",
-            "p95",
-            "p99",
-            "max",
-        ],
-        rows,
-    );
+    sheet.table(&OPERATION_COLUMNS, rows);
 }
 
 /// Requests, rate, errors, and latency.

@@ -1,24 +1,16 @@
 //! A row for each operation, grouped by method, and for the sessions.
 
 use crate::report::model::{Figures, OperationFigures, Report};
-use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
+use crate::report::page::{
+    OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text,
+};
 use crate::report::table::{Cell, Table};
 use crate::terminal::Role;
 use crate::units::{format_count, format_percent};
 
 /// Calls by operation, then handshakes, closes and turns.
 pub(super) fn operations(page: &mut Page, report: &Report) {
-    let mut table = Table::new(&[
-        "operation",
-        "requests",
-        "rate",
-        "errors",
-        "p50",
-        "p95",
-        "p99",
-        "max",
-    ])
-    .dispensable(&[5, 2, 7, 4, 1, 3]);
+    let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&[5, 2, 7, 4, 1, 3]);
     for method in methods(&report.operations) {
         let of_method = || report.operations.iter().filter(|op| op.method == method);
         if of_method().any(|operation| operation.subject.is_some()) {
