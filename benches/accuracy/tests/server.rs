@@ -224,7 +224,9 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
         percent: 5,
     };
     let group = Group::new(case, vec![judged]);
-    assert!(group.lines().contains("| open/freeze/5 | intended |"));
+    // A machine that was disturbed has a star behind the name.
+    let lines = group.lines().replace("open/freeze/5 * |", "open/freeze/5 |");
+    assert!(lines.contains("| open/freeze/5 | intended |"), "{lines}");
     assert!(verdict(&[group]).contains("share above 1 s"));
 }
 
