@@ -225,7 +225,9 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
     };
     let group = Group::new(case, vec![judged]);
     // A machine that was disturbed has a star behind the name.
-    let lines = group.lines().replace("open/freeze/5 * |", "open/freeze/5 |");
+    let lines = group
+        .lines()
+        .replace("open/freeze/5 * |", "open/freeze/5 |");
     assert!(lines.contains("| open/freeze/5 | intended |"), "{lines}");
     assert!(verdict(&[group]).contains("share above 1 s"));
 }
