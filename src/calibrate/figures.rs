@@ -132,14 +132,9 @@ mod tests {
     const HANDSHAKE: usize = 1;
 
     fn run(elapsed: Duration) -> RunOutcome {
-        let row = |kind, method: &str| Row {
-            kind,
-            method: method.to_string(),
-            subject: None,
-        };
         let rows = vec![
-            row(RowKind::Call, "tools/call"),
-            row(RowKind::Handshake, "initialize"),
+            Row::new(RowKind::Call, "tools/call"),
+            Row::new(RowKind::Handshake, "initialize"),
         ];
         RunOutcome {
             totals: Recorder::new(rows.len()),

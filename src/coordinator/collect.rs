@@ -684,11 +684,7 @@ mod tests {
     use crate::metrics::{Outcome, Sample};
 
     fn rows() -> Vec<Row> {
-        vec![Row {
-            kind: RowKind::Call,
-            method: "ping".to_string(),
-            subject: None,
-        }]
+        vec![Row::new(RowKind::Call, "ping")]
     }
 
     fn tick(worker: usize, number: u64, n_ok: u64) -> Tick {

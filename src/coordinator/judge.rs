@@ -312,11 +312,7 @@ mod tests {
         users_without: u32,
         unbegun: Duration,
     ) -> (SelfCheck, Verdict) {
-        let row = |kind| Row {
-            kind,
-            method: "m".to_string(),
-            subject: None,
-        };
+        let row = |kind| Row::new(kind, "m");
         let mut signals = Signals::new(1, Duration::ZERO, false);
         let usage = WorkerUsage {
             wall_ns: 250 * MS,

@@ -363,11 +363,7 @@ mod tests {
 
     impl Seconds {
         fn new(n_workers: usize) -> Self {
-            let row = |kind| Row {
-                kind,
-                method: "m".to_string(),
-                subject: None,
-            };
+            let row = |kind| Row::new(kind, "m");
             let rows = [row(RowKind::Call), row(RowKind::Handshake)];
             let collector =
                 Collector::new(&rows, n_workers, Duration::ZERO, false, false, Vec::new());

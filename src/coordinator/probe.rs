@@ -285,11 +285,7 @@ mod tests {
         let probe = ProbeOutcome {
             rate: 10.0,
             cpu: None,
-            rows: vec![Row {
-                kind: RowKind::Call,
-                method: "ping".to_string(),
-                subject: None,
-            }],
+            rows: vec![Row::new(RowKind::Call, "ping")],
             elapsed: Duration::from_secs(10),
             totals,
             warm_up: None,

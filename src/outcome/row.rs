@@ -3,20 +3,25 @@
 use crate::metrics::{Recorder, RowStats};
 
 /// A line of the report: what its figures are figures of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Which table it belongs to.
     pub kind: RowKind,
-    /// The MCP method, such as `tools/call`.
+    /// The MCP method, such as `tools/call`; empty for flows.
     pub method: String,
-    /// The tool, resource or prompt; `None` for lists and the like.
+    /// The tool, resource or prompt, as written; `None` for lists and the like.
     pub subject: Option<String>,
+    /// The name that the plan gives to the step.
+    pub name: Option<String>,
+    /// The flow that the step is part of, or that the row is about, if it has a name.
+    pub flow: Option<String>,
 }
 
 /// Which table a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum RowKind {
     /// A call of a scenario's step.
+    #[default]
     Call,
     /// Opening a session: `initialize` with `notifications/initialized`, or
     /// `server/discover`. Never mixed into the calls' figures.
@@ -25,6 +30,11 @@ pub enum RowKind {
     Close,
     /// The slowest of the calls that a step issues at once.
     Turn,
+    /// An iteration of a flow, from the start of its first step to the end of its
+    /// last, with thinking and waiting between them.
+    Flow,
+    /// The same iterations: the time of their calls alone.
+    FlowBusy,
 }
 
 impl RowKind {
@@ -33,7 +43,7 @@ impl RowKind {
     pub fn is_in_totals(self) -> bool {
         match self {
             Self::Call => true,
-            Self::Handshake | Self::Close | Self::Turn => false,
+            Self::Handshake | Self::Close | Self::Turn | Self::Flow | Self::FlowBusy => false,
         }
     }
 
@@ -41,18 +51,41 @@ impl RowKind {
     /// opened in the warm-up for the whole run, so they are not.
     pub fn is_in_warm_up(self) -> bool {
         match self {
-            Self::Call | Self::Turn => true,
+            Self::Call | Self::Turn | Self::Flow | Self::FlowBusy => true,
             Self::Handshake | Self::Close => false,
         }
     }
 }
 
 impl Row {
-    /// `tools/call echo`, `tools/list`.
+    /// Of a method, about no subject, in no flow.
+    pub fn new(kind: RowKind, method: &str) -> Self {
+        Self {
+            kind,
+            method: method.to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// Of the iterations of a flow.
+    pub fn of_flow(kind: RowKind, name: &str) -> Self {
+        Self {
+            kind,
+            flow: Some(name.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// `tools/call echo`, `tools/list`, `sign in`, `checkout: sign in`.
     pub fn label(&self) -> String {
-        match &self.subject {
-            Some(subject) => format!("{} {subject}", self.method),
-            None => self.method.clone(),
+        let step = match (&self.name, &self.subject) {
+            (Some(name), _) => name.clone(),
+            (None, Some(subject)) => format!("{} {subject}", self.method),
+            (None, None) => self.method.clone(),
+        };
+        match &self.flow {
+            Some(flow) => format!("{flow}: {step}"),
+            None => step,
         }
     }
 }
@@ -93,7 +126,8 @@ impl<'a> Rows<'a> {
         sum(self.of(kind))
     }
 
-    fn all(self) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
         self.rows.iter().zip(self.recorded)
     }
 }
@@ -112,20 +146,25 @@ mod tests {
 
     #[test]
     fn totals_are_the_sum_of_the_calls_alone() {
-        let row = |kind| Row {
-            kind,
-            method: "tools/list".to_string(),
-            subject: None,
-        };
+        let row = |kind| Row::new(kind, "tools/list");
         let kinds = [
             RowKind::Call,
             RowKind::Handshake,
             RowKind::Call,
             RowKind::Turn,
+            RowKind::Flow,
+            RowKind::FlowBusy,
         ];
         let rows = kinds.map(row);
         let mut recorder = Recorder::new(rows.len());
-        for (at, n) in [(0, 1), (1, 10), (2, 100), (3, 1000)] {
+        for (at, n) in [
+            (0, 1),
+            (1, 10),
+            (2, 100),
+            (3, 1000),
+            (4, 10_000),
+            (5, 100_000),
+        ] {
             (0..n).for_each(|_| recorder.start(at));
         }
         let rows = Rows::new(&rows, &recorder);
@@ -134,5 +173,17 @@ mod tests {
         assert_eq!(of(RowKind::Handshake), Some(10));
         assert_eq!(of(RowKind::Turn), Some(1000));
         assert_eq!(of(RowKind::Close), None);
+    }
+
+    #[test]
+    fn a_row_is_called_by_its_name_and_its_flow() {
+        let mut row = Row::new(RowKind::Call, "tools/call");
+        assert_eq!(row.label(), "tools/call");
+        row.subject = Some("login".to_string());
+        assert_eq!(row.label(), "tools/call login");
+        row.name = Some("sign in".to_string());
+        assert_eq!(row.label(), "sign in");
+        row.flow = Some("checkout".to_string());
+        assert_eq!(row.label(), "checkout: sign in");
     }
 }

@@ -36,9 +36,8 @@ pub(super) fn plan() -> Plan {
 /// last row.
 pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
     let row = |kind, method: &str, subject: Option<&str>| Row {
-        kind,
-        method: method.to_string(),
         subject: subject.map(str::to_string),
+        ..Row::new(kind, method)
     };
     let mut rows: Vec<Row> = calls
         .iter()
@@ -93,11 +92,6 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
 /// A probe at 10/s for thirty seconds: `n_ok` answers, all within this time, one
 /// failure, and one call that was cut off.
 pub(super) fn probe_outcome(n_ok: u64, service_ns: u64) -> ProbeOutcome {
-    let row = |kind, method: &str| Row {
-        kind,
-        method: method.to_string(),
-        subject: None,
-    };
     let mut totals = Recorder::new(2);
     for i in 0..n_ok {
         ok_intended(&mut totals, 0, service_ns - i, service_ns);
@@ -113,8 +107,8 @@ pub(super) fn probe_outcome(n_ok: u64, service_ns: u64) -> ProbeOutcome {
         rate: 10.0,
         cpu: Some(0),
         rows: vec![
-            row(RowKind::Call, "tools/list"),
-            row(RowKind::Handshake, "initialize"),
+            Row::new(RowKind::Call, "tools/list"),
+            Row::new(RowKind::Handshake, "initialize"),
         ],
         elapsed: Duration::from_secs(30),
         totals,

@@ -116,16 +116,8 @@ impl Script {
             Era::Legacy => "initialize",
             Era::Modern => "server/discover",
         };
-        let handshake = rows.add(Row {
-            kind: RowKind::Handshake,
-            method: handshake_method.to_string(),
-            subject: None,
-        });
-        let close = rows.add(Row {
-            kind: RowKind::Close,
-            method: "DELETE".to_string(),
-            subject: None,
-        });
+        let handshake = rows.add(Row::new(RowKind::Handshake, handshake_method));
+        let close = rows.add(Row::new(RowKind::Close, "DELETE"));
         Ok(Self {
             server,
             plan,
@@ -282,9 +274,8 @@ struct RowTable {
 impl RowTable {
     fn of(&mut self, kind: RowKind, operation: &Operation) -> usize {
         self.add(Row {
-            kind,
-            method: operation.method().to_string(),
             subject: operation.subject().map(str::to_string),
+            ..Row::new(kind, operation.method())
         })
     }
 

@@ -10,9 +10,8 @@ const ELAPSED: Duration = Duration::from_secs(10);
 
 fn rows() -> Vec<Row> {
     let row = |kind, method: &str, subject: Option<&str>| Row {
-        kind,
-        method: method.to_string(),
         subject: subject.map(str::to_string),
+        ..Row::new(kind, method)
     };
     vec![
         row(RowKind::Call, "tools/call", Some("echo")),

@@ -93,7 +93,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
         let kind = match row.kind {
             RowKind::Call => StoredKind::Call,
             RowKind::Turn => StoredKind::Turn,
-            RowKind::Handshake | RowKind::Close => continue,
+            RowKind::Handshake | RowKind::Close | RowKind::Flow | RowKind::FlowBusy => continue,
         };
         let stored = of_calls(kind, measured, &outcome.totals.rows[at]);
         blocks.push((Some(at), named(stored, row)));

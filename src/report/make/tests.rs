@@ -433,11 +433,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
         |(samples, ends, elapsed_ms, probed)| {
             let mut made = outcome(&[("tools/call", Some("a")), ("prompts/get", Some("b"))]);
             for (kind, method) in [(RowKind::Close, "DELETE"), (RowKind::Turn, "tools/call")] {
-                made.start.rows.push(Row {
-                    kind,
-                    method: method.to_string(),
-                    subject: None,
-                });
+                made.start.rows.push(Row::new(kind, method));
             }
             made.totals = Recorder::new(made.start.rows.len());
             made.elapsed = Duration::from_millis(elapsed_ms);
