@@ -4,8 +4,8 @@
 //! the program is made of, and that another command line can embed: **a plan in,
 //! an observer called while it runs, an outcome out**.
 //!
-//! - [`scenario::Plan::new`] makes a plan of a server's address and of the steps to
-//!   do; [`scenario::load`] makes one of a config, of flags
+//! - [`scenario::Plan::new`] makes a plan of a server's address and of what
+//!   users do; [`scenario::load`] makes one of a config, of flags
 //!   ([`scenario::Overrides`]), or of both, and reports every fault at once.
 //! - [`coordinator::run`] finds the server, makes the load and blocks until all is
 //!   over. A server that breaks under the load is an outcome; an error means that
@@ -26,7 +26,7 @@
 //! use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 //! use pmcp_loadtest::outcome::{Ended, Observer, Progress, RunStart};
 //! use pmcp_loadtest::report::{self, BuildInfo};
-//! use pmcp_loadtest::scenario::{self, Action, Arguments, Load, Operation, Plan, Step, Target};
+//! use pmcp_loadtest::scenario::{self, Action, Arguments, Load, Flow, Operation, Plan, Target};
 //! use std::time::Duration;
 //!
 //! /// Keeps what it was told.
@@ -53,8 +53,8 @@
 //!     name: "echo".to_string(),
 //!     arguments: Some(Arguments::read(r#"{"text": "hello"}"#)?),
 //! };
-//! let steps = vec![Step::new(Action::Call(call))];
-//! let mut plan = Plan::new(Target::new(&server.url())?, steps);
+//! let flows = vec![Flow::from(Action::Call(call))];
+//! let mut plan = Plan::new(Target::new(&server.url())?, flows);
 //! plan.load = Load::Closed {
 //!     vus: 4,
 //!     ramp_up: Duration::ZERO,

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::plan::{Action, Arrivals, HistogramMode, Load, Plan, SessionRule, Step};
+use super::plan::{Action, Arrivals, Call, Flow, HistogramMode, Load, Plan, SessionRule};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::Method;
@@ -35,14 +35,18 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         let warm_up = format_duration(plan.warm_up);
         lines.add("warm-up", format!("{warm_up}, left out of the figures"));
     }
-    let weights: u64 = plan.steps.iter().map(|step| u64::from(step.weight)).sum();
-    for step in &plan.steps {
+    let weights: u64 = plan.flows.iter().map(|flow| u64::from(flow.weight)).sum();
+    for flow in &plan.flows {
         let share = if weights == 0 {
             0.0
         } else {
-            f64::from(step.weight) / weights as f64
+            f64::from(flow.weight) / weights as f64
         };
-        lines.add("step", describe_step(step, share));
+        for step in &flow.steps {
+            for call in &step.calls {
+                lines.add("step", describe_call(call, step.parallel, share));
+            }
+        }
     }
     if plan.think != ThinkTime::None {
         lines.add("think", describe_think(plan.think));
@@ -217,8 +221,8 @@ fn stops(plan: &Plan) -> String {
     }
 }
 
-fn describe_step(step: &Step, share: f64) -> String {
-    let mut text = match &step.action.shown {
+fn describe_call(call: &Call, parallel: u32, share: f64) -> String {
+    let mut text = match &call.action.shown {
         Action::Call(operation) => {
             let mut text = operation.label();
             if let Some(arguments) = operation.arguments() {
@@ -230,8 +234,8 @@ fn describe_step(step: &Step, share: f64) -> String {
         Action::CodeMode { code, format } => format!("code_mode {format} {code}"),
     };
     text.push_str(&format!(", {} of the iterations", format_percent(share)));
-    if step.parallel > 1 {
-        text.push_str(&format!(", {} at once", step.parallel));
+    if parallel > 1 {
+        text.push_str(&format!(", {parallel} at once"));
     }
     text
 }
@@ -336,11 +340,12 @@ pub fn to_json(plan: &Plan) -> Value {
     plan
 }
 
-/// Only what is shown of the action.
-impl Serialize for Step {
+/// A flow of one call as an entry of `[[scenario]]`. Only what is shown of the action.
+impl Serialize for Flow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_map(None)?;
-        match &self.action.shown {
+        let step = &self.steps[0];
+        match &step.calls[0].action.shown {
             Action::Call(operation) => {
                 fields.serialize_entry("type", operation.method())?;
                 if let Some(subject) = operation.subject() {
@@ -362,7 +367,7 @@ impl Serialize for Step {
             }
         }
         fields.serialize_entry("weight", &self.weight)?;
-        fields.serialize_entry("parallel", &self.parallel)?;
+        fields.serialize_entry("parallel", &step.parallel)?;
         fields.end()
     }
 }

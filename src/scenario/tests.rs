@@ -118,17 +118,17 @@ code = "query { users { id } }"
     assert_eq!(plan.graceful_stop, Duration::from_secs(3));
     assert_eq!(plan.pause_after_call, Duration::from_secs(15));
     assert_eq!(plan.seed, 7);
-    let weights: Vec<u32> = plan.steps.iter().map(|step| step.weight).collect();
+    let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     assert_eq!(weights, [60, 25, 10, 5]);
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::CallTool {
             name: "calculate".to_string(),
             arguments: arguments(&json!({"expression": "2+2"})),
         })
     );
     assert_eq!(
-        plan.steps[3].action.value,
+        plan.flows[3].steps[0].calls[0].action.value,
         Action::CodeMode {
             code: "query { users { id } }".to_string(),
             format: "graphql".to_string(),
@@ -266,8 +266,8 @@ parallel = 4
     );
     assert_eq!(plan.message_bytes_max, 1 << 20);
     assert!(plan.strict);
-    assert_eq!(plan.steps[0].parallel, 4);
-    assert_eq!(plan.steps[0].weight, 1);
+    assert_eq!(plan.flows[0].steps[0].parallel, 4);
+    assert_eq!(plan.flows[0].weight, 1);
 }
 
 #[test]
@@ -863,7 +863,7 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
     );
     assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::CallTool {
             name: "echo".to_string(),
             arguments: arguments(&json!({
@@ -1047,18 +1047,20 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
             ..with_url()
         };
         let plan = load_with(text, &overrides).expect("no faults");
-        let step = |step: &Step| {
-            let Action::Call(Operation::CallTool { name, arguments }) = &step.action.shown else {
-                panic!("no call of a tool: {:?}", step.action);
+        let step = |flow: &Flow| {
+            let step = &flow.steps[0];
+            let action = &step.calls[0].action.shown;
+            let Action::Call(Operation::CallTool { name, arguments }) = action else {
+                panic!("no call of a tool: {action:?}");
             };
             (
                 name.clone(),
                 json!(arguments.as_ref().map(crate::protocol::Arguments::values)),
-                step.weight,
+                flow.weight,
                 step.parallel,
             )
         };
-        plan.steps.iter().map(step).collect::<Vec<_>>()
+        plan.flows.iter().map(step).collect::<Vec<_>>()
     };
     let call =
         |name: &str, arguments, weight, parallel| (name.to_string(), arguments, weight, parallel);
@@ -1088,7 +1090,7 @@ fn a_name_is_shown_as_it_is_called() {
         let plan = plan_of(&format!(
             "[[scenario]]\ntype = \"{kind}\"\n{key} = '{written}'\n"
         ));
-        let action = &plan.steps[0].action;
+        let action = &plan.flows[0].steps[0].calls[0].action;
         assert_eq!(label(&action.shown), format!("{kind} {shown}"));
         assert_eq!(label(&action.value), format!("{kind} {called}"));
     };
@@ -1163,9 +1165,9 @@ fn flags_take_the_place_of_keys() {
             header("Authorization", "Bearer d"),
         ]
     );
-    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(plan.flows.len(), 1);
     assert_eq!(
-        plan.steps[0].action.shown,
+        plan.flows[0].steps[0].calls[0].action.shown,
         Action::Call(Operation::CallTool {
             name: "add".to_string(),
             arguments: None
@@ -1338,7 +1340,7 @@ fn no_config_is_needed() {
     let plan = load(None, &with_url(), &environment, 9).expect("no faults");
     assert_eq!(plan.seed, 9);
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::ListTools)
     );
     assert_eq!(plan.notices.len(), 1);
@@ -1505,7 +1507,9 @@ fn arguments_of_the_command_line_keep_their_digits() {
         ..with_url()
     };
     let plan = load(None, &overrides, &environment, 7).expect("no faults");
-    let Action::Call(Operation::CallTool { arguments, .. }) = &plan.steps[0].action.value else {
+    let Action::Call(Operation::CallTool { arguments, .. }) =
+        &plan.flows[0].steps[0].calls[0].action.value
+    else {
         panic!("a call");
     };
     assert_eq!(arguments.as_ref().map(Arguments::json), Some(json));
@@ -1530,7 +1534,7 @@ proptest! {
         let overrides = Overrides { vus, rate, ..with_url() };
         match load_with(&text, &overrides) {
             Ok(plan) => {
-                prop_assert!(!plan.steps.is_empty());
+                prop_assert!(!plan.flows.is_empty());
                 prop_assert!(plan.vus_max() > 0);
                 prop_assert!(!describe(&plan).is_empty());
                 prop_assert!(to_json(&plan).is_object());

@@ -9,7 +9,7 @@ use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
 use crate::outcome::{Row, RowKind};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
-use crate::scenario::{Action, Plan, Step};
+use crate::scenario::{self, Action, Plan};
 use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
@@ -32,7 +32,7 @@ pub struct Script {
     pub plan: Arc<Plan>,
     /// The rows of the recorders.
     pub rows: Rows,
-    /// One for each step of the plan.
+    /// One for each flow of the plan.
     flows: Vec<Flow>,
     /// One for each population of the plan.
     choices: Vec<Choice>,
@@ -92,20 +92,20 @@ impl Script {
             catalog,
             rows: RowTable::default(),
         };
-        let steps = plan.steps.iter();
-        let flows: Vec<Flow> = steps
-            .map(|step| compiler.flow(step))
+        let flows = plan.flows.iter();
+        let flows: Vec<Flow> = flows
+            .map(|flow| compiler.flow(flow))
             .collect::<Result<_, _>>()
             .map_err(|error| cannot_prepare(&error))?;
         let mut rows = compiler.rows;
         let choices = plan.populations.iter().map(|population| {
             let mut sum = 0_u64;
-            let weights = plan.steps[population.steps.clone()].iter();
+            let weights = plan.flows[population.flows.clone()].iter();
             Choice {
-                first_flow: population.steps.start,
+                first_flow: population.flows.start,
                 cumulative_weights: weights
-                    .map(|step| {
-                        sum += u64::from(step.weight);
+                    .map(|flow| {
+                        sum += u64::from(flow.weight);
                         sum
                     })
                     .collect(),
@@ -136,8 +136,8 @@ impl Script {
         let listed: HashSet<&str> = known.iter().copied().collect();
         let mut told = HashSet::new();
         let mut notices = Vec::new();
-        for step in &plan.steps {
-            let Action::Call(Operation::CallTool { name, .. }) = &step.action.value else {
+        for call in plan.calls() {
+            let Action::Call(Operation::CallTool { name, .. }) = &call.action.value else {
                 continue;
             };
             if listed.contains(name.as_str()) || !told.insert(name) || told.len() > UNKNOWN_MAX {
@@ -184,14 +184,16 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn flow(&mut self, step: &Step) -> Result<Flow, PrepareError> {
-        let operation = match &step.action.value {
+    fn flow(&mut self, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
+        let step = &flow.steps[0];
+        let action = &step.calls[0].action;
+        let operation = match &action.value {
             Action::Call(operation) => operation,
             Action::CodeMode { code, format } => return self.code_mode(code, format),
         };
         // The row is named as the user wrote it: what came from the environment
         // is not shown.
-        let shown = match &step.action.shown {
+        let shown = match &action.shown {
             Action::Call(shown) => shown,
             Action::CodeMode { .. } => operation,
         };

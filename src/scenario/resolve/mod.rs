@@ -16,7 +16,7 @@ use super::document::{Document, Field, Origin};
 use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
-use super::plan::{Action, Plan, Step, Target};
+use super::plan::{Action, Flow, Plan, Step, Target};
 use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
 use super::secret::{hide_credentials, without_credentials};
 use super::shown::Shown;
@@ -50,8 +50,8 @@ pub(super) fn resolve(
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
     let names = resolver.configured_names(&config.scenario, n_stages);
-    let steps = resolver.steps(has_config, config.scenario, protocol);
-    let mut plan = Plan::new(target, steps);
+    let flows = resolver.flows(has_config, config.scenario, protocol);
+    let mut plan = Plan::new(target, flows);
 
     if settings.expected_interval_ms.is_given() {
         resolver.notices.push(
@@ -286,13 +286,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn steps(
+    fn flows(
         &mut self,
         has_config: bool,
         scenario: Field<Vec<StepEntry>>,
         protocol: ProtocolChoice,
-    ) -> Vec<Step> {
-        let one = |operation: Shown<Operation>| vec![Step::new(operation.map(Action::Call))];
+    ) -> Vec<Flow> {
+        let one = |operation: Shown<Operation>| vec![Flow::from(operation.map(Action::Call))];
         let mut scenario = scenario;
         if let Some((name, arguments)) = &self.overrides.tool {
             let mut of_tool = scenario.value.take().unwrap_or_default();
@@ -342,7 +342,7 @@ impl Resolver<'_> {
             let accepted = format!("a sum of at most {}", u32::MAX);
             self.refuse(&scenario, "the weights are too large", &*accepted);
         }
-        let mut steps = Vec::new();
+        let mut flows = Vec::new();
         for entry in entries {
             let Some(action) = entry.action else {
                 continue;
@@ -352,13 +352,16 @@ impl Resolver<'_> {
                 let message = "has a `ping`, which the chosen protocol does not know";
                 self.refuse(&scenario, message, "another step, or a legacy protocol");
             }
-            steps.push(Step {
-                action,
-                weight: entry.weight,
+            let step = Step {
                 parallel: entry.parallel,
+                ..Step::new(action)
+            };
+            flows.push(Flow {
+                weight: entry.weight,
+                ..Flow::new(vec![step])
             });
         }
-        steps
+        flows
     }
 
     fn tool(&self, name: &str, arguments: Option<Arguments>) -> Shown<Operation> {

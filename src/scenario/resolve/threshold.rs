@@ -8,7 +8,7 @@ use crate::error::nearest;
 use crate::protocol::{Method, Operation};
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::fault::quoted;
-use crate::scenario::plan::{Action, Arrivals, Load, Plan, Step};
+use crate::scenario::plan::{Action, Arrivals, Flow, Load, Plan};
 use crate::scenario::raw::{StepEntry, ThresholdEntry};
 use crate::scenario::shown::Shown;
 use crate::threshold::{
@@ -34,9 +34,9 @@ impl Names {
             has_arrivals: matches!(plan.load, Load::Open { .. }),
             ..Self::default()
         };
-        let is_done = |step: &&Step| step.weight > 0;
-        for step in plan.steps.iter().filter(is_done) {
-            names.add_step(&step.action);
+        let is_done = |flow: &&Flow| flow.weight > 0;
+        for call in plan.flows.iter().filter(is_done).flat_map(Flow::calls) {
+            names.add_step(&call.action);
         }
         names.add_stages(match &plan.load {
             Load::Staged { stages, .. } => stages.len(),
