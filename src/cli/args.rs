@@ -633,6 +633,10 @@ command! {
         /// not-json, expire-session
         #[argh(option, arg_name = "shares")]
         pub(super) faults: Option<FaultShares>,
+        /// share of the answers of the tool `stock` that break its output schema; 10%
+        /// unless given
+        #[argh(option, arg_name = "share", from_str_fn(options::any_share))]
+        pub(super) off_schema: Option<f64>,
         /// calls at a time, with their service time and the length of the queue:
         /// 4/fixed:20ms or 4/exponential:20ms/100
         #[argh(option, arg_name = "capacity")]

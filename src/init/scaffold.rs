@@ -1015,6 +1015,7 @@ mod tests {
             title: None,
             description: Some(format!("What {name} does.")),
             input_schema: (&schema).into(),
+            output_schema: None,
             annotations: ToolAnnotations::default(),
             param_headers: Ok(Vec::new()),
         }
@@ -1436,6 +1437,7 @@ topic = "Hello"  # About what
                     title: None,
                     description,
                     input_schema: (&input_schema).into(),
+                    output_schema: None,
                     annotations,
                     param_headers,
                 }

@@ -76,7 +76,7 @@ pub use jsonrpc::RpcError;
 pub use lists::ToolAnnotations;
 pub use lists::{
     Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
-    ResourceTemplateDescription, ToolDescription, read_page,
+    ResourceTemplateDescription, ToolDescription, ToolSchema, read_page,
 };
 pub use operation::{Arguments, Method, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
