@@ -255,7 +255,8 @@ pub(super) fn all() -> Vec<DemoTool> {
             tool(
                 "cart",
                 "Puts an item into the cart that goes with the token, or lists what is in it",
-                &json!({"readOnlyHint": false, "destructiveHint": false}),
+                // It says nothing of itself, as most tools do.
+                &json!({}),
                 json!({
                     "type": "object",
                     "properties": {
