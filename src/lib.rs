@@ -98,6 +98,7 @@
 //! | `worker` | one core's thread and its users |
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
 //! | `client` | one MCP session over one connection; finding a server's era |
+//! | `template` | texts with `{{…}}`: the language, compiled templates, random values |
 //! | `protocol` | MCP as bytes and headers, without any input or output |
 //! | `http` | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
@@ -148,6 +149,12 @@ mod scheduler;
 #[cfg(test)]
 mod seeds;
 mod servers;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "flows are compiled with all of it once a config can have them"
+)]
+mod template;
 mod terminal;
 mod text;
 mod threshold;

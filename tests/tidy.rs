@@ -17,8 +17,9 @@ use source::{PathUse, Source};
 /// The levels, lowest first. A module imports only from levels below its own.
 /// `lib.rs`, `main.rs` and `bin/` are above all and free.
 const LEVELS: &str = "
-    text units
-    alarm clock error files host protocol metrics load redact seeds
+    text units error clock
+    template
+    alarm files host protocol metrics load redact seeds
     address scheduler validity terminal servers threshold
     http scenario outcome
     client report

@@ -59,7 +59,6 @@ mod request;
 mod revision;
 mod session_id;
 mod sse;
-mod template;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::fields::json_text;
 use super::revision::Revision;
-use super::template::Template;
+use crate::template::Template;
 
 /// The methods that a load test measures; a key for tables of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use super::super::fields::json_text;
 use super::super::operation::Operation;
 use super::super::revision::Revision;
-use super::super::template::Template;
+use crate::template::Template;
 
 pub(super) fn version_header(revision: Revision) -> (String, String) {
     (

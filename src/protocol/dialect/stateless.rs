@@ -12,9 +12,9 @@ use super::super::header_value::encode_header_value;
 use super::super::operation::{Method, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
-use super::super::template::Template;
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
 use super::params::{render_cursor, render_members, version_header};
+use crate::template::Template;
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
 
