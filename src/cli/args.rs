@@ -96,6 +96,9 @@ macro_rules! command {
             /// do not pin workers to CPUs
             #[argh(switch)]
             pub(super) no_pin: bool,
+            /// do not hold the steps against what the server lists before any load
+            #[argh(switch)]
+            pub(super) no_preflight: bool,
             /// spin rather than sleep while waiting, on a host that does nothing else
             #[argh(switch)]
             pub(super) busy_poll: bool,
@@ -235,6 +238,7 @@ macro_rules! load_overrides {
             seed: $args.seed,
             workers: $args.workers,
             pin: $args.no_pin.then_some(false),
+            preflight: $args.no_preflight.then_some(false),
             busy_poll: $args.busy_poll.then_some(true),
             strict: $args.strict.then_some(true),
             ..server_overrides!($args)

@@ -77,7 +77,7 @@ pub use lists::{
     Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
     ResourceTemplateDescription, ToolDescription, ToolSchema, read_page,
 };
-pub use operation::{Arguments, Method, Operation, PrepareError};
+pub use operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};

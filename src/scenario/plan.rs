@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::defaults;
 use super::header::Header;
@@ -50,10 +51,9 @@ pub struct Plan {
     #[serde(rename = "warm_up_secs", serialize_with = "as_secs")]
     pub warm_up: Duration,
     /// What virtual users do: each iteration is one of these. Not empty.
-    #[serde(rename = "scenario")]
+    #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
     /// Hold the plan against what the server lists before any load.
-    #[serde(skip)]
     pub(crate) preflight: bool,
     /// Who does which of the flows. Not empty.
     #[serde(skip)]
@@ -324,6 +324,13 @@ pub enum OnError {
     EndSession,
 }
 
+/// What that is called in a config.
+pub(super) const ON_ERROR: &[(&str, OnError)] = &[
+    ("end-iteration", OnError::EndIteration),
+    ("continue", OnError::Continue),
+    ("end-session", OnError::EndSession),
+];
+
 /// One step of a flow: a call, or several at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -398,6 +405,18 @@ pub enum Action {
         /// Its language, as the server names it.
         format: String,
     },
+}
+
+/// By the keys of the config: `scenario` has the flows of one step, `flow` those with a
+/// name.
+fn as_flows<S: Serializer>(flows: &[Flow], serializer: S) -> Result<S::Ok, S::Error> {
+    let (named, entries): (Vec<_>, Vec<_>) = flows.iter().partition(|flow| flow.name.is_some());
+    let mut fields = serializer.serialize_map(None)?;
+    fields.serialize_entry("scenario", &entries)?;
+    if !named.is_empty() {
+        fields.serialize_entry("flow", &named)?;
+    }
+    fields.end()
 }
 
 /// When a user ends its session and starts another.
