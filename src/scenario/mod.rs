@@ -55,6 +55,7 @@ pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,
     SessionRule, Step, StopRule, Target, WorkerRule,
 };
+pub(crate) use secret::{credentials_in, without_credentials};
 pub use shown::Shown;
 
 pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::Map;
 
 use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
-use crate::outcome::{Row, RowKind};
+use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
 use crate::scenario::{self, Action, Plan};
 use crate::units::plural;
@@ -36,6 +37,16 @@ pub struct Script {
     flows: Vec<Flow>,
     /// One for each population of the plan.
     choices: Vec<Choice>,
+    /// Where this is a trial.
+    trial: Option<Trial>,
+}
+
+/// Each flow once, in order, before a witness.
+#[derive(Debug)]
+struct Trial {
+    witness: Witness,
+    /// How many flows were picked.
+    n_picked: AtomicUsize,
 }
 
 /// Which flows the users of a population do, and how often.
@@ -59,6 +70,8 @@ pub(super) struct Flow {
 
 #[derive(Debug)]
 pub(super) struct FlowStep {
+    /// Which flow of the script, and which of its steps.
+    pub(super) place: (usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
     /// Calls at once; 1: no fan-out.
@@ -93,10 +106,15 @@ impl Script {
             rows: RowTable::default(),
         };
         let flows = plan.flows.iter();
-        let flows: Vec<Flow> = flows
+        let mut flows: Vec<Flow> = flows
             .map(|flow| compiler.flow(flow))
             .collect::<Result<_, _>>()
             .map_err(|error| cannot_prepare(&error))?;
+        for (at, flow) in flows.iter_mut().enumerate() {
+            for (step_at, step) in flow.steps.iter_mut().enumerate() {
+                step.place = (at, step_at);
+            }
+        }
         let mut rows = compiler.rows;
         let choices = plan.populations.iter().map(|population| {
             let mut sum = 0_u64;
@@ -128,7 +146,20 @@ impl Script {
             },
             flows,
             choices,
+            trial: None,
         })
+    }
+
+    /// Makes a trial of it: the flows are done in order rather than by weight, and
+    /// each request is shown to the witness.
+    pub fn show_to(&mut self, witness: Witness) {
+        let n_picked = AtomicUsize::new(0);
+        self.trial = Some(Trial { witness, n_picked });
+    }
+
+    /// Who looks on, where this is a trial.
+    pub(super) fn witness(&self) -> Option<&Witness> {
+        self.trial.as_ref().map(|trial| &trial.witness)
     }
 
     /// What the user should know of steps whose tool the server does not list.
@@ -161,6 +192,9 @@ impl Script {
 
     /// A flow of the population by weight.
     pub(super) fn pick(&self, population: usize, random: &mut fastrand::Rng) -> &Flow {
+        if let Some(trial) = &self.trial {
+            return &self.flows[trial.n_picked.fetch_add(1, Relaxed) % self.flows.len()];
+        }
         let choice = &self.choices[population];
         let weights = &choice.cumulative_weights;
         let at = match weights.len() {
@@ -251,6 +285,7 @@ impl Compiler<'_> {
 
     fn step(&mut self, operation: &Operation, shown: &Operation) -> Result<FlowStep, PrepareError> {
         Ok(FlowStep {
+            place: (0, 0),
             call: self.server.prepare(operation, self.catalog)?,
             row: self.rows.of(RowKind::Call, shown),
             parallel: 1,
