@@ -104,6 +104,7 @@
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
 //! | `metrics` | histograms, counters, failures by cause |
 //! | `validity` | whether a result is the server's or ours: the verdict |
+//! | [`expect`] | what is taken out of an answer, and what is awaited of it |
 //! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
@@ -126,6 +127,7 @@ pub mod cli;
 pub mod clock;
 pub mod coordinator;
 pub mod error;
+pub mod expect;
 pub mod outcome;
 pub mod report;
 pub mod scenario;

@@ -29,8 +29,8 @@ pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
-    ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
-    SessionFailure, TimeoutPhase, names_cause,
+    ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
+    FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
