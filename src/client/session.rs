@@ -59,6 +59,8 @@ pub struct CallReport {
     pub end: Instant,
     /// From the arrival of the answer in the kernel to our reading it.
     pub delay: Option<Duration>,
+    /// Of a call: bytes of HTTP heads and bodies that were written for it.
+    pub n_bytes_sent: u64,
     /// Of a call: bytes of HTTP heads and bodies that were read for it.
     pub n_bytes: u64,
     /// The server no longer knows the session: open a new one.
@@ -75,6 +77,7 @@ impl CallReport {
             sent,
             end: exchanged.end.unwrap_or_else(crate::clock::now).max(sent),
             delay: exchanged.timing.delay.filter(|_| exchanged.result.is_ok()),
+            n_bytes_sent: 0,
             n_bytes: 0,
             session_gone: exchanged.session_gone,
             result_text: exchanged.kept_result,
@@ -316,9 +319,11 @@ impl Session {
     /// answer. Questions of a modern server are answered, a legacy stream that
     /// breaks off is resumed where it can be.
     pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
-        let before = self.lane.bytes_received();
+        let (sent, received) = self.lane.traffic();
         let mut report = self.call_to_its_end(call, values);
-        report.n_bytes = self.lane.bytes_received().saturating_sub(before);
+        let (sent_now, received_now) = self.lane.traffic();
+        report.n_bytes_sent = sent_now.saturating_sub(sent);
+        report.n_bytes = received_now.saturating_sub(received);
         self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
@@ -448,6 +453,7 @@ impl Session {
             sent,
             end: end.max(sent),
             delay: None,
+            n_bytes_sent: 0,
             n_bytes: 0,
             session_gone: false,
             result_text: None,

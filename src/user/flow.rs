@@ -177,6 +177,7 @@ fn no_stack(began: Instant) -> CallReport {
         sent: began,
         end: crate::clock::now(),
         delay: None,
+        n_bytes_sent: 0,
         n_bytes: 0,
         session_gone: false,
         result_text: None,
