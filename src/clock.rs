@@ -124,9 +124,34 @@ impl Utc {
 
     /// `2026-11-23T12:41:07.250Z` (RFC 3339).
     pub fn rfc3339(self) -> String {
+        let mut text = String::with_capacity(24);
+        self.push_rfc3339(&mut text);
+        text
+    }
+
+    /// Appends it. Allocates only where `out` must grow.
+    pub fn push_rfc3339(self, out: &mut String) {
         let (year, month, day, hour, minute, second) = self.fields();
         let ms = self.unix_ms % 1000;
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        if year > 9999 {
+            // No date of RFC 3339, and none that is met.
+            out.push_str(&(year / 10_000).to_string());
+        }
+        push_digits(year % 10_000, 4, out);
+        let parts = [
+            ("-", month),
+            ("-", day),
+            ("T", hour),
+            (":", minute),
+            (":", second),
+        ];
+        for (sign, number) in parts {
+            out.push_str(sign);
+            push_digits(number, 2, out);
+        }
+        out.push('.');
+        push_digits(ms, 3, out);
+        out.push('Z');
     }
 
     /// `20261123T124107Z`: fit for a file name.
@@ -164,6 +189,14 @@ impl Utc {
             of_day / 60 % 60,
             of_day % 60,
         )
+    }
+}
+
+/// Appends the last digits of a number, zeros before them.
+fn push_digits(number: u64, n_digits: u32, out: &mut String) {
+    for place in (0..n_digits).rev() {
+        let digit = number / 10_u64.pow(place) % 10;
+        out.push(char::from(b'0' + digit as u8));
     }
 }
 

@@ -4,8 +4,8 @@
 //! the program is made of, and that another command line can embed: **a plan in,
 //! an observer called while it runs, an outcome out**.
 //!
-//! - [`scenario::Plan::new`] makes a plan of a server's address and of the steps to
-//!   do; [`scenario::load`] makes one of a config, of flags
+//! - [`scenario::Plan::new`] makes a plan of a server's address and of what
+//!   users do; [`scenario::load`] makes one of a config, of flags
 //!   ([`scenario::Overrides`]), or of both, and reports every fault at once.
 //! - [`coordinator::run`] finds the server, makes the load and blocks until all is
 //!   over. A server that breaks under the load is an outcome; an error means that
@@ -26,7 +26,7 @@
 //! use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 //! use pmcp_loadtest::outcome::{Ended, Observer, Progress, RunStart};
 //! use pmcp_loadtest::report::{self, BuildInfo};
-//! use pmcp_loadtest::scenario::{self, Action, Arguments, Load, Operation, Plan, Step, Target};
+//! use pmcp_loadtest::scenario::{self, Action, Arguments, Load, Flow, Operation, Plan, Target};
 //! use std::time::Duration;
 //!
 //! /// Keeps what it was told.
@@ -53,8 +53,8 @@
 //!     name: "echo".to_string(),
 //!     arguments: Some(Arguments::read(r#"{"text": "hello"}"#)?),
 //! };
-//! let steps = vec![Step::new(Action::Call(call))];
-//! let mut plan = Plan::new(Target::new(&server.url())?, steps);
+//! let flows = vec![Flow::from(Action::Call(call))];
+//! let mut plan = Plan::new(Target::new(&server.url())?, flows);
 //! plan.load = Load::Closed {
 //!     vus: 4,
 //!     ramp_up: Duration::ZERO,
@@ -98,11 +98,13 @@
 //! | `worker` | one core's thread and its users |
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
 //! | `client` | one MCP session over one connection; finding a server's era |
+//! | `template` | texts with `{{…}}`: the language, compiled templates, random values |
 //! | `protocol` | MCP as bytes and headers, without any input or output |
 //! | `http` | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
 //! | `metrics` | histograms, counters, failures by cause |
 //! | `validity` | whether a result is the server's or ours: the verdict |
+//! | [`expect`] | what is taken out of an answer, and what is awaited of it |
 //! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
@@ -125,6 +127,7 @@ pub mod cli;
 pub mod clock;
 pub mod coordinator;
 pub mod error;
+pub mod expect;
 pub mod outcome;
 pub mod report;
 pub mod scenario;
@@ -148,6 +151,12 @@ mod scheduler;
 #[cfg(test)]
 mod seeds;
 mod servers;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "flows are compiled with all of it once a config can have them"
+)]
+mod template;
 mod terminal;
 mod text;
 mod threshold;

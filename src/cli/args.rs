@@ -96,6 +96,9 @@ macro_rules! command {
             /// do not pin workers to CPUs
             #[argh(switch)]
             pub(super) no_pin: bool,
+            /// do not hold the steps against what the server lists before any load
+            #[argh(switch)]
+            pub(super) no_preflight: bool,
             /// spin rather than sleep while waiting, on a host that does nothing else
             #[argh(switch)]
             pub(super) busy_poll: bool,
@@ -235,6 +238,7 @@ macro_rules! load_overrides {
             seed: $args.seed,
             workers: $args.workers,
             pin: $args.no_pin.then_some(false),
+            preflight: $args.no_preflight.then_some(false),
             busy_poll: $args.busy_poll.then_some(true),
             strict: $args.strict.then_some(true),
             ..server_overrides!($args)
@@ -285,6 +289,7 @@ pub(super) enum CommandArgs {
     Find(Find),
     Init(Init),
     Check(Check),
+    Try(Try),
     Calibrate(Calibrate),
     Report(ShowReport),
     Compare(Compare),
@@ -299,6 +304,7 @@ impl CommandArgs {
             Self::Find(args) => args.color(),
             Self::Init(args) => args.color(),
             Self::Check(args) => args.color(),
+            Self::Try(args) => args.color(),
             Self::Calibrate(args) => args.color(),
             Self::Report(args) => args.color(),
             Self::Compare(args) => args.color(),
@@ -499,6 +505,52 @@ command! {
 }
 
 command! {
+    /// Tries a config out before a load: one user does each entry of the scenario and
+    /// each flow once, in order, and each request is shown with its answer. Nobody
+    /// thinks between, and what has weight 0 is left out, as in a run.
+    #[argh(
+        subcommand,
+        name = "try",
+        example = "The config of this project, against another server:\n  $ {command_name} --url http://127.0.0.1:8080/mcp",
+        example = "One tool:\n  $ {command_name} --url http://127.0.0.1:8080/mcp --tool echo --args '{{\"text\":\"hi\"}}'",
+        note = "Values of secrets, and of names such as token or password, are not shown.",
+        error_code(0, "each call succeeded"),
+        error_code(1, "could not try: no server, no session, no file"),
+        error_code(2, "the command line or the config is at fault"),
+        error_code(3, "a call failed"),
+        error_code(130, "interrupted")
+    )]
+    Try:
+    {
+        /// the config; .pmcp/loadtest.toml here or above unless given. An address is
+        /// that of the server
+        #[argh(positional)]
+        pub(super) config: Option<String>,
+        /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
+        /// config's
+        #[argh(option, arg_name = "url")]
+        pub(super) url: Option<String>,
+        /// use the embedded demo server
+        #[argh(switch)]
+        pub(super) demo: bool,
+        /// call this tool and nothing else: as the config's scenario does, or
+        /// without arguments
+        #[argh(option, arg_name = "name")]
+        pub(super) tool: Option<String>,
+        /// the tool's arguments, in place of the config's: a JSON object, or @file
+        #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
+        pub(super) args: Option<Arguments>,
+        /// the longest that one request may take; 5s unless given
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+        pub(super) timeout: Option<Duration>,
+        /// the seed of choices and generated data that are to be repeated
+        #[argh(option, arg_name = "n", from_str_fn(options::seed))]
+        pub(super) seed: Option<u64>,
+    }
+    server
+}
+
+command! {
     /// Measures what this host can generate, against a server of its own that costs
     /// next to nothing: the highest rate of one worker, the noise floor of the
     /// latency, how exactly a schedule is kept; with advice. The report can be named
@@ -634,6 +686,10 @@ command! {
         /// not-json, expire-session
         #[argh(option, arg_name = "shares")]
         pub(super) faults: Option<FaultShares>,
+        /// share of the answers of the tool `stock` that break its output schema; 10%
+        /// unless given
+        #[argh(option, arg_name = "share", from_str_fn(options::any_share))]
+        pub(super) off_schema: Option<f64>,
         /// calls at a time, with their service time and the length of the queue:
         /// 4/fixed:20ms or 4/exponential:20ms/100
         #[argh(option, arg_name = "capacity")]
@@ -745,6 +801,20 @@ impl Find {
     /// Where a flag lacks the one that it goes with.
     pub(super) fn overrides(self) -> Result<Overrides, UserError> {
         Ok(load_overrides!(self))
+    }
+}
+
+impl Try {
+    /// # Errors
+    /// Where a flag lacks the one that it goes with.
+    pub(super) fn overrides(self) -> Result<Overrides, UserError> {
+        Ok(Overrides {
+            url: self.url,
+            tool: tool(self.tool, self.args)?,
+            timeout: self.timeout,
+            seed: self.seed,
+            ..server_overrides!(self)
+        })
     }
 }
 

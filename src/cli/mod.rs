@@ -21,6 +21,7 @@ mod run;
 mod schema;
 mod secrets;
 mod signals;
+mod trial;
 mod words;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -120,6 +121,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Find(args) => find::find(args, words, terminal),
         CommandArgs::Init(args) => init::init(args, terminal),
         CommandArgs::Check(args) => check::check(&args, terminal),
+        CommandArgs::Try(args) => trial::trial(args, terminal),
         CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),
         CommandArgs::Report(args) => report::report(&args, terminal),
         CommandArgs::Compare(args) => compare::compare(args, words, terminal),

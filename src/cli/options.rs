@@ -140,17 +140,27 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 
 /// A share: `1%` or `0.01`; above 0 and below 1.
 pub(super) fn share(text: &str) -> Result<f64, String> {
-    let (number, per) = match text.trim().strip_suffix('%') {
-        Some(number) => (number, 100.0),
-        None => (text, 1.0),
-    };
-    let share = number.trim().parse::<f64>().map(|number| number / per);
-    share
-        .ok()
+    fraction(text)
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| {
             format!("`{text}` is not a share above 0% and below 100%, such as `1%` or `0.01`")
         })
+}
+
+/// A share of none, some or all: `0`, `10%`, `1`.
+pub(super) fn any_share(text: &str) -> Result<f64, String> {
+    fraction(text)
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("`{text}` is not a share from 0% to 100%, such as `1%` or `0.01`"))
+}
+
+fn fraction(text: &str) -> Option<f64> {
+    let (number, per) = match text.trim().strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    let number = number.trim().parse::<f64>();
+    number.ok().map(|number| number / per)
 }
 
 /// A share of errors that a limit may be: none too.
@@ -360,6 +370,12 @@ mod tests {
         }
         for text in ["0", "0%", "100%", "1", "-1%", "x", "", "NaN", "inf%"] {
             assert!(share(text).is_err(), "{text}");
+        }
+        for (text, expected) in [("0", 0.0), ("10%", 0.1), ("100 %", 1.0), ("1", 1.0)] {
+            assert_eq!(any_share(text), Ok(expected), "{text}");
+        }
+        for text in ["-1%", "101%", "x", "", "NaN", "inf"] {
+            assert!(any_share(text).is_err(), "{text}");
         }
     }
 

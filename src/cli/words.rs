@@ -203,8 +203,10 @@ fn hint_for(word: &str, command: &str, typed: &[&str]) -> Option<String> {
             _ => None,
         };
     }
-    if command == "check" && word == "--config" {
-        return Some("`check` takes the config as an argument: `check FILE`".to_string());
+    if matches!(command, "check" | "try") && word == "--config" {
+        return Some(format!(
+            "`{command}` takes the config as an argument: `{command} FILE`"
+        ));
     }
     if matches!(command, "find" | "calibrate") && matches!(word, "--segment" | "--start-at") {
         return Some(format!(

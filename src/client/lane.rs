@@ -27,8 +27,9 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// From there on it grows with the bytes that came.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
 
-/// How much of the answer to a probe is kept to be judged, in bytes.
-const RECORDED_BYTES_MAX: usize = 1024 * 1024;
+/// How much of the answer to a probe is kept to be judged, and of a call to be
+/// shown, in bytes.
+pub(super) const RECORDED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Buffers larger than this are dropped after the exchange.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -128,7 +129,7 @@ pub(super) struct Lane {
     message_bytes_max: usize,
     /// The last streams that the server left open, up to the first it did not.
     n_left_open_in_a_row: u32,
-    /// A copy of the beginning of what comes, for a probe.
+    /// A copy of the beginning of what comes, for a probe or a trial.
     recorded: Option<Vec<u8>>,
     /// Whose requests these are; all lanes of a user share it.
     identity: Rc<Identity>,
@@ -177,8 +178,8 @@ impl Lane {
         self.reader.retry()
     }
 
-    /// Keeps the bytes of the next answer's body as they come, at most a
-    /// mebibyte: what follows is no answer to a probe.
+    /// Keeps the bytes of what answers next as they come, at most a mebibyte: what
+    /// follows is no answer to a probe, and is not shown.
     pub(super) fn record(&mut self) {
         self.recorded = Some(Vec::new());
     }

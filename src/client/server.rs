@@ -200,7 +200,7 @@ impl Server {
         catalog: &ToolCatalog,
     ) -> Result<PreparedCall, PrepareError> {
         let prepared = self.0.dialect.prepare(operation, catalog)?;
-        let call = self.prepared(prepared, Some(operation.kind()));
+        let call = self.prepared(prepared, operation.kind());
         Ok(PreparedCall {
             keeps_result: false,
             ..call

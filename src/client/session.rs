@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::identity::Identity;
-use super::lane::{Exchanged, Lane, Outgoing};
+use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
 use super::server::{PreparedCall, Server};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
 };
+use crate::outcome::WireCopy;
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
     says_session_gone,
@@ -103,6 +104,8 @@ pub struct Session {
     counters: Counters,
     /// What was given away by `take_counters`.
     taken: Counters,
+    /// What went over the wire in the last call, where somebody looks on.
+    watched: Option<Box<WireCopy>>,
 }
 
 impl Session {
@@ -122,6 +125,7 @@ impl Session {
             never_resumes: false,
             counters: Counters::default(),
             taken: Counters::default(),
+            watched: None,
         }
     }
 
@@ -144,7 +148,20 @@ impl Session {
     /// at once. Ids of requests stay unique within the session.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self::of(&self.server, Rc::clone(&self.identity))
+        let mut beside = Self::of(&self.server, Rc::clone(&self.identity));
+        beside.watched = self.watched.as_ref().map(|_| Box::default());
+        beside
+    }
+
+    /// Keeps copies of what goes over the wire in each call from now on.
+    pub fn watch(&mut self) {
+        self.watched = Some(Box::default());
+    }
+
+    /// What went over the wire in the last call, where that is kept.
+    pub fn take_wire_copy(&mut self) -> WireCopy {
+        let watched = self.watched.as_deref_mut();
+        watched.map(std::mem::take).unwrap_or_default()
     }
 
     /// What this session has done since it was last asked.
@@ -319,11 +336,19 @@ impl Session {
     /// answer. Questions of a modern server are answered, a legacy stream that
     /// breaks off is resumed where it can be.
     pub fn call(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
+        if self.watched.is_some() {
+            self.lane.record();
+        }
         let (sent, received) = self.lane.traffic();
         let mut report = self.call_to_its_end(call, values);
         let (sent_now, received_now) = self.lane.traffic();
         report.n_bytes_sent = sent_now.saturating_sub(sent);
         report.n_bytes = received_now.saturating_sub(received);
+        if let Some(watched) = &mut self.watched {
+            let request = self.body.bytes();
+            watched.request = request[..request.len().min(RECORDED_BYTES_MAX)].to_vec();
+            watched.answer = self.lane.take_recorded();
+        }
         self.body.release_beyond(BODY_BYTES_KEPT);
         report
     }
@@ -337,6 +362,9 @@ impl Session {
         self.asked = self.asked.of_next_call(self.n_side_connects());
         loop {
             let mut exchanged = self.send(call, values, id, deadline);
+            if let Some(watched) = &mut self.watched {
+                watched.status = exchanged.status;
+            }
             if exchanged.resumable && self.server.dialect().has_session() {
                 exchanged = self.resumed(exchanged, deadline);
             }

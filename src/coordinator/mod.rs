@@ -28,11 +28,13 @@ mod search;
 mod signals;
 mod start;
 mod tick;
+mod trial;
 mod watch;
 
 pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
 pub use interrupts::{Interrupter, Interrupts};
 pub use run::run;
 pub use search::find;
+pub use trial::{trial_plan, try_out};
 
 pub use crate::host::raise_file_limit;

@@ -128,9 +128,9 @@ impl Drop for Waiting<'_> {
 }
 
 fn calls_tools(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| {
+    plan.calls().any(|call| {
         matches!(
-            step.action.value,
+            call.action.value,
             Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. }
         )
     })

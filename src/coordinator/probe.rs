@@ -24,7 +24,7 @@ use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Segment, Spacing, ThinkTime};
 use crate::metrics::Recorder;
 use crate::outcome::{ProbeOutcome, Row, Rows};
-use crate::scenario::{Arrivals, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
+use crate::scenario::{Arrivals, Flow, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
 use crate::units::{format_percent, format_rate};
 use crate::user::Script;
 use crate::worker::{Command, WorkerEvent};
@@ -41,17 +41,14 @@ const QUIET_SHARE_MAX: f64 = 0.1;
 
 /// What the probe does: what the load does, one call at a time, at its own pace.
 ///
-/// A step that calls several times at once is called once, and as many times as
-/// often, so that the mix of calls is that of the load. The session is kept
+/// A step that calls several times at once is done so many times one after the other:
+/// a flow of one such step is done as many times as often, so that the mix of calls is
+/// that of the load. The session is kept
 /// for the whole run. The probe's thread never spins: it should take nothing
 /// from the workers.
 pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
     let rate = plan.probe?;
-    let steps = plan.steps.iter().map(|step| Step {
-        weight: step.weight.saturating_mul(step.parallel),
-        parallel: 1,
-        ..step.clone()
-    });
+    let flows = plan.flows.iter().map(one_at_a_time).collect();
     // A cast from a float saturates.
     let queue_max = (rate * QUEUE.as_secs_f64()).ceil() as u32;
     Some(Plan {
@@ -67,7 +64,7 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
             iterations: None,
             ..plan.stop
         },
-        steps: steps.collect(),
+        flows,
         think: ThinkTime::None,
         pause_after_call: Duration::ZERO,
         session: SessionRule {
@@ -88,6 +85,30 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
         notices: Vec::new(),
         ..plan.clone()
     })
+}
+
+/// The flow with the same calls, none of them at once.
+fn one_at_a_time(flow: &Flow) -> Flow {
+    let mut flow = flow.clone();
+    if let [only] = &mut flow.steps[..]
+        && let [_] = &only.calls[..]
+    {
+        let parallel = std::mem::replace(&mut only.parallel, 1);
+        flow.weight = flow.weight.saturating_mul(parallel);
+        return flow;
+    }
+    let steps = flow.steps.iter().flat_map(|step| {
+        step.calls.iter().map(|call| Step {
+            repeat: step.repeat.saturating_mul(step.parallel),
+            parallel: 1,
+            // Each row keeps its name.
+            name: call.name.clone().or_else(|| step.name.clone()),
+            calls: vec![call.clone()],
+            ..step.clone()
+        })
+    });
+    flow.steps = steps.collect();
+    flow
 }
 
 /// One start in each interval, at a random moment of it: a load that comes in
@@ -269,7 +290,10 @@ mod tests {
         assert!(!probe.workers.busy_poll);
         assert_ne!(probe.seed, plan.seed);
         // Of 11 calls of the load 3 are of the first step and 8 of the second.
-        let mix: Vec<_> = probe.steps.iter().map(|s| (s.weight, s.parallel)).collect();
+        let flows = probe.flows.iter();
+        let mix: Vec<_> = flows
+            .map(|flow| (flow.weight, flow.steps[0].parallel))
+            .collect();
         assert_eq!(mix, [(3, 1), (8, 1)]);
         let starts = schedule(&probe, 5.0);
         assert_eq!(starts.shard(Segment::WHOLE).count(), 100);

@@ -34,7 +34,8 @@ use crate::error::UserError;
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
-    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome, RunStart,
+    BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
+    RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
 use crate::units::nanos;
@@ -70,9 +71,22 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupts: &Interrupts,
 ) -> Result<RunOutcome, UserError> {
+    run_before(plan, None, observer, interrupts)
+}
+
+/// The same; before a witness it is a trial.
+pub(super) fn run_before(
+    plan: Plan,
+    witness: Option<Witness>,
+    observer: &mut dyn Observer,
+    interrupts: &Interrupts,
+) -> Result<RunOutcome, UserError> {
     let plan = Arc::new(plan);
     let mut noted = Noted::new(observer, &plan.notices);
-    let prepared = prepare(&plan, &mut noted, interrupts)?;
+    let mut prepared = prepare(&plan, &mut noted, interrupts)?;
+    if let (Some(witness), Some(script)) = (witness, Arc::get_mut(&mut prepared.script)) {
+        script.show_to(witness);
+    }
     check_room(&plan, &mut noted);
     await_start(&plan, &mut noted, interrupts)?;
     let result = generate(&plan, prepared, &mut noted, interrupts);

@@ -39,7 +39,7 @@ use crate::outcome::{
     FindActivity, FindEnded, FindObserver, FindOptions, FindOutcome, FindProgress, FindTrial,
     FindVerdict, LoadUnit, Observer, RunStart,
 };
-use crate::scenario::{self, Arrivals, Load, Plan, StopRule};
+use crate::scenario::{self, Arrivals, Flow, Load, Plan, StopRule};
 use crate::user::Script;
 use crate::validity::{Grade, Reason, Verdict};
 
@@ -107,10 +107,11 @@ pub fn find(
 
 /// The pause of a user's cycle, where that is one request and one pause.
 fn think(plan: &Plan) -> Option<Duration> {
-    let are_single = plan.steps.iter().all(|step| {
-        step.weight == 0
-            || (step.parallel <= 1 && matches!(step.action.value, scenario::Action::Call(_)))
-    });
+    let is_single = |flow: &Flow| calls_of(flow) == 1.0 && flow.steps[0].think.is_none();
+    let are_single = plan
+        .flows
+        .iter()
+        .all(|flow| flow.weight == 0 || is_single(flow));
     let pause = plan.think.mean().saturating_add(plan.pause_after_call);
     (are_single && plan.load.pacing().is_none()).then_some(pause)
 }
@@ -563,18 +564,28 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
     (low, high)
 }
 
-/// Requests of a mean iteration: all calls of a fan-out, both of code mode.
+/// Requests of a mean iteration.
 fn calls_per_iteration(plan: &Plan) -> f64 {
     let (mut calls, mut weights) = (0.0, 0.0);
-    for step in &plan.steps {
-        let n_calls = match &step.action.value {
-            scenario::Action::Call(_) => f64::from(step.parallel.max(1)),
-            scenario::Action::CodeMode { .. } => 2.0,
-        };
-        calls += n_calls * f64::from(step.weight);
-        weights += f64::from(step.weight);
+    for flow in &plan.flows {
+        calls += calls_of(flow) * f64::from(flow.weight);
+        weights += f64::from(flow.weight);
     }
     if weights > 0.0 { calls / weights } else { 1.0 }
+}
+
+/// Requests of an iteration in which all goes well: all calls of a group, both of
+/// code mode, and none of what a session does once.
+fn calls_of(flow: &Flow) -> f64 {
+    let steps = flow.steps.iter().filter(|step| !step.is_once);
+    let calls = steps.flat_map(|step| {
+        let times = f64::from(step.parallel.max(1)) * f64::from(step.repeat.max(1));
+        step.calls.iter().map(move |call| match &call.action.value {
+            scenario::Action::Call(_) => times,
+            scenario::Action::CodeMode { .. } => 2.0 * times,
+        })
+    });
+    calls.sum()
 }
 
 #[cfg(test)]

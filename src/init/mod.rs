@@ -6,6 +6,7 @@
 
 mod check;
 mod discover;
+mod links;
 mod offer;
 mod pattern;
 mod sample;

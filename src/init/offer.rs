@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::protocol::{
     PromptArgument, PromptDescription, ResourceDescription, ResourceTemplateDescription,
-    ServerIdentity, ToolDescription,
+    ServerIdentity, ToolDescription, ToolSchema,
 };
 use crate::redact::Redactor;
 use crate::units::plural;
@@ -66,6 +66,7 @@ impl Offer {
         } = self;
         let clean = |text: String| redactor.clean(text);
         let clean_some = |text: Option<String>| text.map(clean);
+        let clean_schema = |schema: &ToolSchema| (&redactor.clean_json(schema.to_value())).into();
         let mut name = |text: String| {
             let cleaned = redactor.clean(text.clone());
             if cleaned != text {
@@ -84,7 +85,8 @@ impl Offer {
                 name: name(tool.name),
                 title: clean_some(tool.title),
                 description: clean_some(tool.description),
-                input_schema: (&redactor.clean_json(tool.input_schema.to_value())).into(),
+                input_schema: clean_schema(&tool.input_schema),
+                output_schema: tool.output_schema.as_ref().map(clean_schema),
                 annotations: tool.annotations,
                 param_headers: tool.param_headers.map_err(clean),
             })

@@ -986,9 +986,8 @@ mod tests {
     }
 
     fn operations(plan: &Plan) -> Vec<&Operation> {
-        plan.steps
-            .iter()
-            .filter_map(|step| match &step.action.value {
+        plan.calls()
+            .filter_map(|call| match &call.action.value {
                 Action::Call(operation) => Some(operation),
                 Action::CodeMode { .. } => None,
             })
@@ -1016,6 +1015,7 @@ mod tests {
             title: None,
             description: Some(format!("What {name} does.")),
             input_schema: (&schema).into(),
+            output_schema: None,
             annotations: ToolAnnotations::default(),
             param_headers: Ok(Vec::new()),
         }
@@ -1165,7 +1165,7 @@ topic = "Hello"  # About what
             ]
         );
         let all = loaded(&switched_on(&text));
-        assert_eq!(all.steps.len(), 5);
+        assert_eq!(all.flows.len(), 5);
         let search = json!({"query": "test", "order": "up", "limit": 10});
         assert_eq!(operations(&all)[0], &call("search", search));
     }
@@ -1376,7 +1376,7 @@ topic = "Hello"  # About what
         let text = template();
         assert_eq!(operations(&loaded(&text)), [&Operation::ListTools]);
         let all = loaded(&switched_on(&text));
-        assert_eq!(all.steps.len(), 4);
+        assert_eq!(all.flows.len(), 4);
         assert_eq!(all.target.headers.len(), 1);
         assert!(all.notices.is_empty(), "{:?}", all.notices);
         let is_narrow = |line: &str| line.chars().count() <= 80;
@@ -1437,6 +1437,7 @@ topic = "Hello"  # About what
                     title: None,
                     description,
                     input_schema: (&input_schema).into(),
+                    output_schema: None,
                     annotations,
                     param_headers,
                 }
@@ -1587,7 +1588,7 @@ topic = "Hello"  # About what
             prop_assume!(value(&sampled).is_some());
             let plan = loaded(&scaffold(&Offer { tools: vec![tool], ..plain_offer() }));
             let Operation::CallTool { arguments: Some(arguments), .. } = operations(&plan)[0] else {
-                panic!("no call: {:?}", plan.steps);
+                panic!("no call: {:?}", plan.flows);
             };
             let arguments = Value::Object(arguments.values().clone());
             prop_assert!(nearly(&arguments, &sampled), "{} {}", arguments, sampled);

@@ -83,14 +83,109 @@ fn text_of_word(word: &str) -> Option<&'static str> {
     })
 }
 
-/// `userEmail`, `user_email`, `user-email` are all `user`, `email`.
-fn words_of(name: &str) -> Vec<String> {
+/// Words that say that a tool changes something, where its server says nothing of it.
+/// `add` is none: more tools add numbers.
+const WORDS_OF_WRITING: &[&str] = &[
+    "append",
+    "apply",
+    "approve",
+    "archive",
+    "assign",
+    "ban",
+    "book",
+    "buy",
+    "cancel",
+    "charge",
+    "clear",
+    "commit",
+    "create",
+    "delete",
+    "deploy",
+    "deposit",
+    "destroy",
+    "disable",
+    "drop",
+    "edit",
+    "enable",
+    "erase",
+    "exec",
+    "execute",
+    "grant",
+    "import",
+    "insert",
+    "install",
+    "invite",
+    "kill",
+    "merge",
+    "modify",
+    "move",
+    "notify",
+    "order",
+    "patch",
+    "pay",
+    "post",
+    "provision",
+    "publish",
+    "purchase",
+    "purge",
+    "push",
+    "put",
+    "reboot",
+    "refund",
+    "register",
+    "reject",
+    "remove",
+    "rename",
+    "replace",
+    "reply",
+    "reserve",
+    "reset",
+    "restart",
+    "restore",
+    "revoke",
+    "rotate",
+    "run",
+    "save",
+    "schedule",
+    "sell",
+    "send",
+    "set",
+    "shutdown",
+    "submit",
+    "subscribe",
+    "terminate",
+    "transfer",
+    "trigger",
+    "truncate",
+    "uninstall",
+    "unsubscribe",
+    "update",
+    "upload",
+    "upsert",
+    "wipe",
+    "withdraw",
+    "write",
+];
+
+/// The first word of a tool's name that says that the tool changes something.
+pub(super) fn word_of_writing(name: &str) -> Option<&'static str> {
+    let words = words_of(name);
+    let known = |word: &String| WORDS_OF_WRITING.binary_search(&word.as_str()).ok();
+    words.iter().find_map(known).map(|i| WORDS_OF_WRITING[i])
+}
+
+/// `userEmail`, `user_email`, `user-email` are all `user`, `email`; `HTTPServer` is
+/// `http`, `server`.
+pub(super) fn words_of(name: &str) -> Vec<String> {
     // No name that is longer says more.
     const LEN_MAX: usize = 100;
     let mut words = vec![String::new()];
     let mut was_lower = false;
-    for c in name.chars().take(LEN_MAX) {
-        let begins = !c.is_alphanumeric() || (c.is_uppercase() && was_lower);
+    let mut chars = name.chars().take(LEN_MAX).peekable();
+    while let Some(c) = chars.next() {
+        // The last of several capitals begins the word after them.
+        let ends_capitals = chars.peek().is_some_and(|next| next.is_lowercase());
+        let begins = !c.is_alphanumeric() || (c.is_uppercase() && (was_lower || ends_capitals));
         if begins {
             words.push(String::new());
         }
@@ -123,6 +218,46 @@ mod tests {
         check("$%&", "test");
         assert_eq!(number_of_name("maxResults"), 10);
         assert_eq!(number_of_name("page"), 1);
+    }
+
+    #[test]
+    fn words_of_writing_are_whole_words() {
+        assert!(WORDS_OF_WRITING.is_sorted());
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(word_of_writing(name), expected, "{name}");
+        };
+        for name in [
+            "delete_note",
+            "note-delete",
+            "noteDelete",
+            "DeleteNote",
+            "DELETE",
+        ] {
+            check(name, Some("delete"));
+        }
+        check("fs.deleteFile", Some("delete"));
+        check("HTTPDelete", Some("delete"));
+        check("sendHTTPRequest", Some("send"));
+        check("order_coffee", Some("order"));
+        check("executeSQL", Some("execute"));
+        for name in [
+            "add",
+            "add_note",
+            "addNote",
+            "orders",
+            "border",
+            "reorder",
+            "deleted",
+            "notebook",
+            "importance",
+            "sender",
+            "settings",
+            "list",
+            "search",
+            "",
+        ] {
+            check(name, None);
+        }
     }
 
     #[test]

@@ -107,6 +107,38 @@ causes! {
         /// The session could not be opened.
         CouldNotInitialize = "could_not_initialize",
     }
+
+    /// A value that a later step needs and the answer does not have.
+    Extract(ExtractFailure), "extract": {
+        /// Nothing is where the value was looked for.
+        NoMatch = "no_match",
+    }
+
+    /// An answer that is not what the step awaits of it.
+    Expect(ExpectFailure), "expect": {
+        /// It lacks a text.
+        Contains = "contains",
+        /// It does not match a regular expression.
+        Matches = "matches",
+        /// It is another value.
+        Equals = "equals",
+        /// It breaks the tool's output schema.
+        Schema = "schema",
+        /// A tool that was to fail did not.
+        IsError = "is_error",
+        /// No JSON-RPC error, or one with another code.
+        Code = "code",
+        /// Another HTTP status.
+        Status = "status",
+        /// It is larger.
+        MaxBytes = "max_bytes",
+    }
+
+    /// A request that could not be made of its template: nothing was sent.
+    Template(TemplateFailure), "template": {
+        /// A value for a header has a line end in it.
+        BadHeader = "bad_header",
+    }
 }
 
 /// Why a request failed.
@@ -135,6 +167,12 @@ pub enum Failure {
     Protocol(ProtocolFailure),
     /// A fault of the session.
     Session(SessionFailure),
+    /// A value that a later step needs is missing.
+    Extract(ExtractFailure),
+    /// Not the answer that the step awaits.
+    Expect(ExpectFailure),
+    /// The request could not be made.
+    Template(TemplateFailure),
 }
 
 /// Failures grouped by whose fault they are, in the order in which they are
@@ -155,6 +193,12 @@ pub enum FailureGroup {
     Protocol,
     /// The session expired or never began.
     Session,
+    /// The answer lacks a value that a later step needs.
+    Extract,
+    /// The answer is not what the config awaits.
+    Expect,
+    /// The config made a request that must not be sent.
+    Template,
 }
 
 impl FailureGroup {
@@ -168,6 +212,9 @@ impl FailureGroup {
             Self::Tool => "tool",
             Self::Protocol => "protocol",
             Self::Session => "session",
+            Self::Extract => "extract",
+            Self::Expect => "expect",
+            Self::Template => "template",
         }
     }
 }
@@ -183,6 +230,9 @@ impl Failure {
             Self::Tool => FailureGroup::Tool,
             Self::Protocol(_) => FailureGroup::Protocol,
             Self::Session(_) => FailureGroup::Session,
+            Self::Extract(_) => FailureGroup::Extract,
+            Self::Expect(_) => FailureGroup::Expect,
+            Self::Template(_) => FailureGroup::Template,
         }
     }
 
@@ -244,12 +294,21 @@ pub struct FailureCounts {
     counted: Option<Box<Counted>>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Counted {
     fixed: [u64; FIXED.len()],
     /// HTTP and JSON-RPC failures in the order of their first occurrence; at
     /// most [`NUMBERED_MAX`] and one more for the rest.
     numbered: Vec<(Failure, u64)>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            fixed: [0; FIXED.len()],
+            numbered: Vec::new(),
+        }
+    }
 }
 
 impl FailureCounts {

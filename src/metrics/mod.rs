@@ -31,8 +31,8 @@ pub use codec::Packed;
 pub use counters::Counters;
 pub use evidence::{EXCHANGES_MAX, Evidence, Exchange};
 pub use failure::{
-    ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, ProtocolFailure,
-    SessionFailure, TimeoutPhase, names_cause,
+    ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
+    FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;

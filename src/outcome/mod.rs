@@ -11,6 +11,7 @@ mod intervals;
 mod probe;
 mod row;
 pub(crate) mod serial;
+mod trial;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub use intervals::{
 };
 pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
+pub use trial::{Seen, WireCopy, Witness};
 
 use crate::clock::Utc;
 pub use crate::load::LoadUnit;

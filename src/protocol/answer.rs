@@ -20,7 +20,7 @@ use super::operation::Method;
 pub struct Expect {
     /// The id of the request.
     pub id: u64,
-    /// Its method; `None` for the handshake's.
+    /// Its method; `None` for the handshake's, and for one that is not known here.
     pub method: Option<Method>,
     /// Whether the result's text is kept. It costs a copy.
     pub keep_result: bool,

@@ -134,7 +134,7 @@ pub(super) fn read_string(text: &str) -> Option<String> {
 }
 
 /// The text of a JSON value: what is borrowed renders without fail.
-pub(super) fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> String {
+pub fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("strings, maps of JSON values and our own structs render")
 }
 

@@ -40,7 +40,10 @@ pub struct ToolDescription {
     pub description: Option<String>,
     /// The JSON Schema of its arguments; `null` where there is none, it
     /// nests deeper than 127 levels, or is larger than 1 MiB.
-    pub input_schema: InputSchema,
+    pub input_schema: ToolSchema,
+    /// The JSON Schema of its structured results; `None` where there is none,
+    /// `null` where it is larger than 1 MiB.
+    pub output_schema: Option<ToolSchema>,
     /// Hints about what a call changes.
     pub annotations: ToolAnnotations,
     /// The arguments that become headers in the modern era, or why the tool
@@ -51,16 +54,22 @@ pub struct ToolDescription {
 /// A JSON Schema as text: as a value it would take some thirty times as much,
 /// and of many tools only one is looked at at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputSchema(Box<str>);
+pub struct ToolSchema(Box<str>);
 
-impl InputSchema {
-    /// The schema to look into. It is made anew each time.
+impl ToolSchema {
+    /// The schema to look into; `null` where it nests deeper than 127 levels. It is
+    /// made anew each time.
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
+
+    /// The JSON text as the server sent it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
-impl From<&Value> for InputSchema {
+impl From<&Value> for ToolSchema {
     fn from(schema: &Value) -> Self {
         Self(json_text(schema).into())
     }
@@ -127,7 +136,7 @@ pub struct PromptArgument {
     pub required: bool,
 }
 
-/// A larger input schema is not read: as a value it would take some thirty
+/// A larger schema is not read: as a value it would take some thirty
 /// times as much.
 const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 
@@ -165,9 +174,16 @@ impl Listable for ToolDescription {
     }
 
     fn read(entry: &str) -> Option<Self> {
-        let [name, title, description, schema, annotations] = read_fields(
+        let [name, title, description, schema, output_schema, annotations] = read_fields(
             entry,
-            ["name", "title", "description", "inputSchema", "annotations"],
+            [
+                "name",
+                "title",
+                "description",
+                "inputSchema",
+                "outputSchema",
+                "annotations",
+            ],
         )?;
         let schema_text = schema.unwrap_or("null");
         let schema: Result<Value, String> = if schema_text.len() > SCHEMA_BYTES_MAX {
@@ -186,7 +202,11 @@ impl Listable for ToolDescription {
             name: read_string(name?)?,
             title: text(title).or(annotated_title),
             description: text(description),
-            input_schema: InputSchema(schema.map_or("null", |_| schema_text).into()),
+            input_schema: ToolSchema(schema.map_or("null", |_| schema_text).into()),
+            output_schema: output_schema.map(|text| {
+                let is_kept = text.len() <= SCHEMA_BYTES_MAX;
+                ToolSchema(if is_kept { text } else { "null" }.into())
+            }),
             annotations,
             param_headers,
         })
@@ -366,6 +386,7 @@ mod tests {
         let page = read_page::<ToolDescription>(
             r#"{"tools":[
                 {"name":"a","title":"A","description":"does","inputSchema":{"type":"object"},
+                 "outputSchema":{"type": "object"},
                  "annotations":{"readOnlyHint":true,"destructiveHint":false,"title":"old"}},
                 {"name":"b","annotations":{"title":"old","idempotentHint":"yes"}},
                 {"description":"nameless"}, 7, {"name":null}
@@ -389,6 +410,9 @@ mod tests {
                 ..ToolAnnotations::default()
             }
         );
+        let output = a.output_schema.as_ref().map(ToolSchema::text);
+        assert_eq!(output, Some(r#"{"type": "object"}"#));
+        assert_eq!(b.output_schema, None);
         assert_eq!(b.title.as_deref(), Some("old"));
         assert_eq!(b.annotations, ToolAnnotations::default());
         assert_eq!(b.param_headers, Ok(Vec::new()));
@@ -397,13 +421,23 @@ mod tests {
     #[test]
     fn a_schema_beyond_reason_excludes_its_tool_only() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let long = format!("\"{}\"", "x".repeat(SCHEMA_BYTES_MAX));
         let page = read_page::<ToolDescription>(
-            &format!(r#"{{"tools":[{{"name":"deep","inputSchema":{deep}}},{{"name":"plain"}}]}}"#),
+            &format!(
+                r#"{{"tools":[{{"name":"deep","inputSchema":{deep}}},{{"name":"plain"}},
+                {{"name":"output","outputSchema":{deep}}},{{"name":"long","outputSchema":{long}}}]}}"#
+            ),
             N_MAX,
         )
         .expect("a page");
         assert!(page.items[0].param_headers.is_err());
-        assert!(page.items[1].param_headers.is_ok());
+        for tool in &page.items[1..] {
+            assert!(tool.param_headers.is_ok());
+        }
+        for tool in &page.items[2..] {
+            let schema = tool.output_schema.as_ref().expect("one");
+            assert_eq!(schema.to_value(), Value::Null);
+        }
     }
 
     #[test]

@@ -59,7 +59,6 @@ mod request;
 mod revision;
 mod session_id;
 mod sse;
-mod template;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;
@@ -69,6 +68,7 @@ pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, 
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
+pub use fields::json_text;
 pub use header_value::header_value_of_json;
 pub use input::{ServerRequest, answer_server_request};
 pub use jsonrpc::RpcError;
@@ -76,9 +76,9 @@ pub use jsonrpc::RpcError;
 pub use lists::ToolAnnotations;
 pub use lists::{
     Listable, Page, PromptArgument, PromptDescription, ResourceDescription,
-    ResourceTemplateDescription, ToolDescription, read_page,
+    ResourceTemplateDescription, ToolDescription, ToolSchema, read_page,
 };
-pub use operation::{Arguments, Method, Operation, PrepareError};
+pub use operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::fields::json_text;
 use super::revision::Revision;
-use super::template::Template;
+use crate::template::Template;
 
 /// The methods that a load test measures; a key for tables of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,14 +145,24 @@ impl Arguments {
 
     /// As they are sent.
     pub(super) fn template(&self) -> Template {
+        self.template_of(0..self.json.len())
+    }
+
+    /// The same without the braces around them.
+    pub(super) fn members(&self) -> Template {
+        self.template_of(1..self.json.len() - 1)
+    }
+
+    /// A part of the text that begins and ends outside of all slots.
+    fn template_of(&self, part: Range<usize>) -> Template {
         let mut template = Template::default();
-        let mut start = 0;
+        let mut start = part.start;
         for slot in &self.slots {
             template.push_str(&self.json[start..slot.place.start]);
             template.push_slot(slot.value);
             start = slot.place.end;
         }
-        template.push_str(&self.json[start..]);
+        template.push_str(&self.json[start..part.end]);
         template
     }
 }
@@ -199,12 +209,25 @@ pub enum Operation {
     ListPrompts,
     /// Asks for a sign of life; legacy only.
     Ping,
+    /// Any request that has an answer, of an extension or a later revision.
+    Request {
+        /// The method: letters, digits, and a few signs that mean nothing in JSON.
+        method: String,
+        /// What is sent with it; `None` sends none, which is not the same as `{}`.
+        params: Option<Arguments>,
+        /// Where in the request the text is that a modern request repeats in its header
+        /// `Mcp-Name`, such as `params.name`; see [`NAME_ROOT`].
+        name_header: Option<String>,
+    },
 }
 
+/// What the path of a `name_header` begins with.
+pub const NAME_ROOT: &str = "params.";
+
 impl Operation {
-    /// Its method, for tables.
-    pub fn kind(&self) -> Method {
-        match self {
+    /// Its method, where it is one that is measured by name.
+    pub fn kind(&self) -> Option<Method> {
+        Some(match self {
             Operation::CallTool { .. } => Method::CallTool,
             Operation::ReadResource { .. } => Method::ReadResource,
             Operation::GetPrompt { .. } => Method::GetPrompt,
@@ -213,29 +236,49 @@ impl Operation {
             Operation::ListResourceTemplates => Method::ListResourceTemplates,
             Operation::ListPrompts => Method::ListPrompts,
             Operation::Ping => Method::Ping,
-        }
+            Operation::Request { method, .. } => {
+                let mut known = Method::ALL.into_iter();
+                return known.find(|known| known.as_str() == method);
+            }
+        })
     }
 
     /// Its method as it is on the wire.
-    pub fn method(&self) -> &'static str {
-        self.kind().as_str()
+    pub fn method(&self) -> &str {
+        match self {
+            Operation::Request { method, .. } => method,
+            _ => self.kind().map_or("", Method::as_str),
+        }
     }
 
-    /// The tool's name, the resource's address or the prompt's name.
+    /// The tool's name, the resource's address or the prompt's name; of any other
+    /// request what its `name_header` points to.
     pub fn subject(&self) -> Option<&str> {
         match self {
             Operation::CallTool { name, .. } | Operation::GetPrompt { name, .. } => Some(name),
             Operation::ReadResource { uri } => Some(uri),
+            Operation::Request {
+                params: Some(params),
+                name_header: Some(path),
+                ..
+            } => {
+                let mut names = path.strip_prefix(NAME_ROOT)?.split('.');
+                let first = params.values().get(names.next()?)?;
+                let found = names.try_fold(first, |value, name| value.get(name));
+                found.and_then(Value::as_str)
+            }
             _ => None,
         }
     }
 
-    /// What is passed to the tool or the prompt, where anything is.
+    /// What is passed to the tool or the prompt, or sent with any other request, where
+    /// anything is.
     pub fn arguments(&self) -> Option<&Arguments> {
         match self {
             Operation::CallTool { arguments, .. } | Operation::GetPrompt { arguments, .. } => {
                 arguments.as_ref()
             }
+            Operation::Request { params, .. } => params.as_ref(),
             _ => None,
         }
     }
@@ -317,6 +360,23 @@ mod tests {
         assert_eq!(call.subject(), Some("echo"));
         assert_eq!(Operation::ListTools.label(), "tools/list");
         assert_eq!(Operation::ListTools.subject(), None);
+        let request = |method: &str, name_header: Option<&str>| Operation::Request {
+            method: method.to_string(),
+            params: Arguments::read(r#"{"task":{"id":"7"},"n":1}"#).ok(),
+            name_header: name_header.map(str::to_string),
+        };
+        let get = request("tasks/get", Some("params.task.id"));
+        assert_eq!(get.label(), "tasks/get 7");
+        assert_eq!((get.kind(), get.subject()), (None, Some("7")));
+        for no_text in [
+            None,
+            Some("params.n"),
+            Some("params.no.id"),
+            Some("task.id"),
+        ] {
+            assert_eq!(request("tasks/get", no_text).label(), "tasks/get");
+        }
+        assert_eq!(request("ping", None).kind(), Some(Method::Ping));
     }
 
     #[test]

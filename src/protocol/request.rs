@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::input::InputAnswers;
-use super::template::Template;
+use crate::template::Template;
 
 const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 

@@ -37,6 +37,7 @@ mod probe;
 mod schema;
 mod summary;
 mod table;
+pub mod trial;
 
 #[cfg(test)]
 mod samples;

@@ -14,14 +14,14 @@ use crate::outcome::{
     SelfCheck, ServerFacts,
 };
 use crate::protocol::{Era, Operation, Revision};
-use crate::scenario::{Action, Load, Plan, Step, Target};
+use crate::scenario::{Action, Flow, Load, Plan, Target};
 use crate::validity::Verdict;
 
 /// Fifty users for thirty seconds.
 pub(super) fn plan() -> Plan {
     let target = Target::new("http://127.0.0.1:8080/mcp").expect("an address");
-    let step = Step::new(Action::Call(Operation::ListTools));
-    let mut plan = Plan::new(target, vec![step]);
+    let flow = Flow::from(Action::Call(Operation::ListTools));
+    let mut plan = Plan::new(target, vec![flow]);
     plan.load = Load::Closed {
         vus: 50,
         ramp_up: Duration::ZERO,

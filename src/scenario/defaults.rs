@@ -46,12 +46,23 @@ pub const CALIBRATION_STEP: Duration = Duration::from_secs(2);
 /// The language of a `code_mode` step, as cargo-pmcp 0.29 has it.
 pub const CODE_FORMAT: &str = "graphql";
 
+/// How often a step is repeated with `until`, unless given.
+pub const UNTIL_EVERY: Duration = Duration::from_secs(1);
+/// How many times at most, unless given.
+pub const UNTIL_AT_MOST: u32 = 60;
+
 /// No host has ports and memory for more.
 pub(crate) const VUS_MAX: u32 = 1_000_000;
 /// Calls of one session at once: far beyond what an agent does.
 pub(super) const PARALLEL_MAX: u32 = 256;
 /// Far beyond what a host can send.
 pub(crate) const RATE_MAX: f64 = 10_000_000.0;
+/// Calls that one step makes one after the other: beyond it an iteration is a load.
+pub(super) const REPEAT_MAX: u32 = 100_000;
+/// Rows of figures: each has a histogram in each worker.
+pub(super) const ROWS_MAX: usize = 2000;
+/// The largest file of a data set: it is kept in memory whole.
+pub(super) const DATA_BYTES_MAX: u64 = 256 << 20;
 /// A probe that calls more often than this is a load of its own.
 pub(super) const PROBE_RATE_MAX: f64 = 1000.0;
 /// As for durations as text: a year.

@@ -7,11 +7,14 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::plan::{Action, Arrivals, HistogramMode, Load, Plan, SessionRule, Step};
+use super::json::think_json;
+use super::plan::{
+    Action, Arrivals, Call, Flow, HistogramMode, Load, ON_ERROR, OnError, Plan, SessionRule, Step,
+};
 use super::secret::HIDDEN;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::Method;
-use crate::redact::Redacted;
+use crate::protocol::Operation;
+use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
 use crate::threshold::{Severity, Threshold};
 use crate::units::{format_bytes, format_duration, format_percent, format_rate, plural};
@@ -35,14 +38,18 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         let warm_up = format_duration(plan.warm_up);
         lines.add("warm-up", format!("{warm_up}, left out of the figures"));
     }
-    let weights: u64 = plan.steps.iter().map(|step| u64::from(step.weight)).sum();
-    for step in &plan.steps {
+    let weights: u64 = plan.flows.iter().map(|flow| u64::from(flow.weight)).sum();
+    for flow in &plan.flows {
         let share = if weights == 0 {
             0.0
         } else {
-            f64::from(step.weight) / weights as f64
+            f64::from(flow.weight) / weights as f64
         };
-        lines.add("step", describe_step(step, share));
+        describe_flow(flow, share, &mut lines);
+    }
+    if !plan.preflight {
+        let text = "nothing is held against what the server lists";
+        lines.add("preflight", text.to_string());
     }
     if plan.think != ThinkTime::None {
         lines.add("think", describe_think(plan.think));
@@ -217,21 +224,59 @@ fn stops(plan: &Plan) -> String {
     }
 }
 
-fn describe_step(step: &Step, share: f64) -> String {
-    let mut text = match &step.action.shown {
+fn describe_flow(flow: &Flow, share: f64, lines: &mut Lines) {
+    let share = format!(", {} of the iterations", format_percent(share));
+    if let Some(name) = &flow.name {
+        let on_error = match flow.on_error {
+            OnError::EndIteration => "",
+            OnError::Continue => "; goes on where a step fails",
+            OnError::EndSession => "; a step that fails ends the session",
+        };
+        lines.add("flow", format!("{name}{share}{on_error}"));
+    }
+    for step in &flow.steps {
+        let calls: Vec<String> = step.calls.iter().map(describe_call).collect();
+        let mut text = step
+            .name
+            .as_ref()
+            .map_or(String::new(), |name| format!("{name}: "));
+        text.push_str(&calls.join(" + "));
+        if flow.name.is_none() {
+            text.push_str(&share);
+        }
+        if step.is_once {
+            text.push_str(", once in a session");
+        }
+        if step.calls_at_once() > 1 {
+            text.push_str(&format!(", {} at once", step.calls_at_once()));
+        }
+        if step.repeat > 1 {
+            text.push_str(&format!(", {} times", step.repeat));
+        }
+        if let Some(think) = step.think {
+            text.push_str(&format!(", then a pause: {}", describe_think(think)));
+        }
+        lines.add("step", text);
+    }
+}
+
+fn describe_call(call: &Call) -> String {
+    let mut text = call
+        .name
+        .as_ref()
+        .map_or(String::new(), |name| format!("{name}: "));
+    match &call.action.shown {
         Action::Call(operation) => {
-            let mut text = operation.label();
+            text.push_str(&operation.label());
             if let Some(arguments) = operation.arguments() {
                 text.push(' ');
                 text.push_str(arguments.json());
             }
-            text
         }
-        Action::CodeMode { code, format } => format!("code_mode {format} {code}"),
-    };
-    text.push_str(&format!(", {} of the iterations", format_percent(share)));
-    if step.parallel > 1 {
-        text.push_str(&format!(", {} at once", step.parallel));
+        Action::CodeMode { code, format } => text.push_str(&format!("code_mode {format} {code}")),
+    }
+    if call.generate {
+        text.push_str(" with arguments made from its schema");
     }
     text
 }
@@ -326,43 +371,134 @@ pub fn to_json(plan: &Plan) -> Value {
     let plan = serde_json::to_value(Redacted::new(plan, &redactor));
     // All keys are texts: each plan has a form in JSON.
     let mut plan = plan.unwrap_or_default();
-    let steps = plan["scenario"].as_array_mut();
-    for step in steps.into_iter().flatten() {
-        // The names in arguments are the user's, all other keys are ours.
-        if let Some(arguments) = step.get_mut("arguments") {
-            *arguments = redactor.clean_json(arguments.take());
-        }
+    for key in ["scenario", "flow"] {
+        clean_arguments(&mut plan[key], &redactor);
     }
     plan
 }
 
-/// Only what is shown of the action.
+/// The names in arguments and params are the user's, all other keys are ours.
+fn clean_arguments(steps: &mut Value, redactor: &Redactor) {
+    for step in steps.as_array_mut().into_iter().flatten() {
+        for key in ["arguments", "params"] {
+            if let Some(values) = step.get_mut(key) {
+                *values = redactor.clean_json(values.take());
+            }
+        }
+        for key in ["step", "call"] {
+            if let Some(inner) = step.get_mut(key) {
+                clean_arguments(inner, redactor);
+            }
+        }
+    }
+}
+
+/// By the keys of the config. Only what is shown of it.
+impl Serialize for Flow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        let Some(name) = &self.name else {
+            for step in &self.steps {
+                serialize_step(step, &mut fields)?;
+            }
+            fields.serialize_entry("weight", &self.weight)?;
+            return fields.end();
+        };
+        fields.serialize_entry("name", name)?;
+        fields.serialize_entry("weight", &self.weight)?;
+        let word = ON_ERROR.iter().find(|(_, of)| *of == self.on_error);
+        fields.serialize_entry("on_error", &word.map(|(word, _)| word))?;
+        fields.serialize_entry("step", &self.steps)?;
+        fields.end()
+    }
+}
+
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_map(None)?;
-        match &self.action.shown {
-            Action::Call(operation) => {
-                fields.serialize_entry("type", operation.method())?;
-                if let Some(subject) = operation.subject() {
-                    let key = match operation.kind() {
-                        Method::CallTool => "tool",
-                        Method::GetPrompt => "prompt",
-                        _ => "uri",
-                    };
-                    fields.serialize_entry(key, subject)?;
-                }
-                if let Some(arguments) = operation.arguments() {
-                    fields.serialize_entry("arguments", arguments.values())?;
-                }
-            }
-            Action::CodeMode { code, format } => {
-                fields.serialize_entry("type", "code_mode")?;
-                fields.serialize_entry("code", code)?;
-                fields.serialize_entry("format", format)?;
-            }
-        }
-        fields.serialize_entry("weight", &self.weight)?;
-        fields.serialize_entry("parallel", &self.parallel)?;
+        serialize_step(self, &mut fields)?;
         fields.end()
     }
+}
+
+impl Serialize for Call {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        serialize_call(self, &mut fields)?;
+        fields.end()
+    }
+}
+
+fn serialize_step<M: SerializeMap>(step: &Step, fields: &mut M) -> Result<(), M::Error> {
+    if let Some(name) = &step.name {
+        fields.serialize_entry("name", name)?;
+    }
+    match &step.calls[..] {
+        [call] => serialize_call(call, fields)?,
+        calls => fields.serialize_entry("call", calls)?,
+    }
+    if step.is_once {
+        fields.serialize_entry("once", "session")?;
+    }
+    if step.repeat > 1 {
+        fields.serialize_entry("repeat", &step.repeat)?;
+    }
+    if let Some(think) = &step.think {
+        fields.serialize_entry("think", &think_json(think))?;
+    }
+    fields.serialize_entry("parallel", &step.parallel)
+}
+
+fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M::Error> {
+    if let Some(name) = &call.name {
+        fields.serialize_entry("name", name)?;
+    }
+    match &call.action.shown {
+        Action::Call(operation) => serialize_operation(operation, fields)?,
+        Action::CodeMode { code, format } => {
+            fields.serialize_entry("type", "code_mode")?;
+            fields.serialize_entry("code", code)?;
+            fields.serialize_entry("format", format)?;
+        }
+    }
+    if call.generate {
+        fields.serialize_entry("generate", &true)?;
+    }
+    Ok(())
+}
+
+/// By the keys of the config.
+fn serialize_operation<M: SerializeMap>(
+    operation: &Operation,
+    fields: &mut M,
+) -> Result<(), M::Error> {
+    if let Operation::Request {
+        method,
+        params,
+        name_header,
+    } = operation
+    {
+        fields.serialize_entry("type", "request")?;
+        fields.serialize_entry("method", method)?;
+        if let Some(params) = params {
+            fields.serialize_entry("params", params.values())?;
+        }
+        if let Some(path) = name_header {
+            fields.serialize_entry("name_header", path)?;
+        }
+        return Ok(());
+    }
+    fields.serialize_entry("type", operation.method())?;
+    if let Some(subject) = operation.subject() {
+        let key = match operation {
+            Operation::CallTool { .. } => "tool",
+            Operation::GetPrompt { .. } => "prompt",
+            _ => "uri",
+        };
+        fields.serialize_entry(key, subject)?;
+    }
+    if let Some(arguments) = operation.arguments() {
+        fields.serialize_entry("arguments", arguments.values())?;
+    }
+    Ok(())
 }

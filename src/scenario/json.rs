@@ -109,6 +109,11 @@ pub(super) fn as_thresholds<S: Serializer>(
 
 /// `null` where there is no pause.
 pub(super) fn as_think<S: Serializer>(think: &ThinkTime, serializer: S) -> Result<S::Ok, S::Error> {
+    think_json(think).serialize(serializer)
+}
+
+/// The same as a value.
+pub(super) fn think_json(think: &ThinkTime) -> Value {
     match *think {
         ThinkTime::None => Value::Null,
         ThinkTime::Constant(pause) => json!({"distribution": "constant", "value_ms": ms(pause)}),
@@ -122,5 +127,4 @@ pub(super) fn as_think<S: Serializer>(think: &ThinkTime, serializer: S) -> Resul
             json!({"distribution": "lognormal", "median_ms": ms(median), "sigma": sigma})
         }
     }
-    .serialize(serializer)
 }

@@ -52,9 +52,10 @@ pub use header::Header;
 pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub(crate) use plan::HISTOGRAM_MODES;
 pub use plan::{
-    Action, Arrivals, BreakRule, HistogramMode, Load, Plan, Population, SessionRule, Step,
-    StopRule, Target, WorkerRule,
+    Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,
+    SessionRule, Step, StopRule, Target, WorkerRule,
 };
+pub(crate) use secret::{credentials_in, without_credentials};
 pub use shown::Shown;
 
 pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};

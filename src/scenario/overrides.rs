@@ -60,6 +60,8 @@ pub struct Overrides {
     pub workers: Option<usize>,
     /// `--no-pin` is `Some(false)`
     pub pin: Option<bool>,
+    /// `--no-preflight` is `Some(false)`
+    pub preflight: Option<bool>,
     /// `--cookies`
     pub cookies: Option<bool>,
     /// `--busy-poll`

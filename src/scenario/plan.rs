@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::defaults;
 use super::header::Header;
@@ -49,10 +50,12 @@ pub struct Plan {
     /// Run and shown, but left out of the figures.
     #[serde(rename = "warm_up_secs", serialize_with = "as_secs")]
     pub warm_up: Duration,
-    /// What virtual users do. Not empty.
-    #[serde(rename = "scenario")]
-    pub(crate) steps: Vec<Step>,
-    /// Who does which of the steps. Not empty.
+    /// What virtual users do: each iteration is one of these. Not empty.
+    #[serde(flatten, serialize_with = "as_flows")]
+    pub(crate) flows: Vec<Flow>,
+    /// Hold the plan against what the server lists before any load.
+    pub(crate) preflight: bool,
+    /// Who does which of the flows. Not empty.
     #[serde(skip)]
     pub(crate) populations: Vec<Population>,
     /// The pause between a user's iterations.
@@ -111,7 +114,7 @@ impl fmt::Debug for Plan {
             .field("load", &self.load)
             .field("stop", &self.stop)
             .field("timeout", &self.timeout)
-            .field("steps", &self.steps)
+            .field("flows", &self.flows)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
@@ -256,46 +259,139 @@ pub struct StopRule {
 pub struct Population {
     /// Its share of the users is weight ÷ sum of weights; above zero.
     pub weight: u32,
-    /// Which of the plan's steps they do: not empty, and some weight of them is
+    /// Which of the plan's flows they do: not empty, and some weight of them is
     /// above zero.
-    pub steps: Range<usize>,
+    pub flows: Range<usize>,
 }
 
 impl Population {
-    /// The only one: its users do all of these steps.
-    pub fn everyone(steps: &[Step]) -> Vec<Self> {
+    /// The only one: its users do all of these flows.
+    pub fn everyone(flows: &[Flow]) -> Vec<Self> {
         vec![Self {
             weight: 1,
-            steps: 0..steps.len(),
+            flows: 0..flows.len(),
         }]
     }
 }
 
-/// An entry of the scenario.
+/// Steps in order, in one session: an iteration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// What it does. Shown as the user wrote it, with `${NAME}` where a value came
-    /// from the environment and `***` for credentials.
-    pub action: Shown<Action>,
+pub struct Flow {
+    /// What the report calls it; `None` where the flow is an entry of `[[scenario]]`,
+    /// which has one step and no row of its own.
+    pub name: Option<String>,
     /// Its share of the iterations is weight ÷ sum of weights. 0: never.
     pub weight: u32,
-    /// Calls of one session issued at once, each on its own connection; at
-    /// least 1.
+    /// What a step that fails means for those after it.
+    pub on_error: OnError,
+    /// Not empty.
+    pub steps: Vec<Step>,
+}
+
+impl Flow {
+    /// These steps, not empty, without a name and with weight 1.
+    pub fn new(steps: Vec<Step>) -> Self {
+        Self {
+            name: None,
+            weight: defaults::WEIGHT,
+            on_error: OnError::EndIteration,
+            steps,
+        }
+    }
+
+    /// All calls of all steps, in order.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.steps.iter().flat_map(|step| &step.calls)
+    }
+}
+
+/// A flow of one step that makes one call.
+impl<A: Into<Shown<Action>>> From<A> for Flow {
+    fn from(action: A) -> Self {
+        Self::new(vec![Step::new(action)])
+    }
+}
+
+/// What is done when a step has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// The steps after it are left out.
+    #[default]
+    EndIteration,
+    /// The steps after it are done all the same.
+    Continue,
+    /// The steps after it are left out, and the next iteration has a new session.
+    EndSession,
+}
+
+/// What that is called in a config.
+pub(super) const ON_ERROR: &[(&str, OnError)] = &[
+    ("end-iteration", OnError::EndIteration),
+    ("continue", OnError::Continue),
+    ("end-session", OnError::EndSession),
+];
+
+/// One step of a flow: a call, or several at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What the report calls it.
+    pub name: Option<String>,
+    /// Done in the first iteration of each session only.
+    pub is_once: bool,
+    /// So many times, one after the other; at least 1.
+    pub repeat: u32,
+    /// The pause after it.
+    pub think: Option<ThinkTime>,
+    /// The same call so many times at once, each on a connection of its own; at
+    /// least 1, and 1 where there are several calls.
     pub parallel: u32,
+    /// Not empty; several are made at once, each on a connection of its own.
+    pub calls: Vec<Call>,
 }
 
 impl Step {
-    /// A step of weight 1 that makes one call at a time.
+    /// A step of one call, done once in each iteration.
     pub fn new(action: impl Into<Shown<Action>>) -> Self {
         Self {
-            action: action.into(),
-            weight: defaults::WEIGHT,
+            name: None,
+            is_once: false,
+            repeat: 1,
+            think: None,
             parallel: 1,
+            calls: vec![Call::new(action)],
+        }
+    }
+
+    /// The calls that it makes at once.
+    pub fn calls_at_once(&self) -> u64 {
+        u64::from(self.parallel.max(1)) * self.calls.len() as u64
+    }
+}
+
+/// One call of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// What the report calls it, in a step of several calls.
+    pub name: Option<String>,
+    /// What it does. Shown as the user wrote it, with `${NAME}` where a value came
+    /// from the environment and `***` for credentials.
+    pub action: Shown<Action>,
+    /// Its arguments are made from the tool's schema, others each time.
+    pub generate: bool,
+}
+
+impl Call {
+    /// A call of which nothing is taken or expected.
+    pub fn new(action: impl Into<Shown<Action>>) -> Self {
+        Self {
+            name: None,
+            action: action.into(),
+            generate: false,
         }
     }
 }
 
-/// What a step does.
+/// What a call does.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
@@ -309,6 +405,18 @@ pub enum Action {
         /// Its language, as the server names it.
         format: String,
     },
+}
+
+/// By the keys of the config: `scenario` has the flows of one step, `flow` those with a
+/// name.
+fn as_flows<S: Serializer>(flows: &[Flow], serializer: S) -> Result<S::Ok, S::Error> {
+    let (named, entries): (Vec<_>, Vec<_>) = flows.iter().partition(|flow| flow.name.is_some());
+    let mut fields = serializer.serialize_map(None)?;
+    fields.serialize_entry("scenario", &entries)?;
+    if !named.is_empty() {
+        fields.serialize_entry("flow", &named)?;
+    }
+    fields.end()
 }
 
 /// When a user ends its session and starts another.
@@ -374,9 +482,9 @@ pub struct WorkerRule {
 
 impl Plan {
     /// What 10 users do with a server for 30 seconds, with every other setting at
-    /// its default and the seed 0. `steps` must not be empty, and one of their
+    /// its default and the seed 0. `flows` must not be empty, and one of their
     /// weights must be above zero.
-    pub fn new(target: Target, steps: Vec<Step>) -> Self {
+    pub fn new(target: Target, flows: Vec<Flow>) -> Self {
         Self {
             load: Load::Closed {
                 vus: defaults::VUS,
@@ -390,8 +498,9 @@ impl Plan {
                 iterations: None,
             },
             warm_up: Duration::ZERO,
-            populations: Population::everyone(&steps),
-            steps,
+            populations: Population::everyone(&flows),
+            flows,
+            preflight: true,
             think: ThinkTime::None,
             pause_after_call: Duration::ZERO,
             session: SessionRule::default(),
@@ -457,11 +566,21 @@ impl Plan {
 
     /// The connections that this number of users opens at once at most.
     pub(crate) fn connections_of(&self, vus: u32) -> u64 {
-        let lanes = self.steps.iter().map(|step| u64::from(step.parallel)).max();
+        let lanes = self.steps().map(Step::calls_at_once).max();
         let lanes = lanes
             .filter(|lanes| *lanes > 1)
             .map_or(1, |lanes| lanes + 1);
         u64::from(vus).saturating_mul(lanes)
+    }
+
+    /// The steps of all flows, in order.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.flows.iter().flat_map(|flow| &flow.steps)
+    }
+
+    /// The calls of all flows, in order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.flows.iter().flat_map(Flow::calls)
     }
 
     /// Whether iterations have an intended start of their own, so that response
@@ -514,7 +633,7 @@ mod tests {
         let place = |weights: &[u32], user| {
             let populations = weights.iter().map(|weight| Population {
                 weight: *weight,
-                steps: 0..1,
+                flows: 0..1,
             });
             population_of(&populations.collect::<Vec<_>>(), user)
         };

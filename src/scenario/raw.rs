@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
-    PROBE_RATE_MAX, RATE_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
+    PROBE_RATE_MAX, RATE_MAX, REPEAT_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
 use super::document::{Document, Entry, Field, Object, Origin, Table};
 use super::form::{
@@ -19,11 +19,11 @@ use super::form::{
     WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
-use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, SessionRule};
+use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, ON_ERROR, OnError, SessionRule};
 use super::secret::hide_credentials;
 use super::shown::Shown;
 use crate::load::{Distribution, ThinkTime};
-use crate::protocol::{Arguments, Method, Operation, ProtocolChoice, Revision};
+use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
 use crate::threshold::Severity;
 use crate::units;
 
@@ -34,7 +34,8 @@ pub(super) struct Config {
     pub(super) headers: Vec<Header>,
     /// Of all headers, those at fault too.
     pub(super) header_names: Vec<String>,
-    pub(super) scenario: Field<Vec<StepEntry>>,
+    pub(super) flows: Field<Vec<FlowEntry>>,
+    pub(super) scenario: Field<Vec<FlowEntry>>,
     pub(super) stages: Field<Vec<StageEntry>>,
     /// Given: `[arrivals]` is there.
     pub(super) arrivals: Field<ArrivalsEntry>,
@@ -55,10 +56,21 @@ keys! {
             read: |entry| entry.table("the table `[headers]`").map(|table| read_headers(&table)),
             schema: || json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         },
-        /// What virtual users do: each iteration is one of these steps, by weight.
-        scenario: Vec<StepEntry> = Own {
-            read: |entry| entry.tables("entries that begin with `[[scenario]]`", read_step),
-            schema: || json!({ "type": "array", "minItems": 1, "items": step_schema() }),
+        /// What virtual users do: each iteration is one of these steps, or one of the flows,
+        /// by weight.
+        scenario: Vec<FlowEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[scenario]]`", read_entry),
+            schema: || json!({
+                "type": "array", "minItems": 1, "items": step_schema(Level::Scenario),
+            }),
+        },
+        /// What virtual users do: steps in order, in one session.
+        flow: Vec<FlowEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[flow]]`", read_flow),
+            schema: || json!({
+                "type": "array", "minItems": 1,
+                "items": object(FlowKeys::properties(), &["name", "step"]),
+            }),
         },
         /// Parts of the run, each moving the load from that of the one before.
         stage: Vec<StageEntry> = Own {
@@ -167,6 +179,8 @@ keys! {
                 }))
             },
         },
+        /// Hold the steps against what the server lists before any load; true unless given.
+        preflight: bool = Truth,
         /// The largest message accepted from the server: bytes, or a size such as
         /// `\"16MiB\"`.
         message_bytes_max: u64 = Own {
@@ -183,24 +197,72 @@ keys! {
     }
 }
 
-/// An entry of `[[scenario]]`.
+/// An entry of `[[flow]]`, or one of `[[scenario]]`, which has one step and no name.
+pub(super) struct FlowEntry {
+    /// Its key is `flow[1]` or `scenario[1]`.
+    pub(super) place: Origin,
+    pub(super) name: Field<Shown<String>>,
+    pub(super) weight: u32,
+    pub(super) on_error: OnError,
+    pub(super) steps: Vec<StepEntry>,
+}
+
+keys! {
+    /// The keys of an entry of `[[flow]]`.
+    struct FlowKeys {
+        /// What the report calls it; no two have the same.
+        name: Shown<String> = FLOW_NAME,
+        /// Its share of the iterations: weight ÷ sum of weights; 1 unless given, 0: never.
+        weight: u32 = Whole(0..=u32::MAX),
+        /// What a step that fails means for those after it; `end-iteration` unless given.
+        on_error: OnError = Words(ON_ERROR),
+        /// What is done, in this order, in one session.
+        step: Vec<StepEntry> = Own {
+            read: |entry| entry.tables(FLOW_STEPS, read_step),
+            schema: || json!({ "type": "array", "minItems": 1, "items": step_schema(Level::Step) }),
+        },
+    }
+}
+
+/// A step of a flow.
 pub(super) struct StepEntry {
-    /// The path of its key: `scenario[1]`.
-    pub(super) key: String,
+    pub(super) place: Origin,
+    pub(super) name: Field<Shown<String>>,
+    /// `true`, where it is given.
+    pub(super) once: Field<bool>,
+    pub(super) repeat: u32,
+    pub(super) think: Option<ThinkTime>,
+    pub(super) parallel: u32,
+    /// Empty: at fault.
+    pub(super) calls: Vec<CallEntry>,
+}
+
+/// A call of a step.
+pub(super) struct CallEntry {
+    pub(super) place: Origin,
+    /// In a step of several calls.
+    pub(super) name: Field<Shown<String>>,
     /// The tool that it calls; `None`: it calls none, or its name is at fault.
     pub(super) tool: Option<String>,
     /// `None`: at fault.
     pub(super) action: Option<Shown<Action>>,
-    pub(super) weight: u32,
-    pub(super) parallel: u32,
+    pub(super) generate: bool,
 }
 
 keys! {
-    /// The keys of an entry of `[[scenario]]` beside `type`. Which of them go with a
-    /// type, [`STEP_KINDS`] says.
+    /// The keys of a step or a call beside `type`. Which of them go with a level and a
+    /// type, [`Level`] and [`STEP_KINDS`] say.
     struct StepKeys {
         /// Its share of the iterations: weight ÷ sum of weights; 1 unless given, 0: never.
         weight: u32 = Whole(0..=u32::MAX),
+        /// What the report calls it; the method and what is called unless given.
+        name: Shown<String> = Name("a name such as `sign in`"),
+        /// `session`: done when a session begins, and not again in that session.
+        once: bool = Words(&[("session", true)]),
+        /// So many times, one after the other; 1 unless given.
+        repeat: u32 = Whole(1..=REPEAT_MAX),
+        /// The pause after it: a duration, or a table with its distribution.
+        think: ThinkTime = Own { read: read_think, schema: think_schema },
         /// So many calls at once in one session, each on its own connection.
         parallel: u32 = Whole(1..=PARALLEL_MAX),
         /// The name of the tool.
@@ -211,11 +273,27 @@ keys! {
         uri: Shown<String> = URI,
         /// The code to validate and run.
         code: Shown<String> = CODE,
+        /// The method of the request.
+        method: Shown<String> = METHOD,
         /// The arguments; of a prompt, texts only.
         arguments: Shown<Object> = Own {
             read: |entry| entry.json_object(),
             schema: || json!({ "type": "object" }),
         },
+        /// Fills arguments that are not given from the tool's schema, other values each time.
+        generate: bool = Truth,
+        /// What is sent with the request.
+        params: Shown<Object> = Own {
+            read: |entry| entry.json_object(),
+            schema: || json!({
+                "type": "object", "properties": { "_meta": {
+                    "type": "object", "description": "Goes into the one that a modern request has.",
+                } },
+            }),
+        },
+        /// Where the text is that a modern request repeats in its header `Mcp-Name`, such as
+        /// `params.name`.
+        name_header: String = NAME_HEADER,
         /// The language of the code; `graphql` unless given.
         format: Shown<String> = Name("a language such as `graphql` or `sql`"),
     }
@@ -284,6 +362,24 @@ keys! {
 }
 
 const CONDITION: Name = Name("a condition such as `p99<500ms`");
+const FLOW_NAME: Name = Name("a name such as `checkout`");
+const FLOW_STEPS: &str = "entries that begin with `[[flow.step]]`";
+const METHOD: Quantity<Shown<String>> = Quantity {
+    accepted: "a method such as `tasks/get`, of letters, digits and `/`, `.`, `_`, `-`, `$`; no notification, which has no answer",
+    pattern: r"(?!notifications/)[A-Za-z0-9/._$-]+",
+    examples: &["tasks/get", "completion/complete"],
+    parse: |text| {
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || "/._$-".contains(c);
+        let is_right = !text.is_empty() && text.chars().all(is_sign);
+        (is_right && !text.starts_with("notifications/")).then(|| text.to_string().into())
+    },
+};
+const NAME_HEADER: Quantity<String> = Quantity {
+    accepted: "a path such as `params.name`",
+    pattern: r"params\..+",
+    examples: &["params.name", "params.taskId"],
+    parse: |text| text.starts_with(NAME_ROOT).then(|| text.to_string()),
+};
 const TOOL: Name = Name("the name of a tool");
 const PROMPT: Name = Name("the name of a prompt");
 const URI: Name = Name("the address of a resource");
@@ -331,6 +427,7 @@ pub(super) fn read_config(mut root: Table<'_>) -> Config {
         settings: tables.settings.value.unwrap_or_default(),
         headers: headers.right,
         header_names: headers.names,
+        flows: tables.flow,
         scenario: tables.scenario,
         stages: tables.stage,
         arrivals: tables.arrivals,
@@ -634,59 +731,115 @@ pub(super) fn is_there(headers: &[Header], header: &Header) -> bool {
         .any(|other| other.name.eq_ignore_ascii_case(&header.name))
 }
 
-/// What a type of step is, and which keys go with it beside `weight`.
+/// Where a step or a call is written, and so which keys it has whatever its type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// `[[scenario]]`: a flow of one step.
+    Scenario,
+    /// `[[flow.step]]`
+    Step,
+    /// `[[flow.step.call]]`
+    Call,
+}
+
+impl Level {
+    /// Those of a type that is one call.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Level::Scenario => &["weight", "name", "repeat", "think", "parallel"],
+            Level::Step => &["name", "once", "repeat", "think", "parallel"],
+            Level::Call => &["name"],
+        }
+    }
+
+    /// All keys of an entry of this type.
+    fn keys_of(self, kind: &StepType) -> Vec<&'static str> {
+        let common = self.keys().iter().copied();
+        let is_of_all = |key: &&str| match kind.method {
+            StepMethod::CodeMode => ["weight", "once", "repeat", "think"].contains(key),
+            _ => true,
+        };
+        let common = common.filter(is_of_all);
+        common.chain(kind.keys.iter().copied()).collect()
+    }
+
+    /// The types that it may have.
+    fn kinds(self) -> Vec<(&'static str, StepType)> {
+        let kinds = STEP_KINDS.iter().copied();
+        let is_of_level =
+            |(_, kind): &(_, StepType)| self != Level::Call || kind.method != StepMethod::CodeMode;
+        kinds.filter(is_of_level).collect()
+    }
+}
+
+/// What a type of step is, and which keys go with it beside those of its level.
 #[derive(Clone, Copy)]
 struct StepType {
-    /// `None`: code mode.
-    method: Option<Method>,
+    method: StepMethod,
     /// What is called: the key has to be there.
     subject: Option<&'static str>,
     /// Those that go with it.
     keys: &'static [&'static str],
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StepMethod {
+    Of(Method),
+    /// Two calls, and a value that goes from one to the other.
+    CodeMode,
+    /// Whatever the user names.
+    Any,
+}
+
+impl FlowEntry {
+    /// Its calls, of all steps.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &CallEntry> {
+        self.steps.iter().flat_map(|step| &step.calls)
+    }
+}
+
 impl StepType {
     const fn list(method: Method) -> Self {
         Self {
-            method: Some(method),
+            method: StepMethod::Of(method),
             subject: None,
-            keys: &["weight", "parallel"],
+            keys: &[],
         }
     }
 }
 
-/// What an entry of the scenario may be.
+/// What an entry of the scenario, a step or a call may be.
 const STEP_KINDS: &[(&str, StepType)] = &[
     (
         "tools/call",
         StepType {
-            method: Some(Method::CallTool),
+            method: StepMethod::Of(Method::CallTool),
             subject: Some("tool"),
-            keys: &["weight", "parallel", "tool", "arguments"],
+            keys: &["tool", "arguments", "generate"],
         },
     ),
     (
         "resources/read",
         StepType {
-            method: Some(Method::ReadResource),
+            method: StepMethod::Of(Method::ReadResource),
             subject: Some("uri"),
-            keys: &["weight", "parallel", "uri"],
+            keys: &["uri"],
         },
     ),
     (
         "prompts/get",
         StepType {
-            method: Some(Method::GetPrompt),
+            method: StepMethod::Of(Method::GetPrompt),
             subject: Some("prompt"),
-            keys: &["weight", "parallel", "prompt", "arguments"],
+            keys: &["prompt", "arguments"],
         },
     ),
     (
         "code_mode",
         StepType {
-            method: None,
+            method: StepMethod::CodeMode,
             subject: Some("code"),
-            keys: &["weight", "code", "format"],
+            keys: &["code", "format"],
         },
     ),
     ("tools/list", StepType::list(Method::ListTools)),
@@ -697,33 +850,84 @@ const STEP_KINDS: &[(&str, StepType)] = &[
     ),
     ("prompts/list", StepType::list(Method::ListPrompts)),
     ("ping", StepType::list(Method::Ping)),
+    (
+        "request",
+        StepType {
+            method: StepMethod::Any,
+            subject: Some("method"),
+            keys: &["method", "params", "name_header"],
+        },
+    ),
 ];
 
-fn step_schema() -> Value {
-    let mut schema = object(StepKeys::properties(), &["type"]);
-    let mut of_type = words(STEP_KINDS.iter().map(|(word, _)| *word));
+/// The schema of an entry of the scenario, a step or a call.
+fn step_schema(level: Level) -> Value {
+    let kinds = level.kinds();
+    let of_any: HashSet<&str> = kinds
+        .iter()
+        .flat_map(|(_, kind)| level.keys_of(kind))
+        .collect();
+    let mut properties = StepKeys::properties();
+    properties.retain(|property| of_any.contains(property.key));
+    let keys: Vec<&str> = properties.iter().map(|property| property.key).collect();
+    if level == Level::Step {
+        properties.extend(GroupKeys::properties());
+    }
+    let mut schema = object(properties, &[]);
+    let mut of_type = words(kinds.iter().map(|(word, _)| *word));
     of_type["description"] = json!("What is called.");
     schema["properties"]["type"] = of_type;
-    let rules = STEP_KINDS.iter().map(|(word, kind)| {
-        let others = StepKeys::properties()
-            .into_iter()
-            .map(|property| property.key);
-        let others = others.filter(|key| !kind.keys.contains(key));
-        let mut then = json!({ "properties": {} });
-        for key in others {
-            then["properties"][key] = json!(false);
-        }
-        if kind.method == Some(Method::GetPrompt) {
+    let mut rules = Vec::new();
+    let without = |keys: &mut dyn Iterator<Item = &&str>| {
+        let none: Object = keys.map(|key| (key.to_string(), json!(false))).collect();
+        json!({ "properties": none })
+    };
+    for (word, kind) in &kinds {
+        let own = level.keys_of(kind);
+        let mut then = without(&mut keys.iter().filter(|key| !own.contains(key)));
+        if kind.method == StepMethod::Of(Method::GetPrompt) {
             then["properties"]["arguments"] =
                 json!({ "additionalProperties": { "type": "string" } });
         }
         if let Some(subject) = kind.subject {
             then["required"] = json!([subject]);
         }
-        json!({ "if": { "properties": { "type": { "const": word } } }, "then": then })
-    });
-    schema["allOf"] = rules.collect();
+        let of_word = json!({ "properties": { "type": { "const": word } }, "required": ["type"] });
+        rules.push(json!({ "if": of_word, "then": then }));
+    }
+    match level {
+        Level::Step => {
+            schema["oneOf"] = json!([{ "required": ["type"] }, { "required": ["call"] }]);
+            let others = &mut keys.iter().filter(|key| !GROUP_KEYS.contains(key));
+            rules.push(json!({ "if": { "required": ["call"] }, "then": without(others) }));
+        }
+        Level::Scenario | Level::Call => schema["required"] = json!(["type"]),
+    }
+    schema["allOf"] = json!(rules);
     schema
+}
+
+/// The keys of a step whose calls have tables of their own, beside `call`.
+const GROUP_KEYS: &[&str] = &["name", "once", "repeat", "think"];
+
+keys! {
+    /// The one key that only such a step has.
+    struct GroupKeys {
+        /// Different calls at once, each on its own connection, in place of one call.
+        call: Vec<CallEntry> = Own {
+            read: |entry| {
+                let accepted = "entries that begin with `[[flow.step.call]]`";
+                entry.tables(accepted, |table| {
+                    let (_, call) = read_call(table, Level::Call);
+                    call
+                })
+            },
+            schema: || json!({
+                "type": "array", "minItems": 1, "maxItems": PARALLEL_MAX,
+                "items": step_schema(Level::Call),
+            }),
+        },
+    }
 }
 
 fn stage_schema() -> Value {
@@ -732,12 +936,100 @@ fn stage_schema() -> Value {
     schema
 }
 
+/// An entry of `[[scenario]]`.
+fn read_entry(table: Table<'_>) -> FlowEntry {
+    let place = table.place.clone();
+    let (mut keys, call) = read_call(table, Level::Scenario);
+    let weight = std::mem::take(&mut keys.weight);
+    FlowEntry {
+        name: Field::default(),
+        weight: weight.value.unwrap_or(WEIGHT),
+        on_error: OnError::default(),
+        steps: vec![step_of(place.clone(), keys, vec![call])],
+        place,
+    }
+}
+
+/// An entry of `[[flow]]`.
+fn read_flow(mut table: Table<'_>) -> FlowEntry {
+    let place = table.place.clone();
+    let keys = FlowKeys::read(&mut table, Which::Given);
+    for (is_given, key, accepted) in [
+        (keys.name.is_given(), "name", FLOW_NAME.0),
+        (keys.step.is_given(), "step", FLOW_STEPS),
+    ] {
+        if !is_given {
+            let message = format!("the key `{key}` is missing");
+            table.document.report(&place, message, accepted);
+        }
+    }
+    if let (Some(at), Some([])) = (&keys.step.origin, keys.step.value.as_deref()) {
+        table.document.report(at, "is empty", FLOW_STEPS);
+    }
+    table.finish();
+    let steps = keys.step.value.unwrap_or_default();
+    FlowEntry {
+        place,
+        name: keys.name,
+        weight: keys.weight.value.unwrap_or(WEIGHT),
+        on_error: keys.on_error.value.unwrap_or_default(),
+        steps,
+    }
+}
+
+/// An entry of `[[flow.step]]`: one call, or several at once.
 fn read_step(mut table: Table<'_>) -> StepEntry {
-    let accepted = "a method such as `tools/call` or `resources/read`";
-    let kind = table.require("type", accepted, |entry| entry.word(STEP_KINDS));
-    let which = match kind.value {
-        Some(kind) => Which::Of(kind.keys),
-        None => Which::Known(&["weight", "parallel"]),
+    let Some(calls) = table.take("call") else {
+        let (keys, call) = read_call(table, Level::Step);
+        return step_of(call.place.clone(), keys, vec![call]);
+    };
+    let keys = StepKeys::read(&mut table, Which::Of(GROUP_KEYS));
+    let calls_of_step = GroupKeys::read(&mut table, Which::Given).call;
+    if let Some(of_type) = table.take("type") {
+        let accepted = "one of the two";
+        let _: Option<()> = of_type.refuse("does not go with `call`", accepted);
+    }
+    let place = table.place.clone();
+    table.finish();
+    let n_calls = calls_of_step.value.as_ref().map(Vec::len);
+    if n_calls.is_some_and(|n_calls| !(1..=PARALLEL_MAX as usize).contains(&n_calls)) {
+        let accepted = format!("from 1 to {PARALLEL_MAX} calls at once");
+        let message = match n_calls {
+            Some(0) => "is empty",
+            _ => "has too many entries",
+        };
+        let _: Option<()> = calls.refuse(message, &*accepted);
+    }
+    step_of(place, keys, calls_of_step.value.unwrap_or_default())
+}
+
+fn step_of(place: Origin, keys: StepKeys, calls: Vec<CallEntry>) -> StepEntry {
+    StepEntry {
+        place,
+        name: keys.name,
+        once: keys.once,
+        repeat: keys.repeat.value.unwrap_or(1),
+        think: keys.think.value,
+        parallel: keys.parallel.value.unwrap_or(1),
+        calls,
+    }
+}
+
+/// One call, and the keys that belong to its step.
+fn read_call(mut table: Table<'_>, level: Level) -> (StepKeys, CallEntry) {
+    let accepted = match level {
+        Level::Step => {
+            "a method such as `tools/call` or `resources/read`, or entries that begin with \
+             `[[flow.step.call]]`"
+        }
+        _ => "a method such as `tools/call` or `resources/read`",
+    };
+    let kinds = level.kinds();
+    let kind = table.require("type", accepted, |entry| entry.word(&kinds));
+    let own = kind.value.map(|kind| level.keys_of(&kind));
+    let which = match &own {
+        Some(keys) => Which::Of(keys),
+        None => Which::Known(level.keys()),
     };
     let mut keys = StepKeys::read(&mut table, which);
     let action = kind.value.and_then(|kind| {
@@ -745,6 +1037,7 @@ fn read_step(mut table: Table<'_>) -> StepEntry {
             Some("tool") => Some((&keys.tool, TOOL.0)),
             Some("prompt") => Some((&keys.prompt, PROMPT.0)),
             Some("uri") => Some((&keys.uri, URI.0)),
+            Some("method") => Some((&keys.method, METHOD.accepted)),
             Some(_) => Some((&keys.code, CODE.0)),
             None => None,
         };
@@ -755,23 +1048,64 @@ fn read_step(mut table: Table<'_>) -> StepEntry {
         }
         let subject = subject.and_then(|(field, _)| field.value.clone());
         match kind.method {
-            Some(method) => {
+            StepMethod::Of(method) => {
                 let arguments = std::mem::take(&mut keys.arguments);
                 let operation = read_operation(&mut table, method, subject, arguments);
                 operation.map(|call| call.map(Action::Call))
             }
-            None => code_mode(subject, std::mem::take(&mut keys.format)),
+            StepMethod::CodeMode => code_mode(subject, std::mem::take(&mut keys.format)),
+            StepMethod::Any => any_request(&mut table, subject, &mut keys),
         }
     });
-    let key = table.place.key.clone();
+    let place = table.place.clone();
     table.finish();
-    StepEntry {
-        key,
-        tool: keys.tool.value.map(|tool| tool.value),
+    let call = CallEntry {
+        place,
+        name: match level {
+            Level::Call => std::mem::take(&mut keys.name),
+            _ => Field::default(),
+        },
+        tool: std::mem::take(&mut keys.tool).value.map(|tool| tool.value),
         action,
-        weight: keys.weight.value.unwrap_or(WEIGHT),
-        parallel: keys.parallel.value.unwrap_or(1),
+        generate: keys.generate.value.unwrap_or(false),
+    };
+    (keys, call)
+}
+
+/// `type = "request"`
+fn any_request(
+    table: &mut Table<'_>,
+    method: Option<Shown<String>>,
+    keys: &mut StepKeys,
+) -> Option<Shown<Action>> {
+    let params = call_arguments(table, "params", std::mem::take(&mut keys.params), false)?;
+    let has_no_object = |params: &Arguments| {
+        let meta = params.values().get("_meta");
+        meta.is_some_and(|meta| !meta.is_object())
+    };
+    if params.value.as_ref().is_some_and(has_no_object) {
+        let entry = table.take("params")?;
+        return entry.refuse("has a `_meta` that is no table", "a table, or no `_meta`");
     }
+    let name_header = std::mem::take(&mut keys.name_header);
+    let path = match name_header.is_given() {
+        true => Some(name_header.value?),
+        false => None,
+    };
+    let method = method?;
+    let request = method
+        .zip(params)
+        .map(|(method, params)| Operation::Request {
+            method,
+            params,
+            name_header: path.clone(),
+        });
+    if let (Some(place), None) = (&name_header.origin, request.value.subject()) {
+        let accepted = "the path of a text in `params`, such as `params.name`";
+        table.document.report(place, "leads to no text", accepted);
+        return None;
+    }
+    Some(request.map(Action::Call))
 }
 
 fn read_operation(
@@ -782,12 +1116,12 @@ fn read_operation(
 ) -> Option<Shown<Operation>> {
     Some(match method {
         Method::CallTool => {
-            let arguments = call_arguments(table, arguments, false)?;
+            let arguments = call_arguments(table, "arguments", arguments, false)?;
             let call = subject?.zip(arguments);
             call.map(|(name, arguments)| Operation::CallTool { name, arguments })
         }
         Method::GetPrompt => {
-            let arguments = call_arguments(table, arguments, true)?;
+            let arguments = call_arguments(table, "arguments", arguments, true)?;
             let call = subject?.zip(arguments);
             call.map(|(name, arguments)| Operation::GetPrompt { name, arguments })
         }
@@ -812,6 +1146,7 @@ fn code_mode(code: Option<Shown<String>>, format: Field<Shown<String>>) -> Optio
 /// `None`: at fault.
 fn call_arguments(
     table: &mut Table<'_>,
+    key: &'static str,
     arguments: Field<Shown<Object>>,
     are_texts_only: bool,
 ) -> Option<Shown<Option<Arguments>>> {
@@ -819,7 +1154,7 @@ fn call_arguments(
         return Some(None.into());
     }
     let mut fields = arguments.value?;
-    let written = table.take("arguments").filter(|_| are_texts_only);
+    let written = table.take(key).filter(|_| are_texts_only);
     if written.is_some_and(|entry| !check_prompt_arguments(&entry)) {
         return None;
     }

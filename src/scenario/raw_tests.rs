@@ -60,6 +60,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
         ),
         ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
         (
+            "[[flow]]\nname = \"f\"\nzzzz = 1\n[[flow.step]]\ntype = \"ping\"",
+            "/properties/flow/items".to_string(),
+        ),
+        (
             "[settings]\nthink = { distribution = \"uniform\", low = \"1s\", high = \"2s\", zzzz = 1 }",
             format!("{think}/1"),
         ),
@@ -87,29 +91,100 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
 #[test]
 fn each_type_of_step_has_its_own_keys() {
     let schema = config_schema();
-    let step = &schema["properties"]["scenario"]["items"];
-    let types = step["properties"]["type"]["anyOf"][0]["enum"].as_array();
-    let types = types.expect("the types of a step");
-    let rules = step["allOf"].as_array().expect("a rule for each type");
-    assert_eq!(types.len(), rules.len());
-    for (name, rule) in types.iter().zip(rules) {
-        assert_eq!(rule["if"]["properties"]["type"]["const"], *name);
-        let not = rule["then"]["properties"].as_object().expect("keys");
-        let mut known = properties(step);
-        known.retain(|key| not.get(key) != Some(&Value::Bool(false)));
-        let text = format!("[[scenario]]\ntype = {name}\nzzzz = 1\n");
-        assert_eq!(known, known_to_reader(&text), "{name}");
-        let missing = faults_of(&text)
-            .into_iter()
-            .find(|fault| fault.contains("is missing"));
-        let required = rule["then"]["required"][0].as_str();
-        assert_eq!(missing.is_some(), required.is_some(), "{name}: {missing:?}");
-        if let Some(key) = required {
-            assert!(
-                missing.is_some_and(|text| text.contains(key)),
-                "{name}: {key}"
-            );
+    let steps = "/properties/flow/items/properties/step/items";
+    for (table, pointer) in [
+        ("[[scenario]]", "/properties/scenario/items".to_string()),
+        ("[[flow]]\nname = \"f\"\n[[flow.step]]", steps.to_string()),
+        (
+            "[[flow]]\nname = \"f\"\n[[flow.step]]\n[[flow.step.call]]",
+            format!("{steps}/properties/call/items"),
+        ),
+    ] {
+        let step = schema.pointer(&pointer).expect("a table of the schema");
+        let types = step["properties"]["type"]["anyOf"][0]["enum"].as_array();
+        let types = types.expect("the types of a step");
+        let rules = step["allOf"].as_array().expect("a rule for each type");
+        for (name, rule) in types.iter().zip(rules) {
+            assert_eq!(rule["if"]["properties"]["type"]["const"], *name);
+            let not = rule["then"]["properties"].as_object().expect("keys");
+            let mut known = properties(step);
+            known.retain(|key| not.get(key) != Some(&Value::Bool(false)));
+            let text = format!("{table}\ntype = {name}\nzzzz = 1\n");
+            let mut read = known_to_reader(&text);
+            if pointer == steps {
+                // The reader knows it of all steps: one with both is told so.
+                read.insert("call".to_string());
+            }
+            assert_eq!(known, read, "{text}");
+            let missing = faults_of(&text)
+                .into_iter()
+                .find(|fault| fault.contains("is missing"));
+            let required = rule["then"]["required"][0].as_str();
+            assert_eq!(missing.is_some(), required.is_some(), "{text}: {missing:?}");
+            if let Some(key) = required {
+                assert!(
+                    missing.is_some_and(|text| text.contains(key)),
+                    "{text}: {key}"
+                );
+            }
         }
+    }
+}
+
+/// Whole steps and flows, which are right or wrong by what stands together.
+#[test]
+fn the_schema_and_the_reader_judge_flows_alike() {
+    let schema = config_schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let call = "{ type = \"ping\" }";
+    for (step, is_right) in [
+        ("type = \"ping\"".to_string(), true),
+        ("once = \"session\"".to_string(), false),
+        (format!("call = [{call}, {call}]"), true),
+        (
+            format!("call = [{call}]\nname = \"x\"\nthink = \"1s\""),
+            true,
+        ),
+        (format!("call = [{call}]\ntype = \"ping\""), false),
+        (format!("call = [{call}]\nparallel = 2"), false),
+        ("call = []".to_string(), false),
+        ("call = [{}]".to_string(), false),
+        (
+            "call = [{ type = \"code_mode\", code = \"x\" }]".to_string(),
+            false,
+        ),
+        ("type = \"code_mode\"\ncode = \"x\"".to_string(), true),
+        (
+            "type = \"code_mode\"\ncode = \"x\"\nname = \"y\"".to_string(),
+            false,
+        ),
+        ("type = \"request\"\nmethod = \"a/b\"".to_string(), true),
+        ("type = \"request\"\nmethod = \"a b\"".to_string(), false),
+        (
+            "type = \"request\"\nmethod = \"notifications/x\"".to_string(),
+            false,
+        ),
+        (
+            "type = \"request\"\nmethod = \"a\"\nparams = { _meta = 1 }".to_string(),
+            false,
+        ),
+        (
+            "type = \"request\"\nmethod = \"a\"\nname_header = \"params.n\"\n\
+             params = { n = \"x\" }"
+                .to_string(),
+            true,
+        ),
+        (
+            "type = \"request\"\nmethod = \"a\"\nname_header = \"n\"\nparams = { n = \"x\" }"
+                .to_string(),
+            false,
+        ),
+    ] {
+        let text = format!("[[flow]]\nname = \"f\"\n[[flow.step]]\n{step}\n");
+        let config: Value = toml::from_str(&text).expect("TOML");
+        let faults = faults_of(&text);
+        assert_eq!(faults.is_empty(), is_right, "{text}: {faults:?}");
+        assert_eq!(validator.is_valid(&config), is_right, "{text}");
     }
 }
 
@@ -234,6 +309,15 @@ fn the_schema_and_the_reader_judge_values_alike() {
         (
             "[[scenario]]\ntype = \"code_mode\"\n",
             "/properties/scenario/items",
+        ),
+        (
+            "[[scenario]]\ntype = \"request\"\n",
+            "/properties/scenario/items",
+        ),
+        ("[[flow]]", "/properties/flow/items"),
+        (
+            "[[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"ping\"",
+            "/properties/flow/items/properties/step/items",
         ),
     ] {
         for key in properties(schema.pointer(pointer).expect("a table")) {

@@ -30,8 +30,29 @@ fn hide_inside(value: &mut Value, found: &mut Vec<String>) {
     }
 }
 
+/// The texts under a credential's name in a JSON value, at any depth, and in texts
+/// that hold JSON themselves.
+pub(crate) fn credentials_in(mut value: Value) -> Vec<String> {
+    let mut found = Vec::new();
+    hide_inside(&mut value, &mut found);
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(fields) => open.extend(fields.into_iter().map(|(_, field)| field)),
+            Value::Array(items) => open.extend(items),
+            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+                if let Ok(mut inner) = serde_json::from_str(&text) {
+                    hide_inside(&mut inner, &mut found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    found
+}
+
 /// The same in the text of a JSON object. The rest of the text stays as it is.
-pub(super) fn without_credentials(json: &str) -> String {
+pub(crate) fn without_credentials(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
     // Whether what comes next is the value of a credential's name.
@@ -89,6 +110,13 @@ mod tests {
             json!({"a": [{"token": "***", "n": 1}], "max_tokens": 5, "secret": "***"})
         );
         assert_eq!(found, ["t1", "t2"]);
+    }
+
+    #[test]
+    fn credentials_are_found_in_texts_that_hold_json() {
+        let inner = json!({"n": [{"api_key": "k2"}]}).to_string();
+        let value = json!({"token": "k1", "content": [{"text": inner}, {"text": "{token"}]});
+        assert_eq!(credentials_in(value), ["k1", "k2"]);
     }
 
     #[test]

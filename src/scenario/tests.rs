@@ -118,17 +118,17 @@ code = "query { users { id } }"
     assert_eq!(plan.graceful_stop, Duration::from_secs(3));
     assert_eq!(plan.pause_after_call, Duration::from_secs(15));
     assert_eq!(plan.seed, 7);
-    let weights: Vec<u32> = plan.steps.iter().map(|step| step.weight).collect();
+    let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     assert_eq!(weights, [60, 25, 10, 5]);
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::CallTool {
             name: "calculate".to_string(),
             arguments: arguments(&json!({"expression": "2+2"})),
         })
     );
     assert_eq!(
-        plan.steps[3].action.value,
+        plan.flows[3].steps[0].calls[0].action.value,
         Action::CodeMode {
             code: "query { users { id } }".to_string(),
             format: "graphql".to_string(),
@@ -266,8 +266,8 @@ parallel = 4
     );
     assert_eq!(plan.message_bytes_max, 1 << 20);
     assert!(plan.strict);
-    assert_eq!(plan.steps[0].parallel, 4);
-    assert_eq!(plan.steps[0].weight, 1);
+    assert_eq!(plan.flows[0].steps[0].parallel, 4);
+    assert_eq!(plan.flows[0].weight, 1);
 }
 
 #[test]
@@ -437,11 +437,11 @@ wieght = 3
             "a.toml:16:1: scenario[1].tol: unknown key; did you mean `tool`?",
             "a.toml:19:8: scenario[2].type: `resource/read` is not known; expected one of \
                  `tools/call`, `resources/read`, `prompts/get`, `code_mode`, `tools/list`, \
-                 `resources/list`, `resources/templates/list`, `prompts/list`, `ping`; did you \
-                 mean `resources/read`?",
+                 `resources/list`, `resources/templates/list`, `prompts/list`, `ping`, \
+                 `request`; did you mean `resources/read`?",
             "a.toml:22:1: scenario[2].wieght: unknown key; did you mean `weight`?",
             "a.toml:24:2: extra: unknown key; expected one of `settings`, `headers`, `scenario`, \
-                 `stage`, `arrivals`, `threshold`",
+                 `flow`, `stage`, `arrivals`, `threshold`",
             "URL: there is no server to test; expected an address such as \
                  `http://127.0.0.1:8080/mcp` as an argument, or as `url` under `[settings]`",
         ]
@@ -455,8 +455,8 @@ fn faults_become_one_error_of_usage() {
     assert_eq!(
         error.what(),
         "2 faults\n  a.toml:1:1: a: unknown key; expected one of `settings`, `headers`, \
-             `scenario`, `stage`, `arrivals`, `threshold`\
-         \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]`"
+             `scenario`, `flow`, `stage`, `arrivals`, `threshold`\
+         \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]` or `[[flow]]`"
     );
 }
 
@@ -730,7 +730,7 @@ fn steps_at_fault() {
         &[
             "a.toml:3:8: scenario[1].tool: is empty; expected the name of a tool",
             "a.toml:4:1: scenario[1].uri: unknown key; expected one of `type`, `weight`, \
-                 `parallel`, `tool`, `arguments`",
+                 `name`, `repeat`, `think`, `parallel`, `tool`, `arguments`, `generate`",
             "a.toml:5:12: scenario[1].parallel: `0` is out of bounds; expected a whole number \
                  from 1 to 256",
             "a.toml:6:13: scenario[1].arguments: found a list; expected a table such as `{ text = \
@@ -751,7 +751,7 @@ fn steps_at_fault() {
         &[
             "a.toml:1:1: scenario[1]: the key `code` is missing; expected the code to validate and run",
             "a.toml:3:1: scenario[1].parallel: unknown key; expected one of `type`, `weight`, \
-                 `code`, `format`",
+                 `repeat`, `think`, `code`, `format`",
             "a.toml:4:10: scenario[1].format: found a whole number; expected a language such as \
                  `graphql` or `sql`",
         ],
@@ -770,7 +770,7 @@ fn steps_at_fault() {
              \"ping\"\n[settings]\nprotocol = \"modern\"",
         &[
             "a.toml:1:1: scenario: the weights are too large; expected a sum of at most 4294967295",
-            "a.toml:1:1: scenario: has a `ping`, which the chosen protocol does not know; \
+            "a.toml:4:1: scenario[2]: is a `ping`, which the chosen protocol does not know; \
                  expected another step, or a legacy protocol",
         ],
     );
@@ -786,6 +786,180 @@ fn steps_at_fault() {
                  `[[scenario]]`",
         ]
     );
+}
+
+#[test]
+fn flows_are_read() {
+    let text = r#"
+[settings]
+preflight = false
+[[flow]]
+name = "checkout"
+weight = 3
+on_error = "end-session"
+[[flow.step]]
+name = "sign in"
+once = "session"
+type = "tools/call"
+tool = "login"
+arguments = { user = "u" }
+[[flow.step]]
+type = "tools/call"
+tool = "whoami"
+think = "1s"
+repeat = 3
+generate = true
+[[flow.step]]
+name = "both"
+[[flow.step.call]]
+name = "left"
+type = "ping"
+[[flow.step.call]]
+type = "request"
+method = "tasks/get"
+params = { taskId = "7", token = "hunter2hunter2" }
+name_header = "params.taskId"
+[[scenario]]
+name = "alone"
+type = "tools/list"
+"#;
+    let plan = plan_of(text);
+    assert!(!plan.preflight);
+    let [alone, checkout] = &plan.flows[..] else {
+        panic!("{:?}", plan.flows);
+    };
+    assert_eq!((&alone.name, alone.weight), (&None, 1));
+    assert_eq!(alone.steps[0].name.as_deref(), Some("alone"));
+    assert_eq!(checkout.name.as_deref(), Some("checkout"));
+    assert_eq!(
+        (checkout.weight, checkout.on_error),
+        (3, OnError::EndSession)
+    );
+    let [sign_in, whoami, both] = &checkout.steps[..] else {
+        panic!("{checkout:?}");
+    };
+    assert!(sign_in.is_once && !whoami.is_once);
+    assert_eq!((whoami.repeat, whoami.calls[0].generate), (3, true));
+    assert_eq!(
+        whoami.think,
+        Some(ThinkTime::Constant(Duration::from_secs(1)))
+    );
+    assert_eq!((both.calls.len(), both.calls_at_once()), (2, 2));
+    assert_eq!(both.calls[0].name.as_deref(), Some("left"));
+    let Action::Call(request) = &both.calls[1].action.value else {
+        panic!("{both:?}");
+    };
+    assert_eq!(request.label(), "tasks/get 7");
+    let json = to_json(&plan);
+    assert_eq!(
+        json["scenario"],
+        json!([{"name": "alone", "type": "tools/list", "parallel": 1, "weight": 1}])
+    );
+    assert_eq!(
+        json["flow"],
+        json!([{
+            "name": "checkout",
+            "weight": 3,
+            "on_error": "end-session",
+            "step": [
+                {"name": "sign in", "type": "tools/call", "tool": "login",
+                 "arguments": {"user": "u"}, "once": "session", "parallel": 1},
+                {"type": "tools/call", "tool": "whoami", "generate": true, "repeat": 3,
+                 "think": {"distribution": "constant", "value_ms": 1000.0}, "parallel": 1},
+                {"name": "both", "call": [
+                    {"name": "left", "type": "ping"},
+                    {"type": "request", "method": "tasks/get",
+                     "params": {"taskId": "7", "token": "***"}, "name_header": "params.taskId"},
+                ], "parallel": 1},
+            ],
+        }])
+    );
+    assert!(!all_shown(&plan).contains("hunter2"));
+    let lines: Vec<String> = describe(&plan)
+        .into_iter()
+        .filter(|(label, _)| ["flow", "step", "preflight"].contains(&label.as_str()))
+        .map(|(label, text)| format!("{label}: {text}"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "step: alone: tools/list, 25% of the iterations",
+            "flow: checkout, 75% of the iterations; a step that fails ends the session",
+            "step: sign in: tools/call login {\"user\":\"u\"}, once in a session",
+            "step: tools/call whoami with arguments made from its schema, 3 times, then a pause: 1s",
+            "step: both: left: ping + tasks/get 7 {\"taskId\":\"7\",\"token\":\"***\"}, 2 at once",
+            "preflight: nothing is held against what the server lists",
+        ]
+    );
+}
+
+#[test]
+fn flows_at_fault() {
+    let step = "[[flow.step]]\ntype = \"tools/list\"\n";
+    let check = |text: &str, expected: &[&str]| {
+        assert_eq!(faults_with(text, &with_url()), expected, "{text}");
+    };
+    check(
+        "[[flow]]\nwieght = 2\non_error = \"stop\"\n",
+        &[
+            "a.toml:1:1: flow[1]: the key `name` is missing; expected a name such as `checkout`",
+            "a.toml:1:1: flow[1]: the key `step` is missing; expected entries that begin with \
+                 `[[flow.step]]`",
+            "a.toml:2:1: flow[1].wieght: unknown key; did you mean `weight`?",
+            "a.toml:3:12: flow[1].on_error: `stop` is not known; expected one of \
+                 `end-iteration`, `continue`, `end-session`",
+        ],
+    );
+    check(
+        &format!(
+            "[[flow]]\nname = \"a\"\n{step}name = \"b\"\n{step}name = \"b\"\n\
+                  [[flow]]\nname = \"a\"\n{step}name = \"b\"\n"
+        ),
+        &[
+            "a.toml:8:8: flow[1].step[2].name: `b` is `flow[1].step[1].name` already; expected a \
+                 name of its own",
+            "a.toml:10:8: flow[2].name: `a` is `flow[1].name` already; expected a name of its own",
+        ],
+    );
+    check(
+        &format!("[[flow]]\nname = \"a\"\n{step}once = \"session\"\n"),
+        &[
+            "a.toml:1:1: flow[1]: every step is done once in a session: an iteration has none; \
+                 expected a step without `once`",
+        ],
+    );
+    check(
+        &format!("[[flow]]\nname = \"a\"\n{step}{step}once = \"session\"\n{step}once = \"run\"\n"),
+        &[
+            "a.toml:7:8: flow[1].step[2].once: comes after a step of each iteration; expected \
+                 steps with `once` before all others",
+            "a.toml:10:8: flow[1].step[3].once: `run` is not known; expected one of `session`",
+            "a.toml:10:8: flow[1].step[3].once: comes after a step of each iteration; expected \
+                 steps with `once` before all others",
+        ],
+    );
+    check(
+        "[[flow]]\nname = \"a\"\n[[flow.step]]\nname = \"x\"\n[[flow.step]]\ntype = \"request\"\n\
+         method = \"a\"\nname_header = \"params.n\"\nparams = { n = 1 }\n",
+        &[
+            "a.toml:3:1: flow[1].step[1]: the key `type` is missing; expected a method such as \
+                 `tools/call` or `resources/read`, or entries that begin with `[[flow.step.call]]`",
+            "a.toml:8:15: flow[1].step[2].name_header: leads to no text; expected the path of a \
+                 text in `params`, such as `params.name`",
+        ],
+    );
+    let many: String = (0..2001)
+        .map(|i| format!("[[scenario]]\ntype = \"tools/call\"\ntool = \"t{i}\"\n"))
+        .collect();
+    check(
+        &many,
+        &[
+            "a.toml:1:1: scenario: the steps make 2001 rows of figures; expected at most 2000: one \
+                 for each name or operation of a flow",
+        ],
+    );
+    let (one_less, _) = many.split_at(many.rfind("[[scenario]]").expect("an entry"));
+    assert_eq!(plan_of(one_less).flows.len(), 2000);
 }
 
 #[test]
@@ -863,7 +1037,7 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
     );
     assert_eq!(plan.stop.duration, Some(Duration::from_secs(90)));
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::CallTool {
             name: "echo".to_string(),
             arguments: arguments(&json!({
@@ -1047,18 +1221,20 @@ fn a_tool_on_the_command_line_is_called_as_the_config_does() {
             ..with_url()
         };
         let plan = load_with(text, &overrides).expect("no faults");
-        let step = |step: &Step| {
-            let Action::Call(Operation::CallTool { name, arguments }) = &step.action.shown else {
-                panic!("no call of a tool: {:?}", step.action);
+        let step = |flow: &Flow| {
+            let step = &flow.steps[0];
+            let action = &step.calls[0].action.shown;
+            let Action::Call(Operation::CallTool { name, arguments }) = action else {
+                panic!("no call of a tool: {action:?}");
             };
             (
                 name.clone(),
                 json!(arguments.as_ref().map(crate::protocol::Arguments::values)),
-                step.weight,
+                flow.weight,
                 step.parallel,
             )
         };
-        plan.steps.iter().map(step).collect::<Vec<_>>()
+        plan.flows.iter().map(step).collect::<Vec<_>>()
     };
     let call =
         |name: &str, arguments, weight, parallel| (name.to_string(), arguments, weight, parallel);
@@ -1088,7 +1264,7 @@ fn a_name_is_shown_as_it_is_called() {
         let plan = plan_of(&format!(
             "[[scenario]]\ntype = \"{kind}\"\n{key} = '{written}'\n"
         ));
-        let action = &plan.steps[0].action;
+        let action = &plan.flows[0].steps[0].calls[0].action;
         assert_eq!(label(&action.shown), format!("{kind} {shown}"));
         assert_eq!(label(&action.value), format!("{kind} {called}"));
     };
@@ -1163,9 +1339,9 @@ fn flags_take_the_place_of_keys() {
             header("Authorization", "Bearer d"),
         ]
     );
-    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(plan.flows.len(), 1);
     assert_eq!(
-        plan.steps[0].action.shown,
+        plan.flows[0].steps[0].calls[0].action.shown,
         Action::Call(Operation::CallTool {
             name: "add".to_string(),
             arguments: None
@@ -1338,7 +1514,7 @@ fn no_config_is_needed() {
     let plan = load(None, &with_url(), &environment, 9).expect("no faults");
     assert_eq!(plan.seed, 9);
     assert_eq!(
-        plan.steps[0].action.value,
+        plan.flows[0].steps[0].calls[0].action.value,
         Action::Call(Operation::ListTools)
     );
     assert_eq!(plan.notices.len(), 1);
@@ -1505,7 +1681,9 @@ fn arguments_of_the_command_line_keep_their_digits() {
         ..with_url()
     };
     let plan = load(None, &overrides, &environment, 7).expect("no faults");
-    let Action::Call(Operation::CallTool { arguments, .. }) = &plan.steps[0].action.value else {
+    let Action::Call(Operation::CallTool { arguments, .. }) =
+        &plan.flows[0].steps[0].calls[0].action.value
+    else {
         panic!("a call");
     };
     assert_eq!(arguments.as_ref().map(Arguments::json), Some(json));
@@ -1530,7 +1708,7 @@ proptest! {
         let overrides = Overrides { vus, rate, ..with_url() };
         match load_with(&text, &overrides) {
             Ok(plan) => {
-                prop_assert!(!plan.steps.is_empty());
+                prop_assert!(!plan.flows.is_empty());
                 prop_assert!(plan.vus_max() > 0);
                 prop_assert!(!describe(&plan).is_empty());
                 prop_assert!(to_json(&plan).is_object());

@@ -22,7 +22,7 @@ pub use names::shorten;
 pub use role::Role;
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
-pub use text::{Align, Line, LongWords, display_width, pad, wrap};
+pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
 
 use crate::error::UserError;
 use crate::redact::Redactor;

@@ -66,6 +66,7 @@ impl VirtualUser {
         if let Some(intended) = intended {
             self.shared().late(self.could_start(intended), report.sent);
         }
+        self.show(step.row, Some(step.place), &report);
         self.shared().end(step.row, &report, intended);
         StepEnd {
             after: Self::after(&report),
@@ -134,6 +135,7 @@ impl VirtualUser {
             if let Some(intended) = intended {
                 shared.late(self.could_start(intended), report.sent);
             }
+            shared.show(step.row, Some(step.place), &report, &mut session);
             shared.end(step.row, &report, intended);
             if Self::after(&report) != After::Fine {
                 after = Self::after(&report);

@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::Map;
 
 use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
-use crate::outcome::{Row, RowKind};
+use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
-use crate::scenario::{Action, Plan, Step};
+use crate::scenario::{self, Action, Plan};
 use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
@@ -32,10 +33,20 @@ pub struct Script {
     pub plan: Arc<Plan>,
     /// The rows of the recorders.
     pub rows: Rows,
-    /// One for each step of the plan.
+    /// One for each flow of the plan.
     flows: Vec<Flow>,
     /// One for each population of the plan.
     choices: Vec<Choice>,
+    /// Where this is a trial.
+    trial: Option<Trial>,
+}
+
+/// Each flow once, in order, before a witness.
+#[derive(Debug)]
+struct Trial {
+    witness: Witness,
+    /// How many flows were picked.
+    n_picked: AtomicUsize,
 }
 
 /// Which flows the users of a population do, and how often.
@@ -59,6 +70,8 @@ pub(super) struct Flow {
 
 #[derive(Debug)]
 pub(super) struct FlowStep {
+    /// Which flow of the script, and which of its steps.
+    pub(super) place: (usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
     /// Calls at once; 1: no fan-out.
@@ -92,20 +105,25 @@ impl Script {
             catalog,
             rows: RowTable::default(),
         };
-        let steps = plan.steps.iter();
-        let flows: Vec<Flow> = steps
-            .map(|step| compiler.flow(step))
+        let flows = plan.flows.iter();
+        let mut flows: Vec<Flow> = flows
+            .map(|flow| compiler.flow(flow))
             .collect::<Result<_, _>>()
             .map_err(|error| cannot_prepare(&error))?;
+        for (at, flow) in flows.iter_mut().enumerate() {
+            for (step_at, step) in flow.steps.iter_mut().enumerate() {
+                step.place = (at, step_at);
+            }
+        }
         let mut rows = compiler.rows;
         let choices = plan.populations.iter().map(|population| {
             let mut sum = 0_u64;
-            let weights = plan.steps[population.steps.clone()].iter();
+            let weights = plan.flows[population.flows.clone()].iter();
             Choice {
-                first_flow: population.steps.start,
+                first_flow: population.flows.start,
                 cumulative_weights: weights
-                    .map(|step| {
-                        sum += u64::from(step.weight);
+                    .map(|flow| {
+                        sum += u64::from(flow.weight);
                         sum
                     })
                     .collect(),
@@ -128,7 +146,20 @@ impl Script {
             },
             flows,
             choices,
+            trial: None,
         })
+    }
+
+    /// Makes a trial of it: the flows are done in order rather than by weight, and
+    /// each request is shown to the witness.
+    pub fn show_to(&mut self, witness: Witness) {
+        let n_picked = AtomicUsize::new(0);
+        self.trial = Some(Trial { witness, n_picked });
+    }
+
+    /// Who looks on, where this is a trial.
+    pub(super) fn witness(&self) -> Option<&Witness> {
+        self.trial.as_ref().map(|trial| &trial.witness)
     }
 
     /// What the user should know of steps whose tool the server does not list.
@@ -136,8 +167,8 @@ impl Script {
         let listed: HashSet<&str> = known.iter().copied().collect();
         let mut told = HashSet::new();
         let mut notices = Vec::new();
-        for step in &plan.steps {
-            let Action::Call(Operation::CallTool { name, .. }) = &step.action.value else {
+        for call in plan.calls() {
+            let Action::Call(Operation::CallTool { name, .. }) = &call.action.value else {
                 continue;
             };
             if listed.contains(name.as_str()) || !told.insert(name) || told.len() > UNKNOWN_MAX {
@@ -161,6 +192,9 @@ impl Script {
 
     /// A flow of the population by weight.
     pub(super) fn pick(&self, population: usize, random: &mut fastrand::Rng) -> &Flow {
+        if let Some(trial) = &self.trial {
+            return &self.flows[trial.n_picked.fetch_add(1, Relaxed) % self.flows.len()];
+        }
         let choice = &self.choices[population];
         let weights = &choice.cumulative_weights;
         let at = match weights.len() {
@@ -184,14 +218,16 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn flow(&mut self, step: &Step) -> Result<Flow, PrepareError> {
-        let operation = match &step.action.value {
+    fn flow(&mut self, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
+        let step = &flow.steps[0];
+        let action = &step.calls[0].action;
+        let operation = match &action.value {
             Action::Call(operation) => operation,
             Action::CodeMode { code, format } => return self.code_mode(code, format),
         };
         // The row is named as the user wrote it: what came from the environment
         // is not shown.
-        let shown = match &step.action.shown {
+        let shown = match &action.shown {
             Action::Call(shown) => shown,
             Action::CodeMode { .. } => operation,
         };
@@ -249,6 +285,7 @@ impl Compiler<'_> {
 
     fn step(&mut self, operation: &Operation, shown: &Operation) -> Result<FlowStep, PrepareError> {
         Ok(FlowStep {
+            place: (0, 0),
             call: self.server.prepare(operation, self.catalog)?,
             row: self.rows.of(RowKind::Call, shown),
             parallel: 1,

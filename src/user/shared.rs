@@ -10,7 +10,7 @@ use super::script::Script;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
-use crate::outcome::RowKind;
+use crate::outcome::{RowKind, Seen};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
 
@@ -196,6 +196,37 @@ impl Shared {
             };
             last.set(last.get().max(Some(report.end)));
         }
+    }
+
+    /// Shows a request that has ended to the witness of a trial; a load has none.
+    /// `place` is its flow and step, where it is a call.
+    pub(super) fn show(
+        &self,
+        row: usize,
+        place: Option<(usize, usize)>,
+        report: &CallReport,
+        session: &mut Session,
+    ) {
+        let Some(witness) = self.script.witness() else {
+            return;
+        };
+        let failure = match &report.result {
+            Ok(()) => None,
+            Err(Trouble::Cancelled) => return,
+            Err(Trouble::Failed { failure, message }) => {
+                let redactor = &self.script.server.settings().redactor;
+                Some((*failure, redactor.cleaned(message).into_owned()))
+            }
+        };
+        witness.see(Seen {
+            flow: place.map(|(flow, _)| flow),
+            step: place.map_or(0, |(_, step)| step),
+            row: self.script.rows.all[row].clone(),
+            wire: session.take_wire_copy(),
+            n_bytes: report.n_bytes,
+            latency: report.end.saturating_duration_since(report.sent),
+            failure,
+        });
     }
 
     /// Sent less the moment at which it could have been.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::shared::Shared;
-use crate::client::{Session, Trouble};
+use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::Failure;
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
@@ -87,7 +87,7 @@ impl VirtualUser {
         let seed = shared.script.plan.seed;
         let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
         let random = fastrand::Rng::with_seed(mixed.u64(..));
-        let session = Session::new(&shared.script.server);
+        let session = new_session(&shared);
         let population = shared.script.plan.population_of(run_index);
         Self {
             shared,
@@ -149,6 +149,11 @@ impl VirtualUser {
         &self.shared
     }
 
+    /// Shows a request of its session to the witness of a trial, if this is one.
+    pub(super) fn show(&mut self, row: usize, place: Option<(usize, usize)>, report: &CallReport) {
+        self.shared.show(row, place, report, &mut self.session);
+    }
+
     fn goes_on(&self) -> bool {
         !self.shared.stopping.get()
             && self.local_index < self.shared.target_vus.get()
@@ -163,6 +168,7 @@ impl VirtualUser {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
         let report = self.session.open();
+        self.show(row, None, &report);
         self.shared.end(row, &report, None);
         self.count_session();
         if !self.has_tried_before {
@@ -326,6 +332,7 @@ impl VirtualUser {
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
             if let Some(report) = report {
+                self.show(row, None, &report);
                 self.shared.end(row, &report, None);
             }
         }
@@ -333,7 +340,7 @@ impl VirtualUser {
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
-            self.session = Session::new(&self.shared.script.server);
+            self.session = new_session(&self.shared);
         }
     }
 
@@ -353,7 +360,7 @@ impl VirtualUser {
     }
 
     /// What a failure means for the session.
-    pub(super) fn after(report: &crate::client::CallReport) -> After {
+    pub(super) fn after(report: &CallReport) -> After {
         match &report.result {
             _ if report.session_gone => After::SessionGone,
             Ok(()) => After::Fine,
@@ -365,6 +372,14 @@ impl VirtualUser {
             Err(Trouble::Failed { .. }) => After::Fine,
         }
     }
+}
+
+fn new_session(shared: &Shared) -> Session {
+    let mut session = Session::new(&shared.script.server);
+    if shared.script.witness().is_some() {
+        session.watch();
+    }
+    session
 }
 
 /// Sleeping for the pause after a call, with nothing to hold on to.

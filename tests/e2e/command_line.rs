@@ -131,7 +131,15 @@ mod help {
     fn every_level_names_all_there_is() {
         check(
             &[],
-            &["run", "init", "check", "calibrate", "demo", "--version"],
+            &[
+                "run",
+                "init",
+                "check",
+                "try",
+                "calibrate",
+                "demo",
+                "--version",
+            ],
         );
         check(&["run"], &[&RUN[..], &SERVER, &COLORS].concat());
         let find = [
@@ -146,6 +154,8 @@ mod help {
         let init = ["--output", "--force", "--yes"];
         check(&["init"], &[&init[..], &SERVER, &COLORS].concat());
         check(&["check"], &COLORS);
+        let trial = ["--url", "--demo", "--tool", "--args"];
+        check(&["try"], &[&trial[..], &SERVER, &COLORS].concat());
         let calibrate = ["--vus", "--seconds", "--report", "--no-report", "--quiet"];
         check(&["calibrate"], &[&calibrate[..], &COLORS].concat());
         check(&["demo"], &[&DEMO[..], &COLORS].concat());
@@ -162,7 +172,7 @@ mod help {
 
     #[test]
     fn it_has_no_colour_and_fits_a_terminal_but_for_usage_and_examples() {
-        for command in ["run", "init", "check", "calibrate", "demo"] {
+        for command in ["run", "init", "check", "try", "calibrate", "demo"] {
             let help = help_of(&[command]);
             assert!(!help.contains('\x1b'), "{help}");
             let options = help.split_once("Options:").map(|(_, rest)| rest);

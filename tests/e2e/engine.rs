@@ -21,8 +21,10 @@ fn with<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn n_users_are_n_calls_in_flight_on_one_worker() {
     share::third();
-    let server = demo_with_latency(200 * MS);
-    let limits = ["--vus", "200", "--workers", "1", "--iterations", "600"];
+    // So long that a machine with much else to do sends the last call before the first
+    // is answered.
+    let server = demo_with_latency(2000 * MS);
+    let limits = ["--vus", "200", "--workers", "1", "--iterations", "200"];
     let finished = load_run(&server.url(), &with(&ECHO, &limits))
         .run()
         .expect_code(0);
@@ -30,8 +32,8 @@ fn n_users_are_n_calls_in_flight_on_one_worker() {
     assert_eq!(list(&report["host"]["workers"]).len(), 1);
     let stats = server.stop();
     assert_eq!(stats.in_flight_max, 200, "{finished}");
-    assert_eq!(stats.tool_calls, 600);
-    assert_eq!(report["totals"]["ok"], 600);
+    assert_eq!(stats.tool_calls, 200);
+    assert_eq!(report["totals"]["ok"], 200);
 }
 
 #[test]

@@ -24,10 +24,10 @@ fn the_demo_serves_all_that_is_written_for_it() {
         let demo = DemoProcess::start(&["--latency=none", "--eras", eras]);
         let finished = init(&[&demo.url], TempDir::new()).expect_code(0);
         assert!(finished.stdout.contains(PATH), "{finished}");
-        assert!(finished.stdout.contains("9 tools"), "{finished}");
+        assert!(finished.stdout.contains("13 tools"), "{finished}");
         assert_eq!(finished.stderr, "", "{finished}");
         let config = written(&finished);
-        // Its tools come in three pages.
+        // Its tools come in four pages.
         for tool in [
             "echo",
             "add",

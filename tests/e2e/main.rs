@@ -59,5 +59,6 @@ mod steady;
 mod stored;
 mod terminal;
 mod thresholds;
+mod try_command;
 mod validity;
 mod wire;

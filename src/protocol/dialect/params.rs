@@ -1,9 +1,9 @@
 //! What both eras send alike: an operation's own params, and the version header.
 
 use super::super::fields::json_text;
-use super::super::operation::Operation;
+use super::super::operation::{Arguments, Operation};
 use super::super::revision::Revision;
-use super::super::template::Template;
+use crate::template::Template;
 
 pub(super) fn version_header(revision: Revision) -> (String, String) {
     (
@@ -12,7 +12,7 @@ pub(super) fn version_header(revision: Revision) -> (String, String) {
     )
 }
 
-/// `name`, `arguments` or `uri`: the members of an operation's params, without
+/// `name`, `arguments`, `uri`, or whatever the user wants: the members of an operation's params, without
 /// braces; empty where it has none. Absent arguments are absent, not null.
 pub(super) fn render_members(operation: &Operation) -> Template {
     match operation {
@@ -24,6 +24,9 @@ pub(super) fn render_members(operation: &Operation) -> Template {
             }
             members
         }
+        Operation::Request { params, .. } => params
+            .as_ref()
+            .map_or_else(Template::default, Arguments::members),
         Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)).as_str().into(),
         _ => Template::default(),
     }

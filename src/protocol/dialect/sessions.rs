@@ -9,9 +9,9 @@ use super::super::fields::{json_text, read_fields, read_string};
 use super::super::operation::{Method, Operation};
 use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
-use super::super::template::Template;
 use super::opening::{ClientInfo, Welcome, read_capabilities, read_identity};
 use super::params::{render_cursor, render_members, version_header};
+use crate::template::Template;
 
 pub(super) fn prepare(revision: Revision, operation: &Operation) -> Prepared {
     request(revision, operation.method(), &render_members(operation))

@@ -9,12 +9,12 @@ use super::super::catalog::ToolCatalog;
 use super::super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::super::fields::{json_text, read_fields, read_string};
 use super::super::header_value::encode_header_value;
-use super::super::operation::{Method, Operation, PrepareError};
+use super::super::operation::{Arguments, Method, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
-use super::super::template::Template;
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
 use super::params::{render_cursor, render_members, version_header};
+use crate::template::Template;
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
 
@@ -32,8 +32,15 @@ pub(super) fn render_meta(
         r#"{{"{META_PREFIX}protocolVersion":"{revision}","{META_PREFIX}clientInfo":{},"{META_PREFIX}clientCapabilities":{CLIENT_CAPABILITIES}"#,
         client.to_json()
     );
+    push_entries(&mut meta, extra);
+    meta.push('}');
+    meta
+}
+
+/// Appends entries of the user to a `_meta`, but for those whose names are ours.
+fn push_entries(meta: &mut String, entries: &Map<String, Value>) {
     let ours = ["protocolVersion", "clientInfo", "clientCapabilities"];
-    for (name, value) in extra {
+    for (name, value) in entries {
         let is_ours = name
             .strip_prefix(META_PREFIX)
             .is_some_and(|name| ours.contains(&name));
@@ -41,8 +48,6 @@ pub(super) fn render_meta(
             meta.push_str(&format!(",{}:{}", json_text(name), json_text(value)));
         }
     }
-    meta.push('}');
-    meta
 }
 
 pub(super) fn prepare(
@@ -51,8 +56,8 @@ pub(super) fn prepare(
     operation: &Operation,
     catalog: &ToolCatalog,
 ) -> Result<Prepared, PrepareError> {
-    let method = operation.kind();
-    if method == Method::Ping {
+    if *operation == Operation::Ping {
+        let method = Method::Ping;
         return Err(PrepareError::NoSuchMethod { method, revision });
     }
     let mut headers = standard_headers(revision, operation.method());
@@ -65,7 +70,22 @@ pub(super) fn prepare(
         headers.extend(mirrored.fixed);
         slot_headers = mirrored.of_slots;
     }
-    let params = render_params(&render_members(operation), meta_json);
+    let params = match operation {
+        Operation::Request {
+            params: Some(params),
+            ..
+        } if params.values().contains_key("_meta") => {
+            let mut others = params.values().clone();
+            let mut meta = meta_json.to_string();
+            if let Some(Value::Object(more)) = others.remove("_meta") {
+                meta.pop();
+                push_entries(&mut meta, &more);
+                meta.push('}');
+            }
+            render_params(&Arguments::from(others).members(), &meta)
+        }
+        _ => render_params(&render_members(operation), meta_json),
+    };
     let prepared = Prepared::new(operation.method(), headers, Some(&params));
     Ok(prepared.with_slot_headers(slot_headers))
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::fault::FaultKind;
 use super::super::lists::read_page;
+use super::super::operation::Arguments;
 use super::super::request::RequestBody;
 use super::*;
 
@@ -160,6 +161,55 @@ fn modern_operations() {
     assert_eq!(
         error.expect_err("no ping").to_string(),
         "`ping` does not exist in MCP 2026-07-28"
+    );
+}
+
+#[test]
+fn any_request_can_be_made_in_both_eras() {
+    let request = |params: Option<&str>, name_header: Option<&str>| Operation::Request {
+        method: "tasks/get".to_string(),
+        params: params.and_then(|params| Arguments::read(params).ok()),
+        name_header: name_header.map(str::to_string),
+    };
+    let plain = request(
+        Some(r#"{"taskId":"a b","n":18446744073709551616}"#),
+        Some("params.taskId"),
+    );
+    check(
+        &prepared(&legacy(), &plain),
+        "MCP-Protocol-Version: 2025-11-25\n",
+        r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"a b","n":18446744073709551616}}"#,
+    );
+    let headers = "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tasks/get\n";
+    check(
+        &prepared(&modern(), &plain),
+        &format!("{headers}Mcp-Name: a b\n"),
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{{"taskId":"a b","n":18446744073709551616,{META}}}}}"#
+        ),
+    );
+    check(
+        &prepared(&legacy(), &request(None, None)),
+        "MCP-Protocol-Version: 2025-11-25\n",
+        r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get"}"#,
+    );
+    check(
+        &prepared(&modern(), &request(None, None)),
+        headers,
+        &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{{{META}}}}}"#),
+    );
+    // The user's own `_meta` goes into the one that each modern request has.
+    let with_meta = request(
+        Some(r#"{"_meta":{"progressToken":7,"io.modelcontextprotocol/clientInfo":0},"a":1}"#),
+        None,
+    );
+    let more = META.strip_suffix('}').expect("an object");
+    check(
+        &prepared(&modern(), &with_meta),
+        headers,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{{"a":1,{more},"progressToken":7}}}}}}"#
+        ),
     );
 }
 

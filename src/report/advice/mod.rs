@@ -297,6 +297,10 @@ fn remedy(failure: Failure) -> &'static str {
             FailureGroup::Timeout => "the server is slower than the timeout; see `--timeout`",
             FailureGroup::Tool => "the tools themselves report failure; check their arguments",
             FailureGroup::Session => "the server does not keep its sessions",
+            FailureGroup::Extract | FailureGroup::Expect => {
+                "see what the answer said; `try` shows the whole of it"
+            }
+            FailureGroup::Template => "a line end in a value for a header: mend the data",
             FailureGroup::Http | FailureGroup::Rpc | FailureGroup::Protocol => {
                 "see the example message"
             }

@@ -4,7 +4,7 @@ use super::figures::{Part, latency_if_any};
 use crate::outcome::{ProbeOutcome, RowKind, Rows, RunOutcome};
 use crate::report::model::{AdviceNote, ProbeFigures, WarmUp};
 use crate::report::probe::{Beside, Compared, finding};
-use crate::scenario::{Arrivals, Load, Plan, Step};
+use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::secs;
 
 /// What the probe measured, beside the load; `None` without a probe.
@@ -77,8 +77,12 @@ fn calls_at_once(plan: &Plan) -> bool {
             ..
         } if burst.size > 1
     );
-    let fans_out = |step: &Step| step.weight > 0 && step.parallel > 1;
-    in_bursts || plan.steps.iter().any(fans_out)
+    let mut steps = plan
+        .flows
+        .iter()
+        .filter(|flow| flow.weight > 0)
+        .flat_map(|flow| &flow.steps);
+    in_bursts || steps.any(|step| step.calls_at_once() > 1)
 }
 
 #[cfg(test)]
@@ -149,9 +153,9 @@ mod tests {
     fn plans_that_call_at_once_are_known() {
         let mut plan = plan();
         assert!(!calls_at_once(&plan));
-        plan.steps[0].parallel = 3;
+        plan.flows[0].steps[0].parallel = 3;
         assert!(calls_at_once(&plan));
-        plan.steps[0].weight = 0;
+        plan.flows[0].weight = 0;
         assert!(!calls_at_once(&plan));
         plan.load = Load::Open {
             arrivals: Arrivals::Bursts(crate::load::Burst {

@@ -3,10 +3,10 @@
 //! Here defaults are filled in, flags take the place of keys, and keys that
 //! exclude each other are reported. Start at [`resolve`]. It knows no TOML.
 
+mod flows;
 mod shape;
 mod threshold;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::defaults::{
@@ -16,12 +16,11 @@ use super::document::{Document, Field, Origin};
 use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
-use super::plan::{Action, Plan, Step, Target};
-use super::raw::{Config, Settings, StepEntry, constant_think, is_there};
-use super::secret::{hide_credentials, without_credentials};
+use super::plan::{Plan, Target};
+use super::raw::{Config, Settings, constant_think, is_there};
 use super::shown::Shown;
 use crate::address;
-use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
+use crate::protocol::{Era, ProtocolChoice};
 use crate::units;
 
 /// The plan. Where a fault was reported, by the reading before or here, it
@@ -49,9 +48,9 @@ pub(super) fn resolve(
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
-    let names = resolver.configured_names(&config.scenario, n_stages);
-    let steps = resolver.steps(has_config, config.scenario, protocol);
-    let mut plan = Plan::new(target, steps);
+    let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
+    let flows = resolver.flows(has_config, config.scenario, config.flows, protocol);
+    let mut plan = Plan::new(target, flows);
 
     if settings.expected_interval_ms.is_given() {
         resolver.notices.push(
@@ -72,6 +71,7 @@ pub(super) fn resolve(
     plan.think = settings.think.value.unwrap_or_default();
     plan.pause_after_call = settings.request_interval_ms.value.unwrap_or_default();
     plan.session = settings.session.value.unwrap_or_default();
+    plan.preflight = settings.preflight.value.unwrap_or(plan.preflight);
     plan.warm_up = settings.warm_up.value.unwrap_or_default();
     let breaking = &mut plan.breaking;
     breaking.stop = settings.on_break.value.unwrap_or(breaking.stop);
@@ -128,6 +128,9 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     on_break.give_way("--on-break", flags.stop_on_break);
     settings.pacing.give_way("--pacing", flags.pacing);
     settings.pin.give_way("--no-pin", flags.pin);
+    settings
+        .preflight
+        .give_way("--no-preflight", flags.preflight);
     settings.protocol.give_way("--protocol", flags.protocol);
     settings.ramp_up.give_way("--ramp-up", flags.ramp_up);
     settings.seed.give_way("--seed", flags.seed);
@@ -284,104 +287,6 @@ impl Resolver<'_> {
                 None
             }
         }
-    }
-
-    fn steps(
-        &mut self,
-        has_config: bool,
-        scenario: Field<Vec<StepEntry>>,
-        protocol: ProtocolChoice,
-    ) -> Vec<Step> {
-        let one = |operation: Shown<Operation>| vec![Step::new(operation.map(Action::Call))];
-        let mut scenario = scenario;
-        if let Some((name, arguments)) = &self.overrides.tool {
-            let mut of_tool = scenario.value.take().unwrap_or_default();
-            of_tool.retain(|entry| arguments.is_none() && entry.tool.as_ref() == Some(name));
-            // By key, since there may be many of either.
-            let kept: HashSet<&str> = of_tool.iter().map(|entry| entry.key.as_str()).collect();
-            self.document.forgive_unset(|key| {
-                let end = key.find(']').map_or(key.len(), |at| at + 1);
-                key.starts_with("scenario[") && !kept.contains(&key[..end])
-            });
-            if of_tool.is_empty() {
-                return one(self.tool(name, arguments.clone()));
-            }
-            // The user asks for them, whatever the weights say.
-            if of_tool.iter().all(|entry| entry.weight == 0) {
-                for entry in &mut of_tool {
-                    entry.weight = 1;
-                }
-            }
-            scenario.value = Some(of_tool);
-        }
-        if !scenario.is_given() {
-            if has_config {
-                self.document.report(
-                    &Origin::missing("scenario"),
-                    "there is nothing to do",
-                    "at least one entry that begins with `[[scenario]]`",
-                );
-            } else {
-                self.notices.push(
-                    "this only lists the server's tools, again and again: \
-                     `--tool NAME --args JSON` calls one, and `init` writes a config that calls \
-                     them all"
-                        .to_string(),
-                );
-            }
-            return one(Operation::ListTools.into());
-        }
-        let entries = scenario.value.take().unwrap_or_default();
-        let total: u64 = entries.iter().map(|entry| u64::from(entry.weight)).sum();
-        if entries.is_empty() {
-            self.refuse(&scenario, "there is nothing to do", None);
-        } else if total == 0 {
-            let accepted = "a `weight` above 0 for at least one entry";
-            self.refuse(&scenario, "every weight is zero", accepted);
-        } else if total > u64::from(u32::MAX) {
-            let accepted = format!("a sum of at most {}", u32::MAX);
-            self.refuse(&scenario, "the weights are too large", &*accepted);
-        }
-        let mut steps = Vec::new();
-        for entry in entries {
-            let Some(action) = entry.action else {
-                continue;
-            };
-            let is_ping = action.value == Action::Call(Operation::Ping);
-            if is_ping && is_modern(protocol) && entry.weight > 0 {
-                let message = "has a `ping`, which the chosen protocol does not know";
-                self.refuse(&scenario, message, "another step, or a legacy protocol");
-            }
-            steps.push(Step {
-                action,
-                weight: entry.weight,
-                parallel: entry.parallel,
-            });
-        }
-        steps
-    }
-
-    fn tool(&self, name: &str, arguments: Option<Arguments>) -> Shown<Operation> {
-        if name.trim().is_empty() {
-            self.refuse_flag("--tool", "is empty", "the name of a tool");
-        }
-        let shown = arguments.as_ref().map(|arguments| {
-            let mut values = arguments.values().clone();
-            let mut secrets = Vec::new();
-            hide_credentials(&mut values, &mut secrets);
-            self.document.keep_secret(secrets);
-            // The text, since it has every digit, unless it cannot be read again.
-            Arguments::read(&without_credentials(arguments.json()))
-                .unwrap_or_else(|_| values.into())
-        });
-        let arguments = Shown {
-            value: arguments,
-            shown,
-        };
-        arguments.map(|arguments| Operation::CallTool {
-            name: name.to_string(),
-            arguments,
-        })
     }
 
     fn check_workers(&self, count: &Field<usize>) {

@@ -8,8 +8,8 @@ use crate::error::nearest;
 use crate::protocol::{Method, Operation};
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::fault::quoted;
-use crate::scenario::plan::{Action, Arrivals, Load, Plan, Step};
-use crate::scenario::raw::{StepEntry, ThresholdEntry};
+use crate::scenario::plan::{Action, Arrivals, Flow, Load, Plan};
+use crate::scenario::raw::{FlowEntry, ThresholdEntry};
 use crate::scenario::shown::Shown;
 use crate::threshold::{
     Limit, Metric, Selector, SelectorKind, Severity, Statistic, THRESHOLDS_MAX, Threshold, parse,
@@ -34,9 +34,9 @@ impl Names {
             has_arrivals: matches!(plan.load, Load::Open { .. }),
             ..Self::default()
         };
-        let is_done = |step: &&Step| step.weight > 0;
-        for step in plan.steps.iter().filter(is_done) {
-            names.add_step(&step.action);
+        let is_done = |flow: &&Flow| flow.weight > 0;
+        for call in plan.flows.iter().filter(is_done).flat_map(Flow::calls) {
+            names.add_step(&call.action);
         }
         names.add_stages(match &plan.load {
             Load::Staged { stages, .. } => stages.len(),
@@ -53,9 +53,9 @@ impl Names {
         match (&action.value, &action.shown) {
             (Action::Call(value), Action::Call(shown)) => {
                 let kind = match value.kind() {
-                    Method::CallTool => SelectorKind::Tool,
-                    Method::ReadResource => SelectorKind::Resource,
-                    Method::GetPrompt => SelectorKind::Prompt,
+                    Some(Method::CallTool) => SelectorKind::Tool,
+                    Some(Method::ReadResource) => SelectorKind::Resource,
+                    Some(Method::GetPrompt) => SelectorKind::Prompt,
                     _ => return,
                 };
                 let subject = |operation: &Operation| operation.subject().map(str::to_string);
@@ -112,10 +112,15 @@ impl Names {
 
 impl Resolver<'_> {
     /// What selectors may name by the config, before flags take anything away.
-    pub(super) fn configured_names(&self, steps: &Field<Vec<StepEntry>>, n_stages: usize) -> Names {
+    pub(super) fn configured_names(
+        &self,
+        flows: [&Field<Vec<FlowEntry>>; 2],
+        n_stages: usize,
+    ) -> Names {
         let mut names = Names::default();
-        let entries = steps.value.iter().flatten();
-        for action in entries.filter_map(|entry| entry.action.as_ref()) {
+        let entries = flows.into_iter().flat_map(|flows| flows.value.iter());
+        let calls = entries.flatten().flat_map(FlowEntry::calls);
+        for action in calls.filter_map(|call| call.action.as_ref()) {
             names.add_step(action);
         }
         names.add_stages(n_stages);

@@ -27,7 +27,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(options: &DemoOptions) -> Self {
         Self {
-            offer: Catalogue::new(options.seed),
+            offer: Catalogue::new(options.seed, options.off_schema_share),
             sessions: Sessions::new(options.seed, options.session_ttl, options.stateless_legacy),
             eras: options.eras,
         }
@@ -71,10 +71,20 @@ impl Desk {
         };
         count(&message, stats);
         let mut reply = if self.is_modern(head, &message) {
-            modern::answer(&self.offer, head, &message)
+            modern::answer(&mut self.offer, head, &message)
         } else {
-            legacy::answer(&self.offer, &mut self.sessions, head, &message, now, stats)
+            legacy::answer(
+                &mut self.offer,
+                &mut self.sessions,
+                head,
+                &message,
+                now,
+                stats,
+            )
         };
+        let shop = self.offer.shop();
+        stats.sign_ins = shop.n_sign_ins();
+        stats.off_schema = shop.n_off_schema();
         if matches!(message.kind, MessageKind::Request(_)) {
             reply.class = Some(class_of(&message.method));
         }

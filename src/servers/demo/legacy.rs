@@ -143,7 +143,7 @@ fn read_key(id: &str) -> Option<u128> {
 
 /// The answer to a legacy message.
 pub(super) fn answer(
-    offer: &Catalogue,
+    offer: &mut Catalogue,
     sessions: &mut Sessions,
     head: &RequestHead,
     message: &ClientMessage,

@@ -13,7 +13,7 @@
 //! Start with [`DemoOptions`] (`options.rs`), then `server.rs` (the loop), `desk.rs` (which
 //! request gets which answer), `answer.rs` (how it is written),
 //! `legacy.rs` and `modern.rs` (the eras),
-//! `offer.rs` and `tools.rs` (what is offered), `latency.rs`, `faults.rs` and
+//! `offer.rs`, `tools.rs` and `shop.rs` (what is offered), `latency.rs`, `faults.rs` and
 //! `capacity.rs` (what goes slow and wrong), `wire.rs` (HTTP).
 
 mod answer;
@@ -28,6 +28,7 @@ mod offer;
 mod options;
 mod schema;
 mod server;
+mod shop;
 mod stats;
 mod tools;
 mod wire;

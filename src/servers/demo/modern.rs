@@ -29,7 +29,11 @@ pub(super) fn names_version(params: &Value) -> bool {
 }
 
 /// The answer to a modern message.
-pub(super) fn answer(offer: &Catalogue, head: &RequestHead, message: &ClientMessage) -> DemoReply {
+pub(super) fn answer(
+    offer: &mut Catalogue,
+    head: &RequestHead,
+    message: &ClientMessage,
+) -> DemoReply {
     let id = match &message.kind {
         MessageKind::Request(id) => id,
         // Of a notification only the version is looked at.

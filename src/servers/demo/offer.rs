@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::shop::Shop;
 use super::tools::{self, DemoTool, Question, ToolOutcome};
 
 /// How many tools a page of `tools/list` holds: few enough that there are pages.
@@ -88,6 +89,7 @@ pub(super) struct Catalogue {
     modern: WrittenLists,
     /// What makes this server's request states its own.
     seal_key: u64,
+    shop: Shop,
 }
 
 /// The results of the list methods as JSON text.
@@ -99,14 +101,20 @@ struct WrittenLists {
 }
 
 impl Catalogue {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, off_schema_share: f64) -> Self {
         let tools = tools::all();
         Self {
             legacy: WrittenLists::new(&tools, ServedEra::Legacy),
             modern: WrittenLists::new(&tools, ServedEra::Modern),
             tools,
             seal_key: seed ^ 0x5eed_0fa5_ea1e_d571,
+            shop: Shop::new(seed, off_schema_share),
         }
+    }
+
+    /// The shop that some tools work in.
+    pub(super) fn shop(&self) -> &Shop {
+        &self.shop
     }
 
     pub(super) fn tool(&self, name: &str) -> Option<&DemoTool> {
@@ -116,7 +124,7 @@ impl Catalogue {
     /// The answer to a method that both eras have; `can_elicit` says whether the
     /// client declared that it answers elicitations.
     pub(super) fn serve(
-        &self,
+        &mut self,
         era: ServedEra,
         method: &str,
         params: &Value,
@@ -146,7 +154,7 @@ impl Catalogue {
         }
     }
 
-    fn call_tool(&self, era: ServedEra, params: &Value, can_elicit: bool) -> Served {
+    fn call_tool(&mut self, era: ServedEra, params: &Value, can_elicit: bool) -> Served {
         let mut extra = Duration::ZERO;
         let name = params["name"].as_str().unwrap_or_default();
         let no_arguments = Value::Object(Map::new());
@@ -154,7 +162,9 @@ impl Catalogue {
             None | Some(Value::Null) => &no_arguments,
             Some(arguments) => arguments,
         };
-        let payload = match self.tool(name).map(|tool| tool.call(arguments)) {
+        let shop = &mut self.shop;
+        let tool = self.tools.iter().find(|tool| tool.name == name);
+        let payload = match tool.map(|tool| tool.call(arguments, shop)) {
             None => Payload::error(INVALID_PARAMS, format!("Unknown tool: {name}")),
             Some(ToolOutcome::Text(text)) => tool_result(era, text, None, false),
             Some(ToolOutcome::Data(text, data)) => tool_result(era, text, Some(data), false),
@@ -425,7 +435,7 @@ mod tests {
     use super::*;
 
     fn serve(era: ServedEra, method: &str, params: Value) -> Served {
-        Catalogue::new(1).serve(era, method, &params, true)
+        Catalogue::new(1, 0.0).serve(era, method, &params, true)
     }
 
     /// The result as data, or the error's code.
@@ -458,9 +468,9 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!((n_pages, names.len()), (3, 9));
+            assert_eq!((n_pages, names.len()), (4, 13));
         }
-        for cursor in [json!("page-0"), json!("page-4"), json!("x"), json!(7)] {
+        for cursor in [json!("page-0"), json!("page-5"), json!("x"), json!(7)] {
             let page = result(ServedEra::Legacy, "tools/list", json!({"cursor": cursor}));
             assert_eq!(page, Err(INVALID_PARAMS));
         }
@@ -523,8 +533,8 @@ mod tests {
 
     #[test]
     fn a_tool_asks_back_once() {
-        let offer = Catalogue::new(1);
-        let call = |params: Value| {
+        let mut offer = Catalogue::new(1, 0.0);
+        let mut call = |params: Value| {
             value(
                 &offer
                     .serve(ServedEra::Modern, "tools/call", &params, true)

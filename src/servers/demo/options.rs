@@ -39,6 +39,9 @@ pub struct DemoOptions {
     pub session_ttl: Option<Duration>,
     /// `initialize` and `server/discover` take `latency` too.
     pub delay_handshake: bool,
+    /// The share of answers of the tool `stock` that break its output schema, 0
+    /// to 1, spread evenly over its calls: with 0.1 every tenth.
+    pub off_schema_share: f64,
     /// How many service times are kept in `DemoStats::service_times`; 0 keeps
     /// none.
     pub service_times_max: usize,
@@ -61,6 +64,7 @@ impl Default for DemoOptions {
             stateless_legacy: false,
             session_ttl: None,
             delay_handshake: false,
+            off_schema_share: 0.1,
             service_times_max: 0,
         }
     }

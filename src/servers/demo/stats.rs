@@ -44,6 +44,10 @@ pub struct DemoStats {
     pub turned_away: u64,
     /// Calls whose answer asked back (`input_required`).
     pub input_required: u64,
+    /// Tokens given out by the tool `login`.
+    pub sign_ins: u64,
+    /// Answers of the tool `stock` that broke its output schema.
+    pub off_schema: u64,
     /// Connections accepted.
     pub connections_opened: u64,
     /// Connections that are open.

@@ -483,6 +483,48 @@ fn a_tool_asks_back_and_is_answered() {
 }
 
 #[test]
+fn both_eras_sign_in_to_one_shop() {
+    let server = start(DemoOptions {
+        off_schema_share: 0.5,
+        ..quick()
+    });
+    let mut legacy = Client::legacy(&server);
+    let login = json!({"name": "login", "arguments": {"user": "ada", "password": "x"}});
+    let answer = legacy.rpc("tools/call", login.clone());
+    // What the gate on extraction takes for an answer of 200 bytes.
+    assert!(
+        (180..260).contains(&answer.body.len()),
+        "{}",
+        answer.body.len()
+    );
+    let result = answer.message()["result"].clone();
+    let token = &result["structuredContent"]["token"];
+    let text = result["content"][0]["text"].as_str().expect("a text");
+    let told: Value = serde_json::from_str(text).expect("JSON");
+    assert_eq!(told, result["structuredContent"]);
+    assert!(told["items"][0]["id"].is_u64(), "{told}");
+    let mut modern = Client::connect(&server);
+    let mut call = |name: &str, arguments: Value| {
+        let params = json!({"name": name, "arguments": arguments});
+        let answer = modern.modern("tools/call", params, Some(name));
+        answer.message()["result"].clone()
+    };
+    let who = call("whoami", json!({"token": token}));
+    assert_eq!(who["structuredContent"], json!({"user": "ada"}));
+    let unknown = call("whoami", json!({"token": "x"}));
+    assert_eq!(unknown["isError"], true);
+    call("login", login["arguments"].clone());
+    let left = |answer: Value| answer["structuredContent"]["left"].is_u64();
+    assert!(left(call("stock", json!({"item": 1}))));
+    assert!(!left(call("stock", json!({"item": 1}))));
+    let stats = server.stop();
+    assert_eq!(
+        (stats.sign_ins, stats.off_schema, stats.tool_calls),
+        (2, 1, 6)
+    );
+}
+
+#[test]
 fn one_era_refuses_the_other() {
     let server = start(DemoOptions {
         eras: Eras::LegacyOnly,

@@ -3,14 +3,16 @@
 //! Together they hold what a client has to cope with: nested objects, arrays,
 //! formats and constants in a schema, a tool that destroys, one that always
 //! fails, one that takes its time, one whose arguments travel in headers too,
-//! and one that asks back. All are deterministic. It knows neither HTTP nor the
-//! eras' envelopes.
+//! one that asks back, some that need what another gave (`shop.rs`), and one
+//! whose answers break its output schema at times. All are deterministic. It
+//! knows neither HTTP nor the eras' envelopes.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::schema;
+use super::shop::{CART_MAX, ITEMS, Shop};
 
 /// A tool of the server.
 pub(super) struct DemoTool {
@@ -20,7 +22,7 @@ pub(super) struct DemoTool {
     /// Properties that are repeated in a header: property, and what follows
     /// `Mcp-Param-`.
     pub(super) param_headers: Vec<(String, String)>,
-    run: fn(&Value) -> ToolOutcome,
+    run: fn(&Value, &mut Shop) -> ToolOutcome,
 }
 
 /// What became of a tool's call.
@@ -51,10 +53,10 @@ pub(super) struct Question {
 
 impl DemoTool {
     /// Runs the tool, or says what is wrong with the arguments.
-    pub(super) fn call(&self, arguments: &Value) -> ToolOutcome {
+    pub(super) fn call(&self, arguments: &Value, shop: &mut Shop) -> ToolOutcome {
         match schema::fault(&self.definition["inputSchema"], arguments) {
             Some(fault) => ToolOutcome::Failed(format!("bad arguments: {fault}")),
-            None => (self.run)(arguments),
+            None => (self.run)(arguments, shop),
         }
     }
 }
@@ -166,7 +168,7 @@ pub(super) fn all() -> Vec<DemoTool> {
                 "properties": {"id": {"type": "integer", "minimum": 1}},
                 "required": ["id"]
             }),
-            |arguments| ToolOutcome::Text(format!("deleted note {}", arguments["id"])),
+            |arguments, _| ToolOutcome::Text(format!("deleted note {}", arguments["id"])),
         ),
         tool(
             "region_report",
@@ -204,9 +206,110 @@ pub(super) fn all() -> Vec<DemoTool> {
             "Always fails",
             &read_only,
             json!({"type": "object", "properties": {}}),
-            |_| ToolOutcome::Failed("this tool always fails".to_string()),
+            |_, _| ToolOutcome::Failed("this tool always fails".to_string()),
+        ),
+        with_output(
+            tool(
+                "login",
+                "Signs a user in, with any password but `wrong`, and gives the token that other \
+                 tools want",
+                &read_only,
+                json!({
+                    "type": "object",
+                    "properties": {
+                        "user": {"type": "string", "minLength": 1, "maxLength": 100},
+                        "password": {"type": "string", "minLength": 1, "maxLength": 100}
+                    },
+                    "required": ["user", "password"]
+                }),
+                login,
+            ),
+            json!({
+                "type": "object",
+                "properties": {
+                    "token": {"type": "string"},
+                    "items": items_schema(&["id"]),
+                },
+                "required": ["token", "items"]
+            }),
+        ),
+        with_output(
+            tool(
+                "whoami",
+                "Tells who has the token",
+                &read_only,
+                json!({
+                    "type": "object",
+                    "properties": {"token": {"type": "string"}},
+                    "required": ["token"]
+                }),
+                whoami,
+            ),
+            json!({
+                "type": "object",
+                "properties": {"user": {"type": "string"}},
+                "required": ["user"]
+            }),
+        ),
+        with_output(
+            tool(
+                "cart",
+                "Puts an item into the cart that goes with the token, or lists what is in it",
+                // It says nothing of itself, as most tools do.
+                &json!({}),
+                json!({
+                    "type": "object",
+                    "properties": {
+                        "token": {"type": "string"},
+                        "action": {"type": "string", "enum": ["list", "add"], "default": "list"},
+                        "item": {"type": "integer", "minimum": 1, "maximum": ITEMS}
+                    },
+                    "required": ["token"]
+                }),
+                cart,
+            ),
+            json!({
+                "type": "object",
+                "properties": {"items": items_schema(&["id", "count"])},
+                "required": ["items"]
+            }),
+        ),
+        with_output(
+            tool(
+                "stock",
+                "Tells how many of an item are left; some answers break the output schema, as the \
+                 option `--off-schema` says",
+                &read_only,
+                json!({
+                    "type": "object",
+                    "properties": {
+                        "item": {"type": "integer", "minimum": 1, "maximum": ITEMS}
+                    },
+                    "required": ["item"]
+                }),
+                stock,
+            ),
+            json!({
+                "type": "object",
+                "properties": {
+                    "item": {"type": "integer"},
+                    "left": {"type": "integer", "minimum": 0}
+                },
+                "required": ["item", "left"]
+            }),
         ),
     ]
+}
+
+/// The schema of a list of items, of which each has these numbers.
+fn items_schema(names: &[&str]) -> Value {
+    let properties: Value = names
+        .iter()
+        .map(|name| (name.to_string(), json!({"type": "integer"})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let item = json!({"type": "object", "properties": properties, "required": names});
+    json!({"type": "array", "items": item})
 }
 
 fn tool(
@@ -214,7 +317,7 @@ fn tool(
     description: &str,
     annotations: &Value,
     input_schema: Value,
-    run: fn(&Value) -> ToolOutcome,
+    run: fn(&Value, &mut Shop) -> ToolOutcome,
 ) -> DemoTool {
     let param_headers = input_schema["properties"]
         .as_object()
@@ -244,11 +347,11 @@ fn with_output(mut tool: DemoTool, output_schema: Value) -> DemoTool {
     tool
 }
 
-fn echo(arguments: &Value) -> ToolOutcome {
+fn echo(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     ToolOutcome::Text(text_of(arguments, "text").to_string())
 }
 
-fn add(arguments: &Value) -> ToolOutcome {
+fn add(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let (a, b) = (&arguments["a"], &arguments["b"]);
     let whole = match (a.as_i64(), b.as_i64()) {
         (Some(a), Some(b)) => a.checked_add(b).map(Value::from),
@@ -264,7 +367,7 @@ fn add(arguments: &Value) -> ToolOutcome {
     }
 }
 
-fn search(arguments: &Value) -> ToolOutcome {
+fn search(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let query = text_of(arguments, "query");
     let kind = text_of(arguments, "kind");
     // The schema bounds it; 10 is its default.
@@ -280,12 +383,12 @@ fn search(arguments: &Value) -> ToolOutcome {
     ToolOutcome::Text(found)
 }
 
-fn slow(arguments: &Value) -> ToolOutcome {
+fn slow(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let ms = arguments["ms"].as_f64().map_or(100, |ms| ms as u64);
     ToolOutcome::Later(Duration::from_millis(ms), format!("waited {ms} ms"))
 }
 
-fn book_meeting(arguments: &Value) -> ToolOutcome {
+fn book_meeting(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let n_attendees = arguments["attendees"].as_array().map_or(0, Vec::len);
     ToolOutcome::Text(format!(
         "booked \"{}\" at {} for {} and {n_attendees} more",
@@ -295,7 +398,7 @@ fn book_meeting(arguments: &Value) -> ToolOutcome {
     ))
 }
 
-fn region_report(arguments: &Value) -> ToolOutcome {
+fn region_report(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let days = arguments["days"].as_f64().map_or(7, |days| days as u64);
     let is_detailed = arguments["detailed"] == true;
     let detail = if is_detailed { " in detail" } else { "" };
@@ -305,7 +408,7 @@ fn region_report(arguments: &Value) -> ToolOutcome {
     ))
 }
 
-fn order_coffee(arguments: &Value) -> ToolOutcome {
+fn order_coffee(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let drink = text_of(arguments, "drink");
     ToolOutcome::Asks(Question {
         key: "size",
@@ -325,6 +428,61 @@ fn order_coffee(arguments: &Value) -> ToolOutcome {
     })
 }
 
+fn login(arguments: &Value, shop: &mut Shop) -> ToolOutcome {
+    if arguments["password"] == "wrong" {
+        return ToolOutcome::Failed("wrong password".to_string());
+    }
+    let (token, items) = shop.sign_in(text_of(arguments, "user"));
+    let items: Vec<Value> = items.into_iter().map(|id| json!({"id": id})).collect();
+    data(json!({"token": token, "items": items}))
+}
+
+fn whoami(arguments: &Value, shop: &mut Shop) -> ToolOutcome {
+    match shop.shopper(text_of(arguments, "token")) {
+        Some(shopper) => data(json!({"user": shopper.user})),
+        None => not_signed_in(),
+    }
+}
+
+fn cart(arguments: &Value, shop: &mut Shop) -> ToolOutcome {
+    let Some(shopper) = shop.shopper(text_of(arguments, "token")) else {
+        return not_signed_in();
+    };
+    if arguments["action"] == "add" {
+        let Some(item) = arguments["item"].as_f64() else {
+            return ToolOutcome::Failed("`item` is required to add one".to_string());
+        };
+        // The schema bounds it.
+        if !shopper.add(item as u64) {
+            return ToolOutcome::Failed(format!("the cart is full: it holds {CART_MAX} items"));
+        }
+    }
+    let items = shopper.cart.iter();
+    let items: Vec<Value> = items
+        .map(|(id, count)| json!({"id": id, "count": count}))
+        .collect();
+    data(json!({"items": items}))
+}
+
+fn stock(arguments: &Value, shop: &mut Shop) -> ToolOutcome {
+    let item = arguments["item"].as_f64().map_or(0, |item| item as u64);
+    let left = item * 37 % 100;
+    let left = match shop.stock_breaks() {
+        true => Value::from(format!("about {left}")),
+        false => Value::from(left),
+    };
+    data(json!({"item": item, "left": left}))
+}
+
+fn not_signed_in() -> ToolOutcome {
+    ToolOutcome::Failed("no such token: `login` gives one".to_string())
+}
+
+/// Data, and the same as JSON text, as the specification asks for.
+fn data(data: Value) -> ToolOutcome {
+    ToolOutcome::Data(data.to_string(), data)
+}
+
 fn text_of<'a>(arguments: &'a Value, name: &str) -> &'a str {
     arguments[name].as_str().unwrap_or_default()
 }
@@ -334,9 +492,89 @@ mod tests {
     use super::*;
 
     fn call(name: &str, arguments: Value) -> ToolOutcome {
+        call_in(&mut Shop::new(1, 0.0), name, arguments)
+    }
+
+    fn call_in(shop: &mut Shop, name: &str, arguments: Value) -> ToolOutcome {
         let tools = all();
         let tool = tools.iter().find(|tool| tool.name == name);
-        tool.expect("a tool of that name").call(&arguments)
+        tool.expect("a tool of that name").call(&arguments, shop)
+    }
+
+    /// The data of an answer, which must be its text and fit the output schema too.
+    fn good_data(shop: &mut Shop, name: &str, arguments: Value) -> Value {
+        let outcome = call_in(shop, name, arguments);
+        let ToolOutcome::Data(text, data) = outcome else {
+            panic!("no data: {outcome:?}");
+        };
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), data);
+        assert_eq!(output_fault(name, &data), None);
+        data
+    }
+
+    fn output_fault(name: &str, data: &Value) -> Option<String> {
+        let tools = all();
+        let tool = tools.iter().find(|tool| tool.name == name);
+        schema::fault(&tool.expect("a tool").definition["outputSchema"], data)
+    }
+
+    #[test]
+    fn a_token_leads_to_its_user_and_cart() {
+        let shop = &mut Shop::new(1, 0.0);
+        let sign_in = |user: &str| json!({"user": user, "password": "x"});
+        let ada = good_data(shop, "login", sign_in("ada"));
+        let bob = good_data(shop, "login", sign_in("bob"));
+        assert_ne!(ada["token"], bob["token"]);
+        let (ada, bob) = (&ada["token"], &bob["token"]);
+        let who = good_data(shop, "whoami", json!({"token": ada}));
+        assert_eq!(who, json!({"user": "ada"}));
+        let add = |token: &Value| json!({"token": token, "action": "add", "item": 7});
+        good_data(shop, "cart", add(ada));
+        let cart = good_data(shop, "cart", add(ada));
+        assert_eq!(cart, json!({"items": [{"id": 7, "count": 2}]}));
+        assert_eq!(good_data(shop, "cart", json!({"token": ada})), cart);
+        let other = good_data(shop, "cart", json!({"token": bob, "action": "list"}));
+        assert_eq!(other, json!({"items": []}));
+        let mut fails = |name: &str, arguments: Value, expected: &str| {
+            let failed = ToolOutcome::Failed(expected.to_string());
+            assert_eq!(call_in(shop, name, arguments), failed);
+        };
+        let unknown = "no such token: `login` gives one";
+        fails("whoami", json!({"token": "x"}), unknown);
+        fails("cart", json!({"token": ""}), unknown);
+        let absent = "bad arguments: `arguments.token` is required";
+        fails("whoami", json!({}), absent);
+        let add = json!({"token": ada, "action": "add"});
+        fails("cart", add, "`item` is required to add one");
+        let wrong = json!({"user": "ada", "password": "wrong"});
+        fails("login", wrong, "wrong password");
+    }
+
+    #[test]
+    fn a_cart_is_bounded() {
+        let shop = &mut Shop::new(1, 0.0);
+        let login = json!({"user": "ada", "password": "x"});
+        let token = good_data(shop, "login", login)["token"].clone();
+        let add = json!({"token": token, "action": "add", "item": 1});
+        for _ in 0..CART_MAX {
+            good_data(shop, "cart", add.clone());
+        }
+        let full = ToolOutcome::Failed("the cart is full: it holds 100 items".to_string());
+        assert_eq!(call_in(shop, "cart", add), full);
+        good_data(shop, "cart", json!({"token": token}));
+    }
+
+    #[test]
+    fn the_share_of_answers_breaks_the_output_schema() {
+        let shop = &mut Shop::new(1, 0.25);
+        let breaks: Vec<bool> = (1..=8)
+            .map(|item| match call_in(shop, "stock", json!({"item": item})) {
+                ToolOutcome::Data(_, data) => output_fault("stock", &data).is_some(),
+                outcome => panic!("no data: {outcome:?}"),
+            })
+            .collect();
+        let expected = [false, false, false, true, false, false, false, true];
+        assert_eq!(breaks, expected);
     }
 
     #[test]

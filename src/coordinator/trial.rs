@@ -1,0 +1,68 @@
+//! A trial: one user does each flow once, and each of its requests is shown.
+//!
+//! It is a run like any other, of a plan with one user and as many iterations as
+//! there are flows. So what a trial shows is what a load does.
+
+use std::time::Duration;
+
+use super::interrupts::Interrupts;
+use super::run::run_before;
+use crate::error::UserError;
+use crate::load::{Segment, ThinkTime};
+use crate::outcome::{Observer, RunOutcome, Witness};
+use crate::scenario::{
+    HistogramMode, Load, Plan, Population, SessionRule, StopRule, WorkerRule,
+};
+
+/// Does each flow of a plan once, and shows each request to the witness, which is
+/// called on another thread. The plan should be that of [`trial_plan`].
+///
+/// # Errors
+/// Those of [`super::run()`].
+pub fn try_out(
+    plan: Plan,
+    witness: Witness,
+    observer: &mut dyn Observer,
+    interrupts: &Interrupts,
+) -> Result<RunOutcome, UserError> {
+    run_before(plan, Some(witness), observer, interrupts)
+}
+
+/// One user who does each flow once and does not think between: none of weight 0,
+/// which a load never does either, since to switch off what changes data is what that
+/// weight is for.
+pub fn trial_plan(plan: Plan) -> Plan {
+    let mut flows = plan.flows;
+    flows.retain(|flow| flow.weight > 0);
+    for step in flows.iter_mut().flat_map(|flow| &mut flow.steps) {
+        step.think = None;
+    }
+    Plan {
+        load: Load::Closed {
+            vus: 1,
+            ramp_up: Duration::ZERO,
+            pacing: None,
+        },
+        segment: Segment::WHOLE,
+        start_at: None,
+        stop: StopRule {
+            duration: None,
+            iterations: Some(flows.len() as u64),
+        },
+        warm_up: Duration::ZERO,
+        populations: Population::everyone(&flows),
+        flows,
+        think: ThinkTime::None,
+        pause_after_call: Duration::ZERO,
+        session: SessionRule::default(),
+        thresholds: Vec::new(),
+        probe: None,
+        histograms: HistogramMode::Off,
+        workers: WorkerRule {
+            count: Some(1),
+            pin: false,
+            busy_poll: false,
+        },
+        ..plan
+    }
+}

@@ -1,0 +1,384 @@
+//! What a trial shows: each request with its arguments, and its answer.
+//!
+//! Bodies are shown as JSON by people's eyes, not byte by byte: on few lines, without
+//! the protocol's own members, and without secrets. The marks are those of `curl -v`:
+//! `>` was sent, `<` came back.
+
+mod layout;
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::outcome::{RowKind, Seen};
+use crate::redact::Redactor;
+use crate::scenario::{credentials_in, without_credentials};
+use crate::terminal::{Drawing, Layout, Line, Role, cut};
+use crate::units::{format_bytes, format_latency, nanos, plural};
+use layout::lay_out;
+
+/// Lines of one body; the rest is left out.
+const BODY_LINES_MAX: usize = 40;
+
+/// Columns of a body where the reader is no terminal, and at most.
+const BODY_COLUMNS_MAX: usize = 96;
+
+/// Calls of a step that are shown, and beyond them so many that failed. The others
+/// are counted.
+const CALLS_SHOWN: usize = 3;
+
+/// Shorter ones are words as likely as secrets.
+const SECRET_CHARS_MIN: usize = 6;
+
+/// Lays out what is seen, one request after the other.
+#[derive(Debug)]
+pub struct TrialPage {
+    columns: usize,
+    /// The step that was seen last, and what of its calls was.
+    step: Option<(Option<usize>, usize)>,
+    n_ok: usize,
+    n_failed: usize,
+    n_left_out: u64,
+}
+
+impl TrialPage {
+    /// A page for a reader.
+    pub fn new(layout: Layout) -> Self {
+        let columns = layout.columns.unwrap_or(BODY_COLUMNS_MAX);
+        Self {
+            columns: columns.clamp(20, BODY_COLUMNS_MAX),
+            step: None,
+            n_ok: 0,
+            n_failed: 0,
+            n_left_out: 0,
+        }
+    }
+
+    /// The lines of a request. `redactor` should know what [`secrets`] finds in it.
+    pub fn lines(&mut self, seen: &Seen, redactor: &Redactor) -> Vec<Line> {
+        let mut lines = self.begin_step(seen);
+        let n_alike = match seen.failure {
+            None => &mut self.n_ok,
+            Some(_) => &mut self.n_failed,
+        };
+        *n_alike += 1;
+        if *n_alike > CALLS_SHOWN {
+            self.n_left_out += 1;
+            return lines;
+        }
+        if seen.row.kind != RowKind::Call {
+            lines.push(session_line(seen));
+            return lines;
+        }
+        lines.push(Line::new());
+        lines.push(Line::of(Role::Strong, redactor.cleaned(&seen.row.label())));
+        let method = Line::of(Role::Dim, "  > ").add(Role::Plain, &seen.row.method);
+        lines.push(method);
+        let wire = &seen.wire;
+        self.body(
+            "  > ",
+            sent(&wire.request),
+            &wire.request,
+            redactor,
+            &mut lines,
+        );
+        lines.push(Line::of(Role::Dim, "  < ").add(Role::Plain, answer_head(seen)));
+        self.body(
+            "  < ",
+            came(&wire.answer),
+            &wire.answer,
+            redactor,
+            &mut lines,
+        );
+        lines.push(match &seen.failure {
+            None => Line::of(Role::Success, "  ok"),
+            Some((failure, message)) => {
+                let message = redactor.cleaned(message);
+                Line::of(Role::Error, format!("  failed: {}", failure.id()))
+                    .add(Role::Plain, format!(" ({message})"))
+            }
+        });
+        lines
+    }
+
+    /// What is left to say at the end.
+    pub fn end(&mut self) -> Vec<Line> {
+        let n_left_out = std::mem::take(&mut self.n_left_out);
+        if n_left_out == 0 {
+            return Vec::new();
+        }
+        let words = plural(n_left_out, "more call", "more calls");
+        vec![Line::of(Role::Dim, format!("  … and {words} of this step"))]
+    }
+
+    fn begin_step(&mut self, seen: &Seen) -> Vec<Line> {
+        let step = Some((seen.flow, seen.step));
+        if self.step == step {
+            return Vec::new();
+        }
+        self.step = step;
+        (self.n_ok, self.n_failed) = (0, 0);
+        self.end()
+    }
+
+    /// What was said, where it is a message; otherwise the body as it is.
+    fn body(
+        &self,
+        mark: &str,
+        said: Option<String>,
+        body: &[u8],
+        redactor: &Redactor,
+        lines: &mut Vec<Line>,
+    ) {
+        let width = self.columns.saturating_sub(mark.len());
+        let (texts, is_cut) = match said {
+            Some(json) => {
+                let json = without_credentials(&json);
+                lay_out(&redactor.cleaned(&json), width, BODY_LINES_MAX)
+            }
+            None => {
+                let text = String::from_utf8_lossy(body);
+                let cleaned = redactor.cleaned(&text);
+                let mut texts = cleaned
+                    .lines()
+                    .map(|line| cut(line, width, Drawing::Unicode));
+                let shown = texts
+                    .by_ref()
+                    .take(BODY_LINES_MAX)
+                    .map(String::from)
+                    .collect();
+                (shown, texts.next().is_some())
+            }
+        };
+        let rest = is_cut.then(|| format!("… ({} in all)", format_bytes(body.len() as u64)));
+        for text in texts
+            .into_iter()
+            .chain(rest)
+            .filter(|text| !text.is_empty())
+        {
+            lines.push(Line::of(Role::Dim, mark).add(Role::Plain, text));
+        }
+    }
+}
+
+/// What is a credential by its name in a request or an answer: it may stand
+/// elsewhere, too.
+pub fn secrets(seen: &Seen) -> Vec<String> {
+    let bodies = [sent(&seen.wire.request), came(&seen.wire.answer)];
+    let values = bodies.iter().flatten();
+    let values = values.filter_map(|json| serde_json::from_str(json).ok());
+    let found = values.flat_map(credentials_in);
+    found
+        .filter(|secret| secret.chars().count() >= SECRET_CHARS_MIN)
+        .collect()
+}
+
+fn session_line(seen: &Seen) -> Line {
+    let what = match seen.row.kind {
+        RowKind::Handshake => "session opened",
+        _ => "session ended",
+    };
+    let took = format_latency(nanos(seen.latency));
+    match &seen.failure {
+        None => Line::of(Role::Dim, format!("{what}: {} in {took}", seen.row.method)),
+        Some((failure, message)) => Line::of(Role::Error, format!("failed: {}: ", seen.row.method))
+            .add(Role::Plain, format!("{} ({message})", failure.id())),
+    }
+}
+
+/// `200, 1.3 KiB in 8.1 ms`.
+fn answer_head(seen: &Seen) -> String {
+    let took = format_latency(nanos(seen.latency));
+    match seen.wire.status {
+        Some(status) => format!("{status}, {} in {took}", format_bytes(seen.n_bytes)),
+        None => format!("no answer in {took}"),
+    }
+}
+
+/// The parameters of a request, without the protocol's own.
+fn sent(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        params: Option<Members<'a>>,
+    }
+    let request: Request<'_> = serde_json::from_slice(body).ok()?;
+    Some(
+        request
+            .params
+            .map(|params| params.without("_meta"))
+            .unwrap_or_default(),
+    )
+}
+
+/// The result or the error of an answer: of JSON, or of the last event of a stream
+/// that has one.
+fn came(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    if let Some(answer) = answer(text) {
+        return Some(answer);
+    }
+    let text = text.replace("\r\n", "\n");
+    let events = text.split("\n\n").map(|event| {
+        let data = event.lines().filter_map(|line| line.strip_prefix("data:"));
+        data.map(|data| data.strip_prefix(' ').unwrap_or(data))
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    events.filter_map(|event| answer(&event)).last()
+}
+
+fn answer(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        result: Option<&'a RawValue>,
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_str(text).ok()?;
+    let shown = answer.result.or(answer.error)?;
+    Some(shown.get().to_string())
+}
+
+/// The members of a JSON object as they are written, in their order.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl Members<'_> {
+    /// The object without this member; empty where nothing is left.
+    fn without(&self, name: &str) -> String {
+        let members = self.0.iter().filter(|(member, _)| member != name);
+        let members: Vec<String> = members
+            .map(|(name, value)| format!("{}:{}", serde_json::Value::from(name.as_str()), value))
+            .collect();
+        match members.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", members.join(",")),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Failure;
+    use crate::outcome::{Row, WireCopy};
+    use std::time::Duration;
+
+    fn seen(request: &str, answer: &str) -> Seen {
+        Seen {
+            flow: Some(0),
+            step: 0,
+            row: Row {
+                subject: Some("whoami".to_string()),
+                ..Row::new(RowKind::Call, "tools/call")
+            },
+            wire: WireCopy {
+                request: request.into(),
+                answer: answer.into(),
+                status: Some(200),
+            },
+            n_bytes: 343,
+            latency: Duration::from_micros(810),
+            failure: None,
+        }
+    }
+
+    fn shown(page: &mut TrialPage, seen: &Seen) -> Vec<String> {
+        let secrets = secrets(seen);
+        let redactor = Redactor::new(secrets.iter().map(String::as_str));
+        let lines = page.lines(seen, &redactor);
+        lines.iter().map(Line::text).collect()
+    }
+
+    const REQUEST: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"_meta":{"a":1},
+        "name":"whoami","arguments":{"token":"t0ps3cret","n":12345678901234567890123}}}"#;
+
+    #[test]
+    fn a_call_is_shown_as_it_was_sent_without_secrets() {
+        let answer = r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"u of t0ps3cret"}]}}"#;
+        let mut page = TrialPage::new(Layout::endless());
+        assert_eq!(
+            shown(&mut page, &seen(REQUEST, answer)),
+            [
+                "",
+                "tools/call whoami",
+                "  > tools/call",
+                r#"  > { "name": "whoami", "arguments": { "token": "***", "n": 12345678901234567890123 } }"#,
+                "  < 200, 343 B in 810 us",
+                r#"  < { "content": [{ "type": "text", "text": "u of ***" }] }"#,
+                "  ok",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_stream_the_answer_is_shown() {
+        let event = "event: message\r\ndata: {\"method\":\"notifications/progress\"}\r\n\r\n\
+                     id: 7\r\ndata: {\"id\":3,\r\ndata: \"error\":{\"code\":-1}}\r\n\r\n";
+        assert_eq!(came(event.as_bytes()).as_deref(), Some(r#"{"code":-1}"#));
+        assert_eq!(came(b"<html>"), None);
+        assert_eq!(came(b"\xff"), None);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_shown_too() {
+        let mut page = TrialPage::new(Layout::endless());
+        let mut bad = seen("", "<html>\u{1b}[31m \u{202e}no</html>");
+        bad.failure = Some((Failure::Tool, "it said no".to_string()));
+        let lines = shown(&mut page, &bad);
+        let tail = &lines[lines.len() - 2..];
+        assert_eq!(
+            tail,
+            [
+                "  < <html>\u{20}[31m  no</html>",
+                "  failed: tool.is_error (it said no)"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_calls_a_few_are_shown() {
+        let mut page = TrialPage::new(Layout::endless());
+        let ok = seen("{}", "{}");
+        let failed = Seen {
+            failure: Some((Failure::Tool, "no".to_string())),
+            ..ok.clone()
+        };
+        let calls = std::iter::repeat_n(&ok, 10).chain(std::iter::repeat_n(&failed, 10));
+        let n_shown = calls
+            .filter(|call| !shown(&mut page, call).is_empty())
+            .count();
+        assert_eq!(n_shown, 6);
+        let next = Seen { step: 1, ..ok };
+        assert_eq!(
+            shown(&mut page, &next)[0],
+            "  … and 14 more calls of this step"
+        );
+        assert_eq!(page.end(), []);
+    }
+}
