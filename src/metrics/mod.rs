@@ -17,6 +17,7 @@
 mod above;
 mod codec;
 mod counters;
+mod evidence;
 mod failure;
 mod histogram;
 mod pages;
@@ -28,11 +29,12 @@ mod usage;
 pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
+pub use evidence::{EXCHANGES_MAX, Evidence, Exchange};
 pub use failure::{
     ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
     FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
-pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes};
+pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use usage::{ReadTimes, WorkerUsage};
