@@ -17,7 +17,7 @@
 mod above;
 mod codec;
 mod counters;
-mod evidence;
+mod violations;
 mod failure;
 mod histogram;
 mod pages;
@@ -29,7 +29,7 @@ mod usage;
 pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
-pub use evidence::{EXCHANGES_MAX, Evidence, Exchange};
+pub use violations::{VIOLATIONS_MAX, Violation, Violations};
 pub use failure::{
     ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
     FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,

@@ -4,8 +4,8 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
-use super::evidence::{MESSAGE_CHARS_MAX, cut};
-use super::{AboveLimits, Counters, Evidence, Failure, FailureCounts, Histogram, Readings};
+use super::violations::{MESSAGE_CHARS_MAX, cut};
+use super::{AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings, Violations};
 
 /// How a started request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,7 +311,7 @@ pub struct Recorder {
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
-    pub evidence: Evidence,
+    pub violations: Violations,
 }
 
 impl Recorder {
@@ -363,7 +363,7 @@ impl Recorder {
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
         self.examples.merge(&other.examples);
-        self.evidence.merge(&other.evidence);
+        self.violations.merge(&other.violations);
     }
 
     /// Empties what says how the generator fared: while sessions are opened
@@ -382,7 +382,7 @@ impl Recorder {
         self.counters = Counters::default();
         self.forget_opening();
         self.examples = Examples::default();
-        self.evidence.clear();
+        self.violations.clear();
     }
 }
 

@@ -8,7 +8,7 @@ use super::envelope::BuildInfo;
 use super::make::build;
 use super::model::Report;
 use crate::clock::Utc;
-use crate::metrics::{Exchange, Failure, Outcome, Recorder, Sample};
+use crate::metrics::{Failure, Outcome, Recorder, Sample, Violation};
 use crate::outcome::{
     Ended, GateOutcome, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart,
     SelfCheck, ServerFacts,
@@ -261,7 +261,7 @@ pub(super) fn flow_outcome() -> RunOutcome {
             );
             failed(totals, 4, 1_024_000_000, Failure::Tool, "");
             failed(totals, 5, 24_000_000, Failure::Tool, "");
-            totals.evidence.keep(Exchange {
+            totals.violations.keep(Violation {
                 row: 1,
                 failure: Failure::Tool,
                 message: "`contains` is not kept".to_string(),

@@ -40,7 +40,7 @@ pub(super) fn unchecked(rows: Rows<'_>) -> Vec<UncheckedFigures> {
 /// The exchanges kept, in the order in which they came.
 pub(super) fn evidence(outcome: &RunOutcome) -> Vec<ExchangeFigures> {
     let rows = &outcome.start.rows;
-    let exchanges = outcome.totals.evidence.exchanges().iter();
+    let exchanges = outcome.totals.violations.all().iter();
     let exchange = exchanges.filter_map(|it| {
         Some(ExchangeFigures {
             operation: rows.get(it.row)?.label(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::metrics::{EXCHANGES_MAX, Histogram, Packed};
+use crate::metrics::{Histogram, Packed, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
 use crate::report::make::{assemble, latency, stored_row, tool_figures};
 use crate::report::model::{
@@ -209,7 +209,7 @@ impl<'a> Parts<'a> {
                 *first = it;
             }
         }
-        firsts.into_values().take(EXCHANGES_MAX).cloned().collect()
+        firsts.into_values().take(VIOLATIONS_MAX).cloned().collect()
     }
 
     /// By subject alone: a tool and a prompt of one name are one.
