@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use super::defaults;
 use super::header::Header;
@@ -20,6 +21,7 @@ use super::shown::Shown;
 use crate::address;
 use crate::clock::Utc;
 use crate::error::UserError;
+use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
@@ -340,6 +342,8 @@ pub struct Step {
     pub is_once: bool,
     /// So many times, one after the other; at least 1.
     pub repeat: u32,
+    /// Done again and again, instead, until an answer says enough.
+    pub until: Option<Until>,
     /// The pause after it.
     pub think: Option<ThinkTime>,
     /// The same call so many times at once, each on a connection of its own; at
@@ -356,6 +360,7 @@ impl Step {
             name: None,
             is_once: false,
             repeat: 1,
+            until: None,
             think: None,
             parallel: 1,
             calls: vec![Call::new(action)],
@@ -368,6 +373,19 @@ impl Step {
     }
 }
 
+/// When a step that polls has polled enough.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Until {
+    /// Where in the answer it is said.
+    pub source: Source,
+    /// What is said there then. Numbers are equal by value.
+    pub equals: Value,
+    /// The pause between two polls.
+    pub every: Duration,
+    /// After so many polls the last one fails; at least 1.
+    pub at_most: u32,
+}
+
 /// One call of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -378,6 +396,10 @@ pub struct Call {
     pub action: Shown<Action>,
     /// Its arguments are made from the tool's schema, others each time.
     pub generate: bool,
+    /// What is taken out of its answer.
+    pub extracts: Vec<Extract>,
+    /// What is awaited of its answer.
+    pub expectations: Expectations,
 }
 
 impl Call {
@@ -387,6 +409,8 @@ impl Call {
             name: None,
             action: action.into(),
             generate: false,
+            extracts: Vec::new(),
+            expectations: Expectations::default(),
         }
     }
 }

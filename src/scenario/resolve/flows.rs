@@ -212,8 +212,8 @@ fn step(entry: StepEntry) -> Option<Step> {
     let calls = entry.calls.into_iter().filter_map(|call| {
         Some(Call {
             name: call.name.value.map(|name| name.shown),
-            action: call.action?,
             generate: call.generate,
+            ..Call::new(call.action?)
         })
     });
     let calls: Vec<Call> = calls.collect();
@@ -221,6 +221,7 @@ fn step(entry: StepEntry) -> Option<Step> {
         name: entry.name.value.map(|name| name.shown),
         is_once: entry.once.is_given(),
         repeat: entry.repeat,
+        until: None,
         think: entry.think,
         parallel: entry.parallel,
         calls,
