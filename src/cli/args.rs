@@ -477,6 +477,10 @@ command! {
         /// where to write; .pmcp/loadtest.toml unless given, - is stdout
         #[argh(option, arg_name = "file")]
         pub(super) output: Option<String>,
+        /// switch on the tools that may change something, too: by the specification, a
+        /// tool that is not marked may be destructive
+        #[argh(switch)]
+        pub(super) all: bool,
         /// overwrite the file if it exists
         #[argh(switch)]
         pub(super) force: bool,

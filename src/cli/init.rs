@@ -24,6 +24,7 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError> {
     let may_overwrite = args.force || args.yes;
+    let with_all = args.all;
     let output = args.output.take();
     let overrides = Overrides {
         timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
@@ -36,7 +37,10 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     };
     let target = Output::of(output.as_deref())?;
     target.check(may_overwrite)?;
-    let offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
+    let mut offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
+    if let Some(offer) = &mut offer {
+        offer.with_all = with_all;
+    }
     let (text, left_out) = match &offer {
         Some(offer) => init::scaffold(offer),
         None => (init::template(), None),

@@ -71,6 +71,20 @@ pub struct CallReport {
 }
 
 impl CallReport {
+    /// Of what has begun and succeeded at once, to be told of otherwise.
+    pub fn began(sent: Instant) -> Self {
+        Self {
+            result: Ok(()),
+            sent,
+            end: sent,
+            delay: None,
+            n_bytes_sent: 0,
+            n_bytes: 0,
+            session_gone: false,
+            result_text: None,
+        }
+    }
+
     fn of(exchanged: Exchanged, began: Instant) -> (Result<Reply, Trouble>, Self) {
         let sent = exchanged.timing.sent.unwrap_or(began);
         let report = Self {
@@ -478,13 +492,8 @@ impl Session {
                 )),
                 Err(trouble) => Err(trouble),
             },
-            sent,
             end: end.max(sent),
-            delay: None,
-            n_bytes_sent: 0,
-            n_bytes: 0,
-            session_gone: false,
-            result_text: None,
+            ..CallReport::began(sent)
         })
     }
 

@@ -66,9 +66,7 @@ impl Crew {
     ) -> Result<Self, UserError> {
         let n_workers = options.cpus.len();
         let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
-        let budget = options
-            .iterations
-            .map(|iterations| Budget::new(iterations, n_workers));
+        let budget = Budget::new(options.iterations, n_workers);
         let mut crew = Self {
             role: options.role,
             workers: Vec::with_capacity(n_workers),
@@ -83,7 +81,7 @@ impl Crew {
                 n_workers,
                 cpu,
                 script: Arc::clone(options.script),
-                budget: budget.clone(),
+                budget: Arc::clone(&budget),
                 arrivals: options.arrivals.clone(),
             };
             let events = event_sender.clone();

@@ -10,9 +10,7 @@ use super::run::run_before;
 use crate::error::UserError;
 use crate::load::{Segment, ThinkTime};
 use crate::outcome::{Observer, RunOutcome, Witness};
-use crate::scenario::{
-    HistogramMode, Load, Plan, Population, SessionRule, StopRule, WorkerRule,
-};
+use crate::scenario::{HistogramMode, Load, Plan, Population, SessionRule, StopRule, WorkerRule};
 
 /// Does each flow of a plan once, and shows each request to the witness, which is
 /// called on another thread. The plan should be that of [`trial_plan`].

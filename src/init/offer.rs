@@ -42,6 +42,8 @@ pub struct Offer {
     /// The names of the headers given on the command line, whose values are
     /// secrets: the config refers to environment variables instead.
     pub auth_header_names: Vec<String>,
+    /// Tools that may change something are switched on, too.
+    pub with_all: bool,
 }
 
 impl Offer {
@@ -63,6 +65,7 @@ impl Offer {
             mut masked_names,
             n_unread_lists,
             auth_header_names,
+            with_all,
         } = self;
         let clean = |text: String| redactor.clean(text);
         let clean_some = |text: Option<String>| text.map(clean);
@@ -139,6 +142,7 @@ impl Offer {
             masked_names,
             n_unread_lists,
             auth_header_names,
+            with_all,
         }
     }
 

@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::links::Links;
 use super::offer::Offer;
 use super::sample::{SampleArguments, describe_argument, sample_arguments};
 use super::toml_text::{comment, key, literal, quoted, string, value};
-use super::words::text_of_name;
+use super::words::{text_of_name, word_of_writing, words_of};
 use crate::address;
 use crate::files::WRITTEN_BYTES_MAX;
 use crate::protocol::{
@@ -32,9 +33,10 @@ const WEIGHT_RESOURCE: u32 = 5;
 /// The share of a prompt, which a person asks for now and then.
 const WEIGHT_PROMPT: u32 = 3;
 
-/// A config that tests all that the server offers, but for tools marked as
-/// destructive or not read-only: those are there, switched off, with the
-/// reason.
+/// A config that tests all that the server offers, but for tools that may change
+/// something, by their marks or by a word in their name, and those that need what
+/// another tool gives: they are there, switched off, with the reason. What tools give
+/// each other is in flows, switched off, too.
 ///
 /// Loads without fault when the environment variables that it refers to are
 /// set, which it does only where `auth_header_names` is not empty or the
@@ -71,11 +73,25 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
     write_thresholds(&mut page);
 
     let mut body = ConfigEntries::new(page.text.len());
+    let tools = unique(&offer.tools, |tool| &tool.name);
+    let links = Links::of(&tools);
+    let numbered: Vec<(usize, &ToolDescription)> = tools.iter().copied().enumerate().collect();
     body.section(
         "Tools",
-        unique(&offer.tools, |tool| &tool.name),
-        |tool| &tool.name,
-        |tool| switched_off_if_masked(tool_step(tool, offer), &tool.name, offer),
+        numbered.iter().collect(),
+        |(_, tool)| &tool.name,
+        |(number, tool)| {
+            let mut step = tool_step(tool, offer);
+            if let (true, Some(link)) = (step.is_on, links.needs_of(*number).first()) {
+                step.note(format!(
+                    "Switched off: it needs `{}`, which `{}` gives: see the flows below.",
+                    comment(&link.argument, 60),
+                    comment(&tools[link.source].name, 60)
+                ));
+                step.is_on = false;
+            }
+            switched_off_if_masked(step, &tool.name, offer)
+        },
     );
     body.section(
         "Resources",
@@ -94,6 +110,13 @@ pub fn scaffold(offer: &Offer) -> (String, Option<String>) {
         unique(&offer.prompts, |prompt| &prompt.name),
         |prompt| &prompt.name,
         |prompt| switched_off_if_masked(prompt_step(prompt), &prompt.name, offer),
+    );
+    let flows = flows(&tools, &links, offer);
+    body.section(
+        "Flows",
+        flows.iter().collect(),
+        |_| "",
+        |flow| flow_entry(flow, &tools, &links, offer),
     );
     let left_out = body.left_out();
     if let Some(left_out) = &left_out {
@@ -492,20 +515,19 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> ConfigEntry {
         _ => WEIGHT_TOOL,
     };
     step.begin("tools/call", weight, "tool", &tool.name);
-    match (tool.annotations.destructive, tool.annotations.read_only) {
-        (Some(true), Some(true)) => {
-            step.note("Switched off: the server marks it as destructive (and as read-only).")
+    let danger = danger_of(tool);
+    step.is_on = danger.is_none() || offer.with_all;
+    match (danger, tool.annotations.destructive) {
+        (Some(danger), _) if step.is_on => {
+            step.note(format!("Switched on, as all are: {danger}."));
         }
-        (Some(true), _) => step.note("Switched off: the server marks it as destructive."),
-        (_, Some(false)) => step.note("Switched off: the server marks it as not read-only."),
-        (_, Some(true)) => step.is_on = true,
-        (Some(false), None) => {
+        (Some(danger), _) => step.note(format!("Switched off: {danger}.")),
+        (None, _) if tool.annotations.read_only == Some(true) => {}
+        (None, Some(_)) => {
             step.note("Marked as not destructive, but not as read-only: check that calling it often is safe.");
-            step.is_on = true;
         }
         (None, None) => {
             step.note("The server does not say whether it changes anything: check that calling it often is safe.");
-            step.is_on = true;
         }
     }
     if step.is_on && fails_on_purpose(tool) {
@@ -522,6 +544,153 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> ConfigEntry {
     }
     write_arguments(&mut step, &arguments, &schema);
     step
+}
+
+/// Flows that are written: each samples the arguments of all its steps again.
+const FLOWS_MAX: usize = 100;
+/// Tools that one flow calls with what those before them gave.
+const TARGETS_MAX: usize = 20;
+/// Tools that a flow calls first.
+const SOURCES_MAX: usize = 8;
+
+/// Tools in the order in which they are called, by their numbers: those that give,
+/// then those that need it and nothing else.
+struct ToolFlow {
+    sources: Vec<usize>,
+    targets: Vec<usize>,
+}
+
+fn flows(tools: &[&ToolDescription], links: &Links, offer: &Offer) -> Vec<ToolFlow> {
+    let mut flows: Vec<ToolFlow> = Vec::new();
+    let is_named = |tool: &ToolDescription| {
+        let is_fit = tool.param_headers.is_ok() && !offer.masked_names.contains(&tool.name);
+        is_fit && !tool.name.trim().is_empty() && tool.name.len() <= NAME_BYTES_MAX
+    };
+    for (target, tool) in tools.iter().enumerate() {
+        let sources = links.before(target);
+        let is_possible = is_named(tool) && sources.iter().all(|source| is_named(tools[*source]));
+        let is_safe = danger_of(tool).is_none() || offer.with_all;
+        if sources.is_empty() || sources.len() > SOURCES_MAX || !is_possible || !is_safe {
+            continue;
+        }
+        let known = flows.iter().position(|flow| flow.sources == sources);
+        if let Some(flow) = known.map(|i| &mut flows[i]) {
+            if flow.targets.len() < TARGETS_MAX {
+                flow.targets.push(target);
+            }
+        } else if flows.len() < FLOWS_MAX {
+            let targets = vec![target];
+            flows.push(ToolFlow { sources, targets });
+        }
+    }
+    flows
+}
+
+/// A flow is switched off: whether what has a name is meant is for people to say.
+fn flow_entry(
+    flow: &ToolFlow,
+    tools: &[&ToolDescription],
+    links: &Links,
+    offer: &Offer,
+) -> ConfigEntry {
+    let mut entry = ConfigEntry::default();
+    let numbers = || flow.sources.iter().chain(&flow.targets);
+    // The names of values by where they come from.
+    let mut values: Vec<((usize, &str), String)> = Vec::new();
+    for link in numbers().flat_map(|number| links.needs_of(*number)) {
+        let place = (link.source, link.path.as_str());
+        if !values.iter().any(|(known, _)| *known == place) {
+            let name = value_name(&link.argument, |name| {
+                values.iter().all(|(_, taken)| taken != name)
+            });
+            values.push((place, name));
+        }
+    }
+    entry.lines.push("[[flow]]".to_string());
+    entry.lines.push(format!("weight = {WEIGHT_TOOL}"));
+    for number in numbers() {
+        let tool = tools[*number];
+        let schema = tool.input_schema.to_value();
+        let arguments = sample_arguments(&schema).values;
+        let mut lines = vec![
+            "[[flow.step]]".to_string(),
+            "type = \"tools/call\"".to_string(),
+            format!("tool = {}", string(&tool.name)),
+        ];
+        let taken = values.iter().filter(|((source, _), _)| source == number);
+        let taken: Vec<String> = taken
+            .map(|((_, path), name)| format!("{name} = {}", string(path)))
+            .collect();
+        if !taken.is_empty() {
+            lines.push(format!("extract = {{ {} }}", taken.join(", ")));
+        }
+        let needs = links.needs_of(*number);
+        let argument = |(name, sample): (&String, &Value)| {
+            let link = needs.iter().find(|link| link.argument == *name);
+            let given = link.and_then(|link| {
+                let place = (link.source, link.path.as_str());
+                values.iter().find(|(known, _)| *known == place)
+            });
+            let text = match given {
+                Some((_, value)) => quoted(&format!("{{{{{value}}}}}")),
+                None => value(sample)?,
+            };
+            Some(format!("{} = {text}", key(name)))
+        };
+        let Some(arguments) = arguments.iter().map(argument).collect::<Option<Vec<_>>>() else {
+            let name = comment(&tool.name, 60);
+            entry.lines.clear();
+            entry.note(format!(
+                "Left out: a required argument of `{name}` is null, which TOML has not."
+            ));
+            return entry;
+        };
+        if arguments.is_empty() {
+            lines.push("arguments = {}".to_string());
+        } else {
+            lines.push("[flow.step.arguments]".to_string());
+            lines.extend(arguments);
+        }
+        entry.lines.append(&mut lines);
+        if let (Some(danger), false) = (danger_of(tool), offer.with_all) {
+            let name = comment(&tool.name, 60);
+            entry.note(format!("Look at `{name}` first: {danger}."));
+        }
+    }
+    entry
+}
+
+/// A name for a value of the argument's, in letters, digits and `_`, that `is_free`.
+fn value_name(argument: &str, is_free: impl Fn(&str) -> bool) -> String {
+    /// What templates take for something else.
+    const TAKEN: &[&str] = &["data", "iteration", "now", "random", "uuid", "vu"];
+    let mut name = words_of(argument).join("_");
+    name.retain(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || TAKEN.contains(&name.as_str()) {
+        name.insert_str(0, "the_");
+    }
+    let numbered = (2..).map(|n| format!("{name}_{n}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| is_free(name)).unwrap_or(name)
+}
+
+/// Why calling the tool may change something.
+fn danger_of(tool: &ToolDescription) -> Option<String> {
+    let marks = (tool.annotations.destructive, tool.annotations.read_only);
+    let by_marks = match marks {
+        (Some(true), Some(true)) => "the server marks it as destructive (and as read-only)",
+        (Some(true), _) => "the server marks it as destructive",
+        (_, Some(false)) => "the server marks it as not read-only",
+        (Some(false), None) | (_, Some(true)) => return None,
+        // By the specification, what is not marked may be destructive.
+        (None, None) => {
+            let word = word_of_writing(&tool.name)?;
+            return Some(format!(
+                "its name has the word `{word}`, and the server does not say that it changes nothing"
+            ));
+        }
+    };
+    Some(by_marks.to_string())
 }
 
 /// A tool whose description says that it fails on purpose: its calls would be
@@ -1007,6 +1176,101 @@ mod tests {
             _ => format!("{line}\n"),
         };
         text.lines().map(line).collect()
+    }
+
+    #[test]
+    fn tools_whose_name_has_a_word_of_writing_are_switched_off() {
+        let check = |name: &str, is_on: bool, with_all: bool, words: &str| {
+            let marked = tool(name, json!({"type": "object"}));
+            let text = scaffold(&Offer {
+                tools: vec![marked],
+                with_all,
+                ..plain_offer()
+            });
+            assert_eq!(text.contains("\ntool = "), is_on, "{text}");
+            let unwrapped = text.replace("\n# ", " ");
+            assert!(unwrapped.contains(words), "{words}: {text}");
+        };
+        let reason = "Switched off: its name has the word `send`, and the server does not say";
+        for name in ["send_mail", "mail-send", "mailSend"] {
+            check(name, false, false, reason);
+        }
+        check("send_mail", true, true, "Switched on, as all are: its name");
+        check(
+            "add_mail",
+            true,
+            false,
+            "check that calling it often is safe",
+        );
+        check("sender", true, false, "check that calling it often is safe");
+        let mut marked = tool("send_mail", json!({"type": "object"}));
+        marked.annotations.read_only = Some(true);
+        let offer = |tools| Offer {
+            tools,
+            ..plain_offer()
+        };
+        assert!(scaffold(&offer(vec![marked.clone()])).contains("\ntool = "));
+        marked.annotations.read_only = None;
+        marked.annotations.destructive = Some(true);
+        let all = Offer {
+            with_all: true,
+            ..offer(vec![marked])
+        };
+        assert!(scaffold(&all).contains("\ntool = "));
+    }
+
+    #[test]
+    fn what_a_tool_gives_and_another_needs_is_a_flow() {
+        let needs = |name: &str, properties: Value| {
+            let required: Vec<&String> =
+                properties.as_object().expect("an object").keys().collect();
+            tool(
+                name,
+                json!({"required": required, "properties": properties}),
+            )
+        };
+        let text = || json!({"type": "string"});
+        let mut login = needs("login", json!({"user": text()}));
+        let output = json!({"properties": {"a token": text(), "${X}": text()}});
+        login.output_schema = Some((&output).into());
+        let offer = Offer {
+            tools: vec![
+                needs(
+                    "whoami",
+                    json!({"${X}": text(), "a token": text(), "n": {"const": 7}}),
+                ),
+                needs("delete_all", json!({"a token": text()})),
+                login,
+                needs("other", json!({"y": text()})),
+            ],
+            ..plain_offer()
+        };
+        let text = scaffold(&offer);
+        let lines = [
+            "#[[flow]]",
+            "#weight = 5",
+            "#[[flow.step]]",
+            "#type = \"tools/call\"",
+            "#tool = \"login\"",
+            r#"#extract = { x = "$.structuredContent[\"$${X}\"]", a_token = "$.structuredContent[\"a token\"]" }"#,
+            "#[flow.step.arguments]",
+            "#user = \"test\"",
+            "#[[flow.step]]",
+            "#type = \"tools/call\"",
+            "#tool = \"whoami\"",
+            "#[flow.step.arguments]",
+            r#"#"${X}" = "{{x}}""#,
+            r#"#"a token" = "{{a_token}}""#,
+            "#n = 7",
+        ];
+        let expected = format!("{}\n", lines.join("\n"));
+        assert!(text.contains(&expected), "{text}");
+        assert_eq!(text.matches("[[flow]]").count(), 1, "{text}");
+        let reason = "# Switched off: it needs `${X}`, which `login` gives: see the flows below.";
+        assert!(text.contains(reason), "{text}");
+        assert_eq!(value_name("vu", |_| true), "the_vu");
+        assert_eq!(value_name("${X}", |name| name == "x_3"), "x_3");
+        assert_eq!(value_name("名前", |_| true), "the_");
     }
 
     fn tool(name: &str, schema: Value) -> ToolDescription {

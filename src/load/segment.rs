@@ -77,6 +77,13 @@ impl Segment {
         own.saturating_mul(self.count).saturating_add(self.index)
     }
 
+    /// The number in the whole, from 1, of what is number `own`, from 0, in this part.
+    pub fn ordinal_of(self, own: u64) -> u64 {
+        own.saturating_mul(self.count.into())
+            .saturating_add(self.index.into())
+            .saturating_add(1)
+    }
+
     /// The numbers of this part: the first, and how far each is from the next.
     pub(super) fn numbers(self) -> (u64, u64) {
         (self.index.into(), self.count.into())

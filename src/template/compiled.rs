@@ -125,7 +125,7 @@ impl Template {
         }
         let (start, end) = (range.start, range.end);
         // A slot at the end is what follows, unless the value is that slot.
-        let is_inside = |slot: &&Slot| start <= slot.at && (slot.at < end || start == end);
+        let is_inside = |slot: &&Slot| slot.at == start || (start..end).contains(&slot.at);
         let slots = self.slots.iter().filter(is_inside).map(|slot| Slot {
             at: slot.at - start,
             ..*slot

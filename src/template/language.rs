@@ -455,9 +455,10 @@ mod tests {
                 "{fault:?}"
             );
         };
-        check("é {{ran.int 1 2}}", 3, None);
+        check("é {{ran.int 1 2}}", 3, Some("random.int"));
         check("{{random.itn 1 2}}", 0, Some("random.int"));
-        check("{{now.unix}}", 0, None);
+        check("{{now.unix}}", 0, Some("now.unix_ms"));
+        check("{{a b}}", 0, None);
         check("{{}}", 0, None);
         check("{{vu", 0, None);
         check("{{{vu and {{uuid}}", 1, None);

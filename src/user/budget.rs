@@ -1,6 +1,8 @@
-//! A number of iterations, shared by all workers: none lost, none extra.
+//! The numbers of a run's iterations, shared by all workers: where there is a bound
+//! none is lost and none extra.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,33 +10,42 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// is not touched for each iteration.
 const CHUNK_MAX: u64 = 256;
 
-/// The iterations of a run.
+/// The iterations of a run, numbered from 0 as they are taken.
 #[derive(Debug)]
 pub struct Budget {
-    left: AtomicU64,
+    n_taken: AtomicU64,
+    /// `u64::MAX`: no bound.
+    most: u64,
     n_workers: u64,
 }
 
 impl Budget {
-    /// This many iterations, for this many workers.
-    pub fn new(iterations: u64, n_workers: usize) -> Arc<Self> {
+    /// This many iterations, or as many as there is time for, for this many workers.
+    pub fn new(iterations: Option<u64>, n_workers: usize) -> Arc<Self> {
         Arc::new(Self {
-            left: AtomicU64::new(iterations),
+            n_taken: AtomicU64::new(0),
+            most: iterations.unwrap_or(u64::MAX),
             n_workers: n_workers.max(1) as u64,
         })
     }
 
+    fn left(&self) -> u64 {
+        self.most - self.n_taken.load(Relaxed)
+    }
+
     /// Takes a part of what is left: the less is left the less, so that the
-    /// last iterations are spread over all workers. 0 when none is left.
-    fn take(&self) -> u64 {
-        let mut taken = 0;
-        let part = |left: u64| (left / (8 * self.n_workers)).clamp(1, CHUNK_MAX).min(left);
+    /// last iterations are spread over all workers. Empty when none is left.
+    fn take(&self) -> Range<u64> {
+        let mut taken = 0..0;
         // The closure only computes the new value; it may run again.
-        let update = self.left.fetch_update(Relaxed, Relaxed, |left| {
-            taken = part(left);
-            (taken > 0).then_some(left - taken)
+        let update = self.n_taken.fetch_update(Relaxed, Relaxed, |n_taken| {
+            // At most `most` are ever taken.
+            let left = self.most - n_taken;
+            let part = (left / (8 * self.n_workers)).clamp(1, CHUNK_MAX).min(left);
+            taken = n_taken..n_taken + part;
+            (part > 0).then_some(taken.end)
         });
-        debug_assert_eq!(update.is_ok(), taken > 0);
+        debug_assert_eq!(update.is_ok(), !taken.is_empty());
         taken
     }
 }
@@ -42,43 +53,36 @@ impl Budget {
 /// One worker's hand in the budget.
 #[derive(Debug)]
 pub struct BudgetShare {
-    budget: Option<Arc<Budget>>,
-    in_hand: Cell<u64>,
+    budget: Arc<Budget>,
+    in_hand: Cell<(u64, u64)>,
 }
 
 impl BudgetShare {
-    /// A worker's hand; without a budget there is always one more.
-    pub fn new(budget: Option<Arc<Budget>>) -> Self {
+    /// A worker's hand.
+    pub fn new(budget: Arc<Budget>) -> Self {
         Self {
             budget,
-            in_hand: Cell::new(0),
+            in_hand: Cell::new((0, 0)),
         }
     }
 
-    /// Takes one iteration; false when all are taken.
-    pub fn claim(&self) -> bool {
-        let Some(budget) = &self.budget else {
-            return true;
-        };
-        if self.in_hand.get() == 0 {
-            self.in_hand.set(budget.take());
+    /// Takes one iteration, and gives its number among those of the budget, from 0;
+    /// `None` when all are taken.
+    pub fn claim(&self) -> Option<u64> {
+        let (mut next, mut end) = self.in_hand.get();
+        if next == end {
+            let taken = self.budget.take();
+            (next, end) = (taken.start, taken.end);
         }
-        match self.in_hand.get() {
-            0 => false,
-            n => {
-                self.in_hand.set(n - 1);
-                true
-            }
-        }
+        let is_there = next < end;
+        self.in_hand.set((next + u64::from(is_there), end));
+        is_there.then_some(next)
     }
 
     /// Whether [`BudgetShare::claim`] would find nothing.
     pub fn is_spent(&self) -> bool {
-        self.in_hand.get() == 0
-            && self
-                .budget
-                .as_ref()
-                .is_some_and(|budget| budget.left.load(Relaxed) == 0)
+        let (next, end) = self.in_hand.get();
+        next == end && self.budget.left() == 0
     }
 }
 
@@ -89,28 +93,35 @@ mod tests {
     #[test]
     fn all_workers_together_take_exactly_the_budget() {
         for (iterations, n_workers) in [(0, 1), (1, 4), (7, 3), (100_000, 4), (100_001, 2)] {
-            let budget = Budget::new(iterations, n_workers);
-            let taken: u64 = std::thread::scope(|scope| {
+            let budget = Budget::new(Some(iterations), n_workers);
+            let taken: Vec<Vec<u64>> = std::thread::scope(|scope| {
                 let workers: Vec<_> = (0..n_workers)
                     .map(|_| {
                         let share = Arc::clone(&budget);
                         scope.spawn(move || {
-                            let share = BudgetShare::new(Some(share));
-                            let mut n = 0;
-                            while share.claim() {
-                                n += 1;
-                            }
+                            let share = BudgetShare::new(share);
+                            let numbers = std::iter::from_fn(|| share.claim()).collect();
                             assert!(share.is_spent());
-                            n
+                            numbers
                         })
                     })
                     .collect();
                 workers
                     .into_iter()
                     .map(|worker| worker.join().expect("a worker that counts"))
-                    .sum()
+                    .collect()
             });
-            assert_eq!(taken, iterations);
+            let mut numbers: Vec<u64> = taken.into_iter().flatten().collect();
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..iterations));
         }
+    }
+
+    #[test]
+    fn without_a_bound_there_is_always_one_more() {
+        let share = BudgetShare::new(Budget::new(None, 2));
+        let numbers: Vec<u64> = (0..1000).filter_map(|_| share.claim()).collect();
+        assert!(numbers.into_iter().eq(0..1000));
+        assert!(!share.is_spent());
     }
 }

@@ -10,7 +10,7 @@ use crate::client::{PreparedCall, Server};
 use crate::error::{UserError, nearest};
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
-use crate::scenario::{self, Action, Plan};
+use crate::scenario::{self, Action, OnError, Plan, ThinkTime};
 use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
@@ -62,22 +62,64 @@ struct Choice {
 /// into the slots of those after it.
 #[derive(Debug)]
 pub(super) struct Flow {
+    /// Which of the script's flows.
+    pub(super) number: usize,
     /// Not empty.
     pub(super) steps: Vec<FlowStep>,
+    pub(super) on_error: OnError,
+    /// Some step is done once in a session.
+    pub(super) has_once: bool,
+    /// Where the flow has a name.
+    pub(super) rows: Option<FlowRows>,
     /// How many values are taken.
     pub(super) n_values: usize,
 }
 
+/// The rows of a flow's iterations.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FlowRows {
+    /// From the first request to the last answer.
+    pub(super) whole: usize,
+    /// The time of the calls alone.
+    pub(super) busy: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct FlowStep {
+    /// In the first iteration of a session only.
+    pub(super) is_once: bool,
+    /// At least 1.
+    pub(super) repeat: u32,
+    pub(super) think: Option<ThinkTime>,
+    /// One after the other; more than one in code mode.
+    pub(super) turns: Vec<Turn>,
+}
+
+/// Calls at once.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Not empty.
+    pub(super) calls: Vec<FlowCall>,
+    /// Each of them so many times; at least 1.
+    pub(super) parallel: u32,
+    /// The row of the turn, where there are several at once.
+    pub(super) row: Option<usize>,
+}
+
+impl FlowStep {
+    /// Which of the flow's values it takes.
+    pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
+        let calls = self.turns.iter().flat_map(|turn| &turn.calls);
+        calls.filter_map(|call| Some(call.extract.as_ref()?.value))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct FlowCall {
     /// Which flow of the script, and which of its steps.
     pub(super) place: (usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
-    /// Calls at once; 1: no fan-out.
-    pub(super) parallel: u32,
-    /// The row of the turn, where there is a fan-out.
-    pub(super) turn_row: Option<usize>,
     /// The value that is taken out of the answer.
     pub(super) extract: Option<Extract>,
 }
@@ -107,12 +149,15 @@ impl Script {
         };
         let flows = plan.flows.iter();
         let mut flows: Vec<Flow> = flows
-            .map(|flow| compiler.flow(flow))
+            .enumerate()
+            .map(|(number, flow)| compiler.flow(number, flow))
             .collect::<Result<_, _>>()
             .map_err(|error| cannot_prepare(&error))?;
         for (at, flow) in flows.iter_mut().enumerate() {
             for (step_at, step) in flow.steps.iter_mut().enumerate() {
-                step.place = (at, step_at);
+                for call in step.turns.iter_mut().flat_map(|turn| &mut turn.calls) {
+                    call.place = (at, step_at);
+                }
             }
         }
         let mut rows = compiler.rows;
@@ -217,36 +262,119 @@ struct Compiler<'a> {
     rows: RowTable,
 }
 
+/// How rows are named that calls of one step have in common.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    flow: Option<&'a str>,
+    step: Option<&'a str>,
+}
+
 impl Compiler<'_> {
-    fn flow(&mut self, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
-        let step = &flow.steps[0];
-        let action = &step.calls[0].action;
-        let operation = match &action.value {
-            Action::Call(operation) => operation,
-            Action::CodeMode { code, format } => return self.code_mode(code, format),
-        };
-        // The row is named as the user wrote it: what came from the environment
-        // is not shown.
-        let shown = match &action.shown {
-            Action::Call(shown) => shown,
-            Action::CodeMode { .. } => operation,
-        };
-        let mut only = self.step(operation, shown)?;
-        if step.parallel > 1 {
-            only.parallel = step.parallel;
-            only.turn_row = Some(self.rows.of(RowKind::Turn, shown));
+    fn flow(&mut self, number: usize, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
+        let mut n_values = 0;
+        let mut steps = Vec::new();
+        for step in &flow.steps {
+            let names = Names {
+                flow: flow.name.as_deref(),
+                step: step.name.as_deref(),
+            };
+            steps.push(FlowStep {
+                is_once: step.is_once,
+                repeat: step.repeat,
+                think: step.think,
+                turns: self.turns(step, names, &mut n_values)?,
+            });
         }
+        let rows = flow.name.as_deref().map(|name| FlowRows {
+            whole: self.rows.add(Row::of_flow(RowKind::Flow, name)),
+            busy: self.rows.add(Row::of_flow(RowKind::FlowBusy, name)),
+        });
         Ok(Flow {
-            steps: vec![only],
-            n_values: 0,
+            number,
+            has_once: steps.iter().any(|step| step.is_once),
+            steps,
+            on_error: flow.on_error,
+            rows,
+            n_values,
+        })
+    }
+
+    /// All plain calls of a step are one turn.
+    fn turns(
+        &mut self,
+        step: &scenario::Step,
+        names: Names<'_>,
+        n_values: &mut usize,
+    ) -> Result<Vec<Turn>, PrepareError> {
+        let mut calls = Vec::new();
+        let mut turns = Vec::new();
+        for call in &step.calls {
+            let names = Names {
+                step: call.name.as_deref().or(names.step),
+                ..names
+            };
+            match (&call.action.value, &call.action.shown) {
+                // The row is named as the user wrote it: what came from the environment
+                // is not shown.
+                (Action::Call(operation), Action::Call(shown)) => {
+                    calls.push(self.call(operation, shown, names)?);
+                }
+                (Action::Call(operation), Action::CodeMode { .. }) => {
+                    calls.push(self.call(operation, operation, names)?);
+                }
+                (Action::CodeMode { code, format }, _) => {
+                    turns.extend(self.code_mode(code, format, names, n_values)?);
+                }
+            }
+        }
+        if !calls.is_empty() {
+            let is_fan_out = step.parallel > 1 || calls.len() > 1;
+            let row = is_fan_out.then(|| self.turn_row(&calls, names));
+            turns.push(Turn {
+                calls,
+                parallel: step.parallel.max(1),
+                row,
+            });
+        }
+        Ok(turns)
+    }
+
+    /// The row of a turn is that of its call, or named by the step, or by all its calls.
+    fn turn_row(&mut self, calls: &[FlowCall], names: Names<'_>) -> usize {
+        let of_call = |call: &FlowCall| &self.rows.rows[call.row];
+        let row = match calls {
+            [only] => of_call(only).clone(),
+            _ => {
+                let labels = calls.iter().map(|call| {
+                    let row = of_call(call).clone();
+                    Row { flow: None, ..row }.label()
+                });
+                let together = || labels.collect::<Vec<_>>().join(" + ");
+                Row {
+                    name: Some(names.step.map_or_else(together, str::to_string)),
+                    flow: names.flow.map(str::to_string),
+                    ..Row::default()
+                }
+            }
+        };
+        self.rows.add(Row {
+            kind: RowKind::Turn,
+            ..row
         })
     }
 
     /// pmcp's code mode: `validate_code`, then `execute_code` with the token that
     /// the first returned.
-    fn code_mode(&mut self, code: &str, format: &str) -> Result<Flow, PrepareError> {
+    fn code_mode(
+        &mut self,
+        code: &str,
+        format: &str,
+        names: Names<'_>,
+        n_values: &mut usize,
+    ) -> Result<[Turn; 2], PrepareError> {
         const TOKEN: &str = "approval_token";
-        const TOKEN_VALUE: usize = 0;
+        let token_value = *n_values;
+        *n_values += 1;
         let mut arguments = Map::new();
         arguments.insert("code".to_string(), code.into());
         arguments.insert("format".to_string(), format.into());
@@ -256,8 +384,8 @@ impl Compiler<'_> {
             arguments: Some(arguments),
         };
         let validate = tool("validate_code", arguments.clone());
-        let execute = tool("execute_code", arguments.with_slot(TOKEN, TOKEN_VALUE));
-        let mut first = self.step(&validate, &validate)?;
+        let execute = tool("execute_code", arguments.with_slot(TOKEN, token_value));
+        let mut first = self.call(&validate, &validate, names)?;
         first.call = first.call.keeping_result();
         let member = |name: &str| PathStep::Member(name.to_string());
         first.extract = Some(Extract {
@@ -274,22 +402,33 @@ impl Compiler<'_> {
             ]
             .map(ValuePath::new)
             .into(),
-            value: TOKEN_VALUE,
+            value: token_value,
             missing: format!("the result of `validate_code` has no `{TOKEN}`"),
         });
-        Ok(Flow {
-            steps: vec![first, self.step(&execute, &execute)?],
-            n_values: TOKEN_VALUE + 1,
-        })
+        let then = self.call(&execute, &execute, names)?;
+        Ok([first, then].map(|call| Turn {
+            calls: vec![call],
+            parallel: 1,
+            row: None,
+        }))
     }
 
-    fn step(&mut self, operation: &Operation, shown: &Operation) -> Result<FlowStep, PrepareError> {
-        Ok(FlowStep {
+    fn call(
+        &mut self,
+        operation: &Operation,
+        shown: &Operation,
+        names: Names<'_>,
+    ) -> Result<FlowCall, PrepareError> {
+        let row = Row {
+            subject: shown.subject().map(str::to_string),
+            name: names.step.map(str::to_string),
+            flow: names.flow.map(str::to_string),
+            ..Row::new(RowKind::Call, shown.method())
+        };
+        Ok(FlowCall {
             place: (0, 0),
             call: self.server.prepare(operation, self.catalog)?,
-            row: self.rows.of(RowKind::Call, shown),
-            parallel: 1,
-            turn_row: None,
+            row: self.rows.add(row),
             extract: None,
         })
     }
@@ -309,13 +448,6 @@ struct RowTable {
 }
 
 impl RowTable {
-    fn of(&mut self, kind: RowKind, operation: &Operation) -> usize {
-        self.add(Row {
-            subject: operation.subject().map(str::to_string),
-            ..Row::new(kind, operation.method())
-        })
-    }
-
     fn add(&mut self, row: Row) -> usize {
         *self.places.entry(row).or_insert_with_key(|row| {
             self.rows.push(row.clone());

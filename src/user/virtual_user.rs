@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::flow::Kept;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
@@ -29,6 +30,8 @@ pub struct VirtualUser {
     pub(super) population: usize,
     /// What the answers of this iteration brought, by the slots of the flow.
     pub(super) values: Vec<String>,
+    /// What lives as long as the session.
+    pub(super) kept: Vec<Kept>,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
     backoff: Backoff,
@@ -74,6 +77,8 @@ pub(super) enum After {
     Fine,
     /// The server no longer knows the session.
     SessionGone,
+    /// The flow wants the next iteration to have another session.
+    Unwanted,
     /// Not even a connection.
     NoConnection,
     /// The run is ending.
@@ -96,6 +101,7 @@ impl VirtualUser {
             session,
             population,
             values: Vec::new(),
+            kept: Vec::new(),
             lanes: Vec::new(),
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
@@ -124,7 +130,7 @@ impl VirtualUser {
             let NextStart::Now { intended } = self.next_start() else {
                 continue;
             };
-            if !self.shared.budget.claim() {
+            if self.shared.budget.claim().is_none() {
                 break;
             }
             self.iterate(intended);
@@ -271,6 +277,7 @@ impl VirtualUser {
                 self.expiry_backoff.reset();
             }
             After::SessionGone => self.lose_session(),
+            After::Unwanted => self.close(false),
             After::NoConnection => {
                 let pause = self.connect_backoff.pause(&mut self.random);
                 self.sleep(crate::clock::now() + pause);
@@ -290,6 +297,7 @@ impl VirtualUser {
         self.session.forget();
         // They carry the id that is gone.
         self.lanes.clear();
+        self.kept.clear();
         self.mark_closed();
         self.n_expiries_in_row += 1;
         self.shared.count(|counters| counters.sessions_expired += 1);
@@ -337,6 +345,7 @@ impl VirtualUser {
             }
         }
         self.lanes.clear();
+        self.kept.clear();
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.

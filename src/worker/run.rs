@@ -43,8 +43,8 @@ pub struct WorkerOptions {
     pub cpu: Option<usize>,
     /// What its users do.
     pub script: Arc<Script>,
-    /// The iterations of the run, if they are bounded.
-    pub budget: Option<Arc<Budget>>,
+    /// The iterations of the run.
+    pub budget: Arc<Budget>,
     /// The arrivals of the whole load (open model).
     pub arrivals: Option<ArrivalSchedule>,
 }
@@ -107,7 +107,7 @@ impl<'a> Worker<'a> {
             ..SchedulerOptions::default()
         })?;
         *inbox.waker.lock() = Some(scheduler.waker());
-        let share = BudgetShare::new(options.budget.clone());
+        let share = BudgetShare::new(Arc::clone(&options.budget));
         let shared = Rc::new(Shared::new(
             Arc::clone(&options.script),
             share,

@@ -9,9 +9,9 @@ use pmcp_loadtest::demo::DemoOptions;
 
 const CONFIG: &str = r#"
 [settings]
-think_ms = 60000
+think = "60s"
 virtual_users = 50
-warm_up = "1m"
+pacing = "90s"
 
 [[scenario]]
 type = "tools/call"
