@@ -99,6 +99,7 @@
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
 //! | `client` | one MCP session over one connection; finding a server's era |
 //! | `template` | texts with `{{…}}`: the language, compiled templates, random values |
+//! | `data` | rows of CSV and JSON lines that templates take values from |
 //! | `protocol` | MCP as bytes and headers, without any input or output |
 //! | `http` | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
@@ -138,6 +139,8 @@ mod address;
 mod alarm;
 mod calibrate;
 mod client;
+#[allow(dead_code, unused_imports, reason = "configs are to name data sets")]
+mod data;
 mod decide;
 mod files;
 mod host;

@@ -20,7 +20,7 @@ const LEVELS: &str = "
     text units error clock
     template
     alarm files host protocol metrics load redact seeds
-    address expect scheduler validity terminal servers threshold
+    address data expect scheduler validity terminal servers threshold
     http scenario outcome
     client report
     user init decide
@@ -50,6 +50,7 @@ const NEVER: &[(&str, &str)] = &[
 const DEPENDENCIES: &str = "
     aho_corasick: redact
     argh: cli
+    csv: data
     toml: scenario init
     jsonschema: init
     schemars: report outcome metrics validity threshold scenario load

@@ -97,7 +97,7 @@ impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for &mut Elements<
 
 /// The first members of a JSON object in order, `n_max` at most, each value as
 /// text, and how many there are.
-pub(super) fn read_members(text: &str, n_max: usize) -> Option<(Vec<(String, &str)>, usize)> {
+pub fn read_members(text: &str, n_max: usize) -> Option<(Vec<(String, &str)>, usize)> {
     struct Members(usize);
     impl<'de> Visitor<'de> for Members {
         type Value = (Vec<(String, &'de str)>, usize);

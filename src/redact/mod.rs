@@ -503,6 +503,13 @@ pub fn names_credential(name: &str) -> bool {
     .any(|word| letters.contains(word))
 }
 
+/// Whether a column or an extracted value of this name is a secret unless somebody says
+/// otherwise: `password`, `api_key`, `token`, and whatever is a key.
+pub fn names_secret(name: &str) -> bool {
+    let ends = |word: &str| name.trim().to_ascii_lowercase().ends_with(word);
+    names_credential(name) || ["key", "pwd", "jwt"].into_iter().any(ends)
+}
+
 /// The forms in which a secret may come back.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms = forms_of_text(secret);

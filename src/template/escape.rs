@@ -30,6 +30,13 @@ pub(super) fn escaped(text: &str, mut push: impl FnMut(&str)) {
     push(&text[start..]);
 }
 
+/// Appends the JSON string that says `text`. Allocates only where `out` must grow.
+pub fn push_json_string(text: &str, out: &mut String) {
+    out.push('"');
+    escaped(text, |piece| out.push_str(piece));
+    out.push('"');
+}
+
 /// What is between the quotes of a JSON string; `None` of another value.
 pub(super) fn inside_quotes(json: &str) -> Option<&str> {
     json.trim().strip_prefix('"')?.strip_suffix('"')

@@ -24,6 +24,7 @@ mod language;
 mod scope;
 
 pub use compiled::Template;
+pub use escape::push_json_string;
 pub use generate::{Generators, Moment, purpose_of};
 pub use language::{
     ACCEPTED, Expression, Fault, Piece, Text, escape, is_name, parse, parse_leniently,
