@@ -17,7 +17,6 @@
 mod above;
 mod codec;
 mod counters;
-mod violations;
 mod failure;
 mod histogram;
 mod pages;
@@ -25,11 +24,11 @@ mod quantile;
 mod quantile_interval;
 mod recorder;
 mod usage;
+mod violations;
 
 pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
-pub use violations::{VIOLATIONS_MAX, Violation, Violations};
 pub use failure::{
     ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
     FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,
@@ -38,3 +37,4 @@ pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use usage::{ReadTimes, WorkerUsage};
+pub use violations::{VIOLATIONS_MAX, Violation, Violations};

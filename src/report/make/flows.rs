@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::figures::{Part, latency};
+use super::figures::Part;
 use crate::metrics::RowStats;
 use crate::outcome::{Row, RowKind, Rows, RunOutcome};
 use crate::report::model::{ExchangeFigures, FlowFigures, UncheckedFigures};
@@ -17,7 +17,9 @@ pub(super) fn flows(measured: &Part<'_>, rows: Rows<'_>) -> Vec<FlowFigures> {
     let flow = |(row, stats): (&Row, &RowStats)| FlowFigures {
         name: row.flow.clone().unwrap_or_default(),
         figures: measured.calls(stats),
-        busy: latency(&busy.get(&row.flow).copied().unwrap_or(&none).service_ok),
+        busy: measured
+            .calls(busy.get(&row.flow).copied().unwrap_or(&none))
+            .latency,
     };
     rows.of(RowKind::Flow).map(flow).collect()
 }

@@ -155,8 +155,9 @@ pub struct FlowFigures {
     /// Iterations of it. Their latency is that from the start of the first step to the
     /// end of the last, with thinking and waiting between them.
     pub figures: Figures,
-    /// The time that the calls of its successful iterations took alone. What thresholds
-    /// on `flow:NAME` look at.
+    /// Of its successful iterations, the time that their calls took alone, and what the
+    /// first was late where latency counts from the intended start. What thresholds on
+    /// `flow:NAME` look at.
     pub busy: LatencyFigures,
 }
 

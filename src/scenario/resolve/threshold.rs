@@ -275,7 +275,8 @@ impl Resolver<'_> {
         let told = names.told();
         let typed = selector.to_string();
         let accepted = match told.as_slice() {
-            [] => "no selector: this plan has no tool, resource, prompt, flow, stage or name".to_string(),
+            [] => "no selector: this plan has no tool, resource, prompt, flow, stage or name"
+                .to_string(),
             told => {
                 let few: Vec<_> = told.iter().take(NAMES_TOLD).map(|it| quoted(it)).collect();
                 let n_more = told.len() - few.len();
