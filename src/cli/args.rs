@@ -591,9 +591,10 @@ command! {
         example = "What a run showed at its end:\n  $ {command_name} .pmcp/reports/loadtest-20261123T124107Z.json",
         example = "One report of what three hosts measured together:\n  $ {command_name} host-1.json host-2.json host-3.json --format json -o all.json",
         note = "A report of a newer minor version is shown as far as this version knows it; --format json keeps all of it.",
-        error_code(0, "shown, whatever the report says"),
+        error_code(0, "shown, whatever the report says; of several files: each threshold is kept"),
         error_code(1, "the output could not be written"),
-        error_code(2, "the command line is at fault, or a file is no report or cannot be merged")
+        error_code(2, "the command line is at fault, or a file is no report or cannot be merged"),
+        error_code(3, "of several files: the sum does not keep a threshold, or no call succeeded")
     )]
     ShowReport:
     {

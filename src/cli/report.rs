@@ -1,14 +1,16 @@
 //! `report`: a stored report, shown as the fresh one or in another form; or several of
-//! one load as one.
+//! one load as one, which is judged like a run.
 
 use std::path::Path;
 
 use super::args::ShowReport;
+use super::common::tell_all;
 use super::exit;
 use super::outputs::refuse_input;
-use crate::error::UserError;
+use super::run::gate;
+use crate::error::{ErrorKind, UserError};
 use crate::files::is_stdin;
-use crate::report::{ReportFile, merge_stored, read_stored, show};
+use crate::report::{ReportFile, StoredReport, merge_stored, read_stored, show};
 use crate::terminal::Terminal;
 
 pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserError> {
@@ -21,6 +23,7 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
     for notice in stored.iter().filter_map(|it| it.notice.as_ref()) {
         terminal.print_notice(notice);
     }
+    let is_merge = stored.len() > 1;
     let (stored, path) = match (stored.pop(), args.files.as_slice()) {
         (Some(stored), [file]) => {
             let path = Some(file.as_str()).filter(|file| !is_stdin(Path::new(file)));
@@ -35,6 +38,16 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
                 .hint("they lie in `.pmcp/reports/`; `-` is the standard input"));
         }
     };
+    let fault = match &stored.report {
+        StoredReport::Run(sum) if is_merge => gate(sum).or_else(|| {
+            let why = sum.gate.why.as_deref()?;
+            Some(UserError::new(
+                ErrorKind::NotKept,
+                format!("{why}: the sum is not whole"),
+            ))
+        }),
+        _ => None,
+    };
     show(stored, path, args.format, output, terminal)?;
-    Ok(exit::PASSED)
+    Ok(tell_all(terminal, exit::PASSED, fault))
 }

@@ -47,7 +47,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
 }
 
 /// What failed the run, if its gate did: a code alone tells nothing in a log.
-fn gate(report: &Report) -> Option<UserError> {
+pub(super) fn gate(report: &Report) -> Option<UserError> {
     const TOLD_MAX: usize = 3;
     let failed = || {
         let thresholds = report.thresholds.iter();

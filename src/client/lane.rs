@@ -165,8 +165,9 @@ impl Lane {
         self.http.counters()
     }
 
-    pub(super) fn bytes_received(&self) -> u64 {
-        self.http.bytes_received()
+    /// Bytes sent and received so far.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        self.http.traffic()
     }
 
     pub(super) fn last_event_id(&self) -> Option<&str> {

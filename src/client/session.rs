@@ -60,6 +60,8 @@ pub struct CallReport {
     pub end: Instant,
     /// From the arrival of the answer in the kernel to our reading it.
     pub delay: Option<Duration>,
+    /// Of a call: bytes of HTTP heads and bodies that were written for it.
+    pub n_bytes_sent: u64,
     /// Of a call: bytes of HTTP heads and bodies that were read for it.
     pub n_bytes: u64,
     /// The server no longer knows the session: open a new one.
@@ -76,6 +78,7 @@ impl CallReport {
             sent,
             end: sent,
             delay: None,
+            n_bytes_sent: 0,
             n_bytes: 0,
             session_gone: false,
             result_text: None,
@@ -89,6 +92,7 @@ impl CallReport {
             sent,
             end: exchanged.end.unwrap_or_else(crate::clock::now).max(sent),
             delay: exchanged.timing.delay.filter(|_| exchanged.result.is_ok()),
+            n_bytes_sent: 0,
             n_bytes: 0,
             session_gone: exchanged.session_gone,
             result_text: exchanged.kept_result,
@@ -349,9 +353,11 @@ impl Session {
         if self.watched.is_some() {
             self.lane.record();
         }
-        let before = self.lane.bytes_received();
+        let (sent, received) = self.lane.traffic();
         let mut report = self.call_to_its_end(call, values);
-        report.n_bytes = self.lane.bytes_received().saturating_sub(before);
+        let (sent_now, received_now) = self.lane.traffic();
+        report.n_bytes_sent = sent_now.saturating_sub(sent);
+        report.n_bytes = received_now.saturating_sub(received);
         if let Some(watched) = &mut self.watched {
             let request = self.body.bytes();
             watched.request = request[..request.len().min(RECORDED_BYTES_MAX)].to_vec();

@@ -78,9 +78,10 @@ impl Client {
         self.exchange.timing()
     }
 
-    /// Bytes of answers read so far: one of its counters, asked for at each call.
-    pub fn bytes_received(&self) -> u64 {
-        self.exchange.bytes_received()
+    /// Bytes of requests written and of answers read so far: two of its counters, asked
+    /// for at each call.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.exchange.traffic()
     }
 
     /// What this client has done so far.

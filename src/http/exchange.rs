@@ -393,18 +393,20 @@ impl Exchange {
         self.reused.get() == 1
     }
 
-    pub(super) fn bytes_received(&self) -> u64 {
-        self.received.n_bytes.get()
+    /// Bytes sent and received.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        (self.bytes_sent.get(), self.received.n_bytes.get())
     }
 
     pub(super) fn counters(&self) -> ClientCounters {
         let connects = self.connects.get();
+        let (bytes_sent, bytes_received) = self.traffic();
         ClientCounters {
             connects,
             reconnects: connects.saturating_sub(1),
             server_closed: self.server_closed.get(),
-            bytes_sent: self.bytes_sent.get(),
-            bytes_received: self.bytes_received(),
+            bytes_sent,
+            bytes_received,
         }
     }
 

@@ -24,6 +24,7 @@ mod quantile;
 mod quantile_interval;
 mod recorder;
 mod usage;
+mod violations;
 
 pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
@@ -34,5 +35,6 @@ pub use failure::{
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
-pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes};
+pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use usage::{ReadTimes, WorkerUsage};
+pub use violations::{VIOLATIONS_MAX, Violation, Violations};

@@ -4,8 +4,8 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
-use super::{AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings};
-use crate::text::blank_if_unseen;
+use super::violations::{MESSAGE_CHARS_MAX, cut};
+use super::{AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings, Violations};
 
 /// How a started request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,36 @@ pub struct RowStats {
     /// Successful requests above limits that were known before: by their response
     /// time where they have one, else by their service time.
     pub above: AboveLimits,
-    /// Bytes of successful answers; `None` where nobody asks for them.
+    /// Bytes of successful requests.
+    pub sent: Traffic,
+    /// Bytes of successful answers.
+    pub received: Traffic,
+    /// The latter one by one; `None` where nobody asks for them.
     pub sizes: Option<Box<Sizes>>,
+    /// Successful answers that could not be looked at as was asked for, by the id of
+    /// the reason.
+    pub unchecked: Vec<(&'static str, u64)>,
+}
+
+/// Bytes of HTTP heads and bodies, as TLS takes and gives them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Of all together.
+    pub sum: u64,
+    /// Of the largest.
+    pub max: u64,
+}
+
+impl Traffic {
+    fn add(&mut self, n_bytes: u64) {
+        self.sum += n_bytes;
+        self.max = self.max.max(n_bytes);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.max = self.max.max(other.max);
+    }
 }
 
 /// Bytes of answers.
@@ -123,6 +151,11 @@ impl RowStats {
         if let Some(sizes) = &other.sizes {
             self.sizes.get_or_insert_default().merge(sizes);
         }
+        self.sent.merge(&other.sent);
+        self.received.merge(&other.received);
+        for (reason, count) in &other.unchecked {
+            self.add_unchecked(reason, *count);
+        }
         self.started += other.started;
         self.ok += other.ok;
         self.failed += other.failed;
@@ -158,6 +191,16 @@ impl RowStats {
         if let Some(sizes) = &mut self.sizes {
             sizes.bytes.clear();
             sizes.above.clear();
+        }
+        self.sent = Traffic::default();
+        self.received = Traffic::default();
+        self.unchecked.clear();
+    }
+
+    fn add_unchecked(&mut self, reason: &'static str, count: u64) {
+        match self.unchecked.iter_mut().find(|(it, _)| *it == reason) {
+            Some((_, sum)) => *sum += count,
+            None => self.unchecked.push((reason, count)),
         }
     }
 
@@ -197,9 +240,6 @@ fn merge_optional(into: &mut Option<Histogram>, from: &Option<Histogram>) {
 /// Distinct messages kept for each cause.
 const EXAMPLES_PER_FAILURE: usize = 3;
 
-/// Characters kept of one message.
-const EXAMPLE_CHARS_MAX: usize = 1000;
-
 /// Causes for which messages are kept.
 const EXAMPLE_FAILURES_MAX: usize = 64;
 
@@ -226,8 +266,9 @@ impl Examples {
         }
         // Compared before it is kept: a message that is known already, as in a
         // run in which every call fails, allocates nothing.
-        if !messages.iter().any(|known| cut(message).eq(known.chars())) {
-            messages.push(cut(message).collect());
+        let cut = || cut(message, MESSAGE_CHARS_MAX);
+        if !messages.iter().any(|known| cut().eq(known.chars())) {
+            messages.push(cut().collect());
         }
     }
 
@@ -247,17 +288,6 @@ impl Examples {
             .find(|(f, _)| *f == failure)
             .map_or(&[], |(_, messages)| messages)
     }
-}
-
-/// Cuts a message at a character boundary, with a blank for each character that
-/// could write on the user's terminal.
-fn cut(message: &str) -> impl Iterator<Item = char> {
-    let is_longer = message.chars().nth(EXAMPLE_CHARS_MAX).is_some();
-    message
-        .chars()
-        .map(blank_if_unseen)
-        .take(EXAMPLE_CHARS_MAX)
-        .chain(is_longer.then_some('…'))
 }
 
 /// All that is recorded between two ticks, or the sum of many ticks.
@@ -280,6 +310,8 @@ pub struct Recorder {
     pub loop_time: Histogram,
     /// Messages of failures.
     pub examples: Examples,
+    /// Exchanges whose answer was not what the plan expects.
+    pub violations: Violations,
 }
 
 impl Recorder {
@@ -304,12 +336,20 @@ impl Recorder {
         self.rows[row].end(sample);
     }
 
-    /// An answer of so many bytes was a success of the row.
-    pub fn received(&mut self, row: usize, n_bytes: u64) {
-        if let Some(sizes) = &mut self.rows[row].sizes {
-            sizes.bytes.record(n_bytes);
-            sizes.above.record(n_bytes);
+    /// A request of so many bytes had an answer of so many, a success of the row.
+    pub fn transferred(&mut self, row: usize, n_sent: u64, n_received: u64) {
+        let row = &mut self.rows[row];
+        row.sent.add(n_sent);
+        row.received.add(n_received);
+        if let Some(sizes) = &mut row.sizes {
+            sizes.bytes.record(n_received);
+            sizes.above.record(n_received);
         }
+    }
+
+    /// A successful answer of the row could not be looked at, for this reason (its id).
+    pub fn unchecked(&mut self, row: usize, reason: &'static str) {
+        self.rows[row].add_unchecked(reason, 1);
     }
 
     /// Adds another recorder with the same rows.
@@ -323,6 +363,7 @@ impl Recorder {
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
         self.examples.merge(&other.examples);
+        self.violations.merge(&other.violations);
     }
 
     /// Empties what says how the generator fared: while sessions are opened
@@ -341,6 +382,7 @@ impl Recorder {
         self.counters = Counters::default();
         self.forget_opening();
         self.examples = Examples::default();
+        self.violations.clear();
     }
 }
 
@@ -382,14 +424,21 @@ mod tests {
         tick.start(0);
         tick.end(0, &sample(5, Outcome::Ok));
         tick.counters.connections = 1;
+        tick.transferred(0, 100, 1000);
+        tick.unchecked(0, "result_too_large");
         let mut total = Recorder::new(1);
         total.merge(&tick);
         total.merge(&tick);
         assert_eq!(total.rows[0].ok, 2);
         assert_eq!(total.counters.connections, 2);
+        assert_eq!((total.rows[0].sent.sum, total.rows[0].sent.max), (200, 100));
+        assert_eq!(total.rows[0].received.sum, 2000);
+        assert_eq!(total.rows[0].unchecked, [("result_too_large", 2)]);
         tick.clear();
         total.merge(&tick);
         assert_eq!(total.rows[0].service_ok.len(), 2);
+        assert_eq!(total.rows[0].received.sum, 2000);
+        assert_eq!(total.rows[0].unchecked, [("result_too_large", 2)]);
     }
 
     #[test]
@@ -404,7 +453,7 @@ mod tests {
         );
         examples.offer(Failure::Rpc(1), &"é\n".repeat(5000));
         let text = &examples.of(Failure::Rpc(1))[0];
-        assert_eq!(text.chars().count(), EXAMPLE_CHARS_MAX + 1);
+        assert_eq!(text.chars().count(), MESSAGE_CHARS_MAX + 1);
         assert!(!text.contains('\n'));
     }
 }

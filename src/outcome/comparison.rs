@@ -96,8 +96,12 @@ pub struct SampleRow {
 /// What tells an operation from another, as the server and the scenario spell it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct SampleKey {
-    /// `tools/call echo`; what it is called in a table.
+    /// `tools/call echo`, `checkout: sign in`; what it is called in a table.
     pub label: String,
+    /// The MCP method.
+    pub method: String,
+    /// The tool, resource or prompt.
+    pub subject: Option<String>,
     /// The name of the step.
     pub name: Option<String>,
     /// The flow that it is part of.

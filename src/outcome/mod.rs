@@ -43,7 +43,8 @@ pub use trial::{Seen, WireCopy, Witness};
 use crate::clock::Utc;
 pub use crate::load::LoadUnit;
 pub use crate::metrics::{
-    Counters, Examples, Failure, Histogram, Packed, ReadTimes, Recorder, RowStats, WorkerUsage,
+    Counters, Examples, Failure, Histogram, Packed, ReadTimes, Recorder, RowStats, Traffic,
+    Violation, Violations, WorkerUsage,
 };
 pub use crate::protocol::{Era, Revision};
 pub use crate::threshold::{

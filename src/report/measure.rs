@@ -1,6 +1,7 @@
 //! Values beside their limits, in words: what is shown agrees with what was decided.
 
 use crate::outcome::{LimitUnit, ThresholdFigures};
+use crate::report::model::UncheckedFigures;
 use crate::units::{
     format_bytes, format_count, format_latency, format_percent, format_rate, ns_of_ms, plural,
 };
@@ -92,6 +93,12 @@ pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String 
         text += "; it ended the run";
     }
     text
+}
+
+/// `3 answers of tools/call echo: too_large`
+pub(in crate::report) fn unchecked_text(it: &UncheckedFigures) -> String {
+    let answers = plural(it.count, "answer", "answers");
+    format!("{answers} of {}: {}", it.operation, it.reason)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::envelope::BuildInfo;
 use super::make::build;
 use super::model::Report;
 use crate::clock::Utc;
-use crate::metrics::{Failure, Outcome, Recorder, Sample};
+use crate::metrics::{Failure, Outcome, Recorder, Sample, Violation};
 use crate::outcome::{
     Ended, GateOutcome, GeneratorFacts, ProbeOutcome, Row, RowKind, RunOutcome, RunStart,
     SelfCheck, ServerFacts,
@@ -226,4 +226,55 @@ pub(super) fn report(plan: &Plan, outcome: &RunOutcome) -> Report {
     };
     let plan_json = json!({"scenario": [{"type": "tools/list", "weight": 1}]});
     build(plan, plan_json, outcome, &info)
+}
+
+/// A minute of a flow of two steps, the first of which has a name, beside a step with
+/// a name of its own; answers that are not as expected, and some that nobody checked.
+pub(super) fn flow_outcome() -> RunOutcome {
+    let mut outcome = outcome(&[
+        ("tools/call", Some("login")),
+        ("tools/call", Some("whoami")),
+        ("tools/call", Some("echo")),
+    ]);
+    let rows = &mut outcome.start.rows;
+    for row in &mut rows[..2] {
+        row.flow = Some("checkout".to_string());
+    }
+    rows[0].name = Some("sign in".to_string());
+    rows[2].name = Some("look around".to_string());
+    rows.push(Row::of_flow(RowKind::Flow, "checkout"));
+    rows.push(Row::of_flow(RowKind::FlowBusy, "checkout"));
+    outcome.totals = Recorder::new(rows.len());
+    let totals = &mut outcome.totals;
+    for i in 0..200 {
+        ok(totals, 0, 20_000_000 + i * 10_000);
+        totals.transferred(0, 400, 300 + i);
+        ok(totals, 2, 2_000_000 + i * 1_000);
+        totals.transferred(2, 350, 40_000);
+        if i % 10 == 0 {
+            failed(
+                totals,
+                1,
+                4_000_000,
+                Failure::Tool,
+                "`contains` is not kept",
+            );
+            failed(totals, 4, 1_024_000_000, Failure::Tool, "");
+            failed(totals, 5, 24_000_000, Failure::Tool, "");
+            totals.violations.keep(Violation {
+                row: 1,
+                failure: Failure::Tool,
+                message: "`contains` is not kept".to_string(),
+                request: r#"{"name":"whoami","arguments":{"token":"***"}}"#.to_string(),
+                answer: format!(r#"{{"content":[],"number":{i}}}"#),
+            });
+            continue;
+        }
+        ok(totals, 1, 4_000_000 + i * 1_000);
+        totals.transferred(1, 500, 200);
+        totals.unchecked(1, ["unknown_dialect", "too_large"][i as usize % 2]);
+        ok(totals, 4, 1_024_000_000 + i * 11_000);
+        ok(totals, 5, 24_000_000 + i * 11_000);
+    }
+    outcome
 }

@@ -349,7 +349,7 @@ pub struct Step {
     pub is_once: bool,
     /// So many times, one after the other; at least 1.
     pub repeat: u32,
-    /// Repeats its call until an answer has a value.
+    /// Done again and again, instead, until an answer says enough.
     pub until: Option<Until>,
     /// The pause after it.
     pub think: Option<ThinkTime>,
@@ -380,16 +380,16 @@ impl Step {
     }
 }
 
-/// How long a call is repeated.
+/// When a step that polls has polled enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Until {
-    /// Where in the answer the value is.
+    /// Where in the answer it is said.
     pub source: Source,
-    /// The value that ends it. Numbers are equal by value.
+    /// What is said there then. Numbers are equal by value.
     pub equals: Value,
-    /// From the end of one call to the start of the next.
+    /// The pause between two polls.
     pub every: Duration,
-    /// After so many calls the step has failed; at least 1.
+    /// After so many polls the last one fails; at least 1.
     pub at_most: u32,
 }
 
@@ -403,9 +403,9 @@ pub struct Call {
     pub action: Shown<Action>,
     /// Its arguments are made from the tool's schema, others each time.
     pub generate: bool,
-    /// The values that are taken out of its answer.
+    /// What is taken out of its answer.
     pub extracts: Vec<Extract>,
-    /// What its answer must be like.
+    /// What is awaited of its answer.
     pub expectations: Expectations,
 }
 

@@ -14,8 +14,8 @@ use crate::redact::own;
 pub struct Selector {
     /// What is named.
     pub kind: SelectorKind,
-    /// The tool, prompt or URI as the report's rows have it; of a stage, its number
-    /// from 1.
+    /// The tool, prompt or URI as the report's rows have it; the name of a flow or of
+    /// a step; of a stage, its number from 1.
     pub name: String,
 }
 
@@ -32,6 +32,10 @@ pub enum SelectorKind {
     Prompt,
     /// All calls that ended in a stage.
     Stage,
+    /// Iterations of a flow, by the time that their calls took.
+    Flow,
+    /// Calls of the steps with a name, in whatever flow.
+    Step,
 }
 
 /// How a value has to stand to its limit.

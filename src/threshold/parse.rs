@@ -62,11 +62,13 @@ const ALIASES: [(&str, &str); 13] = [
     ("errors.connection", "errors.connect"),
 ];
 
-const SELECTORS: [(&str, SelectorKind); 4] = [
+const SELECTORS: [(&str, SelectorKind); 6] = [
     ("tool", SelectorKind::Tool),
     ("resource", SelectorKind::Resource),
     ("prompt", SelectorKind::Prompt),
     ("stage", SelectorKind::Stage),
+    ("flow", SelectorKind::Flow),
+    ("step", SelectorKind::Step),
 ];
 
 impl SelectorKind {
@@ -107,6 +109,12 @@ pub fn parse(text: &str) -> Result<Threshold, ThresholdFault> {
     if let Some(selector) = selector.as_ref().filter(|_| metric.is_of_run()) {
         let message = format!("`{metric}` is a figure of the whole run, not of `{selector}`");
         return Err(fault(escaped(&message), format!("`{metric}` alone")));
+    }
+    let flow = selector.as_ref().filter(|it| it.kind == SelectorKind::Flow);
+    if let (Some(flow), Metric::Bytes(_)) = (flow, &metric) {
+        let message = format!("`{metric}` is a figure of calls, not of `{flow}`");
+        let accepted = format!("`{metric}` of a step, such as `step:NAME {metric}<64KiB`");
+        return Err(fault(escaped(&message), accepted));
     }
     let limit = read_limit(&metric, value)?;
     check_reach(&metric, comparison, limit)?;
@@ -172,8 +180,8 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
 }
 
 fn read_selector(text: &str) -> Result<Selector, ThresholdFault> {
-    const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME` or `stage:NUMBER` before \
-        the metric";
+    const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME`, `step:NAME`, `flow:NAME` \
+        or `stage:NUMBER` before the metric";
     let (word, name) = text.split_once(':').unwrap_or((text, ""));
     let kind = SELECTORS.iter().find(|(known, _)| *known == word);
     let Some((_, kind)) = kind.filter(|_| text.contains(':')) else {
@@ -462,7 +470,7 @@ mod tests {
             let again = read(&format!("{selector} p99<1s"));
             assert_eq!(again.selector, Some(selector));
         };
-        use SelectorKind::{Prompt, Resource, Stage, Tool};
+        use SelectorKind::{Flow, Prompt, Resource, Stage, Step, Tool};
         check("tool:echo p99<200ms", Tool, "echo");
         check("tool:sign in p99<200ms", Tool, "sign in");
         check("tool:\"sign in\" p99<200ms", Tool, "sign in");
@@ -478,6 +486,10 @@ mod tests {
             "file:///a b?c=d",
         );
         check("prompt:grüße errors<1%", Prompt, "grüße");
+        check("flow:checkout p95<2s", Flow, "checkout");
+        check("flow:check out errors<1%", Flow, "check out");
+        check("step:\"sign in\" p99<200ms", Step, "sign in");
+        check("step:a:b bytes.max<1MiB", Step, "a:b");
         check("stage:2 p99<1s", Stage, "2");
         check("stage: 2 p99<1s", Stage, " 2");
     }
@@ -519,6 +531,18 @@ mod tests {
             Some("tool:"),
         );
         check("echo p99<1s", "`echo` is no selector", None);
+        check("flwo:a p99<1s", "`flwo:a` is no selector", Some("flow:"));
+        check("stpe:a p99<1s", "`stpe:a` is no selector", Some("step:"));
+        check(
+            "flow:checkout bytes.p95<1KiB",
+            "`bytes.p95` is a figure of calls, not of `flow:checkout`",
+            None,
+        );
+        check(
+            "flow:checkout dropped=0",
+            "`dropped` is a figure of the whole run, not of `flow:checkout`",
+            None,
+        );
         check("tool: p99<1s", "`tool:` has no name", None);
         check(
             "tool:\"a p99<1s",

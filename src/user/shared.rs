@@ -186,7 +186,7 @@ impl Shared {
         }
         recorder.end(row, &sample);
         if report.result.is_ok() {
-            recorder.received(row, report.n_bytes);
+            recorder.transferred(row, report.n_bytes_sent, report.n_bytes);
         }
         drop(recorder);
         if self.is_call[row] {

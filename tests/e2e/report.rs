@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use pmcp_loadtest::demo::{DemoFault, DemoLatency, DemoOptions, FaultShares};
 use serde_json::{Value, json};
 
-use crate::demo::demo;
+use crate::demo::{MS, demo, demo_with_latency};
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, check_report, count, list, load_run, number};
 use crate::program::Program;
@@ -570,4 +570,172 @@ fn an_interrupt_is_told_though_the_report_cannot_be_written() {
     assert!(finished.stderr.contains("gone/report.json"), "{finished}");
     assert!(finished.stdout.contains("interrupted"), "{finished}");
     assert!(!finished.stdout.contains("report:"), "{finished}");
+}
+
+/// A flow whose second step always fails, beside a step with a name.
+const FLOW: &str = r#"
+[settings]
+preflight = false
+[[flow]]
+name = "checkout"
+on_error = "continue"
+[[flow.step]]
+name = "sign in"
+type = "tools/call"
+tool = "echo"
+arguments = { text = "a" }
+think = "30ms"
+[[flow.step]]
+type = "tools/call"
+tool = "nothing"
+[[scenario]]
+name = "look around"
+type = "tools/list"
+"#;
+
+#[test]
+fn flows_and_named_steps_stand_in_every_form() {
+    let server = demo_with_latency(MS);
+    let thresholds = [
+        "flow:checkout p50<30s",
+        "flow:checkout errors=0",
+        "step:\"sign in\" errors=0",
+        "step:sign in bytes.max<64KiB",
+        "step:look around p99<30s",
+    ];
+    let mut words = vec!["--config=a.toml", "--vus=2", "--iterations=30", "--seed=1"];
+    words.extend(thresholds.iter().flat_map(|it| ["--assert", it]));
+    let config = FLOW.replace("\"nothing\"", "\"echo\"\narguments = { text = \"b\" }");
+    let finished = load_run(&server.url(), &words)
+        .file("a.toml", &config)
+        .run();
+    let report = finished.expect_code(0).checked_report();
+    let [flow] = &list(&report["flows"])[..] else {
+        panic!("{report:#}");
+    };
+    let n_flows = count(&flow["figures"]["started"]);
+    assert!((5..=25).contains(&n_flows), "{flow:#}");
+    assert_eq!(
+        (&flow["name"], &flow["figures"]["ok"]),
+        (&json!("checkout"), &json!(n_flows))
+    );
+    // The user thinks for 30 ms in each.
+    let whole = number(&flow["figures"]["latency"]["min_ms"]);
+    assert!(
+        whole >= 30.0 + number(&flow["busy"]["min_ms"]) - 1.0,
+        "{flow:#}"
+    );
+    let names = |it: &Value| (it["label"].clone(), it["name"].clone(), it["flow"].clone());
+    let operations = list(&report["operations"]);
+    let found: Vec<_> = operations.iter().map(names).collect();
+    assert!(found.contains(&(
+        json!("checkout: sign in"),
+        json!("sign in"),
+        json!("checkout")
+    )));
+    assert!(found.contains(&(
+        json!("checkout: tools/call echo"),
+        Value::Null,
+        json!("checkout")
+    )));
+    assert!(found.contains(&(json!("look around"), json!("look around"), Value::Null)));
+    // In no total: each flow made two calls.
+    assert_eq!(count(&report["totals"]["started"]), 30 + n_flows);
+    let stored = report.to_string();
+    let shown = |format: &str| {
+        let words = ["loadtest", "report", "it.json", "--format", format];
+        let shown = Program::new(&words).file("it.json", &stored).run();
+        shown.expect_code(0).stdout
+    };
+    let text = shown("text");
+    for words in [
+        "\ncheckout\n  sign in ",
+        "\nflow ",
+        "  look around ",
+        "\n  without thinking",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(
+        shown("markdown").contains("### Flows"),
+        "{}",
+        shown("markdown")
+    );
+    let csv = shown("csv");
+    assert!(
+        csv.contains("\ncall,tools/call,echo,sign in,checkout,"),
+        "{csv}"
+    );
+    assert!(csv.contains("\nflow,,,,checkout,") && csv.contains("\nflow_busy,,,,checkout,"));
+    assert!(shown("hlog").contains("Tag=checkout_sign_in_tools/call_echo,"));
+    assert!(
+        shown("junit").contains("step:&quot;sign in&quot; errors=0"),
+        "{}",
+        shown("junit")
+    );
+    // The same plan again: its rows are the same by their names.
+    let compared = Program::new(&["loadtest", "compare", "--base", "it.json", "it.json"]);
+    let compared = compared.file("it.json", &stored).run();
+    assert!(compared.stdout.contains("checkout: sign in"), "{compared}");
+}
+
+/// What each host keeps by itself, all together may not.
+#[test]
+fn several_reports_are_judged_like_a_run() {
+    let server = demo_with_latency(MS);
+    let flow = FLOW.split("[[scenario]]").next().expect("the flow");
+    let run = |segment: &str, seed: &str| {
+        let words = [
+            "--config=a.toml",
+            "--vus=2",
+            "--iterations=20",
+            "--segment",
+            segment,
+            "--seed",
+            seed,
+            "--assert",
+            "errors<15",
+            "--assert",
+            "flow:checkout errors<=100%",
+            "--assert",
+            "bytes.max<1MiB",
+        ];
+        let finished = load_run(&server.url(), &words).file("a.toml", flow).run();
+        finished.expect_code(0).checked_report()
+    };
+    let parts = [run("1/2", "1"), run("2/2", "1")];
+    let merge = |format: &str| {
+        let words = [
+            "loadtest", "report", "a.json", "b.json", "--force", "--format", format,
+        ];
+        let merge = Program::new(&words).file("a.json", &parts[0].to_string());
+        merge.file("b.json", &parts[1].to_string()).run()
+    };
+    let merged = merge("json").expect_code(3);
+    assert!(
+        merged
+            .stderr
+            .contains("1 threshold was not kept: `errors<15`"),
+        "{merged}"
+    );
+    let sum: Value = serde_json::from_str(&merged.stdout).expect("JSON");
+    check_report(&sum);
+    let grades: Vec<_> = list(&sum["thresholds"])
+        .iter()
+        .map(|it| &it["grade"])
+        .collect();
+    assert_eq!(grades, ["failed", "passed", "passed"], "{sum:#}");
+    assert_eq!(sum["thresholds"][0]["value"], 20.0);
+    assert_eq!(count(&sum["flows"][0]["figures"]["started"]), 20);
+    let text = merge("text").expect_code(3).stdout;
+    assert!(
+        text.contains("errors<15") && text.contains("at checkout: tools/call nothing"),
+        "{text}"
+    );
+    // Shown by itself, a report fails nothing, whatever it says.
+    let shown = Program::new(&["loadtest", "report", "sum.json"]);
+    shown
+        .file("sum.json", &sum.to_string())
+        .run()
+        .expect_code(0);
 }

@@ -445,3 +445,46 @@ fn the_help_of_a_run_lists_its_exit_codes() {
         assert!(help.stdout.contains(told), "{help}");
     }
 }
+
+#[test]
+fn flows_and_steps_are_named_as_the_config_names_them() {
+    let server = FakeServer::start(legacy);
+    let config = r#"
+[[flow]]
+name = "checkout"
+[[flow.step]]
+name = "sign in"
+type = "tools/call"
+tool = "echo"
+[[threshold]]
+assert = "step:sign in p99<1s"
+"#;
+    let run = |arguments: &[&str]| {
+        let all = [&["--config=a.toml", "--vus=1", "--iterations=1"], arguments].concat();
+        load_run(&server.url(), &all).file("a.toml", config).run()
+    };
+    let refused = run(&[
+        "--assert",
+        "flow:chekout p95<2s",
+        "--assert",
+        "step:sign p95<2s",
+    ]);
+    let refused = refused.expect_code(2);
+    for told in [
+        "--assert: `flow:chekout p95<2s`: this plan has no `flow:chekout`; expected one of \
+         `tool:echo`, `flow:checkout`",
+        "did you mean `flow:checkout`?",
+        "`step:sign p95<2s`: this plan has no `step:sign`",
+    ] {
+        let told: String = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(refused.stderr.contains(&told), "{told}\n{refused}");
+    }
+    assert!(server.log().is_empty(), "{refused}");
+    // A flag took the flow away, and its threshold with it.
+    let left_out = run(&["--tool", "other"]).expect_code(0).report();
+    let notices = left_out["notices"].to_string();
+    assert!(
+        notices.contains("the threshold `step:sign in p99<1s` is left out"),
+        "{notices}"
+    );
+}

@@ -33,7 +33,7 @@ impl LoadRun for Finished {
 /// Fails the test unless the report's counts add up and its percentiles rise.
 #[track_caller]
 pub(crate) fn check_report(report: &Value) {
-    assert_eq!(report["schema_version"], "2.1");
+    assert_eq!(report["schema_version"], "2.2");
     let duration = number(&report["duration_secs"]);
     check_figures("totals", &report["totals"], duration);
     for name in ["handshake", "close"] {
@@ -46,7 +46,20 @@ pub(crate) fn check_report(report: &Value) {
         for operation in list(&report[name]) {
             let label = operation["label"].as_str().expect("a label");
             check_figures(label, &operation["figures"], duration);
+            let bytes = &operation["bytes"];
+            let is_told = name == "operations" && count(&operation["figures"]["ok"]) > 0;
+            assert_eq!(!bytes.is_null(), is_told, "{operation:#}");
+            for of in ["request", "answer"].map(|of| &bytes[of]) {
+                assert!(
+                    !is_told || number(&of["mean"]) <= number(&of["max"]),
+                    "{of}"
+                );
+            }
         }
+    }
+    for flow in list(&report["flows"]) {
+        check_figures("flow", &flow["figures"], duration);
+        assert_eq!(flow["busy"]["count"], flow["figures"]["ok"], "{flow:#}");
     }
     for stage in list(&report["stages"]) {
         check_figures("stage", &stage["figures"], number(&stage["length_secs"]));

@@ -55,14 +55,19 @@ fn counts(threshold: &Threshold, row: &Row) -> bool {
 /// Whether requests of the row are among those that are selected, in one stage or in
 /// all.
 pub fn selects(selector: Option<&Selector>, row: &Row) -> bool {
-    let method = match selector.map(|it| it.kind) {
-        None | Some(SelectorKind::Stage) => return row.kind.is_in_totals(),
-        Some(SelectorKind::Tool) => "tools/call",
-        Some(SelectorKind::Resource) => "resources/read",
-        Some(SelectorKind::Prompt) => "prompts/get",
+    let Some(selector) = selector else {
+        return row.kind.is_in_totals();
     };
-    let name = selector.map(|it| it.name.as_str());
-    row.kind == RowKind::Call && row.method == method && row.subject.as_deref() == name
+    let is_it = |name: &Option<String>| name.as_ref() == Some(&selector.name);
+    let method = match selector.kind {
+        SelectorKind::Stage => return row.kind.is_in_totals(),
+        SelectorKind::Flow => return row.kind == RowKind::FlowBusy && is_it(&row.flow),
+        SelectorKind::Step => return row.kind == RowKind::Call && is_it(&row.name),
+        SelectorKind::Tool => "tools/call",
+        SelectorKind::Resource => "resources/read",
+        SelectorKind::Prompt => "prompts/get",
+    };
+    row.kind == RowKind::Call && row.method == method && is_it(&row.subject)
 }
 
 /// The stage that is selected, from 1.
@@ -289,7 +294,7 @@ fn calls_of(
         return Ok((stage.calls.clone(), stage.length));
     }
     let mut calls = RowStats::default();
-    for (row, stats) in figures.rows.in_totals() {
+    for (row, stats) in figures.rows.all() {
         if selects(threshold.selector.as_ref(), row) {
             calls.merge(stats);
         }

@@ -19,12 +19,22 @@ fn rows() -> Vec<Row> {
         row(RowKind::Call, "resources/read", Some("echo")),
         row(RowKind::Turn, "tools/call", Some("echo")),
         row(RowKind::Handshake, "initialize", None),
+        Row {
+            name: Some("sign in".to_string()),
+            flow: Some("checkout".to_string()),
+            ..row(RowKind::Call, "tools/call", Some("login"))
+        },
+        Row::of_flow(RowKind::Flow, "checkout"),
+        Row::of_flow(RowKind::FlowBusy, "checkout"),
     ]
 }
 
 const ECHO: usize = 0;
 const OTHER: usize = 1;
 const HANDSHAKE: usize = 4;
+const SIGN_IN: usize = 5;
+const FLOW: usize = 6;
+const FLOW_BUSY: usize = 7;
 
 /// A run to be.
 struct Run {
@@ -388,14 +398,42 @@ fn what_ended_the_run_has_failed() {
     );
 }
 
+/// Of a flow the time without thinking counts; of a step its calls alone.
+#[test]
+fn flows_and_steps_are_selected_by_their_names() {
+    let ms = 1_000_000;
+    let mut run = Run::of(&[
+        "flow:checkout p95<2s",
+        "flow:checkout errors<=50%",
+        "step:\"sign in\" max<200ms",
+        "step:\"sign in\" bytes.max<2KiB",
+        "flow:checkout max<=1500ms",
+        "max<150ms",
+    ]);
+    for row in [ECHO, SIGN_IN] {
+        run.call(row, 100 * ms);
+        run.recorder.transferred(row, 10, 1_000);
+    }
+    run.call(FLOW, 9_000 * ms);
+    run.call(FLOW_BUSY, 1_500 * ms);
+    run.fail(FLOW, Failure::Tool);
+    run.fail(FLOW_BUSY, Failure::Tool);
+    assert_eq!(run.passes(), [true; 6]);
+    let value = |at: usize| run.judge().0[at].value;
+    assert_eq!(
+        (value(0), value(1), value(2)),
+        (Some(1500.0), Some(0.5), Some(100.0))
+    );
+}
+
 #[test]
 fn bytes_are_counted_where_they_are_asked_for() {
     let mut run = Run::of(&["tool:echo bytes.p50<1KiB", "tool:echo bytes.max<=1KiB"]);
     for n_bytes in [1023, 1023, 1024] {
         run.call(ECHO, 5);
-        run.recorder.received(ECHO, n_bytes);
+        run.recorder.transferred(ECHO, 100, n_bytes);
         run.call(OTHER, 5);
-        run.recorder.received(OTHER, 9_999);
+        run.recorder.transferred(OTHER, 100, 9_999);
     }
     assert_eq!(run.passes(), [true, true]);
     assert!(run.recorder.rows[OTHER].sizes.is_none());

@@ -69,6 +69,8 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
         Ok(SampleRow {
             key: SampleKey {
                 label: operation.label.clone(),
+                method: operation.method.clone(),
+                subject: operation.subject.clone(),
                 name: operation.name.clone(),
                 flow: operation.flow.clone(),
                 population: operation.population.clone(),

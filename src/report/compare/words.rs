@@ -84,11 +84,9 @@ pub(in crate::report) fn figure_name(row: &ComparedRow, figure: &ComparedFigure)
 
 /// The label of a row, with what tells it from others of the same operation.
 pub(in crate::report) fn row_name(row: &ComparedRow) -> String {
-    let more = [&row.name, &row.flow, &row.population];
-    let more: Vec<&str> = more.into_iter().flatten().map(String::as_str).collect();
-    match more.is_empty() {
-        true => row.label.clone(),
-        false => format!("{} ({})", row.label, more.join(", ")),
+    match &row.population {
+        None => row.label.clone(),
+        Some(population) => format!("{} ({population})", row.label),
     }
 }
 

@@ -22,10 +22,11 @@ use crate::text::blanked;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Csv;
 
-/// Of a run: totals, calls, sessions, stages and seconds, as `kind` says.
+/// Of a run: totals, calls, sessions, flows, stages and seconds, as `kind` says.
 const RUN_COLUMNS: &str = "kind method subject name flow population at_secs length_secs vus \
     started ok failed cancelled dropped rate_per_sec error_rate latency_from min_ms mean_ms \
-    p50_ms p90_ms p95_ms p99_ms p99_9_ms max_ms";
+    p50_ms p90_ms p95_ms p99_ms p99_9_ms max_ms bytes_request_mean bytes_request_max \
+    bytes_answer_mean bytes_answer_max";
 
 /// Of a search: the levels that were held.
 const FIND_COLUMNS: &str = "level phase verdict grade why evidence repeated rate_per_sec \
@@ -83,6 +84,14 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .turns
         .iter()
         .map(|turn| row("turn", turn, &turn.figures));
+    let flows = report.flows.iter().flat_map(|flow| {
+        let of = json!({"flow": flow.name});
+        let busy = json!({"latency": flow.busy});
+        [
+            row("flow", &of, &flow.figures),
+            row("flow_busy", &of, &busy),
+        ]
+    });
     let warm_up = report
         .warm_up
         .iter()
@@ -103,6 +112,7 @@ fn run_rows(report: &Report) -> Vec<Cells> {
     let others = handshake
         .chain(close)
         .chain(turns)
+        .chain(flows)
         .chain(warm_up)
         .chain(probe);
     rows.extend(others.chain(stages).chain(seconds));
@@ -215,6 +225,7 @@ fn text_cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples::{flow_outcome, plan, report};
     use proptest::prelude::*;
 
     #[test]
@@ -233,6 +244,36 @@ mod tests {
         check("@SUM(1)", "'@SUM(1)");
         check("\t=1", "\"' =1\"");
         check("\u{feff}=1\r\n", "\"' =1  \"");
+    }
+
+    #[test]
+    fn flows_and_bytes_have_their_cells() {
+        let report = report(&plan(), &flow_outcome());
+        let rows = run_rows(&report);
+        let of_kind = |kind: &str| {
+            let found = rows.iter().find(|row| row["kind"] == kind);
+            found.expect("a row").clone()
+        };
+        let call = of_kind("call");
+        assert_eq!(
+            (&call["name"], &call["flow"]),
+            (&json!("sign in"), &json!("checkout"))
+        );
+        assert_eq!(call["bytes_request_mean"], 400.0);
+        assert_eq!(call["bytes_answer_max"], 499);
+        let (flow, busy) = (of_kind("flow"), of_kind("flow_busy"));
+        assert_eq!(
+            (&flow["flow"], &flow["started"]),
+            (&json!("checkout"), &json!(200))
+        );
+        assert!(flow["p95_ms"].as_f64() > Some(1_000.0), "{flow:?}");
+        assert!(busy["p95_ms"].as_f64() < Some(30.0), "{busy:?}");
+        let is_known = |name: &str| RUN_COLUMNS.split_whitespace().any(|it| it == name);
+        assert!(
+            ["bytes_request_mean", "bytes_answer_max"]
+                .into_iter()
+                .all(is_known)
+        );
     }
 
     proptest! {

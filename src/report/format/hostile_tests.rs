@@ -11,7 +11,7 @@ use crate::report::find::samples::{found, report as find};
 use crate::report::format::{FormatChoice, NAMES};
 use crate::report::github::annotations;
 use crate::report::model::Report;
-use crate::report::samples::{busy_outcome, plan, report};
+use crate::report::samples::{busy_outcome, flow_outcome, plan, report};
 use crate::report::{SummaryOptions, cleaned};
 use crate::terminal::{Layout, in_memory};
 
@@ -110,7 +110,14 @@ fn check<R: Reported>(report: R, stored: impl Fn(R) -> StoredReport) {
 
 #[test]
 fn every_form_of_a_run_is_written_whatever_stands_in_its_report() {
-    let report: Report = report(&plan(), &busy_outcome());
+    let of_flows = report(&plan(), &flow_outcome());
+    let report = Report {
+        operations: of_flows.operations,
+        flows: of_flows.flows,
+        unchecked: of_flows.unchecked,
+        evidence: of_flows.evidence,
+        ..report(&plan(), &busy_outcome())
+    };
     check(report, |report| StoredReport::Run(Box::new(report)));
 }
 

@@ -13,6 +13,7 @@ use crate::outcome::ComparedRun;
 use crate::report::checks::{Check, CheckGrade, checks, worst};
 use crate::report::compare::{ComparisonReport, change, columns, interval, row_name, value, word};
 use crate::report::envelope::AnyReport;
+use crate::report::measure::unchecked_text;
 use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text,
@@ -32,6 +33,9 @@ pub(in crate::report) struct Markdown {
 /// What GitHub takes as a comment (in characters, of which no text has more than
 /// bytes).
 pub(in crate::report) const COMMENT_BYTES_MAX: usize = 65_536;
+
+/// Exchanges that violated an expectation; the JSON has more.
+const EXCHANGES_TOLD: usize = 3;
 
 /// Columns of a name or an example; a longer one is cut in its middle.
 const NAME_WIDTH_MAX: usize = 200;
@@ -87,6 +91,7 @@ fn run(sheet: &mut Sheet, report: &Report) {
         }],
     );
     operations(sheet, report);
+    flows(sheet, report);
     let of_sessions = report.handshake.iter().chain(&report.close);
     let causes: Vec<&CauseCount> = report
         .failures
@@ -107,6 +112,15 @@ fn run(sheet: &mut Sheet, report: &Report) {
         let rows = causes.iter().map(row).collect();
         sheet.table(&["cause", "count", "share", "example"], rows);
     }
+    for exchange in report.evidence.iter().take(EXCHANGES_TOLD) {
+        sheet.paragraph(&[
+            format!("{} at {}", code(&exchange.cause), code(&exchange.operation)),
+            format!("sent {}", code(&exchange.request)),
+            format!("got {}", code(&exchange.answer)),
+        ]);
+    }
+    let unchecked: Vec<String> = report.unchecked.iter().map(unchecked_text).collect();
+    let unchecked = unchecked.iter().map(|text| ("not checked", text));
     let reasons = report
         .verdict
         .reasons
@@ -119,7 +133,13 @@ fn run(sheet: &mut Sheet, report: &Report) {
         .map(|text| ("breaking point", text));
     let notices = report.notices.iter().map(|text| ("notice", text));
     let advice = report.advice.iter().map(|note| ("hint", &note.text));
-    sheet.list(reasons.chain(breaking).chain(notices).chain(advice));
+    sheet.list(
+        unchecked
+            .chain(reasons)
+            .chain(breaking)
+            .chain(notices)
+            .chain(advice),
+    );
     sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.run.version))]);
 }
 
@@ -216,14 +236,42 @@ fn operations(sheet: &mut Sheet, report: &Report) {
     sheet.table(&OPERATION_COLUMNS, rows);
 }
 
+/// Iterations of each flow, with thinking and without.
+fn flows(sheet: &mut Sheet, report: &Report) {
+    if report.flows.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = report.flows.iter().map(|it| it.name.as_str()).collect();
+    let shown = shorten(&names, NAME_WIDTH_MAX, Drawing::Unicode);
+    let rows = report.flows.iter().zip(&shown).flat_map(|(flow, name)| {
+        let mut whole = vec![cell(name)];
+        whole.extend(figures(&flow.figures));
+        let mut busy = vec![format!("{} without thinking", cell(name))];
+        busy.extend([String::new(), String::new(), String::new()]);
+        busy.extend(latencies(&flow.busy));
+        [whole, busy]
+    });
+    let mut columns = OPERATION_COLUMNS;
+    columns[0] = "flow";
+    columns[1] = "iterations";
+    sheet.heading("Flows");
+    sheet.table(&columns, rows.collect());
+}
+
 /// Requests, rate, errors, and latency.
 fn figures(figures: &Figures) -> Vec<String> {
-    let latency: &LatencyFigures = &figures.latency;
-    let percentile = |value, n_needed| percentile_text(latency, value, n_needed).0;
-    vec![
+    let mut cells = vec![
         format_count(figures.ended()),
         rate_text(figures.rate_per_sec),
         figures.error_rate.map_or("-".to_string(), format_percent),
+    ];
+    cells.extend(latencies(&figures.latency));
+    cells
+}
+
+fn latencies(latency: &LatencyFigures) -> [String; 4] {
+    let percentile = |value, n_needed| percentile_text(latency, value, n_needed).0;
+    [
         percentile(latency.p50_ms, P50_NEEDS),
         percentile(latency.p95_ms, P95_NEEDS),
         percentile(latency.p99_ms, P99_NEEDS),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Examples, FailureCounts, Histogram, Readings, RowStats};
-use crate::outcome::Row;
+use crate::metrics::{Examples, FailureCounts, Histogram, Readings, RowStats, Traffic};
+use crate::outcome::{Row, RowKind};
 use crate::report::model::{
-    CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures, OtherLatency,
+    ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures,
+    OtherLatency,
 };
 use crate::units::{ms, rate, share, tidy};
 
@@ -39,10 +40,11 @@ impl Part<'_> {
             method: row.method.clone(),
             subject: row.subject.clone(),
             label: row.label(),
-            name: None,
-            flow: None,
+            name: row.name.clone(),
+            flow: row.flow.clone(),
             population: None,
             figures: self.calls(stats),
+            bytes: bytes(row, stats),
         };
         rows.map(operation).collect()
     }
@@ -126,6 +128,14 @@ impl Part<'_> {
         };
         counts.ranked().into_iter().map(cause).collect()
     }
+}
+
+fn bytes(row: &Row, stats: &RowStats) -> Option<BytesFigures> {
+    let of = |traffic: Traffic| ByteFigures::of(traffic.sum, traffic.max, stats.ok);
+    (row.kind == RowKind::Call && stats.ok > 0).then(|| BytesFigures {
+        request: of(stats.sent),
+        answer: of(stats.received),
+    })
 }
 
 /// Percentiles, and what is exact.

@@ -33,8 +33,8 @@ pub(super) fn histograms(
     Some(assemble(plan.histograms, rows, outcome.intervals.clone()))
 }
 
-/// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations and turns
-/// come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
+/// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations, turns and
+/// flows come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
 /// them.
 pub(in crate::report) fn assemble(
     mode: HistogramMode,
@@ -93,7 +93,9 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
         let kind = match row.kind {
             RowKind::Call => StoredKind::Call,
             RowKind::Turn => StoredKind::Turn,
-            RowKind::Handshake | RowKind::Close | RowKind::Flow | RowKind::FlowBusy => continue,
+            RowKind::Flow => StoredKind::Flow,
+            RowKind::FlowBusy => StoredKind::FlowBusy,
+            RowKind::Handshake | RowKind::Close => continue,
         };
         let stored = of_calls(kind, measured, &outcome.totals.rows[at]);
         blocks.push((Some(at), named(stored, row)));
@@ -185,8 +187,11 @@ pub(in crate::report) fn stored_row(
 
 fn named(stored: StoredRow, row: &Row) -> StoredRow {
     StoredRow {
-        method: Some(row.method.clone()),
+        // A flow has no method.
+        method: Some(row.method.clone()).filter(|method| !method.is_empty()),
         subject: row.subject.clone(),
+        name: row.name.clone(),
+        flow: row.flow.clone(),
         ..stored
     }
 }

@@ -11,6 +11,7 @@
 
 mod distribution;
 mod figures;
+mod flows;
 mod histograms;
 mod legacy;
 mod probe;
@@ -71,6 +72,9 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
         turns: measured.operations(rows.of(RowKind::Turn)),
+        flows: flows::flows(&measured, rows),
+        unchecked: flows::unchecked(rows),
+        evidence: flows::evidence(outcome),
         failures: total_figures.failures.clone(),
         distribution: distribution(measured.headline(&totals)),
         over: over(measured.headline(&totals)),

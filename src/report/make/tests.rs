@@ -11,9 +11,10 @@ use crate::metrics::{ConnectFailure, Failure, Recorder, RowStats, SessionFailure
 use crate::outcome::{
     BreakKind, BreakingPoint, Row, RowKind, Rows, RunOutcome, Second, SecondLatency, StageOutcome,
 };
-use crate::report::model::{Figures, LatencyFigures, LatencyFrom, Report};
+use crate::report::model::{Figures, LatencyFigures, LatencyFrom, Report, StoredKind, StoredRow};
 use crate::report::samples::{
-    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, probe_outcome, report,
+    busy_outcome, cancelled, failed, flow_outcome, ok, ok_intended, outcome, plan, probe_outcome,
+    report,
 };
 use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Arrivals, Load};
@@ -537,4 +538,78 @@ fn the_verdict_and_the_self_check_stand_in_the_report() {
     assert_eq!(check["workers"][0]["turn_max_ms"], 3.0);
     assert_eq!(check["in_flight"]["mean"], 4.5);
     assert_eq!(check["reads"]["timestamps_unusable"], 3);
+}
+
+/// Flows, their steps, what was not checked and the evidence; none of it is in a total.
+#[test]
+fn flows_are_told_beside_the_calls() {
+    let report = report(&plan(), &flow_outcome());
+    assert_eq!(report.totals.started, 600);
+    assert_eq!((report.totals.ok, report.totals.failed), (580, 20));
+    let labels: Vec<&str> = report.operations.iter().map(|it| &*it.label).collect();
+    let expected = [
+        "checkout: sign in",
+        "checkout: tools/call whoami",
+        "look around",
+    ];
+    assert_eq!(labels, expected);
+    let of_names = report
+        .operations
+        .iter()
+        .map(|it| (it.name.as_deref(), it.flow.as_deref()));
+    let expected = [
+        (Some("sign in"), Some("checkout")),
+        (None, Some("checkout")),
+        (Some("look around"), None),
+    ];
+    assert_eq!(of_names.collect::<Vec<_>>(), expected);
+    let bytes = report.operations[0].bytes.expect("it succeeded");
+    assert_eq!((bytes.request.mean, bytes.request.max), (400.0, 400));
+    assert_eq!(
+        (bytes.answer.total, bytes.answer.mean, bytes.answer.max),
+        (79_900, 399.5, 499)
+    );
+    let [flow] = &report.flows[..] else {
+        panic!("{:?}", report.flows);
+    };
+    assert_eq!(
+        (&*flow.name, flow.figures.started, flow.figures.failed),
+        ("checkout", 200, 20)
+    );
+    assert!(flow.figures.latency.min_ms > Some(1_000.0));
+    assert!(flow.busy.max_ms < Some(30.0), "{:?}", flow.busy);
+    assert_eq!(flow.busy.count, flow.figures.ok);
+    let unchecked = report
+        .unchecked
+        .iter()
+        .map(|it| (&*it.operation, &*it.reason, it.count));
+    let operation = "checkout: tools/call whoami";
+    let expected = [
+        (operation, "too_large", 100),
+        (operation, "unknown_dialect", 80),
+    ];
+    assert_eq!(unchecked.collect::<Vec<_>>(), expected);
+    let [evidence] = &report.evidence[..] else {
+        panic!("{:?}", report.evidence);
+    };
+    assert_eq!(
+        (&*evidence.operation, &*evidence.cause),
+        (operation, "tool.is_error")
+    );
+    assert!(evidence.answer.contains("\"number\":0"), "the first");
+    // Each has its histogram, by its names.
+    let stored = report.histograms.expect("histograms");
+    for (kind, name) in [
+        (StoredKind::Call, Some("sign in")),
+        (StoredKind::Flow, None),
+        (StoredKind::FlowBusy, None),
+    ] {
+        let is_its = |row: &&StoredRow| row.kind == kind && row.name.as_deref() == name;
+        let mut rows = stored.rows.iter().filter(is_its);
+        let row = rows.find(|row| row.flow.as_deref() == Some("checkout"));
+        assert!(
+            row.expect("a row").histogram().expect("ours").len() >= 180,
+            "{kind:?}"
+        );
+    }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::metrics::{Histogram, Packed};
+use crate::metrics::{Histogram, Packed, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
 use crate::report::make::{assemble, latency, stored_row, tool_figures};
 use crate::report::model::{
-    CauseCount, Figures, LatencyFigures, OperationFigures, OtherLatency, Report, StageFigures,
-    StoredHistograms, StoredKind, StoredRow, ToolFigures, WarmUp,
+    ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyFigures,
+    OperationFigures, OtherLatency, Report, StageFigures, StoredHistograms, StoredKind, StoredRow,
+    ToolFigures, UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
 use crate::units::{share, tidy};
@@ -95,6 +96,7 @@ impl<'a> Parts<'a> {
     ) -> Result<Vec<(OperationFigures, Option<StoredRow>)>, String> {
         let mut order: Vec<&OperationFigures> = Vec::new();
         let mut sources: HashMap<RowKey<'a>, Vec<FiguresOf<'a>>> = HashMap::new();
+        let mut sizes: HashMap<RowKey<'a>, Vec<&OperationFigures>> = HashMap::new();
         for (report, rows) in self.each() {
             for operation in of(report) {
                 let key = key_of_operation(kind, operation);
@@ -103,12 +105,13 @@ impl<'a> Parts<'a> {
                     Vec::new()
                 });
                 of_key.push((&operation.figures, rows.get(&key).copied()));
+                sizes.entry(key).or_default().push(operation);
             }
         }
         let mut sums = Vec::new();
         for operation in order {
-            let sources = &sources[&key_of_operation(kind, operation)];
-            let Some(block) = sum(kind, sources, self.length)? else {
+            let key = key_of_operation(kind, operation);
+            let Some(block) = sum(kind, &sources[&key], self.length)? else {
                 continue;
             };
             let named = |row: StoredRow| StoredRow {
@@ -123,12 +126,90 @@ impl<'a> Parts<'a> {
             sums.push((
                 OperationFigures {
                     figures,
+                    bytes: bytes(&sizes[&key]),
                     ..operation.clone()
                 },
                 block.row.map(named),
             ));
         }
         Ok(sums)
+    }
+
+    /// Those of one name are one.
+    pub(super) fn flows(&self) -> Result<Vec<(FlowFigures, Vec<StoredRow>)>, String> {
+        type Sources<'a> = Vec<(&'a FlowFigures, [Option<&'a StoredRow>; 2])>;
+        let mut order: Vec<&'a str> = Vec::new();
+        let mut sources: HashMap<&'a str, Sources<'a>> = HashMap::new();
+        for (report, rows) in self.each() {
+            for flow in &report.flows {
+                let of_name = sources.entry(&flow.name).or_insert_with(|| {
+                    order.push(&flow.name);
+                    Vec::new()
+                });
+                let key = |kind| (kind, [None, None, None, Some(&*flow.name), None], None);
+                let kinds = [StoredKind::Flow, StoredKind::FlowBusy];
+                of_name.push((flow, kinds.map(|kind| rows.get(&key(kind)).copied())));
+            }
+        }
+        let mut sums = Vec::new();
+        for name in order {
+            let all = || sources[name].iter();
+            let whole: Vec<FiguresOf<'a>> = all()
+                .map(|(flow, [whole, _])| (&flow.figures, *whole))
+                .collect();
+            let Some(block) = sum(StoredKind::Flow, &whole, self.length)? else {
+                continue;
+            };
+            let mut parts = Vec::new();
+            for (flow, [_, row]) in all() {
+                parts.push((flow.busy, row.map(StoredRow::histogram).transpose()?));
+            }
+            let (busy, histogram) = added(parts)?;
+            let busy_row = histogram.map(|it| stored_row(StoredKind::FlowBusy, &it, Vec::new()));
+            let named = |row: StoredRow| StoredRow {
+                flow: Some(name.to_string()),
+                ..row
+            };
+            let figures = FlowFigures {
+                name: name.to_string(),
+                figures: block.figures,
+                busy,
+            };
+            let rows = block.row.into_iter().chain(busy_row).map(named);
+            sums.push((figures, rows.collect()));
+        }
+        Ok(sums)
+    }
+
+    /// Counts added, by operation and reason in the order of the alphabet.
+    pub(super) fn unchecked(&self) -> Vec<UncheckedFigures> {
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for it in self.all.iter().flat_map(|report| &report.unchecked) {
+            let sum = sums.entry((&it.operation, &it.reason)).or_default();
+            *sum = sum.saturating_add(it.count);
+        }
+        let figures = sums.into_iter();
+        let figures = figures.map(|((operation, reason), count)| UncheckedFigures {
+            operation: operation.to_string(),
+            reason: reason.to_string(),
+            count,
+        });
+        figures.collect()
+    }
+
+    /// One exchange of each operation and cause: whatever the order of the parts, the
+    /// first by the alphabet.
+    pub(super) fn evidence(&self) -> Vec<ExchangeFigures> {
+        let all = self.all.iter().flat_map(|report| &report.evidence);
+        let mut firsts: BTreeMap<(&str, &str), &ExchangeFigures> = BTreeMap::new();
+        let text = |it: &ExchangeFigures| [&it.request, &it.answer, &it.message].map(String::clone);
+        for it in all {
+            let first = firsts.entry((&it.operation, &it.cause)).or_insert(it);
+            if text(it) < text(first) {
+                *first = it;
+            }
+        }
+        firsts.into_values().take(VIOLATIONS_MAX).cloned().collect()
     }
 
     /// By subject alone: a tool and a prompt of one name are one.
@@ -330,7 +411,9 @@ impl<'a> Parts<'a> {
         };
         let places = (0..).map(Some);
         let rows = places.zip(rows).map(|(at, row)| match row.kind {
-            StoredKind::Call | StoredKind::Turn => (at, row),
+            StoredKind::Call | StoredKind::Turn | StoredKind::Flow | StoredKind::FlowBusy => {
+                (at, row)
+            }
             _ => (None, row),
         });
         assemble(mode, rows.collect(), intervals)
@@ -402,9 +485,28 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
     }))
 }
 
+/// Those of all parts; `None` where a part that has successes does not tell them.
+fn bytes(parts: &[&OperationFigures]) -> Option<BytesFigures> {
+    let ok = parts.iter().map(|it| it.figures.ok).sum();
+    let of_parts: Vec<BytesFigures> = parts
+        .iter()
+        .filter(|it| it.figures.ok > 0)
+        .map(|it| it.bytes)
+        .collect::<Option<_>>()?;
+    let sum = |of: fn(&BytesFigures) -> ByteFigures| {
+        let all = || of_parts.iter().map(of);
+        let largest = all().map(|it| it.max).max()?;
+        Some(ByteFigures::of(all().map(|it| it.total).sum(), largest, ok))
+    };
+    Some(BytesFigures {
+        request: sum(|it| it.request)?,
+        answer: sum(|it| it.answer)?,
+    })
+}
+
 /// The latencies of several parts: from all their histograms, or without percentiles
 /// where one is missing.
-fn added(
+pub(super) fn added(
     parts: Vec<(LatencyFigures, Option<Histogram>)>,
 ) -> Result<(LatencyFigures, Option<Histogram>), String> {
     let mut sum = Some(Histogram::new());

@@ -133,6 +133,8 @@ fn of_one(report: &Report) -> Option<String> {
         report.handshake,
         report.close,
         report.turns,
+        report.flows,
+        report.unchecked,
         report.seconds,
         report.stages,
         report.warm_up

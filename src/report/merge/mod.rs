@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use blocks::Parts;
 use fit::{Fitness, fits};
 
-use super::envelope::{Stored, StoredReport};
+use super::envelope::{ReportKind, Stored, StoredReport};
 use super::make::{distribution, errors, metrics, over};
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
@@ -97,6 +97,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let totals = totals.ok_or("there is no report")?;
     let operations = parts.operations(StoredKind::Call, |report| &report.operations)?;
     let turns = parts.operations(StoredKind::Turn, |report| &report.turns)?;
+    let flows = parts.flows()?;
     let handshake = parts.block(StoredKind::Handshake, |report| report.handshake.as_ref())?;
     let close = parts.block(StoredKind::Close, |report| report.close.as_ref())?;
     let (stages, warm_up) = (parts.stages()?, parts.warm_up()?);
@@ -110,6 +111,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         .ok_or("its histogram of all calls is missing")?;
     let operation_figures = firsts(&operations);
     let mut report = Report {
+        schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: latest(&all),
         duration_secs: parts.length,
         metrics: metrics(figures, &operation_figures),
@@ -121,6 +123,9 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         totals: figures.clone(),
         operations: operation_figures,
         turns: firsts(&turns),
+        flows: firsts(&flows),
+        unchecked: parts.unchecked(),
+        evidence: parts.evidence(),
         handshake: handshake.as_ref().map(|block| block.figures.clone()),
         close: close.as_ref().map(|block| block.figures.clone()),
         failures: figures.failures.clone(),
@@ -145,6 +150,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     // In the order of a fresh report.
     let rows: Vec<StoredRow> = std::iter::once(totals.row.clone())
         .chain(operations.into_iter().chain(turns).map(|(_, row)| row))
+        .chain(flows.into_iter().flat_map(|(_, rows)| rows).map(Some))
         .chain(beside_calls.map(|block| block.row))
         .chain(stages.into_iter().map(|(_, row)| row))
         .chain(warm_up.map(|(_, row)| row))

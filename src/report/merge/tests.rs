@@ -332,26 +332,184 @@ fn the_same_run_or_segment_is_not_added_twice() {
     assert_eq!(merged.plan["segment"], serde_json::Value::Null);
 }
 
+fn threshold(
+    metric: &str,
+    limit: f64,
+    unit: LimitUnit,
+    grade: GateGrade,
+) -> crate::report::model::ThresholdFigures {
+    crate::report::model::ThresholdFigures {
+        text: format!("{metric}<{limit}"),
+        selector: None,
+        metric: metric.to_string(),
+        comparison: Comparison::Below,
+        limit,
+        unit,
+        value: None,
+        margin: None,
+        severity: Severity::Fail,
+        grade,
+        few: false,
+        interval: None,
+        why: None,
+        aborted: false,
+    }
+}
+
+/// Two hosts that do the same flow, each at its own time of the same load.
+fn of_flows() -> [Report; 2] {
+    [1_u64, 2].map(|number| {
+        let mut outcome = crate::report::samples::flow_outcome();
+        outcome.start.at = Utc::from_unix_ms(1_795_437_667_250 + number);
+        let counters = &mut outcome.totals.counters;
+        (counters.arrivals, counters.arrivals_dropped) = (100, number);
+        (counters.sessions_opened, counters.sessions_expired) = (10, 2 * number);
+        ok(&mut outcome.totals, 0, number * 50_000_000);
+        outcome.totals.transferred(0, 1_000, 1_000 * number);
+        outcome.totals.unchecked(0, "too_large");
+        report_of(&plan(), &outcome)
+    })
+}
+
+#[test]
+fn flows_steps_and_bytes_are_added_by_their_names() {
+    let [a, b] = of_flows();
+    let merged = merge_of(&[&a, &b]);
+    let [sign_in, ..] = &merged.operations[..] else {
+        panic!("no operation");
+    };
+    assert_eq!(sign_in.label, "checkout: sign in");
+    assert_eq!(sign_in.figures.ok, 402);
+    let bytes = sign_in.bytes.expect("both tell them");
+    assert_eq!(
+        (bytes.answer.total, bytes.answer.max),
+        (2 * 79_900 + 3_000, 2_000)
+    );
+    assert!((bytes.request.mean - 162_000.0 / 402.0).abs() < 1e-6);
+    let [flow] = &merged.flows[..] else {
+        panic!("{:?}", merged.flows);
+    };
+    assert_eq!((flow.figures.started, flow.figures.ok), (400, 360));
+    assert_eq!(flow.busy.p50_ms, a.flows[0].busy.p50_ms);
+    let too_large = merged
+        .unchecked
+        .iter()
+        .filter(|it| it.reason == "too_large");
+    assert_eq!(too_large.map(|it| it.count).collect::<Vec<_>>(), [2, 200]);
+    assert_eq!(merged.evidence, a.evidence);
+    // A sum can be merged again.
+    assert_eq!(figures(&merge_of(&[&merged])), figures(&merged));
+    let mut without = b.clone();
+    without.operations.iter_mut().for_each(|it| it.bytes = None);
+    assert_eq!(merge_of(&[&a, &without]).operations[0].bytes, None);
+}
+
+/// What counters, bytes and flows tell of a sum decides it again; what is not stored
+/// does not, and that is said.
+#[test]
+fn thresholds_are_decided_again_by_all_that_is_stored() {
+    use crate::threshold::{Selector, SelectorKind};
+    let decided = |text: &str, unit, selector: Option<SelectorKind>, change: Change| {
+        let (metric, limit) = text.split_once('<').expect("a limit");
+        let mut it = threshold(
+            metric,
+            limit.parse().expect("a number"),
+            unit,
+            GateGrade::Failed,
+        );
+        it.selector = selector.map(|kind| Selector {
+            kind,
+            name: match kind {
+                SelectorKind::Flow => "checkout".to_string(),
+                SelectorKind::Step => "sign in".to_string(),
+                _ => "login".to_string(),
+            },
+        });
+        let [mut a, mut b] = of_flows();
+        (a.thresholds, b.thresholds) = (vec![it.clone()], vec![it]);
+        change(&mut b);
+        merge_of(&[&a, &b]).thresholds.remove(0)
+    };
+    use GateGrade::{Failed, Passed};
+    use LimitUnit::{Bytes, Count, Ms, PerSec, Share};
+    let goodput = (2.0 * 580.0 + 2.0) / 30.0;
+    type Case<'a> = (&'a str, LimitUnit, Option<SelectorKind>, GateGrade, f64);
+    let cases: &[Case<'_>] = &[
+        ("goodput<38.8", PerSec, None, Passed, goodput),
+        ("goodput<38.7", PerSec, None, Failed, goodput),
+        ("dropped<4", Count, None, Passed, 3.0),
+        ("dropped<0.015", Share, None, Failed, 0.015),
+        ("sessions.lost<7", Count, None, Passed, 6.0),
+        ("bytes.max<40000", Bytes, None, Failed, 40_000.0),
+        (
+            "bytes.max<2001",
+            Bytes,
+            Some(SelectorKind::Step),
+            Passed,
+            2_000.0,
+        ),
+        (
+            "bytes.mean<404",
+            Bytes,
+            Some(SelectorKind::Tool),
+            Failed,
+            162_800.0 / 402.0,
+        ),
+        ("max<101", Ms, Some(SelectorKind::Step), Passed, 100.0),
+        ("errors<0.2", Share, Some(SelectorKind::Flow), Passed, 0.1),
+        ("max<30", Ms, Some(SelectorKind::Flow), Passed, 26.189),
+        ("handshake.max<5", Ms, None, Failed, f64::NAN),
+    ];
+    for (text, unit, selector, grade, value) in cases {
+        let found = decided(text, *unit, *selector, |_| {});
+        assert_eq!(found.grade, *grade, "{text}: {found:?}");
+        match value.is_nan() {
+            true => assert_eq!(found.value, None, "{text}"),
+            false => {
+                let found = found.value.expect(text);
+                assert!((found - value).abs() < 1e-6, "{text}: {found}");
+            }
+        }
+    }
+    let untold = |text, change: Change| {
+        let found = decided(text, Bytes, None, change);
+        (found.grade, found.why.expect("it is said"))
+    };
+    let (grade, why) = untold("bytes.p95<9", |_| {});
+    assert_eq!(grade, Failed);
+    assert!(
+        why.contains("no histogram of bytes: as each part came out"),
+        "{why}"
+    );
+    let (_, why) = untold("bytes.p95<9", |it| it.thresholds[0].grade = Passed);
+    assert!(why.contains("the worst of the parts"), "{why}");
+    let (_, why) = untold("bytes.max<9", |it| it.operations[0].bytes = None);
+    assert!(why.contains("of a version that keeps no bytes"), "{why}");
+    let above: Change = |it| it.thresholds[0].grade = Passed;
+    let [mut a, mut b] = of_flows();
+    let mut point = threshold("breaking_point", 10.0, LimitUnit::Load, Failed);
+    point.comparison = Comparison::Above;
+    (a.thresholds, b.thresholds) = (vec![point.clone()], vec![point]);
+    above(&mut b);
+    let found = merge_of(&[&a, &b]).thresholds.remove(0);
+    assert_eq!(found.grade, Passed, "{found:?}");
+    b.breaking_point.detected = true;
+    let found = merge_of(&[&a, &b]).thresholds.remove(0);
+    assert_eq!(found.grade, Failed, "{found:?}");
+    // A part that a threshold ended is no part that kept it.
+    let aborted = decided("max<90000", Ms, None, |it| {
+        it.thresholds[0].aborted = true;
+        it.thresholds[0].why = Some("it was plain".to_string());
+    });
+    assert_eq!(
+        (aborted.grade, aborted.why.as_deref()),
+        (Failed, Some("it was plain"))
+    );
+}
+
 /// Decided on the sum: each part keeps it or not by itself.
 #[test]
 fn thresholds_are_decided_again() {
-    let threshold =
-        |metric: &str, limit: f64, unit, grade| crate::report::model::ThresholdFigures {
-            text: format!("{metric}<{limit}"),
-            selector: None,
-            metric: metric.to_string(),
-            comparison: Comparison::Below,
-            limit,
-            unit,
-            value: None,
-            margin: None,
-            severity: Severity::Fail,
-            grade,
-            few: false,
-            interval: None,
-            why: None,
-            aborted: false,
-        };
     let decided = |metric: &str, limit, unit, grade| {
         let [mut a, mut b] = [report(1, &recorded(1, 4)), report(2, &recorded(2, 4))];
         a.thresholds = vec![threshold(metric, limit, unit, GateGrade::Passed)];

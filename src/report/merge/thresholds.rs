@@ -1,8 +1,10 @@
 //! Thresholds of a merged report: decided again on what was added, where it tells the
 //! value, and else as the worst of the parts, which is said.
 
+use super::blocks::added;
 use crate::report::model::{
-    Figures, GateGrade, GateOutcome, Report, StoredKind, StoredRow, ThresholdFigures,
+    BytesFigures, CauseCount, Figures, GateGrade, GateOutcome, LatencyFigures, OperationFigures,
+    Report, StoredKind, StoredRow, ThresholdFigures,
 };
 use crate::threshold::{Comparison, INTERRUPTED, LimitUnit, Selector, SelectorKind, Severity};
 use crate::units::{ms, tidy};
@@ -32,30 +34,50 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
     report.thresholds = decided;
 }
 
+/// What the sum says of a threshold.
+enum Found {
+    /// The value of all, in the unit of the limit.
+    Value(f64),
+    /// It is kept, for this reason, without a value.
+    Kept(String),
+    /// Nothing, for this reason.
+    Untold(String),
+}
+
 fn decide(
     report: &Report,
     threshold: &ThresholdFigures,
     of_parts: &[&ThresholdFigures],
 ) -> ThresholdFigures {
-    let aborted = of_parts.iter().any(|it| it.aborted);
     let worst = of_parts.iter().map(|it| it.grade).max().unwrap_or_default();
-    let value = value(report, threshold);
-    let is_percentile = quantile(&threshold.metric).is_some();
+    let is_percentile = quantile_of(&threshold.metric).is_some();
+    let found = value(report, threshold, of_parts);
+    let aborting = of_parts.iter().find(|it| it.aborted);
     let is_near = |value: f64| (value - threshold.limit).abs() <= BUCKET * threshold.limit.abs();
-    let why = match value {
-        None => Some("not decided again: the reports do not tell the value of all".to_string()),
-        Some(value) if is_percentile && is_near(value) => {
-            Some("within 0.1 % of the limit: the worst of the parts".to_string())
-        }
-        Some(_) => None,
+    // Where each part has more values on one side of the limit than its rank, so do all
+    // together.
+    let agree = of_parts.iter().all(|it| it.grade == worst);
+    let of_worst = match is_percentile && agree {
+        true => "as each part came out, so do all",
+        false => "the worst of the parts",
     };
-    let is_kept = match (value, &why) {
-        (Some(value), None) => Some(
-            threshold
+    let (value, is_kept, why) = match found {
+        _ if aborting.is_some() => (None, None, aborting.and_then(|it| it.why.clone())),
+        Found::Value(value) if is_percentile && is_near(value) => {
+            let why = format!("within 0.1 % of the limit: {of_worst}");
+            (Some(value), None, Some(why))
+        }
+        Found::Value(value) => {
+            let holds = threshold
                 .comparison
-                .holds(value.total_cmp(&threshold.limit)),
-        ),
-        _ => None,
+                .holds(value.total_cmp(&threshold.limit));
+            (Some(value), Some(holds), None)
+        }
+        Found::Kept(why) => (None, Some(true), Some(why)),
+        Found::Untold(why) => {
+            let why = format!("not decided again: {why}: {of_worst}");
+            (None, None, Some(why))
+        }
     };
     ThresholdFigures {
         value,
@@ -69,7 +91,7 @@ fn decide(
         few: of_parts.iter().all(|it| it.few),
         interval: None,
         why,
-        aborted,
+        aborted: aborting.is_some(),
         ..threshold.clone()
     }
 }
@@ -83,88 +105,239 @@ fn margin(value: f64, threshold: &ThresholdFigures) -> Option<f64> {
     (threshold.limit != 0.0).then(|| tidy(within / threshold.limit))
 }
 
-/// Of `p99.9`: 0.999.
-fn quantile(metric: &str) -> Option<f64> {
+/// Of `p99.9`, `handshake.p99.9` and `bytes.p99.9`: 0.999.
+fn quantile_of(metric: &str) -> Option<f64> {
+    let metric = ["handshake.", "bytes."]
+        .iter()
+        .find_map(|prefix| metric.strip_prefix(prefix))
+        .unwrap_or(metric);
     let percent: f64 = metric.strip_prefix('p')?.parse().ok()?;
     (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
 }
 
-fn value(report: &Report, threshold: &ThresholdFigures) -> Option<f64> {
+fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFigures]) -> Found {
     let metric = threshold.metric.as_str();
-    if let Some(of_handshake) = metric.strip_prefix("handshake.") {
-        let row = stored(report, |row| row.kind == StoredKind::Handshake)?;
-        return row
-            .histogram()
-            .ok()?
-            .quantile_ns(quantile(of_handshake)?)
-            .map(ms);
-    }
-    let (figures, row) = selected(report, threshold.selector.as_ref())?;
-    if let Some(q) = quantile(metric) {
-        return row?.histogram().ok()?.quantile_ns(q).map(ms);
-    }
-    let finished = figures.ok + figures.failed;
-    let errors = |count: u64| match threshold.unit {
-        LimitUnit::Share => (finished > 0).then(|| count as f64 / finished as f64),
-        LimitUnit::Count => Some(count as f64),
-        _ => None,
+    let counters = &report.counters;
+    let found = match metric {
+        "breaking_point" => return breaking_point(report, threshold, of_parts),
+        "dropped" => match counters.arrivals {
+            0 => Err("nothing arrived"),
+            arrivals => count_or_share(threshold, counters.arrivals_dropped, arrivals),
+        },
+        "sessions.lost" => match counters.sessions_opened {
+            0 => Err("no session was opened"),
+            _ => Ok(counters.sessions_expired as f64),
+        },
+        _ => match metric.strip_prefix("handshake.") {
+            Some(statistic) => {
+                let blocks = report.handshake.iter().map(|figures| {
+                    let row = stored(report, |row| row.kind == StoredKind::Handshake);
+                    Block::of(figures, row)
+                });
+                let blocks: Vec<Block<'_>> = blocks.collect();
+                latency(&blocks, statistic)
+            }
+            None => match selected(report, threshold.selector.as_ref()) {
+                Some(selected) => of_calls(&selected, threshold),
+                None => Err("it is about no block of the reports"),
+            },
+        },
     };
-    match metric {
-        "max" => figures.latency.max_ms,
-        "mean" => figures.latency.mean_ms,
-        "rate" => figures.rate_per_sec,
-        "errors" => errors(figures.failed),
-        other => {
-            let cause = other.strip_prefix("errors.")?;
-            let below = format!("{cause}.");
-            let is_of = |id: &str| id == cause || id.starts_with(&below);
-            let of_cause = figures.failures.iter().filter(|it| is_of(&it.id));
-            errors(of_cause.map(|it| it.count).sum())
+    match found {
+        Ok(value) => Found::Value(value),
+        Err(why) => Found::Untold(why.to_string()),
+    }
+}
+
+/// The load of the whole is that of the parts together, so that at least the load that
+/// one of them reached by itself.
+fn breaking_point(
+    report: &Report,
+    threshold: &ThresholdFigures,
+    of_parts: &[&ThresholdFigures],
+) -> Found {
+    if report.breaking_point.detected {
+        let why = "at which load of all parts the server broke, nobody saw";
+        return Found::Untold(why.to_string());
+    }
+    let is_reached = of_parts.iter().any(|it| it.grade == GateGrade::Passed);
+    match is_reached && !threshold.comparison.is_upper() {
+        true => Found::Kept("there is none up to the load of one part alone".to_string()),
+        false => Found::Untold("which load the parts reached together is not stored".to_string()),
+    }
+}
+
+/// A block of figures that a threshold is about.
+struct Block<'r> {
+    figures: &'r Figures,
+    latency: &'r LatencyFigures,
+    row: Option<&'r StoredRow>,
+}
+
+impl<'r> Block<'r> {
+    fn of(figures: &'r Figures, row: Option<&'r StoredRow>) -> Self {
+        Self {
+            figures,
+            latency: &figures.latency,
+            row,
         }
     }
 }
 
-/// The block that a selector names, with its histogram.
-fn selected<'r>(
-    report: &'r Report,
-    selector: Option<&Selector>,
-) -> Option<(&'r Figures, Option<&'r StoredRow>)> {
-    let Some(selector) = selector else {
-        let row = stored(report, |row| row.kind == StoredKind::Total);
-        return Some((&report.totals, row));
+type Told = Result<f64, &'static str>;
+
+fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
+    let (blocks, bytes) = (&selected.blocks, &selected.bytes);
+    let secs = selected.secs;
+    let sum = |of: fn(&Figures) -> u64| blocks.iter().map(|it| of(it.figures)).sum::<u64>();
+    let (ok, failed) = (sum(|it| it.ok), sum(|it| it.failed));
+    let finished = ok + failed;
+    let rate = |count: u64| match finished > 0 && secs > 0.0 {
+        true => Ok(tidy(count as f64 / secs)),
+        false => Err("no call ended"),
     };
-    let method = match selector.kind {
-        SelectorKind::Tool => "tools/call",
-        SelectorKind::Resource => "resources/read",
-        SelectorKind::Prompt => "prompts/get",
-        SelectorKind::Stage => {
-            let at = selector.name.parse::<usize>().ok()?.checked_sub(1)?;
-            let row = stored(report, |row| {
-                row.kind == StoredKind::Stage && row.stage == Some(at)
-            });
-            return Some((&report.stages.get(at)?.figures, row));
+    match threshold.metric.as_str() {
+        "rate" => rate(finished),
+        "goodput" => rate(ok),
+        "errors" => count_or_share(threshold, failed, finished),
+        other => match (other.strip_prefix("bytes."), other.strip_prefix("errors.")) {
+            (Some(_), _) if ok == 0 => Err("no call succeeded"),
+            (Some(statistic), _) => match (statistic, bytes) {
+                (_, None) => Err("a part is of a version that keeps no bytes"),
+                ("max", Some(all)) => {
+                    let largest = all.iter().map(|it| it.answer.max).max();
+                    Ok(largest.unwrap_or(0) as f64)
+                }
+                ("mean", Some(all)) => {
+                    let total: u64 = all.iter().map(|it| it.answer.total).sum();
+                    Ok(tidy(total as f64 / ok as f64))
+                }
+                _ => Err("the reports keep no histogram of bytes"),
+            },
+            (None, Some(cause)) => {
+                let below = format!("{cause}.");
+                let is_of = |it: &&CauseCount| it.id == cause || it.id.starts_with(&below);
+                let causes = blocks.iter().flat_map(|it| &it.figures.failures);
+                let count = causes.filter(is_of).map(|it| it.count).sum();
+                count_or_share(threshold, count, finished)
+            }
+            (None, None) => latency(blocks, other),
+        },
+    }
+}
+
+fn count_or_share(threshold: &ThresholdFigures, part: u64, whole: u64) -> Told {
+    match threshold.unit {
+        LimitUnit::Share if whole > 0 => Ok(part as f64 / whole as f64),
+        LimitUnit::Share => Err("no call ended"),
+        _ => Ok(part as f64),
+    }
+}
+
+/// `p99`, `max` or `mean` of the latency of all these blocks.
+fn latency(blocks: &[Block<'_>], statistic: &str) -> Told {
+    let mut parts = Vec::new();
+    for block in blocks {
+        let histogram = block.row.map(StoredRow::histogram).transpose();
+        let histogram = histogram.map_err(|_| "a histogram cannot be read")?;
+        parts.push((*block.latency, histogram));
+    }
+    let added = added(parts).map_err(|_| "a histogram does not agree with its figures")?;
+    let (figures, histogram) = added;
+    if figures.count == 0 {
+        return Err("nothing succeeded");
+    }
+    let value = match statistic {
+        "max" => figures.max_ms,
+        "mean" => figures.mean_ms,
+        statistic => {
+            let histogram = histogram.ok_or("a report keeps no histogram of them")?;
+            quantile_of(statistic).and_then(|q| histogram.quantile_ns(q).map(ms))
         }
     };
-    let is_its = |of_method: &str, subject: &Option<String>| {
-        of_method == method && subject.as_ref() == Some(&selector.name)
+    value.ok_or("the reports do not tell the value of all")
+}
+
+/// What a selector names.
+struct Selected<'r> {
+    blocks: Vec<Block<'r>>,
+    /// What their successful calls took over the wire, where all blocks tell it.
+    bytes: Option<Vec<BytesFigures>>,
+    /// How long the calls were made.
+    secs: f64,
+}
+
+fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selected<'r>> {
+    let one = |block, bytes, secs| Selected {
+        blocks: vec![block],
+        bytes,
+        secs,
     };
-    let mut operations = report.operations.iter();
-    let mut operations = operations
-        .by_ref()
-        .filter(|it| is_its(&it.method, &it.subject));
-    let operation = operations.next()?;
-    // Several steps of one name are not one block.
-    if operations.next().is_some() {
-        return None;
-    }
-    let row = stored(report, |row| {
-        let is_method = row
-            .method
-            .as_deref()
-            .is_some_and(|of| is_its(of, &row.subject));
-        row.kind == StoredKind::Call && is_method
-    });
-    Some((&operation.figures, row))
+    let secs = report.duration_secs;
+    let Some(selector) = selector else {
+        let row = stored(report, |row| row.kind == StoredKind::Total);
+        let bytes = bytes_of(report.operations.iter());
+        return Some(one(Block::of(&report.totals, row), bytes, secs));
+    };
+    let name = &selector.name;
+    let method = match selector.kind {
+        SelectorKind::Stage => {
+            let number = name.parse::<usize>().ok()?;
+            let at = report.stages.iter().position(|it| it.number == number)?;
+            let stage = &report.stages[at];
+            let is_its = |row: &StoredRow| row.kind == StoredKind::Stage && row.stage == Some(at);
+            let block = Block::of(&stage.figures, stored(report, is_its));
+            return Some(one(block, None, stage.length_secs));
+        }
+        SelectorKind::Flow => {
+            let flow = report.flows.iter().find(|flow| flow.name == *name)?;
+            let is_its = |row: &StoredRow| {
+                row.kind == StoredKind::FlowBusy && row.flow.as_ref() == Some(name)
+            };
+            let block = Block {
+                figures: &flow.figures,
+                latency: &flow.busy,
+                row: stored(report, is_its),
+            };
+            return Some(one(block, None, secs));
+        }
+        SelectorKind::Step => None,
+        SelectorKind::Tool => Some("tools/call"),
+        SelectorKind::Resource => Some("resources/read"),
+        SelectorKind::Prompt => Some("prompts/get"),
+    };
+    let is_its = |it: &&OperationFigures| match method {
+        None => it.name.as_ref() == Some(name),
+        Some(method) => it.method == method && it.subject.as_ref() == Some(name),
+    };
+    let operations = || report.operations.iter().filter(is_its);
+    let blocks = operations().map(|it| Block::of(&it.figures, row_of(report, it)));
+    let blocks: Vec<Block<'r>> = blocks.collect();
+    let bytes = bytes_of(operations());
+    (!blocks.is_empty()).then_some(Selected {
+        blocks,
+        bytes,
+        secs,
+    })
+}
+
+/// `None` where one of them does not tell.
+fn bytes_of<'r>(
+    operations: impl Iterator<Item = &'r OperationFigures>,
+) -> Option<Vec<BytesFigures>> {
+    let some = operations.filter(|it| it.figures.ok > 0);
+    some.map(|it| it.bytes).collect()
+}
+
+fn row_of<'r>(report: &'r Report, operation: &OperationFigures) -> Option<&'r StoredRow> {
+    stored(report, |row| {
+        row.kind == StoredKind::Call
+            && row.method.as_ref() == Some(&operation.method)
+            && row.subject == operation.subject
+            && row.name == operation.name
+            && row.flow == operation.flow
+            && row.population == operation.population
+    })
 }
 
 fn stored(report: &Report, is_its: impl Fn(&StoredRow) -> bool) -> Option<&StoredRow> {

@@ -2,6 +2,7 @@
 
 use crate::outcome::LoadUnit;
 use crate::redact::own;
+use crate::units::tidy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +92,8 @@ pub struct OperationFigures {
     pub method: String,
     /// The tool, resource or prompt; `null` for lists and the like.
     pub subject: Option<String>,
-    /// Both: `tools/call echo`.
+    /// What it is called: `tools/call echo`; its name, where it has one, and its flow
+    /// before it: `checkout: sign in`.
     pub label: String,
     /// The name that the scenario gives to the step; `null` without one.
     #[serde(default)]
@@ -105,6 +107,88 @@ pub struct OperationFigures {
     pub population: Option<String>,
     /// Its figures.
     pub figures: Figures,
+    /// What went over the wire for its successful calls; `null` without any, of turns,
+    /// and in reports before schema 2.2.
+    #[serde(default)]
+    pub bytes: Option<BytesFigures>,
+}
+
+/// Bytes of HTTP heads and bodies, as TLS takes and gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct BytesFigures {
+    /// Of the requests.
+    pub request: ByteFigures,
+    /// Of the answers.
+    pub answer: ByteFigures,
+}
+
+/// Bytes of some requests, or of some answers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ByteFigures {
+    /// Of all together.
+    pub total: u64,
+    /// The arithmetic mean.
+    pub mean: f64,
+    /// Of the largest.
+    pub max: u64,
+}
+
+impl ByteFigures {
+    /// Of so many, which are not none.
+    pub(in crate::report) fn of(total: u64, max: u64, count: u64) -> Self {
+        Self {
+            total,
+            mean: tidy(total as f64 / count as f64),
+            max,
+        }
+    }
+}
+
+/// The iterations of a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct FlowFigures {
+    /// Its name.
+    pub name: String,
+    /// Iterations of it. Their latency is that from the start of the first step to the
+    /// end of the last, with thinking and waiting between them.
+    pub figures: Figures,
+    /// Of its successful iterations, the time that their calls took alone, and what the
+    /// first was late where latency counts from the intended start. What thresholds on
+    /// `flow:NAME` look at.
+    pub busy: LatencyFigures,
+}
+
+/// Answers that could not be looked at as was asked for. They are in no failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct UncheckedFigures {
+    /// The operation's `label`.
+    pub operation: String,
+    /// Why, such as `too_large`.
+    #[serde(serialize_with = "own")]
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// The first call of an operation that failed by this cause, as it went over the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ExchangeFigures {
+    /// The operation's `label`.
+    pub operation: String,
+    /// The cause's `id`.
+    #[serde(serialize_with = "own")]
+    pub cause: String,
+    /// What was wrong.
+    pub message: String,
+    /// What was sent, without secrets, at most 1,000 characters.
+    pub request: String,
+    /// What came, without secrets, at most 2,000 characters.
+    pub answer: String,
 }
 
 /// A cause of failures.
@@ -114,8 +198,8 @@ pub struct CauseCount {
     /// The stable name, such as `http.503` or `jsonrpc.-32602`.
     #[serde(serialize_with = "own")]
     pub id: String,
-    /// Its group: `connect`, `timeout`, `http`, `jsonrpc`, `tool`, `protocol`
-    /// or `session`.
+    /// Its group: `connect`, `timeout`, `http`, `jsonrpc`, `tool`, `protocol`,
+    /// `session`, `extract`, `expect` or `template`.
     pub group: String,
     /// How often.
     pub count: u64,

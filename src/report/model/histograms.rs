@@ -56,7 +56,7 @@ pub struct StoredRow {
     pub subject: Option<String>,
     /// As in `operations`.
     pub name: Option<String>,
-    /// As in `operations`.
+    /// As in `operations`; of a flow, its name.
     pub flow: Option<String>,
     /// As in `operations`.
     pub population: Option<String>,
@@ -88,6 +88,10 @@ pub enum StoredKind {
     Close,
     /// One of `turns`.
     Turn,
+    /// One of `flows`.
+    Flow,
+    /// The `busy` of one of them.
+    FlowBusy,
     /// One of `stages`.
     Stage,
     /// `warm_up`.
@@ -291,8 +295,8 @@ impl StoredRow {
     }
 
     fn fault(&self, fault: &str) -> String {
-        let words = [self.method.as_deref(), self.subject.as_deref()];
-        let words: Vec<&str> = words.into_iter().flatten().collect();
+        let words = [&self.flow, &self.name, &self.method, &self.subject];
+        let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
         match (words.is_empty(), self.stage) {
             (true, Some(stage)) => format!("the histogram of stage {} {fault}", stage + 1),
             (true, None) => format!("the histogram of `{:?}` {fault}", self.kind),

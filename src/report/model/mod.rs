@@ -32,8 +32,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    CauseCount, Figures, LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over,
-    SecondFigures, StageFigures, WarmUp,
+    ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyClass,
+    LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures,
+    UncheckedFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -72,7 +73,7 @@ pub struct Report {
     /// All calls together: handshakes and `DELETE`s are not calls.
     pub metrics: Metrics,
     /// Failed calls by category: `connection`, `timeout`, `http`, `jsonrpc`,
-    /// `tool`, `protocol`, `session`. A category without any is absent.
+    /// `tool`, `protocol`, `session`, `extract`, `expect`, `template`. A category without any is absent.
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.
     #[serde(serialize_with = "strangers_keys")]
@@ -112,6 +113,15 @@ pub struct Report {
     pub close: Option<Figures>,
     /// Of calls that a step issues at once, the slowest. Not part of `totals`.
     pub turns: Vec<OperationFigures>,
+    /// Each flow that has a name. Not part of `totals`.
+    #[serde(default)]
+    pub flows: Vec<FlowFigures>,
+    /// Answers that could not be looked at as was asked for, and why.
+    #[serde(default)]
+    pub unchecked: Vec<UncheckedFigures>,
+    /// Of failures that the plan's expectations found, the first exchanges.
+    #[serde(default)]
+    pub evidence: Vec<ExchangeFigures>,
     /// Why calls failed, most frequent first.
     pub failures: Vec<CauseCount>,
     /// Latency of successful calls in about ten classes, ascending.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::report::model::{CauseCount, OperationFigures, Report};
+use crate::report::measure::unchecked_text;
+use crate::report::model::{CauseCount, ExchangeFigures, OperationFigures, Report};
 use crate::report::page::Page;
 use crate::terminal::{Align, Line, Role, pad};
 use crate::units::{format_count, format_percent};
@@ -10,21 +11,49 @@ use crate::units::{format_count, format_percent};
 /// Causes shown; the JSON has them all.
 const CAUSES_SHOWN: usize = 8;
 
+/// Characters shown of an exchange's request, and of its answer; the JSON has more.
+const EXCERPT_CHARS: usize = 300;
+
+/// Reasons shown for which answers were not checked; the JSON has them all.
+const UNCHECKED_SHOWN: usize = 8;
+
 /// Operations shown of a cause, those that met it most; the JSON has them all.
 const OPERATIONS_SHOWN: usize = 3;
 
 /// The causes of failed calls, and apart from them those of the sessions.
 pub(super) fn failures(page: &mut Page, report: &Report) {
     let places = places(&report.operations);
-    block(page, "failed calls by cause", &report.failures, &places);
+    let evidence = &report.evidence;
+    let title = "failed calls by cause";
+    block(page, title, &report.failures, &places, evidence);
     let nowhere = HashMap::new();
     if let Some(handshake) = &report.handshake {
         let title = "failed handshakes by cause";
-        block(page, title, &handshake.failures, &nowhere);
+        block(page, title, &handshake.failures, &nowhere, &[]);
     }
     if let Some(close) = &report.close {
         let title = "failed session ends by cause";
-        block(page, title, &close.failures, &nowhere);
+        block(page, title, &close.failures, &nowhere, &[]);
+    }
+}
+
+/// Answers that could not be looked at: they are no failures, and no proof of success.
+pub(super) fn unchecked(page: &mut Page, report: &Report) {
+    if report.unchecked.is_empty() {
+        return;
+    }
+    page.title("answers that were not checked");
+    for it in report.unchecked.iter().take(UNCHECKED_SHOWN) {
+        let words = format!("  {}", unchecked_text(it));
+        page.push_wrapped(Line::of(Role::Warning, words), 4);
+    }
+    let n_more = report.unchecked.len().saturating_sub(UNCHECKED_SHOWN);
+    if n_more > 0 {
+        let words = format!(
+            "  and {} more, in the JSON report",
+            format_count(n_more as u64)
+        );
+        page.push_wrapped(Line::of(Role::Dim, words), 4);
     }
 }
 
@@ -49,6 +78,7 @@ fn block(
     title: &str,
     causes: &[CauseCount],
     places: &HashMap<&str, Vec<(&str, u64)>>,
+    evidence: &[ExchangeFigures],
 ) {
     if causes.is_empty() {
         return;
@@ -70,6 +100,13 @@ fn block(
         }
         if let Some(example) = cause.examples.first() {
             page.push_wrapped(Line::of(Role::Dim, format!("    {example}")), 4);
+        }
+        // One is enough to begin with.
+        if let Some(exchange) = evidence.iter().find(|it| it.cause == cause.id) {
+            for (what, text) in [("sent", &exchange.request), ("got", &exchange.answer)] {
+                let excerpt = excerpt(text);
+                page.push_wrapped(Line::of(Role::Dim, format!("    {what}: {excerpt}")), 6);
+            }
         }
     }
     let rest = causes.get(CAUSES_SHOWN..).unwrap_or_default();
@@ -107,4 +144,12 @@ fn where_met(page: &Page, met: &[(&str, u64)]) -> Line {
         line = line.add(Role::Plain, words);
     }
     line
+}
+
+fn excerpt(text: &str) -> String {
+    let head: String = text.chars().take(EXCERPT_CHARS).collect();
+    match head.len() < text.len() && !head.ends_with('…') {
+        true => head + "…",
+        false => head,
+    }
 }

@@ -34,7 +34,10 @@ pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str
     latency::distribution(page, report);
     probe::probe(page, report);
     operations::operations(page, report);
+    operations::flows(page, report);
+    operations::bytes(page, report);
     failures::failures(page, report);
+    failures::unchecked(page, report);
     stages::stages(page, report);
     stages::warm_up(page, report);
     stages::breaking_point(page, report);

@@ -1,27 +1,53 @@
-//! A row for each operation, grouped by method, and for the sessions.
+//! A row for each operation, grouped by flow or method, and for the sessions; the flows;
+//! and what went over the wire, where that is much.
 
-use crate::report::model::{Figures, OperationFigures, Report};
+use std::collections::HashMap;
+
+use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report};
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text,
 };
 use crate::report::table::{Cell, Table};
 use crate::terminal::Role;
-use crate::units::{format_count, format_percent};
+use crate::units::{format_bytes, format_count, format_percent};
+
+/// Columns that give way on a narrow terminal, the first to go first.
+const DISPENSABLE: [usize; 6] = [5, 2, 7, 4, 1, 3];
+
+/// From this on, the largest answer is worth a table of bytes.
+const LARGE_BYTES: u64 = 16 << 10;
+
+/// Operations in the table of bytes, those that took most; the JSON has them all.
+const BYTES_SHOWN: usize = 8;
+
+/// Without thinking and waiting a flow takes less than this share of its time, or the
+/// figures are not worth a row of their own.
+const BUSY_SHARE: f64 = 0.99;
 
 /// Calls by operation, then handshakes, closes and turns.
 pub(super) fn operations(page: &mut Page, report: &Report) {
-    let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&[5, 2, 7, 4, 1, 3]);
-    for method in methods(&report.operations) {
-        let of_method = || report.operations.iter().filter(|op| op.method == method);
-        if of_method().any(|operation| operation.subject.is_some()) {
-            table.row(vec![Cell::of(Role::Accent, method)]);
+    let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&DISPENSABLE);
+    for (flow, group) in groups(&report.operations, |it| it.flow.as_deref()) {
+        if let Some(flow) = flow {
+            table.row(vec![Cell::of(Role::Accent, flow)]);
+            for operation in group {
+                let name = Cell::plain(format!("  {}", step_name(operation)));
+                table.row(cells(page, name, &operation.figures));
+            }
+            continue;
         }
-        for operation in of_method() {
-            let name = match &operation.subject {
-                Some(subject) => Cell::plain(format!("  {subject}")),
-                None => Cell::of(Role::Accent, method),
-            };
-            table.row(cells(page, name, &operation.figures));
+        for (method, group) in groups(group, |it| it.method.as_str()) {
+            let is_named = |it: &&OperationFigures| it.name.is_some() || it.subject.is_some();
+            if group.iter().any(is_named) {
+                table.row(vec![Cell::of(Role::Accent, method)]);
+            }
+            for operation in group {
+                let name = match operation.name.as_ref().or(operation.subject.as_ref()) {
+                    Some(name) => Cell::plain(format!("  {name}")),
+                    None => Cell::of(Role::Accent, method),
+                };
+                table.row(cells(page, name, &operation.figures));
+            }
         }
     }
     let begun = |figures: &&Figures| figures.started > 0;
@@ -39,20 +65,86 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
     page.table(table);
 }
 
-/// The methods in the order of their first operation.
-fn methods(operations: &[OperationFigures]) -> Vec<&str> {
-    let mut methods: Vec<&str> = Vec::new();
-    for operation in operations {
-        if !methods.contains(&operation.method.as_str()) {
-            methods.push(&operation.method);
+/// Iterations of each flow, with thinking and without.
+pub(super) fn flows(page: &mut Page, report: &Report) {
+    if report.flows.is_empty() {
+        return;
+    }
+    let mut columns = OPERATION_COLUMNS;
+    columns[0] = "flow";
+    columns[1] = "iterations";
+    let mut table = Table::new(&columns).dispensable(&DISPENSABLE);
+    for flow in &report.flows {
+        let name = Cell::of(Role::Accent, &flow.name);
+        table.row(cells(page, name, &flow.figures));
+        let (whole, busy) = (flow.figures.latency.mean_ms, flow.busy.mean_ms);
+        let share = busy.zip(whole).map(|(busy, whole)| busy / whole);
+        if share.is_some_and(|share| share < BUSY_SHARE) {
+            let name = Cell::plain("  without thinking");
+            let mut row = vec![name, Cell::plain(""), Cell::plain(""), Cell::plain("")];
+            row.extend(latencies(page, &flow.busy));
+            table.row(row);
         }
     }
-    methods
+    page.gap();
+    page.table(table);
+}
+
+/// Bytes of a call, where answers are large.
+pub(super) fn bytes(page: &mut Page, report: &Report) {
+    let some = report.operations.iter();
+    let some = some.filter_map(|it| Some((it.label.as_str(), it.bytes?)));
+    let mut rows: Vec<_> = some.collect();
+    if !rows
+        .iter()
+        .any(|(_, bytes)| bytes.answer.max >= LARGE_BYTES)
+    {
+        return;
+    }
+    rows.sort_by_key(|(_, it)| std::cmp::Reverse(it.answer.total.saturating_add(it.request.total)));
+    let headings = ["bytes a call", "request", "largest", "answer", "largest"];
+    let mut table = Table::new(&headings).dispensable(&[2, 1]);
+    for (label, bytes) in rows.iter().take(BYTES_SHOWN) {
+        let mut row = vec![Cell::of(Role::Accent, *label)];
+        for of in [bytes.request, bytes.answer] {
+            row.push(Cell::plain(format_bytes(of.mean.round() as u64)));
+            row.push(Cell::plain(format_bytes(of.max)));
+        }
+        table.row(row);
+    }
+    page.gap();
+    page.table(table);
+}
+
+/// What it is called in its flow.
+fn step_name(operation: &OperationFigures) -> String {
+    match (&operation.name, &operation.subject) {
+        (Some(name), _) => name.clone(),
+        (None, Some(subject)) => format!("{} {subject}", operation.method),
+        (None, None) => operation.method.clone(),
+    }
+}
+
+/// Those with the same key, in the order of the first of each.
+fn groups<'r, K: std::hash::Hash + Eq + Copy>(
+    operations: impl IntoIterator<Item = &'r OperationFigures>,
+    key: impl Fn(&'r OperationFigures) -> K,
+) -> Vec<(K, Vec<&'r OperationFigures>)> {
+    let mut groups: Vec<(K, Vec<&OperationFigures>)> = Vec::new();
+    let mut places: HashMap<K, usize> = HashMap::new();
+    for operation in operations {
+        let key = key(operation);
+        let at = *places.entry(key).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, group)) => group.push(operation),
+            None => groups.push((key, vec![operation])),
+        }
+    }
+    groups
 }
 
 fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
     let ended = figures.ended();
-    let latency = &figures.latency;
     let errors = match (ended, figures.failed) {
         (0, _) => Cell::plain("-"),
         (_, 0) => Cell::plain("0%"),
@@ -61,11 +153,18 @@ fn cells(page: &mut Page, name: Cell, figures: &Figures) -> Vec<Cell> {
             format_percent(figures.error_rate.unwrap_or(0.0)),
         ),
     };
-    vec![
+    let mut cells = vec![
         name,
         Cell::plain(format_count(ended)),
         Cell::plain(rate_text(figures.rate_per_sec)),
         errors,
+    ];
+    cells.extend(latencies(page, &figures.latency));
+    cells
+}
+
+fn latencies(page: &mut Page, latency: &LatencyFigures) -> [Cell; 4] {
+    [
         page.percentile(latency, latency.p50_ms, P50_NEEDS),
         page.percentile(latency, latency.p95_ms, P95_NEEDS),
         page.percentile(latency, latency.p99_ms, P99_NEEDS),

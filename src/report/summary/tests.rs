@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metrics::{Failure, Recorder};
 use crate::outcome::{BreakKind, BreakingPoint, Ended, RunOutcome, StageOutcome};
 use crate::report::samples::{
-    busy_outcome, cancelled, failed, ok, ok_intended, outcome, plan, report,
+    busy_outcome, cancelled, failed, flow_outcome, ok, ok_intended, outcome, plan, report,
 };
 use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Load, Plan};
@@ -67,6 +67,11 @@ fn a_run_without_a_session_says_why() {
 #[test]
 fn a_run_with_failures_shows_them_by_cause() {
     check(&busy_outcome(), include_str!("golden/busy.txt"));
+}
+
+#[test]
+fn flows_and_their_steps_stand_together() {
+    check(&flow_outcome(), include_str!("golden/flows.txt"));
 }
 
 #[test]

@@ -311,6 +311,10 @@ impl Resolver<'_> {
     /// What looks at one answer goes with one call.
     fn check_single(&self, entry: &FlowEntry) {
         for step in &entry.steps {
+            if step.repeat > 1 {
+                let message = "does not go with `repeat`";
+                self.refuse(&step.until, message, "one of the two");
+            }
             if step.parallel.value.unwrap_or(1) <= 1 {
                 continue;
             }

@@ -35,8 +35,16 @@ impl Names {
             ..Self::default()
         };
         let is_done = |flow: &&Flow| flow.weight > 0;
-        for call in plan.flows.iter().filter(is_done).flat_map(Flow::calls) {
-            names.add_step(&call.action);
+        for flow in plan.flows.iter().filter(is_done) {
+            let shown = |name: &Option<String>| name.clone().map(Shown::from);
+            names.add_name(SelectorKind::Flow, shown(&flow.name).as_ref());
+            for step in &flow.steps {
+                for call in &step.calls {
+                    names.add_step(&call.action);
+                    let name = shown(&call.name).or(shown(&step.name));
+                    names.add_name(SelectorKind::Step, name.as_ref());
+                }
+            }
         }
         names.add_stages(match &plan.load {
             Load::Staged { stages, .. } => stages.len(),
@@ -68,6 +76,12 @@ impl Names {
                     self.add(SelectorKind::Tool, name.to_string().into());
                 }
             }
+        }
+    }
+
+    fn add_name(&mut self, kind: SelectorKind, name: Option<&Shown<String>>) {
+        if let Some(name) = name {
+            self.add(kind, name.clone());
         }
     }
 
@@ -119,9 +133,17 @@ impl Resolver<'_> {
     ) -> Names {
         let mut names = Names::default();
         let entries = flows.into_iter().flat_map(|flows| flows.value.iter());
-        let calls = entries.flatten().flat_map(FlowEntry::calls);
-        for action in calls.filter_map(|call| call.action.as_ref()) {
-            names.add_step(action);
+        for flow in entries.flatten() {
+            names.add_name(SelectorKind::Flow, flow.name.value.as_ref());
+            for step in &flow.steps {
+                for call in &step.calls {
+                    let name = call.name.value.as_ref().or(step.name.value.as_ref());
+                    names.add_name(SelectorKind::Step, name);
+                    if let Some(action) = &call.action {
+                        names.add_step(action);
+                    }
+                }
+            }
         }
         names.add_stages(n_stages);
         names
@@ -253,7 +275,8 @@ impl Resolver<'_> {
         let told = names.told();
         let typed = selector.to_string();
         let accepted = match told.as_slice() {
-            [] => "no selector: this plan has no tool, resource, prompt or stage".to_string(),
+            [] => "no selector: this plan has no tool, resource, prompt, flow, stage or name"
+                .to_string(),
             told => {
                 let few: Vec<_> = told.iter().take(NAMES_TOLD).map(|it| quoted(it)).collect();
                 let n_more = told.len() - few.len();

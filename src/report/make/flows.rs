@@ -1,0 +1,56 @@
+//! What is told of flows, and of answers that were looked at.
+
+use std::collections::HashMap;
+
+use super::figures::Part;
+use crate::metrics::RowStats;
+use crate::outcome::{Row, RowKind, Rows, RunOutcome};
+use crate::report::model::{ExchangeFigures, FlowFigures, UncheckedFigures};
+
+/// The flows, in the order of their rows.
+pub(super) fn flows(measured: &Part<'_>, rows: Rows<'_>) -> Vec<FlowFigures> {
+    let busy: HashMap<&Option<String>, &RowStats> = rows
+        .of(RowKind::FlowBusy)
+        .map(|(row, stats)| (&row.flow, stats))
+        .collect();
+    let none = RowStats::default();
+    let flow = |(row, stats): (&Row, &RowStats)| FlowFigures {
+        name: row.flow.clone().unwrap_or_default(),
+        figures: measured.calls(stats),
+        busy: measured
+            .calls(busy.get(&row.flow).copied().unwrap_or(&none))
+            .latency,
+    };
+    rows.of(RowKind::Flow).map(flow).collect()
+}
+
+/// Operation by operation, the most frequent reason first.
+pub(super) fn unchecked(rows: Rows<'_>) -> Vec<UncheckedFigures> {
+    let mut all = Vec::new();
+    for (row, stats) in rows.in_totals() {
+        let mut of_row = stats.unchecked.clone();
+        of_row.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+        all.extend(of_row.into_iter().map(|(reason, count)| UncheckedFigures {
+            operation: row.label(),
+            reason: reason.to_string(),
+            count,
+        }));
+    }
+    all
+}
+
+/// The exchanges kept, in the order in which they came.
+pub(super) fn evidence(outcome: &RunOutcome) -> Vec<ExchangeFigures> {
+    let rows = &outcome.start.rows;
+    let exchanges = outcome.totals.violations.all().iter();
+    let exchange = exchanges.filter_map(|it| {
+        Some(ExchangeFigures {
+            operation: rows.get(it.row)?.label(),
+            cause: it.failure.id(),
+            message: it.message.clone(),
+            request: it.request.clone(),
+            answer: it.answer.clone(),
+        })
+    });
+    exchange.collect()
+}
