@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::template::{Generators, Moment, purpose_of};
 
-pub use read::{DataFault, DataSettings};
+pub use read::{DATA_BYTES_MAX, DataFault, DataSettings};
 
 /// Which row an iteration takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

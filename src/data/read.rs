@@ -10,6 +10,9 @@ use crate::protocol::{json_text, read_members};
 use crate::redact::names_secret;
 use crate::template::push_json_string;
 
+/// The largest file of a data set, in bytes.
+pub const DATA_BYTES_MAX: u64 = 256 << 20;
+
 /// More columns are refused.
 const COLUMNS_MAX: usize = 1000;
 
