@@ -48,7 +48,6 @@ const NEVER: &[(&str, &str)] = &[
 
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &str = "
-    aho_corasick: redact
     argh: cli
     csv: data
     toml: scenario init
