@@ -30,3 +30,6 @@ pub use language::{
     ACCEPTED, BUILT_IN, Expression, Fault, Piece, Text, escape, is_name, parse, parse_leniently,
 };
 pub use scope::Scope;
+
+#[cfg(test)]
+mod tests;
