@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ use super::json::{
 use super::shown::Shown;
 use crate::address;
 use crate::clock::Utc;
+use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
@@ -55,6 +57,9 @@ pub struct Plan {
     /// What virtual users do: each iteration is one of these. Not empty.
     #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
+    /// What templates take rows of; names are distinct.
+    #[serde(skip)]
+    pub(crate) data: Vec<Arc<DataSet>>,
     /// Hold the plan against what the server lists before any load.
     pub(crate) preflight: bool,
     /// Who does which of the flows. Not empty.
@@ -524,6 +529,7 @@ impl Plan {
             warm_up: Duration::ZERO,
             populations: Population::everyone(&flows),
             flows,
+            data: Vec::new(),
             preflight: true,
             think: ThinkTime::None,
             pause_after_call: Duration::ZERO,
