@@ -68,7 +68,7 @@ pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, 
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use extract::{PathStep, ValuePath};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
-pub use fields::{json_text, read_members};
+pub use fields::{json_text, look_at_elements, read_fields, read_members};
 pub use header_value::header_value_of_json;
 pub use input::{ServerRequest, answer_server_request};
 pub use jsonrpc::RpcError;
