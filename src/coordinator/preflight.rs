@@ -532,7 +532,7 @@ mod tests {
         let mut failing = Plan::clone(&plan);
         let steps = failing.flows.iter_mut().flat_map(|flow| &mut flow.steps);
         for call in steps.flat_map(|step| &mut step.calls) {
-            call.expectations.is_error = Some(true);
+            call.expectations.is_error = true;
         }
         assert_eq!(held(&plan, &lists()).0.len(), 2);
         plan = Arc::new(failing);

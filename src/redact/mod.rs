@@ -6,6 +6,7 @@
 
 mod forms;
 mod index;
+#[allow(dead_code, reason = "users are to keep what they extract")]
 mod live;
 mod serialize;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use index::{Index, Ranges};
 
+#[allow(unused_imports, reason = "users are to keep what they extract")]
 pub use live::{LiveSecrets, SessionSecrets};
 pub use serialize::{Redacted, own, strangers_keys};
 

@@ -156,11 +156,11 @@ impl Template {
                 return None;
             }
             at += 1;
-            let value_at = if self.is_filled(at, at) {
-                at
-            } else {
-                skip_blanks(bytes, at)
-            };
+            // A slot may stand between blanks.
+            let blanks_end = skip_blanks(bytes, at);
+            let next_slot = self.slots.partition_point(|slot| slot.at < at);
+            let next_slot = self.slots.get(next_slot).map_or(blanks_end, |slot| slot.at);
+            let value_at = blanks_end.min(next_slot);
             let end = if self.is_filled(value_at, value_at) {
                 value_at
             } else {

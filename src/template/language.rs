@@ -48,7 +48,7 @@ pub const ACCEPTED: &str = "`{{vu}}`, `{{iteration}}`, `{{uuid}}`, `{{now}}`, `{
      a literal `{{`";
 
 /// The words that an expression may begin with, but for a name of the user's.
-const BUILT_IN: [&str; 10] = [
+pub const BUILT_IN: [&str; 10] = [
     "vu",
     "iteration",
     "uuid",
