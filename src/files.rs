@@ -29,7 +29,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why it cannot be read, as a fragment: `cannot be read: no such file or
 /// directory`, `is larger than 4 MiB`, `is not UTF-8 (line 7)`.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    read_within(path, bytes_max, READ_TIMEOUT)
+    // A second more for each 16 MiB that it may have.
+    let timeout = READ_TIMEOUT + Duration::from_secs(bytes_max >> 24);
+    read_within(path, bytes_max, timeout)
 }
 
 /// The standard input as a path, where `-` would be taken for a flag.

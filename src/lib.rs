@@ -109,6 +109,7 @@
 //! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
+//! | `json_schema` | sample arguments from a tool's schema, and whether arguments satisfy it |
 //! | `init` | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
 //! | `canned` | a server that costs next to nothing, to measure ourselves against |
@@ -146,6 +147,7 @@ mod files;
 mod host;
 mod http;
 mod init;
+mod json_schema;
 mod load;
 mod metrics;
 mod protocol;

@@ -19,8 +19,13 @@ use source::{PathUse, Source};
 const LEVELS: &str = "
     text units error clock
     template
+<<<<<<< HEAD
     alarm files host protocol metrics load redact seeds
     address data expect scheduler validity terminal servers threshold
+=======
+    alarm files host json_schema protocol metrics load redact seeds
+    address expect scheduler validity terminal servers threshold
+>>>>>>> a65450f (Hold a plan against what the server lists before any load, and generate arguments from the tools' schemas)
     http scenario outcome
     client report
     user init decide
@@ -48,14 +53,13 @@ const NEVER: &[(&str, &str)] = &[
 
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &str = "
-    aho_corasick: redact
     argh: cli
     csv: data
     toml: scenario init
-    jsonschema: init
+    jsonschema: json_schema
     schemars: report outcome metrics validity threshold scenario load
-    regex: expect init
-    regex_syntax: init
+    regex: expect json_schema
+    regex_syntax: json_schema
     ureq: http
     flate2: protocol metrics
     memchr: protocol

@@ -18,9 +18,9 @@ use crate::error::UserError;
 use crate::http::{Endpoint, NotFollowed, Trouble};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
 use crate::protocol::{
-    Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, ProtocolChoice, Refusal,
-    Revision, ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal,
-    judge_second_probe,
+    Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
+    ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription, Revision,
+    ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal, judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::format_count;
@@ -64,14 +64,45 @@ pub struct Found {
     pub capabilities: Capabilities,
     /// A legacy server that gives session ids.
     pub has_sessions: bool,
-    /// Its tools, if they were asked for and could be read.
-    pub tools: Option<Vec<ToolDescription>>,
-    /// It may have further tools.
-    pub are_tools_cut: bool,
+    /// What it lists, of what was asked for.
+    pub lists: ServerLists,
     /// The server is at another path than the one that was given.
     pub was_redirected: bool,
     /// What the user should know.
     pub notices: Vec<String>,
+}
+
+/// What a server lists. `None`: it was not asked, or nothing could be read.
+#[derive(Debug, Clone, Default)]
+pub struct ServerLists {
+    /// Its tools.
+    pub tools: Option<Listing<ToolDescription>>,
+    /// Its resources.
+    pub resources: Option<Listing<ResourceDescription>>,
+    /// Its families of resources.
+    pub templates: Option<Listing<ResourceTemplateDescription>>,
+    /// Its prompts.
+    pub prompts: Option<Listing<PromptDescription>>,
+}
+
+/// One of a server's lists.
+#[derive(Debug, Clone)]
+pub struct Listing<T> {
+    /// The entries, in the server's order.
+    pub items: Vec<T>,
+    /// There is nothing else: the list was read to its end, and each entry could be.
+    pub is_whole: bool,
+}
+
+/// Which of its lists a server is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WantedLists {
+    /// Tools.
+    pub tools: bool,
+    /// Resources and their templates.
+    pub resources: bool,
+    /// Prompts.
+    pub prompts: bool,
 }
 
 impl Found {
@@ -81,29 +112,43 @@ impl Found {
             self.notices.push(notice);
             return;
         }
-        let redactor = &self.server.settings().redactor;
-        let mut notices: Vec<String> = listed.notices();
-        if self.server.dialect().era() == Era::Modern {
-            notices.extend(excluded_tools(&listed.items));
+        if self.server.dialect().era() == Era::Modern
+            && let Some(notice) = excluded_tools(&listed.items)
+        {
+            let notice = self.server.settings().redactor.clean(notice);
+            self.notices.push(notice);
         }
-        let notices = notices.into_iter().map(|notice| redactor.clean(notice));
+        self.lists.tools = self.listing(listed);
+    }
+
+    /// What was read of a list; what there is to say of it is a notice.
+    fn listing<T>(&mut self, listed: Listed<T>) -> Option<Listing<T>> {
+        let redactor = &self.server.settings().redactor;
+        let notices = listed.notices().into_iter();
+        let notices: Vec<String> = notices.map(|notice| redactor.clean(notice)).collect();
         self.notices.extend(notices);
-        self.are_tools_cut = listed.is_cut();
-        self.tools = Some(listed.items);
+        match listed.nothing_read() {
+            Some(_) => None,
+            None => Some(Listing {
+                is_whole: !listed.is_cut() && listed.n_unreadable == 0,
+                items: listed.items,
+            }),
+        }
     }
 
     /// The tools' rules for headers.
     pub fn catalog(&self) -> ToolCatalog {
         let mut catalog = ToolCatalog::empty();
-        catalog.add(self.tools.as_deref().unwrap_or_default());
+        if let Some(tools) = &self.lists.tools {
+            catalog.add(&tools.items);
+        }
         catalog
     }
 }
 
-/// Finds out how to speak to the server. Runs inside a task. With
-/// `tools`, which shows how far that is, it also lists the server's tools: a
-/// modern client must know them before it calls any. All connections are closed
-/// when it returns.
+/// Finds out how to speak to the server, and what it lists: a modern client must know
+/// the tools before it calls any. `progress` shows how far that is. Runs inside a task.
+/// All connections are closed when it returns.
 ///
 /// # Errors
 /// When no session could be opened: the cause, and what to try.
@@ -111,11 +156,30 @@ pub fn find(
     endpoint: Endpoint,
     choice: ProtocolChoice,
     settings: Arc<ServerSettings>,
-    tools: Option<ListProgress>,
+    wanted: WantedLists,
+    progress: ListProgress,
 ) -> Result<Found, UserError> {
     let (mut found, mut session) = find_and_open(endpoint, choice, settings)?;
-    if let Some(progress) = tools {
-        found.add_tools(list(&mut session, &mut Lists::new(progress)));
+    let mut lists = Lists::new(progress);
+    if wanted.tools {
+        found.add_tools(list(&mut session, &mut lists));
+    }
+    if wanted.resources {
+        let resources = list(&mut session, &mut lists);
+        found.lists.resources = found.listing(resources);
+        let templates = list(&mut session, &mut lists);
+        found.lists.templates = match templates.nothing_read().is_some_and(is_unknown_method) {
+            // It has none.
+            true => Some(Listing {
+                items: Vec::new(),
+                is_whole: true,
+            }),
+            false => found.listing(templates),
+        };
+    }
+    if wanted.prompts {
+        let prompts = list(&mut session, &mut lists);
+        found.lists.prompts = found.listing(prompts);
     }
     session.close(CLOSE_WAIT);
     Ok(found)
@@ -156,6 +220,22 @@ pub fn find_and_open(
 }
 
 /// What it means that a server opens a session, but does not list its tools.
+/// Whether the server does not have the method that it was asked for: it offers
+/// nothing of that kind, and that is fine.
+pub fn is_unknown_method(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Rpc(METHOD_NOT_FOUND)
+                | Failure::Http {
+                    rpc_code: Some(METHOD_NOT_FOUND),
+                    ..
+                },
+            ..
+        }
+    )
+}
+
 fn no_tools(server: &Server, trouble: &Trouble) -> String {
     let why = trouble.message().to_string();
     format!(
@@ -479,8 +559,7 @@ impl Finder {
             identity,
             capabilities,
             has_sessions: self.session.has_id(),
-            tools: None,
-            are_tools_cut: false,
+            lists: ServerLists::default(),
             was_redirected: self.redirected_from.is_some(),
             notices: std::mem::take(&mut self.notices),
         }

@@ -34,7 +34,7 @@ mod lists;
 mod server;
 mod session;
 
-pub use find::{Found, find, find_and_open};
+pub use find::{Found, Listing, ServerLists, WantedLists, find, find_and_open, is_unknown_method};
 pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};

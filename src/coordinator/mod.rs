@@ -21,6 +21,7 @@ mod intervals;
 mod judge;
 mod level;
 mod noted;
+mod preflight;
 mod prepare;
 mod probe;
 mod run;

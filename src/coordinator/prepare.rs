@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
+use super::preflight::{self, Preflight};
 use super::probe::probe_plan;
 use crate::address;
 use crate::client::{Found, ListProgress, ServerSettings, find};
@@ -13,9 +14,8 @@ use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
-use crate::protocol::Operation;
 use crate::redact::Redactor;
-use crate::scenario::{Action, Plan};
+use crate::scenario::Plan;
 use crate::scheduler::block_on;
 use crate::user::Script;
 
@@ -50,14 +50,17 @@ pub(super) fn prepare(
     });
     let choice = plan.target.protocol;
     let progress = ListProgress::default();
-    let tools = calls_tools(plan).then(|| progress.clone());
+    let wanted = preflight::wanted_lists(plan);
+    let shown = progress.clone();
     let found = {
         let waiting = Waiting::new(progress, observer);
         let keep_going = || {
             waiting.show();
             !interrupts.is_pending()
         };
-        block_on(&keep_going, move || find(endpoint, choice, settings, tools))
+        block_on(&keep_going, move || {
+            find(endpoint, choice, settings, wanted, shown)
+        })
     }
     .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
     if interrupts.is_pending() {
@@ -71,13 +74,18 @@ pub(super) fn prepare(
     for notice in &found.notices {
         observer.notice(&clean(notice.clone()));
     }
-    // Of a list that was cut, the rest may hold any name.
-    if let (Some(tools), false) = (&found.tools, found.are_tools_cut) {
-        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
-        for notice in Script::unknown_tools(plan, &names) {
-            observer.notice(&clean(notice));
-        }
+    let mut preflight = Preflight::default();
+    if plan.preflight {
+        preflight.hold(plan, &found.lists);
     }
+    let prepared = preflight.generate(plan, &found.lists);
+    for notice in preflight.notices() {
+        observer.notice(&clean(notice));
+    }
+    preflight
+        .refusal()
+        .map_err(|error| error.map_texts(clean))?;
+    let plan = &prepared;
     let server = facts(plan, &found, &redactor);
     let catalog = found.catalog();
     let render = |plan: Arc<Plan>| Script::new(plan, found.server.clone(), &catalog).map(Arc::new);
@@ -125,15 +133,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.observer.get_mut().preparing(None);
     }
-}
-
-fn calls_tools(plan: &Plan) -> bool {
-    plan.calls().any(|call| {
-        matches!(
-            call.action.value,
-            Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. }
-        )
-    })
 }
 
 fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {

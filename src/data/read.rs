@@ -10,7 +10,7 @@ use crate::protocol::{json_text, read_members};
 use crate::redact::names_secret;
 use crate::template::push_json_string;
 
-/// The largest file of a data set.
+/// The largest file of a data set, in bytes.
 pub const DATA_BYTES_MAX: u64 = 256 << 20;
 
 /// More columns are refused.
@@ -49,12 +49,12 @@ impl DataSet {
     /// # Errors
     /// What is wrong with it, line by line, at most 50.
     pub fn from_csv(settings: DataSettings<'_>, text: &str) -> Result<Self, Vec<DataFault>> {
-        let mut lines = Lines::new(text);
+        let mut lines = LineCount::new(text);
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .from_reader(text.as_bytes());
-        let mut rows = Rows::default();
+        let mut rows = RowReader::default();
         let mut record = StringRecord::new();
         while rows.takes_more() {
             let start = reader.position().byte();
@@ -98,12 +98,12 @@ impl DataSet {
     }
 
     /// Of JSON lines: each is an object, and all have the same members. Cells are what
-    /// they are, with their types and digits. Lines without anything are no rows.
+    /// they are, with their types and digits. LineCount without anything are no rows.
     ///
     /// # Errors
     /// What is wrong with it, line by line, at most 50.
     pub fn from_jsonl(settings: DataSettings<'_>, text: &str) -> Result<Self, Vec<DataFault>> {
-        let mut rows = Rows::default();
+        let mut rows = RowReader::default();
         let lines = (1..)
             .zip(text.lines())
             .map(|(line, text)| (line, text.trim()));
@@ -127,7 +127,7 @@ impl DataSet {
         settings: DataSettings<'_>,
         objects: &[serde_json::Map<String, serde_json::Value>],
     ) -> Result<Self, Vec<DataFault>> {
-        let mut rows = Rows::default();
+        let mut rows = RowReader::default();
         for (number, object) in (1..).zip(objects) {
             if !rows.takes_more() {
                 break;
@@ -149,9 +149,9 @@ fn not_an_object(text: &str) -> String {
     }
 }
 
-/// Rows while they are read.
+/// RowReader while they are read.
 #[derive(Default)]
-struct Rows {
+struct RowReader {
     columns: Vec<String>,
     /// Columns by their names.
     places: HashMap<String, usize>,
@@ -161,7 +161,7 @@ struct Rows {
     is_too_large: bool,
 }
 
-impl Rows {
+impl RowReader {
     fn takes_more(&self) -> bool {
         self.faults.len() < FAULTS_MAX && !self.is_too_large
     }
@@ -293,14 +293,14 @@ fn quoted(name: &str) -> String {
     format!("`{}{cut}`", crate::text::escaped(&shown))
 }
 
-/// Lines of places that are asked for in ascending order: one pass over the text.
-struct Lines<'a> {
+/// LineCount of places that are asked for in ascending order: one pass over the text.
+struct LineCount<'a> {
     text: &'a [u8],
     at: usize,
     line: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineCount<'a> {
     fn new(text: &'a str) -> Self {
         Self {
             text: text.as_bytes(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::offer::Offer;
 use crate::address;
 use crate::client::{
-    ListProgress, Listed, Lists, ServerSettings, Trouble, excluded_tools, find_and_open, list,
+    ListProgress, Listed, Lists, ServerSettings, Trouble, excluded_tools, find_and_open,
+    is_unknown_method, list,
 };
 use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};
@@ -21,10 +22,6 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The end of the session may take this long.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
-/// JSON-RPC's code for a method that the server does not have: it offers
-/// nothing of that kind, and that is fine.
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Whom to ask, and how.
 #[derive(Debug, Clone)]
@@ -129,10 +126,10 @@ impl Notes {
     /// such.
     fn items<T>(&mut self, listed: Listed<T>, is_declared: bool) -> Vec<T> {
         let trouble = listed.nothing_read();
-        if !trouble.is_some_and(is_not_offered) {
+        if !trouble.is_some_and(is_unknown_method) {
             self.problems.extend(listed.notices());
         }
-        if trouble.is_some_and(|it| !is_refused(it) || (is_declared && !is_not_offered(it))) {
+        if trouble.is_some_and(|it| !is_refused(it) || (is_declared && !is_unknown_method(it))) {
             self.n_unread += 1;
         }
         listed.items
@@ -149,20 +146,6 @@ fn is_refused(trouble: &Trouble) -> bool {
                 | Failure::RpcWithoutCode
                 | Failure::Http {
                     rpc_code: Some(_),
-                    ..
-                },
-            ..
-        }
-    )
-}
-
-fn is_not_offered(trouble: &Trouble) -> bool {
-    matches!(
-        trouble,
-        Trouble::Failed {
-            failure: Failure::Rpc(METHOD_NOT_FOUND)
-                | Failure::Http {
-                    rpc_code: Some(METHOD_NOT_FOUND),
                     ..
                 },
             ..

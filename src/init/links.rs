@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::words::words_of;
+use crate::json_schema::words_of;
 use crate::protocol::ToolDescription;
 
 /// Properties of a tool that are looked at, of its output and of its input.
@@ -88,7 +88,7 @@ impl Links {
         links
     }
 
-    /// What a tool needs of others, in the order of its arguments.
+    /// What a tool needs of others, first what nobody can guess.
     pub(super) fn needs_of(&self, target: usize) -> &[Link] {
         self.of_targets.get(&target).map_or(&[], Vec::as_slice)
     }

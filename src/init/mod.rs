@@ -4,15 +4,11 @@
 //! config that is written loads without a fault. This module does not know
 //! files or the command line. Start with [`discover()`], then [`scaffold()`].
 
-mod check;
 mod discover;
 mod links;
 mod offer;
-mod pattern;
-mod sample;
 mod scaffold;
 mod toml_text;
-mod words;
 
 pub use discover::{DiscoverOptions, discover};
 pub use offer::Offer;

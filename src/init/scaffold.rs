@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use super::links::Links;
 use super::offer::Offer;
-use super::sample::{SampleArguments, describe_argument, sample_arguments};
 use super::toml_text::{comment, key, literal, quoted, string, value};
-use super::words::{text_of_name, word_of_writing, words_of};
 use crate::address;
 use crate::files::WRITTEN_BYTES_MAX;
+use crate::json_schema::{
+    SampleArguments, describe_argument, sample_arguments, text_of_name, word_of_writing, words_of,
+};
 use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
     ToolDescription,
@@ -1059,8 +1060,8 @@ const PROSE_CHARS_MAX: usize = 78;
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::tests::{any_json, any_schema};
     use super::*;
+    use crate::json_schema::sample_tests::{any_json, any_schema};
     use crate::protocol::{Operation, PromptArgument, ServerIdentity, ToolAnnotations};
     use crate::scenario::{Action, Overrides, Plan, Source, load};
     use proptest::prelude::*;
@@ -1252,7 +1253,7 @@ mod tests {
             "#[[flow.step]]",
             "#type = \"tools/call\"",
             "#tool = \"login\"",
-            r#"#extract = { x = "$.structuredContent[\"$${X}\"]", a_token = "$.structuredContent[\"a token\"]" }"#,
+            r#"#extract = { a_token = "$.structuredContent[\"a token\"]", x = "$.structuredContent[\"$${X}\"]" }"#,
             "#[flow.step.arguments]",
             "#user = \"test\"",
             "#[[flow.step]]",
@@ -1266,7 +1267,7 @@ mod tests {
         let expected = format!("{}\n", lines.join("\n"));
         assert!(text.contains(&expected), "{text}");
         assert_eq!(text.matches("[[flow]]").count(), 1, "{text}");
-        let reason = "# Switched off: it needs `${X}`, which `login` gives: see the flows below.";
+        let reason = "# Switched off: it needs `a token`, which `login` gives: see the flows below.";
         assert!(text.contains(reason), "{text}");
         assert_eq!(value_name("vu", |_| true), "the_vu");
         assert_eq!(value_name("${X}", |name| name == "x_3"), "x_3");

@@ -4,19 +4,25 @@
 //! may send it back: as given, percent-encoded, as JSON writes it, in base64.
 //! It does not know where secrets come from, nor who writes the texts.
 
+mod forms;
+mod index;
+#[allow(dead_code, reason = "users are to keep what they extract")]
+mod live;
 mod serialize;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use index::{Index, Ranges};
+
+#[allow(unused_imports, reason = "users are to keep what they extract")]
+pub use live::{LiveSecrets, SessionSecrets};
 pub use serialize::{Redacted, own, strangers_keys};
 
 /// What is put in their place.
@@ -26,237 +32,20 @@ pub const MASK: &str = "***";
 /// mask half of every message and protect nothing.
 pub const SECRET_CHARS_MIN: usize = 4;
 
-/// Shorter ones have no form in base64 that is worth looking for.
-const BASE64_CHARS_MIN: usize = 8;
-
 /// Knows the secrets of a run. Its `Debug` does not show them. A clone costs
 /// next to nothing.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// `None`: there is no secret.
+    /// `None`: none was known before the run.
     known: Option<Arc<Known>>,
+    /// Those that appear while it goes on; `None`: there are none.
+    live: Option<Arc<LiveSecrets>>,
 }
 
 struct Known {
     /// As they were given, for a redactor of more.
     secrets: Vec<String>,
-    /// What they may come back as.
-    forms: Vec<String>,
-    /// Finds each form, and the blocks of long ones.
-    automaton: AhoCorasick,
-    /// Where the blocks are, in the order of their patterns, which follow those
-    /// of the forms.
-    blocks: Vec<Vec<BlockPlace>>,
-    /// The first bytes of each form in small letters, ascending.
-    beginnings: Vec<Vec<u8>>,
-    /// The last bytes of each form in small letters, backwards, ascending.
-    endings: Vec<Vec<u8>>,
-}
-
-/// Where a block is in a form.
-#[derive(Clone, Copy)]
-struct BlockPlace {
-    form_idx: usize,
-    offset: usize,
-}
-
-/// A piece of a form of twice this length holds one of its blocks whole: so it is
-/// found without its beginning and its end.
-const BLOCK_BYTES: usize = 16;
-
-/// Shorter pieces are looked for at cuts only.
-const PIECE_BYTES_MIN: usize = 2 * BLOCK_BYTES - 1;
-
-/// Blocks are taken from so much of a form, and from its end: a longer piece is
-/// one that holds them.
-const BLOCKS_BYTES_MAX: usize = 64 * 1024;
-
-/// A block that is found in more places says little.
-const PLACES_MAX: usize = 8;
-
-/// What this program writes where it has cut a text, and what others do.
-const CUTS: [&str; 2] = ["…", "..."];
-
-/// More places where a text was cut are not looked at: a text that says so more
-/// often is not one that was cut by us.
-const CUTS_MAX: usize = 64;
-
-impl Known {
-    /// `None` where there are more forms than memory could hold.
-    fn new(secrets: Vec<String>) -> Option<Self> {
-        let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-        forms.sort_unstable();
-        forms.dedup();
-        let mut blocks: BTreeMap<Vec<u8>, Vec<BlockPlace>> = BTreeMap::new();
-        for (form_idx, form) in forms.iter().enumerate() {
-            let Some(last) = form.len().checked_sub(PIECE_BYTES_MIN) else {
-                continue;
-            };
-            let last = last + PIECE_BYTES_MIN - BLOCK_BYTES;
-            let offsets = (0..=last.min(BLOCKS_BYTES_MAX)).step_by(BLOCK_BYTES);
-            for offset in offsets.chain([last]) {
-                let block = &form.as_bytes()[offset..offset + BLOCK_BYTES];
-                let places = blocks.entry(block.to_ascii_lowercase()).or_default();
-                if places.len() < PLACES_MAX {
-                    places.push(BlockPlace { form_idx, offset });
-                }
-            }
-        }
-        let patterns = forms.iter().map(String::as_bytes);
-        // It is built of what the user gave, so that its size is the user's.
-        let automaton = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(true)
-            .build(patterns.chain(blocks.keys().map(Vec::as_slice)))
-            .ok()?;
-        let ascending = |ends: &dyn Fn(&[u8]) -> Vec<u8>| {
-            let mut all: Vec<Vec<u8>> = forms.iter().map(|form| ends(form.as_bytes())).collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
-        let head = |bytes: &[u8]| bytes[..bytes.len().min(PIECE_BYTES_MIN)].to_ascii_lowercase();
-        let tail = |bytes: &[u8]| {
-            let backwards = bytes.iter().rev().take(PIECE_BYTES_MIN);
-            backwards.map(u8::to_ascii_lowercase).collect()
-        };
-        let (beginnings, endings) = (ascending(&head), ascending(&tail));
-        Some(Self {
-            secrets,
-            automaton,
-            blocks: blocks.into_values().collect(),
-            beginnings,
-            endings,
-            forms,
-        })
-    }
-
-    /// The beginning of a secret that is before `at`, where a text was cut.
-    fn begun_before(&self, text: &str, at: usize) -> Option<Range<usize>> {
-        let starts = at.saturating_sub(PIECE_BYTES_MIN)..at;
-        let mut pieces = starts.map(|start| start..at);
-        pieces.find(|piece| {
-            let key = |piece: &str| piece.as_bytes().to_ascii_lowercase();
-            is_piece(text, piece, &self.beginnings, key)
-        })
-    }
-
-    /// The end of a secret that is behind `at`, where a text was cut.
-    fn ended_behind(&self, text: &str, at: usize) -> Option<Range<usize>> {
-        let ends = at + 1..=text.len().min(at + PIECE_BYTES_MIN);
-        let mut pieces = ends.rev().map(|end| at..end);
-        pieces.find(|piece| {
-            let key = |piece: &str| {
-                piece
-                    .bytes()
-                    .rev()
-                    .map(|b| b.to_ascii_lowercase())
-                    .collect()
-            };
-            is_piece(text, piece, &self.endings, key)
-        })
-    }
-}
-
-/// Whether a piece of the text is long enough and begins one of the `known`.
-fn is_piece(
-    text: &str,
-    piece: &Range<usize>,
-    known: &[Vec<u8>],
-    key: impl Fn(&str) -> Vec<u8>,
-) -> bool {
-    let Some(piece) = text.get(piece.clone()) else {
-        return false;
-    };
-    if piece.chars().count() < SECRET_CHARS_MIN {
-        return false;
-    }
-    let key = key(piece);
-    let i = known.partition_point(|other| *other < key);
-    known.get(i).is_some_and(|other| other.starts_with(&key))
-}
-
-/// Grows blocks that were found to all of the text that goes on like the form,
-/// within bounds: a text that repeats a block for ever causes bounded work.
-struct Growth<'a> {
-    text: &'a [u8],
-    /// How far each form was followed that lies so in the text.
-    followed: HashMap<(usize, usize), usize>,
-    bytes_left: usize,
-}
-
-impl<'a> Growth<'a> {
-    const BYTES_MIN: usize = 1 << 20;
-    const BYTES_PER_BYTE: usize = 16;
-    const FOLLOWED_MAX: usize = 1 << 16;
-
-    fn new(text: &'a str) -> Self {
-        Self {
-            text: text.as_bytes(),
-            followed: HashMap::new(),
-            bytes_left: Self::BYTES_MIN + Self::BYTES_PER_BYTE * text.len(),
-        }
-    }
-
-    /// `hit` is where the block was found. `None`: what it is a part of was found
-    /// before.
-    fn grow(&mut self, hit: Range<usize>, form: &[u8], place: BlockPlace) -> Option<Range<usize>> {
-        // Where the form would end, so that the number is never below zero.
-        let lies_at = (place.form_idx, hit.start + form.len() - place.offset);
-        let is_followed = self
-            .followed
-            .get(&lies_at)
-            .is_some_and(|end| hit.end <= *end);
-        if is_followed {
-            return None;
-        }
-        let is_same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
-        let before = self.text[..hit.start].iter().rev();
-        let before = before.zip(form[..place.offset].iter().rev());
-        let n_before = before.take(self.bytes_left).take_while(is_same).count();
-        let behind = self.text[hit.end..].iter();
-        let behind = behind.zip(&form[place.offset + BLOCK_BYTES..]);
-        let n_behind = behind.take(self.bytes_left).take_while(is_same).count();
-        self.bytes_left = self.bytes_left.saturating_sub(n_before + n_behind);
-        if self.followed.len() >= Self::FOLLOWED_MAX {
-            self.followed.clear();
-        }
-        self.followed.insert(lies_at, hit.end + n_behind);
-        Some(hit.start - n_before..hit.end + n_behind)
-    }
-}
-
-/// Ranges, those that overlap or touch made one now and then, so that there are
-/// never many more of them than places in the text.
-#[derive(Default)]
-struct Ranges {
-    all: Vec<Range<usize>>,
-    n_merged: usize,
-}
-
-impl Ranges {
-    const UNMERGED_MIN: usize = 1024;
-
-    fn add(&mut self, range: Range<usize>) {
-        self.all.push(range);
-        if self.all.len() > 2 * self.n_merged + Self::UNMERGED_MIN {
-            self.merge();
-        }
-    }
-
-    fn merge(&mut self) {
-        self.all
-            .sort_unstable_by_key(|range| (range.start, range.end));
-        self.all.dedup_by(|next, last| {
-            let is_one = next.start <= last.end;
-            if is_one {
-                last.end = last.end.max(next.end);
-            }
-            is_one
-        });
-        self.n_merged = self.all.len();
-    }
+    index: Index,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -287,8 +76,33 @@ impl Redactor {
         if all.len() == self.known().len() {
             return self.clone();
         }
+        let mut index = Index::default();
+        all.iter().for_each(|secret| index.insert(secret));
         Self {
-            known: Known::new(all).map(Arc::new),
+            known: Some(Arc::new(Known {
+                secrets: all,
+                index,
+            })),
+            live: self.live.clone(),
+        }
+    }
+
+    /// The same with the texts in JSON values.
+    #[must_use]
+    pub fn and_json<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut texts = Vec::new();
+        for json in values {
+            live::each_text(json, |text| texts.push(text.to_string()));
+        }
+        self.and(texts.iter().map(String::as_str))
+    }
+
+    /// The same with what the users of a run hold at the time that a text is looked at.
+    #[must_use]
+    pub fn watching(&self, live: &Arc<LiveSecrets>) -> Self {
+        Self {
+            known: self.known.clone(),
+            live: Some(Arc::clone(live)),
         }
     }
 
@@ -343,33 +157,16 @@ impl Redactor {
     /// shorter one where it begins or ends the secret and a mark (`…` or `...`)
     /// says that there was more.
     pub fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let Some(known) = &self.known else {
+        if self.known.is_none() && self.live.is_none() {
             return Vec::new();
-        };
-        let mut found = Ranges::default();
-        let mut growth = Growth::new(text);
-        for hit in known.automaton.find_overlapping_iter(text) {
-            let i_block = hit.pattern().as_usize().checked_sub(known.forms.len());
-            let Some(places) = i_block.and_then(|i| known.blocks.get(i)) else {
-                found.add(hit.range());
-                continue;
-            };
-            for place in places {
-                let form = known.forms[place.form_idx].as_bytes();
-                if let Some(range) = growth.grow(hit.range(), form, *place) {
-                    found.add(whole_letters(text, range));
-                }
-            }
         }
-        for mark in CUTS {
-            for (at, _) in text.match_indices(mark).take(CUTS_MAX) {
-                let begun = known.begun_before(text, at);
-                let ended = known.ended_behind(text, at + mark.len());
-                begun
-                    .into_iter()
-                    .chain(ended)
-                    .for_each(|range| found.add(range));
-            }
+        let lower = text.to_ascii_lowercase();
+        let mut found = Ranges::default();
+        if let Some(known) = &self.known {
+            known.index.find(text, lower.as_bytes(), &mut found);
+        }
+        if let Some(live) = &self.live {
+            live.find(text, lower.as_bytes(), &mut found);
         }
         found.merge();
         found.all
@@ -385,16 +182,6 @@ impl Redactor {
             .as_ref()
             .map_or(&[], |known| known.secrets.as_slice())
     }
-}
-
-/// The range without the parts of letters at its ends: a block of bytes may begin
-/// inside of one.
-fn whole_letters(text: &str, range: Range<usize>) -> Range<usize> {
-    let is_boundary = |at: &usize| text.is_char_boundary(*at);
-    let start = (range.start..range.end).find(is_boundary);
-    let start = start.unwrap_or(range.end);
-    let end = (start..=range.end).rev().find(is_boundary);
-    start..end.unwrap_or(start)
 }
 
 /// What is secret in a header that the user gave: its value, the credentials
@@ -510,80 +297,9 @@ pub fn names_secret(name: &str) -> bool {
     names_credential(name) || ["key", "pwd", "jwt"].into_iter().any(ends)
 }
 
-/// The forms in which a secret may come back.
-fn forms(secret: &str) -> Vec<String> {
-    let mut forms = forms_of_text(secret);
-    // Who decodes it may encode what it means anew.
-    if let Some(decoded) = percent_decoded(secret) {
-        forms.extend(forms_of_text(&decoded));
-    }
-    forms.retain(|form| form.chars().count() >= SECRET_CHARS_MIN);
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
-fn forms_of_text(secret: &str) -> Vec<String> {
-    let mut forms = vec![
-        secret.to_string(),
-        percent_encoded(secret, "%20"),
-        percent_encoded(secret, "+"),
-        secret.bytes().map(|byte| format!("%{byte:02x}")).collect(),
-    ];
-    // Texts are written line by line.
-    forms.extend(secret.lines().map(|line| line.trim().to_string()));
-    if let Ok(json) = serde_json::to_string(secret) {
-        let json = json.trim_start_matches('"');
-        let json = json.strip_suffix('"').unwrap_or(json);
-        forms.push(json.replace('/', "\\/"));
-        forms.push(json.to_string());
-    }
-    if secret.chars().count() >= BASE64_CHARS_MIN {
-        forms.push(STANDARD_NO_PAD.encode(secret));
-        forms.push(URL_SAFE_NO_PAD.encode(secret));
-    }
-    forms
-}
-
-fn percent_encoded(text: &str, blank: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' ' => encoded.push_str(blank),
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                encoded.push(char::from(byte));
-            }
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-/// `None` where nothing in it is encoded, or it is no text.
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::index::PIECE_BYTES_MIN;
     use super::*;
     use proptest::prelude::*;
 
@@ -653,7 +369,7 @@ mod tests {
         // Once the bound is reached, less than a block may be left at the end.
         let rest = redactor.clean("ba".repeat(10_000));
         assert!(
-            rest.starts_with(MASK) && rest.len() < MASK.len() + BLOCK_BYTES,
+            rest.starts_with(MASK) && rest.len() < MASK.len() + PIECE_BYTES_MIN,
             "{rest}"
         );
     }

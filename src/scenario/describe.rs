@@ -5,13 +5,15 @@
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::json::think_json;
 use super::plan::{
     Action, Arrivals, Call, Flow, HistogramMode, Load, ON_ERROR, OnError, Plan, SessionRule, Step,
 };
 use super::secret::HIDDEN;
+use crate::data::{AtEnd, DataMode, DataSet};
+use crate::expect::{Expectations, Source};
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::Operation;
 use crate::redact::{Redacted, Redactor};
@@ -46,6 +48,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
             f64::from(flow.weight) / weights as f64
         };
         describe_flow(flow, share, &mut lines);
+    }
+    for set in &plan.data {
+        lines.add("data", describe_data(set));
     }
     if !plan.preflight {
         let text = "nothing is held against what the server lists";
@@ -253,11 +258,34 @@ fn describe_flow(flow: &Flow, share: f64, lines: &mut Lines) {
         if step.repeat > 1 {
             text.push_str(&format!(", {} times", step.repeat));
         }
+        if let Some(until) = &step.until {
+            let every = format_duration(until.every);
+            let at_most = until.at_most;
+            text.push_str(&format!(
+                ", until {} is {}: every {every}, at most {at_most} times",
+                until.source, until.equals
+            ));
+        }
         if let Some(think) = step.think {
             text.push_str(&format!(", then a pause: {}", describe_think(think)));
         }
         lines.add("step", text);
     }
+}
+
+fn describe_data(set: &DataSet) -> String {
+    let rows = plural(set.n_rows() as u64, "row", "rows");
+    let order = match (set.mode, set.at_end) {
+        (DataMode::Sequential, AtEnd::Stop) => "one for each iteration; the last ends the run",
+        (DataMode::Sequential, AtEnd::Repeat) => "one for each iteration, again from the first",
+        (DataMode::Random, _) => "any for each iteration",
+        (DataMode::UniquePerVu, _) => "one for each user",
+    };
+    format!(
+        "{}: {rows} of {}, {order}",
+        set.name,
+        set.columns().join(", ")
+    )
 }
 
 fn describe_call(call: &Call) -> String {
@@ -277,6 +305,21 @@ fn describe_call(call: &Call) -> String {
     }
     if call.generate {
         text.push_str(" with arguments made from its schema");
+    }
+    if !call.extracts.is_empty() {
+        let names: Vec<&str> = call
+            .extracts
+            .iter()
+            .map(|value| value.name.as_str())
+            .collect();
+        text.push_str(&format!(", takes {}", names.join(", ")));
+    }
+    let awaited: Vec<&str> = expectations(&call.expectations)
+        .into_iter()
+        .filter_map(|(key, _)| (key != "path").then_some(key))
+        .collect();
+    if !awaited.is_empty() {
+        text.push_str(&format!(", awaits {}", awaited.join(", ")));
     }
     text
 }
@@ -443,6 +486,15 @@ fn serialize_step<M: SerializeMap>(step: &Step, fields: &mut M) -> Result<(), M:
     if step.repeat > 1 {
         fields.serialize_entry("repeat", &step.repeat)?;
     }
+    if let Some(until) = &step.until {
+        let table = json!({
+            "path": until.source.to_string(),
+            "equals": until.equals,
+            "every_ms": until.every.as_secs_f64() * 1e3,
+            "at_most": until.at_most,
+        });
+        fields.serialize_entry("until", &table)?;
+    }
     if let Some(think) = &step.think {
         fields.serialize_entry("think", &think_json(think))?;
     }
@@ -464,7 +516,64 @@ fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M:
     if call.generate {
         fields.serialize_entry("generate", &true)?;
     }
+    if !call.extracts.is_empty() {
+        let values = call.extracts.iter();
+        let values = values.map(|value| (value.name.clone(), value.source.to_string().into()));
+        fields.serialize_entry("extract", &Value::Object(values.collect()))?;
+    }
+    let secret = call.extracts.iter().filter(|value| value.is_secret);
+    let secret: Vec<&str> = secret.map(|value| value.name.as_str()).collect();
+    if !secret.is_empty() {
+        fields.serialize_entry("secret", &secret)?;
+    }
+    if !call.expectations.is_empty() {
+        // One table for each, since each may have a path.
+        let mut tables: Vec<Map<String, Value>> = Vec::new();
+        for (key, value) in expectations(&call.expectations) {
+            match tables.last_mut() {
+                Some(table) if table.contains_key("path") && table.len() == 1 => {
+                    table.insert(key.to_string(), value);
+                }
+                _ => tables.push(std::iter::once((key.to_string(), value)).collect()),
+            }
+        }
+        fields.serialize_entry("expect", &tables)?;
+    }
     Ok(())
+}
+
+/// By the keys of the config; a `path` goes with what comes after it.
+fn expectations(all: &Expectations) -> Vec<(&'static str, Value)> {
+    let mut keys = Vec::new();
+    let mut push = |source: &Option<Source>, key, value| {
+        let path = source
+            .as_ref()
+            .map(|path| ("path", path.to_string().into()));
+        keys.extend(path);
+        keys.push((key, value));
+    };
+    for text in &all.contains {
+        push(&text.source, "contains", text.value.clone().into());
+    }
+    for pattern in &all.matches {
+        push(&pattern.source, "matches", pattern.value.to_string().into());
+    }
+    for value in &all.equals {
+        push(&value.source, "equals", value.value.clone());
+    }
+    let whole = [
+        ("schema", all.schema.map(|share| share.get().into())),
+        ("max_bytes", all.max_bytes.map(Value::from)),
+        ("is_error", all.is_error.then_some(Value::from(true))),
+        ("code", all.code.map(Value::from)),
+        ("status", all.status.map(Value::from)),
+    ];
+    keys.extend(
+        whole
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    keys
 }
 
 /// By the keys of the config.

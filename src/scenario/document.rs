@@ -6,9 +6,9 @@
 //! Reading never stops at a fault. Nothing here knows a key of the config or a
 //! default.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,9 +16,10 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{FaultList, PlanFault, PlanFaults, quoted, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, quoted, said, shortened};
 use super::shown::Shown;
 use crate::error::nearest;
+use crate::template::{self, Expression, Piece};
 use crate::text::escaped;
 use crate::units;
 
@@ -33,7 +34,17 @@ pub(super) struct Document<'a> {
     /// [`forgive_unset`](Self::forgive_unset).
     unset: RefCell<Vec<(Origin, String)>>,
     secrets: RefCell<Vec<String>>,
+    /// Whether what is no template is text: the config has neither flows nor data, whose
+    /// values templates could name.
+    is_lenient: Cell<bool>,
+    /// What was taken for text in a lenient config, with the key that it belongs to.
+    unknown: RefCell<Vec<(String, String)>>,
+    /// Templates that were read since [`take_uses`](Self::take_uses).
+    uses: RefCell<Vec<Use>>,
 }
+
+/// A template, and what holds it.
+pub(super) type Use = (Origin, Expression);
 
 /// Who gave a value: what a fault of it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +130,71 @@ impl<'a> Document<'a> {
             faults: RefCell::default(),
             unset: RefCell::default(),
             secrets: RefCell::default(),
+            is_lenient: Cell::new(true),
+            unknown: RefCell::default(),
+            uses: RefCell::default(),
         }
+    }
+
+    /// From now on what is no template is at fault.
+    pub(super) fn be_strict(&self) {
+        self.is_lenient.set(false);
+    }
+
+    /// The templates that were read since this was asked for.
+    pub(super) fn take_uses(&self) -> Vec<Use> {
+        self.uses.take()
+    }
+
+    /// What is no template and is sent as it stands, each with the key that it belongs to.
+    pub(super) fn take_unknown(&self) -> Vec<(String, String)> {
+        self.unknown.take()
+    }
+
+    /// The text in canonical form, and as it is shown; `fill` fills in what is no template.
+    /// `None` where something in it is at fault.
+    pub(super) fn understand(
+        &self,
+        place: &Origin,
+        written: &str,
+        mut fill: impl FnMut(&str) -> Option<Shown<String>>,
+    ) -> Option<Shown<String>> {
+        let text = match template::parse(written) {
+            _ if self.is_lenient.get() => {
+                let (text, unknown) = template::parse_leniently(written);
+                let unknown = unknown.into_iter().map(|text| (place.key.clone(), text));
+                self.unknown.borrow_mut().extend(unknown);
+                text
+            }
+            Ok(text) => text,
+            Err(fault) => {
+                let nearest = fault.nearest.as_deref();
+                let accepted = Some(fault.accepted).filter(|_| nearest.is_none());
+                self.report_typo(place, said(&fault.what), accepted, nearest);
+                return None;
+            }
+        };
+        let pieces = text.pieces().iter().map(|piece| match piece {
+            Piece::Literal(literal) => {
+                let literal = fill(literal)?;
+                Some(Shown {
+                    value: template::escape(&literal.value),
+                    shown: literal.shown,
+                })
+            }
+            Piece::Expression(expression) => {
+                let found = (place.clone(), expression.clone());
+                self.uses.borrow_mut().push(found);
+                Some(format!("{{{{{expression}}}}}").into())
+            }
+        });
+        let pieces = all_or_none(pieces)?.into_iter();
+        let (value, shown): (Vec<_>, Vec<_>) =
+            pieces.map(|piece| (piece.value, piece.shown)).unzip();
+        Some(Shown {
+            value: value.concat(),
+            shown: shown.concat(),
+        })
     }
 
     /// Parses the text. `None` where its syntax is at fault: the first such
@@ -177,6 +252,32 @@ impl<'a> Document<'a> {
         self.faults.borrow_mut().push(place.offset, fault);
     }
 
+    /// Reports a fault of another file, which the value at `place` names.
+    pub(super) fn report_in(
+        &self,
+        place: &Origin,
+        file: &Path,
+        line: Option<usize>,
+        message: impl Into<String>,
+    ) {
+        let fault = PlanFault {
+            file: Some(file.to_path_buf()),
+            line,
+            column: None,
+            key: String::new(),
+            message: message.into(),
+            accepted: None,
+            suggestion: None,
+        };
+        self.faults.borrow_mut().push(place.offset, fault);
+    }
+
+    /// A path as the config means it: relative to the config itself.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        let folder = self.file.and_then(Path::parent);
+        folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
+    }
+
     /// Whether a fault there will be told. It is counted where not: enough faults
     /// come before it.
     fn tells(&self, offset: Option<usize>) -> bool {
@@ -210,7 +311,10 @@ impl<'a> Document<'a> {
             }
         }
         let faults = self.faults.into_inner();
-        (faults.placed(self.text), self.secrets.into_inner())
+        (
+            faults.placed(self.file, self.text),
+            self.secrets.into_inner(),
+        )
     }
 }
 
@@ -259,6 +363,17 @@ impl<'a> Table<'a> {
                 origin: Some(entry.place),
             },
         }
+    }
+
+    /// Whether it has no keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether there is such a key. It is not known by that.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let mut names = self.entries.iter().map(|(name, _)| name.get_ref().as_ref());
+        names.any(|name| name == key)
     }
 
     /// Like [`read`](Self::read); reports where the key is not there.
@@ -378,9 +493,24 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// What it is a part of.
+    pub(super) fn document(&self) -> &'a Document<'a> {
+        self.document
+    }
+
     /// Whether it is a text.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
+    }
+
+    /// Whether it is `true` or `false`.
+    pub(super) fn is_truth(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
     }
 
     /// Whether it is a table.
@@ -438,6 +568,14 @@ impl<'a> Entry<'a> {
         Some(tables.map(read).collect())
     }
 
+    /// A list of values, or one value alone.
+    pub(super) fn one_or_more(&self) -> Vec<Entry<'a>> {
+        match self.value {
+            DeValue::Array(items) => self.items(items).collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
     fn items(&self, items: &'a DeArray<'a>) -> impl Iterator<Item = Entry<'a>> {
         let items = items.iter().enumerate();
         items.map(|(i, item)| Entry::new(self.document, nth(&self.place.key, i), item))
@@ -482,6 +620,28 @@ impl<'a> Entry<'a> {
     /// The same, where an empty one makes no sense.
     pub(super) fn name(&self, accepted: &str) -> Option<Shown<String>> {
         let text = self.text(accepted)?;
+        if text.value.trim().is_empty() {
+            return self.refuse("is empty", accepted);
+        }
+        Some(text)
+    }
+
+    /// The same, where it may hold templates: its value is their canonical form.
+    pub(super) fn template(&self, accepted: &str) -> Option<Shown<String>> {
+        let DeValue::String(written) = self.value else {
+            return self.refuse_type(accepted);
+        };
+        let document = self.document;
+        document.understand(&self.place, written, |literal| {
+            let (text, from_environment) = self.filled(literal)?;
+            document.keep_secret(from_environment);
+            Some(text)
+        })
+    }
+
+    /// The same, where an empty one makes no sense.
+    pub(super) fn template_name(&self, accepted: &str) -> Option<Shown<String>> {
+        let text = self.template(accepted)?;
         if text.value.trim().is_empty() {
             return self.refuse("is empty", accepted);
         }
@@ -570,6 +730,17 @@ impl<'a> Entry<'a> {
         self.refuse(format!("{} is out of bounds", quoted(written)), accepted)
     }
 
+    /// A whole number of 64 bits, of either sign.
+    pub(super) fn signed(&self) -> Option<i64> {
+        let accepted = "a whole number of 64 bits";
+        let DeValue::Integer(written) = self.value else {
+            return self.refuse_type(accepted);
+        };
+        i64::from_str_radix(written.as_str(), written.radix())
+            .ok()
+            .or_else(|| self.refuse_bounds(&written.to_string(), accepted))
+    }
+
     /// A number, whole or not, within bounds.
     pub(super) fn number(&self, bounds: RangeInclusive<f64>) -> Option<f64> {
         let accepted = format!("a number from {} to {}", bounds.start(), bounds.end());
@@ -599,13 +770,19 @@ impl<'a> Entry<'a> {
 
     /// The value as JSON, where at most `depth` levels follow. Dates become texts.
     /// `None` where something in it has no JSON form; all of that is reported.
-    fn json_within(&self, depth: usize) -> Option<Shown<Value>> {
+    fn json_within(&self, depth: usize, texts: Texts) -> Option<Shown<Value>> {
         let Some(depth) = depth.checked_sub(1) else {
             let accepted = format!("at most {DEPTH_MAX} levels");
             return self.refuse("nests too deeply", &*accepted);
         };
         match self.value {
-            DeValue::String(_) => Some(self.text("text")?.map(Value::String)),
+            DeValue::String(_) => {
+                let text = match texts {
+                    Texts::Templates => self.template("text"),
+                    Texts::AsTheyStand => self.text("text"),
+                };
+                Some(text?.map(Value::String))
+            }
             DeValue::Boolean(value) => Some(Value::Bool(*value).into()),
             DeValue::Datetime(date) => Some(Value::String(date.to_string()).into()),
             DeValue::Integer(integer) => {
@@ -629,34 +806,55 @@ impl<'a> Entry<'a> {
                     })
             }
             DeValue::Array(items) => {
-                let items = self.items(items).map(|entry| entry.json_within(depth));
+                let items = self
+                    .items(items)
+                    .map(|entry| entry.json_within(depth, texts));
                 let items = all_or_none(items)?.into_iter();
                 let (value, shown) = items.map(|item| (item.value, item.shown)).unzip();
                 let items: Shown<Vec<_>> = Shown { value, shown };
                 Some(items.map(Value::Array))
             }
-            DeValue::Table(_) => Some(self.json_object_within(depth)?.map(Value::Object)),
+            DeValue::Table(_) => Some(self.json_object_within(depth, texts)?.map(Value::Object)),
         }
     }
 
-    /// The same for a table.
+    /// The same for a table whose texts, names among them, may hold templates.
     pub(super) fn json_object(&self) -> Option<Shown<Object>> {
-        self.json_object_within(DEPTH_MAX)
+        self.json_object_within(DEPTH_MAX, Texts::Templates)
     }
 
-    fn json_object_within(&self, depth: usize) -> Option<Shown<Object>> {
+    /// A value as JSON, whose texts hold no templates.
+    pub(super) fn json(&self) -> Option<Shown<Value>> {
+        self.json_within(DEPTH_MAX, Texts::AsTheyStand)
+    }
+
+    fn json_object_within(&self, depth: usize, texts: Texts) -> Option<Shown<Object>> {
         let table = self.table("a table such as `{ text = \"hello\" }`")?;
-        let fields = table
-            .all()
-            .into_iter()
-            .map(|(name, entry)| Some((name, entry.json_within(depth)?)));
+        let fields = table.all().into_iter().map(|(name, entry)| {
+            let name = match texts {
+                Texts::Templates => {
+                    let as_it_stands = |text: &str| Some(text.to_string().into());
+                    self.document.understand(&entry.place, &name, as_it_stands)
+                }
+                Texts::AsTheyStand => Some(name.into()),
+            };
+            let field = entry.json_within(depth, texts);
+            Some((name?, field?))
+        });
         let mut object = Shown::from(Object::new());
         for (name, field) in all_or_none(fields)? {
-            object.value.insert(name.clone(), field.value);
-            object.shown.insert(name, field.shown);
+            object.value.insert(name.value, field.value);
+            object.shown.insert(name.shown, field.shown);
         }
         Some(object)
     }
+}
+
+/// What the texts of a value are.
+#[derive(Clone, Copy)]
+enum Texts {
+    Templates,
+    AsTheyStand,
 }
 
 /// Levels of a value that becomes JSON. Most readers of JSON take 127.
@@ -742,7 +940,9 @@ mod tests {
         let entry = Table::root(&document, root.get_ref())
             .take("a")
             .expect("a is there");
-        let json = entry.json_within(DEPTH_MAX).expect("it has a form in JSON");
+        let json = entry
+            .json_within(DEPTH_MAX, Texts::AsTheyStand)
+            .expect("it has a form in JSON");
         assert_eq!(
             json.value.to_string(),
             r#"{"n":1,"f":0.5,"t":true,"when":"1979-05-27T07:32:00Z","l":[1,"x"],"o":{"z":1,"b":2}}"#
@@ -753,7 +953,9 @@ mod tests {
     #[test]
     fn what_json_has_not_is_all_reported() {
         let faults = faults_of("a = [inf, { b = nan }, 99999999999999999999]", |table| {
-            table.read("a", |entry| entry.json_within(DEPTH_MAX));
+            table.read("a", |entry| {
+                entry.json_within(DEPTH_MAX, Texts::AsTheyStand)
+            });
         });
         assert_eq!(
             faults,

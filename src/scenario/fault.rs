@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::UserError;
 use crate::text::escaped;
@@ -103,12 +103,17 @@ impl FaultList {
         }
     }
 
-    /// In the order of the file `text`, with lines and columns; those of the
-    /// command line last.
-    pub(super) fn placed(self, text: &str) -> PlanFaults {
+    /// In the order of the file `config` with this text, with lines and columns; those of
+    /// the command line last.
+    pub(super) fn placed(self, config: Option<&Path>, text: &str) -> PlanFaults {
+        let config = config.map(Path::to_path_buf);
         let mut in_file = self.in_file;
         in_file.sort_by_key(|(offset, _)| *offset);
         let placed = in_file.into_iter().map(|(offset, fault)| {
+            // One of another file has its own line, or none.
+            if fault.file != config {
+                return fault;
+            }
             let place = (offset < Self::AT_THE_END).then(|| position(text, offset));
             let (line, column) = place.unzip();
             PlanFault {
@@ -215,7 +220,14 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same in backticks, with what [`escaped`] escapes.
+/// What somebody else says of a text that the user wrote, as it may stand in a message.
+pub(super) fn said(what: &str) -> String {
+    const CHARS_MAX: usize = 200;
+    let first: String = what.chars().take(CHARS_MAX).collect();
+    escaped(&first)
+}
+
+/// The text in backticks, cut likewise, with what [`escaped`] escapes.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", escaped(&shortened(text)))
 }
@@ -269,7 +281,7 @@ mod tests {
         }
         list.push(Some(FaultList::AT_THE_END), fault(Some("a.toml"), None));
         list.push(None, fault(None, None));
-        let faults = list.placed(&text);
+        let faults = list.placed(Some(Path::new("a.toml")), &text);
         let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
         assert_eq!(lines, (1..=50).collect::<Vec<_>>());
         assert_eq!(faults.len(), 1002);
@@ -288,7 +300,7 @@ mod tests {
         list.push(Some(16), fault(file, None));
         list.push(Some(FaultList::AT_THE_END), fault(file, None));
         list.push(Some(2), fault(file, None));
-        let faults = list.placed(&text);
+        let faults = list.placed(Some(Path::new("a.toml")), &text);
         let lines: Vec<_> = faults.iter().map(|f| (f.file.is_some(), f.line)).collect();
         assert_eq!(
             lines,

@@ -177,6 +177,21 @@ impl KeyForm for Name {
     }
 }
 
+/// The same, where it may hold templates: its value is their canonical form.
+pub(super) struct TemplateName(pub(super) &'static str);
+
+impl KeyForm for TemplateName {
+    type Value = Shown<String>;
+
+    fn read(&self, entry: &Entry<'_>) -> Option<Self::Value> {
+        entry.template_name(self.0)
+    }
+
+    fn schema(&self) -> Value {
+        Name(self.0).schema()
+    }
+}
+
 /// `true` or `false`.
 pub(super) struct Truth;
 

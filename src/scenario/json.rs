@@ -1,12 +1,14 @@
 //! The forms that parts of a plan have in JSON.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::header::Header;
+use crate::data::{AT_ENDS, DATA_MODES, DataSet};
 use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
 use crate::threshold::Threshold;
 
@@ -103,6 +105,24 @@ pub(super) fn as_thresholds<S: Serializer>(
             "few": if threshold.few_fails { "fail" } else { "value" },
             "abort": threshold.abort_after.is_some(),
             "grace_secs": threshold.abort_after.map(|grace| grace.as_secs_f64()),
+        })
+    }))
+}
+
+/// By name: what is in the sets, but none of their cells.
+pub(super) fn as_data<S: Serializer>(
+    sets: &[Arc<DataSet>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(sets.iter().map(|set| {
+        let mode = DATA_MODES.iter().find(|(_, mode)| *mode == set.mode);
+        let at_end = AT_ENDS.iter().find(|(_, at_end)| *at_end == set.at_end);
+        json!({
+            "name": set.name,
+            "rows": set.n_rows(),
+            "columns": set.columns(),
+            "mode": mode.map(|(word, _)| word),
+            "at_end": at_end.map(|(word, _)| word),
         })
     }))
 }

@@ -53,7 +53,7 @@ pub use overrides::{Overrides, STAGES_FORM, parse_stages};
 pub(crate) use plan::HISTOGRAM_MODES;
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,
-    SessionRule, Step, StopRule, Target, WorkerRule,
+    SessionRule, Step, StopRule, Target, Until, WorkerRule,
 };
 pub(crate) use secret::{credentials_in, without_credentials};
 pub use shown::Shown;

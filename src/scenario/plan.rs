@@ -2,27 +2,33 @@
 //!
 //! A plan does not know where its values came from: a config, flags or defaults.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use super::defaults;
 use super::header::Header;
 use super::json::{
-    as_burst, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text, as_think,
-    as_thresholds, as_vu_stages,
+    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text,
+    as_think, as_thresholds, as_vu_stages,
 };
 use super::shown::Shown;
 use crate::address;
 use crate::clock::Utc;
+use crate::data::DataSet;
 use crate::error::UserError;
+use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
+use crate::template::{self, Piece};
 use crate::threshold::Threshold;
 use crate::validity::Reference;
 
@@ -53,6 +59,9 @@ pub struct Plan {
     /// What virtual users do: each iteration is one of these. Not empty.
     #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
+    /// Rows that templates take values from.
+    #[serde(serialize_with = "as_data")]
+    pub(crate) data: Vec<Arc<DataSet>>,
     /// Hold the plan against what the server lists before any load.
     pub(crate) preflight: bool,
     /// Who does which of the flows. Not empty.
@@ -340,6 +349,8 @@ pub struct Step {
     pub is_once: bool,
     /// So many times, one after the other; at least 1.
     pub repeat: u32,
+    /// Done again and again, instead, until an answer says enough.
+    pub until: Option<Until>,
     /// The pause after it.
     pub think: Option<ThinkTime>,
     /// The same call so many times at once, each on a connection of its own; at
@@ -356,6 +367,7 @@ impl Step {
             name: None,
             is_once: false,
             repeat: 1,
+            until: None,
             think: None,
             parallel: 1,
             calls: vec![Call::new(action)],
@@ -368,6 +380,19 @@ impl Step {
     }
 }
 
+/// When a step that polls has polled enough.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Until {
+    /// Where in the answer it is said.
+    pub source: Source,
+    /// What is said there then. Numbers are equal by value.
+    pub equals: Value,
+    /// The pause between two polls.
+    pub every: Duration,
+    /// After so many polls the last one fails; at least 1.
+    pub at_most: u32,
+}
+
 /// One call of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -378,6 +403,10 @@ pub struct Call {
     pub action: Shown<Action>,
     /// Its arguments are made from the tool's schema, others each time.
     pub generate: bool,
+    /// What is taken out of its answer.
+    pub extracts: Vec<Extract>,
+    /// What is awaited of its answer.
+    pub expectations: Expectations,
 }
 
 impl Call {
@@ -387,6 +416,8 @@ impl Call {
             name: None,
             action: action.into(),
             generate: false,
+            extracts: Vec::new(),
+            expectations: Expectations::default(),
         }
     }
 }
@@ -500,6 +531,7 @@ impl Plan {
             warm_up: Duration::ZERO,
             populations: Population::everyone(&flows),
             flows,
+            data: Vec::new(),
             preflight: true,
             think: ThinkTime::None,
             pause_after_call: Duration::ZERO,
@@ -541,7 +573,8 @@ impl Plan {
         Some(self.segment.share(all))
     }
 
-    fn whole_vus_max(&self) -> u32 {
+    /// The users that all hosts together need at most.
+    pub(super) fn whole_vus_max(&self) -> u32 {
         match &self.load {
             Load::Closed { vus, .. } => *vus,
             Load::Staged { stages, .. } => stages
@@ -605,12 +638,32 @@ impl Plan {
         const CHARS_MIN: usize = 6;
         let headers = self.target.headers.iter();
         let of_headers: Vec<String> = headers
-            .flat_map(|header| secrets_of_header(&header.name, &header.value))
+            .flat_map(|header| secrets_of_header(&header.name, &literals(&header.value)))
             .collect();
-        let others = self.secrets.iter().map(|secret| secret.trim());
+        let cells = self.data.iter().flat_map(|set| set.secrets());
+        let cells: Vec<Cow<'_, str>> = cells.map(text_of_cell).collect();
+        let others = self.secrets.iter().map(String::as_str);
+        let others = others.chain(cells.iter().map(Cow::as_ref)).map(str::trim);
         let others = others.filter(|secret| secret.chars().count() >= CHARS_MIN);
         Redactor::new(of_headers.iter().map(String::as_str).chain(others))
     }
+}
+
+/// What of a canonical text is no template.
+fn literals(canonical: &str) -> String {
+    let Ok(text) = template::parse(canonical) else {
+        return canonical.to_string();
+    };
+    let literals = text.pieces().iter().filter_map(|piece| match piece {
+        Piece::Literal(literal) => Some(literal.as_str()),
+        Piece::Expression(_) => None,
+    });
+    literals.collect()
+}
+
+/// What a cell says: a text without its quotes, anything else as it is.
+fn text_of_cell(json: &str) -> Cow<'_, str> {
+    serde_json::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
 fn population_of(populations: &[Population], run_index: u32) -> usize {

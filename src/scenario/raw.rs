@@ -11,19 +11,23 @@ use serde_json::{Value, json};
 
 use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
-    PROBE_RATE_MAX, RATE_MAX, REPEAT_MAX, VUS_MAX, WEIGHT, WORKERS_MAX,
+    PROBE_RATE_MAX, RATE_MAX, REPEAT_MAX, UNTIL_AT_MOST, UNTIL_EVERY, VUS_MAX, WEIGHT, WORKERS_MAX,
 };
-use super::document::{Document, Entry, Field, Object, Origin, Table};
+use super::document::{Document, Entry, Field, Object, Origin, Table, Use};
+use super::fault::said;
 use super::form::{
-    AnyText, Fraction, KeyForm, Keys, Length, Name, Own, Property, Quantity, Truth, Which, Whole,
-    WholeTime, Words, keys, object, read_key, words,
+    AnyText, Fraction, KeyForm, Keys, Length, Name, Own, Property, Quantity, TemplateName, Truth,
+    Which, Whole, WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
-use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, ON_ERROR, OnError, SessionRule};
+use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, ON_ERROR, OnError, SessionRule, Until};
 use super::secret::hide_credentials;
 use super::shown::Shown;
+use crate::data::{AT_ENDS, AtEnd, DATA_MODES, DataMode};
+use crate::expect::{Awaited, Expectations, SchemaShare, Source, TextPattern};
 use crate::load::{Distribution, ThinkTime};
 use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
+use crate::template;
 use crate::threshold::Severity;
 use crate::units;
 
@@ -34,6 +38,9 @@ pub(super) struct Config {
     pub(super) headers: Vec<Header>,
     /// Of all headers, those at fault too.
     pub(super) header_names: Vec<String>,
+    /// The templates in the headers.
+    pub(super) header_uses: Vec<Use>,
+    pub(super) data: Vec<DataEntry>,
     pub(super) flows: Field<Vec<FlowEntry>>,
     pub(super) scenario: Field<Vec<FlowEntry>>,
     pub(super) stages: Field<Vec<StageEntry>>,
@@ -71,6 +78,18 @@ keys! {
                 "type": "array", "minItems": 1,
                 "items": object(FlowKeys::properties(), &["name", "step"]),
             }),
+        },
+        /// Rows that templates take values from: `{{data.NAME.COLUMN}}`.
+        data: Vec<DataEntry> = Own {
+            read: |entry| entry.table("tables such as `[data.users]`").map(|table| read_data(&table)),
+            schema: || {
+                let mut set = object(DataKeys::properties(), &[]);
+                set["oneOf"] = json!([{ "required": ["file"] }, { "required": ["rows"] }]);
+                json!({
+                    "type": "object", "propertyNames": { "pattern": "^[A-Za-z0-9_-]+$" },
+                    "additionalProperties": set,
+                })
+            },
         },
         /// Parts of the run, each moving the load from that of the one before.
         stage: Vec<StageEntry> = Own {
@@ -165,20 +184,7 @@ keys! {
         /// given.
         break_p99: Duration = LENGTH,
         /// The share of failed requests that counts as broken: `0.05`, or `\"5%\"`.
-        break_error_share: f64 = Own {
-            read: read_share,
-            schema: || {
-                let percent = Quantity {
-                    accepted: "",
-                    pattern: PERCENT_PATTERN,
-                    examples: &["5%"],
-                    parse: |_| Some(()),
-                };
-                either(percent.schema(), json!({
-                    "type": "number", "exclusiveMinimum": 0, "maximum": 1
-                }))
-            },
-        },
+        break_error_share: f64 = Own { read: read_share, schema: share_schema },
         /// Hold the steps against what the server lists before any load; true unless given.
         preflight: bool = Truth,
         /// The largest message accepted from the server: bytes, or a size such as
@@ -231,8 +237,9 @@ pub(super) struct StepEntry {
     /// `true`, where it is given.
     pub(super) once: Field<bool>,
     pub(super) repeat: u32,
+    pub(super) until: Field<Until>,
     pub(super) think: Option<ThinkTime>,
-    pub(super) parallel: u32,
+    pub(super) parallel: Field<u32>,
     /// Empty: at fault.
     pub(super) calls: Vec<CallEntry>,
 }
@@ -247,6 +254,115 @@ pub(super) struct CallEntry {
     /// `None`: at fault.
     pub(super) action: Option<Shown<Action>>,
     pub(super) generate: bool,
+    pub(super) extract: Field<Vec<ExtractEntry>>,
+    pub(super) secret: Field<Vec<(Origin, String)>>,
+    pub(super) expect: Expectations,
+    /// The templates in it.
+    pub(super) uses: Vec<Use>,
+}
+
+/// A value that is taken out of an answer.
+pub(super) struct ExtractEntry {
+    pub(super) place: Origin,
+    pub(super) name: String,
+    /// `None`: at fault.
+    pub(super) source: Option<Source>,
+}
+
+keys! {
+    /// The keys of `until`.
+    struct UntilKeys {
+        /// Where in the answer the value is.
+        path: Source = SOURCE,
+        /// The value that ends it.
+        equals: Value = ANY,
+        /// From the end of one call to the start of the next; `1s` unless given.
+        every: Duration = LENGTH_OR_ZERO,
+        /// After so many calls the step has failed; 60 unless given.
+        at_most: u32 = Whole(1..=REPEAT_MAX),
+    }
+}
+
+keys! {
+    /// The keys of `expect`, or of one of its tables.
+    struct ExpectKeys {
+        /// Where `contains`, `matches` and `equals` look; the whole result unless given.
+        path: Source = SOURCE,
+        /// A text that must occur, or several.
+        contains: Vec<String> = Own {
+            read: |entry| read_texts(entry, "a text that must occur, or a list", |text| Ok(text.to_string())),
+            schema: texts_schema,
+        },
+        /// A regular expression that must match a part, or several.
+        matches: Vec<TextPattern> = Own {
+            read: |entry| read_texts(entry, "a regular expression, or a list", TextPattern::new),
+            schema: texts_schema,
+        },
+        /// The value that must be there.
+        equals: Value = ANY,
+        /// Whether structured content must keep to the tool's output schema: of each
+        /// result, or of a share such as `0.1` or `\"10%\"`.
+        schema: Option<SchemaShare> = Own {
+            read: |entry| match entry.is_truth() {
+                true => entry.truth().map(|is_on| is_on.then_some(SchemaShare::ALL)),
+                false => read_share(entry).and_then(SchemaShare::new).map(Some),
+            },
+            schema: || {
+                let mut schema = share_schema();
+                if let Value::Array(forms) = &mut schema["anyOf"] {
+                    forms.push(json!({ "type": "boolean" }));
+                }
+                schema
+            },
+        },
+        /// The most bytes of the answer: a number, or a size such as `\"20KiB\"`.
+        max_bytes: u64 = Own {
+            read: |entry| match entry.is_text() {
+                true => ANSWER_BYTES.read(entry),
+                false => Whole(ANSWER_BYTES_BOUNDS).read(entry),
+            },
+            schema: || either(ANSWER_BYTES.schema(), Whole(ANSWER_BYTES_BOUNDS).schema()),
+        },
+        /// Whether the tool must say that it failed.
+        is_error: bool = Truth,
+        /// The code of the JSON-RPC error that must come.
+        code: i64 = Own {
+            read: |entry| entry.signed(),
+            schema: || json!({ "type": "integer" }),
+        },
+        /// The HTTP status that must come.
+        status: u16 = Whole(100..=599_u16),
+    }
+}
+
+/// `[data.NAME]`
+pub(super) struct DataEntry {
+    pub(super) place: Origin,
+    pub(super) name: String,
+    pub(super) keys: DataKeys,
+}
+
+keys! {
+    /// The keys of `[data.NAME]`.
+    struct DataKeys {
+        /// A file of CSV, or of JSON lines where its name ends with `.jsonl`; relative to
+        /// this file.
+        file: Shown<String> = Name("the path of a file such as `users.csv`"),
+        /// The rows themselves, in place of a file: tables with the same keys.
+        rows: Vec<Object> = Own {
+            read: read_rows,
+            schema: || json!({ "type": "array", "minItems": 1, "items": { "type": "object" } }),
+        },
+        /// Which row an iteration takes; `sequential` unless given: by its number over the
+        /// whole run.
+        mode: DataMode = Words(DATA_MODES),
+        /// What follows the last row of a sequential set: the end of the run, which it is
+        /// unless given, or the first row.
+        at_end: AtEnd = Words(AT_ENDS),
+        /// Columns whose cells are shown nowhere, beside those with the name of a
+        /// credential.
+        secret: Vec<(Origin, String)> = SECRET,
+    }
 }
 
 keys! {
@@ -261,6 +377,11 @@ keys! {
         once: bool = Words(&[("session", true)]),
         /// So many times, one after the other; 1 unless given.
         repeat: u32 = Whole(1..=REPEAT_MAX),
+        /// Repeats the call until its answer has a value.
+        until: Until = Own {
+            read: read_until,
+            schema: || object(UntilKeys::properties(), &["path", "equals"]),
+        },
         /// The pause after it: a duration, or a table with its distribution.
         think: ThinkTime = Own { read: read_think, schema: think_schema },
         /// So many calls at once in one session, each on its own connection.
@@ -295,7 +416,30 @@ keys! {
         /// `params.name`.
         name_header: String = NAME_HEADER,
         /// The language of the code; `graphql` unless given.
-        format: Shown<String> = Name("a language such as `graphql` or `sql`"),
+        format: Shown<String> = TemplateName("a language such as `graphql` or `sql`"),
+        /// Values of the answer for later steps: their names, and where they are.
+        extract: Vec<ExtractEntry> = Own {
+            read: read_extract,
+            schema: || json!({
+                "type": "object", "propertyNames": { "pattern": NAME_PATTERN },
+                "additionalProperties": SOURCE.schema(),
+            }),
+        },
+        /// Which of the extracted values are shown nowhere, beside those with the name of a
+        /// credential.
+        secret: Vec<(Origin, String)> = SECRET,
+        /// What the answer must be like.
+        expect: Expectations = Own {
+            read: read_expect,
+            schema: || {
+                let mut one = object(ExpectKeys::properties(), &[]);
+                one["minProperties"] = json!(1);
+                let rules = ["contains", "matches", "equals"].map(|key| json!({ "required": [key] }));
+                one["dependentSchemas"] = json!({ "path": { "anyOf": rules } });
+                let list = json!({ "type": "array", "minItems": 1, "items": one });
+                either(one, list)
+            },
+        },
     }
 }
 
@@ -380,10 +524,53 @@ const NAME_HEADER: Quantity<String> = Quantity {
     examples: &["params.name", "params.taskId"],
     parse: |text| text.starts_with(NAME_ROOT).then(|| text.to_string()),
 };
-const TOOL: Name = Name("the name of a tool");
-const PROMPT: Name = Name("the name of a prompt");
-const URI: Name = Name("the address of a resource");
-const CODE: Name = Name("the code to validate and run");
+const ANSWER_BYTES_BOUNDS: RangeInclusive<u64> = 1..=MESSAGE_BYTES_HIGH;
+const ANSWER_BYTES: Quantity<u64> = Quantity {
+    accepted: "a size from `1B` to `1GiB`",
+    parse: |text| {
+        let bytes = units::parse_bytes(text).ok()?;
+        ANSWER_BYTES_BOUNDS.contains(&bytes).then_some(bytes)
+    },
+    ..BYTES
+};
+const SOURCE_FORM: &str = "a path such as `$.structuredContent.id` or \
+                           `$.content[0].text | json | $.id`, or `header NAME`";
+const SOURCE: Own<Source> = Own {
+    read: |entry| {
+        let text = entry.name(SOURCE_FORM)?;
+        match Source::parse(&text.value) {
+            Ok(source) => Some(source),
+            // What came from the environment is not repeated.
+            Err(_) if text.value != text.shown => entry.refuse("is no path", SOURCE_FORM),
+            Err(fault) => entry.refuse(said(&fault.to_string()), SOURCE_FORM),
+        }
+    },
+    schema: || json!({ "type": "string", "pattern": r"^\s*(\$|header\s)|\$\{" }),
+};
+const ANY: Own<Value> = Own {
+    read: |entry| entry.json().map(|value| value.value),
+    schema: || json!({}),
+};
+const SECRET: Own<Vec<(Origin, String)>> = Own {
+    read: |entry| {
+        let accepted = "a list of names such as `[\"token\"]`";
+        if !entry.is_list() {
+            return entry.refuse_type(accepted);
+        }
+        let names = entry.one_or_more().into_iter();
+        let names: Vec<_> = names
+            .map(|entry| Some((entry.place.clone(), entry.name(accepted)?.value)))
+            .collect();
+        names.into_iter().collect()
+    },
+    schema: || json!({ "type": "array", "items": { "type": "string", "pattern": r"\S" } }),
+};
+/// What `template::is_name` accepts, but for the words of the language.
+const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]*$";
+const TOOL: TemplateName = TemplateName("the name of a tool");
+const PROMPT: TemplateName = TemplateName("the name of a prompt");
+const URI: TemplateName = TemplateName("the address of a resource");
+const CODE: TemplateName = TemplateName("the code to validate and run");
 const LENGTH: Length = Length { above_zero: true };
 const LENGTH_OR_ZERO: Length = Length { above_zero: false };
 const WORKERS: Whole<u64> = Whole(1..=WORKERS_MAX);
@@ -420,6 +607,9 @@ const fn seconds(low: u64) -> WholeTime {
 
 /// Reads the whole file; what is at fault is reported and left out.
 pub(super) fn read_config(mut root: Table<'_>) -> Config {
+    if root.has("flow") || root.has("data") {
+        root.document.be_strict();
+    }
     let tables = Root::read(&mut root, Which::Given);
     root.finish();
     let headers = tables.headers.value.unwrap_or_default();
@@ -427,6 +617,8 @@ pub(super) fn read_config(mut root: Table<'_>) -> Config {
         settings: tables.settings.value.unwrap_or_default(),
         headers: headers.right,
         header_names: headers.names,
+        header_uses: headers.uses,
+        data: tables.data.value.unwrap_or_default(),
         flows: tables.flow,
         scenario: tables.scenario,
         stages: tables.stage,
@@ -501,6 +693,214 @@ fn read_share(entry: &Entry<'_>) -> Option<f64> {
         return entry.refuse("is zero", accepted);
     }
     Some(share)
+}
+
+fn share_schema() -> Value {
+    let percent = Quantity {
+        accepted: "",
+        pattern: PERCENT_PATTERN,
+        examples: &["5%"],
+        parse: |_| Some(()),
+    };
+    let number = json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
+    either(percent.schema(), number)
+}
+
+/// A text, or a list of them, each made into something; what is wrong with one is told.
+fn read_texts<T>(
+    entry: &Entry<'_>,
+    accepted: &str,
+    make: fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let made: Vec<Option<T>> = entry
+        .one_or_more()
+        .into_iter()
+        .map(|entry| {
+            let text = entry.text(accepted)?;
+            let made = make(&text.value);
+            made.map_err(|fault| entry.refuse::<()>(said(&fault), accepted))
+                .ok()
+        })
+        .collect();
+    let made: Vec<T> = made.into_iter().collect::<Option<_>>()?;
+    if made.is_empty() {
+        return entry.refuse("is empty", accepted);
+    }
+    Some(made)
+}
+
+fn texts_schema() -> Value {
+    let text = json!({ "type": "string" });
+    let list = json!({ "type": "array", "minItems": 1, "items": text });
+    either(text, list)
+}
+
+/// `{ token = "$.structuredContent.token" }`
+fn read_extract(entry: &Entry<'_>) -> Option<Vec<ExtractEntry>> {
+    let table = entry.table("a table such as `{ id = \"$.structuredContent.id\" }`")?;
+    let read = |(name, entry): (String, Entry<'_>)| {
+        let source = SOURCE.read(&entry);
+        if !template::is_name(&name) {
+            let accepted = "letters, digits, `_` and `-`, no digit first, and no word of the \
+                            language of templates such as `now`";
+            return entry.refuse("is no name for a value", accepted);
+        }
+        Some(ExtractEntry {
+            place: entry.place.clone(),
+            name,
+            source,
+        })
+    };
+    let values: Vec<Option<_>> = table.all().into_iter().map(read).collect();
+    values.into_iter().collect()
+}
+
+/// `{ path = "$.structuredContent.state", equals = "done" }`
+fn read_until(entry: &Entry<'_>) -> Option<Until> {
+    let mut table = entry.table("a table such as `{ path = \"$.state\", equals = \"done\" }`")?;
+    let keys = UntilKeys::read(&mut table, Which::Given);
+    for (is_given, key, accepted) in [
+        (keys.path.is_given(), "path", SOURCE_FORM),
+        (keys.equals.is_given(), "equals", "the value that ends it"),
+    ] {
+        if !is_given {
+            let message = format!("the key `{key}` is missing");
+            table.document.report(&table.place, message, accepted);
+        }
+    }
+    table.finish();
+    Some(Until {
+        source: keys.path.value?,
+        equals: keys.equals.value?,
+        every: keys.every.value.unwrap_or(UNTIL_EVERY),
+        at_most: keys.at_most.value.unwrap_or(UNTIL_AT_MOST),
+    })
+}
+
+/// `{ contains = "u", max_bytes = 20000 }`, or a list of such tables, where several paths
+/// are looked at.
+fn read_expect(entry: &Entry<'_>) -> Option<Expectations> {
+    let accepted = "a table such as `{ contains = \"ok\" }`, or a list of them";
+    let mut all = Expectations::default();
+    let tables = entry.one_or_more();
+    if tables.is_empty() {
+        return entry.refuse("is empty", accepted);
+    }
+    for entry in tables {
+        let mut table = entry.table(accepted)?;
+        if table.is_empty() {
+            return entry.refuse("is empty", accepted);
+        }
+        let keys = ExpectKeys::read(&mut table, Which::Given);
+        table.finish();
+        let is_looked_at =
+            keys.contains.is_given() || keys.matches.is_given() || keys.equals.is_given();
+        if let (Some(place), false) = (&keys.path.origin, is_looked_at) {
+            let accepted = "one of `contains`, `matches`, `equals` beside it";
+            entry
+                .document()
+                .report(place, "is looked at for nothing", accepted);
+        }
+        let source = keys.path.value;
+        let contains = keys.contains.value.into_iter().flatten();
+        all.contains
+            .extend(contains.map(|value| awaited(&source, value)));
+        let matches = keys.matches.value.into_iter().flatten();
+        all.matches
+            .extend(matches.map(|value| awaited(&source, value)));
+        all.equals
+            .extend(keys.equals.value.map(|value| awaited(&source, value)));
+        let document = entry.document();
+        let schema = Field {
+            origin: keys.schema.origin,
+            value: keys.schema.value.flatten(),
+        };
+        once(document, &mut all.schema, schema);
+        once(document, &mut all.max_bytes, keys.max_bytes);
+        once(document, &mut all.code, keys.code);
+        once(document, &mut all.status, keys.status);
+        all.is_error |= keys.is_error.value.unwrap_or(false);
+        if let (true, Some(_)) = (all.is_error, all.code) {
+            let message = "awaits a tool's failure and an error of JSON-RPC: an answer has one";
+            entry.refuse::<()>(message, "one of `is_error`, `code`");
+        }
+    }
+    Some(all)
+}
+
+fn awaited<T>(source: &Option<Source>, value: T) -> Awaited<T> {
+    Awaited {
+        source: source.clone(),
+        value,
+    }
+}
+
+/// What is asked of the answer as a whole is asked in one of the tables.
+fn once<T>(document: &Document<'_>, found: &mut Option<T>, field: Field<T>) {
+    if let (Some(place), Some(_)) = (&field.origin, &found) {
+        document.report(place, "is given twice", "it in one of the tables");
+    }
+    *found = found.take().or(field.value);
+}
+
+/// `[{ name = "a" }, { name = "b" }]`
+fn read_rows(entry: &Entry<'_>) -> Option<Vec<Object>> {
+    let accepted = "rows such as `[{ name = \"a\" }, { name = \"b\" }]`";
+    if !entry.is_list() {
+        return entry.refuse_type(accepted);
+    }
+    let read = |entry: Entry<'_>| match entry.is_table() {
+        true => match entry.json()?.value {
+            Value::Object(row) => Some(row),
+            _ => None,
+        },
+        false => entry.refuse_type(accepted),
+    };
+    let rows: Vec<Option<Object>> = entry.one_or_more().into_iter().map(read).collect();
+    let rows: Vec<Object> = rows.into_iter().collect::<Option<_>>()?;
+    if rows.is_empty() {
+        return entry.refuse("is empty", accepted);
+    }
+    Some(rows)
+}
+
+/// `[data]`: tables of any names.
+fn read_data(table: &Table<'_>) -> Vec<DataEntry> {
+    let mut entries = Vec::new();
+    for (name, entry) in table.all() {
+        let accepted = "a table such as `[data.users]`";
+        let Some(mut table) = entry.table(accepted) else {
+            continue;
+        };
+        if template::parse(&format!("{{{{data.{name}.x}}}}")).is_err() {
+            let accepted = "a name of letters, digits, `_` and `-`";
+            let _: Option<()> = entry.refuse("is no name for a data set", accepted);
+        }
+        let keys = DataKeys::read(&mut table, Which::Given);
+        match (&keys.file.origin, &keys.rows.origin) {
+            (None, None) => {
+                let accepted = "one of `file = \"users.csv\"`, `rows = [{ name = \"a\" }]`";
+                let _: Option<()> = entry.refuse("has no rows", accepted);
+            }
+            (Some(place), Some(_)) => {
+                let message = "does not go with `rows`";
+                table.document.report(place, message, "one of the two");
+            }
+            _ => {}
+        }
+        let is_sequential = keys.mode.value.unwrap_or_default() == DataMode::Sequential;
+        if let (Some(place), false) = (&keys.at_end.origin, is_sequential) {
+            let message = "goes with `mode = \"sequential\"`: other modes have no end";
+            table.document.report(place, message, None);
+        }
+        table.finish();
+        entries.push(DataEntry {
+            place: entry.place.clone(),
+            name,
+            keys,
+        });
+    }
+    entries
 }
 
 /// `"10/s"`
@@ -700,6 +1100,7 @@ pub(super) struct Headers {
     right: Vec<Header>,
     /// Of all, those at fault too.
     names: Vec<String>,
+    uses: Vec<Use>,
 }
 
 fn read_headers(table: &Table<'_>) -> Headers {
@@ -707,7 +1108,7 @@ fn read_headers(table: &Table<'_>) -> Headers {
     let mut names = HashSet::new();
     for (name, entry) in table.all() {
         headers.names.push(name.clone());
-        let Some(text) = entry.text("text such as `\"Bearer ${API_KEY}\"`") else {
+        let Some(text) = entry.template("text such as `\"Bearer ${API_KEY}\"`") else {
             continue;
         };
         let header = check_header(&name, &text.value).and_then(|header| {
@@ -721,6 +1122,7 @@ fn read_headers(table: &Table<'_>) -> Headers {
             Err(message) => table.document.report(&entry.place, message, None),
         }
     }
+    headers.uses = table.document.take_uses();
     headers
 }
 
@@ -746,9 +1148,15 @@ impl Level {
     /// Those of a type that is one call.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Level::Scenario => &["weight", "name", "repeat", "think", "parallel"],
-            Level::Step => &["name", "once", "repeat", "think", "parallel"],
-            Level::Call => &["name"],
+            Level::Scenario => &[
+                "weight", "name", "repeat", "until", "think", "parallel", "extract", "secret",
+                "expect",
+            ],
+            Level::Step => &[
+                "name", "once", "repeat", "until", "think", "parallel", "extract", "secret",
+                "expect",
+            ],
+            Level::Call => &["name", "extract", "secret", "expect"],
         }
     }
 
@@ -1009,8 +1417,9 @@ fn step_of(place: Origin, keys: StepKeys, calls: Vec<CallEntry>) -> StepEntry {
         name: keys.name,
         once: keys.once,
         repeat: keys.repeat.value.unwrap_or(1),
+        until: keys.until,
         think: keys.think.value,
-        parallel: keys.parallel.value.unwrap_or(1),
+        parallel: keys.parallel,
         calls,
     }
 }
@@ -1058,6 +1467,7 @@ fn read_call(mut table: Table<'_>, level: Level) -> (StepKeys, CallEntry) {
         }
     });
     let place = table.place.clone();
+    let uses = table.document.take_uses();
     table.finish();
     let call = CallEntry {
         place,
@@ -1068,6 +1478,10 @@ fn read_call(mut table: Table<'_>, level: Level) -> (StepKeys, CallEntry) {
         tool: std::mem::take(&mut keys.tool).value.map(|tool| tool.value),
         action,
         generate: keys.generate.value.unwrap_or(false),
+        extract: std::mem::take(&mut keys.extract),
+        secret: std::mem::take(&mut keys.secret),
+        expect: std::mem::take(&mut keys.expect).value.unwrap_or_default(),
+        uses,
     };
     (keys, call)
 }

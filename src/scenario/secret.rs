@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 pub(super) use crate::redact::MASK as HIDDEN;
 use crate::redact::names_credential;
+use crate::template::{self, Piece};
 
 /// Replaces each text under a credential's name, at any depth, and hands out
 /// what it was.
@@ -11,11 +12,29 @@ pub(super) fn hide_credentials(fields: &mut Map<String, Value>, found: &mut Vec<
     for (name, value) in fields {
         match value {
             Value::String(text) if names_credential(name) => {
-                found.push(std::mem::replace(text, HIDDEN.to_string()));
+                if let Some(literals) = literals(text) {
+                    found.extend(literals);
+                    *text = HIDDEN.to_string();
+                }
             }
             _ => hide_inside(value, found),
         }
     }
+}
+
+/// What of a text stands there as it is, and may be a credential; `None`: templates
+/// alone, which tell none.
+fn literals(text: &str) -> Option<Vec<String>> {
+    let Ok(understood) = template::parse(text) else {
+        return Some(vec![text.to_string()]);
+    };
+    let literals = understood.pieces().iter().filter_map(|piece| match piece {
+        Piece::Literal(literal) => Some(literal.clone()),
+        Piece::Expression(_) => None,
+    });
+    let literals: Vec<String> = literals.collect();
+    let is_empty = literals.is_empty() && !understood.pieces().is_empty();
+    (!is_empty).then_some(literals)
 }
 
 fn hide_inside(value: &mut Value, found: &mut Vec<String>) {
@@ -68,7 +87,11 @@ pub(crate) fn without_credentials(json: &str) -> String {
         let (token, after) = rest.split_at(length);
         rest = after;
         let is_name = is_text && rest.trim_ascii_start().starts_with(':');
-        if is_text && !is_name && hides_next {
+        let is_literal = || {
+            let text = serde_json::from_str::<String>(token);
+            text.map_or(true, |text| literals(&text).is_some())
+        };
+        if is_text && !is_name && hides_next && is_literal() {
             shown.push_str(&format!("\"{HIDDEN}\""));
         } else {
             shown.push_str(token);
@@ -78,6 +101,24 @@ pub(crate) fn without_credentials(json: &str) -> String {
     }
     shown.push_str(rest);
     shown
+}
+
+/// The text of a JSON value with its strings, names among them, replaced where `replace`
+/// gives another JSON string.
+pub(super) fn map_strings(json: &str, replace: impl Fn(&str) -> Option<String>) -> String {
+    let mut mapped = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find('"') {
+        mapped.push_str(&rest[..start]);
+        let (string, after) = rest[start..].split_at(text_length(&rest[start..]));
+        match replace(string) {
+            Some(other) => mapped.push_str(&other),
+            None => mapped.push_str(string),
+        }
+        rest = after;
+    }
+    mapped.push_str(rest);
+    mapped
 }
 
 /// The length of the JSON string that the text begins with.
@@ -110,6 +151,20 @@ mod tests {
             json!({"a": [{"token": "***", "n": 1}], "max_tokens": 5, "secret": "***"})
         );
         assert_eq!(found, ["t1", "t2"]);
+    }
+
+    #[test]
+    fn what_templates_fill_in_is_no_credential_and_what_is_around_them_may_be() {
+        let mut value = json!({
+            "token": "{{token}}", "password": "{{data.a.b}}{{vu}}", "api_key": "k-{{vu}}", "secret": "{{{{x}}",
+        });
+        let mut found = Vec::new();
+        hide_inside(&mut value, &mut found);
+        let shown = json!({
+            "token": "{{token}}", "password": "{{data.a.b}}{{vu}}", "api_key": "***", "secret": "***",
+        });
+        assert_eq!(value, shown);
+        assert_eq!(found, ["k-", "{{x}}"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::*;
 use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Arguments, Operation, ProtocolChoice, Revision};
+use crate::template::ACCEPTED;
 
 const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
 
@@ -441,7 +442,7 @@ wieght = 3
                  `request`; did you mean `resources/read`?",
             "a.toml:22:1: scenario[2].wieght: unknown key; did you mean `weight`?",
             "a.toml:24:2: extra: unknown key; expected one of `settings`, `headers`, `scenario`, \
-                 `flow`, `stage`, `arrivals`, `threshold`",
+                 `flow`, `data`, `stage`, `arrivals`, `threshold`",
             "URL: there is no server to test; expected an address such as \
                  `http://127.0.0.1:8080/mcp` as an argument, or as `url` under `[settings]`",
         ]
@@ -455,7 +456,7 @@ fn faults_become_one_error_of_usage() {
     assert_eq!(
         error.what(),
         "2 faults\n  a.toml:1:1: a: unknown key; expected one of `settings`, `headers`, \
-             `scenario`, `flow`, `stage`, `arrivals`, `threshold`\
+             `scenario`, `flow`, `data`, `stage`, `arrivals`, `threshold`\
          \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]` or `[[flow]]`"
     );
 }
@@ -730,7 +731,8 @@ fn steps_at_fault() {
         &[
             "a.toml:3:8: scenario[1].tool: is empty; expected the name of a tool",
             "a.toml:4:1: scenario[1].uri: unknown key; expected one of `type`, `weight`, \
-                 `name`, `repeat`, `think`, `parallel`, `tool`, `arguments`, `generate`",
+                 `name`, `repeat`, `until`, `think`, `parallel`, `tool`, `arguments`, `generate`, \
+                 `extract`, `secret`, `expect`",
             "a.toml:5:12: scenario[1].parallel: `0` is out of bounds; expected a whole number \
                  from 1 to 256",
             "a.toml:6:13: scenario[1].arguments: found a list; expected a table such as `{ text = \
@@ -960,6 +962,291 @@ fn flows_at_fault() {
     );
     let (one_less, _) = many.split_at(many.rfind("[[scenario]]").expect("an entry"));
     assert_eq!(plan_of(one_less).flows.len(), 2000);
+}
+
+const FLOW: &str = r#"
+[[flow]]
+name = "checkout"
+[[flow.step]]
+name = "sign in"
+once = "session"
+type = "tools/call"
+tool = "login"
+arguments = { user = "{{data.users.name}}", at = "{{now}}", password = "{{data.users.password}}" }
+extract = { token = "$.structuredContent.token", id = "$.content[0].text | json | $.id" }
+secret = ["id"]
+[[flow.step]]
+type = "tools/call"
+tool = "whoami {{vu}}"
+arguments = { token = "{{token}}", "{{id}}" = [{ a = "{{{{x}} {{id}} ${API_KEY}" }] }
+expect = [
+    { contains = "u", max_bytes = "20KiB", schema = "10%" },
+    { path = "$.structuredContent.name", equals = { a = [1, 2.5] }, matches = ["a+", "b"] },
+]
+[[flow.step]]
+type = "resources/read"
+uri = "user://{{token}}"
+until = { path = "$.contents[0].text", equals = "done", every = "10ms", at_most = 7 }
+[[flow.step]]
+type = "tools/call"
+tool = "broken"
+expect = { is_error = true, status = 200 }
+[data.users]
+rows = [{ name = "a", password = "hunter2hunter2" }, { name = "b", password = "p" }]
+"#;
+
+#[test]
+fn values_and_expectations_are_read() {
+    let plan = plan_of(FLOW);
+    let [flow] = &plan.flows[..] else {
+        panic!("{:?}", plan.flows);
+    };
+    let calls: Vec<&Call> = flow.calls().collect();
+    let values = calls[0].extracts.iter();
+    let values: Vec<_> = values
+        .map(|value| {
+            (
+                value.name.as_str(),
+                value.source.to_string(),
+                value.is_secret,
+            )
+        })
+        .collect();
+    assert_eq!(
+        values,
+        [
+            ("token", "$.structuredContent.token".to_string(), true),
+            ("id", "$.content[0].text | json | $.id".to_string(), true),
+        ]
+    );
+    let Action::Call(whoami) = &calls[1].action.value else {
+        panic!("{:?}", calls[1]);
+    };
+    assert_eq!(whoami.subject(), Some("whoami {{vu}}"));
+    // What comes from the environment, and what stands for braces, fills nothing in.
+    assert_eq!(
+        whoami.arguments().map(Arguments::json),
+        Some(r#"{"token":"{{token}}","{{id}}":[{"a":"{{{{x}} {{id}} sk-hunter2hunter2"}]}"#)
+    );
+    let awaited = &calls[1].expectations;
+    assert_eq!((awaited.contains.len(), awaited.matches.len()), (1, 2));
+    assert_eq!(awaited.equals[0].value, json!({"a": [1, 2.5]}));
+    assert!(awaited.equals[0].source.is_some() && awaited.contains[0].source.is_none());
+    assert_eq!(awaited.schema, crate::expect::SchemaShare::new(0.1));
+    assert_eq!(awaited.max_bytes, Some(20 << 10));
+    let until = flow.steps[2].until.as_ref().expect("it is given");
+    assert_eq!((until.every, until.at_most), (Duration::from_millis(10), 7));
+    assert!(calls[3].expectations.awaits_failure());
+    // The set is used up after two iterations.
+    assert_eq!((plan.data.len(), plan.stop.iterations), (1, Some(2)));
+    assert!(
+        plan.redactor()
+            .secrets()
+            .any(|secret| secret == "hunter2hunter2")
+    );
+    assert!(!all_shown(&plan).contains("hunter2"));
+    let json = to_json(&plan);
+    let step = &json["flow"][0]["step"];
+    assert_eq!(
+        step[0]["arguments"],
+        json!({"user": "{{data.users.name}}", "at": "{{now}}", "password": "{{data.users.password}}"})
+    );
+    assert_eq!(step[0]["secret"], json!(["token", "id"]));
+    assert_eq!(
+        step[1]["expect"],
+        json!([
+            {"contains": "u"},
+            {"path": "$.structuredContent.name", "matches": "a+"},
+            {"path": "$.structuredContent.name", "matches": "b"},
+            {"path": "$.structuredContent.name", "equals": {"a": [1, 2.5]}},
+            {"schema": 0.1},
+            {"max_bytes": 20480},
+        ])
+    );
+    assert_eq!(
+        step[2]["until"],
+        json!({"path": "$.contents[0].text", "equals": "done", "every_ms": 10.0, "at_most": 7})
+    );
+    assert_eq!(
+        json["data"],
+        json!([{"name": "users", "rows": 2, "columns": ["name", "password"],
+                "mode": "sequential", "at_end": "stop"}])
+    );
+    let lines = describe(&plan);
+    let line = |label: &str| {
+        let found = lines.iter().filter(|(name, _)| name == label);
+        found.map(|(_, text)| text.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        line("data"),
+        ["users: 2 rows of name, password, one for each iteration; the last ends the run"]
+    );
+    assert!(
+        line("step")[0].ends_with(", takes token, id, once in a session"),
+        "{lines:?}"
+    );
+    assert!(
+        line("step")[3].ends_with("tools/call broken, awaits is_error, status"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn templates_and_paths_at_fault_are_all_told() {
+    let text = r#"
+[headers]
+X-A = "{{token}}"
+X-B = "{{data.user.name}}"
+[[flow]]
+name = "f"
+[[flow.step]]
+type = "tools/call"
+tool = "{{later}}"
+arguments = { a = "{{random.int 5}}", b = "{{vuu}}", c = "{{tokn}}", d = "{{data.users.nme}}" }
+extract = { token = "$.a[", now = "$.b", x = "structuredContent" }
+secret = ["tokne"]
+[[flow.step]]
+type = "ping"
+extract = { later = "$", later2 = "$.a" }
+secret = ["later3"]
+expect = { path = "$.a" }
+until = { equals = 1 }
+parallel = 2
+[[flow.step]]
+type = "ping"
+extract = { later = "$" }
+expect = [{ code = 1 }, { code = 2, is_error = true, matches = "(" }]
+[data.users]
+rows = [{ name = "a" }, { nam = "b" }]
+[data.files]
+file = "no-such.csv"
+at_end = "stop"
+mode = "random"
+[data.none]
+"#;
+    assert_eq!(faults_with(text, &with_url()), [""; 0]);
+}
+
+#[test]
+fn what_is_no_template_is_sent_as_it_stands_without_flows_and_data() {
+    let plan = plan_of(
+        "[headers]\nX-A = \"{{a}}\"\n[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\n\
+         arguments = { a = \"{{name}} {{uuid}} {{data.a.b}}\", b = \"{{\" }\n",
+    );
+    let Action::Call(call) = &plan.flows[0].steps[0].calls[0].action.value else {
+        panic!("{:?}", plan.flows);
+    };
+    assert_eq!(
+        call.arguments().map(Arguments::json),
+        Some(r#"{"a":"{{{{name}} {{uuid}} {{{{data.a.b}}","b":"{{{{"}"#)
+    );
+    assert_eq!(plan.target.headers[0].value, "{{{{a}}");
+    assert_eq!(
+        plan.notices,
+        [
+            "what is no template is sent as it stands in a config without `[[flow]]` and \
+             `[data]`: `{{a}}` (headers.X-A), `{{name}}` (scenario[1].arguments.a), \
+             `{{data.a.b}}` (scenario[1].arguments.a), `{{` (scenario[1].arguments.b)"
+        ]
+    );
+}
+
+#[test]
+fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
+    let overrides = |tool: &str| Overrides {
+        tool: Some((tool.to_string(), None)),
+        ..with_url()
+    };
+    let labels = |tool: &str| {
+        let plan = load_with(FLOW, &overrides(tool)).expect("no faults");
+        let calls = plan.flows.iter().flat_map(Flow::calls);
+        let label = |call: &Call| match &call.action.shown {
+            Action::Call(operation) => (operation.label(), call.generate),
+            Action::CodeMode { .. } => panic!("{call:?}"),
+        };
+        (calls.map(label).collect::<Vec<_>>(), plan.data.len())
+    };
+    let call = |label: &str, generate| (format!("tools/call {label}"), generate);
+    assert_eq!(
+        labels("whoami {{vu}}"),
+        (vec![call("login", false), call("whoami {{vu}}", false)], 1)
+    );
+    assert_eq!(labels("login"), (vec![call("login", false)], 1));
+    assert_eq!(labels("broken"), (vec![call("broken", false)], 0));
+    // Arguments are made for one that the config does not call.
+    assert_eq!(labels("other"), (vec![call("other", true)], 0));
+    let plan = load_with(FLOW, &overrides("login")).expect("no faults");
+    assert!(!plan.flows[0].steps[0].is_once);
+    let arguments = Arguments::read(r#"{"a": "{{data.users.name}}", "n": 1.10, "b": "{{{{x"}"#);
+    let flags = Overrides {
+        tool: Some(("t{{".to_string(), arguments.ok())),
+        ..with_url()
+    };
+    let plan = load_with(FLOW, &flags).expect("no faults");
+    let Action::Call(call) = &plan.flows[0].steps[0].calls[0].action.value else {
+        panic!("{:?}", plan.flows);
+    };
+    assert_eq!(call.subject(), Some("t{{{{"));
+    assert_eq!(
+        call.arguments().map(Arguments::json),
+        Some(r#"{"a": "{{data.users.name}}", "n": 1.10, "b": "{{{{x"}"#)
+    );
+    assert_eq!(plan.data.len(), 1);
+    let arguments = Arguments::read(r#"{"a": "{{token}}", "b": "{{data.users.nme}}"}"#);
+    let flags = Overrides {
+        tool: Some(("t".to_string(), arguments.ok())),
+        ..with_url()
+    };
+    assert_eq!(
+        faults_with(FLOW, &flags),
+        [
+            format!("--args: no step brings `{{{{token}}}}` before it is needed here; expected {ACCEPTED}"),
+            "--args: the data set `users` has no column `nme`; expected one of `name`, `password`; did you mean `name`?".to_string(),
+        ]
+    );
+}
+
+#[test]
+fn data_files_lie_beside_the_config() {
+    let folder = std::env::temp_dir().join(format!("data-beside-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the test");
+    std::fs::write(folder.join("a.csv"), "name,token\nx,hunter2hunter2\ny,z\n").expect("a file");
+    std::fs::write(folder.join("b.jsonl"), "{\"n\":12345678901234567890123}\n").expect("a file");
+    std::fs::write(folder.join("c.csv"), "name\nx\ny,z\n").expect("a file");
+    let load_in = |text: &str| {
+        let source = Source {
+            path: folder.join("a.toml"),
+            text: text.to_string(),
+        };
+        load(Some(&source), &with_url(), &environment, 7)
+    };
+    let step = "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\n\
+                arguments = { a = \"{{data.a.name}}\", b = \"{{data.b.n}}\" }\n";
+    let plan = load_in(&format!(
+        "{step}[data.a]\nfile = \"a.csv\"\nat_end = \"repeat\"\n\
+         [data.b]\nfile = \"b.jsonl\"\nmode = \"random\"\n"
+    ));
+    let plan = plan.expect("no faults");
+    assert_eq!(plan.data[1].cell(0, 0), "12345678901234567890123");
+    assert_eq!(plan.stop.iterations, None);
+    assert!(
+        plan.redactor()
+            .secrets()
+            .any(|secret| secret == "hunter2hunter2")
+    );
+    let faults = load_in(&format!(
+        "{step}[data.a]\nfile = \"c.csv\"\n[data.b]\nfile = \"b.jsonl\"\nmode = \"unique-per-vu\"\n"
+    ));
+    let faults = faults
+        .expect_err("too many cells, too few rows")
+        .to_string();
+    let faults = faults.replace(&folder.display().to_string(), "");
+    std::fs::remove_dir_all(&folder).expect("the test's own folder");
+    assert_eq!(
+        faults,
+        "/c.csv:3: has 2 columns where the first row names 1\n/a.toml:7:1: data.b: has 1 row for \
+         10 users, each of whom needs one; expected as many rows as users, or another `mode`"
+    );
 }
 
 #[test]
@@ -1274,7 +1561,8 @@ fn a_name_is_shown_as_it_is_called() {
         "prompts/get prompt",
     ] {
         check(key, "a$${b}", "a${b}", "a${b}");
-        check(key, "a \"b\" {{c}}", "a \"b\" {{c}}", "a \"b\" {{c}}");
+        // What is called is kept in canonical form: nothing in it fills itself in.
+        check(key, "a \"b\" {{c}}", "a \"b\" {{c}}", "a \"b\" {{{{c}}");
         // What is filled in may be a secret; the rest is as the server spells it.
         check(key, "$${a} ${NO:-x}", "${a} ${NO:-x}", "${a} x");
     }

@@ -21,12 +21,12 @@ struct Slot {
     at: usize,
     /// Which of the values fills it.
     value: usize,
-    form: Form,
+    form: SlotForm,
 }
 
 /// How a value stands in its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum SlotForm {
     /// As the JSON value that it is.
     Json,
     /// As text inside of a JSON string: a string without its quotes, anything else
@@ -45,10 +45,10 @@ impl Template {
 
     /// Appends a place for the value of this index, as the JSON value that it is.
     pub fn push_slot(&mut self, value: usize) {
-        self.push_slot_as(value, Form::Json);
+        self.push_slot_as(value, SlotForm::Json);
     }
 
-    pub(super) fn push_slot_as(&mut self, value: usize, form: Form) {
+    pub(super) fn push_slot_as(&mut self, value: usize, form: SlotForm) {
         self.slots.push(Slot {
             at: self.literals.len(),
             value,
@@ -100,12 +100,12 @@ impl Template {
             let value = values.get(slot.value).map_or("", String::as_str);
             let value = if value.is_empty() { "null" } else { value };
             match slot.form {
-                Form::Json => out.extend_from_slice(value.as_bytes()),
-                Form::InText => match inside_quotes(value) {
+                SlotForm::Json => out.extend_from_slice(value.as_bytes()),
+                SlotForm::InText => match inside_quotes(value) {
                     Some(text) => out.extend_from_slice(text.as_bytes()),
                     None => escaped(value, |piece| out.extend_from_slice(piece.as_bytes())),
                 },
-                Form::Raw => match serde_json::from_str::<String>(value) {
+                SlotForm::Raw => match serde_json::from_str::<String>(value) {
                     Ok(text) => out.extend_from_slice(text.as_bytes()),
                     Err(_) => out.extend_from_slice(value.as_bytes()),
                 },
@@ -156,11 +156,11 @@ impl Template {
                 return None;
             }
             at += 1;
-            let value_at = if self.is_filled(at, at) {
-                at
-            } else {
-                skip_blanks(bytes, at)
-            };
+            // A slot may stand between blanks.
+            let blanks_end = skip_blanks(bytes, at);
+            let next_slot = self.slots.partition_point(|slot| slot.at < at);
+            let next_slot = self.slots.get(next_slot).map_or(blanks_end, |slot| slot.at);
+            let value_at = blanks_end.min(next_slot);
             let end = if self.is_filled(value_at, value_at) {
                 value_at
             } else {

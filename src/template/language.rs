@@ -48,7 +48,7 @@ pub const ACCEPTED: &str = "`{{vu}}`, `{{iteration}}`, `{{uuid}}`, `{{now}}`, `{
      a literal `{{`";
 
 /// The words that an expression may begin with, but for a name of the user's.
-const BUILT_IN: [&str; 10] = [
+pub const BUILT_IN: [&str; 10] = [
     "vu",
     "iteration",
     "uuid",
@@ -313,10 +313,10 @@ impl Wrong {
 /// the names in it exist is not known here.
 pub fn parse(text: &str) -> Result<Text, Fault> {
     let mut found = Text::default();
-    for part in Parts::of(text) {
+    for part in TextParts::of(text) {
         match part {
-            Part::Literal(literal) => found.push_str(literal),
-            Part::Template { at, content } => {
+            TextPart::Literal(literal) => found.push_str(literal),
+            TextPart::Template { at, content } => {
                 let expression = content.map_or_else(|| Err(Wrong::endless()), Expression::read);
                 let expression = expression.map_err(|wrong| Fault {
                     at,
@@ -337,10 +337,10 @@ pub fn parse(text: &str) -> Result<Text, Fault> {
 pub fn parse_leniently(text: &str) -> (Text, Vec<String>) {
     let mut found = Text::default();
     let mut unknown = Vec::new();
-    for part in Parts::of(text) {
+    for part in TextParts::of(text) {
         match part {
-            Part::Literal(literal) => found.push_str(literal),
-            Part::Template { content, .. } => match content.map(Expression::read) {
+            TextPart::Literal(literal) => found.push_str(literal),
+            TextPart::Template { content, .. } => match content.map(Expression::read) {
                 Some(Ok(expression))
                     if !matches!(expression, Expression::Data { .. } | Expression::Value(_)) =>
                 {
@@ -358,7 +358,7 @@ pub fn parse_leniently(text: &str) -> (Text, Vec<String>) {
 }
 
 /// A text taken apart at its braces.
-struct Parts<'a> {
+struct TextParts<'a> {
     text: &'a str,
     /// What is before was handed out; `at <= text.len()`, on a boundary.
     at: usize,
@@ -366,7 +366,7 @@ struct Parts<'a> {
     opens: bool,
 }
 
-enum Part<'a> {
+enum TextPart<'a> {
     Literal(&'a str),
     Template {
         /// Where its braces begin.
@@ -377,7 +377,7 @@ enum Part<'a> {
     },
 }
 
-impl<'a> Parts<'a> {
+impl<'a> TextParts<'a> {
     fn of(text: &'a str) -> Self {
         Self {
             text,
@@ -387,17 +387,17 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
+impl<'a> Iterator for TextParts<'a> {
+    type Item = TextPart<'a>;
 
-    fn next(&mut self) -> Option<Part<'a>> {
+    fn next(&mut self) -> Option<TextPart<'a>> {
         let (at, rest) = (self.at, &self.text[self.at..]);
         if std::mem::take(&mut self.opens) {
             // A template that begins inside of another ends it.
             let end = rest[2..].find("}}").map(|end| &rest[2..2 + end]);
             let content = end.filter(|content| !content.contains("{{"));
             self.at += 2 + content.map_or(0, |content| content.len() + 2);
-            return Some(Part::Template { at, content });
+            return Some(TextPart::Template { at, content });
         }
         if rest.is_empty() {
             return None;
@@ -406,14 +406,14 @@ impl<'a> Iterator for Parts<'a> {
         if n_braces == 0 {
             let end = rest.find('{').unwrap_or(rest.len());
             self.at += end;
-            return Some(Part::Literal(&rest[..end]));
+            return Some(TextPart::Literal(&rest[..end]));
         }
         // One without a partner, then fours that stand for two, then those that open.
         self.opens = n_braces % 4 >= 2;
         let n_written = n_braces - if self.opens { 2 } else { 0 };
         let n_meant = n_written % 2 + n_written / 4 * 2;
         self.at += n_written;
-        Some(Part::Literal(&rest[..n_meant]))
+        Some(TextPart::Literal(&rest[..n_meant]))
     }
 }
 

@@ -27,6 +27,9 @@ pub use compiled::Template;
 pub use escape::push_json_string;
 pub use generate::{Generators, Moment, purpose_of};
 pub use language::{
-    ACCEPTED, Expression, Fault, Piece, Text, escape, is_name, parse, parse_leniently,
+    ACCEPTED, BUILT_IN, Expression, Fault, Piece, Text, escape, is_name, parse, parse_leniently,
 };
 pub use scope::Scope;
+
+#[cfg(test)]
+mod tests;

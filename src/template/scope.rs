@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::compiled::{Form, Template};
+use super::compiled::{SlotForm, Template};
 use super::escape::escaped;
 use super::generate::{Generators, Moment, purpose_of};
 use super::language::{Expression, Piece, Text, parse};
@@ -18,7 +18,7 @@ use super::language::{Expression, Piece, Text, parse};
 pub struct Scope {
     /// Among the scopes of a plan, so that flows draw apart from each other.
     number: usize,
-    slots: Vec<Filled>,
+    slots: Vec<SlotFiller>,
     /// Of what is the same wherever it stands.
     shared: HashMap<Expression, usize>,
     /// How often each was seen that is drawn, by expression and place.
@@ -27,7 +27,7 @@ pub struct Scope {
 
 /// What fills a slot.
 #[derive(Debug)]
-struct Filled {
+struct SlotFiller {
     expression: Expression,
     /// Whose random choices it takes.
     purpose: u64,
@@ -75,7 +75,7 @@ impl Scope {
         // What a value is for does not change when another template is written
         // before it.
         let purpose = format!("{}\0{place}\0{n_before}\0{expression}", self.number);
-        self.slots.push(Filled {
+        self.slots.push(SlotFiller {
             expression: expression.clone(),
             purpose: purpose_of(&purpose),
         });
@@ -136,7 +136,7 @@ impl Scope {
             match piece {
                 Piece::Literal(literal) => template.push_str(literal),
                 Piece::Expression(expression) => {
-                    template.push_slot_as(self.slot(expression), Form::Raw);
+                    template.push_slot_as(self.slot(expression), SlotForm::Raw);
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Scope {
             match piece {
                 Piece::Literal(literal) => escaped(literal, |piece| template.push_str(piece)),
                 Piece::Expression(expression) => {
-                    template.push_slot_as(self.slot_at(expression, place), Form::InText);
+                    template.push_slot_as(self.slot_at(expression, place), SlotForm::InText);
                 }
             }
         }

@@ -1,17 +1,16 @@
 //! What users do, prepared once: requests rendered, rows of the report laid out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::Map;
 
 use crate::client::{PreparedCall, Server};
-use crate::error::{UserError, nearest};
+use crate::error::UserError;
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime};
-use crate::units::plural;
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,34 +204,6 @@ impl Script {
     /// Who looks on, where this is a trial.
     pub(super) fn witness(&self) -> Option<&Witness> {
         self.trial.as_ref().map(|trial| &trial.witness)
-    }
-
-    /// What the user should know of steps whose tool the server does not list.
-    pub fn unknown_tools(plan: &Plan, known: &[&str]) -> Vec<String> {
-        let listed: HashSet<&str> = known.iter().copied().collect();
-        let mut told = HashSet::new();
-        let mut notices = Vec::new();
-        for call in plan.calls() {
-            let Action::Call(Operation::CallTool { name, .. }) = &call.action.value else {
-                continue;
-            };
-            if listed.contains(name.as_str()) || !told.insert(name) || told.len() > UNKNOWN_MAX {
-                continue;
-            }
-            let candidates = known.iter().copied().take(CANDIDATES_MAX);
-            let suggestion = nearest(name, candidates)
-                .map(|near| format!("; did you mean `{near}`?"))
-                .unwrap_or_default();
-            notices.push(format!(
-                "the server does not list the tool `{name}`{suggestion}"
-            ));
-        }
-        let n_more = told.len() - notices.len();
-        if n_more > 0 {
-            let tools = plural(n_more as u64, "more tool", "more tools");
-            notices.push(format!("the server does not list {tools} of the config"));
-        }
-        notices
     }
 
     /// A flow of the population by weight.
@@ -433,12 +404,6 @@ impl Compiler<'_> {
         })
     }
 }
-
-/// Tools that the server does not list, told one by one.
-const UNKNOWN_MAX: usize = 20;
-
-/// Tools of the server among which one of a similar name is looked for.
-const CANDIDATES_MAX: usize = 10_000;
 
 /// Steps of one operation, with different arguments, share a row.
 #[derive(Default)]

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use pmcp_loadtest::demo::DemoServer;
+use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 
-use crate::demo::demo_with_latency;
+use crate::demo::{demo, demo_with_latency};
+use crate::load_run::LoadRun;
 use crate::program::{Program, Running, TempDir};
 use crate::share;
 
@@ -305,6 +306,92 @@ fn a_pipeline_compares_with_those_before_it() {
     assert!(second.stdout.contains("answer "), "{second}");
     let reports = second.dir.path().join(".pmcp/reports");
     assert_eq!(std::fs::read_dir(reports).expect("a folder").count(), 2);
+}
+
+/// The blocks between a mark and its end: the words behind each opening fence, and
+/// the text.
+fn blocks<'a>(readme: &'a str, mark: &str) -> Vec<(&'a str, &'a str)> {
+    let (open, close) = (format!("<!-- {mark} -->"), format!("<!-- /{mark} -->"));
+    let sections = readme.split(&open).skip(1);
+    let sections = sections.filter_map(|section| Some(section.split_once(&close)?.0));
+    let fences = sections.flat_map(|section| section.split("```").skip(1).step_by(2));
+    fences.filter_map(|block| block.split_once('\n')).collect()
+}
+
+/// A block that begins with `csv NAME` is a file beside the configs.
+#[test]
+fn every_config_of_the_reference_runs() {
+    share::one_part();
+    let readme = repository_file("README.md");
+    let blocks = blocks(&readme, "configs");
+    let files = || {
+        let files = blocks.iter();
+        files.filter_map(|(words, text)| Some((words.strip_prefix("csv ")?, *text)))
+    };
+    let configs = blocks.iter().filter(|(words, _)| *words == "toml");
+    let mut n_configs = 0;
+    for (_, config) in configs {
+        n_configs += 1;
+        let server = demo(DemoOptions::default());
+        let run = |words: &[&str]| {
+            let program = Program::new(words).file("a.toml", config);
+            let program = files().fold(program, |program, (name, text)| program.file(name, text));
+            let finished = program.run();
+            assert_eq!(finished.code, Some(0), "{config}: {finished}");
+            finished
+        };
+        run(&["loadtest", "try", "a.toml", "--url", &server.url()]);
+        let report = run(&[
+            "loadtest",
+            "run",
+            &server.url(),
+            "--config",
+            "a.toml",
+            "--iterations",
+            "20",
+            "--no-pin",
+        ])
+        .checked_report();
+        assert_eq!(report["totals"]["failed"], 0, "{config}");
+    }
+    assert!(n_configs >= 1, "the reference marks its configs");
+}
+
+/// What was shown by `try` when the README was written is what it shows today, but
+/// for ports, times and tokens.
+#[test]
+fn the_transcripts_of_try_are_what_it_shows() {
+    let readme = repository_file("README.md");
+    let marks = readme.split("<!-- transcript: ").skip(1);
+    let mut n_transcripts = 0;
+    for mark in marks {
+        let (command, rest) = mark.split_once(" -->").expect("the end of a comment");
+        let shown = rest.split("```").nth(1).expect("a transcript");
+        let shown = shown.split_once('\n').expect("its fence").1;
+        let words: Vec<&str> = command.split(' ').collect();
+        let words = [&["loadtest"], &words[..]].concat();
+        let config = words.iter().find(|word| word.ends_with(".toml"));
+        let config = config.expect("a config that ships");
+        let finished = Program::new(&words)
+            .file(config, &repository_file(config))
+            .run()
+            .expect_code(0);
+        assert_eq!(steady(&finished.stdout), steady(shown), "{finished}");
+        n_transcripts += 1;
+    }
+    assert!(n_transcripts >= 1, "the README marks its transcripts");
+}
+
+/// The lines without what differs each time: digits, and the unit of a time.
+fn steady(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.split_once(" in ") {
+        Some((before, _)) => before,
+        None => line,
+    });
+    let lines: Vec<String> = lines
+        .map(|line| line.chars().filter(|c| !c.is_ascii_digit()).collect())
+        .collect();
+    lines.join("\n")
 }
 
 fn repository_file(name: &str) -> String {

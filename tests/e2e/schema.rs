@@ -195,7 +195,14 @@ fn every_config_that_there_is_keeps_to_the_schema() {
     }
     // All that there is to write is in the README.
     let readme = include_str!("../../README.md");
-    let tables = ["settings", "arrivals", "stage/items", "scenario/items"];
+    let tables = [
+        "settings",
+        "arrivals",
+        "stage/items",
+        "scenario/items",
+        "flow/items",
+        "flow/items/properties/step/items",
+    ];
     for table in tables.map(|table| format!("/properties/{table}/properties")) {
         let keys = of_config.pointer(&table).and_then(Value::as_object);
         for key in keys.expect("a table").keys() {

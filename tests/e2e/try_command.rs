@@ -11,7 +11,6 @@ const CONFIG: &str = r#"
 [settings]
 think = "60s"
 virtual_users = 50
-pacing = "90s"
 
 [[scenario]]
 type = "tools/call"

@@ -20,7 +20,7 @@ use crate::units::{format_bytes, format_latency, nanos, plural};
 use layout::lay_out;
 
 /// Lines of one body; the rest is left out.
-const BODY_LINES_MAX: usize = 40;
+const BODY_LINES_MAX: usize = 24;
 
 /// Columns of a body where the reader is no terminal, and at most.
 const BODY_COLUMNS_MAX: usize = 96;

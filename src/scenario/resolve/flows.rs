@@ -4,15 +4,20 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use super::data::Data;
 use super::{Resolver, is_modern};
+use crate::error::nearest;
+use crate::expect::Extract;
 use crate::protocol::{Arguments, Operation, ProtocolChoice};
+use crate::redact::names_secret;
 use crate::scenario::defaults::ROWS_MAX;
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::fault::quoted;
 use crate::scenario::plan::{Action, Call, Flow, Step};
 use crate::scenario::raw::{CallEntry, FlowEntry, StepEntry};
-use crate::scenario::secret::{hide_credentials, without_credentials};
+use crate::scenario::secret::{hide_credentials, map_strings, without_credentials};
 use crate::scenario::shown::Shown;
+use crate::template::{self, Expression};
 
 impl Resolver<'_> {
     pub(super) fn flows(
@@ -20,9 +25,16 @@ impl Resolver<'_> {
         has_config: bool,
         scenario: Field<Vec<FlowEntry>>,
         flows: Field<Vec<FlowEntry>>,
+        data: &mut Data,
         protocol: ProtocolChoice,
     ) -> Vec<Flow> {
-        let one = |operation: Shown<Operation>| vec![Flow::from(operation.map(Action::Call))];
+        let one = |operation: Shown<Operation>, generate| {
+            let mut flow = Flow::from(operation.map(Action::Call));
+            for call in flow.steps.iter_mut().flat_map(|step| &mut step.calls) {
+                call.generate = generate;
+            }
+            vec![flow]
+        };
         let origin = scenario.origin.or(flows.origin);
         let entries = [scenario.value, flows.value].into_iter().flatten();
         let mut entries: Vec<FlowEntry> = entries.flatten().collect();
@@ -30,7 +42,9 @@ impl Resolver<'_> {
         if let Some((name, arguments)) = &overrides.tool {
             self.keep_tool(name, arguments.is_none(), &mut entries);
             if entries.is_empty() {
-                return one(self.tool(name, arguments.clone()));
+                let call = self.tool(name, arguments.clone());
+                self.check_first(&self.document.take_uses(), data);
+                return one(call, arguments.is_none());
             }
         }
         let Some(origin) = origin else {
@@ -48,7 +62,7 @@ impl Resolver<'_> {
                         .to_string(),
                 );
             }
-            return one(Operation::ListTools.into());
+            return one(Operation::ListTools.into(), false);
         };
         let total: u64 = entries.iter().map(|entry| u64::from(entry.weight)).sum();
         let report = |message, accepted: Option<&str>| {
@@ -64,14 +78,19 @@ impl Resolver<'_> {
             report("the weights are too large", Some(&*accepted));
         }
         self.check_names(&entries);
+        for entry in &entries {
+            self.check_flow(entry, data);
+        }
         let mut flows = Vec::new();
         for entry in entries {
             self.check_order(&entry);
+            self.check_single(&entry);
             if is_modern(protocol) && entry.weight > 0 {
                 self.refuse_pings(&entry);
             }
             let name = entry.name.value.map(|name| name.shown);
-            let steps: Vec<Step> = entry.steps.into_iter().filter_map(step).collect();
+            let steps = entry.steps.into_iter();
+            let steps: Vec<Step> = steps.filter_map(|entry| self.step(entry)).collect();
             if !steps.is_empty() {
                 flows.push(Flow {
                     name,
@@ -93,9 +112,35 @@ impl Resolver<'_> {
     /// Leaves what calls the tool, or nothing where the command line has its arguments.
     fn keep_tool(&self, tool: &str, is_as_configured: bool, entries: &mut Vec<FlowEntry>) {
         let is_of_tool = |call: &CallEntry| call.tool.as_deref() == Some(tool);
-        let is_kept = |step: &StepEntry| step.calls.iter().any(is_of_tool);
         for entry in entries.iter_mut() {
-            entry.steps.retain(|step| is_as_configured && is_kept(step));
+            // From the last step on: those before bring the values that are needed.
+            let mut needed = HashSet::new();
+            let steps = std::mem::take(&mut entry.steps);
+            for mut step in steps.into_iter().rev() {
+                let extracts = step.calls.iter().flat_map(|call| call.extract.value.iter());
+                let brings = extracts.flatten().any(|value| needed.contains(&value.name));
+                let is_asked_for = step.calls.iter().any(is_of_tool);
+                if !is_as_configured || !(brings || is_asked_for) {
+                    continue;
+                }
+                let uses = step.calls.iter().flat_map(|call| &call.uses);
+                needed.extend(uses.filter_map(|(_, used)| match used {
+                    Expression::Value(name) => Some(name.clone()),
+                    _ => None,
+                }));
+                if is_asked_for {
+                    step.once = Field::default();
+                }
+                entry.steps.push(step);
+            }
+            entry.steps.reverse();
+            if !entry
+                .steps
+                .iter()
+                .any(|step| step.calls.iter().any(is_of_tool))
+            {
+                entry.steps.clear();
+            }
         }
         entries.retain(|entry| !entry.steps.is_empty());
         // By key, since there may be many of either.
@@ -125,6 +170,10 @@ impl Resolver<'_> {
         if name.trim().is_empty() {
             self.refuse_flag("--tool", "is empty", "the name of a tool");
         }
+        let name = Shown {
+            value: template::escape(name),
+            shown: name.to_string(),
+        };
         let shown = arguments.as_ref().map(|arguments| {
             let mut values = arguments.values().clone();
             let mut secrets = Vec::new();
@@ -134,13 +183,28 @@ impl Resolver<'_> {
             Arguments::read(&without_credentials(arguments.json()))
                 .unwrap_or_else(|_| values.into())
         });
+        let canonical = arguments.map(|arguments| {
+            let canonical = self.canonical(arguments.json());
+            Arguments::read(&canonical).unwrap_or(arguments)
+        });
         let arguments = Shown {
-            value: arguments,
+            value: canonical,
             shown,
         };
-        arguments.map(|arguments| Operation::CallTool {
-            name: name.to_string(),
-            arguments,
+        let call = name.zip(arguments);
+        call.map(|(name, arguments)| Operation::CallTool { name, arguments })
+    }
+
+    /// The text of a JSON value with the templates in its strings in canonical form.
+    fn canonical(&self, json: &str) -> String {
+        let place = Origin::flag("--args");
+        map_strings(json, |string| {
+            let text = serde_json::from_str::<String>(string).ok()?;
+            let as_it_stands = |text: &str| Some(text.to_string().into());
+            let understood = text
+                .contains("{{")
+                .then(|| self.document.understand(&place, &text, as_it_stands))??;
+            Some(serde_json::Value::from(understood.value).to_string())
         })
     }
 
@@ -195,6 +259,74 @@ impl Resolver<'_> {
         }
     }
 
+    /// `None`: at fault.
+    fn step(&self, entry: StepEntry) -> Option<Step> {
+        let calls = entry.calls.into_iter().filter_map(|call| {
+            let secret = self.secret_names(&call);
+            let extracts = call.extract.value.into_iter().flatten();
+            let extracts = extracts.filter_map(|value| {
+                Some(Extract {
+                    is_secret: names_secret(&value.name) || secret.contains(&value.name),
+                    name: value.name,
+                    source: value.source?,
+                })
+            });
+            Some(Call {
+                name: call.name.value.map(|name| name.shown),
+                action: call.action?,
+                generate: call.generate,
+                extracts: extracts.collect(),
+                expectations: call.expect,
+            })
+        });
+        let calls: Vec<Call> = calls.collect();
+        (!calls.is_empty()).then_some(Step {
+            name: entry.name.value.map(|name| name.shown),
+            is_once: entry.once.is_given(),
+            repeat: entry.repeat,
+            until: entry.until.value,
+            think: entry.think,
+            parallel: entry.parallel.value.unwrap_or(1),
+            calls,
+        })
+    }
+
+    /// Those of `secret`; each has to be one that is extracted.
+    fn secret_names(&self, call: &CallEntry) -> HashSet<String> {
+        let values = || call.extract.value.iter().flatten();
+        let mut names = HashSet::new();
+        for (place, name) in call.secret.value.iter().flatten() {
+            let is_at_fault = call.extract.is_given() && call.extract.value.is_none();
+            if !is_at_fault && !values().any(|value| value.name == *name) {
+                let message = format!("{} is not extracted here", quoted(name));
+                let near = nearest(name, values().map(|value| value.name.as_str()));
+                let accepted = "the name of a value in `extract`";
+                self.document.report_typo(place, message, accepted, near);
+            }
+            names.insert(name.clone());
+        }
+        names
+    }
+
+    /// What looks at one answer goes with one call.
+    fn check_single(&self, entry: &FlowEntry) {
+        for step in &entry.steps {
+            if step.repeat > 1 {
+                let message = "does not go with `repeat`";
+                self.refuse(&step.until, message, "one of the two");
+            }
+            if step.parallel.value.unwrap_or(1) <= 1 {
+                continue;
+            }
+            let message = "looks at one answer, and the step makes several calls at once";
+            let accepted = "no `parallel` beside it";
+            self.refuse(&step.until, message, accepted);
+            for call in &step.calls {
+                self.refuse(&call.extract, message, accepted);
+            }
+        }
+    }
+
     fn refuse_pings(&self, entry: &FlowEntry) {
         for call in entry.calls() {
             let action = call.action.as_ref().map(|action| &action.value);
@@ -205,26 +337,6 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// `None`: at fault.
-fn step(entry: StepEntry) -> Option<Step> {
-    let calls = entry.calls.into_iter().filter_map(|call| {
-        Some(Call {
-            name: call.name.value.map(|name| name.shown),
-            action: call.action?,
-            generate: call.generate,
-        })
-    });
-    let calls: Vec<Call> = calls.collect();
-    (!calls.is_empty()).then_some(Step {
-        name: entry.name.value.map(|name| name.shown),
-        is_once: entry.once.is_given(),
-        repeat: entry.repeat,
-        think: entry.think,
-        parallel: entry.parallel,
-        calls,
-    })
 }
 
 /// How many rows a report has of these: calls of one name or operation in one flow

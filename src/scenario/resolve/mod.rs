@@ -3,6 +3,7 @@
 //! Here defaults are filled in, flags take the place of keys, and keys that
 //! exclude each other are reported. Start at [`resolve`]. It knows no TOML.
 
+mod data;
 mod flows;
 mod shape;
 mod threshold;
@@ -21,6 +22,7 @@ use super::raw::{Config, Settings, constant_think, is_there};
 use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Era, ProtocolChoice};
+use crate::template;
 use crate::units;
 
 /// The plan. Where a fault was reported, by the reading before or here, it
@@ -45,11 +47,21 @@ pub(super) fn resolve(
     let withheld = resolver.withheld(&settings.url, &url.value, config.header_names);
     let mut target = Target::checked(url);
     target.headers = resolver.headers(config.headers, &withheld);
+    let mut header_uses = config.header_uses;
+    header_uses.extend(document.take_uses());
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
     let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
-    let flows = resolver.flows(has_config, config.scenario, config.flows, protocol);
+    let mut data = resolver.data(config.data);
+    resolver.check_first(&header_uses, &mut data);
+    let flows = resolver.flows(
+        has_config,
+        config.scenario,
+        config.flows,
+        &mut data,
+        protocol,
+    );
     let mut plan = Plan::new(target, flows);
 
     if settings.expected_interval_ms.is_given() {
@@ -58,6 +70,7 @@ pub(super) fn resolve(
         );
     }
     (plan.load, plan.stop) = resolver.load(&settings, config.stages, config.arrivals);
+    resolver.use_data(data, &mut plan);
     plan.segment = resolver.segment(&plan);
     if is_modern(protocol) && settings.session.is_given() {
         resolver.notices.push(format!(
@@ -97,6 +110,7 @@ pub(super) fn resolve(
     plan.workers.busy_poll = settings.busy_poll.value.unwrap_or(plan.workers.busy_poll);
     plan.strict = settings.strict.value.unwrap_or(plan.strict);
     plan.thresholds = resolver.thresholds(config.thresholds, &names, &plan);
+    resolver.tell_unknown();
     plan.notices = resolver.notices;
     plan
 }
@@ -150,6 +164,26 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// Tells what has the braces of a template and is sent as it stands.
+    fn tell_unknown(&mut self) {
+        let unknown = self.document.take_unknown();
+        let told = unknown.iter().take(UNKNOWN_TOLD);
+        let mut told: Vec<String> = told
+            .map(|(key, text)| format!("{} ({key})", quoted(text)))
+            .collect();
+        if told.is_empty() {
+            return;
+        }
+        if unknown.len() > told.len() {
+            told.push("…".to_string());
+        }
+        self.notices.push(format!(
+            "what is no template is sent as it stands in a config without `[[flow]]` and \
+             `[data]`: {}",
+            told.join(", ")
+        ));
+    }
+
     fn url(&mut self, configured: &Field<Shown<String>>) -> Shown<String> {
         if let Some(url) = &self.overrides.url {
             self.document.forgive_unset(|key| key == "settings.url");
@@ -260,8 +294,16 @@ impl Resolver<'_> {
                 .any(|name| name.eq_ignore_ascii_case(&header.name))
         };
         let mut given = Vec::new();
+        let as_it_stands = |text: &str| Some(text.to_string().into());
         for header in &self.overrides.headers {
-            given.extend(self.checked_header(header));
+            let place = Origin::flag("--header");
+            let value = self
+                .document
+                .understand(&place, &header.value, as_it_stands);
+            if let Some(Shown { value, .. }) = value {
+                let name = header.name.clone();
+                given.extend(self.checked_header(&Header { name, value }));
+            }
         }
         let mut headers: Vec<Header> = configured
             .into_iter()
@@ -272,7 +314,11 @@ impl Resolver<'_> {
             // What the config has for one address is not taken from the
             // environment for another.
             if !is_there(&headers, header) && !is_withheld(header) {
-                headers.extend(self.checked_header(header));
+                let literal = Header {
+                    name: header.name.clone(),
+                    value: template::escape(&header.value),
+                };
+                headers.extend(self.checked_header(&literal));
             }
         }
         headers
@@ -350,5 +396,8 @@ fn is_modern(protocol: ProtocolChoice) -> bool {
         ProtocolChoice::Revision(revision) => revision.era() == Era::Modern,
     }
 }
+
+/// Texts with braces that are told one by one.
+const UNKNOWN_TOLD: usize = 5;
 
 const YEAR: Duration = Duration::from_secs(DURATION_SECS_MAX);

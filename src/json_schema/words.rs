@@ -28,7 +28,7 @@ pub(super) fn text_of_format(format: &str) -> Option<&'static str> {
 }
 
 /// A text for a property of that name.
-pub(super) fn text_of_name(name: &str) -> &'static str {
+pub fn text_of_name(name: &str) -> &'static str {
     let words = words_of(name);
     // The last word says what a thing is, those before which one it is.
     words
@@ -168,7 +168,7 @@ const WORDS_OF_WRITING: &[&str] = &[
 ];
 
 /// The first word of a tool's name that says that the tool changes something.
-pub(super) fn word_of_writing(name: &str) -> Option<&'static str> {
+pub fn word_of_writing(name: &str) -> Option<&'static str> {
     let words = words_of(name);
     let known = |word: &String| WORDS_OF_WRITING.binary_search(&word.as_str()).ok();
     words.iter().find_map(known).map(|i| WORDS_OF_WRITING[i])
@@ -176,7 +176,7 @@ pub(super) fn word_of_writing(name: &str) -> Option<&'static str> {
 
 /// `userEmail`, `user_email`, `user-email` are all `user`, `email`; `HTTPServer` is
 /// `http`, `server`.
-pub(super) fn words_of(name: &str) -> Vec<String> {
+pub fn words_of(name: &str) -> Vec<String> {
     // No name that is longer says more.
     const LEN_MAX: usize = 100;
     let mut words = vec![String::new()];

@@ -34,7 +34,7 @@ const TOO_LARGE: &str = "the schema is too large to be checked";
 const ELSEWHERE: &str = "a part of the schema lies elsewhere";
 
 /// Judges values by one schema.
-pub(super) struct SchemaCheck<'a> {
+pub struct SchemaCheck<'a> {
     root: &'a Value,
     /// Or why it could not be built.
     validator: Result<Validator, String>,
@@ -43,15 +43,19 @@ pub(super) struct SchemaCheck<'a> {
 
 /// Something wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Violation {
+pub struct Violation {
     /// Where in the value, as a JSON pointer.
-    pub(super) path: String,
+    pub path: String,
+    /// The keyword that is violated.
+    keyword: String,
+    /// Whether only some values are judged by it: those that a condition is for.
+    is_conditional: bool,
     what: String,
 }
 
 impl Violation {
     /// `a.b[0]: what is wrong`. The text holds a stranger's names.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = String::new();
         for step in self.path.split('/').skip(1) {
             let is_index = step.bytes().all(|byte| byte.is_ascii_digit());
@@ -69,10 +73,34 @@ impl Violation {
     }
 }
 
+impl Violation {
+    /// Whether it holds whatever stands at `open` places of the value, JSON pointers:
+    /// what is wrong lies elsewhere, or in what members there are.
+    pub fn holds_whatever_is_at(&self, open: &[String]) -> bool {
+        let of_names = matches!(
+            self.keyword.as_str(),
+            "additionalProperties"
+                | "maxProperties"
+                | "minProperties"
+                | "propertyNames"
+                | "required"
+        );
+        let is_inside = |outer: &str, inner: &str| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        open.iter().all(|open| {
+            let is_below = is_inside(&self.path, open);
+            let judges_names = of_names && !self.is_conditional && *open != self.path;
+            !is_inside(open, &self.path) && (!is_below || judges_names)
+        })
+    }
+}
+
 impl<'a> SchemaCheck<'a> {
     /// Builds the validator, unless the schema is too large for one. What is no
     /// schema at all accepts everything.
-    pub(super) fn new(root: &'a Value) -> Self {
+    pub fn new(root: &'a Value) -> Self {
         let validator = match root {
             Value::Object(_) | Value::Bool(_) => build(root),
             _ => build(&Value::Bool(true)),
@@ -88,7 +116,7 @@ impl<'a> SchemaCheck<'a> {
     ///
     /// # Errors
     /// Why that cannot be told.
-    pub(super) fn violations(&mut self, value: &Value) -> Result<Vec<Violation>, String> {
+    pub fn violations(&mut self, value: &Value) -> Result<Vec<Violation>, String> {
         self.count(self.root, value, 0)?;
         let validator = self.validator.as_ref().map_err(Clone::clone)?;
         let violations = validator.iter_errors(value).take(N_VIOLATIONS_MAX);
@@ -264,8 +292,12 @@ fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str> {
 }
 
 fn violation(error: &ValidationError<'_>) -> Violation {
+    let rule = error.evaluation_path().as_str();
+    let is_condition = |step| matches!(step, "then" | "else" | "dependentSchemas" | "dependencies");
     Violation {
         path: error.instance_path().as_str().to_string(),
+        keyword: rule.rsplit('/').next().unwrap_or_default().to_string(),
+        is_conditional: rule.split('/').any(is_condition),
         what: error.masked().to_string(),
     }
 }

@@ -21,20 +21,20 @@ use super::words::{number_of_name, text_of_format, text_of_name};
 
 /// Sample arguments of a tool.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct SampleArguments {
+pub struct SampleArguments {
     /// The arguments that are required.
-    pub(super) values: Map<String, Value>,
+    pub values: Map<String, Value>,
     /// Others that the schema knows, in its order; at most 20. A value is
     /// `null` where nothing else is accepted.
-    pub(super) optional: Vec<(String, Value)>,
+    pub optional: Vec<(String, Value)>,
     /// Why the required ones may not satisfy the schema; empty: they do. Texts
     /// may hold anything that the schema holds.
-    pub(super) doubts: Vec<String>,
+    pub doubts: Vec<String>,
 }
 
 /// Sample arguments for a tool with this input schema, whatever it is: the
 /// arguments are always an object.
-pub(super) fn sample_arguments(schema: &Value) -> SampleArguments {
+pub fn sample_arguments(schema: &Value) -> SampleArguments {
     let object = json!({"type": "object"});
     let mut check = SchemaCheck::new(schema);
     let (value, doubts) = Sampler::new(schema, &[]).best(&[schema, &object], &mut check);
@@ -56,7 +56,7 @@ pub(super) fn sample_arguments(schema: &Value) -> SampleArguments {
 
 /// What the schema says of an argument of this name: its description, and the
 /// values it is limited to.
-pub(super) fn describe_argument(schema: &Value, name: &str) -> (Option<String>, Vec<Value>) {
+pub fn describe_argument(schema: &Value, name: &str) -> (Option<String>, Vec<Value>) {
     let rules = Demands::of(schema, &[schema]).property(name);
     let argument = Demands::of(schema, &rules);
     let described = argument
@@ -110,7 +110,7 @@ const TYPES_OF_KEYWORDS: &[(&str, &str)] = &[
 ];
 
 /// A schema that is an object. A keyword of a wrong type counts as absent.
-type SchemaFields = Map<String, Value>;
+pub(super) type SchemaFields = Map<String, Value>;
 
 fn text<'a>(schema: &'a SchemaFields, keyword: &str) -> Option<&'a str> {
     schema.get(keyword)?.as_str()
@@ -135,16 +135,16 @@ fn is_true(schema: &SchemaFields, keyword: &str) -> bool {
 
 /// All that applies at one place of a value.
 #[derive(Clone, Default)]
-struct Demands<'a> {
+pub(super) struct Demands<'a> {
     /// `allOf` and `$ref` already followed, each once.
-    schemas: Vec<&'a SchemaFields>,
+    pub(super) schemas: Vec<&'a SchemaFields>,
     /// Each of them: one branch must be chosen, whose schemas then apply too.
-    alternatives: Vec<Vec<&'a Value>>,
+    pub(super) alternatives: Vec<Vec<&'a Value>>,
 }
 
 impl<'a> Demands<'a> {
     /// `root` is what references begin at.
-    fn of(root: &'a Value, schemas: &[&'a Value]) -> Self {
+    pub(super) fn of(root: &'a Value, schemas: &[&'a Value]) -> Self {
         let mut demands = Self::default();
         for schema in schemas {
             demands.add(root, schema);
@@ -216,13 +216,13 @@ impl<'a> Demands<'a> {
         found.map_or("string", |(_, name)| name)
     }
 
-    fn all_of(&self, keyword: &str) -> Vec<&'a Value> {
+    pub(super) fn all_of(&self, keyword: &str) -> Vec<&'a Value> {
         let schemas = self.schemas.iter();
         schemas.filter_map(|schema| schema.get(keyword)).collect()
     }
 
     /// The bounds of a size by the keywords that are named.
-    fn sizes(&self, min: &str, max: &str) -> (usize, usize) {
+    pub(super) fn sizes(&self, min: &str, max: &str) -> (usize, usize) {
         let sizes = |keyword: &str| {
             let sizes = self.all_of(keyword).into_iter().filter_map(Value::as_f64);
             sizes.map(|size| size as usize).collect::<Vec<usize>>()
@@ -273,7 +273,7 @@ impl<'a> Demands<'a> {
     }
 
     /// The schemas of a property's value.
-    fn property(&self, name: &str) -> Vec<&'a Value> {
+    pub(super) fn property(&self, name: &str) -> Vec<&'a Value> {
         let schemas = self.schemas.iter();
         let rule = |schema: &&'a SchemaFields| {
             let known = object(schema, "properties").and_then(|known| known.get(name));
@@ -650,10 +650,10 @@ impl<'a> Sampler<'a> {
 }
 
 /// The bounds of a number.
-struct NumberRange {
+pub(super) struct NumberRange {
     /// Of whole numbers.
-    low: i128,
-    high: i128,
+    pub(super) low: i128,
+    pub(super) high: i128,
     /// Of all others, none of which is a bound itself.
     low_float: Option<f64>,
     high_float: Option<f64>,
@@ -663,7 +663,7 @@ struct NumberRange {
 }
 
 impl NumberRange {
-    fn of(demands: &Demands<'_>) -> Self {
+    pub(super) fn of(demands: &Demands<'_>) -> Self {
         let (low, low_float) = lower_bounds(demands, "minimum", "exclusiveMinimum", 1);
         let (high, high_float) = lower_bounds(demands, "maximum", "exclusiveMaximum", -1);
         let divisors = demands.all_of("multipleOf");
@@ -905,7 +905,7 @@ fn cut_or_longer(text: &str, min: usize, max: usize) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -1366,7 +1366,7 @@ pub(super) mod tests {
     }
 
     /// Any JSON, a few levels deep.
-    pub(in super::super) fn any_json() -> impl Strategy<Value = Value> {
+    pub(crate) fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
@@ -1431,7 +1431,7 @@ pub(super) mod tests {
     ];
 
     /// What looks like a schema, with keywords of any value.
-    pub(in super::super) fn any_schema() -> impl Strategy<Value = Value> {
+    pub(crate) fn any_schema() -> impl Strategy<Value = Value> {
         let word = prop::sample::select(
             &[
                 "object",

@@ -1,0 +1,610 @@
+//! The plan held against what the server lists, before any load.
+//!
+//! What is certain refuses the run: the tool, prompt or resource of a step is not
+//! there, or its literal arguments break the input schema. What is likely is a notice.
+//! Pure: lists in, texts out. Start at [`Preflight`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::client::{Listing, ServerLists, WantedLists};
+use crate::error::{UserError, nearest};
+use crate::json_schema::{SchemaCheck, template_places, templates_of_arguments};
+use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
+use crate::scenario::{Action, Call, Flow, Plan};
+use crate::template::{Piece, parse};
+use crate::units::plural;
+
+/// Faults and notices that are told one by one.
+const TOLD_MAX: usize = 20;
+/// Violations of one call's arguments that are told.
+const VIOLATIONS_MAX: usize = 3;
+/// Names of the server among which one of a similar name is looked for.
+const CANDIDATES_MAX: usize = 10_000;
+/// Schemas that arguments are held against, in bytes of all together.
+const SCHEMA_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Preflight {
+    /// Why the run is not made.
+    faults: Told,
+    /// What the user should know.
+    notices: Told,
+}
+
+/// Texts, each once, and a bounded number of them.
+#[derive(Debug, Default)]
+struct Told {
+    texts: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Told {
+    fn add(&mut self, text: String) {
+        if self.known.insert(text.clone()) && self.texts.len() < TOLD_MAX {
+            self.texts.push(text);
+        }
+    }
+
+    fn finish(self, of: &str) -> Vec<String> {
+        let n_more = self.known.len() - self.texts.len();
+        let more = (n_more > 0).then(|| format!("and {n_more} more {of}"));
+        self.texts.into_iter().chain(more).collect()
+    }
+}
+
+/// The lists that the plan is held against: those of tools always, where it calls
+/// any, as the protocol wants it.
+pub(super) fn wanted_lists(plan: &Plan) -> WantedLists {
+    let mut wanted = WantedLists::default();
+    for call in plan.calls() {
+        match &call.action.value {
+            Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. } => {
+                wanted.tools = true;
+            }
+            Action::Call(Operation::ReadResource { .. }) => wanted.resources |= plan.preflight,
+            Action::Call(Operation::GetPrompt { .. }) => wanted.prompts |= plan.preflight,
+            Action::Call(_) => {}
+        }
+    }
+    wanted
+}
+
+impl Preflight {
+    /// Holds all calls of the plan against the lists.
+    pub(super) fn hold(&mut self, plan: &Plan, lists: &ServerLists) {
+        let tools = lists.tools.as_ref().map(Known::of);
+        let prompts = lists.prompts.as_ref().map(Known::of);
+        let resources = lists.resources.as_ref().map(Known::of);
+        let mut schema_bytes_left = SCHEMA_BYTES_MAX;
+        // The calls of each tool together: its schema is looked at once.
+        let mut by_tool: BTreeMap<&str, Vec<(String, &Arguments)>> = BTreeMap::new();
+        for (place, call) in places(&plan.flows) {
+            let Action::Call(operation) = &call.action.value else {
+                continue;
+            };
+            match operation {
+                Operation::CallTool { name, arguments } => {
+                    let Some(name) = literal(name) else { continue };
+                    if self.is_missing(&name, "tool", tools.as_ref(), call) {
+                        continue;
+                    }
+                    let tool = tools
+                        .as_ref()
+                        .and_then(|tools| tools.by_key.get(name.as_str()));
+                    let is_held = !call.generate && !call.expectations.awaits_failure();
+                    if let (Some(tool), Some(arguments), true) = (tool, arguments, is_held) {
+                        by_tool
+                            .entry(&tool.name)
+                            .or_default()
+                            .push((place, arguments));
+                    }
+                }
+                Operation::GetPrompt { name, arguments } => {
+                    let Some(name) = literal(name) else { continue };
+                    if !self.is_missing(&name, "prompt", prompts.as_ref(), call)
+                        && let Some(known) = &prompts
+                        && let Some(prompt) = known.by_key.get(name.as_str())
+                    {
+                        self.hold_prompt(&place, prompt, arguments.as_ref());
+                    }
+                }
+                Operation::ReadResource { uri } => {
+                    let Some(uri) = literal(uri) else { continue };
+                    let templates = lists.templates.as_ref();
+                    let fits = |listing: &Listing<_>| {
+                        let mut items = listing.items.iter();
+                        items.any(|item| fits_template(&uri, Listable::key(item)))
+                    };
+                    let may_be_of_template = templates.is_none_or(
+                        |listing: &Listing<crate::protocol::ResourceTemplateDescription>| {
+                            !listing.is_whole || fits(listing)
+                        },
+                    );
+                    if !may_be_of_template {
+                        self.is_missing(&uri, "resource", resources.as_ref(), call);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (name, calls) in by_tool {
+            let Some(tool) = tools.as_ref().and_then(|tools| tools.by_key.get(name)) else {
+                continue;
+            };
+            let n_bytes = tool.input_schema.text().len();
+            match schema_bytes_left.checked_sub(n_bytes) {
+                Some(left) => {
+                    schema_bytes_left = left;
+                    self.hold_arguments(tool, &calls);
+                }
+                None => self.notices.add(format!(
+                    "the arguments of `{name}` are not held against its schema: the schemas of \
+                     the plan's tools are too large"
+                )),
+            }
+        }
+    }
+
+    /// Notes that the server does not have what is called, where it is so.
+    fn is_missing<T: Listable>(
+        &mut self,
+        key: &str,
+        what: &str,
+        known: Option<&Known<'_, T>>,
+        call: &Call,
+    ) -> bool {
+        let Some(known) = known else { return false };
+        if known.by_key.contains_key(key) {
+            return false;
+        }
+        let candidates = known.by_key.keys().copied().take(CANDIDATES_MAX);
+        let suggestion = match nearest(key, candidates) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        let text = format!("the server does not list the {what} `{key}`{suggestion}");
+        if !known.is_whole {
+            self.notices
+                .add(format!("{text} (its list was not read to the end)"));
+        } else if call.expectations.awaits_failure() {
+            self.notices.add(text);
+        } else {
+            self.faults.add(text);
+        }
+        true
+    }
+
+    fn hold_arguments(&mut self, tool: &ToolDescription, calls: &[(String, &Arguments)]) {
+        let schema = tool.input_schema.to_value();
+        let mut check = SchemaCheck::new(&schema);
+        for (place, arguments) in calls {
+            let values = Value::Object(arguments.values().clone());
+            let open = template_places(&values);
+            let violations = match check.violations(&unescaped(values)) {
+                Ok(violations) => violations,
+                Err(why) => {
+                    let name = &tool.name;
+                    self.notices.add(format!(
+                        "the arguments of `{name}` are not held against its schema: {why}"
+                    ));
+                    return;
+                }
+            };
+            let holds = violations
+                .iter()
+                .filter(|it| it.holds_whatever_is_at(&open));
+            let texts: Vec<String> = holds.map(|it| it.text()).collect();
+            if texts.is_empty() {
+                continue;
+            }
+            let n_more = texts.len().saturating_sub(VIOLATIONS_MAX);
+            let more = match n_more {
+                0 => String::new(),
+                n => format!("; and {}", plural(n as u64, "more fault", "more faults")),
+            };
+            let texts = texts[..texts.len().min(VIOLATIONS_MAX)].join("; ");
+            self.faults.add(format!(
+                "{place}: the arguments break the input schema of `{}`: {texts}{more}",
+                tool.name
+            ));
+        }
+    }
+
+    /// Whether an argument must be given is said, but not how strictly it is meant.
+    fn hold_prompt(
+        &mut self,
+        place: &str,
+        prompt: &PromptDescription,
+        arguments: Option<&Arguments>,
+    ) {
+        let is_given =
+            |name: &str| arguments.is_some_and(|arguments| arguments.values().contains_key(name));
+        let required = prompt.arguments.iter().filter(|argument| argument.required);
+        for argument in required.filter(|argument| !is_given(&argument.name)) {
+            self.notices.add(format!(
+                "{place}: the prompt `{}` wants the argument `{}`",
+                prompt.name, argument.name
+            ));
+        }
+    }
+
+    /// The plan with the arguments of calls that generate theirs, from the tools'
+    /// schemas.
+    pub(super) fn generate(&mut self, plan: &Arc<Plan>, lists: &ServerLists) -> Arc<Plan> {
+        if plan.calls().all(|call| !call.generate) {
+            return Arc::clone(plan);
+        }
+        let known = lists.tools.as_ref().map(Known::of);
+        let mut plan = Plan::clone(plan);
+        let steps = plan.flows.iter_mut().flat_map(|flow| &mut flow.steps);
+        for call in steps
+            .flat_map(|step| &mut step.calls)
+            .filter(|call| call.generate)
+        {
+            let Action::Call(Operation::CallTool { name, arguments }) = &mut call.action.value
+            else {
+                continue;
+            };
+            let text = literal(name);
+            let tools = known.as_ref().map(|known| &known.by_key);
+            let tool = text
+                .as_deref()
+                .zip(tools)
+                .and_then(|(name, tools)| tools.get(name));
+            let Some(tool) = tool else {
+                self.faults.add(format!(
+                    "no arguments can be generated for `{name}`: the server does not list the \
+                     tool, and so tells no schema"
+                ));
+                continue;
+            };
+            let none = Map::new();
+            let given = arguments.as_ref().map_or(&none, Arguments::values);
+            let made = templates_of_arguments(&tool.input_schema.to_value(), given);
+            if let Some(problem) = made.problem {
+                self.notices.add(format!(
+                    "the arguments generated for `{}`: {problem}",
+                    tool.name
+                ));
+            }
+            *arguments = Some(made.values.into());
+        }
+        Arc::new(plan)
+    }
+
+    /// What the user should know, each once.
+    pub(super) fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices).finish("of this kind")
+    }
+
+    /// All faults in one error.
+    pub(super) fn refusal(self) -> Result<(), UserError> {
+        let faults = self.faults.finish("faults");
+        match &faults[..] {
+            [] => Ok(()),
+            [only] => Err(UserError::usage(only)),
+            _ => Err(UserError::usage(format!(
+                "the plan does not fit what the server lists:\n  {}",
+                faults.join("\n  ")
+            ))),
+        }
+        .map_err(|error| {
+            error.hint("mend the steps, or leave this check out with `--no-preflight`")
+        })
+    }
+}
+
+/// Entries of a list by what they are called by.
+struct Known<'a, T> {
+    by_key: HashMap<&'a str, &'a T>,
+    is_whole: bool,
+}
+
+impl<'a, T: Listable> Known<'a, T> {
+    fn of(listing: &'a Listing<T>) -> Self {
+        let items = listing.items.iter();
+        Self {
+            by_key: items.map(|item| (item.key(), item)).collect(),
+            is_whole: listing.is_whole,
+        }
+    }
+}
+
+/// All calls of the flows, each with the words for its place.
+fn places(flows: &[Flow]) -> impl Iterator<Item = (String, &Call)> {
+    flows.iter().flat_map(|flow| {
+        flow.steps.iter().flat_map(move |step| {
+            step.calls.iter().map(move |call| {
+                let label = match &call.action.shown {
+                    Action::Call(shown) => shown.label(),
+                    Action::CodeMode { .. } => "code mode".to_string(),
+                };
+                let name = call.name.as_ref().or(step.name.as_ref());
+                let name = name.map_or(label, |name| format!("step `{name}`"));
+                let place = match &flow.name {
+                    Some(flow) => format!("flow `{flow}`, {name}"),
+                    None => name,
+                };
+                (place, call)
+            })
+        })
+    })
+}
+
+/// The text that a canonical template without expressions stands for.
+fn literal(canonical: &str) -> Option<String> {
+    let text = parse(canonical).ok()?;
+    let pieces = text.pieces().iter();
+    let literals = pieces.map(|piece| match piece {
+        Piece::Literal(text) => Some(text.as_str()),
+        Piece::Expression(_) => None,
+    });
+    literals.collect()
+}
+
+/// Arguments as they are sent, but for templates.
+fn unescaped(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(literal(&text).unwrap_or(text)),
+        Value::Array(items) => items.into_iter().map(unescaped).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, value)| (name, unescaped(value)))
+                .collect()
+        }
+        other => other,
+    }
+}
+
+/// Whether the URI may be one of the template (RFC 6570): what stands outside of its
+/// expressions is there in order. An expression may stand for anything.
+fn fits_template(uri: &str, template: &str) -> bool {
+    let mut literals = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        literals.push(before);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    let Some((first, middle)) = literals.split_first() else {
+        return uri == template;
+    };
+    let Some(inner) = uri
+        .strip_prefix(first)
+        .and_then(|uri| uri.strip_suffix(rest))
+    else {
+        return false;
+    };
+    let left = middle.iter().try_fold(inner, |left, literal| {
+        left.find(literal).map(|at| &left[at + literal.len()..])
+    });
+    left.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        PromptArgument, ResourceDescription, ResourceTemplateDescription, ToolAnnotations,
+    };
+    use crate::scenario::{Overrides, Source, load};
+    use serde_json::json;
+
+    fn plan(text: &str) -> Arc<Plan> {
+        let source = Source {
+            path: "loadtest.toml".into(),
+            text: format!("[settings]\nurl = \"http://127.0.0.1:1/mcp\"\niterations = 1\n{text}"),
+        };
+        match load(Some(&source), &Overrides::default(), &|_| None, 1) {
+            Ok(plan) => Arc::new(plan),
+            Err(faults) => panic!("{faults}"),
+        }
+    }
+
+    fn whole<T>(items: Vec<T>) -> Option<Listing<T>> {
+        Some(Listing {
+            items,
+            is_whole: true,
+        })
+    }
+
+    fn lists() -> ServerLists {
+        let schema = json!({
+            "type": "object",
+            "properties": {"text": {"type": "string", "maxLength": 3}, "n": {"type": "integer"}},
+            "required": ["text"],
+            "additionalProperties": false,
+        });
+        ServerLists {
+            tools: whole(vec![ToolDescription {
+                name: "echo".to_string(),
+                title: None,
+                description: None,
+                input_schema: (&schema).into(),
+                output_schema: None,
+                annotations: ToolAnnotations::default(),
+                param_headers: Ok(Vec::new()),
+            }]),
+            resources: whole(vec![ResourceDescription {
+                uri: "demo://readme".to_string(),
+                name: String::new(),
+                description: None,
+                mime_type: None,
+            }]),
+            templates: whole(vec![ResourceTemplateDescription {
+                uri_template: "demo://notes/{id}".to_string(),
+                name: String::new(),
+                description: None,
+                mime_type: None,
+            }]),
+            prompts: whole(vec![PromptDescription {
+                name: "sum".to_string(),
+                description: None,
+                arguments: vec![PromptArgument {
+                    name: "topic".to_string(),
+                    description: None,
+                    required: true,
+                }],
+            }]),
+        }
+    }
+
+    /// Faults, and notices.
+    fn held(plan: &Plan, lists: &ServerLists) -> (Vec<String>, Vec<String>) {
+        let mut preflight = Preflight::default();
+        preflight.hold(plan, lists);
+        let notices = preflight.notices();
+        (preflight.faults.finish("faults"), notices)
+    }
+
+    fn call(arguments: &str) -> String {
+        format!("[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = {arguments}\n")
+    }
+
+    #[test]
+    fn what_is_missing_is_refused_with_what_is_nearest() {
+        let plan = plan(
+            "[[scenario]]\ntype = \"tools/call\"\ntool = \"ecko\"\n\
+             [[scenario]]\ntype = \"tools/call\"\ntool = \"ecko\"\narguments = { a = 1 }\n\
+             [[scenario]]\ntype = \"resources/read\"\nuri = \"demo://readm\"\n\
+             [[scenario]]\ntype = \"resources/read\"\nuri = \"demo://notes/7\"\n\
+             [[scenario]]\ntype = \"resources/read\"\nuri = \"demo://readme\"\n\
+             [[scenario]]\ntype = \"prompts/get\"\nprompt = \"x\"\n",
+        );
+        let mut lists = lists();
+        let (faults, notices) = held(&plan, &lists);
+        assert_eq!(
+            faults,
+            [
+                "the server does not list the tool `ecko`; did you mean `echo`?",
+                "the server does not list the resource `demo://readm`; did you mean `demo://readme`?",
+                "the server does not list the prompt `x`",
+            ]
+        );
+        assert_eq!(notices, Vec::<String>::new());
+        // Of a list that was cut, the rest may hold any name.
+        if let Some(tools) = &mut lists.tools {
+            tools.is_whole = false;
+        }
+        lists.templates = None;
+        lists.prompts = None;
+        let (faults, notices) = held(&plan, &lists);
+        assert_eq!(faults, Vec::<String>::new());
+        let expected = "the server does not list the tool `ecko`; did you mean `echo`? (its list was not read to the end)";
+        assert_eq!(notices, [expected]);
+    }
+
+    #[test]
+    fn literal_arguments_are_held_against_the_schema() {
+        let check = |arguments: &str, expected: &str| {
+            let (faults, _) = held(&plan(&call(arguments)), &lists());
+            let expected: Vec<String> = match expected {
+                "" => Vec::new(),
+                text => vec![format!(
+                    "tools/call echo: the arguments break the input schema of `echo`: {text}"
+                )],
+            };
+            assert_eq!(faults, expected, "{arguments}");
+        };
+        check("{ text = \"abc\" }", "");
+        check("{}", "\"text\" is a required property");
+        check("{ text = 7 }", "text: value is not of type \"string\"");
+        check("{ text = \"{{vu}}\", n = \"{{iteration}}\" }", "");
+        check("{ text = \"{{random.words 3}} and more\" }", "");
+        check(
+            "{ text = \"{{vu}}\", n = \"x\" }",
+            "n: value is not of type \"integer\"",
+        );
+        check(
+            "{ n = \"{{iteration}}\" }",
+            "\"text\" is a required property",
+        );
+    }
+
+    #[test]
+    fn a_step_that_awaits_a_failure_is_not_refused() {
+        let missing = "[[scenario]]\ntype = \"tools/call\"\ntool = \"ecko\"\n";
+        let mut plan = plan(&format!("{missing}{}", call("{}")));
+        let mut failing = Plan::clone(&plan);
+        let steps = failing.flows.iter_mut().flat_map(|flow| &mut flow.steps);
+        for call in steps.flat_map(|step| &mut step.calls) {
+            call.expectations.is_error = true;
+        }
+        assert_eq!(held(&plan, &lists()).0.len(), 2);
+        plan = Arc::new(failing);
+        let (faults, notices) = held(&plan, &lists());
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(notices.len(), 1, "{notices:?}");
+    }
+
+    #[test]
+    fn a_prompt_without_what_it_wants_is_a_notice() {
+        let plan = plan("[[scenario]]\ntype = \"prompts/get\"\nprompt = \"sum\"\n");
+        let (faults, notices) = held(&plan, &lists());
+        assert_eq!(faults, Vec::<String>::new());
+        let expected = "prompts/get sum: the prompt `sum` wants the argument `topic`";
+        assert_eq!(notices, [expected]);
+    }
+
+    #[test]
+    fn faults_are_bounded_and_told_in_one_error() {
+        let steps: String = (0..30)
+            .map(|n| format!("[[scenario]]\ntype = \"prompts/get\"\nprompt = \"p{n}\"\n"))
+            .collect();
+        let mut preflight = Preflight::default();
+        preflight.hold(&plan(&steps), &lists());
+        let error = preflight.refusal().expect_err("it is refused");
+        assert_eq!(error.what().lines().count(), TOLD_MAX + 2, "{error}");
+        assert!(error.what().ends_with("and 10 more faults"), "{error}");
+        assert!(error.hints()[0].contains("--no-preflight"), "{error}");
+    }
+
+    #[test]
+    fn generated_arguments_need_the_tool_in_the_list() {
+        let step = "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\ngenerate = true\n";
+        let made = |lists: &ServerLists| {
+            let mut preflight = Preflight::default();
+            let plan = preflight.generate(&plan(step), lists);
+            let call = plan.calls().next().expect("a call");
+            let Action::Call(Operation::CallTool { arguments, .. }) = &call.action.value else {
+                panic!("no call of a tool");
+            };
+            let arguments = arguments.as_ref().map(|it| it.json().to_string());
+            (arguments, preflight.faults.finish("faults"))
+        };
+        let (arguments, faults) = made(&lists());
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(
+            arguments.as_deref(),
+            Some("{\"text\":\"{{random.string 3}}\"}")
+        );
+        let (arguments, faults) = made(&ServerLists::default());
+        assert_eq!(arguments, None);
+        assert!(
+            faults[0].contains("no arguments can be generated"),
+            "{faults:?}"
+        );
+    }
+
+    #[test]
+    fn uris_fit_templates() {
+        let check = |uri: &str, template: &str, expected: bool| {
+            assert_eq!(fits_template(uri, template), expected, "{uri} {template}");
+        };
+        check("demo://notes/7", "demo://notes/{id}", true);
+        check("demo://notes/7/b", "demo://notes/{id}", true);
+        check("demo://note", "demo://notes/{id}", false);
+        check("a/1/b/2/c", "a/{x}/b/{y}/c", true);
+        check("a/1/b/2/d", "a/{x}/b/{y}/c", false);
+        check("a/1/2/c", "a/{x}/b/{y}/c", false);
+        check("ab", "ab{?x,y}", true);
+        check("a", "{x}", true);
+        check("a", "a", true);
+        check("a{b", "a{c", true);
+        check("ab", "ab{x}b", false);
+    }
+}

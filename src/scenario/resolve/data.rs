@@ -1,0 +1,223 @@
+//! Data sets, and the templates of headers and calls held against what there is to fill
+//! them: rows, and values that earlier steps bring.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Resolver;
+use crate::data::{DATA_BYTES_MAX, DataFault, DataSet, DataSettings};
+use crate::error::nearest;
+use crate::files;
+use crate::scenario::document::{Origin, Use};
+use crate::scenario::fault::quoted;
+use crate::scenario::plan::Plan;
+use crate::scenario::raw::{DataEntry, FlowEntry};
+use crate::template::{ACCEPTED, BUILT_IN, Expression};
+use crate::units::plural;
+
+/// The data sets of a config.
+#[derive(Default)]
+pub(super) struct Data {
+    sets: Vec<Set>,
+}
+
+struct Set {
+    place: Origin,
+    name: String,
+    /// `None`: at fault.
+    rows: Option<Arc<DataSet>>,
+    is_used: bool,
+}
+
+impl Resolver<'_> {
+    /// Reads the data sets.
+    pub(super) fn data(&self, entries: Vec<DataEntry>) -> Data {
+        let read = |entry: DataEntry| Set {
+            rows: self.rows(&entry).map(Arc::new),
+            place: entry.place,
+            name: entry.name,
+            is_used: false,
+        };
+        Data {
+            sets: entries.into_iter().map(read).collect(),
+        }
+    }
+
+    fn rows(&self, entry: &DataEntry) -> Option<DataSet> {
+        let keys = &entry.keys;
+        let secret = keys.secret.value.iter().flatten();
+        let secret: Vec<String> = secret.map(|(_, name)| name.clone()).collect();
+        let settings = DataSettings {
+            name: &entry.name,
+            mode: keys.mode.value.unwrap_or_default(),
+            at_end: keys.at_end.value.unwrap_or_default(),
+            secret: &secret,
+        };
+        if let (Some(place), Some(rows)) = (&keys.rows.origin, &keys.rows.value) {
+            let of_row = |fault: DataFault| match fault.line {
+                Some(row) => format!("row {row}: {}", fault.message),
+                None => fault.message,
+            };
+            return DataSet::from_rows(settings, rows)
+                .map_err(|faults| {
+                    for fault in faults {
+                        self.document.report(place, of_row(fault), None);
+                    }
+                })
+                .ok();
+        }
+        let (place, written) = (keys.file.origin.as_ref()?, keys.file.value.as_ref()?);
+        let path = self.document.beside(&written.value);
+        let text = match files::read_text(&path, DATA_BYTES_MAX) {
+            Ok(text) => text,
+            Err(why) => {
+                // What came from the environment is not repeated.
+                let message = format!("{} {why}", quoted(&written.shown));
+                let accepted = "a path relative to this config, or an absolute one";
+                self.document.report(place, message, accepted);
+                return None;
+            }
+        };
+        let is_lines = path
+            .extension()
+            .is_some_and(|it| it.eq_ignore_ascii_case("jsonl"));
+        let rows = match is_lines {
+            true => DataSet::from_jsonl(settings, &text),
+            false => DataSet::from_csv(settings, &text),
+        };
+        let shown = self.document.beside(&written.shown);
+        rows.map_err(|faults| {
+            for fault in faults {
+                let DataFault { line, message } = fault;
+                self.document.report_in(place, &shown, line, message);
+            }
+        })
+        .ok()
+    }
+
+    /// Templates that stand before all steps, in headers and flags: nothing is extracted
+    /// there.
+    pub(super) fn check_first(&self, uses: &[Use], data: &mut Data) {
+        for (place, expression) in uses {
+            match expression {
+                Expression::Value(name) => {
+                    let written = quoted(&format!("{{{{{name}}}}}"));
+                    let message = format!("no step brings {written} before it is needed here");
+                    let near = nearest(name, BUILT_IN);
+                    self.refuse_template(place, message, near);
+                }
+                _ => self.check_data(place, expression, data),
+            }
+        }
+    }
+
+    /// Each name in a template is one that there is where it is asked for.
+    pub(super) fn check_flow(&self, entry: &FlowEntry, data: &mut Data) {
+        // By value: which step brings it, and where that is written.
+        let mut brought: HashMap<&str, (usize, &Origin)> = HashMap::new();
+        for (at, step) in entry.steps.iter().enumerate() {
+            let values = step.calls.iter().flat_map(|call| call.extract.value.iter());
+            for value in values.flatten() {
+                if let Some((_, first)) = brought.get(value.name.as_str()) {
+                    let message = format!("is `{}` already", first.key);
+                    self.document
+                        .report(&value.place, message, "a name of its own");
+                } else {
+                    brought.insert(&value.name, (at, &value.place));
+                }
+            }
+        }
+        for (at, step) in entry.steps.iter().enumerate() {
+            for (place, expression) in step.calls.iter().flat_map(|call| &call.uses) {
+                let Expression::Value(name) = expression else {
+                    self.check_data(place, expression, data);
+                    continue;
+                };
+                let written = quoted(&format!("{{{{{name}}}}}"));
+                match brought.get(name.as_str()) {
+                    Some((by, _)) if *by < at => {}
+                    Some((_, by)) => {
+                        let message = format!("{written} is not there yet: `{}` brings it", by.key);
+                        let accepted = "a step after the one that extracts it";
+                        self.document.report(place, message, accepted);
+                    }
+                    None => {
+                        let names = brought.keys().copied().chain(BUILT_IN);
+                        let near = nearest(name, names);
+                        let message = format!("{written} is no template");
+                        self.refuse_template(place, message, near);
+                    }
+                }
+            }
+        }
+    }
+
+    fn refuse_template(&self, place: &Origin, message: String, near: Option<&str>) {
+        let accepted = Some(ACCEPTED).filter(|_| near.is_none());
+        self.document.report_typo(place, message, accepted, near);
+    }
+
+    fn check_data(&self, place: &Origin, expression: &Expression, data: &mut Data) {
+        let Expression::Data { set, column } = expression else {
+            return;
+        };
+        let Some(found) = data.sets.iter_mut().find(|found| found.name == *set) else {
+            let names = || data.sets.iter().map(|set| set.name.as_str());
+            let message = format!("there is no data set {}", quoted(set));
+            let accepted = match names().next() {
+                None => format!("a table `[data.{set}]`"),
+                Some(_) => one_of(names()),
+            };
+            let near = nearest(set, names());
+            self.document.report_typo(place, message, &*accepted, near);
+            return;
+        };
+        found.is_used = true;
+        let Some(rows) = &found.rows else {
+            return;
+        };
+        if !rows.columns().contains(column) {
+            let names = || rows.columns().iter().map(String::as_str);
+            let message = format!("the data set `{set}` has no column {}", quoted(column));
+            let near = nearest(column, names());
+            let accepted = one_of(names());
+            self.document.report_typo(place, message, &*accepted, near);
+        }
+    }
+
+    /// Gives the plan its data, and what follows from the number of rows.
+    pub(super) fn use_data(&mut self, data: Data, plan: &mut Plan) {
+        for set in data.sets {
+            let Some(rows) = set.rows else { continue };
+            if !set.is_used {
+                let name = &set.name;
+                let notice = format!("the data set `{name}` is not used: no template names it");
+                self.notices.push(notice);
+                continue;
+            }
+            let users = u64::from(plan.whole_vus_max());
+            if let Some(most) = rows.users_max().filter(|most| *most < users) {
+                let rows = plural(most, "row", "rows");
+                let message = format!("has {rows} for {users} users, each of whom needs one");
+                let accepted = "as many rows as users, or another `mode`";
+                self.document.report(&set.place, message, accepted);
+            }
+            if let Some(most) = rows.iterations_max() {
+                let iterations = plan.stop.iterations.unwrap_or(u64::MAX);
+                plan.stop.iterations = Some(iterations.min(most));
+            }
+            plan.data.push(rows);
+        }
+    }
+}
+
+/// Names told in a message.
+const NAMES_TOLD: usize = 12;
+
+fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let told: Vec<String> = names.take(NAMES_TOLD + 1).map(quoted).collect();
+    match told.get(..NAMES_TOLD) {
+        Some(first) if told.len() > NAMES_TOLD => format!("one of {}, …", first.join(", ")),
+        _ => format!("one of {}", told.join(", ")),
+    }
+}
