@@ -610,7 +610,7 @@ fn flows_and_named_steps_stand_in_every_form() {
         .file("a.toml", &config)
         .run();
     let report = finished.expect_code(0).checked_report();
-    let [flow] = &list(&report["flows"])[..] else {
+    let [flow] = list(&report["flows"]) else {
         panic!("{report:#}");
     };
     let n_flows = count(&flow["figures"]["started"]);

@@ -471,13 +471,11 @@ assert = "step:sign in p99<1s"
     ]);
     let refused = refused.expect_code(2);
     for told in [
-        "--assert: `flow:chekout p95<2s`: this plan has no `flow:chekout`; expected one of \
-         `tool:echo`, `flow:checkout`",
+        "--assert: `flow:chekout p95<2s`: this plan has no `flow:chekout`; expected one of",
         "did you mean `flow:checkout`?",
         "`step:sign p95<2s`: this plan has no `step:sign`",
     ] {
-        let told: String = told.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(refused.stderr.contains(&told), "{told}\n{refused}");
+        assert!(refused.stderr.contains(told), "{told}\n{refused}");
     }
     assert!(server.log().is_empty(), "{refused}");
     // A flag took the flow away, and its threshold with it.

@@ -35,7 +35,7 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
 }
 
 /// What the sum says of a threshold.
-enum Found {
+enum SumTold {
     /// The value of all, in the unit of the limit.
     Value(f64),
     /// It is kept, for this reason, without a value.
@@ -63,18 +63,18 @@ fn decide(
     };
     let (value, is_kept, why) = match found {
         _ if aborting.is_some() => (None, None, aborting.and_then(|it| it.why.clone())),
-        Found::Value(value) if is_percentile && is_near(value) => {
+        SumTold::Value(value) if is_percentile && is_near(value) => {
             let why = format!("within 0.1 % of the limit: {of_worst}");
             (Some(value), None, Some(why))
         }
-        Found::Value(value) => {
+        SumTold::Value(value) => {
             let holds = threshold
                 .comparison
                 .holds(value.total_cmp(&threshold.limit));
             (Some(value), Some(holds), None)
         }
-        Found::Kept(why) => (None, Some(true), Some(why)),
-        Found::Untold(why) => {
+        SumTold::Kept(why) => (None, Some(true), Some(why)),
+        SumTold::Untold(why) => {
             let why = format!("not decided again: {why}: {of_worst}");
             (None, None, Some(why))
         }
@@ -115,7 +115,7 @@ fn quantile_of(metric: &str) -> Option<f64> {
     (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
 }
 
-fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFigures]) -> Found {
+fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFigures]) -> SumTold {
     let metric = threshold.metric.as_str();
     let counters = &report.counters;
     let found = match metric {
@@ -132,9 +132,9 @@ fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFi
             Some(statistic) => {
                 let blocks = report.handshake.iter().map(|figures| {
                     let row = stored(report, |row| row.kind == StoredKind::Handshake);
-                    Block::of(figures, row)
+                    SelectedBlock::of(figures, row)
                 });
-                let blocks: Vec<Block<'_>> = blocks.collect();
+                let blocks: Vec<SelectedBlock<'_>> = blocks.collect();
                 latency(&blocks, statistic)
             }
             None => match selected(report, threshold.selector.as_ref()) {
@@ -144,8 +144,8 @@ fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFi
         },
     };
     match found {
-        Ok(value) => Found::Value(value),
-        Err(why) => Found::Untold(why.to_string()),
+        Ok(value) => SumTold::Value(value),
+        Err(why) => SumTold::Untold(why.to_string()),
     }
 }
 
@@ -155,26 +155,26 @@ fn breaking_point(
     report: &Report,
     threshold: &ThresholdFigures,
     of_parts: &[&ThresholdFigures],
-) -> Found {
+) -> SumTold {
     if report.breaking_point.detected {
         let why = "at which load of all parts the server broke, nobody saw";
-        return Found::Untold(why.to_string());
+        return SumTold::Untold(why.to_string());
     }
     let is_reached = of_parts.iter().any(|it| it.grade == GateGrade::Passed);
     match is_reached && !threshold.comparison.is_upper() {
-        true => Found::Kept("there is none up to the load of one part alone".to_string()),
-        false => Found::Untold("which load the parts reached together is not stored".to_string()),
+        true => SumTold::Kept("there is none up to the load of one part alone".to_string()),
+        false => SumTold::Untold("which load the parts reached together is not stored".to_string()),
     }
 }
 
 /// A block of figures that a threshold is about.
-struct Block<'r> {
+struct SelectedBlock<'r> {
     figures: &'r Figures,
     latency: &'r LatencyFigures,
     row: Option<&'r StoredRow>,
 }
 
-impl<'r> Block<'r> {
+impl<'r> SelectedBlock<'r> {
     fn of(figures: &'r Figures, row: Option<&'r StoredRow>) -> Self {
         Self {
             figures,
@@ -235,7 +235,7 @@ fn count_or_share(threshold: &ThresholdFigures, part: u64, whole: u64) -> Told {
 }
 
 /// `p99`, `max` or `mean` of the latency of all these blocks.
-fn latency(blocks: &[Block<'_>], statistic: &str) -> Told {
+fn latency(blocks: &[SelectedBlock<'_>], statistic: &str) -> Told {
     let mut parts = Vec::new();
     for block in blocks {
         let histogram = block.row.map(StoredRow::histogram).transpose();
@@ -260,7 +260,7 @@ fn latency(blocks: &[Block<'_>], statistic: &str) -> Told {
 
 /// What a selector names.
 struct Selected<'r> {
-    blocks: Vec<Block<'r>>,
+    blocks: Vec<SelectedBlock<'r>>,
     /// What their successful calls took over the wire, where all blocks tell it.
     bytes: Option<Vec<BytesFigures>>,
     /// How long the calls were made.
@@ -277,7 +277,7 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
     let Some(selector) = selector else {
         let row = stored(report, |row| row.kind == StoredKind::Total);
         let bytes = bytes_of(report.operations.iter());
-        return Some(one(Block::of(&report.totals, row), bytes, secs));
+        return Some(one(SelectedBlock::of(&report.totals, row), bytes, secs));
     };
     let name = &selector.name;
     let method = match selector.kind {
@@ -286,7 +286,7 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
             let at = report.stages.iter().position(|it| it.number == number)?;
             let stage = &report.stages[at];
             let is_its = |row: &StoredRow| row.kind == StoredKind::Stage && row.stage == Some(at);
-            let block = Block::of(&stage.figures, stored(report, is_its));
+            let block = SelectedBlock::of(&stage.figures, stored(report, is_its));
             return Some(one(block, None, stage.length_secs));
         }
         SelectorKind::Flow => {
@@ -294,7 +294,7 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
             let is_its = |row: &StoredRow| {
                 row.kind == StoredKind::FlowBusy && row.flow.as_ref() == Some(name)
             };
-            let block = Block {
+            let block = SelectedBlock {
                 figures: &flow.figures,
                 latency: &flow.busy,
                 row: stored(report, is_its),
@@ -311,8 +311,8 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
         Some(method) => it.method == method && it.subject.as_ref() == Some(name),
     };
     let operations = || report.operations.iter().filter(is_its);
-    let blocks = operations().map(|it| Block::of(&it.figures, row_of(report, it)));
-    let blocks: Vec<Block<'r>> = blocks.collect();
+    let blocks = operations().map(|it| SelectedBlock::of(&it.figures, row_of(report, it)));
+    let blocks: Vec<SelectedBlock<'r>> = blocks.collect();
     let bytes = bytes_of(operations());
     (!blocks.is_empty()).then_some(Selected {
         blocks,
