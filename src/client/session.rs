@@ -353,7 +353,7 @@ impl Session {
         read: impl Fn(&str) -> Result<T, crate::protocol::ProtocolFault>,
     ) -> Result<T, Trouble> {
         match result? {
-            Reply::Complete => {
+            Reply::Complete | Reply::WithoutContent => {
                 let text = report.result_text.as_deref().unwrap_or_default();
                 read(text).map_err(|fault| could_not_initialize(fault.to_string()))
             }
@@ -404,6 +404,10 @@ impl Session {
             report.sent = *first_sent.get_or_insert(report.sent);
             let mut trouble = match result {
                 Ok(Reply::Complete) => return report,
+                Ok(Reply::WithoutContent) => {
+                    self.counters.results_without_content += 1;
+                    return report;
+                }
                 Ok(Reply::InputRequired(questions)) if n_round_trips < ROUND_TRIPS_MAX => {
                     match questions.answer() {
                         Ok(answers) => {
