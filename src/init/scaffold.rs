@@ -1267,7 +1267,8 @@ mod tests {
         let expected = format!("{}\n", lines.join("\n"));
         assert!(text.contains(&expected), "{text}");
         assert_eq!(text.matches("[[flow]]").count(), 1, "{text}");
-        let reason = "# Switched off: it needs `a token`, which `login` gives: see the flows below.";
+        let reason =
+            "# Switched off: it needs `a token`, which `login` gives: see the flows below.";
         assert!(text.contains(reason), "{text}");
         assert_eq!(value_name("vu", |_| true), "the_vu");
         assert_eq!(value_name("${X}", |name| name == "x_3"), "x_3");
