@@ -57,6 +57,7 @@ const DEPENDENCIES: &str = "
     csv: data
     toml: scenario init
     jsonschema: json_schema
+    serde_json_path: expect
     schemars: report outcome metrics validity threshold scenario load
     regex: expect json_schema
     regex_syntax: json_schema

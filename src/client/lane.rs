@@ -13,8 +13,9 @@ use crate::http::{
 };
 use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest,
-    excerpt, is_redirect, read_error_body, read_json_reply, read_session_id, says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, RpcError,
+    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
+    says_session_gone,
 };
 
 /// How much of an error's body is read: enough for its message.
@@ -107,6 +108,10 @@ pub(super) struct Exchanged {
     pub(super) location: Option<String>,
     /// The status, if there was an answer's head.
     pub(super) status: Option<u16>,
+    /// The JSON of the error in the body of an HTTP error.
+    pub(super) error_text: Option<String>,
+    /// The headers that were to be kept.
+    pub(super) headers: Vec<(String, String)>,
 }
 
 /// What is sent.
@@ -116,6 +121,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) lines: &'a HeaderLines,
     pub(super) body: &'a [u8],
     pub(super) deadline: Instant,
+    /// Headers of the answer that are kept.
+    pub(super) kept_headers: &'a [String],
 }
 
 /// A connection with the buffers for its answers.
@@ -226,9 +233,16 @@ impl Lane {
             session_gone: false,
             location: None,
             status: None,
+            error_text: None,
+            headers: Vec::new(),
         };
         let result = match self.send(message) {
-            Ok(answer) => self.read(answer, expect, on_server_request, &mut exchanged),
+            Ok(answer) => {
+                if !message.kept_headers.is_empty() {
+                    exchanged.headers = kept(&answer, message.kept_headers);
+                }
+                self.read(answer, expect, on_server_request, &mut exchanged)
+            }
             Err(trouble) => Err(trouble),
         };
         if exchanged.end.is_none() {
@@ -404,6 +418,7 @@ impl Lane {
         let body = self.buffer.filled();
         let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
+        exchanged.error_text = error.as_ref().map(RpcError::to_json);
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,
@@ -630,6 +645,11 @@ fn body_kind(answer: &Response) -> BodyKind {
     answer
         .content_type()
         .map_or(BodyKind::Other, BodyKind::from_content_type)
+}
+
+fn kept(answer: &Response, names: &[String]) -> Vec<(String, String)> {
+    let value = |name: &String| Some((name.clone(), header_text(answer.header(name))?));
+    names.iter().filter_map(value).collect()
 }
 
 fn header_text(value: Option<&[u8]>) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::protocol::{
     header_value_of_json,
 };
 use crate::redact::Redactor;
+use crate::template::Scope;
 
 /// The header of legacy sessions, in the lower case of HTTP libraries.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -189,7 +190,8 @@ impl Server {
         &self.0.basis.settings
     }
 
-    /// Renders an operation once, to be called many times.
+    /// Renders an operation once, to be called many times with values for the slots of
+    /// the scope.
     ///
     /// # Errors
     /// When the operation does not exist in the dialect, or the tool's
@@ -198,8 +200,9 @@ impl Server {
         &self,
         operation: &Operation,
         catalog: &ToolCatalog,
+        scope: &mut Scope,
     ) -> Result<PreparedCall, PrepareError> {
-        let prepared = self.0.dialect.prepare(operation, catalog)?;
+        let prepared = self.0.dialect.prepare_in(operation, catalog, scope)?;
         let call = self.prepared(prepared, operation.kind());
         Ok(PreparedCall {
             keeps_result: false,
@@ -214,6 +217,7 @@ impl Server {
             prepared,
             method,
             keeps_result: true,
+            kept_headers: Vec::new(),
         }
     }
 
@@ -270,17 +274,29 @@ pub struct PreparedCall {
     method: Option<Method>,
     lines: HeaderLines,
     keeps_result: bool,
+    kept_headers: Vec<String>,
 }
 
 impl PreparedCall {
-    /// The same call, whose result's text is kept for who takes values out of it.
-    /// That costs a copy.
+    /// The same call, whose result's text, and headers of its answer, are kept for who
+    /// looks at them. That costs a copy.
     #[must_use]
-    pub fn keeping_result(self) -> Self {
+    pub fn keeping_answer(self, headers: Vec<String>) -> Self {
         Self {
             keeps_result: true,
+            kept_headers: headers,
             ..self
         }
+    }
+
+    /// Which headers of the answer are kept.
+    pub(super) fn kept_headers(&self) -> &[String] {
+        &self.kept_headers
+    }
+
+    /// Whether the text of an error is kept.
+    pub(super) fn keeps_answer(&self) -> bool {
+        self.keeps_result
     }
 
     /// What answer is awaited.
@@ -304,9 +320,12 @@ impl PreparedCall {
             return Cow::Borrowed(&self.lines);
         }
         let mut headers = self.prepared.headers().to_vec();
-        headers.extend(slots.iter().filter_map(|(name, value)| {
-            let json = values.get(*value)?;
-            Some((name.clone(), header_value_of_json(json)))
+        headers.extend(slots.iter().filter_map(|(name, part)| {
+            let mut json = Vec::new();
+            part.fill(values, &mut json);
+            // Values are texts.
+            let json = String::from_utf8(json).ok().filter(|json| json != "null")?;
+            Some((name.clone(), header_value_of_json(&json)))
         }));
         Cow::Owned(server.lines(&headers))
     }

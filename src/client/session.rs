@@ -68,6 +68,12 @@ pub struct CallReport {
     pub session_gone: bool,
     /// The result's text, where the call keeps it.
     pub result_text: Option<String>,
+    /// The JSON of the error that was answered, where the call keeps it.
+    pub error_text: Option<String>,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Headers of the answer that the call keeps.
+    pub headers: Vec<(String, String)>,
 }
 
 impl CallReport {
@@ -82,6 +88,9 @@ impl CallReport {
             n_bytes: 0,
             session_gone: false,
             result_text: None,
+            error_text: None,
+            status: None,
+            headers: Vec::new(),
         }
     }
 
@@ -96,6 +105,9 @@ impl CallReport {
             n_bytes: 0,
             session_gone: exchanged.session_gone,
             result_text: exchanged.kept_result,
+            error_text: exchanged.error_text,
+            status: exchanged.status,
+            headers: exchanged.headers,
         };
         (exchanged.result, report)
     }
@@ -176,6 +188,11 @@ impl Session {
     pub fn take_wire_copy(&mut self) -> WireCopy {
         let watched = self.watched.as_deref_mut();
         watched.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The body of the last request.
+    pub fn last_request(&self) -> &[u8] {
+        self.body.bytes()
     }
 
     /// What this session has done since it was last asked.
@@ -279,6 +296,7 @@ impl Session {
             body: &notice.body,
             // How long the answer lay unread is not the server's time.
             deadline: deadline + report.delay.unwrap_or_default(),
+            kept_headers: &[],
         };
         let (mut status, _, mut end) = self.lane.tell(&message);
         if is_lost_reused(&status) {
@@ -403,7 +421,12 @@ impl Session {
                     format!("more than {ROUND_TRIPS_MAX} round trips for one call"),
                 ),
                 Ok(Reply::ToolError { message }) => Trouble::failed(Failure::Tool, message),
-                Ok(Reply::Error(error)) => Trouble::from(error),
+                Ok(Reply::Error(error)) => {
+                    if call.keeps_answer() {
+                        report.error_text = Some(error.to_json());
+                    }
+                    Trouble::from(error)
+                }
                 Err(Trouble::Failed { message, .. }) if report.session_gone => {
                     Trouble::failed(Failure::Session(SessionFailure::Expired), message)
                 }
@@ -476,6 +499,7 @@ impl Session {
             lines: self.server.bare(),
             body: &[],
             deadline: began + wait,
+            kept_headers: &[],
         };
         let (status, timing, end) = self.lane.tell(&message);
         self.forget();
@@ -545,7 +569,8 @@ impl Session {
         deadline: Instant,
     ) -> Exchanged {
         let lines = call.lines(&self.server, values);
-        self.exchange_lines(&lines, Some(call.expect(id)), deadline)
+        let expect = Some(call.expect(id));
+        self.exchange_lines(&lines, call.kept_headers(), expect, deadline)
     }
 
     #[inline(never)]
@@ -565,7 +590,7 @@ impl Session {
         };
         let mut lines = self.server.bare().clone();
         lines.push(&LAST_EVENT_ID, &event_id);
-        Resumption::Answered(Box::new(self.exchange_lines(&lines, None, deadline)))
+        Resumption::Answered(Box::new(self.exchange_lines(&lines, &[], None, deadline)))
     }
 
     /// Sends the body that was rendered, and reads its answer; without `expect`,
@@ -575,6 +600,7 @@ impl Session {
     fn exchange_lines(
         &mut self,
         lines: &HeaderLines,
+        kept_headers: &[String],
         expect: Option<Expect>,
         deadline: Instant,
     ) -> Exchanged {
@@ -607,6 +633,7 @@ impl Session {
             lines,
             body,
             deadline,
+            kept_headers,
         };
         match expect {
             Some(expect) => lane.request(&message, expect, on_server_request),
@@ -629,6 +656,7 @@ impl Session {
             lines: &self.server.lines(&notice.headers),
             body: &notice.body,
             deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
+            kept_headers: &[],
         };
         // The call's own connection was closed with the call. It opens again
         // for this, and serves the next call. A server that does not answer
@@ -777,6 +805,7 @@ impl RequestsOfServer {
             lines: server.bare(),
             body: &answer_server_request(request),
             deadline: deadline.min(now + ANSWER_WAIT),
+            kept_headers: &[],
         };
         // Whether it arrived shows in the call: the server goes on, or hangs.
         let (taken, ..) = lane.tell(&message);

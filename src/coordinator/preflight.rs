@@ -14,7 +14,7 @@ use crate::error::{UserError, nearest};
 use crate::json_schema::{SchemaCheck, template_places, templates_of_arguments};
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
 use crate::scenario::{Action, Call, Flow, Plan};
-use crate::template::{Piece, parse};
+use crate::template::literal;
 use crate::units::plural;
 
 /// Faults and notices that are told one by one.
@@ -333,17 +333,6 @@ fn places(flows: &[Flow]) -> impl Iterator<Item = (String, &Call)> {
             })
         })
     })
-}
-
-/// The text that a canonical template without expressions stands for.
-fn literal(canonical: &str) -> Option<String> {
-    let text = parse(canonical).ok()?;
-    let pieces = text.pieces().iter();
-    let literals = pieces.map(|piece| match piece {
-        Piece::Literal(text) => Some(text.as_str()),
-        Piece::Expression(_) => None,
-    });
-    literals.collect()
 }
 
 /// Arguments as they are sent, but for templates.

@@ -59,6 +59,14 @@ impl Expectations {
         *self == Self::default()
     }
 
+    /// All places in which something is awaited.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let contains = self.contains.iter().map(|it| &it.source);
+        let matches = self.matches.iter().map(|it| &it.source);
+        let equals = self.equals.iter().map(|it| &it.source);
+        contains.chain(matches).chain(equals).flatten()
+    }
+
     /// Whether a failure is awaited: what is one elsewhere is right then.
     pub fn awaits_failure(&self) -> bool {
         self.is_error || self.code.is_some() || self.status.is_some_and(|status| status >= 400)

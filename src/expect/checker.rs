@@ -1,6 +1,13 @@
 //! One answer judged: by what is awaited of it, then by what is taken out of it.
 
-use super::{Answer, Awaited, Expectations, Extract, Unchecked};
+use std::borrow::Cow;
+use std::fmt;
+
+use super::schema::ResultSchema;
+use super::source::TEXT_BYTES_MAX;
+use super::texts::{any_text, is_equal};
+use super::{Answer, Awaited, Expectations, Extract, SchemaShare, Unchecked};
+use crate::error::shortened;
 use crate::metrics::{ExpectFailure, ExtractFailure, Failure};
 use crate::protocol::excerpt;
 
@@ -30,8 +37,8 @@ pub struct Checked {
 pub struct Checker {
     extracts: Vec<Extract>,
     expectations: Expectations,
-    /// Why results cannot be held against the schema.
-    unchecked: Option<Unchecked>,
+    /// The tool's output schema, or why nothing can be held against it.
+    schema: Result<ResultSchema, Unchecked>,
 }
 
 impl Checker {
@@ -41,15 +48,17 @@ impl Checker {
         expectations: &Expectations,
         output_schema: OutputSchema<'_>,
     ) -> Self {
-        let unchecked = match output_schema {
-            OutputSchema::NotListed => Unchecked::ToolNotListed,
-            OutputSchema::Missing => Unchecked::NoSchema,
-            OutputSchema::Text(_) => Unchecked::BadSchema,
+        let schema = match output_schema {
+            OutputSchema::NotListed => Err(Unchecked::ToolNotListed),
+            OutputSchema::Missing => Err(Unchecked::NoSchema),
+            // Nothing is compiled that nobody asks for.
+            OutputSchema::Text(_) if expectations.schema.is_none() => Err(Unchecked::NoSchema),
+            OutputSchema::Text(text) => ResultSchema::new(text),
         };
         Self {
             extracts: extracts.to_vec(),
             expectations: expectations.clone(),
-            unchecked: expectations.schema.map(|_| unchecked),
+            schema,
         }
     }
 
@@ -63,7 +72,9 @@ impl Checker {
         random: &mut fastrand::Rng,
         values: &mut Vec<String>,
     ) -> Checked {
-        let judged = self.judge(answer, random).and_then(|()| {
+        let mut unchecked = None;
+        let judged = self.judge(answer, random, &mut unchecked);
+        let judged = judged.and_then(|()| {
             for extract in &self.extracts {
                 let value = extract.source.find(answer, random).map_err(|no_match| {
                     let text = format!("`{}`: {no_match}", extract.name);
@@ -75,7 +86,7 @@ impl Checker {
         });
         Checked {
             failure: judged.err(),
-            unchecked: self.unchecked,
+            unchecked,
         }
     }
 
@@ -83,75 +94,135 @@ impl Checker {
         &self,
         answer: &Answer<'_>,
         random: &mut fastrand::Rng,
+        unchecked: &mut Option<Unchecked>,
     ) -> Result<(), (Failure, String)> {
         let awaited = &self.expectations;
         self.judge_kind(answer)?;
-        let fails = |what, text| Err((Failure::Expect(what), text));
         if awaited.max_bytes.is_some_and(|most| answer.n_bytes > most) {
             let most = awaited.max_bytes.unwrap_or_default();
-            let text = format!("{} bytes, at most {most} are awaited", answer.n_bytes);
-            return fails(ExpectFailure::MaxBytes, text);
+            let text = format!("at most {most} bytes are awaited; {} came", answer.n_bytes);
+            return Err((Failure::Expect(ExpectFailure::MaxBytes), text));
         }
-        for expected in &awaited.equals {
-            let (text, place) = found(expected, answer, random, ExpectFailure::Equals)?;
-            let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-            if value.as_ref() != Some(&expected.value) {
-                let text = format!("{place}`{}` is awaited; {}", expected.value, came(&text));
-                return fails(ExpectFailure::Equals, text);
+        for equals in &awaited.equals {
+            let failure = ExpectFailure::Equals;
+            let json = located(equals, answer, random, failure)?;
+            if !is_equal(&json, &equals.value) {
+                return Err(violated(failure, equals, &equals.value, &json));
             }
         }
-        for expected in &awaited.contains {
-            let (text, place) = found(expected, answer, random, ExpectFailure::Contains)?;
-            if !text.contains(&expected.value) {
-                let text = format!("{place}`{}` is awaited; {}", expected.value, came(&text));
-                return fails(ExpectFailure::Contains, text);
+        for contains in &awaited.contains {
+            let failure = ExpectFailure::Contains;
+            let json = located(contains, answer, random, failure)?;
+            if !any_text(&json, |text| text.contains(contains.value.as_str())) {
+                return Err(violated(failure, contains, &contains.value, &json));
             }
         }
-        for expected in &awaited.matches {
-            let (text, place) = found(expected, answer, random, ExpectFailure::Matches)?;
-            if !expected.value.is_in(&text) {
-                let text = format!("{place}`{}` is awaited; {}", expected.value, came(&text));
-                return fails(ExpectFailure::Matches, text);
+        for matches in &awaited.matches {
+            let failure = ExpectFailure::Matches;
+            let json = located(matches, answer, random, failure)?;
+            if json.len() > TEXT_BYTES_MAX {
+                unchecked.get_or_insert(Unchecked::LargeResult);
+            } else if !any_text(&json, |text| matches.value.is_in(text)) {
+                return Err(violated(failure, matches, &matches.value, &json));
             }
         }
-        Ok(())
+        match (awaited.schema, answer.result) {
+            (Some(share), Some(result)) if !answer.is_tool_error => {
+                let is_sampled = share == SchemaShare::ALL || random.f64() < share.get();
+                match is_sampled {
+                    true => self.judge_schema(result, unchecked),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Whether it is the sort of answer that is awaited.
+    /// Holds the result against the tool's output schema.
+    fn judge_schema(
+        &self,
+        result: &str,
+        unchecked: &mut Option<Unchecked>,
+    ) -> Result<(), (Failure, String)> {
+        let judged = match &self.schema {
+            Ok(schema) => schema.judge(result),
+            Err(why) => Err(*why),
+        };
+        match judged {
+            Ok(None) => Ok(()),
+            Ok(Some(what)) => Err((Failure::Expect(ExpectFailure::Schema), what)),
+            Err(why) => {
+                unchecked.get_or_insert(why);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it is the sort of answer that is awaited. One that failed otherwise fails
+    /// with its own cause.
     fn judge_kind(&self, answer: &Answer<'_>) -> Result<(), (Failure, String)> {
         let awaited = &self.expectations;
-        let missed = if awaited.status.is_some() && awaited.status != answer.status {
-            Some(ExpectFailure::Status)
-        } else if awaited.code.is_some() && awaited.code != answer.code {
-            Some(ExpectFailure::Code)
-        } else {
-            (awaited.is_error && !answer.is_tool_error).then_some(ExpectFailure::IsError)
+        let missed = match (awaited.status, awaited.code) {
+            (Some(status), _) if answer.status != Some(status) => {
+                Some((ExpectFailure::Status, format!("status {status}")))
+            }
+            (_, Some(code)) if answer.code != Some(code) => {
+                Some((ExpectFailure::Code, format!("JSON-RPC error {code}")))
+            }
+            _ if awaited.is_error && !answer.is_tool_error => {
+                Some((ExpectFailure::IsError, "`isError: true`".to_string()))
+            }
+            _ => None,
         };
+        let text = |(_, what): &(_, String)| format!("{what} is awaited; ");
+        let text = missed.as_ref().map_or_else(String::new, text) + &came(answer.body());
         match (answer.failure(), missed) {
-            (None, None) => Ok(()),
-            (Some(_), None) if awaited.awaits_failure() => Ok(()),
-            (Some(own), _) => Err((own, came(answer.body()))),
-            (None, Some(missed)) => Err((Failure::Expect(missed), came(answer.body()))),
+            (Some(own), missed) if missed.is_some() || !awaited.awaits_failure() => {
+                Err((own, text))
+            }
+            (None, Some((missed, _))) => Err((Failure::Expect(missed), text)),
+            _ => Ok(()),
         }
     }
 }
 
-fn came(text: &str) -> String {
-    format!("what came: {}", excerpt(text.as_bytes()))
-}
-
-/// What is judged, and the words for its place.
-fn found<T>(
+/// What is judged, as JSON.
+fn located<'a, T>(
     awaited: &Awaited<T>,
-    answer: &Answer<'_>,
+    answer: &Answer<'a>,
     random: &mut fastrand::Rng,
     failure: ExpectFailure,
-) -> Result<(String, String), (Failure, String)> {
+) -> Result<Cow<'a, str>, (Failure, String)> {
     let Some(source) = &awaited.source else {
-        return Ok((answer.body().to_string(), String::new()));
+        return Ok(Cow::Borrowed(answer.body()));
     };
-    match source.find(answer, random) {
-        Ok(text) => Ok((text, format!("at `{source}` "))),
-        Err(no_match) => Err((Failure::Expect(failure), no_match.to_string())),
+    source
+        .locate(answer, random)
+        .map_err(|no_match| (Failure::Expect(failure), no_match.to_string()))
+}
+
+/// What was awaited where, and what came.
+fn violated<T>(
+    failure: ExpectFailure,
+    awaited: &Awaited<T>,
+    shown: &dyn fmt::Display,
+    json: &str,
+) -> (Failure, String) {
+    let verb = match failure {
+        ExpectFailure::Contains => "a text with ",
+        ExpectFailure::Matches => "a text that matches ",
+        _ => "",
+    };
+    let shown = shortened(&shown.to_string());
+    let place = awaited.source.as_ref();
+    let place = place.map_or_else(String::new, |source| format!(" at `{source}`"));
+    let text = format!("{verb}`{shown}` is awaited{place}; {}", came(json));
+    (Failure::Expect(failure), text)
+}
+
+fn came(json: &str) -> String {
+    match json {
+        "" => "nothing came".to_string(),
+        _ => format!("{} came", excerpt(json.as_bytes())),
     }
 }

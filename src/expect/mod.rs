@@ -9,9 +9,12 @@
 mod answer;
 mod awaited;
 mod checker;
+mod path;
+mod schema;
 mod simple;
 mod source;
 mod text_pattern;
+mod texts;
 mod unchecked;
 
 pub use answer::Answer;
@@ -19,6 +22,7 @@ pub use awaited::{Awaited, Expectations, SchemaShare};
 pub use checker::{Checked, Checker, OutputSchema};
 pub use source::{NoMatch, Source, SourceFault};
 pub use text_pattern::TextPattern;
+pub use texts::is_equal;
 pub use unchecked::Unchecked;
 
 /// A value that is taken out of an answer.

@@ -5,10 +5,13 @@
 //! by the path's length, not by the text: what is not on the way is skipped iteratively.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::protocol::{excerpt, look_at_elements, read_members};
 
 /// One step on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,5 +126,69 @@ impl Visitor<'_> for IsName<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<bool, E> {
         Ok(self.0 == Some(key))
+    }
+}
+
+/// How many names are told of an object.
+const N_NAMES_MAX: usize = 10;
+
+/// What is where a path ended that finds nothing, in words.
+pub(super) fn what_is_there(hops: &[Hop], json: &str) -> String {
+    let is_found = |n: &usize| find(&hops[..*n], json).is_some();
+    let n_found = (0..hops.len()).rev().find(is_found);
+    let Some((n_found, there)) =
+        n_found.and_then(|n| find(&hops[..n], json).map(|there| (n, there)))
+    else {
+        return match find(&[], json) {
+            Some(there) => in_words(there),
+            None if json.is_empty() => "no result".to_string(),
+            None => format!("what is not JSON: {}", excerpt(json.as_bytes())),
+        };
+    };
+    let mut place = "$".to_string();
+    for hop in &hops[..n_found] {
+        match hop {
+            Hop::Member(name) => place.push_str(&format!(".{name}")),
+            Hop::Element(at) => place.push_str(&format!("[{at}]")),
+        }
+    }
+    format!("`{place}` is {}", in_words(there))
+}
+
+/// `an object with a, b and 3 more`, `an array of 2`, or the value.
+fn in_words(json: &str) -> String {
+    match json.as_bytes().first() {
+        Some(b'{') => {
+            let (members, n_members) = read_members(json, N_NAMES_MAX).unwrap_or_default();
+            let names = members.iter().map(|(name, _)| short(name));
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            match n_members - names.len() {
+                _ if names.is_empty() => "an empty object".to_string(),
+                0 => format!("an object with {}", names.join(", ")),
+                n_more => format!("an object with {} and {n_more} more", names.join(", ")),
+            }
+        }
+        Some(b'[') => {
+            let mut n_elements = 0_u64;
+            let looked = look_at_elements(json, usize::MAX, |_| {
+                n_elements += 1;
+                ControlFlow::Continue(())
+            });
+            match looked {
+                Some(_) if n_elements > 0 => format!("an array of {n_elements}"),
+                _ => "an empty array".to_string(),
+            }
+        }
+        _ => format!("`{}`", short(json)),
+    }
+}
+
+/// At most 100 characters of a text, on one line.
+fn short(text: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    let shown = excerpt(text.as_bytes());
+    match shown.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
     }
 }

@@ -7,6 +7,9 @@ use regex::{Regex, RegexBuilder};
 /// The largest compiled program, in bytes.
 const PROGRAM_BYTES_MAX: usize = 1024 * 1024;
 
+/// The most matches of one text.
+const MATCHES_MAX: usize = 10_000;
+
 /// Groups inside groups.
 const NEST_MAX: u32 = 100;
 
@@ -45,9 +48,14 @@ impl TextPattern {
 
     /// Its first group in the first match, the whole match where it has no group.
     pub(super) fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
-        let captures = self.0.captures(text)?;
-        let group = usize::from(captures.len() > 1);
-        captures.get(group).map(|found| found.as_str())
+        self.find_all(text).next()
+    }
+
+    /// The same of each match, at most 10,000. A match without the group is none.
+    pub(super) fn find_all<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        let group = usize::from(self.0.captures_len() > 1);
+        let matches = self.0.captures_iter(text).take(MATCHES_MAX);
+        matches.filter_map(move |captures| captures.get(group).map(|found| found.as_str()))
     }
 }
 

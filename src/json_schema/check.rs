@@ -31,14 +31,20 @@ const BACKTRACKS_MAX: usize = 10_000;
 const N_VIOLATIONS_MAX: usize = 50;
 
 const TOO_LARGE: &str = "the schema is too large to be checked";
-const ELSEWHERE: &str = "a part of the schema lies elsewhere";
+pub(super) const ELSEWHERE: &str = "a part of the schema lies elsewhere";
 
 /// Judges values by one schema.
 pub struct SchemaCheck<'a> {
     root: &'a Value,
     /// Or why it could not be built.
     validator: Result<Validator, String>,
-    work_left: usize,
+    work: Work<'a>,
+}
+
+/// Counts what checks by a schema can cost at most, before they are made.
+pub(super) struct Work<'a> {
+    root: &'a Value,
+    left: usize,
 }
 
 /// Something wrong with a value.
@@ -108,7 +114,7 @@ impl<'a> SchemaCheck<'a> {
         Self {
             root,
             validator,
-            work_left: WORK_MAX,
+            work: Work::new(root),
         }
     }
 
@@ -117,15 +123,29 @@ impl<'a> SchemaCheck<'a> {
     /// # Errors
     /// Why that cannot be told.
     pub fn violations(&mut self, value: &Value) -> Result<Vec<Violation>, String> {
-        self.count(self.root, value, 0)?;
+        self.work.count(self.root, value, 0)?;
         let validator = self.validator.as_ref().map_err(Clone::clone)?;
         let violations = validator.iter_errors(value).take(N_VIOLATIONS_MAX);
         Ok(violations.map(|error| violation(&error)).collect())
     }
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        Self {
+            root,
+            left: WORK_MAX,
+        }
+    }
 
     /// Counts the schemas that a check can look at: all alternatives, whether or
     /// not one of them ends the check early.
-    fn count(&mut self, schema: &Value, value: &Value, depth: usize) -> Result<(), &'static str> {
+    pub(super) fn count(
+        &mut self,
+        schema: &Value,
+        value: &Value,
+        depth: usize,
+    ) -> Result<(), &'static str> {
         self.spend(1)?;
         if depth > DEPTH_MAX {
             return Err(TOO_LARGE);
@@ -207,14 +227,14 @@ impl<'a> SchemaCheck<'a> {
     }
 
     fn spend(&mut self, work: usize) -> Result<(), &'static str> {
-        self.work_left = self.work_left.checked_sub(work).ok_or(TOO_LARGE)?;
+        self.left = self.left.checked_sub(work).ok_or(TOO_LARGE)?;
         Ok(())
     }
 }
 
 /// Gives every reference out of the schema the schema that accepts everything;
 /// `SchemaCheck::count` says where such a reference mattered.
-struct NothingElsewhere;
+pub(super) struct NothingElsewhere;
 
 impl Retrieve for NothingElsewhere {
     fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
@@ -255,7 +275,7 @@ fn build(schema: &Value) -> Result<Validator, String> {
 }
 
 /// Whether a validator may be built for the schema.
-fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str> {
+pub(super) fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str> {
     let id = if draft == Draft::Draft4 { "id" } else { "$id" };
     let (mut n_values, mut n_patterns, mut n_references) = (0, 0, 0);
     let mut waiting = vec![root];
@@ -291,7 +311,7 @@ fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn violation(error: &ValidationError<'_>) -> Violation {
+pub(super) fn violation(error: &ValidationError<'_>) -> Violation {
     let rule = error.evaluation_path().as_str();
     let is_condition = |step| matches!(step, "then" | "else" | "dependentSchemas" | "dependencies");
     Violation {

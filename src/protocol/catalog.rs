@@ -1,19 +1,26 @@
 //! What is known of tools before they are called: which of their arguments become
-//! `Mcp-Param-*` headers in MCP 2026-07-28.
+//! `Mcp-Param-*` headers in MCP 2026-07-28, and what their results keep to.
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::header_value::encode_header_value;
-use super::lists::ToolDescription;
-use super::operation::{Arguments, PrepareError};
+use super::header_value::{encode_header_value, header_value_of_json};
+use super::lists::{ToolDescription, ToolSchema};
+use super::operation::PrepareError;
 use super::param_headers::{ParamHeader, ParamKind};
+use crate::template::Template;
 
-/// What is known of tools before they are called: their marks.
+/// What is known of tools before they are called: their marks and output schemas.
 #[derive(Debug, Clone, Default)]
 pub struct ToolCatalog {
-    tools: HashMap<String, Result<Vec<ParamHeader>, String>>,
+    tools: HashMap<String, KnownTool>,
+}
+
+#[derive(Debug, Clone)]
+struct KnownTool {
+    param_headers: Result<Vec<ParamHeader>, String>,
+    output_schema: Option<ToolSchema>,
 }
 
 impl ToolCatalog {
@@ -26,74 +33,102 @@ impl ToolCatalog {
     /// Adds the tools of a page. A name that occurs again replaces the first.
     pub fn add(&mut self, tools: &[ToolDescription]) {
         for tool in tools {
-            self.tools
-                .insert(tool.name.clone(), tool.param_headers.clone());
+            let known = KnownTool {
+                param_headers: tool.param_headers.clone(),
+                output_schema: tool.output_schema.clone(),
+            };
+            self.tools.insert(tool.name.clone(), known);
         }
     }
 
-    /// The `Mcp-Param-*` headers of a call. An argument that is absent or `null`
-    /// has no header, nor has any of a tool that is not known.
+    /// The output schema of a tool; `Some(None)`: it has none, `None`: it is not known.
+    pub fn output_schema(&self, tool: &str) -> Option<Option<&str>> {
+        let tool = self.tools.get(tool)?;
+        Some(tool.output_schema.as_ref().map(ToolSchema::text))
+    }
+
+    /// Adds the `Mcp-Param-*` headers of a call with these `params`. An argument that
+    /// is absent or `null` has no header, nor has any of a tool that is not known.
     ///
     /// # Errors
     /// Why there can be none: the tool is excluded, or an argument is not of
     /// the type that its mark says.
-    pub(super) fn headers(
+    pub(super) fn add_headers(
         &self,
         tool: &str,
-        arguments: Option<&Arguments>,
-    ) -> Result<ParamHeaders, PrepareError> {
-        let mut headers = ParamHeaders::default();
-        let (marks, arguments) = match (self.tools.get(tool), arguments) {
-            (Some(Err(why)), _) => {
+        params: &Template,
+        headers: &mut MirroredHeaders,
+    ) -> Result<(), PrepareError> {
+        let marks = match self.tools.get(tool).map(|tool| &tool.param_headers) {
+            None => return Ok(()),
+            Some(Ok(marks)) => marks,
+            Some(Err(why)) => {
                 return Err(PrepareError::ToolExcluded {
                     tool: tool.to_string(),
                     why: why.clone(),
                 });
             }
-            (None, _) | (_, None) => return Ok(headers),
-            (Some(Ok(marks)), Some(arguments)) => (marks, arguments),
         };
         for mark in marks {
-            let name = || format!("Mcp-Param-{}", mark.header);
-            let slots = arguments.slots();
-            if let Some(slot) = slots.iter().find(|slot| mark.path == [slot.name.as_str()]) {
-                headers.of_slots.push((name(), slot.value));
-                continue;
-            }
-            let Some(value) = value_at(arguments.values(), &mark.path) else {
+            let path: Vec<String> = std::iter::once("arguments".to_string())
+                .chain(mark.path.iter().cloned())
+                .collect();
+            let Some(argument) = params.member(&path) else {
                 continue;
             };
-            let text = text_of(value, mark.kind).ok_or_else(|| PrepareError::ArgumentMismatch {
-                tool: tool.to_string(),
-                path: mark.path.join("."),
-                expected: expected_of(mark.kind),
-            })?;
-            headers.fixed.push((name(), encode_header_value(&text)));
+            let name = format!("Mcp-Param-{}", mark.header);
+            if argument.slots().next().is_some() {
+                headers.of_slots.push((name, argument));
+                continue;
+            }
+            let value: Value = serde_json::from_str(&text_of(&argument)).unwrap_or_default();
+            if value.is_null() {
+                continue;
+            }
+            let text =
+                mirrored(&value, mark.kind).ok_or_else(|| PrepareError::ArgumentMismatch {
+                    tool: tool.to_string(),
+                    path: mark.path.join("."),
+                    expected: expected_of(mark.kind),
+                })?;
+            headers.fixed.push((name, encode_header_value(&text)));
         }
-        Ok(headers)
+        Ok(())
     }
 }
 
-/// The `Mcp-Param-*` headers of a call.
+/// The headers of a modern request that repeat parts of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ParamHeaders {
+pub(super) struct MirroredHeaders {
     /// Names and values.
     pub(super) fixed: Vec<(String, String)>,
-    /// Names, and which of the values in the slots of the arguments they mirror.
-    pub(super) of_slots: Vec<(String, usize)>,
+    /// Names, and the parts of the request that are known when it is made.
+    pub(super) of_slots: Vec<(String, Template)>,
+}
+
+impl MirroredHeaders {
+    /// Adds one that repeats a part of the request as it is.
+    pub(super) fn push(&mut self, name: String, part: Template) {
+        if part.slots().next().is_some() {
+            self.of_slots.push((name, part));
+        } else {
+            let value = header_value_of_json(&text_of(&part));
+            self.fixed.push((name, value));
+        }
+    }
+}
+
+/// What a template without slots says.
+fn text_of(template: &Template) -> String {
+    let mut text = Vec::new();
+    template.fill(&[], &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The largest integer that JavaScript holds exactly.
 const SAFE_MAX: u64 = (1 << 53) - 1;
 
-fn value_at<'a>(arguments: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(arguments.get(first)?, |value, name| value.get(name))
-        .filter(|value| !value.is_null())
-}
-
-fn text_of(value: &Value, kind: ParamKind) -> Option<String> {
+fn mirrored(value: &Value, kind: ParamKind) -> Option<String> {
     match (kind, value) {
         (ParamKind::Text, Value::String(text)) => Some(text.clone()),
         (ParamKind::Boolean, Value::Bool(value)) => Some(value.to_string()),

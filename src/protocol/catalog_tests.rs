@@ -25,9 +25,16 @@ fn catalog() -> ToolCatalog {
     catalog
 }
 
+fn mirrored_of(tool: &str, arguments: &Value) -> Result<MirroredHeaders, PrepareError> {
+    let params = json!({ "arguments": arguments }).to_string();
+    let params = crate::template::Scope::new(0).json(&params);
+    let mut headers = MirroredHeaders::default();
+    catalog().add_headers(tool, &params, &mut headers)?;
+    Ok(headers)
+}
+
 fn headers(arguments: Value) -> Result<String, PrepareError> {
-    let arguments = arguments.as_object().cloned().map(Arguments::from);
-    let headers = catalog().headers("sql", arguments.as_ref())?;
+    let headers = mirrored_of("sql", &arguments)?;
     Ok(headers
         .fixed
         .iter()
@@ -58,14 +65,19 @@ fn arguments_become_headers() {
 
 #[test]
 fn a_slot_becomes_a_header_when_it_is_filled() {
-    let arguments = Arguments::read(r#"{"limit": 1}"#).expect("an object");
-    let arguments = arguments.with_slot("other", 0).with_slot("region", 1);
-    let headers = catalog().headers("sql", Some(&arguments)).expect("headers");
+    let arguments = json!({"limit": 1, "other": "{{a}}", "region": "{{b}}-{{{{c}}"});
+    let headers = mirrored_of("sql", &arguments).expect("headers");
     assert_eq!(
         headers.fixed,
         [("Mcp-Param-Limit".to_string(), "1".to_string())]
     );
-    assert_eq!(headers.of_slots, [("Mcp-Param-Region".to_string(), 1)]);
+    let [(name, region)] = &headers.of_slots[..] else {
+        panic!("one header: {headers:?}");
+    };
+    assert_eq!(name, "Mcp-Param-Region");
+    let mut text = Vec::new();
+    region.fill(&["1".to_string(), "\"2\"".to_string()], &mut text);
+    assert_eq!(text, br#""2-{{c}}""#);
 }
 
 #[test]
@@ -89,17 +101,17 @@ fn arguments_of_another_type_are_refused() {
 
 #[test]
 fn excluded_and_unknown_tools() {
-    let catalog = catalog();
+    let none = Value::Null;
     assert_eq!(
-        catalog.headers("bad", None),
+        mirrored_of("bad", &none),
         Err(PrepareError::ToolExcluded {
             tool: "bad".to_string(),
             why: "x-mcp-header is empty".to_string(),
         })
     );
-    assert_eq!(catalog.headers("sql", None), Ok(ParamHeaders::default()));
-    assert_eq!(
-        catalog.headers("unknown", None),
-        Ok(ParamHeaders::default())
-    );
+    for tool in ["sql", "unknown"] {
+        assert_eq!(mirrored_of(tool, &none), Ok(MirroredHeaders::default()));
+    }
+    assert_eq!(catalog().output_schema("sql"), Some(None));
+    assert_eq!(catalog().output_schema("unknown"), None);
 }

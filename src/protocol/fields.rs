@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 /// The texts of the named members of a JSON object; `None` for one that is
 /// absent or `null`. `None` in all where the text is not a JSON object.
-pub(super) fn read_fields<'a, const N: usize>(
+pub fn read_fields<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
 ) -> Option<[Option<&'a str>; N]> {
@@ -24,7 +24,7 @@ pub(super) fn read_fields<'a, const N: usize>(
 
 /// How much of a list was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looked {
+pub enum Looked {
     /// All of it, or as much as was wanted.
     Enough,
     /// Only its first elements: it has more than may be looked at.
@@ -34,7 +34,7 @@ pub(super) enum Looked {
 /// Looks at the first elements of a JSON array, `n_max` at most, each as text,
 /// until one says that it is enough. `None` where the text is not a JSON array;
 /// what lies beyond `n_max` elements is not looked at, not even for that.
-pub(super) fn look_at_elements<'a>(
+pub fn look_at_elements<'a>(
     text: &'a str,
     n_max: usize,
     look: impl FnMut(&'a str) -> ControlFlow<()>,

@@ -15,7 +15,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
-use super::fields::{KeyIndex, read_fields, read_string};
+use super::fields::{KeyIndex, json_text, read_fields, read_string};
 
 /// One message. `R` is the form in which a result is kept: its text, or less.
 #[derive(Debug)]
@@ -103,6 +103,20 @@ pub struct RpcError {
 }
 
 impl RpcError {
+    /// Its JSON, as far as it was kept.
+    pub fn to_json(&self) -> String {
+        let mut json = String::from("{");
+        if let Some(code) = self.code {
+            json.push_str(&format!(r#""code":{code},"#));
+        }
+        json.push_str(&format!(r#""message":{}"#, json_text(&self.message)));
+        if let Some(data) = &self.data {
+            json.push_str(&format!(r#","data":{data}"#));
+        }
+        json.push('}');
+        json
+    }
+
     /// The most characters of a message that are kept.
     pub const MESSAGE_MAX: usize = 1000;
     /// The most bytes of `data` that are kept.

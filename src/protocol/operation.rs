@@ -3,13 +3,12 @@
 //! Does not know how an operation looks on the wire: the dialect renders it.
 
 use std::fmt;
-use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::fields::json_text;
 use super::revision::Revision;
-use crate::template::Template;
+use crate::template::{Scope, Template};
 
 /// The methods that a load test measures; a key for tables of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,24 +74,12 @@ impl fmt::Display for Method {
 }
 
 /// The arguments of a call, and the text that is sent: numbers keep the digits
-/// that they were written with, also those that no machine type holds. A slot is
-/// an argument whose value is known only when the call is made.
+/// that they were written with, also those that no machine type holds. Its strings
+/// may be templates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     values: Map<String, Value>,
     json: String,
-    slots: Vec<ArgumentSlot>,
-}
-
-/// An argument that is filled when the call is made.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ArgumentSlot {
-    /// Its name.
-    pub(super) name: String,
-    /// Where its placeholder is in the text; slots are in order and apart.
-    place: Range<usize>,
-    /// Which of the values fills it.
-    pub(super) value: usize,
 }
 
 impl Arguments {
@@ -104,66 +91,28 @@ impl Arguments {
         Ok(Self {
             values: serde_json::from_str(json)?,
             json: json.trim().to_string(),
-            slots: Vec::new(),
         })
     }
 
-    /// The same with one more argument, whose value is the text of a JSON value
-    /// that is given with each call: the one of index `value`.
-    #[must_use]
-    pub fn with_slot(mut self, name: &str, value: usize) -> Self {
-        let placeholder = json_text(&format!("{{{{{name}}}}}"));
-        let end = self.json.rfind('}').unwrap_or(self.json.len());
-        self.json.truncate(end);
-        let comma = if self.values.is_empty() { "" } else { "," };
-        self.json.push_str(&format!("{comma}{}:", json_text(name)));
-        let start = self.json.len();
-        self.json.push_str(&placeholder);
-        self.slots.push(ArgumentSlot {
-            name: name.to_string(),
-            place: start..self.json.len(),
-            value,
-        });
-        self.json.push('}');
-        self
-    }
-
-    /// By name, without slots, to look at: numbers beyond 64 bits are the nearest
-    /// that there is.
+    /// By name, to look at: numbers beyond 64 bits are the nearest that there is.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
     }
 
-    /// As they are sent, but for the slots, each of which is shown as `{{name}}`.
+    /// As they are sent, but for what is filled in.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    pub(super) fn slots(&self) -> &[ArgumentSlot] {
-        &self.slots
-    }
-
-    /// As they are sent.
-    pub(super) fn template(&self) -> Template {
-        self.template_of(0..self.json.len())
+    /// As they are sent, with slots of the scope.
+    pub(super) fn template(&self, scope: &mut Scope) -> Template {
+        scope.json(&self.json)
     }
 
     /// The same without the braces around them.
-    pub(super) fn members(&self) -> Template {
-        self.template_of(1..self.json.len() - 1)
-    }
-
-    /// A part of the text that begins and ends outside of all slots.
-    fn template_of(&self, part: Range<usize>) -> Template {
-        let mut template = Template::default();
-        let mut start = part.start;
-        for slot in &self.slots {
-            template.push_str(&self.json[start..slot.place.start]);
-            template.push_slot(slot.value);
-            start = slot.place.end;
-        }
-        template.push_str(&self.json[start..part.end]);
-        template
+    pub(super) fn members(&self, scope: &mut Scope) -> Template {
+        // An object has both.
+        scope.json(&self.json[1..self.json.len() - 1])
     }
 }
 
@@ -172,7 +121,6 @@ impl From<Map<String, Value>> for Arguments {
         Self {
             json: json_text(&values),
             values,
-            slots: Vec::new(),
         }
     }
 }
@@ -393,17 +341,6 @@ mod tests {
             made.json(),
             r#"{"n":1.2345678901234568e+22,"f":1.1,"e":-0.0}"#
         );
-    }
-
-    #[test]
-    fn a_slot_is_one_more_argument() {
-        for (json, expected) in [("{}", r#"{"t":7}"#), (r#"{"a":"}"}"#, r#"{"a":"}","t":7}"#)] {
-            let arguments = Arguments::read(json).expect("an object").with_slot("t", 0);
-            assert_eq!(arguments.json(), expected.replace('7', r#""{{t}}""#));
-            let mut out = Vec::new();
-            arguments.template().fill(&["7".to_string()], &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), expected);
-        }
     }
 
     #[test]

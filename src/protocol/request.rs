@@ -13,7 +13,7 @@ const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
     headers: Vec<(String, String)>,
-    slot_headers: Vec<(String, usize)>,
+    slot_headers: Vec<(String, Template)>,
     /// All that follows the id, to the closing brace.
     tail: Template,
     has_params: bool,
@@ -41,7 +41,7 @@ impl Prepared {
     }
 
     /// The same with headers whose values are known only when the slots are filled.
-    pub(super) fn with_slot_headers(self, slot_headers: Vec<(String, usize)>) -> Self {
+    pub(super) fn with_slot_headers(self, slot_headers: Vec<(String, Template)>) -> Self {
         Self {
             slot_headers,
             ..self
@@ -54,9 +54,9 @@ impl Prepared {
         &self.headers
     }
 
-    /// Further MCP headers: their names, and which value each of them mirrors
-    /// (see `header_value_of_json`).
-    pub fn slot_headers(&self) -> &[(String, usize)] {
+    /// Further MCP headers: their names, and the template of the JSON value that each
+    /// of them mirrors (see `header_value_of_json`); one of `null` is left out.
+    pub fn slot_headers(&self) -> &[(String, Template)] {
         &self.slot_headers
     }
 

@@ -739,20 +739,19 @@ fn texts_schema() -> Value {
 fn read_extract(entry: &Entry<'_>) -> Option<Vec<ExtractEntry>> {
     let table = entry.table("a table such as `{ id = \"$.structuredContent.id\" }`")?;
     let read = |(name, entry): (String, Entry<'_>)| {
-        let source = SOURCE.read(&entry);
+        let mut source = SOURCE.read(&entry);
         if !template::is_name(&name) {
             let accepted = "letters, digits, `_` and `-`, no digit first, and no word of the \
                             language of templates such as `now`";
-            return entry.refuse("is no name for a value", accepted);
+            source = entry.refuse("is no name for a value", accepted);
         }
-        Some(ExtractEntry {
+        ExtractEntry {
             place: entry.place.clone(),
             name,
             source,
-        })
+        }
     };
-    let values: Vec<Option<_>> = table.all().into_iter().map(read).collect();
-    values.into_iter().collect()
+    Some(table.all().into_iter().map(read).collect())
 }
 
 /// `{ path = "$.structuredContent.state", equals = "done" }`

@@ -357,7 +357,7 @@ const VALUES: &[&str] = &[
 /// little, and that a whole number is written without a point.
 fn is_beyond_a_schema(key: &str, value: &str) -> bool {
     let sizes = ["\"30\"", "\"0\"", "\"10\"", "\"4G\"", "\"1TiB\""];
-    let is_size = key == "message_bytes_max" && sizes.contains(&value);
+    let is_size = ["message_bytes_max", "max_bytes"].contains(&key) && sizes.contains(&value);
     is_size || key == "matches" || value.ends_with(".0") || value.contains("1e300")
 }
 

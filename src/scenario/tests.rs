@@ -457,7 +457,8 @@ fn faults_become_one_error_of_usage() {
         error.what(),
         "2 faults\n  a.toml:1:1: a: unknown key; expected one of `settings`, `headers`, \
              `scenario`, `flow`, `data`, `stage`, `arrivals`, `threshold`\
-         \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins with `[[scenario]]` or `[[flow]]`"
+         \n  a.toml: scenario: there is nothing to do; expected at least one entry that begins \
+         with `[[scenario]]` or `[[flow]]`"
     );
 }
 
@@ -1124,7 +1125,86 @@ at_end = "stop"
 mode = "random"
 [data.none]
 "#;
-    assert_eq!(faults_with(text, &with_url()), [""; 0]);
+    assert_eq!(
+        faults_with(text, &with_url()),
+        [
+            format!(
+                "a.toml:3:7: headers.X-A: no step brings `{{{{token}}}}` before it is needed \
+                here; expected {ACCEPTED}"
+            ),
+            "a.toml:4:7: headers.X-B: there is no data set `user`; expected one of `users`, \
+                `files`, `none`; did you mean `users`?"
+                .to_string(),
+            "a.toml:9:8: flow[1].step[1].tool: `{{later}}` is not there yet: \
+                `flow[1].step[2].extract.later` brings it; expected a step after the one that \
+                extracts it"
+                .to_string(),
+            "a.toml:10:19: flow[1].step[1].arguments.a: `{{random.int 5}}` is incomplete or \
+                wrong; expected `{{random.int LOW HIGH}}`, two whole numbers of 64 bits, the \
+                lower first"
+                .to_string(),
+            "a.toml:10:43: flow[1].step[1].arguments.b: `{{vuu}}` is no template; did you mean \
+                `vu`?"
+                .to_string(),
+            "a.toml:10:58: flow[1].step[1].arguments.c: `{{tokn}}` is no template; did you mean \
+                `token`?"
+                .to_string(),
+            "a.toml:11:21: flow[1].step[1].extract.token: `$.a[` is no path of members and \
+                elements; expected a path such as `$.structuredContent.id` or `$.content[0].text \
+                | json | $.id`, or `header NAME`"
+                .to_string(),
+            "a.toml:11:35: flow[1].step[1].extract.now: is no name for a value; expected letters, \
+                digits, `_` and `-`, no digit first, and no word of the language of templates \
+                such as `now`"
+                .to_string(),
+            "a.toml:11:46: flow[1].step[1].extract.x: `structuredContent` is neither a path \
+                (`$.a[0]`) nor `header NAME`, `json` or `regex …`; expected a path such as \
+                `$.structuredContent.id` or `$.content[0].text | json | $.id`, or `header NAME`"
+                .to_string(),
+            "a.toml:12:11: flow[1].step[1].secret[1]: `tokne` is not extracted here; expected the \
+                name of a value in `extract`; did you mean `token`?"
+                .to_string(),
+            "a.toml:15:11: flow[1].step[2].extract: looks at one answer, and the step makes \
+                several calls at once; expected no `parallel` beside it"
+                .to_string(),
+            "a.toml:16:11: flow[1].step[2].secret[1]: `later3` is not extracted here; expected \
+                the name of a value in `extract`; did you mean `later`?"
+                .to_string(),
+            "a.toml:17:19: flow[1].step[2].expect.path: is looked at for nothing; expected one of \
+                `contains`, `matches`, `equals` beside it"
+                .to_string(),
+            "a.toml:18:9: flow[1].step[2].until: the key `path` is missing; expected a path such \
+                as `$.structuredContent.id` or `$.content[0].text | json | $.id`, or `header \
+                NAME`"
+                .to_string(),
+            "a.toml:18:9: flow[1].step[2].until: looks at one answer, and the step makes several \
+                calls at once; expected no `parallel` beside it"
+                .to_string(),
+            "a.toml:22:21: flow[1].step[3].extract.later: is `flow[1].step[2].extract.later` \
+                already; expected a name of its own"
+                .to_string(),
+            "a.toml:23:25: flow[1].step[3].expect[2]: awaits a tool's failure and an error of \
+                JSON-RPC: an answer has one; expected one of `is_error`, `code`"
+                .to_string(),
+            "a.toml:23:34: flow[1].step[3].expect[2].code: is given twice; expected it in one of \
+                the tables"
+                .to_string(),
+            "a.toml:23:64: flow[1].step[3].expect[2].matches: unclosed group; expected a regular \
+                expression, or a list"
+                .to_string(),
+            "a.toml:25:8: data.users.rows: row 2: has `nam`, which the first row does not have"
+                .to_string(),
+            "a.toml:27:8: data.files.file: `no-such.csv` cannot be read: no such file or \
+                directory; expected a path relative to this config, or an absolute one"
+                .to_string(),
+            "a.toml:28:10: data.files.at_end: goes with `mode = \"sequential\"`: other modes have \
+                no end"
+                .to_string(),
+            "a.toml:30:1: data.none: has no rows; expected one of `file = \"users.csv\"`, `rows = \
+                [{ name = \"a\" }]`"
+                .to_string()
+        ]
+    );
 }
 
 #[test]
@@ -1200,8 +1280,12 @@ fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
     assert_eq!(
         faults_with(FLOW, &flags),
         [
-            format!("--args: no step brings `{{{{token}}}}` before it is needed here; expected {ACCEPTED}"),
-            "--args: the data set `users` has no column `nme`; expected one of `name`, `password`; did you mean `name`?".to_string(),
+            format!(
+                "--args: no step brings `{{{{token}}}}` before it is needed here; expected {ACCEPTED}"
+            ),
+            "--args: the data set `users` has no column `nme`; expected one of `name`, \
+                `password`; did you mean `name`?"
+                .to_string(),
         ]
     );
 }
@@ -1412,7 +1496,8 @@ code = "login ${API_KEY}"
 fn headers_go_to_the_origin_of_the_config_only() {
     let with_headers = |url: &str| {
         format!(
-            "[settings]\n{url}\n[headers]\nAuthorization = \"Bearer ${{API_KEY}}\"\nX-A = \"${{NOPE:-a-value}}\"\n{STEP}"
+            "[settings]\n{url}\n[headers]\nAuthorization = \"Bearer ${{API_KEY}}\"\nX-A = \
+                \"${{NOPE:-a-value}}\"\n{STEP}"
         )
     };
     let load_at = |text: &str, url: Option<&str>| {
@@ -1979,7 +2064,8 @@ fn arguments_of_the_command_line_keep_their_digits() {
     assert_eq!(
         step.map(|(_, text)| text).as_deref(),
         Some(
-            r#"tools/call t {"n": 12345678901234567890123, "token": "***", "f": 1.10}, 100% of the iterations"#
+            r#"tools/call t {"n": 12345678901234567890123, "token": "***", "f": 1.10}, 100% of \
+                the iterations"#
         )
     );
     assert!(!all_shown(&plan).contains("hunter2"));

@@ -48,8 +48,8 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, park, pause, run_all, shielded,
-    sleep_until, unpark,
+    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, look_up_soon, park, pause,
+    run_all, shielded, sleep_until, unpark,
 };
 #[cfg(test)]
 pub use local::{cancel_task, spawn};

@@ -258,6 +258,18 @@ impl Text {
     }
 }
 
+/// What a canonical text stands for where there is no expression in it; `None`: there
+/// is one, or the text is not canonical.
+pub fn literal(canonical: &str) -> Option<String> {
+    let text = parse(canonical).ok()?;
+    let pieces = text.pieces().iter();
+    let literals = pieces.map(|piece| match piece {
+        Piece::Literal(text) => Some(text.as_str()),
+        Piece::Expression(_) => None,
+    });
+    literals.collect()
+}
+
 /// A text in which nothing is a template, as it is written where templates are
 /// understood: with `{{{{` for each `{{`.
 pub fn escape(text: &str) -> String {

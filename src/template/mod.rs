@@ -27,7 +27,8 @@ pub use compiled::Template;
 pub use escape::push_json_string;
 pub use generate::{Generators, Moment, purpose_of};
 pub use language::{
-    ACCEPTED, BUILT_IN, Expression, Fault, Piece, Text, escape, is_name, parse, parse_leniently,
+    ACCEPTED, BUILT_IN, Expression, Fault, Piece, Text, escape, is_name, literal, parse,
+    parse_leniently,
 };
 pub use scope::Scope;
 

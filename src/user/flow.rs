@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::script::{Extract, Flow, FlowStep, Turn};
+use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
 use super::virtual_user::{After, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
-use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
-use crate::scenario::{OnError, ThinkTime};
+use crate::metrics::{ConnectFailure, Failure};
+use crate::scenario::OnError;
 use crate::scheduler::run_all;
+use crate::template::Moment;
 
 /// How much memory of a value is kept for the value of the next iteration, in bytes.
 const VALUE_BYTES_KEPT: usize = 1024;
@@ -21,24 +22,29 @@ struct StepEnd {
     /// What it means for the session.
     after: After,
     is_ok: bool,
+    /// It polls no longer.
+    is_met: bool,
 }
 
 impl StepEnd {
     const FINE: Self = Self {
         after: After::Fine,
         is_ok: true,
+        is_met: true,
     };
 
     /// Nothing more is begun.
     const STOPPED: Self = Self {
         after: After::Cancelled,
         is_ok: false,
+        is_met: false,
     };
 
-    fn of(report: &CallReport) -> Self {
+    fn of(report: &CallReport, is_met: bool) -> Self {
         Self {
             after: VirtualUser::after(report),
             is_ok: report.result.is_ok(),
+            is_met,
         }
     }
 }
@@ -96,9 +102,8 @@ impl VirtualUser {
     pub(super) fn do_flow(&mut self, intended: Option<Instant>) -> After {
         let script = Arc::clone(&self.shared().script);
         let flow = script.pick(self.population, &mut self.random);
-        self.values.resize_with(flow.n_values, String::new);
-        if flow.has_once {
-            self.recall(flow);
+        if flow.scope.len() > 0 {
+            self.begin_values(&script, flow);
         }
         let mut iteration = Iteration {
             flow,
@@ -109,9 +114,11 @@ impl VirtualUser {
             None => self.do_steps(&mut iteration),
             Some(_) => self.do_named(&mut iteration),
         };
-        for value in &mut self.values {
-            value.clear();
-            value.shrink_to(VALUE_BYTES_KEPT);
+        if flow.scope.len() > 0 {
+            for value in &mut self.values {
+                value.clear();
+                value.shrink_to(VALUE_BYTES_KEPT);
+            }
         }
         if after != After::Cancelled {
             pause(self, script.plan.pause_after_call);
@@ -176,10 +183,11 @@ impl VirtualUser {
                 (After::Fine, OnError::EndSession) => return After::Unwanted,
                 (after, _) => return after,
             }
-            if let Some(think) = step.think
-                && !self.think_within(think, iteration)
-            {
-                return After::Cancelled;
+            if let Some(think) = step.think {
+                let pause = think.sample(&mut self.random);
+                if !self.pause_within(pause, iteration) {
+                    return After::Cancelled;
+                }
             }
         }
         After::Fine
@@ -192,6 +200,7 @@ impl VirtualUser {
 
     /// Keeps what a step brought that is done once in a session.
     fn keep(&mut self, flow: &Flow, step: usize) {
+        let script = Arc::clone(&self.shared().script);
         let known = self.kept.iter().position(|kept| kept.flow == flow.number);
         let at = known.unwrap_or_else(|| {
             self.kept.push(Kept {
@@ -203,38 +212,85 @@ impl VirtualUser {
         });
         let kept = &mut self.kept[at];
         kept.steps.push(step);
-        for value in flow.steps[step].taken() {
-            kept.values.push((value, self.values[value].clone()));
+        for call in flow.steps[step].turns.iter().flat_map(|turn| &turn.calls) {
+            let check = call.check.map(|at| &script.checks[at]);
+            for value in check.into_iter().flat_map(|check| &check.taken) {
+                kept.values.push((*value, self.values[*value].clone()));
+            }
         }
     }
 
-    /// Takes up what such steps brought.
-    fn recall(&mut self, flow: &Flow) {
-        for kept in &self.kept {
-            if kept.flow == flow.number {
-                for (at, value) in &kept.values {
-                    self.values[*at].clone_from(value);
-                }
+    /// Fills what is the same for a whole iteration, and takes up what the session keeps.
+    #[inline(never)]
+    fn begin_values(&mut self, script: &Script, flow: &Flow) {
+        self.values.resize_with(flow.scope.len(), String::new);
+        let moment = self.moment(false);
+        for at in &flow.of_iteration {
+            let value = &mut self.values[*at];
+            flow.scope.fill(*at, &mut self.generators, &moment, value);
+        }
+        let mut row_of = None;
+        for cell in &flow.cells {
+            let set = &script.plan.data[cell.set];
+            // One row of a set for all of its cells, which are in the order of sets.
+            let row = match row_of {
+                Some((set, row)) if set == cell.set => row,
+                _ => set.row(&moment, &mut self.generators),
+            };
+            row_of = Some((cell.set, row));
+            let text = row.map_or("null", |row| set.cell(row, cell.column));
+            self.values[cell.value].push_str(text);
+        }
+        for kept in self.kept.iter().filter(|kept| kept.flow == flow.number) {
+            for (at, value) in &kept.values {
+                self.values[*at].clone_from(value);
             }
+        }
+    }
+
+    /// Now, for this user.
+    fn moment(&self, tells_time: bool) -> Moment {
+        let unix_ms = || crate::clock::Utc::now().unix_ms();
+        Moment {
+            vu: self.vu,
+            iteration: self.iteration,
+            unix_ns: if tells_time {
+                unix_ms().saturating_mul(1_000_000)
+            } else {
+                0
+            },
+        }
+    }
+
+    /// Fills what is another value for each call.
+    fn draw(&mut self, flow: &Flow, call: &FlowCall) {
+        let moment = self.moment(call.tells_time);
+        for at in &call.drawn {
+            let value = &mut self.values[*at];
+            flow.scope.fill(*at, &mut self.generators, &moment, value);
         }
     }
 
     fn do_step(&mut self, step: &FlowStep, iteration: &mut Iteration<'_>) -> StepEnd {
         let mut ended = StepEnd::FINE;
-        let mut n_left = step.repeat;
+        let mut n_left = step.times;
         loop {
+            n_left -= 1;
             for (at, turn) in step.turns.iter().enumerate() {
                 if at > 0 {
                     iteration.goes_on(crate::clock::now);
                 }
-                let end = self.do_turn(turn, iteration);
+                let end = self.do_turn(turn, n_left == 0, iteration);
+                ended.is_met = end.is_met;
                 if !end.is_ok || end.after != After::Fine {
                     ended = end;
                     break;
                 }
             }
-            let goes_on = ended.is_ok || iteration.flow.on_error == OnError::Continue;
-            n_left = n_left.saturating_sub(1);
+            let goes_on = match step.poll_every {
+                Some(_) => ended.is_ok && !ended.is_met,
+                None => ended.is_ok || iteration.flow.on_error == OnError::Continue,
+            };
             if n_left == 0 || !goes_on || ended.after != After::Fine {
                 return ended;
             }
@@ -242,15 +298,18 @@ impl VirtualUser {
                 return StepEnd::STOPPED;
             }
             iteration.goes_on(crate::clock::now);
+            if !self.pause_within(step.poll_every.unwrap_or_default(), iteration) {
+                return StepEnd::STOPPED;
+            }
         }
     }
 
-    /// Thinks between the steps of an iteration; false: the load has ended.
-    fn think_within(&mut self, think: ThinkTime, iteration: &mut Iteration<'_>) -> bool {
-        let pause = think.sample(&mut self.random);
+    /// Pauses within an iteration; false: the load has ended.
+    fn pause_within(&mut self, pause: Duration, iteration: &mut Iteration<'_>) -> bool {
         if pause.is_zero() {
             return true;
         }
+        self.answered_at = None;
         let until = crate::clock::now() + pause;
         let shared = self.shared();
         if !shared.sleep(until, || !shared.stopping.get()) {
@@ -260,56 +319,43 @@ impl VirtualUser {
         true
     }
 
-    fn do_turn(&mut self, turn: &Turn, iteration: &mut Iteration<'_>) -> StepEnd {
+    fn do_turn(&mut self, turn: &Turn, is_last: bool, iteration: &mut Iteration<'_>) -> StepEnd {
         let (None, [call]) = (turn.row, &turn.calls[..]) else {
-            return self.fan_out(turn, iteration);
+            return self.fan_out(turn, is_last, iteration);
         };
-        self.shared().start(call.row);
+        if !call.drawn.is_empty() {
+            self.draw(iteration.flow, call);
+        }
+        let shared = Rc::clone(self.shared());
+        shared.start(call.row);
         let mut report = self.session.call(&call.call, &self.values);
-        if let Some(extract) = &call.extract {
-            self.take_value(extract, &mut report);
+        shared.lands(call.row);
+        let mut is_met = true;
+        if call.check.is_some() {
+            let (values, random) = (&mut self.values, &mut self.random_of_checks);
+            is_met = shared.judge(call, is_last, &mut report, &self.session, values, random);
+            self.answered_at = Some(report.end);
         }
         self.show(call.row, Some(call.place), &report);
         self.record(call.row, &report, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
         }
-        StepEnd::of(&report)
+        StepEnd::of(&report, is_met)
     }
 
+    /// Records a call that has landed.
     fn record(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
         if let Some(intended) = intended {
             self.shared().late(self.could_start(intended), report.sent);
         }
-        self.shared().end(row, report, intended);
-    }
-
-    /// Takes a value out of an answer. A call whose answer does not have it fails.
-    #[inline(never)]
-    fn take_value(&mut self, extract: &Extract, report: &mut CallReport) {
-        if report.result.is_err() {
-            return;
-        }
-        let result = report.result_text.as_deref().unwrap_or_default();
-        match extract
-            .paths
-            .iter()
-            .find_map(|path| path.find_string(result))
-        {
-            Some(value) => self.values[extract.value].push_str(&value),
-            None => {
-                report.result = Err(Trouble::Failed {
-                    failure: Failure::Protocol(ProtocolFailure::BadResult),
-                    message: extract.missing.clone(),
-                });
-            }
-        }
+        self.shared().ended(row, report, intended);
     }
 
     /// Makes a turn's calls at once, each on a connection of its own. The
     /// turn ends with the slowest of them, and fails with the first that does.
     #[inline(never)]
-    fn fan_out(&mut self, turn: &Turn, iteration: &mut Iteration<'_>) -> StepEnd {
+    fn fan_out(&mut self, turn: &Turn, is_last: bool, iteration: &mut Iteration<'_>) -> StepEnd {
         let shared = Rc::clone(self.shared());
         let each = turn.calls.iter();
         let at_once = each.flat_map(|call| std::iter::repeat_n(call, turn.parallel as usize));
@@ -323,10 +369,12 @@ impl VirtualUser {
         }
         let mut begun = Vec::new();
         let mut calls: Vec<Box<dyn FnOnce() -> (Session, CallReport)>> = Vec::new();
-        for (at, (lane, call)) in self.lanes.iter_mut().zip(at_once).enumerate() {
-            let Some(mut session) = lane.take() else {
+        for (at, call) in at_once.enumerate() {
+            let Some(mut session) = self.lanes[at].take() else {
                 continue;
             };
+            // Each of them has values of its own.
+            self.draw(iteration.flow, call);
             shared.start(call.row);
             begun.push((at, call));
             let (call, values) = (call.call.clone(), self.values.clone());
@@ -337,13 +385,20 @@ impl VirtualUser {
         }
         let mut whole: Option<CallReport> = None;
         let mut after = After::Fine;
-        for ((at, call), ended) in begun.into_iter().zip(run_all(calls.into_iter())) {
-            let Some((mut session, report)) = ended else {
+        let mut is_met = true;
+        let ended = run_all(calls.into_iter());
+        for (_, call) in &begun {
+            shared.lands(call.row);
+        }
+        for ((at, call), ended) in begun.into_iter().zip(ended) {
+            let Some((mut session, mut report)) = ended else {
                 let report = no_stack(began);
-                shared.end(call.row, &report, iteration.intended);
+                shared.ended(call.row, &report, iteration.intended);
                 whole = Some(report);
                 continue;
             };
+            let (values, random) = (&mut self.values, &mut self.random_of_checks);
+            is_met &= shared.judge(call, is_last, &mut report, &session, values, random);
             shared.show(call.row, Some(call.place), &report, &mut session);
             self.record(call.row, &report, iteration.intended);
             if Self::after(&report) != After::Fine {
@@ -368,6 +423,7 @@ impl VirtualUser {
         StepEnd {
             after,
             is_ok: whole.result.is_ok(),
+            is_met,
         }
     }
 }

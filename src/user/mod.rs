@@ -24,6 +24,7 @@
 mod arrivals;
 mod backoff;
 mod budget;
+mod checks;
 mod flow;
 mod script;
 mod shared;

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
+use super::checks::Check;
 use crate::client::{PreparedCall, Server};
 use crate::error::UserError;
+use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::outcome::{Row, RowKind, Witness};
-use crate::protocol::{Arguments, Era, Operation, PathStep, PrepareError, ToolCatalog, ValuePath};
-use crate::scenario::{self, Action, OnError, Plan, ThinkTime};
+use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
+use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
+use crate::template::{Expression, Scope, literal};
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Script {
     pub rows: Rows,
     /// One for each flow of the plan.
     flows: Vec<Flow>,
+    /// What is looked for in answers.
+    pub(super) checks: Vec<Check>,
     /// One for each population of the plan.
     choices: Vec<Choice>,
     /// Where this is a trial.
@@ -70,8 +76,23 @@ pub(super) struct Flow {
     pub(super) has_once: bool,
     /// Where the flow has a name.
     pub(super) rows: Option<FlowRows>,
-    /// How many values are taken.
-    pub(super) n_values: usize,
+    /// The values that its calls take.
+    pub(super) scope: Scope,
+    /// Those that are the same for a whole iteration.
+    pub(super) of_iteration: Vec<usize>,
+    /// Cells of data sets.
+    pub(super) cells: Vec<Cell>,
+    /// Values that answers bring.
+    pub(super) extracted: Vec<usize>,
+}
+
+/// A value that is a cell of a row which an iteration takes.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) value: usize,
+    /// Which of the plan's data sets.
+    pub(super) set: usize,
+    pub(super) column: usize,
 }
 
 /// The rows of a flow's iterations.
@@ -87,8 +108,10 @@ pub(super) struct FlowRows {
 pub(super) struct FlowStep {
     /// In the first iteration of a session only.
     pub(super) is_once: bool,
-    /// At least 1.
-    pub(super) repeat: u32,
+    /// How often it is done at most; at least 1.
+    pub(super) times: u32,
+    /// It polls, with this pause between.
+    pub(super) poll_every: Option<Duration>,
     pub(super) think: Option<ThinkTime>,
     /// One after the other; more than one in code mode.
     pub(super) turns: Vec<Turn>,
@@ -105,33 +128,18 @@ pub(super) struct Turn {
     pub(super) row: Option<usize>,
 }
 
-impl FlowStep {
-    /// Which of the flow's values it takes.
-    pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
-        let calls = self.turns.iter().flat_map(|turn| &turn.calls);
-        calls.filter_map(|call| Some(call.extract.as_ref()?.value))
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct FlowCall {
     /// Which flow of the script, and which of its steps.
     pub(super) place: (usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
-    /// The value that is taken out of the answer.
-    pub(super) extract: Option<Extract>,
-}
-
-/// A value that an answer must have.
-#[derive(Debug)]
-pub(super) struct Extract {
-    /// Where it may be; the first that is there counts.
-    pub(super) paths: Vec<ValuePath>,
-    /// Which of the flow's values it becomes.
-    pub(super) value: usize,
-    /// Why the call failed where it is missing.
-    pub(super) missing: String,
+    /// The values that are others for each call.
+    pub(super) drawn: Vec<usize>,
+    /// Some value says what time it is.
+    pub(super) tells_time: bool,
+    /// Which of the script's checks looks at its answer.
+    pub(super) check: Option<usize>,
 }
 
 impl Script {
@@ -144,7 +152,9 @@ impl Script {
         let mut compiler = Compiler {
             server: &server,
             catalog,
+            plan: &plan,
             rows: RowTable::default(),
+            checks: Vec::new(),
         };
         let flows = plan.flows.iter();
         let mut flows: Vec<Flow> = flows
@@ -159,7 +169,9 @@ impl Script {
                 }
             }
         }
-        let mut rows = compiler.rows;
+        let Compiler {
+            mut rows, checks, ..
+        } = compiler;
         let choices = plan.populations.iter().map(|population| {
             let mut sum = 0_u64;
             let weights = plan.flows[population.flows.clone()].iter();
@@ -189,6 +201,7 @@ impl Script {
                 close,
             },
             flows,
+            checks,
             choices,
             trial: None,
         })
@@ -230,7 +243,9 @@ impl Script {
 struct Compiler<'a> {
     server: &'a Server,
     catalog: &'a ToolCatalog,
+    plan: &'a Plan,
     rows: RowTable,
+    checks: Vec<Check>,
 }
 
 /// How rows are named that calls of one step have in common.
@@ -242,32 +257,61 @@ struct Names<'a> {
 
 impl Compiler<'_> {
     fn flow(&mut self, number: usize, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
-        let mut n_values = 0;
+        let mut scope = Scope::new(number);
         let mut steps = Vec::new();
         for step in &flow.steps {
             let names = Names {
                 flow: flow.name.as_deref(),
                 step: step.name.as_deref(),
             };
+            let times = step
+                .until
+                .as_ref()
+                .map_or(step.repeat, |until| until.at_most);
             steps.push(FlowStep {
                 is_once: step.is_once,
-                repeat: step.repeat,
+                times: times.max(1),
+                poll_every: step.until.as_ref().map(|until| until.every),
                 think: step.think,
-                turns: self.turns(step, names, &mut n_values)?,
+                turns: self.turns(step, names, &mut scope)?,
             });
         }
         let rows = flow.name.as_deref().map(|name| FlowRows {
             whole: self.rows.add(Row::of_flow(RowKind::Flow, name)),
             busy: self.rows.add(Row::of_flow(RowKind::FlowBusy, name)),
         });
-        Ok(Flow {
+        let mut compiled = Flow {
             number,
             has_once: steps.iter().any(|step| step.is_once),
             steps,
             on_error: flow.on_error,
             rows,
-            n_values,
-        })
+            scope: Scope::default(),
+            of_iteration: Vec::new(),
+            cells: Vec::new(),
+            extracted: Vec::new(),
+        };
+        for (value, expression) in scope.expressions().enumerate() {
+            match expression {
+                Expression::Vu | Expression::Iteration => compiled.of_iteration.push(value),
+                Expression::Value(_) => compiled.extracted.push(value),
+                Expression::Data { set, column } => {
+                    let sets = &self.plan.data;
+                    let found = sets.iter().position(|known| known.name == *set);
+                    let column = found.and_then(|set| {
+                        let mut columns = sets[set].columns().iter();
+                        columns.position(|known| known == column)
+                    });
+                    // A plan names only what is there.
+                    if let Some((set, column)) = found.zip(column) {
+                        compiled.cells.push(Cell { value, set, column });
+                    }
+                }
+                _ => {}
+            }
+        }
+        compiled.scope = scope;
+        Ok(compiled)
     }
 
     /// All plain calls of a step are one turn.
@@ -275,7 +319,7 @@ impl Compiler<'_> {
         &mut self,
         step: &scenario::Step,
         names: Names<'_>,
-        n_values: &mut usize,
+        scope: &mut Scope,
     ) -> Result<Vec<Turn>, PrepareError> {
         let mut calls = Vec::new();
         let mut turns = Vec::new();
@@ -284,19 +328,36 @@ impl Compiler<'_> {
                 step: call.name.as_deref().or(names.step),
                 ..names
             };
-            match (&call.action.value, &call.action.shown) {
-                // The row is named as the user wrote it: what came from the environment
-                // is not shown.
-                (Action::Call(operation), Action::Call(shown)) => {
-                    calls.push(self.call(operation, shown, names)?);
+            let operation = match &call.action.value {
+                Action::Call(operation) => operation,
+                Action::CodeMode { code, format } => {
+                    turns.extend(self.code_mode(code, format, names, scope)?);
+                    continue;
                 }
-                (Action::Call(operation), Action::CodeMode { .. }) => {
-                    calls.push(self.call(operation, operation, names)?);
-                }
-                (Action::CodeMode { code, format }, _) => {
-                    turns.extend(self.code_mode(code, format, names, n_values)?);
-                }
+            };
+            // The row is named as the user wrote it: what came from the environment
+            // is not shown.
+            let shown = match &call.action.shown {
+                Action::Call(shown) => shown,
+                Action::CodeMode { .. } => operation,
+            };
+            let mut prepared = self.call(operation, shown, names, scope)?;
+            let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
+            if is_looked_at || step.until.is_some() {
+                let checker = Checker::new(
+                    &call.extracts,
+                    &call.expectations,
+                    self.output_schema(operation),
+                );
+                self.look_at(
+                    &mut prepared,
+                    vec![checker],
+                    call,
+                    step.until.as_ref(),
+                    scope,
+                );
             }
+            calls.push(prepared);
         }
         if !calls.is_empty() {
             let is_fan_out = step.parallel > 1 || calls.len() > 1;
@@ -308,6 +369,47 @@ impl Compiler<'_> {
             });
         }
         Ok(turns)
+    }
+
+    fn output_schema(&self, operation: &Operation) -> OutputSchema<'_> {
+        let Operation::CallTool { name, .. } = operation else {
+            return OutputSchema::NotListed;
+        };
+        let known = literal(name).and_then(|name| self.catalog.output_schema(&name));
+        match known {
+            None => OutputSchema::NotListed,
+            Some(None) => OutputSchema::Missing,
+            Some(Some(text)) => OutputSchema::Text(text),
+        }
+    }
+
+    /// Lets the answers of a call be looked at.
+    fn look_at(
+        &mut self,
+        prepared: &mut FlowCall,
+        checkers: Vec<Checker>,
+        call: &scenario::Call,
+        until: Option<&Until>,
+        scope: &mut Scope,
+    ) {
+        let sources = call.extracts.iter().map(|extract| &extract.source);
+        let sources = sources.chain(call.expectations.sources());
+        let sources = sources.chain(until.map(|until| &until.source));
+        let mut headers: Vec<String> = sources
+            .filter_map(|source| source.header().map(str::to_string))
+            .collect();
+        headers.sort_unstable();
+        headers.dedup();
+        prepared.call = prepared.call.clone().keeping_answer(headers);
+        let extracts = call.extracts.iter();
+        let taken = extracts.map(|extract| scope.slot(&Expression::Value(extract.name.clone())));
+        prepared.check = Some(self.checks.len());
+        self.checks.push(Check {
+            checkers,
+            awaits_failure: call.expectations.awaits_failure(),
+            taken: taken.collect(),
+            until: until.map(|until| (until.source.clone(), until.equals.clone())),
+        });
     }
 
     /// The row of a turn is that of its call, or named by the step, or by all its calls.
@@ -341,42 +443,44 @@ impl Compiler<'_> {
         code: &str,
         format: &str,
         names: Names<'_>,
-        n_values: &mut usize,
+        scope: &mut Scope,
     ) -> Result<[Turn; 2], PrepareError> {
         const TOKEN: &str = "approval_token";
-        let token_value = *n_values;
-        *n_values += 1;
+        /// Where servers have it.
+        const PLACES: [&str; 3] = [
+            "$.structuredContent.approval_token",
+            "$.approval_token",
+            "$.content[0].text | json | $.approval_token",
+        ];
         let mut arguments = Map::new();
         arguments.insert("code".to_string(), code.into());
         arguments.insert("format".to_string(), format.into());
-        let arguments = Arguments::from(arguments);
-        let tool = |name: &str, arguments| Operation::CallTool {
+        let tool = |name: &str, arguments: &Map<String, Value>| Operation::CallTool {
             name: name.to_string(),
-            arguments: Some(arguments),
+            arguments: Some(arguments.clone().into()),
         };
-        let validate = tool("validate_code", arguments.clone());
-        let execute = tool("execute_code", arguments.with_slot(TOKEN, token_value));
-        let mut first = self.call(&validate, &validate, names)?;
-        first.call = first.call.keeping_result();
-        let member = |name: &str| PathStep::Member(name.to_string());
-        first.extract = Some(Extract {
-            paths: [
-                vec![member("structuredContent"), member(TOKEN)],
-                vec![member(TOKEN)],
-                vec![
-                    member("content"),
-                    PathStep::Element(0),
-                    member("text"),
-                    PathStep::Json,
-                    member(TOKEN),
-                ],
-            ]
-            .map(ValuePath::new)
-            .into(),
-            value: token_value,
-            missing: format!("the result of `validate_code` has no `{TOKEN}`"),
+        let validate = tool("validate_code", &arguments);
+        arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
+        let execute = tool("execute_code", &arguments);
+        let mut first = self.call(&validate, &validate, names, scope)?;
+        let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
+        let extracts: Vec<Extract> = sources
+            .map(|source| Extract {
+                name: TOKEN.to_string(),
+                source,
+                is_secret: true,
+            })
+            .collect();
+        let checkers = extracts.iter().map(|extract| {
+            let extracts = std::slice::from_ref(extract);
+            Checker::new(extracts, &Expectations::default(), OutputSchema::NotListed)
         });
-        let then = self.call(&execute, &execute, names)?;
+        let looked_at = scenario::Call {
+            extracts: extracts.iter().take(1).cloned().collect(),
+            ..scenario::Call::new(Action::Call(validate))
+        };
+        self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
+        let then = self.call(&execute, &execute, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
@@ -389,6 +493,7 @@ impl Compiler<'_> {
         operation: &Operation,
         shown: &Operation,
         names: Names<'_>,
+        scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
         let row = Row {
             subject: shown.subject().map(str::to_string),
@@ -396,11 +501,21 @@ impl Compiler<'_> {
             flow: names.flow.map(str::to_string),
             ..Row::new(RowKind::Call, shown.method())
         };
+        let n_before = scope.len();
+        let call = self.server.prepare(operation, self.catalog, scope)?;
+        let is_time = |it: &Expression| matches!(it, Expression::Now | Expression::NowUnixMs);
+        let expressions = || scope.expressions().enumerate();
+        // What is drawn has a slot of its own; the time is one for all.
+        let drawn = expressions()
+            .filter(|(at, it)| *at >= n_before && it.is_drawn() || is_time(it))
+            .map(|(at, _)| at);
         Ok(FlowCall {
             place: (0, 0),
-            call: self.server.prepare(operation, self.catalog)?,
+            call,
             row: self.rows.add(row),
-            extract: None,
+            drawn: drawn.collect(),
+            tells_time: expressions().any(|(_, it)| is_time(it)),
+            check: None,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::BudgetShare;
+use super::checks::Checks;
 use super::script::Script;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::LoadUnit;
@@ -56,6 +57,8 @@ pub struct Shared {
     /// Users that wait for an arrival, the last to come first: those that were
     /// busy last have the warmest connections.
     pub(super) idle: RefCell<Vec<TaskId>>,
+    /// Answers that wait to be looked at.
+    pub(super) checks: Checks,
     /// Users that sleep between iterations or attempts, and are woken when
     /// they have to leave.
     pub(super) sleepers: RefCell<HashSet<TaskId>>,
@@ -87,6 +90,7 @@ impl Shared {
             is_call,
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
+            checks: Checks::default(),
             sleepers: RefCell::new(HashSet::new()),
         }
     }
@@ -158,10 +162,20 @@ impl Shared {
     /// Records how it ended. `intended` is given where the request has a start
     /// of its own to be late for.
     pub(super) fn end(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
+        self.lands(row);
+        self.ended(row, report, intended);
+    }
+
+    /// A request of the row is no longer in flight.
+    pub(super) fn lands(&self, row: usize) {
         if self.is_call[row] {
             self.n_in_flight
                 .set(self.n_in_flight.get().saturating_sub(1));
         }
+    }
+
+    /// Records how it ended, once it has landed.
+    pub(super) fn ended(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
         let ns = |from: Instant| nanos_between(from, report.end);
         let message;
         let outcome = match &report.result {

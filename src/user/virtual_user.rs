@@ -10,6 +10,7 @@ use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::Failure;
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
+use crate::template::{Generators, purpose_of};
 
 /// The end of a session may take this long after the load has ended.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -30,6 +31,16 @@ pub struct VirtualUser {
     pub(super) population: usize,
     /// What the answers of this iteration brought, by the slots of the flow.
     pub(super) values: Vec<String>,
+    /// Its number among all users of the run, from 1.
+    pub(super) vu: u64,
+    /// The number of its iteration over the whole run, from 1.
+    pub(super) iteration: u64,
+    /// Its random values.
+    pub(super) generators: Generators,
+    /// What sources choose by that take any of several values.
+    pub(super) random_of_checks: fastrand::Rng,
+    /// When the last answer came that was looked at, if nothing was waited for since.
+    pub(super) answered_at: Option<Instant>,
     /// What lives as long as the session.
     pub(super) kept: Vec<Kept>,
     /// Further sessions with the same id, for calls at once.
@@ -92,6 +103,8 @@ impl VirtualUser {
         let seed = shared.script.plan.seed;
         let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
         let random = fastrand::Rng::with_seed(mixed.u64(..));
+        let mut generators = Generators::new(seed, run_index);
+        let random_of_checks = generators.of(purpose_of("checks")).clone();
         let session = new_session(&shared);
         let population = shared.script.plan.population_of(run_index);
         Self {
@@ -101,6 +114,11 @@ impl VirtualUser {
             session,
             population,
             values: Vec::new(),
+            vu: u64::from(run_index) + 1,
+            iteration: 1,
+            generators,
+            random_of_checks,
+            answered_at: None,
             kept: Vec::new(),
             lanes: Vec::new(),
             backoff: Backoff::of_sessions(),
@@ -130,9 +148,10 @@ impl VirtualUser {
             let NextStart::Now { intended } = self.next_start() else {
                 continue;
             };
-            if self.shared.budget.claim().is_none() {
+            let Some(own) = self.shared.budget.claim() else {
                 break;
-            }
+            };
+            self.iteration = self.shared.script.plan.segment.ordinal_of(own);
             self.iterate(intended);
         }
         self.close(true);
@@ -263,7 +282,8 @@ impl VirtualUser {
         self.shared
             .count(|counters| counters.iterations_started += 1);
         let after = self.do_flow(intended);
-        self.free_since = None;
+        // Free is who has the answer: how long it is looked at is this machine's time.
+        self.free_since = self.answered_at.take();
         self.count_session();
         if after != After::Cancelled {
             self.shared
@@ -289,6 +309,7 @@ impl VirtualUser {
         }
         let think = self.shared.script.plan.think.sample(&mut self.random);
         if !think.is_zero() && !self.shared.is_open_model() {
+            self.free_since = None;
             self.sleep(crate::clock::now() + think);
         }
     }
@@ -392,9 +413,10 @@ fn new_session(shared: &Shared) -> Session {
 }
 
 /// Sleeping for the pause after a call, with nothing to hold on to.
-pub(super) fn pause(user: &VirtualUser, pause: Duration) {
+pub(super) fn pause(user: &mut VirtualUser, pause: Duration) {
     if !pause.is_zero() {
         let until = crate::clock::now() + pause;
+        user.answered_at = None;
         if user.shared.stopping.get() {
             return;
         }

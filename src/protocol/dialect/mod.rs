@@ -20,6 +20,7 @@ use super::fault::ProtocolFault;
 use super::operation::{Method, Operation, PrepareError};
 use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
+use crate::template::Scope;
 
 pub use self::opening::{Capabilities, ClientInfo, Discovery, ServerIdentity, Welcome};
 pub(super) use self::opening::{best_modern, read_versions};
@@ -77,7 +78,7 @@ impl Dialect {
         vec![version_header(self.revision)]
     }
 
-    /// Renders an operation.
+    /// Renders an operation that takes no values.
     ///
     /// # Errors
     /// The operation cannot be asked in this dialect.
@@ -86,9 +87,24 @@ impl Dialect {
         operation: &Operation,
         catalog: &ToolCatalog,
     ) -> Result<Prepared, PrepareError> {
+        self.prepare_in(operation, catalog, &mut Scope::new(0))
+    }
+
+    /// Renders an operation whose texts are canonical templates, with slots of the scope.
+    ///
+    /// # Errors
+    /// The operation cannot be asked in this dialect.
+    pub fn prepare_in(
+        &self,
+        operation: &Operation,
+        catalog: &ToolCatalog,
+        scope: &mut Scope,
+    ) -> Result<Prepared, PrepareError> {
         match self.era() {
-            Era::Legacy => Ok(sessions::prepare(self.revision, operation)),
-            Era::Modern => stateless::prepare(self.revision, &self.meta_json, operation, catalog),
+            Era::Legacy => Ok(sessions::prepare(self.revision, operation, scope)),
+            Era::Modern => {
+                stateless::prepare(self.revision, &self.meta_json, operation, catalog, scope)
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! What both eras send alike: an operation's own params, and the version header.
 
 use super::super::fields::json_text;
-use super::super::operation::{Arguments, Operation};
+use super::super::operation::Operation;
 use super::super::revision::Revision;
-use crate::template::Template;
+use crate::template::{Scope, Template};
 
 pub(super) fn version_header(revision: Revision) -> (String, String) {
     (
@@ -12,22 +12,27 @@ pub(super) fn version_header(revision: Revision) -> (String, String) {
     )
 }
 
-/// `name`, `arguments`, `uri`, or whatever the user wants: the members of an operation's params, without
-/// braces; empty where it has none. Absent arguments are absent, not null.
-pub(super) fn render_members(operation: &Operation) -> Template {
+/// `name`, `arguments`, `uri`, or whatever the user wants: the members of an
+/// operation's params, without braces; empty where it has none. Absent arguments are absent, not null.
+pub(super) fn render_members(operation: &Operation, scope: &mut Scope) -> Template {
     match operation {
         Operation::CallTool { name, arguments } | Operation::GetPrompt { name, arguments } => {
-            let mut members = Template::from(format!(r#""name":{}"#, json_text(name)).as_str());
+            let mut members = Template::from(r#""name":"#);
+            members.push(&scope.text(name));
             if let Some(arguments) = arguments {
                 members.push_str(r#","arguments":"#);
-                members.push(&arguments.template());
+                members.push(&arguments.template(scope));
             }
             members
         }
         Operation::Request { params, .. } => params
             .as_ref()
-            .map_or_else(Template::default, Arguments::members),
-        Operation::ReadResource { uri } => format!(r#""uri":{}"#, json_text(uri)).as_str().into(),
+            .map_or_else(Template::default, |params| params.members(scope)),
+        Operation::ReadResource { uri } => {
+            let mut members = Template::from(r#""uri":"#);
+            members.push(&scope.text(uri));
+            members
+        }
         _ => Template::default(),
     }
 }

@@ -11,10 +11,11 @@ use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
 use super::opening::{ClientInfo, Welcome, read_capabilities, read_identity};
 use super::params::{render_cursor, render_members, version_header};
-use crate::template::Template;
+use crate::template::{Scope, Template};
 
-pub(super) fn prepare(revision: Revision, operation: &Operation) -> Prepared {
-    request(revision, operation.method(), &render_members(operation))
+pub(super) fn prepare(revision: Revision, operation: &Operation, scope: &mut Scope) -> Prepared {
+    let members = render_members(operation, scope);
+    request(revision, operation.method(), &members)
 }
 
 pub(super) fn list(revision: Revision, method: Method, cursor: Option<&str>) -> Prepared {

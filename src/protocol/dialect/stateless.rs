@@ -5,16 +5,15 @@
 
 use serde_json::{Map, Value};
 
-use super::super::catalog::ToolCatalog;
+use super::super::catalog::{MirroredHeaders, ToolCatalog};
 use super::super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::super::fields::{json_text, read_fields, read_string};
-use super::super::header_value::encode_header_value;
-use super::super::operation::{Arguments, Method, Operation, PrepareError};
+use super::super::operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
 use super::params::{render_cursor, render_members, version_header};
-use crate::template::Template;
+use crate::template::{Scope, Template};
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
 
@@ -55,20 +54,11 @@ pub(super) fn prepare(
     meta_json: &str,
     operation: &Operation,
     catalog: &ToolCatalog,
+    scope: &mut Scope,
 ) -> Result<Prepared, PrepareError> {
     if *operation == Operation::Ping {
         let method = Method::Ping;
         return Err(PrepareError::NoSuchMethod { method, revision });
-    }
-    let mut headers = standard_headers(revision, operation.method());
-    if let Some(subject) = operation.subject() {
-        headers.push(("Mcp-Name".to_string(), encode_header_value(subject)));
-    }
-    let mut slot_headers = Vec::new();
-    if let Operation::CallTool { name, arguments } = operation {
-        let mirrored = catalog.headers(name, arguments.as_ref())?;
-        headers.extend(mirrored.fixed);
-        slot_headers = mirrored.of_slots;
     }
     let params = match operation {
         Operation::Request {
@@ -82,12 +72,35 @@ pub(super) fn prepare(
                 push_entries(&mut meta, &more);
                 meta.push('}');
             }
-            render_params(&Arguments::from(others).members(), &meta)
+            render_params(&Arguments::from(others).members(scope), &meta)
         }
-        _ => render_params(&render_members(operation), meta_json),
+        _ => render_params(&render_members(operation, scope), meta_json),
     };
-    let prepared = Prepared::new(operation.method(), headers, Some(&params));
-    Ok(prepared.with_slot_headers(slot_headers))
+    let mut headers = MirroredHeaders::default();
+    headers.fixed = standard_headers(revision, operation.method());
+    // What a header repeats is made of the request itself, so that both are filled alike.
+    if let Some(name) = name_of(operation, &params) {
+        headers.push("Mcp-Name".to_string(), name);
+    }
+    if let Operation::CallTool { name, .. } = operation {
+        catalog.add_headers(name, &params, &mut headers)?;
+    }
+    let prepared = Prepared::new(operation.method(), headers.fixed, Some(&params));
+    Ok(prepared.with_slot_headers(headers.of_slots))
+}
+
+/// The part of the request that says what it is about, where it says so.
+fn name_of(operation: &Operation, params: &Template) -> Option<Template> {
+    operation.subject()?;
+    let path: Vec<String> = match operation {
+        Operation::ReadResource { .. } => vec!["uri".to_string()],
+        Operation::Request { name_header, .. } => {
+            let path = name_header.as_deref()?.strip_prefix(NAME_ROOT)?;
+            path.split('.').map(str::to_string).collect()
+        }
+        _ => vec!["name".to_string()],
+    };
+    params.member(&path)
 }
 
 pub(super) fn list(

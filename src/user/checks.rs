@@ -1,0 +1,283 @@
+//! Answers that are to be looked at, and the queue in which they wait for it.
+//!
+//! What a server sends is never searched on a user's small stack: its task queues the
+//! answer and parks, and the worker's loop works the queue between its turns.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::script::FlowCall;
+use super::shared::Shared;
+use crate::client::{CallReport, Session, Trouble};
+use crate::expect::{Answer, Checked, Checker, Source};
+use crate::metrics::{ExpectFailure, Failure, Violation};
+use crate::scheduler::{TaskId, Wake, current_task, look_up_soon, park, shielded, unpark};
+use crate::units::nanos_between;
+
+/// How long the queue is worked at a time, but for the last answer that is begun.
+const WORKED_AT_ONCE: Duration = Duration::from_micros(200);
+
+/// What is looked for in the answers of a call.
+#[derive(Debug)]
+pub(super) struct Check {
+    /// Not empty; the first in whose answer nothing is missing counts, else the last.
+    pub(super) checkers: Vec<Checker>,
+    /// A failure may be right.
+    pub(super) awaits_failure: bool,
+    /// Which of the flow's values it takes, in the order of the checkers' values.
+    pub(super) taken: Vec<usize>,
+    /// What polls are made for.
+    pub(super) until: Option<(Source, Value)>,
+}
+
+impl Check {
+    /// Whether there is an answer to look at.
+    fn is_for(&self, report: &CallReport) -> bool {
+        match &report.result {
+            Ok(()) => true,
+            Err(Trouble::Failed { failure, .. }) if self.awaits_failure => matches!(
+                failure,
+                Failure::Tool | Failure::Rpc(_) | Failure::RpcWithoutCode | Failure::Http { .. }
+            ),
+            Err(_) => false,
+        }
+    }
+}
+
+/// An answer that waits for its check.
+struct Waiting {
+    /// Which of the script's checks.
+    check: usize,
+    /// Fails where a poll is not the one that is awaited.
+    is_last: bool,
+    report: CallReport,
+    random: fastrand::Rng,
+    since: Instant,
+    task: TaskId,
+    verdict: Rc<Cell<Option<Verdict>>>,
+}
+
+/// What came of a check.
+struct Verdict {
+    report: CallReport,
+    checked: Checked,
+    values: Vec<String>,
+    /// The poll is the one that was awaited.
+    is_met: bool,
+}
+
+/// The answers of a worker's users that wait.
+#[derive(Default)]
+pub(super) struct Checks {
+    waiting: RefCell<VecDeque<Waiting>>,
+    /// Summed up since it was last taken: how many were worked, and how long they had
+    /// waited.
+    n_worked: Cell<u64>,
+    waited_ns: Cell<u64>,
+}
+
+impl Shared {
+    /// Works the queue of answers, as long as may be at a time; whether some are left.
+    pub fn work_checks(&self) -> bool {
+        let checks = &self.checks;
+        if checks.waiting.borrow().is_empty() {
+            return false;
+        }
+        let began = crate::clock::now();
+        let mut now = began;
+        while now.saturating_duration_since(began) < WORKED_AT_ONCE {
+            let Some(next) = checks.waiting.borrow_mut().pop_front() else {
+                return false;
+            };
+            let waited_ns = nanos_between(next.since, now);
+            checks.n_worked.set(checks.n_worked.get() + 1);
+            checks.waited_ns.set(checks.waited_ns.get() + waited_ns);
+            let (task, place) = (next.task, Rc::clone(&next.verdict));
+            place.set(Some(self.looked_at(next)));
+            unpark(task);
+            now = crate::clock::now();
+        }
+        !checks.waiting.borrow().is_empty()
+    }
+
+    /// How many answers were worked since this was last asked, and how long all of them
+    /// had waited, in nanoseconds.
+    pub fn take_check_times(&self) -> (u64, u64) {
+        (self.checks.n_worked.take(), self.checks.waited_ns.take())
+    }
+
+    fn looked_at(&self, waiting: Waiting) -> Verdict {
+        let check = &self.script.checks[waiting.check];
+        let report = waiting.report;
+        let mut random = waiting.random;
+        let text = report
+            .result_text
+            .as_deref()
+            .or(report.error_text.as_deref());
+        let (mut is_tool_error, mut code, mut status) = (false, None, report.status);
+        if let Err(Trouble::Failed { failure, .. }) = &report.result {
+            match failure {
+                Failure::Tool => is_tool_error = true,
+                Failure::Rpc(own) => code = Some(*own),
+                Failure::Http {
+                    status: own,
+                    rpc_code,
+                } => (status, code) = (Some(*own), *rpc_code),
+                _ => {}
+            }
+        }
+        let answer = Answer {
+            result: report.result_text.as_deref(),
+            error: report.error_text.as_deref(),
+            is_tool_error,
+            code,
+            status,
+            n_bytes: text.map_or(0, |text| text.len() as u64),
+            headers: &report.headers,
+        };
+        let mut values = Vec::new();
+        let mut checked = Checked::default();
+        for checker in &check.checkers {
+            values.clear();
+            checked = checker.check(&answer, &mut random, &mut values);
+            if checked.failure.is_none() {
+                break;
+            }
+        }
+        let mut is_met = true;
+        if let (Some((source, awaited)), None) = (&check.until, &checked.failure) {
+            let found = source.find(&answer, &mut random);
+            let value = found.as_ref().ok();
+            let value = value.and_then(|json| serde_json::from_str::<Value>(json).ok());
+            is_met = value.is_some_and(|value| is_equal(&value, awaited));
+            if !is_met && waiting.is_last {
+                let came = match found {
+                    Ok(json) => format!("is `{}`", crate::protocol::excerpt(json.as_bytes())),
+                    Err(no_match) => format!("is missing: {no_match}"),
+                };
+                let text = format!("at the last poll `{source}` {came}; `{awaited}` is awaited");
+                checked.failure = Some((Failure::Expect(ExpectFailure::Equals), text));
+            }
+        }
+        Verdict {
+            report,
+            checked,
+            values,
+            is_met,
+        }
+    }
+
+    /// Looks at the answer of a call that is no longer in flight: takes values out of
+    /// it, and lets the call fail where it is not what it should be, or succeed where
+    /// its failure is. Whether a poll was the one that is awaited.
+    #[inline(never)]
+    pub(super) fn judge(
+        &self,
+        call: &FlowCall,
+        is_last: bool,
+        report: &mut CallReport,
+        session: &Session,
+        values: &mut [String],
+        random: &mut fastrand::Rng,
+    ) -> bool {
+        let Some(at) = call.check else { return true };
+        let check = &self.script.checks[at];
+        if !check.is_for(report) {
+            return false;
+        }
+        let began = CallReport::began(report.sent);
+        let Some(verdict) = self.wait_for_check(Waiting {
+            check: at,
+            is_last,
+            report: std::mem::replace(report, began),
+            random: random.fork(),
+            since: crate::clock::now(),
+            task: current_task(),
+            verdict: Rc::default(),
+        }) else {
+            report.result = Err(Trouble::Cancelled);
+            report.end = crate::clock::now();
+            return false;
+        };
+        *report = verdict.report;
+        if let Some(reason) = verdict.checked.unchecked {
+            self.recorder.borrow_mut().unchecked(call.row, reason.id());
+        }
+        let Some((failure, message)) = verdict.checked.failure else {
+            report.result = Ok(());
+            for (slot, value) in check.taken.iter().zip(verdict.values) {
+                values[*slot] = value;
+            }
+            return verdict.is_met;
+        };
+        // What the answer itself says of its failure says more.
+        let is_own =
+            matches!(&report.result, Err(Trouble::Failed { failure: own, .. }) if *own == failure);
+        if !is_own {
+            self.keep_evidence(call.row, failure, &message, report, session);
+            report.result = Err(Trouble::failed(failure, message));
+        }
+        false
+    }
+
+    fn wait_for_check(&self, waiting: Waiting) -> Option<Verdict> {
+        let place = Rc::clone(&waiting.verdict);
+        let task = waiting.task;
+        self.checks.waiting.borrow_mut().push_back(waiting);
+        look_up_soon();
+        shielded(|| {
+            loop {
+                if let Some(verdict) = place.take() {
+                    return Some(verdict);
+                }
+                if park(None) == Wake::Cancelled {
+                    let mut waiting = self.checks.waiting.borrow_mut();
+                    waiting.retain(|other| other.task != task);
+                    return place.take();
+                }
+            }
+        })
+    }
+
+    /// Keeps the first exchange whose answer is not what it should be.
+    fn keep_evidence(
+        &self,
+        row: usize,
+        failure: Failure,
+        message: &str,
+        report: &CallReport,
+        session: &Session,
+    ) {
+        let mut recorder = self.recorder.borrow_mut();
+        if !recorder.violations.wants(row, failure) {
+            return;
+        }
+        let redactor = &self.script.server.settings().redactor;
+        let cleaned = |text: &str| redactor.cleaned(text).into_owned();
+        let answer = report
+            .result_text
+            .as_deref()
+            .or(report.error_text.as_deref());
+        recorder.violations.keep(Violation {
+            row,
+            failure,
+            message: cleaned(message),
+            request: cleaned(&String::from_utf8_lossy(session.last_request())),
+            answer: cleaned(answer.unwrap_or_default()),
+        });
+    }
+}
+
+/// Numbers by value: `1` is `1.0`.
+fn is_equal(found: &Value, awaited: &Value) -> bool {
+    match (found, awaited) {
+        (Value::Number(found), Value::Number(awaited)) => {
+            found == awaited || found.as_f64() == awaited.as_f64()
+        }
+        _ => found == awaited,
+    }
+}
