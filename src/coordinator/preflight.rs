@@ -483,7 +483,8 @@ mod tests {
         lists.prompts = None;
         let (faults, notices) = held(&plan, &lists);
         assert_eq!(faults, Vec::<String>::new());
-        let expected = "the server does not list the tool `ecko`; did you mean `echo`? (its list was not read to the end)";
+        let expected =
+            "whether the server has the tool `ecko` is not known: its list was not read to the end";
         assert_eq!(notices, [expected]);
     }
 
