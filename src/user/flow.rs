@@ -336,7 +336,8 @@ impl VirtualUser {
             is_met = shared.judge(call, is_last, &mut report, &self.session, values, random);
             self.answered_at = Some(report.end);
         }
-        self.show(call.row, Some(call.place), &report);
+        let known = Some((call, &self.values[..]));
+        shared.show(call.row, known, &report, &mut self.session);
         self.record(call.row, &report, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
@@ -399,7 +400,8 @@ impl VirtualUser {
             };
             let (values, random) = (&mut self.values, &mut self.random_of_checks);
             is_met &= shared.judge(call, is_last, &mut report, &session, values, random);
-            shared.show(call.row, Some(call.place), &report, &mut session);
+            let known = Some((call, &self.values[..]));
+            shared.show(call.row, known, &report, &mut session);
             self.record(call.row, &report, iteration.intended);
             if Self::after(&report) != After::Fine {
                 after = Self::after(&report);

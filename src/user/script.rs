@@ -130,8 +130,8 @@ pub(super) struct Turn {
 
 #[derive(Debug)]
 pub(super) struct FlowCall {
-    /// Which flow of the script, and which of its steps.
-    pub(super) place: (usize, usize),
+    /// Which flow of the script, which of its steps, and which of the step's calls.
+    pub(super) place: (usize, usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
     /// The values that are others for each call.
@@ -164,8 +164,9 @@ impl Script {
             .map_err(|error| cannot_prepare(&error))?;
         for (at, flow) in flows.iter_mut().enumerate() {
             for (step_at, step) in flow.steps.iter_mut().enumerate() {
-                for call in step.turns.iter_mut().flat_map(|turn| &mut turn.calls) {
-                    call.place = (at, step_at);
+                let calls = step.turns.iter_mut().flat_map(|turn| &mut turn.calls);
+                for (call_at, call) in calls.enumerate() {
+                    call.place = (at, step_at, call_at);
                 }
             }
         }
@@ -510,7 +511,7 @@ impl Compiler<'_> {
             .filter(|(at, it)| *at >= n_before && it.is_drawn() || is_time(it))
             .map(|(at, _)| at);
         Ok(FlowCall {
-            place: (0, 0),
+            place: (0, 0, 0),
             call,
             row: self.rows.add(row),
             drawn: drawn.collect(),

@@ -175,8 +175,8 @@ impl VirtualUser {
     }
 
     /// Shows a request of its session to the witness of a trial, if this is one.
-    pub(super) fn show(&mut self, row: usize, place: Option<(usize, usize)>, report: &CallReport) {
-        self.shared.show(row, place, report, &mut self.session);
+    fn show(&mut self, row: usize, report: &CallReport) {
+        self.shared.show(row, None, report, &mut self.session);
     }
 
     fn goes_on(&self) -> bool {
@@ -193,7 +193,7 @@ impl VirtualUser {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
         let report = self.session.open();
-        self.show(row, None, &report);
+        self.show(row, &report);
         self.shared.end(row, &report, None);
         self.count_session();
         if !self.has_tried_before {
@@ -361,7 +361,7 @@ impl VirtualUser {
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
             if let Some(report) = report {
-                self.show(row, None, &report);
+                self.show(row, &report);
                 self.shared.end(row, &report, None);
             }
         }
