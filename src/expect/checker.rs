@@ -162,27 +162,35 @@ impl Checker {
     /// with its own cause.
     fn judge_kind(&self, answer: &Answer<'_>) -> Result<(), (Failure, String)> {
         let awaited = &self.expectations;
-        let missed = match (awaited.status, awaited.code) {
-            (Some(status), _) if answer.status != Some(status) => {
-                Some((ExpectFailure::Status, format!("status {status}")))
-            }
-            (_, Some(code)) if answer.code != Some(code) => {
-                Some((ExpectFailure::Code, format!("JSON-RPC error {code}")))
-            }
-            _ if awaited.is_error && !answer.is_tool_error => {
-                Some((ExpectFailure::IsError, "`isError: true`".to_string()))
-            }
-            _ => None,
+        let own = answer.failure();
+        let is_status = awaited
+            .status
+            .is_none_or(|status| answer.status == Some(status));
+        let is_code = awaited.code.is_none_or(|code| answer.code == Some(code));
+        let missed = match (is_status, is_code) {
+            (false, _) => Some(ExpectFailure::Status),
+            (_, false) => Some(ExpectFailure::Code),
+            _ => (awaited.is_error && !answer.is_tool_error).then_some(ExpectFailure::IsError),
         };
-        let text = |(_, what): &(_, String)| format!("{what} is awaited; ");
-        let text = missed.as_ref().map_or_else(String::new, text) + &came(answer.body());
-        match (answer.failure(), missed) {
-            (Some(own), missed) if missed.is_some() || !awaited.awaits_failure() => {
-                Err((own, text))
-            }
-            (None, Some((missed, _))) => Err((Failure::Expect(missed), text)),
-            _ => Ok(()),
+        let is_right = missed.is_none() && (own.is_none() || awaited.awaits_failure());
+        if is_right {
+            return Ok(());
         }
+        // Words cost more than the judgement: only a failure has them.
+        let what = match (missed, awaited.status, awaited.code) {
+            (Some(ExpectFailure::Status), Some(status), _) => {
+                format!("status {status} is awaited; ")
+            }
+            (Some(ExpectFailure::Code), _, Some(code)) => {
+                format!("JSON-RPC error {code} is awaited; ")
+            }
+            (Some(_), ..) => "`isError: true` is awaited; ".to_string(),
+            (None, ..) => String::new(),
+        };
+        let failure = own.or(missed.map(Failure::Expect));
+        failure.map_or(Ok(()), |failure| {
+            Err((failure, what + &came(answer.body())))
+        })
     }
 }
 
