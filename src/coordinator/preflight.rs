@@ -168,8 +168,11 @@ impl Preflight {
         };
         let text = format!("the server does not list the {what} `{key}`{suggestion}");
         if !known.is_whole {
-            self.notices
-                .add(format!("{text} (its list was not read to the end)"));
+            // The rest of the list may hold any name.
+            self.notices.add(format!(
+                "whether the server has the {what} `{key}` is not known: its list was not read to \
+                 the end"
+            ));
         } else if call.expectations.awaits_failure() {
             self.notices.add(text);
         } else {

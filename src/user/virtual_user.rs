@@ -8,7 +8,7 @@ use super::flow::Kept;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
-use crate::metrics::Failure;
+use crate::metrics::{Failure, TemplateFailure};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 
@@ -192,7 +192,13 @@ impl VirtualUser {
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
-        let report = self.session.open();
+        let report = match self.fill_headers() {
+            Ok(()) => self.session.open(),
+            Err(trouble) => CallReport {
+                result: Err(trouble),
+                ..CallReport::began(crate::clock::now())
+            },
+        };
         self.show(row, &report);
         self.shared.end(row, &report, None);
         self.count_session();
@@ -225,6 +231,22 @@ impl VirtualUser {
                 false
             }
         }
+    }
+
+    /// Gives the next session its own headers.
+    fn fill_headers(&mut self) -> Result<(), Trouble> {
+        let templates = &self.shared.script.headers;
+        if templates.is_empty() {
+            return Ok(());
+        }
+        let headers = templates.fill(self.vu, &mut self.generators);
+        self.session.set_headers(&headers).map_err(|name| {
+            let message = format!(
+                "the value of the header `{name}` has a character that no header may have, such \
+                 as the end of a line; nothing was sent"
+            );
+            Trouble::failed(Failure::Template(TemplateFailure::BadHeader), message)
+        })
     }
 
     /// Waits for the start of the next iteration.
