@@ -284,7 +284,7 @@ fn page(
     let call = server.prepared(prepared, Some(method));
     let exchanged = session.exchange(&call, deadline);
     match exchanged.result? {
-        Reply::Complete => Ok(exchanged.kept_result.unwrap_or_default()),
+        Reply::Complete | Reply::WithoutContent => Ok(exchanged.kept_result.unwrap_or_default()),
         Reply::Error(error) => Err(error.into()),
         Reply::ToolError { message } => Err(Trouble::failed(Failure::Tool, message)),
         Reply::InputRequired(_) => Err(Trouble::failed(

@@ -190,6 +190,26 @@ impl Session {
         watched.map(std::mem::take).unwrap_or_default()
     }
 
+    /// Sends these with each of its requests from now on, instead of those given before.
+    ///
+    /// # Errors
+    /// The name of a header whose name or value HTTP does not allow; nothing changes then.
+    pub fn set_headers(&self, headers: &[(String, String)]) -> Result<(), String> {
+        let mut lines = HeaderLines::default();
+        for (name, value) in headers {
+            let parsed = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::try_from(value.as_str()),
+            );
+            let (Ok(header), Ok(value)) = parsed else {
+                return Err(name.clone());
+            };
+            lines.push(&header, &value);
+        }
+        self.identity.set_headers(lines);
+        Ok(())
+    }
+
     /// The body of the last request.
     pub fn last_request(&self) -> &[u8] {
         self.body.bytes()
@@ -353,7 +373,7 @@ impl Session {
         read: impl Fn(&str) -> Result<T, crate::protocol::ProtocolFault>,
     ) -> Result<T, Trouble> {
         match result? {
-            Reply::Complete => {
+            Reply::Complete | Reply::WithoutContent => {
                 let text = report.result_text.as_deref().unwrap_or_default();
                 read(text).map_err(|fault| could_not_initialize(fault.to_string()))
             }
@@ -404,6 +424,10 @@ impl Session {
             report.sent = *first_sent.get_or_insert(report.sent);
             let mut trouble = match result {
                 Ok(Reply::Complete) => return report,
+                Ok(Reply::WithoutContent) => {
+                    self.counters.results_without_content += 1;
+                    return report;
+                }
                 Ok(Reply::InputRequired(questions)) if n_round_trips < ROUND_TRIPS_MAX => {
                     match questions.answer() {
                         Ok(answers) => {

@@ -162,27 +162,35 @@ impl Checker {
     /// with its own cause.
     fn judge_kind(&self, answer: &Answer<'_>) -> Result<(), (Failure, String)> {
         let awaited = &self.expectations;
-        let missed = match (awaited.status, awaited.code) {
-            (Some(status), _) if answer.status != Some(status) => {
-                Some((ExpectFailure::Status, format!("status {status}")))
-            }
-            (_, Some(code)) if answer.code != Some(code) => {
-                Some((ExpectFailure::Code, format!("JSON-RPC error {code}")))
-            }
-            _ if awaited.is_error && !answer.is_tool_error => {
-                Some((ExpectFailure::IsError, "`isError: true`".to_string()))
-            }
-            _ => None,
+        let own = answer.failure();
+        let is_status = awaited
+            .status
+            .is_none_or(|status| answer.status == Some(status));
+        let is_code = awaited.code.is_none_or(|code| answer.code == Some(code));
+        let missed = match (is_status, is_code) {
+            (false, _) => Some(ExpectFailure::Status),
+            (_, false) => Some(ExpectFailure::Code),
+            _ => (awaited.is_error && !answer.is_tool_error).then_some(ExpectFailure::IsError),
         };
-        let text = |(_, what): &(_, String)| format!("{what} is awaited; ");
-        let text = missed.as_ref().map_or_else(String::new, text) + &came(answer.body());
-        match (answer.failure(), missed) {
-            (Some(own), missed) if missed.is_some() || !awaited.awaits_failure() => {
-                Err((own, text))
-            }
-            (None, Some((missed, _))) => Err((Failure::Expect(missed), text)),
-            _ => Ok(()),
+        let is_right = missed.is_none() && (own.is_none() || awaited.awaits_failure());
+        if is_right {
+            return Ok(());
         }
+        // Words cost more than the judgement: only a failure has them.
+        let what = match (missed, awaited.status, awaited.code) {
+            (Some(ExpectFailure::Status), Some(status), _) => {
+                format!("status {status} is awaited; ")
+            }
+            (Some(ExpectFailure::Code), _, Some(code)) => {
+                format!("JSON-RPC error {code} is awaited; ")
+            }
+            (Some(_), ..) => "`isError: true` is awaited; ".to_string(),
+            (None, ..) => String::new(),
+        };
+        let failure = own.or(missed.map(Failure::Expect));
+        failure.map_or(Ok(()), |failure| {
+            Err((failure, what + &came(answer.body())))
+        })
     }
 }
 
@@ -224,5 +232,297 @@ fn came(json: &str) -> String {
     match json {
         "" => "nothing came".to_string(),
         _ => format!("{} came", excerpt(json.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expect::{Source, TextPattern};
+    use serde_json::{Value, json};
+
+    fn awaited<T>(source: &str, value: T) -> Vec<Awaited<T>> {
+        let parse = |text| Source::parse(text).expect("a source");
+        let source = Some(source).filter(|text| !text.is_empty()).map(parse);
+        vec![Awaited { source, value }]
+    }
+
+    fn contains(source: &str, text: &str) -> Expectations {
+        Expectations {
+            contains: awaited(source, text.to_string()),
+            ..Expectations::default()
+        }
+    }
+
+    fn matches(source: &str, pattern: &str) -> Expectations {
+        Expectations {
+            matches: awaited(source, TextPattern::new(pattern).expect("a pattern")),
+            ..Expectations::default()
+        }
+    }
+
+    fn equals(source: &str, value: Value) -> Expectations {
+        Expectations {
+            equals: awaited(source, value),
+            ..Expectations::default()
+        }
+    }
+
+    fn check(expectations: &Expectations, answer: &Answer<'_>) -> Checked {
+        let checker = Checker::new(&[], expectations, OutputSchema::Missing);
+        checker.check(answer, &mut fastrand::Rng::with_seed(1), &mut Vec::new())
+    }
+
+    fn of_result(result: &str) -> Answer<'_> {
+        Answer {
+            result: Some(result),
+            n_bytes: result.len() as u64,
+            status: Some(200),
+            ..Answer::default()
+        }
+    }
+
+    const RESULT: &str = r#"{"content":[{"type":"text","text":"say \"ja\"\nok"}],"n":10.0,"big":12345678901234567890123}"#;
+
+    #[test]
+    fn what_is_awaited_is_told_with_what_came() {
+        let max_bytes = |max_bytes| Expectations {
+            max_bytes: Some(max_bytes),
+            ..Expectations::default()
+        };
+        let text = "$.content[0].text";
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for (expectations, result, expected) in [
+            (Expectations::default(), RESULT, None),
+            (contains("", "say \"ja\""), RESULT, None),
+            (contains("", r#""n":10"#), RESULT, None),
+            (contains(text, "\"ja"), RESULT, None),
+            (contains(text, "\",\""), RESULT, Some("expect.contains")),
+            (contains("", "nein"), RESULT, Some("expect.contains")),
+            (contains("$.nothing", "a"), RESULT, Some("expect.contains")),
+            (matches("", "^ok|^say"), RESULT, None),
+            (matches(text, "(?m)^ok$"), RESULT, None),
+            (matches(text, "^ok$"), RESULT, Some("expect.matches")),
+            (equals("$.n", json!(10)), RESULT, None),
+            (equals("$.n", json!(11)), RESULT, Some("expect.equals")),
+            (equals("$.n", json!("10")), RESULT, Some("expect.equals")),
+            (equals("$..type | count", json!(1)), RESULT, None),
+            (
+                equals("", json!({"b": [1, null], "a": ""})),
+                r#"{"a":"","b":[1.0,null]}"#,
+                None,
+            ),
+            (
+                equals("", json!({"a": 1})),
+                r#"{"a":1,"b":2}"#,
+                Some("expect.equals"),
+            ),
+            (equals("", json!([])), &deep, Some("expect.equals")),
+            (max_bytes(RESULT.len() as u64), RESULT, None),
+            (max_bytes(10), RESULT, Some("expect.max_bytes")),
+        ] {
+            let failure = check(&expectations, &of_result(result)).failure;
+            let id = failure.as_ref().map(|(failure, _)| failure.id());
+            assert_eq!(id.as_deref(), expected, "{expectations:?}: {failure:?}");
+            let message = failure.map(|(_, message)| message).unwrap_or_default();
+            assert!(message.len() < 3000, "{message}");
+        }
+        let failure = check(&contains("$.n", "7"), &of_result(RESULT)).failure;
+        let (_, message) = failure.expect("it is violated");
+        assert_eq!(message, "a text with `7` is awaited at `$.n`; 10.0 came");
+    }
+
+    #[test]
+    fn a_failure_is_right_where_it_is_awaited_and_keeps_its_cause_elsewhere() {
+        let error = r#"{"code":-32602,"message":"no"}"#;
+        let rpc = |code| Answer {
+            error: Some(error),
+            code: Some(code),
+            status: Some(200),
+            ..Answer::default()
+        };
+        let http = |status| Answer {
+            status: Some(status),
+            ..Answer::default()
+        };
+        let tool = Answer {
+            is_tool_error: true,
+            ..of_result(r#"{"content":[],"isError":true}"#)
+        };
+        let fine = of_result("{}");
+        let none = Expectations::default();
+        let code = Expectations {
+            code: Some(-32602),
+            ..none.clone()
+        };
+        let status = Expectations {
+            status: Some(401),
+            ..none.clone()
+        };
+        let is_error = Expectations {
+            is_error: true,
+            ..none.clone()
+        };
+        let says_no = Expectations {
+            code: Some(-32602),
+            ..contains("$.message", "no")
+        };
+        let says_yes = Expectations {
+            code: Some(-32602),
+            ..contains("", "yes")
+        };
+        for (expectations, answer, expected) in [
+            (&code, rpc(-32602), None),
+            (&code, rpc(-32603), Some("jsonrpc.-32603")),
+            (
+                &code,
+                Answer {
+                    status: Some(400),
+                    ..rpc(-32602)
+                },
+                None,
+            ),
+            (&code, fine, Some("expect.code")),
+            (&status, http(401), None),
+            (&status, http(500), Some("http.500")),
+            (&status, fine, Some("expect.status")),
+            (&is_error, tool, None),
+            (&is_error, fine, Some("expect.is_error")),
+            (&is_error, rpc(-32602), Some("jsonrpc.-32602")),
+            (&none, tool, Some("tool.is_error")),
+            (&none, http(503), Some("http.503")),
+            (&says_no, rpc(-32602), None),
+            (&says_yes, rpc(-32602), Some("expect.contains")),
+        ] {
+            let failure = check(expectations, &answer).failure;
+            let id = failure.as_ref().map(|(failure, _)| failure.id());
+            assert_eq!(id.as_deref(), expected, "{expectations:?} of {answer:?}");
+        }
+    }
+
+    fn by_schema(
+        schema: OutputSchema<'_>,
+        answer: &Answer<'_>,
+    ) -> (Option<String>, Option<Unchecked>) {
+        let expectations = Expectations {
+            schema: Some(SchemaShare::ALL),
+            ..Expectations::default()
+        };
+        let checker = Checker::new(&[], &expectations, schema);
+        let checked = checker.check(answer, &mut fastrand::Rng::with_seed(1), &mut Vec::new());
+        (
+            checked.failure.map(|(_, message)| message),
+            checked.unchecked,
+        )
+    }
+
+    #[test]
+    fn results_are_held_against_the_output_schema() {
+        let schema =
+            OutputSchema::Text(r#"{"type":"object","properties":{"n":{"type":"integer"}}}"#);
+        let right = r#"{"content":[],"structuredContent":{"n":1}}"#;
+        assert_eq!(by_schema(schema, &of_result(right)), (None, None));
+        let wrong = r#"{"content":[],"structuredContent":{"n":"one"}}"#;
+        let (failure, unchecked) = by_schema(schema, &of_result(wrong));
+        let message = failure.expect("it breaks the schema");
+        assert_eq!(
+            message,
+            "`structuredContent` breaks the output schema: n: value is not of type \"integer\"; \
+             \"one\" came"
+        );
+        assert_eq!(unchecked, None);
+        let (missing, _) = by_schema(schema, &of_result(r#"{"content":[]}"#));
+        assert!(
+            missing
+                .expect("it is missing")
+                .contains("no `structuredContent`")
+        );
+        // A failed tool has nothing to keep to, and fails as such.
+        let failed = Answer {
+            is_tool_error: true,
+            ..of_result(wrong)
+        };
+        let (failure, _) = by_schema(schema, &failed);
+        assert!(!failure.expect("it failed").contains("schema"));
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_told_and_no_failure() {
+        let right = r#"{"structuredContent":{"n":1}}"#;
+        let large = format!(r#"{{"structuredContent":["{}"]}}"#, "x".repeat(300_000));
+        let deep = format!(
+            r#"{{"structuredContent":{}{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        );
+        for (schema, result, why) in [
+            (OutputSchema::NotListed, right, Unchecked::ToolNotListed),
+            (OutputSchema::Missing, right, Unchecked::NoSchema),
+            (OutputSchema::Text("{"), right, Unchecked::BadSchema),
+            (
+                OutputSchema::Text(r#"{"$schema":"urn:own"}"#),
+                right,
+                Unchecked::UnknownDialect,
+            ),
+            (
+                OutputSchema::Text(r#"{"$ref":"http://a/b"}"#),
+                right,
+                Unchecked::RemoteReference,
+            ),
+            (
+                OutputSchema::Text(r##"{"$ref":"#"}"##),
+                right,
+                Unchecked::EndlessReference,
+            ),
+            (
+                OutputSchema::Text(r#"{"pattern":"(?!a)"}"#),
+                right,
+                Unchecked::Pattern,
+            ),
+            (OutputSchema::Text("{}"), &large, Unchecked::LargeResult),
+            (OutputSchema::Text("{}"), &deep, Unchecked::LargeResult),
+        ] {
+            assert_eq!(
+                by_schema(schema, &of_result(result)),
+                (None, Some(why)),
+                "{schema:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_taken_in_order_and_a_missing_one_fails_the_call() {
+        let extract = |name: &str, source: &str| Extract {
+            name: name.to_string(),
+            source: Source::parse(source).expect("a source"),
+            is_secret: false,
+        };
+        let extracts = [extract("n", "$.n"), extract("big", "$..big")];
+        let checker = Checker::new(&extracts, &Expectations::default(), OutputSchema::Missing);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut values = Vec::new();
+        let checked = checker.check(&of_result(RESULT), &mut rng, &mut values);
+        assert_eq!(checked, Checked::default());
+        assert_eq!(values, ["10.0", "12345678901234567890123"]);
+        let checked = checker.check(&of_result(r#"{"n":1,"x":2}"#), &mut rng, &mut values);
+        let (failure, message) = checked.failure.expect("a value is missing");
+        assert_eq!(failure.id(), "extract.no_match");
+        assert_eq!(
+            message,
+            "`big`: `$..big` finds nothing: an object with `n`, `x`"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_panics(result: String, structured in "[\\[\\]{}:,\"a0-1 \\\\]{0,30}") {
+            let structured = format!(r#"{{"structuredContent":{structured}}}"#);
+            for result in [&result, &structured] {
+                for expectations in [contains("$..a", "a"), matches("", "a"), equals("$", json!(1))] {
+                    let _any = check(&expectations, &of_result(result));
+                }
+                let _any = by_schema(OutputSchema::Text(r#"{"items":{"type":"null"}}"#), &of_result(result));
+            }
+        }
     }
 }

@@ -65,6 +65,10 @@ counters! {
     /// Answers in which the server set a cookie. Absent in older reports.
     #[serde(default)]
     cookies_set,
+    /// Results of `tools/call` without a list of `content`, which MCP demands; they are
+    /// ok. Absent in older reports.
+    #[serde(default)]
+    results_without_content,
     /// Bytes of HTTP heads and bodies handed to the kernel.
     bytes_sent,
     /// Bytes of HTTP heads and bodies read.

@@ -52,6 +52,8 @@ impl Expect {
 pub enum Reply {
     /// With a result.
     Complete,
+    /// With a tool's result without a list of `content`, which the protocol demands.
+    WithoutContent,
     /// With a result that says that the tool failed.
     ToolError {
         /// The first text of its content, on one line, cut to 300 characters.
@@ -271,6 +273,7 @@ fn answer_of<'a>(
         }
         ResultType::InputRequired => Reply::InputRequired(InputRequired::read(result_text(text))?),
         ResultType::Complete if is_call => match glance.error_flag {
+            ErrorFlag::No if !glance.has_content => Reply::WithoutContent,
             ErrorFlag::No => Reply::Complete,
             ErrorFlag::Yes => Reply::ToolError {
                 message: tool_error_message(result_text(text)),

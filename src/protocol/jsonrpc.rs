@@ -312,6 +312,8 @@ pub(super) struct Glance {
     /// Whether the result is an object at all, as MCP demands.
     pub(super) is_object: bool,
     is_null: bool,
+    /// Whether it has a list of `content`.
+    pub(super) has_content: bool,
     /// What `isError` says.
     pub(super) error_flag: ErrorFlag,
     /// What `resultType` says.
@@ -365,7 +367,7 @@ impl<'de> Visitor<'de> for GlanceVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Glance, A::Error> {
-        const NAMES: [&str; 2] = ["isError", "resultType"];
+        const NAMES: [&str; 3] = ["isError", "resultType", "content"];
         let mut glance = Glance {
             is_object: true,
             ..Glance::default()
@@ -379,6 +381,10 @@ impl<'de> Visitor<'de> for GlanceVisitor {
                         "true" => ErrorFlag::Yes,
                         _ => ErrorFlag::Unreadable,
                     };
+                }
+                Some(2) => {
+                    let value: &RawValue = map.next_value()?;
+                    glance.has_content = value.get().starts_with('[');
                 }
                 Some(_) => {
                     let value: &RawValue = map.next_value()?;

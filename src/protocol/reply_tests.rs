@@ -22,7 +22,7 @@ fn told(item: &Result<Option<Item>, ProtocolFault>) -> String {
         Ok(Some(Item::ServerRequest(request))) => {
             format!("request {} {}", request.method, request.id_json)
         }
-        Ok(Some(Item::Reply(Reply::Complete))) => "complete".to_string(),
+        Ok(Some(Item::Reply(Reply::Complete | Reply::WithoutContent))) => "complete".to_string(),
         Ok(Some(Item::Reply(Reply::ToolError { message }))) => format!("tool error: {message}"),
         Ok(Some(Item::Reply(Reply::InputRequired(required)))) => {
             format!("input required: {}", required.requests.len())
@@ -364,4 +364,30 @@ fn a_tools_text_is_looked_for_in_the_first_parts_of_its_content() {
     };
     assert_eq!(failed(99), "tool error: why");
     assert!(failed(100).starts_with(r#"tool error: {"isError":true,"content":[0,0"#));
+}
+
+#[test]
+fn a_result_of_a_tool_has_content() {
+    let reply = |method, result: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":3,"result":{result}}}"#);
+        let answer = read_json_reply(body.as_bytes(), &Expect::reply(3, method));
+        answer.expect("an answer").reply
+    };
+    for (result, expected) in [
+        (r#"{"content":[]}"#, Reply::Complete),
+        (
+            r#"{"structuredContent":{},"content":[{}]}"#,
+            Reply::Complete,
+        ),
+        (
+            r#"{"structuredContent":{"content":[]}}"#,
+            Reply::WithoutContent,
+        ),
+        (r#"{"content":null}"#, Reply::WithoutContent),
+        (r#"{"content":"text"}"#, Reply::WithoutContent),
+        ("{}", Reply::WithoutContent),
+    ] {
+        assert_eq!(reply(Method::CallTool, result), expected, "{result}");
+    }
+    assert_eq!(reply(Method::Ping, "{}"), Reply::Complete);
 }

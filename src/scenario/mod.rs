@@ -46,6 +46,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;

@@ -32,6 +32,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
         lost_reused(plan, calls),
         reconnects(plan, outcome, calls),
         streams_left_open(outcome, calls),
+        results_without_content(outcome),
         one_at_a_time(plan, outcome, calls),
     ]
     .into_iter()
@@ -229,6 +230,19 @@ fn streams_left_open(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNot
             plural(count, "event stream", "event streams")
         );
         AdviceNote::new("streams_left_open", text)
+    })
+}
+
+/// Clients that read what the protocol promises would find nothing.
+fn results_without_content(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let count = outcome.totals.counters.results_without_content;
+    (count > 0).then(|| {
+        let text = format!(
+            "{} of `tools/call` had no list of `content`, which MCP demands; they count as \
+             ok, and clients that read `content` find nothing",
+            plural(count, "result", "results")
+        );
+        AdviceNote::new("results_without_content", text)
     })
 }
 

@@ -116,6 +116,18 @@ fn reconnects_are_explained_by_pauses_or_without() {
 }
 
 #[test]
+fn results_without_content_are_told() {
+    let lacking = |n| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            r.counters.results_without_content = n;
+        }
+    };
+    assert_eq!(ids(&plan(), lacking(1)), ["results_without_content"]);
+    assert_eq!(ids(&plan(), lacking(0)), [""; 0]);
+}
+
+#[test]
 fn open_streams_are_counted() {
     let open = |n| {
         move |r: &mut Recorder| {
