@@ -68,7 +68,7 @@ keys! {
         scenario: Vec<FlowEntry> = Own {
             read: |entry| entry.tables("entries that begin with `[[scenario]]`", read_entry),
             schema: || json!({
-                "type": "array", "minItems": 1, "items": step_schema(Level::Scenario),
+                "type": "array", "minItems": 1, "items": step_schema(StepLevel::Scenario),
             }),
         },
         /// What virtual users do: steps in order, in one session.
@@ -225,7 +225,7 @@ keys! {
         /// What is done, in this order, in one session.
         step: Vec<StepEntry> = Own {
             read: |entry| entry.tables(FLOW_STEPS, read_step),
-            schema: || json!({ "type": "array", "minItems": 1, "items": step_schema(Level::Step) }),
+            schema: || json!({ "type": "array", "minItems": 1, "items": step_schema(StepLevel::Step) }),
         },
     }
 }
@@ -367,7 +367,7 @@ keys! {
 
 keys! {
     /// The keys of a step or a call beside `type`. Which of them go with a level and a
-    /// type, [`Level`] and [`STEP_KINDS`] say.
+    /// type, [`StepLevel`] and [`STEP_KINDS`] say.
     struct StepKeys {
         /// Its share of the iterations: weight ÷ sum of weights; 1 unless given, 0: never.
         weight: u32 = Whole(0..=u32::MAX),
@@ -509,7 +509,8 @@ const CONDITION: Name = Name("a condition such as `p99<500ms`");
 const FLOW_NAME: Name = Name("a name such as `checkout`");
 const FLOW_STEPS: &str = "entries that begin with `[[flow.step]]`";
 const METHOD: Quantity<Shown<String>> = Quantity {
-    accepted: "a method such as `tasks/get`, of letters, digits and `/`, `.`, `_`, `-`, `$`; no notification, which has no answer",
+    accepted: "a method such as `tasks/get`, of letters, digits and `/`, `.`, `_`, `-`, `$`; no \
+               notification, which has no answer",
     pattern: r"(?!notifications/)[A-Za-z0-9/._$-]+",
     examples: &["tasks/get", "completion/complete"],
     parse: |text| {
@@ -1134,7 +1135,7 @@ pub(super) fn is_there(headers: &[Header], header: &Header) -> bool {
 
 /// Where a step or a call is written, and so which keys it has whatever its type.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
+enum StepLevel {
     /// `[[scenario]]`: a flow of one step.
     Scenario,
     /// `[[flow.step]]`
@@ -1143,19 +1144,19 @@ enum Level {
     Call,
 }
 
-impl Level {
+impl StepLevel {
     /// Those of a type that is one call.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Level::Scenario => &[
+            StepLevel::Scenario => &[
                 "weight", "name", "repeat", "until", "think", "parallel", "extract", "secret",
                 "expect",
             ],
-            Level::Step => &[
+            StepLevel::Step => &[
                 "name", "once", "repeat", "until", "think", "parallel", "extract", "secret",
                 "expect",
             ],
-            Level::Call => &["name", "extract", "secret", "expect"],
+            StepLevel::Call => &["name", "extract", "secret", "expect"],
         }
     }
 
@@ -1173,8 +1174,9 @@ impl Level {
     /// The types that it may have.
     fn kinds(self) -> Vec<(&'static str, StepType)> {
         let kinds = STEP_KINDS.iter().copied();
-        let is_of_level =
-            |(_, kind): &(_, StepType)| self != Level::Call || kind.method != StepMethod::CodeMode;
+        let is_of_level = |(_, kind): &(_, StepType)| {
+            self != StepLevel::Call || kind.method != StepMethod::CodeMode
+        };
         kinds.filter(is_of_level).collect()
     }
 }
@@ -1268,7 +1270,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
 ];
 
 /// The schema of an entry of the scenario, a step or a call.
-fn step_schema(level: Level) -> Value {
+fn step_schema(level: StepLevel) -> Value {
     let kinds = level.kinds();
     let of_any: HashSet<&str> = kinds
         .iter()
@@ -1277,7 +1279,7 @@ fn step_schema(level: Level) -> Value {
     let mut properties = StepKeys::properties();
     properties.retain(|property| of_any.contains(property.key));
     let keys: Vec<&str> = properties.iter().map(|property| property.key).collect();
-    if level == Level::Step {
+    if level == StepLevel::Step {
         properties.extend(GroupKeys::properties());
     }
     let mut schema = object(properties, &[]);
@@ -1303,12 +1305,12 @@ fn step_schema(level: Level) -> Value {
         rules.push(json!({ "if": of_word, "then": then }));
     }
     match level {
-        Level::Step => {
+        StepLevel::Step => {
             schema["oneOf"] = json!([{ "required": ["type"] }, { "required": ["call"] }]);
             let others = &mut keys.iter().filter(|key| !GROUP_KEYS.contains(key));
             rules.push(json!({ "if": { "required": ["call"] }, "then": without(others) }));
         }
-        Level::Scenario | Level::Call => schema["required"] = json!(["type"]),
+        StepLevel::Scenario | StepLevel::Call => schema["required"] = json!(["type"]),
     }
     schema["allOf"] = json!(rules);
     schema
@@ -1325,13 +1327,13 @@ keys! {
             read: |entry| {
                 let accepted = "entries that begin with `[[flow.step.call]]`";
                 entry.tables(accepted, |table| {
-                    let (_, call) = read_call(table, Level::Call);
+                    let (_, call) = read_call(table, StepLevel::Call);
                     call
                 })
             },
             schema: || json!({
                 "type": "array", "minItems": 1, "maxItems": PARALLEL_MAX,
-                "items": step_schema(Level::Call),
+                "items": step_schema(StepLevel::Call),
             }),
         },
     }
@@ -1346,7 +1348,7 @@ fn stage_schema() -> Value {
 /// An entry of `[[scenario]]`.
 fn read_entry(table: Table<'_>) -> FlowEntry {
     let place = table.place.clone();
-    let (mut keys, call) = read_call(table, Level::Scenario);
+    let (mut keys, call) = read_call(table, StepLevel::Scenario);
     let weight = std::mem::take(&mut keys.weight);
     FlowEntry {
         name: Field::default(),
@@ -1387,7 +1389,7 @@ fn read_flow(mut table: Table<'_>) -> FlowEntry {
 /// An entry of `[[flow.step]]`: one call, or several at once.
 fn read_step(mut table: Table<'_>) -> StepEntry {
     let Some(calls) = table.take("call") else {
-        let (keys, call) = read_call(table, Level::Step);
+        let (keys, call) = read_call(table, StepLevel::Step);
         return step_of(call.place.clone(), keys, vec![call]);
     };
     let keys = StepKeys::read(&mut table, Which::Of(GROUP_KEYS));
@@ -1424,9 +1426,9 @@ fn step_of(place: Origin, keys: StepKeys, calls: Vec<CallEntry>) -> StepEntry {
 }
 
 /// One call, and the keys that belong to its step.
-fn read_call(mut table: Table<'_>, level: Level) -> (StepKeys, CallEntry) {
+fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
     let accepted = match level {
-        Level::Step => {
+        StepLevel::Step => {
             "a method such as `tools/call` or `resources/read`, or entries that begin with \
              `[[flow.step.call]]`"
         }
@@ -1471,7 +1473,7 @@ fn read_call(mut table: Table<'_>, level: Level) -> (StepKeys, CallEntry) {
     let call = CallEntry {
         place,
         name: match level {
-            Level::Call => std::mem::take(&mut keys.name),
+            StepLevel::Call => std::mem::take(&mut keys.name),
             _ => Field::default(),
         },
         tool: std::mem::take(&mut keys.tool).value.map(|tool| tool.value),

@@ -17,7 +17,7 @@ use crate::units::plural;
 
 /// The data sets of a config.
 #[derive(Default)]
-pub(super) struct Data {
+pub(super) struct DataSets {
     sets: Vec<Set>,
 }
 
@@ -31,14 +31,14 @@ struct Set {
 
 impl Resolver<'_> {
     /// Reads the data sets.
-    pub(super) fn data(&self, entries: Vec<DataEntry>) -> Data {
+    pub(super) fn data(&self, entries: Vec<DataEntry>) -> DataSets {
         let read = |entry: DataEntry| Set {
             rows: self.rows(&entry).map(Arc::new),
             place: entry.place,
             name: entry.name,
             is_used: false,
         };
-        Data {
+        DataSets {
             sets: entries.into_iter().map(read).collect(),
         }
     }
@@ -97,7 +97,7 @@ impl Resolver<'_> {
 
     /// Templates that stand before all steps, in headers and flags: nothing is extracted
     /// there.
-    pub(super) fn check_first(&self, uses: &[Use], data: &mut Data) {
+    pub(super) fn check_first(&self, uses: &[Use], data: &mut DataSets) {
         for (place, expression) in uses {
             match expression {
                 Expression::Value(name) => {
@@ -112,7 +112,7 @@ impl Resolver<'_> {
     }
 
     /// Each name in a template is one that there is where it is asked for.
-    pub(super) fn check_flow(&self, entry: &FlowEntry, data: &mut Data) {
+    pub(super) fn check_flow(&self, entry: &FlowEntry, data: &mut DataSets) {
         // By value: which step brings it, and where that is written.
         let mut brought: HashMap<&str, (usize, &Origin)> = HashMap::new();
         for (at, step) in entry.steps.iter().enumerate() {
@@ -157,7 +157,7 @@ impl Resolver<'_> {
         self.document.report_typo(place, message, accepted, near);
     }
 
-    fn check_data(&self, place: &Origin, expression: &Expression, data: &mut Data) {
+    fn check_data(&self, place: &Origin, expression: &Expression, data: &mut DataSets) {
         let Expression::Data { set, column } = expression else {
             return;
         };
@@ -186,7 +186,7 @@ impl Resolver<'_> {
     }
 
     /// Gives the plan its data, and what follows from the number of rows.
-    pub(super) fn use_data(&mut self, data: Data, plan: &mut Plan) {
+    pub(super) fn use_data(&mut self, data: DataSets, plan: &mut Plan) {
         for set in data.sets {
             let Some(rows) = set.rows else { continue };
             if !set.is_used {

@@ -4,7 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::data::Data;
+use super::data::DataSets;
 use super::{Resolver, is_modern};
 use crate::error::nearest;
 use crate::expect::Extract;
@@ -25,7 +25,7 @@ impl Resolver<'_> {
         has_config: bool,
         scenario: Field<Vec<FlowEntry>>,
         flows: Field<Vec<FlowEntry>>,
-        data: &mut Data,
+        data: &mut DataSets,
         protocol: ProtocolChoice,
     ) -> Vec<Flow> {
         let one = |operation: Shown<Operation>, generate| {
