@@ -14,8 +14,8 @@ use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
-use crate::redact::Redactor;
-use crate::scenario::Plan;
+use crate::redact::{LiveSecrets, Redactor};
+use crate::scenario::{Action, Plan};
 use crate::scheduler::block_on;
 use crate::template::Generators;
 use crate::user::{HeaderTemplates, Script};
@@ -28,6 +28,17 @@ pub(super) struct Preparation {
     pub(super) server: ServerFacts,
 }
 
+/// As many workers keep secrets at once without waiting for each other.
+const SECRET_SHARDS: usize = 16;
+
+/// Whether users take secrets out of answers.
+fn extracts_secrets(plan: &Plan) -> bool {
+    plan.calls().any(|call| {
+        matches!(call.action.value, Action::CodeMode { .. })
+            || call.extracts.iter().any(|extract| extract.is_secret)
+    })
+}
+
 /// Finds the server and renders the steps.
 pub(super) fn prepare(
     plan: &Arc<Plan>,
@@ -36,7 +47,10 @@ pub(super) fn prepare(
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
     let endpoint = resolve(&plan.target.url.value, &keep_going)?;
-    let redactor = plan.redactor();
+    let redactor = match extracts_secrets(plan) {
+        true => plan.redactor().watching(&LiveSecrets::new(SECRET_SHARDS)),
+        false => plan.redactor(),
+    };
     let (headers, of_sessions) = HeaderTemplates::of(plan);
     let of_users = ServerSettings {
         timeout: plan.timeout,

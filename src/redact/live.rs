@@ -1,9 +1,9 @@
 //! Secrets that appear while a run goes on: values that users take out of answers.
 //!
 //! To keep one costs a copy. It is put into the index when a text is next looked at,
-//! which happens only where something is written, and to most values never. Each worker
-//! has a shard of its own, so that no worker waits for another to keep a value; who
-//! looks at a text looks through all shards, since a server may tell a user what is
+//! which happens only where something is written, and to most values never. Users
+//! are spread over shards, so that few wait for each other to keep a value; who looks
+//! at a text looks through all shards, since a server may tell a user what is
 //! another's.
 
 use std::sync::Arc;
@@ -47,9 +47,9 @@ struct HeldSecret {
 }
 
 impl LiveSecrets {
-    /// No secrets, for so many workers.
-    pub fn new(n_workers: usize) -> Arc<Self> {
-        let shards = (0..n_workers.max(1)).map(|_| Mutex::default()).collect();
+    /// No secrets, in so many shards.
+    pub fn new(n_shards: usize) -> Arc<Self> {
+        let shards = (0..n_shards.max(1)).map(|_| Mutex::default()).collect();
         Arc::new(Self { shards })
     }
 
@@ -124,11 +124,11 @@ struct KeptSecret {
 }
 
 impl SessionSecrets {
-    /// No secrets, for a user of this worker.
-    pub fn new(live: &Arc<LiveSecrets>, worker: usize) -> Self {
+    /// No secrets, for the user of this number.
+    pub fn new(live: &Arc<LiveSecrets>, user: usize) -> Self {
         Self {
             live: Arc::clone(live),
-            shard: worker % live.shards.len(),
+            shard: user % live.shards.len(),
             kept: Vec::new(),
         }
     }

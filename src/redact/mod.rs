@@ -6,7 +6,6 @@
 
 mod forms;
 mod index;
-#[allow(dead_code, reason = "users are to keep what they extract")]
 mod live;
 mod serialize;
 
@@ -21,7 +20,6 @@ use serde_json::Value;
 
 use index::{Index, Ranges};
 
-#[allow(unused_imports, reason = "users are to keep what they extract")]
 pub use live::{LiveSecrets, SessionSecrets};
 pub use serialize::{Redacted, own, strangers_keys};
 
@@ -87,16 +85,6 @@ impl Redactor {
         }
     }
 
-    /// The same with the texts in JSON values.
-    #[must_use]
-    pub fn and_json<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut texts = Vec::new();
-        for json in values {
-            live::each_text(json, |text| texts.push(text.to_string()));
-        }
-        self.and(texts.iter().map(String::as_str))
-    }
-
     /// The same with what the users of a run hold at the time that a text is looked at.
     #[must_use]
     pub fn watching(&self, live: &Arc<LiveSecrets>) -> Self {
@@ -104,6 +92,14 @@ impl Redactor {
             known: self.known.clone(),
             live: Some(Arc::clone(live)),
         }
+    }
+
+    /// The secrets of a user's sessions to come: what is kept in it is known to all
+    /// redactors that watch with this one.
+    pub fn session_secrets(&self, run_index: u32) -> SessionSecrets {
+        let live = self.live.clone();
+        let live = live.unwrap_or_else(|| LiveSecrets::new(1));
+        SessionSecrets::new(&live, run_index as usize)
     }
 
     /// The text without them.

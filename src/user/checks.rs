@@ -15,6 +15,7 @@ use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::expect::{Answer, Checked, Checker, Source};
 use crate::metrics::{ExpectFailure, Failure, Violation};
+use crate::redact::SessionSecrets;
 use crate::scheduler::{TaskId, Wake, current_task, look_up_soon, park, shielded, unpark};
 use crate::units::nanos_between;
 
@@ -30,6 +31,9 @@ pub(super) struct Check {
     pub(super) awaits_failure: bool,
     /// Which of the flow's values it takes, in the order of the checkers' values.
     pub(super) taken: Vec<usize>,
+    /// Which of the checkers' values are secrets, and where they are: an answer that
+    /// fails may hold them, too.
+    pub(super) secrets: Vec<(usize, Source)>,
     /// What polls are made for.
     pub(super) until: Option<(Source, Value)>,
 }
@@ -46,6 +50,16 @@ impl Check {
             Err(_) => false,
         }
     }
+}
+
+/// What of a user takes what an answer brings.
+pub(super) struct Taking<'a> {
+    /// By the slots of the flow.
+    pub(super) values: &'a mut [String],
+    /// Chooses among several matches.
+    pub(super) random: &'a mut fastrand::Rng,
+    /// Those of its session.
+    pub(super) secrets: &'a mut SessionSecrets,
 }
 
 /// An answer that waits for its check.
@@ -66,6 +80,8 @@ struct Verdict {
     report: CallReport,
     checked: Checked,
     values: Vec<String>,
+    /// Of an answer that failed: the secrets in it, by which of the values they are.
+    secrets: Vec<(usize, String)>,
     /// The poll is the one that was awaited.
     is_met: bool,
 }
@@ -163,10 +179,18 @@ impl Shared {
                 checked.failure = Some((Failure::Expect(ExpectFailure::Equals), text));
             }
         }
+        let mut secrets = Vec::new();
+        if checked.failure.is_some() {
+            for (value, source) in &check.secrets {
+                let found = source.find(&answer, &mut random).ok();
+                secrets.extend(found.map(|json| (*value, json)));
+            }
+        }
         Verdict {
             report,
             checked,
             values,
+            secrets,
             is_met,
         }
     }
@@ -181,8 +205,7 @@ impl Shared {
         is_last: bool,
         report: &mut CallReport,
         session: &Session,
-        values: &mut [String],
-        random: &mut fastrand::Rng,
+        taking: Taking<'_>,
     ) -> bool {
         let Some(at) = call.check else { return true };
         let check = &self.script.checks[at];
@@ -194,7 +217,7 @@ impl Shared {
             check: at,
             is_last,
             report: std::mem::replace(report, began),
-            random: random.fork(),
+            random: taking.random.fork(),
             since: crate::clock::now(),
             task: current_task(),
             verdict: Rc::default(),
@@ -204,13 +227,23 @@ impl Shared {
             return false;
         };
         *report = verdict.report;
+        // Before anything is said of the answer.
+        let place = |value: usize| at << 16 | value;
+        for (value, json) in &verdict.secrets {
+            taking.secrets.keep(place(*value), json);
+        }
         if let Some(reason) = verdict.checked.unchecked {
             self.recorder.borrow_mut().unchecked(call.row, reason.id());
         }
         let Some((failure, message)) = verdict.checked.failure else {
             report.result = Ok(());
+            for (value, _) in &check.secrets {
+                if let Some(json) = verdict.values.get(*value) {
+                    taking.secrets.keep(place(*value), json);
+                }
+            }
             for (slot, value) in check.taken.iter().zip(verdict.values) {
-                values[*slot] = value;
+                taking.values[*slot] = value;
             }
             return verdict.is_met;
         };

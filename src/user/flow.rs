@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::checks::Taking;
 use super::script::{Cell, Flow, FlowCall, FlowStep, Script, Turn};
 use super::virtual_user::{After, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
@@ -322,8 +323,12 @@ impl VirtualUser {
         shared.lands(call.row);
         let mut is_met = true;
         if call.check.is_some() {
-            let (values, random) = (&mut self.values, &mut self.random_of_checks);
-            is_met = shared.judge(call, is_last, &mut report, &self.session, values, random);
+            let taking = Taking {
+                values: &mut self.values,
+                random: &mut self.random_of_checks,
+                secrets: &mut self.secrets,
+            };
+            is_met = shared.judge(call, is_last, &mut report, &self.session, taking);
             self.answered_at = Some(report.end);
         }
         let known = Some((call, &self.values[..]));
@@ -388,8 +393,12 @@ impl VirtualUser {
                 whole = Some(report);
                 continue;
             };
-            let (values, random) = (&mut self.values, &mut self.random_of_checks);
-            is_met &= shared.judge(call, is_last, &mut report, &session, values, random);
+            let taking = Taking {
+                values: &mut self.values,
+                random: &mut self.random_of_checks,
+                secrets: &mut self.secrets,
+            };
+            is_met &= shared.judge(call, is_last, &mut report, &session, taking);
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
             self.record(call.row, &report, iteration.intended);

@@ -434,11 +434,15 @@ impl Compiler<'_> {
         prepared.call = prepared.call.clone().keeping_answer(headers);
         let extracts = call.extracts.iter();
         let taken = extracts.map(|extract| scope.slot(&Expression::Value(extract.name.clone())));
+        let secrets = call.extracts.iter().enumerate();
+        let secrets = secrets.filter(|(_, extract)| extract.is_secret);
+        let secrets = secrets.map(|(value, extract)| (value, extract.source.clone()));
         prepared.check = Some(self.checks.len());
         self.checks.push(Check {
             checkers,
             awaits_failure: call.expectations.awaits_failure(),
             taken: taken.collect(),
+            secrets: secrets.collect(),
             until: until.map(|until| (until.source.clone(), until.equals.clone())),
         });
     }

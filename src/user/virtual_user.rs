@@ -9,6 +9,7 @@ use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{Failure, TemplateFailure};
+use crate::redact::SessionSecrets;
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 
@@ -43,6 +44,8 @@ pub struct VirtualUser {
     pub(super) answered_at: Option<Instant>,
     /// What lives as long as the session.
     pub(super) kept: Vec<Kept>,
+    /// What of it, and of what else its answers brought, is secret.
+    pub(super) secrets: SessionSecrets,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
     backoff: Backoff,
@@ -106,6 +109,8 @@ impl VirtualUser {
         let mut generators = Generators::new(seed, run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let session = new_session(&shared);
+        let redactor = &shared.script.server.settings().redactor;
+        let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
         Self {
             shared,
@@ -120,6 +125,7 @@ impl VirtualUser {
             random_of_checks,
             answered_at: None,
             kept: Vec::new(),
+            secrets,
             lanes: Vec::new(),
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
@@ -341,6 +347,7 @@ impl VirtualUser {
         // They carry the id that is gone.
         self.lanes.clear();
         self.kept.clear();
+        self.secrets.forget();
         self.mark_closed();
         self.n_expiries_in_row += 1;
         self.shared.count(|counters| counters.sessions_expired += 1);
@@ -389,6 +396,7 @@ impl VirtualUser {
         }
         self.lanes.clear();
         self.kept.clear();
+        self.secrets.forget();
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
