@@ -11,6 +11,7 @@ use crate::coordinator::{trial_plan, try_out};
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, Observer, RowKind, Rows, RunOutcome, RunStart, Seen, Witness};
 use crate::report::trial::{TrialPage, secrets};
+use crate::scenario::Plan;
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
 
@@ -26,7 +27,7 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     let n_all = plan.flows.len();
     let plan = trial_plan(plan);
     let n_off = n_all - plan.flows.len();
-    let page = Arc::new(Page::new(terminal));
+    let page = Arc::new(Page::new(terminal, &plan));
     let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {
         let shown = Arc::clone(&page);
         let witness = Witness::new(move |seen| shown.show(&seen));
@@ -76,8 +77,8 @@ struct Page {
 }
 
 impl Page {
-    fn new(terminal: &Terminal) -> Self {
-        let page = TrialPage::new(terminal.stdout_layout());
+    fn new(terminal: &Terminal, plan: &Plan) -> Self {
+        let page = TrialPage::new(terminal.stdout_layout(), plan);
         Self {
             terminal: terminal.clone(),
             inner: Mutex::new((page, Ok(()))),
@@ -88,7 +89,11 @@ impl Page {
         // From here on they are in nothing that is written.
         let found = secrets(seen);
         self.terminal.hide(found.iter().map(String::as_str));
-        self.print(|page| page.lines(seen, &self.terminal.redactor()));
+        self.print(|page| {
+            let taken = page.secrets_taken(seen);
+            self.terminal.hide(taken.iter().map(String::as_str));
+            page.lines(seen, &self.terminal.redactor())
+        });
     }
 
     /// What could not be written, if anything.

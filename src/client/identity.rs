@@ -16,6 +16,8 @@ const COOKIE: HeaderName = HeaderName::from_static("cookie");
 #[derive(Debug)]
 pub(super) struct Identity {
     session_id: RefCell<Option<HeaderValue>>,
+    /// Headers of the user's that are other ones in each session.
+    own: RefCell<HeaderLines>,
     /// `None` where cookies are not kept.
     jar: Option<RefCell<CookieJar>>,
     /// What both are as headers. A request that waits keeps those that it began
@@ -31,6 +33,7 @@ impl Identity {
         let keeps_cookies = server.settings().cookies;
         Self {
             session_id: RefCell::default(),
+            own: RefCell::default(),
             jar: keeps_cookies.then(|| RefCell::new(CookieJar::new(server.endpoint()))),
             lines: RefCell::default(),
             next_request_id: Cell::new(1),
@@ -47,6 +50,11 @@ impl Identity {
 
     pub(super) fn set_session_id(&self, session_id: Option<HeaderValue>) {
         self.session_id.replace(session_id);
+        self.render();
+    }
+
+    pub(super) fn set_headers(&self, lines: HeaderLines) {
+        self.own.replace(lines);
         self.render();
     }
 
@@ -80,7 +88,7 @@ impl Identity {
     }
 
     fn render(&self) {
-        let mut lines = HeaderLines::default();
+        let mut lines = self.own.borrow().clone();
         if let Some(id) = &*self.session_id.borrow() {
             lines.push(&SESSION_ID, id);
         }

@@ -175,6 +175,14 @@ impl Server {
         Self::of(basis, self.0.dialect.clone())
     }
 
+    /// The same server with other settings.
+    ///
+    /// # Errors
+    /// As of [`Server::new`].
+    pub fn with_settings(&self, settings: Arc<ServerSettings>) -> Result<Self, UserError> {
+        Self::new(self.endpoint().clone(), self.dialect().clone(), settings)
+    }
+
     /// How it is spoken to.
     pub fn dialect(&self) -> &Dialect {
         &self.0.dialect

@@ -190,6 +190,26 @@ impl Session {
         watched.map(std::mem::take).unwrap_or_default()
     }
 
+    /// Sends these with each of its requests from now on, instead of those given before.
+    ///
+    /// # Errors
+    /// The name of a header whose name or value HTTP does not allow; nothing changes then.
+    pub fn set_headers(&self, headers: &[(String, String)]) -> Result<(), String> {
+        let mut lines = HeaderLines::default();
+        for (name, value) in headers {
+            let parsed = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::try_from(value.as_str()),
+            );
+            let (Ok(header), Ok(value)) = parsed else {
+                return Err(name.clone());
+            };
+            lines.push(&header, &value);
+        }
+        self.identity.set_headers(lines);
+        Ok(())
+    }
+
     /// The body of the last request.
     pub fn last_request(&self) -> &[u8] {
         self.body.bytes()

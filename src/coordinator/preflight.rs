@@ -168,8 +168,11 @@ impl Preflight {
         };
         let text = format!("the server does not list the {what} `{key}`{suggestion}");
         if !known.is_whole {
-            self.notices
-                .add(format!("{text} (its list was not read to the end)"));
+            // The rest of the list may hold any name.
+            self.notices.add(format!(
+                "whether the server has the {what} `{key}` is not known: its list was not read to \
+                 the end"
+            ));
         } else if call.expectations.awaits_failure() {
             self.notices.add(text);
         } else {
@@ -483,7 +486,8 @@ mod tests {
         lists.prompts = None;
         let (faults, notices) = held(&plan, &lists);
         assert_eq!(faults, Vec::<String>::new());
-        let expected = "the server does not list the tool `ecko`; did you mean `echo`? (its list was not read to the end)";
+        let expected =
+            "whether the server has the tool `ecko` is not known: its list was not read to the end";
         assert_eq!(notices, [expected]);
     }
 

@@ -17,7 +17,8 @@ use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::redact::Redactor;
 use crate::scenario::Plan;
 use crate::scheduler::block_on;
-use crate::user::Script;
+use crate::template::Generators;
+use crate::user::{HeaderTemplates, Script};
 
 /// What is ready for the load.
 pub(super) struct Preparation {
@@ -36,18 +37,21 @@ pub(super) fn prepare(
     let keep_going = || !interrupts.is_pending();
     let endpoint = resolve(&plan.target.url.value, &keep_going)?;
     let redactor = plan.redactor();
-    let settings = Arc::new(ServerSettings {
+    let (headers, of_sessions) = HeaderTemplates::of(plan);
+    let of_users = ServerSettings {
         timeout: plan.timeout,
         message_bytes_max: plan.message_bytes_max,
-        headers: plan
-            .target
-            .headers
-            .iter()
-            .map(|header| (header.name.clone(), header.value.clone()))
-            .collect(),
+        headers,
         cookies: plan.target.cookies,
         redactor: redactor.clone(),
-    });
+    };
+    // Who looks for the server beforehand says what the first user would say.
+    let mut settings = of_users.clone();
+    let mut generators = Generators::new(plan.seed, 0);
+    settings
+        .headers
+        .extend(of_sessions.fill(1, &mut generators));
+    let settings = Arc::new(settings);
     let choice = plan.target.protocol;
     let progress = ListProgress::default();
     let wanted = preflight::wanted_lists(plan);
@@ -88,7 +92,11 @@ pub(super) fn prepare(
     let plan = &prepared;
     let server = facts(plan, &found, &redactor);
     let catalog = found.catalog();
-    let render = |plan: Arc<Plan>| Script::new(plan, found.server.clone(), &catalog).map(Arc::new);
+    let server_of_users = match of_sessions.is_empty() {
+        true => found.server.clone(),
+        false => found.server.with_settings(Arc::new(of_users))?,
+    };
+    let render = |plan| Script::new(plan, server_of_users.clone(), &catalog).map(Arc::new);
     let script = render(Arc::clone(plan))?;
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))

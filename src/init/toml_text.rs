@@ -1,13 +1,21 @@
 //! Values, keys and comments as TOML, from texts that may hold anything.
 //!
-//! Knows two readers: TOML's, and the config's own, which fills `${NAME}` in
-//! strings from the environment unless it is written `$${NAME}`.
+//! Knows three readers: TOML's, and two of the config's own. One fills `${NAME}` in
+//! strings from the environment unless it is written `$${NAME}`; the other fills
+//! `{{…}}` in what is sent to a server, and takes `{{{{` for `{{`.
 
 use serde_json::Value;
 
+use crate::template;
 use crate::text::is_unseen;
 
-/// A string that is read back as `text`.
+/// A string of what is sent to a server that is read back as `text`: whatever a server
+/// said fills nothing in.
+pub(super) fn sent_string(text: &str) -> String {
+    string(&template::escape(text))
+}
+
+/// A string of a setting that is read back as `text`.
 pub(super) fn string(text: &str) -> String {
     quoted(&literal(text))
 }
@@ -46,7 +54,12 @@ fn escaped(c: char) -> String {
     }
 }
 
-/// A key: bare where it can be. Keys are never filled in.
+/// The name of an argument as a key. It is sent: templates in it would be filled in.
+pub(super) fn argument_key(name: &str) -> String {
+    key(&template::escape(name))
+}
+
+/// A key: bare where it can be. Keys are never filled in from the environment.
 pub(super) fn key(name: &str) -> String {
     let is_bare_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(is_bare_char) {
@@ -56,7 +69,7 @@ pub(super) fn key(name: &str) -> String {
     }
 }
 
-/// The value on one line; `None` where it holds a null, which TOML has not.
+/// An argument's value on one line; `None` where it holds a null, which TOML has not.
 pub(super) fn value(value: &Value) -> Option<String> {
     Some(match value {
         Value::Null => return None,
@@ -64,7 +77,7 @@ pub(super) fn value(value: &Value) -> Option<String> {
         // JSON writes whole numbers without and others with a point or an
         // exponent, as TOML wants it.
         Value::Number(number) => number.to_string(),
-        Value::String(text) => string(text),
+        Value::String(text) => sent_string(text),
         Value::Array(items) => {
             let items: Option<Vec<String>> = items.iter().map(self::value).collect();
             format!("[{}]", items?.join(", "))
@@ -72,7 +85,7 @@ pub(super) fn value(value: &Value) -> Option<String> {
         Value::Object(fields) if fields.is_empty() => "{}".to_string(),
         Value::Object(fields) => {
             let field = |(name, field): (&String, &Value)| {
-                Some(format!("{} = {}", key(name), self::value(field)?))
+                Some(format!("{} = {}", argument_key(name), self::value(field)?))
             };
             let fields: Option<Vec<String>> = fields.iter().map(field).collect();
             format!("{{ {} }}", fields?.join(", "))
@@ -128,6 +141,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_fills_nothing_in() {
+        assert_eq!(sent_string("${A} {{vu}} {"), r#""$${A} {{{{vu}} {""#);
+        assert_eq!(argument_key("${{a}}"), r#""${{{{a}}""#);
+        assert_eq!(
+            value(&json!({"{{a": ["${{vu}}"]})).as_deref(),
+            Some(r#"{ "{{{{a" = ["$${{{{vu}}"] }"#)
+        );
+    }
+
+    #[test]
     fn keys_are_quoted_where_needed() {
         assert_eq!(key("a-b_1"), "a-b_1");
         assert_eq!(key(""), "\"\"");
@@ -170,10 +193,13 @@ mod tests {
             whole: i64,
         ) {
             let json = json!({&name: [&text, whole, {"f": if number.is_finite() { number } else { 0.5 }}]});
+            let number_field = json[&name][2].clone();
             let line = format!("x = {}", value(&json).expect("no nulls"));
             let table: toml::Table = line.parse().expect(&line);
             let read = serde_json::to_value(&table["x"]).expect("JSON");
-            let unfilled = json!({&name: [text.replace("${", "$${"), whole, json[&name][2].clone()]});
+            let unfilled = text.replace("{{", "{{{{").replace("${", "$${");
+            let name = name.replace("{{", "{{{{");
+            let unfilled = json!({&name: [unfilled, whole, number_field]});
             prop_assert_eq!(read, unfilled);
         }
 

@@ -31,7 +31,7 @@ pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
-    FailureGroup, ProtocolFailure, SessionFailure, TimeoutPhase, names_cause,
+    FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;

@@ -29,6 +29,10 @@ pub struct WorkerUsage {
     pub in_flight_ns: u128,
     /// The most calls in flight at once.
     pub in_flight_max: u64,
+    /// Answers that were looked at for what they say.
+    pub checks: u64,
+    /// How long all of them together waited for that, in nanoseconds.
+    pub checks_waited_ns: u64,
     /// How reads of answers were timed.
     pub reads: ReadTimes,
     /// Steps of the wall clock that were noticed.
@@ -82,6 +86,8 @@ impl WorkerUsage {
         self.turn_max_ns = self.turn_max_ns.max(later.turn_max_ns);
         self.in_flight_ns += later.in_flight_ns;
         self.in_flight_max = self.in_flight_max.max(later.in_flight_max);
+        self.checks += later.checks;
+        self.checks_waited_ns += later.checks_waited_ns;
         self.reads.merge(&later.reads);
         self.clock_steps += later.clock_steps;
         self.clock_step_max_ns = self.clock_step_max_ns.max(later.clock_step_max_ns);
@@ -105,6 +111,13 @@ impl WorkerUsage {
     /// The mean number of calls in flight; `None` over no time.
     pub fn in_flight_mean(&self) -> Option<f64> {
         (self.wall_ns > 0).then(|| self.in_flight_ns as f64 / self.wall_ns as f64)
+    }
+
+    /// Of the time of users with a call, the share for which their answers waited to be
+    /// looked at, 0 to 1; `None` where none were.
+    pub fn check_wait_share(&self) -> Option<f64> {
+        let waited = self.checks_waited_ns as f64;
+        (self.checks > 0).then(|| waited / (waited + self.in_flight_ns as f64).max(1.0))
     }
 
     fn share(&self, part_ns: u64) -> Option<f64> {

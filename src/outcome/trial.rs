@@ -13,6 +13,11 @@ pub struct Seen {
     pub flow: Option<usize>,
     /// Which of the flow's steps, from 0.
     pub step: usize,
+    /// Which of the step's calls, from 0.
+    pub call: usize,
+    /// The values that were taken out of the answer, each as JSON, in the order of the
+    /// plan.
+    pub taken: Vec<String>,
     /// Its row of a report.
     pub row: Row,
     /// The request and the answer; empty where the row is not a call.

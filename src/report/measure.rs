@@ -1,5 +1,6 @@
 //! Values beside their limits, in words: what is shown agrees with what was decided.
 
+use crate::expect::Unchecked;
 use crate::outcome::{LimitUnit, ThresholdFigures};
 use crate::report::model::UncheckedFigures;
 use crate::units::{
@@ -95,10 +96,13 @@ pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String 
     text
 }
 
-/// `3 answers of tools/call echo: too_large`
+/// `3 answers of tools/call echo: the result is too large to be judged`
 pub(in crate::report) fn unchecked_text(it: &UncheckedFigures) -> String {
     let answers = plural(it.count, "answer", "answers");
-    format!("{answers} of {}: {}", it.operation, it.reason)
+    // A later version may know more of them.
+    let known = Unchecked::ALL.into_iter().find(|of| of.id() == it.reason);
+    let reason = known.map_or_else(|| it.reason.clone(), |known| known.to_string());
+    format!("{answers} of {}: {reason}", it.operation)
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub(super) fn flow_outcome() -> RunOutcome {
         }
         ok(totals, 1, 4_000_000 + i * 1_000);
         totals.transferred(1, 500, 200);
-        totals.unchecked(1, ["unknown_dialect", "too_large"][i as usize % 2]);
+        totals.unchecked(1, ["unknown_dialect", "large_result"][i as usize % 2]);
         ok(totals, 4, 1_024_000_000 + i * 11_000);
         ok(totals, 5, 24_000_000 + i * 11_000);
     }

@@ -543,7 +543,7 @@ fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M:
 }
 
 /// By the keys of the config; a `path` goes with what comes after it.
-fn expectations(all: &Expectations) -> Vec<(&'static str, Value)> {
+pub(crate) fn expectations(all: &Expectations) -> Vec<(&'static str, Value)> {
     let mut keys = Vec::new();
     let mut push = |source: &Option<Source>, key, value| {
         let path = source

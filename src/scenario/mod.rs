@@ -4,8 +4,8 @@
 //! of keys, and gives a [`Plan`], or every [`PlanFault`] at once. It knows neither
 //! the command line's parser nor a network.
 //!
-//! Read `plan` first, then `resolve` (what values mean together, and which are
-//! missing), `raw` (the tables of keys), `form` (what a key accepts, as it is read and
+//! Read `plan` first, then `resolve` (what values mean together, which are missing, and
+//! what templates may name), `raw` (the tables of keys), `form` (what a key accepts, as it is read and
 //! as a schema says it), `document` (typed reading with places), `env`, `header` and
 //! `secret`. `defaults` holds every number.
 //!
@@ -46,6 +46,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;

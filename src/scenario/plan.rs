@@ -60,7 +60,7 @@ pub struct Plan {
     #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
     /// Rows that templates take values from.
-    #[serde(serialize_with = "as_data")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_data")]
     pub(crate) data: Vec<Arc<DataSet>>,
     /// Hold the plan against what the server lists before any load.
     pub(crate) preflight: bool,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
+use super::script::{Cell, Flow, FlowCall, FlowStep, Script, Turn};
 use super::virtual_user::{After, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{ConnectFailure, Failure};
@@ -229,18 +229,8 @@ impl VirtualUser {
             let value = &mut self.values[*at];
             flow.scope.fill(*at, &mut self.generators, &moment, value);
         }
-        let mut row_of = None;
-        for cell in &flow.cells {
-            let set = &script.plan.data[cell.set];
-            // One row of a set for all of its cells, which are in the order of sets.
-            let row = match row_of {
-                Some((set, row)) if set == cell.set => row,
-                _ => set.row(&moment, &mut self.generators),
-            };
-            row_of = Some((cell.set, row));
-            let text = row.map_or("null", |row| set.cell(row, cell.column));
-            self.values[cell.value].push_str(text);
-        }
+        let (data, generators) = (&script.plan.data, &mut self.generators);
+        Cell::fill(&flow.cells, data, &moment, generators, &mut self.values);
         for kept in self.kept.iter().filter(|kept| kept.flow == flow.number) {
             for (at, value) in &kept.values {
                 self.values[*at].clone_from(value);
@@ -336,7 +326,8 @@ impl VirtualUser {
             is_met = shared.judge(call, is_last, &mut report, &self.session, values, random);
             self.answered_at = Some(report.end);
         }
-        self.show(call.row, Some(call.place), &report);
+        let known = Some((call, &self.values[..]));
+        shared.show(call.row, known, &report, &mut self.session);
         self.record(call.row, &report, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
@@ -399,7 +390,8 @@ impl VirtualUser {
             };
             let (values, random) = (&mut self.values, &mut self.random_of_checks);
             is_met &= shared.judge(call, is_last, &mut report, &session, values, random);
-            shared.show(call.row, Some(call.place), &report, &mut session);
+            let known = Some((call, &self.values[..]));
+            shared.show(call.row, known, &report, &mut session);
             self.record(call.row, &report, iteration.intended);
             if Self::after(&report) != After::Fine {
                 after = Self::after(&report);

@@ -26,12 +26,14 @@ mod backoff;
 mod budget;
 mod checks;
 mod flow;
+mod headers;
 mod script;
 mod shared;
 mod virtual_user;
 
 pub use arrivals::dispatch;
 pub use budget::{Budget, BudgetShare};
+pub use headers::HeaderTemplates;
 pub use script::Script;
 pub use shared::Shared;
 pub use virtual_user::VirtualUser;

@@ -8,13 +8,15 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::checks::Check;
+use super::headers::HeaderTemplates;
 use crate::client::{PreparedCall, Server};
+use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
-use crate::template::{Expression, Scope, literal};
+use crate::template::{Expression, Generators, Moment, Scope, literal};
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Script {
     flows: Vec<Flow>,
     /// What is looked for in answers.
     pub(super) checks: Vec<Check>,
+    /// Filled once for each session.
+    pub(super) headers: HeaderTemplates,
     /// One for each population of the plan.
     choices: Vec<Choice>,
     /// Where this is a trial.
@@ -72,8 +76,6 @@ pub(super) struct Flow {
     /// Not empty.
     pub(super) steps: Vec<FlowStep>,
     pub(super) on_error: OnError,
-    /// Some step is done once in a session.
-    pub(super) has_once: bool,
     /// Where the flow has a name.
     pub(super) rows: Option<FlowRows>,
     /// The values that its calls take.
@@ -93,6 +95,45 @@ pub(super) struct Cell {
     /// Which of the plan's data sets.
     pub(super) set: usize,
     pub(super) column: usize,
+}
+
+impl Cell {
+    /// Those of a scope, in its order.
+    pub(super) fn of(scope: &Scope, sets: &[Arc<DataSet>]) -> Vec<Self> {
+        let cell = |(value, expression): (usize, &Expression)| {
+            let Expression::Data { set, column } = expression else {
+                return None;
+            };
+            // A plan names only what is there.
+            let set = sets.iter().position(|known| known.name == *set)?;
+            let mut columns = sets[set].columns().iter();
+            let column = columns.position(|known| known == column)?;
+            Some(Self { value, set, column })
+        };
+        scope.expressions().enumerate().filter_map(cell).collect()
+    }
+
+    /// Fills the values: all of one set are of one row, which is asked for once.
+    pub(super) fn fill(
+        cells: &[Self],
+        sets: &[Arc<DataSet>],
+        moment: &Moment,
+        generators: &mut Generators,
+        values: &mut [String],
+    ) {
+        for (at, cell) in cells.iter().enumerate() {
+            if cells[..at].iter().any(|before| before.set == cell.set) {
+                continue;
+            }
+            let set = &sets[cell.set];
+            let row = set.row(moment, generators);
+            for other in cells[at..].iter().filter(|other| other.set == cell.set) {
+                let text = row.map_or("null", |row| set.cell(row, other.column));
+                values[other.value].clear();
+                values[other.value].push_str(text);
+            }
+        }
+    }
 }
 
 /// The rows of a flow's iterations.
@@ -130,8 +171,8 @@ pub(super) struct Turn {
 
 #[derive(Debug)]
 pub(super) struct FlowCall {
-    /// Which flow of the script, and which of its steps.
-    pub(super) place: (usize, usize),
+    /// Which flow of the script, which of its steps, and which of the step's calls.
+    pub(super) place: (usize, usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
     /// The values that are others for each call.
@@ -164,8 +205,9 @@ impl Script {
             .map_err(|error| cannot_prepare(&error))?;
         for (at, flow) in flows.iter_mut().enumerate() {
             for (step_at, step) in flow.steps.iter_mut().enumerate() {
-                for call in step.turns.iter_mut().flat_map(|turn| &mut turn.calls) {
-                    call.place = (at, step_at);
+                let calls = step.turns.iter_mut().flat_map(|turn| &mut turn.calls);
+                for (call_at, call) in calls.enumerate() {
+                    call.place = (at, step_at, call_at);
                 }
             }
         }
@@ -194,6 +236,7 @@ impl Script {
         let close = rows.add(Row::new(RowKind::Close, "DELETE"));
         Ok(Self {
             server,
+            headers: HeaderTemplates::of(&plan).1,
             plan,
             rows: Rows {
                 all: rows.rows,
@@ -282,7 +325,6 @@ impl Compiler<'_> {
         });
         let mut compiled = Flow {
             number,
-            has_once: steps.iter().any(|step| step.is_once),
             steps,
             on_error: flow.on_error,
             rows,
@@ -295,21 +337,10 @@ impl Compiler<'_> {
             match expression {
                 Expression::Vu | Expression::Iteration => compiled.of_iteration.push(value),
                 Expression::Value(_) => compiled.extracted.push(value),
-                Expression::Data { set, column } => {
-                    let sets = &self.plan.data;
-                    let found = sets.iter().position(|known| known.name == *set);
-                    let column = found.and_then(|set| {
-                        let mut columns = sets[set].columns().iter();
-                        columns.position(|known| known == column)
-                    });
-                    // A plan names only what is there.
-                    if let Some((set, column)) = found.zip(column) {
-                        compiled.cells.push(Cell { value, set, column });
-                    }
-                }
                 _ => {}
             }
         }
+        compiled.cells = Cell::of(&scope, &self.plan.data);
         compiled.scope = scope;
         Ok(compiled)
     }
@@ -510,7 +541,7 @@ impl Compiler<'_> {
             .filter(|(at, it)| *at >= n_before && it.is_drawn() || is_time(it))
             .map(|(at, _)| at);
         Ok(FlowCall {
-            place: (0, 0),
+            place: (0, 0, 0),
             call,
             row: self.rows.add(row),
             drawn: drawn.collect(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::budget::BudgetShare;
 use super::checks::Checks;
-use super::script::Script;
+use super::script::{FlowCall, Script};
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
@@ -213,11 +213,11 @@ impl Shared {
     }
 
     /// Shows a request that has ended to the witness of a trial; a load has none.
-    /// `place` is its flow and step, where it is a call.
+    /// `call` is the call that it was, with the values of its flow.
     pub(super) fn show(
         &self,
         row: usize,
-        place: Option<(usize, usize)>,
+        call: Option<(&FlowCall, &[String])>,
         report: &CallReport,
         session: &mut Session,
     ) {
@@ -232,9 +232,19 @@ impl Shared {
                 Some((*failure, redactor.cleaned(message).into_owned()))
             }
         };
+        let taken = match (call, &failure) {
+            (Some((call, values)), None) => {
+                let slots = call.check.map(|at| &self.script.checks[at].taken);
+                let slots = slots.into_iter().flatten();
+                slots.map(|slot| values[*slot].clone()).collect()
+            }
+            _ => Vec::new(),
+        };
         witness.see(Seen {
-            flow: place.map(|(flow, _)| flow),
-            step: place.map_or(0, |(_, step)| step),
+            flow: call.map(|(call, _)| call.place.0),
+            step: call.map_or(0, |(call, _)| call.place.1),
+            call: call.map_or(0, |(call, _)| call.place.2),
+            taken,
             row: self.script.rows.all[row].clone(),
             wire: session.take_wire_copy(),
             n_bytes: report.n_bytes,

@@ -8,7 +8,7 @@ use super::flow::Kept;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
-use crate::metrics::Failure;
+use crate::metrics::{Failure, TemplateFailure};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 
@@ -175,8 +175,8 @@ impl VirtualUser {
     }
 
     /// Shows a request of its session to the witness of a trial, if this is one.
-    pub(super) fn show(&mut self, row: usize, place: Option<(usize, usize)>, report: &CallReport) {
-        self.shared.show(row, place, report, &mut self.session);
+    fn show(&mut self, row: usize, report: &CallReport) {
+        self.shared.show(row, None, report, &mut self.session);
     }
 
     fn goes_on(&self) -> bool {
@@ -192,8 +192,14 @@ impl VirtualUser {
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
-        let report = self.session.open();
-        self.show(row, None, &report);
+        let report = match self.fill_headers() {
+            Ok(()) => self.session.open(),
+            Err(trouble) => CallReport {
+                result: Err(trouble),
+                ..CallReport::began(crate::clock::now())
+            },
+        };
+        self.show(row, &report);
         self.shared.end(row, &report, None);
         self.count_session();
         if !self.has_tried_before {
@@ -225,6 +231,22 @@ impl VirtualUser {
                 false
             }
         }
+    }
+
+    /// Gives the next session its own headers.
+    fn fill_headers(&mut self) -> Result<(), Trouble> {
+        let templates = &self.shared.script.headers;
+        if templates.is_empty() {
+            return Ok(());
+        }
+        let headers = templates.fill(self.vu, &mut self.generators);
+        self.session.set_headers(&headers).map_err(|name| {
+            let message = format!(
+                "the value of the header `{name}` has a character that no header may have, such \
+                 as the end of a line; nothing was sent"
+            );
+            Trouble::failed(Failure::Template(TemplateFailure::BadHeader), message)
+        })
     }
 
     /// Waits for the start of the next iteration.
@@ -361,7 +383,7 @@ impl VirtualUser {
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
             if let Some(report) = report {
-                self.show(row, None, &report);
+                self.show(row, &report);
                 self.shared.end(row, &report, None);
             }
         }

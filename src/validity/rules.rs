@@ -65,6 +65,7 @@ fn slowed(evidence: &Evidence<'_>) -> Finding {
         behind_schedule,
         slow_reading,
         late_starts,
+        checks_behind,
         long_loops,
     ];
     let mut signals: Vec<Signal> = signals
@@ -152,7 +153,9 @@ fn harms(evidence: &Evidence<'_>, signals: &[Signal]) -> Vec<(Grade, Harm)> {
     }
     match evidence.load_unit {
         LoadUnit::Vus => {
-            let share = bounds.idle_share.filter(|_| !is_blind).unwrap_or(0.0);
+            let idle = bounds.idle_share.filter(|_| !is_blind).unwrap_or(0.0);
+            // Who waits for a check has no call in flight, and waits for us.
+            let share = (idle + check_wait(evidence).map_or(0.0, |(_, share)| share)).min(1.0);
             if let Some(grade) = grade_from(share, IDLE, IDLE_INVALID) {
                 harms.push((grade, Harm::IdleUsers { share }));
             }
@@ -225,7 +228,9 @@ fn grade_of_blind(signal: &Signal) -> Option<Grade> {
             Some(Grade::Suspect)
         }
         // They are measured all the same, and judged by it.
-        Signal::BehindSchedule { .. } | Signal::LateStarts { .. } => None,
+        Signal::BehindSchedule { .. } | Signal::LateStarts { .. } | Signal::ChecksBehind { .. } => {
+            None
+        }
     }
 }
 
@@ -338,6 +343,19 @@ fn late_starts(evidence: &Evidence<'_>) -> Option<Signal> {
         lateness_ns: (lateness.p50_ns, lateness.p99_ns),
         latency_ns,
     })
+}
+
+/// From this share of their users' time on, checks hold up the load.
+const CHECKS_BEHIND: f64 = 0.05;
+
+fn checks_behind(evidence: &Evidence<'_>) -> Option<Signal> {
+    let (worker, share) = check_wait(evidence)?;
+    (share >= CHECKS_BEHIND).then_some(Signal::ChecksBehind { worker, share })
+}
+
+/// The worker whose answers waited longest for their checks, and the share.
+fn check_wait(evidence: &Evidence<'_>) -> Option<(usize, f64)> {
+    worst(evidence, |worker| worker.usage.check_wait_share())
 }
 
 /// Where more than one call in this many had to connect, lateness contains that,

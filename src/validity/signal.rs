@@ -68,6 +68,13 @@ pub enum Signal {
         /// Median latency.
         latency_ns: u64,
     },
+    /// Answers that had come waited to be looked at for what they say.
+    ChecksBehind {
+        /// Which worker, from 0.
+        worker: usize,
+        /// Of its users' time with a call, the share.
+        share: f64,
+    },
     /// A worker's loop took long between two looks at the kernel.
     LongLoops {
         /// 99th percentile.
@@ -88,6 +95,7 @@ impl Signal {
             Self::BehindSchedule { .. } => "behind_schedule",
             Self::SlowReading { .. } => "slow_reading",
             Self::LateStarts { .. } => "late_starts",
+            Self::ChecksBehind { .. } => "checks_behind",
             Self::LongLoops { .. } => "long_loops",
         }
     }
@@ -103,6 +111,7 @@ impl Signal {
             Self::BehindSchedule { .. } => "arrivals began late",
             Self::SlowReading { .. } => "answers were read late",
             Self::LateStarts { .. } => "requests left late",
+            Self::ChecksBehind { .. } => "answers waited to be checked",
             Self::LongLoops { .. } => "a worker's turns were long",
         }
     }
@@ -177,6 +186,11 @@ impl Signal {
                 "requests left up to {} (p99) after they could have",
                 format_latency(*p99_ns)
             ),
+            Self::ChecksBehind { worker, share } => format!(
+                "answers of worker {worker} that had come waited {} of the time of its users for \
+                 their checks",
+                percent(*share)
+            ),
             Self::LongLoops { p99_ns } => format!(
                 "a worker took up to {} (p99) between two looks at the network",
                 format_latency(*p99_ns)
@@ -188,7 +202,7 @@ impl Signal {
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match self {
             Self::Throttled { share } | Self::Steal { share } => vec![("share", *share)],
-            Self::WaitingForCpu { worker, share } => {
+            Self::WaitingForCpu { worker, share } | Self::ChecksBehind { worker, share } => {
                 vec![("worker", *worker as f64), ("share", *share)]
             }
             Self::SwitchedOut { worker, per_sec } => {

@@ -568,6 +568,20 @@ fn switches_count_where_nothing_better_is_known() {
 }
 
 #[test]
+fn users_that_wait_for_checks_are_not_at_the_server() {
+    let waiting = |part: u64| {
+        healthy().worker(|usage| {
+            usage.checks = 1000;
+            usage.checks_waited_ns = usage.in_flight_ns as u64 / 100 * part;
+        })
+    };
+    check_valid(&waiting(2));
+    check_note(&waiting(10), "checks_behind", "for their checks");
+    check(&waiting(50), Suspect, "checks_behind", "33%");
+    check(&waiting(500), Invalid, "checks_behind", "83%");
+}
+
+#[test]
 fn long_loops_delay_requests() {
     let long = |p99_ns| healthy().with(|e| e.loop_time.p99_ns = p99_ns);
     check_valid(&long(9 * MS));

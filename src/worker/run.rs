@@ -181,6 +181,9 @@ impl<'a> Worker<'a> {
         let most = self.shared.n_in_flight_max.replace(n_in_flight);
         let mut usage = self.meter.take(crate::clock::now());
         usage.in_flight_max = usage.in_flight_max.max(u64::from(most));
+        let (checks, checks_waited_ns) = self.shared.take_check_times();
+        usage.checks += checks;
+        usage.checks_waited_ns += checks_waited_ns;
         usage
     }
 

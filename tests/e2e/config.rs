@@ -171,6 +171,74 @@ weight = -1
     }
 }
 
+const FLOW: &str = r#"[[flow]]
+name = "greet"
+[[flow.step]]
+name = "say"
+type = "tools/call"
+tool = "echo"
+arguments = { text = "{{data.people.name}} {{uuid}}" }
+expect = { schema = true, max_bytes = "20KiB" }
+[[flow.step]]
+type = "request"
+method = "tools/list"
+
+[data.people]
+file = "people.csv"
+"#;
+
+#[test]
+fn a_flow_takes_its_rows_from_a_file_beside_the_config_and_ends_with_them() {
+    let server = demo();
+    let url = server.url();
+    let finished = load_run(&url, &["--config", "sub/a.toml", "--no-preflight"])
+        .file("sub/a.toml", FLOW)
+        .file("sub/people.csv", "name\nAda\n\n\"Bo, \"\"B\"\"\"\nCy\n")
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["ok"], 6, "{finished}");
+    let plan = &report["plan"];
+    assert_eq!(plan["preflight"], false);
+    assert_eq!(plan["iterations"], 3);
+    assert_eq!(plan["data"][0]["rows"], 3);
+    let step = &plan["flow"][0]["step"];
+    assert_eq!(
+        step[0]["arguments"]["text"],
+        "{{data.people.name}} {{uuid}}"
+    );
+    assert_eq!(step[1]["method"], "tools/list");
+    server.stop();
+}
+
+#[test]
+fn faults_of_flows_and_of_their_data_are_told_at_once_with_file_and_line() {
+    let config = FLOW
+        .replace("people.name", "people.nmae")
+        .replace("{{uuid}}", "{{greting}} {{uid}}")
+        .replace("\"request\"", "\"requst\"");
+    let more = "[data.more]\nfile = \"more.csv\"\n[data.none]\nfile = \"none.jsonl\"\n";
+    let finished = Program::new(&["loadtest", "check", "sub/a.toml"])
+        .file("sub/a.toml", &format!("{config}{more}"))
+        .file("sub/people.csv", "name\nAda\n")
+        .file("sub/more.csv", "a,b\n1,2\n1\n\"x\n")
+        .run()
+        .expect_code(2);
+    for part in [
+        "a.toml:7:22: flow[1].step[1].arguments.text: the data set `people` has no column `nmae`",
+        "did you mean `name`?",
+        "`{{greting}}` is no template",
+        "did you mean `uuid`?",
+        "a.toml:10:8: flow[1].step[2].type: `requst` is not known",
+        "sub/more.csv:3: ",
+        "sub/more.csv:4: ",
+        "data.none.file: `none.jsonl` cannot be read: no such file or directory",
+    ] {
+        assert!(finished.stderr.contains(part), "{part}: {finished}");
+    }
+    assert_eq!(finished.stdout, "");
+}
+
 #[test]
 fn what_cannot_be_run_is_a_fault_of_usage() {
     let scenario = "[[scenario]]\ntype = \"ping\"\nweight = 0\n";

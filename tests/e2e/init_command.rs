@@ -38,9 +38,15 @@ fn the_demo_serves_all_that_is_written_for_it() {
             "region_report",
             "order_coffee",
             "fail",
+            "stock",
         ] {
             let line = format!("tool = \"{tool}\"\n");
             assert_eq!(config.matches(&line).count(), 1, "{tool}: {config}");
+        }
+        // By themselves, and in a flow.
+        for tool in ["login", "whoami", "cart"] {
+            let line = format!("tool = \"{tool}\"\n");
+            assert_eq!(config.matches(&line).count(), 2, "{tool}: {config}");
         }
         for line in [
             "\nuri = \"demo://readme\"\n",
@@ -50,6 +56,10 @@ fn the_demo_serves_all_that_is_written_for_it() {
             "\n# Switched off: the server marks it as destructive.\n",
             "\n#tool = \"book_meeting\"\n",
             "\n# Switched off: the server marks it as not read-only.\n",
+            "\n#tool = \"whoami\"\n",
+            "\n# Switched off: it needs `token`, which `login` gives: see the flows below.\n",
+            "\n#extract = { token = \"$.structuredContent.token\" }\n",
+            "\n#token = \"{{token}}\"\n",
             "\n#tool = \"fail\"\n",
             "\n# Switched off: its description says that it fails on purpose.\n",
         ] {
@@ -79,6 +89,25 @@ fn what_is_switched_off_has_good_arguments_too() {
     }
     // The coffee asks for its size.
     assert!(count(&report, "/counters/round_trips") > 0, "{report:#}");
+}
+
+#[test]
+fn tools_with_a_word_of_writing_are_called_only_where_all_are() {
+    let server = AwkwardServer::start(Script {
+        tools: vec![tool("send_mail"), tool("list_mail")],
+        ..Script::default()
+    });
+    for (flag, is_on) in [("--force", false), ("--all", true)] {
+        let finished = init(&[&server.url(), flag], TempDir::new()).expect_code(0);
+        let config = written(&finished);
+        assert_eq!(
+            config.contains("\ntool = \"send_mail\"\n"),
+            is_on,
+            "{config}"
+        );
+        assert!(config.contains("\ntool = \"list_mail\"\n"), "{config}");
+        assert!(config.contains("has the word `send`"), "{config}");
+    }
 }
 
 #[test]
@@ -345,7 +374,8 @@ fn run_with_failures_of(dir: TempDir, label: Option<&str>) -> Value {
 /// Switches on the tools of a config, as its opening says how to.
 fn with_tools_switched_on(config: &str) -> String {
     let paragraph = |text: &str| {
-        if text.contains("#type = \"tools/call\"") {
+        let is_alone = !text.contains("which `login` gives") && !text.contains("#[[flow]]");
+        if is_alone && text.contains("#type = \"tools/call\"") {
             let line = |line: &str| match line.strip_prefix('#') {
                 Some(rest) if !rest.starts_with(' ') => rest.to_string(),
                 _ => line.to_string(),

@@ -46,6 +46,7 @@ mod forms;
 mod harness;
 mod histograms;
 mod init_command;
+mod preflight;
 mod probe;
 mod python;
 mod readme;

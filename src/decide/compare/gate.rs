@@ -26,7 +26,8 @@ const VALUE_CHARS_MAX: usize = 60;
 
 /// Keys of a plan that are no part of the load: what a run is told of, and what its
 /// result is judged by.
-const NOT_LOAD: [&str; 9] = [
+const NOT_LOAD: [&str; 10] = [
+    "preflight",
     "url",
     "seed",
     "strict",

@@ -76,8 +76,10 @@ pub(super) fn prepare(
         }
         _ => render_params(&render_members(operation, scope), meta_json),
     };
-    let mut headers = MirroredHeaders::default();
-    headers.fixed = standard_headers(revision, operation.method());
+    let mut headers = MirroredHeaders {
+        fixed: standard_headers(revision, operation.method()),
+        ..MirroredHeaders::default()
+    };
     // What a header repeats is made of the request itself, so that both are filled alike.
     if let Some(name) = name_of(operation, &params) {
         headers.push("Mcp-Name".to_string(), name);

@@ -585,7 +585,7 @@ fn flows_are_told_beside_the_calls() {
         .map(|it| (&*it.operation, &*it.reason, it.count));
     let operation = "checkout: tools/call whoami";
     let expected = [
-        (operation, "too_large", 100),
+        (operation, "large_result", 100),
         (operation, "unknown_dialect", 80),
     ];
     assert_eq!(unchecked.collect::<Vec<_>>(), expected);

@@ -27,7 +27,8 @@ const REPORTS_MAX: usize = 100;
 
 /// Keys of a plan that say which part of the load a host made, or how it made it. That
 /// they differ is no matter.
-const OF_A_HOST: [&str; 7] = [
+const OF_A_HOST: [&str; 8] = [
+    "preflight",
     "segment",
     "seed",
     "workers",

@@ -366,7 +366,7 @@ fn of_flows() -> [Report; 2] {
         (counters.sessions_opened, counters.sessions_expired) = (10, 2 * number);
         ok(&mut outcome.totals, 0, number * 50_000_000);
         outcome.totals.transferred(0, 1_000, 1_000 * number);
-        outcome.totals.unchecked(0, "too_large");
+        outcome.totals.unchecked(0, "large_result");
         report_of(&plan(), &outcome)
     })
 }
@@ -391,11 +391,14 @@ fn flows_steps_and_bytes_are_added_by_their_names() {
     };
     assert_eq!((flow.figures.started, flow.figures.ok), (400, 360));
     assert_eq!(flow.busy.p50_ms, a.flows[0].busy.p50_ms);
-    let too_large = merged
+    let large_result = merged
         .unchecked
         .iter()
-        .filter(|it| it.reason == "too_large");
-    assert_eq!(too_large.map(|it| it.count).collect::<Vec<_>>(), [2, 200]);
+        .filter(|it| it.reason == "large_result");
+    assert_eq!(
+        large_result.map(|it| it.count).collect::<Vec<_>>(),
+        [2, 200]
+    );
     assert_eq!(merged.evidence, a.evidence);
     // A sum can be merged again.
     assert_eq!(figures(&merge_of(&[&merged])), figures(&merged));

@@ -167,7 +167,7 @@ pub struct FlowFigures {
 pub struct UncheckedFigures {
     /// The operation's `label`.
     pub operation: String,
-    /// Why, such as `too_large`.
+    /// Why, such as `large_result`.
     #[serde(serialize_with = "own")]
     pub reason: String,
     /// How often.

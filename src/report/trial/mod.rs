@@ -13,8 +13,8 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::outcome::{RowKind, Seen};
-use crate::redact::Redactor;
-use crate::scenario::{credentials_in, without_credentials};
+use crate::redact::{MASK, Redactor};
+use crate::scenario::{Call, Flow, Plan, credentials_in, expectations, without_credentials};
 use crate::terminal::{Drawing, Layout, Line, Role, cut};
 use crate::units::{format_bytes, format_latency, nanos, plural};
 use layout::lay_out;
@@ -36,6 +36,7 @@ const SECRET_CHARS_MIN: usize = 6;
 #[derive(Debug)]
 pub struct TrialPage {
     columns: usize,
+    flows: Vec<Flow>,
     /// The step that was seen last, and what of its calls was.
     step: Option<(Option<usize>, usize)>,
     n_ok: usize,
@@ -44,11 +45,16 @@ pub struct TrialPage {
 }
 
 impl TrialPage {
-    /// A page for a reader.
-    pub fn new(layout: Layout) -> Self {
+    /// A page for a reader of what is done of a plan.
+    pub fn new(layout: Layout, plan: &Plan) -> Self {
+        Self::of(layout, plan.flows.clone())
+    }
+
+    fn of(layout: Layout, flows: Vec<Flow>) -> Self {
         let columns = layout.columns.unwrap_or(BODY_COLUMNS_MAX);
         Self {
             columns: columns.clamp(20, BODY_COLUMNS_MAX),
+            flows,
             step: None,
             n_ok: 0,
             n_failed: 0,
@@ -92,6 +98,31 @@ impl TrialPage {
             redactor,
             &mut lines,
         );
+        let call = self.call_of(seen);
+        for (extract, value) in call.iter().flat_map(|it| &it.extracts).zip(&seen.taken) {
+            let value = match extract.is_secret {
+                true => MASK.into(),
+                false => redactor.cleaned(value),
+            };
+            let value = cut(&value, BODY_COLUMNS_MAX, Drawing::Unicode);
+            lines.push(
+                Line::of(Role::Accent, format!("  {} = ", extract.name))
+                    .add(Role::Plain, value)
+                    .add(Role::Dim, format!(" ({})", extract.source)),
+            );
+        }
+        let awaited = call
+            .map(|it| expectations(&it.expectations))
+            .unwrap_or_default();
+        if seen.failure.is_none() && !awaited.is_empty() {
+            let awaited: Vec<String> = awaited
+                .iter()
+                .map(|(key, value)| format!("{key} {value}"))
+                .collect();
+            let awaited = awaited.join(", ");
+            let awaited = redactor.cleaned(&awaited);
+            lines.push(Line::of(Role::Plain, format!("  as expected: {awaited}")));
+        }
         lines.push(match &seen.failure {
             None => Line::of(Role::Success, "  ok"),
             Some((failure, message)) => {
@@ -111,6 +142,22 @@ impl TrialPage {
         }
         let words = plural(n_left_out, "more call", "more calls");
         vec![Line::of(Role::Dim, format!("  … and {words} of this step"))]
+    }
+
+    /// What the plan says of it.
+    fn call_of(&self, seen: &Seen) -> Option<&Call> {
+        let step = self.flows.get(seen.flow?)?.steps.get(seen.step)?;
+        step.calls.get(seen.call)
+    }
+
+    /// The values that were taken and are secret.
+    pub fn secrets_taken(&self, seen: &Seen) -> Vec<String> {
+        let extracts = self.call_of(seen).into_iter().flat_map(|it| &it.extracts);
+        let secret = extracts.zip(&seen.taken).filter(|(it, _)| it.is_secret);
+        let texts = secret.map(|(_, json)| serde_json::from_str(json).unwrap_or(json.clone()));
+        texts
+            .filter(|secret: &String| secret.chars().count() >= SECRET_CHARS_MIN)
+            .collect()
     }
 
     fn begin_step(&mut self, seen: &Seen) -> Vec<Line> {
@@ -293,6 +340,8 @@ mod tests {
         Seen {
             flow: Some(0),
             step: 0,
+            call: 0,
+            taken: Vec::new(),
             row: Row {
                 subject: Some("whoami".to_string()),
                 ..Row::new(RowKind::Call, "tools/call")
@@ -321,7 +370,7 @@ mod tests {
     #[test]
     fn a_call_is_shown_as_it_was_sent_without_secrets() {
         let answer = r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"u of t0ps3cret"}]}}"#;
-        let mut page = TrialPage::new(Layout::endless());
+        let mut page = TrialPage::of(Layout::endless(), Vec::new());
         assert_eq!(
             shown(&mut page, &seen(REQUEST, answer)),
             [
@@ -347,7 +396,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_shown_too() {
-        let mut page = TrialPage::new(Layout::endless());
+        let mut page = TrialPage::of(Layout::endless(), Vec::new());
         let mut bad = seen("", "<html>\u{1b}[31m \u{202e}no</html>");
         bad.failure = Some((Failure::Tool, "it said no".to_string()));
         let lines = shown(&mut page, &bad);
@@ -363,7 +412,7 @@ mod tests {
 
     #[test]
     fn of_many_calls_a_few_are_shown() {
-        let mut page = TrialPage::new(Layout::endless());
+        let mut page = TrialPage::of(Layout::endless(), Vec::new());
         let ok = seen("{}", "{}");
         let failed = Seen {
             failure: Some((Failure::Tool, "no".to_string())),
