@@ -19,13 +19,8 @@ use source::{PathUse, Source};
 const LEVELS: &str = "
     text units error clock
     template
-<<<<<<< HEAD
-    alarm files host protocol metrics load redact seeds
-    address data expect scheduler validity terminal servers threshold
-=======
     alarm files host json_schema protocol metrics load redact seeds
-    address expect scheduler validity terminal servers threshold
->>>>>>> a65450f (Hold a plan against what the server lists before any load, and generate arguments from the tools' schemas)
+    address data expect scheduler validity terminal servers threshold
     http scenario outcome
     client report
     user init decide

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::path::TEXT_BYTES_MAX;
 use super::schema::ResultSchema;
-use super::source::TEXT_BYTES_MAX;
 use super::texts::{any_text, is_equal};
 use super::{Answer, Awaited, Expectations, Extract, SchemaShare, Unchecked};
 use crate::error::shortened;

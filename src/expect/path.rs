@@ -12,7 +12,10 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::simple::{self, Hop};
-use super::source::TEXT_BYTES_MAX;
+
+/// The longest text in which a value is looked for otherwise than by a simple path, in
+/// bytes of its JSON.
+pub(super) const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 1024;

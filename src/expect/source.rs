@@ -8,17 +8,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::path::{Found, Path, Pick, quoted_len};
+use super::path::{Found, Path, Pick, TEXT_BYTES_MAX, quoted_len};
 use super::{Answer, TextPattern};
 use crate::error::nearest;
 use crate::protocol::{excerpt, json_text};
 
 /// The longest value that is taken, in bytes of its JSON: one is kept for each user.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
-
-/// The longest text in which a value is looked for otherwise than by a simple path, in
-/// bytes of its JSON.
-pub(super) const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest text in which all matches of a regular expression are looked for: each
 /// may look at the rest of it.
