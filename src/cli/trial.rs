@@ -31,7 +31,7 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {
         let shown = Arc::clone(&page);
         let witness = Witness::new(move |seen| shown.show(&seen));
-        let mut watching = Watching { live, terminal };
+        let mut watching = TrialObserver { live, terminal };
         try_out(plan, witness, &mut watching, interrupts)
     })?;
     let ends = page.end();
@@ -114,12 +114,12 @@ impl Page {
 
 /// Passes on what the user should know, and shows which server was found. How a load
 /// goes on is no news of a trial.
-struct Watching<'a> {
+struct TrialObserver<'a> {
     live: &'a mut dyn Observer,
     terminal: &'a Terminal,
 }
 
-impl Observer for Watching<'_> {
+impl Observer for TrialObserver<'_> {
     fn notice(&mut self, text: &str) {
         self.live.notice(text);
     }

@@ -30,19 +30,19 @@ const SCHEMA_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Preflight {
     /// Why the run is not made.
-    faults: Told,
+    faults: ToldOnce,
     /// What the user should know.
-    notices: Told,
+    notices: ToldOnce,
 }
 
 /// Texts, each once, and a bounded number of them.
 #[derive(Debug, Default)]
-struct Told {
+struct ToldOnce {
     texts: Vec<String>,
     known: HashSet<String>,
 }
 
-impl Told {
+impl ToldOnce {
     fn add(&mut self, text: String) {
         if self.known.insert(text.clone()) && self.texts.len() < TOLD_MAX {
             self.texts.push(text);
@@ -76,9 +76,9 @@ pub(super) fn wanted_lists(plan: &Plan) -> WantedLists {
 impl Preflight {
     /// Holds all calls of the plan against the lists.
     pub(super) fn hold(&mut self, plan: &Plan, lists: &ServerLists) {
-        let tools = lists.tools.as_ref().map(Known::of);
-        let prompts = lists.prompts.as_ref().map(Known::of);
-        let resources = lists.resources.as_ref().map(Known::of);
+        let tools = lists.tools.as_ref().map(KnownNames::of);
+        let prompts = lists.prompts.as_ref().map(KnownNames::of);
+        let resources = lists.resources.as_ref().map(KnownNames::of);
         let mut schema_bytes_left = SCHEMA_BYTES_MAX;
         // The calls of each tool together: its schema is looked at once.
         let mut by_tool: BTreeMap<&str, Vec<(String, &Arguments)>> = BTreeMap::new();
@@ -154,7 +154,7 @@ impl Preflight {
         &mut self,
         key: &str,
         what: &str,
-        known: Option<&Known<'_, T>>,
+        known: Option<&KnownNames<'_, T>>,
         call: &Call,
     ) -> bool {
         let Some(known) = known else { return false };
@@ -241,7 +241,7 @@ impl Preflight {
         if plan.calls().all(|call| !call.generate) {
             return Arc::clone(plan);
         }
-        let known = lists.tools.as_ref().map(Known::of);
+        let known = lists.tools.as_ref().map(KnownNames::of);
         let mut plan = Plan::clone(plan);
         let steps = plan.flows.iter_mut().flat_map(|flow| &mut flow.steps);
         for call in steps
@@ -302,12 +302,12 @@ impl Preflight {
 }
 
 /// Entries of a list by what they are called by.
-struct Known<'a, T> {
+struct KnownNames<'a, T> {
     by_key: HashMap<&'a str, &'a T>,
     is_whole: bool,
 }
 
-impl<'a, T: Listable> Known<'a, T> {
+impl<'a, T: Listable> KnownNames<'a, T> {
     fn of(listing: &'a Listing<T>) -> Self {
         let items = listing.items.iter();
         Self {

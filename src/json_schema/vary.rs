@@ -172,12 +172,12 @@ fn demands_at<'a>(root: &'a Value, path: &[String]) -> Demands<'a> {
 }
 
 /// A template, and values that it must be able to take.
-struct Candidate {
+struct Variant {
     template: String,
     ends: Vec<Value>,
 }
 
-impl Candidate {
+impl Variant {
     fn text(template: impl Into<String>) -> Self {
         Self {
             template: template.into(),
@@ -187,7 +187,7 @@ impl Candidate {
 }
 
 /// Templates in place of a text, the likeliest first.
-fn text_candidates(demands: &Demands<'_>, sample: &str) -> Vec<Candidate> {
+fn text_candidates(demands: &Demands<'_>, sample: &str) -> Vec<Variant> {
     if !demands.all_of("const").is_empty() {
         return Vec::new();
     }
@@ -197,11 +197,11 @@ fn text_candidates(demands: &Demands<'_>, sample: &str) -> Vec<Candidate> {
         let words: Vec<&str> = words.take(200).collect();
         let choice = format!("{{{{random.choice {}}}}}", words.join(" "));
         return (words.len() > 1)
-            .then(|| Candidate::text(choice))
+            .then(|| Variant::text(choice))
             .into_iter()
             .collect();
     }
-    let mut candidates: Vec<Candidate> = like(sample).map(Candidate::text).into_iter().collect();
+    let mut candidates: Vec<Variant> = like(sample).map(Variant::text).into_iter().collect();
     let has_form = ["format", "contentEncoding"];
     if has_form
         .iter()
@@ -212,10 +212,10 @@ fn text_candidates(demands: &Demands<'_>, sample: &str) -> Vec<Candidate> {
     let (min, max) = demands.sizes("minLength", "maxLength");
     // Three words have 11 letters at least, and 26 at most.
     if min <= 11 && max >= 26 {
-        candidates.push(Candidate::text("{{random.words 3}}"));
+        candidates.push(Variant::text("{{random.words 3}}"));
     }
     let n_chars = 16.clamp(min.max(1), max.max(min.max(1)));
-    candidates.push(Candidate::text(format!("{{{{random.string {n_chars}}}}}")));
+    candidates.push(Variant::text(format!("{{{{random.string {n_chars}}}}}")));
     candidates
 }
 
@@ -271,7 +271,7 @@ fn like(sample: &str) -> Option<String> {
 }
 
 /// A range of whole numbers in place of one.
-fn number_candidates(demands: &Demands<'_>, name: &str, sample: &Value) -> Vec<Candidate> {
+fn number_candidates(demands: &Demands<'_>, name: &str, sample: &Value) -> Vec<Variant> {
     let is_given = |keyword: &str| !demands.all_of(keyword).is_empty();
     if sample.as_f64().is_none_or(|number| number.fract() != 0.0) || is_given("const") {
         return Vec::new();
@@ -291,7 +291,7 @@ fn number_candidates(demands: &Demands<'_>, name: &str, sample: &Value) -> Vec<C
     };
     let within = |number: i128| i64::try_from(number).ok();
     match (within(low), within(high)) {
-        (Some(low), Some(high)) if low < high => vec![Candidate {
+        (Some(low), Some(high)) if low < high => vec![Variant {
             template: format!("{{{{random.int {low} {high}}}}}"),
             ends: vec![json!(low), json!(high)],
         }],
@@ -311,7 +311,7 @@ struct Varying<'a> {
 
 impl Varying<'_> {
     /// Puts the first template that will do in the place of a value; whether there was one.
-    fn vary(&mut self, path: &[String], candidates: Vec<Candidate>) -> bool {
+    fn vary(&mut self, path: &[String], candidates: Vec<Variant>) -> bool {
         let place = path
             .iter()
             .fold(String::new(), |outer, step| pointer(&outer, step));

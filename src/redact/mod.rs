@@ -20,15 +20,12 @@ use serde_json::Value;
 
 use index::{Index, Ranges};
 
+pub use forms::SECRET_CHARS_MIN;
 pub use live::{LiveSecrets, SessionSecrets};
 pub use serialize::{Redacted, own, strangers_keys};
 
 /// What is put in their place.
 pub const MASK: &str = "***";
-
-/// Values shorter than this are not looked for inside of a text: they would
-/// mask half of every message and protect nothing.
-pub const SECRET_CHARS_MIN: usize = 4;
 
 /// Knows the secrets of a run. Its `Debug` does not show them. A clone costs
 /// next to nothing.

@@ -1,56 +1,23 @@
-//! Answers that are to be looked at, and the queue in which they wait for it.
+//! The work on answers that are to be looked at.
 //!
 //! What a server sends is never searched on a user's small stack: its task queues the
 //! answer and parks, and the worker's loop works the queue between its turns.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::Value;
-
+use super::check::{CheckedAnswer, WaitingAnswer};
 use super::script::FlowCall;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
-use crate::expect::{Answer, Checked, Checker, Source};
+use crate::expect::{Answer, Checked, is_equal};
 use crate::metrics::{ExpectFailure, Failure, Violation};
 use crate::redact::SessionSecrets;
-use crate::scheduler::{TaskId, Wake, current_task, look_up_soon, park, shielded, unpark};
+use crate::scheduler::{Wake, current_task, look_up_soon, park, shielded, unpark};
 use crate::units::nanos_between;
 
 /// How long the queue is worked at a time, but for the last answer that is begun.
 const WORKED_AT_ONCE: Duration = Duration::from_micros(200);
-
-/// What is looked for in the answers of a call.
-#[derive(Debug)]
-pub(super) struct Check {
-    /// Not empty; the first in whose answer nothing is missing counts, else the last.
-    pub(super) checkers: Vec<Checker>,
-    /// A failure may be right.
-    pub(super) awaits_failure: bool,
-    /// Which of the flow's values it takes, in the order of the checkers' values.
-    pub(super) taken: Vec<usize>,
-    /// Which of the checkers' values are secrets, and where they are: an answer that
-    /// fails may hold them, too.
-    pub(super) secrets: Vec<(usize, Source)>,
-    /// What polls are made for.
-    pub(super) until: Option<(Source, Value)>,
-}
-
-impl Check {
-    /// Whether there is an answer to look at.
-    fn is_for(&self, report: &CallReport) -> bool {
-        match &report.result {
-            Ok(()) => true,
-            Err(Trouble::Failed { failure, .. }) if self.awaits_failure => matches!(
-                failure,
-                Failure::Tool | Failure::Rpc(_) | Failure::RpcWithoutCode | Failure::Http { .. }
-            ),
-            Err(_) => false,
-        }
-    }
-}
 
 /// What of a user takes what an answer brings.
 pub(super) struct Taking<'a> {
@@ -60,40 +27,6 @@ pub(super) struct Taking<'a> {
     pub(super) random: &'a mut fastrand::Rng,
     /// Those of its session.
     pub(super) secrets: &'a mut SessionSecrets,
-}
-
-/// An answer that waits for its check.
-struct Waiting {
-    /// Which of the script's checks.
-    check: usize,
-    /// Fails where a poll is not the one that is awaited.
-    is_last: bool,
-    report: CallReport,
-    random: fastrand::Rng,
-    since: Instant,
-    task: TaskId,
-    verdict: Rc<Cell<Option<Verdict>>>,
-}
-
-/// What came of a check.
-struct Verdict {
-    report: CallReport,
-    checked: Checked,
-    values: Vec<String>,
-    /// Of an answer that failed: the secrets in it, by which of the values they are.
-    secrets: Vec<(usize, String)>,
-    /// The poll is the one that was awaited.
-    is_met: bool,
-}
-
-/// The answers of a worker's users that wait.
-#[derive(Default)]
-pub(super) struct Checks {
-    waiting: RefCell<VecDeque<Waiting>>,
-    /// Summed up since it was last taken: how many were worked, and how long they had
-    /// waited.
-    n_worked: Cell<u64>,
-    waited_ns: Cell<u64>,
 }
 
 impl Shared {
@@ -126,7 +59,7 @@ impl Shared {
         (self.checks.n_worked.take(), self.checks.waited_ns.take())
     }
 
-    fn looked_at(&self, waiting: Waiting) -> Verdict {
+    fn looked_at(&self, waiting: WaitingAnswer) -> CheckedAnswer {
         let check = &self.script.checks[waiting.check];
         let report = waiting.report;
         let mut random = waiting.random;
@@ -167,9 +100,7 @@ impl Shared {
         let mut is_met = true;
         if let (Some((source, awaited)), None) = (&check.until, &checked.failure) {
             let found = source.find(&answer, &mut random);
-            let value = found.as_ref().ok();
-            let value = value.and_then(|json| serde_json::from_str::<Value>(json).ok());
-            is_met = value.is_some_and(|value| is_equal(&value, awaited));
+            is_met = found.as_ref().is_ok_and(|json| is_equal(json, awaited));
             if !is_met && waiting.is_last {
                 let came = match found {
                     Ok(json) => format!("is `{}`", crate::protocol::excerpt(json.as_bytes())),
@@ -186,7 +117,7 @@ impl Shared {
                 secrets.extend(found.map(|json| (*value, json)));
             }
         }
-        Verdict {
+        CheckedAnswer {
             report,
             checked,
             values,
@@ -213,7 +144,7 @@ impl Shared {
             return false;
         }
         let began = CallReport::began(report.sent);
-        let Some(verdict) = self.wait_for_check(Waiting {
+        let Some(verdict) = self.wait_for_check(WaitingAnswer {
             check: at,
             is_last,
             report: std::mem::replace(report, began),
@@ -257,7 +188,7 @@ impl Shared {
         false
     }
 
-    fn wait_for_check(&self, waiting: Waiting) -> Option<Verdict> {
+    fn wait_for_check(&self, waiting: WaitingAnswer) -> Option<CheckedAnswer> {
         let place = Rc::clone(&waiting.verdict);
         let task = waiting.task;
         self.checks.waiting.borrow_mut().push_back(waiting);
@@ -302,15 +233,5 @@ impl Shared {
             request: cleaned(&String::from_utf8_lossy(session.last_request())),
             answer: cleaned(answer.unwrap_or_default()),
         });
-    }
-}
-
-/// Numbers by value: `1` is `1.0`.
-fn is_equal(found: &Value, awaited: &Value) -> bool {
-    match (found, awaited) {
-        (Value::Number(found), Value::Number(awaited)) => {
-            found == awaited || found.as_f64() == awaited.as_f64()
-        }
-        _ => found == awaited,
     }
 }

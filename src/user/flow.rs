@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cells::DataCell;
 use super::checks::Taking;
-use super::script::{Cell, Flow, FlowCall, FlowStep, Script, Turn};
-use super::virtual_user::{After, VirtualUser, pause};
+use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
+use super::virtual_user::{After, KeptValues, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{ConnectFailure, Failure};
 use crate::scenario::OnError;
@@ -48,15 +49,6 @@ impl StepEnd {
             is_met,
         }
     }
-}
-
-/// What a session keeps of a flow's steps that are done once in it.
-pub(super) struct Kept {
-    flow: usize,
-    /// Those that were done.
-    steps: Vec<usize>,
-    /// By their places among the values of the flow.
-    values: Vec<(usize, String)>,
 }
 
 /// What an iteration of a flow with a name has been so far.
@@ -204,7 +196,7 @@ impl VirtualUser {
         let script = Arc::clone(&self.shared().script);
         let known = self.kept.iter().position(|kept| kept.flow == flow.number);
         let at = known.unwrap_or_else(|| {
-            self.kept.push(Kept {
+            self.kept.push(KeptValues {
                 flow: flow.number,
                 steps: Vec::new(),
                 values: Vec::new(),
@@ -231,7 +223,7 @@ impl VirtualUser {
             flow.scope.fill(*at, &mut self.generators, &moment, value);
         }
         let (data, generators) = (&script.plan.data, &mut self.generators);
-        Cell::fill(&flow.cells, data, &moment, generators, &mut self.values);
+        DataCell::fill(&flow.cells, data, &moment, generators, &mut self.values);
         for kept in self.kept.iter().filter(|kept| kept.flow == flow.number) {
             for (at, value) in &kept.values {
                 self.values[*at].clone_from(value);

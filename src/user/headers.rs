@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::script::Cell;
+use super::cells::DataCell;
 use crate::data::DataSet;
 use crate::scenario::Plan;
 use crate::template::{Generators, Moment, Scope, Template};
@@ -14,7 +14,7 @@ use crate::template::{Generators, Moment, Scope, Template};
 #[derive(Debug, Default)]
 pub struct HeaderTemplates {
     scope: Scope,
-    cells: Vec<Cell>,
+    cells: Vec<DataCell>,
     data: Vec<Arc<DataSet>>,
     headers: Vec<(String, Template)>,
 }
@@ -36,7 +36,7 @@ impl HeaderTemplates {
             }
         }
         let templates = Self {
-            cells: Cell::of(&scope, &plan.data),
+            cells: DataCell::of(&scope, &plan.data),
             data: plan.data.clone(),
             scope,
             headers,
@@ -61,7 +61,7 @@ impl HeaderTemplates {
         for (at, value) in values.iter_mut().enumerate() {
             self.scope.fill(at, generators, &moment, value);
         }
-        Cell::fill(&self.cells, &self.data, &moment, generators, &mut values);
+        DataCell::fill(&self.cells, &self.data, &moment, generators, &mut values);
         let fill =
             |(name, template): &(String, Template)| (name.clone(), filled(template, &values));
         self.headers.iter().map(fill).collect()

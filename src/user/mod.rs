@@ -24,6 +24,8 @@
 mod arrivals;
 mod backoff;
 mod budget;
+mod cells;
+mod check;
 mod checks;
 mod flow;
 mod headers;

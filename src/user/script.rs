@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::checks::Check;
+use super::cells::DataCell;
+use super::check::Check;
 use super::headers::HeaderTemplates;
 use crate::client::{PreparedCall, Server};
-use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
-use crate::template::{Expression, Generators, Moment, Scope, literal};
+use crate::template::{Expression, Scope, literal};
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub struct Script {
     /// One for each population of the plan.
     choices: Vec<Choice>,
     /// Where this is a trial.
-    trial: Option<Trial>,
+    trial: Option<TrialRun>,
 }
 
 /// Each flow once, in order, before a witness.
 #[derive(Debug)]
-struct Trial {
+struct TrialRun {
     witness: Witness,
     /// How many flows were picked.
     n_picked: AtomicUsize,
@@ -83,57 +83,9 @@ pub(super) struct Flow {
     /// Those that are the same for a whole iteration.
     pub(super) of_iteration: Vec<usize>,
     /// Cells of data sets.
-    pub(super) cells: Vec<Cell>,
+    pub(super) cells: Vec<DataCell>,
     /// Values that answers bring.
     pub(super) extracted: Vec<usize>,
-}
-
-/// A value that is a cell of a row which an iteration takes.
-#[derive(Debug)]
-pub(super) struct Cell {
-    pub(super) value: usize,
-    /// Which of the plan's data sets.
-    pub(super) set: usize,
-    pub(super) column: usize,
-}
-
-impl Cell {
-    /// Those of a scope, in its order.
-    pub(super) fn of(scope: &Scope, sets: &[Arc<DataSet>]) -> Vec<Self> {
-        let cell = |(value, expression): (usize, &Expression)| {
-            let Expression::Data { set, column } = expression else {
-                return None;
-            };
-            // A plan names only what is there.
-            let set = sets.iter().position(|known| known.name == *set)?;
-            let mut columns = sets[set].columns().iter();
-            let column = columns.position(|known| known == column)?;
-            Some(Self { value, set, column })
-        };
-        scope.expressions().enumerate().filter_map(cell).collect()
-    }
-
-    /// Fills the values: all of one set are of one row, which is asked for once.
-    pub(super) fn fill(
-        cells: &[Self],
-        sets: &[Arc<DataSet>],
-        moment: &Moment,
-        generators: &mut Generators,
-        values: &mut [String],
-    ) {
-        for (at, cell) in cells.iter().enumerate() {
-            if cells[..at].iter().any(|before| before.set == cell.set) {
-                continue;
-            }
-            let set = &sets[cell.set];
-            let row = set.row(moment, generators);
-            for other in cells[at..].iter().filter(|other| other.set == cell.set) {
-                let text = row.map_or("null", |row| set.cell(row, other.column));
-                values[other.value].clear();
-                values[other.value].push_str(text);
-            }
-        }
-    }
 }
 
 /// The rows of a flow's iterations.
@@ -254,7 +206,7 @@ impl Script {
     /// each request is shown to the witness.
     pub fn show_to(&mut self, witness: Witness) {
         let n_picked = AtomicUsize::new(0);
-        self.trial = Some(Trial { witness, n_picked });
+        self.trial = Some(TrialRun { witness, n_picked });
     }
 
     /// Who looks on, where this is a trial.
@@ -293,7 +245,7 @@ struct Compiler<'a> {
 
 /// How rows are named that calls of one step have in common.
 #[derive(Clone, Copy)]
-struct Names<'a> {
+struct RowNames<'a> {
     flow: Option<&'a str>,
     step: Option<&'a str>,
 }
@@ -303,7 +255,7 @@ impl Compiler<'_> {
         let mut scope = Scope::new(number);
         let mut steps = Vec::new();
         for step in &flow.steps {
-            let names = Names {
+            let names = RowNames {
                 flow: flow.name.as_deref(),
                 step: step.name.as_deref(),
             };
@@ -340,7 +292,7 @@ impl Compiler<'_> {
                 _ => {}
             }
         }
-        compiled.cells = Cell::of(&scope, &self.plan.data);
+        compiled.cells = DataCell::of(&scope, &self.plan.data);
         compiled.scope = scope;
         Ok(compiled)
     }
@@ -349,13 +301,13 @@ impl Compiler<'_> {
     fn turns(
         &mut self,
         step: &scenario::Step,
-        names: Names<'_>,
+        names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<Vec<Turn>, PrepareError> {
         let mut calls = Vec::new();
         let mut turns = Vec::new();
         for call in &step.calls {
-            let names = Names {
+            let names = RowNames {
                 step: call.name.as_deref().or(names.step),
                 ..names
             };
@@ -448,7 +400,7 @@ impl Compiler<'_> {
     }
 
     /// The row of a turn is that of its call, or named by the step, or by all its calls.
-    fn turn_row(&mut self, calls: &[FlowCall], names: Names<'_>) -> usize {
+    fn turn_row(&mut self, calls: &[FlowCall], names: RowNames<'_>) -> usize {
         let of_call = |call: &FlowCall| &self.rows.rows[call.row];
         let row = match calls {
             [only] => of_call(only).clone(),
@@ -477,7 +429,7 @@ impl Compiler<'_> {
         &mut self,
         code: &str,
         format: &str,
-        names: Names<'_>,
+        names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<[Turn; 2], PrepareError> {
         const TOKEN: &str = "approval_token";
@@ -527,7 +479,7 @@ impl Compiler<'_> {
         &mut self,
         operation: &Operation,
         shown: &Operation,
-        names: Names<'_>,
+        names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
         let row = Row {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::BudgetShare;
-use super::checks::Checks;
+use super::check::Checks;
 use super::script::{FlowCall, Script};
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::LoadUnit;

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::flow::Kept;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
@@ -43,7 +42,7 @@ pub struct VirtualUser {
     /// When the last answer came that was looked at, if nothing was waited for since.
     pub(super) answered_at: Option<Instant>,
     /// What lives as long as the session.
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<KeptValues>,
     /// What of it, and of what else its answers brought, is secret.
     pub(super) secrets: SessionSecrets,
     /// Further sessions with the same id, for calls at once.
@@ -62,6 +61,15 @@ pub struct VirtualUser {
     /// Since when it has nothing to do but wait for its next start, where
     /// iterations have an intended one.
     free_since: Option<Instant>,
+}
+
+/// What a session keeps of a flow's steps that are done once in it.
+pub(super) struct KeptValues {
+    pub(super) flow: usize,
+    /// Those that were done.
+    pub(super) steps: Vec<usize>,
+    /// By their places among the values of the flow.
+    pub(super) values: Vec<(usize, String)>,
 }
 
 /// What a user that waited for its next start does.
