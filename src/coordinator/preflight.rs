@@ -236,7 +236,8 @@ impl Preflight {
     }
 
     /// The plan with the arguments of calls that generate theirs, from the tools'
-    /// schemas.
+    /// schemas. Where the server tells none, a call keeps the arguments that it has, and
+    /// a notice says so.
     pub(super) fn generate(&mut self, plan: &Arc<Plan>, lists: &ServerLists) -> Arc<Plan> {
         if plan.calls().all(|call| !call.generate) {
             return Arc::clone(plan);
@@ -259,9 +260,13 @@ impl Preflight {
                 .zip(tools)
                 .and_then(|(name, tools)| tools.get(name));
             let Some(tool) = tool else {
-                self.faults.add(format!(
-                    "no arguments can be generated for `{name}`: the server does not list the \
-                     tool, and so tells no schema"
+                let kept = match arguments {
+                    Some(_) => "with those that are given",
+                    None => "without",
+                };
+                self.notices.add(format!(
+                    "no arguments can be generated for `{name}`, which is called {kept}: the \
+                     server's list does not tell its schema"
                 ));
                 continue;
             };
@@ -567,19 +572,21 @@ mod tests {
                 panic!("no call of a tool");
             };
             let arguments = arguments.as_ref().map(|it| it.json().to_string());
-            (arguments, preflight.faults.finish("faults"))
+            let faults = preflight.faults.finish("faults");
+            assert_eq!(faults, Vec::<String>::new());
+            (arguments, preflight.notices.finish("of this kind"))
         };
-        let (arguments, faults) = made(&lists());
-        assert_eq!(faults, Vec::<String>::new());
+        let (arguments, notices) = made(&lists());
+        assert_eq!(notices, Vec::<String>::new());
         assert_eq!(
             arguments.as_deref(),
             Some("{\"text\":\"{{random.string 3}}\"}")
         );
-        let (arguments, faults) = made(&ServerLists::default());
+        let (arguments, notices) = made(&ServerLists::default());
         assert_eq!(arguments, None);
         assert!(
-            faults[0].contains("no arguments can be generated"),
-            "{faults:?}"
+            notices[0].contains("which is called without"),
+            "{notices:?}"
         );
     }
 

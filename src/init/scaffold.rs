@@ -138,6 +138,9 @@ const TEXT_BYTES_MAX: usize = WRITTEN_BYTES_MAX as usize - 64 * 1024;
 const STEP_BYTES_MAX: usize = 64 * 1024;
 /// The longest name or address of an entry.
 const NAME_BYTES_MAX: usize = 1024;
+/// The most entries: each makes a row of figures, of which a plan may have
+/// 2,000, and a flow makes several.
+const ENTRIES_MAX: usize = 1800;
 
 /// The entries as text, of a bounded size.
 struct ConfigEntries {
@@ -146,6 +149,7 @@ struct ConfigEntries {
     is_full: bool,
     /// Whether an entry is switched on.
     has_on: bool,
+    n_written: usize,
     n_left_out: usize,
 }
 
@@ -156,6 +160,7 @@ impl ConfigEntries {
             bytes_max: TEXT_BYTES_MAX.saturating_sub(bytes_before),
             is_full: false,
             has_on: false,
+            n_written: 0,
             n_left_out: 0,
         }
     }
@@ -187,7 +192,7 @@ impl ConfigEntries {
         let before = self.page.text.len();
         self.page.step(step);
         let is_too_large = self.page.text.len() - before > STEP_BYTES_MAX;
-        let is_beyond = self.page.text.len() > self.bytes_max;
+        let is_beyond = self.page.text.len() > self.bytes_max || self.n_written >= ENTRIES_MAX;
         if is_too_large || is_beyond {
             self.page.text.truncate(before);
             // Smaller ones may follow, but looking at them takes time.
@@ -195,6 +200,7 @@ impl ConfigEntries {
             return false;
         }
         self.has_on |= step.is_on;
+        self.n_written += 1;
         true
     }
 
@@ -202,9 +208,10 @@ impl ConfigEntries {
     fn left_out(&self) -> Option<String> {
         (self.n_left_out > 0).then(|| {
             format!(
-                "{} left out: a config has at most {} MiB, an entry {} KiB, a name or an address {} bytes",
+                "{} left out: a config has at most {} MiB and {} entries, an entry {} KiB, a name or an address {} bytes",
                 plural(self.n_left_out as u64, "entry is", "entries are"),
                 WRITTEN_BYTES_MAX >> 20,
+                format_count(ENTRIES_MAX as u64),
                 STEP_BYTES_MAX / 1024,
                 format_count(NAME_BYTES_MAX as u64),
             )
@@ -1076,7 +1083,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_small_enough_to_be_read() {
-        const LIMITS: &str = "left out: a config has at most 4 MiB, an entry 64 KiB, a name or an address 1,024 bytes";
+        const LIMITS: &str = "left out: a config has at most 4 MiB and 1,800 entries, an entry 64 KiB, a name or an address 1,024 bytes";
         let of_both = |tools: Vec<ToolDescription>, prompts: Vec<PromptDescription>| {
             let resource = ResourceDescription {
                 uri: "file:///a".to_string(),

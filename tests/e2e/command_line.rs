@@ -515,7 +515,8 @@ mod output {
                 3,
             ),
         ] {
-            let finished = demo_run(arguments).run().expect_code(code);
+            let unheld = [&["--no-preflight"], arguments].concat();
+            let finished = demo_run(&unheld).run().expect_code(code);
             let report_line = finished
                 .stdout
                 .lines()

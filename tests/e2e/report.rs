@@ -94,7 +94,7 @@ pub(super) fn run_with_long_names() -> (FakeServer, Program, String) {
         let id = &request.message()["id"];
         connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
     });
-    let run = load_run(&server.url(), &[]).file(".pmcp/loadtest.toml", &config);
+    let run = load_run(&server.url(), &["--no-preflight"]).file(".pmcp/loadtest.toml", &config);
     (server, run, tool)
 }
 

@@ -300,6 +300,8 @@ pub(crate) fn run_mixture(url: &str, protocol: &str, expected: &[(&str, &str)]) 
         protocol,
         "--vus=4",
         "--seed=7",
+        // Some of them are there to fail.
+        "--no-preflight",
         "--iterations",
         &iterations,
     ])

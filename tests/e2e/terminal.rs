@@ -43,7 +43,15 @@ fn config() -> String {
 }
 
 fn program(url: &str, arguments: &[&str]) -> Program {
-    let mut all = vec!["loadtest", "run", url, "--no-pin", "--seed", "1"];
+    let mut all = vec![
+        "loadtest",
+        "run",
+        url,
+        "--no-pin",
+        "--seed",
+        "1",
+        "--no-preflight",
+    ];
     all.extend_from_slice(arguments);
     Program::new(&all).file(".pmcp/loadtest.toml", &config())
 }
@@ -142,6 +150,7 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
         "run",
         &url,
         "--no-pin",
+        "--no-preflight",
         "--tool",
         "echo",
         "--vus",

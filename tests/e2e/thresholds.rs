@@ -141,7 +141,15 @@ fn a_run_in_which_no_call_succeeds_fails_unless_that_was_asked_for() {
 fn a_run_in_which_no_call_ends_is_no_failed_run_but_keeps_no_threshold() {
     let server = FakeServer::on_call(|_, connection| connection.hang());
     let url = server.url();
-    let load = ["--vus", "1", "--duration", "300ms", "--graceful-stop", "0s"];
+    let load = [
+        "--vus",
+        "1",
+        "--duration",
+        "300ms",
+        "--graceful-stop",
+        "0s",
+        "--no-preflight",
+    ];
     let run = |arguments: &[&str]| load_run(&url, &[&ECHO[..], &load, arguments].concat()).run();
     let report = run(&[]).expect_code(0).checked_report();
     assert_eq!(report["totals"]["cancelled"], 1, "{report:#}");
@@ -366,6 +374,7 @@ fn any_name_can_be_selected() {
         let arguments = [
             "--tool",
             name,
+            "--no-preflight",
             "--iterations",
             "3",
             "--vus",
