@@ -577,8 +577,8 @@ fn users_that_wait_for_checks_are_not_at_the_server() {
     };
     check_valid(&waiting(2));
     check_note(&waiting(10), "checks_behind", "for their checks");
-    check(&waiting(50), Suspect, "checks_behind", "33%");
-    check(&waiting(500), Invalid, "checks_behind", "83%");
+    check(&waiting(50), Suspect, "checks_behind", "33.3%");
+    check(&waiting(500), Invalid, "checks_behind", "83.3%");
 }
 
 #[test]
