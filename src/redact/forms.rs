@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::SECRET_CHARS_MIN;
+/// Values shorter than this are not looked for inside of a text: they would
+/// mask half of every message and protect nothing.
+pub const SECRET_CHARS_MIN: usize = 4;
 
 /// Shorter ones have no form in base64 that is worth looking for.
 const BASE64_CHARS_MIN: usize = 8;

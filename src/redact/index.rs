@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Bound, Range};
 
-use super::SECRET_CHARS_MIN;
-use super::forms::forms;
+use super::forms::{SECRET_CHARS_MIN, forms};
 
 /// A piece of a form of twice this length holds one of its blocks whole: so it is
 /// found without its beginning and its end.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::SECRET_CHARS_MIN;
+use super::forms::SECRET_CHARS_MIN;
 use super::index::{Index, Ranges};
 
 /// The bytes of all values of a shard. Beyond, texts are masked as a whole.

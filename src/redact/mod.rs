@@ -20,27 +20,24 @@ use serde_json::Value;
 
 use index::{Index, Ranges};
 
+pub use forms::SECRET_CHARS_MIN;
 pub use live::{LiveSecrets, SessionSecrets};
 pub use serialize::{Redacted, own, strangers_keys};
 
 /// What is put in their place.
 pub const MASK: &str = "***";
 
-/// Values shorter than this are not looked for inside of a text: they would
-/// mask half of every message and protect nothing.
-pub const SECRET_CHARS_MIN: usize = 4;
-
 /// Knows the secrets of a run. Its `Debug` does not show them. A clone costs
 /// next to nothing.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// `None`: none was known before the run.
-    known: Option<Arc<Known>>,
+    known: Option<Arc<KnownSecrets>>,
     /// Those that appear while it goes on; `None`: there are none.
     live: Option<Arc<LiveSecrets>>,
 }
 
-struct Known {
+struct KnownSecrets {
     /// As they were given, for a redactor of more.
     secrets: Vec<String>,
     index: Index,
@@ -77,7 +74,7 @@ impl Redactor {
         let mut index = Index::default();
         all.iter().for_each(|secret| index.insert(secret));
         Self {
-            known: Some(Arc::new(Known {
+            known: Some(Arc::new(KnownSecrets {
                 secrets: all,
                 index,
             })),

@@ -16,7 +16,7 @@ use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
-use crate::template::{Expression, Generators, Moment, Scope, literal};
+use crate::template::{Expression, FillMoment, Generators, Scope, literal};
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Cell {
     pub(super) fn fill(
         cells: &[Self],
         sets: &[Arc<DataSet>],
-        moment: &Moment,
+        moment: &FillMoment,
         generators: &mut Generators,
         values: &mut [String],
     ) {
