@@ -223,7 +223,8 @@ impl TemplateText {
 
     /// The text from which [`parse`] makes the same again: what is no template has
     /// its `{{` written as `{{{{`.
-    pub fn canonical(&self) -> String {
+    #[cfg(test)]
+    pub(super) fn canonical(&self) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::language::TemplateText;
 use super::*;
 
 /// Texts that may be templates, and often nearly are.
