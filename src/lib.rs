@@ -140,7 +140,6 @@ mod address;
 mod alarm;
 mod calibrate;
 mod client;
-#[allow(dead_code, unused_imports, reason = "configs are to name data sets")]
 mod data;
 mod decide;
 mod files;
@@ -156,11 +155,6 @@ mod scheduler;
 #[cfg(test)]
 mod seeds;
 mod servers;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "flows are compiled with all of it once a config can have them"
-)]
 mod template;
 mod terminal;
 mod text;

@@ -9,7 +9,7 @@ mod read;
 
 use std::fmt;
 
-use crate::template::{Generators, Moment, purpose_of};
+use crate::template::{FillMoment, Generators, purpose_of};
 
 pub use read::{DATA_BYTES_MAX, DataFault, DataSettings};
 
@@ -90,7 +90,7 @@ impl DataSet {
     /// The row of an iteration. `None`: the rows are used up, or there are fewer than
     /// users. To be asked once for each iteration: each answer of a random set is
     /// another.
-    pub fn row(&self, moment: &Moment, generators: &mut Generators) -> Option<usize> {
+    pub fn row(&self, moment: &FillMoment, generators: &mut Generators) -> Option<usize> {
         let n_rows = self.n_rows();
         let number = match self.mode {
             DataMode::Random => {

@@ -161,7 +161,7 @@ fn three_thousand_iterations_use_a_thousand_rows_three_times() {
     let mut generators = Generators::new(1, 0);
     // In whatever order, by whichever worker.
     for iteration in (1..=3000_u64).rev() {
-        let moment = Moment {
+        let moment = FillMoment {
             vu: iteration % 7 + 1,
             iteration,
             unix_ns: 0,
@@ -177,7 +177,7 @@ fn a_row_follows_from_mode_iteration_and_user() {
         DataSet::from_csv(settings(mode, at_end, &[]), "a\n1\n2\n3\n").expect("rows")
     };
     let row = |set: &DataSet, vu, iteration| {
-        let moment = Moment {
+        let moment = FillMoment {
             vu,
             iteration,
             unix_ns: 0,
@@ -204,7 +204,7 @@ fn a_row_follows_from_mode_iteration_and_user() {
     let mut generators = Generators::new(1, 0);
     let mut n_uses = [0; 3];
     for iteration in 1..=3000 {
-        let moment = Moment {
+        let moment = FillMoment {
             vu: 1,
             iteration,
             unix_ns: 0,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::check::SchemaCheck;
 use super::sample::{Demands, NumberRange, sample_arguments};
 use super::words::number_of_name;
-use crate::template::{self, Generators, Moment, Scope, parse};
+use crate::template::{self, FillMoment, Generators, Scope, parse};
 
 /// Arguments of a call, as templates.
 #[derive(Debug, Clone, PartialEq)]
@@ -363,7 +363,7 @@ fn drawn(values: &Value, seed: u64) -> Option<Value> {
     let mut scope = Scope::new(0);
     let template = scope.json(&values.to_string());
     let mut generators = Generators::new(seed, 0);
-    let moment = Moment {
+    let moment = FillMoment {
         vu: 1,
         iteration: 1,
         unix_ns: 0,

@@ -32,12 +32,12 @@ pub const MASK: &str = "***";
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// `None`: none was known before the run.
-    known: Option<Arc<Known>>,
+    known: Option<Arc<KnownSecrets>>,
     /// Those that appear while it goes on; `None`: there are none.
     live: Option<Arc<LiveSecrets>>,
 }
 
-struct Known {
+struct KnownSecrets {
     /// As they were given, for a redactor of more.
     secrets: Vec<String>,
     index: Index,
@@ -74,7 +74,7 @@ impl Redactor {
         let mut index = Index::default();
         all.iter().for_each(|secret| index.insert(secret));
         Self {
-            known: Some(Arc::new(Known {
+            known: Some(Arc::new(KnownSecrets {
                 secrets: all,
                 index,
             })),

@@ -11,7 +11,7 @@ use crate::clock::Utc;
 
 /// When and for whom a value is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct FillMoment {
     /// The user's number among all users of the run, from 1.
     pub vu: u64,
     /// The iteration's number over the whole run, from 1.
@@ -72,7 +72,7 @@ impl Generators {
         &mut self,
         expression: &Expression,
         purpose: u64,
-        moment: &Moment,
+        moment: &FillMoment,
         value: &mut String,
     ) -> bool {
         if matches!(expression, Expression::Data { .. } | Expression::Value(_)) {
@@ -99,7 +99,7 @@ impl Generators {
         &mut self,
         expression: &Expression,
         purpose: u64,
-        moment: &Moment,
+        moment: &FillMoment,
         value: &mut String,
     ) {
         match expression {

@@ -202,7 +202,7 @@ pub fn is_name(text: &str) -> bool {
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Text that is the same each time; not empty.
+    /// TemplateText that is the same each time; not empty.
     Literal(String),
     /// A place that is filled.
     Expression(Expression),
@@ -210,12 +210,12 @@ pub enum Piece {
 
 /// A text whose templates are understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Text {
+pub struct TemplateText {
     /// In order; no literal follows another.
     pieces: Vec<Piece>,
 }
 
-impl Text {
+impl TemplateText {
     /// Its pieces in order; no literal follows another.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
@@ -223,7 +223,8 @@ impl Text {
 
     /// The text from which [`parse`] makes the same again: what is no template has
     /// its `{{` written as `{{{{`.
-    pub fn canonical(&self) -> String {
+    #[cfg(test)]
+    pub(super) fn canonical(&self) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -278,7 +279,7 @@ pub fn escape(text: &str) -> String {
 
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct TemplateFault {
     /// Where its `{{` begins, in bytes of the text.
     pub at: usize,
     /// What is wrong, as a fragment.
@@ -323,14 +324,14 @@ impl Wrong {
 /// # Errors
 /// The first fault: an expression that is unknown, wrong, or has no end. Whether
 /// the names in it exist is not known here.
-pub fn parse(text: &str) -> Result<Text, Fault> {
-    let mut found = Text::default();
+pub fn parse(text: &str) -> Result<TemplateText, TemplateFault> {
+    let mut found = TemplateText::default();
     for part in TextParts::of(text) {
         match part {
             TextPart::Literal(literal) => found.push_str(literal),
             TextPart::Template { at, content } => {
                 let expression = content.map_or_else(|| Err(Wrong::endless()), Expression::read);
-                let expression = expression.map_err(|wrong| Fault {
+                let expression = expression.map_err(|wrong| TemplateFault {
                     at,
                     what: wrong.what,
                     accepted: wrong.accepted,
@@ -346,8 +347,8 @@ pub fn parse(text: &str) -> Result<Text, Fault> {
 /// Understands a text of a config that has neither flows nor data: what is no
 /// template there, such as any name, stays as it stands. The second part has those,
 /// with their braces, in order.
-pub fn parse_leniently(text: &str) -> (Text, Vec<String>) {
-    let mut found = Text::default();
+pub fn parse_leniently(text: &str) -> (TemplateText, Vec<String>) {
+    let mut found = TemplateText::default();
     let mut unknown = Vec::new();
     for part in TextParts::of(text) {
         match part {

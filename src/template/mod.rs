@@ -25,10 +25,9 @@ mod scope;
 
 pub use compiled::Template;
 pub use escape::push_json_string;
-pub use generate::{Generators, Moment, purpose_of};
+pub use generate::{FillMoment, Generators, purpose_of};
 pub use language::{
-    ACCEPTED, BUILT_IN, Expression, Fault, Piece, Text, escape, is_name, literal, parse,
-    parse_leniently,
+    ACCEPTED, BUILT_IN, Expression, Piece, escape, is_name, literal, parse, parse_leniently,
 };
 pub use scope::Scope;
 

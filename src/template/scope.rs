@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::compiled::{SlotForm, Template};
 use super::escape::escaped;
-use super::generate::{Generators, Moment, purpose_of};
-use super::language::{Expression, Piece, Text, parse};
+use super::generate::{FillMoment, Generators, purpose_of};
+use super::language::{Expression, Piece, TemplateText, parse};
 
 /// The expressions of a flow, each with its slot: where its value is among the
 /// values of a user who does the flow.
@@ -89,7 +89,7 @@ impl Scope {
         &self,
         slot: usize,
         generators: &mut Generators,
-        moment: &Moment,
+        moment: &FillMoment,
         value: &mut String,
     ) -> bool {
         self.slots
@@ -166,7 +166,7 @@ impl Scope {
         }
     }
 
-    fn push_text(&mut self, text: &Text, place: &str, template: &mut Template) {
+    fn push_text(&mut self, text: &TemplateText, place: &str, template: &mut Template) {
         template.push_str("\"");
         for piece in text.pieces() {
             match piece {
@@ -181,8 +181,8 @@ impl Scope {
 }
 
 /// A canonical text has no fault; of one that is none, nothing is a template.
-fn understood(canonical: &str) -> Text {
-    parse(canonical).unwrap_or_else(|_| Text::literal(canonical))
+fn understood(canonical: &str) -> TemplateText {
+    parse(canonical).unwrap_or_else(|_| TemplateText::literal(canonical))
 }
 
 /// Behind the closing quote of the string that the text begins with.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::language::TemplateText;
 use super::*;
 
 /// Texts that may be templates, and often nearly are.
@@ -126,8 +127,8 @@ proptest! {
         if unknown.is_empty() {
             prop_assert!(parse(&text).is_ok());
         }
-        prop_assert_eq!(parse(&escape(&text)), Ok(Text::literal(&text)));
-        prop_assert_eq!(parse_leniently(&escape(&text)), (Text::literal(&text), vec![]));
+        prop_assert_eq!(parse(&escape(&text)), Ok(TemplateText::literal(&text)));
+        prop_assert_eq!(parse_leniently(&escape(&text)), (TemplateText::literal(&text), vec![]));
     }
 
     /// Whatever is written and whatever the values are: it is JSON, each value has its
@@ -220,8 +221,8 @@ proptest! {
     }
 }
 
-fn moment(iteration: u64) -> Moment {
-    Moment {
+fn moment(iteration: u64) -> FillMoment {
+    FillMoment {
         vu: 7,
         iteration,
         unix_ns: 1_795_437_667_250_999_999,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::data::DataSet;
-use crate::template::{Expression, Generators, Moment, Scope};
+use crate::template::{Expression, FillMoment, Generators, Scope};
 
 /// A value that is a cell of a row which an iteration takes.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl DataCell {
     pub(super) fn fill(
         cells: &[Self],
         sets: &[Arc<DataSet>],
-        moment: &Moment,
+        moment: &FillMoment,
         generators: &mut Generators,
         values: &mut [String],
     ) {

@@ -13,7 +13,7 @@ use crate::client::{CallReport, Session, Trouble};
 use crate::metrics::{ConnectFailure, Failure};
 use crate::scenario::OnError;
 use crate::scheduler::run_all;
-use crate::template::Moment;
+use crate::template::FillMoment;
 
 /// How much memory of a value is kept for the value of the next iteration, in bytes.
 const VALUE_BYTES_KEPT: usize = 1024;
@@ -232,9 +232,9 @@ impl VirtualUser {
     }
 
     /// Now, for this user.
-    fn moment(&self, tells_time: bool) -> Moment {
+    fn moment(&self, tells_time: bool) -> FillMoment {
         let unix_ms = || crate::clock::Utc::now().unix_ms();
-        Moment {
+        FillMoment {
             vu: self.vu,
             iteration: self.iteration,
             unix_ns: if tells_time {

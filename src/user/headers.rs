@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cells::DataCell;
 use crate::data::DataSet;
 use crate::scenario::Plan;
-use crate::template::{Generators, Moment, Scope, Template};
+use crate::template::{FillMoment, Generators, Scope, Template};
 
 /// The headers of a plan that are templates.
 ///
@@ -52,7 +52,7 @@ impl HeaderTemplates {
     /// Names and values for a session of the user of this number, from 1.
     pub fn fill(&self, vu: u64, generators: &mut Generators) -> Vec<(String, String)> {
         let unix_ms = crate::clock::Utc::now().unix_ms();
-        let moment = Moment {
+        let moment = FillMoment {
             vu,
             iteration: vu,
             unix_ns: unix_ms.saturating_mul(1_000_000),

@@ -14,9 +14,9 @@ pub(super) mod text;
 
 use std::str::FromStr;
 
+use self::csv::Csv;
 use super::envelope::AnyReport;
 use crate::error::nearest;
-use csv::Csv;
 pub use form::Format;
 use hlog::Hlog;
 use json::Json;
