@@ -615,6 +615,13 @@ fn flow_entry(
         }
     }
     entry.lines.push("[[flow]]".to_string());
+    // No tool is in two flows, so the names of flows differ.
+    let names: Vec<&str> = numbers()
+        .map(|number| tools[*number].name.as_str())
+        .collect();
+    entry
+        .lines
+        .push(format!("name = {}", string(&names.join(", "))));
     entry.lines.push(format!("weight = {WEIGHT_TOOL}"));
     for number in numbers() {
         let tool = tools[*number];
@@ -1257,6 +1264,7 @@ mod tests {
         let text = scaffold(&offer);
         let lines = [
             "#[[flow]]",
+            "#name = \"login, whoami\"",
             "#weight = 5",
             "#[[flow.step]]",
             "#type = \"tools/call\"",

@@ -343,6 +343,29 @@ fn run_without_failure(dir: TempDir) {
     run_with_failures_of(dir, None);
 }
 
+/// The flow of what tools give each other runs as soon as its `#` are removed.
+#[test]
+fn the_flow_that_is_written_runs() {
+    let demo = DemoProcess::start(&["--latency=none"]);
+    let finished = init(&[&demo.url], TempDir::new()).expect_code(0);
+    let config = written(&finished);
+    let (before, flow) = config.split_once("#[[flow]]").expect("a flow");
+    let flow: Vec<&str> = flow
+        .lines()
+        .map(|line| line.trim_start_matches('#'))
+        .collect();
+    let on = format!("{before}[[flow]]{}\n", flow.join("\n"));
+    std::fs::write(finished.dir.path().join(PATH), on).expect("the folder is ours");
+    let finished = check_loads(finished.dir);
+    let report = run_with_failures_of(finished.dir, None);
+    let rows = report["operations"].as_array().expect("a list");
+    for tool in ["login", "whoami", "cart"] {
+        let is_it = |row: &&Value| row["subject"] == tool && row["flow"].is_string();
+        assert!(rows.iter().any(|row| is_it(&row)), "{tool}: {report:#}");
+    }
+    assert_eq!(report["flows"][0]["name"], "login, whoami, cart");
+}
+
 fn run_with_failures_of(dir: TempDir, label: Option<&str>) -> Value {
     let finished = Program::new(&[
         "loadtest",
@@ -367,7 +390,7 @@ fn run_with_failures_of(dir: TempDir, label: Option<&str>) -> Value {
         };
         assert_eq!(count(figures, "/failed"), n_failed, "{operation:#}");
     }
-    assert_eq!(count(&report, "/totals/started"), 240);
+    assert_eq!(count(&report, "/counters/iterations_completed"), 240);
     report
 }
 

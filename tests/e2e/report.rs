@@ -739,3 +739,56 @@ fn several_reports_are_judged_like_a_run() {
         .run()
         .expect_code(0);
 }
+
+/// The first answer that is not as awaited is shown as it came, without secrets; what
+/// cannot be looked at is told and fails nothing.
+#[test]
+fn what_is_not_as_awaited_is_shown_and_what_is_not_looked_at_is_told() {
+    const SECRET: &str = "tok-3f9a1c77e2";
+    let server = demo_with_latency(MS);
+    let config = r#"
+[[flow]]
+name = "look"
+on_error = "continue"
+[[flow.step]]
+name = "compare"
+type = "tools/call"
+tool = "echo"
+arguments = { text = "a ${TOKEN} b" }
+expect = { contains = "no such words" }
+[[flow.step]]
+type = "tools/call"
+tool = "echo"
+arguments = { text = "a" }
+expect = { schema = true }
+"#;
+    let words = ["--config=a.toml", "--vus=2", "--iterations=6"];
+    let run = load_run(&server.url(), &words).file("a.toml", config);
+    let finished = run.env("TOKEN", SECRET).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["failures"][0]["id"], "expect.contains", "{report:#}");
+    assert_eq!(count(&report["totals"]["failed"]), 6);
+    let [evidence] = list(&report["evidence"]) else {
+        panic!("{report:#}");
+    };
+    assert_eq!(evidence["operation"], "look: compare");
+    assert_eq!(evidence["cause"], "expect.contains");
+    for part in ["request", "answer"] {
+        let text = evidence[part].as_str().expect("a text");
+        assert!(text.contains("a ***"), "{part}: {text}");
+    }
+    let [unchecked] = list(&report["unchecked"]) else {
+        panic!("{report:#}");
+    };
+    assert_eq!(unchecked["operation"], "look: tools/call echo");
+    assert_eq!(count(&unchecked["count"]), 6);
+    let shown = Program::new(&["loadtest", "report", "it.json"]);
+    let shown = shown
+        .file("it.json", &report.to_string())
+        .run()
+        .expect_code(0);
+    for words in ["    sent: ", "    got: ", "answers that were not checked"] {
+        assert!(shown.stdout.contains(words), "{words}: {shown}");
+    }
+    assert!(!report.to_string().contains(SECRET) && !finished.stdout.contains(SECRET));
+}
