@@ -164,7 +164,7 @@ pub enum Operation {
         /// What is sent with it; `None` sends none, which is not the same as `{}`.
         params: Option<Arguments>,
         /// Where in the request the text is that a modern request repeats in its header
-        /// `Mcp-Name`, such as `params.name`; see [`NAME_ROOT`].
+        /// `Mcp-Name`, such as `params.name`.
         name_header: Option<String>,
     },
 }

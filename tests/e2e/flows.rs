@@ -197,3 +197,326 @@ fn a_value_goes_into_headers_and_retries_too() {
     }
     assert_eq!(n_retries, 6);
 }
+
+fn run_config(server: &FakeServer, arguments: &[&str], config: &str) -> Finished {
+    let all = [&["--config=a.toml", "--no-preflight"], arguments].concat();
+    load_run(&server.url(), &all).file("a.toml", config).run()
+}
+
+fn count_of(server: &FakeServer, tool: &str) -> usize {
+    arguments_of(server, tool).len()
+}
+
+/// Once a session, repeated, at once; each row of data as often as the others, whatever
+/// the workers; the numbers of iterations are those of the whole run.
+#[test]
+fn steps_are_done_as_often_as_they_say_with_each_row_in_turn() {
+    let server = FakeServer::on_call(|request, connection| {
+        let session = request.header("mcp-session-id").unwrap_or_default();
+        connection.json(&request.result(&json!({"content": [], "token": session})))
+    });
+    let config = r#"
+[[flow]]
+name = "all"
+[[flow.step]]
+name = "sign in"
+once = "session"
+type = "tools/call"
+tool = "login"
+extract = { token = "$.token" }
+[[flow.step]]
+name = "twice"
+repeat = 2
+type = "tools/call"
+tool = "repeated"
+arguments = { token = "{{token}}", name = "{{data.users.name}}", big = "{{data.users.big}}" }
+[[flow.step]]
+name = "at once"
+[[flow.step.call]]
+type = "tools/call"
+tool = "left"
+arguments = { n = "{{iteration}}", text = "{{iteration}} of {{vu}}, {{{{" }
+[[flow.step.call]]
+type = "tools/call"
+tool = "right"
+[data.users]
+file = "users.jsonl"
+at_end = "repeat"
+"#;
+    let rows_of_data = "{\"name\": \"a\", \"big\": 12345678901234567890123}\n\n\
+                        {\"name\": \"{{vu}} \\\"b\\\"\", \"big\": 1.10}\n{\"name\": \"c\", \"big\": null}\n";
+    let arguments = [
+        "--config=a.toml",
+        "--no-preflight",
+        "--vus=3",
+        "--workers=2",
+        "--iterations=30",
+    ];
+    let finished = load_run(&server.url(), &arguments)
+        .file("a.toml", config)
+        .file("users.jsonl", rows_of_data)
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    let n_sessions = report["counters"]["sessions_opened"]
+        .as_u64()
+        .expect("a count") as usize;
+    assert_eq!(count_of(&server, "login"), n_sessions, "{finished}");
+    assert_eq!(count_of(&server, "left"), 30);
+    assert_eq!(count_of(&server, "right"), 30);
+    let repeated: Vec<String> = server
+        .log_of("tools/call")
+        .iter()
+        .filter(|call| is_of(call, "repeated"))
+        .map(|call| {
+            let text = call.body.clone();
+            let token = call.header("mcp-session-id").expect("a session");
+            assert!(text.contains(&format!("\"token\":\"{token}\"")), "{text}");
+            let at = text.find("\"name\":\"repeated\"").map_or(0, |at| at + 10);
+            let rest = &text[at..];
+            let start = rest.find("\"name\"").unwrap_or_default();
+            rest[start..].to_string()
+        })
+        .collect();
+    // As they were written: digits, types, and nothing expanded once more.
+    for row in [
+        r#""name":"a","big":12345678901234567890123"#,
+        r#""name":"{{vu}} \"b\"","big":1.10"#,
+        r#""name":"c","big":null"#,
+    ] {
+        let n = repeated.iter().filter(|text| text.starts_with(row)).count();
+        assert_eq!(n, 20, "{row}: {repeated:#?}");
+    }
+    let mut numbers: Vec<u64> = arguments_of(&server, "left")
+        .iter()
+        .map(|arguments| {
+            let n = arguments["n"].as_u64().expect("a number");
+            let text = arguments["text"].as_str().expect("a text");
+            assert!(
+                text.starts_with(&format!("{n} of ")) && text.ends_with(", {{"),
+                "{text}"
+            );
+            n
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=30).collect::<Vec<u64>>());
+    let flow = &report["flows"][0];
+    assert_eq!(
+        (&flow["name"], &flow["figures"]["ok"]),
+        (&json!("all"), &json!(30))
+    );
+}
+
+/// Polls until the answer is the one that is awaited, and fails where it never comes.
+#[test]
+fn a_step_polls_until_its_answer_comes() {
+    let server = FakeServer::on_call(|request, connection| {
+        let id = request.message()["id"].as_u64().unwrap_or_default();
+        let state = if id % 3 == 0 { "done" } else { "pending" };
+        connection.json(&request.result(&json!({"content": [], "state": state})))
+    });
+    let config = |awaited: &str| {
+        format!(
+            "[[flow]]\nname = \"poll\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"job\"\n\
+             until = {{ path = \"$.state\", equals = \"{awaited}\", every = \"1ms\", at_most = 4 }}\n"
+        )
+    };
+    let load = ["--vus=1", "--iterations=5"];
+    let report = run_config(&server, &load, &config("done"))
+        .expect_code(0)
+        .checked_report();
+    assert_eq!(report["totals"]["failed"], 0, "{report:#}");
+    assert_eq!(report["flows"][0]["figures"]["ok"], 5);
+    let before = count_of(&server, "job");
+    assert!((10..=20).contains(&before), "{before}");
+    let finished = run_config(&server, &load, &config("never"));
+    let report = finished.checked_report();
+    assert_eq!(count_of(&server, "job") - before, 20);
+    assert_eq!(
+        causes(&report["totals"]),
+        [("expect.equals".to_string(), 5)],
+        "{finished}"
+    );
+}
+
+/// What happens where a step fails: the iteration ends, goes on, or the session ends.
+#[test]
+fn a_failed_step_ends_what_it_should() {
+    for (on_error, n_second, reopens) in [
+        ("end-iteration", 0, false),
+        ("continue", 6, false),
+        ("end-session", 0, true),
+    ] {
+        let server = FakeServer::on_call(|request, connection| {
+            if is_of(request, "first") {
+                let failed = json!({"content": [], "isError": true});
+                return connection.json(&request.result(&failed));
+            }
+            connection.done(request)
+        });
+        let config = format!(
+            "[[flow]]\nname = \"f\"\non_error = \"{on_error}\"\n\
+             [[flow.step]]\ntype = \"tools/call\"\ntool = \"first\"\n\
+             [[flow.step]]\ntype = \"tools/call\"\ntool = \"second\"\n"
+        );
+        let finished = run_config(&server, &["--vus=1", "--iterations=6"], &config);
+        let report = finished.checked_report();
+        assert_eq!(count_of(&server, "first"), 6, "{finished}");
+        assert_eq!(
+            count_of(&server, "second"),
+            n_second,
+            "{on_error}: {finished}"
+        );
+        let n_opened = report["counters"]["sessions_opened"]
+            .as_u64()
+            .expect("a count");
+        assert_eq!(n_opened > 1, reopens, "{on_error}: {finished}");
+        assert_eq!(report["flows"][0]["figures"]["failed"], 6, "{finished}");
+    }
+}
+
+/// A failure that is right is a success, and a success that is not is a failure.
+#[test]
+fn what_is_awaited_decides() {
+    let server = FakeServer::on_call(
+        |request, connection| match &request.message()["params"]["name"] {
+            name if name == "error" => {
+                let id = &request.message()["id"];
+                let error = json!({"code": -32602, "message": "no"});
+                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+            name if name == "status" => connection.answer(418, &[], "teapot"),
+            name if name == "tool" => {
+                connection.json(&request.result(&json!({"content": [], "isError": true})))
+            }
+            _ => connection
+                .json(&request.result(&json!({"content": [{"type": "text", "text": "hello"}]}))),
+        },
+    );
+    for (tool, expect, cause) in [
+        ("error", "code = -32602", None),
+        ("error", "code = -1", Some("jsonrpc.-32602")),
+        ("status", "status = 418", None),
+        ("tool", "is_error = true", None),
+        ("fine", "is_error = true", Some("expect.is_error")),
+        ("fine", "contains = \"hello\"", None),
+        ("fine", "contains = \"bye\"", Some("expect.contains")),
+        ("fine", "matches = \"he(l+)o\"", None),
+        ("fine", "matches = \"^x\"", Some("expect.matches")),
+        (
+            "fine",
+            "path = \"$.content[0].text\", equals = \"hello\"",
+            None,
+        ),
+        (
+            "fine",
+            "path = \"$.content[0].text\", equals = 5",
+            Some("expect.equals"),
+        ),
+        ("fine", "max_bytes = 5", Some("expect.max_bytes")),
+    ] {
+        let config = format!(
+            "[[scenario]]\ntype = \"tools/call\"\ntool = \"{tool}\"\nexpect = {{ {expect} }}\n"
+        );
+        let finished = run_config(&server, &["--vus=1", "--iterations=3"], &config);
+        let report = finished.checked_report();
+        let expected: Vec<(String, u64)> =
+            cause.map(|id| (id.to_string(), 3)).into_iter().collect();
+        assert_eq!(
+            causes(&report["totals"]),
+            expected,
+            "{tool}, {expect}: {finished}"
+        );
+    }
+}
+
+/// What a user takes out of an answer and calls a secret is in nothing that is written,
+/// whatever the server says again of it.
+#[test]
+fn extracted_secrets_are_written_nowhere() {
+    const SECRET: &str = "tok-8f2c1d-\u{e9}-very-secret";
+    let server = FakeServer::on_call(|request, connection| {
+        let id = &request.message()["id"];
+        if is_of(request, "login") {
+            return connection.json(&request.result(&json!({"content": [], "handle": SECRET})));
+        }
+        let error = json!({"code": -32000, "message": format!("bad {SECRET} and again {SECRET}")});
+        connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+    });
+    let config = r#"
+[[flow]]
+name = "f"
+on_error = "continue"
+[[flow.step]]
+type = "tools/call"
+tool = "login"
+extract = { handle = "$.handle" }
+secret = ["handle"]
+[[flow.step]]
+type = "tools/call"
+tool = "use"
+arguments = { handle = "{{handle}}" }
+[[flow.step]]
+type = "tools/call"
+tool = "login"
+expect = { contains = "what is not there" }
+"#;
+    let finished = run_config(&server, &["--vus=2", "--iterations=6"], config);
+    let report = finished.checked_report();
+    assert_eq!(
+        arguments_of(&server, "use"),
+        vec![json!({"handle": SECRET}); 6]
+    );
+    assert_eq!(report["totals"]["failed"], 12, "{finished}");
+    for text in [
+        report.to_string(),
+        finished.stdout.clone(),
+        finished.stderr.clone(),
+    ] {
+        assert!(!text.contains("tok-8f2c1d"), "{text}");
+        assert!(!text.contains("very-secret"), "{text}");
+    }
+}
+
+/// Headers that are templates are filled for each session; one that HTTP does not allow
+/// is not sent, and counted as what it is.
+#[test]
+fn headers_are_filled_once_for_each_session() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let config = |name: &str| {
+        format!(
+            "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\n[headers]\nX-User = \"u-{{{{vu}}}}-{{{{data.users.name}}}}\"\n\
+             [data.users]\nrows = [{{ name = \"ann\" }}, {{ name = {name} }}]\nmode = \"sequential\"\nat_end = \"repeat\"\n"
+        )
+    };
+    run_config(&server, &["--vus=3", "--iterations=12"], &config("\"bob\"")).expect_code(0);
+    let mut users: Vec<String> = server
+        .log_of("tools/call")
+        .iter()
+        .map(|call| call.header("x-user").expect("the header").to_string())
+        .collect();
+    users.sort_unstable();
+    users.dedup();
+    let expected = ["u-1-ann", "u-2-bob", "u-3-ann"];
+    assert!(
+        users.iter().all(|user| expected.contains(&user.as_str())),
+        "{users:?}"
+    );
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    // The first of them is used before the load, too.
+    let bad = config(r#""a\r\nX-Evil: 1""#);
+    let finished = run_config(&server, &["--vus=2", "--duration=300ms"], &bad);
+    let calls = server.log();
+    assert!(
+        calls.iter().all(|call| call.header("x-evil").is_none()),
+        "{finished}"
+    );
+    let of_users = calls.iter().filter_map(|call| call.header("x-user"));
+    assert!(
+        of_users.into_iter().all(|user| user == "u-1-ann"),
+        "{finished}"
+    );
+    let told = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(told.contains("template.bad_header"), "{finished}");
+}
