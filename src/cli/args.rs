@@ -816,6 +816,7 @@ impl Try {
             url: self.url,
             tool: tool(self.tool, self.args)?,
             timeout: self.timeout,
+            is_trial: true,
             seed: self.seed,
             ..server_overrides!(self)
         })

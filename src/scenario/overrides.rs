@@ -74,6 +74,8 @@ pub struct Overrides {
     pub histograms: Option<HistogramMode>,
     /// `--probe`: at the config's rate, or the default one
     pub probe: bool,
+    /// `try`: one user does it all, however many the config has.
+    pub is_trial: bool,
     /// `--segment`
     pub segment: Option<Segment>,
     /// `--assert`, `--max-p99` and the like, beside the thresholds of the config: each

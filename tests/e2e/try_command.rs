@@ -118,3 +118,23 @@ fn who_cannot_try_is_told_why() {
     let finished = Program::new(&["loadtest", "try", "--config", "a.toml"]).run();
     assert!(finished.stderr.contains("`try FILE`"), "{finished}");
 }
+
+/// One user needs one row, however many users the config has.
+#[test]
+fn one_row_a_user_is_enough_for_one_user() {
+    let config = "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n\
+                  arguments = { text = \"{{data.users.name}}\" }\n\
+                  [data.users]\nrows = [{ name = \"ann\" }]\nmode = \"unique-per-vu\"\n";
+    let program = |arguments: &[&str]| {
+        Program::new(&[&["loadtest"], arguments].concat()).file("a.toml", config)
+    };
+    let finished = program(&["try", "a.toml", "--demo"]).run().expect_code(0);
+    assert!(finished.stdout.contains("\"ann\""), "{finished}");
+    let finished = program(&["run", "--config", "a.toml", "--demo"]).run();
+    assert!(
+        finished
+            .expect_code(2)
+            .stderr
+            .contains("1 row for 10 users")
+    );
+}

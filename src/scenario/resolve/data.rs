@@ -195,7 +195,10 @@ impl Resolver<'_> {
                 self.notices.push(notice);
                 continue;
             }
-            let users = u64::from(plan.whole_vus_max());
+            let users = match self.overrides.is_trial {
+                true => 1,
+                false => u64::from(plan.whole_vus_max()),
+            };
             if let Some(most) = rows.users_max().filter(|most| *most < users) {
                 let rows = plural(most, "row", "rows");
                 let message = format!("has {rows} for {users} users, each of whom needs one");
