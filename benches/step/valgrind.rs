@@ -146,6 +146,15 @@ impl Valgrind {
             .args(["--protocol", variant.protocol()])
             .args(["--iterations", &n_calls.to_string()])
             .args(["--vus", "1", "--workers", "1"])
+            // A run without any success fails, unless failures are what is asked for.
+            .args([
+                "--assert",
+                if variant.succeeds() {
+                    "errors<1%"
+                } else {
+                    "errors>99%"
+                },
+            ])
             .args(["--quiet", "--report", REPORT_FILE])
             .env_remove("MCP_API_KEY");
         let ended = process::run(&mut command, &self.cores, &self.scratch, TIME_LIMIT)?;

@@ -322,7 +322,8 @@ impl<'a> Coordinator<'a> {
         if self
             .plan
             .iterations()
-            .is_some_and(|all| self.collector.iterations_started >= all)
+            // One that has begun may have steps to come.
+            .is_some_and(|all| self.collector.iterations_completed >= all)
         {
             return Ok(Happening::IterationsBegun);
         }

@@ -116,12 +116,13 @@ fn latencies_are_those_that_the_server_measured() {
         let rank = (times.len() as f64 * share) as usize;
         times[rank.min(times.len() - 1)] as f64 / 1e6
     };
-    for (key, share) in [("p50_ms", 0.5), ("p99_ms", 0.99)] {
+    // What other tests take of the CPUs shows in the slowest calls first.
+    for (key, share, more_ms) in [("p50_ms", 0.5, 3.0), ("p99_ms", 0.99, 25.0)] {
         let reported = number(&report["totals"]["latency"][key]);
         let own = own_ms(share);
         // The way there and back is not the server's, and tests share the CPUs.
         assert!(
-            reported >= own * 0.97 && reported <= own * 1.03 + 3.0,
+            reported >= own * 0.97 && reported <= own * 1.03 + more_ms,
             "{key}: reported {reported}, the server's own {own}"
         );
     }

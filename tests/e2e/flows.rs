@@ -520,3 +520,20 @@ fn headers_are_filled_once_for_each_session() {
     let told = format!("{}{}", finished.stdout, finished.stderr);
     assert!(told.contains("template.bad_header"), "{finished}");
 }
+
+/// The end of the last iterations is awaited, whatever steps they still have to do.
+#[test]
+fn iterations_that_have_begun_are_done_to_their_end() {
+    let server = FakeServer::on_call(|request, connection| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        connection.done(request)
+    });
+    let step = |n: u32| format!("[[flow.step]]\ntype = \"tools/call\"\ntool = \"t{n}\"\n");
+    let steps: Vec<String> = (0..10).map(step).collect();
+    let config = format!("[[flow]]\nname = \"f\"\n{}", steps.concat());
+    let finished = run_config(&server, &["--vus=2", "--iterations=2"], &config).expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(server.count("tools/call"), 20, "{finished}");
+    assert_eq!(report["counters"]["iterations_completed"], 2, "{finished}");
+    assert_eq!(report["run"]["ended"], "iterations");
+}
