@@ -280,9 +280,12 @@ fn junit_is_read_by_python_and_node() {
     };
     let (dir, _) = with_thresholds();
     let finished = show(&["r.json", "--format=junit", "-o", "r.xml"], dir);
-    let strangers = load_run(&nasty().url(), &["--junit=nasty.xml", "--no-report"])
-        .file(".pmcp/loadtest.toml", &config(&NAMES))
-        .run();
+    let strangers = load_run(
+        &nasty().url(),
+        &["--junit=nasty.xml", "--no-preflight", "--no-report"],
+    )
+    .file(".pmcp/loadtest.toml", &config(&NAMES))
+    .run();
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers");
     let node_folder = variable("PMCP_TEST_NODE");
     let cases = |file: &Path| {
