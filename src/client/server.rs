@@ -329,11 +329,8 @@ impl PreparedCall {
         }
         let mut headers = self.prepared.headers().to_vec();
         headers.extend(slots.iter().filter_map(|(name, part)| {
-            let mut json = Vec::new();
-            part.fill(values, &mut json);
-            // Values are texts.
-            let json = String::from_utf8(json).ok().filter(|json| json != "null")?;
-            Some((name.clone(), header_value_of_json(&json)))
+            let json = part.filled(values);
+            (json != "null").then(|| (name.clone(), header_value_of_json(&json)))
         }));
         Cow::Owned(server.lines(&headers))
     }

@@ -257,13 +257,7 @@ fn build(schema: &Value) -> Result<Validator, String> {
             .backtrack_limit(BACKTRACKS_MAX)
             .size_limit(PROGRAM_BYTES_MAX)
             .dfa_size_limit(PROGRAM_BYTES_MAX);
-        let built = jsonschema::options()
-            .with_draft(draft)
-            .with_retriever(NothingElsewhere)
-            .should_validate_formats(false)
-            .with_pattern_options(patterns)
-            .build(schema);
-        match built {
+        match validator_of(schema, draft, patterns) {
             Ok(validator) => return Ok(validator),
             Err(error) => {
                 let why = error.masked();
@@ -272,6 +266,20 @@ fn build(schema: &Value) -> Result<Validator, String> {
         };
     }
     Err(first_fault.unwrap_or_default())
+}
+
+/// A validator that fetches nothing, and to which formats are remarks.
+pub(super) fn validator_of<E>(
+    schema: &Value,
+    draft: Draft,
+    patterns: PatternOptions<E>,
+) -> Result<Validator, ValidationError<'static>> {
+    jsonschema::options()
+        .with_draft(draft)
+        .with_retriever(NothingElsewhere)
+        .should_validate_formats(false)
+        .with_pattern_options(patterns)
+        .build(schema)
 }
 
 /// Whether a validator may be built for the schema.

@@ -11,7 +11,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
-use super::check::{ELSEWHERE, NothingElsewhere, Violation, Work, check_size, resolve, violation};
+use super::check::{ELSEWHERE, Violation, Work, check_size, resolve, validator_of, violation};
 use super::pattern::PROGRAM_BYTES_MAX;
 
 /// Why a schema or a result cannot be judged.
@@ -64,13 +64,7 @@ impl OutputSchemaCheck {
         let linear = PatternOptions::regex()
             .size_limit(PROGRAM_BYTES_MAX)
             .dfa_size_limit(PROGRAM_BYTES_MAX);
-        let built = jsonschema::options()
-            .with_draft(draft)
-            .with_retriever(NothingElsewhere)
-            .should_validate_formats(false)
-            .with_pattern_options(linear)
-            .build(&root);
-        match built {
+        match validator_of(&root, draft, linear) {
             Ok(validator) => Ok(Self { root, validator }),
             Err(error) => Err(match error.kind() {
                 ValidationErrorKind::Format { format } if format == "regex" => Unfit::Pattern,

@@ -372,9 +372,7 @@ fn drawn(values: &Value, seed: u64) -> Option<Value> {
     for (slot, value) in filled.iter_mut().enumerate() {
         scope.fill(slot, &mut generators, &moment, value);
     }
-    let mut json = Vec::new();
-    template.fill(&filled, &mut json);
-    serde_json::from_slice(&json).ok()
+    serde_json::from_str(&template.filled(&filled)).ok()
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl ToolCatalog {
                 headers.of_slots.push((name, argument));
                 continue;
             }
-            let value: Value = serde_json::from_str(&text_of(&argument)).unwrap_or_default();
+            let value: Value = serde_json::from_str(&argument.filled(&[])).unwrap_or_default();
             if value.is_null() {
                 continue;
             }
@@ -112,17 +112,10 @@ impl MirroredHeaders {
         if part.slots().next().is_some() {
             self.of_slots.push((name, part));
         } else {
-            let value = header_value_of_json(&text_of(&part));
+            let value = header_value_of_json(&part.filled(&[]));
             self.fixed.push((name, value));
         }
     }
-}
-
-/// What a template without slots says.
-fn text_of(template: &Template) -> String {
-    let mut text = Vec::new();
-    template.fill(&[], &mut text);
-    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The largest integer that JavaScript holds exactly.

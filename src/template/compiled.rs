@@ -77,6 +77,14 @@ impl Template {
         self.slots.iter().map(|slot| slot.value)
     }
 
+    /// The text on its own, filled as by [`Template::fill`].
+    pub fn filled(&self, values: &[String]) -> String {
+        let mut text = Vec::new();
+        self.fill(values, &mut text);
+        // Literals and values are texts, so what is made of them is one.
+        String::from_utf8(text).unwrap_or_default()
+    }
+
     /// Appends the text to `out`, each slot filled with the value of its index; a
     /// value that is missing or empty is `null`. Allocates only where `out` must
     /// grow.

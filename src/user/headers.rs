@@ -32,7 +32,7 @@ impl HeaderTemplates {
             if template.slots().next().is_some() {
                 headers.push((header.name.clone(), template));
             } else {
-                fixed.push((header.name.clone(), filled(&template, &[])));
+                fixed.push((header.name.clone(), template.filled(&[])));
             }
         }
         let templates = Self {
@@ -62,15 +62,7 @@ impl HeaderTemplates {
             self.scope.fill(at, generators, &moment, value);
         }
         DataCell::fill(&self.cells, &self.data, &moment, generators, &mut values);
-        let fill =
-            |(name, template): &(String, Template)| (name.clone(), filled(template, &values));
+        let fill = |(name, template): &(String, Template)| (name.clone(), template.filled(&values));
         self.headers.iter().map(fill).collect()
     }
-}
-
-fn filled(template: &Template, values: &[String]) -> String {
-    let mut text = Vec::new();
-    template.fill(values, &mut text);
-    // Values are texts.
-    String::from_utf8(text).unwrap_or_default()
 }
