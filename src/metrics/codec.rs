@@ -66,10 +66,12 @@ impl Histogram {
 }
 
 /// A histogram's buckets in some three bytes each, for keeping many. Of minimum, mean
-/// and maximum it keeps the maximum, which the percentiles need.
+/// and maximum it keeps the two that bound the percentiles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packed {
     counts: Box<[u8]>,
+    /// Meaningless where there are no counts, as `max_ns` is.
+    min_ns: u64,
     max_ns: u64,
 }
 
@@ -80,6 +82,7 @@ impl Packed {
         histogram.for_each_bucket(&mut writer_of(&mut counts));
         Self {
             counts: counts.into(),
+            min_ns: histogram.min_ns().unwrap_or(0),
             max_ns: histogram.max_ns().unwrap_or(0),
         }
     }
@@ -98,18 +101,24 @@ impl Packed {
         }
         Self {
             counts: counts.into(),
+            min_ns: parts
+                .iter()
+                .filter(|part| !part.is_empty())
+                .map(|part| part.min_ns)
+                .min()
+                .unwrap_or(0),
             max_ns: parts.iter().map(|part| part.max_ns).max().unwrap_or(0),
         }
     }
 
-    /// The histogram, with the exact maximum.
+    /// The histogram, with the exact minimum and maximum.
     pub fn unpacked(&self) -> Histogram {
         let histogram = Histogram::of_buckets(&self.buckets(), None);
-        let with_max = histogram.and_then(|histogram| match histogram.is_empty() {
+        let bounded = histogram.and_then(|histogram| match histogram.is_empty() {
             true => Ok(histogram),
-            false => histogram.with_max(self.max_ns),
+            false => histogram.with_max(self.max_ns)?.with_min(self.min_ns),
         });
-        with_max.expect("it was a histogram")
+        bounded.expect("it was a histogram")
     }
 
     /// The same as [`Histogram::to_text`].

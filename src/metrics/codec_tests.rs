@@ -50,6 +50,19 @@ fn with_counts(numbers: &[i64]) -> Vec<u8> {
     plain
 }
 
+/// They share a bucket, which lies below all of them.
+#[test]
+fn percentiles_of_values_beyond_all_buckets_are_kept() {
+    let beyond = of(&[LATENCY_MAX_NS + 900_000_000_000]);
+    let kept = Packed::of(&beyond);
+    for other in [
+        kept.unpacked(),
+        Packed::sum(&[&kept, &Packed::default()]).unpacked(),
+    ] {
+        assert_eq!(other.quantile_ns(0.5), beyond.quantile_ns(0.5));
+    }
+}
+
 proptest! {
     #![proptest_config(crate::seeds::cases(64, 512))]
 
@@ -63,6 +76,7 @@ proptest! {
         prop_assert_eq!(read.extent(), extent);
         let kept = Packed::of(&histogram).unpacked();
         prop_assert_eq!(kept.max_ns(), histogram.max_ns());
+        prop_assert_eq!(kept.min_ns(), histogram.min_ns());
         for other in [&read, &kept] {
             prop_assert_eq!(buckets(other), buckets(&histogram));
             prop_assert_eq!(other.len(), histogram.len());

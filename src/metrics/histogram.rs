@@ -265,6 +265,20 @@ impl Histogram {
         }
     }
 
+    /// The same histogram with a least value that is known exactly.
+    ///
+    /// # Errors
+    /// As for [`Histogram::with_max`].
+    pub(super) fn with_min(mut self, min_ns: u64) -> Result<Self, String> {
+        match &mut self.filled {
+            Some(filled) if is_in(min_ns, bucket_of(filled.min_ns)) => {
+                filled.min_ns = min_ns;
+                Ok(self)
+            }
+            _ => Err("has a minimum that does not fit it".to_string()),
+        }
+    }
+
     /// Visits the buckets that hold anything, ascending: (number, count).
     pub(super) fn for_each_bucket(&self, visit: &mut dyn FnMut(usize, u64)) {
         match self.some().map(|filled| &filled.values) {
