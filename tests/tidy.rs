@@ -104,6 +104,17 @@ fn the_sources_keep_the_rules() {
     assert!(n_faults == 0, "{n_faults} faults:\n{}", faults.join("\n"));
 }
 
+/// What a failed property leaves (`proptest-regressions`) becomes a test beside it.
+#[test]
+fn the_top_level_is_as_it_was_agreed() {
+    let agreed = "Cargo.toml Cargo.lock src benches tests README.md configs target";
+    for entry in fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the folder can be read") {
+        let name = entry.expect("the folder can be read").file_name();
+        let name = name.to_string_lossy();
+        assert!(name.starts_with('.') || is_in(&name, agreed), "{name}");
+    }
+}
+
 /// All faults of these sources: names from the repository's root, and texts.
 fn check(sources: &[(String, String)]) -> BTreeSet<String> {
     let mut faults = BTreeSet::new();
