@@ -149,6 +149,7 @@ mod init;
 mod json_schema;
 mod load;
 mod metrics;
+mod network;
 mod protocol;
 mod redact;
 mod scheduler;

@@ -20,7 +20,7 @@ const LEVELS: &str = "
     text units error clock
     template
     alarm files host json_schema protocol metrics load redact seeds
-    address data expect scheduler validity terminal servers threshold
+    address data expect network scheduler validity terminal servers threshold
     http scenario outcome
     client report
     user init decide

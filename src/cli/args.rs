@@ -19,7 +19,7 @@ use crate::load::{Segment, VuStage};
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
-use crate::scenario::{Header, HistogramMode, Overrides, parse_stages};
+use crate::scenario::{Header, HistogramMode, NetworkFlags, Overrides, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
 use crate::units::{parse_duration, parse_rate};
@@ -73,6 +73,16 @@ macro_rules! command {
             /// where other users do not see it
             #[argh(option, arg_name = "key")]
             pub(super) api_key: Option<String>,
+        ] $($rest)*);
+    };
+
+    // How the server is reached.
+    (@ $head:tt $name:ident [$($fields:tt)*] network $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// the longest that it may take until a connection stands, TLS and proxies
+            /// included; the timeout unless given
+            #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+            pub(super) connect_timeout: Option<Duration>,
         ] $($rest)*);
     };
 
@@ -211,7 +221,16 @@ macro_rules! output_wish {
     };
 }
 
-/// What the flags of the group `server` override.
+/// What the flags of the group `network` say.
+macro_rules! network_flags {
+    ($args:ident) => {
+        NetworkFlags {
+            connect_timeout: $args.connect_timeout,
+        }
+    };
+}
+
+/// What the flags of the groups `server` and `network` override.
 macro_rules! server_overrides {
     ($args:ident) => {{
         let of_environment = api_key_of_environment().filter(|_| $args.api_key.is_none());
@@ -222,12 +241,13 @@ macro_rules! server_overrides {
             cookies: $args.cookies.then_some(true),
             headers,
             default_headers: of_environment.as_deref().map(bearer).into_iter().collect(),
+            network: network_flags!($args),
             ..Overrides::default()
         }
     }};
 }
 
-/// What the flags of the groups `what`, `server` and `engine` override.
+/// What the flags of the groups `what`, `server`, `network` and `engine` override.
 macro_rules! load_overrides {
     ($args:ident) => {
         Overrides {
@@ -403,6 +423,7 @@ command! {
     }
     engine
     server
+    network
     report
     forms
 }
@@ -457,6 +478,7 @@ command! {
     }
     engine
     server
+    network
     report
     forms
 }
@@ -492,6 +514,7 @@ command! {
         pub(super) timeout: Option<Duration>,
     }
     server
+    network
 }
 
 command! {
@@ -506,6 +529,7 @@ command! {
         #[argh(option, arg_name = "n/of", from_str_fn(options::segment))]
         pub(super) segment: Option<Segment>,
     }
+    network
 }
 
 command! {
@@ -552,6 +576,7 @@ command! {
         pub(super) seed: Option<u64>,
     }
     server
+    network
 }
 
 command! {
@@ -829,6 +854,16 @@ impl Init {
             url: self.url,
             timeout: self.timeout,
             ..server_overrides!(self)
+        }
+    }
+}
+
+impl Check {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            segment: self.segment,
+            network: network_flags!(self),
+            ..Overrides::default()
         }
     }
 }

@@ -26,8 +26,7 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
     };
     let overrides = Overrides {
         default_url: Some(DEFAULT_URL.to_string()),
-        segment: args.segment,
-        ..Overrides::default()
+        ..args.overrides()
     };
     let plan = load_plan(Some(&source), &overrides)?;
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);

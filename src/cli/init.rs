@@ -95,6 +95,7 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
         protocol: plan.target.protocol,
         timeout: plan.timeout,
         cookies: plan.target.cookies,
+        network: plan.network,
     };
     let (offer, _) = under_signals(false, terminal, |live, interrupts| {
         let live = RefCell::new(live);

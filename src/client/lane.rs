@@ -151,7 +151,11 @@ impl Lane {
         let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
-            http: Client::new(server.endpoint(), message_bytes_max),
+            http: Client::new(
+                server.endpoint(),
+                message_bytes_max,
+                &server.settings().network,
+            ),
             reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
             message_bytes_max,

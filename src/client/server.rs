@@ -8,6 +8,7 @@ use crate::error::UserError;
 use crate::http::{
     Endpoint, HeaderLines, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
 };
+use crate::network::Network;
 use crate::protocol::{
     Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog,
     header_value_of_json,
@@ -31,6 +32,8 @@ pub struct ServerSettings {
     pub headers: Vec<(String, String)>,
     /// Whether each user keeps the cookies that the server sets.
     pub cookies: bool,
+    /// How the server is reached.
+    pub network: Arc<Network>,
     /// Takes secrets out of messages.
     pub redactor: Redactor,
 }

@@ -57,6 +57,7 @@ pub(super) fn prepare(
         message_bytes_max: plan.message_bytes_max,
         headers,
         cookies: plan.target.cookies,
+        network: Arc::clone(&plan.network),
         redactor: redactor.clone(),
     };
     // Who looks for the server beforehand says what the first user would say.

@@ -11,10 +11,12 @@ use super::exchange::{ClientCounters, Exchange, ExchangePhase, Timing};
 use super::failure::Trouble;
 use super::http1::{self, Connection, Idle, Response};
 use super::request::Request;
+use crate::network::Network;
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
 pub struct Client {
     endpoint: Endpoint,
+    network: Arc<Network>,
     /// `None`: plain HTTP, which goes without the TLS layer.
     tls: Option<Tls>,
     exchange: Arc<Exchange>,
@@ -24,8 +26,8 @@ pub struct Client {
 impl Client {
     /// A client without a connection; the first exchange makes one. What an
     /// exchange brings beyond `bytes_unpaced` is read at a bounded rate.
-    pub fn new(endpoint: &Endpoint, bytes_unpaced: usize) -> Self {
-        Self::with_tls(endpoint, bytes_unpaced, || {
+    pub fn new(endpoint: &Endpoint, bytes_unpaced: usize, network: &Arc<Network>) -> Self {
+        Self::with_tls(endpoint, bytes_unpaced, network, || {
             TlsConfig::builder().root_certs(RootCerts::WebPki).build()
         })
     }
@@ -33,10 +35,12 @@ impl Client {
     fn with_tls(
         endpoint: &Endpoint,
         bytes_unpaced: usize,
+        network: &Arc<Network>,
         tls: impl FnOnce() -> TlsConfig,
     ) -> Self {
         Self {
             endpoint: endpoint.clone(),
+            network: Arc::clone(network),
             tls: endpoint.is_https().then(|| Tls::new(tls())),
             exchange: Arc::new(Exchange::new(bytes_unpaced)),
             idle: Idle::default(),
@@ -66,8 +70,12 @@ impl Client {
     #[inline(never)]
     fn connect(&self) -> Result<Box<Connection>, Trouble> {
         let exchange = &self.exchange;
-        let transport = connector::connect(&self.endpoint, self.tls.as_ref(), exchange)
-            .map_err(|error| Trouble::of(&error, exchange))?;
+        let open = || connector::connect(&self.endpoint, self.tls.as_ref(), exchange);
+        let transport = match self.network.connect_timeout {
+            Some(limit) => exchange.within(limit, open),
+            None => open(),
+        }
+        .map_err(|error| Trouble::of(&error, exchange))?;
         // What follows is the request itself, not the TLS handshake.
         exchange.set_phase(ExchangePhase::Sending);
         Ok(Box::new(Connection::new(transport)))

@@ -112,7 +112,7 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
             });
         }
         let tls = || TlsConfig::builder().disable_verification(true).build();
-        let mut client = Client::with_tls(&endpoint, 1024 * 1024, tls);
+        let mut client = Client::with_tls(&endpoint, 1024 * 1024, &Arc::default(), tls);
         let request = Request {
             head: &endpoint.request_head(&Method::POST, &HeaderMap::new()),
             user: &HeaderLines::default(),

@@ -1,13 +1,10 @@
-//! Opens connections: TCP, and TLS where the URL asks for it.
+//! Opens connections: TCP by `dial.rs`, and TLS where the URL asks for it.
 //!
 //! The TLS layer is ureq's, over rustls: it is in front of our transport and
 //! is one itself. Of ureq's client nothing is used, for which it gets a config
 //! that says nothing but how the certificate is checked.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use ureq::Agent;
 use ureq::config::Config;
@@ -19,11 +16,10 @@ use ureq::unversioned::transport::{
     ConnectionDetails, Connector, NextTimeout, RustlsConnector, Transport,
 };
 
+use super::dial;
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, ExchangePhase, Stop};
-use super::timestamp;
+use super::exchange::{Exchange, ExchangePhase};
 use super::transport::TaskTransport;
-use crate::scheduler::{Socket, Wake, lateness};
 
 /// The TLS layer's own buffers, in both directions.
 const TLS_BUFFER_BYTES: usize = 16 * 1024;
@@ -94,7 +90,7 @@ pub(super) fn connect(
     tls: Option<&Tls>,
     exchange: &Arc<Exchange>,
 ) -> Result<Box<dyn Transport>, ureq::Error> {
-    let tcp = connect_tcp(&endpoint.addresses, exchange)?;
+    let tcp = dial::connect(&endpoint.addresses, exchange)?;
     match tls {
         Some(tls) => {
             exchange.set_phase(ExchangePhase::Securing);
@@ -102,78 +98,4 @@ pub(super) fn connect(
         }
         None => Ok(Box::new(tcp)),
     }
-}
-
-/// Opens a TCP connection to the first address that takes it.
-fn connect_tcp(
-    addresses: &[SocketAddr],
-    exchange: &Arc<Exchange>,
-) -> Result<TaskTransport, ureq::Error> {
-    exchange.connecting();
-    let deadline = exchange.deadline();
-    let mut last_error = None;
-    for (tried, address) in addresses.iter().enumerate() {
-        // Each address gets its share of what is left, the last one all.
-        let now = Instant::now();
-        let n_left = u32::try_from(addresses.len() - tried).unwrap_or(1);
-        let share = now + deadline.saturating_duration_since(now) / n_left;
-        match open(*address, share) {
-            Ok(socket) => {
-                exchange.connected();
-                // It may have stood for as long as we were busy, for which the
-                // server is not to blame.
-                exchange.put_off(lateness());
-                return Ok(TaskTransport::new(socket, Arc::clone(exchange)));
-            }
-            Err(ConnectFault::Wake(Wake::Cancelled)) => {
-                exchange.set_stop(Stop::Cancelled);
-                return Err(ureq::Error::Io(io::Error::other("cancelled")));
-            }
-            Err(ConnectFault::Wake(_)) if Instant::now() >= deadline => {
-                exchange.set_stop(Stop::Timeout);
-                return Err(ureq::Error::Timeout(ureq::Timeout::Connect));
-            }
-            Err(ConnectFault::Wake(_)) => {
-                last_error = Some(io::Error::from(io::ErrorKind::TimedOut));
-            }
-            Err(ConnectFault::Io(error)) => last_error = Some(error),
-        }
-    }
-    Err(ureq::Error::Io(last_error.unwrap_or_else(|| {
-        io::Error::from(io::ErrorKind::AddrNotAvailable)
-    })))
-}
-
-enum ConnectFault {
-    Wake(Wake),
-    Io(io::Error),
-}
-
-impl From<io::Error> for ConnectFault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, ConnectFault> {
-    let socket = Socket::connect(address)?;
-    loop {
-        let wake = socket.wait_writable(Some(deadline));
-        if wake == Wake::Cancelled {
-            return Err(ConnectFault::Wake(wake));
-        }
-        if let Some(error) = socket.stream().take_error()? {
-            return Err(error.into());
-        }
-        match socket.stream().peer_addr() {
-            Ok(_) => break,
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
-            Err(_) if wake == Wake::Deadline => return Err(ConnectFault::Wake(wake)),
-            // Woken before the connection stood.
-            Err(_) => socket.mark_full(),
-        }
-    }
-    socket.stream().set_nodelay(true)?;
-    timestamp::enable(socket.stream());
-    Ok(socket)
 }

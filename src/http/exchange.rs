@@ -379,6 +379,19 @@ impl Exchange {
         self.deadline.set(deadline.saturating_add(late_ns));
     }
 
+    /// Gives the work at most this long, however much later the deadline is.
+    pub(super) fn within<T>(&self, limit: Duration, work: impl FnOnce() -> T) -> T {
+        let deadline = self.deadline.get();
+        let nearer = self.to_ns(Instant::now()).saturating_add(nanos(limit));
+        let nearer = nearer.min(deadline);
+        self.deadline.set(nearer);
+        let done = work();
+        // What this machine was late meanwhile is none of the server's time either.
+        let late_ns = self.deadline.get().saturating_sub(nearer);
+        self.deadline.set(deadline.saturating_add(late_ns));
+        done
+    }
+
     pub(super) fn timing(&self) -> Timing {
         let delay = self.delay.get();
         Timing {

@@ -598,7 +598,7 @@ fn whole(answer: &mut Response) -> Result<Vec<u8>, Trouble> {
 }
 
 fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Judged {
-    let mut client = Client::new(endpoint, 1024 * 1024);
+    let mut client = Client::new(endpoint, 1024 * 1024, &Arc::default());
     if way == Way::Later {
         let mut answer = post(&mut client, "first.").expect("a good answer");
         assert_eq!(whole(&mut answer).expect("its body"), b"hi");

@@ -31,6 +31,7 @@ mod buffers;
 mod client;
 mod clock_watch;
 mod connector;
+mod dial;
 mod endpoint;
 mod exchange;
 mod failure;

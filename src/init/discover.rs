@@ -13,6 +13,7 @@ use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};
 use crate::http::resolve;
 use crate::metrics::Failure;
+use crate::network::Network;
 use crate::protocol::{Era, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::scheduler::block_on;
@@ -36,6 +37,8 @@ pub struct DiscoverOptions {
     pub timeout: Duration,
     /// Whether cookies that the server sets are sent back.
     pub cookies: bool,
+    /// How the server is reached.
+    pub network: Arc<Network>,
 }
 
 /// Opens a session, reads all pages of all lists, and ends it. `keep_going` is
@@ -61,6 +64,7 @@ pub fn discover(
         message_bytes_max: MESSAGE_BYTES_MAX,
         headers: options.headers.clone(),
         cookies: options.cookies,
+        network: Arc::clone(&options.network),
         redactor: redactor.clone(),
     });
     let choice = options.protocol;

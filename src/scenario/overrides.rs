@@ -64,6 +64,8 @@ pub struct Overrides {
     pub preflight: Option<bool>,
     /// `--cookies`
     pub cookies: Option<bool>,
+    /// How the server is reached
+    pub network: NetworkFlags,
     /// `--busy-poll`
     pub busy_poll: Option<bool>,
     /// `--strict` is `Some(true)`
@@ -85,6 +87,14 @@ pub struct Overrides {
     /// Without arguments, the scenario's steps that call this tool are kept, where
     /// there are any
     pub tool: Option<(String, Option<Arguments>)>,
+}
+
+/// The flags that say how the server is reached.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct NetworkFlags {
+    /// `--connect-timeout`
+    pub connect_timeout: Option<Duration>,
 }
 
 /// The accepted form of stages.

@@ -26,6 +26,7 @@ use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
+use crate::network::Network;
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::template::{self, Piece};
@@ -42,6 +43,9 @@ pub struct Plan {
     /// The server and how to speak to it.
     #[serde(flatten)]
     pub target: Target,
+    /// How the server is reached.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub network: Arc<Network>,
     /// How much load, and when: of all hosts together, where `segment` is a part.
     pub load: Load,
     /// Which part of the load, its users and its iterations is this host's.
@@ -522,6 +526,7 @@ impl Plan {
                 ramp_up: Duration::ZERO,
                 pacing: None,
             },
+            network: Arc::default(),
             segment: Segment::WHOLE,
             start_at: None,
             stop: StopRule {
@@ -647,6 +652,10 @@ impl Plan {
         let others = others.filter(|secret| secret.chars().count() >= CHARS_MIN);
         Redactor::new(of_headers.iter().map(String::as_str).chain(others))
     }
+}
+
+fn is_usual(network: &Network) -> bool {
+    network.is_usual()
 }
 
 /// What of a canonical text is no template.

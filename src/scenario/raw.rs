@@ -121,6 +121,9 @@ keys! {
         /// The longest that one request may take, from connecting to the last byte;
         /// `5s` unless given.
         timeout: Duration = LENGTH,
+        /// The longest that it may take until a connection stands, TLS and proxies included;
+        /// the timeout unless given.
+        connect_timeout: Duration = LENGTH,
         /// The server; an address on the command line takes its place.
         url: Shown<String> = AnyText(crate::address::FORM),
         /// Users of the closed model, each waiting for its answer before it goes on; 10

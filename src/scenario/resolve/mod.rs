@@ -5,6 +5,7 @@
 
 mod data;
 mod flows;
+mod network;
 mod shape;
 mod threshold;
 
@@ -78,6 +79,7 @@ pub(super) fn resolve(
         ));
     }
 
+    plan.network = resolver.network(&settings).into();
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
     let graceful_stop = settings.graceful_stop.value;
     plan.graceful_stop = graceful_stop.unwrap_or(plan.timeout.min(GRACEFUL_STOP_MAX));
@@ -129,6 +131,7 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
         settings.think = Field::default();
         settings.request_interval_ms = Field::default();
     }
+    network::give_way_to_flags(settings, &flags.network);
     settings.busy_poll.give_way("--busy-poll", flags.busy_poll);
     settings.cookies.give_way("--cookies", flags.cookies);
     settings.duration.give_way("--duration", flags.duration);
