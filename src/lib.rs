@@ -97,6 +97,7 @@
 //! | `decide` | the decisions as pure functions: users, breaking points, searches, thresholds, comparisons |
 //! | `worker` | one core's thread and its users |
 //! | `user` | one virtual user: session, steps, pace, what is recorded |
+//! | `auth` | tokens that are fetched before a run and renewed while it goes on |
 //! | `client` | one MCP session over one connection; finding a server's era |
 //! | `template` | texts with `{{…}}`: the language, compiled templates, random values |
 //! | `data` | rows of CSV and JSON lines that templates take values from |
@@ -138,6 +139,8 @@ pub use servers::demo;
 
 mod address;
 mod alarm;
+#[allow(dead_code, reason = "what fetches tokens follows")]
+mod auth;
 mod calibrate;
 mod client;
 mod data;

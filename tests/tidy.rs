@@ -22,7 +22,7 @@ const LEVELS: &str = "
     alarm files host json_schema protocol metrics load redact seeds
     address data expect network scheduler validity terminal servers threshold
     http scenario outcome
-    client report
+    client report auth
     user init decide
     worker
     coordinator

@@ -7,6 +7,8 @@
 mod forms;
 mod index;
 mod live;
+#[allow(dead_code, reason = "what holds tokens follows")]
+mod secret;
 mod serialize;
 
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ use index::{Index, Ranges};
 
 pub use forms::SECRET_CHARS_MIN;
 pub use live::{LiveSecrets, SessionSecrets};
+pub use secret::Secret;
 pub use serialize::{Redacted, own, strangers_keys};
 
 /// What is put in their place.
