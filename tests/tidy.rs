@@ -53,7 +53,7 @@ const DEPENDENCIES: &str = "
     toml: scenario init
     jsonschema: json_schema
     serde_json_path: expect
-    schemars: report outcome metrics validity threshold scenario load
+    schemars: report outcome metrics network validity threshold scenario load
     regex: expect json_schema
     regex_syntax: json_schema
     ureq: http

@@ -16,6 +16,7 @@ use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
+use crate::network::AddressUse;
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
@@ -83,6 +84,30 @@ macro_rules! command {
             /// included; the timeout unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) connect_timeout: Option<Duration>,
+            /// HTTP proxy, such as http://proxy.example:3128, perhaps with name:password@,
+            /// in place of those that HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name; for
+            /// servers on this machine too
+            #[argh(option, arg_name = "url")]
+            pub(super) proxy: Option<String>,
+            /// what is reached without a proxy, in place of NO_PROXY, such as
+            /// '.example.com, 10.0.0.0/8, host:8080', or '*' for all
+            #[argh(option, arg_name = "hosts")]
+            pub(super) no_proxy: Option<String>,
+            /// where a name leads, such as mcp.example:443:10.0.0.7; several addresses
+            /// between commas; may be given several times
+            #[argh(option, arg_name = "rule")]
+            pub(super) resolve: Vec<String>,
+            /// address of this host that connections come from; may be given several
+            /// times: connections take them in turn
+            #[argh(option, arg_name = "address")]
+            pub(super) bind: Vec<String>,
+            /// of several addresses of the server, connections take the next one, in-turn,
+            /// which is the default, or each user keeps to one: pinned
+            #[argh(option, arg_name = "how", from_str_fn(options::addresses))]
+            pub(super) addresses: Option<AddressUse>,
+            /// open a connection for each request
+            #[argh(switch)]
+            pub(super) no_keepalive: bool,
         ] $($rest)*);
     };
 
@@ -226,6 +251,12 @@ macro_rules! network_flags {
     ($args:ident) => {
         NetworkFlags {
             connect_timeout: $args.connect_timeout,
+            proxy: $args.proxy.clone(),
+            no_proxy: $args.no_proxy.clone(),
+            resolve: $args.resolve.clone(),
+            bind: $args.bind.clone(),
+            addresses: $args.addresses,
+            calls_per_connection: $args.no_keepalive.then_some(1),
         }
     };
 }

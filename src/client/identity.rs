@@ -25,11 +25,13 @@ pub(super) struct Identity {
     lines: RefCell<Rc<HeaderLines>>,
     /// Ids of requests are unique within a session.
     next_request_id: Cell<u64>,
+    /// Counts the connections of the user, or is its number.
+    turns: Rc<Cell<usize>>,
 }
 
 impl Identity {
     /// Somebody whom the server does not know yet.
-    pub(super) fn new(server: &Server) -> Self {
+    pub(super) fn new(server: &Server, turns: Rc<Cell<usize>>) -> Self {
         let keeps_cookies = server.settings().cookies;
         Self {
             session_id: RefCell::default(),
@@ -37,7 +39,12 @@ impl Identity {
             jar: keeps_cookies.then(|| RefCell::new(CookieJar::new(server.endpoint()))),
             lines: RefCell::default(),
             next_request_id: Cell::new(1),
+            turns,
         }
+    }
+
+    pub(super) fn turns(&self) -> &Rc<Cell<usize>> {
+        &self.turns
     }
 
     pub(super) fn take_request_id(&self) -> u64 {

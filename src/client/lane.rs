@@ -11,12 +11,15 @@ use crate::http::{
     Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
     Trouble,
 };
-use crate::metrics::{Failure, ProtocolFailure};
+use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
     BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, RpcError,
     ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
     says_session_gone,
 };
+
+/// 407 Proxy Authentication Required.
+const PROXY_WANTS_NAME: u16 = 407;
 
 /// How much of an error's body is read: enough for its message.
 const ERROR_BODY_MAX: usize = 64 * 1024;
@@ -155,6 +158,7 @@ impl Lane {
                 server.endpoint(),
                 message_bytes_max,
                 &server.settings().network,
+                identity.turns(),
             ),
             reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
@@ -438,6 +442,13 @@ impl Lane {
         } else {
             format!("status {status}: {text}")
         };
+        // Only a proxy wants to know who asks it (RFC 9110 section 15.5.8).
+        if status == PROXY_WANTS_NAME
+            && let Some(proxy) = self.http.plain_proxy()
+        {
+            let shown = format!("the proxy {} refused: {shown}", proxy.address());
+            return Trouble::failed(Failure::Connect(ConnectFailure::Proxy), shown);
+        }
         Trouble::failed(Failure::Http { status, rpc_code }, shown)
     }
 

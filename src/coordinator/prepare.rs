@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
+use super::lookups::Lookups;
 use super::preflight::{self, Preflight};
 use super::probe::probe_plan;
 use crate::address;
@@ -26,6 +27,8 @@ pub(super) struct Preparation {
     /// What the probe does, where the plan has one.
     pub(super) probe: Option<Arc<Script>>,
     pub(super) server: ServerFacts,
+    /// Where the server's name is looked up again.
+    pub(super) lookups: Option<Lookups>,
 }
 
 /// As many workers keep secrets at once without waiting for each other.
@@ -46,7 +49,7 @@ pub(super) fn prepare(
     interrupts: &Interrupts,
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let endpoint = resolve(&plan.target.url.value, &keep_going)?;
+    let endpoint = resolve(&plan.target.url.value, &plan.network, &keep_going)?;
     let redactor = match extracts_secrets(plan) {
         true => plan.redactor().watching(&LiveSecrets::new(SECRET_SHARDS)),
         false => plan.redactor(),
@@ -116,10 +119,17 @@ pub(super) fn prepare(
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))
         .transpose()?;
+    let endpoint = found.server.endpoint();
+    let name = endpoint.looked_up(&plan.network);
+    let lookups =
+        plan.network.dns_ttl.zip(name).map(|(every, name)| {
+            Lookups::new(name, endpoint.addresses(), every, crate::clock::now())
+        });
     Ok(Preparation {
         script,
         probe,
         server,
+        lookups,
     })
 }
 
@@ -180,6 +190,8 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
             .as_ref()
             .and_then(|identity| some(&identity.version)),
         has_sessions: found.has_sessions,
+        proxy: plan.proxy_use(),
+        addresses: found.server.endpoint().addresses().len(),
     }
 }
 

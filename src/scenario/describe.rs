@@ -15,6 +15,7 @@ use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
 use crate::expect::{Expectations, Source};
 use crate::load::{Distribution, ThinkTime};
+use crate::network::AddressUse;
 use crate::protocol::Operation;
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
@@ -33,6 +34,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }
+    describe_network(plan, &mut lines);
     describe_load(plan, &mut lines);
     describe_segment(plan, &mut lines);
     lines.add("stops", stops(plan));
@@ -161,6 +163,34 @@ fn describe_load(plan: &Plan, lines: &mut Lines) {
 }
 
 /// What of the load above is this host's.
+fn describe_network(plan: &Plan, lines: &mut Lines) {
+    let network = &plan.network;
+    if let Some(proxy) = plan.proxy_use() {
+        lines.add("proxy", proxy.in_words());
+    }
+    for rule in &network.resolve {
+        lines.add("resolve", rule.to_string());
+    }
+    for address in &network.bind {
+        lines.add("bind", address.to_string());
+    }
+    if network.addresses == AddressUse::Pinned {
+        lines.add("addresses", "each user keeps to one".to_string());
+    }
+    if let Some(ttl) = network.dns_ttl {
+        let text = format!("looked up again after {}", format_duration(ttl));
+        lines.add("name", text);
+    }
+    if let Some(limit) = network.connect_timeout {
+        let text = format!("stands within {}", format_duration(limit));
+        lines.add("connection", text);
+    }
+    if let Some(calls) = network.calls_per_connection {
+        let calls = plural(calls.get().into(), "request", "requests");
+        lines.add("connection", format!("closed after {calls}"));
+    }
+}
+
 fn describe_segment(plan: &Plan, lines: &mut Lines) {
     if plan.segment.is_whole() {
         return;

@@ -294,6 +294,11 @@ impl<'a> Document<'a> {
         unset.retain(|(place, _)| !is_unused(&place.key));
     }
 
+    /// The values of variables.
+    pub(super) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
+        self.env
+    }
+
     /// Notes values that must never be shown.
     pub(super) fn keep_secret(&self, secrets: impl IntoIterator<Item = String>) {
         self.secrets.borrow_mut().extend(secrets);

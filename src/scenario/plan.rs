@@ -26,7 +26,7 @@ use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
-use crate::network::Network;
+use crate::network::{Network, ProxyUse};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{Redactor, secrets_of_header};
 use crate::template::{self, Piece};
@@ -633,6 +633,12 @@ impl Plan {
     pub fn filled_url(&self) -> Option<String> {
         let filled = address::shown(&self.target.url.value);
         (filled != self.target.url.shown).then_some(filled)
+    }
+
+    /// The proxy that is named for the server, and whether requests go through it.
+    pub fn proxy_use(&self) -> Option<ProxyUse> {
+        let (is_https, host, port) = address::authority(&self.target.url.value)?;
+        ProxyUse::of(&self.network.proxy, is_https, &host, port)
     }
 
     /// Takes out of texts what must never be shown: the values of the headers, the

@@ -1,5 +1,6 @@
 //! A virtual user's life.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,8 @@ impl VirtualUser {
         let random = fastrand::Rng::with_seed(mixed.u64(..));
         let mut generators = Generators::new(seed, run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
-        let session = new_session(&shared);
+        let turns = usize::try_from(run_index).unwrap_or(0);
+        let session = new_session(&shared, Rc::new(Cell::new(turns)));
         let redactor = &shared.script.server.settings().redactor;
         let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
@@ -408,7 +410,7 @@ impl VirtualUser {
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
-            self.session = new_session(&self.shared);
+            self.session = new_session(&self.shared, self.session.turns());
         }
     }
 
@@ -442,8 +444,8 @@ impl VirtualUser {
     }
 }
 
-fn new_session(shared: &Shared) -> Session {
-    let mut session = Session::new(&shared.script.server);
+fn new_session(shared: &Shared, turns: Rc<Cell<usize>>) -> Session {
+    let mut session = Session::new(&shared.script.server, turns);
     if shared.script.witness().is_some() {
         session.watch();
     }
