@@ -376,7 +376,8 @@ impl Lane {
                     }
                     _ => self.read_beginning(&mut content)?,
                 };
-                Err(self.http_error(status, unread, exchanged))
+                let keeps_answer = expect.is_some_and(|expect| expect.keep_result);
+                Err(self.http_error(status, unread, keeps_answer, exchanged))
             }
         }
     }
@@ -421,12 +422,14 @@ impl Lane {
         &self,
         status: u16,
         unread: Option<String>,
+        keeps_answer: bool,
         exchanged: &mut Exchanged,
     ) -> Trouble {
         let body = self.buffer.filled();
         let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
-        exchanged.error_text = error.as_ref().map(RpcError::to_json);
+        let kept = error.as_ref().filter(|_| keeps_answer);
+        exchanged.error_text = kept.map(RpcError::to_json);
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,

@@ -16,8 +16,8 @@ use serde_json::Value;
 use super::defaults;
 use super::header::Header;
 use super::json::{
-    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text,
-    as_think, as_thresholds, as_vu_stages,
+    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
+    as_shared, as_text, as_think, as_thresholds, as_vu_stages,
 };
 use super::shown::Shown;
 use crate::address;
@@ -44,7 +44,7 @@ pub struct Plan {
     #[serde(flatten)]
     pub target: Target,
     /// How the server is reached.
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_usual", serialize_with = "as_shared")]
     pub network: Arc<Network>,
     /// How much load, and when: of all hosts together, where `segment` is a part.
     pub load: Load,

@@ -11,7 +11,7 @@ use super::script::{FlowCall, Script};
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
-use crate::outcome::{RowKind, Seen};
+use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
 
@@ -214,6 +214,7 @@ impl Shared {
 
     /// Shows a request that has ended to the witness of a trial; a load has none.
     /// `call` is the call that it was, with the values of its flow.
+    #[inline]
     pub(super) fn show(
         &self,
         row: usize,
@@ -221,9 +222,20 @@ impl Shared {
         report: &CallReport,
         session: &mut Session,
     ) {
-        let Some(witness) = self.script.witness() else {
-            return;
-        };
+        if let Some(witness) = self.script.witness() {
+            self.show_to(witness, row, call, report, session);
+        }
+    }
+
+    #[cold]
+    fn show_to(
+        &self,
+        witness: &Witness,
+        row: usize,
+        call: Option<(&FlowCall, &[String])>,
+        report: &CallReport,
+        session: &mut Session,
+    ) {
         let failure = match &report.result {
             Ok(()) => None,
             Err(Trouble::Cancelled) => return,

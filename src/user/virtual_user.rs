@@ -23,7 +23,7 @@ const EXPIRIES_AT_ONCE: u32 = 2;
 
 /// One virtual user on its own task.
 pub struct VirtualUser {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     /// Among the users of its worker, from 0.
     local_index: u32,
     pub(super) random: fastrand::Rng,
