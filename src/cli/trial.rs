@@ -23,9 +23,9 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     }
     let is_demo = args.demo;
     let (plan, _server) = plan_of(config.as_deref(), is_demo, args.overrides()?)?;
-    terminal.hide_all(&plan.redactor());
     let n_all = plan.flows.len();
     let plan = trial_plan(plan);
+    terminal.hide_all(&plan.redactor());
     let n_off = n_all - plan.flows.len();
     let page = Arc::new(Page::new(terminal, &plan));
     let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {

@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
-use crate::redact::{LiveSecrets, Redactor};
+use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan};
 use crate::scheduler::block_on;
 use crate::template::Generators;
@@ -34,12 +34,14 @@ pub(super) struct Preparation {
 /// As many workers keep secrets at once without waiting for each other.
 const SECRET_SHARDS: usize = 16;
 
-/// Whether users take secrets out of answers.
-fn extracts_secrets(plan: &Plan) -> bool {
-    plan.calls().any(|call| {
-        matches!(call.action.value, Action::CodeMode { .. })
-            || call.extracts.iter().any(|extract| extract.is_secret)
-    })
+/// Whether users hold secrets that are not known before: out of answers, or of many rows.
+fn holds_secrets(plan: &Plan) -> bool {
+    let of_rows = plan.data.iter().any(|set| set.has_many_secrets());
+    of_rows
+        || plan.calls().any(|call| {
+            matches!(call.action.value, Action::CodeMode { .. })
+                || call.extracts.iter().any(|extract| extract.is_secret)
+        })
 }
 
 /// Finds the server and renders the steps.
@@ -50,11 +52,22 @@ pub(super) fn prepare(
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
     let endpoint = resolve(&plan.target.url.value, &plan.network, &keep_going)?;
-    let redactor = match extracts_secrets(plan) {
-        true => plan.redactor().watching(&LiveSecrets::new(SECRET_SHARDS)),
-        false => plan.redactor(),
-    };
     let (headers, of_sessions) = HeaderTemplates::of(plan);
+    // Who looks for the server beforehand says what the first user would say.
+    let mut generators = Generators::new(plan.seed, 0);
+    let first = of_sessions.fill_first(u64::from(plan.whole_vus_max()), &mut generators)?;
+    let of_first: Vec<String> = match of_sessions.hold_secrets() {
+        true => first
+            .iter()
+            .flat_map(|(name, value)| secrets_of_header(name, value))
+            .collect(),
+        false => Vec::new(),
+    };
+    let redactor = plan.redactor().and(of_first.iter().map(String::as_str));
+    let redactor = match holds_secrets(plan) {
+        true => redactor.watching(&LiveSecrets::new(SECRET_SHARDS)),
+        false => redactor,
+    };
     let of_users = ServerSettings {
         timeout: plan.timeout,
         message_bytes_max: plan.message_bytes_max,
@@ -63,12 +76,8 @@ pub(super) fn prepare(
         network: Arc::clone(&plan.network),
         redactor: redactor.clone(),
     };
-    // Who looks for the server beforehand says what the first user would say.
     let mut settings = of_users.clone();
-    let mut generators = Generators::new(plan.seed, 0);
-    settings
-        .headers
-        .extend(of_sessions.fill(1, &mut generators));
+    settings.headers.extend(first);
     let settings = Arc::new(settings);
     let choice = plan.target.protocol;
     let progress = ListProgress::default();

@@ -13,7 +13,7 @@ use super::plan::{
 };
 use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
-use crate::expect::{Expectations, Source};
+use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
 use crate::network::AddressUse;
 use crate::protocol::Operation;
@@ -592,7 +592,13 @@ pub(crate) fn expectations(all: &Expectations) -> Vec<(&'static str, Value)> {
         push(&value.source, "equals", value.value.clone());
     }
     let whole = [
-        ("schema", all.schema.map(|share| share.get().into())),
+        (
+            "schema",
+            all.schema.map(|share| match share {
+                SchemaShare::ALL => true.into(),
+                share => share.get().into(),
+            }),
+        ),
         ("max_bytes", all.max_bytes.map(Value::from)),
         ("is_error", all.is_error.then_some(Value::from(true))),
         ("code", all.code.map(Value::from)),

@@ -226,6 +226,11 @@ impl VirtualUser {
         }
         let (data, generators) = (&script.plan.data, &mut self.generators);
         DataCell::fill(&flow.cells, data, &moment, generators, &mut self.values);
+        for cell in flow.cells.iter().filter(|cell| cell.is_held) {
+            // Values of answers have the places from below.
+            let place = usize::MAX - cell.value;
+            self.secrets.keep(place, &self.values[cell.value]);
+        }
         for kept in self.kept.iter().filter(|kept| kept.flow == flow.number) {
             for (at, value) in &kept.values {
                 self.values[*at].clone_from(value);

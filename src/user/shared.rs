@@ -9,6 +9,7 @@ use super::budget::BudgetShare;
 use super::check::Checks;
 use super::script::{FlowCall, Script};
 use crate::client::{CallReport, Session, Trouble};
+use crate::expect::Unchecked;
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
 use crate::outcome::{RowKind, Seen, Witness};
@@ -50,6 +51,9 @@ pub struct Shared {
     pub last_end: Cell<Option<Instant>>,
     /// When the last call was given up, if one was.
     pub last_given_up: Cell<Option<Instant>>,
+    /// Why the last answer that could not be judged could not be, until a witness is
+    /// told.
+    pub last_unchecked: Cell<Option<Unchecked>>,
     /// By row: whether its requests are calls.
     is_call: Box<[bool]>,
     /// Arrivals that no user has taken yet.
@@ -87,6 +91,7 @@ impl Shared {
             first_begin: Cell::new(None),
             last_end: Cell::new(None),
             last_given_up: Cell::new(None),
+            last_unchecked: Cell::new(None),
             is_call,
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
@@ -261,6 +266,7 @@ impl Shared {
             wire: session.take_wire_copy(),
             n_bytes: report.n_bytes,
             latency: report.end.saturating_duration_since(report.sent),
+            unchecked: self.last_unchecked.take(),
             failure,
         });
     }

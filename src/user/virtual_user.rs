@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::backoff::Backoff;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{Failure, TemplateFailure};
-use crate::redact::SessionSecrets;
+use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 
@@ -256,6 +258,16 @@ impl VirtualUser {
             return Ok(());
         }
         let headers = templates.fill(self.vu, &mut self.generators);
+        if templates.hold_secrets() {
+            // Between the places of answers' values and those of cells.
+            let places = usize::MAX / 2..;
+            let secrets = headers
+                .iter()
+                .flat_map(|(name, value)| secrets_of_header(name, value));
+            for (place, secret) in places.zip(secrets) {
+                self.secrets.keep(place, &Value::from(secret).to_string());
+            }
+        }
         self.session.set_headers(&headers).map_err(|name| {
             let message = format!(
                 "the value of the header `{name}` has a character that no header may have, such \

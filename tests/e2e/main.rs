@@ -62,4 +62,5 @@ mod terminal;
 mod thresholds;
 mod try_command;
 mod validity;
+mod values;
 mod wire;
