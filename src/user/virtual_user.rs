@@ -173,7 +173,8 @@ impl VirtualUser {
             self.iterate(intended);
         }
         self.close(true);
-        if !self.ever_had_session {
+        // Who came when all was done did not miss one.
+        if self.has_tried_before && !self.ever_had_session {
             let n_without = self.shared.n_without_session.get() + 1;
             self.shared.n_without_session.set(n_without);
         }
