@@ -44,7 +44,7 @@ pub struct Plan {
     #[serde(flatten)]
     pub target: Target,
     /// How the server is reached.
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_usual", serialize_with = "as_network")]
     pub network: Arc<Network>,
     /// How much load, and when: of all hosts together, where `segment` is a part.
     pub load: Load,
@@ -662,6 +662,10 @@ impl Plan {
 
 fn is_usual(network: &Network) -> bool {
     network.is_usual()
+}
+
+fn as_network<S: Serializer>(network: &Network, serializer: S) -> Result<S::Ok, S::Error> {
+    network.serialize(serializer)
 }
 
 /// What of a canonical text is no template.
