@@ -34,7 +34,7 @@ pub(super) struct Callback {
 
 /// What a browser brought: the parameters of an authorization response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Response {
+pub(super) struct BrowserResponse {
     pub(super) code: Option<String>,
     /// The issuer that answers (RFC 9207).
     pub(super) iss: Option<String>,
@@ -62,7 +62,7 @@ impl Callback {
     }
 
     /// Waits for the response with this `state`; `None`: it did not come by the deadline.
-    pub(super) fn wait(&self, state: &str, deadline: Instant) -> Option<Response> {
+    pub(super) fn wait(&self, state: &str, deadline: Instant) -> Option<BrowserResponse> {
         let (send, received) = mpsc::channel();
         // As many clones of it are alive as requests are read.
         let being_read = Arc::new(());
@@ -97,23 +97,23 @@ impl Callback {
 }
 
 /// The next request, if one comes soon and is the one that is waited for.
-fn next(received: &Receiver<(String, TcpStream)>, state: &str) -> Option<Response> {
+fn next(received: &Receiver<(String, TcpStream)>, state: &str) -> Option<BrowserResponse> {
     let (target, mut stream) = received.recv_timeout(LOOK_EVERY).ok()?;
     let (status, text, found) = match judge(&target, state) {
-        Judged::Awaited(response) if response.code.is_some() => {
+        Visit::Awaited(response) if response.code.is_some() => {
             let text = "You are logged in. This window can be closed.";
             ("200 OK", text, Some(response))
         }
-        Judged::Awaited(response) => {
+        Visit::Awaited(response) => {
             let text = "No access was granted. The terminal says more.";
             ("400 Bad Request", text, Some(response))
         }
-        Judged::Other => (
+        Visit::Other => (
             "400 Bad Request",
             "This is not the login that is waited for.",
             None,
         ),
-        Judged::Nowhere => ("404 Not Found", "There is nothing here.", None),
+        Visit::Nowhere => ("404 Not Discovered", "There is nothing here.", None),
     };
     let page = format!("<!doctype html><meta charset=utf-8><title>Login</title><p>{text}</p>\n");
     let head = format!(
@@ -126,17 +126,17 @@ fn next(received: &Receiver<(String, TcpStream)>, state: &str) -> Option<Respons
     found
 }
 
-enum Judged {
-    Awaited(Response),
+enum Visit {
+    Awaited(BrowserResponse),
     /// An answer to another login, or made up.
     Other,
     Nowhere,
 }
 
-fn judge(target: &str, state: &str) -> Judged {
+fn judge(target: &str, state: &str) -> Visit {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if path != PATH {
-        return Judged::Nowhere;
+        return Visit::Nowhere;
     }
     let pairs = urls::pairs_of(query);
     let values = |name: &str| {
@@ -146,13 +146,13 @@ fn judge(target: &str, state: &str) -> Judged {
         first.filter(|_| values.next().is_none())
     };
     if values("state").as_deref() != Some(state) {
-        return Judged::Other;
+        return Visit::Other;
     }
     let (code, error) = (values("code"), values("error"));
     if code.is_none() && error.is_none() {
-        return Judged::Other;
+        return Visit::Other;
     }
-    Judged::Awaited(Response {
+    Visit::Awaited(BrowserResponse {
         // Where it says both, it is no code.
         code: code.filter(|_| error.is_none()),
         error,
@@ -187,11 +187,11 @@ fn read_target(mut stream: TcpStream) -> Option<(String, TcpStream)> {
 mod tests {
     use super::*;
 
-    fn judged(target: &str) -> Result<Response, &'static str> {
+    fn judged(target: &str) -> Result<BrowserResponse, &'static str> {
         match judge(target, "st") {
-            Judged::Awaited(response) => Ok(response),
-            Judged::Other => Err("other"),
-            Judged::Nowhere => Err("nowhere"),
+            Visit::Awaited(response) => Ok(response),
+            Visit::Other => Err("other"),
+            Visit::Nowhere => Err("nowhere"),
         }
     }
 

@@ -15,13 +15,13 @@ use super::urls::encoded;
 use crate::redact::Secret;
 
 /// Who asks for tokens.
-pub(super) struct Client {
+pub(super) struct OAuthClient {
     pub(super) id: String,
-    pub(super) identity: Identity,
+    pub(super) identity: ClientIdentity,
 }
 
 /// How it says who it is.
-pub(super) enum Identity {
+pub(super) enum ClientIdentity {
     /// Its id alone.
     Public,
     /// A secret that it shares with the server.
@@ -39,7 +39,7 @@ pub(super) struct Shown {
     pub(super) fields: Vec<(&'static str, String)>,
 }
 
-impl Identity {
+impl ClientIdentity {
     /// What a request to this server has. `methods` are those that the server names;
     /// none are the default of RFC 8414, `client_secret_basic`. `now` is in seconds since
     /// 1970, `audience` the server's issuer.
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_encoded_before_it_is_base64() {
-        let identity = Identity::Secret(Secret::new("p:ä"));
+        let identity = ClientIdentity::Secret(Secret::new("p:ä"));
         let shown = |methods: &[&str]| {
             let methods: Vec<String> = methods.iter().map(|it| it.to_string()).collect();
             identity.shown("a b", &methods, "https://as", 0)

@@ -20,7 +20,7 @@ const LIST_MAX: usize = 1000;
 
 /// What there is to know before a token is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Discovered {
     /// The `resource` of each request (RFC 8707).
     pub(super) resource: String,
     /// What the server wants, by its challenge or else by its metadata.
@@ -55,7 +55,7 @@ pub(super) fn discover(
     wire: &Wire,
     wanted: Option<&str>,
     deadline: Instant,
-) -> Result<Found, Fault> {
+) -> Result<Discovered, Fault> {
     let target = wire.target();
     let challenge = challenge_of(wire, deadline)?;
     let resource = urls::resource_of(target).ok_or_else(|| finally("the address has no host"))?;
@@ -67,7 +67,7 @@ pub(super) fn discover(
             None => of_origin(wire, &origin, deadline)?,
         };
         let scopes = challenge.scopes;
-        return Ok(Found {
+        return Ok(Discovered {
             resource,
             scopes,
             issuer,
@@ -100,7 +100,7 @@ pub(super) fn discover(
         true => texts(&metadata["scopes_supported"]),
         false => challenge.scopes,
     };
-    Ok(Found {
+    Ok(Discovered {
         resource: named.map_or(resource, str::to_string),
         scopes,
         issuer: of_issuer(wire, &issuer, deadline)?,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Identity};
-use super::discover::{Found, Issuer};
-use super::grant::{self, Grant, Refusal};
+use super::client::{ClientIdentity, OAuthClient};
+use super::discover::{Discovered, Issuer};
+use super::grant::{self, Grant, GrantRefusal};
 use super::wire::Wire;
 use crate::auth::Fault;
 use crate::clock::Utc;
@@ -23,7 +23,7 @@ pub(super) struct TokenEndpoint {
 /// Why a request brought no token.
 pub(super) enum NoGrant {
     /// The server says no, or cannot now: then perhaps how long to wait.
-    Refused(Refusal, Option<Duration>),
+    Refused(GrantRefusal, Option<Duration>),
     /// There was no answer.
     Fault(Fault),
 }
@@ -46,7 +46,7 @@ impl NoGrant {
 }
 
 impl TokenEndpoint {
-    pub(super) fn new(found: &Found) -> Self {
+    pub(super) fn new(found: &Discovered) -> Self {
         Self {
             issuer: found.issuer.clone(),
             resource: found.resource.clone(),
@@ -60,7 +60,7 @@ impl TokenEndpoint {
     pub(super) fn ask(
         &mut self,
         wire: &Wire,
-        client: &Client,
+        client: &OAuthClient,
         fields: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<Grant, NoGrant> {
@@ -69,7 +69,7 @@ impl TokenEndpoint {
             let Err(NoGrant::Refused(refusal, _)) = &asked else {
                 return asked;
             };
-            let signs = matches!(client.identity, Identity::Key(_));
+            let signs = matches!(client.identity, ClientIdentity::Key(_));
             if refusal.is_of_resource() && !self.is_without_resource {
                 self.is_without_resource = true;
             } else if refusal.error == "invalid_client" && signs && !self.wants_endpoint_as_audience
@@ -84,7 +84,7 @@ impl TokenEndpoint {
     fn ask_once(
         &self,
         wire: &Wire,
-        client: &Client,
+        client: &OAuthClient,
         fields: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<Grant, NoGrant> {
@@ -123,7 +123,7 @@ impl TokenEndpoint {
             let secrets = form.iter().filter(|(name, _)| !PLAIN.contains(name));
             let secrets = secrets.map(|(_, value)| *value).chain(authorization);
             let redactor = Redactor::new(secrets);
-            let refusal = Refusal {
+            let refusal = GrantRefusal {
                 error: redactor.clean(refusal.error),
                 description: redactor.clean(refusal.description),
                 ..refusal

@@ -25,7 +25,7 @@ pub(super) struct Grant {
 
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct GrantRefusal {
     pub(super) status: u16,
     /// RFC 6749 §5.2, such as `invalid_grant`; empty where the answer has none.
     pub(super) error: String,
@@ -33,7 +33,7 @@ pub(super) struct Refusal {
     pub(super) description: String,
 }
 
-impl Refusal {
+impl GrantRefusal {
     /// Another try may have another end: the server is busy or broken.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.status, 408 | 429 | 500..)
@@ -63,10 +63,10 @@ impl Refusal {
 }
 
 /// Reads the answer to a token request that was made at `now`, in seconds since 1970.
-pub(super) fn read(status: u16, body: &str, now: u64) -> Result<Grant, Refusal> {
+pub(super) fn read(status: u16, body: &str, now: u64) -> Result<Grant, GrantRefusal> {
     let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let text = |name: &str| answer[name].as_str().unwrap_or_default().to_string();
-    let refusal = |description: String| Refusal {
+    let refusal = |description: String| GrantRefusal {
         status,
         error: clipped(&text("error")),
         description: clipped(&description),

@@ -8,12 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use serde_json::json;
 
-use super::callback::{Callback, Response};
-use super::client::{Client, Identity, random_text};
+use super::callback::{BrowserResponse, Callback};
+use super::client::{ClientIdentity, OAuthClient, random_text};
 use super::discover::{self, Issuer};
 use super::endpoint::TokenEndpoint;
 use super::grant::{Grant, clipped};
-use super::source::{Held, OAuthSource, Way};
+use super::source::{Held, OAuthSource, TokenWay};
 use super::store::{Record, Store};
 use super::urls;
 use super::wire::{Wire, finally};
@@ -60,7 +60,7 @@ impl LoggedIn {
 
     /// A source of the tokens of this login.
     pub fn into_source(self) -> OAuthSource {
-        OAuthSource::new(self.wire, Way::of_login(self.held, self.store))
+        OAuthSource::new(self.wire, TokenWay::of_login(self.held, self.store))
     }
 }
 
@@ -78,7 +78,7 @@ pub fn login(
     ask: &mut dyn FnMut(&str),
 ) -> Result<LoggedIn, Fault> {
     let identity = wish.identity().map_err(|fault| finally(fault.0))?;
-    if matches!(identity, Identity::Key(_)) {
+    if matches!(identity, ClientIdentity::Key(_)) {
         let fault =
             "a login has no use for `--oauth-private-key`: with it, a run gets its tokens alone";
         return Err(finally(fault));
@@ -93,7 +93,7 @@ pub fn login(
     let (client, application_type) = match &wish.client_id {
         Some(id) => {
             let id = id.clone();
-            (Client { id, identity }, None)
+            (OAuthClient { id, identity }, None)
         }
         None => register(&wire, issuer, &callback.url(), &scopes, soon())?,
     };
@@ -151,14 +151,14 @@ pub fn login(
 
 fn record(
     grant: Grant,
-    client: &Client,
+    client: &OAuthClient,
     application_type: Option<String>,
     scopes: Vec<String>,
 ) -> Record {
     // One that the user has is not written down.
     let registered = application_type.as_ref();
     let client_secret = registered.and_then(|_| match &client.identity {
-        Identity::Secret(secret) => Some(secret.expose().to_string()),
+        ClientIdentity::Secret(secret) => Some(secret.expose().to_string()),
         _ => None,
     });
     Record {
@@ -230,7 +230,7 @@ fn register(
     redirect: &str,
     scopes: &[String],
     deadline: Instant,
-) -> Result<(Client, Option<String>), Fault> {
+) -> Result<(OAuthClient, Option<String>), Fault> {
     const TYPE: &str = "native";
     let name = clipped(&issuer.name);
     let Some(endpoint) = &issuer.registration_endpoint else {
@@ -262,11 +262,11 @@ fn register(
         )));
     }
     let secret = Some(text("client_secret")).filter(|secret| !secret.is_empty());
-    let identity = secret.map_or(Identity::Public, |secret| {
-        Identity::Secret(Secret::new(secret))
+    let identity = secret.map_or(ClientIdentity::Public, |secret| {
+        ClientIdentity::Secret(Secret::new(secret))
     });
     let id = id.to_string();
-    Ok((Client { id, identity }, Some(TYPE.to_string())))
+    Ok((OAuthClient { id, identity }, Some(TYPE.to_string())))
 }
 
 /// Why a browser brought no code.
@@ -279,7 +279,7 @@ enum NoCode {
 /// Sends the user to the issuer and waits for the code.
 fn authorize(
     endpoint: &TokenEndpoint,
-    client: &Client,
+    client: &OAuthClient,
     callback: &Callback,
     scopes: &[String],
     verifier: &str,
@@ -311,7 +311,11 @@ fn authorize(
     judge(response, endpoint, &state)
 }
 
-fn judge(response: Response, endpoint: &TokenEndpoint, state: &str) -> Result<String, NoCode> {
+fn judge(
+    response: BrowserResponse,
+    endpoint: &TokenEndpoint,
+    state: &str,
+) -> Result<String, NoCode> {
     let issuer = &endpoint.issuer;
     let fault = |text: String| Err(NoCode::Fault(finally(text)));
     let name = clipped(&issuer.name);
@@ -350,7 +354,7 @@ mod tests {
     use super::*;
 
     fn endpoint(sends_iss: bool) -> TokenEndpoint {
-        TokenEndpoint::new(&discover::Found {
+        TokenEndpoint::new(&discover::Discovered {
             resource: "https://mcp".to_string(),
             scopes: Vec::new(),
             issuer: Issuer {
@@ -364,10 +368,10 @@ mod tests {
     #[test]
     fn an_answer_of_another_issuer_is_not_used() {
         let check = |iss: Option<&str>, sends_iss: bool, expected: Result<&str, &str>| {
-            let response = Response {
+            let response = BrowserResponse {
                 code: Some("c".to_string()),
                 iss: iss.map(str::to_string),
-                ..Response::default()
+                ..BrowserResponse::default()
             };
             let judged = judge(response, &endpoint(sends_iss), "st");
             match (judged, expected) {

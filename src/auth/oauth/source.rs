@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::challenge;
-use super::client::{Client, Identity};
-use super::discover::{self, Found};
+use super::client::{ClientIdentity, OAuthClient};
+use super::discover::{self, Discovered};
 use super::endpoint::{NoGrant, TokenEndpoint};
 use super::grant::Grant;
 use super::store::{Record, Store};
@@ -28,13 +28,13 @@ const STEP_UPS_MAX: u32 = 3;
 /// Where the tokens of a run come from, by OAuth.
 pub struct OAuthSource {
     wire: Wire,
-    way: Way,
+    way: TokenWay,
     /// What is known of the issuer, once it was asked.
     endpoint: Option<TokenEndpoint>,
 }
 
 /// How a token is got.
-pub(super) enum Way {
+pub(super) enum TokenWay {
     /// It was a user's login that is kept.
     Login {
         held: Box<Held>,
@@ -43,7 +43,7 @@ pub(super) enum Way {
     },
     /// A client gets it for itself (RFC 6749 §4.4).
     Client {
-        client: Client,
+        client: OAuthClient,
         issuer: Option<String>,
         /// Those of the user; none: what the server wants.
         scopes: Vec<String>,
@@ -105,7 +105,7 @@ fn time_of(unix_secs: Option<u64>) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs?))
 }
 
-impl Way {
+impl TokenWay {
     pub(super) fn of_login(held: Held, store: Option<Store>) -> Self {
         let held = Box::new(held);
         Self::Login { held, store }
@@ -113,12 +113,12 @@ impl Way {
 
     pub(super) fn of_client(
         id: String,
-        identity: Identity,
+        identity: ClientIdentity,
         issuer: Option<String>,
         scopes: Vec<String>,
     ) -> Self {
         Self::Client {
-            client: Client { id, identity },
+            client: OAuthClient { id, identity },
             issuer,
             scopes,
             n_step_ups: 0,
@@ -130,7 +130,7 @@ impl Way {
 impl Source for OAuthSource {
     fn fetch(&mut self, why: Why, deadline: Instant) -> Result<Token, Fault> {
         match &mut self.way {
-            Way::Login { held, store } => of_login(
+            TokenWay::Login { held, store } => of_login(
                 &self.wire,
                 &mut self.endpoint,
                 held,
@@ -138,20 +138,20 @@ impl Source for OAuthSource {
                 &why,
                 deadline,
             ),
-            Way::Client { .. } => self.of_client(&why, deadline),
+            TokenWay::Client { .. } => self.of_client(&why, deadline),
         }
     }
 
     fn about(&self) -> String {
         match &self.way {
-            Way::Login { held, .. } => {
+            TokenWay::Login { held, .. } => {
                 let renewal = match held.record.refresh_token {
                     Some(_) => "and is refreshed before",
                     None => "and cannot be refreshed",
                 };
                 format!("the login that is kept {} {renewal}", held.until())
             }
-            Way::Client {
+            TokenWay::Client {
                 client, expires_at, ..
             } => {
                 let issuer = self.endpoint.as_ref().map(|endpoint| &endpoint.issuer.name);
@@ -164,7 +164,7 @@ impl Source for OAuthSource {
 }
 
 impl OAuthSource {
-    pub(super) fn new(wire: Wire, way: Way) -> Self {
+    pub(super) fn new(wire: Wire, way: TokenWay) -> Self {
         Self {
             wire,
             way,
@@ -173,7 +173,7 @@ impl OAuthSource {
     }
 
     fn of_client(&mut self, why: &Why, deadline: Instant) -> Result<Token, Fault> {
-        let Way::Client {
+        let TokenWay::Client {
             client,
             issuer,
             scopes,
@@ -227,7 +227,7 @@ fn known(
     endpoint: &mut Option<TokenEndpoint>,
     issuer: Option<&str>,
     deadline: Instant,
-) -> Result<Option<Found>, Fault> {
+) -> Result<Option<Discovered>, Fault> {
     if endpoint.is_some() {
         return Ok(None);
     }
@@ -374,9 +374,11 @@ fn refresh(
     deadline: Instant,
 ) -> Result<Grant, NoGrant> {
     let secret = record.client_secret.clone();
-    let client = Client {
+    let client = OAuthClient {
         id: record.client_id.clone(),
-        identity: secret.map_or(Identity::Public, |it| Identity::Secret(Secret::new(&it))),
+        identity: secret.map_or(ClientIdentity::Public, |it| {
+            ClientIdentity::Secret(Secret::new(&it))
+        }),
     };
     let refresh_token = record.refresh_token.as_deref().unwrap_or_default();
     // No scope: those that were granted stay.

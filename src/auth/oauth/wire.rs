@@ -5,16 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use ureq::http::Response;
+use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::grant::clipped;
 use super::urls;
 use crate::auth::Fault;
 use crate::clock;
 use crate::files::read_text;
-use crate::network::{Network, TlsOptions};
+use crate::network::{Network, ProxyChoice, TlsOptions, Way};
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
 const BODY_BYTES_MAX: u64 = 256 << 10;
@@ -23,7 +23,7 @@ const BODY_BYTES_MAX: u64 = 256 << 10;
 const REDIRECTS_MAX: u32 = 3;
 
 /// What was answered.
-pub(super) struct Reply {
+pub(super) struct IssuerReply {
     pub(super) status: u16,
     pub(super) body: String,
     /// The value of `WWW-Authenticate`; several are joined.
@@ -32,7 +32,7 @@ pub(super) struct Reply {
     pub(super) retry_after: Option<Duration>,
 }
 
-impl Reply {
+impl IssuerReply {
     /// The body as a JSON object; `None` where it is none.
     pub(super) fn object(&self) -> Option<Value> {
         let value = serde_json::from_str(&self.body).ok();
@@ -45,6 +45,8 @@ pub(super) struct Wire {
     /// One for each way in which a certificate may be trusted, in the order in which
     /// they are tried: nothing is sent before one is.
     agents: Vec<Agent>,
+    /// Which proxy issuers are reached by.
+    proxy: ProxyChoice,
     /// The MCP server: what it is reached by says what else may be.
     target: String,
 }
@@ -59,6 +61,7 @@ impl Wire {
                 .into_iter()
                 .map(|tls| agent(tls, connect_timeout))
                 .collect(),
+            proxy: network.proxy.clone(),
             target: target.to_string(),
         })
     }
@@ -69,11 +72,12 @@ impl Wire {
     }
 
     /// Gets a document, such as metadata.
-    pub(super) fn get(&self, url: &str, deadline: Instant) -> Result<Reply, Fault> {
-        self.ask(url, deadline, |agent, left| {
+    pub(super) fn get(&self, url: &str, deadline: Instant) -> Result<IssuerReply, Fault> {
+        self.ask(url, deadline, |agent, left, proxy| {
             let request = agent.get(url).header("Accept", "application/json");
             let request = request.config().timeout_global(Some(left));
             let request = request
+                .proxy(proxy)
                 .max_redirects(REDIRECTS_MAX)
                 .https_only(url.starts_with("https:"));
             request.build().call()
@@ -87,7 +91,7 @@ impl Wire {
         form: &[(&str, &str)],
         authorization: Option<&str>,
         deadline: Instant,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<IssuerReply, Fault> {
         let mut headers = vec![
             ("Accept", "application/json"),
             ("Content-Type", "application/x-www-form-urlencoded"),
@@ -103,7 +107,7 @@ impl Wire {
         accept: &str,
         value: &Value,
         deadline: Instant,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<IssuerReply, Fault> {
         let headers = [("Accept", accept), ("Content-Type", "application/json")];
         self.post(url, &headers, &value.to_string(), deadline)
     }
@@ -114,14 +118,14 @@ impl Wire {
         headers: &[(&str, &str)],
         body: &str,
         deadline: Instant,
-    ) -> Result<Reply, Fault> {
-        self.ask(url, deadline, |agent, left| {
+    ) -> Result<IssuerReply, Fault> {
+        self.ask(url, deadline, |agent, left, proxy| {
             let mut request = agent.post(url);
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
             let request = request.config().timeout_global(Some(left));
-            request.build().send(body)
+            request.proxy(proxy).build().send(body)
         })
     }
 
@@ -129,14 +133,15 @@ impl Wire {
         &self,
         url: &str,
         deadline: Instant,
-        send: impl Fn(&Agent, Duration) -> Result<Response<Body>, ureq::Error>,
-    ) -> Result<Reply, Fault> {
+        send: impl Fn(&Agent, Duration, Option<Proxy>) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<IssuerReply, Fault> {
         if !urls::may_follow(url, &self.target) {
             let url = clipped(url);
             return Err(finally(format!(
                 "the server names `{url}`, which is no `https` address"
             )));
         }
+        let proxy = proxy_of(&self.proxy, url)?;
         let failed = |error: ureq::Error| again(format!("`{}`: {error}", clipped(url)));
         let mut agents = self.agents.iter().peekable();
         loop {
@@ -147,12 +152,34 @@ impl Wire {
                     clipped(url)
                 )));
             };
-            match send(agent, left) {
+            match send(agent, left, proxy.clone()) {
                 Err(error) if agents.peek().is_some() && is_of_trust(&error) => {}
                 answer => return answer.and_then(read).map_err(failed),
             }
         }
     }
+}
+
+/// The proxy that this address is reached by; metadata that is redirected keeps to it.
+fn proxy_of(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, Fault> {
+    let uri: Uri = url.parse().map_err(|_| finally("an address is none"))?;
+    let is_https = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let Way::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port) else {
+        return Ok(None);
+    };
+    let by = &named.by;
+    let proxy = named.proxy.as_ref();
+    let proxy = proxy.map_err(|why| finally(format!("the proxy of {by} {why}")))?;
+    let mut built = Proxy::builder(ProxyProtocol::Http);
+    built = built.host(proxy.host()).port(proxy.port());
+    if let Some((name, password)) = proxy.name_and_password() {
+        built = built.username(&name).password(&password);
+    }
+    let built = built.build();
+    built
+        .map(Some)
+        .map_err(|_| finally(format!("the proxy of {by} cannot be used")))
 }
 
 /// Whether a certificate was not trusted, or TLS failed otherwise.
@@ -224,7 +251,7 @@ fn again(message: String) -> Fault {
     Fault::Again { message, after }
 }
 
-fn read(mut answer: Response<Body>) -> Result<Reply, ureq::Error> {
+fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
     let status = answer.status().as_u16();
     let headers = answer.headers();
     let values = |name: &str| {
@@ -236,7 +263,7 @@ fn read(mut answer: Response<Body>) -> Result<Reply, ureq::Error> {
     let retry_after = values("retry-after").and_then(|text| retry_after(&text));
     let body = answer.body_mut().with_config();
     let body = body.limit(BODY_BYTES_MAX).lossy_utf8(true);
-    Ok(Reply {
+    Ok(IssuerReply {
         status,
         body: body.read_to_string()?,
         challenge,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::client::{Identity, SigningKey};
-use super::source::{Held, OAuthSource, Way};
+use super::client::{ClientIdentity, SigningKey};
+use super::source::{Held, OAuthSource, TokenWay};
 use super::store::Store;
 use super::urls;
 use super::wire::Wire;
@@ -64,16 +64,16 @@ impl OAuthWish {
     }
 
     /// How the client says who it is.
-    pub(super) fn identity(&self) -> Result<Identity, WishFault> {
+    pub(super) fn identity(&self) -> Result<ClientIdentity, WishFault> {
         match (&self.client_secret, &self.private_key) {
             (Some(_), Some(_)) => Err(WishFault(
                 "`--oauth-client-secret` and `--oauth-private-key` exclude each other".to_string(),
             )),
-            (Some(secret), None) => Ok(Identity::Secret(secret.clone())),
+            (Some(secret), None) => Ok(ClientIdentity::Secret(secret.clone())),
             (None, Some(pem)) => SigningKey::read(pem.expose())
-                .map(Identity::Key)
+                .map(ClientIdentity::Key)
                 .map_err(|why| WishFault(format!("the file of `--oauth-private-key` {why}"))),
-            (None, None) => Ok(Identity::Public),
+            (None, None) => Ok(ClientIdentity::Public),
         }
     }
 }
@@ -96,7 +96,7 @@ pub fn standing(
                 "`--oauth-client-secret` and `--oauth-private-key` go with `--oauth-client-id`";
             return Err(WishFault(fault.to_string()));
         };
-        let way = Way::of_client(
+        let way = TokenWay::of_client(
             client_id,
             identity,
             wish.issuer.clone(),
@@ -153,6 +153,6 @@ pub fn standing(
             held.until()
         )));
     }
-    let way = Way::of_login(held, Some(store));
+    let way = TokenWay::of_login(held, Some(store));
     Ok(Standing::Source(Box::new(OAuthSource::new(wire()?, way))))
 }
