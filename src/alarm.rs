@@ -65,11 +65,11 @@ impl<T: Copy + Ord> PollAlarm<T> {
 
 /// A timer descriptor. It is never read: the poll is edge-triggered, and setting
 /// the timer anew clears what has expired.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 #[derive(Debug)]
 struct Descriptor(nix::sys::timerfd::TimerFd);
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 impl Descriptor {
     fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
@@ -92,11 +92,11 @@ impl Descriptor {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 #[derive(Debug)]
 struct Descriptor;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 impl Descriptor {
     fn new(_: &Registry, _: Token) -> io::Result<Self> {
         Ok(Self)

@@ -68,6 +68,10 @@ macro_rules! command {
             /// Python's httpx do and those on Node's fetch do not
             #[argh(switch)]
             pub(super) cookies: bool,
+            /// wait as long as the Retry-After of a 429 or a 503 asks to, in the handshake
+            /// too
+            #[argh(switch)]
+            pub(super) respect_retry_after: bool,
             /// header sent with every request, such as 'X-Team: blue'; may be given
             /// several times
             #[argh(option, short = 'H', long = "header", arg_name = "header", from_str_fn(options::header))]
@@ -306,6 +310,7 @@ macro_rules! server_overrides {
         Overrides {
             protocol: $args.protocol,
             cookies: $args.cookies.then_some(true),
+            respect_retry_after: $args.respect_retry_after.then_some(true),
             headers,
             default_headers: of_environment.as_deref().map(bearer).into_iter().collect(),
             network: network_flags!($args),

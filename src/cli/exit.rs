@@ -48,7 +48,7 @@ pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool)
     let of_end = match ended {
         Ended::Duration | Ended::Iterations | Ended::Broke | Ended::Threshold => PASSED,
         Ended::Interrupted => INTERRUPTED,
-        Ended::NoSession => COULD_NOT_RUN,
+        Ended::NoSession | Ended::Denied => COULD_NOT_RUN,
     };
     strongest([
         of_end,
@@ -128,6 +128,7 @@ mod tests {
             (Ended::Broke, 0, 4),
             (Ended::Threshold, 0, 4),
             (Ended::NoSession, 1, 1),
+            (Ended::Denied, 1, 1),
             (Ended::Interrupted, 130, 130),
         ];
         for (ended, valid, invalid) in runs {

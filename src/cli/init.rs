@@ -108,6 +108,7 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
         protocol: plan.target.protocol,
         timeout: plan.timeout,
         cookies: plan.target.cookies,
+        respect_retry_after: plan.target.respect_retry_after,
         network: plan.network,
     };
     let (offer, _) = under_signals(false, terminal, |live, interrupts| {

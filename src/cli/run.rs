@@ -41,6 +41,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let delivered = deliver(outputs, report, is_quiet, terminal);
     let session = match outcome.ended {
         Ended::NoSession => Some(no_session(&delivered.report)),
+        Ended::Denied => Some(denied(&delivered.report)),
         _ => None,
     };
     let is_interrupted = interrupts.is_pending();
@@ -74,6 +75,22 @@ pub(super) fn gate(report: &Report) -> Option<UserError> {
         }
     };
     Some(UserError::new(ErrorKind::NotKept, what))
+}
+
+/// The server let nobody in any more; a notice says since when.
+fn denied(report: &Report) -> UserError {
+    let failures = report.failures.iter();
+    let handshake = report.handshake.iter().flat_map(|it| &it.failures);
+    let is_denial = |id: &str| id.starts_with("http.401") || id.starts_with("http.403");
+    let cause = failures.chain(handshake).find(|cause| is_denial(&cause.id));
+    let why = cause.map_or_else(String::new, |cause| match cause.examples.first() {
+        Some(example) => format!(": {} ({example})", cause.id),
+        None => format!(": {}", cause.id),
+    });
+    UserError::could_not_run(format!(
+        "the run was ended early, since the server let nobody in any more{why}"
+    ))
+    .hint("give a token that lives as long as the run, and that allows what the steps do")
 }
 
 /// No user ever had a session, so nothing was measured; or no user could open

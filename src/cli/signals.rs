@@ -1,16 +1,13 @@
 //! SIGINT, SIGTERM and SIGHUP end a run: the first in good order, the second at
-//! once.
+//! once. On Windows Ctrl-C is SIGINT, and there is no SIGHUP.
 
 use std::thread;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
 
 use crate::coordinator::Interrupter;
 
 /// Listens while it lives.
 pub(super) struct Listener {
-    handle: Option<Handle>,
+    handle: Option<system::Handle>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -18,46 +15,20 @@ impl Listener {
     /// Passes signals on. Where the system does not let us listen, signals end
     /// the program as they always do.
     pub(super) fn start(interrupter: Interrupter) -> Self {
-        let mut wanted = vec![SIGINT, SIGTERM];
-        // Under `nohup` a terminal that goes away ends nothing.
-        if !is_hangup_ignored() {
-            wanted.push(SIGHUP);
-        }
-        let Ok(mut signals) = Signals::new(wanted) else {
+        let Ok((handle, signals)) = system::listen() else {
             return Self {
                 handle: None,
                 thread: None,
             };
         };
-        let handle = signals.handle();
         let thread = thread::Builder::new()
             .name("signals".to_string())
-            .spawn(move || {
-                for _ in &mut signals {
-                    interrupter.interrupt();
-                }
-            });
+            .spawn(move || system::for_each(signals, || interrupter.interrupt()));
         Self {
             handle: Some(handle),
             thread: thread.ok(),
         }
     }
-}
-
-/// Whether this process was started so that SIGHUP does not reach it.
-fn is_hangup_ignored() -> bool {
-    // Other systems tell it only to calls that need `unsafe`.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    is_ignored(&status, SIGHUP)
-}
-
-/// `status` is that of a process, as Linux tells it.
-fn is_ignored(status: &str, signal: i32) -> bool {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 impl Drop for Listener {
@@ -72,14 +43,135 @@ impl Drop for Listener {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[cfg(all(unix, not(pmcp_portable)))]
+mod system {
+    use std::io;
 
-    #[test]
-    fn ignored_signals_are_read_from_the_status() {
-        assert!(is_ignored("Name:\tx\nSigIgn:\t0000000000001001\n", SIGHUP));
-        assert!(!is_ignored("SigIgn:\t0000000000001000\n", SIGHUP));
-        assert!(!is_ignored("", SIGHUP));
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    pub(super) use signal_hook::iterator::Handle;
+    use signal_hook::iterator::Signals;
+
+    pub(super) fn listen() -> io::Result<(Handle, Signals)> {
+        let mut wanted = vec![SIGINT, SIGTERM];
+        // Under `nohup` a terminal that goes away ends nothing.
+        if !is_hangup_ignored() {
+            wanted.push(SIGHUP);
+        }
+        let signals = Signals::new(wanted)?;
+        Ok((signals.handle(), signals))
+    }
+
+    /// Until the handle is closed.
+    pub(super) fn for_each(mut signals: Signals, mut act: impl FnMut()) {
+        for _ in &mut signals {
+            act();
+        }
+    }
+
+    /// Whether this process was started so that SIGHUP does not reach it.
+    fn is_hangup_ignored() -> bool {
+        // Other systems tell it only to calls that need `unsafe`.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        is_ignored(&status, SIGHUP)
+    }
+
+    /// `status` is that of a process, as Linux tells it.
+    fn is_ignored(status: &str, signal: i32) -> bool {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn ignored_signals_are_read_from_the_status() {
+            assert!(is_ignored("Name:\tx\nSigIgn:\t0000000000001001\n", SIGHUP));
+            assert!(!is_ignored("SigIgn:\t0000000000001000\n", SIGHUP));
+            assert!(!is_ignored("", SIGHUP));
+        }
+    }
+}
+
+/// A signal sets a flag, which a thread looks at: all that `signal-hook` does on every
+/// system.
+#[cfg(not(all(unix, not(pmcp_portable))))]
+mod system {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::thread;
+    use std::time::Duration;
+
+    use signal_hook::SigId;
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::{flag, low_level};
+
+    /// A user who presses Ctrl-C notices no less than this.
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+    pub(super) struct Handle {
+        ids: Vec<SigId>,
+        signals: Signals,
+    }
+
+    #[derive(Clone, Default)]
+    pub(super) struct Signals {
+        raised: Arc<AtomicBool>,
+        is_closed: Arc<AtomicBool>,
+    }
+
+    impl Handle {
+        pub(super) fn close(&self) {
+            self.signals.is_closed.store(true, Relaxed);
+            for id in &self.ids {
+                low_level::unregister(*id);
+            }
+        }
+    }
+
+    pub(super) fn listen() -> io::Result<(Handle, Signals)> {
+        let signals = Signals::default();
+        let mut handle = Handle {
+            ids: Vec::new(),
+            signals: signals.clone(),
+        };
+        for signal in [SIGINT, SIGTERM] {
+            let id = flag::register(signal, Arc::clone(&signals.raised));
+            handle.ids.push(id?);
+        }
+        Ok((handle, signals))
+    }
+
+    /// Until the handle is closed.
+    pub(super) fn for_each(signals: Signals, mut act: impl FnMut()) {
+        while !signals.is_closed.load(Relaxed) {
+            if signals.raised.swap(false, Relaxed) {
+                act();
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_flag_that_was_raised_is_acted_on_once() {
+            let signals = Signals::default();
+            signals.raised.store(true, Relaxed);
+            let mut n_seen = 0;
+            let closer = signals.clone();
+            for_each(signals, || {
+                n_seen += 1;
+                closer.is_closed.store(true, Relaxed);
+            });
+            assert_eq!(n_seen, 1);
+        }
     }
 }

@@ -268,7 +268,7 @@ fn seconds(text: &str) -> Option<Duration> {
 
 /// RFC 6265 section 5.1.1: day, month, year and time in any order, whatever
 /// else is between. In seconds since 1970; before that, 0.
-fn date(text: &str) -> Option<u64> {
+pub(super) fn date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ];

@@ -17,14 +17,14 @@ use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
 use crate::http::{Endpoint, NotFollowed, Trouble};
-use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure};
+use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure, TokenError};
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
     ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription, Revision,
     ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal, judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
-use crate::units::format_count;
+use crate::units::{format_count, format_duration};
 
 /// How often `server/discover` is sent at most: −32022 may name another
 /// revision, a redirect another path, and a server in trouble gets a moment.
@@ -39,6 +39,12 @@ const TROUBLES_MAX: u32 = 3;
 
 /// The pause before a server in trouble is asked again.
 const TROUBLE_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest wait before that which a server may ask for, where that is respected.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
+
+/// Messages name the field where it was sent.
+const RETRY_AFTER: &str = "Retry-After: ";
 
 /// A legacy server may never answer a method that it does not know: where
 /// `initialize` comes next, `server/discover` gets no more than this.
@@ -334,7 +340,9 @@ impl Finder {
                     )
                     .hint("leave `--protocol` out to find the era, or give `--protocol legacy`"));
                 }
-                ProbeVerdict::NotAllowed => Some(not_allowed(status)),
+                ProbeVerdict::NotAllowed => {
+                    exchanged.result.err().map(|trouble| self.failed(&trouble))
+                }
                 ProbeVerdict::Unavailable => {
                     n_troubles += 1;
                     if n_troubles < TROUBLES_MAX {
@@ -521,9 +529,7 @@ impl Finder {
         let is_telling = match trouble {
             Trouble::Cancelled => true,
             Trouble::Failed { failure, .. } => match failure {
-                Failure::Http {
-                    status: 401 | 403, ..
-                } => true,
+                denial if denial.is_denial() => true,
                 Failure::Http { rpc_code, .. } => rpc_code.is_some() || offered.len() > 1,
                 Failure::Protocol(ProtocolFailure::BadResult)
                 | Failure::Rpc(_)
@@ -546,8 +552,29 @@ impl Finder {
         (crate::clock::now() + longest).min(self.limit)
     }
 
-    fn wait_for_better(&self) -> Result<(), UserError> {
-        match sleep_until(crate::clock::now() + TROUBLE_WAIT) {
+    /// Waits before a server in trouble is asked again: as long as it asks for, where
+    /// the user wants that and it is within bounds. That time is not the server's.
+    fn wait_for_better(&mut self) -> Result<(), UserError> {
+        let asked = self.session.take_retry_after();
+        let is_respected = self.session.server().settings().respect_retry_after;
+        let mut wait = TROUBLE_WAIT;
+        if let Some(asked) = asked.filter(|_| is_respected) {
+            let told = format_duration(asked);
+            if asked > RETRY_AFTER_MAX {
+                let most = format_duration(RETRY_AFTER_MAX);
+                return Err(UserError::could_not_run(format!(
+                    "the server takes no requests now and asks to wait {told}; a handshake waits \
+                     {most} at most"
+                ))
+                .hint("begin later"));
+            }
+            wait = wait.max(asked);
+            self.limit += wait;
+            self.notices.push(format!(
+                "the handshake waited {told}, as the server asked (`Retry-After`)"
+            ));
+        }
+        match sleep_until(crate::clock::now() + wait) {
             Wake::Cancelled => Err(interrupted()),
             Wake::Ready | Wake::Deadline => Ok(()),
         }
@@ -649,10 +676,15 @@ impl Finder {
                     error
                 }
             }
+            denial if denial.is_denial() => not_allowed(*denial, &message),
             Failure::Http {
-                status: status @ (401 | 403),
-                ..
-            } => not_allowed(*status),
+                status: 429 | 503, ..
+            } if !self.session.server().settings().respect_retry_after
+                && message.contains(RETRY_AFTER) =>
+            {
+                UserError::could_not_run(format!("no MCP session with {url}: {message}"))
+                    .hint("`--respect-retry-after` waits as long as the server asks to")
+            }
             Failure::Http {
                 rpc_code: Some(METHOD_NOT_FOUND),
                 ..
@@ -680,11 +712,22 @@ impl Finder {
     }
 }
 
-fn not_allowed(status: u16) -> UserError {
-    UserError::could_not_run(format!(
-        "the server does not let us in: status {status} to the handshake"
-    ))
-    .hint("give a token with `--api-key` or `MCP_API_KEY`, or a header with `-H 'Name: value'`")
+/// `message` says with what status, and why where the server does.
+fn not_allowed(denial: Failure, message: &str) -> UserError {
+    let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
+    match denial {
+        Failure::Denied {
+            error: TokenError::InvalidToken,
+            ..
+        } => error.hint("the token has expired, or is another server's: get a new one"),
+        Failure::Denied {
+            error: TokenError::InsufficientScope,
+            ..
+        } => error.hint("the token is good but does not allow this: get one with that scope"),
+        _ => error.hint(
+            "give a token with `--api-key` or `MCP_API_KEY`, or a header with `-H 'Name: value'`",
+        ),
+    }
 }
 
 fn interrupted() -> UserError {

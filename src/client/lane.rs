@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::content::Content;
+use super::error_head::ErrorHead;
 use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
@@ -146,6 +147,8 @@ pub(super) struct Lane {
     pub(super) n_streams_left_open: u64,
     /// Answers with `Set-Cookie`.
     pub(super) n_cookies_set: u64,
+    /// How long the last error asked to be left alone.
+    retry_after: Option<Duration>,
 }
 
 impl Lane {
@@ -168,7 +171,13 @@ impl Lane {
             identity,
             n_streams_left_open: 0,
             n_cookies_set: 0,
+            retry_after: None,
         }
+    }
+
+    /// How long the last error asked to be left alone, since this was last asked.
+    pub(super) fn take_retry_after(&mut self) -> Option<Duration> {
+        self.retry_after.take()
     }
 
     /// Goes to another path of the same host from now on.
@@ -369,6 +378,8 @@ impl Lane {
                 ))
             }
             status => {
+                let head = ErrorHead::of(&content.answer);
+                self.retry_after = head.retry_after;
                 let unread = match coding {
                     ContentCoding::Foreign(name) => {
                         self.discard(&mut content.answer)?;
@@ -377,7 +388,7 @@ impl Lane {
                     _ => self.read_beginning(&mut content)?,
                 };
                 let keeps_answer = expect.is_some_and(|expect| expect.keep_result);
-                Err(self.http_error(status, unread, keeps_answer, exchanged))
+                Err(self.http_error(&head, status, unread, keeps_answer, exchanged))
             }
         }
     }
@@ -420,6 +431,7 @@ impl Lane {
     /// the body could not be read.
     fn http_error(
         &self,
+        head: &ErrorHead,
         status: u16,
         unread: Option<String>,
         keeps_answer: bool,
@@ -428,6 +440,7 @@ impl Lane {
         let body = self.buffer.filled();
         let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
+        let refusal = head.refusal(status, body).filter(|_| error.is_none());
         let kept = error.as_ref().filter(|_| keeps_answer);
         exchanged.error_text = kept.map(RpcError::to_json);
         let text = match (&error, unread) {
@@ -438,13 +451,15 @@ impl Lane {
         };
         exchanged.session_gone =
             self.identity.has_session_id() && says_session_gone(status, error.as_ref(), &text);
-        let shown = if body.is_empty() && text.is_empty() {
+        let (failure, text) = refusal.unwrap_or((Failure::Http { status, rpc_code }, text));
+        let mut shown = if body.is_empty() && text.is_empty() {
             format!("status {status}, no body")
         } else if text.is_empty() {
             format!("status {status}, no text")
         } else {
             format!("status {status}: {text}")
         };
+        shown += &head.note();
         // Only a proxy wants to know who asks it (RFC 9110 section 15.5.8).
         if status == PROXY_WANTS_NAME
             && let Some(proxy) = self.http.plain_proxy()
@@ -452,7 +467,7 @@ impl Lane {
             let shown = format!("the proxy {} refused: {shown}", proxy.address());
             return Trouble::failed(Failure::Connect(ConnectFailure::Proxy), shown);
         }
-        Trouble::failed(Failure::Http { status, rpc_code }, shown)
+        Trouble::failed(failure, shown)
     }
 
     /// Reads the content to its end into the buffer, or fails beyond the limit

@@ -27,6 +27,7 @@
 mod classify;
 mod content;
 mod cookies;
+mod error_head;
 mod find;
 mod identity;
 mod lane;

@@ -32,6 +32,8 @@ pub struct ServerSettings {
     pub headers: Vec<(String, String)>,
     /// Whether each user keeps the cookies that the server sets.
     pub cookies: bool,
+    /// Whether the handshake waits as long as a busy server asks to.
+    pub respect_retry_after: bool,
     /// How the server is reached.
     pub network: Arc<Network>,
     /// Takes secrets out of messages.

@@ -217,6 +217,12 @@ impl Session {
         Ok(())
     }
 
+    /// How long the server asked to be left alone by the last error (`Retry-After` of a
+    /// 429 or a 503), since this was last asked. Nobody has waited yet.
+    pub fn take_retry_after(&mut self) -> Option<Duration> {
+        self.lane.take_retry_after()
+    }
+
     /// The body of the last request.
     pub fn last_request(&self) -> &[u8] {
         self.body.bytes()

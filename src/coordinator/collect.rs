@@ -49,6 +49,8 @@ pub(super) struct Counts {
     /// Of those that failed: without any answer, by a timeout or for want of a
     /// connection.
     pub(super) unanswered: u64,
+    /// Of those that failed: turned away for their number.
+    pub(super) rate_limited: u64,
     /// Of those that failed: for want of open files, ports or memory of this machine.
     pub(super) failed_here: u64,
     /// Without those from before the load.
@@ -109,6 +111,7 @@ impl Counts {
         self.cancelled += later.cancelled;
         self.timed_out += later.timed_out;
         self.unanswered += later.unanswered;
+        self.rate_limited += later.rate_limited;
         self.failed_here += later.failed_here;
         self.handshakes.add(&later.handshakes);
         self.iterations += later.iterations;
@@ -127,6 +130,7 @@ impl Counts {
         let timed_out = row.failures.of_group(FailureGroup::Timeout);
         self.timed_out += timed_out;
         self.unanswered += timed_out + row.failures.of_group(FailureGroup::Connect);
+        self.rate_limited += row.failures.of_group(FailureGroup::RateLimit);
         self.failed_here += local_failures(row);
     }
 
@@ -411,6 +415,7 @@ impl Collector {
             last.started += late.started;
             last.ok += late.ok;
             last.failed += late.failed;
+            last.rate_limited += late.rate_limited;
             last.dropped += late.dropped;
             last.vus = late.vus.max(last.vus);
             let merged = match (own_latency, late_latency) {
@@ -570,6 +575,7 @@ impl Collector {
             started: second.started,
             ok: second.ok,
             failed: second.failed,
+            rate_limited: second.rate_limited,
             latency: second_latency(&self.second.latency),
             dropped: second.dropped,
             signals,

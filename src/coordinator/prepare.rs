@@ -12,7 +12,7 @@ use super::probe::probe_plan;
 use crate::address;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
-use crate::host::{self, Cpus, too_low_file_limit};
+use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
@@ -73,6 +73,7 @@ pub(super) fn prepare(
         message_bytes_max: plan.message_bytes_max,
         headers,
         cookies: plan.target.cookies,
+        respect_retry_after: plan.target.respect_retry_after,
         network: Arc::clone(&plan.network),
         redactor: redactor.clone(),
     };
@@ -222,14 +223,16 @@ pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
     (cpus, assigned)
 }
 
-/// Says so where there is too little room for all connections.
+/// Says what of this host is too small for the load, and how to change it.
 pub(super) fn check_room(plan: &Plan, observer: &mut dyn Observer) {
-    let n_connections = plan.connections_max();
-    if let Some(limit) = too_low_file_limit(n_connections) {
-        observer.notice(&format!(
-            "this process may open {limit} files, and {n_connections} connections at once are \
-             planned: raise the limit (`ulimit -n`)"
-        ));
+    let (_, workers) = choose_cpus(plan);
+    let need = Need {
+        connections: plan.connections_max(),
+        routes: plan.network.bind.len().max(1) as u64,
+        workers: workers.len() as u64,
+    };
+    for shortage in shortages(&Room::of_this_host(), &need) {
+        observer.notice(&shortage.text());
     }
 }
 

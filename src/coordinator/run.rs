@@ -28,6 +28,7 @@ use crate::decide::control::{
     Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
     rate_reached, spans,
 };
+use crate::decide::denied::{Denials, Ends};
 use crate::decide::elapsed::LoadTimes;
 use crate::decide::standstill::{Happened, Standstill};
 use crate::decide::threshold::{self, abort::Abort};
@@ -39,7 +40,7 @@ use crate::outcome::{
     RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::{nanos, plural};
+use crate::units::{format_duration, nanos, plural};
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
 
@@ -165,6 +166,9 @@ struct Coordinator<'a> {
     lookups: Option<Lookups>,
     watching: Watching,
     standstill: Standstill,
+    denials: Denials,
+    /// The user was told that nobody is let in any more.
+    has_told_of_denials: bool,
     /// Where thresholds may end the run.
     guard: Option<AbortGuard>,
     aborted: Option<Abort>,
@@ -219,6 +223,8 @@ impl<'a> Coordinator<'a> {
             probe: None,
             lookups: None,
             standstill: Standstill::default(),
+            denials: Denials::default(),
+            has_told_of_denials: false,
         }
     }
 
@@ -356,7 +362,42 @@ impl<'a> Coordinator<'a> {
         if self.is_hopeless(clock.now()) || self.stands_still(clock.now()) {
             return Ok(Happening::NoSession);
         }
+        if self.lets_nobody_in(clock.now()) {
+            return Ok(Happening::Denied);
+        }
         Ok(Happening::Nothing)
+    }
+
+    /// Whether the server answers every call and handshake with 401 or 403, for good.
+    fn lets_nobody_in(&mut self, now: Duration) -> bool {
+        if self.controller.stopped().is_some() {
+            return false;
+        }
+        let mut ends = Ends::default();
+        let mut causes = crate::metrics::FailureCounts::default();
+        let recorders = self.collector.warm.iter().chain([&self.collector.totals]);
+        for recorder in recorders {
+            let rows = Rows::new(&self.start.rows, recorder);
+            for (_, row) in rows.in_totals().chain(rows.of(RowKind::Handshake)) {
+                let denied = row.failures.denied();
+                ends.denied += denied;
+                ends.others += row.finished().saturating_sub(denied);
+                if denied > 0 {
+                    causes.merge(&row.failures);
+                }
+            }
+        }
+        let n_users = self.controller.users_at(now);
+        let Some(let_in) = self.denials.see(now, ends, n_users) else {
+            return false;
+        };
+        if !std::mem::replace(&mut self.has_told_of_denials, true) {
+            let ranked = causes.ranked().into_iter().map(|(failure, _)| failure);
+            let cause = ranked.into_iter().find(|failure| failure.is_denial());
+            let cause = cause.map_or_else(String::new, Failure::id);
+            self.observer.notice(&denied_notice(&cause, let_in, now));
+        }
+        true
     }
 
     /// Whether every user has tried to open a session, none ever could, and
@@ -372,15 +413,9 @@ impl<'a> Coordinator<'a> {
         let handshakes = Rows::new(&self.start.rows, totals).of(RowKind::Handshake);
         let causes = handshakes.flat_map(|(_, stats)| stats.failures.ranked());
         let mut n_causes = 0;
-        let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
-            matches!(
-                failure,
-                Failure::Http {
-                    status: 401 | 403,
-                    ..
-                }
-            )
-        });
+        let not_let_in = causes
+            .inspect(|_| n_causes += 1)
+            .all(|(failure, _)| failure.is_denial());
         not_let_in && n_causes > 0 || self.plan.stop.duration.is_none() && now >= NO_SESSION_WAIT
     }
 
@@ -834,6 +869,23 @@ fn first_break<'a>(breaks: &'a [Break], plan: &Plan) -> Option<FirstBreak<'a>> {
 /// that broke the server, however short that was ago.
 fn had_been_kept_up(found: &Break) -> bool {
     found.last_good_load.is_some_and(|good| good >= found.load)
+}
+
+/// `let_in`: how long, from the start of the load, others than denials were answered.
+fn denied_notice(cause: &str, let_in: Duration, now: Duration) -> String {
+    let told = |length: Duration| format_duration(Duration::from_secs(length.as_secs()));
+    let since = told(now.saturating_sub(let_in));
+    match let_in.as_secs() {
+        0 => format!(
+            "the server lets nobody in: every request of {since} was answered with {cause}; the \
+             run ends early"
+        ),
+        _ => format!(
+            "the token was accepted for {}, then every request of {since} was answered with \
+             {cause}: the run ends early; give a token that lives as long as the run",
+            told(let_in)
+        ),
+    }
 }
 
 /// A change under a load that did not grow, with the most frequent failure so far.

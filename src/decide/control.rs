@@ -56,6 +56,8 @@ pub enum Happening {
     NoSession,
     /// A threshold that ends the run is not kept.
     Threshold,
+    /// The server lets nobody in any more.
+    Denied,
 }
 
 /// The state of a run, as far as decisions need it.
@@ -114,6 +116,7 @@ impl Controller {
             Happening::Broke => self.stop(now, Ended::Broke, &mut actions),
             Happening::NoSession => self.stop(now, Ended::NoSession, &mut actions),
             Happening::Threshold => self.stop(now, Ended::Threshold, &mut actions),
+            Happening::Denied => self.stop(now, Ended::Denied, &mut actions),
             Happening::Nothing => {}
         }
         if self.duration.is_some_and(|duration| now >= duration) {

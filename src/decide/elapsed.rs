@@ -41,8 +41,8 @@ impl LoadTimes {
     /// That moment is
     /// - the planned end, where the planned time ended the load: a server that
     ///   dies after a second of sixty has answered for sixty seconds;
-    /// - the stop, where a signal, a breaking point, a threshold or the lack of
-    ///   sessions ended it;
+    /// - the stop, where a signal, a breaking point, a threshold, the lack of
+    ///   sessions or nothing but denials ended it;
     /// - the end of the last iteration, answered or given up, where the
     ///   iterations were done: that the coordinator notices it later is no load.
     ///
@@ -51,9 +51,11 @@ impl LoadTimes {
         let offered_until = match self.ended {
             Ended::Iterations => self.last_given_up.unwrap_or_default(),
             Ended::Duration => self.planned.unwrap_or(self.stopped_at),
-            Ended::Interrupted | Ended::Broke | Ended::NoSession | Ended::Threshold => {
-                self.stopped_at
-            }
+            Ended::Interrupted
+            | Ended::Broke
+            | Ended::NoSession
+            | Ended::Threshold
+            | Ended::Denied => self.stopped_at,
         };
         offered_until.max(self.last_end.unwrap_or_default())
     }
@@ -99,7 +101,7 @@ mod tests {
             let elapsed = times.cut_at(ms(0)).1;
             assert_eq!(elapsed, ms(expected), "{times:?}");
         };
-        use Ended::{Broke, Duration, Interrupted, Iterations, NoSession, Threshold};
+        use Ended::{Broke, Denied, Duration, Interrupted, Iterations, NoSession, Threshold};
         // A call that began in time and ended after it.
         check(times(Duration, 2_003, Some(2_150)), 2_150);
         // Told a little late, and the server dead since the first second.
@@ -108,7 +110,7 @@ mod tests {
         // Noticed with the next tick.
         check(times(Iterations, 250, Some(17)), 17);
         check(times(Iterations, 250, None), 0);
-        for ended in [Interrupted, Broke, NoSession, Threshold] {
+        for ended in [Interrupted, Broke, NoSession, Threshold, Denied] {
             check(times(ended, 700, Some(650)), 700);
             check(times(ended, 700, Some(720)), 720);
             check(times(ended, 700, None), 700);
@@ -168,6 +170,7 @@ mod tests {
             Just(Ended::Interrupted),
             Just(Ended::Broke),
             Just(Ended::NoSession),
+            Just(Ended::Denied),
             Just(Ended::Threshold),
         ]
     }

@@ -12,6 +12,7 @@ mod binomial;
 pub mod breakpoint;
 pub mod compare;
 pub mod control;
+pub mod denied;
 pub mod elapsed;
 pub mod search;
 #[cfg(test)]

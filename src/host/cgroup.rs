@@ -24,8 +24,22 @@ pub(super) fn groups() -> Vec<Group> {
     text.lines().flat_map(groups_of_line).collect()
 }
 
+/// This process's groups that may limit memory, its own first.
+pub(super) fn memory_groups() -> Vec<Group> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = text.lines();
+    groups
+        .flat_map(|line| groups_with(line, "memory"))
+        .collect()
+}
+
 /// A line of `/proc/self/cgroup` (cgroups(7)): `1:cpu:/a/b`, or `0::/a/b`.
 fn groups_of_line(line: &str) -> Vec<Group> {
+    groups_with(line, "cpu")
+}
+
+/// The same; `controller` is the one that is asked about, in version 1.
+fn groups_with(line: &str, controller: &str) -> Vec<Group> {
     let mut fields = line.splitn(3, ':');
     let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
     else {
@@ -33,8 +47,9 @@ fn groups_of_line(line: &str) -> Vec<Group> {
     };
     if controllers.is_empty() {
         levels(CgroupVersion::Two, Path::new("/sys/fs/cgroup"), path)
-    } else if controllers.split(',').any(|name| name == "cpu") {
-        levels(CgroupVersion::One, Path::new("/sys/fs/cgroup/cpu"), path)
+    } else if controllers.split(',').any(|name| name == controller) {
+        let root = Path::new("/sys/fs/cgroup").join(controller);
+        levels(CgroupVersion::One, &root, path)
     } else {
         Vec::new()
     }
@@ -65,6 +80,23 @@ impl Group {
         }
     }
 
+    /// The memory that its processes may still take, in bytes, if it has a limit. Pages
+    /// of files that were read count as taken until they are needed.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let (limit, used) = match self.version {
+            CgroupVersion::Two => ("memory.max", "memory.current"),
+            CgroupVersion::One => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        };
+        let number = |text: String| text.trim().parse::<u64>().ok();
+        let inactive = self
+            .read("memory.stat")
+            .and_then(|stat| inactive_file(&stat));
+        let used = number(self.read(used)?)?.saturating_sub(inactive.unwrap_or(0));
+        // Version 1 writes "no limit" as a number of nearly 2^63.
+        let limit = number(self.read(limit)?).filter(|limit| *limit < 1 << 62)?;
+        Some(limit.saturating_sub(used))
+    }
+
     fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.folder.join(name)).ok()
     }
@@ -73,6 +105,13 @@ impl Group {
     pub(super) fn stat_path(&self) -> PathBuf {
         self.folder.join("cpu.stat")
     }
+}
+
+/// Pages of files that may be dropped at once, in bytes, by a group's `memory.stat`.
+fn inactive_file(stat: &str) -> Option<u64> {
+    stat.lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))
+        .and_then(|value| value.trim().parse().ok())
 }
 
 /// How long a group was stopped since it exists, in nanoseconds, by its
@@ -112,6 +151,26 @@ mod tests {
         assert_eq!(parse_cpu_max("150000 100000\n"), Some(1500));
         assert_eq!(parse_cpu_max("1 0"), None);
         assert_eq!(ratio(-1, 100_000), None);
+    }
+
+    #[test]
+    fn free_memory_is_the_limit_less_what_cannot_be_dropped() {
+        let folder = std::env::temp_dir().join(format!("pmcp-cgroup-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let group = Group {
+            version: CgroupVersion::Two,
+            folder: folder.clone(),
+        };
+        let free = |limit: &str| {
+            fs::write(folder.join("memory.max"), limit).expect("a file");
+            fs::write(folder.join("memory.current"), "700\n").expect("a file");
+            fs::write(folder.join("memory.stat"), "anon 1\ninactive_file 500\n").expect("a file");
+            group.free_bytes()
+        };
+        let found = [free("1000\n"), free("100\n"), free("max\n")];
+        // What was written is ours.
+        let _ = fs::remove_dir_all(&folder);
+        assert_eq!(found, [Some(800), Some(0), None]);
     }
 
     #[test]

@@ -86,39 +86,46 @@ pub fn pin(cpu: usize) -> bool {
 }
 
 /// Descriptors beside those of the connections: polls, timers, files.
-const FILES_BESIDE: u64 = 64;
+pub(super) const FILES_BESIDE: u64 = 64;
 
 /// Raises the limit of open files of this process, as far as it may, to what this
 /// number of connections needs. On other systems than Linux the user sets the limit.
 pub fn raise_file_limit(n_connections: u64) {
-    #[cfg(target_os = "linux")]
+    let needed = n_connections.saturating_add(FILES_BESIDE);
     if let Some((soft, hard)) = file_limits()
-        && soft < n_connections.saturating_add(FILES_BESIDE)
+        && soft < needed
     {
-        use nix::sys::resource::{Resource, setrlimit};
-        let wanted = n_connections.saturating_add(FILES_BESIDE).min(hard);
         // A lower limit is the user's, and is told where it matters.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+        limits::set_files(needed.min(hard), hard);
     }
 }
 
-/// The limit of open files of this process, where it is too low for this number of
-/// connections and `FILES_BESIDE`.
-pub fn too_low_file_limit(n_connections: u64) -> Option<u64> {
-    let (soft, _) = file_limits()?;
-    (soft < n_connections.saturating_add(FILES_BESIDE)).then_some(soft)
-}
-
 /// How many files this process may open, and how many it may allow itself.
-#[cfg(target_os = "linux")]
-fn file_limits() -> Option<(u64, u64)> {
-    use nix::sys::resource::{Resource, getrlimit};
-    getrlimit(Resource::RLIMIT_NOFILE).ok()
+pub(super) fn file_limits() -> Option<(u64, u64)> {
+    limits::files()
 }
 
-#[cfg(not(target_os = "linux"))]
-fn file_limits() -> Option<(u64, u64)> {
-    None
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
+mod limits {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    pub(super) fn files() -> Option<(u64, u64)> {
+        getrlimit(Resource::RLIMIT_NOFILE).ok()
+    }
+
+    pub(super) fn set_files(soft: u64, hard: u64) {
+        // Whoever asks for more than it may have goes without.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
+mod limits {
+    pub(super) fn files() -> Option<(u64, u64)> {
+        None
+    }
+
+    pub(super) fn set_files(_: u64, _: u64) {}
 }
 
 #[cfg(test)]

@@ -11,15 +11,17 @@ mod advice;
 mod cgroup;
 mod cpus;
 mod facts;
+mod room;
 mod stolen;
 mod topology;
 mod tree;
 
 pub use advice::{Surroundings, advise};
-pub use cpus::{Cpus, pin, raise_file_limit, too_low_file_limit};
+pub use cpus::{Cpus, pin, raise_file_limit};
 #[cfg(test)]
 pub use facts::CpuFacts;
 pub use facts::{HostFacts, governors, read};
+pub use room::{Need, Room, shortages};
 pub use stolen::{HostMeter, HostUse, read_again};
 
 #[cfg(test)]

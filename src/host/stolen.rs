@@ -5,7 +5,7 @@
 //! be able to say what it suffers from.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek};
 
 use super::cgroup::{self, CgroupVersion, groups};
 
@@ -105,11 +105,12 @@ impl HostMeter {
 }
 
 /// A file of the kernel's, from its beginning.
-pub fn read_again(file: &File) -> Option<String> {
+pub fn read_again(mut file: &File) -> Option<String> {
     let mut bytes = vec![0; 16 * 1024];
     let mut n_read = 0;
+    file.rewind().ok()?;
     loop {
-        match file.read_at(&mut bytes[n_read..], n_read as u64) {
+        match file.read(&mut bytes[n_read..]) {
             Ok(0) => break,
             Ok(n) => n_read += n,
             Err(_) => return None,

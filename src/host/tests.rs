@@ -45,6 +45,12 @@ const LAPTOP: &[(&str, &str)] = &[
     ("proc/sys/kernel/ostype", "Linux\n"),
     ("proc/sys/kernel/osrelease", "6.1.0-9-amd64\n"),
     ("proc/self/timerslack_ns", "50000\n"),
+    ("proc/sys/vm/max_map_count", "65530\n"),
+    ("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
+    (
+        "proc/meminfo",
+        "MemTotal:       24684092 kB\nMemFree:          274444 kB\nMemAvailable:   1024 kB\n",
+    ),
     ("sys/devices/system/cpu/online", "0-3\n"),
     ("sys/devices/system/cpu/isolated", "\n"),
     ("sys/devices/system/cpu/nohz_full", "(null)\n"),
@@ -298,5 +304,19 @@ fn every_advice_says_what_to_do() {
         let is_hopeless = matches!(advice, HostAdvice::SharedCore { apart: None, .. });
         assert_eq!(text.contains('`'), !is_hopeless, "{text}");
         assert!(!text.ends_with('.') && !text.contains("  "), "{text}");
+    }
+}
+
+#[test]
+fn the_room_of_a_host_is_read() {
+    let root = Root::new(LAPTOP);
+    let room = super::room::Room::read(super::tree::Tree { root: &root.0 });
+    let text = format!("{room:?}");
+    for part in [
+        "ports: Some(28232)",
+        "mappings: Some(65530)",
+        "memory_bytes: Some(1048576)",
+    ] {
+        assert!(text.contains(part), "{text}");
     }
 }

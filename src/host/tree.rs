@@ -43,6 +43,25 @@ impl Tree<'_> {
         parse_cpu_list(&self.text(path)?)
     }
 
+    /// How many ports the system gives to clients (ip(7), `ip_local_port_range`).
+    pub(super) fn client_ports(&self) -> Option<u64> {
+        let text = self.text("proc/sys/net/ipv4/ip_local_port_range")?;
+        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+        let (low, high) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(high.checked_sub(low)? + 1)
+    }
+
+    /// Memory that a new process could have without swapping (proc_meminfo(5)), in
+    /// bytes.
+    pub(super) fn available_bytes(&self) -> Option<u64> {
+        let text = self.text("proc/meminfo")?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib.saturating_mul(1024))
+    }
+
     pub(super) fn kernel(&self) -> Option<String> {
         let name = self.text("proc/sys/kernel/ostype")?;
         let release = self.text("proc/sys/kernel/osrelease")?;

@@ -169,12 +169,13 @@ fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
     Trouble::failed(failure, plain(error))
 }
 
-/// No descriptors (EMFILE, ENFILE), no free local port, no memory.
+/// No descriptors (EMFILE, ENFILE; WSAEMFILE, WSAENOBUFS on Windows), no free local port,
+/// no memory.
 fn is_out_of_resources(error: &io::Error) -> bool {
     #[cfg(unix)]
     const NUMBERS: [i32; 2] = [23, 24];
-    #[cfg(not(unix))]
-    const NUMBERS: [i32; 0] = [];
+    #[cfg(windows)]
+    const NUMBERS: [i32; 2] = [10_024, 10_055];
     matches!(
         error.kind(),
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory | io::ErrorKind::AddrInUse

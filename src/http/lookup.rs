@@ -100,13 +100,13 @@ pub(super) fn socket_address(address: &ZonedIp, port: u16) -> Result<SocketAddr,
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 fn interface_number(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
 /// Elsewhere zones are numbers.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 fn interface_number(_: &str) -> Option<u32> {
     None
 }

@@ -32,7 +32,7 @@ pub(super) struct Received {
 /// What one thread knows of its clocks and reads.
 struct Stamping {
     /// Room for the stamp.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     control: Vec<u8>,
     /// The monotonic clock's zero.
     base: Instant,
@@ -42,7 +42,7 @@ struct Stamping {
 
 thread_local! {
     static LOCAL: RefCell<Stamping> = RefCell::new(Stamping {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(pmcp_portable)))]
         control: nix::cmsg_space!(nix::sys::time::TimeSpec),
         base: Instant::now(),
         clocks: ClockWatch::default(),
@@ -53,13 +53,13 @@ thread_local! {
 /// Whether this system takes the wish for receive timestamps, asked on a socket
 /// of its own. Whether it then gives them, the counts of [`take_counts`] tell.
 pub fn is_supported() -> bool {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     {
         use nix::sys::socket::{setsockopt, sockopt};
         std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))
             .is_ok_and(|socket| setsockopt(&socket, sockopt::ReceiveTimestampns, &true).is_ok())
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
     false
 }
 
@@ -126,7 +126,7 @@ impl Stamping {
     }
 
     /// When something that carries this stamp of the wall clock came.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     fn received(&mut self, n_bytes: usize, stamp_ns: Option<u64>) -> Received {
         let Some(stamp_ns) = stamp_ns else {
             self.reads.user_space += u64::from(n_bytes > 0);
@@ -160,17 +160,17 @@ fn wall_ns() -> u64 {
 /// Asks for receive timestamps. Where that fails, reads go without, and are
 /// counted as such.
 pub(super) fn enable(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     {
         use nix::sys::socket::{setsockopt, sockopt};
         setsockopt(stream, sockopt::ReceiveTimestampns, &true).ok();
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
     let _ = stream;
 }
 
 /// Reads what is there, and tells when the last of it reached the kernel.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Received> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     use std::io::IoSliceMut;
@@ -199,7 +199,7 @@ pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Rece
 }
 
 /// Reads what is there.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 pub(super) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Received> {
     let n_bytes = std::io::Read::read(stream, buffer)?;
     LOCAL.with_borrow_mut(|local| local.reads.user_space += u64::from(n_bytes > 0));

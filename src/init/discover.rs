@@ -37,6 +37,8 @@ pub struct DiscoverOptions {
     pub timeout: Duration,
     /// Whether cookies that the server sets are sent back.
     pub cookies: bool,
+    /// Whether the handshake waits as long as a busy server asks to.
+    pub respect_retry_after: bool,
     /// How the server is reached.
     pub network: Arc<Network>,
 }
@@ -64,6 +66,7 @@ pub fn discover(
         message_bytes_max: MESSAGE_BYTES_MAX,
         headers: options.headers.clone(),
         cookies: options.cookies,
+        respect_retry_after: options.respect_retry_after,
         network: Arc::clone(&options.network),
         redactor: redactor.clone(),
     });

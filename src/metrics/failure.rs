@@ -143,6 +143,40 @@ causes! {
     }
 }
 
+/// What a server says of the token that it refuses (RFC 6750 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenError {
+    /// The request is malformed: a parameter is missing or there twice.
+    InvalidRequest,
+    /// The token is expired, revoked, malformed or another server's.
+    InvalidToken,
+    /// The token is good, and does not allow this.
+    InsufficientScope,
+}
+
+impl TokenError {
+    /// All of them.
+    pub const ALL: [Self; 3] = [
+        Self::InvalidRequest,
+        Self::InvalidToken,
+        Self::InsufficientScope,
+    ];
+
+    /// Its name on the wire and in reports.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+        }
+    }
+
+    /// The one with this name.
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.id() == id)
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Failure {
@@ -158,6 +192,13 @@ pub enum Failure {
         status: u16,
         /// The JSON-RPC error code in the body, if there is one.
         rpc_code: Option<i64>,
+    },
+    /// An HTTP error status that says what is wrong with the token.
+    Denied {
+        /// The status, 400, 401 or 403.
+        status: u16,
+        /// What is wrong.
+        error: TokenError,
     },
     /// A JSON-RPC error in a successful HTTP exchange.
     Rpc(i64),
@@ -187,6 +228,9 @@ pub enum FailureGroup {
     Timeout,
     /// An HTTP error status.
     Http,
+    /// The server takes no more requests for a while (429): as it was told to, not a
+    /// fault of it.
+    RateLimit,
     /// A JSON-RPC error.
     Rpc,
     /// The tool says that it failed.
@@ -210,6 +254,7 @@ impl FailureGroup {
             Self::Connect => "connect",
             Self::Timeout => "timeout",
             Self::Http => "http",
+            Self::RateLimit => "rate_limit",
             Self::Rpc => "jsonrpc",
             Self::Tool => "tool",
             Self::Protocol => "protocol",
@@ -227,7 +272,8 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::Connection(_) => FailureGroup::Connect,
             Self::Timeout(_) => FailureGroup::Timeout,
-            Self::Http { .. } => FailureGroup::Http,
+            Self::Http { status: 429, .. } => FailureGroup::RateLimit,
+            Self::Http { .. } | Self::Denied { .. } => FailureGroup::Http,
             Self::Rpc(_) | Self::RpcWithoutCode => FailureGroup::Rpc,
             Self::Tool => FailureGroup::Tool,
             Self::Protocol(_) => FailureGroup::Protocol,
@@ -238,8 +284,21 @@ impl Failure {
         }
     }
 
+    /// The status of the answer, where it is why the request failed.
+    pub fn http_status(self) -> Option<u16> {
+        match self {
+            Self::Http { status, .. } | Self::Denied { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the server did not let the request in: 401 or 403.
+    pub fn is_denial(self) -> bool {
+        matches!(self.http_status(), Some(401 | 403))
+    }
+
     /// The stable name in reports, such as `connect.refused`, `http.503`,
-    /// `jsonrpc.-32602` or `http.400.jsonrpc.-32600`.
+    /// `jsonrpc.-32602`, `http.400.jsonrpc.-32600` or `http.401.invalid_token`.
     pub fn id(self) -> String {
         self.to_string()
     }
@@ -257,6 +316,7 @@ impl fmt::Display for Failure {
                 write!(f, "http.{status}")?;
                 rpc_code.map_or(Ok(()), |code| write!(f, ".jsonrpc.{code}"))
             }
+            Self::Denied { status, error } => write!(f, "http.{status}.{}", error.id()),
             Self::Rpc(code) => write!(f, "jsonrpc.{code}"),
             fixed => f.write_str(fixed.index().map_or("", |at| FIXED[at].1)),
         }
@@ -264,16 +324,28 @@ impl fmt::Display for Failure {
 }
 
 /// Whether failures may have this id, or one that begins with it: `http`, `http.503`,
-/// `timeout.waiting`, `jsonrpc.-32602`.
+/// `timeout.waiting`, `jsonrpc.-32602`, `http.401.invalid_token`.
 pub fn names_cause(path: &str) -> bool {
     let is_fixed = FIXED.iter().any(|(_, id)| is_below(id, path));
     let is_numbered = match path.split_once('.') {
-        None => path == FailureGroup::Http.id(),
-        Some(("http", status)) => matches!(status.parse(), Ok(100_u16..=999)),
-        Some(("jsonrpc", code)) => code.parse::<i64>().is_ok(),
+        None => [FailureGroup::Http, FailureGroup::RateLimit]
+            .map(FailureGroup::id)
+            .contains(&path),
+        Some(("http", answer)) => {
+            let (status, why) = answer.split_once('.').unwrap_or((answer, ""));
+            let is_known = why.is_empty() && !answer.ends_with('.')
+                || TokenError::of_id(why).is_some()
+                || why.strip_prefix("jsonrpc.").is_some_and(is_code);
+            is_known && matches!(status.parse(), Ok(100_u16..=999))
+        }
+        Some(("jsonrpc", code)) => is_code(code),
         Some(_) => false,
     };
     is_fixed || is_numbered
+}
+
+fn is_code(text: &str) -> bool {
+    text.parse::<i64>().is_ok()
 }
 
 /// Whether an id is the path, or begins with it and a point.
@@ -360,12 +432,18 @@ impl FailureCounts {
     }
 
     /// The number of failures whose id is `path`, or begins with it: `http`,
-    /// `http.503`.
+    /// `http.503`; or whose group has that name: `rate_limit`.
     pub fn below(&self, path: &str) -> u64 {
         self.occurred()
-            .filter(|(failure, _)| is_below(&failure.id(), path))
+            .filter(|(failure, _)| is_below(&failure.id(), path) || failure.group().id() == path)
             .map(|(_, count)| count)
             .sum()
+    }
+
+    /// The number of requests that the server did not let in: 401 and 403.
+    pub fn denied(&self) -> u64 {
+        let denials = self.occurred().filter(|(failure, _)| failure.is_denial());
+        denials.map(|(_, count)| count).sum()
     }
 
     /// The number of failures of all causes.
@@ -421,6 +499,57 @@ mod tests {
         };
         assert_eq!(both.id(), "http.400.jsonrpc.-32600");
         assert_eq!(Failure::Rpc(0).id(), "jsonrpc.0");
+    }
+
+    #[test]
+    fn what_is_refused_has_kinds_of_its_own() {
+        let denied = Failure::Denied {
+            status: 401,
+            error: TokenError::InvalidToken,
+        };
+        let limited = Failure::Http {
+            status: 429,
+            rpc_code: None,
+        };
+        assert_eq!(denied.id(), "http.401.invalid_token");
+        assert_eq!(
+            (limited.id().as_str(), limited.group().id()),
+            ("http.429", "rate_limit")
+        );
+        let mut counts = FailureCounts::default();
+        counts.add(denied);
+        counts.add(limited);
+        counts.add(Failure::Http {
+            status: 403,
+            rpc_code: Some(-1),
+        });
+        assert_eq!(counts.denied(), 2);
+        assert_eq!(counts.of_group(FailureGroup::RateLimit), 1);
+        assert_eq!(counts.below("http"), 3);
+        assert_eq!(counts.below("http.401"), 1);
+        assert_eq!(counts.below("rate_limit"), 1);
+    }
+
+    #[test]
+    fn paths_name_what_there_can_be() {
+        for path in [
+            "http",
+            "http.429",
+            "rate_limit",
+            "http.401.invalid_token",
+            "http.400.jsonrpc.-32600",
+        ] {
+            assert!(names_cause(path), "{path}");
+        }
+        for path in [
+            "http.",
+            "http.401.",
+            "http.401.x",
+            "http.99",
+            "http.1.jsonrpc.x",
+        ] {
+            assert!(!names_cause(path), "{path}");
+        }
     }
 
     #[test]

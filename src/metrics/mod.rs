@@ -31,7 +31,8 @@ pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
-    FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, names_cause,
+    FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, TokenError,
+    names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;

@@ -168,6 +168,8 @@ pub enum Ended {
     NoSession,
     /// A threshold that ends a run was plainly not kept.
     Threshold,
+    /// The server let nobody in any more: it answered every request with 401 or 403.
+    Denied,
 }
 
 /// What a run produced.
@@ -272,6 +274,8 @@ pub struct Second {
     pub ok: u64,
     /// Calls that failed in it.
     pub failed: u64,
+    /// Of them, those that the server turned away for their number (429).
+    pub rate_limited: u64,
     /// Latency of the successful calls that ended in it, in nanoseconds:
     /// median, 95th and 99th percentile and maximum; `None` without any.
     pub latency: Option<SecondLatency>,

@@ -39,6 +39,7 @@
 
 mod answer;
 mod catalog;
+mod challenge;
 mod content_coding;
 mod content_type;
 mod dialect;
@@ -62,6 +63,7 @@ mod sse;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;
+pub use challenge::{TokenRefusal, read_retry_after};
 pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, Welcome};

@@ -31,6 +31,9 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.target.cookies {
         lines.add("cookies", "kept by each user".to_string());
     }
+    if plan.target.respect_retry_after {
+        lines.add("Retry-After", "users wait as long as it asks".to_string());
+    }
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }

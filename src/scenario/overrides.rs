@@ -65,6 +65,8 @@ pub struct Overrides {
     pub preflight: Option<bool>,
     /// `--cookies`
     pub cookies: Option<bool>,
+    /// `--respect-retry-after`
+    pub respect_retry_after: Option<bool>,
     /// How the server is reached
     pub network: NetworkFlags,
     /// `--busy-poll`

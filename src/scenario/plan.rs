@@ -149,6 +149,8 @@ pub struct Target {
     pub protocol: ProtocolChoice,
     /// Whether each user keeps the cookies that the server sets.
     pub cookies: bool,
+    /// Whether users wait as long as a 429 or a 503 asks to (`Retry-After`).
+    pub respect_retry_after: bool,
 }
 
 impl Target {
@@ -171,6 +173,7 @@ impl Target {
             headers: Vec::new(),
             protocol: ProtocolChoice::Auto,
             cookies: false,
+            respect_retry_after: false,
         }
     }
 }

@@ -183,6 +183,9 @@ keys! {
         busy_poll: bool = Truth,
         /// Whether each user keeps the cookies that the server sets.
         cookies: bool = Truth,
+        /// Whether a user waits as long as a 429 or a 503 asks to (`Retry-After`), in the
+        /// handshake too; false unless given.
+        respect_retry_after: bool = Truth,
         /// End with exit code 4 where the verdict is that the result is invalid.
         strict: bool = Truth,
         /// How to speak to the server: `auto` asks it.

@@ -7,7 +7,7 @@
 //! the connection is for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
@@ -83,13 +83,14 @@ fn parse_range(text: &str) -> Option<(u16, u16)> {
     (0 < low && low <= high).then_some((low, high))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 fn connect_from(address: SocketAddr, from: Option<SocketAddr>, port: u16) -> io::Result<TcpStream> {
     use nix::errno::Errno;
     use nix::sys::socket::{
         AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
         sockopt,
     };
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use std::os::fd::AsRawFd;
 
     let (family, any) = match address {
@@ -111,8 +112,13 @@ fn connect_from(address: SocketAddr, from: Option<SocketAddr>, port: u16) -> io:
     Ok(TcpStream::from_std(socket.into()))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn connect_from(address: SocketAddr, _: Option<SocketAddr>, _: u16) -> io::Result<TcpStream> {
+/// Without a word from another address than the one that was chosen would be wrong.
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
+fn connect_from(address: SocketAddr, from: Option<SocketAddr>, _: u16) -> io::Result<TcpStream> {
+    if from.is_some() {
+        let why = "connections from a chosen address are made on Linux only";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
     TcpStream::connect(address)
 }
 

@@ -117,7 +117,7 @@ pub(super) fn suspend() {
 /// below the frames in use: what was deep once, such as the opening of a
 /// session, is not paid for by a thousand tasks that wait. Does nothing outside
 /// of a task or where the system refuses.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 #[inline(never)]
 pub fn trim() {
     use nix::sys::mman::{MmapAdvise, madvise};
@@ -137,7 +137,7 @@ pub fn trim() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 fn page_bytes() -> Option<usize> {
     use nix::unistd::{SysconfVar, sysconf};
     let bytes = sysconf(SysconfVar::PAGE_SIZE).ok()??;
@@ -147,7 +147,7 @@ fn page_bytes() -> Option<usize> {
 }
 
 /// Elsewhere the memory stays where it is.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 pub fn trim() {}
 
 #[cfg(test)]

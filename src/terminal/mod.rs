@@ -354,9 +354,14 @@ impl Terminal {
     }
 }
 
+#[cfg(unix)]
+use std::os::fd::AsFd as AsStream;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle as AsStream;
+
 /// Columns of the terminal behind a stream, asked for anew each time: it may be
 /// resized at any moment. `None`: no terminal.
-fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+fn columns_of(stream: &impl AsStream) -> Option<usize> {
     let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(stream)?;
     Some(usize::from(columns))
 }

@@ -33,10 +33,13 @@ impl Check {
     pub(super) fn is_for(&self, report: &CallReport) -> bool {
         match &report.result {
             Ok(()) => true,
-            Err(Trouble::Failed { failure, .. }) if self.awaits_failure => matches!(
-                failure,
-                Failure::Tool | Failure::Rpc(_) | Failure::RpcWithoutCode | Failure::Http { .. }
-            ),
+            Err(Trouble::Failed { failure, .. }) if self.awaits_failure => {
+                let is_of_answer = matches!(
+                    failure,
+                    Failure::Tool | Failure::Rpc(_) | Failure::RpcWithoutCode
+                );
+                is_of_answer || failure.http_status().is_some()
+            }
             Err(_) => false,
         }
     }

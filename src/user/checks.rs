@@ -76,6 +76,7 @@ impl Shared {
                     status: own,
                     rpc_code,
                 } => (status, code) = (Some(*own), *rpc_code),
+                Failure::Denied { status: own, .. } => status = Some(*own),
                 _ => {}
             }
         }

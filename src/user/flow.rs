@@ -174,8 +174,18 @@ impl VirtualUser {
             }
             match (end.after, flow.on_error) {
                 (After::Fine, _) if end.is_ok => {}
-                (After::Fine, OnError::Continue) => {}
-                (After::Fine, OnError::EndSession) => return After::Unwanted,
+                (After::Fine, OnError::Continue) => {
+                    if !self.wait_within(iteration) {
+                        return After::Cancelled;
+                    }
+                }
+                (After::Fine, OnError::EndIteration) if self.note_retry_after() => {
+                    return After::Held;
+                }
+                (After::Fine, OnError::EndSession) => {
+                    self.note_retry_after();
+                    return After::Unwanted;
+                }
                 (after, _) => return after,
             }
             if let Some(think) = step.think {
@@ -284,7 +294,7 @@ impl VirtualUser {
             if n_left == 0 || !goes_on || ended.after != After::Fine {
                 return ended;
             }
-            if self.shared().stopping.get() {
+            if self.shared().stopping.get() || !ended.is_ok && !self.wait_within(iteration) {
                 return StepEnd::STOPPED;
             }
             iteration.goes_on(crate::clock::now);
@@ -292,6 +302,15 @@ impl VirtualUser {
                 return StepEnd::STOPPED;
             }
         }
+    }
+
+    /// Waits within an iteration as long as the server asked to, where that is
+    /// respected; false: the load has ended.
+    #[inline(never)]
+    fn wait_within(&mut self, iteration: &mut Iteration<'_>) -> bool {
+        self.note_retry_after();
+        let wait = self.take_asked_wait().unwrap_or_default();
+        self.pause_within(wait, iteration)
     }
 
     /// Pauses within an iteration; false: the load has ended.

@@ -23,6 +23,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// be flooded with handshakes.
 const EXPIRIES_AT_ONCE: u32 = 2;
 
+/// What a server asks beyond this is a mistake; the end of the load ends any wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One virtual user on its own task.
 pub struct VirtualUser {
     pub(super) shared: Rc<Shared>,
@@ -50,6 +53,8 @@ pub struct VirtualUser {
     pub(super) secrets: SessionSecrets,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
+    /// How long the server asked to be left alone, where that is respected.
+    asked_wait: Option<Duration>,
     backoff: Backoff,
     connect_backoff: Backoff,
     /// Between sessions that are opened without trouble and lost at once.
@@ -104,6 +109,8 @@ pub(super) enum After {
     SessionGone,
     /// The flow wants the next iteration to have another session.
     Unwanted,
+    /// Go on once the server wants more: it asked to be left alone.
+    Held,
     /// Not even a connection.
     NoConnection,
     /// The run is ending.
@@ -139,6 +146,7 @@ impl VirtualUser {
             kept: Vec::new(),
             secrets,
             lanes: Vec::new(),
+            asked_wait: None,
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
             expiry_backoff: Backoff::of_sessions(),
@@ -246,7 +254,9 @@ impl VirtualUser {
             }
             Err(_) => {
                 let pause = self.backoff.pause(&mut self.random);
-                self.sleep(crate::clock::now() + pause);
+                let asked = self.session.take_retry_after();
+                let asked = self.respected(asked).unwrap_or_default();
+                self.sleep(crate::clock::now() + pause.max(asked));
                 false
             }
         }
@@ -342,13 +352,19 @@ impl VirtualUser {
         }
         self.n_iterations_in_session += 1;
         match after {
-            After::Fine => {
+            After::Fine | After::Held => {
                 self.n_expiries_in_row = 0;
                 self.connect_backoff.reset();
                 self.expiry_backoff.reset();
+                if after == After::Held {
+                    self.wait_as_asked();
+                }
             }
             After::SessionGone => self.lose_session(),
-            After::Unwanted => self.close(false),
+            After::Unwanted => {
+                self.close(false);
+                self.wait_as_asked();
+            }
             After::NoConnection => {
                 let pause = self.connect_backoff.pause(&mut self.random);
                 self.sleep(crate::clock::now() + pause);
@@ -362,6 +378,40 @@ impl VirtualUser {
         if !think.is_zero() && !self.shared.is_open_model() {
             self.free_since = None;
             self.sleep(crate::clock::now() + think);
+        }
+    }
+
+    /// Takes note of how long the server asked to be left alone by what has just failed,
+    /// where the plan respects that; whether it did.
+    #[inline(never)]
+    pub(super) fn note_retry_after(&mut self) -> bool {
+        let lanes = self.lanes.iter_mut().flatten();
+        let asked = lanes.chain([&mut self.session]);
+        let asked = asked.filter_map(Session::take_retry_after).max();
+        self.asked_wait = self.respected(asked);
+        self.asked_wait.is_some()
+    }
+
+    /// How long to stay away, where the plan respects what was asked: a little longer,
+    /// so that users who were turned away together do not come back together.
+    fn respected(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        /// By a tenth at most.
+        const JITTER: f64 = 0.1;
+        let asked = asked.filter(|_| self.shared.script.plan.target.respect_retry_after)?;
+        // A run may last so long; `mul_f64` has a largest value.
+        let asked = asked.min(RETRY_AFTER_MAX);
+        Some(asked.mul_f64(1.0 + JITTER * self.random.f64()))
+    }
+
+    /// How long the server asked to be left alone, if that is still to be waited.
+    pub(super) fn take_asked_wait(&mut self) -> Option<Duration> {
+        self.asked_wait.take()
+    }
+
+    fn wait_as_asked(&mut self) {
+        if let Some(wait) = self.take_asked_wait() {
+            self.free_since = None;
+            self.sleep(crate::clock::now() + wait);
         }
     }
 

@@ -108,7 +108,7 @@ impl ThreadReading {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     fn of_system() -> Self {
         use nix::sys::resource::{UsageWho, getrusage};
         let cpu = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID.now().ok();
@@ -122,7 +122,7 @@ impl ThreadReading {
         }
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
     fn of_system() -> Self {
         Self::default()
     }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     fn the_thread_is_told_of() {
         let cpu_ns = || ThreadReading::new(None).cpu_ns.expect("Linux tells");
         let before = cpu_ns();

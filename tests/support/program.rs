@@ -161,6 +161,11 @@ impl Running {
         self.stderr.text()
     }
 
+    /// Where Linux tells of the program's process.
+    pub(crate) fn process_folder(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.process.id()))
+    }
+
     /// Waits for something that the run brings about, such as a server's count
     /// of calls. The test fails if the program ends or the limit passes first.
     pub(crate) fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
@@ -225,8 +230,7 @@ impl Running {
     /// The most memory that it had resident so far, in KiB, where the system
     /// tells.
     fn peak_kib(&self) -> Option<u64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).ok()?;
+        let status = std::fs::read_to_string(self.process_folder().join("status")).ok()?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -7,13 +7,16 @@
 //!
 //! To add one: its function, its line in [`advise`], its test.
 
+mod rate_limit;
+
 use std::time::Duration;
 
+use self::rate_limit::LimitedSecond;
 use super::model::AdviceNote;
 use crate::load::ThinkTime;
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, Histogram,
-    ProtocolFailure, RowStats,
+    ProtocolFailure, RowStats, TokenError,
 };
 use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
 use crate::scenario::{Load, Plan};
@@ -25,6 +28,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
     [
         all_failed_alike(calls),
         no_session(outcome, calls),
+        rate_limited(outcome),
         accepted_unanswered(calls),
         cookies_not_kept(plan, outcome),
         hung(plan, outcome, calls),
@@ -74,6 +78,24 @@ fn no_session(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
         );
         AdviceNote::new("no_session", text)
     })
+}
+
+/// What the server lets through, where it turns calls away for their number.
+fn rate_limited(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let seconds = outcome.seconds.iter().map(|second| LimitedSecond {
+        passed: (second.ok + second.failed).saturating_sub(second.rate_limited),
+        limited: second.rate_limited,
+        length: second.length,
+    });
+    let seconds: Vec<LimitedSecond> = seconds.collect();
+    let limit = rate_limit::find(&seconds)?;
+    let text = format!(
+        "{}, and answers 429 to the rest; whether that holds for a token, an address or all \
+         clients together, users with tokens of their own show; `--respect-retry-after` lets \
+         users wait as long as the server asks",
+        limit.text()
+    );
+    Some(AdviceNote::new("rate_limited", text))
 }
 
 fn accepted_unanswered(calls: &RowStats) -> Option<AdviceNote> {
@@ -300,13 +322,20 @@ fn remedy(failure: Failure) -> &'static str {
         Failure::Connect(ConnectFailure::NoResources) => {
             "this machine has no more file descriptors or ports; raise `ulimit -n`"
         }
-        Failure::Http {
-            status: 401 | 403, ..
-        } => "give credentials with `--api-key` or `-H 'Authorization: …'`",
+        Failure::Denied {
+            error: TokenError::InvalidToken,
+            ..
+        } => "the token has expired, or is another server's: give one that lasts for the run",
+        Failure::Denied {
+            error: TokenError::InsufficientScope,
+            ..
+        } => "the token is good but does not allow this: get one with the scope that is named",
+        denial if denial.is_denial() => {
+            "give credentials with `--api-key` or `-H 'Authorization: …'`"
+        }
         Failure::Http {
             status: 404 | 405, ..
         } => "is the URL's path right?",
-        Failure::Http { status: 429, .. } => "the server limits the rate; lower the load",
         Failure::Rpc(-32602) => "check the steps' names and arguments against the server's schema",
         Failure::Rpc(-32601) => "the server does not know the method",
         _ => match failure.group() {
@@ -318,6 +347,7 @@ fn remedy(failure: Failure) -> &'static str {
                 "see what the answer said; `try` shows the whole of it"
             }
             FailureGroup::Template => "a line end in a value for a header: mend the data",
+            FailureGroup::RateLimit => "the server limits the rate; lower the load",
             FailureGroup::Http | FailureGroup::Rpc | FailureGroup::Protocol => {
                 "see the example message"
             }

@@ -195,6 +195,7 @@ fn facts(report: &Report) -> SampleFacts {
             Ended::Interrupted => Some("it was interrupted".to_string()),
             Ended::Threshold => Some("a threshold aborted it".to_string()),
             Ended::NoSession => Some("no session could be had".to_string()),
+            Ended::Denied => Some("the server let nobody in any more".to_string()),
         },
         bounds_ms: (p50.unwrap_or(0.0).max(0.0), p99.unwrap_or(0.0).max(0.0)),
     }

@@ -107,6 +107,8 @@ impl Part<'_> {
             cancelled: row.cancelled,
             rate_per_sec: (finished > 0 && !self.elapsed.is_zero())
                 .then(|| rate(finished, self.elapsed)),
+            goodput_per_sec: (finished > 0 && !self.elapsed.is_zero())
+                .then(|| rate(row.ok, self.elapsed)),
             error_rate: (finished > 0).then(|| share(row.failed, finished)),
             latency_from,
             latency: latency(headline),

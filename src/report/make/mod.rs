@@ -184,6 +184,7 @@ fn second(second: &Second) -> SecondFigures {
         started: second.started,
         ok: second.ok,
         failed: second.failed,
+        rate_limited: second.rate_limited,
         rate_per_sec: rate(second.ok + second.failed, second.length),
         p50_ms: latency.map(|latency| ms(latency.p50_ns)),
         p95_ms: latency.map(|latency| ms(latency.p95_ns)),

@@ -307,6 +307,7 @@ fn the_report_of_an_hour_is_soon_written() {
             started: 40_000,
             ok: 40_000,
             failed: 0,
+            rate_limited: 0,
             latency: Some(SecondLatency {
                 p50_ns: 1_500_000 + at,
                 p95_ns: 2_000_000,
@@ -344,6 +345,7 @@ fn seconds_without_answers_have_no_latency() {
         started: ok,
         ok,
         failed: 0,
+        rate_limited: 0,
         latency,
         dropped: 0,
         signals: crate::validity::SecondSignals {
@@ -457,6 +459,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
                     started: ok + failed,
                     ok: *ok,
                     failed: *failed,
+                    rate_limited: 0,
                     latency: None,
                     dropped: 0,
                     signals: SecondSignals::default(),

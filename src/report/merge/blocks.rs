@@ -472,6 +472,7 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
             failed,
             cancelled: count(|it| it.cancelled),
             rate_per_sec: (finished > 0 && length > 0.0).then(|| tidy(finished as f64 / length)),
+            goodput_per_sec: (finished > 0 && length > 0.0).then(|| tidy(ok as f64 / length)),
             error_rate: (finished > 0).then(|| share(failed, finished)),
             latency_from: first.latency_from,
             latency: of_all,

@@ -297,11 +297,12 @@ fn self_check(all: &[&Report]) -> SelfCheckFigures {
 
 fn run_facts(report: &mut Report, all: &[&Report]) {
     // The strongest first.
-    const ENDS: [Ended; 6] = [
+    const ENDS: [Ended; 7] = [
         Ended::Interrupted,
         Ended::Threshold,
         Ended::Broke,
         Ended::NoSession,
+        Ended::Denied,
         Ended::Iterations,
         Ended::Duration,
     ];

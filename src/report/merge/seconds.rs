@@ -56,6 +56,7 @@ fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures
         started: count(|it| it.started),
         ok,
         failed,
+        rate_limited: count(|it| it.rate_limited),
         rate_per_sec: tidy(rate),
         p50_ms: quantile(0.5, |it| it.p50_ms),
         p95_ms: quantile(0.95, |it| it.p95_ms),

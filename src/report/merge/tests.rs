@@ -70,6 +70,7 @@ fn report(number: u64, seconds: &[Recorder]) -> Report {
             started: all.started,
             ok: all.ok,
             failed: all.failed,
+            rate_limited: 0,
             latency: quantile(0.5).map(|p50_ns| crate::outcome::SecondLatency {
                 p50_ns,
                 p95_ns: quantile(0.95).unwrap_or(0),

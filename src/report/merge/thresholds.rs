@@ -216,7 +216,9 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
             },
             (None, Some(cause)) => {
                 let below = format!("{cause}.");
-                let is_of = |it: &&CauseCount| it.id == cause || it.id.starts_with(&below);
+                let is_of = |it: &&CauseCount| {
+                    it.id == cause || it.group == *cause || it.id.starts_with(&below)
+                };
                 let causes = blocks.iter().flat_map(|it| &it.figures.failures);
                 let count = causes.filter(is_of).map(|it| it.count).sum();
                 count_or_share(threshold, count, finished)

@@ -21,6 +21,10 @@ pub struct Figures {
     /// `ok + failed`, a second of `duration_secs` or of the stage's length; `null`
     /// where nothing has ended.
     pub rate_per_sec: Option<f64>,
+    /// `ok`, a second of the same; `null` where nothing has ended, and in reports before
+    /// schema 2.3.
+    #[serde(default)]
+    pub goodput_per_sec: Option<f64>,
     /// `failed ÷ (ok + failed)`, 0 to 1; `null` where nothing has ended.
     pub error_rate: Option<f64>,
     /// From which instant `latency` and `failed_latency` count.
@@ -252,6 +256,10 @@ pub struct SecondFigures {
     pub ok: u64,
     /// Calls that failed in it.
     pub failed: u64,
+    /// Of them, those that the server turned away for their number (429); 0 in reports
+    /// before schema 2.3.
+    #[serde(default)]
+    pub rate_limited: u64,
     /// `ok + failed`, a second.
     pub rate_per_sec: f64,
     /// Median of the successful calls that ended in it; `null` without any.

@@ -72,7 +72,7 @@ pub struct Report {
     pub config: ConfigFacts,
     /// All calls together: handshakes and `DELETE`s are not calls.
     pub metrics: Metrics,
-    /// Failed calls by category: `connection`, `timeout`, `http`, `jsonrpc`,
+    /// Failed calls by category: `connection`, `timeout`, `http`, `rate_limit`, `jsonrpc`,
     /// `tool`, `protocol`, `session`, `extract`, `expect`, `template`. A category without any is absent.
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.

@@ -56,6 +56,10 @@ fn duration(report: &Report) -> Line {
         Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
         Ended::Broke => line.add(Role::Warning, ", stopped at the breaking point"),
         Ended::Threshold => line.add(Role::Error, ", ended by a threshold"),
+        Ended::Denied => line.add(
+            Role::Error,
+            ", ended since the server let nobody in any more",
+        ),
         Ended::NoSession if report.counters.sessions_opened > 0 => {
             line.add(Role::Error, ", ended since no session lasted")
         }
@@ -117,6 +121,16 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
         "rate",
         Line::of(Role::Strong, rate_text(totals.rate_per_sec)),
     );
+    // Beside what was offered, where some of it came to nothing.
+    if totals.failed > 0 {
+        let offered =
+            (report.duration_secs > 0.0).then(|| totals.started as f64 / report.duration_secs);
+        let line = Line::of(Role::Strong, rate_text(totals.goodput_per_sec)).add(
+            Role::Plain,
+            format!(" ok, of {} offered", rate_text(offered)),
+        );
+        page.labelled("goodput", line);
+    }
     let role = if totals.failed > 0 {
         Role::Error
     } else {

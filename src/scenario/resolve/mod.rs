@@ -52,6 +52,7 @@ pub(super) fn resolve(
     header_uses.extend(document.take_uses());
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
+    target.respect_retry_after = settings.respect_retry_after.value.unwrap_or_default();
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
     let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
     let mut data = resolver.data(config.data);
@@ -150,6 +151,9 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
         .give_way("--no-preflight", flags.preflight);
     settings.protocol.give_way("--protocol", flags.protocol);
     settings.ramp_up.give_way("--ramp-up", flags.ramp_up);
+    settings
+        .respect_retry_after
+        .give_way("--respect-retry-after", flags.respect_retry_after);
     settings.seed.give_way("--seed", flags.seed);
     settings.strict.give_way("--strict", flags.strict);
     let think = flags.think.map(constant_think);

@@ -328,7 +328,7 @@ fn refuse(connection: &mut CannedConnection) -> Closed {
 
 /// The standard backlog of 128 would drop most of some thousand clients that
 /// connect at once, and each would wait a second before it tries again.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
     use nix::sys::socket::{Backlog, listen};
     Ok(listen(
@@ -337,7 +337,7 @@ fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
     )?)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 fn deepen_backlog(_: &TcpListener) -> io::Result<()> {
     Ok(())
 }

@@ -283,7 +283,7 @@ mod threads {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(pmcp_portable)))]
     fn it_keeps_to_its_cpu_and_tells_its_time() {
         let allowed = core_affinity::get_core_ids().expect("CPUs");
         let cpu = allowed.first().expect("one").id;

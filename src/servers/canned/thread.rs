@@ -116,7 +116,7 @@ fn pin(cpu: usize) -> bool {
         && core_affinity::set_for_current(core)
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(pmcp_portable)))]
 mod system {
     use std::fs;
     use std::time::Duration;
@@ -135,7 +135,7 @@ mod system {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 mod system {
     use std::time::Duration;
 

@@ -1,0 +1,214 @@
+//! The limit that a server sets to the rate of requests, as its answers show it.
+//!
+//! What it let through in each second beside what it turned away with 429: where calls
+//! come in bursts, those of one burst and the time between them; where they come
+//! evenly, their rate. A pure function of counts; what the limit holds for (a token,
+//! an address) counts cannot tell.
+
+use std::time::Duration;
+
+use crate::units::{format_count, format_duration, plural};
+
+/// Fewer calls turned away may be chance.
+const LIMITED_MIN: u64 = 10;
+
+/// A shorter time at the limit tells no rate.
+const SPAN_MIN: usize = 3;
+
+/// A second of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LimitedSecond {
+    /// Calls that were let through, well or not.
+    pub(super) passed: u64,
+    /// Calls that were turned away.
+    pub(super) limited: u64,
+    pub(super) length: Duration,
+}
+
+/// What the limit looks like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Limit {
+    /// So many calls at once, and again after this time.
+    Window { calls: u64, every: Duration },
+    /// So many calls in this time, one after another.
+    Steady { calls: u64, within: Duration },
+    /// So many calls until the first was turned away, and none in the time after it.
+    UsedUp { calls: u64, since: Duration },
+}
+
+/// The limit that these seconds show; `None` where they show none.
+pub(super) fn find(seconds: &[LimitedSecond]) -> Option<Limit> {
+    let n_limited: u64 = seconds.iter().map(|it| it.limited).sum();
+    let first = seconds.iter().position(|it| it.limited > 0)?;
+    let last = seconds.iter().rposition(|it| it.limited > 0)?;
+    // Into the first the limit came, and the last may be part of a second.
+    let at_limit = seconds.get(first + 1..last)?;
+    if n_limited < LIMITED_MIN || at_limit.len() < SPAN_MIN {
+        return None;
+    }
+    let span = at_limit.iter().map(|it| it.length).sum();
+    let passed: u64 = at_limit.iter().map(|it| it.passed).sum();
+    if passed == 0 {
+        let before = seconds[..=first].iter();
+        return Some(Limit::UsedUp {
+            calls: before.map(|it| it.passed).sum(),
+            since: span,
+        });
+    }
+    let bursts = bursts(at_limit);
+    if let [one, two, ..] = bursts[..] {
+        let every = (bursts[bursts.len() - 1].0 - one.0) as f64 / (bursts.len() - 1) as f64;
+        // Seconds of the run do not begin with those of the server.
+        let is_regular = bursts
+            .windows(2)
+            .all(|pair| ((pair[1].0 - pair[0].0) as f64 - every).abs() <= 1.0);
+        if is_regular && two.0 - one.0 >= 3 {
+            let whole = &bursts[..bursts.len() - 1];
+            let calls = whole.iter().map(|(_, calls)| calls).sum::<u64>() / whole.len() as u64;
+            return Some(Limit::Window {
+                calls,
+                every: Duration::from_secs(every.round() as u64),
+            });
+        }
+    }
+    Some(Limit::Steady {
+        calls: passed,
+        within: span,
+    })
+}
+
+/// Seconds in a row in which calls passed, after one in which none did: the first of
+/// them, and the calls of all.
+fn bursts(seconds: &[LimitedSecond]) -> Vec<(usize, u64)> {
+    let mut bursts: Vec<(usize, u64)> = Vec::new();
+    let mut is_in_one = false;
+    let has_pause = seconds.iter().any(|it| it.passed == 0);
+    for (at, second) in seconds.iter().enumerate() {
+        match (second.passed, is_in_one) {
+            (0, _) => is_in_one = false,
+            (passed, false) => {
+                // What began before these seconds is not whole.
+                if at > 0 {
+                    bursts.push((at, passed));
+                }
+                is_in_one = true;
+            }
+            (passed, true) => {
+                if let Some((_, calls)) = bursts.last_mut() {
+                    *calls += passed;
+                }
+            }
+        }
+    }
+    if has_pause { bursts } else { Vec::new() }
+}
+
+impl Limit {
+    /// `60 calls a minute`, and how it was seen.
+    pub(super) fn text(self) -> String {
+        let calls = |n| plural(n, "call", "calls");
+        match self {
+            Self::Window { calls: n, every } => {
+                let every = match every.as_secs() {
+                    60 => "minute".to_string(),
+                    _ => format_duration(every),
+                };
+                format!(
+                    "the server lets {} through each {every}, all at once",
+                    calls(n)
+                )
+            }
+            Self::Steady { calls: n, within } => {
+                let per_sec = n as f64 / within.as_secs_f64();
+                let rate = match per_sec {
+                    // Within some per cent of a whole number a minute.
+                    rate if rate < 10.0 => {
+                        format!("{:.0} calls a minute", rate * 60.0)
+                    }
+                    rate => format!("{} a second", calls(rate.round() as u64)),
+                };
+                format!(
+                    "the server lets about {rate} through ({} in {})",
+                    format_count(n),
+                    format_duration(within)
+                )
+            }
+            Self::UsedUp { calls: n, since } => format!(
+                "the server let {} through, and none in the {} after that: the next window of its \
+                 limit did not begin within the run",
+                calls(n),
+                format_duration(since)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(passed: impl IntoIterator<Item = u64>, offered: u64) -> Vec<LimitedSecond> {
+        let second = |passed| LimitedSecond {
+            passed,
+            limited: offered - passed,
+            length: Duration::from_secs(1),
+        };
+        passed.into_iter().map(second).collect()
+    }
+
+    #[test]
+    fn a_rate_that_is_kept_up_is_told_by_the_minute_or_the_second() {
+        let one = find(&seconds([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 100));
+        let text = one.expect("a limit").text();
+        assert!(text.contains("about 60 calls a minute"), "{text}");
+        let fifty = find(&seconds([50, 49, 51, 50, 50, 50], 1_000));
+        let text = fifty.expect("a limit").text();
+        assert!(
+            text.contains("about 50 calls a second through (200 in 4s)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn windows_are_told_by_their_bursts() {
+        let passed = (0..200).map(|at| if at % 60 == 7 { 60 } else { 0 });
+        assert_eq!(
+            find(&seconds(passed, 100)),
+            Some(Limit::Window {
+                calls: 60,
+                every: Duration::from_secs(60)
+            })
+        );
+        // A burst may reach into the next second.
+        let passed = (0..40).map(|at| match at % 10 {
+            3 => 15,
+            4 => 5,
+            _ => 0,
+        });
+        let text = find(&seconds(passed, 100)).expect("a limit").text();
+        assert_eq!(
+            text,
+            "the server lets 20 calls through each 10s, all at once"
+        );
+    }
+
+    #[test]
+    fn a_window_longer_than_the_run_is_said_to_be() {
+        let passed = [60].into_iter().chain([0; 20]);
+        assert_eq!(
+            find(&seconds(passed, 100)),
+            Some(Limit::UsedUp {
+                calls: 60,
+                since: Duration::from_secs(19)
+            })
+        );
+    }
+
+    #[test]
+    fn chance_and_short_runs_show_no_limit() {
+        assert_eq!(find(&[]), None);
+        assert_eq!(find(&seconds([100; 20], 100)), None, "nothing turned away");
+        assert_eq!(find(&seconds([99, 100, 100, 100, 100, 99], 100)), None);
+        assert_eq!(find(&seconds([10, 10, 10], 100)), None);
+    }
+}

@@ -1,0 +1,302 @@
+//! What servers say when they turn a client away: for its number of requests, or for
+//! its token. And what of this host is too small for a load.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
+use crate::load_run::{LoadRun, causes, count, list, load_run, number};
+use crate::program::Program;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// The causes, groups and first examples of calls that are all answered so.
+fn all_calls(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &'static str,
+) -> (String, String, String) {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_string(), (*value).to_string());
+    let headers: Vec<(String, String)> = headers.iter().map(owned).collect();
+    let server = FakeServer::on_call(move |_, connection| {
+        let headers = headers.iter().map(|(name, value)| (&**name, &**value));
+        connection.answer(status, &headers.collect::<Vec<_>>(), body)
+    });
+    let arguments = ["--tool", "work", "--vus", "1", "--iterations", "3"];
+    let finished = load_run(&server.url(), &arguments).run().expect_made();
+    let report = finished.checked_report();
+    let cause = &report["failures"][0];
+    assert_eq!(cause["count"], 3, "{finished}");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let example = text(&cause["examples"][0]);
+    (text(&cause["id"]), text(&cause["group"]), example)
+}
+
+#[test]
+fn a_refused_token_is_told_by_what_the_server_says_of_it() {
+    for (status, headers, body, id, example) in [
+        (
+            401,
+            &[(
+                "WWW-Authenticate",
+                "Bearer realm=\"x\", error=\"invalid_token\", error_description=\"it expired\"",
+            )][..],
+            "",
+            "http.401.invalid_token",
+            "status 401: invalid_token: it expired",
+        ),
+        (
+            401,
+            &[JSON][..],
+            r#"{"error":"invalid_token","error_description":"it was revoked"}"#,
+            "http.401.invalid_token",
+            "status 401: invalid_token: it was revoked",
+        ),
+        (
+            403,
+            &[(
+                "WWW-Authenticate",
+                "Basic realm=\"x\", Bearer error=\"insufficient_scope\", scope=\"read write\"",
+            )][..],
+            "no",
+            "http.403.insufficient_scope",
+            "status 403: insufficient_scope (scope: read write)",
+        ),
+        // Nothing of a token, and no code of JSON-RPC that nobody sent.
+        (
+            401,
+            &[("WWW-Authenticate", "Bearer")][..],
+            "",
+            "http.401",
+            "status 401, no body",
+        ),
+        (
+            403,
+            &[JSON][..],
+            r#"{"error":"blocked_by_policy"}"#,
+            "http.403",
+            "blocked_by_policy",
+        ),
+    ] {
+        let (found, group, text) = all_calls(status, headers, body);
+        assert_eq!((&*found, &*group), (id, "http"), "{text}");
+        assert!(text.contains(example), "{text}");
+    }
+}
+
+#[test]
+fn too_many_requests_are_a_kind_of_their_own() {
+    let headers = &[
+        ("Retry-After", "7"),
+        ("RateLimit-Policy", "\"burst\";q=60;w=60"),
+    ];
+    let (id, group, example) = all_calls(429, headers, "slow down");
+    assert_eq!((&*id, &*group), ("http.429", "rate_limit"));
+    for part in ["status 429: slow down", "Retry-After: 7", "q=60;w=60"] {
+        assert!(example.contains(part), "{part}: {example}");
+    }
+}
+
+/// Ten calls a second, whatever is offered.
+#[test]
+fn the_limit_of_a_server_is_found_and_goodput_stands_beside_what_was_offered() {
+    let state = Mutex::new((None::<Instant>, 0_u64));
+    let server = FakeServer::on_call(move |request, connection| {
+        let is_let_in = {
+            let mut state = state.lock().expect("no handler panics");
+            let began = *state.0.get_or_insert_with(Instant::now);
+            // A bucket of one, filled ten times a second.
+            let filled = began.elapsed().as_millis() as u64 / 100 + 1;
+            let is_let_in = state.1 < filled;
+            if is_let_in {
+                state.1 = filled;
+            }
+            is_let_in
+        };
+        match is_let_in {
+            true => connection.done(request),
+            false => connection.answer(429, &[("Retry-After", "1")], ""),
+        }
+    });
+    let arguments = [
+        "--tool",
+        "work",
+        "--vus",
+        "4",
+        "--pacing",
+        "20ms",
+        "--duration",
+        "6s",
+    ];
+    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let report = finished.checked_report();
+    let advice = list(&report["advice"]).iter();
+    let mut of_limit = advice.filter(|note| note["id"] == "rate_limited");
+    let text = of_limit.next().expect("the limit is found")["text"].to_string();
+    assert!(
+        text.contains("calls a minute") || text.contains("calls a second"),
+        "{text}"
+    );
+    let limited: u64 = list(&report["seconds"])
+        .iter()
+        .map(|second| count(&second["rate_limited"]))
+        .sum();
+    let of_causes = causes(&report["totals"]);
+    assert_eq!(of_causes, [("http.429".to_string(), limited)], "{finished}");
+    let totals = &report["totals"];
+    let goodput = number(&totals["goodput_per_sec"]);
+    let expected = number(&totals["ok"]) / number(&report["duration_secs"]);
+    assert!((goodput - expected).abs() < 0.01, "{goodput} {expected}");
+    assert!(finished.stdout.contains("goodput"), "{finished}");
+}
+
+/// Answers the first request of the method with 429 and a second to wait.
+fn turned_away_once(method: &'static str) -> FakeServer {
+    let n_seen = AtomicUsize::new(0);
+    FakeServer::start(
+        move |request: &Request, connection: &mut Connection| -> Next {
+            let is_first = request.method() == method && n_seen.fetch_add(1, Ordering::SeqCst) == 0;
+            match is_first {
+                true => connection.answer(429, &[("Retry-After", "1")], ""),
+                false => legacy(request, connection),
+            }
+        },
+    )
+}
+
+/// From the first to the second request of the method.
+fn pause(server: &FakeServer, method: &str) -> Duration {
+    let log = server.log_of(method);
+    log[1].at.duration_since(log[0].at)
+}
+
+const ONE_USER: [&str; 6] = ["--tool", "work", "--vus", "1", "--iterations", "3"];
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn users_wait_as_long_as_they_are_asked_to_where_the_user_wants_that() {
+    let server = turned_away_once("tools/call");
+    let finished = load_run(
+        &server.url(),
+        &[&ONE_USER[..], &["--respect-retry-after"]].concat(),
+    )
+    .run()
+    .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["failed"], 1, "{finished}");
+    assert!(pause(&server, "tools/call") >= SECOND);
+    // The wait is in no latency.
+    assert!(
+        number(&report["totals"]["latency"]["max_ms"]) < 1_000.0,
+        "{finished}"
+    );
+    assert_eq!(report["plan"]["target"]["respect_retry_after"], true);
+    // As a key of the config; in a flow that goes on, too.
+    let config = "[settings]\nrespect_retry_after = true\n[[flow]]\nname = \"two\"\n\
+                  on_error = \"continue\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"work\"\n\
+                  [[flow.step]]\ntype = \"tools/call\"\ntool = \"other\"\n";
+    let server = turned_away_once("tools/call");
+    let arguments = ["--vus", "1", "--iterations", "1", "--config", "c.toml"];
+    load_run(&server.url(), &arguments)
+        .file("c.toml", config)
+        .run()
+        .expect_code(0);
+    assert!(pause(&server, "tools/call") >= SECOND);
+}
+
+#[test]
+fn the_handshake_waits_too_and_says_so() {
+    let server = turned_away_once("initialize");
+    let finished = load_run(
+        &server.url(),
+        &[&ONE_USER[..], &["--respect-retry-after"]].concat(),
+    )
+    .run()
+    .expect_code(0);
+    assert!(pause(&server, "initialize") >= SECOND);
+    let notices = finished.checked_report()["notices"].to_string();
+    assert!(notices.contains("the handshake waited 1s"), "{notices}");
+    let busy = FakeServer::on("initialize", |_, connection| {
+        connection.answer(429, &[("Retry-After", "3600")], "")
+    });
+    let said = load_run(&busy.url(), &ONE_USER).run().expect_code(1).stderr;
+    assert!(said.contains("Retry-After: 3600"), "{said}");
+    assert!(said.contains("`--respect-retry-after` waits"), "{said}");
+    let waiting = [&ONE_USER[..], &["--respect-retry-after"]].concat();
+    let said = load_run(&busy.url(), &waiting).run().expect_code(1).stderr;
+    assert!(said.contains("asks to wait 1h"), "{said}");
+}
+
+#[test]
+fn a_token_that_expires_ends_the_run_with_the_time_that_it_lasted() {
+    let began = Mutex::new(None::<Instant>);
+    let server = FakeServer::on_call(move |request, connection| {
+        let mut began = began.lock().expect("no handler panics");
+        let is_good = began.get_or_insert_with(Instant::now).elapsed() < 2 * SECOND;
+        drop(began);
+        match is_good {
+            true => connection.done(request),
+            false => {
+                let challenge = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+                connection.answer(401, &[challenge], "")
+            }
+        }
+    });
+    let arguments = [
+        "--tool",
+        "work",
+        "--vus",
+        "4",
+        "--pacing",
+        "20ms",
+        "--duration",
+        "50s",
+    ];
+    let finished = load_run(&server.url(), &arguments).run().expect_code(1);
+    let report = finished.checked_report();
+    assert_eq!(report["run"]["ended"], "denied", "{finished}");
+    assert!(number(&report["duration_secs"]) < 40.0, "{finished}");
+    let notices = report["notices"].to_string();
+    assert!(notices.contains("the token was accepted for "), "{notices}");
+    assert!(notices.contains("http.401.invalid_token"), "{notices}");
+    let said = &finished.stderr;
+    assert!(said.contains("the server let nobody in any more"), "{said}");
+    assert!(count(&report["totals"]["ok"]) > 0, "{finished}");
+}
+
+/// A negative test is no reason to end.
+#[test]
+fn denials_that_are_awaited_end_nothing() {
+    let server = FakeServer::on_call(|_, connection| connection.answer(401, &[], ""));
+    let config = "[settings]\nvirtual_users = 2\npacing = \"20ms\"\nduration = \"4s\"\n\
+                  [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\n\
+                  expect = { status = 401 }\n";
+    let report = load_run(&server.url(), &["--config", "c.toml"])
+        .file("c.toml", config)
+        .run()
+        .expect_code(0)
+        .checked_report();
+    assert_eq!(report["run"]["ended"], "duration", "{report:#}");
+    assert_eq!(report["totals"]["failed"], 0, "{report:#}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn too_few_open_files_are_told_before_the_load_with_the_command() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let url = server.url();
+    let mut arguments = vec!["-c", "ulimit -n 64; exec \"$@\"", "sh", program, "loadtest"];
+    arguments.extend(["run", url.as_str(), "--no-pin", "--tool", "work"]);
+    arguments.extend(["--vus", "10", "--iterations", "10"]);
+    let finished = Program::other("sh", &arguments).run().expect_code(0);
+    let said = &finished.stderr;
+    assert!(said.contains("may open 64 files"), "{said}");
+    assert!(said.contains("prlimit --pid $$ --nofile=74"), "{said}");
+    let notices = finished.report()["notices"].to_string();
+    assert!(notices.contains("may open 64 files"), "{notices}");
+    assert_eq!(json!(10), finished.report()["totals"]["started"]);
+}
