@@ -290,7 +290,13 @@ impl Transport for TlsTransport {
                 }
                 Err(error) => return Err(error),
             }
-            found = self.work_off()?;
+            let worked_off = self.work_off();
+            if worked_off.is_err() {
+                // The server's last word is no byte of an answer.
+                let before = self.before_record.take().unwrap_or(before);
+                self.exchange.restore(before);
+            }
+            found = worked_off?;
             if found.n_content == 0 {
                 self.arrived_without_content(before, found.n_used);
             }
