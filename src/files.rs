@@ -61,6 +61,14 @@ impl From<String> for Unread {
 /// # Errors
 /// As [`read_text`], the line apart.
 pub fn read_lines(path: &Path, bytes_max: u64) -> Result<String, Unread> {
+    text_of(read(path, bytes_max)?)
+}
+
+/// Reads a file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// As [`read_text`], whatever the bytes are.
+pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     // A second more for each 16 MiB that it may have.
     let timeout = READ_TIMEOUT + Duration::from_secs(bytes_max >> 24);
     read_within(path, bytes_max, timeout)
@@ -84,7 +92,7 @@ pub fn read_stdin(bytes_max: u64) -> Result<String, String> {
     text_of(bytes).map_err(Unread::in_words)
 }
 
-fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String, Unread> {
+fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<Vec<u8>, String> {
     let path = path.to_path_buf();
     let (tell, told) = mpsc::channel();
     // A thread, since opening a pipe waits for its writer, and nothing but the
@@ -96,17 +104,16 @@ fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String,
             let _ = tell.send(read_bytes(&path, bytes_max));
         })
         .map_err(|error| cannot_be_read(&error))?;
-    let bytes = match told.recv_timeout(timeout) {
-        Ok(bytes) => bytes?,
+    match told.recv_timeout(timeout) {
+        Ok(bytes) => bytes,
         Err(RecvTimeoutError::Timeout) => {
             let secs = timeout.as_secs();
-            return Err(format!("cannot be read: its end did not come within {secs} s").into());
+            Err(format!(
+                "cannot be read: its end did not come within {secs} s"
+            ))
         }
-        Err(RecvTimeoutError::Disconnected) => {
-            return Err("cannot be read: its reader ended".to_string().into());
-        }
-    };
-    text_of(bytes)
+        Err(RecvTimeoutError::Disconnected) => Err("cannot be read: its reader ended".to_string()),
+    }
 }
 
 fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
@@ -245,9 +252,7 @@ mod tests {
         // Nobody writes to it: its reader waits until this process ends.
         assert_eq!(
             read_within(&pipe, BYTES_MAX, Duration::ZERO),
-            Err("cannot be read: its end did not come within 0 s"
-                .to_string()
-                .into())
+            Err("cannot be read: its end did not come within 0 s".to_string())
         );
     }
 }

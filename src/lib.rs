@@ -102,7 +102,7 @@
 //! | `template` | texts with `{{…}}`: the language, compiled templates, random values |
 //! | `data` | rows of CSV and JSON lines that templates take values from |
 //! | `protocol` | MCP as bytes and headers, without any input or output |
-//! | `http` | HTTP/1.1, and `ureq`'s TLS, on a socket that suspends its task instead of its thread |
+//! | `http` | HTTP/1.1, and TLS by rustls, on a socket that suspends its task instead of its thread |
 //! | `scheduler` | many tasks on one thread: coroutines, poll, timers |
 //! | `metrics` | histograms, counters, failures by cause |
 //! | `validity` | whether a result is the server's or ours: the verdict |

@@ -58,6 +58,8 @@ const DEPENDENCIES: &str = "
     regex_syntax: json_schema
     ureq: http auth
     ring: auth
+    rustls: http
+    rustls_platform_verifier: http
     flate2: protocol metrics
     memchr: protocol
     mio: alarm http scheduler servers

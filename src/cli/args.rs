@@ -22,7 +22,7 @@ use crate::network::AddressUse;
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
-use crate::scenario::{Header, HistogramMode, NetworkFlags, Overrides, parse_stages};
+use crate::scenario::{Header, HistogramMode, NetworkFlags, Overrides, TlsFlags, parse_stages};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
 use crate::units::{parse_duration, parse_rate};
@@ -148,6 +148,29 @@ macro_rules! command {
             /// same as --oauth-no-cache
             #[argh(switch)]
             pub(super) no_stored_token: bool,
+        ] $($rest)*);
+    };
+
+    // How TLS is spoken.
+    (@ $head:tt $name:ident [$($fields:tt)*] tls $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// file with the certificate of an authority that is trusted beside the
+            /// platform's; may be given several times
+            #[argh(option, arg_name = "file")]
+            pub(super) ca: Vec<String>,
+            /// file with this client's certificate, and those between it and its authority
+            #[argh(option, arg_name = "file")]
+            pub(super) client_cert: Option<String>,
+            /// file with the private key of the client's certificate, where that file
+            /// has none
+            #[argh(option, arg_name = "file")]
+            pub(super) client_key: Option<String>,
+            /// name that the server's certificate must have, in place of the URL's host
+            #[argh(option, arg_name = "name")]
+            pub(super) server_name: Option<String>,
+            /// check no certificate: whoever answers is believed
+            #[argh(switch)]
+            pub(super) insecure: bool,
         ] $($rest)*);
     };
 
@@ -297,6 +320,13 @@ macro_rules! network_flags {
             bind: $args.bind.clone(),
             addresses: $args.addresses,
             calls_per_connection: $args.no_keepalive.then_some(1),
+            tls: TlsFlags {
+                ca: $args.ca.clone(),
+                client_cert: $args.client_cert.clone(),
+                client_key: $args.client_key.clone(),
+                server_name: $args.server_name.clone(),
+                insecure: $args.insecure.then_some(true),
+            },
         }
     };
 }
@@ -499,6 +529,7 @@ command! {
     server
     oauth
     network
+    tls
     report
     forms
 }
@@ -555,6 +586,7 @@ command! {
     server
     oauth
     network
+    tls
     report
     forms
 }
@@ -592,6 +624,7 @@ command! {
     server
     oauth
     network
+    tls
 }
 
 command! {
@@ -619,6 +652,7 @@ command! {
     }
     oauth
     network
+    tls
 }
 
 command! {
@@ -634,6 +668,7 @@ command! {
         pub(super) segment: Option<Segment>,
     }
     network
+    tls
 }
 
 command! {
@@ -682,6 +717,7 @@ command! {
     server
     oauth
     network
+    tls
 }
 
 command! {

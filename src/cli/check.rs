@@ -6,6 +6,7 @@ use super::args::Check;
 use super::common::{current_folder, load_plan, read_source};
 use super::exit;
 use crate::error::UserError;
+use crate::http::check_tls;
 use crate::scenario::{self, CONFIG_PATH, Overrides};
 use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
 
@@ -29,6 +30,7 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
         ..args.overrides()
     };
     let plan = load_plan(Some(&source), &overrides)?;
+    check_tls(&plan.network.tls)?;
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
     let mut described = scenario::describe(&plan);
     // What a variable says of scheme, host and path is what is asked for here.

@@ -16,7 +16,7 @@ use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
-use crate::http::{Endpoint, NotFollowed, Trouble};
+use crate::http::{Endpoint, NotFollowed, Trouble, split_hint};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure, TokenError};
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
@@ -664,8 +664,13 @@ impl Finder {
                     .hint("to go without a proxy, give `--no-proxy '*'`")
             }
             Failure::Connect(ConnectFailure::Tls) => {
-                UserError::could_not_run(format!("no TLS connection to {url}: {message}"))
-                    .hint(tls_hint(&message))
+                let (message, hint) = split_hint(&message);
+                let error =
+                    UserError::could_not_run(format!("no TLS connection to {url}: {message}"));
+                match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
             }
             Failure::Connect(_) => {
                 let error = UserError::could_not_run(format!("cannot connect to {url}: {message}"));
@@ -772,33 +777,6 @@ fn proxy_hint(message: &str) -> &'static str {
      in `--no-proxy`"
 }
 
-/// What to try after a TLS handshake that failed with this message: a
-/// certificate that is not accepted is no server without TLS.
-fn tls_hint(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    let says = |text: &str| message.contains(text);
-    if !says("certificate") {
-        return "check the scheme: `http://` for a server without TLS";
-    }
-    // The last is what a certificate made by `openssl req -x509` is called.
-    if says("unknownissuer") || says("unknown issuer") || says("causedasendentity") {
-        return "the server's certificate is self-signed, or its issuer is none of the public \
-                ones (or an intermediate certificate is not sent along): there is no way yet to \
-                trust another issuer; test over `http://`, or behind a public certificate";
-    }
-    if says("not valid for name") || says("notvalidforname") {
-        return "the certificate is another host's: give the URL with the name that it is made \
-                out for";
-    }
-    if says("not valid yet") || says("notvalidyet") {
-        return "the certificate is not valid yet: check this machine's clock";
-    }
-    if says("expired") {
-        return "the server's certificate has expired: renew it (or check this machine's clock)";
-    }
-    "the server speaks TLS, but its certificate is not accepted: it must be mended at the server"
-}
-
 /// The answer was to another request.
 fn is_wrong_id(trouble: &Trouble) -> bool {
     matches!(
@@ -839,7 +817,7 @@ fn is_odd_silence(trouble: &Trouble) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{proxy_hint, tls_hint};
+    use super::proxy_hint;
 
     #[test]
     fn a_refusal_by_a_proxy_says_what_to_change() {
@@ -858,39 +836,6 @@ mod tests {
             ),
         ] {
             assert!(proxy_hint(message).contains(expected), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_refused_certificate_is_no_wrong_scheme() {
-        for (message, expected) in [
-            (
-                "received corrupt message of type InvalidContentType",
-                "check the scheme",
-            ),
-            ("the connection was closed", "check the scheme"),
-            ("invalid peer certificate: UnknownIssuer", "self-signed"),
-            (
-                "invalid peer certificate: Other(OtherError(UnknownIssuer))",
-                "self-signed",
-            ),
-            (
-                "invalid peer certificate: certificate expired: verification time 1 (UNIX), but certificate is not valid after 0 (1 seconds ago)",
-                "has expired",
-            ),
-            ("invalid peer certificate: Expired", "has expired"),
-            (
-                "invalid peer certificate: certificate not valid yet: verification time 1",
-                "not valid yet",
-            ),
-            (
-                "invalid peer certificate: certificate not valid for name \"a\"; certificate is only valid for b",
-                "another host's",
-            ),
-            ("invalid peer certificate: BadSignature", "not accepted"),
-        ] {
-            let hint = tls_hint(message);
-            assert!(hint.contains(expected), "{message}: {hint}");
         }
     }
 }

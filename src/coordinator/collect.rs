@@ -647,6 +647,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.lateness.merge(&tick.lateness);
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);
+    totals.add_tls(tick.tls.as_deref());
     warm.examples.merge(&tick.examples);
 }
 

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use ureq::unversioned::transport::Buffers;
+
 /// Room for one read, and for a request's head and usual body in one write.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -74,5 +76,130 @@ impl Pair {
         if self.end == self.input.len() {
             self.input.resize(self.input.len() * 2, 0);
         }
+    }
+
+    /// Takes bytes in, as if they had been read.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.make_room();
+        let end = self.end + bytes.len();
+        if self.input.len() < end {
+            self.input.resize(end, 0);
+        }
+        self.input[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    /// Drops the first bytes of what was read.
+    pub(super) fn consume(&mut self, amount: usize) {
+        self.start = (self.start + amount).min(self.end);
+        // The next read has the whole room, and nothing to move.
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+}
+
+/// The buffers of one connection: borrowed from the thread while it is busy, and just what
+/// is left of the input while it is not.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    pair: Option<Box<Pair>>,
+    /// Input kept while there is no pair.
+    kept: Vec<u8>,
+    /// The last use of the input made progress (ureq's contract for buffers).
+    progress: bool,
+}
+
+impl Lent {
+    #[inline]
+    pub(super) fn pair(&mut self) -> &mut Pair {
+        let kept = &mut self.kept;
+        self.pair.get_or_insert_with(|| Self::borrow_pair(kept))
+    }
+
+    /// A pair with what was kept of the input. Out of line, since most who ask
+    /// for the pair find it.
+    #[inline(never)]
+    fn borrow_pair(kept: &mut Vec<u8>) -> Box<Pair> {
+        let mut pair = Pair::borrow();
+        if !kept.is_empty() {
+            if pair.input.len() < kept.len() {
+                pair.input.resize(kept.len(), 0);
+            }
+            pair.input[..kept.len()].copy_from_slice(kept);
+            pair.end = kept.len();
+            kept.clear();
+        }
+        pair
+    }
+
+    /// The pair, where it is busy and holds output.
+    #[inline]
+    pub(super) fn holding(&mut self) -> Option<&mut Pair> {
+        self.pair.as_deref_mut().filter(|pair| pair.held > 0)
+    }
+
+    /// Forgets the output that is held.
+    pub(super) fn drop_held(&mut self) {
+        if let Some(pair) = &mut self.pair {
+            pair.held = 0;
+        }
+    }
+
+    /// Gives the buffers back; nothing may be held for output.
+    pub(super) fn release(&mut self) {
+        if let Some(pair) = self.pair.take() {
+            debug_assert_eq!(pair.held, 0);
+            if !pair.unread().is_empty() {
+                self.kept.extend_from_slice(pair.unread());
+            }
+            pair.give_back();
+        }
+    }
+}
+
+impl Buffers for Lent {
+    fn output(&mut self) -> &mut [u8] {
+        let pair = self.pair();
+        &mut pair.output[pair.held..]
+    }
+
+    fn input(&self) -> &[u8] {
+        match &self.pair {
+            Some(pair) => pair.unread(),
+            None => &self.kept,
+        }
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        let pair = self.pair();
+        pair.make_room();
+        &mut pair.input[pair.end..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.pair().end += amount;
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.pair().consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        let pair = self.pair();
+        pair.make_room();
+        let Pair {
+            input,
+            end,
+            output,
+            held,
+            ..
+        } = pair;
+        (&mut input[*end..], &mut output[*held..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && !self.input().is_empty()
     }
 }

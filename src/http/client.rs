@@ -5,14 +5,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ureq::tls::{RootCerts, TlsConfig};
-
-use super::connector::{self, Tls};
+use super::connector;
 use super::endpoint::Endpoint;
 use super::exchange::{ClientCounters, Exchange, ExchangePhase, Timing};
 use super::failure::Trouble;
 use super::http1::{self, Connection, Idle, Response};
 use super::request::Request;
+use super::tls::Tls;
 use crate::network::{AddressUse, Network, Proxy};
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
@@ -37,23 +36,11 @@ impl Client {
         network: &Arc<Network>,
         turns: &Rc<Cell<usize>>,
     ) -> Self {
-        Self::with_tls(endpoint, bytes_unpaced, network, turns, || {
-            TlsConfig::builder().root_certs(RootCerts::WebPki).build()
-        })
-    }
-
-    fn with_tls(
-        endpoint: &Endpoint,
-        bytes_unpaced: usize,
-        network: &Arc<Network>,
-        turns: &Rc<Cell<usize>>,
-        tls: impl FnOnce() -> TlsConfig,
-    ) -> Self {
         Self {
             endpoint: endpoint.clone(),
             network: Arc::clone(network),
             turns: Rc::clone(turns),
-            tls: endpoint.is_https().then(|| Tls::new(tls())),
+            tls: endpoint.tls.as_deref().map(Tls::new),
             exchange: Arc::new(Exchange::new(bytes_unpaced)),
             idle: Idle::default(),
         }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
-use ureq::tls::TlsConfig;
 
 use super::*;
 use crate::http::{HeaderLines, HeaderMap, Method, resolve};
@@ -26,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, PartialEq)]
 enum Progress {
     HasRequest,
-    /// The second half, which it was about to write then.
-    Wrote(Instant),
+    /// The halves of the answer, which it was about to write then. The tickets of TLS 1.3
+    /// came long before.
+    Wrote([Instant; 2]),
 }
 
 /// A server that answers one request with a single TLS record, in two pieces.
@@ -45,11 +45,13 @@ fn serve(listener: &TcpListener, tell: &mpsc::Sender<Progress>) -> std::io::Resu
         tls.write_tls(&mut record)?;
     }
     let (first, second) = record.split_at(record.len() / 2);
+    thread::sleep(PAUSE);
+    let about_to_answer = Instant::now();
     tcp.write_all(first)?;
     thread::sleep(PAUSE);
     let about_to_write = Instant::now();
     tcp.write_all(second)?;
-    let _ = tell.send(Progress::Wrote(about_to_write));
+    let _ = tell.send(Progress::Wrote([about_to_answer, about_to_write]));
     // Until the client closes.
     let _ = tcp.read(&mut [0; 64]);
     Ok(())
@@ -85,16 +87,14 @@ fn server_config() -> ServerConfig {
 
 /// Asks the server; a busy client reads nothing from when the server has the
 /// request until some time after the second piece has come. The timing, when the
-/// second piece was about to be written, and when the answer was there.
-fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
+/// pieces were about to be written, and when the answer was there.
+fn exchange(is_busy: bool) -> (Timing, [Instant; 2], Instant) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket");
-    let endpoint = resolve(
-        &format!("https://{address}/mcp"),
-        &Network::default(),
-        &|| true,
-    )
-    .expect("a good URL");
+    let mut network = Network::default();
+    network.tls.insecure = true;
+    let url = format!("https://{address}/mcp");
+    let endpoint = resolve(&url, &network, &|| true).expect("a good URL");
     let (tell, told) = mpsc::channel();
     let server = thread::spawn(move || serve(&listener, &tell));
     let result = block_on(&|| true, move || {
@@ -116,9 +116,7 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
                 let _ = pass_on.send(told.recv_timeout(PATIENCE));
             });
         }
-        let tls = || TlsConfig::builder().disable_verification(true).build();
-        let mut client =
-            Client::with_tls(&endpoint, 1024 * 1024, &Arc::default(), &Rc::default(), tls);
+        let mut client = Client::new(&endpoint, 1024 * 1024, &Arc::default(), &Rc::default());
         let request = Request {
             head: &endpoint.request_head(&Method::POST, &HeaderMap::new()),
             user: &HeaderLines::default(),
@@ -142,11 +140,12 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
 
 #[test]
 fn a_tls_answer_ends_with_the_read_that_completed_its_record() {
-    let (timing, about_to_write, done) = exchange(false);
+    let (timing, [about_to_answer, about_to_write], done) = exchange(false);
     let (first, last) = (timing.first_byte, timing.last_byte);
     let (first, last) = (first.expect("a first byte"), last.expect("a last byte"));
-    // Not with the first half, which ureq has not seen by then.
+    // Not with the second half, which makes the record whole.
     assert!(first < about_to_write, "the first half came before");
+    assert!(first >= about_to_answer, "a ticket is no answer");
     assert!(last >= about_to_write && last <= done, "{timing:?}");
     assert!(timing.sent.is_some_and(|sent| sent < first));
 }
@@ -155,7 +154,7 @@ fn a_tls_answer_ends_with_the_read_that_completed_its_record() {
 #[test]
 #[cfg(all(target_os = "linux", not(pmcp_portable)))]
 fn a_busy_reader_does_not_make_a_tls_answer_later() {
-    let (timing, about_to_write, done) = exchange(true);
+    let (timing, [_, about_to_write], done) = exchange(true);
     let last = timing.last_byte.expect("a last byte");
     let delay = timing.delay.expect("the kernel's timestamp");
     assert!(last >= about_to_write, "{timing:?}");

@@ -10,6 +10,7 @@ use ureq::http::{HeaderMap, Method, Uri};
 use super::lookup::{HostName, bare, bind_addresses};
 use super::reference::{self, UriParts};
 use super::request::RequestHead;
+use super::tls::TlsSetup;
 use crate::address::{self, AddressFault};
 use crate::error::UserError;
 use crate::network::{NamedProxy, Network, Proxy, Way};
@@ -27,6 +28,8 @@ pub struct Endpoint {
     /// What `addresses` are the addresses of.
     name: HostName,
     pub(super) proxy: Option<Arc<Proxy>>,
+    /// Where connections are TLS.
+    pub(super) tls: Option<Arc<TlsSetup>>,
     /// Each request says that it is the last of its connection.
     says_close: bool,
 }
@@ -78,7 +81,7 @@ impl Endpoint {
 
     /// Whether connections are TLS.
     pub fn is_https(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
+        self.tls.is_some()
     }
 
     /// The head of requests to here with these headers.
@@ -159,13 +162,13 @@ fn only_uri_characters(text: &str) -> String {
     out
 }
 
-/// Reads a URL, chooses the way to its host, and resolves the first name on it. Blocks
-/// while the system resolves, but no longer than `keep_going` says, which is asked a few
-/// times a second.
+/// Reads a URL, makes ready for TLS where it asks for it, chooses the way to its host, and
+/// resolves the first name on it. Blocks while the system resolves, but no longer than
+/// `keep_going` says, which is asked a few times a second.
 ///
 /// # Errors
-/// When the URL is no address of a server (see [`address::check`]), what would be its proxy
-/// is none, the host has no address or none in time, or `keep_going` says no.
+/// When the URL is no address of a server (see [`address::check`]), the files for TLS are of
+/// no use, what would be its proxy is none, the host has no address or none in time, or `keep_going` says no.
 pub fn resolve(
     url: &str,
     network: &Network,
@@ -180,6 +183,10 @@ pub fn resolve(
     let uri: Uri = without_zone.parse().map_err(|_| unreadable())?;
     let host = bare(uri.host().ok_or_else(unreadable)?).to_string();
     let is_https = uri.scheme_str() == Some("https");
+    let tls = match is_https {
+        true => Some(Arc::new(TlsSetup::load(&network.tls, &host)?)),
+        false => None,
+    };
     let proxy = match network.proxy.way(is_https, &host, port(&uri)) {
         Way::Through(NamedProxy { proxy, .. }) => {
             let fault = |fault: &&str| UserError::usage(format!("the proxy {fault}"));
@@ -203,6 +210,7 @@ pub fn resolve(
         bind: bind_addresses(network)?.into(),
         name,
         proxy,
+        tls,
         says_close: calls == Some(1),
     })
 }

@@ -48,6 +48,15 @@ pub(super) enum Arrival {
     Late,
 }
 
+/// What is known of when an answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrivals {
+    first_byte: u64,
+    last_byte: u64,
+    delay: u64,
+    phase: u64,
+}
+
 /// What an exchange was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
@@ -126,6 +135,8 @@ pub(super) struct Exchange {
     last_byte: Number,
     /// Nanoseconds plus one.
     delay: Number,
+    /// Arrival of the last bytes before the request, which are those of a handshake.
+    handshake_came: Number,
     phase: Number,
     stop: Number,
     reused: Number,
@@ -191,6 +202,7 @@ impl Exchange {
             first_byte: Number::new(NONE),
             last_byte: Number::new(NONE),
             delay: Number::new(NONE),
+            handshake_came: Number::new(NONE),
             phase: Number::new(ExchangePhase::Sending as u64),
             stop: Number::new(Stop::Nothing as u64),
             reused: Number::new(0),
@@ -330,6 +342,7 @@ impl Exchange {
         if is_handshake {
             // How long we left it there is not the server's time.
             self.put_off(Duration::from_nanos(now - came));
+            self.handshake_came.set(came);
             return Arrival::InTime;
         }
         self.last_byte.set(came);
@@ -339,6 +352,41 @@ impl Exchange {
             self.set_phase(ExchangePhase::Reading);
         }
         Arrival::InTime
+    }
+
+    /// What is known so far of when the answer came.
+    pub(super) fn arrivals(&self) -> Arrivals {
+        Arrivals {
+            first_byte: self.first_byte.get(),
+            last_byte: self.last_byte.get(),
+            delay: self.delay.get(),
+            phase: self.phase.get(),
+        }
+    }
+
+    /// What came since was no part of the answer.
+    pub(super) fn restore(&self, before: Arrivals) {
+        self.first_byte.set(before.first_byte);
+        self.last_byte.set(before.last_byte);
+        self.delay.set(before.delay);
+        self.phase.set(before.phase);
+    }
+
+    /// What came since was no part of the answer, but for what the last read brought.
+    pub(super) fn restore_up_to_last(&self, before: Arrivals) {
+        if before.first_byte == NONE {
+            self.first_byte.set(self.last_byte.get());
+        }
+    }
+
+    /// No byte of the answer has come.
+    pub(super) fn has_no_answer(&self) -> bool {
+        self.first_byte.get() == NONE
+    }
+
+    /// When the last bytes of the last handshake came.
+    pub(super) fn handshake_came(&self) -> Option<Instant> {
+        self.to_instant(self.handshake_came.get())
     }
 
     /// It has brought more than any answer that is accepted, or one before it did

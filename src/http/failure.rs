@@ -6,6 +6,7 @@
 use std::io;
 
 use super::exchange::{Exchange, ExchangePhase, Stop};
+use super::tls::{self, TlsFault};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, TimeoutPhase};
 
 /// Why a request did not succeed.
@@ -54,7 +55,14 @@ impl Trouble {
     /// The cause of ureq's error: what the transport noted of its own, where
     /// it noted anything, since ureq folds many causes into few.
     pub(super) fn of(error: &ureq::Error, exchange: &Exchange) -> Self {
-        match exchange.stop() {
+        let stop = exchange.stop();
+        if let ureq::Error::Other(other) = error
+            && let Some(fault) = other.downcast_ref::<TlsFault>()
+            && !matches!(stop, Stop::Cancelled | Stop::Timeout)
+        {
+            return Self::failed(of_tls(exchange), fault.to_string());
+        }
+        match stop {
             Stop::Cancelled => Self::Cancelled,
             Stop::Timeout => timed_out(exchange.phase()),
             Stop::Closed | Stop::Reset => Self::closed(exchange),
@@ -85,10 +93,7 @@ impl Trouble {
                 Failure::Connect(ConnectFailure::Proxy),
                 format!("the connection to the proxy {how} before it opened the way"),
             ),
-            ExchangePhase::Securing => (
-                Failure::Connect(ConnectFailure::Tls),
-                format!("the connection {how}"),
-            ),
+            ExchangePhase::Securing => (Failure::Connect(ConnectFailure::Tls), tls::closed(how)),
             ExchangePhase::Sending | ExchangePhase::Waiting => {
                 let (failure, which) = match exchange.is_reused() {
                     true => (ConnectionFailure::LostReused, "kept-alive"),
@@ -103,6 +108,18 @@ impl Trouble {
             ),
         };
         Self::failed(failure, message)
+    }
+}
+
+/// What TLS broke. A server that refuses us may say so only after the handshake, in
+/// place of the first answer.
+fn of_tls(exchange: &Exchange) -> Failure {
+    match exchange.phase() {
+        ExchangePhase::Reading => Failure::Protocol(ProtocolFailure::ClosedEarly),
+        ExchangePhase::Sending | ExchangePhase::Waiting if exchange.is_reused() => {
+            Failure::Connection(ConnectionFailure::LostReused)
+        }
+        _ => Failure::Connect(ConnectFailure::Tls),
     }
 }
 
@@ -141,9 +158,6 @@ fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
     );
     let failure = match error {
         ureq::Error::ConnectProxyFailed(_) => Failure::Connect(ConnectFailure::Proxy),
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
-            Failure::Connect(ConnectFailure::Tls)
-        }
         ureq::Error::Io(io) if is_connecting => Failure::Connect(match io.kind() {
             _ if phase == ExchangePhase::Securing => ConnectFailure::Tls,
             io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,

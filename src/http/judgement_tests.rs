@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::http::{HeaderLines, HeaderMap, Method, resolve};
 use crate::metrics::{ConnectionFailure, Failure, ProtocolFailure};
+use crate::network::Network;
 use crate::scheduler::block_on;
 
 /// More than any machine needs.

@@ -3,14 +3,9 @@
 //!
 //! One client has one connection, so "one virtual user, one connection, one
 //! session" is literally true and no pool is shared. All exchanges are read by one
-//! reader, `http1.rs` over `framing.rs`; `request.rs` has what is sent. Of ureq there is the TLS layer with its
-//! `Transport`, which reads and writes through ours. What we rely on in ureq 3.5
-//! (its `unversioned` traits may change in a minor release, hence the exact pin):
-//!
-//! - the TLS layer calls `await_input` and `transmit_output` on a suspended stack,
-//!   and passes on their errors;
-//! - `await_input` returning `Ok(false)` means a lost peer;
-//! - `is_open` asks our transport.
+//! reader, `http1.rs` over `framing.rs`; `request.rs` has what is sent. Of ureq there is the
+//! trait `Transport`, which plain connections and those over TLS (`tls/`) have in common
+//! (its `unversioned` traits may change in a minor release, hence the exact pin).
 //!
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits.
@@ -41,6 +36,7 @@ mod lookup;
 mod reference;
 mod request;
 mod timestamp;
+mod tls;
 mod transport;
 mod tunnel;
 
@@ -54,6 +50,7 @@ pub use lookup::HostName;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
+pub use tls::{check_tls, split_hint, take_handshakes};
 
 /// The header types of requests and answers.
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
-use super::buffers::Pair;
+use super::buffers::Lent;
 use super::exchange::{Arrival, Exchange, ExchangePhase, Stop};
 use super::timestamp::{self, Received};
 use crate::scheduler::{Socket, Wake, give_way, pause, trim_stack};
@@ -72,16 +72,20 @@ pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
     }
 }
 
+/// What an idle connection has to tell.
+pub(super) enum News {
+    Nothing,
+    /// Bytes that nobody asked for; they lie in the input now.
+    Bytes,
+    /// It can serve no further exchange.
+    End,
+}
+
 /// One connection.
 pub(super) struct TaskTransport {
     socket: Socket,
     exchange: Arc<Exchange>,
-    /// Borrowed from the thread while busy.
-    pair: Option<Box<Pair>>,
-    /// Input kept while there is no pair.
-    kept: Vec<u8>,
-    /// The last use of the input made progress (ureq's contract for buffers).
-    progress: bool,
+    pub(super) buffers: Lent,
     /// The connection can serve no further exchange.
     is_broken: bool,
     /// Writing failed; the answer may have come all the same (413 and close).
@@ -93,44 +97,9 @@ impl TaskTransport {
         Self {
             socket,
             exchange,
-            pair: None,
-            kept: Vec::new(),
-            progress: false,
+            buffers: Lent::default(),
             is_broken: false,
             is_write_broken: false,
-        }
-    }
-
-    #[inline]
-    fn pair(&mut self) -> &mut Pair {
-        let kept = &mut self.kept;
-        self.pair.get_or_insert_with(|| Self::borrow_pair(kept))
-    }
-
-    /// A pair with what was kept of the input. Out of line, since most who ask
-    /// for the pair find it.
-    #[inline(never)]
-    fn borrow_pair(kept: &mut Vec<u8>) -> Box<Pair> {
-        let mut pair = Pair::borrow();
-        if !kept.is_empty() {
-            if pair.input.len() < kept.len() {
-                pair.input.resize(kept.len(), 0);
-            }
-            pair.input[..kept.len()].copy_from_slice(kept);
-            pair.end = kept.len();
-            kept.clear();
-        }
-        pair
-    }
-
-    /// Gives the buffers back; nothing may be held for output.
-    fn release(&mut self) {
-        if let Some(pair) = self.pair.take() {
-            debug_assert_eq!(pair.held, 0);
-            if !pair.unread().is_empty() {
-                self.kept.extend_from_slice(pair.unread());
-            }
-            pair.give_back();
         }
     }
 
@@ -150,8 +119,8 @@ impl TaskTransport {
     }
 
     /// Writes all that is held.
-    fn flush(&mut self) -> Result<(), ureq::Error> {
-        let Some(pair) = self.pair.as_mut().filter(|pair| pair.held > 0) else {
+    pub(super) fn flush(&mut self) -> Result<(), ureq::Error> {
+        let Some(pair) = self.buffers.holding() else {
             return Ok(());
         };
         if self.is_write_broken {
@@ -166,10 +135,10 @@ impl TaskTransport {
         while n_written < n_held {
             let wake = give_way_in_time(&self.exchange);
             if wake != Wake::Ready {
-                self.drop_held();
+                self.buffers.drop_held();
                 return Err(self.stopped(wake));
             }
-            let pair = self.pair.as_mut().expect("kept while writing");
+            let pair = self.buffers.pair();
             match self
                 .socket
                 .stream_mut()
@@ -184,7 +153,7 @@ impl TaskTransport {
                     self.exchange.begin_stretch();
                     let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
                     if wake != Wake::Ready {
-                        self.drop_held();
+                        self.buffers.drop_held();
                         return Err(self.stopped(wake));
                     }
                 }
@@ -197,8 +166,60 @@ impl TaskTransport {
                 }
             }
         }
-        self.drop_held();
+        self.buffers.drop_held();
         Ok(())
+    }
+
+    /// Writes what is held as far as the socket takes it at once, and forgets the rest.
+    pub(super) fn write_last(&mut self) {
+        let Some(pair) = self.buffers.holding().filter(|_| !self.is_write_broken) else {
+            self.buffers.drop_held();
+            return;
+        };
+        let n_held = pair.held;
+        match self.socket.stream_mut().write(&pair.output[..n_held]) {
+            Ok(n) if n == n_held => self.exchange.add_sent(n),
+            // A part of it makes what follows unreadable.
+            Ok(_) | Err(_) => self.is_broken = true,
+        }
+        self.buffers.drop_held();
+    }
+
+    /// Looks whether anything came since the last exchange, without waiting. The times
+    /// of that one stay as they are.
+    pub(super) fn news(&mut self) -> News {
+        let (is_readable, is_closed) = self.socket.readable_and_closed();
+        if self.is_broken {
+            return News::End;
+        }
+        if is_closed {
+            self.exchange.peer_ends();
+            return News::End;
+        }
+        if !is_readable {
+            return News::Nothing;
+        }
+        let pair = self.buffers.pair();
+        pair.make_room();
+        let before = self.exchange.arrivals();
+        match timestamp::read(self.socket.stream_mut(), &mut pair.input[pair.end..]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.socket.drained();
+                News::Nothing
+            }
+            Ok(received) if received.n_bytes > 0 => {
+                pair.end += received.n_bytes;
+                // Late or not: nothing is awaited.
+                self.exchange.received(&received);
+                self.exchange.restore(before);
+                News::Bytes
+            }
+            Ok(_) | Err(_) => {
+                self.is_broken = true;
+                self.exchange.peer_ends();
+                News::End
+            }
+        }
     }
 
     /// Waits for input, or gives way. A second look beyond the deadline does not
@@ -210,12 +231,12 @@ impl TaskTransport {
         if self.socket.is_readable() {
             if is_stretch_over(&self.exchange) && self.exchange.is_paced() {
                 self.exchange.begin_stretch();
-                self.release();
+                self.buffers.release();
                 return pause(PACE, self.exchange.deadline());
             }
             return give_way_in_time(&self.exchange);
         }
-        self.release();
+        self.buffers.release();
         // The first exchange of a connection was deeper before it came here than
         // where it waits.
         if !self.exchange.is_reused() {
@@ -224,22 +245,16 @@ impl TaskTransport {
         self.exchange.begin_stretch();
         self.socket.wait_readable(Some(self.exchange.deadline()))
     }
-
-    fn drop_held(&mut self) {
-        if let Some(pair) = &mut self.pair {
-            pair.held = 0;
-        }
-    }
 }
 
 impl Transport for TaskTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.pair();
-        self
+        self.buffers.pair();
+        &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        let pair = self.pair();
+        let pair = self.buffers.pair();
         pair.held += amount;
         if pair.output.len() - pair.held < ROOM_FOR_NEXT_PIECE {
             self.flush()?;
@@ -261,10 +276,8 @@ impl Transport for TaskTransport {
                 Wake::Deadline => is_last_look = true,
                 Wake::Cancelled => return Err(self.stopped(wake)),
             }
-            self.pair().make_room();
-            let Some(pair) = &mut self.pair else {
-                continue;
-            };
+            let pair = self.buffers.pair();
+            pair.make_room();
             let room = &mut pair.input[pair.end..];
             let n_room = room.len();
             match timestamp::read(self.socket.stream_mut(), room) {
@@ -326,59 +339,8 @@ impl Transport for TaskTransport {
                 }
             }
         }
-        self.release();
-        self.kept.is_empty()
-    }
-}
-
-impl Buffers for TaskTransport {
-    fn output(&mut self) -> &mut [u8] {
-        let pair = self.pair();
-        &mut pair.output[pair.held..]
-    }
-
-    fn input(&self) -> &[u8] {
-        match &self.pair {
-            Some(pair) => pair.unread(),
-            None => &self.kept,
-        }
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        let pair = self.pair();
-        pair.make_room();
-        &mut pair.input[pair.end..]
-    }
-
-    fn input_appended(&mut self, amount: usize) {
-        self.pair().end += amount;
-    }
-
-    fn input_consume(&mut self, amount: usize) {
-        self.progress = amount > 0;
-        let pair = self.pair();
-        pair.start = (pair.start + amount).min(pair.end);
-        // The next read has the whole room, and nothing to move.
-        if pair.start == pair.end {
-            (pair.start, pair.end) = (0, 0);
-        }
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        let pair = self.pair();
-        pair.make_room();
-        let Pair {
-            input,
-            end,
-            output,
-            held,
-            ..
-        } = pair;
-        (&mut input[*end..], &mut output[*held..])
-    }
-
-    fn can_use_input(&self) -> bool {
-        self.progress && !self.input().is_empty()
+        self.buffers.release();
+        self.buffers.input().is_empty()
     }
 }
 
@@ -392,7 +354,7 @@ impl fmt::Debug for TaskTransport {
 
 impl Drop for TaskTransport {
     fn drop(&mut self) {
-        self.drop_held();
-        self.release();
+        self.buffers.drop_held();
+        self.buffers.release();
     }
 }

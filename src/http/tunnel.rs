@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{NextTimeout, Transport};
 
 use super::exchange::{Exchange, ExchangePhase};
 use super::framing::{HEAD_BYTES_MAX, read_head};
@@ -27,14 +27,14 @@ pub(super) fn open(
     }
     request += "\r\n";
     // Credentials are bounded, and no larger than the buffer by far.
-    let Some(room) = transport.output().get_mut(..request.len()) else {
+    let Some(room) = transport.buffers().output().get_mut(..request.len()) else {
         return refused("cannot be asked: its credentials are too long");
     };
     room.copy_from_slice(request.as_bytes());
     transport.transmit_output(request.len(), NextTimeout::default())?;
     let mut n_seen = 0;
     loop {
-        let input = transport.input();
+        let input = transport.buffers().input();
         // A head that comes in pieces is read again only where a line has ended since.
         let found = match input[n_seen.min(input.len())..].contains(&b'\n') {
             true => read_head(&input[..input.len().min(HEAD_BYTES_MAX)]),
@@ -44,7 +44,7 @@ pub(super) fn open(
         match found {
             Err(fault) => return refused(&format!("does not answer in HTTP: {}", fault.0)),
             Ok(Some(head)) => {
-                transport.input_consume(head.n_bytes);
+                transport.buffers().input_consume(head.n_bytes);
                 n_seen = 0;
                 match head.status {
                     200..=299 => return Ok(()),

@@ -18,6 +18,7 @@ mod above;
 mod codec;
 mod counters;
 mod failure;
+mod handshakes;
 mod histogram;
 mod pages;
 mod quantile;
@@ -34,6 +35,7 @@ pub use failure::{
     FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, TokenError,
     names_cause,
 };
+pub use handshakes::{HandshakeKind, Handshakes};
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};

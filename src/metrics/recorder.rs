@@ -5,7 +5,9 @@
 //! allocation per sample but for the first failure of a kind.
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
-use super::{AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings, Violations};
+use super::{
+    AboveLimits, Counters, Failure, FailureCounts, Handshakes, Histogram, Readings, Violations,
+};
 
 /// How a started request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,6 +310,8 @@ pub struct Recorder {
     /// next, where it had something to do, in nanoseconds. What comes meanwhile
     /// waits that long, and what is due leaves that much later.
     pub loop_time: Histogram,
+    /// Handshakes of TLS; `None` until the first.
+    pub tls: Option<Box<Handshakes>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -362,8 +366,16 @@ impl Recorder {
         self.lateness.merge(&other.lateness);
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
+        self.add_tls(other.tls.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
+    }
+
+    /// Adds handshakes of TLS.
+    pub fn add_tls(&mut self, more: Option<&Handshakes>) {
+        if let Some(more) = more {
+            self.tls.get_or_insert_default().merge(more);
+        }
     }
 
     /// Empties what says how the generator fared: while sessions are opened
@@ -381,6 +393,7 @@ impl Recorder {
         }
         self.counters = Counters::default();
         self.forget_opening();
+        self.tls = None;
         self.examples = Examples::default();
         self.violations.clear();
     }

@@ -15,7 +15,7 @@ use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
 use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
-use crate::network::AddressUse;
+use crate::network::{AddressUse, TlsOptions};
 use crate::protocol::Operation;
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
@@ -34,6 +34,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.target.respect_retry_after {
         lines.add("Retry-After", "users wait as long as it asks".to_string());
     }
+    describe_tls(&plan.network.tls, &mut lines);
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }
@@ -303,6 +304,29 @@ fn describe_flow(flow: &Flow, share: f64, lines: &mut Lines) {
             text.push_str(&format!(", then a pause: {}", describe_think(think)));
         }
         lines.add("step", text);
+    }
+}
+
+fn describe_tls(tls: &TlsOptions, lines: &mut Lines) {
+    let mut words = Vec::new();
+    if tls.insecure {
+        words.push("certificates are NOT checked".to_string());
+    }
+    for file in &tls.ca {
+        words.push(format!("trusts `{}`", escaped(&file.display().to_string())));
+    }
+    if let Some((certificate, _)) = &tls.client {
+        let file = escaped(&certificate.display().to_string());
+        words.push(format!("shows the certificate `{file}`"));
+    }
+    if let Some(name) = &tls.server_name {
+        words.push(format!("asks for `{}`", escaped(name)));
+    }
+    if !tls.resumption {
+        words.push("no session is resumed".to_string());
+    }
+    if !words.is_empty() {
+        lines.add("tls", words.join(", "));
     }
 }
 

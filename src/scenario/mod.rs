@@ -50,7 +50,7 @@ pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
-pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, parse_stages};
+pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
 pub(crate) use plan::HISTOGRAM_MODES;
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,

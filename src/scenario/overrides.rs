@@ -110,6 +110,24 @@ pub struct NetworkFlags {
     pub addresses: Option<AddressUse>,
     /// `--no-keepalive` is 1
     pub calls_per_connection: Option<u32>,
+    /// What is peculiar to TLS
+    pub tls: TlsFlags,
+}
+
+/// The flags that are peculiar to TLS.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct TlsFlags {
+    /// `--ca`, in place of the config's
+    pub ca: Vec<String>,
+    /// `--client-cert`
+    pub client_cert: Option<String>,
+    /// `--client-key`
+    pub client_key: Option<String>,
+    /// `--server-name`
+    pub server_name: Option<String>,
+    /// `--insecure` is `Some(true)`
+    pub insecure: Option<bool>,
 }
 
 /// The accepted form of stages.

@@ -186,6 +186,23 @@ keys! {
         /// Whether a user waits as long as a 429 or a 503 asks to (`Retry-After`), in the
         /// handshake too; false unless given.
         respect_retry_after: bool = Truth,
+        /// Files with certificates of authorities that are trusted beside the platform's.
+        ca: Vec<String> = Own {
+            read: |entry| read_texts(entry, CA_FORM, |text| Ok(text.to_string())),
+            schema: texts_schema,
+        },
+        /// The file with this client's certificate and those between it and its authority.
+        client_cert: Shown<String> = Name("the path of a file"),
+        /// The file with its private key; `client_cert` has it too unless given.
+        client_key: Shown<String> = Name("the path of a file"),
+        /// The name that is asked for in TLS and that the certificate must have, in place of
+        /// the URL's host.
+        server_name: Shown<String> = Name("the name of a host, or an IP address"),
+        /// Believe whoever answers: no certificate is checked.
+        insecure: bool = Truth,
+        /// Whether a user that connects again goes on with its session of TLS; true unless
+        /// given.
+        tls_resumption: bool = Truth,
         /// End with exit code 4 where the verdict is that the result is invalid.
         strict: bool = Truth,
         /// How to speak to the server: `auto` asks it.
@@ -741,6 +758,8 @@ fn share_schema() -> Value {
     let number = json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
     either(percent.schema(), number)
 }
+
+const CA_FORM: &str = "the path of a file, or a list of such";
 
 /// A text, or a list of them, each made into something; what is wrong with one is told.
 fn read_texts<T>(

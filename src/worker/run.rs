@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
 use crate::decide::threshold::empty_recorder;
-use crate::http::use_addresses;
+use crate::http::{take_handshakes, use_addresses};
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
@@ -312,6 +312,7 @@ impl<'a> Worker<'a> {
         let Some(spare) = self.spares.pop() else {
             return;
         };
+        self.record_handshakes();
         let recorder = Box::new(self.shared.recorder.replace(*spare));
         let usage = self.take_usage();
         let tick = Box::new(Tick {
@@ -334,7 +335,14 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Those that were made on this thread since the last tick.
+    fn record_handshakes(&self) {
+        let made = take_handshakes();
+        self.shared.recorder.borrow_mut().add_tls(made.as_deref());
+    }
+
     fn send_end(&mut self) {
+        self.record_handshakes();
         let empty = new_recorder(&self.options.script);
         let end = Box::new(WorkerEnd {
             worker: self.options.index,

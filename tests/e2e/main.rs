@@ -30,6 +30,8 @@ mod raw_http;
 mod rmcp_server;
 #[path = "../support/share.rs"]
 mod share;
+#[path = "../support/tls_server.rs"]
+mod tls_server;
 
 mod bounds;
 mod calibrate_command;
@@ -65,6 +67,7 @@ mod steady;
 mod stored;
 mod terminal;
 mod thresholds;
+mod tls;
 mod try_command;
 mod validity;
 mod values;

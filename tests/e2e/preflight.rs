@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::demo::demo;
+use crate::demo::quick_demo;
 use crate::load_run::{LoadRun, list, load_run};
-use pmcp_loadtest::demo::{DemoLatency, DemoOptions, DemoServer};
 
 const FAULTY: &str = r#"
     [[scenario]]
@@ -23,16 +22,9 @@ const FAULTY: &str = r#"
     arguments = { a = 1, b = "two" }
 "#;
 
-fn quick() -> DemoServer {
-    demo(DemoOptions {
-        latency: DemoLatency::None,
-        ..DemoOptions::default()
-    })
-}
-
 #[test]
 fn all_faults_are_told_at_once_and_nothing_is_called() {
-    let server = quick();
+    let server = quick_demo();
     let arguments = ["--config=a.toml", "--vus=2", "--iterations=8"];
     let run = load_run(&server.url(), &arguments).file("a.toml", FAULTY);
     let finished = run.run().expect_code(2);
@@ -65,7 +57,7 @@ fn all_faults_are_told_at_once_and_nothing_is_called() {
 /// The arguments of calls differ, and the tool accepts them all.
 #[test]
 fn generated_arguments_are_accepted_and_need_the_tool() {
-    let server = quick();
+    let server = quick_demo();
     let config = |tool: &str| {
         format!("[[scenario]]\ntype = \"tools/call\"\ntool = \"{tool}\"\ngenerate = true\n")
     };

@@ -18,6 +18,14 @@ pub(crate) fn demo(options: DemoOptions) -> DemoServer {
     DemoServer::start(options).expect("a demo server")
 }
 
+/// The demo server that answers at once.
+pub(crate) fn quick_demo() -> DemoServer {
+    demo(DemoOptions {
+        latency: DemoLatency::None,
+        ..DemoOptions::default()
+    })
+}
+
 /// The demo server with a constant latency for any number of calls at once.
 pub(crate) fn demo_with_latency(latency: Duration) -> DemoServer {
     demo(DemoOptions {

@@ -116,11 +116,15 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
         let calls = Rows::new(&outcome.start.rows, recorded).totals();
         blocks.push((None, of_calls(StoredKind::WarmUp, measured, &calls)));
     }
+    let handshakes = outcome.totals.tls.as_deref();
     for (kind, histogram) in [
         (StoredKind::Lateness, &outcome.totals.lateness),
         (StoredKind::GeneratorDelay, &outcome.totals.generator_delay),
         (StoredKind::LoopTime, &outcome.totals.loop_time),
-    ] {
+    ]
+    .into_iter()
+    .chain(handshakes.map(|all| (StoredKind::TlsHandshake, &all.times)))
+    {
         if !histogram.is_empty() {
             blocks.push((None, stored_row(kind, histogram, Vec::new())));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::metrics::Packed;
+use crate::metrics::{HandshakeKind, Packed};
 use crate::outcome::{RowIntervals, StageOutcome};
 use crate::report::make::figures::{latency, latency_if_any};
 use crate::report::model::{Figures, LatencyFigures, Report};
@@ -62,12 +62,21 @@ fn recomputed(report: &Report) {
     beside(StoredKind::Lateness, report.lateness);
     beside(StoredKind::GeneratorDelay, report.generator_delay);
     beside(StoredKind::LoopTime, report.loop_time);
+    let handshake = report.tls.as_ref().map(|tls| tls.handshake);
+    beside(StoredKind::TlsHandshake, handshake);
 }
 
 #[test]
 fn figures_recomputed_from_what_is_stored_are_those_reported() {
     let mut outcome = busy_outcome();
     outcome.totals.loop_time.record(70_000);
+    let kind = HandshakeKind {
+        protocol: "TLS 1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        is_resumed: true,
+    };
+    let handshakes = outcome.totals.tls.get_or_insert_default();
+    handshakes.record(kind, 1_500_000);
     let calls = Rows::new(&outcome.start.rows, &outcome.totals).totals();
     outcome.stages.push(StageOutcome {
         number: 1,

@@ -15,6 +15,7 @@ mod flows;
 mod histograms;
 mod legacy;
 mod probe;
+mod tls;
 mod validity;
 
 use serde_json::Value;
@@ -34,6 +35,7 @@ pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
 pub(super) use histograms::{assemble, stored_row};
 pub(super) use legacy::{errors, metrics, tool_figures};
+pub(super) use tls::merged_tls;
 pub(super) use validity::verdict_of_all;
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
@@ -86,6 +88,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         lateness: latency_if_any(&outcome.totals.lateness),
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
+        tls: tls::tls(plan, outcome),
         histograms: histograms::histograms(plan, outcome, &measured),
         notices: notices(plan, outcome),
         advice: advise(plan, outcome, &totals),

@@ -17,7 +17,7 @@ use blocks::Parts;
 use fit::{Fitness, fits};
 
 use super::envelope::{ReportKind, Stored, StoredReport};
-use super::make::{distribution, errors, metrics, over};
+use super::make::{distribution, errors, merged_tls, metrics, over};
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
     StoredRow, VerdictNotes,
@@ -104,6 +104,9 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let lateness = parts.beside(StoredKind::Lateness, |report| report.lateness)?;
     let delay = parts.beside(StoredKind::GeneratorDelay, |report| report.generator_delay)?;
     let loop_time = parts.beside(StoredKind::LoopTime, |report| report.loop_time)?;
+    let tls_parts: Vec<_> = all.iter().filter_map(|it| it.tls.as_ref()).collect();
+    let handshake_of = |report: &Report| report.tls.as_ref().map(|tls| tls.handshake);
+    let tls = parts.beside(StoredKind::TlsHandshake, handshake_of)?;
     let figures = &totals.figures;
     let latency = totals
         .latency
@@ -137,6 +140,9 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         lateness: lateness.as_ref().map(|(figures, _)| *figures),
         generator_delay: delay.as_ref().map(|(figures, _)| *figures),
         loop_time: loop_time.as_ref().map(|(figures, _)| *figures),
+        tls: tls
+            .as_ref()
+            .map(|(figures, _)| merged_tls(&tls_parts, *figures)),
         ..first.clone()
     };
     for other in &all[1..] {
@@ -146,7 +152,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         told.push("the probes of the parts are left out: each is of its own host".to_string());
     }
     let beside_calls = [handshake, close].into_iter().flatten();
-    let beside = [lateness, delay, loop_time].into_iter().flatten();
+    let beside = [lateness, delay, loop_time, tls].into_iter().flatten();
     // In the order of a fresh report.
     let rows: Vec<StoredRow> = std::iter::once(totals.row.clone())
         .chain(operations.into_iter().chain(turns).map(|(_, row)| row))

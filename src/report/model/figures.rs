@@ -88,6 +88,36 @@ pub struct LatencyFigures {
     pub max_ms: Option<f64>,
 }
 
+/// What TLS took and agreed upon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct TlsFigures {
+    /// From the first byte of a handshake handed to the kernel to the arrival of the last
+    /// byte of the server's part. Those of the whole run, the warm-up included; in no
+    /// other latency.
+    pub handshake: LatencyFigures,
+    /// Handshakes by what they agreed upon, most frequent first.
+    pub agreed: Vec<TlsAgreement>,
+    /// Whether the server's certificates were checked: not with `--insecure`.
+    pub is_verified: bool,
+}
+
+/// Handshakes that agreed upon the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct TlsAgreement {
+    /// Such as `TLS 1.3`.
+    #[serde(serialize_with = "own")]
+    pub protocol: String,
+    /// The cipher suite, as IANA names it.
+    #[serde(serialize_with = "own")]
+    pub cipher: String,
+    /// How many.
+    pub handshakes: u64,
+    /// Of those, the ones that went on with a session of before.
+    pub resumed: u64,
+}
+
 /// One operation's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]

@@ -102,6 +102,8 @@ pub enum StoredKind {
     GeneratorDelay,
     /// `loop_time`.
     LoopTime,
+    /// `tls.handshake`.
+    TlsHandshake,
 }
 
 /// A latency of a block beside its `latency`.

@@ -33,8 +33,8 @@ use serde_json::Value;
 
 pub use figures::{
     ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyClass,
-    LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures,
-    UncheckedFigures, WarmUp,
+    LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures, TlsAgreement,
+    TlsFigures, UncheckedFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -148,6 +148,9 @@ pub struct Report {
     /// How long workers' loops took from one poll of the kernel to the next,
     /// where they had something to do.
     pub loop_time: Option<LatencyFigures>,
+    /// What TLS took and agreed upon; `null` without it, and in reports before schema 2.3.
+    #[serde(default)]
+    pub tls: Option<TlsFigures>,
     /// Histograms of the latencies, for other programs, `report` and `compare`; `null`
     /// with `--histograms off` and in reports before schema 2.1.
     #[serde(default)]

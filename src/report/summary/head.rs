@@ -37,10 +37,45 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
     if let Some(proxy) = &server.proxy {
         page.labelled_text("proxy", Role::Plain, &proxy.in_words());
     }
+    tls(page, report);
     let load = format!("{}, seed {}", report.run.load, report.run.seed);
     page.labelled_text("load", Role::Plain, &load);
     page.labelled("duration", duration(report));
     page.labelled_text("generator", Role::Plain, &generator(&report.host));
+}
+
+/// `TLS 1.3, TLS_AES_256_GCM_SHA384, 50 handshakes, p50 1.2 ms, p99 3.4 ms`.
+fn tls(page: &mut Page, report: &Report) {
+    let Some(tls) = &report.tls else {
+        return;
+    };
+    let mut line = Line::new();
+    if !tls.is_verified {
+        line = line.add(Role::Error, "certificates NOT checked (--insecure); ");
+    }
+    if let Some(most) = tls.agreed.first() {
+        line = line.add(Role::Plain, format!("{}, {}, ", most.protocol, most.cipher));
+    }
+    if tls.agreed.len() > 1 {
+        let others = plural(tls.agreed.len() as u64 - 1, "other", "others");
+        line = line.add(Role::Plain, format!("and {others}, "));
+    }
+    let n_resumed = tls
+        .agreed
+        .iter()
+        .fold(0, |sum: u64, it| sum.saturating_add(it.resumed));
+    let resumed = match n_resumed {
+        0 => String::new(),
+        n => format!(" ({} resumed)", format_count(n)),
+    };
+    let handshake = &tls.handshake;
+    let words = format!(
+        "{}{resumed}: p50 {}, p99 {}",
+        plural(handshake.count, "handshake", "handshakes"),
+        ms_text(handshake.p50_ms),
+        ms_text(handshake.p99_ms)
+    );
+    page.labelled("tls", line.add(Role::Plain, words));
 }
 
 /// `30s`, or how long and why it ended where that is worth a word.

@@ -8,6 +8,7 @@ mod flows;
 mod network;
 mod shape;
 mod threshold;
+mod tls;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use super::super::fault::quoted;
 use super::super::overrides::NetworkFlags;
 use super::super::raw::Settings;
 use super::super::shown::Shown;
-use super::Resolver;
+use super::{Resolver, tls};
 use crate::address;
 use crate::network::{
     BIND_FORM, ENTRIES_MAX, EXCEPTION_FORM, Exception, NamedProxy, Network, PROXY_FORM, Proxy,
@@ -31,13 +31,15 @@ pub(super) fn give_way_to_flags(settings: &mut Settings, flags: &NetworkFlags) {
     settings
         .resolve
         .give_way("--resolve", given(&flags.resolve));
+    tls::give_way_to_flags(settings, &flags.tls);
 }
 
 impl Resolver<'_> {
     /// `url` is that of the server; empty where it is at fault.
-    pub(super) fn network(&self, settings: &Settings, url: &str) -> Network {
+    pub(super) fn network(&mut self, settings: &Settings, url: &str) -> Network {
         let calls = settings.calls_per_connection.value;
         Network {
+            tls: self.tls(settings),
             proxy: self.proxy(settings, url),
             resolve: self.entries(&settings.resolve, RESOLVE_FORM, ResolveRule::parse),
             bind: self.entries(&settings.bind, BIND_FORM, ZonedIp::parse),

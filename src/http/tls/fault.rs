@@ -1,0 +1,374 @@
+//! What went wrong with TLS, and what to do about it, in words.
+//!
+//! A message is `what; hint: what to try next`, so that both stand where failures are
+//! counted; [`split_hint`] takes them apart for an error of the user's.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::certificate::{Certificate, name_for_people};
+use super::person::Person;
+use crate::clock::Utc;
+
+const HINT: &str = "; hint: ";
+
+/// A handshake that failed, or a connection that TLS ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct TlsFault(String);
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for TlsFault {}
+
+/// A message without the hint that stands at its end, and the hint.
+pub fn split_hint(message: &str) -> (&str, Option<&str>) {
+    // What a server chose stands before it: the last one is ours.
+    match message.rsplit_once(HINT) {
+        Some((what, hint)) => (what, Some(hint)),
+        None => (message, None),
+    }
+}
+
+const NO_TLS: &str = "check the scheme: `http://` for a server without TLS";
+const GIVE_CERTIFICATE: &str =
+    "give one with `--client-cert FILE --client-key FILE` that an authority of the server's issued";
+const TOO_OLD: &str = "1.2 and 1.3 are spoken here: enable one of them at the server";
+
+/// The server has closed or reset the connection in the midst of the handshake.
+pub(in crate::http) fn closed(how: &str) -> String {
+    with_hint(
+        format!("the connection {how} during the TLS handshake"),
+        NO_TLS,
+    )
+}
+
+fn with_hint(what: impl fmt::Display, hint: impl fmt::Display) -> String {
+    format!("{what}{HINT}{hint}")
+}
+
+impl TlsFault {
+    fn new(what: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self(with_hint(what, hint))
+    }
+
+    /// A server that demands what TLS 1.3 has no more and we never do.
+    pub(super) fn renegotiation() -> Self {
+        Self::new(
+            "the server demands a new handshake within the connection (a renegotiation of TLS \
+             1.2), which is not done",
+            "servers do so to ask for a client's certificate late: let it ask in the first \
+             handshake, or speak TLS 1.3",
+        )
+    }
+
+    /// The server has hung up after it had asked for a certificate in vain.
+    pub(super) fn certificate_missing() -> Self {
+        Self::new(
+            "the server asked for a certificate of the client, got none, and ended the connection",
+            GIVE_CERTIFICATE,
+        )
+    }
+
+    pub(super) fn of(error: &Error, person: &Person) -> Self {
+        match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => {
+                match other.0.downcast_ref::<Self>() {
+                    Some(fault) => fault.clone(),
+                    None => Self(format!("the server's certificate is not accepted: {error}")),
+                }
+            }
+            Error::AlertReceived(alert) => Self::of_alert(*alert, person),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType)
+            | Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
+                Self::new("the server does not speak TLS at this port", NO_TLS)
+            }
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => Self::new("the server's TLS is older than 1.2", TOO_OLD),
+            Error::PeerIncompatible(what) => Self(format!("no TLS in common: {what:?}")),
+            Error::InvalidCertificate(cause) => {
+                Self(format!("the server's certificate is not accepted: {cause}"))
+            }
+            other => Self(format!("TLS broke: {other}")),
+        }
+    }
+
+    /// The server's last word.
+    fn of_alert(alert: AlertDescription, person: &Person) -> Self {
+        use AlertDescription as Alert;
+        let about_certificate = matches!(
+            alert,
+            Alert::CertificateRequired
+                | Alert::NoCertificate
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError
+        );
+        let is_refusal = about_certificate || alert == Alert::HandshakeFailure;
+        let name = format!("{alert:?}");
+        if person.was_asked() && is_refusal {
+            return match person.has_certificate() {
+                false => Self::new(
+                    format_args!("the server wants a certificate of the client (alert {name})"),
+                    GIVE_CERTIFICATE,
+                ),
+                true => Self::new(
+                    format_args!("the server refuses the client's certificate (alert {name})"),
+                    match alert {
+                        Alert::UnknownCA => {
+                            "it must come from an authority of the server's, with \
+                                             all certificates between in `--client-cert`"
+                        }
+                        Alert::CertificateExpired => "it has expired by the server's clock",
+                        Alert::CertificateRevoked => "its authority has revoked it",
+                        _ => {
+                            "check its dates, its authority, its use (`clientAuth`) and what the \
+                              server's log says"
+                        }
+                    },
+                ),
+            };
+        }
+        match alert {
+            Alert::NoApplicationProtocol => Self::new(
+                "the server does not speak HTTP/1.1 (it refused the protocol in ALPN)",
+                "a server or gateway that has HTTP/2 only must have HTTP/1.1 enabled to be tested",
+            ),
+            Alert::ProtocolVersion => Self::new(
+                "the server refuses our versions of TLS, so its own is older",
+                TOO_OLD,
+            ),
+            Alert::HandshakeFailure | Alert::InsufficientSecurity => Self::new(
+                format_args!("the server found no cipher or key in common (alert {name})"),
+                "it may want a cipher or an RSA key exchange that is not safe any more",
+            ),
+            Alert::UnrecognisedName => Self::new(
+                "the server has no site of that name",
+                "ask for the name that it knows with `--server-name NAME`",
+            ),
+            _ => Self::new(
+                format_args!("the server ended the connection with the TLS alert {name}"),
+                "its log says why",
+            ),
+        }
+    }
+
+    /// What a verifier found in the chain, of which the server's own certificate is the
+    /// first.
+    pub(super) fn of_certificate(
+        cause: &CertificateError,
+        chain: &[Certificate<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Self {
+        use CertificateError as E;
+        let leaf = chain.first();
+        match cause {
+            _ if is_of_authority(cause) => match leaf.is_some_and(Certificate::is_self_issued) {
+                true => self_signed(leaf),
+                false => Self::new(
+                    format_args!(
+                        "the server shows the certificate of an authority ({}) as its own",
+                        subject(leaf)
+                    ),
+                    "let that authority issue one for the server (`CA:FALSE`)",
+                ),
+            },
+            E::UnknownIssuer | E::BadSignature => unknown_issuer(chain),
+            E::ExpiredContext { not_after, .. } => {
+                let of = with_time(chain, |one| one.not_after_ms, *not_after);
+                Self::new(
+                    format_args!("{of} expired on {} (it is {})", day(*not_after), day(now)),
+                    "renew it at the server (or set this machine's clock)",
+                )
+            }
+            E::NotValidYetContext { not_before, .. } => {
+                let of = with_time(chain, |one| one.not_before_ms, *not_before);
+                Self::new(
+                    format_args!(
+                        "{of} is valid from {} on only (it is {})",
+                        day(*not_before),
+                        day(now)
+                    ),
+                    "set this machine's clock, or the one of the machine that issued it",
+                )
+            }
+            E::NotValidForNameContext { presented, .. } => not_for_name(name, presented),
+            E::NotValidForName => not_for_name(name, &[]),
+            E::Revoked => Self::new(
+                "the server's certificate was revoked by its authority",
+                "replace it at the server",
+            ),
+            other => {
+                let what = match format!("{other:?}") {
+                    text if text.contains("EkuError") || text.contains("InvalidPurpose") => {
+                        "the server's certificate is not made for servers (no `serverAuth` among \
+                         its uses)"
+                            .to_string()
+                    }
+                    text if text.contains("UnsupportedCertVersion") => {
+                        "the server's certificate is of X.509 version 1, which names no host"
+                            .to_string()
+                    }
+                    text if text.contains("UnsupportedSignatureAlgorithm") => {
+                        "a certificate of the server's is signed in a way that is not safe any \
+                         more (SHA-1, or a short key)"
+                            .to_string()
+                    }
+                    _ => format!("the server's certificate is not accepted: {other}"),
+                };
+                Self::new(what, "replace it at the server")
+            }
+        }
+    }
+}
+
+/// A certificate of an authority stands where one of a server should.
+pub(super) fn is_of_authority(cause: &CertificateError) -> bool {
+    matches!(cause, CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity"))
+}
+
+fn subject(certificate: Option<&Certificate<'_>>) -> String {
+    certificate.map_or_else(String::new, |one| name_for_people(one.subject))
+}
+
+fn self_signed(leaf: Option<&Certificate<'_>>) -> TlsFault {
+    TlsFault::new(
+        format_args!(
+            "the server's certificate {} is signed by itself",
+            subject(leaf)
+        ),
+        "trust it with `--ca FILE`, where FILE is that certificate",
+    )
+}
+
+/// No path leads from the server's certificate to somebody trusted.
+fn unknown_issuer(chain: &[Certificate<'_>]) -> TlsFault {
+    let Some(leaf) = chain.first() else {
+        return TlsFault::new(
+            "the server's certificate was issued by nobody who is trusted here",
+            "trust its authority with `--ca FILE`",
+        );
+    };
+    if leaf.is_self_issued() {
+        return self_signed(Some(leaf));
+    }
+    // As far up as the server's own words lead. Each step takes one of them, so that a
+    // circle ends.
+    let mut top = leaf;
+    for _ in chain {
+        match chain.iter().find(|one| one.subject == top.issuer) {
+            Some(issuer) if !issuer.is_self_issued() => top = issuer,
+            Some(_) | None => break,
+        }
+    }
+    let issuer = name_for_people(top.issuer);
+    if chain.len() == 1 {
+        return TlsFault::new(
+            format_args!(
+                "the certificate of {issuer}, which issued the server's own, is missing: the \
+                 server sent no intermediate certificate, and this machine does not know it"
+            ),
+            format_args!(
+                "let the server send its whole chain (a `fullchain` file); if {issuer} is an \
+                 authority of your own, trust it with `--ca FILE`"
+            ),
+        );
+    }
+    TlsFault::new(
+        format_args!(
+            "the server's certificate was issued by an authority that is not trusted here: \
+             {issuer}"
+        ),
+        "trust it with `--ca FILE`, where FILE has the authority's certificate",
+    )
+}
+
+fn not_for_name(name: &ServerName<'_>, presented: &[String]) -> TlsFault {
+    const NAMES_MAX: usize = 5;
+    let mut names: Vec<String> = presented
+        .iter()
+        .take(NAMES_MAX)
+        .map(|name| format!("`{}`", bare(name)))
+        .collect();
+    if presented.len() > NAMES_MAX {
+        names.push("…".to_string());
+    }
+    let name = name.to_str();
+    if names.is_empty() {
+        return TlsFault::new(
+            format_args!("the server's certificate is not made out for `{name}`: it names no host"),
+            "its hosts must stand in `subjectAltName`; the common name does not count",
+        );
+    }
+    TlsFault::new(
+        format_args!(
+            "the server's certificate is not made out for `{name}`, but for {}",
+            names.join(", ")
+        ),
+        "give the URL with the name that it is made out for, or ask for that name with \
+         `--server-name NAME`",
+    )
+}
+
+/// `DnsName("a")` is how rustls has it.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    inner.trim_end_matches(')').trim_matches('"')
+}
+
+/// Whose time that is.
+fn with_time(
+    chain: &[Certificate<'_>],
+    time_ms: impl Fn(&Certificate<'_>) -> u64,
+    at: UnixTime,
+) -> String {
+    match chain
+        .iter()
+        .position(|one| time_ms(one) / 1000 == at.as_secs())
+    {
+        Some(0) => format!("the server's certificate {}", subject(chain.first())),
+        Some(position) => format!(
+            "the intermediate certificate {} of the server",
+            subject(chain.get(position))
+        ),
+        None => "a certificate that the server's depends on".to_string(),
+    }
+}
+
+fn day(at: UnixTime) -> String {
+    let text = Utc::from_unix_ms(at.as_secs().saturating_mul(1000)).rfc3339();
+    let (day, _) = text.split_once('T').unwrap_or((&text, ""));
+    day.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hint_is_ours() {
+        assert_eq!(split_hint("x"), ("x", None));
+        assert_eq!(split_hint("a; hint: b; hint: c"), ("a; hint: b", Some("c")));
+    }
+
+    #[test]
+    fn names_of_certificates_are_bare() {
+        assert_eq!(bare("DnsName(\"*.example.test\")"), "*.example.test");
+        assert_eq!(bare("IpAddress(127.0.0.1)"), "127.0.0.1");
+        assert_eq!(bare("plain"), "plain");
+    }
+}

@@ -1,0 +1,304 @@
+//! TLS over our transport, by rustls: who is trusted, who we are, and what was agreed.
+//!
+//! [`TlsSetup::load`] reads the user's files before any load, so that each fault of theirs
+//! is told then. A user has a [`Tls`] of its own, with its own sessions to resume.
+
+mod certificate;
+mod fault;
+mod files;
+mod person;
+mod transport;
+mod verifier;
+
+use std::cell::RefCell;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::client::{Resumption, UnbufferedClientConnection};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CipherSuite, ClientConfig, Error, HandshakeKind as RustlsKind, InconsistentKeys,
+    ProtocolVersion,
+};
+use rustls_platform_verifier::Verifier;
+
+pub use fault::split_hint;
+pub(super) use fault::{TlsFault, closed};
+use files::FileFault;
+use person::Person;
+use transport::TlsTransport;
+use verifier::{Nobody, Platform};
+
+use super::exchange::Exchange;
+use super::transport::TaskTransport;
+use crate::error::{ErrorKind, UserError};
+use crate::metrics::{HandshakeKind, Handshakes};
+use crate::network::TlsOptions;
+use crate::units::nanos;
+
+/// What all users of a server have in common.
+#[derive(Debug)]
+pub struct TlsSetup {
+    config: ClientConfig,
+    certificate: Option<Arc<CertifiedKey>>,
+    name: ServerName<'static>,
+    resumption: bool,
+}
+
+thread_local! {
+    /// Those of this thread since they were last taken.
+    static HANDSHAKES: RefCell<Option<Box<Handshakes>>> = const { RefCell::new(None) };
+}
+
+/// The handshakes that this thread made since this was last asked.
+pub fn take_handshakes() -> Option<Box<Handshakes>> {
+    HANDSHAKES.take()
+}
+
+/// Reads the files that these options name, as before a run, and says what is wrong with
+/// them.
+///
+/// # Errors
+/// All faults at once.
+pub fn check_tls(options: &TlsOptions) -> Result<(), UserError> {
+    Material::load(options).map(|_| ())
+}
+
+/// What the user's files hold.
+struct Material {
+    own: Vec<CertificateDer<'static>>,
+    /// Of `SSL_CERT_FILE`, where the platform's verifier does not read it by itself.
+    by_environment: Vec<CertificateDer<'static>>,
+    certificate: Option<Arc<CertifiedKey>>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// By convention the file with all authorities that are trusted, in place of the system's.
+const CERT_FILE_VARIABLE: &str = "SSL_CERT_FILE";
+
+impl Material {
+    fn load(options: &TlsOptions) -> Result<Self, UserError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut faults = Faults::default();
+        let mut own = Vec::new();
+        for path in &options.ca {
+            let found = files::certificates(path).and_then(|list| match are_anchors(&list) {
+                true => Ok(list),
+                false => Err(FileFault {
+                    what: "has a certificate that cannot be trusted: it is broken".to_string(),
+                    hint: None,
+                }),
+            });
+            own.extend(faults.take("--ca", path, found).unwrap_or_default());
+        }
+        let mut by_environment = Vec::new();
+        if let Some(path) = env::var_os(CERT_FILE_VARIABLE).filter(|path| !path.is_empty()) {
+            let path = PathBuf::from(path);
+            let found = files::certificates(&path);
+            let found = faults.take(CERT_FILE_VARIABLE, &path, found);
+            if !cfg!(target_os = "linux") {
+                by_environment = found.unwrap_or_default();
+            }
+        }
+        let certificate = options.client.as_ref().and_then(|(certificate, key)| {
+            let chain = files::certificates(certificate);
+            let chain = faults.take("--client-cert", certificate, chain);
+            let found = files::private_key(key);
+            let private = faults.take("--client-key", key, found);
+            let found = CertifiedKey::from_der(chain?, private?, &provider);
+            let found = found.map_err(|error| key_fault(&error, certificate));
+            faults.take("--client-key", key, found).map(Arc::new)
+        });
+        faults.none()?;
+        Ok(Self {
+            own,
+            by_environment,
+            certificate,
+            provider,
+        })
+    }
+}
+
+/// Whether certificates can be trusted at all: their public key is readable.
+fn are_anchors(list: &[CertificateDer<'static>]) -> bool {
+    let mut store = rustls::RootCertStore::empty();
+    list.iter().all(|der| store.add(der.clone()).is_ok())
+}
+
+fn key_fault(error: &Error, certificate: &Path) -> FileFault {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => FileFault {
+            what: format!(
+                "is not the key of the certificate in `{}`",
+                certificate.display()
+            ),
+            hint: Some("the first certificate of that file must be the client's own".to_string()),
+        },
+        other => FileFault {
+            what: format!("has a key that cannot be used: {other}"),
+            hint: None,
+        },
+    }
+}
+
+/// All that is wrong with files.
+#[derive(Default)]
+struct Faults {
+    what: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Faults {
+    fn take<T>(&mut self, flag: &str, path: &Path, found: Result<T, FileFault>) -> Option<T> {
+        let fault = match found {
+            Ok(found) => return Some(found),
+            Err(fault) => fault,
+        };
+        self.what
+            .push(format!("{flag}: `{}` {}", path.display(), fault.what));
+        for hint in fault.hint {
+            if !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
+        }
+        None
+    }
+
+    fn none(self) -> Result<(), UserError> {
+        if self.what.is_empty() {
+            return Ok(());
+        }
+        let error = UserError::new(ErrorKind::Usage, self.what.join("\n"));
+        Err(self.hints.into_iter().fold(error, UserError::hint))
+    }
+}
+
+impl TlsSetup {
+    /// Makes all ready for connections to that host, an address or a name.
+    ///
+    /// # Errors
+    /// When a file of the user's is of no use, nobody is trusted, or the name that is to
+    /// be asked for is none.
+    pub fn load(options: &TlsOptions, host: &str) -> Result<Self, UserError> {
+        let material = Material::load(options)?;
+        let name = options.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_string()).map_err(|_| {
+            UserError::usage(format!("`{name}` is no name that a certificate could have")).hint(
+                "give the name of a host or an IP address, as it stands in the certificate, \
+                 with `--server-name NAME`",
+            )
+        })?;
+        let Material {
+            own,
+            by_environment,
+            certificate,
+            provider,
+        } = material;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| UserError::could_not_run(format!("no TLS: {error}")))?
+            .dangerous();
+        let builder = match options.insecure {
+            true => builder.with_custom_certificate_verifier(Arc::new(Nobody(provider))),
+            false => {
+                let extra = own.iter().cloned().chain(by_environment);
+                let inner = Verifier::new_with_extra_roots(extra, provider);
+                let inner = inner.map_err(|error| nobody_trusted(&error))?;
+                builder.with_custom_certificate_verifier(Arc::new(Platform {
+                    inner: Arc::new(inner),
+                    own,
+                }))
+            }
+        };
+        let mut config = builder.with_no_client_auth();
+        // HTTP/2 is not spoken; a server that has nothing else says so.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            config,
+            certificate,
+            name,
+            resumption: options.resumption,
+        })
+    }
+}
+
+fn nobody_trusted(error: &Error) -> UserError {
+    UserError::could_not_run(format!(
+        "no authority for certificates is trusted here: {error}"
+    ))
+    .hint("install the system's authorities (the package is mostly called `ca-certificates`)")
+    .hint("or name them: `--ca FILE`, or `SSL_CERT_FILE`")
+}
+
+/// One user's TLS: its settings, and the sessions that it may resume.
+pub(super) struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    person: Arc<Person>,
+}
+
+impl Tls {
+    pub(super) fn new(setup: &TlsSetup) -> Self {
+        let person = Arc::new(Person::new(setup.certificate.clone()));
+        let mut config = setup.config.clone();
+        config.client_auth_cert_resolver = person.clone();
+        config.resumption = match setup.resumption {
+            true => Resumption::store(person.clone()),
+            false => Resumption::disabled(),
+        };
+        Self {
+            config: Arc::new(config),
+            name: setup.name.clone(),
+            person,
+        }
+    }
+
+    /// Makes the handshake, and counts it. Deadlines are the transport's.
+    // Out of line: deep and seldom.
+    #[inline(never)]
+    pub(super) fn secure(
+        &self,
+        tcp: TaskTransport,
+        exchange: &Arc<Exchange>,
+    ) -> Result<TlsTransport, ureq::Error> {
+        self.person.begin();
+        let began = Instant::now();
+        let state = UnbufferedClientConnection::new(Arc::clone(&self.config), self.name.clone())
+            .map_err(|error| ureq::Error::Other(Box::new(TlsFault::of(&error, &self.person))))?;
+        let exchange = Arc::clone(exchange);
+        let person = Arc::clone(&self.person);
+        let mut transport = TlsTransport::new(state, tcp, Arc::clone(&exchange), person);
+        transport.shake_hands()?;
+        let came = exchange.handshake_came().unwrap_or_else(Instant::now);
+        let kind = kind_of(transport.state());
+        let ns = nanos(came.saturating_duration_since(began));
+        HANDSHAKES.with_borrow_mut(|all| all.get_or_insert_default().record(kind, ns));
+        Ok(transport)
+    }
+}
+
+/// What it agreed upon.
+fn kind_of(state: &UnbufferedClientConnection) -> HandshakeKind {
+    let protocol = match state.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        _ => "TLS",
+    };
+    let cipher = match state.negotiated_cipher_suite().map(|suite| suite.suite()) {
+        // As IANA writes them.
+        Some(CipherSuite::TLS13_AES_128_GCM_SHA256) => "TLS_AES_128_GCM_SHA256",
+        Some(CipherSuite::TLS13_AES_256_GCM_SHA384) => "TLS_AES_256_GCM_SHA384",
+        Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256) => "TLS_CHACHA20_POLY1305_SHA256",
+        Some(suite) => suite.as_str().unwrap_or("unknown"),
+        None => "unknown",
+    };
+    HandshakeKind {
+        protocol,
+        cipher,
+        is_resumed: state.handshake_kind() == Some(RustlsKind::Resumed),
+    }
+}

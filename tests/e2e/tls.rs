@@ -1,0 +1,512 @@
+//! Servers over TLS, good and bad, and what a user reads of them.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use pmcp_loadtest::demo::DemoServer;
+use rcgen::{IsCa, KeyPair, date_time_ymd};
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+use rustls::{ConnectionTrafficSecrets, ServerConnection};
+
+use crate::demo::{ECHO, quick_demo};
+use crate::load_run::{LoadRun, count, list, load_run, number};
+use crate::program::{Finished, Program};
+use crate::tls_server::{Party, Speaks, TlsFront};
+
+const HOST: &str = "127.0.0.1";
+const CALLS_ECHO: &str =
+    "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = { text = \"hi\" }\n";
+const BRIEF: [&str; 4] = [
+    "--vus=2",
+    "--iterations=6",
+    "--timeout=20s",
+    "--no-preflight",
+];
+
+fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&ECHO, &BRIEF[..], more].concat()
+}
+
+/// A run with the certificates of this authority as `ca.pem`, which may be trusted.
+fn run_at(front: &TlsFront, trusted: &Party, more: &[&str]) -> Program {
+    load_run(&front.url(), &arguments(more)).file("ca.pem", &trusted.pem())
+}
+
+/// It does not come to a load, and all of this is said.
+#[track_caller]
+fn expect_refusal(finished: Finished, texts: &[&str]) {
+    let finished = finished.expect_code(1);
+    for text in texts {
+        assert!(finished.stderr.contains(text), "{text}: {finished}");
+    }
+    assert_eq!(finished.stdout, "", "{finished}");
+}
+
+/// A demo server behind a certificate of `root`, and what a run with `--ca` says of it.
+#[track_caller]
+fn expect_refused(server: &Party, above: &[&Party], root: &Party, more: &[&str], texts: &[&str]) {
+    let demo = quick_demo();
+    let above = above.iter().map(|party| party.der()).collect();
+    let front = TlsFront::start(&demo.url(), server, above, Speaks::usual());
+    let more = [&["--ca=ca.pem"], more].concat();
+    expect_refusal(run_at(&front, root, &more).run(), texts);
+}
+
+#[track_caller]
+fn expect_fine(demo: &DemoServer, front: &TlsFront, root: &Party, more: &[&str]) -> Finished {
+    let before = demo.stats().tool_calls;
+    let more = [&["--ca=ca.pem"], more].concat();
+    let finished = run_at(front, root, &more).run().expect_code(0);
+    assert_eq!(demo.stats().tool_calls - before, 6, "{finished}");
+    finished
+}
+
+#[test]
+fn a_server_of_an_own_authority_is_measured_over_tls() {
+    let demo = quick_demo();
+    let root = Party::root("House Root");
+    let house = root.intermediate("House Issuer");
+    let server = house.server(&[HOST]);
+    let front = TlsFront::start(&demo.url(), &server, vec![house.der()], Speaks::usual());
+    let finished = expect_fine(&demo, &front, &root, &[]);
+    let report = finished.checked_report();
+    let tls = &report["tls"];
+    assert_eq!(tls["is_verified"], true, "{tls:#}");
+    let agreed = &list(&tls["agreed"])[0];
+    assert_eq!(agreed["protocol"], "TLS 1.3", "{tls:#}");
+    assert_eq!(agreed["cipher"], "TLS_AES_256_GCM_SHA384", "{tls:#}");
+    // One of the server's was before the load, to look at it.
+    assert_eq!(count(&agreed["handshakes"]), 2, "{tls:#}");
+    assert_eq!(count(&tls["handshake"]["count"]), 2, "{tls:#}");
+    assert!(number(&tls["handshake"]["p50_ms"]) > 0.0, "{tls:#}");
+    assert!(finished.stdout.contains("TLS 1.3"), "{finished}");
+    let seen = front.seen();
+    assert_eq!(seen.handshakes, 3, "{seen:?}");
+    // An address is no name to ask for (RFC 6066).
+    assert!(seen.names.is_empty(), "{seen:?}");
+    // By the environment, in place of the system's.
+    let by_environment = run_at(&front, &root, &[]).env("SSL_CERT_FILE", "ca.pem");
+    by_environment.run().expect_code(0);
+    // And by the config, whose paths are its own.
+    let config = format!("[settings]\nca = \"own/ca.pem\"\n{CALLS_ECHO}");
+    let with_config = [&BRIEF[..], &["--config=conf/a.toml"]].concat();
+    let by_config = load_run(&front.url(), &with_config)
+        .file("conf/a.toml", &config)
+        .file("conf/own/ca.pem", &root.pem());
+    by_config.run().expect_code(0);
+}
+
+#[test]
+fn certificates_that_are_not_the_servers_are_told_apart() {
+    let root = Party::root("House Root");
+    expect_refused(
+        &root.server(&["mcp.example.test", "other.example.test"]),
+        &[],
+        &root,
+        &[],
+        &[
+            "not made out for `127.0.0.1`, but for `mcp.example.test`, `other.example.test`",
+            "--server-name NAME",
+        ],
+    );
+    expect_refused(
+        &root.server(&[]),
+        &[],
+        &root,
+        &[],
+        &["it names no host", "subjectAltName"],
+    );
+    let wild = root.server(&["*.example.test"]);
+    let deep = ["--server-name=a.b.example.test"];
+    let told = ["not made out for `a.b.example.test`, but for `*.example.test`"];
+    expect_refused(&wild, &[], &root, &deep, &told);
+    let demo = quick_demo();
+    let front = TlsFront::start(&demo.url(), &wild, Vec::new(), Speaks::usual());
+    expect_fine(&demo, &front, &root, &["--server-name=a.example.test"]);
+    let names = front.seen().names;
+    assert!(
+        names.iter().all(|name| name == "a.example.test"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn certificates_out_of_their_time_are_told_with_their_day() {
+    let root = Party::root("House Root");
+    let expired = root.server_with(&[HOST], |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 2, 3);
+    });
+    let told = [
+        "`Test Server` expired on 2021-02-03 (it is 2",
+        "renew it at the server",
+    ];
+    expect_refused(&expired, &[], &root, &[], &told);
+    let early = root.server_with(&[HOST], |params| {
+        params.not_before = date_time_ymd(2999, 1, 2);
+    });
+    let told = ["`Test Server` is valid from 2999-01-02 on only", "clock"];
+    expect_refused(&early, &[], &root, &[], &told);
+}
+
+#[test]
+fn authorities_that_are_unknown_or_left_out_are_named() {
+    let (root, other) = (Party::root("House Root"), Party::root("Other Root"));
+    let house = root.intermediate("House Issuer");
+    let server = house.server(&[HOST]);
+    expect_refused(
+        &server,
+        &[&house],
+        &other,
+        &[],
+        &[
+            "an authority that is not trusted here: `House Root`",
+            "trust it with `--ca FILE`",
+        ],
+    );
+    // The same as a whole, and known: but the server keeps it to itself.
+    expect_refused(
+        &server,
+        &[],
+        &root,
+        &[],
+        &[
+            "the certificate of `House Issuer`, which issued the server's own, is missing",
+            "sent no intermediate certificate",
+            "`fullchain`",
+        ],
+    );
+    expect_refused(
+        &root.server_with(&[HOST], |params| {
+            params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }),
+        &[],
+        &root,
+        &[],
+        &[
+            "the certificate of an authority (`Test Server`) as its own",
+            "CA:FALSE",
+        ],
+    );
+}
+
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_by_itself() {
+    for is_authority in [false, true] {
+        let own = Party::self_signed("Lone", &[HOST], is_authority);
+        let told = [
+            "`Lone` is signed by itself",
+            "`--ca FILE`, where FILE is that certificate",
+        ];
+        expect_refused(&own, &[], &Party::root("Other Root"), &[], &told);
+        let demo = quick_demo();
+        let front = TlsFront::start(&demo.url(), &own, Vec::new(), Speaks::usual());
+        expect_fine(&demo, &front, &own, &[]);
+        let finished = run_at(&front, &own, &["--insecure", "--server-name=wrong.test"]).run();
+        let finished = finished.expect_code(0);
+        assert!(finished.stderr.contains("NOT checked"), "{finished}");
+        assert!(finished.stdout.contains("NOT checked"), "{finished}");
+        let report = finished.checked_report();
+        assert_eq!(report["tls"]["is_verified"], false);
+        assert_eq!(report["plan"]["network"]["insecure"], true);
+        // Trusted is the certificate, for the names that it has.
+        let wrong = ["--ca=ca.pem", "--server-name=wrong.test"];
+        expect_refusal(
+            run_at(&front, &own, &wrong).run(),
+            &["not made out for `wrong.test`"],
+        );
+    }
+}
+
+/// As in May of 2020, when many clients gave up.
+#[test]
+fn a_valid_path_is_found_beside_one_that_expired() {
+    let (old, new) = (Party::root("Old Root"), Party::root("New Root"));
+    let house = new.intermediate("House Issuer");
+    let server = house.server(&[HOST]);
+    let expired = old.cross_sign(&new, |params| {
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2020, 5, 30);
+    });
+    let demo = quick_demo();
+    let chain = vec![house.der(), expired];
+    let front = TlsFront::start(&demo.url(), &server, chain, Speaks::usual());
+    let both = format!("{}{}", old.pem(), new.pem());
+    let run = load_run(&front.url(), &arguments(&["--ca=ca.pem"])).file("ca.pem", &both);
+    run.run().expect_code(0);
+}
+
+#[test]
+fn a_server_may_want_a_certificate_of_the_client() {
+    let (root, clients) = (Party::root("House Root"), Party::root("Clients Root"));
+    let server = root.server(&[HOST]);
+    let keys = [
+        (
+            include_str!("../tls/keys/ec.pkcs8.pem"),
+            include_str!("../tls/keys/ec.pkcs8.pem"),
+        ),
+        (
+            include_str!("../tls/keys/ec.pkcs8.pem"),
+            include_str!("../tls/keys/ec.sec1.pem"),
+        ),
+        (
+            include_str!("../tls/keys/rsa.pkcs8.pem"),
+            include_str!("../tls/keys/rsa.pkcs8.pem"),
+        ),
+        (
+            include_str!("../tls/keys/rsa.pkcs8.pem"),
+            include_str!("../tls/keys/rsa.pkcs1.pem"),
+        ),
+    ];
+    for is_old in [false, true] {
+        let demo = quick_demo();
+        let speaks = Speaks::usual().only_to_clients_of(&clients);
+        let speaks = if is_old { speaks.only_tls12() } else { speaks };
+        let front = TlsFront::start(&demo.url(), &server, Vec::new(), speaks);
+        let without = run_at(&front, &root, &["--ca=ca.pem"]).run();
+        let told = [
+            "the server wants a certificate of the client",
+            "--client-cert FILE",
+        ];
+        expect_refusal(without, &told);
+        let with = [
+            "--ca=ca.pem",
+            "--client-cert=client.pem",
+            "--client-key=key.pem",
+        ];
+        for (pkcs8, form) in keys {
+            let client = clients.client(KeyPair::from_pem(pkcs8).expect("a key"));
+            let run = run_at(&front, &root, &with).file("client.pem", &client.pem());
+            run.file("key.pem", form).run().expect_code(0);
+        }
+        // Both in one file, and of somebody whom the server does not know.
+        let stranger = root.client(KeyPair::generate().expect("a key"));
+        let both = format!("{}{}", stranger.pem(), stranger.key_pem());
+        let with = ["--ca=ca.pem", "--client-cert=client.pem"];
+        let refused = run_at(&front, &root, &with).file("client.pem", &both).run();
+        expect_refusal(
+            refused,
+            &["the server refuses the client's certificate (alert "],
+        );
+    }
+}
+
+#[test]
+fn files_that_are_of_no_use_are_told_at_once() {
+    let (root, other) = (Party::root("House Root"), Party::root("Other Root"));
+    let url = "https://127.0.0.1:1/mcp";
+    let check = |more: &[&str], texts: &[&str]| {
+        let run = load_run(url, &arguments(more))
+            .file("root.pem", &root.pem())
+            .file("root.key", &root.key_pem())
+            .file("other.key", &other.key_pem())
+            .file("half.pem", &root.pem()[..100])
+            .file("ec.pem", include_str!("../tls/keys/ec.encrypted.pem"))
+            .file("rsa.pem", include_str!("../tls/keys/rsa.encrypted.pem"));
+        let finished = run.run().expect_code(2);
+        for text in texts {
+            assert!(finished.stderr.contains(text), "{text}: {finished}");
+        }
+    };
+    check(
+        &[
+            "--ca=none.pem",
+            "--ca=root.key",
+            "--client-cert=half.pem",
+            "--client-key=ec.pem",
+        ],
+        &[
+            "--ca: `none.pem` cannot be read: no such file",
+            "--ca: `root.key` has no certificate in it, but a private key",
+            "--client-cert: `half.pem` breaks off",
+            "--client-key: `ec.pem` is an encrypted private key",
+            "openssl pkey -in",
+        ],
+    );
+    let with_key = |key| ["--client-cert=root.pem", key];
+    check(
+        &with_key("--client-key=rsa.pem"),
+        &["`rsa.pem` is an encrypted private key"],
+    );
+    let mixed_up = "`other.key` is not the key of the certificate in `root.pem`";
+    check(&with_key("--client-key=other.key"), &[mixed_up]);
+    check(
+        &["--client-cert=root.pem"],
+        &["has no private key in it, but a certificate"],
+    );
+    check(
+        &["--client-key=root.key"],
+        &["of no use without a certificate"],
+    );
+    check(
+        &["--server-name=a b"],
+        &["no name that a certificate could have"],
+    );
+}
+
+#[test]
+fn what_was_agreed_upon_is_in_the_report() {
+    let root = Party::root("House Root");
+    let server = root.server(&[HOST]);
+    let demo = quick_demo();
+    let front = TlsFront::start(
+        &demo.url(),
+        &server,
+        Vec::new(),
+        Speaks::usual().only_tls12(),
+    );
+    let report = expect_fine(&demo, &front, &root, &[]).checked_report();
+    let agreed = &list(&report["tls"]["agreed"])[0];
+    assert_eq!(agreed["protocol"], "TLS 1.2");
+    assert_eq!(agreed["cipher"], "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384");
+    let old = Speaks::usual().only_alpn("h2");
+    let front = TlsFront::start(&demo.url(), &server, Vec::new(), old);
+    let told = ["the server does not speak HTTP/1.1", "HTTP/2 only"];
+    expect_refusal(run_at(&front, &root, &["--ca=ca.pem"]).run(), &told);
+}
+
+#[test]
+fn a_connection_after_the_first_goes_on_with_its_session() {
+    let root = Party::root("House Root");
+    let server = root.server(&[HOST]);
+    let demo = quick_demo();
+    for (is_on, is_old) in [(true, false), (true, true), (false, false), (false, true)] {
+        let speaks = Speaks::usual();
+        let speaks = if is_old { speaks.only_tls12() } else { speaks };
+        let front = TlsFront::start(&demo.url(), &server, Vec::new(), speaks);
+        let more = ["--no-keepalive", "--ca=ca.pem", "--config=a.toml"];
+        let config = format!("[settings]\ntls_resumption = {is_on}\n{CALLS_ECHO}");
+        let run = load_run(&front.url(), &[&BRIEF[..], &more].concat());
+        let run = run.file("ca.pem", &root.pem()).file("a.toml", &config);
+        let report = run.run().expect_code(0).checked_report();
+        let (mut handshakes, mut resumed) = (0, 0);
+        for agreed in list(&report["tls"]["agreed"]) {
+            handshakes += count(&agreed["handshakes"]);
+            resumed += count(&agreed["resumed"]);
+        }
+        // Of each of two users: `initialize`, its notification and three calls, and the
+        // end of the session.
+        assert!(handshakes >= 10, "{report:#}");
+        let expected = if is_on { handshakes - 2 } else { 0 };
+        assert_eq!(resumed, expected, "{:#}", report["tls"]);
+        let seen = front.seen();
+        assert!(seen.resumed >= resumed, "{seen:?}");
+        assert!(is_on || seen.resumed == 0, "{seen:?}");
+        assert!(seen.goodbyes > 0, "{seen:?}");
+    }
+}
+
+/// What a server says that speaks another TLS, or none at all.
+#[test]
+fn servers_without_our_tls_are_told() {
+    let check = |answer: &'static [u8], texts: &[&str]| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        thread::spawn(move || {
+            for mut tcp in listener.incoming().map_while(Result::ok) {
+                let mut hello = [0; 4096];
+                if tcp.read(&mut hello).is_ok() && tcp.write_all(answer).is_ok() {
+                    // Until the client closes.
+                    drop(tcp.read(&mut hello));
+                }
+            }
+        });
+        let url = format!("https://{address}/mcp");
+        expect_refusal(load_run(&url, &arguments(&["--insecure"])).run(), texts);
+    };
+    // A fatal alert, `protocol_version`.
+    check(
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        &["refuses our versions of TLS", "1.2 and 1.3"],
+    );
+    check(
+        b"\x15\x03\x03\x00\x02\x02\x70",
+        &["has no site of that name", "--server-name"],
+    );
+    let plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    check(plain, &["does not speak TLS at this port", "`http://`"]);
+}
+
+/// A server that wants to know the client only when it sees the path.
+#[test]
+fn a_demand_to_negotiate_anew_is_told() {
+    let root = Party::root("House Root");
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = vec![TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
+    let speaks = Speaks::usual().only_tls12();
+    let mut config = speaks.config(&root.server(&[HOST]), Vec::new(), provider);
+    config.enable_secret_extraction = true;
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    thread::spawn(move || {
+        for mut tcp in listener.incoming().map_while(Result::ok) {
+            let mut tls = ServerConnection::new(Arc::clone(&config)).expect("a good config");
+            let mut request = [0; 4096];
+            // To the head of the request, whatever it is.
+            while !matches!(tls.reader().read(&mut request), Ok(1..)) {
+                if tls.complete_io(&mut tcp).is_err() {
+                    return;
+                }
+            }
+            let secrets = tls.dangerous_extract_secrets().expect("they may be had");
+            let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
+                panic!("there is one cipher");
+            };
+            let record = hello_request(key.as_ref(), iv.as_ref(), sequence);
+            if tcp.write_all(&record).is_ok() {
+                // It says no.
+                drop(tcp.read(&mut request));
+            }
+        }
+    });
+    let url = format!("https://{address}/mcp");
+    let run = load_run(&url, &arguments(&["--ca=ca.pem"])).file("ca.pem", &root.pem());
+    let told = [
+        "a renegotiation of TLS 1.2",
+        "ask for a client's certificate late",
+    ];
+    expect_refusal(run.run(), &told);
+}
+
+/// RFC 5246, section 7.4.1.1, in a record of AES-GCM (RFC 5288).
+fn hello_request(key: &[u8], iv: &[u8], sequence: u64) -> Vec<u8> {
+    const HEAD: [u8; 3] = [22, 3, 3];
+    let mut nonce: [u8; 12] = iv.try_into().expect("an IV of GCM");
+    for (byte, of_sequence) in nonce[4..].iter_mut().zip(sequence.to_be_bytes()) {
+        *byte ^= of_sequence;
+    }
+    let mut message = vec![0; 4];
+    let mut beside = sequence.to_be_bytes().to_vec();
+    beside.extend(HEAD);
+    beside.extend([0, 4]);
+    let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).expect("a key of it"));
+    let sealing = Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(sealing, Aad::from(beside), &mut message)
+        .expect("a short message");
+    let n_bytes = u16::try_from(8 + message.len()).expect("a short record");
+    [&HEAD[..], &n_bytes.to_be_bytes(), &nonce[4..], &message].concat()
+}
+
+/// `check` reads the same files, and shows what was asked for.
+#[test]
+fn check_tells_of_tls() {
+    let root = Party::root("House Root");
+    let config = "[settings]\nca = [\"ca.pem\"]\nserver_name = \"mcp.test\"\n";
+    let config = format!("{config}{CALLS_ECHO}");
+    let check = |more: &[&str]| {
+        let words = [&["loadtest", "check", "a.toml"], more].concat();
+        let program = Program::new(&words).file("a.toml", &config);
+        program.file("ca.pem", &root.pem()).run()
+    };
+    let finished = check(&[]).expect_code(0);
+    for text in ["ca.pem", "mcp.test"] {
+        assert!(finished.stdout.contains(text), "{text}: {finished}");
+    }
+    let finished = check(&["--ca=none.pem"]).expect_code(2);
+    assert!(finished.stderr.contains("none.pem"), "{finished}");
+    assert_eq!(finished.stdout, "", "{finished}");
+}
