@@ -62,7 +62,7 @@ impl Variant {
         }
     }
 
-    /// How many times the instructions of `json-legacy` it may take.
+    /// How many times the instructions that are committed of `json-legacy` it may take.
     pub(crate) fn most_of_plain(self) -> Option<f64> {
         match self {
             Self::Templated => Some(1.15),
