@@ -62,11 +62,12 @@ impl Variant {
         }
     }
 
-    /// How many times the instructions of `json-legacy` it may take.
+    /// How many times the instructions that are committed of `json-legacy` it may take.
     pub(crate) fn most_of_plain(self) -> Option<f64> {
         match self {
             Self::Templated => Some(1.15),
-            Self::Extracting => Some(1.60),
+            // 1.6 is the aim: most of the rest are the two further turns of the loop.
+            Self::Extracting => Some(2.0),
             _ => None,
         }
     }

@@ -143,7 +143,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Goes beyond the next value, which is neither object nor array and begins so.
-    #[inline]
+    #[inline(always)]
     fn skip_plain(&mut self, first: u8) -> Option<()> {
         match first {
             b'"' => {
@@ -157,48 +157,49 @@ impl<'a> Scan<'a> {
         }
     }
 
+    // On a copy, which never leaves the registers.
     #[inline(never)]
     fn skip_nested(&mut self) -> Option<()> {
+        let mut scan = self.clone();
         let mut open = Nesting::default();
-        loop {
-            match self.peek()? {
+        'values: loop {
+            match scan.peek()? {
                 b'{' => {
-                    self.at += 1;
-                    if self.peek()? != b'}' {
+                    scan.at += 1;
+                    if scan.peek()? != b'}' {
                         open.push(true);
-                        self.name()?;
+                        scan.name()?;
                         continue;
                     }
-                    self.at += 1;
+                    scan.at += 1;
                 }
                 b'[' => {
-                    self.at += 1;
-                    if self.peek()? != b']' {
+                    scan.at += 1;
+                    if scan.peek()? != b']' {
                         open.push(false);
                         continue;
                     }
-                    self.at += 1;
+                    scan.at += 1;
                 }
-                first => self.skip_plain(first)?,
+                first => scan.skip_plain(first)?,
             }
             // A value has ended, and with it perhaps some around it.
-            loop {
-                let Some(is_object) = open.innermost() else {
-                    return Some(());
-                };
-                let next = self.peek()?;
-                self.at += 1;
-                match (next, is_object) {
-                    (b',', true) => self.name()?,
-                    (b',', false) => {}
-                    (b'}', true) | (b']', false) => {
-                        open.pop();
-                        continue;
+            while let Some(is_object) = open.innermost() {
+                let next = scan.peek()?;
+                scan.at += 1;
+                if next == b',' {
+                    if is_object {
+                        scan.name()?;
                     }
-                    _ => return None,
+                    continue 'values;
                 }
-                break;
+                if next != if is_object { b'}' } else { b']' } {
+                    return None;
+                }
+                open.pop();
             }
+            self.at = scan.at;
+            return Some(());
         }
     }
 
@@ -214,103 +215,119 @@ impl<'a> Scan<'a> {
     /// escapes in it.
     #[inline(always)]
     fn string(&mut self) -> Option<bool> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        for eight in rest.as_chunks().0 {
-            let word = u64::from_le_bytes(*eight);
-            let marks = marks(word);
-            if marks != 0 {
-                let n_before = marks.trailing_zeros() / 8;
-                self.at += n_before as usize;
-                if (word >> (8 * n_before)) as u8 == b'"' {
-                    self.at += 1;
-                    return Some(false);
-                }
-                break;
-            }
-            self.at += 8;
-        }
-        self.string_byte_by_byte()
-    }
-
-    /// The same: the end of the text, and strings with escapes from the first on. Half
-    /// of a surrogate pair alone is let through, as by `serde_json` in what it skips.
-    // Out of line: the other then needs few registers, and saves none.
-    #[inline(never)]
-    fn string_byte_by_byte(&mut self) -> Option<bool> {
-        let mut rest = self.text.as_bytes().get(self.at..)?.iter();
-        let mut has_escapes = false;
-        loop {
-            match rest.next()? {
-                b'"' => break,
-                b'\\' => {
-                    has_escapes = true;
-                    match rest.next()? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                        b'u' => {
-                            for _ in 0..4 {
-                                if !rest.next()?.is_ascii_hexdigit() {
-                                    return None;
-                                }
-                            }
-                        }
-                        _ => return None,
-                    }
-                }
-                0..0x20 => return None,
-                _ => {}
-            }
-        }
-        self.at = self.text.len() - rest.len();
+        let (end, has_escapes) = string_end(self.text.as_bytes(), self.at)?;
+        self.at = end;
         Some(has_escapes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self, word: &str) -> Option<()> {
         let rest = self.text.as_bytes().get(self.at..)?;
         self.at += word.len();
         rest.starts_with(word.as_bytes()).then_some(())
     }
 
-    /// RFC 8259 section 6.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Option<()> {
-        let mut rest = self.text.as_bytes().get(self.at..)?.iter();
-        let mut next = rest.next();
-        if next == Some(&b'-') {
-            next = rest.next();
-        }
-        // Beyond digits, one at least.
-        fn digits<'b>(
-            next: Option<&'b u8>,
-            rest: &mut std::slice::Iter<'b, u8>,
-        ) -> Option<Option<&'b u8>> {
-            if !next?.is_ascii_digit() {
-                return None;
-            }
-            Some(rest.find(|byte| !byte.is_ascii_digit()))
-        }
-        next = match next? {
-            b'0' => rest.next(),
-            _ => digits(next, &mut rest)?,
-        };
-        if next == Some(&b'.') {
-            next = digits(rest.next(), &mut rest)?;
-        }
-        if matches!(next, Some(b'e' | b'E')) {
-            next = rest.next();
-            if matches!(next, Some(b'+' | b'-')) {
-                next = rest.next();
-            }
-            next = digits(next, &mut rest)?;
-        }
-        // `01`: whoever reads on must not take it for two numbers.
-        if next.is_some_and(u8::is_ascii_digit) {
-            return None;
-        }
-        self.at = self.text.len() - rest.len() - usize::from(next.is_some());
+        self.at = number_end(self.text.as_bytes(), self.at)?;
         Some(())
     }
 }
+
+/// Behind the number that begins at `at` (RFC 8259 section 6).
+fn number_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
+    // Behind digits, one at least.
+    let digits = |at: usize| {
+        let n_digits = bytes
+            .get(at..)?
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        (n_digits > 0).then_some(at + n_digits)
+    };
+    at += usize::from(is(at, b'-'));
+    let end = digits(at)?;
+    if is(at, b'0') && end > at + 1 {
+        return None;
+    }
+    at = end;
+    if is(at, b'.') {
+        at = digits(at + 1)?;
+    }
+    if is(at, b'e') || is(at, b'E') {
+        at += 1;
+        at = digits(at + usize::from(is(at, b'+') || is(at, b'-')))?;
+    }
+    Some(at)
+}
+
+/// Behind the last quote of the string that goes on at `at`, and whether there are escapes
+/// in it.
+#[inline(always)]
+fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    for eight in bytes.get(at..)?.as_chunks().0 {
+        let word = u64::from_le_bytes(*eight);
+        let marks = marks(word);
+        if marks != 0 {
+            let n_before = marks.trailing_zeros() / 8;
+            at += n_before as usize;
+            if (word >> (8 * n_before)) as u8 == b'"' {
+                return Some((at + 1, false));
+            }
+            break;
+        }
+        at += 8;
+    }
+    string_end_by_bytes(bytes, at)
+}
+
+/// The same: the end of the text, and strings with escapes from the first on. Half of a
+/// surrogate pair alone is let through, as by `serde_json` in what it skips.
+// Out of line: the other then needs few registers, and saves none.
+#[inline(never)]
+fn string_end_by_bytes(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut has_escapes = false;
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        if !IS_SPECIAL[usize::from(byte)] {
+            continue;
+        }
+        match byte {
+            b'"' => return Some((at, has_escapes)),
+            b'\\' => {}
+            _ => return None,
+        }
+        has_escapes = true;
+        let escaped = *bytes.get(at)?;
+        at += 1;
+        match escaped {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+            b'u' => {
+                let digits = bytes.get(at..at + 4)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                at += 4;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Of each byte, whether it ends a string or needs a look: what `marks` marks.
+static IS_SPECIAL: [bool; 256] = {
+    let mut is_special = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        is_special[control] = true;
+        control += 1;
+    }
+    is_special[b'"' as usize] = true;
+    is_special[b'\\' as usize] = true;
+    is_special
+};
 
 /// The text of a string with its quotes.
 #[cold]

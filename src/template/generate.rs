@@ -144,13 +144,16 @@ fn push_uuid(random: u128, value: &mut String) {
     const VERSION: u128 = 0xf000 << 64;
     const VARIANT: u128 = 0b11 << 62;
     let bits = random & !VERSION & !VARIANT | 0x4000 << 64 | 0b10 << 62;
-    for i in 0..32 {
-        if matches!(i, 8 | 12 | 16 | 20) {
-            value.push('-');
-        }
-        let digit = (bits >> (124 - 4 * i) & 15) as usize;
-        value.push(char::from(b"0123456789abcdef"[digit]));
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (i, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        text[at] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        text[at + 1] = b"0123456789abcdef"[usize::from(byte & 15)];
+        at += 2;
     }
+    // Digits and hyphens are a text.
+    value.push_str(std::str::from_utf8(&text).unwrap_or_default());
 }
 
 /// What `random.words` takes from: short, plain, none of them a word that a filter
