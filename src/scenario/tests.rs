@@ -1053,6 +1053,13 @@ fn values_and_expectations_are_read() {
         json!({"user": "{{data.users.name}}", "at": "{{now}}", "password": "{{data.users.password}}"})
     );
     assert_eq!(step[0]["secret"], json!(["token", "id"]));
+    // As it is written: what stands for braces is no template.
+    assert_eq!(
+        step[1]["arguments"]["{{id}}"][0]["a"],
+        "{{{{x}} {{id}} ${API_KEY}"
+    );
+    let told = "`password` in 1 row of the data set `users` has fewer than 4 characters";
+    assert!(plan.notices[0].starts_with(told), "{:?}", plan.notices);
     assert_eq!(
         step[1]["expect"],
         json!([

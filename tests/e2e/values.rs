@@ -379,7 +379,7 @@ fn data_takes_memory_once() {
     share::half();
     let server = FakeServer::start(legacy);
     let mut text = String::from("id,note\n");
-    for n in 0..400_000 {
+    for n in 0..430_000 {
         let _ = writeln!(text, "{n},{n:0>90}");
     }
     assert!(text.len() > 38 << 20);
