@@ -56,7 +56,8 @@ const DEPENDENCIES: &str = "
     schemars: report outcome metrics network validity threshold scenario load
     regex: expect json_schema
     regex_syntax: json_schema
-    ureq: http
+    ureq: http auth
+    ring: auth
     flate2: protocol metrics
     memchr: protocol
     mio: alarm http scheduler servers

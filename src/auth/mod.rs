@@ -3,6 +3,8 @@
 //! Start at [`Source`]: where tokens come from. What is here knows nothing of users,
 //! steps or metrics.
 
+pub mod oauth;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::redact::Secret;

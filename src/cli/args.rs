@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
+use super::oauth;
 use super::options::{self, LevelText};
 use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
+use crate::auth::oauth::OAuthWish;
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
@@ -112,6 +114,40 @@ macro_rules! command {
             /// open a connection for each request
             #[argh(switch)]
             pub(super) no_keepalive: bool,
+        ] $($rest)*);
+    };
+
+    // Whose tokens are sent. The names are those of cargo-pmcp, where it has them.
+    (@ $head:tt $name:ident [$($fields:tt)*] oauth $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// the client that is registered with the issuer; also MCP_OAUTH_CLIENT_ID
+            #[argh(option, arg_name = "id")]
+            pub(super) oauth_client_id: Option<String>,
+            /// the issuer of tokens, where the server names several; also
+            /// MCP_OAUTH_ISSUER
+            #[argh(option, arg_name = "url")]
+            pub(super) oauth_issuer: Option<String>,
+            /// scopes that are asked for, separated by commas, in place of those that the
+            /// server wants; also MCP_OAUTH_SCOPES
+            #[argh(option, arg_name = "scope,..")]
+            pub(super) oauth_scopes: Option<String>,
+            /// the port of this host that the browser comes back to; 8080 unless given;
+            /// also MCP_OAUTH_REDIRECT_PORT
+            #[argh(option, arg_name = "n", from_str_fn(options::port))]
+            pub(super) oauth_redirect_port: Option<u16>,
+            /// the client's own secret: the client gets its tokens for itself, as in a CI
+            /// job; better put it into the environment as MCP_OAUTH_CLIENT_SECRET
+            #[argh(option, arg_name = "secret")]
+            pub(super) oauth_client_secret: Option<String>,
+            /// the same with a private key, in PEM; also MCP_OAUTH_PRIVATE_KEY
+            #[argh(option, arg_name = "file")]
+            pub(super) oauth_private_key: Option<String>,
+            /// neither read nor write the tokens that cargo-pmcp and `login` keep
+            #[argh(switch)]
+            pub(super) oauth_no_cache: bool,
+            /// same as --oauth-no-cache
+            #[argh(switch)]
+            pub(super) no_stored_token: bool,
         ] $($rest)*);
     };
 
@@ -344,6 +380,7 @@ pub(super) enum CommandArgs {
     Run(Run),
     Find(Find),
     Init(Init),
+    Login(Login),
     Check(Check),
     Try(Try),
     Calibrate(Calibrate),
@@ -359,6 +396,7 @@ impl CommandArgs {
             Self::Run(args) => args.color(),
             Self::Find(args) => args.color(),
             Self::Init(args) => args.color(),
+            Self::Login(args) => args.color(),
             Self::Check(args) => args.color(),
             Self::Try(args) => args.color(),
             Self::Calibrate(args) => args.color(),
@@ -459,6 +497,7 @@ command! {
     }
     engine
     server
+    oauth
     network
     report
     forms
@@ -514,6 +553,7 @@ command! {
     }
     engine
     server
+    oauth
     network
     report
     forms
@@ -550,6 +590,34 @@ command! {
         pub(super) timeout: Option<Duration>,
     }
     server
+    oauth
+    network
+}
+
+command! {
+    /// Logs in to a server by OAuth: the browser opens at the server's issuer and comes
+    /// back here. The token is kept where cargo-pmcp keeps its own, and runs against
+    /// that server use it, and refresh it.
+    #[argh(
+        subcommand,
+        name = "login",
+        example = "  $ {command_name} https://mcp.example.com/mcp",
+        example = "With a client that was registered before:\n  $ {command_name} https://mcp.example.com/mcp --oauth-client-id my-client",
+        note = "On a host without a browser, open the address that is printed on another, with `ssh -L 8080:localhost:8080` to here.",
+        error_code(0, "logged in"),
+        error_code(1, "no login: the server, the issuer or the user said no"),
+        error_code(2, "the command line is at fault")
+    )]
+    Login:
+    {
+        /// the server to log in to
+        #[argh(positional)]
+        pub(super) url: String,
+        /// print the address and open no browser
+        #[argh(switch)]
+        pub(super) no_browser: bool,
+    }
+    oauth
     network
 }
 
@@ -612,6 +680,7 @@ command! {
         pub(super) seed: Option<u64>,
     }
     server
+    oauth
     network
 }
 
@@ -881,6 +950,40 @@ impl Try {
             seed: self.seed,
             ..server_overrides!(self)
         })
+    }
+}
+
+/// Gives commands what their flags of the group `oauth` say.
+macro_rules! oauth_wish {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// # Errors
+            /// Where a variable of the environment says nothing that is accepted, or the
+            /// file of the key cannot be read.
+            pub(super) fn oauth_wish(&mut self) -> Result<OAuthWish, UserError> {
+                oauth::wish_of(oauth::OAuthFlags {
+                    client_id: self.oauth_client_id.take(),
+                    issuer: self.oauth_issuer.take(),
+                    scopes: self.oauth_scopes.take(),
+                    redirect_port: self.oauth_redirect_port,
+                    client_secret: self.oauth_client_secret.take(),
+                    private_key: self.oauth_private_key.take(),
+                    is_without_store: self.oauth_no_cache || self.no_stored_token,
+                })
+            }
+        }
+    )*};
+}
+
+oauth_wish! { Run Find Init Try Login }
+
+impl Login {
+    pub(super) fn overrides(self) -> Overrides {
+        Overrides {
+            url: Some(self.url),
+            network: network_flags!(self),
+            ..Overrides::default()
+        }
     }
 }
 

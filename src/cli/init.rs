@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::args::Init;
 use super::common::{current_folder, live_style, load_plan, under_signals};
 use super::exit;
+use super::oauth::authorize;
 use crate::clock;
 use crate::error::UserError;
 use crate::init::{self, DiscoverOptions, Offer};
@@ -26,6 +27,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     let may_overwrite = args.force || args.yes;
     let with_all = args.all;
     let output = args.output.take();
+    let wish = args.oauth_wish()?;
     let overrides = Overrides {
         timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
         ..args.overrides()
@@ -37,7 +39,16 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     };
     let target = Output::of(output.as_deref())?;
     target.check(may_overwrite)?;
-    let mut offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
+    let mut offer = match plan {
+        Some(mut plan) => {
+            authorize(&mut plan, &wish, terminal)?;
+            for notice in std::mem::take(&mut plan.notices) {
+                terminal.print_notice(&notice);
+            }
+            Some(ask(plan, terminal)?)
+        }
+        None => None,
+    };
     if let Some(offer) = &mut offer {
         offer.with_all = with_all;
     }

@@ -14,24 +14,40 @@ pub(super) fn bearer(key: &str) -> Header {
 
 /// The token of the environment, if there is one.
 pub(super) fn api_key_of_environment() -> Option<String> {
-    std::env::var("MCP_API_KEY")
-        .ok()
-        .filter(|key| !key.trim().is_empty())
+    variable("MCP_API_KEY")
+}
+
+/// What of the environment is secret by its name.
+pub(super) fn secrets_of_environment() -> Vec<String> {
+    let names = ["MCP_API_KEY", "MCP_OAUTH_CLIENT_SECRET"];
+    names.into_iter().filter_map(variable).collect()
+}
+
+/// A variable of the environment that says something.
+pub(super) fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    value.filter(|value| !value.trim().is_empty())
 }
 
 /// A scheme and what follows it.
 const UNQUOTED_WORDS_MAX: usize = 2;
 
 /// The flags whose value is a secret.
-const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
+const SECRET_FLAGS: [&str; 4] = ["--api-key", "--oauth-client-secret", "--header", "-H"];
+
+/// Whether the value of such a flag is `Name: value`.
+fn is_of_header(flag: &str) -> bool {
+    matches!(flag, "--header" | "-H")
+}
 
 /// Everything secret that the user gave outside of a config, known before a word
 /// of it is understood: keys, headers, credentials in addresses.
-pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
-    let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
+pub(super) fn given_secrets(words: &[String], of_environment: Vec<String>) -> Vec<String> {
+    let keys = of_environment.iter().map(|key| bearer(key).value);
+    let mut secrets: Vec<String> = keys.collect();
     let mut unquoted: Vec<&String> = Vec::new();
     let mut of_flag = |flag: &str, value: &str| {
-        if flag == "--api-key" {
+        if !is_of_header(flag) {
             secrets.push(value.trim().to_string());
         } else {
             match value.split_once(':') {
@@ -50,7 +66,7 @@ pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<St
         if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
             of_flag(flag, word);
             // Without quotes around the header, its value is the next words.
-            if flag != "--api-key" && word.ends_with(':') {
+            if is_of_header(flag) && word.ends_with(':') {
                 let behind = words[i + 1..].iter().take(UNQUOTED_WORDS_MAX);
                 let mut behind = behind.take_while(|word| !word.starts_with('-')).peekable();
                 behind.next_if(|word| is_scheme(word));
@@ -85,7 +101,7 @@ pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Ve
     for word in words {
         if std::mem::take(&mut hide_next) {
             shown.push(match word.split_once(':') {
-                Some((name, _)) if shown.last().is_some_and(|flag| flag != "--api-key") => {
+                Some((name, _)) if shown.last().is_some_and(|flag| is_of_header(flag)) => {
                     format!("{name}: {MASK}")
                 }
                 _ => MASK.to_string(),
@@ -127,6 +143,8 @@ mod tests {
             "http://x/mcp?key=tok-123",
             "--api-key",
             "tok-123",
+            "--oauth-client-secret",
+            "a:b",
             "-H",
             "X-Key: abc",
             "--header=A: b",
@@ -139,7 +157,8 @@ mod tests {
         let shown = redacted_command_line(&words, &Redactor::new(["tok-123"])).join(" ");
         assert_eq!(
             shown,
-            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
+            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** \
+             --oauth-client-secret *** -H X-Key: *** \
              --header=*** -HB: *** --vus 5"
         );
     }
@@ -163,7 +182,7 @@ mod tests {
             "no-colon",
         ];
         let words = words.map(String::from);
-        let secrets = given_secrets(&words, Some("env-key".to_string()));
+        let secrets = given_secrets(&words, vec!["env-key".to_string()]);
         for secret in [
             "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key",
         ] {

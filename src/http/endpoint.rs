@@ -195,9 +195,6 @@ pub fn resolve(
         Some(addresses) => addresses,
         None => name.look_up(keep_going)?,
     };
-    if proxy.is_none() && zone.is_some() && addresses.iter().all(|it| !it.is_ipv6()) {
-        return Err(unreadable().into());
-    }
     let calls = network.calls_per_connection.map(NonZeroU32::get);
     Ok(Endpoint {
         uri,

@@ -94,6 +94,14 @@ impl Proxy {
         }
     }
 
+    /// The name and the password, where it has credentials. What is not UTF-8 in them is
+    /// replaced.
+    pub fn name_and_password(&self) -> Option<(String, String)> {
+        let text = String::from_utf8_lossy(self.credentials.as_ref()?);
+        let (name, password) = text.split_once(':').unwrap_or((&text, ""));
+        Some((name.to_string(), password.to_string()))
+    }
+
     /// The value of `Proxy-Authorization` (RFC 7617).
     pub fn authorization(&self) -> Option<String> {
         let credentials = self.credentials.as_ref()?;

@@ -8,6 +8,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
 
+#[path = "../support/auth_server.rs"]
+mod auth_server;
 #[path = "../support/demo.rs"]
 mod demo;
 #[path = "../support/fake_server.rs"]
@@ -47,6 +49,7 @@ mod harness;
 mod histograms;
 mod init_command;
 mod limits;
+mod oauth;
 mod preflight;
 mod probe;
 mod python;
