@@ -125,16 +125,14 @@ impl Variant {
 }
 
 const TEMPLATED: &str = r#"
-[[flow]]
-[[flow.step]]
+[[scenario]]
 type = "tools/call"
 tool = "echo"
 arguments = { text = "{{uuid}}", user = "{{vu}}", n = "{{iteration}}" }
 "#;
 
 const EXTRACTING: &str = r#"
-[[flow]]
-[[flow.step]]
+[[scenario]]
 type = "tools/call"
 tool = "login"
 arguments = { user = "ada", password = "x" }

@@ -22,7 +22,9 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let (demo, config) = (args.demo, args.config.take());
     let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
-    authorize(&mut plan, &wish, terminal)?;
+    if !demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     let users_max = match options.by {

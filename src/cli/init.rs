@@ -41,6 +41,8 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     target.check(may_overwrite)?;
     let mut offer = match plan {
         Some(mut plan) => {
+            // Those so far are of a load, and none is made here.
+            plan.notices.clear();
             authorize(&mut plan, &wish, terminal)?;
             for notice in std::mem::take(&mut plan.notices) {
                 terminal.print_notice(&notice);

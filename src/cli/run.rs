@@ -22,7 +22,9 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     plan.start_at = start_at;
-    authorize(&mut plan, &wish, terminal)?;
+    if !demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     terminal.hide_all(&plan.redactor());
     if wants_log && plan.histograms == HistogramMode::Off {
         let fault = "`--hlog` writes histograms, and this run keeps none: `histograms` is `off`";

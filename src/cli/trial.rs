@@ -25,7 +25,9 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     let is_demo = args.demo;
     let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), is_demo, args.overrides()?)?;
-    authorize(&mut plan, &wish, terminal)?;
+    if !is_demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     let n_all = plan.flows.len();
     let plan = trial_plan(plan);
     terminal.hide_all(&plan.redactor());

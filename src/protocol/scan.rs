@@ -41,7 +41,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The first byte of what comes next, blanks aside; it stays there. `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.as_bytes().get(self.at)?;
@@ -54,7 +54,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Goes beyond this byte, if it comes next.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, byte: u8) -> Option<()> {
         if self.peek()? != byte {
             return None;
@@ -203,7 +203,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A member's name and the colon behind it.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Option<()> {
         self.take(b'"')?;
         self.string()?;
@@ -212,7 +212,7 @@ impl<'a> Scan<'a> {
 
     /// The rest of a string behind its first quote, the last one too. Whether there are
     /// escapes in it.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Option<bool> {
         let rest = self.text.as_bytes().get(self.at..)?;
         for eight in rest.as_chunks().0 {
@@ -232,42 +232,36 @@ impl<'a> Scan<'a> {
         self.string_byte_by_byte()
     }
 
-    /// The same: the end of the text, and strings with escapes from the first on.
+    /// The same: the end of the text, and strings with escapes from the first on. Half
+    /// of a surrogate pair alone is let through, as by `serde_json` in what it skips.
     // Out of line: the other then needs few registers, and saves none.
     #[inline(never)]
     fn string_byte_by_byte(&mut self) -> Option<bool> {
+        let mut rest = self.text.as_bytes().get(self.at..)?.iter();
         let mut has_escapes = false;
         loop {
-            let byte = *self.text.as_bytes().get(self.at)?;
-            self.at += 1;
-            match byte {
-                b'"' => return Some(has_escapes),
+            match rest.next()? {
+                b'"' => break,
                 b'\\' => {
-                    self.escape()?;
                     has_escapes = true;
+                    match rest.next()? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                        b'u' => {
+                            for _ in 0..4 {
+                                if !rest.next()?.is_ascii_hexdigit() {
+                                    return None;
+                                }
+                            }
+                        }
+                        _ => return None,
+                    }
                 }
                 0..0x20 => return None,
                 _ => {}
             }
         }
-    }
-
-    /// What follows a backslash. Half of a surrogate pair alone is let through, as by
-    /// `serde_json` in what it skips.
-    fn escape(&mut self) -> Option<()> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
-            b'u' => {
-                let digits = bytes.get(self.at + 1..self.at + 5)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return None;
-                }
-                self.at += 5;
-            }
-            _ => return None,
-        }
-        Some(())
+        self.at = self.text.len() - rest.len();
+        Some(has_escapes)
     }
 
     #[inline]
@@ -278,37 +272,43 @@ impl<'a> Scan<'a> {
     }
 
     /// RFC 8259 section 6.
+    #[inline]
     fn number(&mut self) -> Option<()> {
-        let bytes = self.text.as_bytes();
-        let at = |place: usize| bytes.get(place).copied().unwrap_or_default();
-        if at(self.at) == b'-' {
-            self.at += 1;
+        let mut rest = self.text.as_bytes().get(self.at..)?.iter();
+        let mut next = rest.next();
+        if next == Some(&b'-') {
+            next = rest.next();
         }
-        match at(self.at) {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        if at(self.at) == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(at(self.at), b'e' | b'E') {
-            self.at += 1;
-            if matches!(at(self.at), b'+' | b'-') {
-                self.at += 1;
+        // Beyond digits, one at least.
+        fn digits<'b>(
+            next: Option<&'b u8>,
+            rest: &mut std::slice::Iter<'b, u8>,
+        ) -> Option<Option<&'b u8>> {
+            if !next?.is_ascii_digit() {
+                return None;
             }
-            self.digits()?;
+            Some(rest.find(|byte| !byte.is_ascii_digit()))
+        }
+        next = match next? {
+            b'0' => rest.next(),
+            _ => digits(next, &mut rest)?,
+        };
+        if next == Some(&b'.') {
+            next = digits(rest.next(), &mut rest)?;
+        }
+        if matches!(next, Some(b'e' | b'E')) {
+            next = rest.next();
+            if matches!(next, Some(b'+' | b'-')) {
+                next = rest.next();
+            }
+            next = digits(next, &mut rest)?;
         }
         // `01`: whoever reads on must not take it for two numbers.
-        (!at(self.at).is_ascii_digit()).then_some(())
-    }
-
-    /// One digit at least.
-    fn digits(&mut self) -> Option<()> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let n_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += n_digits;
-        (n_digits > 0).then_some(())
+        if next.is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        self.at = self.text.len() - rest.len() - usize::from(next.is_some());
+        Some(())
     }
 }
 

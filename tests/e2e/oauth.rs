@@ -319,36 +319,6 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
 }
 
 #[test]
-fn scopes_that_the_server_wants_more_are_asked_for_once() {
-    let server = AuthServer::start(Manners {
-        call_scopes: "mcp:tools mcp:write",
-        ..Manners::default()
-    });
-    let url = server.url();
-    let words = [
-        "run",
-        &url,
-        "--tool",
-        "work",
-        "--vus",
-        "1",
-        "--duration",
-        "2s",
-        "--think",
-        "50ms",
-        "--oauth-client-id",
-        "ci",
-    ];
-    let program = loadtest(&words).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
-    let finished = program.run().expect_code(0);
-    assert_eq!(server.grants(), ["client_credentials"; 2]);
-    assert!(
-        finished.report()["totals"]["ok"].as_u64() > Some(0),
-        "{finished}"
-    );
-}
-
-#[test]
 fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let server = AuthServer::start(Manners::default());
     let url = server.url();

@@ -414,7 +414,8 @@ fn note_known(schema: &Value, table: &str, known: &mut BTreeSet<Key>) {
     for word in ["anyOf", "items", "additionalProperties"] {
         match &schema[word] {
             Value::Array(all) => all.iter().for_each(|one| note_known(one, table, known)),
-            one => note_known(one, table, known),
+            Value::Object(_) => note_known(&schema[word], table, known),
+            _ => {}
         }
     }
 }

@@ -45,9 +45,7 @@ impl GrantRefusal {
 
     /// The server does not take the `resource` of RFC 8707, as Entra.
     pub(super) fn is_of_resource(&self) -> bool {
-        self.status == 400
-            && (self.error == "invalid_target"
-                || self.description.to_ascii_lowercase().contains("resource"))
+        self.status == 400 && names_resource(&self.error, &self.description)
     }
 
     /// For the user: the status, and what the server says.
@@ -60,6 +58,13 @@ impl GrantRefusal {
         }
         told
     }
+}
+
+/// Whether an error is about the resource. Other errors may speak of it, too, where a
+/// server quotes what it was sent.
+pub(super) fn names_resource(error: &str, description: &str) -> bool {
+    let speaks_of_it = || description.to_ascii_lowercase().contains("resource");
+    error == "invalid_target" || (error == "invalid_request" && speaks_of_it())
 }
 
 /// Reads the answer to a token request that was made at `now`, in seconds since 1970.
@@ -218,7 +223,8 @@ mod tests {
         assert!(of(400, r#"{"error":"invalid_target"}"#).is_of_resource());
         let entra = r#"{"error":"invalid_request","error_description":"AADSTS901002: The 'resource' request parameter is not supported."}"#;
         assert!(of(400, entra).is_of_resource());
-        assert!(!of(400, r#"{"error":"invalid_client"}"#).is_of_resource());
+        let quoting = r#"{"error":"invalid_client","error_description":"of resource=x"}"#;
+        assert!(!of(400, quoting).is_of_resource());
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use super::callback::{BrowserResponse, Callback};
 use super::client::{ClientIdentity, OAuthClient, random_text};
 use super::discover::{self, Issuer};
 use super::endpoint::TokenEndpoint;
-use super::grant::{Grant, clipped};
+use super::grant::{Grant, clipped, names_resource};
 use super::source::{Held, OAuthSource, TokenWay};
 use super::store::{Record, Store};
 use super::urls;
@@ -340,9 +340,7 @@ fn judge(
     }
     let error = response.error.unwrap_or_default();
     let description = response.error_description.unwrap_or_default();
-    let is_of_resource = error == "invalid_target"
-        || (error == "invalid_request" && description.to_ascii_lowercase().contains("resource"));
-    if is_of_resource && !endpoint.is_without_resource {
+    if names_resource(&error, &description) && !endpoint.is_without_resource {
         return Err(NoCode::OfResource);
     }
     let told = Redactor::new([state]).clean(clipped(&format!("{error} {description}")));
