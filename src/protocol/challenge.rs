@@ -18,16 +18,16 @@ const SHOWN_MAX: usize = 300;
 
 /// One way in that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Challenge {
+pub struct Challenge {
     /// The scheme in lower case, such as `bearer`.
-    scheme: String,
+    pub scheme: String,
     /// Its parameters: names in lower case, values without their quotes.
     params: Vec<(String, String)>,
 }
 
 impl Challenge {
     /// The first parameter of that name, which is in lower case.
-    fn param(&self, name: &str) -> Option<&str> {
+    pub fn param(&self, name: &str) -> Option<&str> {
         let mut params = self.params.iter();
         params.find(|(own, _)| own == name).map(|(_, it)| &**it)
     }
@@ -36,7 +36,7 @@ impl Challenge {
 /// The challenges in one `WWW-Authenticate` field. Commas separate challenges and their
 /// parameters alike: a name before `=` is a parameter, any other word a scheme. What
 /// cannot be read is passed over.
-fn read_challenges(value: &[u8]) -> Vec<Challenge> {
+pub fn read_challenges(value: &[u8]) -> Vec<Challenge> {
     let value = &value[..value.len().min(FIELD_BYTES_MAX)];
     let text = String::from_utf8_lossy(value);
     let mut rest = text.as_ref();

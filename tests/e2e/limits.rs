@@ -193,7 +193,7 @@ fn users_wait_as_long_as_they_are_asked_to_where_the_user_wants_that() {
         number(&report["totals"]["latency"]["max_ms"]) < 1_000.0,
         "{finished}"
     );
-    assert_eq!(report["plan"]["target"]["respect_retry_after"], true);
+    assert_eq!(report["plan"]["respect_retry_after"], true);
     // As a key of the config; in a flow that goes on, too.
     let config = "[settings]\nrespect_retry_after = true\n[[flow]]\nname = \"two\"\n\
                   on_error = \"continue\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"work\"\n\

@@ -1,5 +1,7 @@
-//! The challenge of a 401 or 403: `WWW-Authenticate` as RFC 9110 §11.6.1 writes it and
-//! RFC 6750, RFC 9728 fill it. Pure, and lenient: what cannot be read is left out.
+//! The challenge of a 401 or 403, as RFC 6750 and RFC 9728 fill it. Pure, and lenient:
+//! what cannot be read is left out.
+
+use crate::protocol::read_challenges;
 
 /// What a server says of the token that it wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,54 +16,17 @@ pub(super) struct Challenge {
 
 /// Reads the parameters of the `Bearer` challenge, among others or alone.
 pub(super) fn read(header: &str) -> Challenge {
-    let mut challenge = Challenge::default();
-    let mut is_bearer = false;
-    let mut rest = header.trim_start();
-    while !rest.is_empty() {
-        let word_len = rest.find(|c: char| " ,=\t\"".contains(c));
-        let (word, behind) = rest.split_at(word_len.unwrap_or(rest.len()));
-        let behind = behind.trim_start();
-        if let Some(behind) = behind.strip_prefix('=').filter(|_| !word.is_empty()) {
-            let (value, behind) = value(behind.trim_start());
-            if is_bearer {
-                let scopes = value.split_whitespace().map(str::to_string);
-                match word.to_ascii_lowercase().as_str() {
-                    "resource_metadata" => challenge.resource_metadata = Some(value),
-                    "scope" => challenge.scopes = scopes.collect(),
-                    "error" => challenge.error = Some(value),
-                    _ => {}
-                }
-            }
-            rest = behind;
-        } else {
-            if !word.is_empty() {
-                is_bearer = word.eq_ignore_ascii_case("bearer");
-            }
-            // A quote that opens nothing is passed by, as are commas.
-            let n = usize::from(word.is_empty());
-            rest = behind.get(n..).unwrap_or_default();
-        }
-        rest = rest.trim_start_matches([' ', ',', '\t']);
-    }
-    challenge
-}
-
-/// A token or a quoted text, and what follows it.
-fn value(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let len = text.find([',', ' ', '\t']).unwrap_or(text.len());
-        return (text[..len].to_string(), &text[len..]);
+    let challenges = read_challenges(header.as_bytes());
+    let Some(bearer) = challenges.iter().find(|it| it.scheme == "bearer") else {
+        return Challenge::default();
     };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return (value, &quoted[at + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, c)| c)),
-            c => value.push(c),
-        }
+    let param = |name| bearer.param(name).map(str::to_string);
+    let scopes = bearer.param("scope").unwrap_or_default();
+    Challenge {
+        resource_metadata: param("resource_metadata"),
+        scopes: scopes.split_whitespace().map(str::to_string).collect(),
+        error: param("error"),
     }
-    (value, "")
 }
 
 #[cfg(test)]
