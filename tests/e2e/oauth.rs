@@ -148,6 +148,10 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         "`--oauth-client-id`",
     );
     check(
+        metadata(json!({"padding": "x".repeat(300_000)})),
+        "larger than",
+    );
+    check(
         metadata(json!({"authorization_endpoint": "ftp://x/"})),
         "no `authorization_endpoint`",
     );
@@ -172,6 +176,22 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         },
         "names no issuer",
     );
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
+    let server = AuthServer::start(Manners::default());
+    let store = "{\"schema_version\": 3}";
+    let finished = loadtest(&["login", &server.url(), "--no-browser"]);
+    let finished = finished.file(STORE, store).run().expect_code(1);
+    assert!(finished.stderr.contains("is of schema 3"), "{finished}");
+    assert!(server.server.log().is_empty());
+    let text = std::fs::read_to_string(finished.dir.path().join(STORE));
+    assert_eq!(text.expect("a store"), store);
+    // A run that asks for nothing goes on without, and says so.
+    let words = ["try", &server.url(), "--tool", "work"];
+    let finished = loadtest(&words).file(STORE, store).run().expect_code(1);
+    assert!(finished.stderr.contains("is of schema 3"), "{finished}");
 }
 
 /// A store in which a login is kept, as cargo-pmcp writes it, with a field of its future.
@@ -235,6 +255,24 @@ fn a_kept_login_is_used_without_a_word_and_said_in_the_head() {
         let is_kept = |value: &str| value.contains("access-secret-0");
         assert!(!sent.into_iter().any(is_kept), "{words:?}");
     }
+}
+
+#[test]
+fn each_command_that_asks_the_server_uses_the_kept_login() {
+    let server = AuthServer::start(Manners::default());
+    server.give_token("access-secret-0");
+    let url = server.url();
+    for words in [
+        &["try", &url, "--tool", "work"][..],
+        &["init", &url, "--output", "-"],
+    ] {
+        let finished = loadtest(words).file(STORE, &store_of(&server, LATER)).run();
+        assert_secret(&finished.expect_code(0));
+    }
+    // What is read by nobody any more is told where it lies there.
+    let told = loadtest(&["try", &url]).file(".pmcp/oauth-tokens.json", "{}");
+    let told = told.run().expect_code(1);
+    assert!(told.stderr.contains("oauth-tokens.json"), "{told}");
 }
 
 #[test]

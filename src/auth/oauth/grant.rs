@@ -206,6 +206,10 @@ mod tests {
         check(200, "{}", "no `access_token`");
         check(200, "<html>", "no `access_token`");
         check(200, r#"{"access_token":"a b"}"#, "no header may");
+        let long = json!({"access_token": "a".repeat(TOKEN_BYTES_MAX + 1)});
+        check(200, &long.to_string(), "longer than 16 KiB");
+        let wordy = json!({"error": "e", "error_description": "é".repeat(301)});
+        check(400, &wordy.to_string(), &format!("{}…", "é".repeat(300)));
         check(
             200,
             r#"{"access_token":"a","token_type":"DPoP"}"#,

@@ -85,6 +85,13 @@ pub fn login(
     }
     let wire = Wire::new(url, network).map_err(finally)?;
     let soon = || clock::now() + STEP_TIMEOUT;
+    let server = urls::server_key(url).unwrap_or_default();
+    let store = (!wish.is_without_store).then(|| Store::of_user(environment));
+    if let Some(store) = &store {
+        // What cannot be kept is not worth the user's way to the browser.
+        store.find(&server, None).map_err(finally)?;
+        drop(store.lock(soon()).map_err(finally)?);
+    }
     let found = discover::discover(&wire, wish.issuer.as_deref(), soon())?;
     let issuer = &found.issuer;
     check_issuer(&wire, issuer)?;
@@ -131,11 +138,10 @@ pub fn login(
         false => Vec::new(),
     };
     let held = Held {
-        server: urls::server_key(url).unwrap_or_default(),
+        server,
         issuer: issuer.name.clone(),
         record: record(grant, &client, application_type, scopes),
     };
-    let store = (!wish.is_without_store).then(|| Store::of_user(environment));
     if let Some(store) = &store {
         let lock = store.lock(soon()).map_err(finally)?;
         let kept = store.keep(&lock, &held.server, &held.issuer, &held.record);
