@@ -8,7 +8,9 @@ mod names;
 mod proxy;
 
 pub use names::{BIND_FORM, ENTRIES_MAX, RESOLVE_FORM, ResolveRule, ZonedIp};
-pub use proxy::{EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, Way};
+pub use proxy::{
+    EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, ProxyWay,
+};
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// How a server is reached. What is not given is as usual.
 ///
-/// It serialises to the object `network` of a report's `config`: what was given, without
+/// It serialises to the object `network` of the `plan` in a report: what was given, without
 /// credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Network {
@@ -82,10 +84,10 @@ impl ProxyUse {
     /// Of the proxy for a target; `None`: no proxy is named for it, or none that is one.
     pub fn of(choice: &ProxyChoice, is_https: bool, host: &str, port: u16) -> Option<Self> {
         let (named, past) = match choice.way(is_https, host, port) {
-            Way::Direct => return None,
-            Way::Through(named) => (named, None),
-            Way::Past(named, Past::Loopback) => (named, Some(LOOPBACK)),
-            Way::Past(named, Past::Exception(entry)) => (named, Some(entry)),
+            ProxyWay::Direct => return None,
+            ProxyWay::Through(named) => (named, None),
+            ProxyWay::Past(named, Past::Loopback) => (named, Some(LOOPBACK)),
+            ProxyWay::Past(named, Past::Exception(entry)) => (named, Some(entry)),
         };
         Some(Self {
             address: named.proxy.as_ref().ok()?.address(),
