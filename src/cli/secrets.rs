@@ -1,7 +1,7 @@
 //! What of the command line and the environment is secret.
 
 use crate::address;
-use crate::redact::{MASK, Redactor, is_scheme, secrets_of_header};
+use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
 use crate::scenario::Header;
 
 /// A token as a header.
@@ -23,7 +23,12 @@ pub(super) fn api_key_of_environment() -> Option<String> {
 const UNQUOTED_WORDS_MAX: usize = 2;
 
 /// The flags whose value is a secret.
-const SECRET_FLAGS: [&str; 3] = ["--api-key", "--header", "-H"];
+const SECRET_FLAGS: [&str; 4] = ["--api-key", "--header", "-H", "--token-command"];
+
+/// The flags whose value is a header.
+fn is_header(flag: &str) -> bool {
+    matches!(flag, "--header" | "-H")
+}
 
 /// Everything secret that the user gave outside of a config, known before a word
 /// of it is understood: keys, headers, credentials in addresses.
@@ -33,6 +38,8 @@ pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<St
     let mut of_flag = |flag: &str, value: &str| {
         if flag == "--api-key" {
             secrets.push(value.trim().to_string());
+        } else if flag == "--token-command" {
+            secrets.extend(secrets_of_command(value));
         } else {
             match value.split_once(':') {
                 Some((name, value)) => secrets.extend(secrets_of_header(name, value)),
@@ -50,7 +57,7 @@ pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<St
         if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
             of_flag(flag, word);
             // Without quotes around the header, its value is the next words.
-            if flag != "--api-key" && word.ends_with(':') {
+            if is_header(flag) && word.ends_with(':') {
                 let behind = words[i + 1..].iter().take(UNQUOTED_WORDS_MAX);
                 let mut behind = behind.take_while(|word| !word.starts_with('-')).peekable();
                 behind.next_if(|word| is_scheme(word));
@@ -85,7 +92,7 @@ pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Ve
     for word in words {
         if std::mem::take(&mut hide_next) {
             shown.push(match word.split_once(':') {
-                Some((name, _)) if shown.last().is_some_and(|flag| flag != "--api-key") => {
+                Some((name, _)) if shown.last().is_some_and(|flag| is_header(flag)) => {
                     format!("{name}: {MASK}")
                 }
                 _ => MASK.to_string(),
@@ -161,11 +168,13 @@ mod tests {
             "http://u:pw@h/?token=t4",
             "--header",
             "no-colon",
+            "--token-command=fetch --client-secret s3 -d 'password=s4&x=1'",
         ];
         let words = words.map(String::from);
         let secrets = given_secrets(&words, Some("env-key".to_string()));
         for secret in [
-            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key",
+            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key", "s3",
+            "s4",
         ] {
             assert!(
                 secrets.iter().any(|known| known == secret),

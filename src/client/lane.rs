@@ -365,6 +365,10 @@ impl Lane {
                 ))
             }
             status => {
+                if matches!(status, 401 | 403) {
+                    let challenge = content.answer.header("www-authenticate");
+                    self.identity.note_refusal(status, challenge);
+                }
                 let unread = match coding {
                     ContentCoding::Foreign(name) => {
                         self.discard(&mut content.answer)?;

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use super::interrupts::Interrupts;
 use super::preflight::{self, Preflight};
 use super::probe::probe_plan;
+use super::tokens;
 use crate::address;
+use crate::auth::Keeper;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::redact::{LiveSecrets, Redactor};
-use crate::scenario::{Action, Plan};
+use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
 use crate::template::Generators;
 use crate::user::{HeaderTemplates, Script};
@@ -26,10 +28,9 @@ pub(super) struct Preparation {
     /// What the probe does, where the plan has one.
     pub(super) probe: Option<Arc<Script>>,
     pub(super) server: ServerFacts,
+    /// Keeps the users' tokens fresh, where tokens are fetched.
+    pub(super) keeper: Option<Keeper>,
 }
-
-/// As many workers keep secrets at once without waiting for each other.
-const SECRET_SHARDS: usize = 16;
 
 /// Whether users take secrets out of answers.
 fn extracts_secrets(plan: &Plan) -> bool {
@@ -47,10 +48,11 @@ pub(super) fn prepare(
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
     let endpoint = resolve(&plan.target.url.value, &keep_going)?;
-    let redactor = match extracts_secrets(plan) {
+    let redactor = match extracts_secrets(plan) && plan.token.is_none() {
         true => plan.redactor().watching(&LiveSecrets::new(SECRET_SHARDS)),
         false => plan.redactor(),
     };
+    let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
     let (headers, of_sessions) = HeaderTemplates::of(plan);
     let of_users = ServerSettings {
         timeout: plan.timeout,
@@ -66,6 +68,9 @@ pub(super) fn prepare(
     settings
         .headers
         .extend(of_sessions.fill(1, &mut generators));
+    let first = keeper.as_ref();
+    let first = first.and_then(|keeper| tokens::of_first_user(keeper, plan));
+    settings.headers.extend(first);
     let settings = Arc::new(settings);
     let choice = plan.target.protocol;
     let progress = ListProgress::default();
@@ -107,11 +112,15 @@ pub(super) fn prepare(
     let plan = &prepared;
     let server = facts(plan, &found, &redactor);
     let catalog = found.catalog();
-    let server_of_users = match of_sessions.is_empty() {
+    let server_of_users = match of_sessions.is_empty() && keeper.is_none() {
         true => found.server.clone(),
         false => found.server.with_settings(Arc::new(of_users))?,
     };
-    let render = |plan| Script::new(plan, server_of_users.clone(), &catalog).map(Arc::new);
+    let render = |plan| {
+        let mut script = Script::new(plan, server_of_users.clone(), &catalog)?;
+        script.tokens = keeper.as_ref().map(|keeper| Arc::clone(keeper.tokens()));
+        Ok::<_, UserError>(Arc::new(script))
+    };
     let script = render(Arc::clone(plan))?;
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))
@@ -120,6 +129,7 @@ pub(super) fn prepare(
         script,
         probe,
         server,
+        keeper,
     })
 }
 

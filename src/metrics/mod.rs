@@ -30,8 +30,9 @@ pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
-    ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
-    FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, names_cause,
+    AuthFailure, ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure,
+    FailureCounts, FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase,
+    names_cause,
 };
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;

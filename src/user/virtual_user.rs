@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::shared::Shared;
-use crate::client::{CallReport, Session, Trouble};
+use crate::client::{CallReport, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
-use crate::metrics::{Failure, TemplateFailure};
+use crate::metrics::{AuthFailure, Failure, TemplateFailure};
 use crate::redact::SessionSecrets;
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
@@ -47,6 +47,8 @@ pub struct VirtualUser {
     pub(super) secrets: SessionSecrets,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
+    /// Whose token it has, and the token, where tokens are fetched.
+    token: Option<(u32, Rc<TokenCell>)>,
     backoff: Backoff,
     connect_backoff: Backoff,
     /// Between sessions that are opened without trouble and lost at once.
@@ -99,6 +101,8 @@ pub(super) enum After {
     Fine,
     /// The server no longer knows the session.
     SessionGone,
+    /// The server does not take the token.
+    Refused,
     /// The flow wants the next iteration to have another session.
     Unwanted,
     /// Not even a connection.
@@ -116,7 +120,8 @@ impl VirtualUser {
         let random = fastrand::Rng::with_seed(mixed.u64(..));
         let mut generators = Generators::new(seed, run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
-        let session = new_session(&shared);
+        let token = shared.token_of(run_index);
+        let session = new_session(&shared, token.as_ref());
         let redactor = &shared.script.server.settings().redactor;
         let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
@@ -135,6 +140,7 @@ impl VirtualUser {
             kept: Vec::new(),
             secrets,
             lanes: Vec::new(),
+            token,
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
             expiry_backoff: Backoff::of_sessions(),
@@ -206,7 +212,7 @@ impl VirtualUser {
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
-        let report = match self.fill_headers() {
+        let report = match self.check_token().and_then(|()| self.fill_headers()) {
             Ok(()) => self.session.open(),
             Err(trouble) => CallReport {
                 result: Err(trouble),
@@ -240,11 +246,54 @@ impl VirtualUser {
                 true
             }
             Err(_) => {
-                let pause = self.backoff.pause(&mut self.random);
-                self.sleep(crate::clock::now() + pause);
+                if !self.await_token() {
+                    let pause = self.backoff.pause(&mut self.random);
+                    self.sleep(crate::clock::now() + pause);
+                }
                 false
             }
         }
+    }
+
+    /// With a token that was refused nothing is sent.
+    fn check_token(&self) -> Result<(), Trouble> {
+        let Some((holder, token)) = &self.token else {
+            return Ok(());
+        };
+        if !token.is_refused() {
+            return Ok(());
+        }
+        let tokens = self.shared.script.tokens.as_ref();
+        let why = tokens.map(|tokens| tokens.why_none(*holder));
+        let message = format!("nothing was sent: {}", why.unwrap_or_default());
+        Err(Trouble::failed(
+            Failure::Auth(AuthFailure::NoToken),
+            message,
+        ))
+    }
+
+    /// Where the server does not take the token: tells it, and waits for another one, as
+    /// long as a request may take. Whether another one is there.
+    #[inline(never)]
+    fn await_token(&mut self) -> bool {
+        let Some((holder, token)) = &self.token else {
+            return false;
+        };
+        let refused = self.session.take_refusal();
+        let is_of_one_before = refused
+            .as_ref()
+            .is_some_and(|it| it.number < token.number());
+        if let Some(refused) = refused {
+            self.shared.refuse(*holder, token, refused);
+        }
+        if !token.is_refused() {
+            return is_of_one_before;
+        }
+        let number = token.number();
+        let until = crate::clock::now() + self.shared.script.plan.timeout;
+        let waits = || token.number() == number && self.goes_on();
+        self.shared.sleep(until, waits);
+        token.number() != number
     }
 
     /// Gives the next session its own headers.
@@ -334,6 +383,12 @@ impl VirtualUser {
             }
             After::SessionGone => self.lose_session(),
             After::Unwanted => self.close(false),
+            After::Refused => {
+                // With another token the session goes on.
+                if !self.await_token() && self.goes_on() {
+                    self.drop_session();
+                }
+            }
             After::NoConnection => {
                 let pause = self.connect_backoff.pause(&mut self.random);
                 self.sleep(crate::clock::now() + pause);
@@ -350,13 +405,18 @@ impl VirtualUser {
         }
     }
 
-    fn lose_session(&mut self) {
+    /// Gives the session up without a word to the server.
+    fn drop_session(&mut self) {
         self.session.forget();
         // They carry the id that is gone.
         self.lanes.clear();
         self.kept.clear();
         self.secrets.forget();
         self.mark_closed();
+    }
+
+    fn lose_session(&mut self) {
+        self.drop_session();
         self.n_expiries_in_row += 1;
         self.shared.count(|counters| counters.sessions_expired += 1);
         if self.n_expiries_in_row > EXPIRIES_AT_ONCE {
@@ -408,7 +468,7 @@ impl VirtualUser {
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
-            self.session = new_session(&self.shared);
+            self.session = new_session(&self.shared, self.token.as_ref());
         }
     }
 
@@ -428,7 +488,7 @@ impl VirtualUser {
     }
 
     /// What a failure means for the session.
-    pub(super) fn after(report: &CallReport) -> After {
+    pub(super) fn after(&self, report: &CallReport) -> After {
         match &report.result {
             _ if report.session_gone => After::SessionGone,
             Ok(()) => After::Fine,
@@ -437,13 +497,20 @@ impl VirtualUser {
                 failure: Failure::Connect(_),
                 ..
             }) => After::NoConnection,
+            Err(Trouble::Failed {
+                failure: Failure::Http { .. },
+                ..
+            }) if self.session.is_refused() => After::Refused,
             Err(Trouble::Failed { .. }) => After::Fine,
         }
     }
 }
 
-fn new_session(shared: &Shared) -> Session {
+fn new_session(shared: &Shared, token: Option<&(u32, Rc<TokenCell>)>) -> Session {
     let mut session = Session::new(&shared.script.server);
+    if let Some((_, token)) = token {
+        session.set_token(Rc::clone(token));
+    }
     if shared.script.witness().is_some() {
         session.watch();
     }

@@ -60,6 +60,7 @@ mod steady;
 mod stored;
 mod terminal;
 mod thresholds;
+mod tokens;
 mod try_command;
 mod validity;
 mod wire;
