@@ -79,13 +79,17 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
             let Some((host, port)) = bracketed.split_once(']') else {
                 return Err("has a `[` without `]`");
             };
-            if let Some((host, _zone)) = host.split_once('%')
-                && host.parse::<Ipv6Addr>().is_ok()
-            {
-                return Err("has a zone (`%…`) in its IPv6 address, which no client can send");
-            }
+            // RFC 6874; it says where to send, and is not sent.
+            let (host, zone) = match host.split_once('%') {
+                Some((host, zone)) => (host, Some(zone.strip_prefix("25").unwrap_or(zone))),
+                None => (host, None),
+            };
             if host.parse::<Ipv6Addr>().is_err() {
                 return Err("has no IPv6 address between `[` and `]`");
+            }
+            let is_zone_char = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+            if zone.is_some_and(|zone| zone.is_empty() || !zone.chars().all(is_zone_char)) {
+                return Err("has a zone behind `%` in its IPv6 address that no interface has");
             }
             (host, port)
         }
@@ -161,6 +165,34 @@ pub fn origin(url: &str) -> String {
         (Some(_), _) => format!("{scheme}://{authority}"),
         (None, "https") => format!("https://{authority}:443"),
         (None, _) => format!("{scheme}://{authority}:80"),
+    }
+}
+
+/// Whether it is one of TLS, its host as it is written, and its port.
+///
+/// `None` where `url` is not one that [`check`] has let through.
+pub fn authority(url: &str) -> Option<(bool, String, u16)> {
+    let origin = origin(url);
+    let (scheme, authority) = origin.split_once("://")?;
+    let (host, port) = authority.rsplit_once(':')?;
+    Some((scheme == "https", host.to_string(), port.parse().ok()?))
+}
+
+/// The zone of the host, and the address without it, as it is sent.
+pub fn without_zone(url: &str) -> (String, Option<String>) {
+    let authority_from = url.find("://").map_or(0, |at| at + 3);
+    let authority_end = url[authority_from..].find(['/', '?', '#']);
+    let authority_end = authority_end.map_or(url.len(), |end| authority_from + end);
+    let bracket = url[..authority_end].find(']');
+    let percent = url[..authority_end].find('%');
+    match (percent, bracket) {
+        (Some(percent), Some(bracket)) if percent < bracket => {
+            let zone = &url[percent + 1..bracket];
+            let zone = zone.strip_prefix("25").unwrap_or(zone);
+            let without = format!("{}{}", &url[..percent], &url[bracket..]);
+            (without, Some(zone.to_string()))
+        }
+        _ => (url.to_string(), None),
     }
 }
 
@@ -314,6 +346,8 @@ mod tests {
             "https://example.org/mcp?key=a%20b&x",
             "http://[::1]:8080/mcp",
             "http://[::1]/",
+            "http://[fe80::1%eth0]/",
+            "http://[fe80::1%25eth0]:8080/mcp",
             "http://my_host-1.local:65535/",
         ] {
             assert_eq!(check(url).as_deref(), Ok(url));
@@ -322,6 +356,34 @@ mod tests {
             check(" HTTP://Host/Path ").as_deref(),
             Ok("http://Host/Path")
         );
+    }
+
+    #[test]
+    fn hosts_and_zones_are_found() {
+        for (url, is_https, host, port) in [
+            ("http://A/mcp", false, "a", 80),
+            ("https://a:8443", true, "a", 8443),
+            ("https://[::1]?x", true, "[::1]", 443),
+            ("http://[fe80::1%25lo]:81/", false, "[fe80::1%25lo]", 81),
+        ] {
+            assert_eq!(authority(url), Some((is_https, host.to_string(), port)));
+        }
+        assert_eq!(authority(""), None);
+        for (url, without, zone) in [
+            (
+                "http://[fe80::1%25lo]:81/%25]",
+                "http://[fe80::1]:81/%25]",
+                Some("lo"),
+            ),
+            ("http://[fe80::1%eth0]", "http://[fe80::1]", Some("eth0")),
+            ("http://[::1]/a%20b]", "http://[::1]/a%20b]", None),
+            ("http://a/[%25x]", "http://a/[%25x]", None),
+        ] {
+            assert_eq!(
+                without_zone(url),
+                (without.to_string(), zone.map(str::to_string))
+            );
+        }
     }
 
     #[test]
@@ -344,8 +406,8 @@ mod tests {
         check("http://[::1/", "without `]`");
         check("http://::1/mcp", "without `[`");
         check("http://fe80::1:8080/mcp", "without `[`");
-        check("http://[fe80::1%eth0]/", "has a zone");
-        check("http://[fe80::1%25eth0]/", "has a zone");
+        check("http://[fe80::1%]/", "has a zone");
+        check("http://[fe80::1%25et h0]/", "has a zone");
         check(&format!("http://{}/", "a".repeat(300)), "longer than any");
         check(
             &format!("http://a/{}", "a".repeat(90_000)),

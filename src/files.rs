@@ -29,6 +29,38 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why it cannot be read, as a fragment: `cannot be read: no such file or
 /// directory`, `is larger than 4 MiB`, `is not UTF-8 (line 7)`.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    read_lines(path, bytes_max).map_err(Unread::in_words)
+}
+
+/// Why a file is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// As a fragment.
+    pub why: String,
+    /// The line that is at fault, from 1; `None`: it is the file as a whole.
+    pub line: Option<usize>,
+}
+
+impl Unread {
+    fn in_words(self) -> String {
+        match self.line {
+            Some(line) => format!("{} (line {line})", self.why),
+            None => self.why,
+        }
+    }
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Self { why, line: None }
+    }
+}
+
+/// The same for who tells faults by their lines.
+///
+/// # Errors
+/// As [`read_text`], the line apart.
+pub fn read_lines(path: &Path, bytes_max: u64) -> Result<String, Unread> {
     // A second more for each 16 MiB that it may have.
     let timeout = READ_TIMEOUT + Duration::from_secs(bytes_max >> 24);
     read_within(path, bytes_max, timeout)
@@ -48,10 +80,11 @@ pub fn is_stdin(path: &Path) -> bool {
 /// # Errors
 /// As [`read_text`].
 pub fn read_stdin(bytes_max: u64) -> Result<String, String> {
-    read_whole(io::stdin().lock(), bytes_max).and_then(text_of)
+    let bytes = read_whole(io::stdin().lock(), bytes_max)?;
+    text_of(bytes).map_err(Unread::in_words)
 }
 
-fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String, String> {
+fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String, Unread> {
     let path = path.to_path_buf();
     let (tell, told) = mpsc::channel();
     // A thread, since opening a pipe waits for its writer, and nothing but the
@@ -66,13 +99,11 @@ fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<String,
     let bytes = match told.recv_timeout(timeout) {
         Ok(bytes) => bytes?,
         Err(RecvTimeoutError::Timeout) => {
-            return Err(format!(
-                "cannot be read: its end did not come within {} s",
-                timeout.as_secs()
-            ));
+            let secs = timeout.as_secs();
+            return Err(format!("cannot be read: its end did not come within {secs} s").into());
         }
         Err(RecvTimeoutError::Disconnected) => {
-            return Err("cannot be read: its reader ended".to_string());
+            return Err("cannot be read: its reader ended".to_string().into());
         }
     };
     text_of(bytes)
@@ -101,11 +132,14 @@ fn read_whole(from: impl Read, bytes_max: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+fn text_of(bytes: Vec<u8>) -> Result<String, Unread> {
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("is not UTF-8 (line {line})")
+        Unread {
+            why: "is not UTF-8".to_string(),
+            line: Some(line),
+        }
     })?;
     if text.starts_with('\u{feff}') {
         text.drain(..'\u{feff}'.len_utf8());
@@ -211,7 +245,9 @@ mod tests {
         // Nobody writes to it: its reader waits until this process ends.
         assert_eq!(
             read_within(&pipe, BYTES_MAX, Duration::ZERO),
-            Err("cannot be read: its end did not come within 0 s".to_string())
+            Err("cannot be read: its end did not come within 0 s"
+                .to_string()
+                .into())
         );
     }
 }

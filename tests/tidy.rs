@@ -53,10 +53,11 @@ const DEPENDENCIES: &str = "
     toml: scenario init
     jsonschema: json_schema
     serde_json_path: expect
-    schemars: report outcome metrics validity threshold scenario load
+    schemars: report outcome metrics network validity threshold scenario load
     regex: expect json_schema
     regex_syntax: json_schema
-    ureq: http
+    ureq: http auth
+    ring: auth
     flate2: protocol metrics
     memchr: protocol
     mio: alarm http scheduler servers

@@ -19,7 +19,7 @@ pub(crate) struct Committed {
 
 const HEAD: &str = "\
 # What one call costs: see the head of benches/step/main.rs. `.ci/run` fails where
-# instructions grow by more than 8 %, allocations of our own grow at all, or the
+# instructions grow by more than 5 %, allocations of our own grow at all, or the
 # memory of one more user grows by more than 20 %.
 # Written by: cargo bench --profile profiling --bench step -- write
 ";

@@ -1,4 +1,5 @@
-//! The server of the bench, and the forms of answers that are measured.
+//! The server of the bench, and what is called: the forms of requests and answers that
+//! are measured.
 
 #[path = "../../tests/support/fake_server.rs"]
 #[allow(dead_code, reason = "the end-to-end tests need the rest of it")]
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use fake_server::{Connection, FakeServer, Next, Request};
 
-/// What a call is answered with.
+/// A call and what it is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// JSON with its length, in a legacy session.
@@ -21,16 +22,22 @@ pub(crate) enum Variant {
     Chunked,
     /// A tool's error, as JSON with its length, in a legacy session.
     ToolError,
+    /// As `Legacy`, with arguments that are another text in each call.
+    Templated,
+    /// As `Legacy`, with the demo's answer to `login`, from which the token is taken.
+    Extracting,
 }
 
 impl Variant {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Legacy,
         Self::Modern,
         Self::EventStream,
         Self::Chunked,
         Self::ToolError,
+        Self::Templated,
+        Self::Extracting,
     ];
 
     /// Its name in tables and in the committed figures.
@@ -41,6 +48,26 @@ impl Variant {
             Self::EventStream => "event-stream",
             Self::Chunked => "json-chunked",
             Self::ToolError => "tool-error",
+            Self::Templated => "templated",
+            Self::Extracting => "extracting",
+        }
+    }
+
+    /// The config of its run; `None`: `--tool` says what is called.
+    pub(crate) fn config(self) -> Option<&'static str> {
+        match self {
+            Self::Templated => Some(TEMPLATED),
+            Self::Extracting => Some(EXTRACTING),
+            _ => None,
+        }
+    }
+
+    /// How many times the instructions of `json-legacy` it may take.
+    pub(crate) fn most_of_plain(self) -> Option<f64> {
+        match self {
+            Self::Templated => Some(1.15),
+            Self::Extracting => Some(1.60),
+            _ => None,
         }
     }
 
@@ -60,7 +87,7 @@ impl Variant {
     fn answer(self, request: &Request, connection: &mut Connection) -> Next {
         let message = request.result(&self.result()).to_string();
         match self {
-            Self::Legacy | Self::Modern | Self::ToolError => {
+            Self::Legacy | Self::Modern | Self::ToolError | Self::Templated | Self::Extracting => {
                 let kind = [("Content-Type", "application/json")];
                 connection.answer(200, &kind, &message)
             }
@@ -77,6 +104,15 @@ impl Variant {
         let content = json!([{"type": "text", "text": "hello"}]);
         match self {
             Self::ToolError => json!({"content": content, "isError": true}),
+            Self::Extracting => {
+                let data = json!({
+                    "items": [{"id": 4}, {"id": 5}, {"id": 6}], "token": "3f6a2b9c0d1e4f57",
+                });
+                json!({
+                    "content": [{"type": "text", "text": data.to_string()}],
+                    "structuredContent": data, "isError": false,
+                })
+            }
             Self::Modern => json!({
                 "content": content, "structuredContent": {"text": "hello"},
                 "isError": false, "resultType": "complete",
@@ -87,6 +123,21 @@ impl Variant {
         }
     }
 }
+
+const TEMPLATED: &str = r#"
+[[scenario]]
+type = "tools/call"
+tool = "echo"
+arguments = { text = "{{uuid}}", user = "{{vu}}", n = "{{iteration}}" }
+"#;
+
+const EXTRACTING: &str = r#"
+[[scenario]]
+type = "tools/call"
+tool = "login"
+arguments = { user = "ada", password = "x" }
+extract = { token = "$.structuredContent.token" }
+"#;
 
 fn chunked(connection: &mut Connection, kind: &str, body: &str) -> Next {
     connection.write(format!(
@@ -113,7 +164,9 @@ impl Server {
                 }))),
                 (_, "tools/list") => connection.json(&request.result(&json!({
                     "resultType": "complete", "ttlMs": 3_600_000, "cacheScope": "public",
-                    "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
+                    "tools": (["echo", "login"].map(|name| json!({
+                        "name": name, "inputSchema": {"type": "object"},
+                    }))),
                 }))),
                 _ => fake_server::legacy(request, connection),
             }

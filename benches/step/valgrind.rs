@@ -142,7 +142,6 @@ impl Valgrind {
             .args(tool)
             .arg(&self.program)
             .args(["loadtest", "run", &server.url()])
-            .args(["--tool", "echo", "--args", r#"{"text":"hello"}"#])
             .args(["--protocol", variant.protocol()])
             .args(["--iterations", &n_calls.to_string()])
             .args(["--vus", "1", "--workers", "1"])
@@ -157,6 +156,13 @@ impl Valgrind {
             ])
             .args(["--quiet", "--report", REPORT_FILE])
             .env_remove("MCP_API_KEY");
+        if let Some(config) = variant.config() {
+            let path = self.scratch.path().join("step.toml");
+            std::fs::write(&path, config).map_err(|error| error.to_string())?;
+            command.arg("--config").arg(path);
+        } else {
+            command.args(["--tool", "echo", "--args", r#"{"text":"hello"}"#]);
+        }
         let ended = process::run(&mut command, &self.cores, &self.scratch, TIME_LIMIT)?;
         self.look_at_report(variant, n_calls)
             .map_err(|error| format!("{}: {error}\n{}", variant.name(), ended.output))

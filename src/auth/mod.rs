@@ -11,6 +11,8 @@
 //!      └──── Command::SetTokens ◀─┘ each crew's subscription is called
 //! ```
 
+pub mod oauth;
+
 mod command;
 mod file;
 mod keeper;

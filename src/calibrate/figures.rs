@@ -149,6 +149,8 @@ mod tests {
                     name: None,
                     version: None,
                     has_sessions: true,
+                    proxy: None,
+                    addresses: 1,
                 },
                 rows,
                 generator: GeneratorFacts::of_two_cpus(),

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
+use super::oauth;
 use super::options::{self, LevelText};
 use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
+use crate::auth::oauth::OAuthWish;
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
+use crate::network::AddressUse;
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
@@ -90,6 +93,64 @@ macro_rules! command {
             /// included; the timeout unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) connect_timeout: Option<Duration>,
+            /// HTTP proxy, such as http://proxy.example:3128, perhaps with name:password@,
+            /// in place of those that HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name; for
+            /// servers on this machine too
+            #[argh(option, arg_name = "url")]
+            pub(super) proxy: Option<String>,
+            /// what is reached without a proxy, in place of NO_PROXY, such as
+            /// '.example.com, 10.0.0.0/8, host:8080', or '*' for all
+            #[argh(option, arg_name = "hosts")]
+            pub(super) no_proxy: Option<String>,
+            /// where a name leads, such as mcp.example:443:10.0.0.7; several addresses
+            /// between commas; may be given several times
+            #[argh(option, arg_name = "rule")]
+            pub(super) resolve: Vec<String>,
+            /// address of this host that connections come from; may be given several
+            /// times: connections take them in turn
+            #[argh(option, arg_name = "address")]
+            pub(super) bind: Vec<String>,
+            /// of several addresses of the server, connections take the next one, in-turn,
+            /// which is the default, or each user keeps to one: pinned
+            #[argh(option, arg_name = "how", from_str_fn(options::addresses))]
+            pub(super) addresses: Option<AddressUse>,
+            /// open a connection for each request
+            #[argh(switch)]
+            pub(super) no_keepalive: bool,
+        ] $($rest)*);
+    };
+
+    // Whose tokens are sent. The names are those of cargo-pmcp, where it has them.
+    (@ $head:tt $name:ident [$($fields:tt)*] oauth $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
+            /// the client that is registered with the issuer; also MCP_OAUTH_CLIENT_ID
+            #[argh(option, arg_name = "id")]
+            pub(super) oauth_client_id: Option<String>,
+            /// the issuer of tokens, where the server names several; also
+            /// MCP_OAUTH_ISSUER
+            #[argh(option, arg_name = "url")]
+            pub(super) oauth_issuer: Option<String>,
+            /// scopes that are asked for, separated by commas, in place of those that the
+            /// server wants; also MCP_OAUTH_SCOPES
+            #[argh(option, arg_name = "scope,..")]
+            pub(super) oauth_scopes: Option<String>,
+            /// the port of this host that the browser comes back to; 8080 unless given;
+            /// also MCP_OAUTH_REDIRECT_PORT
+            #[argh(option, arg_name = "n", from_str_fn(options::port))]
+            pub(super) oauth_redirect_port: Option<u16>,
+            /// the client's own secret: the client gets its tokens for itself, as in a CI
+            /// job; better put it into the environment as MCP_OAUTH_CLIENT_SECRET
+            #[argh(option, arg_name = "secret")]
+            pub(super) oauth_client_secret: Option<String>,
+            /// the same with a private key, in PEM; also MCP_OAUTH_PRIVATE_KEY
+            #[argh(option, arg_name = "file")]
+            pub(super) oauth_private_key: Option<String>,
+            /// neither read nor write the tokens that cargo-pmcp and `login` keep
+            #[argh(switch)]
+            pub(super) oauth_no_cache: bool,
+            /// same as --oauth-no-cache
+            #[argh(switch)]
+            pub(super) no_stored_token: bool,
         ] $($rest)*);
     };
 
@@ -233,6 +294,12 @@ macro_rules! network_flags {
     ($args:ident) => {
         NetworkFlags {
             connect_timeout: $args.connect_timeout,
+            proxy: $args.proxy.clone(),
+            no_proxy: $args.no_proxy.clone(),
+            resolve: $args.resolve.clone(),
+            bind: $args.bind.clone(),
+            addresses: $args.addresses,
+            calls_per_connection: $args.no_keepalive.then_some(1),
         }
     };
 }
@@ -317,6 +384,7 @@ pub(super) enum CommandArgs {
     Run(Run),
     Find(Find),
     Init(Init),
+    Login(Login),
     Check(Check),
     Try(Try),
     Calibrate(Calibrate),
@@ -332,6 +400,7 @@ impl CommandArgs {
             Self::Run(args) => args.color(),
             Self::Find(args) => args.color(),
             Self::Init(args) => args.color(),
+            Self::Login(args) => args.color(),
             Self::Check(args) => args.color(),
             Self::Try(args) => args.color(),
             Self::Calibrate(args) => args.color(),
@@ -432,6 +501,7 @@ command! {
     }
     engine
     server
+    oauth
     network
     report
     forms
@@ -487,6 +557,7 @@ command! {
     }
     engine
     server
+    oauth
     network
     report
     forms
@@ -523,6 +594,34 @@ command! {
         pub(super) timeout: Option<Duration>,
     }
     server
+    oauth
+    network
+}
+
+command! {
+    /// Logs in to a server by OAuth: the browser opens at the server's issuer and comes
+    /// back here. The token is kept where cargo-pmcp keeps its own, and runs against
+    /// that server use it, and refresh it.
+    #[argh(
+        subcommand,
+        name = "login",
+        example = "  $ {command_name} https://mcp.example.com/mcp",
+        example = "With a client that was registered before:\n  $ {command_name} https://mcp.example.com/mcp --oauth-client-id my-client",
+        note = "On a host without a browser, open the address that is printed on another, with `ssh -L 8080:localhost:8080` to here.",
+        error_code(0, "logged in"),
+        error_code(1, "no login: the server, the issuer or the user said no"),
+        error_code(2, "the command line is at fault")
+    )]
+    Login:
+    {
+        /// the server to log in to
+        #[argh(positional)]
+        pub(super) url: String,
+        /// print the address and open no browser
+        #[argh(switch)]
+        pub(super) no_browser: bool,
+    }
+    oauth
     network
 }
 
@@ -585,6 +684,7 @@ command! {
         pub(super) seed: Option<u64>,
     }
     server
+    oauth
     network
 }
 
@@ -854,6 +954,40 @@ impl Try {
             seed: self.seed,
             ..server_overrides!(self)
         })
+    }
+}
+
+/// Gives commands what their flags of the group `oauth` say.
+macro_rules! oauth_wish {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// # Errors
+            /// Where a variable of the environment says nothing that is accepted, or the
+            /// file of the key cannot be read.
+            pub(super) fn oauth_wish(&mut self) -> Result<OAuthWish, UserError> {
+                oauth::wish_of(oauth::OAuthFlags {
+                    client_id: self.oauth_client_id.take(),
+                    issuer: self.oauth_issuer.take(),
+                    scopes: self.oauth_scopes.take(),
+                    redirect_port: self.oauth_redirect_port,
+                    client_secret: self.oauth_client_secret.take(),
+                    private_key: self.oauth_private_key.take(),
+                    is_without_store: self.oauth_no_cache || self.no_stored_token,
+                })
+            }
+        }
+    )*};
+}
+
+oauth_wish! { Run Find Init Try Login }
+
+impl Login {
+    pub(super) fn overrides(self) -> Overrides {
+        Overrides {
+            url: Some(self.url),
+            network: network_flags!(self),
+            ..Overrides::default()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::args::Find;
 use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
+use super::oauth::authorize;
 use super::options::{LevelText, latency_limits};
 use super::reference::calibrate_plan;
 use crate::coordinator;
@@ -19,7 +20,11 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let output_wish = args.output_wish();
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
+    let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
+    if !demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     terminal.hide_all(&plan.redactor());
     calibrate_plan(&mut plan, calibration.as_deref())?;
     let users_max = match options.by {

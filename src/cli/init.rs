@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::args::Init;
 use super::common::{current_folder, live_style, load_plan, under_signals};
 use super::exit;
+use super::oauth::authorize;
 use crate::clock;
 use crate::coordinator::first_token;
 use crate::error::UserError;
@@ -27,6 +28,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     let may_overwrite = args.force || args.yes;
     let with_all = args.all;
     let output = args.output.take();
+    let wish = args.oauth_wish()?;
     let overrides = Overrides {
         timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
         ..args.overrides()
@@ -38,7 +40,18 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     };
     let target = Output::of(output.as_deref())?;
     target.check(may_overwrite)?;
-    let mut offer = plan.map(|plan| ask(plan, terminal)).transpose()?;
+    let mut offer = match plan {
+        Some(mut plan) => {
+            // Those so far are of a load, and none is made here.
+            plan.notices.clear();
+            authorize(&mut plan, &wish, terminal)?;
+            for notice in std::mem::take(&mut plan.notices) {
+                terminal.print_notice(&notice);
+            }
+            Some(ask(plan, terminal)?)
+        }
+        None => None,
+    };
     if let Some(offer) = &mut offer {
         offer.with_all = with_all;
     }

@@ -4,6 +4,7 @@
 //! Each command has a file; `args.rs` holds what can be typed.
 
 mod args;
+mod browser;
 mod calibrate;
 mod check;
 mod common;
@@ -13,6 +14,8 @@ pub mod exit;
 mod find;
 mod help;
 mod init;
+mod login;
+mod oauth;
 mod options;
 mod outputs;
 mod reference;
@@ -34,7 +37,7 @@ use crate::error::UserError;
 use crate::terminal::{ColorChoice, Line, Role, Terminal};
 use args::{CommandArgs, LoadTest};
 use help::{help_text, print_text};
-use secrets::{api_key_of_environment, given_secrets};
+use secrets::{given_secrets, secrets_of_environment};
 use words::{Instead, mistake, normalize, program_name};
 
 /// Runs the program. `args` are those of the process, with its name first. May
@@ -86,7 +89,7 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>, terminal
             }
         }
     }
-    let secrets = given_secrets(&words, api_key_of_environment());
+    let secrets = given_secrets(&words, secrets_of_environment());
     terminal.hide(secrets.iter().map(String::as_str));
     let program = words.first().cloned().unwrap_or_default();
     let own_words = words.get(1..).unwrap_or_default();
@@ -120,6 +123,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Run(args) => run::run(args, words, terminal),
         CommandArgs::Find(args) => find::find(args, words, terminal),
         CommandArgs::Init(args) => init::init(args, terminal),
+        CommandArgs::Login(args) => login::login(args, terminal),
         CommandArgs::Check(args) => check::check(&args, terminal),
         CommandArgs::Try(args) => trial::trial(args, terminal),
         CommandArgs::Calibrate(args) => calibrate::calibrate(args, words, terminal),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::Utc;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
+use crate::network::{ADDRESS_USES, AddressUse};
 use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::Arguments;
 use crate::report::compare::HISTORY_RUNS_MAX;
@@ -279,6 +280,13 @@ pub(super) fn on_break(text: &str) -> Result<bool, String> {
         "continue" => Ok(false),
         _ => Err(format!("`{text}` is neither `stop` nor `continue`")),
     }
+}
+
+/// Which of the server's addresses connections go to.
+pub(super) fn addresses(text: &str) -> Result<AddressUse, String> {
+    let found = ADDRESS_USES.iter().find(|(name, _)| *name == text);
+    let found = found.map(|(_, addresses)| *addresses);
+    found.ok_or_else(|| format!("`{text}` is neither `in-turn` nor `pinned`"))
 }
 
 /// Which histograms the report keeps.

@@ -3,6 +3,7 @@
 use super::args::Run;
 use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
+use super::oauth::authorize;
 use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
@@ -18,8 +19,12 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
     let start_at = args.start_at.take();
+    let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     plan.start_at = start_at;
+    if !demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     terminal.hide_all(&plan.redactor());
     if wants_log && plan.histograms == HistogramMode::Off {
         let fault = "`--hlog` writes histograms, and this run keeps none: `histograms` is `off`";

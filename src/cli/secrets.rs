@@ -14,32 +14,49 @@ pub(super) fn bearer(key: &str) -> Header {
 
 /// The token of the environment, if there is one.
 pub(super) fn api_key_of_environment() -> Option<String> {
-    std::env::var("MCP_API_KEY")
-        .ok()
-        .filter(|key| !key.trim().is_empty())
+    variable("MCP_API_KEY")
+}
+
+/// What of the environment is secret by its name.
+pub(super) fn secrets_of_environment() -> Vec<String> {
+    let names = ["MCP_API_KEY", "MCP_OAUTH_CLIENT_SECRET"];
+    names.into_iter().filter_map(variable).collect()
+}
+
+/// A variable of the environment that says something.
+pub(super) fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    value.filter(|value| !value.trim().is_empty())
 }
 
 /// A scheme and what follows it.
 const UNQUOTED_WORDS_MAX: usize = 2;
 
 /// The flags whose value is a secret.
-const SECRET_FLAGS: [&str; 4] = ["--api-key", "--header", "-H", "--token-command"];
+const SECRET_FLAGS: [&str; 5] = [
+    "--api-key",
+    "--oauth-client-secret",
+    "--token-command",
+    "--header",
+    "-H",
+];
 
-/// The flags whose value is a header.
-fn is_header(flag: &str) -> bool {
+/// Whether the value of such a flag is `Name: value`.
+fn is_of_header(flag: &str) -> bool {
     matches!(flag, "--header" | "-H")
 }
 
 /// Everything secret that the user gave outside of a config, known before a word
 /// of it is understood: keys, headers, credentials in addresses.
-pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<String> {
-    let mut secrets: Vec<String> = api_key.map(|key| bearer(&key).value).into_iter().collect();
+pub(super) fn given_secrets(words: &[String], of_environment: Vec<String>) -> Vec<String> {
+    let keys = of_environment.iter().map(|key| bearer(key).value);
+    let mut secrets: Vec<String> = keys.collect();
     let mut unquoted: Vec<&String> = Vec::new();
     let mut of_flag = |flag: &str, value: &str| {
-        if flag == "--api-key" {
-            secrets.push(value.trim().to_string());
-        } else if flag == "--token-command" {
+        if flag == "--token-command" {
             secrets.extend(secrets_of_command(value));
+        } else if !is_of_header(flag) {
+            secrets.push(value.trim().to_string());
         } else {
             match value.split_once(':') {
                 Some((name, value)) => secrets.extend(secrets_of_header(name, value)),
@@ -57,7 +74,7 @@ pub(super) fn given_secrets(words: &[String], api_key: Option<String>) -> Vec<St
         if let Some(flag) = before.filter(|flag| SECRET_FLAGS.contains(&flag.as_str())) {
             of_flag(flag, word);
             // Without quotes around the header, its value is the next words.
-            if is_header(flag) && word.ends_with(':') {
+            if is_of_header(flag) && word.ends_with(':') {
                 let behind = words[i + 1..].iter().take(UNQUOTED_WORDS_MAX);
                 let mut behind = behind.take_while(|word| !word.starts_with('-')).peekable();
                 behind.next_if(|word| is_scheme(word));
@@ -92,7 +109,7 @@ pub(super) fn redacted_command_line(words: &[String], redactor: &Redactor) -> Ve
     for word in words {
         if std::mem::take(&mut hide_next) {
             shown.push(match word.split_once(':') {
-                Some((name, _)) if shown.last().is_some_and(|flag| is_header(flag)) => {
+                Some((name, _)) if shown.last().is_some_and(|flag| is_of_header(flag)) => {
                     format!("{name}: {MASK}")
                 }
                 _ => MASK.to_string(),
@@ -134,6 +151,8 @@ mod tests {
             "http://x/mcp?key=tok-123",
             "--api-key",
             "tok-123",
+            "--oauth-client-secret",
+            "a:b",
             "-H",
             "X-Key: abc",
             "--header=A: b",
@@ -146,7 +165,8 @@ mod tests {
         let shown = redacted_command_line(&words, &Redactor::new(["tok-123"])).join(" ");
         assert_eq!(
             shown,
-            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** -H X-Key: *** \
+            "cargo-pmcp loadtest run http://x/mcp?key=*** --api-key *** \
+             --oauth-client-secret *** -H X-Key: *** \
              --header=*** -HB: *** --vus 5"
         );
     }
@@ -171,7 +191,7 @@ mod tests {
             "--token-command=fetch --client-secret s3 -d 'password=s4&x=1'",
         ];
         let words = words.map(String::from);
-        let secrets = given_secrets(&words, Some("env-key".to_string()));
+        let secrets = given_secrets(&words, vec!["env-key".to_string()]);
         for secret in [
             "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key", "s3",
             "s4",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::Try;
 use super::common::{plan_of, under_signals};
 use super::exit;
+use super::oauth::authorize;
 use crate::coordinator::{trial_plan, try_out};
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, Observer, RowKind, Rows, RunOutcome, RunStart, Seen, Witness};
@@ -22,10 +23,14 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
         args.url = config.take_if(|word| is_address(word));
     }
     let is_demo = args.demo;
-    let (plan, _server) = plan_of(config.as_deref(), is_demo, args.overrides()?)?;
-    terminal.hide_all(&plan.redactor());
+    let wish = args.oauth_wish()?;
+    let (mut plan, _server) = plan_of(config.as_deref(), is_demo, args.overrides()?)?;
+    if !is_demo {
+        authorize(&mut plan, &wish, terminal)?;
+    }
     let n_all = plan.flows.len();
     let plan = trial_plan(plan);
+    terminal.hide_all(&plan.redactor());
     let n_off = n_all - plan.flows.len();
     let page = Arc::new(Page::new(terminal, &plan));
     let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {

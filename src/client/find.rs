@@ -7,6 +7,7 @@
 //! and that is closed before the users of the run open theirs: some servers
 //! serve one at a time.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -206,7 +207,7 @@ pub fn find_and_open(
         .saturating_add(DISCOVER_WAIT);
     let now = crate::clock::now();
     let mut finder = Finder {
-        session: Session::new(&server),
+        session: Session::new(&server, Rc::default()),
         choice,
         limit: now.checked_add(longest).unwrap_or(now + DISCOVER_WAIT),
         notices: Vec::new(),
@@ -630,6 +631,11 @@ impl Finder {
                     .hint("start the server first, or check the port")
                     .hint("to see a report without a server, run with `--demo`")
             }
+            Failure::Connect(ConnectFailure::Proxy) => {
+                UserError::could_not_run(format!("no way to {url}: {message}"))
+                    .hint(proxy_hint(&message))
+                    .hint("to go without a proxy, give `--no-proxy '*'`")
+            }
             Failure::Connect(ConnectFailure::Tls) => {
                 UserError::could_not_run(format!("no TLS connection to {url}: {message}"))
                     .hint(tls_hint(&message))
@@ -707,6 +713,22 @@ fn no_common(theirs: &[String]) -> UserError {
     ))
 }
 
+/// What to try after a proxy that says this.
+fn proxy_hint(message: &str) -> &'static str {
+    let says = |text: &str| message.contains(text);
+    if says("status 407") {
+        return "the proxy wants a name and a password that it knows: \
+                `--proxy http://name:password@host:port`, where `%40` stands for `@` and `%3A` \
+                for `:` in a name";
+    }
+    if says("cannot be reached") || says("does not answer in HTTP") {
+        return "check the address of the proxy (`--proxy`, `HTTPS_PROXY`, `HTTP_PROXY`, \
+                `ALL_PROXY`): it has to be one of an HTTP proxy";
+    }
+    "the proxy decides which hosts and ports it leads to: ask who runs it, or name the server \
+     in `--no-proxy`"
+}
+
 /// What to try after a TLS handshake that failed with this message: a
 /// certificate that is not accepted is no server without TLS.
 fn tls_hint(message: &str) -> &'static str {
@@ -774,7 +796,27 @@ fn is_odd_silence(trouble: &Trouble) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::tls_hint;
+    use super::{proxy_hint, tls_hint};
+
+    #[test]
+    fn a_refusal_by_a_proxy_says_what_to_change() {
+        for (message, expected) in [
+            (
+                "the proxy p:1 refused the way to h:443: status 407",
+                "name:password",
+            ),
+            (
+                "the proxy p:1 cannot be reached: refused",
+                "check the address",
+            ),
+            (
+                "the proxy p:1 refused the way to h:443: status 403",
+                "ask who runs it",
+            ),
+        ] {
+            assert!(proxy_hint(message).contains(expected), "{message}");
+        }
+    }
 
     #[test]
     fn a_refused_certificate_is_no_wrong_scheme() {

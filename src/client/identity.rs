@@ -33,11 +33,13 @@ pub(super) struct Identity {
     lines: RefCell<Rc<HeaderLines>>,
     /// Ids of requests are unique within a session.
     next_request_id: Cell<u64>,
+    /// Counts the connections of the user, or is its number.
+    turns: Rc<Cell<usize>>,
 }
 
 impl Identity {
     /// Somebody whom the server does not know yet.
-    pub(super) fn new(server: &Server) -> Self {
+    pub(super) fn new(server: &Server, turns: Rc<Cell<usize>>) -> Self {
         let keeps_cookies = server.settings().cookies;
         Self {
             session_id: RefCell::default(),
@@ -49,7 +51,12 @@ impl Identity {
             is_changeable: Cell::new(keeps_cookies),
             lines: RefCell::default(),
             next_request_id: Cell::new(1),
+            turns,
         }
+    }
+
+    pub(super) fn turns(&self) -> &Rc<Cell<usize>> {
+        &self.turns
     }
 
     pub(super) fn take_request_id(&self) -> u64 {

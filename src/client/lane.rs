@@ -11,12 +11,15 @@ use crate::http::{
     Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
     Trouble,
 };
-use crate::metrics::{Failure, ProtocolFailure};
+use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
     BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, RpcError,
     ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
     says_session_gone,
 };
+
+/// 407 Proxy Authentication Required.
+const PROXY_WANTS_NAME: u16 = 407;
 
 /// How much of an error's body is read: enough for its message.
 const ERROR_BODY_MAX: usize = 64 * 1024;
@@ -155,6 +158,7 @@ impl Lane {
                 server.endpoint(),
                 message_bytes_max,
                 &server.settings().network,
+                identity.turns(),
             ),
             reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
@@ -376,7 +380,8 @@ impl Lane {
                     }
                     _ => self.read_beginning(&mut content)?,
                 };
-                Err(self.http_error(status, unread, exchanged))
+                let keeps_answer = expect.is_some_and(|expect| expect.keep_result);
+                Err(self.http_error(status, unread, keeps_answer, exchanged))
             }
         }
     }
@@ -421,12 +426,14 @@ impl Lane {
         &self,
         status: u16,
         unread: Option<String>,
+        keeps_answer: bool,
         exchanged: &mut Exchanged,
     ) -> Trouble {
         let body = self.buffer.filled();
         let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
-        exchanged.error_text = error.as_ref().map(RpcError::to_json);
+        let kept = error.as_ref().filter(|_| keeps_answer);
+        exchanged.error_text = kept.map(RpcError::to_json);
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,
@@ -442,6 +449,13 @@ impl Lane {
         } else {
             format!("status {status}: {text}")
         };
+        // Only a proxy wants to know who asks it (RFC 9110 section 15.5.8).
+        if status == PROXY_WANTS_NAME
+            && let Some(proxy) = self.http.plain_proxy()
+        {
+            let shown = format!("the proxy {} refused: {shown}", proxy.address());
+            return Trouble::failed(Failure::Connect(ConnectFailure::Proxy), shown);
+        }
         Trouble::failed(Failure::Http { status, rpc_code }, shown)
     }
 

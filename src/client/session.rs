@@ -1,5 +1,6 @@
 //! One session: opened through the dialect, called, closed.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -136,9 +137,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that is not open yet.
-    pub fn new(server: &Server) -> Self {
-        Self::of(server, Rc::new(Identity::new(server)))
+    /// A session that is not open yet. `turns` chooses among the addresses of the server:
+    /// it begins with the user's number, and sessions of one user share it.
+    pub fn new(server: &Server, turns: Rc<Cell<usize>>) -> Self {
+        Self::of(server, Rc::new(Identity::new(server, turns)))
+    }
+
+    /// Chooses among the addresses of the server.
+    pub fn turns(&self) -> Rc<Cell<usize>> {
+        Rc::clone(self.identity.turns())
     }
 
     fn of(server: &Server, identity: Rc<Identity>) -> Self {

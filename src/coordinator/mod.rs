@@ -20,6 +20,7 @@ mod interrupts;
 mod intervals;
 mod judge;
 mod level;
+mod lookups;
 mod noted;
 mod preflight;
 mod prepare;

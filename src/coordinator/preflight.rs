@@ -224,8 +224,10 @@ impl Preflight {
         prompt: &PromptDescription,
         arguments: Option<&Arguments>,
     ) {
-        let is_given =
-            |name: &str| arguments.is_some_and(|arguments| arguments.values().contains_key(name));
+        let is_given = |name: &str| {
+            let mut given = arguments.iter().flat_map(|it| it.values().keys());
+            given.any(|given| literal(given).is_none_or(|given| given == name))
+        };
         let required = prompt.arguments.iter().filter(|argument| argument.required);
         for argument in required.filter(|argument| !is_given(&argument.name)) {
             self.notices.add(format!(
@@ -351,7 +353,7 @@ fn unescaped(value: Value) -> Value {
         Value::Object(fields) => {
             let fields = fields.into_iter();
             fields
-                .map(|(name, value)| (name, unescaped(value)))
+                .map(|(name, value)| (literal(&name).unwrap_or(name), unescaped(value)))
                 .collect()
         }
         other => other,
@@ -521,6 +523,36 @@ mod tests {
             "{ n = \"{{iteration}}\" }",
             "\"text\" is a required property",
         );
+    }
+
+    /// What `init` writes for a name that has the form of a template is that name.
+    #[test]
+    fn names_of_arguments_are_held_as_they_are_sent() {
+        let mut lists = lists();
+        let schema = json!({
+            "type": "object",
+            "properties": {"{{vu}}": {"type": "object", "required": ["{{a"]}},
+            "required": ["{{vu}}"],
+            "additionalProperties": false,
+        });
+        if let Some(tools) = &mut lists.tools {
+            tools.items[0].input_schema = (&schema).into();
+        }
+        if let Some(prompts) = &mut lists.prompts {
+            prompts.items[0].arguments[0].name = "{{vu}}".to_string();
+        }
+        let check = |arguments: &str, n_faults: usize| {
+            let (faults, _) = held(&plan(&call(arguments)), &lists);
+            assert_eq!(faults.len(), n_faults, "{arguments}: {faults:?}");
+        };
+        check("{ \"{{{{vu}}\" = { \"{{{{a\" = 1 } }", 0);
+        check("{ \"{{{{vu}}\" = { a = 1 } }", 1);
+        // What a template makes of a name is not known.
+        check("{ \"{{vu}}\" = 1 }", 0);
+        check("{ vu = 1 }", 1);
+        let prompt = "[[scenario]]\ntype = \"prompts/get\"\nprompt = \"sum\"\n\
+                      arguments = { \"{{{{vu}}\" = \"x\" }\n";
+        assert_eq!(held(&plan(prompt), &lists).1, Vec::<String>::new());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
+use super::lookups::Lookups;
 use super::preflight::{self, Preflight};
 use super::probe::probe_plan;
 use super::tokens;
@@ -16,7 +17,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, too_low_file_limit};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
-use crate::redact::{LiveSecrets, Redactor};
+use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
 use crate::template::Generators;
@@ -28,16 +29,20 @@ pub(super) struct Preparation {
     /// What the probe does, where the plan has one.
     pub(super) probe: Option<Arc<Script>>,
     pub(super) server: ServerFacts,
+    /// Where the server's name is looked up again.
+    pub(super) lookups: Option<Lookups>,
     /// Keeps the users' tokens fresh, where tokens are fetched.
     pub(super) keeper: Option<Keeper>,
 }
 
-/// Whether users take secrets out of answers.
-fn extracts_secrets(plan: &Plan) -> bool {
-    plan.calls().any(|call| {
-        matches!(call.action.value, Action::CodeMode { .. })
-            || call.extracts.iter().any(|extract| extract.is_secret)
-    })
+/// Whether users hold secrets that are not known before: out of answers, or of many rows.
+fn holds_secrets(plan: &Plan) -> bool {
+    let of_rows = plan.data.iter().any(|set| set.has_many_secrets());
+    of_rows
+        || plan.calls().any(|call| {
+            matches!(call.action.value, Action::CodeMode { .. })
+                || call.extracts.iter().any(|extract| extract.is_secret)
+        })
 }
 
 /// Finds the server and renders the steps.
@@ -47,13 +52,24 @@ pub(super) fn prepare(
     interrupts: &Interrupts,
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let endpoint = resolve(&plan.target.url.value, &keep_going)?;
-    let redactor = match extracts_secrets(plan) && plan.token.is_none() {
-        true => plan.redactor().watching(&LiveSecrets::new(SECRET_SHARDS)),
-        false => plan.redactor(),
-    };
-    let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
+    let endpoint = resolve(&plan.target.url.value, &plan.network, &keep_going)?;
     let (headers, of_sessions) = HeaderTemplates::of(plan);
+    // Who looks for the server beforehand says what the first user would say.
+    let mut generators = Generators::new(plan.seed, 0);
+    let first = of_sessions.fill_first(u64::from(plan.whole_vus_max()), &mut generators)?;
+    let of_first: Vec<String> = match of_sessions.hold_secrets() {
+        true => first
+            .iter()
+            .flat_map(|(name, value)| secrets_of_header(name, value))
+            .collect(),
+        false => Vec::new(),
+    };
+    let redactor = plan.redactor().and(of_first.iter().map(String::as_str));
+    // Tokens are known to the same.
+    let redactor = match holds_secrets(plan) && plan.token.is_none() {
+        true => redactor.watching(&LiveSecrets::new(SECRET_SHARDS)),
+        false => redactor,
+    };
     let of_users = ServerSettings {
         timeout: plan.timeout,
         message_bytes_max: plan.message_bytes_max,
@@ -62,15 +78,12 @@ pub(super) fn prepare(
         network: Arc::clone(&plan.network),
         redactor: redactor.clone(),
     };
-    // Who looks for the server beforehand says what the first user would say.
     let mut settings = of_users.clone();
-    let mut generators = Generators::new(plan.seed, 0);
-    settings
-        .headers
-        .extend(of_sessions.fill(1, &mut generators));
-    let first = keeper.as_ref();
-    let first = first.and_then(|keeper| tokens::of_first_user(keeper, plan));
     settings.headers.extend(first);
+    let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
+    let token = keeper.as_ref();
+    let token = token.and_then(|keeper| tokens::of_first_user(keeper, plan));
+    settings.headers.extend(token);
     let settings = Arc::new(settings);
     let choice = plan.target.protocol;
     let progress = ListProgress::default();
@@ -125,10 +138,17 @@ pub(super) fn prepare(
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))
         .transpose()?;
+    let endpoint = found.server.endpoint();
+    let name = endpoint.looked_up(&plan.network);
+    let lookups =
+        plan.network.dns_ttl.zip(name).map(|(every, name)| {
+            Lookups::new(name, endpoint.addresses(), every, crate::clock::now())
+        });
     Ok(Preparation {
         script,
         probe,
         server,
+        lookups,
         keeper,
     })
 }
@@ -190,6 +210,8 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
             .as_ref()
             .and_then(|identity| some(&identity.version)),
         has_sessions: found.has_sessions,
+        proxy: plan.proxy_use(),
+        addresses: found.server.endpoint().addresses().len(),
     }
 }
 

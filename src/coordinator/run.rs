@@ -11,6 +11,7 @@ use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::guard::AbortGuard;
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
+use super::lookups::{Lookups, News};
 use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
@@ -39,7 +40,7 @@ use crate::outcome::{
     RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::nanos;
+use crate::units::{nanos, plural};
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
 
@@ -133,6 +134,7 @@ fn generate(
         let mut coordinator = Coordinator::new(plan, start, crew, observer, interrupts);
         coordinator.probe = probe;
         coordinator.tokens = prepared.script.tokens.clone();
+        coordinator.lookups = prepared.lookups;
         let clock = coordinator.load()?;
         Ok(coordinator.outcome(clock))
     })
@@ -162,6 +164,7 @@ struct Coordinator<'a> {
     latency: Histogram,
     /// Beside the workers, where the plan has one.
     probe: Option<Probe>,
+    lookups: Option<Lookups>,
     watching: Watching,
     standstill: Standstill,
     /// Where thresholds may end the run.
@@ -219,6 +222,7 @@ impl<'a> Coordinator<'a> {
             last_given_up: None,
             latency: Histogram::new(),
             probe: None,
+            lookups: None,
             standstill: Standstill::default(),
         }
     }
@@ -265,8 +269,30 @@ impl<'a> Coordinator<'a> {
                 .next_decision(now)
                 .map_or(LOOK_EVERY, |at| at.saturating_sub(now).min(LOOK_EVERY));
             happening = self.receive(wait, &clock)?;
+            self.look_up();
         }
         Ok(clock)
+    }
+
+    /// Sends connections elsewhere where the server's name leads elsewhere by now.
+    fn look_up(&mut self) {
+        let Some(lookups) = &mut self.lookups else {
+            return;
+        };
+        match lookups.look(crate::clock::now()) {
+            Some(News::Changed(addresses)) => {
+                self.observer.notice(&format!(
+                    "the server's name leads to {} since {}: new connections go there",
+                    plural(addresses.len() as u64, "other address", "other addresses"),
+                    Utc::now().rfc3339()
+                ));
+                self.broadcast(|| Command::UseAddresses(Arc::clone(&addresses)));
+            }
+            Some(News::Failed(why)) => self.observer.notice(&format!(
+                "the server's name could not be looked up again, and the addresses are kept: {why}"
+            )),
+            None => {}
+        }
     }
 
     /// Those who wait for intended starts open their sessions before the first

@@ -3,11 +3,14 @@
 //! It is a run like any other, of a plan with one user and as many iterations as
 //! there are flows. So what a trial shows is what a load does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::interrupts::Interrupts;
 use super::run::run_before;
+use crate::data::DataSet;
 use crate::error::UserError;
+use crate::expect::SchemaShare;
 use crate::load::{Segment, ThinkTime};
 use crate::outcome::{Observer, RunOutcome, Witness};
 use crate::scenario::{HistogramMode, Load, Plan, Population, SessionRule, StopRule, WorkerRule};
@@ -26,14 +29,27 @@ pub fn try_out(
     run_before(plan, Some(witness), observer, interrupts)
 }
 
+/// The rows of a data set, or so many that all secrets in them are known.
+fn known_rows(set: &Arc<DataSet>) -> Arc<DataSet> {
+    match set.has_many_secrets() {
+        true => Arc::new(set.first_rows()),
+        false => Arc::clone(set),
+    }
+}
+
 /// One user who does each flow once and does not think between: none of weight 0,
 /// which a load never does either, since to switch off what changes data is what that
-/// weight is for.
+/// weight is for. Of a data set with very many secrets it has the first rows.
 pub fn trial_plan(plan: Plan) -> Plan {
     let mut flows = plan.flows;
     flows.retain(|flow| flow.weight > 0);
     for step in flows.iter_mut().flat_map(|flow| &mut flow.steps) {
         step.think = None;
+        for call in &mut step.calls {
+            // The one answer that there is belongs to any sample.
+            let schema = &mut call.expectations.schema;
+            *schema = schema.map(|_| SchemaShare::ALL);
+        }
     }
     Plan {
         load: Load::Closed {
@@ -53,6 +69,7 @@ pub fn trial_plan(plan: Plan) -> Plan {
         think: ThinkTime::None,
         pause_after_call: Duration::ZERO,
         session: SessionRule::default(),
+        data: plan.data.iter().map(known_rows).collect(),
         thresholds: Vec::new(),
         probe: None,
         histograms: HistogramMode::Off,

@@ -45,6 +45,9 @@ pub enum AtEnd {
 /// What they are called in a config.
 pub const AT_ENDS: &[(&str, AtEnd)] = &[("stop", AtEnd::Stop), ("repeat", AtEnd::Repeat)];
 
+/// The secret cells of a set that are known in all texts. Each takes some 600 bytes there.
+const SECRETS_KNOWN_MAX: usize = 100_000;
+
 /// Rows of named columns.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DataSet {
@@ -124,6 +127,34 @@ impl DataSet {
     /// Whether the cells of a column are secrets.
     pub fn is_secret(&self, column: usize) -> bool {
         self.are_secret.get(column).copied().unwrap_or(false)
+    }
+
+    /// Whether it has so many secrets that of them only those are known which users hold.
+    pub fn has_many_secrets(&self) -> bool {
+        self.n_rows().saturating_mul(self.n_secret_columns()) > SECRETS_KNOWN_MAX
+    }
+
+    /// Its first rows, so many that all their secrets are known.
+    #[must_use]
+    pub fn first_rows(&self) -> Self {
+        let n_rows = (SECRETS_KNOWN_MAX / self.n_secret_columns().max(1)).min(self.n_rows());
+        let ends = &self.ends[..n_rows * self.columns.len()];
+        let n_bytes = ends.last().map_or(0, |end| *end as usize);
+        Self {
+            name: self.name.clone(),
+            columns: self.columns.clone(),
+            are_secret: self.are_secret.clone(),
+            cells: self.cells[..n_bytes].to_string(),
+            ends: ends.to_vec(),
+            ..*self
+        }
+    }
+
+    fn n_secret_columns(&self) -> usize {
+        self.are_secret
+            .iter()
+            .filter(|is_secret| **is_secret)
+            .count()
     }
 
     /// The JSON texts of all cells that are secrets.

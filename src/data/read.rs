@@ -1,6 +1,7 @@
 //! Data sets of CSV (RFC 4180), of JSON lines, and of rows in a config.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use csv::{ReaderBuilder, StringRecord};
 
@@ -66,14 +67,14 @@ impl DataSet {
                     break;
                 }
             }
-            if reader.position().byte() >= text.len() as u64
-                && let Some(open) = open_quote(text, start)
-            {
-                rows.fault(
-                    Some(lines.at(open as u64)),
-                    "a quote is opened and never closed",
-                );
-                break;
+            if let Some((at, what)) = quote_fault(text, start..reader.position().byte()) {
+                rows.fault(Some(lines.at(at)), what);
+                // What the columns are called is not known, or all that follows was taken
+                // for one cell.
+                if rows.columns.is_empty() || what == OPEN_QUOTE {
+                    break;
+                }
+                continue;
             }
             if rows.columns.is_empty() {
                 rows.name_columns(record.iter().map(str::trim), || lines.at(start));
@@ -110,6 +111,13 @@ impl DataSet {
         for (line, text) in lines.filter(|(_, text)| !text.is_empty()) {
             if !rows.takes_more() {
                 break;
+            }
+            if let Some(half) = half_letter(text) {
+                rows.fault(
+                    Some(line),
+                    format!("has `{half}`, which is half of a letter"),
+                );
+                continue;
             }
             match read_members(text, COLUMNS_MAX + 1) {
                 Some((members, _)) => rows.add(line, &members),
@@ -326,22 +334,53 @@ impl<'a> LineCount<'a> {
     }
 }
 
-/// Where the quote is that the row at `start`, the last of the text, leaves open. The
-/// `csv` crate takes the end of the text for its end.
-fn open_quote(text: &str, start: u64) -> Option<usize> {
-    let start = usize::try_from(start).ok()?;
+const OPEN_QUOTE: &str = "a quote is opened and never closed";
+
+/// What is wrong with the quotes of a row, and where, though the `csv` crate reads it: it
+/// takes the end of the text for the end of a cell, and what stands behind a closing
+/// quote for a part of the cell.
+fn quote_fault(text: &str, row: Range<u64>) -> Option<(u64, &'static str)> {
+    let [start, end] = [row.start, row.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+    let row = text.as_bytes().get(start..end.min(text.len()))?;
+    let mut rest = row.iter().zip(start as u64..).peekable();
+    let ends_cell = |byte: u8| matches!(byte, b',' | b'\r' | b'\n');
+    // Where it was opened.
     let mut open = None;
-    let mut begins_field = true;
-    let mut bytes = text.as_bytes().get(start..)?.iter().zip(start..).peekable();
-    while let Some((byte, at)) = bytes.next() {
+    let mut begins_cell = true;
+    while let Some((byte, at)) = rest.next() {
         match (byte, open) {
             // Two are one that the cell holds.
-            (b'"', Some(_)) if bytes.next_if(|(next, _)| **next == b'"').is_some() => {}
-            (b'"', Some(_)) => open = None,
-            (b'"', None) if begins_field => open = Some(at),
+            (b'"', Some(_)) if rest.next_if(|(next, _)| **next == b'"').is_some() => {}
+            (b'"', Some(_)) => {
+                open = None;
+                if rest.peek().is_some_and(|(next, _)| !ends_cell(**next)) {
+                    return Some((at, "has more behind the quote that ends a cell"));
+                }
+            }
+            (b'"', None) if begins_cell => open = Some(at),
             _ => {}
         }
-        begins_field = open.is_none() && matches!(byte, b',' | b'\r' | b'\n');
+        begins_cell = open.is_none() && ends_cell(*byte);
     }
-    open
+    open.map(|at| (at, OPEN_QUOTE))
+}
+
+/// The number of half a letter in a JSON text, without the other half: JSON's grammar has
+/// it, and no text does.
+fn half_letter(json: &str) -> Option<&str> {
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        let unit = |at: usize| {
+            let digits = escape.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+            u16::from_str_radix(digits, 16).ok()
+        };
+        let n_read = match (unit(0), unit(6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => return escape.get(..6),
+            _ => 2,
+        };
+        rest = escape.get(n_read..)?;
+    }
+    None
 }

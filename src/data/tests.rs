@@ -83,6 +83,18 @@ fn faults_of_csv_name_their_lines() {
         &["2: a quote is opened and never closed"],
     );
     assert!(csv("a,b\n1,x\"y").is_ok());
+    check(
+        "a,b\n\"x\"y,2\n1,\"2\" \n\"3\",\"4\"\n\"5\r\n\"\"\"\"\"x,6\n",
+        &[
+            "2: has more behind the quote that ends a cell",
+            "3: has more behind the quote that ends a cell",
+            "6: has more behind the quote that ends a cell",
+        ],
+    );
+    check(
+        "\"a\"a,b\n1,2\n3\n",
+        &["1: has more behind the quote that ends a cell"],
+    );
     let many = format!("a,b\n{}", "1\n".repeat(1000));
     assert_eq!(faults(csv(&many)).len(), 50);
     let wide = vec!["c"; 1001].join(",");
@@ -117,6 +129,18 @@ fn cells_of_json_lines_are_what_they_are() {
     check("{\"a\":1,\"a\":2}", &["1: two columns are named `a`"]);
     check("{}\n", &["1: names no column"]);
     check(" \n", &["is empty: it needs a line with an object"]);
+    check(
+        r#"{"a":"\\ud800"}
+{"a":"\ud83d\ude00"}
+{"a":["\uD83Dx"]}
+{"a":"\ude00"}
+{"\udfff":1}"#,
+        &[
+            "3: has `\\uD83D`, which is half of a letter",
+            "4: has `\\ude00`, which is half of a letter",
+            "5: has `\\udfff`, which is half of a letter",
+        ],
+    );
 }
 
 #[test]
@@ -151,6 +175,19 @@ fn secrets_are_told_by_name_or_by_the_user() {
             "has no column `colour`"
         ]
     );
+}
+
+#[test]
+fn of_many_secrets_the_first_rows_are_known() {
+    let rows: String = (0..60_000).map(|n| format!("u{n},p{n},k{n}\n")).collect();
+    let many = csv(&format!("user,password,api_key\n{rows}")).expect("rows");
+    assert!(many.has_many_secrets());
+    let first = many.first_rows();
+    assert!(!first.has_many_secrets());
+    assert_eq!((first.n_rows(), first.secrets().count()), (50_000, 100_000));
+    assert_eq!(first.cell(49_999, 2), "\"k49999\"");
+    let plain = csv(&format!("user,a,b\n{rows}")).expect("rows");
+    assert!(!plain.has_many_secrets());
 }
 
 #[test]

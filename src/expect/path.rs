@@ -341,3 +341,75 @@ fn simple_hops(path: &str) -> Option<Vec<Hop>> {
     }
     Some(hops)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Names that texts spell in more than one way, too.
+    fn name() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["a", "b", "é", "a b", "0", "\u{2028}", "q\"\\"])
+    }
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 60, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((name(), inner), 0..5).prop_map(|members| {
+                    let members = members.into_iter();
+                    members
+                        .map(|(name, value)| (name.to_string(), value))
+                        .collect()
+                }),
+            ]
+        })
+    }
+
+    fn hop_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..4_usize).prop_map(|at| format!("[{at}]")),
+            prop::sample::select(vec![".a", ".b", ".é", "['a b']", "[\"0\"]", "['\u{2028}']"])
+                .prop_map(str::to_string),
+        ]
+    }
+
+    /// The text with each letter of its names and strings written as an escape.
+    fn with_escapes(json: &str) -> String {
+        json.replace('a', "\\u0061").replace("b\"", "\\u0062\"")
+    }
+
+    proptest! {
+        /// `serde_json_path`, which builds a tree, finds the same.
+        #[test]
+        fn a_simple_path_finds_what_the_crate_finds(
+            tree in tree(),
+            hops in prop::collection::vec(hop_text(), 0..4),
+        ) {
+            let text = format!("${}", hops.concat());
+            let path = Path::parse(&text).expect("a path");
+            prop_assert!(matches!(path, Path::Simple(_)), "{}", text);
+            let query = JsonPath::parse(&text).expect("a path of the crate's");
+            let pretty = serde_json::to_string_pretty(&tree).expect("it renders");
+            let mut random = fastrand::Rng::with_seed(1);
+            for json in [tree.to_string(), with_escapes(&tree.to_string()), pretty] {
+                // Escapes are undone in what is looked for, and in what is found.
+                let Ok(tree) = serde_json::from_str::<Value>(&json) else {
+                    continue;
+                };
+                let expected = query.query(&tree).at_most_one().expect("one at most");
+                let found = match path.find(&json, Pick::First, &mut random) {
+                    Ok(Found::Value(found)) => serde_json::from_str::<Value>(found).ok(),
+                    _ => None,
+                };
+                prop_assert_eq!(found.as_ref(), expected, "{} of {}", text, json);
+            }
+        }
+    }
+}

@@ -4,14 +4,9 @@
 //! Of a member that occurs twice the last counts, as in JavaScript. Recursion is bounded
 //! by the path's length, not by the text: what is not on the way is skipped iteratively.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use crate::protocol::{excerpt, look_at_elements, read_members};
+use crate::protocol::{Scan, excerpt, look_at_elements, read_members};
 
 /// One step on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,109 +19,33 @@ pub(super) enum Hop {
 
 /// The text of the value there; `None` where there is none, or the text is not JSON.
 pub(super) fn find<'a>(steps: &[Hop], json: &'a str) -> Option<&'a str> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let found = Walk(steps).deserialize(&mut deserializer).ok()?;
-    deserializer.end().ok()?;
-    found
+    Scan::whole(json, |scan| walk(scan, steps)).flatten()
 }
 
-#[derive(Clone, Copy)]
-struct Walk<'p>(&'p [Hop]);
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = Option<&'de str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match self.0 {
-            [] => <&RawValue>::deserialize(deserializer).map(|value| Some(value.get())),
-            _ => deserializer.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = Option<&'de str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (wanted, rest) = match self.0 {
-            [Hop::Member(name), rest @ ..] => (Some(name.as_str()), rest),
-            rest => (None, rest),
-        };
-        let mut found = None;
-        while let Some(is_wanted) = map.next_key_seed(IsName(wanted))? {
-            match is_wanted {
-                true => found = map.next_value_seed(Walk(rest))?,
-                false => _ = map.next_value::<IgnoredAny>()?,
+/// Goes beyond the next value, and finds what is on the way in it; `None`: not JSON.
+fn walk<'a>(scan: &mut Scan<'a>, steps: &[Hop]) -> Option<Option<&'a str>> {
+    let [step, rest @ ..] = steps else {
+        return scan.value().map(Some);
+    };
+    let mut found = None;
+    match (step, scan.peek()?) {
+        (Hop::Member(wanted), b'{') => scan.object(|scan, name| {
+            if name != wanted {
+                return scan.skip();
             }
-        }
-        Ok(found)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        if let [Hop::Element(at), rest @ ..] = self.0 {
-            let mut n_before = 0;
-            while n_before < *at && seq.next_element::<IgnoredAny>()?.is_some() {
-                n_before += 1;
+            found = walk(scan, rest)?;
+            Some(())
+        })?,
+        (Hop::Element(wanted), b'[') => scan.array(|scan, n_before| {
+            if n_before != *wanted {
+                return scan.skip();
             }
-            if n_before == *at {
-                found = seq.next_element_seed(Walk(rest))?.flatten();
-            }
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(found)
+            found = walk(scan, rest)?;
+            Some(())
+        })?,
+        _ => scan.skip()?,
     }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-/// Whether a key is the name; escapes are undone first.
-struct IsName<'n>(Option<&'n str>);
-
-impl<'de> DeserializeSeed<'de> for IsName<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for IsName<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(self.0 == Some(key))
-    }
+    Some(found)
 }
 
 /// How many names are told of an object.

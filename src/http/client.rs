@@ -1,6 +1,8 @@
 //! One user's HTTP client: an exchange at a time, on a connection kept alive.
 
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ureq::tls::{RootCerts, TlsConfig};
@@ -11,12 +13,14 @@ use super::exchange::{ClientCounters, Exchange, ExchangePhase, Timing};
 use super::failure::Trouble;
 use super::http1::{self, Connection, Idle, Response};
 use super::request::Request;
-use crate::network::Network;
+use crate::network::{AddressUse, Network, Proxy};
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
 pub struct Client {
     endpoint: Endpoint,
     network: Arc<Network>,
+    /// Counts the connections of a user, or is its number where it keeps to one address.
+    turns: Rc<Cell<usize>>,
     /// `None`: plain HTTP, which goes without the TLS layer.
     tls: Option<Tls>,
     exchange: Arc<Exchange>,
@@ -25,9 +29,15 @@ pub struct Client {
 
 impl Client {
     /// A client without a connection; the first exchange makes one. What an
-    /// exchange brings beyond `bytes_unpaced` is read at a bounded rate.
-    pub fn new(endpoint: &Endpoint, bytes_unpaced: usize, network: &Arc<Network>) -> Self {
-        Self::with_tls(endpoint, bytes_unpaced, network, || {
+    /// exchange brings beyond `bytes_unpaced` is read at a bounded rate. All clients of a
+    /// user share `turns`, which begins with the user's number.
+    pub fn new(
+        endpoint: &Endpoint,
+        bytes_unpaced: usize,
+        network: &Arc<Network>,
+        turns: &Rc<Cell<usize>>,
+    ) -> Self {
+        Self::with_tls(endpoint, bytes_unpaced, network, turns, || {
             TlsConfig::builder().root_certs(RootCerts::WebPki).build()
         })
     }
@@ -36,11 +46,13 @@ impl Client {
         endpoint: &Endpoint,
         bytes_unpaced: usize,
         network: &Arc<Network>,
+        turns: &Rc<Cell<usize>>,
         tls: impl FnOnce() -> TlsConfig,
     ) -> Self {
         Self {
             endpoint: endpoint.clone(),
             network: Arc::clone(network),
+            turns: Rc::clone(turns),
             tls: endpoint.is_https().then(|| Tls::new(tls())),
             exchange: Arc::new(Exchange::new(bytes_unpaced)),
             idle: Idle::default(),
@@ -50,6 +62,12 @@ impl Client {
     /// Goes to another path of the same host from now on; the connection stays.
     pub fn go_to(&mut self, endpoint: &Endpoint) {
         self.endpoint = endpoint.clone();
+    }
+
+    /// The proxy that its requests go to as they are: there is none, or it sees nothing but
+    /// TLS, and what it has to say it says when the connection is made.
+    pub fn plain_proxy(&self) -> Option<&Proxy> {
+        self.endpoint.proxy().filter(|_| !self.endpoint.is_https())
     }
 
     /// Sends a request and reads the answer's head.
@@ -70,7 +88,11 @@ impl Client {
     #[inline(never)]
     fn connect(&self) -> Result<Box<Connection>, Trouble> {
         let exchange = &self.exchange;
-        let open = || connector::connect(&self.endpoint, self.tls.as_ref(), exchange);
+        let turn = self.turns.get();
+        if self.network.addresses == AddressUse::InTurn {
+            self.turns.set(turn.wrapping_add(1));
+        }
+        let open = || connector::connect(&self.endpoint, turn, self.tls.as_ref(), exchange);
         let transport = match self.network.connect_timeout {
             Some(limit) => exchange.within(limit, open),
             None => open(),
@@ -78,7 +100,9 @@ impl Client {
         .map_err(|error| Trouble::of(&error, exchange))?;
         // What follows is the request itself, not the TLS handshake.
         exchange.set_phase(ExchangePhase::Sending);
-        Ok(Box::new(Connection::new(transport)))
+        let calls = self.network.calls_per_connection;
+        let n_left = calls.map_or(u64::MAX, |calls| calls.get().into());
+        Ok(Box::new(Connection::new(transport, n_left)))
     }
 
     /// When the bytes of the last exchange went and came. Ask before the next.

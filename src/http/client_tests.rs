@@ -89,7 +89,12 @@ fn server_config() -> ServerConfig {
 fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket");
-    let endpoint = resolve(&format!("https://{address}/mcp"), &|| true).expect("a good URL");
+    let endpoint = resolve(
+        &format!("https://{address}/mcp"),
+        &Network::default(),
+        &|| true,
+    )
+    .expect("a good URL");
     let (tell, told) = mpsc::channel();
     let server = thread::spawn(move || serve(&listener, &tell));
     let result = block_on(&|| true, move || {
@@ -112,7 +117,8 @@ fn exchange(is_busy: bool) -> (Timing, Instant, Instant) {
             });
         }
         let tls = || TlsConfig::builder().disable_verification(true).build();
-        let mut client = Client::with_tls(&endpoint, 1024 * 1024, &Arc::default(), tls);
+        let mut client =
+            Client::with_tls(&endpoint, 1024 * 1024, &Arc::default(), &Rc::default(), tls);
         let request = Request {
             head: &endpoint.request_head(&Method::POST, &HeaderMap::new()),
             user: &HeaderLines::default(),

@@ -87,10 +87,11 @@ impl Resolver for NoLookup {
 /// that was, and what stopped it.
 pub(super) fn connect(
     endpoint: &Endpoint,
+    turn: usize,
     tls: Option<&Tls>,
     exchange: &Arc<Exchange>,
 ) -> Result<Box<dyn Transport>, ureq::Error> {
-    let tcp = dial::connect(&endpoint.addresses, exchange)?;
+    let tcp = dial::connect(endpoint, turn, exchange)?;
     match tls {
         Some(tls) => {
             exchange.set_phase(ExchangePhase::Securing);

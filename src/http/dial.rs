@@ -1,24 +1,91 @@
 //! Opens TCP connections: to which of the server's addresses, and for how long it tries.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::exchange::{Exchange, Stop};
 use super::timestamp;
 use super::transport::TaskTransport;
+use super::tunnel;
 use crate::scheduler::{Socket, Wake, lateness};
 
-/// Opens a TCP connection to the first address that takes it.
+thread_local! {
+    /// Those that took the place of the endpoint's for connections of this thread.
+    static LATEST: RefCell<Option<Arc<[SocketAddr]>>> = const { RefCell::new(None) };
+}
+
+/// From now on all connections of this thread are made to these addresses, of which there
+/// is one at least: the server's name leads there now.
+pub fn use_addresses(addresses: Arc<[SocketAddr]>) {
+    if !addresses.is_empty() {
+        LATEST.set(Some(addresses));
+    }
+}
+
+/// The addresses as a connection tries them: the one whose turn it is, those after it of
+/// the same family as the first of all, then the others.
+fn in_order(addresses: &[SocketAddr], turn: usize) -> Vec<SocketAddr> {
+    let is_first = |address: &&SocketAddr| address.is_ipv4() == addresses[0].is_ipv4();
+    let (mut order, others): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
+        addresses.iter().partition(is_first);
+    if !order.is_empty() {
+        let first = turn % order.len();
+        order.rotate_left(first);
+    }
+    order.into_iter().chain(others).copied().collect()
+}
+
+/// Where a connection to an address comes from: all addresses to go to are combined with
+/// all to come from, in turn.
+fn source(bind: &[SocketAddr], to: SocketAddr, round: usize) -> io::Result<Option<SocketAddr>> {
+    if bind.is_empty() {
+        return Ok(None);
+    }
+    let same = bind.iter().filter(|from| from.is_ipv4() == to.is_ipv4());
+    let same: Vec<&SocketAddr> = same.collect();
+    match same.len() {
+        0 => Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "no address of `--bind` is of the family of the server's",
+        )),
+        n => Ok(Some(*same[round % n])),
+    }
+}
+
+/// Opens a TCP connection to the first address that takes it, and a way through the proxy
+/// where TLS goes through one. `turn` counts the connections, or is the user's number.
 ///
 /// # Errors
-/// When none does by the exchange's deadline.
+/// When there is none by the exchange's deadline.
 pub(super) fn connect(
-    addresses: &[SocketAddr],
+    endpoint: &Endpoint,
+    turn: usize,
     exchange: &Arc<Exchange>,
 ) -> Result<TaskTransport, ureq::Error> {
     exchange.connecting();
+    let latest = LATEST.with_borrow(Clone::clone);
+    let known = latest.as_ref().unwrap_or(&endpoint.addresses);
+    let opened = connect_to_one(&in_order(known, turn), turn, &endpoint.bind, exchange);
+    let Some(proxy) = endpoint.proxy() else {
+        return opened;
+    };
+    let mut transport = opened.map_err(|error| tunnel::not_reached(proxy, error))?;
+    if endpoint.is_https() {
+        tunnel::open(&mut transport, proxy, &endpoint.authority(), exchange)?;
+    }
+    Ok(transport)
+}
+
+fn connect_to_one(
+    addresses: &[SocketAddr],
+    turn: usize,
+    bind: &[SocketAddr],
+    exchange: &Arc<Exchange>,
+) -> Result<TaskTransport, ureq::Error> {
     let deadline = exchange.deadline();
     let mut last_error = None;
     for (tried, address) in addresses.iter().enumerate() {
@@ -26,7 +93,11 @@ pub(super) fn connect(
         let now = Instant::now();
         let n_left = u32::try_from(addresses.len() - tried).unwrap_or(1);
         let share = now + deadline.saturating_duration_since(now) / n_left;
-        match open(*address, share) {
+        let from = source(bind, *address, turn / addresses.len());
+        match from
+            .map_err(ConnectFault::Io)
+            .and_then(|from| open(*address, from, share))
+        {
             Ok(socket) => {
                 exchange.connected();
                 // It may have stood for as long as we were busy, for which the
@@ -64,8 +135,12 @@ impl From<io::Error> for ConnectFault {
     }
 }
 
-fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, ConnectFault> {
-    let socket = Socket::connect(address)?;
+fn open(
+    address: SocketAddr,
+    from: Option<SocketAddr>,
+    deadline: Instant,
+) -> Result<Socket, ConnectFault> {
+    let socket = Socket::connect(address, from)?;
     loop {
         let wake = socket.wait_writable(Some(deadline));
         if wake == Wake::Cancelled {
@@ -85,4 +160,42 @@ fn open(address: SocketAddr, deadline: Instant) -> Result<Socket, ConnectFault> 
     socket.stream().set_nodelay(true)?;
     timestamp::enable(socket.stream());
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses<const N: usize>(list: [&str; N]) -> Vec<SocketAddr> {
+        list.map(|it| it.parse().expect("an address")).into()
+    }
+
+    #[test]
+    fn addresses_take_turns_and_other_families_come_last() {
+        let known = addresses(["10.0.0.1:1", "[::1]:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        let check = |turn, expected: [&str; 4]| {
+            assert_eq!(in_order(&known, turn), addresses(expected), "{turn}");
+        };
+        check(0, ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "[::1]:1"]);
+        check(1, ["10.0.0.2:1", "10.0.0.3:1", "10.0.0.1:1", "[::1]:1"]);
+        check(2, ["10.0.0.3:1", "10.0.0.1:1", "10.0.0.2:1", "[::1]:1"]);
+        check(3, ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "[::1]:1"]);
+        let two = addresses(["[::1]:1", "127.0.0.1:1"]);
+        for turn in 0..3 {
+            assert_eq!(in_order(&two, turn), two);
+        }
+    }
+
+    #[test]
+    fn sources_are_of_the_family_of_the_target() {
+        let bind = addresses(["10.0.0.1:0", "[::1]:0", "10.0.0.2:0"]);
+        let to = addresses(["10.9.9.9:80", "[2001:db8::1]:80"]);
+        let from = |to, round| source(&bind, to, round).expect("one of the family");
+        assert_eq!(from(to[0], 0), Some(bind[0]));
+        assert_eq!(from(to[0], 1), Some(bind[2]));
+        assert_eq!(from(to[0], 2), Some(bind[0]));
+        assert_eq!(from(to[1], 5), Some(bind[1]));
+        assert_eq!(source(&[], to[1], 0).expect("the system chooses"), None);
+        assert!(source(&bind[..1], to[1], 0).is_err());
+    }
 }

@@ -1,40 +1,74 @@
 //! Where requests go: a URL with its addresses, resolved once before the run.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, Method, Uri};
 
+use super::lookup::{HostName, bare, bind_addresses};
 use super::reference::{self, UriParts};
 use super::request::RequestHead;
 use crate::address::{self, AddressFault};
-use crate::error::{ErrorKind, UserError};
+use crate::error::UserError;
+use crate::network::{NamedProxy, Network, Proxy, Way};
 
-/// Addresses of a host that are tried, at most.
-const ADDRESSES_MAX: usize = 16;
-
-/// A URL with its addresses.
+/// A URL with the way to it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
+    /// Without a zone.
     pub(super) uri: Uri,
-    /// In the order in which they are tried.
-    pub(super) addresses: Vec<SocketAddr>,
+    zone: Option<String>,
+    /// Of the host, or of the proxy.
+    pub(super) addresses: Arc<[SocketAddr]>,
+    /// Of this host, where connections come from one of them.
+    pub(super) bind: Arc<[SocketAddr]>,
+    /// What `addresses` are the addresses of.
+    name: HostName,
+    pub(super) proxy: Option<Arc<Proxy>>,
+    /// Each request says that it is the last of its connection.
+    says_close: bool,
 }
 
 impl Endpoint {
     /// The URL.
     pub fn url(&self) -> String {
-        self.uri.to_string()
+        let url = self.uri.to_string();
+        match &self.zone {
+            Some(zone) => url.replacen(']', &format!("%25{zone}]"), 1),
+            None => url,
+        }
+    }
+
+    /// The proxy that requests go through.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_deref()
+    }
+
+    /// The addresses that connections are made to.
+    pub fn addresses(&self) -> &Arc<[SocketAddr]> {
+        &self.addresses
+    }
+
+    /// The name that the addresses came from; `None` where nobody was asked for them.
+    pub fn looked_up(&self, network: &Network) -> Option<HostName> {
+        let is_given = !matches!(self.name.given(network), Ok(None));
+        (!is_given).then(|| self.name.clone())
     }
 
     /// The host, without brackets.
     pub fn host(&self) -> &str {
-        let host = self.uri.host().unwrap_or_default();
-        host.trim_start_matches('[').trim_end_matches(']')
+        bare(self.uri.host().unwrap_or_default())
+    }
+
+    /// Host and port, as CONNECT names them.
+    pub(super) fn authority(&self) -> String {
+        format!(
+            "{}:{}",
+            self.uri.host().unwrap_or_default(),
+            port(&self.uri)
+        )
     }
 
     /// The path, without the query.
@@ -49,7 +83,8 @@ impl Endpoint {
 
     /// The head of requests to here with these headers.
     pub fn request_head(&self, method: &Method, headers: &HeaderMap) -> RequestHead {
-        RequestHead::new(method, &self.uri, headers)
+        let proxy = self.proxy.as_deref().filter(|_| !self.is_https());
+        RequestHead::new(method, &self.uri, headers, proxy, self.says_close)
     }
 
     /// The URL a `Location` header leads to from here, if it is on the same
@@ -70,7 +105,7 @@ impl Endpoint {
         parts.path_and_query = Some(there.parse().map_err(|_| NotFollowed::Elsewhere)?);
         Ok(Self {
             uri: Uri::from_parts(parts).map_err(|_| NotFollowed::Elsewhere)?,
-            addresses: self.addresses.clone(),
+            ..self.clone()
         })
     }
 
@@ -124,91 +159,53 @@ fn only_uri_characters(text: &str) -> String {
     out
 }
 
-/// Reads a URL and resolves its host. Blocks while the system resolves, but no
-/// longer than `keep_going` says, which is asked a few times a second.
+/// Reads a URL, chooses the way to its host, and resolves the first name on it. Blocks
+/// while the system resolves, but no longer than `keep_going` says, which is asked a few
+/// times a second.
 ///
 /// # Errors
-/// When the URL is no address of a server (see [`address::check`]), the host has
-/// no address or none in time, or `keep_going` says no.
-pub fn resolve(url: &str, keep_going: &dyn Fn() -> bool) -> Result<Endpoint, UserError> {
+/// When the URL is no address of a server (see [`address::check`]), what would be its proxy
+/// is none, the host has no address or none in time, or `keep_going` says no.
+pub fn resolve(
+    url: &str,
+    network: &Network,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Endpoint, UserError> {
     let url = address::check(url)?;
     let unreadable = || AddressFault {
         message: "cannot be read".to_string(),
         suggestion: None,
     };
-    let uri: Uri = url.parse().map_err(|_| unreadable())?;
-    let host = uri.host().ok_or_else(unreadable)?.to_string();
-    let bare_host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_string();
-    let port = port(&uri);
-    let found = if let Ok(ip) = bare_host.parse::<IpAddr>() {
-        Ok(vec![SocketAddr::new(ip, port)])
-    } else {
-        let look_up = move || {
-            let found = (bare_host.as_str(), port).to_socket_addrs()?;
-            Ok(found.take(ADDRESSES_MAX).collect())
-        };
-        on_a_thread(look_up, keep_going)?
-    };
-    let addresses: Vec<SocketAddr> = found.map_err(|error| {
-        UserError::could_not_run(format!("cannot resolve the host `{host}`: {error}"))
-            .hint("check the spelling of the host, and that this machine's DNS works")
-    })?;
-    if addresses.is_empty() {
-        return Err(UserError::could_not_run(format!(
-            "the host `{host}` has no address"
-        )));
-    }
-    Ok(Endpoint { uri, addresses })
-}
-
-/// What a look-up of a name gives.
-type Addresses = io::Result<Vec<SocketAddr>>;
-
-/// The system's resolver cannot be interrupted, and may take half a minute: it
-/// runs on a thread of its own, which is left behind where nobody waits any more.
-fn on_a_thread(
-    look_up: impl FnOnce() -> Addresses + Send + 'static,
-    keep_going: &dyn Fn() -> bool,
-) -> Result<Addresses, UserError> {
-    let (found, finding) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("resolver".to_string())
-        .spawn(move || {
-            // Nobody may wait any more.
-            drop(found.send(look_up()));
-        })
-        .map_err(|error| {
-            UserError::could_not_run(format!("no thread to resolve names: {error}"))
-        })?;
-    let mut waited = Duration::ZERO;
-    loop {
-        match finding.recv_timeout(LOOK_UP_STEP) {
-            Ok(found) => return Ok(found),
-            Err(RecvTimeoutError::Timeout) if !keep_going() => {
-                return Err(UserError::new(
-                    ErrorKind::Interrupted,
-                    "interrupted while the name of the host was looked up",
-                ));
-            }
-            Err(RecvTimeoutError::Timeout) if waited < LOOK_UP_MAX => waited += LOOK_UP_STEP,
-            Err(RecvTimeoutError::Timeout) => {
-                return Ok(Err(io::Error::from(io::ErrorKind::TimedOut)));
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(io::Error::other("the resolver broke")));
-            }
+    let (without_zone, zone) = address::without_zone(&url);
+    let uri: Uri = without_zone.parse().map_err(|_| unreadable())?;
+    let host = bare(uri.host().ok_or_else(unreadable)?).to_string();
+    let is_https = uri.scheme_str() == Some("https");
+    let proxy = match network.proxy.way(is_https, &host, port(&uri)) {
+        Way::Through(NamedProxy { proxy, .. }) => {
+            let fault = |fault: &&str| UserError::usage(format!("the proxy {fault}"));
+            Some(Arc::new(proxy.as_ref().map_err(fault)?.clone()))
         }
-    }
+        Way::Direct | Way::Past(..) => None,
+    };
+    let name = match &proxy {
+        Some(proxy) => HostName::new(proxy.host(), None, proxy.port()),
+        None => HostName::new(&host, zone.as_deref(), port(&uri)),
+    };
+    let addresses = match name.given(network)? {
+        Some(addresses) => addresses,
+        None => name.look_up(keep_going)?,
+    };
+    let calls = network.calls_per_connection.map(NonZeroU32::get);
+    Ok(Endpoint {
+        uri,
+        zone,
+        addresses: addresses.into(),
+        bind: bind_addresses(network)?.into(),
+        name,
+        proxy,
+        says_close: calls == Some(1),
+    })
 }
-
-/// How often one who waits for a name is asked.
-const LOOK_UP_STEP: Duration = Duration::from_millis(20);
-
-/// A resolver with all its retries has given up by then.
-const LOOK_UP_MAX: Duration = Duration::from_secs(60);
 
 fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(default_port(uri.scheme_str()))
@@ -231,10 +228,12 @@ fn port_of(authority: &Authority, scheme: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::ResolveRule;
 
     #[test]
     fn redirects_stay_on_the_host() {
-        let endpoint = resolve("http://127.0.0.1:8080/mcp", &|| true).expect("an address");
+        let endpoint = resolve("http://127.0.0.1:8080/mcp", &Network::default(), &|| true)
+            .expect("an address");
         let check = |location: &str, expected: Option<&str>| {
             let found = endpoint.redirected(location).map(|found| found.url());
             let expected = expected.map(str::to_string).ok_or(NotFollowed::Elsewhere);
@@ -281,7 +280,8 @@ mod tests {
 
     #[test]
     fn hosts_are_the_same_in_any_case_and_ports_by_default() {
-        let endpoint = resolve("http://LocalHost/a/b", &|| true).expect("an address");
+        let endpoint =
+            resolve("http://LocalHost/a/b", &Network::default(), &|| true).expect("an address");
         for location in [
             "http://localhost:80/x",
             "http://LOCALHOST:/x",
@@ -296,7 +296,8 @@ mod tests {
     /// An address that a redirect leads to can be given as one.
     #[test]
     fn a_redirect_leads_to_no_address_that_is_too_long() {
-        let endpoint = resolve("http://127.0.0.1:8080/mcp", &|| true).expect("an address");
+        let endpoint = resolve("http://127.0.0.1:8080/mcp", &Network::default(), &|| true)
+            .expect("an address");
         let n_before = "http://127.0.0.1:8080/".len();
         let longest = format!("/{}", "a".repeat(address::BYTES_MAX - n_before));
         let found = endpoint.redirected(&longest).expect("short enough");
@@ -330,28 +331,44 @@ mod tests {
             "http://127.0.0.1:0/mcp",
             "http://u:p@127.0.0.1/",
         ] {
-            let error = resolve(url, &|| true).expect_err(url);
+            let error = resolve(url, &Network::default(), &|| true).expect_err(url);
             assert_eq!(error.kind(), crate::error::ErrorKind::Usage, "{url}");
         }
     }
 
     #[test]
-    fn nobody_waits_longer_for_a_name_than_they_want() {
-        let (release, released) = mpsc::channel::<()>();
-        let look_up = move || {
-            released.recv().ok();
-            Ok(Vec::new())
-        };
-        let error = on_a_thread(look_up, &|| false).expect_err("interrupted");
-        assert_eq!(error.kind(), ErrorKind::Interrupted);
-        drop(release);
-        let found = on_a_thread(|| Ok(Vec::new()), &|| true).expect("not interrupted");
-        assert_eq!(found.expect("found"), []);
+    fn an_ipv6_address_resolves() {
+        let endpoint =
+            resolve("http://[::1]:80/mcp", &Network::default(), &|| true).expect("an address");
+        assert!(endpoint.addresses[0].is_ipv6());
     }
 
     #[test]
-    fn an_ipv6_address_resolves() {
-        let endpoint = resolve("http://[::1]:80/mcp", &|| true).expect("an address");
-        assert!(endpoint.addresses[0].is_ipv6());
+    fn a_zone_says_where_to_send_and_is_not_sent() {
+        for url in ["http://[fe80::1%25lo]:80/mcp", "http://[fe80::1%lo]:80/mcp"] {
+            let endpoint = resolve(url, &Network::default(), &|| true).expect("an interface");
+            let SocketAddr::V6(address) = endpoint.addresses[0] else {
+                panic!("{:?}", endpoint.addresses);
+            };
+            assert!(address.scope_id() > 0);
+            assert_eq!(endpoint.url(), "http://[fe80::1%25lo]:80/mcp");
+            assert_eq!(endpoint.uri.to_string(), "http://[fe80::1]:80/mcp");
+        }
+        let nowhere = "http://[fe80::1%25no-such-interface]/";
+        assert!(resolve(nowhere, &Network::default(), &|| true).is_err());
+    }
+
+    #[test]
+    fn rules_lead_elsewhere() {
+        let rule = ResolveRule::parse("mcp.example:80:10.0.0.7,10.0.0.8").expect("a rule");
+        let network = Network {
+            resolve: vec![rule],
+            ..Network::default()
+        };
+        let endpoint = resolve("http://MCP.example/", &network, &|| true).expect("two");
+        let addresses = ["10.0.0.7:80", "10.0.0.8:80"].map(|it| it.parse().expect("an address"));
+        assert_eq!(*endpoint.addresses, addresses);
+        assert!(endpoint.looked_up(&network).is_none());
+        assert_eq!(endpoint.uri.host(), Some("MCP.example"));
     }
 }

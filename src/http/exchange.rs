@@ -54,6 +54,8 @@ pub(super) enum Arrival {
 pub(super) enum ExchangePhase {
     /// Making the TCP connection.
     Connecting,
+    /// Asking a proxy for the way to the server.
+    Tunnelling,
     /// The TLS handshake.
     Securing,
     /// Handing the request to the kernel.
@@ -68,9 +70,10 @@ impl ExchangePhase {
     pub(super) fn from_number(value: u64) -> Self {
         match value {
             0 => Self::Connecting,
-            1 => Self::Securing,
-            2 => Self::Sending,
-            3 => Self::Waiting,
+            1 => Self::Tunnelling,
+            2 => Self::Securing,
+            3 => Self::Sending,
+            4 => Self::Waiting,
             _ => Self::Reading,
         }
     }
@@ -310,7 +313,7 @@ impl Exchange {
         let age_ns = received.age.map(nanos);
         let is_handshake = matches!(
             self.phase(),
-            ExchangePhase::Connecting | ExchangePhase::Securing
+            ExchangePhase::Connecting | ExchangePhase::Tunnelling | ExchangePhase::Securing
         );
         // No answer comes before its request: a stamp that says so is wrong.
         // Then the moment of reading has to do, which is never too early.

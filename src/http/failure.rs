@@ -81,6 +81,10 @@ impl Trouble {
                 Failure::Connect(ConnectFailure::Reset),
                 format!("the connection {how}"),
             ),
+            ExchangePhase::Tunnelling => (
+                Failure::Connect(ConnectFailure::Proxy),
+                format!("the connection to the proxy {how} before it opened the way"),
+            ),
             ExchangePhase::Securing => (
                 Failure::Connect(ConnectFailure::Tls),
                 format!("the connection {how}"),
@@ -105,6 +109,10 @@ impl Trouble {
 fn timed_out(phase: ExchangePhase) -> Trouble {
     let (failure, doing) = match phase {
         ExchangePhase::Connecting => (Failure::Connect(ConnectFailure::Timeout), "connecting"),
+        ExchangePhase::Tunnelling => (
+            Failure::Connect(ConnectFailure::Timeout),
+            "waiting for the proxy",
+        ),
         ExchangePhase::Securing => (
             Failure::Connect(ConnectFailure::Timeout),
             "making the TLS connection",
@@ -127,8 +135,12 @@ fn timed_out(phase: ExchangePhase) -> Trouble {
 
 /// Where the transport noted nothing: ureq's own findings.
 fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
-    let is_connecting = matches!(phase, ExchangePhase::Connecting | ExchangePhase::Securing);
+    let is_connecting = matches!(
+        phase,
+        ExchangePhase::Connecting | ExchangePhase::Tunnelling | ExchangePhase::Securing
+    );
     let failure = match error {
+        ureq::Error::ConnectProxyFailed(_) => Failure::Connect(ConnectFailure::Proxy),
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
             Failure::Connect(ConnectFailure::Tls)
         }
@@ -175,6 +187,7 @@ fn is_out_of_resources(error: &io::Error) -> bool {
 fn plain(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(io) => io.to_string(),
+        ureq::Error::ConnectProxyFailed(text) => text.clone(),
         ureq::Error::LargeResponseHeader(size, limit) => {
             format!("the answer's headers are too large: {size} bytes, at most {limit}")
         }

@@ -31,11 +31,15 @@ use crate::scheduler::Wake;
 pub(super) struct Connection {
     transport: Box<dyn Transport>,
     head: Vec<u8>,
+    /// Exchanges that it may still serve, the one under way among them.
+    n_left: u64,
 }
 
 impl Connection {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+    /// One for at most so many exchanges.
+    pub(super) fn new(transport: Box<dyn Transport>, n_left: u64) -> Self {
         Self {
+            n_left,
             transport,
             head: Vec::new(),
         }
@@ -64,7 +68,8 @@ pub(super) fn send(
         .write(&mut *connection.transport)
         .map_err(|error| Trouble::of(&error, exchange))?;
     let head = read_answer_head(&mut connection, exchange)?;
-    if !head.keeps_alive {
+    // Where it is our last one, the end is our wish.
+    if !head.keeps_alive && connection.n_left > 1 {
         exchange.peer_ends();
     }
     Ok(Response {
@@ -266,9 +271,11 @@ impl Response {
     fn end(&mut self) {
         if let Some(mut connection) = self.connection.take()
             && self.keeps_alive
+            && connection.n_left > 1
             && connection.transport.buffers().input().is_empty()
             && connection.is_open()
         {
+            connection.n_left -= 1;
             self.idle.set(Some(connection));
         }
     }

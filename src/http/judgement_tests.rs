@@ -598,7 +598,7 @@ fn whole(answer: &mut Response) -> Result<Vec<u8>, Trouble> {
 }
 
 fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Judged {
-    let mut client = Client::new(endpoint, 1024 * 1024, &Arc::default());
+    let mut client = Client::new(endpoint, 1024 * 1024, &Arc::default(), &Rc::default());
     if way == Way::Later {
         let mut answer = post(&mut client, "first.").expect("a good answer");
         assert_eq!(whole(&mut answer).expect("its body"), b"hi");
@@ -658,7 +658,12 @@ fn every_connection_judges_alike_and_rightly() {
             thread::spawn(move || serve(stream.expect("a connection"), &variants));
         }
     });
-    let endpoint = resolve(&format!("http://{address}/mcp"), &|| true).expect("a good URL");
+    let endpoint = resolve(
+        &format!("http://{address}/mcp"),
+        &Network::default(),
+        &|| true,
+    )
+    .expect("a good URL");
     let wrong = block_on(&|| true, move || {
         let mut wrong = Vec::new();
         for (number, variant) in all.iter().enumerate() {

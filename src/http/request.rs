@@ -13,9 +13,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::http::header::HOST;
+use ureq::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use ureq::unversioned::transport::{NextTimeout, Transport};
+
+use crate::network::Proxy;
 
 /// Headers that say where a connection leads or a request ends: they are not the
 /// caller's to set.
@@ -54,14 +56,33 @@ pub struct RequestHead {
 
 impl RequestHead {
     /// The head of a request to `uri` with these headers. Those that have a say in
-    /// the framing are left out; `Host` is the URL's unless it is among them.
-    pub(super) fn new(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+    /// the framing are left out; `Host` is the URL's unless it is among them. To a proxy
+    /// that passes it on it names the whole URL (RFC 9112 section 3.2.2).
+    pub(super) fn new(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        proxy: Option<&Proxy>,
+        says_close: bool,
+    ) -> Self {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let host = authority.rsplit('@').next().unwrap_or_default();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let slash = if path.starts_with('/') { "" } else { "/" };
         let mut lines = Vec::with_capacity(512);
-        for part in [method.as_str(), " ", slash, path, " HTTP/1.1\r\n"] {
+        let (scheme, origin) = match proxy {
+            Some(_) => ("http://", host),
+            None => ("", ""),
+        };
+        for part in [
+            method.as_str(),
+            " ",
+            scheme,
+            origin,
+            slash,
+            path,
+            " HTTP/1.1\r\n",
+        ] {
             lines.extend_from_slice(part.as_bytes());
         }
         let host = headers
@@ -72,6 +93,12 @@ impl RequestHead {
             if *name != HOST && !FRAMING_HEADERS.contains(&name.as_str()) {
                 write_line(&mut lines, name, value.as_bytes());
             }
+        }
+        if let Some(credentials) = proxy.and_then(Proxy::authorization) {
+            write_line(&mut lines, &PROXY_AUTHORIZATION, credentials.as_bytes());
+        }
+        if says_close {
+            write_line(&mut lines, &CONNECTION, b"close");
         }
         Self {
             lines: lines.into(),
@@ -246,7 +273,7 @@ mod tests {
         let call = lines(&[("mcp-name", "x")]);
         let check = |method, user: &HeaderLines, call, body: &[u8], expected: &str| {
             let request = Request {
-                head: &RequestHead::new(&method, &uri, &common),
+                head: &RequestHead::new(&method, &uri, &common, None, false),
                 user,
                 call,
                 body,
@@ -291,10 +318,22 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_told_the_whole_url() {
+        let uri = "http://h:81/mcp?x".parse().expect("a URI");
+        let proxy = Proxy::parse("http://a:b@p:1").expect("a proxy");
+        let head = RequestHead::new(&Method::GET, &uri, &headers(&[]), Some(&proxy), true);
+        assert_eq!(
+            String::from_utf8_lossy(&head.lines),
+            "GET http://h:81/mcp?x HTTP/1.1\r\nhost: h:81\r\n\
+             proxy-authorization: Basic YTpi\r\nconnection: close\r\n"
+        );
+    }
+
+    #[test]
     fn the_framing_is_not_the_callers() {
         let check = |uri: &str, list: &[(&'static str, &'static str)], expected: &str| {
             let uri = uri.parse().expect("a URI");
-            let head = RequestHead::new(&Method::GET, &uri, &headers(list));
+            let head = RequestHead::new(&Method::GET, &uri, &headers(list), None, false);
             let found = String::from_utf8_lossy(&head.lines).into_owned();
             assert_eq!(found, expected, "{uri} {list:?}");
         };

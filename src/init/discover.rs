@@ -52,7 +52,7 @@ pub fn discover(
     options: &DiscoverOptions,
     keep_going: &dyn Fn(Option<&str>) -> bool,
 ) -> Result<Offer, UserError> {
-    let endpoint = resolve(&options.url, &|| keep_going(None))?;
+    let endpoint = resolve(&options.url, &options.network, &|| keep_going(None))?;
     let of_headers = options.headers.iter();
     let mut secrets: Vec<String> = of_headers
         .flat_map(|(name, value)| secrets_of_header(name, value))

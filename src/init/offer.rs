@@ -69,7 +69,11 @@ impl Offer {
         } = self;
         let clean = |text: String| redactor.clean(text);
         let clean_some = |text: Option<String>| text.map(clean);
-        let clean_schema = |schema: &ToolSchema| (&redactor.clean_json(schema.to_value())).into();
+        let clean_schema = |schema: &ToolSchema| match redactor.find(schema.text()).is_empty() {
+            // With its digits, which a value has not.
+            true => schema.clone(),
+            false => (&redactor.clean_json(schema.to_value())).into(),
+        };
         let mut name = |text: String| {
             let cleaned = redactor.clean(text.clone());
             if cleaned != text {

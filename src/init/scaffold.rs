@@ -550,7 +550,8 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> ConfigEntry {
             comment(doubt, 300)
         ));
     }
-    write_arguments(&mut step, &arguments, &schema);
+    let inexact = numbers_beyond_64_bits(tool.input_schema.text());
+    write_arguments(&mut step, &arguments, &schema, &inexact);
     step
 }
 
@@ -627,6 +628,7 @@ fn flow_entry(
         let tool = tools[*number];
         let schema = tool.input_schema.to_value();
         let arguments = sample_arguments(&schema).values;
+        let inexact = numbers_beyond_64_bits(tool.input_schema.text());
         let mut lines = vec![
             "[[flow.step]]".to_string(),
             "type = \"tools/call\"".to_string(),
@@ -648,6 +650,7 @@ fn flow_entry(
             });
             let text = match given {
                 Some((_, value)) => quoted(&format!("{{{{{value}}}}}")),
+                None if holds_one_of(sample, &inexact) => return None,
                 None => value(sample)?,
             };
             Some(format!("{} = {text}", argument_key(name)))
@@ -656,7 +659,8 @@ fn flow_entry(
             let name = comment(&tool.name, 60);
             entry.lines.clear();
             entry.note(format!(
-                "Left out: a required argument of `{name}` is null, which TOML has not."
+                "Left out: a required argument of `{name}` is null or a whole number beyond 64 bits, \
+                 which TOML has not."
             ));
             return entry;
         };
@@ -739,7 +743,19 @@ fn switched_off_if_masked(mut step: ConfigEntry, name: &str, offer: &Offer) -> C
     step
 }
 
-fn write_arguments(step: &mut ConfigEntry, arguments: &SampleArguments, schema: &Value) {
+fn write_arguments(
+    step: &mut ConfigEntry,
+    arguments: &SampleArguments,
+    schema: &Value,
+    inexact: &[f64],
+) {
+    let mut values = arguments.values.iter();
+    if let Some((name, _)) = values.find(|(_, sample)| holds_one_of(sample, inexact)) {
+        let name = comment(name, 60);
+        step.note(format!("Switched off: `{name}` {BEYOND_64_BITS}"));
+        step.is_on = false;
+        return;
+    }
     let mut lines: Option<Vec<String>> = arguments
         .values
         .iter()
@@ -761,6 +777,11 @@ fn write_arguments(step: &mut ConfigEntry, arguments: &SampleArguments, schema: 
         return;
     };
     for (name, sample) in &arguments.optional {
+        if holds_one_of(sample, inexact) {
+            let name = comment(name, 60);
+            step.note(format!("Left out: the optional `{name}` {BEYOND_64_BITS}"));
+            continue;
+        }
         // Without a sample but null there is nothing to switch on.
         if let Some(sample) = value(sample) {
             let line = format!("#{} = {sample}", argument_key(name));
@@ -773,6 +794,54 @@ fn write_arguments(step: &mut ConfigEntry, arguments: &SampleArguments, schema: 
     } else {
         step.lines.push("[scenario.arguments]".to_string());
         step.lines.append(lines);
+    }
+}
+
+const BEYOND_64_BITS: &str = "is a whole number beyond 64 bits, which TOML has not.";
+
+/// The whole numbers of a JSON text that 64 bits do not hold, as its reader gives them: as
+/// floats, some of their digits lost.
+fn numbers_beyond_64_bits(json: &str) -> Vec<f64> {
+    let mut found = Vec::new();
+    let mut rest = json;
+    while let Some(start) = rest.find(|c: char| c == '"' || c.is_ascii_digit()) {
+        rest = &rest[start..];
+        if let Some(text) = rest.strip_prefix('"') {
+            let mut is_escaped = false;
+            let end = text.find(|c| {
+                let is_end = c == '"' && !is_escaped;
+                is_escaped = c == '\\' && !is_escaped;
+                is_end
+            });
+            rest = end.map_or("", |end| &text[end + 1..]);
+            continue;
+        }
+        let is_inside = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
+        let end = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(end);
+        rest = after;
+        let is_whole = number.bytes().all(|byte| byte.is_ascii_digit());
+        if is_whole
+            && number.len() >= 19
+            && let Ok(number) = number.parse()
+        {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// Whether a number of the value is one of these, or the same below zero. Those that 64
+/// bits hold are no floats.
+fn holds_one_of(value: &Value, inexact: &[f64]) -> bool {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().map(f64::abs);
+            number.is_some_and(|number| inexact.contains(&number))
+        }
+        Value::Array(items) => items.iter().any(|item| holds_one_of(item, inexact)),
+        Value::Object(fields) => fields.values().any(|field| holds_one_of(field, inexact)),
+        _ => false,
     }
 }
 
@@ -1076,7 +1145,7 @@ const PROSE_CHARS_MAX: usize = 78;
 mod tests {
     use super::*;
     use crate::json_schema::sample_tests::{any_json, any_schema};
-    use crate::protocol::{Operation, PromptArgument, ServerIdentity, ToolAnnotations};
+    use crate::protocol::{Operation, PromptArgument, ServerIdentity, ToolAnnotations, ToolSchema};
     use crate::scenario::{Action, Overrides, Plan, Source, load};
     use crate::template::escape;
     use proptest::prelude::*;
@@ -1821,6 +1890,59 @@ topic = "Hello"  # About what
                     }
                 },
             )
+    }
+
+    #[test]
+    fn whole_numbers_beyond_64_bits_are_left_out_and_told() {
+        assert_eq!(
+            numbers_beyond_64_bits(
+                r#"{"a \"99999999999999999999": [123456789012345678901234567890, 1e300,
+                99999999999999999999.5, -99999999999999999999], "b": 18446744073709551615}"#
+            ),
+            [
+                123456789012345678901234567890.0,
+                99999999999999999999.0,
+                18446744073709551615.0
+            ]
+        );
+        let text = |input: &str| {
+            let mut tool = tool("t", json!({}));
+            tool.annotations.read_only = Some(true);
+            tool.input_schema = ToolSchema::of_text(input);
+            let tools = vec![tool];
+            scaffold(&Offer {
+                tools,
+                ..plain_offer()
+            })
+        };
+        let property = |default: &str| {
+            format!(
+                r#"{{"type": "object", "properties": {{"n": {{"default": {default}}}, "m": {{"type": "string"}}}}, "required": ["REQUIRED"]}}"#
+            )
+        };
+        let required = text(&property("123456789012345678901234567890").replace("REQUIRED", "n"));
+        assert!(
+            required.contains("Switched off: `n` is a whole number beyond 64 bits"),
+            "{required}"
+        );
+        let optional = text(&property("-9223372036854775809").replace("REQUIRED", "m"));
+        assert!(
+            optional.contains("Left out: the optional `n` is a whole number beyond 64 bits"),
+            "{optional}"
+        );
+        let inside =
+            text(&property("[{\"x\": 123456789012345678901234567890}]").replace("REQUIRED", "n"));
+        assert!(inside.contains("Switched off: `n`"), "{inside}");
+        for (default, written) in [
+            ("1e300", "1e+300"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            let kept = text(&property(default).replace("REQUIRED", "n"));
+            assert!(kept.contains(&format!("n = {written}")), "{kept}");
+            loaded(&kept);
+        }
+        loaded(&switched_on(&required));
+        loaded(&switched_on(&optional));
     }
 
     /// Equal, but for the last bits of floats: two parsers read them.

@@ -38,9 +38,10 @@ pub fn templates_of_arguments(schema: &Value, given: &Map<String, Value>) -> Tem
     let mut values = Map::new();
     let mut leaves = Vec::new();
     for (name, value) in sampled.values {
-        if !given.contains_key(&name) {
-            find_leaves(&value, &mut vec![name.clone()], &mut leaves);
-            values.insert(name, canonical(value));
+        let written = template::escape(&name);
+        if !given.contains_key(&written) {
+            find_leaves(&value, &mut vec![name], &mut leaves);
+            values.insert(written, canonical(value));
         }
     }
     values.extend(given.clone());
@@ -73,31 +74,36 @@ pub fn templates_of_arguments(schema: &Value, given: &Map<String, Value>) -> Tem
     TemplatedArguments { values, problem }
 }
 
-/// The places of strings in which there is a template, as JSON pointers. The strings
-/// are canonical.
+/// The places of strings in which there is a template, and of objects in whose names
+/// there is one, as JSON pointers to what is sent. The strings are canonical.
 pub fn template_places(value: &Value) -> Vec<String> {
+    let is_template =
+        |text: &str| parse(text).is_ok_and(|text| text.expressions().next().is_some());
     let mut places = Vec::new();
     let mut waiting = vec![(String::new(), value)];
     while let Some((place, value)) = waiting.pop() {
         match value {
-            Value::String(text) => {
-                let is_template = parse(text).is_ok_and(|text| text.expressions().next().is_some());
-                if is_template {
-                    places.push(place);
-                }
-            }
+            Value::String(text) if is_template(text) => places.push(place),
             Value::Array(items) => {
                 let inner = items.iter().enumerate();
                 waiting.extend(inner.map(|(i, item)| (format!("{place}/{i}"), item)));
             }
             Value::Object(fields) => {
                 let inner = fields.iter();
-                waiting.extend(inner.map(|(name, value)| (pointer(&place, name), value)));
+                waiting.extend(inner.map(|(name, value)| (pointer(&place, &sent(name)), value)));
+                if fields.keys().any(|name| is_template(name)) {
+                    places.push(place);
+                }
             }
             _ => {}
         }
     }
     places
+}
+
+/// The name as it is sent, where no template is in it.
+fn sent(name: &str) -> String {
+    template::literal(name).unwrap_or_else(|| name.to_string())
 }
 
 fn pointer(outer: &str, step: &str) -> String {
@@ -112,7 +118,7 @@ fn canonical(value: Value) -> Value {
         Value::Object(fields) => {
             let fields = fields.into_iter();
             fields
-                .map(|(name, value)| (name, canonical(value)))
+                .map(|(name, value)| (template::escape(&name), canonical(value)))
                 .collect()
         }
         other => other,
@@ -312,9 +318,9 @@ struct Varying<'a> {
 impl Varying<'_> {
     /// Puts the first template that will do in the place of a value; whether there was one.
     fn vary(&mut self, path: &[String], candidates: Vec<Variant>) -> bool {
-        let place = path
-            .iter()
-            .fold(String::new(), |outer, step| pointer(&outer, step));
+        let place = path.iter().fold(String::new(), |outer, step| {
+            pointer(&outer, &template::escape(step))
+        });
         let Some(before) = self.values.pointer(&place).cloned() else {
             return false;
         };
@@ -464,6 +470,23 @@ mod tests {
     }
 
     #[test]
+    fn names_are_sent_as_the_schema_has_them() {
+        let name = "{{vu}}";
+        let schema = json!({
+            "type": "object",
+            "properties": {(name): {"type": "object", "properties": {(name): {"type": "integer"}}, "required": [name]}},
+            "required": [name],
+        });
+        let made = templates_of_arguments(&schema, &Map::new());
+        let sent = drawn(&made, 1);
+        assert!(sent[name][name].is_i64(), "{sent} of {:?}", made.values);
+        assert_ne!(drawn(&made, 2), sent);
+        let given = json!({"{{{{vu}}": {"{{{{vu}}": 7}});
+        let given = given.as_object().expect("an object");
+        assert_eq!(templates_of_arguments(&schema, given).values, *given);
+    }
+
+    #[test]
     fn violations_that_hold_whatever_a_template_gives() {
         let schema = json!({
             "type": "object",
@@ -487,6 +510,9 @@ mod tests {
         check(json!({"a": "{{vu}}"}), 1);
         check(json!({"a": "{{vu}}", "b": "{{vu}}", "z": 1}), 2);
         check(json!({"a": "{{vu}}", "b": {"x": "{{vu}}"}}), 2);
+        // What a name becomes is not known either.
+        check(json!({"a": "x", "b": {"{{vu}}": 1}}), 2);
+        check(json!({"{{vu}}": 1, "z": 1}), 0);
     }
 
     proptest! {

@@ -42,6 +42,8 @@ causes! {
         Refused = "refused",
         /// No route to the host or network.
         Unreachable = "unreachable",
+        /// The proxy refused, or could not be reached.
+        Proxy = "proxy",
         /// The TLS handshake failed.
         Tls = "tls",
         /// No connection within the request's timeout.

@@ -4,12 +4,19 @@
 //! `http` does, and `scenario` makes a [`Network`] of the config, the flags and the
 //! environment.
 
-use std::net::IpAddr;
+mod names;
+mod proxy;
+
+pub use names::{BIND_FORM, ENTRIES_MAX, RESOLVE_FORM, ResolveRule, ZonedIp};
+pub use proxy::{EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, Way};
+
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How a server is reached. What is not given is as usual.
 ///
@@ -20,10 +27,16 @@ pub struct Network {
     /// What is peculiar to TLS.
     #[serde(flatten)]
     pub tls: TlsOptions,
+    /// Which proxy it is reached by. In a report it is a fact of the server.
+    #[serde(skip)]
+    pub proxy: ProxyChoice,
+    /// Where names lead, whatever the system says; the first that fits holds.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_texts")]
+    pub resolve: Vec<ResolveRule>,
     /// Sockets are bound to these addresses of this host in turn; empty: the system
     /// chooses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub bind: Vec<IpAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_texts")]
+    pub bind: Vec<ZonedIp>,
     /// Which of the server's addresses a connection goes to.
     #[serde(skip_serializing_if = "is_default")]
     pub addresses: AddressUse,
@@ -42,11 +55,62 @@ pub struct Network {
 }
 
 impl Network {
-    /// All is as usual.
+    /// A report has nothing to say of it.
     pub fn is_usual(&self) -> bool {
-        *self == Self::default()
+        let rest = Self {
+            proxy: ProxyChoice::default(),
+            ..self.clone()
+        };
+        rest == Self::default()
     }
 }
+
+/// What became of the proxy that is named for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ProxyUse {
+    /// Its host and port.
+    pub address: String,
+    /// The flag, key or variable that names it.
+    pub named_by: String,
+    /// Why requests go past it: `loopback`, or the entry of `NO_PROXY` that has the target;
+    /// `null`: they go through it.
+    pub past: Option<String>,
+}
+
+impl ProxyUse {
+    /// Of the proxy for a target; `None`: no proxy is named for it, or none that is one.
+    pub fn of(choice: &ProxyChoice, is_https: bool, host: &str, port: u16) -> Option<Self> {
+        let (named, past) = match choice.way(is_https, host, port) {
+            Way::Direct => return None,
+            Way::Through(named) => (named, None),
+            Way::Past(named, Past::Loopback) => (named, Some(LOOPBACK)),
+            Way::Past(named, Past::Exception(entry)) => (named, Some(entry)),
+        };
+        Some(Self {
+            address: named.proxy.as_ref().ok()?.address(),
+            named_by: named.by.clone(),
+            past: past.map(str::to_string),
+        })
+    }
+
+    /// For people: `through 10.0.0.1:3128 (HTTPS_PROXY)`.
+    pub fn in_words(&self) -> String {
+        let Self {
+            address, named_by, ..
+        } = self;
+        match self.past.as_deref() {
+            None => format!("through {address} ({named_by})"),
+            Some(LOOPBACK) => {
+                format!("past {address} ({named_by}): the server is on this machine")
+            }
+            Some(entry) => format!("past {address} ({named_by}): `{entry}` goes without one"),
+        }
+    }
+}
+
+/// The target is on this machine.
+const LOOPBACK: &str = "loopback";
 
 /// What is peculiar to TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,8 +157,18 @@ pub enum AddressUse {
     Pinned,
 }
 
+/// The words for it.
+pub const ADDRESS_USES: &[(&str, AddressUse)] = &[
+    ("in-turn", AddressUse::InTurn),
+    ("pinned", AddressUse::Pinned),
+];
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+fn as_texts<S: Serializer>(entries: &[impl Display], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(ToString::to_string))
 }
 
 fn as_secs<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -48,6 +48,7 @@ pub use crate::metrics::{
     Counters, Examples, Failure, Histogram, Packed, ReadTimes, Recorder, RowStats, Traffic,
     Violation, Violations, WorkerUsage,
 };
+pub use crate::network::ProxyUse;
 pub use crate::protocol::{Era, Revision};
 pub use crate::threshold::{
     Comparison, GateGrade, GateOutcome, LimitUnit, Selector, SelectorKind, Severity,
@@ -88,6 +89,10 @@ pub struct ServerFacts {
     pub version: Option<String>,
     /// The legacy server gives session ids.
     pub has_sessions: bool,
+    /// The proxy that is named for it, if one is.
+    pub proxy: Option<ProxyUse>,
+    /// Addresses that connections are made to.
+    pub addresses: usize,
 }
 
 /// The machine that generates the load, and how that is really done.

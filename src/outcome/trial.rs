@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Row;
+use crate::expect::Unchecked;
 use crate::metrics::Failure;
 
 /// A request of a trial and how it ended.
@@ -26,6 +27,8 @@ pub struct Seen {
     pub n_bytes: u64,
     /// From the first byte sent to the last of the answer.
     pub latency: Duration,
+    /// Why the answer could not be held against all that is expected of it.
+    pub unchecked: Option<Unchecked>,
     /// Why it failed, with the message that a report would show.
     pub failure: Option<(Failure, String)>,
 }

@@ -151,7 +151,7 @@ const CONTENT_MAX: usize = 100;
 pub fn read_error_body(body: &[u8]) -> Option<RpcError> {
     let text = std::str::from_utf8(body).ok()?;
     let text = text.trim_start_matches('\u{feff}');
-    match read_message::<Glance>(text) {
+    match read_message::<Glance<'_>>(text) {
         Ok(Message::Error { error, .. }) if has_error_code(text) => Some(error),
         _ => None,
     }
@@ -206,7 +206,7 @@ fn read_message_of_event<'a>(
     text: &'a str,
     expect: &Expect,
 ) -> Result<EventContent<'a>, ProtocolFault> {
-    match read_message::<Glance>(text)? {
+    match read_message::<Glance<'_>>(text)? {
         Message::Response { id, result } if id.is(expect.id) => {
             answer_of(text, result, expect).map(EventContent::Answer)
         }
@@ -221,11 +221,9 @@ fn read_message_of_event<'a>(
             id.map_or_else(|| "null".to_string(), |id| excerpt(id.as_json().as_bytes())),
         )),
         // An id that no sane server sends would have to be sent back as it is.
-        Message::Request { id, .. } if id.get().len() > SERVER_ID_MAX => {
-            Ok(EventContent::Notification)
-        }
+        Message::Request { id, .. } if id.len() > SERVER_ID_MAX => Ok(EventContent::Notification),
         Message::Request { id, method } => Ok(EventContent::ServerRequest(ServerRequest {
-            id_json: id.get().to_string(),
+            id_json: id.to_string(),
             method: shown_text(&method, METHOD_MAX),
         })),
         Message::Notification => Ok(EventContent::Notification),
@@ -233,7 +231,7 @@ fn read_message_of_event<'a>(
 }
 
 fn read_single<'a>(text: &'a str, expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
-    match read_message::<Glance>(text)? {
+    match read_message::<Glance<'_>>(text)? {
         Message::Response { id, result } if id.is(expect.id) => answer_of(text, result, expect),
         Message::Error { id, error } if is_error_ours(id, expect) => Ok(Answer {
             reply: Reply::Error(error),
@@ -258,7 +256,7 @@ pub(super) fn is_error_ours(id: Option<Id<'_>>, expect: &Expect) -> bool {
 
 fn answer_of<'a>(
     text: &'a str,
-    glance: Glance,
+    glance: Glance<'a>,
     expect: &Expect,
 ) -> Result<Answer<'a>, ProtocolFault> {
     let bad = |kind| Err(ProtocolFault::new(kind, excerpt(text.as_bytes())));
@@ -271,38 +269,32 @@ fn answer_of<'a>(
         ResultType::InputRequired if !expect.method.is_some_and(Method::may_require_input) => {
             return bad(FaultKind::BadResult);
         }
-        ResultType::InputRequired => Reply::InputRequired(InputRequired::read(result_text(text))?),
+        ResultType::InputRequired => Reply::InputRequired(InputRequired::read(glance.text)?),
         ResultType::Complete if is_call => match glance.error_flag {
             ErrorFlag::No if !glance.has_content => Reply::WithoutContent,
             ErrorFlag::No => Reply::Complete,
             ErrorFlag::Yes => Reply::ToolError {
-                message: tool_error_message(result_text(text)),
+                message: tool_error_message(glance.text),
             },
-            ErrorFlag::Unreadable => return Err(unreadable_error_flag(text)),
+            ErrorFlag::Unreadable => return Err(unreadable_error_flag(glance.text)),
         },
         ResultType::Complete => Reply::Complete,
     };
     Ok(Answer {
         reply,
-        result: expect.keep_result.then(|| result_text(text)),
+        result: expect.keep_result.then_some(glance.text),
     })
 }
 
 /// `isError` decides whether a call went well: what cannot be read is no answer.
 #[cold]
-fn unreadable_error_flag(text: &str) -> ProtocolFault {
-    let [flag] = read_fields(result_text(text), ["isError"]).unwrap_or_default();
+fn unreadable_error_flag(result: &str) -> ProtocolFault {
+    let [flag] = read_fields(result, ["isError"]).unwrap_or_default();
     let flag = excerpt(flag.unwrap_or("null").as_bytes());
     ProtocolFault::new(
         FaultKind::BadResult,
         format!("`isError` is neither true nor false: {flag}"),
     )
-}
-
-/// The text of the result of a message that was read already.
-fn result_text(message: &str) -> &str {
-    let [result] = read_fields(message, ["result"]).unwrap_or_default();
-    result.unwrap_or("null")
 }
 
 /// The first text in a failed tool's content, else the beginning of the result.

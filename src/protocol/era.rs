@@ -288,9 +288,7 @@ fn answer_of(text: &str, asked: Asked) -> Option<ProbeAnswer> {
         {
             None
         }
-        (Message::Response { result, .. }, _) => {
-            Some(ProbeAnswer::Result(result.get().to_string()))
-        }
+        (Message::Response { result, .. }, _) => Some(ProbeAnswer::Result(result.to_string())),
         (Message::Error { id, .. }, Asked::Id(ours))
             if !is_error_ours(id, &Expect::result(ours, None)) =>
         {

@@ -8,18 +8,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
-use super::fields::{KeyIndex, json_text, read_fields, read_string};
+use super::fields::{json_text, read_fields, read_string};
+use super::scan::Scan;
 
 /// One message. `R` is the form in which a result is kept: its text, or less.
 #[derive(Debug)]
-pub(super) enum Message<'a, R = &'a RawValue> {
+pub(super) enum Message<'a, R = &'a str> {
     /// An answer with a result.
     Response {
         /// The request that it answers.
@@ -37,7 +33,7 @@ pub(super) enum Message<'a, R = &'a RawValue> {
     /// A request of the server's own.
     Request {
         /// Its id, which must come back as it is.
-        id: &'a RawValue,
+        id: &'a str,
         /// Its method.
         method: Cow<'a, str>,
     },
@@ -192,14 +188,21 @@ fn is_json_rpc_error(message: &str) -> bool {
 }
 
 /// A form in which a result can be kept.
-pub(super) trait ResultForm<'de>: Deserialize<'de> {
+pub(super) trait ResultForm<'a>: Sized {
+    /// Reads the next value.
+    fn read(scan: &mut Scan<'a>) -> Option<Self>;
+
     /// Whether it is JSON's `null`.
     fn is_null(&self) -> bool;
 }
 
-impl<'de> ResultForm<'de> for &'de RawValue {
+impl<'a> ResultForm<'a> for &'a str {
+    fn read(scan: &mut Scan<'a>) -> Option<Self> {
+        scan.value()
+    }
+
     fn is_null(&self) -> bool {
-        self.get() == "null"
+        *self == "null"
     }
 }
 
@@ -211,31 +214,24 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
     text: &'a str,
 ) -> Result<Message<'a, R>, ProtocolFault> {
     let fault = |kind| ProtocolFault::new(kind, excerpt(text.as_bytes()));
-    let envelope: Envelope<'a, R> = serde_json::from_str(text).map_err(|error| {
-        fault(if error.is_data() {
-            FaultKind::NotAMessage
-        } else {
-            FaultKind::NotJson
-        })
-    })?;
+    let envelope: Envelope<'a, R> =
+        Scan::whole(text, Envelope::read).ok_or_else(|| fault(why_no_object(text)))?;
     // An `error` of null beside a result, and a `result` of null beside an
     // error, come from JSON-RPC 1.0 and mean absence.
-    let error = envelope.error.filter(|error| error.get() != "null");
+    let error = envelope.error.filter(|error| *error != "null");
     let result = envelope
         .result
         .filter(|result| error.is_none() || !result.is_null());
     let has_id = envelope.id.is_some();
-    let id = envelope.id.filter(|id| id.get() != "null");
+    let id = envelope.id.filter(|id| *id != "null");
 
-    if let Some(method) = envelope.method.filter(|method| method.get() != "null") {
-        if method.get().len() > METHOD_BYTES_MAX {
+    if let Some(method) = envelope.method.filter(|method| *method != "null") {
+        if method.len() > METHOD_BYTES_MAX {
             return Err(fault(FaultKind::NotAMessage));
         }
-        let method: Cow<'a, str> = match serde_json::from_str::<&'a str>(method.get()) {
+        let method = match serde_json::from_str::<&'a str>(method) {
             Ok(borrowed) => Cow::Borrowed(borrowed),
-            Err(_) => {
-                Cow::Owned(read_string(method.get()).ok_or_else(|| fault(FaultKind::NotAMessage))?)
-            }
+            Err(_) => Cow::Owned(read_string(method).ok_or_else(|| fault(FaultKind::NotAMessage))?),
         };
         return Ok(match id {
             Some(id) => Message::Request { id, method },
@@ -244,74 +240,72 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
     }
     match (result, error) {
         (Some(result), None) => Ok(Message::Response {
-            id: Id(envelope.id.map_or("null", RawValue::get)),
+            id: Id(envelope.id.unwrap_or("null")),
             result,
         }),
         (None, Some(_)) if !has_id && !is_json_rpc_error(text) => {
             Err(fault(FaultKind::NotAMessage))
         }
         (None, Some(error)) => Ok(Message::Error {
-            id: id.map(|id| Id(id.get())),
-            error: RpcError::read(error.get()),
+            id: id.map(Id),
+            error: RpcError::read(error),
         }),
         (Some(_), Some(_)) => Err(fault(FaultKind::ResultAndError)),
         (None, None) => Err(fault(FaultKind::NotAMessage)),
     }
 }
 
+/// JSON of another type than an object is no message.
+#[cold]
+fn why_no_object(text: &str) -> FaultKind {
+    let mut scan = Scan::new(text);
+    match scan.peek() {
+        Some(b'{') => FaultKind::NotJson,
+        Some(b'[') => FaultKind::NotAMessage,
+        _ if scan.skip().is_some() => FaultKind::NotAMessage,
+        _ => FaultKind::NotJson,
+    }
+}
+
 /// The members of a message, whatever they hold. `null` counts as there.
 struct Envelope<'a, R> {
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
     result: Option<R>,
-    error: Option<&'a RawValue>,
+    error: Option<&'a str>,
 }
 
-impl<'de, R: ResultForm<'de>> Deserialize<'de> for Envelope<'de, R> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvelopeVisitor(PhantomData))
-    }
-}
-
-struct EnvelopeVisitor<R>(PhantomData<R>);
-
-impl<'de, R: ResultForm<'de>> Visitor<'de> for EnvelopeVisitor<R> {
-    type Value = Envelope<'de, R>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        const NAMES: [&str; 4] = ["id", "result", "error", "method"];
-        let mut envelope = Envelope {
+impl<'a, R: ResultForm<'a>> Envelope<'a, R> {
+    #[inline]
+    fn read(scan: &mut Scan<'a>) -> Option<Self> {
+        let mut envelope = Self {
             id: None,
             method: None,
             result: None,
             error: None,
         };
-        while let Some(index) = map.next_key_seed(KeyIndex(&NAMES))? {
-            match index {
-                Some(0) => envelope.id = Some(map.next_value()?),
-                Some(1) => envelope.result = Some(map.next_value()?),
-                Some(2) => envelope.error = Some(map.next_value()?),
-                Some(_) => envelope.method = Some(map.next_value()?),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+        scan.object(|scan, name| {
+            match name {
+                "id" => envelope.id = Some(scan.value()?),
+                "result" => envelope.result = Some(R::read(scan)?),
+                "error" => envelope.error = Some(scan.value()?),
+                "method" => envelope.method = Some(scan.value()?),
+                _ => scan.skip()?,
             }
-        }
-        Ok(envelope)
+            Some(())
+        })?;
+        Some(envelope)
     }
 }
 
 /// As much of a result as tells success from the rest, read in the same pass
 /// as the envelope and without allocating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Glance {
+pub(super) struct Glance<'a> {
+    /// All of it.
+    pub(super) text: &'a str,
     /// Whether the result is an object at all, as MCP demands.
     pub(super) is_object: bool,
-    is_null: bool,
     /// Whether it has a list of `content`.
     pub(super) has_content: bool,
     /// What `isError` says.
@@ -339,99 +333,50 @@ pub(super) enum ResultType {
     Unknown,
 }
 
-impl<'de> ResultForm<'de> for Glance {
-    fn is_null(&self) -> bool {
-        self.is_null
-    }
-}
-
-impl<'de> Deserialize<'de> for Glance {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(GlanceVisitor)
-    }
-}
-
-struct GlanceVisitor;
-
-impl GlanceVisitor {
-    fn not_an_object<E>() -> Result<Glance, E> {
-        Ok(Glance::default())
-    }
-}
-
-impl<'de> Visitor<'de> for GlanceVisitor {
-    type Value = Glance;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a result")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Glance, A::Error> {
-        const NAMES: [&str; 3] = ["isError", "resultType", "content"];
-        let mut glance = Glance {
-            is_object: true,
-            ..Glance::default()
+impl<'a> ResultForm<'a> for Glance<'a> {
+    #[inline]
+    fn read(scan: &mut Scan<'a>) -> Option<Self> {
+        let mut glance = Self {
+            is_object: scan.peek()? == b'{',
+            ..Self::default()
         };
-        while let Some(index) = map.next_key_seed(KeyIndex(&NAMES))? {
-            match index {
-                Some(0) => {
-                    let value: &RawValue = map.next_value()?;
-                    glance.error_flag = match value.get() {
-                        "false" => ErrorFlag::No,
-                        "true" => ErrorFlag::Yes,
-                        _ => ErrorFlag::Unreadable,
-                    };
-                }
-                Some(2) => {
-                    let value: &RawValue = map.next_value()?;
-                    glance.has_content = value.get().starts_with('[');
-                }
-                Some(_) => {
-                    let value: &RawValue = map.next_value()?;
-                    glance.result_type = match value.get() {
-                        "null" | r#""complete""# => ResultType::Complete,
-                        r#""input_required""# => ResultType::InputRequired,
-                        other => result_type_in_full(other),
-                    };
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+        glance.text = scan.extent(|scan| match glance.is_object {
+            true => scan.object(|scan, name| glance.look_at(scan, name)),
+            false => scan.skip(),
+        })?;
+        Some(glance)
+    }
+
+    fn is_null(&self) -> bool {
+        self.text == "null"
+    }
+}
+
+impl Glance<'_> {
+    #[inline]
+    fn look_at(&mut self, scan: &mut Scan<'_>, name: &str) -> Option<()> {
+        match name {
+            "isError" => {
+                self.error_flag = match scan.value()? {
+                    "false" => ErrorFlag::No,
+                    "true" => ErrorFlag::Yes,
+                    _ => ErrorFlag::Unreadable,
+                };
             }
+            "content" => {
+                self.has_content = scan.peek()? == b'[';
+                scan.skip()?;
+            }
+            "resultType" => {
+                self.result_type = match scan.value()? {
+                    "null" | r#""complete""# => ResultType::Complete,
+                    r#""input_required""# => ResultType::InputRequired,
+                    other => result_type_in_full(other),
+                };
+            }
+            _ => scan.skip()?,
         }
-        Ok(glance)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Glance, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Self::not_an_object()
-    }
-
-    fn visit_unit<E>(self) -> Result<Glance, E> {
-        Ok(Glance {
-            is_null: true,
-            ..Glance::default()
-        })
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Glance, E> {
-        Self::not_an_object()
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Glance, E> {
-        Self::not_an_object()
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Glance, E> {
-        Self::not_an_object()
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Glance, E> {
-        Self::not_an_object()
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Glance, E> {
-        Self::not_an_object()
+        Some(())
     }
 }
 

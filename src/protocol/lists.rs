@@ -63,6 +63,12 @@ impl ToolSchema {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
+    /// A schema of this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The JSON text as the server sent it.
     pub fn text(&self) -> &str {
         &self.0

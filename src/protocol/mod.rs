@@ -56,6 +56,7 @@ mod refusal;
 mod reply;
 mod request;
 mod revision;
+mod scan;
 mod session_id;
 mod sse;
 
@@ -82,5 +83,6 @@ pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};
 pub use request::{Prepared, RequestBody};
 pub use revision::{Era, ProtocolChoice, Revision};
+pub use scan::Scan;
 pub use session_id::{read_session_id, says_session_gone};
 pub use sse::SseDecoder;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Bound, Range};
 
+use super::decoded::CUTS;
 use super::forms::{SECRET_CHARS_MIN, forms};
 
 /// A piece of a form of twice this length holds one of its blocks whole: so it is
@@ -34,9 +35,6 @@ const PREFIX_BYTES: usize = SECRET_CHARS_MIN;
 /// The least and the most counters of prefixes.
 const COUNTERS_MIN: usize = 1 << 10;
 const COUNTERS_MAX: usize = 1 << 22;
-
-/// What this program writes where it has cut a text, and what others do.
-const CUTS: [&str; 2] = ["…", "..."];
 
 /// More places where a text was cut are not looked at: a text that says so more
 /// often is not one that was cut by us.

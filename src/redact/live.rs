@@ -171,8 +171,9 @@ impl Drop for SessionSecrets {
 }
 
 /// The texts of a JSON value that are worth looking for: a string, a number, and of a
-/// list or an object those in it.
-pub(super) fn each_text(json: &str, mut tell: impl FnMut(&str)) {
+/// list or an object the first 64 of those in it. None is shorter than
+/// [`SECRET_CHARS_MIN`].
+pub fn each_text(json: &str, mut tell: impl FnMut(&str)) {
     let mut tell_long = |text: &str| {
         let text = text.trim();
         let is_long = text.chars().nth(SECRET_CHARS_MIN - 1).is_some();

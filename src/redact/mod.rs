@@ -1,9 +1,12 @@
 //! Takes the user's secrets out of texts, whoever said them.
 //!
-//! Start at [`Redactor`]. It knows each secret in the forms in which a server
-//! may send it back: as given, percent-encoded, as JSON writes it, in base64.
-//! It does not know where secrets come from, nor who writes the texts.
+//! Start at [`Redactor`]. It knows each secret in the forms in which a server may send
+//! it back, as given or in base64, and looks for them in a text as it is written and
+//! as it reads once its escapes are undone (`decoded`): those of JSON, in a text of
+//! JSON too, and of addresses. It does not know where secrets come from, nor who
+//! writes the texts.
 
+mod decoded;
 mod forms;
 mod index;
 mod live;
@@ -22,7 +25,7 @@ use serde_json::Value;
 use index::{Index, Ranges};
 
 pub use forms::SECRET_CHARS_MIN;
-pub use live::{LiveSecrets, SessionSecrets};
+pub use live::{LiveSecrets, SessionSecrets, each_text};
 pub use secret::Secret;
 pub use serialize::{Redacted, own, strangers_keys};
 
@@ -156,7 +159,8 @@ impl Redactor {
 
     /// The ranges of secrets: ascending, apart from each other. Ranges that overlap are
     /// joined, so that no part of two secrets that share letters is left over. One pass,
-    /// however many secrets there are.
+    /// however many secrets there are, and one more for each level of escapes in the
+    /// text, six at most.
     ///
     /// Of a secret that was cut, a piece of 31 bytes or more is found anywhere, a
     /// shorter one where it begins or ends the secret and a mark (`…` or `...`)
@@ -165,6 +169,25 @@ impl Redactor {
         if self.known.is_none() && self.live.is_none() {
             return Vec::new();
         }
+        let mut found = self.find_as_written(text);
+        let levels = decoded::levels(text);
+        for (level, decoded) in levels.iter().enumerate() {
+            let mut ranges = self.find_as_written(decoded).all;
+            for before in (0..=level).rev() {
+                if ranges.is_empty() {
+                    break;
+                }
+                let text = before.checked_sub(1).map_or(text, |at| &levels[at]);
+                ranges = decoded::written(text, &ranges);
+            }
+            ranges.into_iter().for_each(|range| found.add(range));
+        }
+        found.merge();
+        found.all
+    }
+
+    /// Without a look at what escapes mean.
+    fn find_as_written(&self, text: &str) -> Ranges {
         let lower = text.to_ascii_lowercase();
         let mut found = Ranges::default();
         if let Some(known) = &self.known {
@@ -174,7 +197,7 @@ impl Redactor {
             live.find(text, lower.as_bytes(), &mut found);
         }
         found.merge();
-        found.all
+        found
     }
 
     /// What it knows.
@@ -503,6 +526,40 @@ mod tests {
         }
     }
 
+    /// As somebody writes a text: JSON's ways, and those of addresses.
+    fn escaped(text: &str, way: usize) -> String {
+        let json = || {
+            let json = serde_json::to_string(text).expect("a text");
+            json[1..json.len() - 1].to_string()
+        };
+        let numbers = |text: String| -> String {
+            let number = |c: char| match c.is_ascii() {
+                true => c.to_string(),
+                false => c
+                    .encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect(),
+            };
+            text.chars().map(number).collect()
+        };
+        let bytes = |is_kept: fn(&u8) -> bool| -> String {
+            let byte = |byte: u8| match is_kept(&byte) {
+                true => char::from(byte).to_string(),
+                false => format!("%{byte:02X}"),
+            };
+            text.bytes().map(byte).collect()
+        };
+        match way {
+            0 => json(),
+            1 => numbers(json()),
+            2 => numbers(json()).replace("\\u00e", "\\u00E"),
+            3 => json().replace('/', "\\/"),
+            4 => bytes(u8::is_ascii_alphanumeric),
+            _ => bytes(|byte| byte.is_ascii() && *byte != b'%'),
+        }
+    }
+
     fn any_secret() -> impl Strategy<Value = String> {
         prop_oneof!["[a-c]{4,9}", "[ -~]{4,12}", "\\PC{4,9}"]
             .prop_map(|secret| secret.trim().to_string())
@@ -535,6 +592,39 @@ mod tests {
                 });
                 prop_assert!(is_covered);
             }
+        }
+
+        /// However deep, in whatever mixture: the text around stays, and what is left is
+        /// still JSON where it was.
+        #[test]
+        fn no_secret_survives_escapes(
+            secret in prop_oneof!["[ -~]{4,40}", r#"["\\/\n\té😀a%]{4,12}"#, "\\PC{4,9}"],
+            before in r#"[a-z é"\\]{0,6}"#,
+            escapes in prop::collection::vec(0_usize..6, 0..5),
+        ) {
+            let secret = secret.trim();
+            prop_assume!(secret.chars().count() >= SECRET_CHARS_MIN);
+            let redactor = Redactor::new([secret]);
+            let escape = |text: String| escapes.iter().fold(text, |text, way| escaped(&text, *way));
+            let text = escape(format!("{before}<{secret}>"));
+            let cleaned = redactor.cleaned(&text);
+            prop_assert_eq!(cleaned.as_ref(), escape(format!("{before}<")) + MASK + &escape(">".to_string()), "{}", text);
+        }
+
+        #[test]
+        fn no_beginning_of_a_secret_survives_a_cut_of_its_escapes(
+            secret in r#"["\\é😀a/%]{6,20}"#,
+            escapes in prop::collection::vec(0_usize..6, 0..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let redactor = Redactor::new([secret.as_str()]);
+            let escape = |text: &str| escapes.iter().fold(text.to_string(), |text, way| escaped(&text, *way));
+            let whole = escape(&secret);
+            let least = escape(&secret.chars().take(SECRET_CHARS_MIN).collect::<String>()).len();
+            let cut = least + cut.index(whole.len() - least + 1);
+            prop_assume!(whole.is_char_boundary(cut));
+            let cleaned = redactor.clean(format!("<{}…", &whole[..cut]));
+            prop_assert_eq!(cleaned, "<***…", "{} of {}", cut, whole);
         }
 
         #[test]

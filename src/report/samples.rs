@@ -56,6 +56,8 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
                 name: Some("demo".to_string()),
                 version: Some("0.1.0".to_string()),
                 has_sessions: true,
+                proxy: None,
+                addresses: 1,
             },
             rows,
             generator: GeneratorFacts {

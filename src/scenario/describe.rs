@@ -13,8 +13,9 @@ use super::plan::{
 };
 use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
-use crate::expect::{Expectations, Source};
+use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
+use crate::network::AddressUse;
 use crate::protocol::Operation;
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
@@ -39,6 +40,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
             format!("{}, renewed while a run goes on", token.shown()),
         );
     }
+    describe_network(plan, &mut lines);
     describe_load(plan, &mut lines);
     describe_segment(plan, &mut lines);
     lines.add("stops", stops(plan));
@@ -167,6 +169,34 @@ fn describe_load(plan: &Plan, lines: &mut Lines) {
 }
 
 /// What of the load above is this host's.
+fn describe_network(plan: &Plan, lines: &mut Lines) {
+    let network = &plan.network;
+    if let Some(proxy) = plan.proxy_use() {
+        lines.add("proxy", proxy.in_words());
+    }
+    for rule in &network.resolve {
+        lines.add("resolve", rule.to_string());
+    }
+    for address in &network.bind {
+        lines.add("bind", address.to_string());
+    }
+    if network.addresses == AddressUse::Pinned {
+        lines.add("addresses", "each user keeps to one".to_string());
+    }
+    if let Some(ttl) = network.dns_ttl {
+        let text = format!("looked up again after {}", format_duration(ttl));
+        lines.add("name", text);
+    }
+    if let Some(limit) = network.connect_timeout {
+        let text = format!("stands within {}", format_duration(limit));
+        lines.add("connection", text);
+    }
+    if let Some(calls) = network.calls_per_connection {
+        let calls = plural(calls.get().into(), "request", "requests");
+        lines.add("connection", format!("closed after {calls}"));
+    }
+}
+
 fn describe_segment(plan: &Plan, lines: &mut Lines) {
     if plan.segment.is_whole() {
         return;
@@ -568,7 +598,13 @@ pub(crate) fn expectations(all: &Expectations) -> Vec<(&'static str, Value)> {
         push(&value.source, "equals", value.value.clone());
     }
     let whole = [
-        ("schema", all.schema.map(|share| share.get().into())),
+        (
+            "schema",
+            all.schema.map(|share| match share {
+                SchemaShare::ALL => true.into(),
+                share => share.get().into(),
+            }),
+        ),
         ("max_bytes", all.max_bytes.map(Value::from)),
         ("is_error", all.is_error.then_some(Value::from(true))),
         ("code", all.code.map(Value::from)),

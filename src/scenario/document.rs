@@ -159,9 +159,12 @@ impl<'a> Document<'a> {
         written: &str,
         mut fill: impl FnMut(&str) -> Option<Shown<String>>,
     ) -> Option<Shown<String>> {
+        // What stands as it is written is shown so.
+        let mut is_escaped = true;
         let text = match template::parse(written) {
             _ if self.is_lenient.get() => {
                 let (text, unknown) = template::parse_leniently(written);
+                is_escaped = unknown.is_empty();
                 let unknown = unknown.into_iter().map(|text| (place.key.clone(), text));
                 self.unknown.borrow_mut().extend(unknown);
                 text
@@ -179,7 +182,10 @@ impl<'a> Document<'a> {
                 let literal = fill(literal)?;
                 Some(Shown {
                     value: template::escape(&literal.value),
-                    shown: literal.shown,
+                    shown: match is_escaped {
+                        true => template::escape(&literal.shown),
+                        false => literal.shown,
+                    },
                 })
             }
             Piece::Expression(expression) => {
@@ -292,6 +298,11 @@ impl<'a> Document<'a> {
     pub(super) fn forgive_unset(&self, is_unused: impl Fn(&str) -> bool) {
         let mut unset = self.unset.borrow_mut();
         unset.retain(|(place, _)| !is_unused(&place.key));
+    }
+
+    /// The values of variables.
+    pub(super) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
+        self.env
     }
 
     /// Notes values that must never be shown.

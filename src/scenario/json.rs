@@ -109,6 +109,14 @@ pub(super) fn as_thresholds<S: Serializer>(
     }))
 }
 
+/// Without serde's feature `rc`, which only what the tests depend on has.
+pub(super) fn as_shared<T: Serialize, S: Serializer>(
+    shared: &Arc<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    shared.as_ref().serialize(serializer)
+}
+
 /// By name: what is in the sets, but none of their cells.
 pub(super) fn as_data<S: Serializer>(
     sets: &[Arc<DataSet>],

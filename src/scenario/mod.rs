@@ -115,6 +115,7 @@ pub fn load(
     let (faults, secrets) = document.into_parts();
     if faults.is_empty() {
         plan.secrets.extend(secrets);
+        plan.notices.extend(plan.short_secrets());
         Ok(plan)
     } else {
         Err(faults)

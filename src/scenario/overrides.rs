@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::header::Header;
 use super::plan::HistogramMode;
 use crate::load::{Segment, VuStage};
+use crate::network::AddressUse;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
 
@@ -99,6 +100,18 @@ pub struct Overrides {
 pub struct NetworkFlags {
     /// `--connect-timeout`
     pub connect_timeout: Option<Duration>,
+    /// `--proxy`
+    pub proxy: Option<String>,
+    /// `--no-proxy`
+    pub no_proxy: Option<String>,
+    /// `--resolve`; they come before those of the config
+    pub resolve: Vec<String>,
+    /// `--bind`; in place of the config's
+    pub bind: Vec<String>,
+    /// `--addresses`
+    pub addresses: Option<AddressUse>,
+    /// `--no-keepalive` is 1
+    pub calls_per_connection: Option<u32>,
 }
 
 /// The accepted form of stages.

@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::defaults;
 use super::header::Header;
 use super::json::{
-    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment, as_text,
-    as_think, as_thresholds, as_vu_stages,
+    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
+    as_shared, as_text, as_think, as_thresholds, as_vu_stages,
 };
 use super::shown::Shown;
 use crate::address;
@@ -27,11 +27,15 @@ use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
-use crate::network::Network;
+use crate::network::{Network, ProxyUse};
 use crate::protocol::{Operation, ProtocolChoice};
-use crate::redact::{LiveSecrets, Redactor, secrets_of_command, secrets_of_header};
+use crate::redact::{
+    LiveSecrets, Redactor, SECRET_CHARS_MIN, each_text, names_secret, secrets_of_command,
+    secrets_of_header,
+};
 use crate::template::{self, Piece};
 use crate::threshold::Threshold;
+use crate::units::plural;
 use crate::validity::Reference;
 
 /// What a run will do. [`Plan::new`] makes one; its fields may be set.
@@ -45,7 +49,7 @@ pub struct Plan {
     #[serde(flatten)]
     pub target: Target,
     /// How the server is reached.
-    #[serde(skip_serializing_if = "is_usual")]
+    #[serde(skip_serializing_if = "is_usual", serialize_with = "as_shared")]
     pub network: Arc<Network>,
     /// How much load, and when: of all hosts together, where `segment` is a part.
     pub load: Load,
@@ -657,7 +661,7 @@ impl Plan {
     }
 
     /// The users that all hosts together need at most.
-    pub(super) fn whole_vus_max(&self) -> u32 {
+    pub(crate) fn whole_vus_max(&self) -> u32 {
         match &self.load {
             Load::Closed { vus, .. } => *vus,
             Load::Staged { stages, .. } => stages
@@ -713,30 +717,74 @@ impl Plan {
         (filled != self.target.url.shown).then_some(filled)
     }
 
+    /// The proxy that is named for the server, and whether requests go through it.
+    pub fn proxy_use(&self) -> Option<ProxyUse> {
+        let (is_https, host, port) = address::authority(&self.target.url.value)?;
+        ProxyUse::of(&self.network.proxy, is_https, &host, port)
+    }
+
     /// Takes out of texts what must never be shown: the values of the headers, the
     /// credentials inside them, what came from the environment, and credentials in the
     /// address and in arguments. Very short ones are left out: to replace each `1` in
     /// a report would hide nothing but the report.
     pub fn redactor(&self) -> Redactor {
-        const CHARS_MIN: usize = 6;
         let headers = self.target.headers.iter();
         let of_headers: Vec<String> = headers
             .flat_map(|header| secrets_of_header(&header.name, &literals(&header.value)))
             .collect();
-        let cells = self.data.iter().flat_map(|set| set.secrets());
-        let cells: Vec<Cow<'_, str>> = cells.map(text_of_cell).collect();
-        let of_command = match self.token.as_ref().map(|token| &token.origin) {
-            Some(TokenOrigin::Command(line)) => secrets_of_command(line),
-            _ => Vec::new(),
-        };
-        let others = self.secrets.iter().chain(&of_command).map(String::as_str);
-        let others = others.chain(cells.iter().map(Cow::as_ref)).map(str::trim);
-        let others = others.filter(|secret| secret.chars().count() >= CHARS_MIN);
-        let redactor = Redactor::new(of_headers.iter().map(String::as_str).chain(others));
+        // Of the others, each user keeps its own known.
+        let sets = self.data.iter().filter(|set| !set.has_many_secrets());
+        let cells = sets.flat_map(|set| set.secrets());
+        let mut texts = Vec::new();
+        cells.for_each(|cell| each_text(cell, |text| texts.push(text.to_string())));
+        if let Some(TokenOrigin::Command(line)) = self.token.as_ref().map(|it| &it.origin) {
+            texts.extend(secrets_of_command(line));
+        }
+        let all = of_headers.iter().chain(&self.secrets).chain(&texts);
+        let redactor = Redactor::new(all.map(String::as_str));
         match &self.token {
             Some(token) => redactor.watching(&token.live),
             None => redactor,
         }
+    }
+
+    /// The secrets that are too short to be taken out of texts, by where they stand: who
+    /// keeps such must know that they are shown.
+    pub(super) fn short_secrets(&self) -> Vec<String> {
+        let is_short = |text: &str| (1..SECRET_CHARS_MIN).contains(&text.trim().chars().count());
+        let mut found = Vec::new();
+        for header in &self.target.headers {
+            let credentials = literals(&header.value);
+            let credentials = credentials.trim().rsplit(' ').next().unwrap_or_default();
+            if names_secret(&header.name) && is_short(credentials) {
+                found.push(format!("the value of the header `{}`", header.name));
+            }
+        }
+        for set in &self.data {
+            for (column, name) in set.columns().iter().enumerate() {
+                let rows = 0..if set.is_secret(column) {
+                    set.n_rows()
+                } else {
+                    0
+                };
+                let is_short = |row: &usize| {
+                    let cell = set.cell(*row, column);
+                    cell != "null" && is_short(&text_of_cell(cell))
+                };
+                let n = rows.filter(is_short).count() as u64;
+                if n > 0 {
+                    let rows = plural(n, "row", "rows");
+                    found.push(format!("`{name}` in {rows} of the data set `{}`", set.name));
+                }
+            }
+        }
+        let told = |what| {
+            format!(
+                "{what} has fewer than {SECRET_CHARS_MIN} characters: such a secret is not taken \
+                 out of what is shown and written"
+            )
+        };
+        found.into_iter().map(told).collect()
     }
 }
 

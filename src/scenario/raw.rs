@@ -26,6 +26,9 @@ use super::shown::Shown;
 use crate::data::{AT_ENDS, AtEnd, DATA_MODES, DataMode};
 use crate::expect::{Awaited, Expectations, SchemaShare, Source, TextPattern};
 use crate::load::{Distribution, ThinkTime};
+use crate::network::{
+    ADDRESS_USES, AddressUse, BIND_FORM, EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM,
+};
 use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
 use crate::template;
 use crate::threshold::Severity;
@@ -124,6 +127,32 @@ keys! {
         /// The longest that it may take until a connection stands, TLS and proxies included;
         /// the timeout unless given.
         connect_timeout: Duration = LENGTH,
+        /// The HTTP proxy, in place of those of the environment; for targets on this machine
+        /// too.
+        proxy: Shown<String> = Name(PROXY_FORM),
+        /// What is reached without a proxy, in place of `NO_PROXY`: hosts, those below them,
+        /// blocks of addresses, each with a port or without; `*` for all.
+        no_proxy: Vec<String> = Own {
+            read: |entry| read_entries(entry, EXCEPTION_FORM),
+            schema: texts_schema,
+        },
+        /// Where names lead, as curl has it: `host:port:address`.
+        resolve: Vec<String> = Own {
+            read: |entry| read_entries(entry, RESOLVE_FORM),
+            schema: texts_schema,
+        },
+        /// Addresses of this host that connections come from, in turn.
+        bind: Vec<String> = Own {
+            read: |entry| read_entries(entry, BIND_FORM),
+            schema: texts_schema,
+        },
+        /// Which of the server's addresses a connection goes to: the next one, which it is
+        /// unless given, or always the same for each user.
+        addresses: AddressUse = Words(ADDRESS_USES),
+        /// Look the server's name up again after this time; once unless given.
+        dns_ttl: Duration = LENGTH,
+        /// Close each connection after so many requests; never unless given.
+        calls_per_connection: u32 = Whole(1..=u32::MAX),
         /// The server; an address on the command line takes its place.
         url: Shown<String> = AnyText(crate::address::FORM),
         /// Users of the closed model, each waiting for its answer before it goes on; 10
@@ -746,6 +775,11 @@ fn read_texts<T>(
         return entry.refuse("is empty", accepted);
     }
     Some(made)
+}
+
+/// A text, or a list of them, that may not be empty.
+fn read_entries(entry: &Entry<'_>, accepted: &str) -> Option<Vec<String>> {
+    read_texts(entry, accepted, |text| Ok(text.to_string()))
 }
 
 fn texts_schema() -> Value {

@@ -507,7 +507,7 @@ mod tests {
         let begin = Instant::now();
         scheduler
             .spawn(move || {
-                let socket = super::super::Socket::connect(address).expect("a connection");
+                let socket = super::super::Socket::connect(address, None).expect("a connection");
                 let (mut peer, _) = listener.accept().expect("the same");
                 std::io::Write::write_all(&mut peer, b"x").expect("a byte");
                 // Ready before it waits, and while it does.

@@ -560,16 +560,16 @@ pub struct Socket {
 
 impl Socket {
     /// Begins to connect; wait with [`Socket::wait_writable`], then ask
-    /// [`Socket::stream`] for its error.
+    /// [`Socket::stream`] for its error. `from`: an address of this host, with port 0.
     ///
     /// # Errors
     /// When the system refuses at once: no descriptors, no ports, no route.
-    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<Self> {
         with(|local| {
             let n_open = local.sockets.len() - local.free_sockets.len();
-            let mut stream = match n_open < SYSTEM_SEARCHES {
+            let mut stream = match from.is_none() && n_open < SYSTEM_SEARCHES {
                 true => TcpStream::connect(address)?,
-                false => local.ports.connect(address)?,
+                false => local.ports.connect(address, from)?,
             };
             let token = local.free_sockets.pop().unwrap_or_else(|| {
                 local.sockets.push(SocketState::default());

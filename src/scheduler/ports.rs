@@ -41,18 +41,22 @@ impl Ports {
     }
 
     /// Begins to connect, from a port that is free for this address if one is
-    /// found soon.
+    /// found soon; from this address of this host, where one is given.
     ///
     /// # Errors
     /// As of connecting without a port.
-    pub(super) fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
+    pub(super) fn connect(
+        &mut self,
+        address: SocketAddr,
+        from: Option<SocketAddr>,
+    ) -> io::Result<TcpStream> {
         for _ in 0..TRIES {
             let Some(port) = self.take() else { break };
             if port == address.port() {
                 // To this machine it might meet itself.
                 continue;
             }
-            match connect_from(address, port) {
+            match connect_from(address, from, port) {
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -61,7 +65,10 @@ impl Ports {
                 result => return result,
             }
         }
-        TcpStream::connect(address)
+        match from {
+            Some(_) => connect_from(address, from, 0),
+            None => TcpStream::connect(address),
+        }
     }
 }
 
@@ -77,7 +84,7 @@ fn parse_range(text: &str) -> Option<(u16, u16)> {
 }
 
 #[cfg(target_os = "linux")]
-fn connect_from(address: SocketAddr, port: u16) -> io::Result<TcpStream> {
+fn connect_from(address: SocketAddr, from: Option<SocketAddr>, port: u16) -> io::Result<TcpStream> {
     use nix::errno::Errno;
     use nix::sys::socket::{
         AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
@@ -93,7 +100,9 @@ fn connect_from(address: SocketAddr, port: u16) -> io::Result<TcpStream> {
     let socket = socket(family, SockType::Stream, flags, None)?;
     // Only both ends together have to be unique.
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    let local = SockaddrStorage::from(SocketAddr::new(any, port));
+    let mut local = from.unwrap_or(SocketAddr::new(any, port));
+    local.set_port(port);
+    let local = SockaddrStorage::from(local);
     bind(socket.as_raw_fd(), &local)?;
     match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
@@ -103,7 +112,7 @@ fn connect_from(address: SocketAddr, port: u16) -> io::Result<TcpStream> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn connect_from(address: SocketAddr, _: u16) -> io::Result<TcpStream> {
+fn connect_from(address: SocketAddr, _: Option<SocketAddr>, _: u16) -> io::Result<TcpStream> {
     TcpStream::connect(address)
 }
 
@@ -144,8 +153,8 @@ mod tests {
             range: Some((port, port)),
             next: 0,
         };
-        let first = ports.connect(address).expect("a connection");
-        let second = ports.connect(address).expect("another");
+        let first = ports.connect(address, None).expect("a connection");
+        let second = ports.connect(address, None).expect("another");
         let port_of = |stream: &TcpStream| stream.local_addr().expect("bound").port();
         assert_ne!(port_of(&first), port_of(&second));
     }
@@ -161,7 +170,7 @@ mod tests {
             range: Some((address.port(), address.port())),
             next: 0,
         };
-        let stream = ports.connect(address).expect("begun, to fail later");
+        let stream = ports.connect(address, None).expect("begun, to fail later");
         assert_ne!(stream.local_addr().expect("bound").port(), address.port());
     }
 }

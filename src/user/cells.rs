@@ -12,6 +12,8 @@ pub(super) struct DataCell {
     /// Which of the plan's data sets.
     pub(super) set: usize,
     pub(super) column: usize,
+    /// It is a secret that is known while a user holds it.
+    pub(super) is_held: bool,
 }
 
 impl DataCell {
@@ -25,7 +27,13 @@ impl DataCell {
             let set = sets.iter().position(|known| known.name == *set)?;
             let mut columns = sets[set].columns().iter();
             let column = columns.position(|known| known == column)?;
-            Some(Self { value, set, column })
+            let is_held = sets[set].is_secret(column) && sets[set].has_many_secrets();
+            Some(Self {
+                value,
+                set,
+                column,
+                is_held,
+            })
         };
         scope.expressions().enumerate().filter_map(cell).collect()
     }

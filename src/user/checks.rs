@@ -165,6 +165,7 @@ impl Shared {
         }
         if let Some(reason) = verdict.checked.unchecked {
             self.recorder.borrow_mut().unchecked(call.row, reason.id());
+            self.last_unchecked.set(Some(reason));
         }
         let Some((failure, message)) = verdict.checked.failure else {
             report.result = Ok(());

@@ -93,10 +93,12 @@ impl VirtualUser {
     /// Picks a flow and does its steps. `intended` is the iteration's start, where it
     /// has one to be late for.
     pub(super) fn do_flow(&mut self, intended: Option<Instant>) -> After {
-        let script = Arc::clone(&self.shared().script);
+        // Not of the script: what workers share is counted by what all of them write.
+        let shared = Rc::clone(&self.shared);
+        let script = &*shared.script;
         let flow = script.pick(self.population, &mut self.random);
         if flow.scope.len() > 0 {
-            self.begin_values(&script, flow);
+            self.begin_values(script, flow);
         }
         let mut iteration = Iteration {
             flow,
@@ -224,6 +226,11 @@ impl VirtualUser {
         }
         let (data, generators) = (&script.plan.data, &mut self.generators);
         DataCell::fill(&flow.cells, data, &moment, generators, &mut self.values);
+        for cell in flow.cells.iter().filter(|cell| cell.is_held) {
+            // Values of answers have the places from below.
+            let place = usize::MAX - cell.value;
+            self.secrets.keep(place, &self.values[cell.value]);
+        }
         for kept in self.kept.iter().filter(|kept| kept.flow == flow.number) {
             for (at, value) in &kept.values {
                 self.values[*at].clone_from(value);
@@ -309,10 +316,9 @@ impl VirtualUser {
         if !call.drawn.is_empty() {
             self.draw(iteration.flow, call);
         }
-        let shared = Rc::clone(self.shared());
-        shared.start(call.row);
+        self.shared.start(call.row);
         let mut report = self.session.call(&call.call, &self.values);
-        shared.lands(call.row);
+        self.shared.lands(call.row);
         let mut is_met = true;
         if call.check.is_some() {
             let taking = Taking {
@@ -320,11 +326,15 @@ impl VirtualUser {
                 random: &mut self.random_of_checks,
                 secrets: &mut self.secrets,
             };
-            is_met = shared.judge(call, is_last, &mut report, &self.session, taking);
+            let session = &self.session;
+            is_met = self
+                .shared
+                .judge(call, is_last, &mut report, session, taking);
             self.answered_at = Some(report.end);
         }
         let known = Some((call, &self.values[..]));
-        shared.show(call.row, known, &report, &mut self.session);
+        let session = &mut self.session;
+        self.shared.show(call.row, known, &report, session);
         self.record(call.row, &report, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::cells::DataCell;
 use crate::data::DataSet;
+use crate::error::UserError;
+use crate::http::HeaderValue;
 use crate::scenario::Plan;
 use crate::template::{FillMoment, Generators, Scope, Template};
 
@@ -55,9 +57,47 @@ impl HeaderTemplates {
         (fixed, templates)
     }
 
+    /// Whether there are secrets in them that are known while a user holds them.
+    pub fn hold_secrets(&self) -> bool {
+        self.cells.iter().any(|cell| cell.is_held)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty()
+    }
+
+    /// Names and values for whoever asks before the users do: those of the first user
+    /// whose headers HTTP allows, among so many of them.
+    ///
+    /// # Errors
+    /// No such user has any: what is wrong with those of the first.
+    pub fn fill_first(
+        &self,
+        users: u64,
+        generators: &mut Generators,
+    ) -> Result<Vec<(String, String)>, UserError> {
+        /// Further users are not asked.
+        const USERS_MAX: u64 = 1000;
+        let is_bad = |(_, value): &(String, String)| HeaderValue::try_from(value.as_str()).is_err();
+        let mut first_bad = None;
+        for vu in 1..=users.clamp(1, USERS_MAX) {
+            let filled = self.fill(vu, generators);
+            match filled.iter().position(is_bad) {
+                None => return Ok(filled),
+                Some(at) => _ = first_bad.get_or_insert(at),
+            }
+        }
+        let (name, template) = &self.headers[first_bad.unwrap_or_default()];
+        let expressions = template
+            .slots()
+            .filter_map(|slot| self.scope.expressions().nth(slot));
+        let filled: Vec<String> = expressions.map(|it| format!("`{{{{{it}}}}}`")).collect();
+        Err(UserError::usage(format!(
+            "the header `{name}` has a character that no header may have, such as the end of a \
+             line: look at what fills {} for the first user, in the first row of a data set",
+            filled.join(" and ")
+        )))
     }
 
     /// Names and values for a session of the user of this number, from 1.

@@ -11,9 +11,10 @@ use super::check::Checks;
 use super::script::{FlowCall, Script};
 use crate::auth::{HeldToken, Refusal};
 use crate::client::{CallReport, RefusedToken, Session, TokenCell, Trouble};
+use crate::expect::Unchecked;
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
-use crate::outcome::{RowKind, Seen};
+use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
 
@@ -52,6 +53,9 @@ pub struct Shared {
     pub last_end: Cell<Option<Instant>>,
     /// When the last call was given up, if one was.
     pub last_given_up: Cell<Option<Instant>>,
+    /// Why the last answer that could not be judged could not be, until a witness is
+    /// told.
+    pub last_unchecked: Cell<Option<Unchecked>>,
     /// By row: whether its requests are calls.
     is_call: Box<[bool]>,
     /// Arrivals that no user has taken yet.
@@ -91,6 +95,7 @@ impl Shared {
             first_begin: Cell::new(None),
             last_end: Cell::new(None),
             last_given_up: Cell::new(None),
+            last_unchecked: Cell::new(None),
             is_call,
             arrivals: RefCell::new(VecDeque::new()),
             idle: RefCell::new(Vec::new()),
@@ -261,6 +266,7 @@ impl Shared {
 
     /// Shows a request that has ended to the witness of a trial; a load has none.
     /// `call` is the call that it was, with the values of its flow.
+    #[inline]
     pub(super) fn show(
         &self,
         row: usize,
@@ -268,9 +274,20 @@ impl Shared {
         report: &CallReport,
         session: &mut Session,
     ) {
-        let Some(witness) = self.script.witness() else {
-            return;
-        };
+        if let Some(witness) = self.script.witness() {
+            self.show_to(witness, row, call, report, session);
+        }
+    }
+
+    #[cold]
+    fn show_to(
+        &self,
+        witness: &Witness,
+        row: usize,
+        call: Option<(&FlowCall, &[String])>,
+        report: &CallReport,
+        session: &mut Session,
+    ) {
         let failure = match &report.result {
             Ok(()) => None,
             Err(Trouble::Cancelled) => return,
@@ -296,6 +313,7 @@ impl Shared {
             wire: session.take_wire_copy(),
             n_bytes: report.n_bytes,
             latency: report.end.saturating_duration_since(report.sent),
+            unchecked: self.last_unchecked.take(),
             failure,
         });
     }

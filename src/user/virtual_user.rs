@@ -1,14 +1,17 @@
 //! A virtual user's life.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AuthFailure, Failure, TemplateFailure};
-use crate::redact::SessionSecrets;
+use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 
@@ -22,7 +25,7 @@ const EXPIRIES_AT_ONCE: u32 = 2;
 
 /// One virtual user on its own task.
 pub struct VirtualUser {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     /// Among the users of its worker, from 0.
     local_index: u32,
     pub(super) random: fastrand::Rng,
@@ -120,8 +123,9 @@ impl VirtualUser {
         let random = fastrand::Rng::with_seed(mixed.u64(..));
         let mut generators = Generators::new(seed, run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
+        let turns = usize::try_from(run_index).unwrap_or(0);
         let token = shared.token_of(run_index);
-        let session = new_session(&shared, token.as_ref());
+        let session = new_session(&shared, Rc::new(Cell::new(turns)), token.as_ref());
         let redactor = &shared.script.server.settings().redactor;
         let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
@@ -175,7 +179,8 @@ impl VirtualUser {
             self.iterate(intended);
         }
         self.close(true);
-        if !self.ever_had_session {
+        // Who came when all was done did not miss one.
+        if self.has_tried_before && !self.ever_had_session {
             let n_without = self.shared.n_without_session.get() + 1;
             self.shared.n_without_session.set(n_without);
         }
@@ -303,6 +308,16 @@ impl VirtualUser {
             return Ok(());
         }
         let headers = templates.fill(self.vu, &mut self.generators);
+        if templates.hold_secrets() {
+            // Between the places of answers' values and those of cells.
+            let places = usize::MAX / 2..;
+            let secrets = headers
+                .iter()
+                .flat_map(|(name, value)| secrets_of_header(name, value));
+            for (place, secret) in places.zip(secrets) {
+                self.secrets.keep(place, &Value::from(secret).to_string());
+            }
+        }
         self.session.set_headers(&headers).map_err(|name| {
             let message = format!(
                 "the value of the header `{name}` has a character that no header may have, such \
@@ -468,7 +483,8 @@ impl VirtualUser {
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
-            self.session = new_session(&self.shared, self.token.as_ref());
+            let turns = self.session.turns();
+            self.session = new_session(&self.shared, turns, self.token.as_ref());
         }
     }
 
@@ -506,8 +522,12 @@ impl VirtualUser {
     }
 }
 
-fn new_session(shared: &Shared, token: Option<&(u32, Rc<TokenCell>)>) -> Session {
-    let mut session = Session::new(&shared.script.server);
+fn new_session(
+    shared: &Shared,
+    turns: Rc<Cell<usize>>,
+    token: Option<&(u32, Rc<TokenCell>)>,
+) -> Session {
+    let mut session = Session::new(&shared.script.server, turns);
     if let Some((_, token)) = token {
         session.set_token(Rc::clone(token));
     }

@@ -1,5 +1,6 @@
 //! What the coordinator and its workers say to each other.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub enum Command {
     /// The load begins at this instant: arrivals are due from here on, and
     /// ticks are counted from it.
     Begin(Instant),
+    /// New connections go to one of these from now on.
+    UseAddresses(Arc<[SocketAddr]>),
     /// An empty recorder for a coming tick.
     Recycle(Box<Recorder>),
     /// No iteration begins any more; what is in flight may end.

@@ -9,6 +9,7 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
 use crate::decide::threshold::empty_recorder;
+use crate::http::use_addresses;
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
@@ -209,6 +210,7 @@ impl<'a> Worker<'a> {
                     self.shared.recorder.borrow_mut().forget_opening();
                     self.shared.rouse();
                 }
+                Command::UseAddresses(addresses) => use_addresses(addresses),
                 Command::Recycle(recorder) => {
                     if self.spares.len() < SPARE_RECORDERS {
                         self.spares.push(recorder);

@@ -519,6 +519,22 @@ fn headers_are_filled_once_for_each_session() {
     );
     let told = format!("{}{}", finished.stdout, finished.stderr);
     assert!(told.contains("template.bad_header"), "{finished}");
+    // Whoever of them it is: the server is found with the headers of another.
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let bad_first = bad
+        .replace("\"ann\"", "\"a\\nb\"")
+        .replace(r"a\r\nX-Evil: 1", "bob");
+    let finished = run_config(&server, &["--vus=2", "--duration=300ms"], &bad_first);
+    let told = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(told.contains("template.bad_header"), "{finished}");
+    let calls = server.log();
+    let mut of_users = calls.iter().filter_map(|call| call.header("x-user"));
+    assert!(of_users.all(|user| user == "u-2-bob"), "{finished}");
+    let all_bad = bad.replace("\"ann\"", "\"a\\nb\"");
+    let finished = run_config(&server, &["--vus=2", "--duration=300ms"], &all_bad).expect_code(2);
+    for told in ["`X-User`", "`{{data.users.name}}`", "first row"] {
+        assert!(finished.stderr.contains(told), "{finished}");
+    }
 }
 
 /// The end of the last iterations is awaited, whatever steps they still have to do.

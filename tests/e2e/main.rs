@@ -8,6 +8,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
 
+#[path = "../support/auth_server.rs"]
+mod auth_server;
 #[path = "../support/demo.rs"]
 mod demo;
 #[path = "../support/fake_server.rs"]
@@ -46,6 +48,7 @@ mod forms;
 mod harness;
 mod histograms;
 mod init_command;
+mod oauth;
 mod preflight;
 mod probe;
 mod python;
@@ -63,4 +66,5 @@ mod thresholds;
 mod tokens;
 mod try_command;
 mod validity;
+mod values;
 mod wire;

@@ -9,13 +9,16 @@
 //! The scripts of the jobs in the section *In CI* are run by a shell, with runs of a
 //! moment and servers that keep the limits, do not, or became slower.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use pmcp_loadtest::demo::{DemoOptions, DemoServer};
+use serde_json::{Value, json};
 
 use crate::demo::{demo, demo_with_latency};
+use crate::fake_server::FakeServer;
 use crate::load_run::LoadRun;
 use crate::program::{Program, Running, TempDir};
 use crate::share;
@@ -318,43 +321,114 @@ fn blocks<'a>(readme: &'a str, mark: &str) -> Vec<(&'a str, &'a str)> {
     fences.filter_map(|block| block.split_once('\n')).collect()
 }
 
-/// A block that begins with `csv NAME` is a file beside the configs.
+/// A block that begins with `csv NAME` or `json NAME` is a file beside the configs.
 #[test]
 fn every_config_of_the_reference_runs() {
     share::one_part();
     let readme = repository_file("README.md");
     let blocks = blocks(&readme, "configs");
-    let files = || {
-        let files = blocks.iter();
-        files.filter_map(|(words, text)| Some((words.strip_prefix("csv ")?, *text)))
-    };
-    let configs = blocks.iter().filter(|(words, _)| *words == "toml");
+    let demo = demo(DemoOptions::default());
+    // The demo has no code mode.
+    let code_mode = FakeServer::on_call(|request, connection| {
+        let answer = json!({"content": [], "structuredContent": {"approval_token": "yes"}});
+        connection.json(&request.result(&answer))
+    });
     let mut n_configs = 0;
-    for (_, config) in configs {
+    for (words, config) in &blocks {
+        let url = match *words {
+            "toml" => demo.url(),
+            "toml code_mode" => code_mode.url(),
+            _ => continue,
+        };
         n_configs += 1;
-        let server = demo(DemoOptions::default());
-        let run = |words: &[&str]| {
-            let program = Program::new(words).file("a.toml", config);
-            let program = files().fold(program, |program, (name, text)| program.file(name, text));
+        let run = |arguments: &[&str]| {
+            let mut program = Program::new(arguments).file("a.toml", config);
+            for (words, text) in &blocks {
+                if let Some(("csv" | "json", name)) = words.split_once(' ') {
+                    program = program.file(name, text);
+                }
+            }
             let finished = program.run();
             assert_eq!(finished.code, Some(0), "{config}: {finished}");
             finished
         };
-        run(&["loadtest", "try", "a.toml", "--url", &server.url()]);
-        let report = run(&[
+        run(&["loadtest", "try", "a.toml", "--url", &url]);
+        let finished = run(&[
             "loadtest",
             "run",
-            &server.url(),
+            &url,
             "--config",
             "a.toml",
             "--iterations",
             "20",
             "--no-pin",
-        ])
-        .checked_report();
+        ]);
+        let report = finished.checked_report();
         assert_eq!(report["totals"]["failed"], 0, "{config}");
+        assert!(
+            !finished.stdout.contains("never got a session"),
+            "{finished}"
+        );
     }
-    assert!(n_configs >= 1, "the reference marks its configs");
+    assert!(n_configs >= 10, "the reference marks its configs");
+}
+
+/// Each key that a config may have stands in one of these configs.
+#[test]
+fn the_reference_has_an_example_for_each_key() {
+    let finished = Program::new(&["loadtest", "schema", "config"]).run();
+    let schema: Value = serde_json::from_str(&finished.expect_code(0).stdout).expect("JSON");
+    let mut known = BTreeSet::new();
+    note_known(&schema, "", &mut known);
+    assert!(known.contains(&key("until", "at_most")), "{known:?}");
+    let readme = repository_file("README.md");
+    let mut used = BTreeSet::new();
+    for (words, config) in blocks(&readme, "configs") {
+        if words.starts_with("toml") {
+            let config: Value = toml::from_str(config).expect("TOML");
+            note_used(&config, "", &mut used);
+        }
+    }
+    let missing: Vec<_> = known.difference(&used).collect();
+    assert!(missing.is_empty(), "no example has {missing:?}");
+}
+
+/// A key, and the table that it is of. What is done has the same keys in an entry, a
+/// step and a call.
+type Key = (String, String);
+
+fn key(table: &str, name: &str) -> Key {
+    let table = match table {
+        "scenario" | "call" => "step",
+        table => table,
+    };
+    (table.to_string(), name.to_string())
+}
+
+/// Notes the keys of a schema, below the key that it is the schema of.
+fn note_known(schema: &Value, table: &str, known: &mut BTreeSet<Key>) {
+    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+        known.insert(key(table, name));
+        note_known(below, name, known);
+    }
+    for word in ["anyOf", "items", "additionalProperties"] {
+        match &schema[word] {
+            Value::Array(all) => all.iter().for_each(|one| note_known(one, table, known)),
+            Value::Object(_) => note_known(&schema[word], table, known),
+            _ => {}
+        }
+    }
+}
+
+/// Notes the keys of a config, or of what stands at a key of it.
+fn note_used(value: &Value, table: &str, used: &mut BTreeSet<Key>) {
+    for (name, below) in value.as_object().into_iter().flatten() {
+        used.insert(key(table, name));
+        // The names of data sets are the user's.
+        note_used(below, if table == "data" { table } else { name }, used);
+    }
+    let entries = value.as_array().into_iter().flatten();
+    entries.for_each(|entry| note_used(entry, table, used));
 }
 
 /// What was shown by `try` when the README was written is what it shows today, but

@@ -170,8 +170,9 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 fn samples() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = std::fs::read_to_string(path).expect("the README");
-    let blocks = text.split("```toml\n").skip(1);
-    let blocks = blocks.filter_map(|block| Some(block.split_once("```")?.0.to_string()));
+    let blocks = text.split("```toml").skip(1);
+    let blocks = blocks.filter_map(|block| Some(block.split_once("```")?.0.split_once('\n')?.1));
+    let blocks = blocks.map(ToString::to_string);
     blocks.collect()
 }
 

@@ -294,6 +294,9 @@ fn count_of(counts: &FailureCounts, failure: Failure) -> u64 {
 fn remedy(failure: Failure) -> &'static str {
     match failure {
         Failure::Connect(ConnectFailure::Refused) => "is the server running on that port?",
+        Failure::Connect(ConnectFailure::Proxy) => {
+            "check the proxy's address, name and password, or go past it with `--no-proxy`"
+        }
         Failure::Connect(ConnectFailure::NoResources) => {
             "this machine has no more file descriptors or ports; raise `ulimit -n`"
         }

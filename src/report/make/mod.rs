@@ -170,6 +170,8 @@ pub(super) fn server(facts: &ServerFacts) -> ServerNames {
         name: facts.name.clone(),
         version: facts.version.clone(),
         has_sessions: facts.has_sessions,
+        proxy: facts.proxy.clone(),
+        addresses: Some(facts.addresses),
     }
 }
 

@@ -25,7 +25,7 @@ mod thresholds;
 mod validity;
 
 use crate::metrics::Counters;
-use crate::outcome::{Ended, GeneratorFacts, TokenFigures};
+use crate::outcome::{Ended, GeneratorFacts, ProxyUse, TokenFigures};
 use crate::redact::{own, strangers_keys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -209,6 +209,14 @@ pub struct ServerNames {
     pub version: Option<String>,
     /// Whether it gives session ids.
     pub has_sessions: bool,
+    /// The proxy that is named for it, and whether calls went through it. From version 2.3
+    /// on.
+    #[serde(default)]
+    pub proxy: Option<ProxyUse>,
+    /// How many addresses connections were made to, of the server or of its proxy; `null` in
+    /// reports before version 2.3.
+    #[serde(default)]
+    pub addresses: Option<usize>,
 }
 
 /// What may lie behind the figures.

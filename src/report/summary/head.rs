@@ -29,9 +29,17 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
     if server.era == "legacy" && !server.has_sessions {
         line = line.add(Role::Plain, ", without sessions");
     }
+    let n_addresses = server.addresses.unwrap_or(1) as u64;
+    if n_addresses > 1 {
+        let words = format!(", {n_addresses} addresses");
+        line = line.add(Role::Plain, words);
+    }
     page.labelled("server", line);
     if let Some(tokens) = &report.tokens {
         page.labelled("token", token(tokens));
+    }
+    if let Some(proxy) = &server.proxy {
+        page.labelled_text("proxy", Role::Plain, &proxy.in_words());
     }
     let load = format!("{}, seed {}", report.run.load, report.run.seed);
     page.labelled_text("load", Role::Plain, &load);

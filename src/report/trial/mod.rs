@@ -13,7 +13,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::outcome::{RowKind, Seen};
-use crate::redact::{MASK, Redactor};
+use crate::redact::{MASK, Redactor, each_text};
 use crate::scenario::{Call, Flow, Plan, credentials_in, expectations, without_credentials};
 use crate::terminal::{Drawing, Layout, Line, Role, cut};
 use crate::units::{format_bytes, format_latency, nanos, plural};
@@ -28,9 +28,6 @@ const BODY_COLUMNS_MAX: usize = 96;
 /// Calls of a step that are shown, and beyond them so many that failed. The others
 /// are counted.
 const CALLS_SHOWN: usize = 3;
-
-/// Shorter ones are words as likely as secrets.
-const SECRET_CHARS_MIN: usize = 6;
 
 /// Lays out what is seen, one request after the other.
 #[derive(Debug)]
@@ -114,11 +111,19 @@ impl TrialPage {
         let awaited = call
             .map(|it| expectations(&it.expectations))
             .unwrap_or_default();
+        let awaited: Vec<String> = awaited
+            .iter()
+            // Schemas are the only thing that may go unchecked.
+            .filter(|(key, _)| seen.unchecked.is_none() || *key != "schema")
+            .map(|(key, value)| format!("{key} {value}"))
+            .collect();
+        if let Some(why) = seen.unchecked {
+            lines.push(Line::of(
+                Role::Warning,
+                format!("  unchecked: schema ({why})"),
+            ));
+        }
         if seen.failure.is_none() && !awaited.is_empty() {
-            let awaited: Vec<String> = awaited
-                .iter()
-                .map(|(key, value)| format!("{key} {value}"))
-                .collect();
             let awaited = awaited.join(", ");
             let awaited = redactor.cleaned(&awaited);
             lines.push(Line::of(Role::Plain, format!("  as expected: {awaited}")));
@@ -154,10 +159,9 @@ impl TrialPage {
     pub fn secrets_taken(&self, seen: &Seen) -> Vec<String> {
         let extracts = self.call_of(seen).into_iter().flat_map(|it| &it.extracts);
         let secret = extracts.zip(&seen.taken).filter(|(it, _)| it.is_secret);
-        let texts = secret.map(|(_, json)| serde_json::from_str(json).unwrap_or(json.clone()));
+        let mut texts = Vec::new();
+        secret.for_each(|(_, json)| each_text(json, |text| texts.push(text.to_string())));
         texts
-            .filter(|secret: &String| secret.chars().count() >= SECRET_CHARS_MIN)
-            .collect()
     }
 
     fn begin_step(&mut self, seen: &Seen) -> Vec<Line> {
@@ -216,10 +220,7 @@ pub fn secrets(seen: &Seen) -> Vec<String> {
     let bodies = [sent(&seen.wire.request), came(&seen.wire.answer)];
     let values = bodies.iter().flatten();
     let values = values.filter_map(|json| serde_json::from_str(json).ok());
-    let found = values.flat_map(credentials_in);
-    found
-        .filter(|secret| secret.chars().count() >= SECRET_CHARS_MIN)
-        .collect()
+    values.flat_map(credentials_in).collect()
 }
 
 fn session_line(seen: &Seen) -> Line {
@@ -332,8 +333,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expect::Unchecked;
     use crate::metrics::Failure;
     use crate::outcome::{Row, WireCopy};
+    use crate::scenario::{Overrides, Source, load};
     use std::time::Duration;
 
     fn seen(request: &str, answer: &str) -> Seen {
@@ -353,6 +356,7 @@ mod tests {
             },
             n_bytes: 343,
             latency: Duration::from_micros(810),
+            unchecked: None,
             failure: None,
         }
     }
@@ -408,6 +412,54 @@ mod tests {
                 "  failed: tool.is_error (it said no)"
             ]
         );
+    }
+
+    #[test]
+    fn what_went_unchecked_is_not_called_as_expected() {
+        let plan = trial_of("expect = { schema = true, contains = \"a\" }");
+        let mut page = TrialPage::of(Layout::endless(), plan.flows);
+        let mut unchecked = seen("{}", "{}");
+        let lines = shown(&mut page, &unchecked);
+        assert!(
+            lines.contains(&"  as expected: contains \"a\", schema true".to_string()),
+            "{lines:?}"
+        );
+        unchecked.unchecked = Some(Unchecked::NoSchema);
+        let lines = shown(&mut page, &unchecked);
+        let tail = &lines[lines.len() - 3..];
+        assert_eq!(
+            tail,
+            [
+                "  unchecked: schema (the tool has no output schema)",
+                "  as expected: contains \"a\"",
+                "  ok",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_a_list_is_hidden_in_its_parts() {
+        let plan = trial_of("extract = { keys = \"$.structuredContent\" }\nsecret = [\"keys\"]");
+        let page = TrialPage::of(Layout::endless(), plan.flows);
+        let mut with_keys = seen("{}", "{}");
+        with_keys.taken = vec![r#"{"a": "leaf-1", "b": ["leaf-2", 4711, "x"]}"#.to_string()];
+        let mut found = page.secrets_taken(&with_keys);
+        found.sort_unstable();
+        assert_eq!(found, ["4711", "leaf-1", "leaf-2"]);
+    }
+
+    fn trial_of(step: &str) -> Plan {
+        let source = Source {
+            path: "a.toml".into(),
+            text: format!(
+                "[settings]\nurl = \"http://127.0.0.1:1/mcp\"\niterations = 1\n\
+                 [[scenario]]\ntype = \"tools/call\"\ntool = \"whoami\"\n{step}\n"
+            ),
+        };
+        match load(Some(&source), &Overrides::default(), &|_| None, 1) {
+            Ok(plan) => plan,
+            Err(faults) => panic!("{faults}"),
+        }
     }
 
     #[test]

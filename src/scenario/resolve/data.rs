@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Resolver;
 use crate::data::{DATA_BYTES_MAX, DataFault, DataSet, DataSettings};
 use crate::error::nearest;
-use crate::files;
+use crate::files::{self, Unread};
 use crate::scenario::document::{Origin, Use};
 use crate::scenario::fault::quoted;
 use crate::scenario::plan::Plan;
@@ -68,10 +68,18 @@ impl Resolver<'_> {
         }
         let (place, written) = (keys.file.origin.as_ref()?, keys.file.value.as_ref()?);
         let path = self.document.beside(&written.value);
-        let text = match files::read_text(&path, DATA_BYTES_MAX) {
+        // What came from the environment is not repeated.
+        let shown = self.document.beside(&written.shown);
+        let text = match files::read_lines(&path, DATA_BYTES_MAX) {
             Ok(text) => text,
-            Err(why) => {
-                // What came from the environment is not repeated.
+            Err(Unread {
+                why,
+                line: Some(line),
+            }) => {
+                self.document.report_in(place, &shown, Some(line), why);
+                return None;
+            }
+            Err(Unread { why, line: None }) => {
                 let message = format!("{} {why}", quoted(&written.shown));
                 let accepted = "a path relative to this config, or an absolute one";
                 self.document.report(place, message, accepted);
@@ -85,7 +93,6 @@ impl Resolver<'_> {
             true => DataSet::from_jsonl(settings, &text),
             false => DataSet::from_csv(settings, &text),
         };
-        let shown = self.document.beside(&written.shown);
         rows.map_err(|faults| {
             for fault in faults {
                 let DataFault { line, message } = fault;

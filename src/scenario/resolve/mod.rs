@@ -88,7 +88,7 @@ pub(super) fn resolve(
         ));
     }
 
-    plan.network = resolver.network(&settings).into();
+    plan.network = resolver.network(&settings, &plan.target.url.value).into();
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
     let graceful_stop = settings.graceful_stop.value;
     plan.graceful_stop = graceful_stop.unwrap_or(plan.timeout.min(GRACEFUL_STOP_MAX));
@@ -439,7 +439,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reports a fault of a flag.
+    /// Reports a fault of a flag, or of a variable.
     fn refuse_flag<'s>(
         &self,
         flag: &str,

@@ -1,21 +1,122 @@
-//! How the server is reached: the keys and flags of the network become a [`Network`].
+//! How the server is reached: the keys and flags of the network, and the proxies of the
+//! environment, become a [`Network`].
 
+use std::num::NonZeroU32;
+
+use super::super::document::Field;
+use super::super::fault::quoted;
 use super::super::overrides::NetworkFlags;
 use super::super::raw::Settings;
+use super::super::shown::Shown;
 use super::Resolver;
-use crate::network::Network;
+use crate::address;
+use crate::network::{
+    BIND_FORM, ENTRIES_MAX, EXCEPTION_FORM, Exception, NamedProxy, Network, PROXY_FORM, Proxy,
+    ProxyChoice, RESOLVE_FORM, ResolveRule, Way, ZonedIp,
+};
 
 /// Lets each flag take the place of its key.
 pub(super) fn give_way_to_flags(settings: &mut Settings, flags: &NetworkFlags) {
+    let given = |list: &Vec<String>| Some(list.clone()).filter(|list| !list.is_empty());
+    settings.addresses.give_way("--addresses", flags.addresses);
+    settings.bind.give_way("--bind", given(&flags.bind));
+    let calls = &mut settings.calls_per_connection;
+    calls.give_way("--no-keepalive", flags.calls_per_connection);
     let connect_timeout = &mut settings.connect_timeout;
     connect_timeout.give_way("--connect-timeout", flags.connect_timeout);
+    let no_proxy = flags.no_proxy.clone().map(|list| vec![list]);
+    settings.no_proxy.give_way("--no-proxy", no_proxy);
+    let proxy = flags.proxy.clone().map(Shown::from);
+    settings.proxy.give_way("--proxy", proxy);
+    settings
+        .resolve
+        .give_way("--resolve", given(&flags.resolve));
 }
 
 impl Resolver<'_> {
-    pub(super) fn network(&self, settings: &Settings) -> Network {
+    /// `url` is that of the server; empty where it is at fault.
+    pub(super) fn network(&self, settings: &Settings, url: &str) -> Network {
+        let calls = settings.calls_per_connection.value;
         Network {
+            proxy: self.proxy(settings, url),
+            resolve: self.entries(&settings.resolve, RESOLVE_FORM, ResolveRule::parse),
+            bind: self.entries(&settings.bind, BIND_FORM, ZonedIp::parse),
+            addresses: settings.addresses.value.unwrap_or_default(),
+            dns_ttl: self.above_zero(&settings.dns_ttl),
             connect_timeout: self.above_zero(&settings.connect_timeout),
+            calls_per_connection: calls.and_then(NonZeroU32::new),
             ..Network::default()
+        }
+    }
+
+    fn entries<T>(
+        &self,
+        given: &Field<Vec<String>>,
+        accepted: &str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let texts = given.value.as_deref().unwrap_or_default();
+        if texts.len() > ENTRIES_MAX {
+            self.refuse(given, format!("has more than {ENTRIES_MAX} entries"), None);
+            return Vec::new();
+        }
+        let parsed = texts.iter().filter_map(|text| {
+            let parsed = parse(text.trim());
+            if parsed.is_none() {
+                self.refuse(given, format!("{} is not possible", quoted(text)), accepted);
+            }
+            parsed
+        });
+        parsed.collect()
+    }
+
+    fn proxy(&self, settings: &Settings, url: &str) -> ProxyChoice {
+        let mut choice = ProxyChoice::of_environment(self.document.env());
+        if let (Some(place), Some(text)) = (&settings.proxy.origin, &settings.proxy.value) {
+            let proxy = Proxy::parse(&text.value);
+            if let Err(fault) = &proxy {
+                self.document.report(place, *fault, PROXY_FORM);
+            }
+            let named = Some(NamedProxy {
+                by: place.key.clone(),
+                proxy,
+            });
+            choice.http.clone_from(&named);
+            choice.https = named;
+            choice.has_loopback = true;
+        }
+        if let Some(lists) = &settings.no_proxy.value {
+            let (exceptions, fault) = Exception::parse_list(&lists.join(","));
+            choice.exceptions = exceptions;
+            if let Some(entry) = fault {
+                let message = format!("{} is not possible", quoted(&entry));
+                self.refuse(&settings.no_proxy, message, EXCEPTION_FORM);
+            }
+        }
+        for named in [&choice.http, &choice.https].into_iter().flatten() {
+            let secrets = named.proxy.as_ref().map(Proxy::secrets);
+            self.document.keep_secret(secrets.unwrap_or_default());
+        }
+        self.check_way(&choice, url);
+        choice
+    }
+
+    /// What the environment names may be for others than this program: only where it would
+    /// be used has it to be right.
+    fn check_way(&self, choice: &ProxyChoice, url: &str) {
+        let Some((is_https, host, port)) = address::authority(url) else {
+            return;
+        };
+        let Way::Through(named) = choice.way(is_https, &host, port) else {
+            return;
+        };
+        if let Err(fault) = &named.proxy
+            && !choice.has_loopback
+        {
+            let accepted = format!(
+                "{PROXY_FORM}; give another with `--proxy`, or go without by `--no-proxy \'*\'`"
+            );
+            self.refuse_flag(&named.by, *fault, &*accepted);
         }
     }
 }

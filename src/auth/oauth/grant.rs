@@ -1,0 +1,240 @@
+//! What a token endpoint answers: a token, or why there is none. Pure: bytes and the
+//! time come in, values go out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+/// The longest token that is accepted, in bytes: it is a header of every request.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// A lifetime that is longer is a slip of the server's pen: ten years.
+const LIFETIME_SECS_MAX: u64 = 10 * 365 * 86_400;
+
+/// What was granted. It has no `Debug`: two of its fields are secrets.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub(super) access_token: String,
+    /// `None`: the one before stays.
+    pub(super) refresh_token: Option<String>,
+    /// In seconds since 1970; `None` where neither the answer nor the token says.
+    pub(super) expires_at: Option<u64>,
+    /// `None`: those that were asked for.
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GrantRefusal {
+    pub(super) status: u16,
+    /// RFC 6749 §5.2, such as `invalid_grant`; empty where the answer has none.
+    pub(super) error: String,
+    /// As the server says it: may hold what was sent.
+    pub(super) description: String,
+}
+
+impl GrantRefusal {
+    /// Another try may have another end: the server is busy or broken.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500..)
+            || matches!(
+                self.error.as_str(),
+                "slow_down" | "temporarily_unavailable" | "server_error"
+            )
+    }
+
+    /// The server does not take the `resource` of RFC 8707, as Entra.
+    pub(super) fn is_of_resource(&self) -> bool {
+        self.status == 400 && names_resource(&self.error, &self.description)
+    }
+
+    /// For the user: the status, and what the server says.
+    pub(super) fn told(&self) -> String {
+        let mut told = format!("answered {}", self.status);
+        for text in [&self.error, &self.description] {
+            if !text.is_empty() {
+                told.push_str(&format!(": {text}"));
+            }
+        }
+        told
+    }
+}
+
+/// Whether an error is about the resource. Other errors may speak of it, too, where a
+/// server quotes what it was sent.
+pub(super) fn names_resource(error: &str, description: &str) -> bool {
+    let speaks_of_it = || description.to_ascii_lowercase().contains("resource");
+    error == "invalid_target" || (error == "invalid_request" && speaks_of_it())
+}
+
+/// Reads the answer to a token request that was made at `now`, in seconds since 1970.
+pub(super) fn read(status: u16, body: &str, now: u64) -> Result<Grant, GrantRefusal> {
+    let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_string();
+    let refusal = |description: String| GrantRefusal {
+        status,
+        error: clipped(&text("error")),
+        description: clipped(&description),
+    };
+    // Some servers say no with 200.
+    if !(200..300).contains(&status) || answer["error"].is_string() {
+        return Err(refusal(text("error_description")));
+    }
+    let token = text("access_token");
+    if token.is_empty() {
+        return Err(refusal("the answer has no `access_token`".to_string()));
+    }
+    if !is_fit_for_header(&token) {
+        let fault =
+            "the `access_token` is longer than 16 KiB, or has characters that no header may";
+        return Err(refusal(fault.to_string()));
+    }
+    let kind = text("token_type");
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer") {
+        let kind = clipped(&kind);
+        return Err(refusal(format!(
+            "the token is of type `{kind}`, not `Bearer`"
+        )));
+    }
+    let scopes = answer["scope"].as_str();
+    Ok(Grant {
+        refresh_token: Some(text("refresh_token")).filter(|token| !token.is_empty()),
+        expires_at: lifetime(&answer["expires_in"])
+            .map(|secs| now + secs)
+            .or_else(|| expiry_of_jwt(&token, now)),
+        scopes: scopes.map(|scopes| scopes.split_whitespace().map(str::to_string).collect()),
+        access_token: token,
+    })
+}
+
+/// Whether it may follow `Bearer ` in a header.
+pub(super) fn is_fit_for_header(token: &str) -> bool {
+    !token.is_empty()
+        && token.len() <= TOKEN_BYTES_MAX
+        && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// `expires_in`: a number of seconds, or one as a text. Nothing, 0, and what cannot be
+/// meant are as if it were not there.
+fn lifetime(expires_in: &Value) -> Option<u64> {
+    let secs = match expires_in {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    // Not a number neither.
+    let is_meant = (1.0..=LIFETIME_SECS_MAX as f64).contains(&secs);
+    is_meant.then_some(secs as u64)
+}
+
+/// The `exp` of a token that is a JWT. Nothing is verified: the server that takes the
+/// token does that.
+fn expiry_of_jwt(token: &str, now: u64) -> Option<u64> {
+    let mut parts = token.split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let exp = claims["exp"].as_f64()?;
+    let is_meant = exp > now as f64 && exp <= (now + LIFETIME_SECS_MAX) as f64;
+    is_meant.then_some(exp as u64)
+}
+
+/// A stranger's text, as much of it as a reader takes in.
+pub(super) fn clipped(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    let mut clipped: String = text.trim().chars().take(CHARS_MAX).collect();
+    if clipped.len() < text.trim().len() {
+        clipped.push('…');
+    }
+    crate::text::blanked(&clipped).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_795_000_000;
+
+    fn jwt(claims: &Value) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.c2ln", part("{}"), part(&claims.to_string()))
+    }
+
+    #[test]
+    fn a_lifetime_is_what_can_be_meant() {
+        let check = |token: &str, expires_in: Value, expected: Option<u64>| {
+            let body = json!({"access_token": token, "expires_in": expires_in.clone()});
+            let grant = read(200, &body.to_string(), NOW);
+            let expires_at = grant.map(|grant| grant.expires_at).ok();
+            let expected = expected.map(|secs| NOW + secs);
+            assert_eq!(expires_at, Some(expected), "{token} {expires_in}");
+        };
+        check("t", json!(3600), Some(3600));
+        check("t", json!("3600"), Some(3600));
+        check("t", json!(3599.5), Some(3599));
+        for nothing in [
+            json!(null),
+            json!(0),
+            json!(-5),
+            json!("soon"),
+            json!(1e300),
+        ] {
+            check("t", nothing.clone(), None);
+            check(&jwt(&json!({"exp": NOW + 90})), nothing.clone(), Some(90));
+            check(&jwt(&json!({"exp": NOW - 90})), nothing.clone(), None);
+            check(&jwt(&json!({"exp": "x"})), nothing, None);
+        }
+        check(&jwt(&json!({"exp": NOW + 90})), json!(60), Some(60));
+        check("a.!.b", json!(null), None);
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_with_its_reason() {
+        let check = |status: u16, body: &str, expected: &str| {
+            let refusal = read(status, body, NOW).err().expect("a refusal");
+            assert!(refusal.told().contains(expected), "{refusal:?}");
+        };
+        check(400, r#"{"error":"invalid_grant"}"#, "400: invalid_grant");
+        check(
+            200,
+            r#"{"error":"bad_verification_code","error_description":"no"}"#,
+            "bad_verification_code: no",
+        );
+        check(200, "{}", "no `access_token`");
+        check(200, "<html>", "no `access_token`");
+        check(200, r#"{"access_token":"a b"}"#, "no header may");
+        check(
+            200,
+            r#"{"access_token":"a","token_type":"DPoP"}"#,
+            "type `DPoP`",
+        );
+        check(502, "<html>", "answered 502");
+    }
+
+    #[test]
+    fn a_refusal_is_for_good_or_passing() {
+        let of = |status: u16, body: &str| read(status, body, NOW).err().expect("a refusal");
+        assert!(of(429, "").is_passing() && of(503, "x").is_passing());
+        assert!(of(400, r#"{"error":"temporarily_unavailable"}"#).is_passing());
+        assert!(!of(400, r#"{"error":"invalid_grant"}"#).is_passing());
+        assert!(of(400, r#"{"error":"invalid_target"}"#).is_of_resource());
+        let entra = r#"{"error":"invalid_request","error_description":"AADSTS901002: The 'resource' request parameter is not supported."}"#;
+        assert!(of(400, entra).is_of_resource());
+        let quoting = r#"{"error":"invalid_client","error_description":"of resource=x"}"#;
+        assert!(!of(400, quoting).is_of_resource());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_the_reader(status: u16, body in ".*", token in ".*") {
+            let _ = read(status, &body, NOW).is_ok();
+            let body = json!({"access_token": token, "scope": body}).to_string();
+            if let Ok(grant) = read(200, &body, NOW) {
+                prop_assert!(is_fit_for_header(&grant.access_token));
+            }
+        }
+    }
+}

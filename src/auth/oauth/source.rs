@@ -1,0 +1,390 @@
+//! Tokens of a run: those of a login, refreshed and written back, or those that a client
+//! gets for itself.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::challenge;
+use super::client::{ClientIdentity, OAuthClient};
+use super::discover::{self, Discovered};
+use super::endpoint::{NoGrant, TokenEndpoint};
+use super::grant::Grant;
+use super::store::{Record, Store};
+use super::wire::{Wire, finally};
+use crate::auth::{Fault, Source, Token, Why};
+use crate::clock::{self, Utc};
+use crate::redact::Secret;
+
+/// A token that ends within this time is renewed before it is used, in seconds; as
+/// cargo-pmcp does it.
+const RENEWED_WITHIN_SECS: u64 = 60;
+
+/// How long the store may be locked while a token is refreshed: less than the age at
+/// which others break the lock.
+const UNDER_LOCK_MAX: Duration = Duration::from_secs(20);
+
+/// How often more scopes are asked for because the server wants more.
+const STEP_UPS_MAX: u32 = 3;
+
+/// Where the tokens of a run come from, by OAuth.
+pub struct OAuthSource {
+    wire: Wire,
+    way: TokenWay,
+    /// What is known of the issuer, once it was asked.
+    endpoint: Option<TokenEndpoint>,
+}
+
+/// How a token is got.
+pub(super) enum TokenWay {
+    /// It was a user's login that is kept.
+    Login {
+        held: Box<Held>,
+        /// `None`: it is kept in memory alone.
+        store: Option<Store>,
+    },
+    /// A client gets it for itself (RFC 6749 §4.4).
+    Client {
+        client: OAuthClient,
+        issuer: Option<String>,
+        /// Those of the user; none: what the server wants.
+        scopes: Vec<String>,
+        n_step_ups: u32,
+        expires_at: Option<u64>,
+    },
+}
+
+/// A login, and to what.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) server: String,
+    pub(super) issuer: String,
+    pub(super) record: Record,
+}
+
+impl Held {
+    /// Whether it has to be renewed before it is used.
+    pub(super) fn ends_soon(&self, now: u64) -> bool {
+        let expires_at = self.record.expires_at;
+        expires_at.is_some_and(|at| at <= now.saturating_add(RENEWED_WITHIN_SECS))
+    }
+
+    pub(super) fn has_ended(&self, now: u64) -> bool {
+        self.record.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// `for `http://a` (issuer `https://b`) ends at 2026-…`
+    pub(super) fn until(&self) -> String {
+        let Self { server, issuer, .. } = self;
+        format!(
+            "for `{server}` (issuer `{issuer}`) {}",
+            until(self.record.expires_at)
+        )
+    }
+
+    fn token(&self) -> Token {
+        Token {
+            value: Secret::new(&self.record.access_token),
+            // One that cannot be refreshed is used for as long as it is taken.
+            expires_at: time_of(self.record.expires_at)
+                .filter(|_| self.record.refresh_token.is_some()),
+        }
+    }
+}
+
+/// `ends at 2026-…`, `tells no end`
+fn until(expires_at: Option<u64>) -> String {
+    match expires_at {
+        Some(at) => {
+            let at = Utc::from_unix_ms(at.saturating_mul(1000)).rfc3339();
+            format!("ends at {}Z", at.split('.').next().unwrap_or_default())
+        }
+        None => "tells no end".to_string(),
+    }
+}
+
+fn time_of(unix_secs: Option<u64>) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs?))
+}
+
+impl TokenWay {
+    pub(super) fn of_login(held: Held, store: Option<Store>) -> Self {
+        let held = Box::new(held);
+        Self::Login { held, store }
+    }
+
+    pub(super) fn of_client(
+        id: String,
+        identity: ClientIdentity,
+        issuer: Option<String>,
+        scopes: Vec<String>,
+    ) -> Self {
+        Self::Client {
+            client: OAuthClient { id, identity },
+            issuer,
+            scopes,
+            n_step_ups: 0,
+            expires_at: None,
+        }
+    }
+}
+
+impl Source for OAuthSource {
+    fn fetch(&mut self, why: Why, deadline: Instant) -> Result<Token, Fault> {
+        match &mut self.way {
+            TokenWay::Login { held, store } => of_login(
+                &self.wire,
+                &mut self.endpoint,
+                held,
+                store.as_ref(),
+                &why,
+                deadline,
+            ),
+            TokenWay::Client { .. } => self.of_client(&why, deadline),
+        }
+    }
+
+    fn about(&self) -> String {
+        match &self.way {
+            TokenWay::Login { held, .. } => {
+                let renewal = match held.record.refresh_token {
+                    Some(_) => "and is refreshed before",
+                    None => "and cannot be refreshed",
+                };
+                format!("the login that is kept {} {renewal}", held.until())
+            }
+            TokenWay::Client {
+                client, expires_at, ..
+            } => {
+                let issuer = self.endpoint.as_ref().map(|endpoint| &endpoint.issuer.name);
+                let issuer = issuer.map_or(String::new(), |name| format!(" (issuer `{name}`)"));
+                let id = &client.id;
+                format!("of the client `{id}`{issuer}, which {}", until(*expires_at))
+            }
+        }
+    }
+}
+
+impl OAuthSource {
+    pub(super) fn new(wire: Wire, way: TokenWay) -> Self {
+        Self {
+            wire,
+            way,
+            endpoint: None,
+        }
+    }
+
+    fn of_client(&mut self, why: &Why, deadline: Instant) -> Result<Token, Fault> {
+        let TokenWay::Client {
+            client,
+            issuer,
+            scopes,
+            n_step_ups,
+            expires_at,
+        } = &mut self.way
+        else {
+            return Err(finally("there is no client"));
+        };
+        let is_first = self.endpoint.is_none();
+        let endpoint = &mut self.endpoint;
+        let found = known(&self.wire, endpoint, issuer.as_deref(), deadline)?;
+        if let Some(found) = found.filter(|_| is_first && scopes.is_empty()) {
+            scopes.clone_from(&found.scopes);
+        }
+        if let Why::Refused {
+            status: 403,
+            challenge,
+        } = why
+        {
+            let wanted = challenge
+                .as_deref()
+                .map(challenge::read)
+                .unwrap_or_default()
+                .scopes;
+            let more = wanted.iter().filter(|scope| !scopes.contains(*scope));
+            let more: Vec<String> = more.cloned().collect();
+            if more.is_empty() || *n_step_ups >= STEP_UPS_MAX {
+                return Err(forbidden(&wanted));
+            }
+            *n_step_ups += 1;
+            scopes.extend(more);
+        }
+        let scope = scopes.join(" ");
+        let mut fields = vec![("grant_type", "client_credentials")];
+        fields.extend(Some(("scope", scope.as_str())).filter(|_| !scope.is_empty()));
+        let endpoint = asked(endpoint)?;
+        let grant = endpoint.ask(&self.wire, client, &fields, deadline);
+        let grant = grant.map_err(|none| none.into_fault("client credentials", endpoint))?;
+        *expires_at = grant.expires_at;
+        Ok(Token {
+            value: Secret::new(&grant.access_token),
+            expires_at: time_of(grant.expires_at),
+        })
+    }
+}
+
+/// Finds the endpoint where it is not known; what was found if it was now.
+fn known(
+    wire: &Wire,
+    endpoint: &mut Option<TokenEndpoint>,
+    issuer: Option<&str>,
+    deadline: Instant,
+) -> Result<Option<Discovered>, Fault> {
+    if endpoint.is_some() {
+        return Ok(None);
+    }
+    let found = discover::discover(wire, issuer, deadline)?;
+    *endpoint = Some(TokenEndpoint::new(&found));
+    Ok(Some(found))
+}
+
+fn asked(endpoint: &mut Option<TokenEndpoint>) -> Result<&mut TokenEndpoint, Fault> {
+    endpoint
+        .as_mut()
+        .ok_or_else(|| finally("no issuer was asked"))
+}
+
+fn forbidden(wanted: &[String]) -> Fault {
+    match wanted.is_empty() {
+        true => {
+            finally("the server forbids it to this token (403), and names no scope that would do")
+        }
+        false => finally(format!(
+            "the server forbids it to this token (403): it wants the scopes `{}`",
+            super::grant::clipped(&wanted.join(" "))
+        )),
+    }
+}
+
+/// The hint of most faults of a login.
+fn log_in_again(why: &str) -> Fault {
+    finally(format!(
+        "{why}: log in again with `cargo pmcp loadtest login URL`"
+    ))
+}
+
+/// The token of a login: the one that is kept, or a newer one. Under the store's lock it
+/// is read again, so that of several processes one refreshes and the others take what it
+/// wrote: a refresh token is good for one time where the issuer rotates them.
+fn of_login(
+    wire: &Wire,
+    endpoint: &mut Option<TokenEndpoint>,
+    held: &mut Held,
+    store: Option<&Store>,
+    why: &Why,
+    deadline: Instant,
+) -> Result<Token, Fault> {
+    let now = || Utc::now().unix_ms() / 1000;
+    match why {
+        Why::First if !held.ends_soon(now()) => return Ok(held.token()),
+        Why::Refused {
+            status: 403,
+            challenge,
+        } => {
+            let wanted = challenge
+                .as_deref()
+                .map(challenge::read)
+                .unwrap_or_default()
+                .scopes;
+            let scopes = wanted.join(",");
+            // A refresh never widens a grant (RFC 6749 §6): the user has to agree.
+            return Err(match scopes.is_empty() {
+                true => forbidden(&wanted),
+                false => log_in_again(&format!(
+                    "the server wants the scopes `{scopes}` (403), which `--oauth-scopes` of a \
+                     login asks for"
+                )),
+            });
+        }
+        _ => {}
+    }
+    let refused = held.record.access_token.clone();
+    if held.record.refresh_token.is_none() {
+        let newer = store.and_then(|store| newer(store, held, &refused, now()));
+        return match newer {
+            Some(record) => {
+                held.record = record;
+                Ok(held.token())
+            }
+            None => Err(log_in_again(&format!(
+                "the token {} and cannot be refreshed",
+                held.until()
+            ))),
+        };
+    }
+    // Before the lock is taken, which others may wait for.
+    known(wire, endpoint, Some(&held.issuer), deadline)?;
+    let lock = match store {
+        Some(store) => Some(store.lock(deadline).map_err(|message| Fault::Again {
+            message,
+            after: None,
+        })?),
+        None => None,
+    };
+    let deadline = deadline.min(clock::now() + UNDER_LOCK_MAX);
+    if let Some(record) = store.and_then(|store| newer(store, held, &refused, now())) {
+        held.record = record;
+        return Ok(held.token());
+    }
+    let endpoint = asked(endpoint)?;
+    let grant = match refresh(wire, endpoint, &held.record, deadline) {
+        Ok(grant) => grant,
+        Err(none) => {
+            // Who refreshes without the lock may have been first.
+            if let Some(record) = store.and_then(|store| newer(store, held, &refused, now())) {
+                held.record = record;
+                return Ok(held.token());
+            }
+            let is_spent = matches!(&none, NoGrant::Refused(it, _) if it.error == "invalid_grant");
+            return Err(
+                match none.into_fault("the refresh of the kept login", endpoint) {
+                    Fault::Final { message } if is_spent => log_in_again(&message),
+                    fault => fault,
+                },
+            );
+        }
+    };
+    held.record = held.record.renewed(grant);
+    if let (Some(store), Some(lock)) = (store, &lock) {
+        let kept = store.keep(lock, &held.server, &held.issuer, &held.record);
+        // The one that stands there may be spent now: the next process would be lost.
+        kept.map_err(|why| finally(format!("the new token cannot be kept: {why}")))?;
+    }
+    Ok(held.token())
+}
+
+/// What another process made of this login meanwhile: another token than the one that is
+/// refused or ends, and not about to end.
+fn newer(store: &Store, held: &mut Held, refused: &str, now: u64) -> Option<Record> {
+    let (_, record) = store.find(&held.server, Some(&held.issuer)).ok()??;
+    let candidate = Held {
+        record,
+        ..held.clone()
+    };
+    let is_newer = candidate.record.access_token != refused && !candidate.ends_soon(now);
+    if !is_newer && candidate.record.refresh_token.is_some() {
+        // It may have been refreshed and have ended since: the old refresh token is spent.
+        held.record.refresh_token = candidate.record.refresh_token.clone();
+    }
+    is_newer.then_some(candidate.record)
+}
+
+fn refresh(
+    wire: &Wire,
+    endpoint: &mut TokenEndpoint,
+    record: &Record,
+    deadline: Instant,
+) -> Result<Grant, NoGrant> {
+    let secret = record.client_secret.clone();
+    let client = OAuthClient {
+        id: record.client_id.clone(),
+        identity: secret.map_or(ClientIdentity::Public, |it| {
+            ClientIdentity::Secret(Secret::new(&it))
+        }),
+    };
+    let refresh_token = record.refresh_token.as_deref().unwrap_or_default();
+    // No scope: those that were granted stay.
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token),
+    ];
+    endpoint.ask(wire, &client, &fields, deadline)
+}

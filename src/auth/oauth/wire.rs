@@ -1,0 +1,280 @@
+//! Requests to authorization servers: few, blocking, each with a deadline, bounded in
+//! what is read. The load never passes here.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::{Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
+
+use super::grant::clipped;
+use super::urls;
+use crate::auth::Fault;
+use crate::clock;
+use crate::files::read_text;
+use crate::network::{Network, ProxyChoice, TlsOptions, Way};
+
+/// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
+const BODY_BYTES_MAX: u64 = 256 << 10;
+
+/// Redirects that metadata may make, at most. Nothing else is redirected.
+const REDIRECTS_MAX: u32 = 3;
+
+/// What was answered.
+pub(super) struct IssuerReply {
+    pub(super) status: u16,
+    pub(super) body: String,
+    /// The value of `WWW-Authenticate`; several are joined.
+    pub(super) challenge: Option<String>,
+    /// `Retry-After`, where it says a time that can be meant.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl IssuerReply {
+    /// The body as a JSON object; `None` where it is none.
+    pub(super) fn object(&self) -> Option<Value> {
+        let value = serde_json::from_str(&self.body).ok();
+        value.filter(Value::is_object)
+    }
+}
+
+/// Makes the requests of one login or run.
+pub(super) struct Wire {
+    /// One for each way in which a certificate may be trusted, in the order in which
+    /// they are tried: nothing is sent before one is.
+    agents: Vec<Agent>,
+    /// Which proxy issuers are reached by.
+    proxy: ProxyChoice,
+    /// The MCP server: what it is reached by says what else may be.
+    target: String,
+}
+
+impl Wire {
+    /// # Errors
+    /// When a file of authorities cannot be used, as a fragment with its path.
+    pub(super) fn new(target: &str, network: &Network) -> Result<Self, String> {
+        let connect_timeout = network.connect_timeout;
+        Ok(Self {
+            agents: trusts(&network.tls)?
+                .into_iter()
+                .map(|tls| agent(tls, connect_timeout))
+                .collect(),
+            proxy: network.proxy.clone(),
+            target: target.to_string(),
+        })
+    }
+
+    /// The address of the MCP server.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Gets a document, such as metadata.
+    pub(super) fn get(&self, url: &str, deadline: Instant) -> Result<IssuerReply, Fault> {
+        self.ask(url, deadline, |agent, left, proxy| {
+            let request = agent.get(url).header("Accept", "application/json");
+            let request = request.config().timeout_global(Some(left));
+            let request = request
+                .proxy(proxy)
+                .max_redirects(REDIRECTS_MAX)
+                .https_only(url.starts_with("https:"));
+            request.build().call()
+        })
+    }
+
+    /// Posts a form, such as a token request; `authorization` is the header's value.
+    pub(super) fn post_form(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        authorization: Option<&str>,
+        deadline: Instant,
+    ) -> Result<IssuerReply, Fault> {
+        let mut headers = vec![
+            ("Accept", "application/json"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ];
+        headers.extend(authorization.map(|value| ("Authorization", value)));
+        self.post(url, &headers, &urls::form(form), deadline)
+    }
+
+    /// Posts a JSON value.
+    pub(super) fn post_json(
+        &self,
+        url: &str,
+        accept: &str,
+        value: &Value,
+        deadline: Instant,
+    ) -> Result<IssuerReply, Fault> {
+        let headers = [("Accept", accept), ("Content-Type", "application/json")];
+        self.post(url, &headers, &value.to_string(), deadline)
+    }
+
+    fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        deadline: Instant,
+    ) -> Result<IssuerReply, Fault> {
+        self.ask(url, deadline, |agent, left, proxy| {
+            let mut request = agent.post(url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.config().timeout_global(Some(left));
+            request.proxy(proxy).build().send(body)
+        })
+    }
+
+    fn ask(
+        &self,
+        url: &str,
+        deadline: Instant,
+        send: impl Fn(&Agent, Duration, Option<Proxy>) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<IssuerReply, Fault> {
+        if !urls::may_follow(url, &self.target) {
+            let url = clipped(url);
+            return Err(finally(format!(
+                "the server names `{url}`, which is no `https` address"
+            )));
+        }
+        let proxy = proxy_of(&self.proxy, url)?;
+        let failed = |error: ureq::Error| again(format!("`{}`: {error}", clipped(url)));
+        let mut agents = self.agents.iter().peekable();
+        loop {
+            let left = deadline.saturating_duration_since(clock::now());
+            let Some(agent) = agents.next().filter(|_| !left.is_zero()) else {
+                return Err(again(format!(
+                    "`{}`: no time was left for it",
+                    clipped(url)
+                )));
+            };
+            match send(agent, left, proxy.clone()) {
+                Err(error) if agents.peek().is_some() && is_of_trust(&error) => {}
+                answer => return answer.and_then(read).map_err(failed),
+            }
+        }
+    }
+}
+
+/// The proxy that this address is reached by; metadata that is redirected keeps to it.
+fn proxy_of(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, Fault> {
+    let uri: Uri = url.parse().map_err(|_| finally("an address is none"))?;
+    let is_https = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let Way::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port) else {
+        return Ok(None);
+    };
+    let by = &named.by;
+    let proxy = named.proxy.as_ref();
+    let proxy = proxy.map_err(|why| finally(format!("the proxy of {by} {why}")))?;
+    let mut built = Proxy::builder(ProxyProtocol::Http);
+    built = built.host(proxy.host()).port(proxy.port());
+    if let Some((name, password)) = proxy.name_and_password() {
+        built = built.username(&name).password(&password);
+    }
+    let built = built.build();
+    built
+        .map(Some)
+        .map_err(|_| finally(format!("the proxy of {by} cannot be used")))
+}
+
+/// Whether a certificate was not trusted, or TLS failed otherwise.
+fn is_of_trust(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
+/// The ways to trust a certificate: the platform's, and the user's authorities.
+fn trusts(tls: &TlsOptions) -> Result<Vec<TlsConfig>, String> {
+    let platform = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
+    let platform = platform.disable_verification(tls.insecure).build();
+    let mut own = Vec::new();
+    for path in &tls.ca {
+        own.extend(certificates(path)?);
+    }
+    let own = (!own.is_empty()).then(|| {
+        let roots = RootCerts::new_with_certs(&own);
+        TlsConfig::builder().root_certs(roots).build()
+    });
+    Ok(std::iter::once(platform).chain(own).collect())
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    /// All public authorities have a quarter of it.
+    const BYTES_MAX: u64 = 1 << 20;
+    let at = |why: &str| format!("the file of authorities `{}` {why}", path.display());
+    let text = read_text(path, BYTES_MAX).map_err(|why| at(&why))?;
+    let items = parse_pem(text.as_bytes()).filter_map(Result::ok);
+    let found: Vec<_> = items
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    match found.is_empty() {
+        true => Err(at("holds no certificate in PEM form")),
+        false => Ok(found),
+    }
+}
+
+fn agent(tls: TlsConfig, connect_timeout: Option<Duration>) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        // The environment's proxies are read elsewhere, or not at all.
+        .proxy(None)
+        .tls_config(tls)
+        .timeout_connect(connect_timeout)
+        .user_agent(concat!("pmcp-loadtest/", env!("CARGO_PKG_VERSION")))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // One is used at most a few times a minute.
+        .max_idle_connections(0)
+        .build();
+    config.new_agent()
+}
+
+/// A fault that asking again does not mend.
+pub(super) fn finally(message: impl Into<String>) -> Fault {
+    let message = message.into();
+    Fault::Final { message }
+}
+
+fn again(message: String) -> Fault {
+    let after = None;
+    Fault::Again { message, after }
+}
+
+fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
+    let status = answer.status().as_u16();
+    let headers = answer.headers();
+    let values = |name: &str| {
+        let values = headers.get_all(name).iter();
+        let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+        Some(values.join(", ")).filter(|text| !text.is_empty())
+    };
+    let challenge = values("www-authenticate");
+    let retry_after = values("retry-after").and_then(|text| retry_after(&text));
+    let body = answer.body_mut().with_config();
+    let body = body.limit(BODY_BYTES_MAX).lossy_utf8(true);
+    Ok(IssuerReply {
+        status,
+        body: body.read_to_string()?,
+        challenge,
+        retry_after,
+    })
+}
+
+/// The seconds that `Retry-After` tells. Of a date nothing is made: the clocks of two
+/// hosts may be further apart than it is.
+fn retry_after(text: &str) -> Option<Duration> {
+    const SECS_MAX: u64 = 3600;
+    let secs: u64 = text.trim().parse().ok()?;
+    Some(Duration::from_secs(secs.min(SECS_MAX)))
+}

@@ -1,0 +1,139 @@
+//! What flags and the environment say of OAuth, and the token that comes of it.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::browser::log_in;
+use super::options;
+use super::secrets::{bearer, variable};
+use crate::auth::oauth::{self, OAuthWish, Standing};
+use crate::auth::{Fault, Source, Why};
+use crate::clock;
+use crate::error::UserError;
+use crate::files::read_text;
+use crate::redact::Secret;
+use crate::scenario::Plan;
+use crate::terminal::Terminal;
+
+/// The flags, as they were typed.
+pub(super) struct OAuthFlags {
+    pub(super) client_id: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) scopes: Option<String>,
+    pub(super) redirect_port: Option<u16>,
+    pub(super) client_secret: Option<String>,
+    pub(super) private_key: Option<String>,
+    pub(super) is_without_store: bool,
+}
+
+/// The largest file of a private key. One of RSA with 4096 bits has 3.2 KiB.
+const KEY_BYTES_MAX: u64 = 64 << 10;
+
+/// What is wished for: by a flag, or else by its variable.
+pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
+    let of_flag = |flag: Option<String>, name: &str| flag.or_else(|| variable(name));
+    let is_by_flag = flags.client_id.is_some();
+    let redirect_port = match (flags.redirect_port, variable("MCP_OAUTH_REDIRECT_PORT")) {
+        (None, Some(text)) => Some(options::port(text.trim()).map_err(|why| {
+            UserError::usage(format!("the variable MCP_OAUTH_REDIRECT_PORT: {why}"))
+        })?),
+        (port, _) => port,
+    };
+    let private_key = of_flag(flags.private_key, "MCP_OAUTH_PRIVATE_KEY");
+    let private_key = private_key.map(|path| -> Result<Secret, UserError> {
+        let pem = read_text(Path::new(&path), KEY_BYTES_MAX);
+        let pem = pem.map_err(|why| UserError::usage(format!("the private key `{path}` {why}")))?;
+        Ok(Secret::new(&pem))
+    });
+    let scopes = of_flag(flags.scopes, "MCP_OAUTH_SCOPES").unwrap_or_default();
+    let scopes = scopes.split([',', ' ']).filter(|scope| !scope.is_empty());
+    let client_secret = of_flag(flags.client_secret, "MCP_OAUTH_CLIENT_SECRET");
+    Ok(OAuthWish {
+        client_id: of_flag(flags.client_id, "MCP_OAUTH_CLIENT_ID"),
+        issuer: of_flag(flags.issuer, "MCP_OAUTH_ISSUER"),
+        scopes: scopes.map(str::to_string).collect(),
+        redirect_port,
+        client_secret: client_secret.map(|secret| Secret::new(&secret)),
+        private_key: private_key.transpose()?,
+        is_without_store: flags.is_without_store,
+        is_by_flag,
+    })
+}
+
+/// Gives the plan a token where it has no credentials of its own: the one that is kept
+/// for its server, or the one that the user's wish brings. Blocks while issuers answer.
+///
+/// # Errors
+/// When the user asks for a token and none can be had.
+pub(super) fn authorize(
+    plan: &mut Plan,
+    wish: &OAuthWish,
+    terminal: &Terminal,
+) -> Result<(), UserError> {
+    if plan.token.is_some() {
+        return match wish.is_by_flag {
+            true => Err(UserError::usage(
+                "`--oauth-client-id` and a token command or a token file exclude each other",
+            )),
+            false => Ok(()),
+        };
+    }
+    let mut headers = plan.target.headers.iter();
+    if headers.any(|header| header.name.eq_ignore_ascii_case("authorization")) {
+        return match wish.is_by_flag {
+            true => Err(UserError::usage(
+                "`--oauth-client-id` and an `Authorization` header, such as that of `--api-key`, \
+                 exclude each other",
+            )),
+            false => Ok(()),
+        };
+    }
+    let (url, network) = (plan.target.url.value.clone(), plan.network.clone());
+    let environment = |name: &str| std::env::var(name).ok();
+    let standing = oauth::standing(wish, &url, &network, &environment);
+    let mut source = match standing.map_err(|fault| UserError::usage(fault.0))? {
+        Standing::Nothing(note) => {
+            plan.notices.extend(note);
+            return Ok(());
+        }
+        Standing::Source(source) => source,
+        // Somebody is there to log in, as with cargo-pmcp.
+        Standing::NeedsLogin(_) if terminal.stderr_is_redrawable() => {
+            Box::new(log_in(wish, &url, &network, false, terminal)?.into_source())
+        }
+        Standing::NeedsLogin(why) => {
+            return Err(UserError::could_not_run(why)
+                .hint("log in before: `cargo pmcp loadtest login URL`"));
+        }
+    };
+    let token = first_token(&mut *source)?;
+    terminal.hide([token.expose()]);
+    plan.target.headers.push(bearer(token.expose()));
+    plan.notices
+        .push(format!("the token is {}", source.about()));
+    Ok(())
+}
+
+/// The first token. An issuer that is busy is asked again when it says so.
+fn first_token(source: &mut dyn Source) -> Result<Secret, UserError> {
+    const ATTEMPTS_MAX: u32 = 5;
+    const WAIT_MAX: Duration = Duration::from_secs(60);
+    const DEADLINE: Duration = Duration::from_secs(60);
+    let mut n_attempts = 1;
+    loop {
+        match source.fetch(Why::First, clock::now() + DEADLINE) {
+            Ok(token) => return Ok(token.value),
+            Err(Fault::Again {
+                after: Some(after), ..
+            }) if n_attempts < ATTEMPTS_MAX && after <= WAIT_MAX => {
+                // Woken early, it is asked early.
+                thread::park_timeout(after);
+                n_attempts += 1;
+            }
+            Err(Fault::Again { message, .. } | Fault::Final { message }) => {
+                return Err(UserError::could_not_run(format!("no token: {message}")));
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Tokens by OAuth: logins in a browser, tokens that cargo-pmcp keeps, clients that get
+//! their own. The server and its issuer are strict (`support/auth_server.rs`).
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
+use crate::program::{Finished, Program, TempDir};
+
+/// Where it is without a home.
+const STORE: &str = ".pmcp/oauth-cache.json";
+
+fn loadtest(words: &[&str]) -> Program {
+    let mut all = vec!["loadtest"];
+    all.extend(words);
+    Program::new(&all)
+}
+
+/// Logs in as a user does, and gives the end of the program.
+fn log_in(server: &AuthServer, words: &[&str]) -> Finished {
+    let url = server.url();
+    let mut all = vec!["login", &url, "--no-browser", "--oauth-redirect-port", "0"];
+    all.extend(words);
+    let mut running = loadtest(&all).spawn();
+    let mut n_browsed = 0;
+    // An issuer that takes no resource is gone to twice.
+    for _ in 0..2 {
+        let addresses = |stderr: &str| -> Vec<String> {
+            let words = stderr.split_whitespace();
+            let addresses = words.filter(|word| word.contains("/authorize?"));
+            addresses.map(str::to_string).collect()
+        };
+        running.wait_until("an address or the end", |running| {
+            addresses(&running.stderr()).len() > n_browsed
+                || running.stdout().contains("logged in")
+                || running.stderr().contains("error")
+        });
+        let Some(address) = addresses(&running.stderr()).get(n_browsed).cloned() else {
+            break;
+        };
+        n_browsed += 1;
+        let page = server.browse(&address);
+        assert!(
+            page.contains("<!doctype html>") && !page.contains("secret"),
+            "{page}"
+        );
+    }
+    running.wait()
+}
+
+fn kept(folder: &Path) -> Value {
+    let text = std::fs::read_to_string(folder.join(STORE)).expect("a store");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Nothing that was said or written but the store holds a token.
+#[track_caller]
+fn assert_secret(finished: &Finished) {
+    let said = finished.to_string();
+    let mut open = vec![finished.dir.path().to_path_buf()];
+    let mut texts = vec![said];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).expect("a folder");
+            open.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if !path.ends_with(STORE) {
+            texts.push(String::from_utf8_lossy(&std::fs::read(path).expect("a file")).into_owned());
+        }
+    }
+    for text in texts {
+        for kind in ["access-secret", "refresh-secret", "code-secret", "s3cret"] {
+            assert!(!text.contains(kind), "{kind}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_login_registers_a_client_and_keeps_what_cargo_pmcp_reads() {
+    let server = AuthServer::start(Manners::default());
+    let finished = log_in(&server, &[]).expect_code(0);
+    assert_eq!(server.faults(), [""; 0]);
+    assert!(finished.stdout.contains(&server.issuer()), "{finished}");
+    assert_secret(&finished);
+    let content = kept(finished.dir.path());
+    assert_eq!(content["schema_version"], 2);
+    assert_eq!(content["issuers"][server.origin()], server.issuer());
+    let record = &content["credentials"][server.issuer()][server.origin()][""];
+    assert_eq!(record["client_id"], "registered-1");
+    assert_eq!(record["registered_application_type"], "native");
+    assert_eq!(record["scopes"], json!(["mcp:tools"]));
+    let token = record["access_token"].as_str().expect("a token");
+    assert!(token.starts_with("access-secret"), "{record}");
+    assert!(record["expires_at"].as_u64().expect("an expiry") > 1_700_000_000);
+}
+
+#[test]
+fn an_issuer_that_takes_no_resource_is_asked_without_and_told_of() {
+    let server = AuthServer::start(Manners {
+        refuses_resource: true,
+        ..Manners::default()
+    });
+    let finished = log_in(&server, &["--oauth-client-id", "mine", "--oauth-no-cache"]);
+    let finished = finished.expect_code(0);
+    assert!(
+        finished.stdout.contains("takes no `resource`"),
+        "{finished}"
+    );
+    assert!(!finished.dir.path().join(STORE).exists());
+}
+
+#[test]
+fn a_server_of_2025_03_26_is_its_own_issuer() {
+    let server = AuthServer::start(Manners {
+        has_no_metadata: true,
+        ..Manners::default()
+    });
+    let finished = log_in(&server, &[]).expect_code(0);
+    let content = kept(finished.dir.path());
+    assert_eq!(content["issuers"][server.origin()], server.origin());
+    assert_eq!(server.faults(), [""; 0]);
+}
+
+#[test]
+fn a_login_is_refused_where_it_could_be_stolen() {
+    let check = |manners: Manners, expected: &str| {
+        let server = AuthServer::start(manners);
+        let finished = log_in(&server, &[]).expect_code(1);
+        assert!(finished.stderr.contains(expected), "{expected}: {finished}");
+        assert!(!finished.dir.path().join(STORE).exists());
+        assert_eq!(server.grants(), [""; 0]);
+        assert_secret(&finished);
+    };
+    let metadata = |metadata: Value| Manners {
+        metadata,
+        ..Manners::default()
+    };
+    check(
+        metadata(json!({"code_challenge_methods_supported": ["plain"]})),
+        "PKCE with S256",
+    );
+    check(
+        metadata(json!({"issuer": "https://other.example"})),
+        "says that it is of `https://other.example`",
+    );
+    check(
+        metadata(json!({"registration_endpoint": null})),
+        "`--oauth-client-id`",
+    );
+    check(
+        metadata(json!({"authorization_endpoint": "ftp://x/"})),
+        "no `authorization_endpoint`",
+    );
+    check(
+        Manners {
+            iss: Some("https://other.example"),
+            ..Manners::default()
+        },
+        "came back from the issuer `https://other.example`",
+    );
+    check(
+        Manners {
+            resource_metadata: json!({"resource": "https://other.example/mcp"}),
+            ..Manners::default()
+        },
+        "that of another resource, `https://other.example/mcp`",
+    );
+    check(
+        Manners {
+            resource_metadata: json!({"authorization_servers": []}),
+            ..Manners::default()
+        },
+        "names no issuer",
+    );
+}
+
+/// A store in which a login is kept, as cargo-pmcp writes it, with a field of its future.
+fn store_of(server: &AuthServer, expires_at: u64) -> String {
+    let record = json!({
+        "access_token": "access-secret-0", "refresh_token": "refresh-secret-0",
+        "expires_at": expires_at, "client_id": "client-0", "of_tomorrow": 1,
+    });
+    let content = json!({
+        "schema_version": 2,
+        "credentials": {server.issuer(): {server.origin(): {"": record}}},
+        "issuers": {server.origin(): server.issuer()},
+    });
+    format!("{content:#}\n")
+}
+
+/// Far beyond any test.
+const LATER: u64 = 4_000_000_000;
+
+#[test]
+fn a_kept_login_is_used_without_a_word_and_said_in_the_head() {
+    let server = AuthServer::start(Manners::default());
+    server.give_token("access-secret-0");
+    let url = server.url();
+    let store = store_of(&server, LATER);
+    let run = |words: &[&str]| {
+        let mut all = vec![
+            "run",
+            &url,
+            "--tool",
+            "work",
+            "--vus",
+            "2",
+            "--iterations",
+            "6",
+        ];
+        all.extend(words);
+        loadtest(&all).file(STORE, &store).run()
+    };
+    let finished = run(&[]).expect_code(0);
+    assert!(
+        finished.to_string().contains(&server.issuer()),
+        "{finished}"
+    );
+    assert!(finished.to_string().contains("2096-10-02"), "{finished}");
+    assert_secret(&finished);
+    assert_eq!(server.grants(), [""; 0]);
+    let text = std::fs::read_to_string(finished.dir.path().join(STORE));
+    assert_eq!(text.expect("a store"), store, "it is not touched");
+    for words in [
+        &["--no-stored-token"][..],
+        &["--oauth-no-cache"],
+        &["--api-key", "other"],
+        &["-H", "Authorization: Bearer other"],
+    ] {
+        let n_before = server.server.log().len();
+        let finished = run(words).expect_code(1);
+        assert!(finished.stderr.contains("401"), "{words:?}: {finished}");
+        let sent = &server.server.log()[n_before..];
+        let sent = sent.iter().filter_map(|it| it.header("authorization"));
+        let is_kept = |value: &str| value.contains("access-secret-0");
+        assert!(!sent.into_iter().any(is_kept), "{words:?}");
+    }
+}
+
+#[test]
+fn of_two_processes_at_once_one_refreshes_and_both_go_on() {
+    let server = AuthServer::start(Manners::default());
+    server.give_refresh_token("refresh-secret-0");
+    let url = server.url();
+    let home = TempDir::new();
+    let folder = home.path().join(".pmcp");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(home.path().join(STORE), store_of(&server, 1)).expect("a file");
+    let home_name = home.path().display().to_string();
+    let start = || {
+        let words = [
+            "run",
+            &url,
+            "--tool",
+            "work",
+            "--vus",
+            "2",
+            "--iterations",
+            "4",
+        ];
+        loadtest(&words).env("HOME", &home_name).spawn()
+    };
+    let running = [start(), start()];
+    for running in running {
+        assert_secret(&running.wait().expect_code(0));
+    }
+    assert_eq!(server.grants(), ["refresh_token"]);
+    assert_eq!(server.faults(), [""; 0]);
+    let record = &kept(home.path())["credentials"][server.issuer()][server.origin()][""];
+    assert_eq!(record["of_tomorrow"], 1);
+    assert_ne!(record["refresh_token"], "refresh-secret-0");
+    assert!(record["expires_at"].as_u64() > Some(1_700_000_000));
+    let files = std::fs::read_dir(&folder).expect("a folder");
+    assert_eq!(files.count(), 1, "neither a lock nor a file beside");
+}
+
+#[test]
+fn a_kept_login_that_is_spent_ends_before_the_load() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    let words = ["run", &url, "--tool", "work", "--iterations", "1"];
+    let finished = loadtest(&words).file(STORE, &store_of(&server, 1)).run();
+    let finished = finished.expect_code(1);
+    assert!(finished.stderr.contains("invalid_grant"), "{finished}");
+    assert!(finished.stderr.contains("loadtest login"), "{finished}");
+    assert_secret(&finished);
+}
+
+#[test]
+fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
+    for wants_endpoint_as_audience in [false, true] {
+        let server = AuthServer::start(Manners {
+            n_busy: 1,
+            wants_endpoint_as_audience,
+            ..Manners::default()
+        });
+        let url = server.url();
+        let words = [
+            "run",
+            &url,
+            "--tool",
+            "work",
+            "--iterations",
+            "3",
+            "--oauth-client-id",
+            "ci",
+        ];
+        let by_secret = loadtest(&words).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
+        let key = include_str!("../oauth/p256-sec1.pem");
+        let by_key = loadtest(&words).file("ci.pem", key);
+        for program in [by_secret, by_key.env("MCP_OAUTH_PRIVATE_KEY", "ci.pem")] {
+            let finished = program.run().expect_code(0);
+            assert!(finished.stderr.contains("client `ci`"), "{finished}");
+            assert_secret(&finished);
+            assert!(!finished.dir.path().join(STORE).exists());
+        }
+        assert_eq!(server.grants(), ["client_credentials"; 2]);
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    let refused = |words: &[&str], expected: &str, code: i32| {
+        let mut all = vec!["run", &url, "--tool", "work"];
+        all.extend(words);
+        let finished = loadtest(&all)
+            .file("no.pem", "s3cret")
+            .run()
+            .expect_code(code);
+        assert!(finished.stderr.contains(expected), "{expected}: {finished}");
+        assert!(!finished.stderr.contains("s3cret"), "{finished}");
+    };
+    let secret = ["--oauth-client-secret", "s3cret"];
+    refused(&secret, "go with `--oauth-client-id`", 2);
+    let id = ["--oauth-client-id", "ci"];
+    let key = ["--oauth-private-key", "no.pem"];
+    refused(&[id, key].concat(), "no private key in PEM form", 2);
+    refused(
+        &[id, ["--oauth-private-key", "none.pem"]].concat(),
+        "`none.pem`",
+        2,
+    );
+    refused(
+        &[id, ["--api-key", "s3cret"]].concat(),
+        "exclude each other",
+        2,
+    );
+    refused(&id, "no token is kept for", 1);
+    assert!(server.server.log().is_empty());
+}
