@@ -306,7 +306,7 @@ mod tests {
                 "ended with exit code 3: no *** here",
                 false,
             ),
-            ("exit 4", "(`sh`) ended with exit code 4", false),
+            ("exit 4", "(`exit`) ended with exit code 4", false),
             ("no-such-program-here x=hunter2", "exit code 127", true),
             ("true", "printed is empty", false),
             ("echo a b", "has a blank", false),

@@ -166,7 +166,7 @@ mod tests {
     fn plan(command: &str, vus: u32) -> Arc<Plan> {
         let source = ConfigSource {
             path: "a.toml".into(),
-            text: "[data.users]\nrows = [{ name = \"al\" }, { name = \"b'o\" }]\n\
+            text: "[data.users]\nat_end = \"repeat\"\nrows = [{ name = \"al\" }, { name = \"b'o\" }]\n\
                    [[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"ping\"\n"
                 .to_string(),
         };

@@ -268,6 +268,7 @@ pub fn secrets_of_command(line: &str) -> Vec<String> {
                 found.push(value.to_string());
                 is_next = value.is_empty();
             }
+            Some(_) if is_flag => is_next = false,
             _ if is_scheme(word) => is_next = true,
             _ if std::mem::take(&mut is_next) && !is_flag => found.push(word.to_string()),
             _ => is_next = is_flag && names_credential_header(word),
@@ -368,7 +369,7 @@ mod tests {
     #[test]
     fn commands_hold_secrets_behind_names_that_say_so() {
         for (line, expected) in [
-            ("vault read -field=token secret/x", "token"),
+            ("vault read -field=token secret/x", ""),
             ("get --client-secret abc --scope x", "abc"),
             (
                 "curl -H 'Authorization: Basic abc' -d 'client_secret=def&x=1'",

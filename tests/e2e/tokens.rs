@@ -178,7 +178,7 @@ fn users_have_tokens_of_their_own_from_data() {
     let config = format!(
         "[settings]\nurl = \"{}\"\nvirtual_users = 4\niterations = 40\n\
          token_command = '''echo x >> asked; printf '%s' \"{{{{data.users.name}}}}-tok\" ''' \n\
-         [data.users]\nrows = [{{ name = \"$(false)al'\" }}, {{ name = \"bo\" }}]\n{FLOW}",
+         [data.users]\nat_end = \"repeat\"\nrows = [{{ name = \"$(false)al'\" }}, {{ name = \"bo\" }}]\n{FLOW}",
         server.url()
     );
     let run = |words: &[&str]| loadtest(words).file("a.toml", &config).run();
