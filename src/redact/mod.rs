@@ -261,6 +261,7 @@ pub fn secrets_of_command(line: &str) -> Vec<String> {
     let is_end = |c: char| c.is_whitespace() || "'\"`&;|()<>,{}".contains(c);
     let mut found = Vec::new();
     let mut is_next = false;
+    let mut before = "";
     for word in line.split(is_end).filter(|word| !word.is_empty()) {
         let is_flag = word.starts_with('-');
         match word.split_once(['=', ':']) {
@@ -268,11 +269,14 @@ pub fn secrets_of_command(line: &str) -> Vec<String> {
                 found.push(value.to_string());
                 is_next = value.is_empty();
             }
+            // In JSON the name before stands in quotes.
+            Some(("", "")) => is_next = names_credential_header(before),
             Some(_) if is_flag => is_next = false,
             _ if is_scheme(word) => is_next = true,
             _ if std::mem::take(&mut is_next) && !is_flag => found.push(word.to_string()),
             _ => is_next = is_flag && names_credential_header(word),
         }
+        before = word;
     }
     found.retain(|secret| !secret.is_empty() && !secret.starts_with('$'));
     found
