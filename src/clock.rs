@@ -41,6 +41,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// The wall clock now.
+pub fn system_now() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Time since that instant; zero before it.
 pub fn since(earlier: Instant) -> Duration {
     earlier.elapsed()

@@ -139,7 +139,6 @@ pub use servers::demo;
 
 mod address;
 mod alarm;
-#[allow(dead_code, reason = "what fetches tokens follows")]
 mod auth;
 mod calibrate;
 mod client;

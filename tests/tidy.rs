@@ -64,13 +64,13 @@ const DEPENDENCIES: &str = "
     memchr: protocol
     mio: alarm http scheduler servers
     corosensei: scheduler
-    crossbeam_channel: worker coordinator cli
+    crossbeam_channel: auth worker coordinator cli
     core_affinity: host servers
     hdrhistogram: metrics
     quick_xml: report
     termcolor: terminal
     terminal_size: terminal
-    nix: alarm http scheduler host worker servers coordinator cli";
+    nix: alarm auth http scheduler host worker servers coordinator cli";
 
 /// The files that may allow `unsafe` code; `[lints]` denies it elsewhere.
 const UNSAFE_FILES: &str = "src/scheduler/suspend.rs src/http/timestamp.rs";

@@ -137,6 +137,7 @@ mod tests {
             Row::new(RowKind::Handshake, "initialize"),
         ];
         RunOutcome {
+            tokens: None,
             totals: Recorder::new(rows.len()),
             warm_up: Some((WARM, Recorder::new(rows.len()))),
             start: RunStart {

@@ -80,6 +80,13 @@ macro_rules! command {
             /// where other users do not see it
             #[argh(option, arg_name = "key")]
             pub(super) api_key: Option<String>,
+            /// a command line for the shell that prints the token of each request, alone
+            /// or as JSON with its expiry; run again before the token ends
+            #[argh(option, arg_name = "line")]
+            pub(super) token_command: Option<String>,
+            /// a file that holds the token of each request; read again and again
+            #[argh(option, arg_name = "file")]
+            pub(super) token_file: Option<String>,
         ] $($rest)*);
     };
 
@@ -344,6 +351,8 @@ macro_rules! server_overrides {
             headers,
             default_headers: of_environment.as_deref().map(bearer).into_iter().collect(),
             network: network_flags!($args),
+            token_command: $args.token_command,
+            token_file: $args.token_file,
             ..Overrides::default()
         }
     }};

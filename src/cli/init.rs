@@ -11,6 +11,7 @@ use super::common::{current_folder, live_style, load_plan, under_signals};
 use super::exit;
 use super::oauth::authorize;
 use crate::clock;
+use crate::coordinator::first_token;
 use crate::error::UserError;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
@@ -101,10 +102,15 @@ fn unread(offer: &Offer) -> UserError {
 }
 
 fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
+    terminal.hide_all(&plan.redactor());
+    let (token, _) = under_signals(false, terminal, |live, interrupts| {
+        first_token(&plan, live, interrupts)
+    })?;
     let headers = plan.target.headers.into_iter();
+    let headers = headers.map(|header| (header.name, header.value));
     let options = DiscoverOptions {
         url: plan.target.url.value,
-        headers: headers.map(|header| (header.name, header.value)).collect(),
+        headers: headers.chain(token).collect(),
         protocol: plan.target.protocol,
         timeout: plan.timeout,
         cookies: plan.target.cookies,

@@ -71,6 +71,14 @@ pub(super) fn authorize(
     wish: &OAuthWish,
     terminal: &Terminal,
 ) -> Result<(), UserError> {
+    if plan.token.is_some() {
+        return match wish.is_by_flag {
+            true => Err(UserError::usage(
+                "`--oauth-client-id` and a token command or a token file exclude each other",
+            )),
+            false => Ok(()),
+        };
+    }
     let mut headers = plan.target.headers.iter();
     if headers.any(|header| header.name.eq_ignore_ascii_case("authorization")) {
         return match wish.is_by_flag {

@@ -106,6 +106,12 @@ fn no_session(report: &Report) -> UserError {
         })
         .unwrap_or_default();
     let n_opened = report.counters.sessions_opened;
+    let of_tokens = report.tokens.as_ref();
+    if let Some(failure) = of_tokens.and_then(|tokens| tokens.last_failure.as_ref()) {
+        return UserError::could_not_run(format!(
+            "the server refused the token, and no other could be had: {failure}"
+        ));
+    }
     if n_opened > 0 {
         return UserError::could_not_run(format!(
             "the run was ended before its iterations were done: for 30s no virtual user had a \

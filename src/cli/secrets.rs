@@ -1,7 +1,7 @@
 //! What of the command line and the environment is secret.
 
 use crate::address;
-use crate::redact::{MASK, Redactor, is_scheme, secrets_of_header};
+use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
 use crate::scenario::Header;
 
 /// A token as a header.
@@ -33,7 +33,13 @@ pub(super) fn variable(name: &str) -> Option<String> {
 const UNQUOTED_WORDS_MAX: usize = 2;
 
 /// The flags whose value is a secret.
-const SECRET_FLAGS: [&str; 4] = ["--api-key", "--oauth-client-secret", "--header", "-H"];
+const SECRET_FLAGS: [&str; 5] = [
+    "--api-key",
+    "--oauth-client-secret",
+    "--token-command",
+    "--header",
+    "-H",
+];
 
 /// Whether the value of such a flag is `Name: value`.
 fn is_of_header(flag: &str) -> bool {
@@ -47,7 +53,9 @@ pub(super) fn given_secrets(words: &[String], of_environment: Vec<String>) -> Ve
     let mut secrets: Vec<String> = keys.collect();
     let mut unquoted: Vec<&String> = Vec::new();
     let mut of_flag = |flag: &str, value: &str| {
-        if !is_of_header(flag) {
+        if flag == "--token-command" {
+            secrets.extend(secrets_of_command(value));
+        } else if !is_of_header(flag) {
             secrets.push(value.trim().to_string());
         } else {
             match value.split_once(':') {
@@ -180,11 +188,13 @@ mod tests {
             "http://u:pw@h/?token=t4",
             "--header",
             "no-colon",
+            "--token-command=fetch --client-secret s3 -d 'password=s4&x=1'",
         ];
         let words = words.map(String::from);
         let secrets = given_secrets(&words, vec!["env-key".to_string()]);
         for secret in [
-            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key",
+            "tok-123", "abc", "def", "ghi", "jkl", "u:pw", "pw", "t4", "no-colon", "env-key", "s3",
+            "s4",
         ] {
             assert!(
                 secrets.iter().any(|known| known == secret),

@@ -1,4 +1,4 @@
-//! Who one user is to the server: its session id and cookies, as the header lines
+//! Who one user is to the server: its session id, cookies and token, as the header lines
 //! that go out with each of its requests, over all its connections.
 //!
 //! The lines are rendered when one of them changes, not for each request.
@@ -8,8 +8,10 @@ use std::rc::Rc;
 
 use super::cookies::CookieJar;
 use super::server::{SESSION_ID, Server};
+use super::token::{RefusedToken, TokenCell, asks_for_another};
 use crate::http::{Endpoint, HeaderLines, HeaderName, HeaderValue};
 
+const AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");
 const COOKIE: HeaderName = HeaderName::from_static("cookie");
 
 /// Who one user is to the server. All connections of a session share it.
@@ -20,6 +22,12 @@ pub(super) struct Identity {
     own: RefCell<HeaderLines>,
     /// `None` where cookies are not kept.
     jar: Option<RefCell<CookieJar>>,
+    token: RefCell<Option<Rc<TokenCell>>>,
+    /// Which token is in the lines.
+    token_number: Cell<u64>,
+    refused: RefCell<Option<RefusedToken>>,
+    /// The lines may change between two requests without a word from the session.
+    is_changeable: Cell<bool>,
     /// What both are as headers. A request that waits keeps those that it began
     /// with.
     lines: RefCell<Rc<HeaderLines>>,
@@ -37,6 +45,10 @@ impl Identity {
             session_id: RefCell::default(),
             own: RefCell::default(),
             jar: keeps_cookies.then(|| RefCell::new(CookieJar::new(server.endpoint()))),
+            token: RefCell::default(),
+            token_number: Cell::new(0),
+            refused: RefCell::default(),
+            is_changeable: Cell::new(keeps_cookies),
             lines: RefCell::default(),
             next_request_id: Cell::new(1),
             turns,
@@ -67,12 +79,49 @@ impl Identity {
 
     /// The headers of a request that goes out now.
     pub(super) fn lines(&self) -> Rc<HeaderLines> {
-        if let Some(jar) = &self.jar
-            && jar.borrow_mut().expire(crate::clock::now)
-        {
-            self.render();
+        if self.is_changeable.get() {
+            self.keep_up();
         }
         Rc::clone(&self.lines.borrow())
+    }
+
+    /// Renders the lines again where a cookie has expired or another token has come.
+    #[inline(never)]
+    fn keep_up(&self) {
+        let jar = self.jar.as_ref().map(RefCell::borrow_mut);
+        let has_expired = jar.is_some_and(|mut jar| jar.expire(crate::clock::now));
+        let token = self.token.borrow().as_ref().map(|token| token.number());
+        if has_expired || token.is_some_and(|number| number != self.token_number.get()) {
+            self.render();
+        }
+    }
+
+    /// Sends the token of this cell from now on.
+    pub(super) fn set_token(&self, token: Rc<TokenCell>) {
+        self.token.replace(Some(token));
+        self.is_changeable.set(true);
+        self.render();
+    }
+
+    /// Takes note of an answer that may refuse the token.
+    #[inline(never)]
+    pub(super) fn note_refusal(&self, status: u16, challenge: Option<&[u8]>) {
+        let challenge = challenge.and_then(|text| std::str::from_utf8(text).ok());
+        if self.token.borrow().is_some() && asks_for_another(status, challenge) {
+            self.refused.replace(Some(RefusedToken {
+                number: self.token_number.get(),
+                status,
+                challenge: challenge.map(str::to_string),
+            }));
+        }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.borrow().is_some()
+    }
+
+    pub(super) fn take_refusal(&self) -> Option<RefusedToken> {
+        self.refused.take()
     }
 
     /// Takes the values of `Set-Cookie` headers.
@@ -96,6 +145,12 @@ impl Identity {
 
     fn render(&self) {
         let mut lines = self.own.borrow().clone();
+        if let Some(token) = &*self.token.borrow() {
+            self.token_number.set(token.number());
+            if let Some(header) = token.header() {
+                lines.push(&AUTHORIZATION, &header);
+            }
+        }
         if let Some(id) = &*self.session_id.borrow() {
             lines.push(&SESSION_ID, id);
         }

@@ -378,6 +378,10 @@ impl Lane {
                 ))
             }
             status => {
+                if matches!(status, 401 | 403) {
+                    let challenge = content.answer.header("www-authenticate");
+                    self.identity.note_refusal(status, challenge);
+                }
                 let head = ErrorHead::of(&content.answer);
                 self.retry_after = head.retry_after;
                 let unread = match coding {

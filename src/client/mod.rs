@@ -34,10 +34,12 @@ mod lane;
 mod lists;
 mod server;
 mod session;
+mod token;
 
 pub use find::{Found, Listing, ServerLists, WantedLists, find, find_and_open, is_unknown_method};
 pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};
+pub use token::{RefusedToken, TokenCell};
 
 pub use crate::http::Trouble;

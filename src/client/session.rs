@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
 use super::server::{PreparedCall, Server};
+use super::token::{RefusedToken, TokenCell};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
@@ -195,6 +196,21 @@ impl Session {
     pub fn take_wire_copy(&mut self) -> WireCopy {
         let watched = self.watched.as_deref_mut();
         watched.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Sends the token of this cell with each of its requests, whichever it is then.
+    pub fn set_token(&self, token: Rc<TokenCell>) {
+        self.identity.set_token(token);
+    }
+
+    /// Whether an answer since it was last asked refused the token.
+    pub fn is_refused(&self) -> bool {
+        self.identity.is_refused()
+    }
+
+    /// The answer that refused the token, if one did.
+    pub fn take_refusal(&self) -> Option<RefusedToken> {
+        self.identity.take_refusal()
     }
 
     /// Sends these with each of its requests from now on, instead of those given before.

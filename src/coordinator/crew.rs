@@ -8,6 +8,7 @@ use std::thread::{self, Scope};
 
 use crossbeam_channel::{Receiver, bounded, never};
 
+use crate::auth::Subscription;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::Recorder;
@@ -46,6 +47,8 @@ pub(super) struct Crew {
     /// Closed once all workers have ended; then it is replaced by one that is silent.
     events: Receiver<WorkerEvent>,
     n_ended: usize,
+    /// While it lives, new tokens reach the workers.
+    tokens: Option<Subscription>,
 }
 
 /// What a worker said.
@@ -73,6 +76,7 @@ impl Crew {
             cpus: Vec::with_capacity(n_workers),
             events,
             n_ended: 0,
+            tokens: None,
         };
         for (index, cpu) in options.cpus.iter().copied().enumerate() {
             let (handle, inbox) = Handle::new();
@@ -96,6 +100,15 @@ impl Crew {
             let is_pinned = pinned.recv().unwrap_or(false);
             crew.cpus.push(cpu.filter(|_| is_pinned));
         }
+        // Before there are users: each begins with a token.
+        crew.tokens = options.script.tokens.as_ref().map(|tokens| {
+            let workers = crew.workers.clone();
+            tokens.subscribe(move |held| {
+                for worker in &workers {
+                    worker.send(Command::SetTokens(Arc::clone(&held)));
+                }
+            })
+        });
         Ok(crew)
     }
 

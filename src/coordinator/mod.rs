@@ -30,6 +30,7 @@ mod search;
 mod signals;
 mod start;
 mod tick;
+mod tokens;
 mod trial;
 mod watch;
 
@@ -37,6 +38,7 @@ pub use crate::decide::search::VERIFICATION_LEAST as FIND_VERIFICATION;
 pub use interrupts::{Interrupter, Interrupts};
 pub use run::run;
 pub use search::find;
+pub(crate) use tokens::first_token;
 pub use trial::{trial_plan, try_out};
 
 pub use crate::host::raise_file_limit;

@@ -9,14 +9,16 @@ use super::interrupts::Interrupts;
 use super::lookups::Lookups;
 use super::preflight::{self, Preflight};
 use super::probe::probe_plan;
+use super::tokens;
 use crate::address;
+use crate::auth::Keeper;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::resolve;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
-use crate::scenario::{Action, Plan};
+use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
 use crate::template::Generators;
 use crate::user::{HeaderTemplates, Script};
@@ -29,10 +31,9 @@ pub(super) struct Preparation {
     pub(super) server: ServerFacts,
     /// Where the server's name is looked up again.
     pub(super) lookups: Option<Lookups>,
+    /// Keeps the users' tokens fresh, where tokens are fetched.
+    pub(super) keeper: Option<Keeper>,
 }
-
-/// As many workers keep secrets at once without waiting for each other.
-const SECRET_SHARDS: usize = 16;
 
 /// Whether users hold secrets that are not known before: out of answers, or of many rows.
 fn holds_secrets(plan: &Plan) -> bool {
@@ -64,7 +65,8 @@ pub(super) fn prepare(
         false => Vec::new(),
     };
     let redactor = plan.redactor().and(of_first.iter().map(String::as_str));
-    let redactor = match holds_secrets(plan) {
+    // Tokens are known to the same.
+    let redactor = match holds_secrets(plan) && plan.token.is_none() {
         true => redactor.watching(&LiveSecrets::new(SECRET_SHARDS)),
         false => redactor,
     };
@@ -79,6 +81,10 @@ pub(super) fn prepare(
     };
     let mut settings = of_users.clone();
     settings.headers.extend(first);
+    let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
+    let token = keeper.as_ref();
+    let token = token.and_then(|keeper| tokens::of_first_user(keeper, plan));
+    settings.headers.extend(token);
     let settings = Arc::new(settings);
     let choice = plan.target.protocol;
     let progress = ListProgress::default();
@@ -120,11 +126,15 @@ pub(super) fn prepare(
     let plan = &prepared;
     let server = facts(plan, &found, &redactor);
     let catalog = found.catalog();
-    let server_of_users = match of_sessions.is_empty() {
+    let server_of_users = match of_sessions.is_empty() && keeper.is_none() {
         true => found.server.clone(),
         false => found.server.with_settings(Arc::new(of_users))?,
     };
-    let render = |plan| Script::new(plan, server_of_users.clone(), &catalog).map(Arc::new);
+    let render = |plan| {
+        let mut script = Script::new(plan, server_of_users.clone(), &catalog)?;
+        script.tokens = keeper.as_ref().map(|keeper| Arc::clone(keeper.tokens()));
+        Ok::<_, UserError>(Arc::new(script))
+    };
     let script = render(Arc::clone(plan))?;
     let probe = probe_plan(plan)
         .map(|plan| render(Arc::new(plan)))
@@ -140,6 +150,7 @@ pub(super) fn prepare(
         probe,
         server,
         lookups,
+        keeper,
     })
 }
 

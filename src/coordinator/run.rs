@@ -20,6 +20,7 @@ use super::probe::{self, Probe};
 use super::start::{await_start, late_notice};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
+use crate::auth::Tokens;
 use crate::clock::{SystemClock, Utc};
 use crate::decide::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, Purpose, Window,
@@ -133,6 +134,7 @@ fn generate(
         };
         let mut coordinator = Coordinator::new(plan, start, crew, observer, interrupts);
         coordinator.probe = probe;
+        coordinator.tokens = prepared.script.tokens.clone();
         coordinator.lookups = prepared.lookups;
         let clock = coordinator.load()?;
         Ok(coordinator.outcome(clock))
@@ -172,6 +174,8 @@ struct Coordinator<'a> {
     /// Where thresholds may end the run.
     guard: Option<AbortGuard>,
     aborted: Option<Abort>,
+    /// Who has which token, where tokens are fetched.
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -201,6 +205,7 @@ impl<'a> Coordinator<'a> {
         Self {
             guard,
             aborted: None,
+            tokens: None,
             watching: Watching::start(&start.generator.worker_cpus),
             plan,
             start,
@@ -404,6 +409,9 @@ impl<'a> Coordinator<'a> {
     /// more of the same will not help: they are not let in, or nothing but a
     /// session would ever end the run.
     fn is_hopeless(&self, now: Duration) -> bool {
+        if self.tokens.as_ref().is_some_and(|tokens| tokens.are_lost()) {
+            return true;
+        }
         // Handshakes are counted in the totals, the warm-up's as well.
         let totals = &self.collector.totals;
         let wanted = self.controller.users_at(now).max(1);
@@ -413,9 +421,9 @@ impl<'a> Coordinator<'a> {
         let handshakes = Rows::new(&self.start.rows, totals).of(RowKind::Handshake);
         let causes = handshakes.flat_map(|(_, stats)| stats.failures.ranked());
         let mut n_causes = 0;
-        let not_let_in = causes
-            .inspect(|_| n_causes += 1)
-            .all(|(failure, _)| failure.is_denial());
+        let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
+            failure.is_denial() || matches!(failure, Failure::Auth(_))
+        });
         not_let_in && n_causes > 0 || self.plan.stop.duration.is_none() && now >= NO_SESSION_WAIT
     }
 
@@ -736,6 +744,7 @@ impl<'a> Coordinator<'a> {
             verdict,
             thresholds,
             gate,
+            tokens: self.tokens.map(|tokens| tokens.figures()),
         }
     }
 }

@@ -89,7 +89,9 @@ pub fn find(
         .deadline
         .and_then(|deadline| crate::clock::now().checked_add(deadline));
     let plan = Arc::new(searched(plan, &options));
-    let prepared = prepare(&plan, &mut noted, interrupts)?;
+    let mut prepared = prepare(&plan, &mut noted, interrupts)?;
+    // Tokens are renewed until all is over.
+    let keeper = prepared.keeper.take();
     check_room(&plan, &mut noted);
     let notices = noted.notices;
     let result = thread::scope(|scope| {
@@ -100,6 +102,7 @@ pub fn find(
         finder.run(first)
     });
     observer.ended();
+    drop(keeper);
     let mut outcome = result?;
     outcome.notices = notices;
     Ok(outcome)

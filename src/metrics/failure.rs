@@ -136,6 +136,12 @@ causes! {
         MaxBytes = "max_bytes",
     }
 
+    /// A request that could not be made for want of a token: nothing was sent.
+    Auth(AuthFailure), "auth": {
+        /// The server refused the one before, and no other could be had.
+        NoToken = "no_token",
+    }
+
     /// A request that could not be made of its template: nothing was sent.
     Template(TemplateFailure), "template": {
         /// A value for a header has a line end in it.
@@ -214,6 +220,8 @@ pub enum Failure {
     Extract(ExtractFailure),
     /// Not the answer that the step awaits.
     Expect(ExpectFailure),
+    /// There is no token for the request.
+    Auth(AuthFailure),
     /// The request could not be made.
     Template(TemplateFailure),
 }
@@ -243,6 +251,8 @@ pub enum FailureGroup {
     Extract,
     /// The answer is not what the config awaits.
     Expect,
+    /// No token was to be had.
+    Auth,
     /// The config made a request that must not be sent.
     Template,
 }
@@ -261,6 +271,7 @@ impl FailureGroup {
             Self::Session => "session",
             Self::Extract => "extract",
             Self::Expect => "expect",
+            Self::Auth => "auth",
             Self::Template => "template",
         }
     }
@@ -280,6 +291,7 @@ impl Failure {
             Self::Session(_) => FailureGroup::Session,
             Self::Extract(_) => FailureGroup::Extract,
             Self::Expect(_) => FailureGroup::Expect,
+            Self::Auth(_) => FailureGroup::Auth,
             Self::Template(_) => FailureGroup::Template,
         }
     }

@@ -31,8 +31,9 @@ pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
-    ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure, FailureCounts,
-    FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, TokenError,
+    AuthFailure, ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure,
+    FailureCounts, FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase,
+    TokenError,
     names_cause,
 };
 pub use handshakes::{HandshakeKind, Handshakes};

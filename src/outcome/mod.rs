@@ -11,6 +11,7 @@ mod intervals;
 mod probe;
 mod row;
 pub(crate) mod serial;
+mod token;
 mod trial;
 
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use intervals::{
 };
 pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
+pub use token::TokenFigures;
 pub use trial::{Seen, WireCopy, Witness};
 
 use crate::clock::Utc;
@@ -211,6 +213,8 @@ pub struct RunOutcome {
     pub thresholds: Vec<ThresholdFigures>,
     /// Whether the run passes.
     pub gate: GateOutcome,
+    /// Tokens that were fetched; `None` where none are.
+    pub tokens: Option<TokenFigures>,
 }
 
 /// What a generator noticed about itself. Shares are 0 to 1.

@@ -10,7 +10,6 @@ mod decoded;
 mod forms;
 mod index;
 mod live;
-#[allow(dead_code, reason = "what holds tokens follows")]
 mod secret;
 mod serialize;
 
@@ -95,6 +94,16 @@ impl Redactor {
             known: self.known.clone(),
             live: Some(Arc::clone(live)),
         }
+    }
+
+    /// The same with all that another one knows, who says what users hold.
+    #[must_use]
+    pub fn and_all(&self, other: &Self) -> Self {
+        let mut all = self.and(other.secrets());
+        if other.live.is_some() {
+            all.live.clone_from(&other.live);
+        }
+        all
     }
 
     /// The secrets of a user's sessions to come: what is kept in it is known to all
@@ -246,6 +255,33 @@ pub fn secrets_of_header(name: &str, value: &str) -> Vec<String> {
     found
 }
 
+/// What may be secret in a command line: what follows a word that is named like a
+/// credential, or a scheme, and what such a name is set to.
+pub fn secrets_of_command(line: &str) -> Vec<String> {
+    let is_end = |c: char| c.is_whitespace() || "'\"`&;|()<>,{}".contains(c);
+    let mut found = Vec::new();
+    let mut is_next = false;
+    let mut before = "";
+    for word in line.split(is_end).filter(|word| !word.is_empty()) {
+        let is_flag = word.starts_with('-');
+        match word.split_once(['=', ':']) {
+            Some((name, value)) if names_credential_header(name) => {
+                found.push(value.to_string());
+                is_next = value.is_empty();
+            }
+            // In JSON the name before stands in quotes.
+            Some(("", "")) => is_next = names_credential_header(before),
+            Some(_) if is_flag => is_next = false,
+            _ if is_scheme(word) => is_next = true,
+            _ if std::mem::take(&mut is_next) && !is_flag => found.push(word.to_string()),
+            _ => is_next = is_flag && names_credential_header(word),
+        }
+        before = word;
+    }
+    found.retain(|secret| !secret.is_empty() && !secret.starts_with('$'));
+    found
+}
+
 /// Whether the word is a scheme that credentials follow.
 pub fn is_scheme(word: &str) -> bool {
     let is_it = |known: &&str| word.eq_ignore_ascii_case(known);
@@ -332,6 +368,24 @@ mod tests {
         assert!(!format!("{redactor:?}").contains("tok"));
         assert_eq!(Redactor::default().cleaned("tok-123"), "tok-123");
         assert_eq!(redactor.and(["more"]).cleaned("tok-123 more"), "*** ***");
+    }
+
+    #[test]
+    fn commands_hold_secrets_behind_names_that_say_so() {
+        for (line, expected) in [
+            ("vault read -field=token secret/x", ""),
+            ("get --client-secret abc --scope x", "abc"),
+            (
+                "curl -H 'Authorization: Basic abc' -d 'client_secret=def&x=1'",
+                "abc def",
+            ),
+            ("curl -d '{\"password\": \"abc\"}'", "abc"),
+            ("PASSWORD=abc get", "abc"),
+            ("get --token $TOKEN", ""),
+            ("echo hello", ""),
+        ] {
+            assert_eq!(secrets_of_command(line).join(" "), expected, "{line}");
+        }
     }
 
     #[test]

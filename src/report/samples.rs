@@ -45,6 +45,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         .collect();
     rows.push(row(RowKind::Handshake, "initialize", None));
     RunOutcome {
+        tokens: None,
         totals: Recorder::new(rows.len()),
         start: RunStart {
             at: Utc::from_unix_ms(1_795_437_667_250),

@@ -38,6 +38,12 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
     }
+    if let Some(token) = &plan.token {
+        lines.add(
+            "token",
+            format!("{}, renewed while a run goes on", token.shown()),
+        );
+    }
     describe_network(plan, &mut lines);
     describe_load(plan, &mut lines);
     describe_segment(plan, &mut lines);

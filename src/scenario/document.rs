@@ -659,6 +659,14 @@ impl<'a> Entry<'a> {
         Some(text)
     }
 
+    /// The same with the templates in it.
+    pub(super) fn template_with_uses(&self, accepted: &str) -> Option<(Shown<String>, Vec<Use>)> {
+        let before = self.document.take_uses();
+        let text = self.template_name(accepted);
+        let uses = self.document.uses.replace(before);
+        Some((text?, uses))
+    }
+
     /// A word or quantity in a text, which is no secret.
     fn word_text(&self, accepted: &str) -> Option<Shown<String>> {
         let DeValue::String(written) = self.value else {

@@ -51,11 +51,11 @@ pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
 pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
-pub(crate) use plan::HISTOGRAM_MODES;
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,
-    SessionRule, Step, StopRule, Target, Until, WorkerRule,
+    SessionRule, Step, StopRule, Target, TokenOrigin, TokenPlan, Until, WorkerRule,
 };
+pub(crate) use plan::{HISTOGRAM_MODES, SECRET_SHARDS, shown_program};
 pub(crate) use secret::{credentials_in, without_credentials};
 pub use shown::Shown;
 

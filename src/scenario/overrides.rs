@@ -53,6 +53,10 @@ pub struct Overrides {
     /// Sent where neither the config nor `--header` has the name: a bearer
     /// token from the environment.
     pub default_headers: Vec<Header>,
+    /// `--token-command`
+    pub token_command: Option<String>,
+    /// `--token-file`
+    pub token_file: Option<String>,
     /// `--protocol`
     pub protocol: Option<ProtocolChoice>,
     /// `--seed`

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,10 @@ use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::network::{Network, ProxyUse};
 use crate::protocol::{Operation, ProtocolChoice};
-use crate::redact::{Redactor, SECRET_CHARS_MIN, each_text, names_secret, secrets_of_header};
+use crate::redact::{
+    LiveSecrets, Redactor, SECRET_CHARS_MIN, each_text, names_secret, secrets_of_command,
+    secrets_of_header,
+};
 use crate::template::{self, Piece};
 use crate::threshold::Threshold;
 use crate::units::plural;
@@ -64,6 +68,9 @@ pub struct Plan {
     /// What virtual users do: each iteration is one of these. Not empty.
     #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
+    /// Where each request's token comes from, where it is no header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<TokenPlan>,
     /// Rows that templates take values from.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_data")]
     pub(crate) data: Vec<Arc<DataSet>>,
@@ -176,6 +183,79 @@ impl Target {
             respect_retry_after: false,
         }
     }
+}
+
+/// Where tokens come from that are fetched before a run and renewed in it.
+#[derive(Clone)]
+pub struct TokenPlan {
+    /// What is asked for them.
+    pub origin: TokenOrigin,
+    /// The tokens while the run goes on, for whatever takes secrets out of texts.
+    pub(crate) live: Arc<LiveSecrets>,
+}
+
+/// What is asked for tokens. Texts with templates make one for each user; all others
+/// have the same.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum TokenOrigin {
+    /// A command line that prints one. It may hold secrets: the program alone is shown.
+    Command(String),
+    /// The path of a file that holds one.
+    File(Shown<String>),
+}
+
+/// As many keep secrets at once without waiting for each other.
+pub(crate) const SECRET_SHARDS: usize = 16;
+
+impl TokenPlan {
+    /// Tokens from there.
+    pub fn new(origin: TokenOrigin) -> Self {
+        Self {
+            origin,
+            live: LiveSecrets::new(SECRET_SHARDS),
+        }
+    }
+
+    /// Where they come from, in a few words.
+    pub fn shown(&self) -> String {
+        match &self.origin {
+            TokenOrigin::Command(line) => format!("from the command `{}`", shown_program(line)),
+            TokenOrigin::File(path) => format!("from the file `{}`", path.shown),
+        }
+    }
+}
+
+/// Tokens that come are no part of a plan.
+impl PartialEq for TokenPlan {
+    fn eq(&self, other: &Self) -> bool {
+        self.origin == other.origin
+    }
+}
+
+/// By the key of the config.
+impl Serialize for TokenPlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(Some(1))?;
+        match &self.origin {
+            TokenOrigin::Command(line) => {
+                fields.serialize_entry("command", shown_program(line))?;
+            }
+            TokenOrigin::File(path) => fields.serialize_entry("file", path)?,
+        }
+        fields.end()
+    }
+}
+
+/// The program that a command's line begins with: the rest may hold secrets.
+pub(crate) fn shown_program(line: &str) -> &str {
+    let is_plain = |word: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
+        word.len() <= 60 && word.chars().all(is_plain)
+    };
+    let first = line.split_whitespace().next().filter(is_plain);
+    let name = first.and_then(|first| Path::new(first).file_name()?.to_str());
+    name.unwrap_or("sh")
 }
 
 /// How much load, and when.
@@ -540,6 +620,7 @@ impl Plan {
             warm_up: Duration::ZERO,
             populations: Population::everyone(&flows),
             flows,
+            token: None,
             data: Vec::new(),
             preflight: true,
             think: ThinkTime::None,
@@ -659,8 +740,15 @@ impl Plan {
         let cells = sets.flat_map(|set| set.secrets());
         let mut texts = Vec::new();
         cells.for_each(|cell| each_text(cell, |text| texts.push(text.to_string())));
+        if let Some(TokenOrigin::Command(line)) = self.token.as_ref().map(|it| &it.origin) {
+            texts.extend(secrets_of_command(line));
+        }
         let all = of_headers.iter().chain(&self.secrets).chain(&texts);
-        Redactor::new(all.map(String::as_str))
+        let redactor = Redactor::new(all.map(String::as_str));
+        match &self.token {
+            Some(token) => redactor.watching(&token.live),
+            None => redactor,
+        }
     }
 
     /// The secrets that are too short to be taken out of texts, by where they stand: who
@@ -738,6 +826,19 @@ fn population_of(populations: &[Population], run_index: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_shown_and_what_follows_them_is_not() {
+        for (line, shown) in [
+            ("vault read secret", "vault"),
+            ("/usr/bin/gcloud auth print-access-token", "gcloud"),
+            ("TOKEN=hunter2 x", "sh"),
+            ("", "sh"),
+            ("..", "sh"),
+        ] {
+            assert_eq!(shown_program(line), shown, "{line}");
+        }
+    }
 
     #[test]
     fn users_are_spread_over_populations_by_weight() {

@@ -203,6 +203,18 @@ keys! {
         /// Whether a user that connects again goes on with its session of TLS; true unless
         /// given.
         tls_resumption: bool = Truth,
+        /// A command line that prints the token of each request, run again before the
+        /// token ends; with templates, one for each user.
+        token_command: TokenText = Own {
+            read: |entry| entry.template_with_uses("a command line such as `\"vault print token\"`"),
+            schema: || Name("").schema(),
+        },
+        /// A file that holds the token of each request, read again and again; with
+        /// templates in its path, one for each user.
+        token_file: TokenText = Own {
+            read: |entry| entry.template_with_uses("the path of a file"),
+            schema: || Name("").schema(),
+        },
         /// End with exit code 4 where the verdict is that the result is invalid.
         strict: bool = Truth,
         /// How to speak to the server: `auto` asks it.
@@ -254,6 +266,9 @@ keys! {
         },
     }
 }
+
+/// Says where tokens come from, with the templates in it.
+pub(super) type TokenText = (Shown<String>, Vec<Use>);
 
 /// An entry of `[[flow]]`, or one of `[[scenario]]`, which has one step and no name.
 pub(super) struct FlowEntry {

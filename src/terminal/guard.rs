@@ -43,6 +43,12 @@ impl Guard {
         rules.redactor = rules.redactor.and(secrets);
     }
 
+    /// Takes all that this one takes out, too.
+    pub(super) fn hide_all(&self, redactor: &Redactor) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.redactor = rules.redactor.and_all(redactor);
+    }
+
     /// Writes this text as it is from now on.
     pub(super) fn keep(&self, text: &str) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);

@@ -222,7 +222,7 @@ impl Terminal {
 
     /// Takes all that this one takes out, too.
     pub fn hide_all(&self, redactor: &Redactor) {
-        self.guard.hide(redactor.secrets());
+        self.guard.hide_all(redactor);
     }
 
     /// What is taken out of all that is written.

@@ -42,9 +42,9 @@ impl StepEnd {
         is_met: false,
     };
 
-    fn of(report: &CallReport, is_met: bool) -> Self {
+    fn of(user: &VirtualUser, report: &CallReport, is_met: bool) -> Self {
         Self {
-            after: VirtualUser::after(report),
+            after: user.after(report),
             is_ok: report.result.is_ok(),
             is_met,
         }
@@ -358,7 +358,7 @@ impl VirtualUser {
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
         }
-        StepEnd::of(&report, is_met)
+        StepEnd::of(self, &report, is_met)
     }
 
     /// Records a call that has landed.
@@ -423,8 +423,8 @@ impl VirtualUser {
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
             self.record(call.row, &report, iteration.intended);
-            if Self::after(&report) != After::Fine {
-                after = Self::after(&report);
+            if self.after(&report) != After::Fine {
+                after = self.after(&report);
             }
             shared.count_session(&mut session);
             self.lanes[at] = Some(session);

@@ -1,4 +1,5 @@
-//! Headers of the user that are templates: filled once for each session.
+//! Texts that are templates and belong to a user: headers, filled once for each session,
+//! and what a token is fetched with.
 
 use std::sync::Arc;
 
@@ -25,21 +26,31 @@ impl HeaderTemplates {
     /// Those of a plan, and apart from them the headers that are the same in all
     /// sessions, as they are sent.
     pub fn of(plan: &Plan) -> (Vec<(String, String)>, Self) {
+        let headers = plan.target.headers.iter();
+        let headers = headers.map(|header| (header.name.as_str(), header.value.as_str()));
+        Self::of_texts(headers, &plan.data)
+    }
+
+    /// The same of other texts with names, in canonical form.
+    pub fn of_texts<'a>(
+        texts: impl Iterator<Item = (&'a str, &'a str)>,
+        data: &[Arc<DataSet>],
+    ) -> (Vec<(String, String)>, Self) {
         /// No flow has this number.
         const NUMBER: usize = usize::MAX;
         let mut scope = Scope::new(NUMBER);
         let (mut fixed, mut headers) = (Vec::new(), Vec::new());
-        for header in &plan.target.headers {
-            let template = scope.raw(&header.value);
+        for (name, text) in texts {
+            let template = scope.raw(text);
             if template.slots().next().is_some() {
-                headers.push((header.name.clone(), template));
+                headers.push((name.to_string(), template));
             } else {
-                fixed.push((header.name.clone(), template.filled(&[])));
+                fixed.push((name.to_string(), template.filled(&[])));
             }
         }
         let templates = Self {
-            cells: DataCell::of(&scope, &plan.data),
-            data: plan.data.clone(),
+            cells: DataCell::of(&scope, data),
+            data: data.to_vec(),
             scope,
             headers,
         };

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::cells::DataCell;
 use super::check::Check;
 use super::headers::HeaderTemplates;
+use crate::auth::Tokens;
 use crate::client::{PreparedCall, Server};
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
@@ -46,6 +47,8 @@ pub struct Script {
     pub(super) headers: HeaderTemplates,
     /// One for each population of the plan.
     choices: Vec<Choice>,
+    /// Who has which token, where tokens are fetched.
+    pub tokens: Option<Arc<Tokens>>,
     /// Where this is a trial.
     trial: Option<TrialRun>,
 }
@@ -198,6 +201,7 @@ impl Script {
             flows,
             checks,
             choices,
+            tokens: None,
             trial: None,
         })
     }

@@ -1,14 +1,16 @@
 //! What the users of one worker share. All on one thread: cells, no locks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::BudgetShare;
 use super::check::Checks;
 use super::script::{FlowCall, Script};
-use crate::client::{CallReport, Session, Trouble};
+use crate::auth::{HeldToken, Refusal};
+use crate::client::{CallReport, RefusedToken, Session, TokenCell, Trouble};
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
 use crate::metrics::{Counters, Outcome, Recorder, Sample};
@@ -66,6 +68,8 @@ pub struct Shared {
     /// Users that sleep between iterations or attempts, and are woken when
     /// they have to leave.
     pub(super) sleepers: RefCell<HashSet<TaskId>>,
+    /// By holder: the tokens of its users.
+    tokens: RefCell<HashMap<u32, Rc<TokenCell>>>,
 }
 
 impl Shared {
@@ -97,6 +101,49 @@ impl Shared {
             idle: RefCell::new(Vec::new()),
             checks: Checks::default(),
             sleepers: RefCell::new(HashSet::new()),
+            tokens: RefCell::new(HashMap::new()),
+        }
+    }
+
+    /// The token of a user, by its index in the run, where tokens are fetched; and whose
+    /// it is.
+    pub(super) fn token_of(&self, run_index: u32) -> Option<(u32, Rc<TokenCell>)> {
+        let holder = self.script.tokens.as_ref()?.holder_of(run_index);
+        let mut tokens = self.tokens.borrow_mut();
+        Some((holder, Rc::clone(tokens.entry(holder).or_default())))
+    }
+
+    /// Holders have these tokens from now on. Users that wait for one look up.
+    pub fn set_tokens(&self, held: &[HeldToken]) {
+        let mut is_awaited = false;
+        for token in held {
+            let mut tokens = self.tokens.borrow_mut();
+            let cell = tokens.entry(token.holder).or_default();
+            is_awaited |= cell.is_refused();
+            cell.set(token.number, &token.value);
+        }
+        if is_awaited {
+            self.rouse();
+        }
+    }
+
+    /// Tells who fetches tokens, once for each token, that the server does not take it.
+    pub(super) fn refuse(&self, holder: u32, cell: &TokenCell, refused: RefusedToken) {
+        let Some(tokens) = self.script.tokens.as_ref() else {
+            return;
+        };
+        if !cell.refuse(refused.number) {
+            return;
+        }
+        let is_told = tokens.refuse(Refusal {
+            holder,
+            number: refused.number,
+            status: refused.status,
+            challenge: refused.challenge,
+        });
+        if !is_told {
+            // The next user who is refused tells it again.
+            cell.forget_refusal();
         }
     }
 

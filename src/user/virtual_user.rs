@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::shared::Shared;
-use crate::client::{CallReport, Session, Trouble};
+use crate::client::{CallReport, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
-use crate::metrics::{Failure, TemplateFailure};
+use crate::metrics::{AuthFailure, Failure, TemplateFailure};
 use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
@@ -55,6 +55,8 @@ pub struct VirtualUser {
     pub(super) lanes: Vec<Option<Session>>,
     /// How long the server asked to be left alone, where that is respected.
     asked_wait: Option<Duration>,
+    /// Whose token it has, and the token, where tokens are fetched.
+    token: Option<(u32, Rc<TokenCell>)>,
     backoff: Backoff,
     connect_backoff: Backoff,
     /// Between sessions that are opened without trouble and lost at once.
@@ -107,6 +109,8 @@ pub(super) enum After {
     Fine,
     /// The server no longer knows the session.
     SessionGone,
+    /// The server does not take the token.
+    Refused,
     /// The flow wants the next iteration to have another session.
     Unwanted,
     /// Go on once the server wants more: it asked to be left alone.
@@ -127,7 +131,8 @@ impl VirtualUser {
         let mut generators = Generators::new(seed, run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let turns = usize::try_from(run_index).unwrap_or(0);
-        let session = new_session(&shared, Rc::new(Cell::new(turns)));
+        let token = shared.token_of(run_index);
+        let session = new_session(&shared, Rc::new(Cell::new(turns)), token.as_ref());
         let redactor = &shared.script.server.settings().redactor;
         let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
@@ -147,6 +152,7 @@ impl VirtualUser {
             secrets,
             lanes: Vec::new(),
             asked_wait: None,
+            token,
             backoff: Backoff::of_sessions(),
             connect_backoff: Backoff::of_connections(),
             expiry_backoff: Backoff::of_sessions(),
@@ -219,7 +225,7 @@ impl VirtualUser {
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
-        let report = match self.fill_headers() {
+        let report = match self.check_token().and_then(|()| self.fill_headers()) {
             Ok(()) => self.session.open(),
             Err(trouble) => CallReport {
                 result: Err(trouble),
@@ -253,13 +259,56 @@ impl VirtualUser {
                 true
             }
             Err(_) => {
-                let pause = self.backoff.pause(&mut self.random);
-                let asked = self.session.take_retry_after();
-                let asked = self.respected(asked).unwrap_or_default();
-                self.sleep(crate::clock::now() + pause.max(asked));
+                if !self.await_token() {
+                    let pause = self.backoff.pause(&mut self.random);
+                    let asked = self.session.take_retry_after();
+                    let asked = self.respected(asked).unwrap_or_default();
+                    self.sleep(crate::clock::now() + pause.max(asked));
+                }
                 false
             }
         }
+    }
+
+    /// With a token that was refused nothing is sent.
+    fn check_token(&self) -> Result<(), Trouble> {
+        let Some((holder, token)) = &self.token else {
+            return Ok(());
+        };
+        if !token.is_refused() {
+            return Ok(());
+        }
+        let tokens = self.shared.script.tokens.as_ref();
+        let why = tokens.map(|tokens| tokens.why_none(*holder));
+        let message = format!("nothing was sent: {}", why.unwrap_or_default());
+        Err(Trouble::failed(
+            Failure::Auth(AuthFailure::NoToken),
+            message,
+        ))
+    }
+
+    /// Where the server does not take the token: tells it, and waits for another one, as
+    /// long as a request may take. Whether another one is there.
+    #[inline(never)]
+    fn await_token(&mut self) -> bool {
+        let Some((holder, token)) = &self.token else {
+            return false;
+        };
+        let refused = self.session.take_refusal();
+        let is_of_one_before = refused
+            .as_ref()
+            .is_some_and(|it| it.number < token.number());
+        if let Some(refused) = refused {
+            self.shared.refuse(*holder, token, refused);
+        }
+        if !token.is_refused() {
+            return is_of_one_before;
+        }
+        let number = token.number();
+        let until = crate::clock::now() + self.shared.script.plan.timeout;
+        let waits = || token.number() == number && self.goes_on();
+        self.shared.sleep(until, waits);
+        token.number() != number
     }
 
     /// Gives the next session its own headers.
@@ -365,6 +414,12 @@ impl VirtualUser {
                 self.close(false);
                 self.wait_as_asked();
             }
+            After::Refused => {
+                // With another token the session goes on.
+                if !self.await_token() && self.goes_on() {
+                    self.drop_session();
+                }
+            }
             After::NoConnection => {
                 let pause = self.connect_backoff.pause(&mut self.random);
                 self.sleep(crate::clock::now() + pause);
@@ -415,13 +470,18 @@ impl VirtualUser {
         }
     }
 
-    fn lose_session(&mut self) {
+    /// Gives the session up without a word to the server.
+    fn drop_session(&mut self) {
         self.session.forget();
         // They carry the id that is gone.
         self.lanes.clear();
         self.kept.clear();
         self.secrets.forget();
         self.mark_closed();
+    }
+
+    fn lose_session(&mut self) {
+        self.drop_session();
         self.n_expiries_in_row += 1;
         self.shared.count(|counters| counters.sessions_expired += 1);
         if self.n_expiries_in_row > EXPIRIES_AT_ONCE {
@@ -473,7 +533,8 @@ impl VirtualUser {
         self.count_session();
         if !is_last {
             // A new session is a new client: its connection is new as well.
-            self.session = new_session(&self.shared, self.session.turns());
+            let turns = self.session.turns();
+            self.session = new_session(&self.shared, turns, self.token.as_ref());
         }
     }
 
@@ -493,7 +554,7 @@ impl VirtualUser {
     }
 
     /// What a failure means for the session.
-    pub(super) fn after(report: &CallReport) -> After {
+    pub(super) fn after(&self, report: &CallReport) -> After {
         match &report.result {
             _ if report.session_gone => After::SessionGone,
             Ok(()) => After::Fine,
@@ -502,13 +563,24 @@ impl VirtualUser {
                 failure: Failure::Connect(_),
                 ..
             }) => After::NoConnection,
+            Err(Trouble::Failed {
+                failure: Failure::Http { .. },
+                ..
+            }) if self.session.is_refused() => After::Refused,
             Err(Trouble::Failed { .. }) => After::Fine,
         }
     }
 }
 
-fn new_session(shared: &Shared, turns: Rc<Cell<usize>>) -> Session {
+fn new_session(
+    shared: &Shared,
+    turns: Rc<Cell<usize>>,
+    token: Option<&(u32, Rc<TokenCell>)>,
+) -> Session {
     let mut session = Session::new(&shared.script.server, turns);
+    if let Some((_, token)) = token {
+        session.set_token(Rc::clone(token));
+    }
     if shared.script.witness().is_some() {
         session.watch();
     }

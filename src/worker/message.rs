@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::auth::HeldToken;
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scheduler::Waker;
 
 /// To a worker.
 #[derive(Debug)]
 pub enum Command {
+    /// Holders have these tokens from now on.
+    SetTokens(Arc<[HeldToken]>),
     /// So many users of this worker are wanted from now on.
     SetUsers(u32),
     /// The load begins at this instant: arrivals are due from here on, and
@@ -100,7 +103,7 @@ pub struct WorkerEnd {
 }
 
 /// The coordinator's hold on a worker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Handle {
     commands: Sender<Command>,
     /// Set by the worker once its poll exists.

@@ -202,6 +202,7 @@ impl<'a> Worker<'a> {
             };
             match command {
                 Command::SetUsers(target) => self.set_users(target),
+                Command::SetTokens(held) => self.shared.set_tokens(&held),
                 Command::Begin(origin) => {
                     self.shared.origin.set(Some(origin));
                     // What was before is no part of the load.

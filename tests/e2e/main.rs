@@ -69,6 +69,7 @@ mod stored;
 mod terminal;
 mod thresholds;
 mod tls;
+mod tokens;
 mod try_command;
 mod validity;
 mod values;

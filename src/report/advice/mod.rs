@@ -346,6 +346,7 @@ fn remedy(failure: Failure) -> &'static str {
             FailureGroup::Extract | FailureGroup::Expect => {
                 "see what the answer said; `try` shows the whole of it"
             }
+            FailureGroup::Auth => "no token was to be had: the summary's head says why",
             FailureGroup::Template => "a line end in a value for a header: mend the data",
             FailureGroup::RateLimit => "the server limits the rate; lower the load",
             FailureGroup::Http | FailureGroup::Rpc | FailureGroup::Protocol => {

@@ -70,6 +70,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         server: server(&outcome.start.server),
         plan: plan_json,
         counters: outcome.totals.counters,
+        tokens: outcome.tokens.clone(),
         operations,
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),

@@ -23,7 +23,7 @@ use super::model::{
     StoredRow, VerdictNotes,
 };
 use crate::error::UserError;
-use crate::outcome::Ended;
+use crate::outcome::{Ended, TokenFigures};
 use crate::units::plural;
 
 /// Merges reports of runs, each with the name of its file. With `is_forced` what the
@@ -168,6 +168,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     report.histograms = Some(parts.stored(rows, intervals));
     run_facts(&mut report, &all);
     host_and_plan(&mut report, &all);
+    report.tokens = tokens(&all);
     thresholds::decide_again(&mut report, &all);
     let mut notices: Vec<String> = Vec::new();
     for notice in all.iter().flat_map(|report| &report.notices) {
@@ -270,6 +271,19 @@ fn verdict(all: &[&Report]) -> VerdictNotes {
             idle_share: worst(|it| it.idle_share),
         }),
     }
+}
+
+/// Of all parts that fetched some.
+fn tokens(all: &[&Report]) -> Option<TokenFigures> {
+    let mut parts = all.iter().filter_map(|report| report.tokens.as_ref());
+    let first = parts.next()?.clone();
+    Some(parts.fold(first, |sum, part| TokenFigures {
+        fetched: sum.fetched.saturating_add(part.fetched),
+        refused: sum.refused.saturating_add(part.refused),
+        failed: sum.failed.saturating_add(part.failed),
+        last_failure: sum.last_failure.or_else(|| part.last_failure.clone()),
+        about: sum.about,
+    }))
 }
 
 fn self_check(all: &[&Report]) -> SelfCheckFigures {

@@ -25,7 +25,7 @@ mod thresholds;
 mod validity;
 
 use crate::metrics::Counters;
-use crate::outcome::{Ended, GeneratorFacts, ProxyUse};
+use crate::outcome::{Ended, GeneratorFacts, ProxyUse, TokenFigures};
 use crate::redact::{own, strangers_keys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct Report {
     /// All calls together: handshakes and `DELETE`s are not calls.
     pub metrics: Metrics,
     /// Failed calls by category: `connection`, `timeout`, `http`, `rate_limit`, `jsonrpc`,
-    /// `tool`, `protocol`, `session`, `extract`, `expect`, `template`. A category without any is absent.
+    /// `tool`, `protocol`, `session`, `extract`, `expect`, `auth`, `template`. A category without any is absent.
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.
     #[serde(serialize_with = "strangers_keys")]
@@ -105,6 +105,9 @@ pub struct Report {
     pub totals: Figures,
     /// Counted beside the calls.
     pub counters: Counters,
+    /// Tokens that were fetched; `null` where none are.
+    #[serde(default)]
+    pub tokens: Option<TokenFigures>,
     /// Each operation of the scenario, in its order.
     pub operations: Vec<OperationFigures>,
     /// Sessions opened; `null` where the plan opens none.

@@ -1,10 +1,11 @@
 //! What was tested, with what, and the figures of all calls.
 
 use crate::metrics::Counters;
-use crate::outcome::{Ended, GeneratorFacts};
+use crate::outcome::{Ended, GeneratorFacts, TokenFigures};
 use crate::report::model::{LatencyFigures, Report};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
+use crate::text::escaped;
 use crate::units::{format_bytes, format_count, format_duration, format_percent, plural};
 
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
         line = line.add(Role::Plain, words);
     }
     page.labelled("server", line);
+    if let Some(tokens) = &report.tokens {
+        page.labelled("token", token(tokens));
+    }
     if let Some(proxy) = &server.proxy {
         page.labelled_text("proxy", Role::Plain, &proxy.in_words());
     }
@@ -76,6 +80,29 @@ fn tls(page: &mut Page, report: &Report) {
         ms_text(handshake.p99_ms)
     );
     page.labelled("tls", line.add(Role::Plain, words));
+}
+
+/// Where the token came from, and what became of those that followed.
+fn token(tokens: &TokenFigures) -> Line {
+    let mut line = Line::of(Role::Plain, escaped(&tokens.about));
+    // The first of each is no news.
+    if tokens.fetched > 1 {
+        let fetched = plural(tokens.fetched, "token", "tokens");
+        line = line.add(Role::Plain, format!(", {fetched} fetched"));
+    }
+    if tokens.refused > 0 {
+        line = line.add(
+            Role::Warning,
+            format!(", {} refused", format_count(tokens.refused)),
+        );
+    }
+    if tokens.failed > 0 {
+        let failed = plural(tokens.failed, "attempt", "attempts");
+        let why = tokens.last_failure.as_deref().unwrap_or_default();
+        let words = format!(", {failed} failed, the last one: {}", escaped(why));
+        line = line.add(Role::Error, words);
+    }
+    line
 }
 
 /// `30s`, or how long and why it ended where that is worth a word.

@@ -15,12 +15,12 @@ use std::time::Duration;
 use super::defaults::{
     DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, SEGMENT_SEED, TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
-use super::document::{Document, Field, Origin};
+use super::document::{Document, Field, Origin, Use};
 use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
-use super::plan::{Plan, Target};
-use super::raw::{Config, Settings, constant_think, is_there};
+use super::plan::{Plan, Target, TokenOrigin, TokenPlan};
+use super::raw::{Config, Settings, TokenText, constant_think, is_there};
 use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Era, ProtocolChoice};
@@ -47,10 +47,18 @@ pub(super) fn resolve(
     resolver.give_way_to_network_flags(&mut settings);
     let protocol = settings.protocol.value.unwrap_or_default();
     let url = resolver.url(&settings.url);
-    let withheld = resolver.withheld(&settings.url, &url.value, config.header_names);
+    let credentials = token_keys(&settings).chain(config.header_names);
+    let mut withheld = resolver.withheld(&settings.url, &url.value, credentials.collect());
+    let mut header_uses = config.header_uses;
+    let token = resolver.token(&mut settings, &config.headers, &withheld);
+    let token = token.map(|(token, uses)| {
+        header_uses.extend(uses);
+        // Nothing else takes its place, from the environment least of all.
+        withheld.push(AUTHORIZATION.to_string());
+        token
+    });
     let mut target = Target::checked(url);
     target.headers = resolver.headers(config.headers, &withheld);
-    let mut header_uses = config.header_uses;
     header_uses.extend(document.take_uses());
     target.protocol = protocol;
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
@@ -67,6 +75,7 @@ pub(super) fn resolve(
         protocol,
     );
     let mut plan = Plan::new(target, flows);
+    plan.token = token;
 
     if settings.expected_interval_ms.is_given() {
         resolver.notices.push(
@@ -293,6 +302,78 @@ impl Resolver<'_> {
         names
     }
 
+    /// Where tokens come from, with the templates in it. A flag takes the place of what
+    /// the config says of tokens and of the header that carries them; two of one kind
+    /// exclude each other.
+    fn token(
+        &self,
+        settings: &mut Settings,
+        configured: &[Header],
+        withheld: &[String],
+    ) -> Option<(TokenPlan, Vec<Use>)> {
+        let flags = self.overrides;
+        let is_token = |header: &Header| header.name.eq_ignore_ascii_case(AUTHORIZATION);
+        let is_by_flag = flags.token_command.is_some() || flags.token_file.is_some();
+        let is_withheld = |key: &str| withheld.iter().any(|name| name == key);
+        let (command, file) = match is_by_flag {
+            true => (
+                self.token_of_flag("--token-command", flags.token_command.as_deref()),
+                self.token_of_flag("--token-file", flags.token_file.as_deref()),
+            ),
+            false => (
+                std::mem::take(&mut settings.token_command),
+                std::mem::take(&mut settings.token_file),
+            ),
+        };
+        let counts =
+            |key, it: &Field<TokenText>| it.is_given() && (is_by_flag || !is_withheld(key));
+        let has_command = counts(TOKEN_COMMAND, &command);
+        let has_file = counts(TOKEN_FILE, &file);
+        let first = match (has_command, has_file) {
+            (false, false) => return None,
+            (true, _) => &command,
+            (false, true) => &file,
+        };
+        if has_command && has_file {
+            let message = "is given beside a token command";
+            self.refuse(&file, message, "a token command or a token file");
+        }
+        let has_header = match flags.headers.iter().any(is_token) {
+            // The flag is all that is said of tokens.
+            true if !is_by_flag => return None,
+            true => true,
+            false => !is_by_flag && configured.iter().any(is_token),
+        };
+        if has_header {
+            let message = "is given beside the header `Authorization`, which carries the token";
+            self.refuse(first, message, "one of them");
+        }
+        let command = command.value.filter(|_| has_command);
+        let (origin, uses) = match (command, file.value) {
+            (Some((line, uses)), _) => (TokenOrigin::Command(line.value), uses),
+            (None, Some((path, uses))) => (TokenOrigin::File(path), uses),
+            (None, None) => return None,
+        };
+        Some((TokenPlan::new(origin), uses))
+    }
+
+    /// What a flag says of tokens. Its templates are taken with those of the headers.
+    fn token_of_flag(&self, flag: &str, written: Option<&str>) -> Field<TokenText> {
+        let Some(written) = written else {
+            return Field::default();
+        };
+        let origin = Origin::flag(flag);
+        if written.trim().is_empty() {
+            self.refuse_flag(flag, "is empty", None);
+        }
+        let as_it_stands = |text: &str| Some(text.to_string().into());
+        let text = self.document.understand(&origin, written, as_it_stands);
+        Field {
+            value: text.map(|text| (text, Vec::new())),
+            origin: Some(origin),
+        }
+    }
+
     /// Those of the config, less those that a flag replaces or that are
     /// withheld, then the flags'.
     fn headers(&self, configured: Vec<Header>, withheld: &[String]) -> Vec<Header> {
@@ -395,6 +476,21 @@ impl Resolver<'_> {
         self.refuse(field, message, &*accepted);
         None
     }
+}
+
+/// The header that carries a token.
+const AUTHORIZATION: &str = "Authorization";
+const TOKEN_COMMAND: &str = "settings.token_command";
+const TOKEN_FILE: &str = "settings.token_file";
+
+/// The keys that say where tokens come from, of those that are given.
+fn token_keys(settings: &Settings) -> impl Iterator<Item = String> + use<> {
+    let keys = [
+        (TOKEN_COMMAND, settings.token_command.is_given()),
+        (TOKEN_FILE, settings.token_file.is_given()),
+    ];
+    let given = keys.into_iter().filter(|(_, is_given)| *is_given);
+    given.map(|(key, _)| key.to_string())
 }
 
 fn is_modern(protocol: ProtocolChoice) -> bool {

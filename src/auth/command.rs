@@ -1,0 +1,360 @@
+//! Tokens that a command prints.
+//!
+//! The command is a line for the shell. What templates fill in reaches it by its
+//! environment, so that no cell of a data set can be a command of its own.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::reading::{TEXT_BYTES_MAX, read_token};
+use super::{Fault, Source, Stop, Token, Why};
+use crate::redact::Redactor;
+use crate::scenario::shown_program;
+use crate::text::escaped;
+
+/// What is read of the complaints of a command, in bytes.
+const COMPLAINT_BYTES_MAX: usize = 4096;
+
+/// What is told of them, in characters.
+const COMPLAINT_CHARS: usize = 200;
+
+/// Looked for at least this often whether the token is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A part of a command's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptPart {
+    /// As it was written.
+    Written(String),
+    /// What a template filled in.
+    Filled(String),
+}
+
+/// A command that prints a token.
+pub struct CommandSource {
+    program: String,
+    script: String,
+    variables: Vec<(String, String)>,
+    redactor: Redactor,
+    stop: Stop,
+}
+
+impl CommandSource {
+    /// A command of these parts. `redactor` takes secrets out of its complaints.
+    pub fn new(parts: &[ScriptPart], redactor: Redactor, stop: Stop) -> Self {
+        let (script, variables) = script_of(parts);
+        let first = match parts.first() {
+            Some(ScriptPart::Written(text)) => text,
+            _ => "",
+        };
+        Self {
+            program: shown_program(first).to_string(),
+            script,
+            variables,
+            redactor,
+            stop,
+        }
+    }
+
+    /// What it printed.
+    fn run(&self, deadline: Instant) -> Result<Vec<u8>, Fault> {
+        let mut command = shell(&self.script);
+        command
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command
+            .spawn()
+            .map_err(|error| Fault::last(format!("{} cannot be run: {error}", self.name())))?;
+        let mut running = Running(child);
+        let printed = read_aside(running.0.stdout.take(), TEXT_BYTES_MAX);
+        let complaint = read_aside(running.0.stderr.take(), COMPLAINT_BYTES_MAX);
+        let (printed, complaint) = (
+            self.await_text(&printed, deadline)?,
+            self.await_text(&complaint, deadline)?,
+        );
+        let status = self.await_end(&mut running, deadline)?;
+        if !status.success() {
+            return Err(self.failed(status, &complaint));
+        }
+        if printed.len() > TEXT_BYTES_MAX {
+            return Err(Fault::again(format!(
+                "{} printed more than {TEXT_BYTES_MAX} bytes",
+                self.name()
+            )));
+        }
+        Ok(printed)
+    }
+
+    fn await_text(&self, text: &Receiver<Vec<u8>>, deadline: Instant) -> Result<Vec<u8>, Fault> {
+        loop {
+            match text.recv_timeout(self.left(deadline)?) {
+                Ok(text) => return Ok(text),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    fn await_end(&self, running: &mut Running, deadline: Instant) -> Result<ExitStatus, Fault> {
+        loop {
+            let ended = running.0.try_wait();
+            if let Some(status) = ended.map_err(|error| Fault::again(error.to_string()))? {
+                return Ok(status);
+            }
+            // It has closed its output, so this is short.
+            thread::park_timeout(self.left(deadline)?.min(Duration::from_millis(2)));
+        }
+    }
+
+    /// How long to wait now.
+    fn left(&self, deadline: Instant) -> Result<Duration, Fault> {
+        let left = deadline.saturating_duration_since(crate::clock::now());
+        if self.stop.is_set() {
+            return Err(Fault::again("the run is over"));
+        }
+        match left.is_zero() {
+            true => Err(Fault::again(format!("{} took too long", self.name()))),
+            false => Ok(left.min(LOOK_EVERY)),
+        }
+    }
+
+    fn failed(&self, status: ExitStatus, complaint: &[u8]) -> Fault {
+        /// What shells say where there is no such program, or it cannot be run.
+        const NOT_RUN: [i32; 2] = [126, 127];
+        let text = String::from_utf8_lossy(complaint);
+        let text = self.redactor.clean(text.trim().to_string());
+        let mut told: String = text.chars().take(COMPLAINT_CHARS).collect();
+        if told.len() < text.len() {
+            told.push('…');
+        }
+        let said = match told.is_empty() {
+            true => String::new(),
+            false => format!(": {}", escaped(&told)),
+        };
+        let message = match status.code() {
+            Some(code) => format!("{} ended with exit code {code}{said}", self.name()),
+            None => format!("{} was ended by a signal{said}", self.name()),
+        };
+        match status.code().is_some_and(|code| NOT_RUN.contains(&code)) {
+            true => Fault::last(message),
+            false => Fault::again(message),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("the token command (`{}`)", self.program)
+    }
+}
+
+impl Source for CommandSource {
+    fn fetch(&mut self, _: Why, deadline: Instant) -> Result<Token, Fault> {
+        let printed = self.run(deadline)?;
+        let text = String::from_utf8(printed).map_err(|_| "is not UTF-8".to_string());
+        text.and_then(|text| read_token(&text, crate::clock::system_now()))
+            .map_err(|why| Fault::again(format!("what {} printed {why}", self.name())))
+    }
+
+    fn about(&self) -> String {
+        format!("from the command `{}`", self.program)
+    }
+}
+
+/// A process that does not outlive its use, nor do those that it started.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+            kill_group(&self.0);
+            // Without this a killed process stays in the system's table.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[cfg(unix)]
+fn shell(script: &str) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new("sh");
+    // A group of its own: what it starts ends with it, and Ctrl-C is ours to hear.
+    command.arg("-c").arg(script).process_group(0);
+    command
+}
+
+#[cfg(not(unix))]
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("cmd");
+    command.arg("/C").arg(script);
+    command
+}
+
+#[cfg(target_os = "linux")]
+fn kill_group(child: &Child) {
+    use nix::sys::signal::{Signal, killpg};
+    use nix::unistd::Pid;
+    if let Ok(id) = i32::try_from(child.id()) {
+        // It may have ended by itself.
+        let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kill_group(_: &Child) {}
+
+/// Reads a pipe on a thread of its own, up to one byte more than `bytes_max`: no wait
+/// for it has an end but the deadline.
+fn read_aside(pipe: Option<impl Read + Send + 'static>, bytes_max: usize) -> Receiver<Vec<u8>> {
+    let (tell, told) = mpsc::channel();
+    let read = move || {
+        let mut text = Vec::new();
+        if let Some(pipe) = pipe {
+            // What came before a fault is what there is.
+            let _ = pipe.take(bytes_max as u64 + 1).read_to_end(&mut text);
+        }
+        // Nobody waits for it any more.
+        let _ = tell.send(text);
+    };
+    // Without a thread nothing is read, and the end of `tell` says so.
+    let _ = thread::Builder::new()
+        .name("read a command".to_string())
+        .spawn(read);
+    told
+}
+
+/// The line for the shell, and the variables of what was filled in. Wherever a value
+/// stands, it is one word, or a part of one, and nothing in it is looked at.
+fn script_of(parts: &[ScriptPart]) -> (String, Vec<(String, String)>) {
+    let mut script = String::new();
+    let mut variables = Vec::new();
+    let mut quote = None;
+    let mut is_escaped = false;
+    for part in parts {
+        match part {
+            ScriptPart::Written(text) => {
+                script.push_str(text);
+                for c in text.chars() {
+                    match (c, quote) {
+                        _ if is_escaped => is_escaped = false,
+                        ('\\', None | Some('"')) => is_escaped = true,
+                        ('\'' | '"', None) => quote = Some(c),
+                        (c, Some(open)) if c == open => quote = None,
+                        _ => {}
+                    }
+                }
+            }
+            ScriptPart::Filled(value) => {
+                let name = format!("PMCP_TOKEN_VALUE_{}", variables.len() + 1);
+                script.push_str(&reference(&name, quote));
+                variables.push((name, value.clone()));
+            }
+        }
+    }
+    (script, variables)
+}
+
+#[cfg(unix)]
+fn reference(name: &str, quote: Option<char>) -> String {
+    match quote {
+        None => format!("\"${{{name}}}\""),
+        Some('\'') => format!("'\"${{{name}}}\"'"),
+        Some(_) => format!("${{{name}}}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn reference(name: &str, _: Option<char>) -> String {
+    format!("%{name}%")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fetch_within(parts: &[ScriptPart], limit: Duration) -> Result<Token, Fault> {
+        let redactor = Redactor::new(["hunter2"]);
+        let mut source = CommandSource::new(parts, redactor, Stop::default());
+        source.fetch(Why::First, crate::clock::now() + limit)
+    }
+
+    fn fetch(line: &str) -> Result<Token, Fault> {
+        let parts = [ScriptPart::Written(line.to_string())];
+        fetch_within(&parts, Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_command_prints_a_token() {
+        let token = fetch("printf 'abc\\n' | cat").expect("a token");
+        assert_eq!(token.value.expose(), "abc");
+        assert!(
+            fetch("echo '{\"token\":\"a\",\"expires_in\":60}'")
+                .is_ok_and(|it| it.expires_at.is_some())
+        );
+    }
+
+    #[test]
+    fn faults_say_what_happened_and_no_secret() {
+        for (line, expected, is_last) in [
+            (
+                "echo no hunter2 here >&2; exit 3",
+                "ended with exit code 3: no *** here",
+                false,
+            ),
+            ("exit 4", "(`exit`) ended with exit code 4", false),
+            ("no-such-program-here x=hunter2", "exit code 127", true),
+            ("true", "printed is empty", false),
+            ("echo a b", "has a blank", false),
+            ("kill -9 $$", "was ended by a signal", false),
+            (
+                "head -c 300000 /dev/zero",
+                "printed more than 262144 bytes",
+                false,
+            ),
+            ("printf '\\377'", "is not UTF-8", false),
+        ] {
+            let fault = fetch(line).expect_err("no token");
+            assert!(fault.message().contains(expected), "{line}: {fault:?}");
+            assert!(!fault.message().contains("hunter2"), "{line}: {fault:?}");
+            assert_eq!(matches!(fault, Fault::Final { .. }), is_last, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
+        let parts = [ScriptPart::Written("sleep 600 | cat".to_string())];
+        let fault = fetch_within(&parts, Duration::from_millis(50)).expect_err("no token");
+        assert_eq!(
+            fault,
+            Fault::again("the token command (`sleep`) took too long")
+        );
+    }
+
+    proptest! {
+        #![proptest_config(crate::seeds::cases(12, 64))]
+
+        #[test]
+        fn what_is_filled_in_is_never_a_command(
+            value in "[ -~é]{1,12}",
+            place in 0_usize..4,
+        ) {
+            let (before, after) = [
+                ("printf %s ", ""), ("printf %s \"", "\""), ("printf %s '", "'"), ("printf %s \\'", "\\'"),
+            ][place];
+            let parts = [
+                ScriptPart::Written(format!("printf %s x; {before}")),
+                ScriptPart::Filled(value.clone()),
+                ScriptPart::Written(after.to_string()),
+            ];
+            let source = CommandSource::new(&parts, Redactor::default(), Stop::default());
+            let printed = source.run(crate::clock::now() + Duration::from_secs(30));
+            let value = if place == 3 { format!("'{value}'") } else { value };
+            prop_assert_eq!(printed, Ok(format!("x{value}").into_bytes()));
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The threads that ask sources.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::reading::check;
+use super::renewal::Renewal;
+use super::tokens::{Ask, HeldToken, Tokens};
+use super::{Fault, Source, Stop, Token, Why};
+use crate::error::UserError;
+use crate::redact::{LiveSecrets, Secret};
+
+/// Sources that are asked at once: a command for each of 500 users is not 500
+/// processes.
+const THREADS_MAX: usize = 8;
+
+/// The tokens that a run may have.
+pub const HOLDERS_MAX: usize = 10_000;
+
+/// The longest that a source may take.
+const FETCH_WAIT: Duration = Duration::from_secs(30);
+
+/// Attempts at a first token, where somebody says how long to wait for each.
+const FIRST_ATTEMPTS_MAX: u32 = 5;
+
+/// Refusals that wait for a thread that asks a source. One more of the same number is
+/// told again by the next request.
+const ASKS_MAX: usize = 1024;
+
+/// A thread without anything to do looks this often whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the end of a run waits for a source: a refresh that was begun is written
+/// down before the process ends.
+const END_WAIT: Duration = Duration::from_secs(5);
+
+/// Keeps tokens fresh. Dropped, it ends its threads.
+#[derive(Debug)]
+pub struct Keeper {
+    tokens: Arc<Tokens>,
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Asks these sources, one for each holder and at least one, each for its first token
+    /// at once. `by_user` tells whose token each user has; empty: all have that of the
+    /// first. `stop` is what the sources look at, too.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        sources: Vec<Box<dyn Source>>,
+        by_user: HashMap<u32, u32>,
+        live: &Arc<LiveSecrets>,
+        stop: Stop,
+    ) -> Result<Self, UserError> {
+        let n_holders = sources.len();
+        let n_threads = n_holders.clamp(1, THREADS_MAX);
+        let about = match (n_holders, sources.first()) {
+            (1, Some(source)) => source.about(),
+            (n, Some(source)) => format!("{n} of them, {}", source.about()),
+            (_, None) => String::new(),
+        };
+        let channels = (0..n_threads).map(|_| bounded(ASKS_MAX));
+        let (asks, inboxes): (Vec<_>, Vec<_>) = channels.unzip();
+        let tokens = Arc::new(Tokens::new(n_holders, about, by_user, live, asks));
+        let mut shares: Vec<Vec<Holder>> = inboxes.iter().map(|_| Vec::new()).collect();
+        let now = crate::clock::now();
+        for (number, source) in (0..).zip(sources) {
+            shares[number as usize % n_threads].push(Holder::new(number, source, now));
+        }
+        let mut keeper = Self {
+            tokens: Arc::clone(&tokens),
+            stop: stop.clone(),
+            threads: Vec::with_capacity(n_threads),
+        };
+        for (holders, asks) in shares.into_iter().zip(inboxes) {
+            let mut keeping = Keeping {
+                holders,
+                tokens: Arc::clone(&tokens),
+                stop: stop.clone(),
+                random: fastrand::Rng::new(),
+            };
+            let thread = thread::Builder::new()
+                .name("tokens".to_string())
+                .spawn(move || keeping.run(&asks))
+                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+            keeper.threads.push(thread);
+        }
+        Ok(keeper)
+    }
+
+    /// What the others see.
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
+    /// Waits until each holder has its first token, or `goes_on` says no to how many are
+    /// there, of how many.
+    ///
+    /// # Errors
+    /// Why one cannot be had.
+    pub fn await_first(&self, goes_on: &dyn Fn(usize, usize) -> bool) -> Result<(), UserError> {
+        const WAIT: Duration = Duration::from_millis(50);
+        loop {
+            let (n_there, n_all) = self.tokens.await_some(WAIT).map_err(|why| {
+                UserError::could_not_run(format!("no token: {why}"))
+                    .hint("a token is fetched before any request is sent")
+            })?;
+            if n_there == n_all || !goes_on(n_there, n_all) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.set();
+        self.tokens.end();
+        let deadline = crate::clock::now() + END_WAIT;
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            if crate::clock::now() >= deadline {
+                return;
+            }
+            thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+}
+
+/// One thread's holders.
+struct Keeping {
+    holders: Vec<Holder>,
+    tokens: Arc<Tokens>,
+    stop: Stop,
+    random: fastrand::Rng,
+}
+
+struct Holder {
+    number: u32,
+    source: Box<dyn Source>,
+    renewal: Renewal,
+    /// Its last token, and how many there were.
+    value: Option<Secret>,
+    n_tokens: u64,
+    n_first: u32,
+}
+
+impl Holder {
+    fn new(number: u32, source: Box<dyn Source>, now: Instant) -> Self {
+        Self {
+            number,
+            source,
+            renewal: Renewal::new(now),
+            value: None,
+            n_tokens: 0,
+            n_first: 0,
+        }
+    }
+}
+
+impl Keeping {
+    fn run(&mut self, asks: &Receiver<Ask>) {
+        while !self.stop.is_set() {
+            let now = crate::clock::now();
+            let dues = self.holders.iter().enumerate();
+            let next = dues.filter_map(|(at, holder)| Some((holder.renewal.due()?, at)));
+            let wait = match next.min() {
+                Some((due, at)) if due <= now => {
+                    self.fetch(at);
+                    Duration::ZERO
+                }
+                Some((due, _)) => (due - now).min(LOOK_EVERY),
+                None => LOOK_EVERY,
+            };
+            match asks.recv_timeout(wait) {
+                Ok(Ask::Refused(refusal)) => {
+                    let known = &mut self.holders;
+                    let of_it = |it: &&mut Holder| it.number == refusal.holder;
+                    let Some(holder) = known.iter_mut().find(of_it) else {
+                        continue;
+                    };
+                    // Only the token that there is: of one before, another has come.
+                    let is_new = !matches!(holder.renewal.why(), Why::Refused { .. });
+                    if refusal.number == holder.n_tokens && is_new {
+                        let (status, challenge) = (refusal.status, refusal.challenge);
+                        holder
+                            .renewal
+                            .refused(crate::clock::now(), status, challenge);
+                        self.tokens.refused(holder.number);
+                    }
+                }
+                Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn fetch(&mut self, at: usize) {
+        let Self {
+            holders,
+            tokens,
+            stop,
+            random,
+        } = self;
+        let holder = &mut holders[at];
+        let why = holder.renewal.why().clone();
+        let deadline = crate::clock::now() + FETCH_WAIT;
+        let fetched = holder.source.fetch(why.clone(), deadline);
+        let now = crate::clock::now();
+        let (chance, every) = (random.f64(), holder.source.looks_again());
+        let fault = match fetched.and_then(|token| sound(token, holder.value.as_ref(), &why)) {
+            Ok(token) => {
+                let left = token.expires_at.map(left_until);
+                if holder.value.as_ref() == Some(&token.value) {
+                    holder.renewal.same(now, left, every, chance);
+                    return;
+                }
+                holder.renewal.given(now, left, every, chance);
+                holder.value = Some(token.value.clone());
+                holder.n_tokens += 1;
+                tokens.publish(HeldToken {
+                    holder: holder.number,
+                    number: holder.n_tokens,
+                    value: token.value,
+                });
+                return;
+            }
+            Err(fault) => fault,
+        };
+        if stop.is_set() {
+            return;
+        }
+        let after = match &fault {
+            Fault::Again { after, .. } => *after,
+            Fault::Final { .. } => None,
+        };
+        holder.n_first += u32::from(why == Why::First);
+        let is_hopeless_first =
+            why == Why::First && (after.is_none() || holder.n_first >= FIRST_ATTEMPTS_MAX);
+        let is_over = matches!(fault, Fault::Final { .. }) || is_hopeless_first;
+        match is_over {
+            true => holder.renewal.ended(),
+            false => holder.renewal.failed(now, after, chance),
+        }
+        tokens.failed(holder.number, fault.message(), is_over);
+    }
+}
+
+/// Whether a token can be used, and is not the one that was refused.
+fn sound(token: Token, before: Option<&Secret>, why: &Why) -> Result<Token, Fault> {
+    check(token.value.expose()).map_err(|what| Fault::again(format!("the token {what}")))?;
+    match why {
+        Why::Refused { status, .. } if before == Some(&token.value) => Err(Fault::again(format!(
+            "the token came again that the server had refused with status {status}"
+        ))),
+        _ => Ok(token),
+    }
+}
+
+fn left_until(end: SystemTime) -> Duration {
+    end.duration_since(crate::clock::system_now())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Refusal;
+    use crate::redact::Redactor;
+    use parking_lot::Mutex;
+
+    /// Gives `first-1`, `first-2` and so on, or faults, and notes why it was asked.
+    struct Scripted {
+        first: &'static str,
+        faults: Vec<Fault>,
+        asked: Arc<Mutex<Vec<Why>>>,
+        n: u32,
+    }
+
+    impl Source for Scripted {
+        fn fetch(&mut self, why: Why, _: Instant) -> Result<Token, Fault> {
+            self.asked.lock().push(why);
+            if let Some(fault) = self.faults.pop() {
+                return Err(fault);
+            }
+            self.n += 1;
+            Ok(Token {
+                value: Secret::new(&format!("{}-{}", self.first, self.n)),
+                expires_at: None,
+            })
+        }
+
+        fn about(&self) -> String {
+            format!("from {}", self.first)
+        }
+    }
+
+    fn keeper(
+        faults: Vec<Fault>,
+        names: &[&'static str],
+        by_user: &[(u32, u32)],
+    ) -> (Keeper, Arc<Mutex<Vec<Why>>>, Redactor) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let sources = names.iter().map(|first| {
+            let source: Box<dyn Source> = Box::new(Scripted {
+                first,
+                faults: faults.clone(),
+                asked: Arc::clone(&asked),
+                n: 0,
+            });
+            source
+        });
+        let live = LiveSecrets::new(2);
+        let by_user = by_user.iter().copied().collect();
+        let keeper = Keeper::start(sources.collect(), by_user, &live, Stop::default());
+        let redactor = Redactor::default().watching(&live);
+        (keeper.expect("threads"), asked, redactor)
+    }
+
+    fn refusal(holder: u32, number: u64) -> Refusal {
+        Refusal {
+            holder,
+            number,
+            status: 401,
+            challenge: None,
+        }
+    }
+
+    #[test]
+    fn many_refusals_of_one_token_are_one_request_for_another() {
+        let (keeper, asked, redactor) = keeper(Vec::new(), &["token"], &[]);
+        keeper.await_first(&|_, _| true).expect("a token");
+        let tokens = Arc::clone(keeper.tokens());
+        let (tell, told) = bounded(16);
+        let subscription = tokens.subscribe(move |held| tell.send(held).expect("room"));
+        let next = || told.recv_timeout(Duration::from_secs(30)).expect("a token");
+        assert_eq!(next()[0].number, 1);
+        for _ in 0..100 {
+            assert!(tokens.refuse(refusal(0, 1)));
+        }
+        let second = next();
+        assert_eq!((second[0].number, second[0].value.expose()), (2, "token-2"));
+        for _ in 0..100 {
+            assert!(tokens.refuse(refusal(0, 1)));
+        }
+        assert_eq!(redactor.cleaned("a token-2 b token-1"), "a *** b ***");
+        drop(subscription);
+        drop(keeper);
+        assert_eq!(asked.lock().len(), 2);
+        let figures = tokens.figures();
+        assert_eq!(
+            (figures.fetched, figures.refused, figures.failed),
+            (2, 1, 0)
+        );
+        assert_eq!(figures.about, "from token");
+    }
+
+    #[test]
+    fn users_have_the_token_of_their_holder() {
+        let (keeper, _, _) = keeper(Vec::new(), &["alice", "bob"], &[(0, 0), (1, 1), (2, 0)]);
+        keeper.await_first(&|_, _| true).expect("tokens");
+        let tokens = keeper.tokens();
+        let of_user = |index| tokens.of_user(index).expect("a token").expose().to_string();
+        assert_eq!([0, 1, 2].map(of_user), ["alice-1", "bob-1", "alice-1"]);
+        assert_eq!(tokens.figures().about, "2 of them, from alice");
+    }
+
+    #[test]
+    fn a_first_token_that_cannot_be_had_ends_the_wait() {
+        let (keeper, asked, _) = keeper(vec![Fault::again("no server")], &["token"], &[]);
+        let error = keeper.await_first(&|_, _| true).expect_err("no token");
+        assert_eq!(error.what(), "no token: no server");
+        assert_eq!(*asked.lock(), [Why::First]);
+    }
+
+    #[test]
+    fn a_first_token_is_waited_for_where_somebody_says_how_long() {
+        let soon = Fault::Again {
+            message: "too many".to_string(),
+            after: Some(Duration::ZERO),
+        };
+        let (keeper, asked, _) = keeper(vec![soon], &["token"], &[]);
+        keeper.await_first(&|_, _| true).expect("a token");
+        assert_eq!(*asked.lock(), [Why::First, Why::First]);
+    }
+
+    #[test]
+    fn where_none_comes_any_more_all_are_lost() {
+        let (keeper, _, _) = keeper(Vec::new(), &["token"], &[]);
+        keeper.await_first(&|_, _| true).expect("a token");
+        let tokens = keeper.tokens();
+        tokens.refused(0);
+        assert!(!tokens.are_lost());
+        tokens.failed(0, "revoked", true);
+        assert!(tokens.are_lost());
+        assert_eq!(tokens.why_none(0), "revoked");
+        assert_eq!(tokens.figures().last_failure.as_deref(), Some("revoked"));
+    }
+}

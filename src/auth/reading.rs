@@ -1,0 +1,203 @@
+//! A token as commands print it and files hold it.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::Token;
+use crate::clock::Utc;
+use crate::redact::Secret;
+
+/// The largest token, in bytes: servers take no larger head.
+pub(super) const TOKEN_BYTES_MAX: usize = 32 * 1024;
+
+/// The most that is read to find one, in bytes.
+pub(super) const TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// The token of a text: the text itself, or of a JSON object what `access_token`,
+/// `accessToken` or `token` says, at the top or under `status` (Kubernetes' exec
+/// plugins). When it ends is what the JSON says, or the token where it is a JWT.
+///
+/// # Errors
+/// What is wrong with it, as a fragment without the text.
+pub(super) fn read_token(text: &str, now: SystemTime) -> Result<Token, String> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Err("is empty".to_string());
+    }
+    let (value, expires_at) = match text.starts_with('{') {
+        true => read_json(text, now)?,
+        false => (text.to_string(), None),
+    };
+    let value = without_scheme(&value);
+    check(value)?;
+    let expires_at = expires_at.or_else(|| expiry_of_jwt(value));
+    Ok(Token {
+        value: Secret::new(value),
+        // One that has ended says that the clocks differ, or that nothing is known.
+        expires_at: expires_at.filter(|at| *at > now),
+    })
+}
+
+/// `Bearer abc` is taken for `abc`: it is what people copy.
+fn without_scheme(value: &str) -> &str {
+    let scheme = value
+        .get(..7)
+        .filter(|it| it.eq_ignore_ascii_case("bearer "));
+    scheme.map_or(value, |_| value[7..].trim())
+}
+
+/// Whether it can be sent.
+pub(super) fn check(value: &str) -> Result<(), String> {
+    if value.len() > TOKEN_BYTES_MAX {
+        return Err(format!(
+            "is {} bytes long; a token has at most {TOKEN_BYTES_MAX}",
+            value.len()
+        ));
+    }
+    if value.lines().count() > 1 {
+        return Err("has more than one line; a token is one word".to_string());
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("has a blank, or a character that no token has".to_string());
+    }
+    match value.is_empty() {
+        true => Err("is empty".to_string()),
+        false => Ok(()),
+    }
+}
+
+fn read_json(text: &str, now: SystemTime) -> Result<(String, Option<SystemTime>), String> {
+    const NAMES: [&str; 3] = ["access_token", "accessToken", "token"];
+    let value: Value =
+        serde_json::from_str(text).map_err(|_| "begins like JSON and is none".to_string())?;
+    let holders = [Some(&value), value.get("status")];
+    let found = holders.into_iter().flatten().find_map(|holder| {
+        let token = NAMES.iter().find_map(|name| holder[*name].as_str())?;
+        Some((holder, token.trim().to_string()))
+    });
+    let (holder, token) =
+        found.ok_or("is JSON without `access_token`, `accessToken` or `token`")?;
+    Ok((token, expiry(holder, now)))
+}
+
+/// When the JSON beside a token says that it ends.
+fn expiry(holder: &Value, now: SystemTime) -> Option<SystemTime> {
+    const TIMES: [&str; 4] = [
+        "expires_at",
+        "expires_on",
+        "expiration",
+        "expirationTimestamp",
+    ];
+    let lifetime = seconds(&holder["expires_in"]).filter(|lifetime| !lifetime.is_zero());
+    let by_lifetime = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+    by_lifetime.or_else(|| TIMES.iter().find_map(|name| moment(&holder[*name])))
+}
+
+/// A number of seconds, or a text of one.
+pub(super) fn seconds(value: &Value) -> Option<Duration> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    number.and_then(|secs: f64| Duration::try_from_secs_f64(secs).ok())
+}
+
+/// Seconds since 1970, or RFC 3339.
+fn moment(value: &Value) -> Option<SystemTime> {
+    let at = seconds(value).or_else(|| {
+        let time = Utc::parse_rfc3339(value.as_str()?.trim())?;
+        Some(Duration::from_millis(time.unix_ms()))
+    });
+    SystemTime::UNIX_EPOCH.checked_add(at?)
+}
+
+/// The `exp` of a JWT (RFC 7519, section 4.1.4). Nothing else of it is looked at, nor is
+/// its signature: the server judges that.
+pub(super) fn expiry_of_jwt(token: &str) -> Option<SystemTime> {
+    let mut parts = token.split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    moment(&claims["exp"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn read(text: &str) -> Result<(String, Option<u64>), String> {
+        let token = read_token(text, now())?;
+        let left = token.expires_at.map(|at| at.duration_since(now()));
+        let left = left.map(|left| left.expect("not ended").as_secs());
+        Ok((token.value.expose().to_string(), left))
+    }
+
+    #[test]
+    fn tokens_are_read_as_tools_print_them() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let with_exp = jwt(r#"{"exp":1800000060}"#);
+        for (text, token, left) in [
+            ("abc", "abc", None),
+            ("\u{feff} abc\r\n", "abc", None),
+            ("Bearer abc\n", "abc", None),
+            (r#"{"access_token":"a","expires_in":60}"#, "a", Some(60)),
+            (r#"{"access_token":"a","expires_in":"60"}"#, "a", Some(60)),
+            (r#"{"access_token":"a","expires_in":0}"#, "a", None),
+            (
+                r#"{"accessToken":"a","expires_on":1800000009}"#,
+                "a",
+                Some(9),
+            ),
+            (
+                r#"{"token":"a","expires_at":"2027-01-15T08:00:30Z"}"#,
+                "a",
+                Some(30),
+            ),
+            (
+                r#"{"kind":"ExecCredential","status":{"token":"a","expirationTimestamp":"2027-01-15T08:01:00Z"}}"#,
+                "a",
+                Some(60),
+            ),
+            (&with_exp, &with_exp, Some(60)),
+            (&jwt(r#"{"exp":1}"#), &jwt(r#"{"exp":1}"#), None),
+            (r#"{"token":"a","expires_in":-5}"#, "a", None),
+            (r#"{"token":"a","expires_in":1e300}"#, "a", None),
+        ] {
+            assert_eq!(read(text), Ok((token.to_string(), left)), "{text}");
+        }
+        for (text, what) in [
+            ("", "is empty"),
+            ("a b", "has a blank"),
+            ("hunter2\nb", "more than one line"),
+            ("é", "no token has"),
+            ("{", "begins like JSON"),
+            (r#"{"error":"hunter2"}"#, "is JSON without"),
+            (r#"{"token":""}"#, "is empty"),
+            (r#"{"token":"hunter2 b"}"#, "has a blank"),
+            (&"a".repeat(TOKEN_BYTES_MAX + 1), "bytes long"),
+        ] {
+            let error = read(text).expect_err("no token");
+            assert!(
+                error.contains(what) && !error.contains("hunter2"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in prop_oneof!["\\PC{0,40}", "\\{\"token\":[^é]{0,20}\\}", "[a-zA-Z0-9_=.-]{0,60}"]) {
+            if let Ok(token) = read_token(&text, now()) {
+                prop_assert!(check(token.value.expose()).is_ok());
+            }
+        }
+    }
+}

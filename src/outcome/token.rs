@@ -1,0 +1,20 @@
+//! What became of the tokens of a run. Never a token.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Tokens that were fetched for a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct TokenFigures {
+    /// Where they came from.
+    pub about: String,
+    /// How many came, those before the load too.
+    pub fetched: u64,
+    /// How many the server refused before another had come.
+    pub refused: u64,
+    /// How often none could be had.
+    pub failed: u64,
+    /// Why none could be had, the last time.
+    pub last_failure: Option<String>,
+}

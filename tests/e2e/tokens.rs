@@ -1,0 +1,487 @@
+//! Tokens that are fetched: by a command, out of a file, one for all or one for each
+//! user; renewed before they end and when the server refuses them; never shown.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
+use crate::load_run::{causes, check_report};
+use crate::program::{Finished, Program, TempDir};
+
+fn loadtest(words: &[&str]) -> Program {
+    let mut all = vec!["loadtest"];
+    all.extend(words);
+    Program::new(&all)
+}
+
+/// Prints another token each time, `tok-1-geheim` first, and leaves a line in `asked`.
+const COMMAND: &str = "echo x >> asked; echo tok-$(wc -l < asked | tr -d ' ')-geheim";
+
+fn n_asked(finished: &Finished) -> usize {
+    let path = finished.dir.path().join("asked");
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// The number in `Bearer tok-3-geheim`.
+fn number(request: &Request) -> u32 {
+    let token = request.header("authorization").unwrap_or_default();
+    let number = token
+        .strip_prefix("Bearer tok-")
+        .and_then(|it| it.strip_suffix("-geheim"));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn refuse(request: &Request, connection: &mut Connection) -> Next {
+    let told = request.header("authorization").unwrap_or_default();
+    let challenge = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    connection.answer(401, &[challenge], &format!("expired: {told}"))
+}
+
+/// Takes the token of each number for this many calls, and no token after `last`.
+fn server_of(n_calls: u32, last: u32) -> FakeServer {
+    let (valid, n_seen) = (AtomicU32::new(1), AtomicU32::new(0));
+    FakeServer::start(move |request: &Request, connection: &mut Connection| {
+        if request.method() == "tools/call" && n_seen.fetch_add(1, Ordering::SeqCst) == n_calls {
+            valid.store(2, Ordering::SeqCst);
+        }
+        let number = number(request);
+        match number >= valid.load(Ordering::SeqCst) && number <= last {
+            true => legacy(request, connection),
+            false => refuse(request, connection),
+        }
+    })
+}
+
+fn run_words<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["run", url, "--tool", "work"];
+    words.extend(more);
+    words
+}
+
+#[test]
+fn a_refused_token_is_replaced_once_and_sessions_go_on() {
+    let server = server_of(40, u32::MAX);
+    let url = server.url();
+    let words = run_words(
+        &url,
+        &[
+            "--vus",
+            "4",
+            "--iterations",
+            "120",
+            "--workers",
+            "2",
+            "--token-command",
+            COMMAND,
+        ],
+    );
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report();
+    check_report(&report);
+    assert_eq!(n_asked(&finished), 2, "{finished}");
+    let tokens = &report["tokens"];
+    let expected = json!({
+        "about": "from the command `echo`", "fetched": 2, "refused": 1, "failed": 0,
+        "last_failure": null,
+    });
+    assert_eq!(*tokens, expected, "{finished}");
+    // Each user had at most one call under way with the old token.
+    let failed = report["totals"]["failed"].as_u64().expect("a number");
+    assert!((1..=4).contains(&failed), "{finished}");
+    assert_eq!(
+        causes(&report["totals"]),
+        [("http.401".to_string(), failed)]
+    );
+    // One more looked for the server.
+    assert_eq!(server.count("initialize"), 5, "{finished}");
+    let all = format!("{finished}{report}");
+    assert!(
+        finished.stdout.contains("2 tokens fetched, 1 refused"),
+        "{finished}"
+    );
+    assert!(!all.contains("geheim"), "{all}");
+    assert!(
+        all.contains("expired: Bearer ***") || all.contains("expired: ***"),
+        "{all}"
+    );
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    let server = FakeServer::start(legacy);
+    let command = "echo x >> asked; \
+                   echo \"{\\\"access_token\\\": \\\"tok-$(wc -l < asked | tr -d ' ')-geheim\\\", \\\"expires_in\\\": 2}\"";
+    let url = server.url();
+    let words = run_words(
+        &url,
+        &[
+            "--vus",
+            "2",
+            "--duration",
+            "3s",
+            "--pacing",
+            "50ms",
+            "--token-command",
+            command,
+        ],
+    );
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report();
+    assert_eq!(report["totals"]["failed"], 0, "{finished}");
+    assert_eq!(report["tokens"]["refused"], 0, "{finished}");
+    let seen: BTreeSet<u32> = server.log_of("tools/call").iter().map(number).collect();
+    assert!(
+        seen.contains(&1) && seen.contains(&2),
+        "{seen:?} {finished}"
+    );
+}
+
+#[test]
+fn a_file_is_read_again_when_its_token_is_refused() {
+    let dir = TempDir::new();
+    let n_seen = AtomicU32::new(0);
+    let file = dir.path().join("token");
+    std::fs::write(&file, "tok-1-geheim\n").expect("written");
+    let path = file.clone();
+    let server = FakeServer::start(move |request: &Request, connection: &mut Connection| {
+        let is_first = number(request) == 1;
+        if request.method() == "tools/call" && n_seen.fetch_add(1, Ordering::SeqCst) == 5 {
+            std::fs::write(&path, "Bearer tok-2-geheim").expect("written");
+        }
+        match is_first && n_seen.load(Ordering::SeqCst) > 5 {
+            true => refuse(request, connection),
+            false => legacy(request, connection),
+        }
+    });
+    let url = server.url();
+    let path = file.display().to_string();
+    let words = run_words(
+        &url,
+        &["--vus", "1", "--iterations", "30", "--token-file", &path],
+    );
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report();
+    assert_eq!(report["totals"]["failed"], 1, "{finished}");
+    assert_eq!(report["tokens"]["fetched"], 2, "{finished}");
+}
+
+const FLOW: &str =
+    "[[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"work\"\n";
+
+#[test]
+fn users_have_tokens_of_their_own_from_data() {
+    let server = FakeServer::start(legacy);
+    let config = format!(
+        "[settings]\nurl = \"{}\"\nvirtual_users = 4\niterations = 40\n\
+         token_command = '''echo x >> asked; printf '%s' \"{{{{data.users.name}}}}-tok\" ''' \n\
+         [data.users]\nat_end = \"repeat\"\nrows = [{{ name = \"$(false)al'\" }}, {{ name = \"bo\" }}]\n{FLOW}",
+        server.url()
+    );
+    let run = |words: &[&str]| loadtest(words).file("a.toml", &config).run();
+    let finished = run(&["run", "--config", "a.toml"]).expect_code(0);
+    assert_eq!(n_asked(&finished), 2, "{finished}");
+    let calls = server.log_of("tools/call");
+    let tokens = |connection: Option<usize>| -> BTreeSet<String> {
+        let calls = calls
+            .iter()
+            .filter(|it| connection.is_none_or(|at| it.connection == at));
+        calls
+            .map(|it| it.header("authorization").unwrap_or_default().to_string())
+            .collect()
+    };
+    // What is filled in is no command.
+    let expected = ["Bearer $(false)al'-tok", "Bearer bo-tok"].map(str::to_string);
+    assert_eq!(tokens(None), BTreeSet::from(expected));
+    for call in &calls {
+        assert_eq!(
+            tokens(Some(call.connection)).len(),
+            1,
+            "one user, one token"
+        );
+    }
+    let report = finished.report();
+    assert_eq!(
+        report["tokens"]["about"],
+        "2 of them, from the command `echo`"
+    );
+    assert_eq!(report["plan"]["token"], json!({"command": "echo"}));
+    let told = run(&["check", "a.toml"]).expect_code(0);
+    assert!(
+        told.stdout.contains("from the command `echo`, renewed"),
+        "{told}"
+    );
+    let tried = run(&["try", "a.toml"]).expect_code(0);
+    assert!(!tried.to_string().contains("al'-tok"), "{tried}");
+}
+
+#[test]
+fn without_another_token_nothing_is_sent_and_that_is_a_failure_of_its_own() {
+    let server = server_of(10, 1);
+    let url = server.url();
+    let command =
+        format!("test -e asked && {{ echo no more geheim-words >&2; exit 5; }}; {COMMAND}");
+    let words = run_words(
+        &url,
+        &[
+            "--vus",
+            "2",
+            "--duration",
+            "3s",
+            "--timeout",
+            "300ms",
+            "--pacing",
+            "20ms",
+            "--token-command",
+            &command,
+        ],
+    );
+    let finished = loadtest(&words).run().expect_code(0);
+    let report = finished.report();
+    check_report(&report);
+    let of_handshakes = causes(&report["handshake"]);
+    assert_eq!(of_handshakes[0].0, "auth.no_token", "{finished}");
+    assert!(report["tokens"]["failed"].as_u64() >= Some(1), "{finished}");
+    let why = report["tokens"]["last_failure"].to_string();
+    assert!(
+        why.contains("ended with exit code 5: no more"),
+        "{finished}"
+    );
+    // Each user was refused once; from then on nothing went out.
+    assert!(report["totals"]["failed"].as_u64() <= Some(2), "{finished}");
+}
+
+#[test]
+fn where_no_token_will_come_the_run_ends() {
+    let server = server_of(10, 1);
+    let url = server.url();
+    let command = format!("test -e asked && exec no-such-program-here; {COMMAND}");
+    let words = run_words(
+        &url,
+        &[
+            "--vus",
+            "2",
+            "--duration",
+            "50s",
+            "--pacing",
+            "20ms",
+            "--token-command",
+            &command,
+        ],
+    );
+    let began = Instant::now();
+    let finished = loadtest(&words).run().expect_code(1);
+    assert!(began.elapsed() < Duration::from_secs(40), "{finished}");
+    let told = "the server refused the token, and no other could be had: the token command";
+    assert!(finished.stderr.contains(told), "{finished}");
+}
+
+#[test]
+fn what_makes_no_token_is_told_before_any_request() {
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let check = |words: &[&str], code: i32, expected: &str| {
+        let finished = loadtest(&run_words(&url, words)).run().expect_code(code);
+        assert!(finished.stderr.contains(expected), "{words:?}: {finished}");
+        assert!(!finished.to_string().contains("geheim"), "{finished}");
+    };
+    let key = "Authorization: Bearer geheim";
+    check(
+        &["--token-command", "exit 3"],
+        1,
+        "no token: the token command (`exit`) ended with exit code 3",
+    );
+    check(&["--token-command", "echo geheim 1"], 1, "has a blank");
+    check(
+        &["--token-file", "no/such/file"],
+        1,
+        "no token: the token file `no/such/file` cannot be read",
+    );
+    check(&["--token-file", ""], 2, "is empty");
+    check(
+        &["--token-file", "a", "--token-command", "b"],
+        2,
+        "beside a token command",
+    );
+    check(
+        &["--token-file", "a", "-H", key],
+        2,
+        "beside the header `Authorization`",
+    );
+    check(&["--token-file", "{{data.x.y}}"], 2, "--token-file");
+    assert_eq!(server.log().len(), 0);
+}
+
+#[test]
+fn a_token_of_a_config_goes_to_its_own_address_only() {
+    let (own, other) = (FakeServer::start(legacy), FakeServer::start(legacy));
+    let config = format!(
+        "[settings]\nurl = \"{}\"\niterations = 2\nvirtual_users = 1\ntoken_command = \"echo for-own-only\"\n{FLOW}",
+        own.url()
+    );
+    let run = |words: &[&str]| {
+        let words = [&["run", "--config", "a.toml", "--no-report"], words].concat();
+        let program = loadtest(&words).file("a.toml", &config);
+        program
+            .env("MCP_API_KEY", "of-the-environment")
+            .run()
+            .expect_code(0)
+    };
+    let told = run(&[&other.url()]);
+    assert!(told.stderr.contains("token_command"), "{told}");
+    run(&[]);
+    run(&["-H", "Authorization: Bearer by-flag"]);
+    let sent = |server: &FakeServer| -> BTreeSet<String> {
+        let calls = server.log_of("tools/call");
+        let tokens = calls
+            .iter()
+            .map(|it| it.header("authorization").unwrap_or_default().to_string());
+        tokens.collect()
+    };
+    let of_own = ["Bearer for-own-only", "Bearer by-flag"].map(str::to_string);
+    assert_eq!(sent(&own), BTreeSet::from(of_own));
+    assert!(!sent(&other).contains("Bearer for-own-only"), "{told}");
+}
+
+/// Tells everything that it was sent, wherever a server can tell something.
+fn gossip(request: &Request, connection: &mut Connection) -> Next {
+    let told = |name| request.header(name).unwrap_or_default();
+    let all = format!(
+        "{} {} {} {} {}",
+        told("authorization"),
+        told("x-team-token"),
+        told("cookie"),
+        request.path,
+        request.body
+    );
+    let session = ("Mcp-Session-Id", "s1");
+    let json = ("Content-Type", "application/json");
+    match request.method().as_str() {
+        "initialize" => {
+            let mut answer = welcome(request);
+            answer["result"]["serverInfo"] = json!({"name": all, "version": all});
+            connection.answer(200, &[json, session], &answer.to_string())
+        }
+        "tools/list" => {
+            let tools =
+                json!([{"name": "work", "description": all, "inputSchema": {"type": "object"}}]);
+            connection.json(&request.result(&json!({"tools": tools})))
+        }
+        "tools/call" => match request.message()["id"].as_u64().unwrap_or(0) % 3 {
+            0 => connection.answer(500, &[json], &json!({"said": all}).to_string()),
+            1 => connection.answer(403, &[("WWW-Authenticate", &*all)], &all),
+            _ => {
+                let error = json!({"code": -32001, "message": all, "data": {"deep": json!({"all": all}).to_string()}});
+                let id = &request.message()["id"];
+                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+        },
+        _ => legacy(request, connection),
+    }
+}
+
+/// All texts that a run left: what it printed, and each file below its folder.
+fn written(finished: &Finished, not: &[&str]) -> String {
+    let mut all = finished.to_string();
+    let mut open = vec![finished.dir.path().to_path_buf()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder");
+            open.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if !not.iter().any(|name| path.ends_with(Path::new(name))) {
+            all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_secret_of_a_user_is_in_anything_that_is_written() {
+    let server = FakeServer::start(gossip);
+    let config = "[settings]\niterations = 12\nvirtual_users = 2\ncookies = true\n\
+                  [headers]\nX-Team-Token = \"${TEAM_TOKEN}\"\nCookie = \"sid=cookie-geheim-4\"\n\
+                  [data.users]\nfile = \"users.csv\"\n\
+                  [[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"work\"\n\
+                  arguments = { password = \"{{data.users.password}}\", api_key = \"config-geheim-6\" }\n";
+    let url = format!("{}?key=url-geheim-1", server.url());
+    let command = "echo --client-secret command-geheim-2 >&2; cat token.txt";
+    let secrets: Vec<String> = [
+        "url-geheim-1",
+        "command-geheim-2",
+        "variable-geheim-3",
+        "cookie-geheim-4",
+        "data-geheim-5",
+        "config-geheim-6",
+        "token-geheim-7",
+    ]
+    .map(str::to_string)
+    .to_vec();
+    let planted = ["a.toml", "users.csv", "token.txt"];
+    let check = |words: &[&str], code: i32| {
+        let words = [words, &["--token-command", command]].concat();
+        let finished = loadtest(&words)
+            .file("a.toml", config)
+            .file("users.csv", "name,password\nal,data-geheim-5\n")
+            .file("token.txt", "token-geheim-7\n")
+            .env("TEAM_TOKEN", "variable-geheim-3")
+            .run()
+            .expect_code(code);
+        let all = written(&finished, &planted).to_lowercase();
+        for secret in &secrets {
+            assert!(!all.contains(secret.as_str()), "{secret}: {finished}");
+        }
+        finished
+    };
+    let run = [
+        "run",
+        &url,
+        "--config",
+        "a.toml",
+        "--markdown",
+        "a.md",
+        "--junit",
+        "a.xml",
+        "--hlog",
+        "a.hlog",
+    ];
+    let finished = check(&run, 3);
+    assert_eq!(finished.report()["totals"]["failed"], 12, "{finished}");
+    check(&["try", "--url", &url, "a.toml"], 3);
+    check(
+        &[
+            "find",
+            &url,
+            "--config",
+            "a.toml",
+            "--max-errors",
+            "5%",
+            "--quick",
+            "--to",
+            "2",
+            "--deadline",
+            "4s",
+        ],
+        3,
+    );
+    check(&["init", &url, "--output", "new.toml"], 0);
+    // There was something to hide.
+    let sent = server.log_of("tools/call");
+    let sent = sent.iter().map(|it| {
+        let told = |name| it.header(name).unwrap_or_default().to_string();
+        format!(
+            "{}{}{}{}{}",
+            told("authorization"),
+            told("x-team-token"),
+            told("cookie"),
+            it.path,
+            it.body
+        )
+    });
+    let sent: String = sent.collect();
+    for secret in secrets.iter().filter(|it| *it != "command-geheim-2") {
+        assert!(sent.contains(secret.as_str()), "{secret}");
+    }
+}
