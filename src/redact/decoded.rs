@@ -222,7 +222,10 @@ mod tests {
     fn escapes_are_undone_level_by_level() {
         let check = |text: &str, expected: &[&str]| assert_eq!(levels(text), expected, "{text}");
         check("a plain text of é", &[]);
-        check(r#"\"\\\/\b\f\n\r\t\'"#, &["\"\\/\u{8}\u{c}\n\r\t'"]);
+        check(
+            r#"\"\\\/\b\f\n\r\t\'"#,
+            &["\"\\/\u{8}\u{c}\n\r\t'", "\"/\u{8}\u{c}\n\r\t'"],
+        );
         check(r"\u00e9\u00E9\ud83d\ude00%C3%a9\xc3\xA9", &["éé😀éé"]);
         check(
             r#"{\"a\":\"x\\\"y\"}"#,
@@ -236,7 +239,7 @@ mod tests {
         );
         check(
             r"\ude00 \ud83d\u0041 \xffz 5 %",
-            &[r"\ude00 \ud83d\u0041 \xffz 5 "],
+            &[r"\ude00 \ud83dA \xffz 5 "],
         );
         check("ab\\… c%C3... d\\u00e… e\\ud83d\\u…", &["ab… c... d… e…"]);
         assert_eq!(levels(&"\\".repeat(1 << 10)).len(), LEVELS_MAX);
