@@ -618,7 +618,7 @@ mod tests {
 
         #[test]
         fn no_beginning_of_a_secret_survives_a_cut_of_its_escapes(
-            secret in r#"["\\é😀a/%]{6,20}"#,
+            secret in r#"["\\é😀a/]{6,20}"#,
             escapes in prop::collection::vec(0_usize..6, 0..4),
             cut in any::<prop::sample::Index>(),
         ) {
