@@ -35,7 +35,7 @@ pub use failure::{
     FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase, TokenError,
     names_cause,
 };
-pub use handshakes::{HandshakeKind, Handshakes};
+pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
