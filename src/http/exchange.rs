@@ -50,7 +50,7 @@ pub(super) enum Arrival {
 
 /// What is known of when an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arrivals {
+pub(super) struct ArrivalTimes {
     first_byte: u64,
     last_byte: u64,
     delay: u64,
@@ -355,8 +355,8 @@ impl Exchange {
     }
 
     /// What is known so far of when the answer came.
-    pub(super) fn arrivals(&self) -> Arrivals {
-        Arrivals {
+    pub(super) fn arrivals(&self) -> ArrivalTimes {
+        ArrivalTimes {
             first_byte: self.first_byte.get(),
             last_byte: self.last_byte.get(),
             delay: self.delay.get(),
@@ -365,7 +365,7 @@ impl Exchange {
     }
 
     /// What came since was no part of the answer.
-    pub(super) fn restore(&self, before: Arrivals) {
+    pub(super) fn restore(&self, before: ArrivalTimes) {
         self.first_byte.set(before.first_byte);
         self.last_byte.set(before.last_byte);
         self.delay.set(before.delay);
@@ -373,7 +373,7 @@ impl Exchange {
     }
 
     /// What came since was no part of the answer, but for what the last read brought.
-    pub(super) fn restore_up_to_last(&self, before: Arrivals) {
+    pub(super) fn restore_up_to_last(&self, before: ArrivalTimes) {
         if before.first_byte == NONE {
             self.first_byte.set(self.last_byte.get());
         }

@@ -73,7 +73,7 @@ pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
 }
 
 /// What an idle connection has to tell.
-pub(super) enum News {
+pub(super) enum IdleNews {
     Nothing,
     /// Bytes that nobody asked for; they lie in the input now.
     Bytes,
@@ -187,17 +187,17 @@ impl TaskTransport {
 
     /// Looks whether anything came since the last exchange, without waiting. The times
     /// of that one stay as they are.
-    pub(super) fn news(&mut self) -> News {
+    pub(super) fn news(&mut self) -> IdleNews {
         let (is_readable, is_closed) = self.socket.readable_and_closed();
         if self.is_broken {
-            return News::End;
+            return IdleNews::End;
         }
         if is_closed {
             self.exchange.peer_ends();
-            return News::End;
+            return IdleNews::End;
         }
         if !is_readable {
-            return News::Nothing;
+            return IdleNews::Nothing;
         }
         let pair = self.buffers.pair();
         pair.make_room();
@@ -205,19 +205,19 @@ impl TaskTransport {
         match timestamp::read(self.socket.stream_mut(), &mut pair.input[pair.end..]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.socket.drained();
-                News::Nothing
+                IdleNews::Nothing
             }
             Ok(received) if received.n_bytes > 0 => {
                 pair.end += received.n_bytes;
                 // Late or not: nothing is awaited.
                 self.exchange.received(&received);
                 self.exchange.restore(before);
-                News::Bytes
+                IdleNews::Bytes
             }
             Ok(_) | Err(_) => {
                 self.is_broken = true;
                 self.exchange.peer_ends();
-                News::End
+                IdleNews::End
             }
         }
     }

@@ -15,7 +15,7 @@ pub struct HandshakeKind {
 
 /// The handshakes that were made.
 #[derive(Debug, Clone, Default)]
-pub struct Handshakes {
+pub struct TlsHandshakes {
     /// From the first byte sent to the arrival of the last byte of the server's part, in
     /// nanoseconds.
     pub times: Histogram,
@@ -23,7 +23,7 @@ pub struct Handshakes {
     pub kinds: Vec<(HandshakeKind, u64)>,
 }
 
-impl Handshakes {
+impl TlsHandshakes {
     /// Counts one.
     pub fn record(&mut self, kind: HandshakeKind, ns: u64) {
         self.times.record(ns);

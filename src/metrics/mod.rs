@@ -36,7 +36,7 @@ pub use failure::{
     TokenError,
     names_cause,
 };
-pub use handshakes::{HandshakeKind, Handshakes};
+pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};
 pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};

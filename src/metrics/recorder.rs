@@ -6,7 +6,7 @@
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, Counters, Failure, FailureCounts, Handshakes, Histogram, Readings, Violations,
+    AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings, TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -311,7 +311,7 @@ pub struct Recorder {
     /// waits that long, and what is due leaves that much later.
     pub loop_time: Histogram,
     /// Handshakes of TLS; `None` until the first.
-    pub tls: Option<Box<Handshakes>>,
+    pub tls: Option<Box<TlsHandshakes>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -372,7 +372,7 @@ impl Recorder {
     }
 
     /// Adds handshakes of TLS.
-    pub fn add_tls(&mut self, more: Option<&Handshakes>) {
+    pub fn add_tls(&mut self, more: Option<&TlsHandshakes>) {
         if let Some(more) = more {
             self.tls.get_or_insert_default().merge(more);
         }

@@ -36,7 +36,7 @@ use verifier::{Nobody, Platform};
 use super::exchange::Exchange;
 use super::transport::TaskTransport;
 use crate::error::{ErrorKind, UserError};
-use crate::metrics::{HandshakeKind, Handshakes};
+use crate::metrics::{HandshakeKind, TlsHandshakes};
 use crate::network::TlsOptions;
 use crate::units::nanos;
 
@@ -51,11 +51,11 @@ pub struct TlsSetup {
 
 thread_local! {
     /// Those of this thread since they were last taken.
-    static HANDSHAKES: RefCell<Option<Box<Handshakes>>> = const { RefCell::new(None) };
+    static HANDSHAKES: RefCell<Option<Box<TlsHandshakes>>> = const { RefCell::new(None) };
 }
 
 /// The handshakes that this thread made since this was last asked.
-pub fn take_handshakes() -> Option<Box<Handshakes>> {
+pub fn take_handshakes() -> Option<Box<TlsHandshakes>> {
     HANDSHAKES.take()
 }
 

@@ -22,11 +22,11 @@ pub(super) struct Person {
     certificate: Option<Arc<CertifiedKey>>,
     /// A server asked for a certificate in the last full handshake.
     was_asked: AtomicBool,
-    sessions: Mutex<Sessions>,
+    sessions: Mutex<Resumable>,
 }
 
 #[derive(Debug, Default)]
-struct Sessions {
+struct Resumable {
     group: Option<NamedGroup>,
     tls12: Option<Tls12ClientSessionValue>,
     tls13: Vec<Tls13ClientSessionValue>,

@@ -19,8 +19,8 @@ use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use super::fault::TlsFault;
 use super::person::Person;
 use crate::http::buffers::Lent;
-use crate::http::exchange::{Arrivals, Exchange, Stop};
-use crate::http::transport::{News, TaskTransport};
+use crate::http::exchange::{ArrivalTimes, Exchange, Stop};
+use crate::http::transport::{IdleNews, TaskTransport};
 
 /// What is sealed into one record.
 const RECORD_CONTENT_BYTES: usize = 15 * 1024;
@@ -47,7 +47,7 @@ pub(in crate::http) struct TlsTransport {
     exchange: Arc<Exchange>,
     person: Arc<Person>,
     /// What was known of the answer before the first byte of the record that has begun.
-    before_record: Option<Arrivals>,
+    before_record: Option<ArrivalTimes>,
     is_established: bool,
     /// Nothing more comes, by the peer's word.
     is_ended: bool,
@@ -58,7 +58,7 @@ pub(in crate::http) struct TlsTransport {
 }
 
 /// What was found in the bytes that had come.
-struct Found {
+struct WorkedOff {
     /// Bytes of content.
     n_content: usize,
     /// Bytes of whole records.
@@ -106,8 +106,8 @@ impl TlsTransport {
 
     /// Opens all records that have come, answers those that want an answer, and seals what
     /// is held in plain text.
-    fn work_off(&mut self) -> Result<Found, ureq::Error> {
-        let mut found = Found {
+    fn work_off(&mut self) -> Result<WorkedOff, ureq::Error> {
+        let mut found = WorkedOff {
             n_content: 0,
             n_used: 0,
         };
@@ -227,7 +227,7 @@ impl TlsTransport {
     }
 
     /// What came since is no part of the answer, unless a record of it has begun.
-    fn arrived_without_content(&mut self, before: Arrivals, n_used: usize) {
+    fn arrived_without_content(&mut self, before: ArrivalTimes, n_used: usize) {
         let exchange = &self.exchange;
         let before = self.before_record.take().unwrap_or(before);
         if self.tcp.buffers.input().is_empty() {
@@ -309,10 +309,10 @@ impl Transport for TlsTransport {
         }
         for n_reads in 0.. {
             match self.tcp.news() {
-                News::Nothing => break,
+                IdleNews::Nothing => break,
                 // Tickets and new keys may come at any time.
-                News::Bytes if n_reads < IDLE_READS_MAX => {}
-                News::Bytes | News::End => return false,
+                IdleNews::Bytes if n_reads < IDLE_READS_MAX => {}
+                IdleNews::Bytes | IdleNews::End => return false,
             }
             match self.work_off() {
                 Ok(found) if found.n_content == 0 && !self.is_ended => {}
