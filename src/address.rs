@@ -175,7 +175,8 @@ pub fn authority(url: &str) -> Option<(bool, String, u16)> {
     let origin = origin(url);
     let (scheme, authority) = origin.split_once("://")?;
     let (host, port) = authority.rsplit_once(':')?;
-    Some((scheme == "https", host.to_string(), port.parse().ok()?))
+    let port = port.parse().ok()?;
+    (!host.is_empty()).then(|| (scheme == "https", host.to_string(), port))
 }
 
 /// The zone of the host, and the address without it, as it is sent.
