@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// How a server is reached. What is not given is as usual.
 ///
-/// It serialises to the object `network` of a report's `config`: what was given, without
+/// It serialises to the object `network` of the `plan` in a report: what was given, without
 /// credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Network {

@@ -51,6 +51,7 @@ mod harness;
 mod histograms;
 mod init_command;
 mod limits;
+mod network;
 mod oauth;
 mod preflight;
 mod probe;

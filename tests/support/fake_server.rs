@@ -42,6 +42,8 @@ pub(crate) struct Request {
     pub(crate) body: String,
     /// Which connection it came on, from 0 in the order of acceptance.
     pub(crate) connection: usize,
+    /// Where that connection comes from.
+    pub(crate) peer: Option<SocketAddr>,
     /// How many reads it took until the request was whole.
     pub(crate) n_reads: usize,
     /// When it was whole.
@@ -231,7 +233,7 @@ impl FakeServer {
     pub(crate) fn one_connection_at_a_time(
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(0, true, Box::new(handler))
+        Self::start_with(loopback(0), true, Box::new(handler))
     }
 
     /// A well-behaved legacy server with sessions, but for its `tools/call`.
@@ -260,12 +262,17 @@ impl FakeServer {
         port: u16,
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(port, false, Box::new(handler))
+        Self::start_with(loopback(port), false, Box::new(handler))
     }
 
-    fn start_with(port: u16, is_serial: bool, handler: Handler) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .unwrap_or_else(|error| panic!("cannot listen on port {port}: {error}"));
+    /// A well-behaved legacy server with sessions at this address.
+    pub(crate) fn legacy_at(address: SocketAddr) -> Self {
+        Self::start_with(address, false, Box::new(legacy))
+    }
+
+    fn start_with(address: SocketAddr, is_serial: bool, handler: Handler) -> Self {
+        let listener = TcpListener::bind(address)
+            .unwrap_or_else(|error| panic!("cannot listen at {address}: {error}"));
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -290,6 +297,11 @@ impl FakeServer {
     /// The endpoint.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// All requests so far, in the order in which they were whole.
@@ -335,6 +347,10 @@ impl Drop for FakeServer {
         }
         self.close_connections();
     }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -415,6 +431,7 @@ fn read_request(
         headers,
         body,
         connection: index,
+        peer: connection.stream.peer_addr().ok(),
         n_reads,
         at: Instant::now(),
     })

@@ -1,0 +1,444 @@
+//! How a server is reached: proxies, rules for names, several addresses, connections.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::fake_server::{FakeServer, Next, Request, legacy};
+use crate::load_run::{LoadRun, causes, list, load_run};
+use crate::program::{Finished, Program};
+
+/// A host that no resolver knows: whoever reaches it was led there.
+const HOST: &str = "mcp.server.test";
+
+/// Four calls of two users.
+const CALLS: [&str; 6] = ["--tool", "work", "--vus", "2", "--iterations", "4"];
+
+fn loadtest(words: &[&str]) -> Program {
+    Program::new(&[&["loadtest"], words].concat())
+}
+
+/// A run with everything that it says.
+fn told_run(url: &str, more: &[&str]) -> Program {
+    let words = ["loadtest", "run", url, "--no-pin"];
+    Program::new(&[&words, &CALLS[..], more].concat())
+}
+
+/// Neither shown nor written.
+#[track_caller]
+fn assert_hidden(finished: &Finished, secrets: &[&str]) {
+    let report = finished.report_path().map(std::fs::read_to_string);
+    let report = report.map_or_else(String::new, |text| text.expect("a report"));
+    for secret in secrets {
+        assert!(
+            !finished.to_string().contains(secret),
+            "{secret}: {finished}"
+        );
+        assert!(!report.contains(secret), "{secret}: {report}");
+    }
+}
+
+#[test]
+fn plain_requests_name_the_whole_url_to_the_proxy_of_the_environment() {
+    let proxy = FakeServer::start(legacy);
+    let address = proxy.address().to_string();
+    let url = format!("http://{HOST}:8123/mcp?x=1");
+    let finished = told_run(&url, &[])
+        .env(
+            "HTTP_PROXY",
+            &format!("http://us%65r:p%40ss%2540w0rd@{address}"),
+        )
+        .run()
+        .expect_code(0);
+    let log = proxy.log();
+    assert!(log.len() > 4, "{finished}");
+    for request in &log {
+        assert_eq!(request.path, url);
+        assert_eq!(request.header("host"), Some("mcp.server.test:8123"));
+        // `user:p@ss%40w0rd`: decoded once.
+        let credentials = "Basic dXNlcjpwQHNzJTQwdzByZA==";
+        assert_eq!(request.header("proxy-authorization"), Some(credentials));
+    }
+    let line = format!("through {address} (HTTP_PROXY)");
+    assert!(finished.stdout.contains(&line), "{finished}");
+    let report = finished.checked_report();
+    let used = &report["server"]["proxy"];
+    assert_eq!(
+        (&used["address"], &used["past"]),
+        (&Value::from(address), &Value::Null)
+    );
+    let secrets = ["p@ss%40w0rd", "p%40ss%2540w0rd", "dXNlcjpwQHNzJTQwdzByZA=="];
+    assert_hidden(&finished, &secrets);
+}
+
+#[test]
+fn this_machine_goes_past_the_environment_and_not_past_a_flag() {
+    let (server, proxy) = (FakeServer::start(legacy), FakeServer::start(legacy));
+    let (url, of_proxy) = (server.url(), proxy.address().to_string());
+    let finished = told_run(&url, &[]).env("ALL_PROXY", &of_proxy).run();
+    let finished = finished.expect_code(0);
+    let line = format!("past {of_proxy} (ALL_PROXY): the server is on this machine");
+    assert!(finished.stdout.contains(&line), "{finished}");
+    assert_eq!((server.count("tools/call"), proxy.log().len()), (4, 0));
+
+    let finished = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(0);
+    let line = format!("through {of_proxy} (--proxy)");
+    assert!(finished.stdout.contains(&line), "{finished}");
+    assert_eq!(
+        (server.count("tools/call"), proxy.count("tools/call")),
+        (4, 4)
+    );
+
+    let around = [
+        "--proxy",
+        &of_proxy,
+        "--no-proxy",
+        "example.com, 127.0.0.0/8",
+    ];
+    let finished = told_run(&url, &around).run().expect_code(0);
+    let line = format!("past {of_proxy} (--proxy): `127.0.0.0/8` goes without one");
+    assert!(finished.stdout.contains(&line), "{finished}");
+    assert_eq!(
+        (server.count("tools/call"), proxy.count("tools/call")),
+        (8, 4)
+    );
+    let mut checked = vec!["check", "a.toml"];
+    checked.extend(around);
+    let config = format!("[settings]\nurl = \"{url}\"\n[[scenario]]\ntype = \"ping\"\n");
+    let finished = loadtest(&checked)
+        .file("a.toml", &config)
+        .run()
+        .expect_code(0);
+    assert!(finished.stdout.contains("goes without one"), "{finished}");
+}
+
+/// What becomes of CONNECT: who asks, and what the user reads.
+#[test]
+fn a_refusal_by_the_proxy_has_its_own_kind_and_says_what_to_change() {
+    let url = format!("https://{HOST}/mcp");
+    let check = |status: u16, expected: &str| {
+        let proxy = FakeServer::start(move |_, connection| connection.answer(status, &[], ""));
+        let of_proxy = format!("http://name:hunter2-secret@{}", proxy.address());
+        let told = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(1);
+        let refusal = format!("refused the way to {HOST}:443: status {status}");
+        assert!(told.stderr.contains(&refusal), "{told}");
+        assert!(told.stderr.contains(expected), "{told}");
+        assert_hidden(&told, &["hunter2-secret"]);
+        let request = &proxy.log()[0];
+        assert_eq!(
+            (request.verb.as_str(), request.path.as_str()),
+            ("CONNECT", "mcp.server.test:443")
+        );
+        assert!(request.header("proxy-authorization").is_some());
+    };
+    check(407, "name:password@host:port");
+    check(403, "ask who runs it");
+    check(502, "--no-proxy");
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let of_closed = closed.local_addr().expect("bound").to_string();
+    drop(closed);
+    for url in [url.as_str(), "http://mcp.server.test/mcp"] {
+        let told = told_run(url, &["--proxy", &of_closed]).run().expect_code(1);
+        assert!(told.stderr.contains("cannot be reached"), "{told}");
+        assert!(told.stderr.contains("check the address"), "{told}");
+    }
+    // While the load goes on, a proxy that no longer knows the user.
+    let proxy = FakeServer::on_call(|_, connection| {
+        connection.answer(407, &[("Content-Type", "text/plain")], "who are you?")
+    });
+    let of_proxy = proxy.address().to_string();
+    let words = [&CALLS[..], &["--proxy", &of_proxy]].concat();
+    let finished = load_run("http://mcp.server.test/mcp", &words)
+        .run()
+        .expect_made();
+    let report = finished.checked_report();
+    assert_eq!(
+        causes(&report["totals"]),
+        [("connect.proxy".to_string(), 4)],
+        "{finished}"
+    );
+    assert!(finished.stdout.contains("407: who are you?"), "{finished}");
+}
+
+/// A way through is TLS from its first byte on; who never opens one is not waited for
+/// longer than `--connect-timeout`.
+#[test]
+fn tls_goes_through_the_tunnel_and_a_silent_proxy_is_given_up() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let of_proxy = listener.local_addr().expect("bound").to_string();
+    let seen = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("a head");
+            head.extend(byte);
+        }
+        // An interim answer first, byte by byte.
+        for byte in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: x\r\n\r\n" {
+            stream.write_all(&[*byte]).expect("the client is there");
+        }
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).expect("TLS begins");
+        hello
+    });
+    let url = format!("https://{HOST}/mcp");
+    let told = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(1);
+    assert_eq!(seen.join().expect("the proxy")[..2], [0x16, 3], "{told}");
+    assert!(told.stderr.contains("no TLS connection"), "{told}");
+
+    let silent = FakeServer::start(|_, connection| connection.hang());
+    let of_silent = silent.address().to_string();
+    let words = [
+        "--proxy",
+        &of_silent,
+        "--connect-timeout",
+        "200ms",
+        "--timeout",
+        "50s",
+    ];
+    let began = Instant::now();
+    let told = told_run(&url, &words).run().expect_code(1);
+    assert!(
+        told.stderr
+            .contains("timed out while waiting for the proxy"),
+        "{told}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(40), "{told}");
+}
+
+#[test]
+fn what_cannot_be_is_told_at_once_and_before_any_load() {
+    let words = [
+        "--proxy",
+        "socks5://user:hunter2@p:1080",
+        "--no-proxy",
+        "10.0.0.0/99",
+        "--resolve",
+        "a.test:80",
+        "--bind",
+        "here",
+    ];
+    let told = told_run("http://mcp.server.test/mcp", &words)
+        .run()
+        .expect_code(2);
+    for part in ["SOCKS", "`10.0.0.0/99`", "`a.test:80`", "`here`"] {
+        assert!(told.stderr.contains(part), "{part}: {told}");
+    }
+    assert_hidden(&told, &["hunter2"]);
+    // A variable that would be used is held to the same, and one that would not is not.
+    let run = |url: &str| {
+        told_run(url, &[])
+            .env("https_proxy", "socks5h://p:1080")
+            .run()
+    };
+    let told = run("https://mcp.server.test/mcp").expect_code(2);
+    assert!(
+        told.stderr.contains("https_proxy") && told.stderr.contains("--no-proxy"),
+        "{told}"
+    );
+    let server = FakeServer::start(legacy);
+    run(&server.url()).expect_code(0);
+    let told = told_run(&server.url(), &["--bind", "192.0.2.1"])
+        .run()
+        .expect_code(1);
+    assert!(
+        told.stderr.contains("`--bind 192.0.2.1` is not possible"),
+        "{told}"
+    );
+    let told = told_run("http://[fe80::1%25no-such]:9/mcp", &[])
+        .run()
+        .expect_code(1);
+    assert!(told.stderr.contains("no interface `no-such`"), "{told}");
+}
+
+/// Servers at several addresses of loopback with the same port.
+fn servers<const N: usize>() -> [FakeServer; N] {
+    let first = FakeServer::legacy_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let port = first.address().port();
+    let mut servers = vec![first];
+    for last in 2..=u8::try_from(N).expect("a few") {
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
+        servers.push(FakeServer::legacy_at(address));
+    }
+    servers.try_into().unwrap_or_else(|_| panic!("{N} servers"))
+}
+
+/// The rule that leads to all of them.
+fn rule(servers: &[FakeServer]) -> String {
+    let addresses = servers
+        .iter()
+        .map(|server| server.address().ip().to_string());
+    let addresses: Vec<String> = addresses.collect();
+    format!(
+        "{HOST}:{}:{}",
+        servers[0].address().port(),
+        addresses.join(",")
+    )
+}
+
+#[test]
+fn connections_go_to_several_addresses_in_turn() {
+    let servers = servers::<3>();
+    let url = format!("http://{HOST}:{}/mcp", servers[0].address().port());
+    let rule = rule(&servers);
+    let words = [
+        "--tool",
+        "work",
+        "--vus",
+        "6",
+        "--iterations",
+        "60",
+        "--resolve",
+        &rule,
+    ];
+    let finished = load_run(&url, &words).run().expect_code(0);
+    for (i, server) in servers.iter().enumerate() {
+        // One more looks for the server beforehand.
+        let expected = if i == 0 { 3 } else { 2 };
+        assert_eq!(server.n_connections(), expected, "{i}: {finished}");
+        assert!(
+            server
+                .log()
+                .iter()
+                .all(|it| it.header("host") == url[7..].split('/').next())
+        );
+    }
+    assert!(finished.stdout.contains("3 addresses"), "{finished}");
+    assert_eq!(finished.checked_report()["server"]["addresses"], 3);
+}
+
+/// All that a user does is done at one of them, though each request has a connection of its
+/// own.
+#[test]
+fn users_keep_to_their_address_where_they_are_pinned() {
+    let servers = servers::<2>();
+    let config = format!(
+        "[settings]\nurl = \"http://{HOST}:{}/mcp\"\nresolve = [\"{}\"]\n\
+         addresses = \"pinned\"\ncalls_per_connection = 1\nvirtual_users = 4\n\
+         iterations = 40\npacing = \"20ms\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\n\
+         arguments = {{ user = \"{{{{vu}}}}\" }}\n",
+        servers[0].address().port(),
+        rule(&servers)
+    );
+    let finished = loadtest(&["run", "--config", "a.toml", "--no-pin", "--quiet"])
+        .file("a.toml", &config)
+        .run()
+        .expect_code(0);
+    for (i, server) in servers.iter().enumerate() {
+        let calls = server.log_of("tools/call");
+        assert!(!calls.is_empty(), "{finished}");
+        for call in &calls {
+            let user = &call.message()["params"]["arguments"]["user"];
+            let user = user.as_u64().expect("its number, from 1");
+            assert_eq!(user as usize % 2, 1 - i, "user {user} at {i}");
+        }
+        let log = server.log();
+        let connections: BTreeSet<usize> = log.iter().map(|it| it.connection).collect();
+        assert_eq!(connections.len(), log.len(), "{finished}");
+        let closes = |it: &Request| it.header("connection") == Some("close");
+        assert!(log.iter().all(closes), "{finished}");
+    }
+    let counters = &finished.checked_report()["counters"];
+    assert_eq!(counters["reconnects_server_closed"], 0);
+}
+
+#[test]
+fn connections_are_closed_after_so_many_requests() {
+    let run = |more: &str, flags: &[&str]| {
+        let server = FakeServer::start(legacy);
+        let config = format!(
+            "[settings]\nurl = \"{}\"\nvirtual_users = 1\niterations = 9\n{more}\n\
+             [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\n",
+            server.url()
+        );
+        let words = ["run", "--config", "a.toml", "--no-pin", "--quiet"];
+        let program = loadtest(&[&words, flags].concat()).file("a.toml", &config);
+        let finished = program.run().expect_code(0);
+        let mut by_connection = BTreeMap::new();
+        for request in server.log() {
+            *by_connection.entry(request.connection).or_insert(0) += 1;
+        }
+        let counters = finished.checked_report()["counters"].clone();
+        assert_eq!(counters["reconnects_server_closed"], 0, "{finished}");
+        let counts: Vec<u32> = by_connection.into_values().collect();
+        counts
+    };
+    let counts = run("calls_per_connection = 3", &[]);
+    assert!(
+        counts.iter().all(|n| *n <= 3) && counts.contains(&3),
+        "{counts:?}"
+    );
+    let counts = run("calls_per_connection = 3", &["--no-keepalive"]);
+    assert!(
+        counts.len() > 9 && counts.iter().all(|n| *n == 1),
+        "{counts:?}"
+    );
+    // Whoever looks for the server has one of its own.
+    assert_eq!(run("", &[]).len(), 2);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn connections_come_from_the_addresses_that_they_are_bound_to() {
+    let server = FakeServer::start(legacy);
+    let words = [&CALLS[..], &["--bind", "127.0.0.5", "--bind", "127.0.0.6"]].concat();
+    let finished = load_run(&server.url(), &words).run().expect_code(0);
+    let peers = server.log().into_iter().filter_map(|it| it.peer);
+    let peers: BTreeSet<String> = peers.map(|peer| peer.ip().to_string()).collect();
+    let expected = ["127.0.0.5", "127.0.0.6"].map(str::to_string);
+    assert_eq!(peers, BTreeSet::from(expected), "{finished}");
+    let config = &finished.checked_report()["plan"]["network"];
+    assert_eq!(list(&config["bind"]).len(), 2, "{config}");
+}
+
+/// Where there is a proxy, each command that speaks to the server goes through it.
+#[test]
+fn all_commands_know_the_proxy() {
+    let proxy = FakeServer::start(|request, connection| match request.method().as_str() {
+        "resources/list" | "resources/templates/list" | "prompts/list" => {
+            let error = r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"no"}}"#;
+            let id = request.message()["id"].to_string();
+            let json = [("Content-Type", "application/json")];
+            connection.answer(200, &json, &error.replace("ID", &id))
+        }
+        _ => legacy(request, connection),
+    });
+    let of_proxy = proxy.address().to_string();
+    let url = "http://mcp.server.test/mcp";
+    for words in [
+        &["try", "--url", url, "--tool", "work"][..],
+        &["init", url, "--output", "-"],
+    ] {
+        let before = proxy.log().len();
+        let finished = loadtest(words).env("http_proxy", &of_proxy).run();
+        assert!(proxy.log().len() > before, "{finished}");
+        assert!(!finished.stderr.contains("cannot resolve"), "{finished}");
+    }
+    assert!(proxy.log().iter().all(|it| it.path == url));
+    drop(proxy);
+    let words = ["find", url, "--tool", "work", "--max-p99", "9s"];
+    let told = loadtest(&words)
+        .env("http_proxy", &of_proxy)
+        .run()
+        .expect_code(1);
+    assert!(told.stderr.contains("cannot be reached"), "{told}");
+}
+
+/// The handler that [`FakeServer::start`] takes closes what it wants closed.
+#[test]
+fn a_proxy_that_hangs_up_is_told_as_such() {
+    let proxy = FakeServer::start(|_, _| Next::Close);
+    let of_proxy = proxy.address().to_string();
+    let url = format!("https://{HOST}/mcp");
+    let told = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(1);
+    assert!(
+        told.stderr.contains("to the proxy was closed before"),
+        "{told}"
+    );
+}
