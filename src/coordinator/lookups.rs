@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::http::HostName;
 
 /// What a look-up finds.
-type Found = io::Result<Vec<SocketAddr>>;
+type LookedUp = io::Result<Vec<SocketAddr>>;
 
 /// What there is to tell of a look-up.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Lookups {
     every: Duration,
     next: Instant,
     known: BTreeSet<SocketAddr>,
-    pending: Option<Receiver<Found>>,
+    pending: Option<Receiver<LookedUp>>,
     has_failed: bool,
 }
 
@@ -58,7 +58,7 @@ impl Lookups {
     fn look_with(
         &mut self,
         now: Instant,
-        look_up: impl FnOnce() -> Found + Send + 'static,
+        look_up: impl FnOnce() -> LookedUp + Send + 'static,
     ) -> Option<News> {
         let Some(pending) = &self.pending else {
             if now >= self.next {
@@ -80,7 +80,7 @@ impl Lookups {
         self.take(found)
     }
 
-    fn take(&mut self, found: Found) -> Option<News> {
+    fn take(&mut self, found: LookedUp) -> Option<News> {
         match found {
             Ok(addresses) if !addresses.is_empty() => {
                 self.has_failed = false;
@@ -117,7 +117,7 @@ mod tests {
         Lookups::new(name, &known, Duration::from_secs(10), now)
     }
 
-    fn found(list: &[&str]) -> Found {
+    fn found(list: &[&str]) -> LookedUp {
         Ok(list
             .iter()
             .map(|it| it.parse().expect("an address"))
@@ -145,7 +145,7 @@ mod tests {
     fn nobody_waits_for_a_resolver_and_there_is_one_at_a_time() {
         let begin = crate::clock::now();
         let mut lookups = lookups(begin);
-        let not_now = || -> Found { panic!("not yet") };
+        let not_now = || -> LookedUp { panic!("not yet") };
         assert_eq!(lookups.look_with(begin, not_now), None);
         let later = begin + Duration::from_secs(11);
         let (answer, answers) = mpsc::channel::<()>();

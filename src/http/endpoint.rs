@@ -13,7 +13,7 @@ use super::request::RequestHead;
 use super::tls::TlsSetup;
 use crate::address::{self, AddressFault};
 use crate::error::UserError;
-use crate::network::{NamedProxy, Network, Proxy, Way};
+use crate::network::{NamedProxy, Network, Proxy, ProxyWay};
 
 /// A URL with the way to it.
 #[derive(Debug, Clone)]
@@ -188,11 +188,11 @@ pub fn resolve(
         false => None,
     };
     let proxy = match network.proxy.way(is_https, &host, port(&uri)) {
-        Way::Through(NamedProxy { proxy, .. }) => {
+        ProxyWay::Through(NamedProxy { proxy, .. }) => {
             let fault = |fault: &&str| UserError::usage(format!("the proxy {fault}"));
             Some(Arc::new(proxy.as_ref().map_err(fault)?.clone()))
         }
-        Way::Direct | Way::Past(..) => None,
+        ProxyWay::Direct | ProxyWay::Past(..) => None,
     };
     let name = match &proxy {
         Some(proxy) => HostName::new(proxy.host(), None, proxy.port()),

@@ -8,7 +8,9 @@ mod names;
 mod proxy;
 
 pub use names::{BIND_FORM, ENTRIES_MAX, RESOLVE_FORM, ResolveRule, ZonedIp};
-pub use proxy::{EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, Way};
+pub use proxy::{
+    EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, ProxyWay,
+};
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -82,10 +84,10 @@ impl ProxyUse {
     /// Of the proxy for a target; `None`: no proxy is named for it, or none that is one.
     pub fn of(choice: &ProxyChoice, is_https: bool, host: &str, port: u16) -> Option<Self> {
         let (named, past) = match choice.way(is_https, host, port) {
-            Way::Direct => return None,
-            Way::Through(named) => (named, None),
-            Way::Past(named, Past::Loopback) => (named, Some(LOOPBACK)),
-            Way::Past(named, Past::Exception(entry)) => (named, Some(entry)),
+            ProxyWay::Direct => return None,
+            ProxyWay::Through(named) => (named, None),
+            ProxyWay::Past(named, Past::Loopback) => (named, Some(LOOPBACK)),
+            ProxyWay::Past(named, Past::Exception(entry)) => (named, Some(entry)),
         };
         Some(Self {
             address: named.proxy.as_ref().ok()?.address(),

@@ -297,7 +297,7 @@ pub struct ProxyChoice {
 
 /// How a target is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way<'a> {
+pub enum ProxyWay<'a> {
     /// There is no proxy for it.
     Direct,
     /// There is one, and the target goes past it.
@@ -347,17 +347,17 @@ impl ProxyChoice {
     }
 
     /// How a host is reached. `host` may be in brackets.
-    pub fn way(&self, is_https: bool, host: &str, port: u16) -> Way<'_> {
+    pub fn way(&self, is_https: bool, host: &str, port: u16) -> ProxyWay<'_> {
         let named = if is_https { &self.https } else { &self.http };
         let Some(named) = named else {
-            return Way::Direct;
+            return ProxyWay::Direct;
         };
         if let Some(exception) = self.exceptions.iter().find(|it| it.covers(host, port)) {
-            return Way::Past(named, Past::Exception(&exception.text));
+            return ProxyWay::Past(named, Past::Exception(&exception.text));
         }
         match !self.has_loopback && is_loopback(host) {
-            true => Way::Past(named, Past::Loopback),
-            false => Way::Through(named),
+            true => ProxyWay::Past(named, Past::Loopback),
+            false => ProxyWay::Through(named),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Which targets go through which proxy, row by row.
+
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> ProxyChoice {
@@ -74,7 +76,7 @@ fn exceptions_are_matched_as_curl_does() {
             has_loopback: true,
             ..environment(&[("http_proxy", "http://p:1"), ("no_proxy", list)])
         };
-        let found = matches!(choice.way(false, host, port), Way::Past(..));
+        let found = matches!(choice.way(false, host, port), ProxyWay::Past(..));
         assert_eq!(found, is_past, "`{list}` and {host}:{port}");
     }
 }
@@ -97,7 +99,7 @@ fn variables_are_chosen_by_scheme() {
         let choice = environment(variables);
         for (is_https, expected) in [(false, http), (true, https)] {
             let by = match choice.way(is_https, "example.com", 80) {
-                Way::Through(named) => Some(named.by.as_str()),
+                ProxyWay::Through(named) => Some(named.by.as_str()),
                 _ => None,
             };
             assert_eq!(by, expected, "{variables:?} {is_https}");
@@ -146,13 +148,13 @@ fn this_machine_goes_past_the_environment_only() {
         ("128.0.0.1", false),
     ];
     for (host, is_past) in hosts {
-        let found = matches!(choice.way(true, host, 1), Way::Past(_, Past::Loopback));
+        let found = matches!(choice.way(true, host, 1), ProxyWay::Past(_, Past::Loopback));
         assert_eq!(found, is_past, "{host}");
     }
     choice.has_loopback = true;
     for (host, _) in hosts {
         assert!(
-            matches!(choice.way(true, host, 1), Way::Through(_)),
+            matches!(choice.way(true, host, 1), ProxyWay::Through(_)),
             "{host}"
         );
     }

@@ -14,7 +14,7 @@ use super::urls;
 use crate::auth::Fault;
 use crate::clock;
 use crate::files::read_text;
-use crate::network::{Network, ProxyChoice, TlsOptions, Way};
+use crate::network::{Network, ProxyChoice, ProxyWay, TlsOptions};
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
 const BODY_BYTES_MAX: u64 = 256 << 10;
@@ -165,7 +165,8 @@ fn proxy_of(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, Fault> {
     let uri: Uri = url.parse().map_err(|_| finally("an address is none"))?;
     let is_https = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-    let Way::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port) else {
+    let ProxyWay::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port)
+    else {
         return Ok(None);
     };
     let by = &named.by;

@@ -44,6 +44,7 @@ pub(super) fn resolve(
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
+    resolver.give_way_to_network_flags(&mut settings);
     let protocol = settings.protocol.value.unwrap_or_default();
     let url = resolver.url(&settings.url);
     let withheld = resolver.withheld(&settings.url, &url.value, config.header_names);
@@ -133,7 +134,6 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
         settings.think = Field::default();
         settings.request_interval_ms = Field::default();
     }
-    network::give_way_to_flags(settings, &flags.network);
     settings.busy_poll.give_way("--busy-poll", flags.busy_poll);
     settings.cookies.give_way("--cookies", flags.cookies);
     settings.duration.give_way("--duration", flags.duration);
