@@ -421,9 +421,9 @@ impl<'a> Coordinator<'a> {
         let handshakes = Rows::new(&self.start.rows, totals).of(RowKind::Handshake);
         let causes = handshakes.flat_map(|(_, stats)| stats.failures.ranked());
         let mut n_causes = 0;
-        let not_let_in = causes.inspect(|_| n_causes += 1).all(|(failure, _)| {
-            failure.is_denial() || matches!(failure, Failure::Auth(_))
-        });
+        let not_let_in = causes
+            .inspect(|_| n_causes += 1)
+            .all(|(failure, _)| failure.is_denial() || matches!(failure, Failure::Auth(_)));
         not_let_in && n_causes > 0 || self.plan.stop.duration.is_none() && now >= NO_SESSION_WAIT
     }
 

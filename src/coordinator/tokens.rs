@@ -78,12 +78,12 @@ fn sources(
     Ok((all_parts.into_iter().map(source).collect(), by_user))
 }
 
+/// A text with what is filled in for one holder.
+type Parts = Vec<ScriptPart>;
+
 /// The parts of a text for each holder: users for whom the same is filled in have the
 /// same token. A text without templates has one holder and no users by name.
-fn holders(
-    plan: &Plan,
-    text: &str,
-) -> Result<(Vec<Vec<ScriptPart>>, HashMap<u32, u32>), UserError> {
+fn holders(plan: &Plan, text: &str) -> Result<(Vec<Parts>, HashMap<u32, u32>), UserError> {
     let understood = template::parse(text)
         .map_err(|fault| UserError::usage(format!("a template is at fault: {}", fault.what)))?;
     // Each template by itself, so that what it fills in is known from what was written.
@@ -170,10 +170,12 @@ mod tests {
                    [[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"ping\"\n"
                 .to_string(),
         };
-        let mut overrides = Overrides::default();
-        overrides.url = Some("http://127.0.0.1:1/mcp".to_string());
-        overrides.token_command = Some(command.to_string());
-        overrides.vus = Some(vus);
+        let overrides = Overrides {
+            url: Some("http://127.0.0.1:1/mcp".to_string()),
+            token_command: Some(command.to_string()),
+            vus: Some(vus),
+            ..Overrides::default()
+        };
         Arc::new(load(Some(&source), &overrides, &|_| None, 1).expect("a plan"))
     }
 

@@ -33,8 +33,7 @@ pub use counters::Counters;
 pub use failure::{
     AuthFailure, ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure,
     FailureCounts, FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase,
-    TokenError,
-    names_cause,
+    TokenError, names_cause,
 };
 pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};

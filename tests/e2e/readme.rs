@@ -321,7 +321,7 @@ fn blocks<'a>(readme: &'a str, mark: &str) -> Vec<(&'a str, &'a str)> {
     fences.filter_map(|block| block.split_once('\n')).collect()
 }
 
-/// A block that begins with `csv NAME` or `json NAME` is a file beside the configs.
+/// A block that begins with `csv NAME`, `json NAME` or `text NAME` is a file beside the configs.
 #[test]
 fn every_config_of_the_reference_runs() {
     share::one_part();
@@ -344,7 +344,7 @@ fn every_config_of_the_reference_runs() {
         let run = |arguments: &[&str]| {
             let mut program = Program::new(arguments).file("a.toml", config);
             for (words, text) in &blocks {
-                if let Some(("csv" | "json", name)) = words.split_once(' ') {
+                if let Some(("csv" | "json" | "text", name)) = words.split_once(' ') {
                     program = program.file(name, text);
                 }
             }

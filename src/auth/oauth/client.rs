@@ -27,7 +27,7 @@ pub(super) enum ClientIdentity {
     /// A secret that it shares with the server.
     Secret(Secret),
     /// A key whose public half the server has.
-    Key(SigningKey),
+    Key(Box<SigningKey>),
 }
 
 /// How a request shows it.

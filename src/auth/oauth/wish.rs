@@ -71,7 +71,7 @@ impl OAuthWish {
             )),
             (Some(secret), None) => Ok(ClientIdentity::Secret(secret.clone())),
             (None, Some(pem)) => SigningKey::read(pem.expose())
-                .map(ClientIdentity::Key)
+                .map(|key| ClientIdentity::Key(Box::new(key)))
                 .map_err(|why| WishFault(format!("the file of `--oauth-private-key` {why}"))),
             (None, None) => Ok(ClientIdentity::Public),
         }

@@ -160,11 +160,8 @@ impl Faults {
         };
         self.what
             .push(format!("{flag}: `{}` {}", path.display(), fault.what));
-        for hint in fault.hint {
-            if !self.hints.contains(&hint) {
-                self.hints.push(hint);
-            }
-        }
+        let is_new = |hint: &String| !self.hints.contains(hint);
+        self.hints.extend(fault.hint.filter(is_new));
         None
     }
 

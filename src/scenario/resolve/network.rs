@@ -47,7 +47,6 @@ impl Resolver<'_> {
             dns_ttl: self.above_zero(&settings.dns_ttl),
             connect_timeout: self.above_zero(&settings.connect_timeout),
             calls_per_connection: calls.and_then(NonZeroU32::new),
-            ..Network::default()
         }
     }
 
