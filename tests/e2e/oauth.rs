@@ -23,9 +23,8 @@ fn log_in(server: &AuthServer, words: &[&str]) -> Finished {
     let mut all = vec!["login", &url, "--no-browser", "--oauth-redirect-port", "0"];
     all.extend(words);
     let mut running = loadtest(&all).spawn();
-    let mut n_browsed = 0;
     // An issuer that takes no resource is gone to twice.
-    for _ in 0..2 {
+    for n_browsed in 0..2 {
         let addresses = |stderr: &str| -> Vec<String> {
             let words = stderr.split_whitespace();
             let addresses = words.filter(|word| word.contains("/authorize?"));
@@ -39,7 +38,6 @@ fn log_in(server: &AuthServer, words: &[&str]) -> Finished {
         let Some(address) = addresses(&running.stderr()).get(n_browsed).cloned() else {
             break;
         };
-        n_browsed += 1;
         let page = server.browse(&address);
         assert!(
             page.contains("<!doctype html>") && !page.contains("secret"),
