@@ -3,7 +3,7 @@
 //! The command is a line for the shell. What templates fill in reaches it by its
 //! environment, so that no cell of a data set can be a command of its own.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -71,23 +71,22 @@ impl CommandSource {
             .spawn()
             .map_err(|error| Fault::last(format!("{} cannot be run: {error}", self.name())))?;
         let mut running = Running(child);
-        let printed = read_aside(running.0.stdout.take(), TEXT_BYTES_MAX);
-        let complaint = read_aside(running.0.stderr.take(), COMPLAINT_BYTES_MAX);
-        let (printed, complaint) = (
-            self.await_text(&printed, deadline)?,
-            self.await_text(&complaint, deadline)?,
-        );
-        let status = self.await_end(&mut running, deadline)?;
-        if !status.success() {
-            return Err(self.failed(status, &complaint));
-        }
+        let printed = read_aside(running.0.stdout.take(), TEXT_BYTES_MAX + 1, false);
+        let complaint = read_aside(running.0.stderr.take(), COMPLAINT_BYTES_MAX, true);
+        let printed = self.await_text(&printed, deadline)?;
+        // Before its end is looked at, which is one by our closing of the pipe.
         if printed.len() > TEXT_BYTES_MAX {
             return Err(Fault::again(format!(
                 "{} printed more than {TEXT_BYTES_MAX} bytes",
                 self.name()
             )));
         }
-        Ok(printed)
+        let complaint = self.await_text(&complaint, deadline)?;
+        let status = self.await_end(&mut running, deadline)?;
+        match status.success() {
+            true => Ok(printed),
+            false => Err(self.failed(status, &complaint)),
+        }
     }
 
     fn await_text(&self, text: &Receiver<Vec<u8>>, deadline: Instant) -> Result<Vec<u8>, Fault> {
@@ -207,15 +206,23 @@ fn kill_group(child: &Child) {
 #[cfg(not(target_os = "linux"))]
 fn kill_group(_: &Child) {}
 
-/// Reads a pipe on a thread of its own, up to one byte more than `bytes_max`: no wait
-/// for it has an end but the deadline.
-fn read_aside(pipe: Option<impl Read + Send + 'static>, bytes_max: usize) -> Receiver<Vec<u8>> {
+/// Reads a pipe on a thread of its own, up to `bytes_max`: no wait for it has an end but
+/// the deadline. `reads_on`: what comes beyond is thrown away, since a closed pipe would
+/// end a program that has much to say.
+fn read_aside(
+    pipe: Option<impl Read + Send + 'static>,
+    bytes_max: usize,
+    reads_on: bool,
+) -> Receiver<Vec<u8>> {
     let (tell, told) = mpsc::channel();
     let read = move || {
         let mut text = Vec::new();
-        if let Some(pipe) = pipe {
+        if let Some(mut pipe) = pipe {
             // What came before a fault is what there is.
-            let _ = pipe.take(bytes_max as u64 + 1).read_to_end(&mut text);
+            let _ = (&mut pipe).take(bytes_max as u64).read_to_end(&mut text);
+            if reads_on {
+                let _ = io::copy(&mut pipe, &mut io::sink());
+            }
         }
         // Nobody waits for it any more.
         let _ = tell.send(text);
@@ -323,6 +330,12 @@ mod tests {
             assert!(!fault.message().contains("hunter2"), "{line}: {fault:?}");
             assert_eq!(matches!(fault, Fault::Final { .. }), is_last, "{line}");
         }
+    }
+
+    #[test]
+    fn a_command_with_much_to_say_beside_its_token_is_heard_out() {
+        let token = fetch("head -c 300000 /dev/zero >&2; echo a-token").expect("a token");
+        assert_eq!(token.value.expose(), "a-token");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     let plan = trial_plan(plan);
     terminal.hide_all(&plan.redactor());
     let n_off = n_all - plan.flows.len();
-    let page = Arc::new(Page::new(terminal, &plan));
+    let page = Arc::new(Screen::new(terminal, &plan));
     let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {
         let shown = Arc::clone(&page);
         let witness = Witness::new(move |seen| shown.show(&seen));
@@ -76,12 +76,12 @@ fn no_session(outcome: &RunOutcome) -> UserError {
 }
 
 /// Where the requests are shown, from a worker's thread.
-struct Page {
+struct Screen {
     terminal: Terminal,
     inner: Mutex<(TrialPage, io::Result<()>)>,
 }
 
-impl Page {
+impl Screen {
     fn new(terminal: &Terminal, plan: &Plan) -> Self {
         let page = TrialPage::new(terminal.stdout_layout(), plan);
         Self {

@@ -74,7 +74,7 @@ pub(super) struct Loops {
 }
 
 /// Where the values are, or how many.
-pub(super) enum Found<'a> {
+pub(super) enum Picked<'a> {
     Value(&'a str),
     Count(usize),
 }
@@ -113,11 +113,11 @@ impl Path {
         json: &'a str,
         pick: Pick,
         random: &mut fastrand::Rng,
-    ) -> Result<Found<'a>, String> {
+    ) -> Result<Picked<'a>, String> {
         match self {
             Self::Simple(hops) => match (simple::find(hops, json), pick) {
-                (found, Pick::Count) => Ok(Found::Count(usize::from(found.is_some()))),
-                (Some(found), _) => Ok(Found::Value(found)),
+                (found, Pick::Count) => Ok(Picked::Count(usize::from(found.is_some()))),
+                (Some(found), _) => Ok(Picked::Value(found)),
                 (None, _) => Err(simple::what_is_there(hops, json)),
             },
             Self::Query { query, loops } => {
@@ -125,7 +125,7 @@ impl Path {
                 loops.check(&tree)?;
                 let mut located = query.query_located(&tree).all();
                 if pick == Pick::Count {
-                    return Ok(Found::Count(located.len()));
+                    return Ok(Picked::Count(located.len()));
                 }
                 if pick != Pick::Random {
                     keep_outermost(&mut located, &tree, pick);
@@ -134,7 +134,7 @@ impl Path {
                 let node = node.ok_or_else(|| simple::what_is_there(&[], json))?;
                 let hops: Vec<Hop> = node.location().iter().map(hop).collect();
                 let found = simple::find(&hops, json);
-                found.map(Found::Value).ok_or_else(String::new)
+                found.map(Picked::Value).ok_or_else(String::new)
             }
         }
     }
@@ -405,7 +405,7 @@ mod tests {
                 };
                 let expected = query.query(&tree).at_most_one().expect("one at most");
                 let found = match path.find(&json, Pick::First, &mut random) {
-                    Ok(Found::Value(found)) => serde_json::from_str::<Value>(found).ok(),
+                    Ok(Picked::Value(found)) => serde_json::from_str::<Value>(found).ok(),
                     _ => None,
                 };
                 prop_assert_eq!(found.as_ref(), expected, "{} of {}", text, json);

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::path::{Found, Path, Pick, TEXT_BYTES_MAX, quoted_len};
+use super::path::{Path, Pick, Picked, TEXT_BYTES_MAX, quoted_len};
 use super::{Answer, TextPattern};
 use crate::error::nearest;
 use crate::protocol::{excerpt, json_text};
@@ -243,8 +243,8 @@ impl Stage {
         }
         match self {
             Self::Path(path, pick) => Ok(match path.find(json, *pick, random)? {
-                Found::Value(value) => Cow::Borrowed(value),
-                Found::Count(n) => Cow::Owned(n.to_string()),
+                Picked::Value(value) => Cow::Borrowed(value),
+                Picked::Count(n) => Cow::Owned(n.to_string()),
             }),
             Self::Json => match serde_json::from_str(json) {
                 Ok(text) => Ok(Cow::Owned(text)),
@@ -514,7 +514,7 @@ mod tests {
                 .chain(case.results.into_iter().flatten());
             let expected: Vec<Vec<serde_json::Value>> = expected.collect();
             let mut find = |pick| path.find(document, pick, &mut rng);
-            let Ok(Found::Count(n_found)) = find(Pick::Count) else {
+            let Ok(Picked::Count(n_found)) = find(Pick::Count) else {
                 panic!("{selector}: no number");
             };
             assert!(
@@ -522,7 +522,7 @@ mod tests {
                 "{selector}"
             );
             match find(Pick::Random) {
-                Ok(Found::Value(found)) => {
+                Ok(Picked::Value(found)) => {
                     let value = serde_json::from_str(found).expect("JSON");
                     assert!(
                         expected.iter().any(|values| values.contains(&value)),
@@ -532,11 +532,11 @@ mod tests {
                 _ => assert_eq!(n_found, 0, "{selector}"),
             }
             let first = match find(Pick::First) {
-                Ok(Found::Value(found)) => Some(found.as_ptr()),
+                Ok(Picked::Value(found)) => Some(found.as_ptr()),
                 _ => None,
             };
             let last = match find(Pick::Last) {
-                Ok(Found::Value(found)) => Some(found.as_ptr()),
+                Ok(Picked::Value(found)) => Some(found.as_ptr()),
                 _ => None,
             };
             assert!(

@@ -20,7 +20,7 @@ use crate::scheduler::block_on;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is sent, and what it is.
-struct Variant {
+struct AnswerVariant {
     name: String,
     wire: Vec<u8>,
     /// The server closes the connection behind it.
@@ -60,11 +60,11 @@ fn empty(status: u16, keeps_alive: bool) -> Judged {
     Ok_(status, Vec::new(), keeps_alive)
 }
 
-struct Table(Vec<Variant>);
+struct VariantTable(Vec<AnswerVariant>);
 
-impl Table {
+impl VariantTable {
     fn add(&mut self, name: &str, wire: impl AsRef<[u8]>, closes: bool, right: Judged) {
-        self.0.push(Variant {
+        self.0.push(AnswerVariant {
             name: name.to_string(),
             wire: wire.as_ref().to_vec(),
             closes,
@@ -113,7 +113,7 @@ impl Table {
     }
 }
 
-fn first_lines(table: &mut Table) {
+fn first_lines(table: &mut VariantTable) {
     let ok = || hello(true);
     table.line("HTTP/1.1 200 OK", ok());
     table.line("HTTP/1.1 200 ", ok());
@@ -169,7 +169,7 @@ fn first_lines(table: &mut Table) {
     }
 }
 
-fn header_lines(table: &mut Table) {
+fn header_lines(table: &mut VariantTable) {
     let with = |line: &str| format!("{line}\r\nContent-Length: 5");
     for good in [
         "X: y",
@@ -235,7 +235,7 @@ fn header_lines(table: &mut Table) {
     table.add("a line without end", vec![b'y'; 70_000], false, Bad);
 }
 
-fn lengths(table: &mut Table) {
+fn lengths(table: &mut VariantTable) {
     table.open("Content-Length: 005", hello(true));
     table.open("Content-Length: 5, 5", hello(true));
     table.open("Content-Length: 5\r\nContent-Length: 5", hello(true));
@@ -293,7 +293,7 @@ fn lengths(table: &mut Table) {
     );
 }
 
-fn no_bodies(table: &mut Table) {
+fn no_bodies(table: &mut VariantTable) {
     for headers in [
         "",
         "Content-Length: 0\r\n",
@@ -338,7 +338,7 @@ fn no_bodies(table: &mut Table) {
     );
 }
 
-fn transfer_codings(table: &mut Table) {
+fn transfer_codings(table: &mut VariantTable) {
     const WHOLE: &str = "5\r\nhello\r\n0\r\n\r\n";
     let coded = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{WHOLE}");
     for chunked in [
@@ -379,7 +379,7 @@ fn transfer_codings(table: &mut Table) {
     table.add("chunks of HTTP/1.0", http10, true, Bad);
 }
 
-fn chunks(table: &mut Table) {
+fn chunks(table: &mut VariantTable) {
     let x = |n: usize| "x".repeat(n);
     let zeros = |n: usize| "0".repeat(n);
     for size in [
@@ -487,7 +487,7 @@ fn chunks(table: &mut Table) {
     }
 }
 
-fn content_types(table: &mut Table) {
+fn content_types(table: &mut VariantTable) {
     table.content_type("Content-Type: application/json", "application/json");
     table.content_type("CONTENT-TYPE:a/b ", "a/b");
     table.content_type("X: y", "");
@@ -507,7 +507,7 @@ fn content_types(table: &mut Table) {
     table.content_type("Content-Type: a/b;\r\n x=y", "a/b;   x=y");
 }
 
-fn cuts(table: &mut Table) {
+fn cuts(table: &mut VariantTable) {
     let early = |n: usize| if n == 0 { Lost } else { Early };
     let wire = "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 5\r\n\r\nhello";
     table.cut(wire, |n| match n == wire.len() {
@@ -527,8 +527,8 @@ fn cuts(table: &mut Table) {
     });
 }
 
-fn variants() -> Vec<Variant> {
-    let mut table = Table(Vec::new());
+fn variants() -> Vec<AnswerVariant> {
+    let mut table = VariantTable(Vec::new());
     first_lines(&mut table);
     header_lines(&mut table);
     lengths(&mut table);
@@ -541,7 +541,7 @@ fn variants() -> Vec<Variant> {
 }
 
 /// Answers each request by the number in its body: that variant, or a good one.
-fn serve(mut stream: TcpStream, variants: &[Variant]) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, variants: &[AnswerVariant]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     loop {
         let mut request = Vec::new();
@@ -598,7 +598,7 @@ fn whole(answer: &mut Response) -> Result<Vec<u8>, Trouble> {
     }
 }
 
-fn judge(endpoint: &Endpoint, number: usize, variant: &Variant, way: Way) -> Judged {
+fn judge(endpoint: &Endpoint, number: usize, variant: &AnswerVariant, way: Way) -> Judged {
     let mut client = Client::new(endpoint, 1024 * 1024, &Arc::default(), &Rc::default());
     if way == Way::Later {
         let mut answer = post(&mut client, "first.").expect("a good answer");

@@ -43,7 +43,7 @@ pub(super) struct Links {
 }
 
 /// A property of a tool's output.
-struct Output {
+struct ToolOutput {
     source: usize,
     path: String,
     kind: Option<String>,
@@ -55,7 +55,7 @@ struct Output {
 impl Links {
     /// What `tools` need of each other.
     pub(super) fn of(tools: &[&ToolDescription]) -> Self {
-        let mut outputs: HashMap<String, Vec<Output>> = HashMap::new();
+        let mut outputs: HashMap<String, Vec<ToolOutput>> = HashMap::new();
         for (source, tool) in tools.iter().enumerate() {
             let Some(schema) = &tool.output_schema else {
                 continue;
@@ -114,7 +114,7 @@ impl Links {
         target: usize,
         tool: &ToolDescription,
         is_guessed: bool,
-        outputs: &HashMap<String, Vec<Output>>,
+        outputs: &HashMap<String, Vec<ToolOutput>>,
     ) {
         let schema = tool.input_schema.to_value();
         let required = schema["required"].as_array().into_iter().flatten();
@@ -187,7 +187,7 @@ fn find_outputs(
     path: String,
     around: &[String],
     depth: usize,
-    found: &mut Vec<(String, Output)>,
+    found: &mut Vec<(String, ToolOutput)>,
 ) {
     let properties = schema["properties"].as_object();
     for (name, rule) in properties.into_iter().flatten() {
@@ -205,7 +205,7 @@ fn find_outputs(
         if depth < DEPTH_MAX {
             find_outputs(inner, source, inner_path, &inside, depth + 1, found);
         }
-        let output = Output {
+        let output = ToolOutput {
             source,
             path,
             kind: kind_of(rule),

@@ -49,7 +49,7 @@ pub(super) struct Work<'a> {
 
 /// Something wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub struct SchemaViolation {
     /// Where in the value, as a JSON pointer.
     pub path: String,
     /// The keyword that is violated.
@@ -59,7 +59,7 @@ pub struct Violation {
     what: String,
 }
 
-impl Violation {
+impl SchemaViolation {
     /// `a.b[0]: what is wrong`. The text holds a stranger's names.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -79,7 +79,7 @@ impl Violation {
     }
 }
 
-impl Violation {
+impl SchemaViolation {
     /// Whether it holds whatever stands at `open` places of the value, JSON pointers:
     /// what is wrong lies elsewhere, or in what members there are.
     pub fn holds_whatever_is_at(&self, open: &[String]) -> bool {
@@ -122,7 +122,7 @@ impl<'a> SchemaCheck<'a> {
     ///
     /// # Errors
     /// Why that cannot be told.
-    pub fn violations(&mut self, value: &Value) -> Result<Vec<Violation>, String> {
+    pub fn violations(&mut self, value: &Value) -> Result<Vec<SchemaViolation>, String> {
         self.work.count(self.root, value, 0)?;
         let validator = self.validator.as_ref().map_err(Clone::clone)?;
         let violations = validator.iter_errors(value).take(N_VIOLATIONS_MAX);
@@ -319,10 +319,10 @@ pub(super) fn check_size(root: &Value, draft: Draft) -> Result<(), &'static str>
     Ok(())
 }
 
-pub(super) fn violation(error: &ValidationError<'_>) -> Violation {
+pub(super) fn violation(error: &ValidationError<'_>) -> SchemaViolation {
     let rule = error.evaluation_path().as_str();
     let is_condition = |step| matches!(step, "then" | "else" | "dependentSchemas" | "dependencies");
-    Violation {
+    SchemaViolation {
         path: error.instance_path().as_str().to_string(),
         keyword: rule.rsplit('/').next().unwrap_or_default().to_string(),
         is_conditional: rule.split('/').any(is_condition),

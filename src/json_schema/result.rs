@@ -11,7 +11,9 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
-use super::check::{ELSEWHERE, Violation, Work, check_size, resolve, validator_of, violation};
+use super::check::{
+    ELSEWHERE, SchemaViolation, Work, check_size, resolve, validator_of, violation,
+};
 use super::pattern::PROGRAM_BYTES_MAX;
 
 /// Why a schema or a result cannot be judged.
@@ -77,7 +79,7 @@ impl OutputSchemaCheck {
     ///
     /// # Errors
     /// Why that cannot be told.
-    pub fn violation(&self, value: &Value) -> Result<Option<Violation>, Unfit> {
+    pub fn violation(&self, value: &Value) -> Result<Option<SchemaViolation>, Unfit> {
         Work::new(&self.root).count(&self.root, value, 0)?;
         if self.validator.is_valid(value) {
             return Ok(None);

@@ -563,10 +563,11 @@ impl VirtualUser {
                 failure: Failure::Connect(_),
                 ..
             }) => After::NoConnection,
-            Err(Trouble::Failed {
-                failure: Failure::Http { .. },
-                ..
-            }) if self.session.is_refused() => After::Refused,
+            Err(Trouble::Failed { failure, .. })
+                if failure.is_denial() && self.session.is_refused() =>
+            {
+                After::Refused
+            }
             Err(Trouble::Failed { .. }) => After::Fine,
         }
     }

@@ -207,11 +207,21 @@ fn a_certificate_that_signs_itself_is_trusted_by_itself() {
         expect_fine(&demo, &front, &own, &[]);
         let finished = run_at(&front, &own, &["--insecure", "--server-name=wrong.test"]).run();
         let finished = finished.expect_code(0);
-        assert!(finished.stderr.contains("NOT checked"), "{finished}");
-        assert!(finished.stdout.contains("NOT checked"), "{finished}");
+        assert!(
+            finished
+                .stdout
+                .contains("certificates NOT checked (--insecure)"),
+            "{finished}"
+        );
+        assert!(
+            finished
+                .stdout
+                .contains("notice: certificates are NOT checked"),
+            "{finished}"
+        );
         let report = finished.checked_report();
         assert_eq!(report["tls"]["is_verified"], false);
-        assert_eq!(report["plan"]["network"]["insecure"], true);
+        assert_eq!(report["config"]["network"]["insecure"], true);
         // Trusted is the certificate, for the names that it has.
         let wrong = ["--ca=ca.pem", "--server-name=wrong.test"];
         expect_refusal(
@@ -387,9 +397,8 @@ fn a_connection_after_the_first_goes_on_with_its_session() {
             handshakes += count(&agreed["handshakes"]);
             resumed += count(&agreed["resumed"]);
         }
-        // Of each of two users: `initialize`, its notification and three calls, and the
-        // end of the session.
-        assert!(handshakes >= 10, "{report:#}");
+        // Of each of two users: a look at what the server offers, and three calls.
+        assert!(handshakes >= 8, "{report:#}");
         let expected = if is_on { handshakes - 2 } else { 0 };
         assert_eq!(resumed, expected, "{:#}", report["tls"]);
         let seen = front.seen();

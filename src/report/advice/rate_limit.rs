@@ -27,7 +27,7 @@ pub(super) struct LimitedSecond {
 
 /// What the limit looks like.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Limit {
+pub(super) enum FoundLimit {
     /// So many calls at once, and again after this time.
     Window { calls: u64, every: Duration },
     /// So many calls in this time, one after another.
@@ -37,7 +37,7 @@ pub(super) enum Limit {
 }
 
 /// The limit that these seconds show; `None` where they show none.
-pub(super) fn find(seconds: &[LimitedSecond]) -> Option<Limit> {
+pub(super) fn find(seconds: &[LimitedSecond]) -> Option<FoundLimit> {
     let n_limited: u64 = seconds.iter().map(|it| it.limited).sum();
     let first = seconds.iter().position(|it| it.limited > 0)?;
     let last = seconds.iter().rposition(|it| it.limited > 0)?;
@@ -50,7 +50,7 @@ pub(super) fn find(seconds: &[LimitedSecond]) -> Option<Limit> {
     let passed: u64 = at_limit.iter().map(|it| it.passed).sum();
     if passed == 0 {
         let before = seconds[..=first].iter();
-        return Some(Limit::UsedUp {
+        return Some(FoundLimit::UsedUp {
             calls: before.map(|it| it.passed).sum(),
             since: span,
         });
@@ -65,13 +65,13 @@ pub(super) fn find(seconds: &[LimitedSecond]) -> Option<Limit> {
         if is_regular && two.0 - one.0 >= 3 {
             let whole = &bursts[..bursts.len() - 1];
             let calls = whole.iter().map(|(_, calls)| calls).sum::<u64>() / whole.len() as u64;
-            return Some(Limit::Window {
+            return Some(FoundLimit::Window {
                 calls,
                 every: Duration::from_secs(every.round() as u64),
             });
         }
     }
-    Some(Limit::Steady {
+    Some(FoundLimit::Steady {
         calls: passed,
         within: span,
     })
@@ -103,7 +103,7 @@ fn bursts(seconds: &[LimitedSecond]) -> Vec<(usize, u64)> {
     if has_pause { bursts } else { Vec::new() }
 }
 
-impl Limit {
+impl FoundLimit {
     /// `60 calls a minute`, and how it was seen.
     pub(super) fn text(self) -> String {
         let calls = |n| plural(n, "call", "calls");
@@ -174,7 +174,7 @@ mod tests {
         let passed = (0..200).map(|at| if at % 60 == 7 { 60 } else { 0 });
         assert_eq!(
             find(&seconds(passed, 100)),
-            Some(Limit::Window {
+            Some(FoundLimit::Window {
                 calls: 60,
                 every: Duration::from_secs(60)
             })
@@ -197,7 +197,7 @@ mod tests {
         let passed = [60].into_iter().chain([0; 20]);
         assert_eq!(
             find(&seconds(passed, 100)),
-            Some(Limit::UsedUp {
+            Some(FoundLimit::UsedUp {
                 calls: 60,
                 since: Duration::from_secs(19)
             })

@@ -18,7 +18,7 @@ const TOKEN_COLUMNS_MAX: usize = 300;
 /// most `lines_max` of them; whether there were more. Text that is no JSON is laid out
 /// by its brackets all the same.
 pub(super) fn lay_out(json: &str, width: usize, lines_max: usize) -> (Vec<String>, bool) {
-    let tokens: Vec<Token<'_>> = Tokens(json).map(Token::new).collect();
+    let tokens: Vec<Lexeme<'_>> = Lexemes(json).map(Lexeme::new).collect();
     let ends = ends(&tokens);
     let mut lines = vec![String::new()];
     let mut depth = 0_usize;
@@ -66,13 +66,13 @@ fn indent(depth: usize) -> String {
     " ".repeat((INDENT * depth).min(INDENT_MAX))
 }
 
-struct Token<'a> {
+struct Lexeme<'a> {
     text: &'a str,
     /// The same, cut where it is long.
     shown: Cow<'a, str>,
 }
 
-impl<'a> Token<'a> {
+impl<'a> Lexeme<'a> {
     fn new(text: &'a str) -> Self {
         let shown = cut(text, TOKEN_COLUMNS_MAX, Drawing::Unicode);
         Self { text, shown }
@@ -81,7 +81,7 @@ impl<'a> Token<'a> {
 
 /// Where each bracket that opens is closed, by its place. One that is wider than any
 /// line has no place here: it is broken anyway.
-fn ends(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
+fn ends(tokens: &[Lexeme<'_>]) -> Vec<Option<usize>> {
     /// More tokens than this are on no line.
     const TOKENS_MAX: usize = 1000;
     let mut ends = vec![None; tokens.len()];
@@ -101,7 +101,7 @@ fn ends(tokens: &[Token<'_>]) -> Vec<Option<usize>> {
 }
 
 /// Tokens on one line, and its columns.
-fn one_line(tokens: &[Token<'_>]) -> (String, usize) {
+fn one_line(tokens: &[Lexeme<'_>]) -> (String, usize) {
     let mut line = String::new();
     for (at, token) in tokens.iter().enumerate() {
         let next = tokens.get(at + 1).map_or("", |next| next.text);
@@ -120,9 +120,9 @@ fn one_line(tokens: &[Token<'_>]) -> (String, usize) {
 }
 
 /// Brackets, commas, colons, texts with their quotes, and what else there is.
-struct Tokens<'a>(&'a str);
+struct Lexemes<'a>(&'a str);
 
-impl<'a> Iterator for Tokens<'a> {
+impl<'a> Iterator for Lexemes<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {

@@ -12,7 +12,7 @@ use super::modern;
 use super::offer::{Catalogue, Class};
 use super::options::{DemoOptions, Eras};
 use super::stats::DemoStats;
-use super::wire::{HttpMethod, HttpRequest, RequestHead};
+use super::wire::{DemoRequestHead, HttpMethod, HttpRequest};
 
 /// The one path that is served.
 pub(super) const ENDPOINT: &str = "/mcp";
@@ -96,7 +96,7 @@ impl Desk {
         self.sessions.expire(session, stats);
     }
 
-    fn has_sessions(&self, head: &RequestHead) -> bool {
+    fn has_sessions(&self, head: &DemoRequestHead) -> bool {
         self.eras != Eras::ModernOnly
             && !self.sessions.is_stateless()
             && head.version.as_deref() != Some(modern::VERSION)
@@ -105,7 +105,7 @@ impl Desk {
     /// The handshake is legacy whatever else the message says; for the rest the
     /// version decides, and a version that nobody knows is told so by the
     /// modern era, which has an error for it.
-    fn is_modern(&self, head: &RequestHead, message: &ClientMessage) -> bool {
+    fn is_modern(&self, head: &DemoRequestHead, message: &ClientMessage) -> bool {
         match self.eras {
             Eras::LegacyOnly => false,
             Eras::ModernOnly => true,

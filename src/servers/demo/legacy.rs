@@ -14,7 +14,7 @@ use super::offer::{
     capabilities, server_info,
 };
 use super::stats::DemoStats;
-use super::wire::RequestHead;
+use super::wire::DemoRequestHead;
 
 /// The revisions that are spoken, oldest first.
 pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
@@ -73,7 +73,7 @@ impl Sessions {
     /// `Ok(None)` on a server without sessions.
     fn find(
         &mut self,
-        head: &RequestHead,
+        head: &DemoRequestHead,
         now: Duration,
         stats: &mut DemoStats,
     ) -> Result<Option<(u128, OpenSession)>, Box<DemoReply>> {
@@ -111,7 +111,7 @@ impl Sessions {
     /// The answer to DELETE.
     pub(super) fn delete(
         &mut self,
-        head: &RequestHead,
+        head: &DemoRequestHead,
         now: Duration,
         stats: &mut DemoStats,
     ) -> DemoReply {
@@ -145,7 +145,7 @@ fn read_key(id: &str) -> Option<u128> {
 pub(super) fn answer(
     offer: &mut Catalogue,
     sessions: &mut Sessions,
-    head: &RequestHead,
+    head: &DemoRequestHead,
     message: &ClientMessage,
     now: Duration,
     stats: &mut DemoStats,

@@ -14,7 +14,7 @@ use super::offer::{
     MISSING_CAPABILITY, Payload, ServedEra, UNSUPPORTED_VERSION, add_cache_hints, begin_result,
     capabilities, server_info,
 };
-use super::wire::RequestHead;
+use super::wire::DemoRequestHead;
 
 /// The revision that is spoken.
 pub(super) const VERSION: &str = "2026-07-28";
@@ -31,7 +31,7 @@ pub(super) fn names_version(params: &Value) -> bool {
 /// The answer to a modern message.
 pub(super) fn answer(
     offer: &mut Catalogue,
-    head: &RequestHead,
+    head: &DemoRequestHead,
     message: &ClientMessage,
 ) -> DemoReply {
     let id = match &message.kind {
@@ -90,7 +90,7 @@ fn discover() -> Payload {
 }
 
 /// What is wrong with `_meta`, or with a header against the body.
-fn envelope_fault(head: &RequestHead, message: &ClientMessage) -> Option<Payload> {
+fn envelope_fault(head: &DemoRequestHead, message: &ClientMessage) -> Option<Payload> {
     if let Some(name) = head.duplicate {
         return Some(mismatch(format!("{name} header appears more than once")));
     }
@@ -143,7 +143,11 @@ fn unsupported(version: &str) -> Option<Payload> {
 
 /// What is wrong with the headers that repeat arguments: header and argument
 /// must be there together and say the same, or be absent together.
-fn param_fault(offer: &Catalogue, head: &RequestHead, message: &ClientMessage) -> Option<Payload> {
+fn param_fault(
+    offer: &Catalogue,
+    head: &DemoRequestHead,
+    message: &ClientMessage,
+) -> Option<Payload> {
     if message.method != "tools/call" {
         return None;
     }

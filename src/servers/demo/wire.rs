@@ -30,13 +30,13 @@ pub(super) enum HttpMethod {
 /// A request with its whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpRequest {
-    pub(super) head: RequestHead,
+    pub(super) head: DemoRequestHead,
     pub(super) body: Vec<u8>,
 }
 
 /// The request line and the headers that matter here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct RequestHead {
+pub(super) struct DemoRequestHead {
     pub(super) method: HttpMethod,
     /// The target without its query.
     pub(super) path: String,
@@ -72,7 +72,7 @@ enum ReadPhase {
     /// bytes of it were searched for its end already: `0 <= scanned <= len`.
     Head { scanned: usize },
     Body {
-        head: RequestHead,
+        head: DemoRequestHead,
         body: Vec<u8>,
         part: BodyPart,
     },
@@ -254,9 +254,9 @@ fn read_chunk_size(line: &[u8]) -> Result<usize, HttpRefusal> {
 
 fn read_head(
     parsed: &httparse::Request<'_, '_>,
-) -> Result<(RequestHead, BodyFraming), HttpRefusal> {
+) -> Result<(DemoRequestHead, BodyFraming), HttpRefusal> {
     let target = parsed.path.unwrap_or_default();
-    let mut head = RequestHead {
+    let mut head = DemoRequestHead {
         method: match parsed.method {
             Some("POST") => HttpMethod::Post,
             Some("GET") => HttpMethod::Get,
@@ -264,7 +264,7 @@ fn read_head(
             _ => HttpMethod::Other,
         },
         path: target.split('?').next().unwrap_or(target).to_string(),
-        ..RequestHead::default()
+        ..DemoRequestHead::default()
     };
     let mut accepted = (false, false);
     let mut keeps_alive = false;
@@ -290,7 +290,7 @@ fn read_head(
     Ok((head, body_framing(parsed.headers, BODY_MAX)?))
 }
 
-fn read_mcp_header(head: &mut RequestHead, name: &str, value: &[u8]) {
+fn read_mcp_header(head: &mut DemoRequestHead, name: &str, value: &[u8]) {
     let lower = name.to_ascii_lowercase();
     let (slot, name) = match lower.as_str() {
         "mcp-session-id" => (&mut head.session, "Mcp-Session-Id"),
