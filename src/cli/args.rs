@@ -722,6 +722,9 @@ command! {
         /// the seed of choices and generated data that are to be repeated
         #[argh(option, arg_name = "n", from_str_fn(options::seed))]
         pub(super) seed: Option<u64>,
+        /// do not hold the steps against what the server lists
+        #[argh(switch)]
+        pub(super) no_preflight: bool,
     }
     server
     oauth
@@ -993,6 +996,7 @@ impl Try {
             timeout: self.timeout,
             is_trial: true,
             seed: self.seed,
+            preflight: self.no_preflight.then_some(false),
             ..server_overrides!(self)
         })
     }

@@ -197,15 +197,16 @@ impl TlsTransport {
     fn broke(&mut self, error: &rustls::Error) -> ureq::Error {
         self.is_broken = true;
         self.plain.drop_held();
-        loop {
+        // Asked for more than it has to tell, it would look at what came again, and that
+        // would be at fault again.
+        while self.tls.wants_write() {
             let socket = self.tcp.buffers.pair();
+            let input = &mut socket.input[socket.start..socket.end];
             let output = &mut socket.output[socket.held..];
-            // Nothing that came is looked at again: it would be at fault again.
-            match self.tls.process_tls_records(&mut []).state {
+            match self.tls.process_tls_records(input).state {
                 Ok(ConnectionState::EncodeTlsData(mut alert)) => {
                     socket.held += alert.encode(output).unwrap_or(0);
                 }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 _ => break,
             }
         }
