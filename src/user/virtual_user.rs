@@ -564,7 +564,7 @@ impl VirtualUser {
                 ..
             }) => After::NoConnection,
             Err(Trouble::Failed {
-                failure: Failure::Http { .. },
+                failure: Failure::Http { .. } | Failure::Denied { .. },
                 ..
             }) if self.session.is_refused() => After::Refused,
             Err(Trouble::Failed { .. }) => After::Fine,

@@ -94,7 +94,7 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
     assert!((1..=4).contains(&failed), "{finished}");
     assert_eq!(
         causes(&report["totals"]),
-        [("http.401".to_string(), failed)]
+        [("http.401.invalid_token".to_string(), failed)]
     );
     // One more looked for the server.
     assert_eq!(server.count("initialize"), 5, "{finished}");
