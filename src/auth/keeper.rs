@@ -224,11 +224,12 @@ impl Keeping {
                 holder.renewal.given(now, left, every, chance);
                 holder.value = Some(token.value.clone());
                 holder.n_tokens += 1;
-                tokens.publish(HeldToken {
+                let held = HeldToken {
                     holder: holder.number,
                     number: holder.n_tokens,
                     value: token.value,
-                });
+                };
+                tokens.publish(held, || holder.source.about());
                 return;
             }
             Err(fault) => fault,

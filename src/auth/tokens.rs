@@ -173,7 +173,8 @@ impl Tokens {
         }
     }
 
-    pub(super) fn publish(&self, token: HeldToken) {
+    /// A holder has this token from now on; `about` tells what its source is.
+    pub(super) fn publish(&self, token: HeldToken, about: impl FnOnce() -> String) {
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(holder) = state.holders.get_mut(token.holder as usize) else {
@@ -186,6 +187,10 @@ impl Tokens {
         holder.failure = None;
         holder.token = Some(token.clone());
         state.figures.fetched += 1;
+        if state.holders.len() == 1 {
+            // It may tell when this token ends.
+            state.figures.about = about();
+        }
         let told: Arc<[HeldToken]> = [token].into();
         for (_, tell) in &state.subscribers {
             tell(Arc::clone(&told));

@@ -13,7 +13,6 @@ use super::oauth;
 use super::options::{self, LevelText};
 use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
-use crate::auth::oauth::OAuthWish;
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
@@ -22,7 +21,9 @@ use crate::network::AddressUse;
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
-use crate::scenario::{Header, HistogramMode, NetworkFlags, Overrides, TlsFlags, parse_stages};
+use crate::scenario::{
+    Header, HistogramMode, NetworkFlags, OAuthWish, Overrides, TlsFlags, parse_stages,
+};
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::terminal::ColorChoice;
 use crate::units::{parse_duration, parse_rate};

@@ -3,9 +3,10 @@
 use std::process::{Command, Stdio};
 
 use crate::auth::Fault;
-use crate::auth::oauth::{self, LoggedIn, OAuthWish};
+use crate::auth::oauth::{self, LoggedIn};
 use crate::error::UserError;
 use crate::network::Network;
+use crate::scenario::OAuthWish;
 use crate::terminal::Terminal;
 
 /// The user's login, in a browser.
@@ -16,8 +17,7 @@ pub(super) fn log_in(
     is_without_browser: bool,
     terminal: &Terminal,
 ) -> Result<LoggedIn, UserError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let login = oauth::login(wish, url, network, &environment, &mut |address| {
+    let login = oauth::login(wish, url, network, &mut |address| {
         let minutes = oauth::BROWSER_TIMEOUT.as_secs() / 60;
         terminal.print_notice(&format!(
             "log in with a browser within {minutes} minutes: {address}"

@@ -1,19 +1,15 @@
 //! What flags and the environment say of OAuth, and the token that comes of it.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use super::browser::log_in;
 use super::options;
 use super::secrets::{bearer, variable};
-use crate::auth::oauth::{self, OAuthWish, Standing};
-use crate::auth::{Fault, Source, Why};
-use crate::clock;
+use crate::auth::oauth::{self, Standing};
 use crate::error::UserError;
 use crate::files::read_text;
 use crate::redact::Secret;
-use crate::scenario::Plan;
+use crate::scenario::{OAuthWish, Plan, TokenOrigin, TokenPlan};
 use crate::terminal::Terminal;
 
 /// The flags, as they were typed.
@@ -34,6 +30,7 @@ const KEY_BYTES_MAX: u64 = 64 << 10;
 pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
     let of_flag = |flag: Option<String>, name: &str| flag.or_else(|| variable(name));
     let is_by_flag = flags.client_id.is_some();
+    let environment = |name: &str| std::env::var(name).ok();
     let redirect_port = match (flags.redirect_port, variable("MCP_OAUTH_REDIRECT_PORT")) {
         (None, Some(text)) => Some(options::port(text.trim()).map_err(|why| {
             UserError::usage(format!("the variable MCP_OAUTH_REDIRECT_PORT: {why}"))
@@ -56,13 +53,13 @@ pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
         redirect_port,
         client_secret: client_secret.map(|secret| Secret::new(&secret)),
         private_key: private_key.transpose()?,
-        is_without_store: flags.is_without_store,
         is_by_flag,
+        store: (!flags.is_without_store).then(|| oauth::store_path(&environment)),
     })
 }
 
-/// Gives the plan a token where it has no credentials of its own: the one that is kept
-/// for its server, or the one that the user's wish brings. Blocks while issuers answer.
+/// Gives the plan an origin of tokens where it has no credentials of its own: the login
+/// that is kept for its server, or what the user wishes. Blocks while a user logs in.
 ///
 /// # Errors
 /// When the user asks for a token and none can be had.
@@ -89,51 +86,34 @@ pub(super) fn authorize(
             false => Ok(()),
         };
     }
-    let (url, network) = (plan.target.url.value.clone(), plan.network.clone());
-    let environment = |name: &str| std::env::var(name).ok();
-    let standing = oauth::standing(wish, &url, &network, &environment);
-    let mut source = match standing.map_err(|fault| UserError::usage(fault.0))? {
+    let (url, network) = (&plan.target.url.value, &plan.network);
+    let standing = oauth::standing(wish, url, network);
+    match standing.map_err(|fault| UserError::usage(fault.to_string()))? {
         Standing::Nothing(note) => {
             plan.notices.extend(note);
             return Ok(());
         }
-        Standing::Source(source) => source,
+        Standing::Source(_) => {}
         // Somebody is there to log in, as with cargo-pmcp.
         Standing::NeedsLogin(_) if terminal.stderr_is_redrawable() => {
-            Box::new(log_in(wish, &url, &network, false, terminal)?.into_source())
+            let login = log_in(wish, url, network, false, terminal)?;
+            if wish.store.is_none() {
+                let token = login.token();
+                terminal.hide([token.expose()]);
+                let notice = format!(
+                    "the token {}: not kept, it is not refreshed either",
+                    login.about()
+                );
+                plan.target.headers.push(bearer(token.expose()));
+                plan.notices.push(notice);
+                return Ok(());
+            }
         }
         Standing::NeedsLogin(why) => {
             return Err(UserError::could_not_run(why)
                 .hint("log in before: `cargo pmcp loadtest login URL`"));
         }
-    };
-    let token = first_token(&mut *source)?;
-    terminal.hide([token.expose()]);
-    plan.target.headers.push(bearer(token.expose()));
-    plan.notices
-        .push(format!("the token is {}", source.about()));
-    Ok(())
-}
-
-/// The first token. An issuer that is busy is asked again when it says so.
-fn first_token(source: &mut dyn Source) -> Result<Secret, UserError> {
-    const ATTEMPTS_MAX: u32 = 5;
-    const WAIT_MAX: Duration = Duration::from_secs(60);
-    const DEADLINE: Duration = Duration::from_secs(60);
-    let mut n_attempts = 1;
-    loop {
-        match source.fetch(Why::First, clock::now() + DEADLINE) {
-            Ok(token) => return Ok(token.value),
-            Err(Fault::Again {
-                after: Some(after), ..
-            }) if n_attempts < ATTEMPTS_MAX && after <= WAIT_MAX => {
-                // Woken early, it is asked early.
-                thread::park_timeout(after);
-                n_attempts += 1;
-            }
-            Err(Fault::Again { message, .. } | Fault::Final { message }) => {
-                return Err(UserError::could_not_run(format!("no token: {message}")));
-            }
-        }
     }
+    plan.token = Some(TokenPlan::new(TokenOrigin::OAuth(Box::new(wish.clone()))));
+    Ok(())
 }

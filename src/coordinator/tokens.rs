@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::interrupts::Interrupts;
+use crate::auth::oauth::{self, Standing};
 use crate::auth::{CommandSource, FileSource, HOLDERS_MAX, Keeper, ScriptPart, Source, Stop};
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::Observer;
@@ -42,14 +43,22 @@ pub(super) fn open(
         }
         !interrupts.is_pending()
     });
-    observer.into_inner().preparing(None);
+    let observer = observer.into_inner();
+    observer.preparing(None);
     first?;
     match interrupts.is_pending() {
         true => Err(UserError::new(
             ErrorKind::Interrupted,
             "interrupted before the load began",
         )),
-        false => Ok(Some(keeper)),
+        false => {
+            if let TokenOrigin::OAuth(_) = token.origin {
+                // It may be used without a word from the user.
+                let about = keeper.tokens().figures().about;
+                observer.notice(&redactor.clean(format!("the token is {about}")));
+            }
+            Ok(Some(keeper))
+        }
     }
 }
 
@@ -62,16 +71,22 @@ fn sources(
     redactor: &Redactor,
     stop: &Stop,
 ) -> Result<Sources, UserError> {
-    let line = match &token.origin {
-        TokenOrigin::Command(line) => line,
-        TokenOrigin::File(path) => &path.value,
+    let (line, is_command) = match &token.origin {
+        TokenOrigin::Command(line) => (line, true),
+        TokenOrigin::File(path) => (&path.value, false),
+        TokenOrigin::OAuth(wish) => {
+            let standing = oauth::standing(wish, &plan.target.url.value, &plan.network);
+            return match standing.map_err(|fault| UserError::usage(fault.to_string()))? {
+                Standing::Source(source) => Ok((vec![source as Box<dyn Source>], HashMap::new())),
+                Standing::NeedsLogin(why) => Err(UserError::could_not_run(why)),
+                Standing::Nothing(_) => Err(UserError::could_not_run("no token is kept any more")),
+            };
+        }
     };
     let source = |parts: Vec<ScriptPart>| -> Box<dyn Source> {
-        match &token.origin {
-            TokenOrigin::Command(_) => {
-                Box::new(CommandSource::new(&parts, redactor.clone(), stop.clone()))
-            }
-            TokenOrigin::File(_) => Box::new(FileSource::new(path_of(&parts))),
+        match is_command {
+            true => Box::new(CommandSource::new(&parts, redactor.clone(), stop.clone())),
+            false => Box::new(FileSource::new(path_of(&parts))),
         }
     };
     let (all_parts, by_user) = holders(plan, line)?;

@@ -34,6 +34,7 @@ mod fault;
 mod form;
 mod header;
 mod json;
+mod oauth;
 mod overrides;
 mod plan;
 mod raw;
@@ -50,6 +51,7 @@ pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
+pub use oauth::OAuthWish;
 pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,

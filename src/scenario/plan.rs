@@ -20,6 +20,7 @@ use super::json::{
     as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
     as_shared, as_text, as_think, as_thresholds, as_vu_stages,
 };
+use super::oauth::OAuthWish;
 use super::shown::Shown;
 use crate::address;
 use crate::clock::Utc;
@@ -203,6 +204,8 @@ pub enum TokenOrigin {
     Command(String),
     /// The path of a file that holds one.
     File(Shown<String>),
+    /// An issuer, by a login that is kept or by what the client itself is.
+    OAuth(Box<OAuthWish>),
 }
 
 /// As many keep secrets at once without waiting for each other.
@@ -222,6 +225,7 @@ impl TokenPlan {
         match &self.origin {
             TokenOrigin::Command(line) => format!("from the command `{}`", shown_program(line)),
             TokenOrigin::File(path) => format!("from the file `{}`", path.shown),
+            TokenOrigin::OAuth(wish) => format!("by OAuth, {}", wish.shown()),
         }
     }
 }
@@ -242,6 +246,7 @@ impl Serialize for TokenPlan {
                 fields.serialize_entry("command", shown_program(line))?;
             }
             TokenOrigin::File(path) => fields.serialize_entry("file", path)?,
+            TokenOrigin::OAuth(wish) => fields.serialize_entry("oauth", &wish.shown())?,
         }
         fields.end()
     }
@@ -740,8 +745,10 @@ impl Plan {
         let cells = sets.flat_map(|set| set.secrets());
         let mut texts = Vec::new();
         cells.for_each(|cell| each_text(cell, |text| texts.push(text.to_string())));
-        if let Some(TokenOrigin::Command(line)) = self.token.as_ref().map(|it| &it.origin) {
-            texts.extend(secrets_of_command(line));
+        match self.token.as_ref().map(|it| &it.origin) {
+            Some(TokenOrigin::Command(line)) => texts.extend(secrets_of_command(line)),
+            Some(TokenOrigin::OAuth(wish)) => texts.extend(wish.secrets().map(str::to_string)),
+            Some(TokenOrigin::File(_)) | None => {}
         }
         let all = of_headers.iter().chain(&self.secrets).chain(&texts);
         let redactor = Redactor::new(all.map(String::as_str));

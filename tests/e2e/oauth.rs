@@ -1,11 +1,14 @@
 //! Tokens by OAuth: logins in a browser, tokens that cargo-pmcp keeps, clients that get
 //! their own. The server and its issuer are strict (`support/auth_server.rs`).
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
+use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
 
 /// Where it is without a home.
@@ -355,6 +358,136 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
         }
         assert_eq!(server.grants(), ["client_credentials"; 2]);
     }
+}
+
+/// A run of `work` with the login that is kept, or as the client `ci`.
+fn run_of(server: &AuthServer, is_client: bool, expires_at: u64, words: &[&str]) -> Program {
+    let url = server.url();
+    let mut all = vec!["run", &url, "--tool", "work"];
+    all.extend(words);
+    match is_client {
+        false => loadtest(&all).file(STORE, &store_of(server, expires_at)),
+        true => {
+            all.extend(["--oauth-client-id", "ci"]);
+            loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+        }
+    }
+}
+
+#[test]
+fn tokens_that_end_within_a_run_are_renewed_before() {
+    let load = [
+        "--vus",
+        "4",
+        "--workers",
+        "2",
+        "--duration",
+        "5s",
+        "--pacing",
+        "50ms",
+    ];
+    let manners = Manners {
+        lifetime: json!(2),
+        ..Manners::default()
+    };
+    let began = Instant::now();
+    let runs = [false, true].map(|is_client| {
+        let server = AuthServer::start(manners.clone());
+        server.give_refresh_token("refresh-secret-0");
+        let running = run_of(&server, is_client, 1, &load).spawn();
+        (is_client, server, running)
+    });
+    for (is_client, server, running) in runs {
+        let finished = running.wait().expect_code(0);
+        assert_secret(&finished);
+        let report = finished.report();
+        check_report(&report);
+        assert_eq!(report["totals"]["failed"], 0, "{finished}");
+        let tokens = &report["tokens"];
+        assert_eq!(
+            [&tokens["refused"], &tokens["failed"]],
+            [0, 0],
+            "{finished}"
+        );
+        let grants = server.grants();
+        let fetched = tokens["fetched"].as_u64().expect("a number") as usize;
+        // One more may come once the report is made.
+        assert!(
+            (fetched..=fetched + 1).contains(&grants.len()),
+            "{finished}"
+        );
+        // One for all users, and no sooner than a second after the one before.
+        let most = began.elapsed().as_secs() as usize + 2;
+        assert!((3..=most).contains(&grants.len()), "{grants:?}");
+        assert_eq!(server.faults(), [""; 0]);
+        let calls = server.server.log_of("tools/call");
+        let sent = calls.iter().filter_map(|call| call.header("authorization"));
+        assert!(sent.collect::<BTreeSet<_>>().len() > 2, "{finished}");
+        let about = tokens["about"].as_str().expect("a text");
+        assert!(about.contains(&server.issuer()) && about.contains("ends at 20"));
+        assert!(finished.stdout.contains(about), "{finished}");
+        if !is_client {
+            let record = &kept(finished.dir.path())["credentials"][server.issuer()];
+            let last = format!("refresh-secret-{}", 2 * grants.len());
+            assert_eq!(record[server.origin()][""]["refresh_token"], last);
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_revoked_within_a_run_is_renewed_once_for_all_users() {
+    for is_client in [false, true] {
+        let server = AuthServer::start(Manners {
+            revokes_after: Some(40),
+            ..Manners::default()
+        });
+        server.give_token("access-secret-0");
+        server.give_refresh_token("refresh-secret-0");
+        let load = ["--vus", "4", "--workers", "2", "--iterations", "120"];
+        let finished = run_of(&server, is_client, LATER, &load).run();
+        let finished = finished.expect_code(0);
+        assert_secret(&finished);
+        let grants: &[&str] = match is_client {
+            false => &["refresh_token"],
+            true => &["client_credentials"; 2],
+        };
+        assert_eq!(server.grants(), grants);
+        let report = finished.report();
+        check_report(&report);
+        let tokens = &report["tokens"];
+        assert_eq!([&tokens["fetched"], &tokens["refused"]], [2, 1]);
+        // Each user had at most one call under way with the old token.
+        let failed = report["totals"]["failed"].as_u64().expect("a number");
+        assert!((1..=4).contains(&failed), "{finished}");
+        let refused = ("http.401".to_string(), failed);
+        assert_eq!(causes(&report["totals"]), [refused], "{finished}");
+        // One more looked for the server; who was late had the old token in its handshake.
+        let of_handshakes = causes(&report["handshake"]);
+        let n_late: u64 = of_handshakes.iter().map(|(_, n)| n).sum();
+        let n_opened = server.server.count("initialize") as u64;
+        assert_eq!(n_opened, 5 + n_late, "{finished}");
+    }
+}
+
+#[test]
+fn scopes_that_the_server_wants_more_are_asked_for_once() {
+    let check = |scope, code, expected: &str| {
+        let server = AuthServer::start(Manners {
+            call_scopes: "mcp:tools mcp:write",
+            scope,
+            ..Manners::default()
+        });
+        let load = ["--vus", "1", "--iterations", "3"];
+        let finished = run_of(&server, true, LATER, &load).run().expect_code(code);
+        assert_eq!(server.grants(), ["client_credentials"; 2]);
+        assert!(finished.to_string().contains(expected), "{finished}");
+        finished.report()["totals"].clone()
+    };
+    let totals = check(None, 0, "2 tokens fetched, 1 refused");
+    assert_eq!([&totals["ok"], &totals["failed"]], [2, 1]);
+    // One who gets no more is told what is wanted, and does not ask on and on.
+    let wanted = "it wants the scopes `mcp:tools mcp:write`";
+    assert_eq!(check(Some("mcp:tools"), 1, wanted)["ok"], 0);
 }
 
 #[test]

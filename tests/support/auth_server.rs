@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,8 +20,12 @@ use crate::raw_http::RawClient;
 /// What is peculiar to a server.
 #[derive(Clone)]
 pub(crate) struct Manners {
-    /// `expires_in` of its tokens.
+    /// `expires_in` of its tokens, in seconds; the server takes them [`LEEWAY`] longer.
     pub(crate) lifetime: Value,
+    /// After so many calls no token is good that there was so far.
+    pub(crate) revokes_after: Option<u32>,
+    /// Tokens have no scopes but this, whatever is asked for.
+    pub(crate) scope: Option<&'static str>,
     /// Scopes without which a call is refused with 403.
     pub(crate) call_scopes: &'static str,
     /// `resource` is answered with 400, as Entra does.
@@ -43,6 +48,8 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             lifetime: json!(3600),
+            revokes_after: None,
+            scope: None,
             call_scopes: "",
             refuses_resource: false,
             n_busy: 0,
@@ -55,11 +62,15 @@ impl Default for Manners {
     }
 }
 
+/// Clocks differ, and this host may be busy.
+const LEEWAY: Duration = Duration::from_secs(2);
+
 #[derive(Default)]
 struct State {
     n_made: u32,
-    /// Tokens that are good, with their scopes.
-    tokens: BTreeMap<String, String>,
+    n_calls: u32,
+    /// Tokens that are good, with their scopes, and until when.
+    tokens: BTreeMap<String, (String, Option<Instant>)>,
     /// Codes with their challenge.
     codes: BTreeMap<String, String>,
     refresh_tokens: BTreeSet<String>,
@@ -125,8 +136,8 @@ impl AuthServer {
 
     /// Puts a token into the world that is good.
     pub(crate) fn give_token(&self, token: &str) {
-        let none = String::new();
-        lock(&self.state).tokens.insert(token.to_string(), none);
+        let always = (String::new(), None);
+        lock(&self.state).tokens.insert(token.to_string(), always);
     }
 
     /// Does what a user's browser does with the address that a login prints, and gives
@@ -228,10 +239,20 @@ fn guard(
     connection: &mut Connection,
     origin: &str,
 ) -> Option<Next> {
+    if request.method() == "tools/call" {
+        state.n_calls += 1;
+        if manners.revokes_after == Some(state.n_calls) {
+            state.tokens.clear();
+        }
+    }
     let sent = request.header("authorization").unwrap_or_default();
-    let scopes = state
+    let token = state
         .tokens
         .get(sent.strip_prefix("Bearer ").unwrap_or_default());
+    let is_good = |end: &Option<Instant>| end.is_none_or(|end| Instant::now() < end);
+    let scopes = token
+        .filter(|(_, end)| is_good(end))
+        .map(|(scopes, _)| scopes);
     let metadata = format!("{origin}/.well-known/oauth-protected-resource/mcp");
     let Some(scopes) = scopes else {
         let challenge = match manners.has_no_metadata {
@@ -307,7 +328,10 @@ fn token(
         _ => return refuse(state, connection, "unsupported_grant_type"),
     }
     let access_token = state.make("access");
-    state.tokens.insert(access_token.clone(), field("scope"));
+    let scope = manners.scope.map_or_else(|| field("scope"), str::to_string);
+    let lifetime = manners.lifetime.as_u64().map(Duration::from_secs);
+    let end = lifetime.map(|lifetime| Instant::now() + lifetime + LEEWAY);
+    state.tokens.insert(access_token.clone(), (scope, end));
     let mut answer = json!({
         "access_token": access_token, "token_type": "bearer", "expires_in": manners.lifetime,
     });

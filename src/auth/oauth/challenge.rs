@@ -5,7 +5,7 @@ use crate::protocol::read_challenges;
 
 /// What a server says of the token that it wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(super) struct BearerChallenge {
     /// Where the server's metadata lies (RFC 9728 §5.1).
     pub(super) resource_metadata: Option<String>,
     /// The scopes that a token needs here; none where it does not say.
@@ -15,14 +15,14 @@ pub(super) struct Challenge {
 }
 
 /// Reads the parameters of the `Bearer` challenge, among others or alone.
-pub(super) fn read(header: &str) -> Challenge {
+pub(super) fn read(header: &str) -> BearerChallenge {
     let challenges = read_challenges(header.as_bytes());
     let Some(bearer) = challenges.iter().find(|it| it.scheme == "bearer") else {
-        return Challenge::default();
+        return BearerChallenge::default();
     };
     let param = |name| bearer.param(name).map(str::to_string);
     let scopes = bearer.param("scope").unwrap_or_default();
-    Challenge {
+    BearerChallenge {
         resource_metadata: param("resource_metadata"),
         scopes: scopes.split_whitespace().map(str::to_string).collect(),
         error: param("error"),

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::challenge::{self, Challenge};
+use super::challenge::{self, BearerChallenge};
 use super::grant::clipped;
 use super::urls;
 use super::wire::{Wire, finally};
@@ -120,13 +120,13 @@ fn named_list(texts: &[String]) -> String {
 
 /// What the server answers to a request without a token. The request changes nothing, and
 /// opens no session.
-fn challenge_of(wire: &Wire, deadline: Instant) -> Result<Challenge, Fault> {
+fn challenge_of(wire: &Wire, deadline: Instant) -> Result<BearerChallenge, Fault> {
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let accept = "application/json, text/event-stream";
     let reply = wire.post_json(wire.target(), accept, &ping, deadline)?;
     Ok(match (reply.status, &reply.challenge) {
         (401 | 403, Some(header)) => challenge::read(header),
-        _ => Challenge::default(),
+        _ => BearerChallenge::default(),
     })
 }
 
@@ -134,7 +134,7 @@ fn challenge_of(wire: &Wire, deadline: Instant) -> Result<Challenge, Fault> {
 /// places; `None` where it has none.
 fn server_metadata(
     wire: &Wire,
-    challenge: &Challenge,
+    challenge: &BearerChallenge,
     deadline: Instant,
 ) -> Result<Option<Value>, Fault> {
     if let Some(url) = &challenge.resource_metadata {

@@ -13,15 +13,16 @@ use super::client::{ClientIdentity, OAuthClient, random_text};
 use super::discover::{self, Issuer};
 use super::endpoint::TokenEndpoint;
 use super::grant::{Grant, clipped, names_resource};
-use super::source::{Held, OAuthSource, TokenWay};
+use super::source::Held;
 use super::store::{Record, Store};
 use super::urls;
 use super::wire::{Wire, finally};
-use super::wish::OAuthWish;
+use super::wish::identity;
 use crate::auth::Fault;
 use crate::clock;
 use crate::network::Network;
 use crate::redact::{Redactor, Secret};
+use crate::scenario::OAuthWish;
 
 /// The port of cargo-pmcp, which clients may have been registered with.
 const REDIRECT_PORT: u16 = 8080;
@@ -36,7 +37,6 @@ pub const BROWSER_TIMEOUT: Duration = Duration::from_secs(300);
 pub struct LoggedIn {
     held: Held,
     store: Option<Store>,
-    wire: Wire,
     /// What is told of it beside, such as an issuer that takes no resource.
     pub notes: Vec<String>,
 }
@@ -58,9 +58,9 @@ impl LoggedIn {
         store.map(|store| store.path().display().to_string())
     }
 
-    /// A source of the tokens of this login.
-    pub fn into_source(self) -> OAuthSource {
-        OAuthSource::new(self.wire, TokenWay::of_login(self.held, self.store))
+    /// Its token.
+    pub fn token(&self) -> Secret {
+        Secret::new(&self.held.record.access_token)
     }
 }
 
@@ -74,10 +74,9 @@ pub fn login(
     wish: &OAuthWish,
     url: &str,
     network: &Network,
-    environment: &dyn Fn(&str) -> Option<String>,
     ask: &mut dyn FnMut(&str),
 ) -> Result<LoggedIn, Fault> {
-    let identity = wish.identity().map_err(|fault| finally(fault.0))?;
+    let identity = identity(wish).map_err(|fault| finally(fault.0))?;
     if matches!(identity, ClientIdentity::Key(_)) {
         let fault =
             "a login has no use for `--oauth-private-key`: with it, a run gets its tokens alone";
@@ -86,7 +85,7 @@ pub fn login(
     let wire = Wire::new(url, network).map_err(finally)?;
     let soon = || clock::now() + STEP_TIMEOUT;
     let server = urls::server_key(url).unwrap_or_default();
-    let store = (!wish.is_without_store).then(|| Store::of_user(environment));
+    let store = wish.store.as_deref().map(Store::at);
     if let Some(store) = &store {
         // What cannot be kept is not worth the user's way to the browser.
         store.find(&server, None).map_err(finally)?;
@@ -147,12 +146,7 @@ pub fn login(
         let kept = store.keep(&lock, &held.server, &held.issuer, &held.record);
         kept.map_err(finally)?;
     }
-    Ok(LoggedIn {
-        held,
-        store,
-        wire,
-        notes,
-    })
+    Ok(LoggedIn { held, store, notes })
 }
 
 fn record(

@@ -19,4 +19,5 @@ mod wire;
 mod wish;
 
 pub use login::{BROWSER_TIMEOUT, LoggedIn, login};
-pub use wish::{OAuthWish, Standing, standing};
+pub use store::store_path;
+pub use wish::{Standing, standing};

@@ -146,10 +146,12 @@ impl Source for OAuthSource {
         match &self.way {
             TokenWay::Login { held, .. } => {
                 let renewal = match held.record.refresh_token {
-                    Some(_) => "and is refreshed before",
-                    None => "and cannot be refreshed",
+                    Some(_) => ", refreshed before",
+                    None => " and cannot be refreshed",
                 };
-                format!("the login that is kept {} {renewal}", held.until())
+                let Held { server, issuer, .. } = &**held;
+                let until = until(held.record.expires_at);
+                format!("of the login for `{server}` (issuer `{issuer}`), which {until}{renewal}")
             }
             TokenWay::Client {
                 client, expires_at, ..

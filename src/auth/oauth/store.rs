@@ -18,6 +18,15 @@ use super::grant::Grant;
 use crate::clock::{self, Utc};
 use crate::files::{read_text, reason};
 
+/// Where cargo-pmcp keeps logins: at the user's home, or in the current folder where
+/// there is none.
+pub fn store_path(environment: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let home = ["HOME", "USERPROFILE"].into_iter().find_map(environment);
+    let home = home.filter(|home| !home.is_empty());
+    let folder = Path::new(home.as_deref().unwrap_or(".")).join(".pmcp");
+    folder.join("oauth-cache.json")
+}
+
 /// The version that we read and write.
 const SCHEMA: u64 = 2;
 
@@ -110,14 +119,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The user's, or one in the current folder where there is no home.
-    pub(super) fn of_user(environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let home = ["HOME", "USERPROFILE"].into_iter().find_map(environment);
-        let home = home.filter(|home| !home.is_empty());
-        let folder = Path::new(home.as_deref().unwrap_or(".")).join(".pmcp");
-        Self {
-            path: folder.join("oauth-cache.json"),
-        }
+    pub(super) fn at(path: &Path) -> Self {
+        let path = path.to_path_buf();
+        Self { path }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -397,7 +401,8 @@ mod tests {
             let name = format!("pmcp-store-{}-{:x}", std::process::id(), fastrand::u64(..));
             let folder = std::env::temp_dir().join(name);
             let home = folder.display().to_string();
-            let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone()));
+            let path = store_path(&|name| (name == "HOME").then(|| home.clone()));
+            let store = Store::at(&path);
             if let Some(text) = text {
                 fs::create_dir_all(folder.join(".pmcp")).expect("a folder");
                 fs::write(store.path(), text).expect("a file");

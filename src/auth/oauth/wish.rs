@@ -1,4 +1,4 @@
-//! What the user says of OAuth, and what is done about it.
+//! What is done about what the user says of OAuth.
 
 use std::fmt;
 
@@ -9,28 +9,7 @@ use super::urls;
 use super::wire::Wire;
 use crate::clock::Utc;
 use crate::network::Network;
-use crate::redact::Secret;
-
-/// What flags and variables say.
-#[derive(Debug, Clone, Default)]
-pub struct OAuthWish {
-    /// The client that was registered with the issuer; `None`: one is registered at a login.
-    pub client_id: Option<String>,
-    /// The issuer, where the server names several or none; `None`: the first.
-    pub issuer: Option<String>,
-    /// What is asked for; none: what the server wants.
-    pub scopes: Vec<String>,
-    /// Where the browser comes back to; `None`: 8080, or any where that is taken.
-    pub redirect_port: Option<u16>,
-    /// With it, the client itself is who gets a token: no user logs in.
-    pub client_secret: Option<Secret>,
-    /// The same with a key, in PEM.
-    pub private_key: Option<Secret>,
-    /// A flag names the client: other credentials are not meant.
-    pub is_by_flag: bool,
-    /// Keep off the store: nothing is read, nothing written.
-    pub is_without_store: bool,
-}
+use crate::scenario::OAuthWish;
 
 /// Where the tokens of a run come from.
 pub enum Standing {
@@ -52,29 +31,17 @@ impl fmt::Display for WishFault {
     }
 }
 
-impl OAuthWish {
-    /// Whether the user said anything of OAuth.
-    pub fn is_explicit(&self) -> bool {
-        self.client_id.is_some() || self.is_of_client()
-    }
-
-    /// The client itself is who gets a token.
-    fn is_of_client(&self) -> bool {
-        self.client_secret.is_some() || self.private_key.is_some()
-    }
-
-    /// How the client says who it is.
-    pub(super) fn identity(&self) -> Result<ClientIdentity, WishFault> {
-        match (&self.client_secret, &self.private_key) {
-            (Some(_), Some(_)) => Err(WishFault(
-                "`--oauth-client-secret` and `--oauth-private-key` exclude each other".to_string(),
-            )),
-            (Some(secret), None) => Ok(ClientIdentity::Secret(secret.clone())),
-            (None, Some(pem)) => SigningKey::read(pem.expose())
-                .map(|key| ClientIdentity::Key(Box::new(key)))
-                .map_err(|why| WishFault(format!("the file of `--oauth-private-key` {why}"))),
-            (None, None) => Ok(ClientIdentity::Public),
-        }
+/// How the client says who it is.
+pub(super) fn identity(wish: &OAuthWish) -> Result<ClientIdentity, WishFault> {
+    match (&wish.client_secret, &wish.private_key) {
+        (Some(_), Some(_)) => Err(WishFault(
+            "`--oauth-client-secret` and `--oauth-private-key` exclude each other".to_string(),
+        )),
+        (Some(secret), None) => Ok(ClientIdentity::Secret(secret.clone())),
+        (None, Some(pem)) => SigningKey::read(pem.expose())
+            .map(|key| ClientIdentity::Key(Box::new(key)))
+            .map_err(|why| WishFault(format!("the file of `--oauth-private-key` {why}"))),
+        (None, None) => Ok(ClientIdentity::Public),
     }
 }
 
@@ -82,14 +49,9 @@ impl OAuthWish {
 ///
 /// # Errors
 /// When what the user said cannot be meant.
-pub fn standing(
-    wish: &OAuthWish,
-    url: &str,
-    network: &Network,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Standing, WishFault> {
+pub fn standing(wish: &OAuthWish, url: &str, network: &Network) -> Result<Standing, WishFault> {
     let wire = || Wire::new(url, network).map_err(WishFault);
-    let identity = wish.identity()?;
+    let identity = identity(wish)?;
     if wish.is_of_client() {
         let Some(client_id) = wish.client_id.clone() else {
             let fault =
@@ -111,13 +73,12 @@ pub fn standing(
         true => Standing::NeedsLogin(why),
         false => Standing::Nothing(Some(why)),
     };
-    if wish.is_without_store {
+    let Some(store) = wish.store.as_deref().map(Store::at) else {
         return Ok(match wish.is_explicit() {
             true => Standing::NeedsLogin("the token store is not to be used".to_string()),
             false => Standing::Nothing(None),
         });
-    }
-    let store = Store::of_user(environment);
+    };
     let (issuer, record) = match store.find(&server, wish.issuer.as_deref()) {
         Err(why) => return Ok(needs_login(format!("the token store {why}"))),
         Ok(Some(found)) => found,

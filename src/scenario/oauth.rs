@@ -1,0 +1,52 @@
+//! What the user says of tokens by OAuth, as plain data of flags and variables.
+
+use std::path::PathBuf;
+
+use crate::redact::Secret;
+
+/// What flags and variables say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OAuthWish {
+    /// The client that was registered with the issuer; `None`: one is registered at a login.
+    pub client_id: Option<String>,
+    /// The issuer, where the server names several or none; `None`: the first.
+    pub issuer: Option<String>,
+    /// What is asked for; none: what the server wants.
+    pub scopes: Vec<String>,
+    /// Where the browser comes back to; `None`: 8080, or any where that is taken.
+    pub redirect_port: Option<u16>,
+    /// With it, the client itself is who gets a token: no user logs in.
+    pub client_secret: Option<Secret>,
+    /// The same with a key, in PEM.
+    pub private_key: Option<Secret>,
+    /// A flag names the client: other credentials are not meant.
+    pub is_by_flag: bool,
+    /// The file in which logins are kept; `None`: nothing is read, nothing written.
+    pub store: Option<PathBuf>,
+}
+
+impl OAuthWish {
+    /// Whether the user said anything of OAuth.
+    pub fn is_explicit(&self) -> bool {
+        self.client_id.is_some() || self.is_of_client()
+    }
+
+    /// The client itself is who gets a token.
+    pub fn is_of_client(&self) -> bool {
+        self.secrets().next().is_some()
+    }
+
+    /// What the client proves itself by.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secrets = self.client_secret.iter().chain(&self.private_key);
+        secrets.map(Secret::expose)
+    }
+
+    /// Whose tokens they are, as a fragment.
+    pub(super) fn shown(&self) -> String {
+        match &self.client_id {
+            Some(id) if self.is_of_client() => format!("of the client `{id}`"),
+            _ => "of the login that is kept".to_string(),
+        }
+    }
+}
