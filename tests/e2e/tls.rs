@@ -221,7 +221,7 @@ fn a_certificate_that_signs_itself_is_trusted_by_itself() {
         );
         let report = finished.checked_report();
         assert_eq!(report["tls"]["is_verified"], false);
-        assert_eq!(report["config"]["network"]["insecure"], true);
+        assert_eq!(report["plan"]["network"]["insecure"], true);
         // Trusted is the certificate, for the names that it has.
         let wrong = ["--ca=ca.pem", "--server-name=wrong.test"];
         expect_refusal(
