@@ -148,6 +148,8 @@ struct Holder {
     /// Its last token, and how many there were.
     value: Option<Secret>,
     n_tokens: u64,
+    expires_at: Option<SystemTime>,
+    is_widest: bool,
     n_first: u32,
 }
 
@@ -159,7 +161,20 @@ impl Holder {
             renewal: Renewal::new(now),
             value: None,
             n_tokens: 0,
+            expires_at: None,
+            is_widest: false,
             n_first: 0,
+        }
+    }
+
+    /// Its token by its next number.
+    fn next(&mut self, value: Secret) -> HeldToken {
+        self.n_tokens += 1;
+        HeldToken {
+            holder: self.number,
+            number: self.n_tokens,
+            value,
+            is_widest: self.is_widest,
         }
     }
 }
@@ -223,18 +238,25 @@ impl Keeping {
                 }
                 holder.renewal.given(now, left, every, chance);
                 holder.value = Some(token.value.clone());
-                holder.n_tokens += 1;
-                let held = HeldToken {
-                    holder: holder.number,
-                    number: holder.n_tokens,
-                    value: token.value,
-                };
+                holder.expires_at = token.expires_at;
+                let held = holder.next(token.value);
                 tokens.publish(held, || holder.source.about());
                 return;
             }
             Err(fault) => fault,
         };
         if stop.is_set() {
+            return;
+        }
+        let is_of_scopes = matches!(why, Why::Refused { status: 403, .. });
+        if let (Fault::Final { message }, true, Some(value)) =
+            (&fault, is_of_scopes, holder.value.clone())
+        {
+            // It is good for whatever else the steps do.
+            let left = holder.expires_at.map(left_until);
+            holder.renewal.same(now, left, every, chance);
+            holder.is_widest = true;
+            tokens.stays(holder.next(value), message);
             return;
         }
         let after = match &fault {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
@@ -19,6 +19,8 @@ pub struct HeldToken {
     pub number: u64,
     /// What follows `Bearer`.
     pub value: Secret,
+    /// None with more scopes is to be had: a 403 does not ask for another one.
+    pub is_widest: bool,
 }
 
 /// A token that the server did not take.
@@ -33,6 +35,10 @@ pub struct Refusal {
     /// The value of `WWW-Authenticate`.
     pub challenge: Option<String>,
 }
+
+/// So long after a refusal a token is waited for where the attempts fail. A run of whose
+/// users nobody has a token then ends, like one that lets nobody in.
+pub const LOST_AFTER: Duration = Duration::from_secs(3);
 
 /// To a thread of the keeper.
 pub(super) enum Ask {
@@ -64,8 +70,8 @@ type Tell = Box<dyn Fn(Arc<[HeldToken]>) + Send>;
 struct Holder {
     token: Option<HeldToken>,
     secrets: SessionSecrets,
-    /// The server has refused the token.
-    is_refused: bool,
+    /// When the server refused the token; `None`: it takes it.
+    refused_at: Option<Instant>,
     /// No other will ever come.
     is_over: bool,
     /// Why no other came.
@@ -75,6 +81,15 @@ struct Holder {
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tokens({} users)", self.by_user.len())
+    }
+}
+
+impl State {
+    fn tell(&self, token: HeldToken) {
+        let told: Arc<[HeldToken]> = [token].into();
+        for (_, tell) in &self.subscribers {
+            tell(Arc::clone(&told));
+        }
     }
 }
 
@@ -89,7 +104,7 @@ impl Tokens {
         let holder = |number| Holder {
             token: None,
             secrets: SessionSecrets::new(live, number),
-            is_refused: false,
+            refused_at: None,
             is_over: false,
             failure: None,
         };
@@ -143,11 +158,19 @@ impl Tokens {
         failure.unwrap_or_else(|| "no other token has come yet".to_string())
     }
 
-    /// Whether every holder's token is refused and no other will ever come.
+    /// Whether every holder's token is refused, and no other will ever come or none came
+    /// for [`LOST_AFTER`] though it was asked for.
     pub fn are_lost(&self) -> bool {
-        let state = self.state.lock();
-        let mut holders = state.holders.iter();
-        holders.all(|holder| holder.is_over && holder.is_refused)
+        let now = crate::clock::now();
+        let is_lost = |holder: &Holder| {
+            let Some(refused_at) = holder.refused_at else {
+                return false;
+            };
+            // Who only waits for a token measures nothing.
+            let is_late = now.saturating_duration_since(refused_at) >= LOST_AFTER;
+            holder.is_over || holder.failure.is_some() && is_late
+        };
+        self.state.lock().holders.iter().all(is_lost)
     }
 
     /// What was fetched so far.
@@ -183,7 +206,7 @@ impl Tokens {
         // Known as a secret before anybody can send it.
         let json = serde_json::Value::from(token.value.expose()).to_string();
         holder.secrets.keep(0, &json);
-        holder.is_refused = false;
+        holder.refused_at = None;
         holder.failure = None;
         holder.token = Some(token.clone());
         state.figures.fetched += 1;
@@ -191,11 +214,23 @@ impl Tokens {
             // It may tell when this token ends.
             state.figures.about = about();
         }
-        let told: Arc<[HeldToken]> = [token].into();
-        for (_, tell) in &state.subscribers {
-            tell(Arc::clone(&told));
-        }
+        state.tell(token);
         self.changed.notify_all();
+    }
+
+    /// None with more scopes came: the holder's token, which the server takes for other
+    /// requests, has another number from now on.
+    pub(super) fn stays(&self, token: HeldToken, why: &str) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let Some(holder) = state.holders.get_mut(token.holder as usize) else {
+            return;
+        };
+        holder.refused_at = None;
+        holder.token = Some(token.clone());
+        state.figures.failed += 1;
+        state.figures.last_failure = Some(why.to_string());
+        state.tell(token);
     }
 
     /// Takes note of a refusal that is acted upon.
@@ -203,7 +238,7 @@ impl Tokens {
         let mut state = self.state.lock();
         state.figures.refused += 1;
         if let Some(holder) = state.holders.get_mut(holder as usize) {
-            holder.is_refused = true;
+            holder.refused_at.get_or_insert_with(crate::clock::now);
         }
     }
 

@@ -98,7 +98,7 @@ macro_rules! command {
             /// included; the timeout unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) connect_timeout: Option<Duration>,
-            /// HTTP proxy, such as http://proxy.example:3128, perhaps with name:password@,
+            /// HTTP proxy such as `proxy.example:3128`, perhaps with `name:password@`,
             /// in place of those that HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name; for
             /// servers on this machine too
             #[argh(option, arg_name = "url")]

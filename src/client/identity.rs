@@ -107,7 +107,11 @@ impl Identity {
     #[inline(never)]
     pub(super) fn note_refusal(&self, status: u16, challenge: Option<&[u8]>) {
         let challenge = challenge.and_then(|text| std::str::from_utf8(text).ok());
-        if self.token.borrow().is_some() && asks_for_another(status, challenge) {
+        let token = self.token.borrow();
+        let may_help = token
+            .as_ref()
+            .is_some_and(|token| status != 403 || !token.is_widest());
+        if may_help && asks_for_another(status, challenge) {
             self.refused.replace(Some(RefusedToken {
                 number: self.token_number.get(),
                 status,

@@ -14,11 +14,12 @@ pub struct TokenCell {
     value: RefCell<Option<HeaderValue>>,
     /// The last one that the server refused.
     refused: Cell<u64>,
+    is_widest: Cell<bool>,
 }
 
 impl TokenCell {
-    /// Another token from now on.
-    pub fn set(&self, number: u64, value: &Secret) {
+    /// Another token from now on. `is_widest`: none with more scopes is to be had.
+    pub fn set(&self, number: u64, value: &Secret, is_widest: bool) {
         // Who fetched it has looked at its letters.
         let header = HeaderValue::try_from(format!("Bearer {}", value.expose()));
         let header = header.ok().map(|mut header| {
@@ -27,6 +28,7 @@ impl TokenCell {
         });
         self.value.replace(header);
         self.number.set(number);
+        self.is_widest.set(is_widest);
     }
 
     /// Which token it is.
@@ -51,6 +53,10 @@ impl TokenCell {
     /// Whether the server has refused the token that there is.
     pub fn is_refused(&self) -> bool {
         self.number.get() > 0 && self.refused.get() >= self.number.get()
+    }
+
+    pub(super) fn is_widest(&self) -> bool {
+        self.is_widest.get()
     }
 
     pub(super) fn header(&self) -> Option<HeaderValue> {
@@ -84,10 +90,10 @@ mod tests {
     fn a_refusal_is_of_the_token_that_was_sent() {
         let cell = TokenCell::default();
         assert!(!cell.is_refused() && cell.header().is_none());
-        cell.set(1, &Secret::new("abc"));
+        cell.set(1, &Secret::new("abc"), false);
         assert_eq!(cell.header().expect("a token"), "Bearer abc");
         assert!(cell.refuse(1) && !cell.refuse(1) && cell.is_refused());
-        cell.set(2, &Secret::new("def"));
+        cell.set(2, &Secret::new("def"), false);
         assert!(!cell.refuse(1) && !cell.is_refused());
         assert!(cell.refuse(2) && cell.is_refused());
         cell.forget_refusal();

@@ -120,7 +120,7 @@ impl Shared {
             let mut tokens = self.tokens.borrow_mut();
             let cell = tokens.entry(token.holder).or_default();
             is_awaited |= cell.is_refused();
-            cell.set(token.number, &token.value);
+            cell.set(token.number, &token.value, token.is_widest);
         }
         if is_awaited {
             self.rouse();

@@ -229,7 +229,7 @@ fn without_another_token_nothing_is_sent_and_that_is_a_failure_of_its_own() {
             "--vus",
             "2",
             "--duration",
-            "3s",
+            "30s",
             "--timeout",
             "300ms",
             "--pacing",
@@ -238,7 +238,10 @@ fn without_another_token_nothing_is_sent_and_that_is_a_failure_of_its_own() {
             &command,
         ],
     );
-    let finished = loadtest(&words).run().expect_code(0);
+    // Who only waits for a token measures nothing: the run ends long before its time.
+    let finished = loadtest(&words).run().expect_code(1);
+    let lasted = finished.report()["duration_secs"].as_f64();
+    assert!(lasted.expect("a number") < 25.0, "{finished}");
     let report = finished.report();
     check_report(&report);
     let of_handshakes = causes(&report["handshake"]);
