@@ -181,7 +181,8 @@ fn users_have_tokens_of_their_own_from_data() {
         server.url()
     );
     let run = |words: &[&str]| loadtest(words).file("a.toml", &config).run();
-    let finished = run(&["run", "--config", "a.toml"]).expect_code(0);
+    // At a pace, so that each user has its calls.
+    let finished = run(&["run", "--config", "a.toml", "--pacing", "100ms"]).expect_code(0);
     assert_eq!(n_asked(&finished), 2, "{finished}");
     let calls = server.log_of("tools/call");
     let tokens = |connection: Option<usize>| -> BTreeSet<String> {
