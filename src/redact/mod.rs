@@ -561,7 +561,9 @@ mod tests {
             2 => numbers(json()).replace("\\u00e", "\\u00E"),
             3 => json().replace('/', "\\/"),
             4 => bytes(u8::is_ascii_alphanumeric),
-            _ => bytes(|byte| byte.is_ascii() && *byte != b'%'),
+            // As `encodeURI` of JavaScript does with what is not plain: who leaves a
+            // backslash and writes others as bytes means two things by it.
+            _ => bytes(|byte| byte.is_ascii() && !b"%\\".contains(byte)),
         }
     }
 
