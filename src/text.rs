@@ -53,6 +53,24 @@ pub fn push_escaped(shown: &mut String, chars: impl Iterator<Item = char>) {
     }
 }
 
+/// A stranger's text, cut to `n_chars` and fit to be shown on one line: [`escaped`], the
+/// cut marked.
+pub fn shown_text(text: &str, n_chars: usize) -> String {
+    shown_part(text, n_chars, text.len())
+}
+
+/// The same of the beginning of a text that has `whole_bytes`.
+pub fn shown_part(text: &str, n_chars: usize, whole_bytes: usize) -> String {
+    let mut out = String::new();
+    let mut n_bytes = 0;
+    let chars = text.trim_end().chars().take(n_chars);
+    push_escaped(&mut out, chars.inspect(|c| n_bytes += c.len_utf8()));
+    if n_bytes < text.trim_end().len() || text.len() < whole_bytes {
+        out.push('…');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use super::reading::{TEXT_BYTES_MAX, read_token};
 use super::{Fault, Source, Stop, Token, Why};
 use crate::redact::Redactor;
 use crate::scenario::shown_program;
-use crate::text::escaped;
+use crate::text::shown_text;
 
 /// What is read of the complaints of a command, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 4096;
@@ -127,13 +127,9 @@ impl CommandSource {
         const NOT_RUN: [i32; 2] = [126, 127];
         let text = String::from_utf8_lossy(complaint);
         let text = self.redactor.clean(text.trim().to_string());
-        let mut told: String = text.chars().take(COMPLAINT_CHARS).collect();
-        if told.len() < text.len() {
-            told.push('…');
-        }
-        let said = match told.is_empty() {
+        let said = match text.is_empty() {
             true => String::new(),
-            false => format!(": {}", escaped(&told)),
+            false => format!(": {}", shown_text(&text, COMPLAINT_CHARS)),
         };
         let message = match status.code() {
             Some(code) => format!("{} ended with exit code {code}{said}", self.name()),

@@ -114,14 +114,19 @@ fn moment(value: &Value) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(at?)
 }
 
-/// The `exp` of a JWT (RFC 7519, section 4.1.4). Nothing else of it is looked at, nor is
-/// its signature: the server judges that.
-pub(super) fn expiry_of_jwt(token: &str) -> Option<SystemTime> {
+/// When the token ends, where it is a JWT that says so.
+fn expiry_of_jwt(token: &str) -> Option<SystemTime> {
+    moment(&exp_of_jwt(token)?)
+}
+
+/// The `exp` of a JWT (RFC 7519, section 4.1.4), as it stands there. Nothing else of it is
+/// looked at, nor is its signature: the server judges that.
+pub(super) fn exp_of_jwt(token: &str) -> Option<Value> {
     let mut parts = token.split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
     let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    moment(&claims["exp"])
+    let mut claims: Value = serde_json::from_slice(&claims).ok()?;
+    Some(claims.get_mut("exp")?.take())
 }
 
 #[cfg(test)]

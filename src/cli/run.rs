@@ -8,7 +8,7 @@ use super::reference::calibrate_plan;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, GateGrade};
-use crate::report::{Report, ReportKind, build, deliver};
+use crate::report::{CauseCount, Report, ReportKind, build, deliver};
 use crate::scenario::{self, HistogramMode};
 use crate::terminal::Terminal;
 use crate::units::plural;
@@ -83,14 +83,19 @@ fn denied(report: &Report) -> UserError {
     let handshake = report.handshake.iter().flat_map(|it| &it.failures);
     let is_denial = |id: &str| id.starts_with("http.401") || id.starts_with("http.403");
     let cause = failures.chain(handshake).find(|cause| is_denial(&cause.id));
-    let why = cause.map_or_else(String::new, |cause| match cause.examples.first() {
-        Some(example) => format!(": {} ({example})", cause.id),
-        None => format!(": {}", cause.id),
-    });
+    let why = cause.map_or_else(String::new, told);
     UserError::could_not_run(format!(
         "the run was ended early, since the server let nobody in any more{why}"
     ))
     .hint("give a token that lives as long as the run, and that allows what the steps do")
+}
+
+/// A cause of failures, with an example where there is one.
+fn told(cause: &CauseCount) -> String {
+    match cause.examples.first() {
+        Some(example) => format!(": {} ({example})", cause.id),
+        None => format!(": {}", cause.id),
+    }
 }
 
 /// No user ever had a session, so nothing was measured; or no user could open
@@ -100,10 +105,7 @@ fn no_session(report: &Report) -> UserError {
         .handshake
         .as_ref()
         .and_then(|handshake| handshake.failures.first())
-        .map(|cause| match cause.examples.first() {
-            Some(example) => format!(": {} ({example})", cause.id),
-            None => format!(": {}", cause.id),
-        })
+        .map(told)
         .unwrap_or_default();
     let n_opened = report.counters.sessions_opened;
     let of_tokens = report.tokens.as_ref();

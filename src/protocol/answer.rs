@@ -7,13 +7,14 @@
 
 use std::ops::ControlFlow;
 
-use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
+use super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::fields::{Looked, look_at_elements, read_fields, read_string};
 use super::input::{InputRequired, ServerRequest};
 use super::jsonrpc::{
     ErrorFlag, Glance, Id, Message, ResultType, RpcError, has_error_code, read_message,
 };
 use super::operation::Method;
+use crate::text::shown_text;
 
 /// What answer is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

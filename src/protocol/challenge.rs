@@ -3,8 +3,8 @@
 //!
 //! Pure functions of bytes. They do not know what a refusal means for a run.
 
-use super::fault::shown_text;
 use super::fields::{read_fields, read_string};
+use crate::text::shown_text;
 
 /// How much of one field is read, in bytes.
 const FIELD_BYTES_MAX: usize = 8 * 1024;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::text::push_escaped;
+use crate::text::shown_part;
 
 /// What sort of fault it is: a key for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,23 +162,7 @@ pub fn excerpt(bytes: &[u8]) -> String {
     }
     // No character takes more than four bytes: the rest need not be decoded.
     let head = &bytes[..bytes.len().min(EXCERPT_MAX * 4)];
-    shown(&String::from_utf8_lossy(head), EXCERPT_MAX, bytes.len())
-}
-
-/// A text of the server's, cut to `n_chars` and fit to be shown on one line.
-pub(super) fn shown_text(text: &str, n_chars: usize) -> String {
-    shown(text, n_chars, text.len())
-}
-
-fn shown(text: &str, n_chars: usize, whole_bytes: usize) -> String {
-    let mut out = String::new();
-    let mut n_bytes = 0;
-    let chars = text.trim_end().chars().take(n_chars);
-    push_escaped(&mut out, chars.inspect(|c| n_bytes += c.len_utf8()));
-    if n_bytes < text.trim_end().len() || text.len() < whole_bytes {
-        out.push('…');
-    }
-    out
+    shown_part(&String::from_utf8_lossy(head), EXCERPT_MAX, bytes.len())
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::fault::{FaultKind, ProtocolFault, excerpt, shown_text};
+use super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::fields::{json_text, read_fields, read_string};
 use super::scan::Scan;
+use crate::text::shown_text;
 
 /// One message. `R` is the form in which a result is kept: its text, or less.
 #[derive(Debug)]

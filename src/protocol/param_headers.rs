@@ -6,9 +6,8 @@
 
 use std::collections::HashSet;
 
+use crate::text::shown_text;
 use serde_json::{Map, Value};
-
-use super::fault::shown_text;
 
 /// The type of a mirrored argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,10 +9,10 @@
 use super::answer::read_error_body;
 use super::dialect::read_versions;
 use super::era::error_in;
-use super::fault::shown_text;
 use super::fields::read_fields;
 use super::jsonrpc::RpcError;
 use super::revision::{Era, Revision};
+use crate::text::shown_text;
 
 /// What to do after `initialize` was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

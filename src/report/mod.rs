@@ -54,7 +54,7 @@ pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
 pub use make::build;
 pub use merge::{merge, merge_stored};
-pub use model::Report;
+pub use model::{CauseCount, Report};
 pub use schema::report_schema;
 
 pub use crate::terminal::{Layout, Line, WriteColor};

@@ -31,14 +31,7 @@ pub(crate) struct Party {
 impl Party {
     /// An authority that signs itself.
     pub(crate) fn root(name: &str) -> Self {
-        let params = authority(name);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        Self {
-            params,
-            key,
-            certificate,
-        }
+        Self::signed_by_itself(authority(name))
     }
 
     /// A server that signs itself.
@@ -47,6 +40,10 @@ impl Party {
         if is_authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
+        Self::signed_by_itself(params)
+    }
+
+    fn signed_by_itself(params: CertificateParams) -> Self {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         Self {

@@ -1,9 +1,9 @@
 //! What a token endpoint answers: a token, or why there is none. Pure: bytes and the
 //! time come in, values go out.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+
+use crate::auth::reading::{exp_of_jwt, seconds};
 
 /// The longest token that is accepted, in bytes: it is a header of every request.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
@@ -117,12 +117,7 @@ pub(super) fn is_fit_for_header(token: &str) -> bool {
 /// `expires_in`: a number of seconds, or one as a text. Nothing, 0, and what cannot be
 /// meant are as if it were not there.
 fn lifetime(expires_in: &Value) -> Option<u64> {
-    let secs = match expires_in {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    // Not a number neither.
+    let secs = seconds(expires_in)?.as_secs_f64();
     let is_meant = (1.0..=LIFETIME_SECS_MAX as f64).contains(&secs);
     is_meant.then_some(secs as u64)
 }
@@ -130,11 +125,7 @@ fn lifetime(expires_in: &Value) -> Option<u64> {
 /// The `exp` of a token that is a JWT. Nothing is verified: the server that takes the
 /// token does that.
 fn expiry_of_jwt(token: &str, now: u64) -> Option<u64> {
-    let mut parts = token.split('.');
-    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
-    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    let exp = claims["exp"].as_f64()?;
+    let exp = exp_of_jwt(token)?.as_f64()?;
     let is_meant = exp > now as f64 && exp <= (now + LIFETIME_SECS_MAX) as f64;
     is_meant.then_some(exp as u64)
 }
@@ -151,6 +142,8 @@ pub(super) fn clipped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
     use serde_json::json;
 

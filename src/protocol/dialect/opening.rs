@@ -3,9 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use super::super::fault::shown_text;
 use super::super::fields::{json_text, look_at_elements, read_fields, read_string};
 use super::super::revision::{Era, Revision};
+use crate::text::shown_text;
 
 /// Who we say that we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
