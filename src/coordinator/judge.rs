@@ -206,7 +206,8 @@ impl Recorded<'_> {
             in_flight_whole: per_time(whole.iter().map(|usage| usage.in_flight_ns).sum()),
             in_flight_by_latency: per_time(self.latency_sum_ns()),
             steal_share: mean(|signals| signals.steal_share),
-            throttled_share: mean(|signals| signals.throttled_share),
+            // The kernel counts a stop when it ends: one that began before is in it, too.
+            throttled_share: mean(|signals| signals.throttled_share).map(|share| share.min(1.0)),
             reads,
             // Each worker notices each step.
             clock_steps: most(|usage| usage.clock_steps),

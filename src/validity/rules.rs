@@ -408,7 +408,7 @@ const THROTTLED: f64 = 0.01;
 const THROTTLED_INVALID: f64 = 0.1;
 
 fn throttled(evidence: &Evidence<'_>) -> Option<Signal> {
-    let share = evidence.throttled_share?.min(1.0);
+    let share = evidence.throttled_share?;
     (share >= THROTTLED).then_some(Signal::Throttled { share })
 }
 
