@@ -869,7 +869,7 @@ command! {
         /// not-json, expire-session
         #[argh(option, arg_name = "shares")]
         pub(super) faults: Option<FaultShares>,
-        /// share of the answers of the tool `stock` that break its output schema; none
+        /// share of the answers of the tool `stock` that break its output schema; 10%
         /// unless given
         #[argh(option, arg_name = "share", from_str_fn(options::any_share))]
         pub(super) off_schema: Option<f64>,

@@ -64,7 +64,7 @@ impl Default for DemoOptions {
             stateless_legacy: false,
             session_ttl: None,
             delay_handshake: false,
-            off_schema_share: 0.0,
+            off_schema_share: 0.1,
             service_times_max: 0,
         }
     }
