@@ -139,10 +139,10 @@ fn count(base: Process, new: Process, n: u64, holds: impl Fn(&ComparisonOutcome)
 #[test]
 fn two_runs_of_one_process_are_seldom_worse() {
     for (process, few, all) in [
-        (STEADY, 8, 100),
+        (STEADY, 4, 100),
         (Process { phi: 0.0, ..STEADY }, 2, 50),
-        (Process { phi: 0.9, ..STEADY }, 4, 100),
-        (Process { secs: 30, ..STEADY }, 4, 100),
+        (Process { phi: 0.9, ..STEADY }, 2, 100),
+        (Process { secs: 30, ..STEADY }, 2, 100),
     ] {
         let n = n_seeds(few, all);
         let n_worse = count(process, process, n, |it| {
@@ -158,7 +158,7 @@ fn two_runs_of_one_process_are_seldom_worse() {
 
 #[test]
 fn a_fifth_more_is_worse() {
-    let n = n_seeds(6, 100);
+    let n = n_seeds(4, 100);
     let is_worse =
         |it: &ComparisonOutcome| verdict(it, ComparedMetric::P95) == ChangeVerdict::Worse;
     for slower in [
@@ -183,7 +183,7 @@ fn a_fifth_more_is_worse() {
 
 #[test]
 fn a_tenth_more_is_seen() {
-    let n = n_seeds(6, 100);
+    let n = n_seeds(4, 100);
     let slower = Process {
         scale: 1.1,
         ..STEADY
