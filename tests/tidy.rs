@@ -66,7 +66,6 @@ const DEPENDENCIES: &str = "
     corosensei: scheduler
     crossbeam_channel: auth worker coordinator cli
     core_affinity: host servers
-    hdrhistogram: metrics
     quick_xml: report
     termcolor: terminal
     terminal_size: terminal

@@ -822,8 +822,9 @@ command! {
         #[argh(option, arg_name = "n", from_str_fn(options::history_runs))]
         pub(super) last: Option<usize>,
         /// what a metric may change by, such as 'p99 +10% +5ms': beyond both it matters.
-        /// p50, p95, p99, rate or errors; the metric decides then; may be given several
-        /// times
+        /// p50, p95, p99, rate or errors; the metric decides then. 'tool:NAME p99 +20%' is
+        /// for one operation (resource:, prompt:, step: and flow: too); may be given
+        /// several times
         #[argh(option, long = "tolerance", arg_name = "tolerance")]
         pub(super) tolerances: Vec<Tolerance>,
         /// exit 0 where something is worse; it is told all the same

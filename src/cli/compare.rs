@@ -1,19 +1,24 @@
 //! `compare`: what changed from one set of runs to another.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::args::Compare;
 use super::common::build_info;
 use super::exit;
 use super::outputs::refuse_input;
-use crate::decide::compare::{Objection, Tolerances, compare as decide, is_comparable, objections};
-use crate::error::UserError;
+use crate::decide::compare::{
+    Objection, Tolerances, compare as decide, is_comparable, objections, selectors_of,
+};
+use crate::error::{UserError, nearest};
 use crate::files::is_stdin;
-use crate::outcome::{ComparisonVerdict, RunSample};
+use crate::outcome::{ComparisonVerdict, RunSample, SampleKey};
 use crate::report::compare::{ComparisonWish, build_comparison, history, sample};
 use crate::report::{Report, ReportFile, read, show_comparison};
 use crate::terminal::Terminal;
+
+/// Names told in a message.
+const NAMES_TOLD: usize = 12;
 
 /// Files of a side. Each may be as large as a report may.
 const FILES_MAX: usize = 20;
@@ -28,7 +33,7 @@ pub(super) fn compare(
 ) -> Result<u8, UserError> {
     check_words(&args)?;
     let tolerances = Tolerances::new(args.tolerances).map_err(|metric| {
-        UserError::usage(format!("`--tolerance` names {metric} twice"))
+        UserError::usage(format!("`--tolerance` names `{metric}` twice"))
             .hint("write what it may change by into one: `--tolerance 'p99 +10% +5ms'`")
     })?;
     let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
@@ -59,6 +64,7 @@ pub(super) fn compare(
     }
     let spoken = refused.into_iter().chain(told).map(|it| it.what);
     let spoken = notices.into_iter().chain(spoken).collect();
+    check_selectors(&tolerances, &all)?;
     let outcome = decide(&base, &new, &tolerances);
     let verdict = outcome.verdict;
     let wish = ComparisonWish {
@@ -73,6 +79,39 @@ pub(super) fn compare(
             exit::FAILED
         }
         _ => exit::PASSED,
+    })
+}
+
+/// A tolerance of what no run has would hold for nothing.
+fn check_selectors(tolerances: &Tolerances, all: &[&RunSample]) -> Result<(), UserError> {
+    let rows = all.iter().flat_map(|run| run.rows());
+    let keys: Vec<&SampleKey> = rows.map(|row| &row.key).collect();
+    let Some(strange) = tolerances.strange(&keys) else {
+        return Ok(());
+    };
+    let known: BTreeSet<String> = keys
+        .into_iter()
+        .flat_map(selectors_of)
+        .map(|it| it.to_string())
+        .collect();
+    let error = UserError::usage(format!(
+        "`--tolerance` names `{strange}`, and these runs have no such operation or flow"
+    ));
+    let near = nearest(&strange.to_string(), known.iter().map(String::as_str));
+    Err(match near {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => {
+            let told: Vec<String> = known
+                .iter()
+                .take(NAMES_TOLD)
+                .map(|it| format!("`{it}`"))
+                .collect();
+            let more = match known.len() - told.len() {
+                0 => String::new(),
+                n_more => format!(" and {n_more} more"),
+            };
+            error.hint(format!("they have {}{more}", told.join(", ")))
+        }
     })
 }
 

@@ -13,7 +13,7 @@ use crate::report::find::build_find;
 use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
 use crate::terminal::Terminal;
-use crate::units::format_duration;
+use crate::units::{format_duration, plural};
 
 pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
@@ -32,6 +32,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         LoadUnit::Vus => options.to as u32,
         LoadUnit::Rate => options.max_vus,
     };
+    check_rows(&plan, users_max)?;
     make_room(plan.connections_of(users_max), demo);
     let outputs = output_wish.open(ReportKind::Find, &mut plan.notices)?;
     let plan_json = scenario::to_json(&plan);
@@ -44,6 +45,24 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
     Ok(tell_all(terminal, code, delivered.faults))
+}
+
+/// Each user needs a row of its own, at the highest level too.
+fn check_rows(plan: &scenario::Plan, users: u32) -> Result<(), UserError> {
+    for set in &plan.data {
+        if let Some(most) = set.users_max().filter(|most| *most < u64::from(users)) {
+            let (name, rows) = (&set.name, plural(most, "row", "rows"));
+            return Err(UserError::usage(format!(
+                "the data set `{name}` has {rows}, and a level of this search may have {users} \
+                 users, each of whom needs one"
+            ))
+            .hint(format!(
+                "`--to {most}`, or with `--by rate` `--max-vus {most}`"
+            ))
+            .hint("as many rows as users, or another `mode`"));
+        }
+    }
+    Ok(())
 }
 
 /// What is searched. The levels are checked here for what the search cannot

@@ -173,6 +173,8 @@ pub(super) struct Collector {
     /// Which rows are calls: these are what seconds, windows and progress count.
     call_rows: Vec<usize>,
     handshake_rows: Vec<usize>,
+    /// Iterations of flows by the time of their calls: kept by second, and in no total.
+    flow_rows: Vec<usize>,
     /// By row: whether the warm-up keeps it to itself.
     warm_rows: Vec<bool>,
     has_response_times: bool,
@@ -233,6 +235,7 @@ impl Collector {
         Self {
             call_rows: places(RowKind::is_in_totals).collect(),
             handshake_rows: places(|kind| kind == RowKind::Handshake).collect(),
+            flow_rows: places(|kind| kind == RowKind::FlowBusy).collect(),
             warm_rows,
             has_response_times,
             warm_up,
@@ -268,7 +271,7 @@ impl Collector {
     /// Keeps the seconds row by row from now on. `planned`: how long the run will be,
     /// where time ends it.
     pub(super) fn keep_intervals(&mut self, planned: Option<Duration>) {
-        self.keeper = Some(Keeper::new(&self.call_rows, planned));
+        self.keeper = Some(Keeper::new(&self.call_rows, &self.flow_rows, planned));
     }
 
     /// What was kept of them, after [`Collector::finish`].
@@ -503,17 +506,22 @@ impl Collector {
             return;
         };
         let counts = &mut interval.counts;
-        for (at, row) in self.call_rows.iter().enumerate() {
+        let is_response = self.has_response_times;
+        if let Some(keeper) = &mut self.keeper {
+            let kept = self.call_rows.iter().chain(&self.flow_rows);
+            for (at, row) in kept.map(|row| &recorder.rows[*row]).enumerate() {
+                keeper.add(
+                    (filed - 1) / TICKS_PER_SECOND,
+                    at,
+                    row,
+                    headline(row, is_response),
+                );
+            }
+        }
+        for row in &self.call_rows {
             let row = &recorder.rows[*row];
             counts.add_call(row);
-            let latency = match &row.response_ok {
-                Some(response) if self.has_response_times => response,
-                _ => &row.service_ok,
-            };
-            interval.latency.merge(latency);
-            if let Some(keeper) = &mut self.keeper {
-                keeper.add((filed - 1) / TICKS_PER_SECOND, at, row, latency);
-            }
+            interval.latency.merge(headline(row, is_response));
             self.started += row.started;
             self.ok += row.ok;
             self.failed += row.failed;
@@ -604,6 +612,14 @@ impl Collector {
         free.clear();
         let latency = std::mem::replace(&mut self.second.latency, free);
         self.latencies.push_back((self.seconds.len() - 1, latency));
+    }
+}
+
+/// The latency that counts: from the intended start where there is one.
+fn headline(row: &RowStats, is_response: bool) -> &Histogram {
+    match &row.response_ok {
+        Some(response) if is_response => response,
+        _ => &row.service_ok,
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) struct CrewOptions<'a> {
     pub(super) script: &'a Arc<Script>,
     /// The CPU for each worker; `None`: wherever the system likes.
     pub(super) cpus: &'a [Option<usize>],
-    /// The iterations of all these workers together, if they are bounded.
-    pub(super) iterations: Option<u64>,
+    /// The iterations of all these workers together.
+    pub(super) budget: Arc<Budget>,
     /// The arrivals of the whole load, in the open model.
     pub(super) arrivals: Option<ArrivalSchedule>,
 }
@@ -69,7 +69,6 @@ impl Crew {
     ) -> Result<Self, UserError> {
         let n_workers = options.cpus.len();
         let (event_sender, events) = bounded(EVENTS_BOUND * n_workers);
-        let budget = Budget::new(options.iterations, n_workers);
         let mut crew = Self {
             role: options.role,
             workers: Vec::with_capacity(n_workers),
@@ -85,7 +84,7 @@ impl Crew {
                 n_workers,
                 cpu,
                 script: Arc::clone(options.script),
-                budget: Arc::clone(&budget),
+                budget: Arc::clone(&options.budget),
                 arrivals: options.arrivals.clone(),
             };
             let events = event_sender.clone();

@@ -1,7 +1,7 @@
 //! Keeps the seconds of a run, row by row, in bounded memory.
 //!
-//! Which rows make 5 % of the calls is known at the end only, so all are kept while
-//! there is room. Where there is none, [`relief`] decides what goes: first the rows
+//! Which rows make 5 % of the calls, or of the iterations of flows, is known at the end
+//! only, so all are kept while there is room. Where there is none, [`relief`] decides what goes: first the rows
 //! that make few calls, then the resolution. A second is packed when it is complete, on
 //! the coordinator's thread: 20 rows with 100 calls a second each took less than 3 ms of
 //! it in a build without optimisation.
@@ -15,7 +15,8 @@ use crate::outcome::{
 };
 use crate::units::share;
 
-/// The share of the calls from which on a row's intervals are told.
+/// The share of the calls from which on a row's intervals are told; of a flow, that of the
+/// iterations of all flows.
 const SHARE_TOLD: f64 = 0.05;
 /// Where memory is short, rows below half of that are given up: no more than 40 stay.
 const SHARE_KEPT: f64 = SHARE_TOLD / 2.0;
@@ -38,6 +39,8 @@ struct Kept {
     n_bytes: usize,
     /// Calls that have ended.
     n_ended: u64,
+    /// Its calls are iterations of a flow, which are in no total.
+    is_flow: bool,
     is_given_up: bool,
 }
 
@@ -54,12 +57,12 @@ struct Open {
 /// The seconds of a run so far.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    /// All calls together, then the rows of calls.
+    /// All calls together, then the rows of calls, then those of flows.
     kept: Vec<Kept>,
     /// The places of these rows in the run's rows.
-    call_rows: Vec<usize>,
-    /// Seconds that are not complete, from `first_open` on, by row of calls. A plan
-    /// with one such row has none: it is all calls.
+    rows: Vec<usize>,
+    /// Seconds that are not complete, from `first_open` on, by row. A plan with one row
+    /// of calls and no flow has none: it is all calls.
     open: VecDeque<Vec<Open>>,
     first_open: u32,
     spare: Vec<Vec<Open>>,
@@ -97,23 +100,30 @@ fn relief(n_bytes: usize, n_bytes_of_few: usize, limits: KeptLimits) -> Relief {
     }
 }
 
+impl Kept {
+    /// Of all calls, or of a flow of the iterations of all.
+    fn share(&self, [n_calls, n_iterations]: [u64; 2]) -> f64 {
+        let n_all = if self.is_flow { n_iterations } else { n_calls };
+        share(self.n_ended, n_all)
+    }
+}
+
 impl Keeper {
-    /// Nothing yet. `planned`: how long the run will be, where time ends it.
-    pub(super) fn new(call_rows: &[usize], planned: Option<Duration>) -> Self {
+    /// Nothing yet. `call_rows`, `flow_rows`: their places in the run's rows. `planned`:
+    /// how long the run will be, where time ends it.
+    pub(super) fn new(call_rows: &[usize], flow_rows: &[usize], planned: Option<Duration>) -> Self {
         let is_long = planned.is_some_and(|planned| planned.as_secs() > u64::from(SECONDS_MAX));
         let length_secs = INTERVAL_LENGTHS[usize::from(is_long)];
-        let kept = || Kept {
+        let rows = [call_rows, flow_rows].concat();
+        let n_rows = if rows.len() == 1 { 0 } else { rows.len() };
+        let kept = |at: usize| Kept {
             length_secs,
+            is_flow: at > call_rows.len(),
             ..Kept::default()
         };
-        let n_rows = if call_rows.len() == 1 {
-            0
-        } else {
-            call_rows.len()
-        };
         Self {
-            kept: (0..=n_rows).map(|_| kept()).collect(),
-            call_rows: call_rows.to_vec(),
+            kept: (0..=n_rows).map(kept).collect(),
+            rows,
             open: VecDeque::new(),
             first_open: 0,
             spare: Vec::new(),
@@ -127,15 +137,9 @@ impl Keeper {
         }
     }
 
-    /// Adds what one worker recorded of a row of calls, by its place among them, in a
-    /// second that is not complete. `latency`: of those that succeeded.
-    pub(super) fn add(
-        &mut self,
-        second: u64,
-        call_row: usize,
-        row: &RowStats,
-        latency: &Histogram,
-    ) {
+    /// Adds what one worker recorded of a row, by its place among those of calls and of
+    /// flows, in a second that is not complete. `latency`: of those that succeeded.
+    pub(super) fn add(&mut self, second: u64, place: usize, row: &RowStats, latency: &Histogram) {
         let n_rows = self.kept.len() - 1;
         if n_rows == 0 || row.started + row.finished() + row.cancelled == 0 {
             return;
@@ -149,7 +153,7 @@ impl Keeper {
             let open = spare.unwrap_or_else(|| (0..n_rows).map(|_| Open::default()).collect());
             self.open.push_back(open);
         }
-        let open = &mut self.open[position][call_row];
+        let open = &mut self.open[position][place];
         open.started += row.started;
         open.ok += row.ok;
         open.failed += row.failed;
@@ -186,8 +190,8 @@ impl Keeper {
         }
         let last = u32::try_from(n_seconds.max(1) - 1).unwrap_or(u32::MAX);
         let length_secs = self.length_secs;
-        let n_all = self.kept.first().map_or(0, |all| all.n_ended);
-        let is_told = |kept: &Kept| kept.n_ended > 0 && share(kept.n_ended, n_all) >= SHARE_TOLD;
+        let n_all = self.n_all();
+        let is_told = |kept: &Kept| kept.n_ended > 0 && kept.share(n_all) >= SHARE_TOLD;
         let mut rows = Vec::new();
         let mut n_given_up = 0;
         for (at, mut kept) in self.kept.into_iter().enumerate() {
@@ -203,11 +207,11 @@ impl Keeper {
             }
             coarsen(&mut kept.intervals, length_secs);
             rows.push(RowIntervals {
-                row: at.checked_sub(1).map(|at| self.call_rows[at]),
+                row: at.checked_sub(1).map(|at| self.rows[at]),
                 intervals: kept.intervals,
             });
         }
-        if let ([row], [all]) = (&self.call_rows[..], &rows[..]) {
+        if let ([row], [all]) = (&self.rows[..], &rows[..]) {
             let intervals = all.intervals.clone();
             rows.push(RowIntervals {
                 row: Some(*row),
@@ -247,6 +251,12 @@ impl Keeper {
         }
     }
 
+    /// Calls that have ended, and iterations of flows.
+    fn n_all(&self) -> [u64; 2] {
+        let flows = self.kept.iter().filter(|kept| kept.is_flow);
+        [self.kept[0].n_ended, flows.map(|kept| kept.n_ended).sum()]
+    }
+
     fn n_bytes(&self) -> usize {
         self.kept.iter().map(|kept| kept.n_bytes).sum()
     }
@@ -255,8 +265,8 @@ impl Keeper {
         if self.first_open >= SECONDS_MAX && self.length_secs == INTERVAL_LENGTHS[0] {
             self.lengthen();
         }
-        let n_all = self.kept[0].n_ended;
-        let is_few = |kept: &Kept| kept.n_bytes > 0 && share(kept.n_ended, n_all) < SHARE_KEPT;
+        let n_all = self.n_all();
+        let is_few = |kept: &Kept| kept.n_bytes > 0 && kept.share(n_all) < SHARE_KEPT;
         let few = self.kept[1..].iter().filter(|kept| is_few(kept));
         let n_bytes_of_few = few.map(|kept| kept.n_bytes).sum();
         match relief(self.n_bytes(), n_bytes_of_few, self.limits) {

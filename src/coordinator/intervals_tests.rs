@@ -58,7 +58,7 @@ fn sum_of(row: &RowIntervals) -> (u64, Histogram) {
 #[test]
 fn what_is_kept_is_what_happened_however_coarse() {
     for high in [usize::MAX / 4, 60_000, 8_000] {
-        let mut keeper = Keeper::new(&[3, 5], None);
+        let mut keeper = Keeper::new(&[3, 5], &[], None);
         keeper.limits = KeptLimits {
             high,
             max: high + high / 3,
@@ -95,7 +95,7 @@ fn what_is_kept_is_what_happened_however_coarse() {
 
 #[test]
 fn rows_with_few_of_the_calls_are_not_told() {
-    let mut keeper = Keeper::new(&[0, 1], None);
+    let mut keeper = Keeper::new(&[0, 1], &[], None);
     let (many, few) = (calls(&[1_000; 99]), calls(&[2_000]));
     second(&mut keeper, &[&many, &few]);
     let kept = keeper.finish(1, Duration::from_secs(1));
@@ -104,12 +104,28 @@ fn rows_with_few_of_the_calls_are_not_told() {
     assert_eq!((kept.n_given_up, kept.is_coarser), (0, false));
 }
 
+/// One iteration of a flow may be a hundred calls: its share is that of the iterations.
+#[test]
+fn a_flow_is_told_by_its_share_of_the_iterations() {
+    let mut keeper = Keeper::new(&[0], &[2, 4], None);
+    let (many, iterations, few) = (calls(&[1_000; 999]), calls(&[2_000; 19]), calls(&[]));
+    for (at, row) in [&many, &iterations, &few].into_iter().enumerate() {
+        keeper.add(0, at, row, &row.service_ok);
+    }
+    let counts = [many.started, many.ok, many.failed, many.cancelled];
+    keeper.close(counts, &many.service_ok);
+    let kept = keeper.finish(1, Duration::from_secs(1));
+    let places: Vec<_> = kept.rows.iter().map(|row| row.row).collect();
+    assert_eq!(places, [None, Some(0), Some(2)]);
+    assert_eq!(kept.rows[2].intervals[0].started, 20);
+}
+
 /// A hundred rows with few calls, and one with most: they go first, and no second of
 /// the others with them.
 #[test]
 fn where_memory_is_short_rows_with_few_calls_go_first() {
     let rows: Vec<usize> = (0..101).collect();
-    let mut keeper = Keeper::new(&rows, None);
+    let mut keeper = Keeper::new(&rows, &[], None);
     keeper.limits = KeptLimits {
         high: 200_000,
         max: 260_000,
@@ -132,7 +148,7 @@ fn where_memory_is_short_rows_with_few_calls_go_first() {
 /// Rows that were given up and made many calls afterwards are counted.
 #[test]
 fn a_row_that_was_given_up_too_early_is_said() {
-    let mut keeper = Keeper::new(&[0, 1], None);
+    let mut keeper = Keeper::new(&[0, 1], &[], None);
     keeper.limits = KeptLimits {
         high: 1_000,
         max: 100_000,
@@ -146,7 +162,7 @@ fn a_row_that_was_given_up_too_early_is_said() {
 
 #[test]
 fn the_only_row_is_all_calls() {
-    let mut keeper = Keeper::new(&[4], None);
+    let mut keeper = Keeper::new(&[4], &[], None);
     second(&mut keeper, &[&calls(&[1_000, 2_000])]);
     let kept = keeper.finish(1, Duration::from_millis(300));
     assert_eq!(kept.rows[0].intervals, kept.rows[1].intervals);
@@ -157,7 +173,7 @@ fn the_only_row_is_all_calls() {
 /// Those that began after the load had ended are part of its last second.
 #[test]
 fn late_seconds_are_part_of_the_last() {
-    let mut keeper = Keeper::new(&[0, 1], None);
+    let mut keeper = Keeper::new(&[0, 1], &[], None);
     let (one, other) = (calls(&[1_000]), calls(&[2_000]));
     (0..3).for_each(|_| second(&mut keeper, &[&one, &other]));
     // Nobody closes this one.
@@ -172,12 +188,12 @@ fn late_seconds_are_part_of_the_last() {
 #[test]
 fn intervals_are_longer_beyond_an_hour() {
     let hour = Duration::from_secs(3_600);
-    assert_eq!(Keeper::new(&[0], Some(hour)).length_secs, 1);
+    assert_eq!(Keeper::new(&[0], &[], Some(hour)).length_secs, 1);
     assert_eq!(
-        Keeper::new(&[0], Some(hour + Duration::from_secs(1))).length_secs,
+        Keeper::new(&[0], &[], Some(hour + Duration::from_secs(1))).length_secs,
         5
     );
-    let mut keeper = Keeper::new(&[0], None);
+    let mut keeper = Keeper::new(&[0], &[], None);
     let row = calls(&[1_000]);
     (0..3_599).for_each(|_| second(&mut keeper, &[&row]));
     assert_eq!(keeper.kept[0].intervals.len(), 3_599);
@@ -195,7 +211,7 @@ fn an_hour_of_twenty_rows_stays_within_the_bound() {
     let n_seconds = crate::seeds::n_seeds(360, 3_600);
     let part = 3_600 / n_seconds as usize;
     let duration = Duration::from_secs(n_seconds);
-    let mut keeper = Keeper::new(&rows, Some(duration));
+    let mut keeper = Keeper::new(&rows, &[], Some(duration));
     keeper.limits.high /= part;
     keeper.limits.max /= part;
     let mut random = fastrand::Rng::with_seed(7);

@@ -18,7 +18,7 @@ use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing};
 use crate::metrics::Histogram;
 use crate::outcome::Row;
 use crate::scenario::{Arrivals, Load, Plan};
-use crate::user::Script;
+use crate::user::{Budget, Script};
 use crate::validity::{GeneratorLimit, Verdict, Watch, generator_limit};
 use crate::worker::{Command, Tick};
 
@@ -28,6 +28,8 @@ pub(super) struct LevelOptions<'a> {
     pub(super) script: &'a Arc<Script>,
     /// One for each worker that may be used.
     pub(super) cpus: &'a [Option<usize>],
+    /// The iterations' numbers.
+    pub(super) budget: &'a Arc<Budget>,
     /// Virtual users, or the pool that serves arrivals; at least 1.
     pub(super) users: u32,
     /// Arrivals a second; `None`: the closed model.
@@ -120,7 +122,7 @@ impl Level {
                 role: CrewRole::Worker,
                 script: options.script,
                 cpus: &options.cpus[..n_workers],
-                iterations: None,
+                budget: Arc::clone(options.budget),
                 arrivals: options.rate.map(|rate| schedule(options.plan, rate)),
             },
         )?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::client::{Listing, ServerLists, WantedLists};
 use crate::error::{UserError, nearest};
-use crate::json_schema::{SchemaCheck, template_places, templates_of_arguments};
+use crate::json_schema::{SchemaCheck, WideNumbers, template_places, templates_of_arguments};
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
 use crate::scenario::{Action, Call, Flow, Plan};
 use crate::template::literal;
@@ -281,7 +281,11 @@ impl Preflight {
                     tool.name
                 ));
             }
-            *arguments = Some(made.values.into());
+            // Whole numbers beyond 64 bits are sent as they are written.
+            let written = arguments.as_ref().map_or("", Arguments::json);
+            let wide = WideNumbers::of(&[written, tool.input_schema.text()]);
+            let exact = Arguments::read(&wide.json(&made.values));
+            *arguments = Some(exact.unwrap_or_else(|_| made.values.into()));
         }
         Arc::new(plan)
     }
@@ -389,6 +393,7 @@ mod tests {
     use super::*;
     use crate::protocol::{
         PromptArgument, ResourceDescription, ResourceTemplateDescription, ToolAnnotations,
+        ToolSchema,
     };
     use crate::scenario::{Overrides, Source, load};
     use serde_json::json;
@@ -619,6 +624,27 @@ mod tests {
         assert!(
             notices[0].contains("which is called without"),
             "{notices:?}"
+        );
+    }
+
+    #[test]
+    fn generated_whole_numbers_beyond_64_bits_are_sent_digit_for_digit() {
+        let mut lists = lists();
+        let tool = &mut lists.tools.as_mut().expect("tools").items[0];
+        tool.input_schema = ToolSchema::of_text(
+            r#"{"type": "object", "required": ["big", "n"], "properties": {
+                "big": {"const": 123456789012345678901234567890},
+                "n": {"type": "integer", "maximum": -99999999999999999999}}}"#,
+        );
+        let step = "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\ngenerate = true\n";
+        let plan = Preflight::default().generate(&plan(step), &lists);
+        let call = plan.calls().next().expect("a call");
+        let Action::Call(Operation::CallTool { arguments, .. }) = &call.action.value else {
+            panic!("no call of a tool");
+        };
+        assert_eq!(
+            arguments.as_ref().map(Arguments::json),
+            Some(r#"{"big":123456789012345678901234567890,"n":-99999999999999999999}"#)
         );
     }
 

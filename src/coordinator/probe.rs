@@ -26,7 +26,7 @@ use crate::metrics::Recorder;
 use crate::outcome::{ProbeOutcome, Row, Rows};
 use crate::scenario::{Arrivals, Flow, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
 use crate::units::{format_percent, format_rate};
-use crate::user::Script;
+use crate::user::{Budget, Script};
 use crate::worker::{Command, WorkerEvent};
 
 /// Starts that may wait for the probe's call before them: those of a minute.
@@ -98,7 +98,10 @@ fn one_at_a_time(flow: &Flow) -> Flow {
         return flow;
     }
     let steps = flow.steps.iter().flat_map(|step| {
-        step.calls.iter().map(|call| Step {
+        let last = step.calls.len().saturating_sub(1);
+        step.calls.iter().enumerate().map(move |(at, call)| Step {
+            // The user thinks once, when all of them have ended.
+            think: step.think.filter(|_| at == last),
             repeat: step.repeat.saturating_mul(step.parallel),
             parallel: 1,
             // Each row keeps its name.
@@ -145,7 +148,7 @@ impl Probe {
                 role: CrewRole::Probe,
                 script: &script,
                 cpus: &[cpu],
-                iterations: None,
+                budget: Budget::new(None, 1),
                 arrivals: Some(schedule(plan, rate)),
             },
         )?;
@@ -299,6 +302,34 @@ mod tests {
         assert_eq!(starts.shard(Segment::WHOLE).count(), 100);
         // As a plan of its own it has no probe.
         assert_eq!(probe_plan(&probe), None);
+    }
+
+    #[test]
+    fn calls_of_a_group_are_made_one_after_the_other() {
+        let plan = plan(
+            "[settings]\nprobe = \"5/s\"\n\
+             [[flow]]\n[[flow.step]]\ntype = \"tools/list\"\n[[flow.step]]\nname = \"look\"\n\
+             parallel = 3\nthink = \"1s\"\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
+             [[flow.step.call]]\nname = \"read\"\ntype = \"resources/list\"\n",
+        );
+        let probe = probe_plan(&plan).expect("a probe");
+        let [flow] = &probe.flows[..] else {
+            panic!("{:?}", probe.flows);
+        };
+        assert!(flow.steps.iter().all(|step| step.calls_at_once() == 1));
+        let steps: Vec<_> = flow
+            .steps
+            .iter()
+            .map(|step| (step.name.as_deref(), step.repeat, step.think.is_some()))
+            .collect();
+        assert_eq!(
+            steps,
+            [
+                (None, 1, false),
+                (Some("look"), 3, false),
+                (Some("read"), 3, true)
+            ]
+        );
     }
 
     #[test]

@@ -42,6 +42,7 @@ use crate::outcome::{
 };
 use crate::scenario::{HistogramMode, Plan};
 use crate::units::{format_duration, nanos, plural};
+use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
 
@@ -113,7 +114,7 @@ fn generate(
                 role: CrewRole::Worker,
                 script: &prepared.script,
                 cpus: &assigned,
-                iterations: plan.iterations(),
+                budget: Budget::new(plan.iterations(), assigned.len()),
                 arrivals: arrival_schedule(plan),
             },
         )?;

@@ -40,7 +40,7 @@ use crate::outcome::{
     FindVerdict, LoadUnit, Observer, RunStart,
 };
 use crate::scenario::{self, Arrivals, Flow, Load, Plan, StopRule};
-use crate::user::Script;
+use crate::user::{Budget, Script};
 use crate::validity::{Grade, Reason, Verdict};
 
 /// Looked for at least this often, so that signals and deadlines are seen.
@@ -83,6 +83,12 @@ pub fn find(
     let mut noted = Noted::new(observer, &plan.notices);
     if plan.probe.is_some() {
         noted.notice("a search has no probe: `settings.probe` is left out");
+    }
+    for rows in plan.data.iter().filter(|it| it.iterations_max().is_some()) {
+        let name = &rows.name;
+        noted.notice(&format!(
+            "a search does not end with the data set `{name}`: after its last row the first follows"
+        ));
     }
     // The time to find the server is a part of it.
     let deadline = options
@@ -197,6 +203,8 @@ struct SearchRun<'scope, 'env, 'a> {
     /// When the search has to be over.
     deadline: Option<Instant>,
     level: Option<Level>,
+    /// Its iterations' numbers: each level goes on where the one before ended.
+    budget: Arc<Budget>,
     /// What that is a level of: virtual users, or arrivals a second.
     at: f64,
     activity: FindActivity,
@@ -243,6 +251,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             began: crate::clock::now(),
             deadline: None,
             level: None,
+            budget: Budget::new(None, 1),
             at: 0.0,
             activity: FindActivity::Opening,
             hold: Histogram::new(),
@@ -358,6 +367,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             &LevelOptions {
                 plan: self.plan,
                 script: &self.script,
+                budget: &self.budget,
                 cpus: &self.assigned,
                 users,
                 rate,

@@ -90,9 +90,10 @@ impl DataSet {
         end.map_or("null", |end| &self.cells[start as usize..end as usize])
     }
 
-    /// The row of an iteration. `None`: the rows are used up, or there are fewer than
-    /// users. To be asked once for each iteration: each answer of a random set is
-    /// another.
+    /// The row of an iteration. `None`: there are fewer than users. To be asked once for
+    /// each iteration: each answer of a random set is another. After the last row of a
+    /// sequential set the first follows: a run that ends with its data has no more
+    /// iterations than rows ([`DataSet::iterations_max`]); a search and a probe go on.
     pub fn row(&self, moment: &FillMoment, generators: &mut Generators) -> Option<usize> {
         let n_rows = self.n_rows();
         let number = match self.mode {
@@ -103,17 +104,15 @@ impl DataSet {
             DataMode::Sequential => moment.iteration.saturating_sub(1),
             DataMode::UniquePerVu => moment.vu.saturating_sub(1),
         };
-        let is_repeated = self.mode == DataMode::Sequential && self.at_end == AtEnd::Repeat;
-        let row = usize::try_from(number).ok();
-        let row = if is_repeated {
-            row.map(|row| row % n_rows)
-        } else {
-            row
+        let number = match self.mode {
+            DataMode::UniquePerVu => number,
+            _ => number % n_rows as u64,
         };
+        let row = usize::try_from(number).ok();
         row.filter(|row| *row < n_rows)
     }
 
-    /// The iterations of the whole run that it has rows for; `None`: no bound.
+    /// The iterations of the whole run that it is to last for; `None`: no bound.
     pub fn iterations_max(&self) -> Option<u64> {
         let is_bound = self.mode == DataMode::Sequential && self.at_end == AtEnd::Stop;
         is_bound.then_some(self.n_rows() as u64)

@@ -223,7 +223,7 @@ fn a_row_follows_from_mode_iteration_and_user() {
     };
     let stop = set(DataMode::Sequential, AtEnd::Stop);
     let rows = [1, 3, 4].map(|iteration| row(&stop, 9, iteration));
-    assert_eq!(rows, [Some(0), Some(2), None]);
+    assert_eq!(rows, [Some(0), Some(2), Some(0)]);
     assert_eq!((stop.iterations_max(), stop.users_max()), (Some(3), None));
     let repeat = set(DataMode::Sequential, AtEnd::Repeat);
     assert_eq!(row(&repeat, 9, 4), Some(0));

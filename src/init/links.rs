@@ -346,7 +346,7 @@ mod tests {
             .map(|n| format!("token_{n}"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let tools: Vec<ToolDescription> = (0..2_000)
+        let tools: Vec<ToolDescription> = (0..crate::seeds::n_seeds(200, 2_000))
             .map(|n| tool(&format!("t{n}"), &["token_1"], gives(&names[2..])))
             .chain([tool("last", &["token_2"], Value::Null)])
             .collect();

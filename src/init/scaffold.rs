@@ -15,7 +15,8 @@ use super::toml_text::{argument_key, comment, key, literal, quoted, sent_string,
 use crate::address;
 use crate::files::WRITTEN_BYTES_MAX;
 use crate::json_schema::{
-    SampleArguments, describe_argument, sample_arguments, text_of_name, word_of_writing, words_of,
+    SampleArguments, WideNumbers, describe_argument, sample_arguments, text_of_name,
+    word_of_writing, words_of,
 };
 use crate::protocol::{
     Era, PromptDescription, ResourceDescription, ResourceTemplateDescription, Revision,
@@ -550,8 +551,8 @@ fn tool_step(tool: &ToolDescription, offer: &Offer) -> ConfigEntry {
             comment(doubt, 300)
         ));
     }
-    let inexact = numbers_beyond_64_bits(tool.input_schema.text());
-    write_arguments(&mut step, &arguments, &schema, &inexact);
+    let wide = WideNumbers::of(&[tool.input_schema.text()]);
+    write_arguments(&mut step, &arguments, &schema, &wide);
     step
 }
 
@@ -628,7 +629,7 @@ fn flow_entry(
         let tool = tools[*number];
         let schema = tool.input_schema.to_value();
         let arguments = sample_arguments(&schema).values;
-        let inexact = numbers_beyond_64_bits(tool.input_schema.text());
+        let wide = WideNumbers::of(&[tool.input_schema.text()]);
         let mut lines = vec![
             "[[flow.step]]".to_string(),
             "type = \"tools/call\"".to_string(),
@@ -650,7 +651,7 @@ fn flow_entry(
             });
             let text = match given {
                 Some((_, value)) => quoted(&format!("{{{{{value}}}}}")),
-                None if holds_one_of(sample, &inexact) => return None,
+                None if wide.are_in(sample) => return None,
                 None => value(sample)?,
             };
             Some(format!("{} = {text}", argument_key(name)))
@@ -747,10 +748,10 @@ fn write_arguments(
     step: &mut ConfigEntry,
     arguments: &SampleArguments,
     schema: &Value,
-    inexact: &[f64],
+    wide: &WideNumbers,
 ) {
     let mut values = arguments.values.iter();
-    if let Some((name, _)) = values.find(|(_, sample)| holds_one_of(sample, inexact)) {
+    if let Some((name, _)) = values.find(|(_, sample)| wide.are_in(sample)) {
         let name = comment(name, 60);
         step.note(format!("Switched off: `{name}` {BEYOND_64_BITS}"));
         step.is_on = false;
@@ -777,7 +778,7 @@ fn write_arguments(
         return;
     };
     for (name, sample) in &arguments.optional {
-        if holds_one_of(sample, inexact) {
+        if wide.are_in(sample) {
             let name = comment(name, 60);
             step.note(format!("Left out: the optional `{name}` {BEYOND_64_BITS}"));
             continue;
@@ -798,52 +799,6 @@ fn write_arguments(
 }
 
 const BEYOND_64_BITS: &str = "is a whole number beyond 64 bits, which TOML has not.";
-
-/// The whole numbers of a JSON text that 64 bits do not hold, as its reader gives them: as
-/// floats, some of their digits lost.
-fn numbers_beyond_64_bits(json: &str) -> Vec<f64> {
-    let mut found = Vec::new();
-    let mut rest = json;
-    while let Some(start) = rest.find(|c: char| c == '"' || c.is_ascii_digit()) {
-        rest = &rest[start..];
-        if let Some(text) = rest.strip_prefix('"') {
-            let mut is_escaped = false;
-            let end = text.find(|c| {
-                let is_end = c == '"' && !is_escaped;
-                is_escaped = c == '\\' && !is_escaped;
-                is_end
-            });
-            rest = end.map_or("", |end| &text[end + 1..]);
-            continue;
-        }
-        let is_inside = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
-        let end = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
-        let (number, after) = rest.split_at(end);
-        rest = after;
-        let is_whole = number.bytes().all(|byte| byte.is_ascii_digit());
-        if is_whole
-            && number.len() >= 19
-            && let Ok(number) = number.parse()
-        {
-            found.push(number);
-        }
-    }
-    found
-}
-
-/// Whether a number of the value is one of these, or the same below zero. Those that 64
-/// bits hold are no floats.
-fn holds_one_of(value: &Value, inexact: &[f64]) -> bool {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let number = number.as_f64().map(f64::abs);
-            number.is_some_and(|number| inexact.contains(&number))
-        }
-        Value::Array(items) => items.iter().any(|item| holds_one_of(item, inexact)),
-        Value::Object(fields) => fields.values().any(|field| holds_one_of(field, inexact)),
-        _ => false,
-    }
-}
 
 /// What the schema says of an argument, in a few words.
 fn remark(schema: &Value, name: &str) -> String {
@@ -1894,17 +1849,6 @@ topic = "Hello"  # About what
 
     #[test]
     fn whole_numbers_beyond_64_bits_are_left_out_and_told() {
-        assert_eq!(
-            numbers_beyond_64_bits(
-                r#"{"a \"99999999999999999999": [123456789012345678901234567890, 1e300,
-                99999999999999999999.5, -99999999999999999999], "b": 18446744073709551615}"#
-            ),
-            [
-                123456789012345678901234567890.0,
-                99999999999999999999.0,
-                18446744073709551615.0
-            ]
-        );
         let text = |input: &str| {
             let mut tool = tool("t", json!({}));
             tool.annotations.read_only = Some(true);

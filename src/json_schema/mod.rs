@@ -10,12 +10,14 @@ mod pattern;
 mod result;
 mod sample;
 mod vary;
+mod wide;
 mod words;
 
 pub use check::SchemaCheck;
 pub use result::{OutputSchemaCheck, Unfit};
 pub use sample::{SampleArguments, describe_argument, sample_arguments};
 pub use vary::{template_places, templates_of_arguments};
+pub use wide::WideNumbers;
 pub use words::{text_of_name, word_of_writing, words_of};
 
 #[cfg(test)]

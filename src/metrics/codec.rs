@@ -79,7 +79,11 @@ impl Packed {
     /// Keeps a histogram.
     pub fn of(histogram: &Histogram) -> Self {
         let mut counts = Vec::new();
-        histogram.for_each_bucket(&mut writer_of(&mut counts));
+        {
+            let mut write = writer_of(&mut counts);
+            let buckets = histogram.buckets();
+            buckets.for_each(|(bucket, count)| write(bucket, count));
+        }
         Self {
             counts: counts.into(),
             min_ns: histogram.min_ns().unwrap_or(0),

@@ -64,7 +64,7 @@ fn percentiles_of_values_beyond_all_buckets_are_kept() {
 }
 
 proptest! {
-    #![proptest_config(crate::seeds::cases(64, 512))]
+    #![proptest_config(crate::seeds::cases(16, 512))]
 
     /// All figures of the report are the same after it: percentiles, counts above a
     /// limit, minimum, mean and maximum.

@@ -120,8 +120,8 @@ impl Pages {
         self.counters.shrink_to(n_used + room(n_used));
     }
 
-    /// The least value of each bucket that was met, ascending, and how often.
-    pub(super) fn counted(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    /// Each bucket that was met, ascending, and how often.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.pages().flat_map(move |(number, counters)| {
             counters.iter().enumerate().filter_map(move |(at, count)| {
                 let bucket = number * PAGE + at;
@@ -130,7 +130,7 @@ impl Pages {
                     false => self.n_carries(bucket),
                 };
                 let count = u64::from(*count) + (n_carries << 32);
-                (count > 0).then(|| (value_of(bucket), count))
+                (count > 0).then_some((bucket, count))
             })
         })
     }
@@ -243,6 +243,9 @@ mod tests {
         assert_eq!(pages.n_pages(), 1);
         assert!(pages.counters.capacity() <= 1 + room(1));
         pages.add(1 << 20);
-        assert_eq!(pages.counted().collect::<Vec<_>>(), [(1 << 20, 1)]);
+        assert_eq!(
+            pages.counted().collect::<Vec<_>>(),
+            [(bucket_of(1 << 20), 1)]
+        );
     }
 }

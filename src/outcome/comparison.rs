@@ -26,6 +26,16 @@ pub struct RunSample {
     pub total: SampleRow,
     /// Each operation of the scenario, in its order.
     pub operations: Vec<SampleRow>,
+    /// Iterations of each flow with a name, by the time of their calls. They are sums of
+    /// calls, so they are in no total.
+    pub flows: Vec<SampleRow>,
+}
+
+impl RunSample {
+    /// Operations, then flows.
+    pub fn rows(&self) -> impl Iterator<Item = &SampleRow> {
+        self.operations.iter().chain(&self.flows)
+    }
 }
 
 /// What tells whether a run may be compared with another.
@@ -82,7 +92,7 @@ pub struct SampleStage {
     pub load: (f64, f64),
 }
 
-/// The requests of one operation, or of all calls together.
+/// The requests of one operation, or of all calls together; the iterations of a flow.
 #[derive(Debug, Clone, Default)]
 pub struct SampleRow {
     /// What it is about.
@@ -93,21 +103,38 @@ pub struct SampleRow {
     pub slots: Vec<SampleSlot>,
 }
 
-/// What tells an operation from another, as the server and the scenario spell it.
+/// What tells a row from another, as the server and the scenario spell it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct SampleKey {
-    /// `tools/call echo`, `checkout: sign in`; what it is called in a table.
+    /// `tools/call echo`, `checkout: sign in`, `flow checkout`; what it is called in a
+    /// table.
     pub label: String,
-    /// The MCP method.
+    /// The MCP method; empty for flows.
     pub method: String,
     /// The tool, resource or prompt.
     pub subject: Option<String>,
     /// The name of the step.
     pub name: Option<String>,
-    /// The flow that it is part of.
+    /// The flow that it is part of, or that it is.
     pub flow: Option<String>,
     /// The population that makes it.
     pub population: Option<String>,
+}
+
+impl SampleKey {
+    /// Of the iterations of a flow.
+    pub fn of_flow(name: &str) -> Self {
+        Self {
+            label: format!("flow {name}"),
+            flow: Some(name.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is a flow.
+    pub fn is_flow(&self) -> bool {
+        self.method.is_empty() && self.flow.is_some()
+    }
 }
 
 /// Figures of a whole run, as its report has them.
@@ -155,11 +182,11 @@ pub struct ComparisonOutcome {
     pub new: Vec<ComparedRun>,
     /// The part of each run that is compared; `null` where whole runs are shown.
     pub steady: Option<SteadyPart>,
-    /// All calls together, then each operation that both sides have.
+    /// All calls together, then each operation that both sides have, then each flow.
     pub rows: Vec<ComparedRow>,
-    /// Operations of the base alone. They are in no total.
+    /// Operations and flows of the base alone. They are in no total.
     pub only_base: Vec<String>,
-    /// Operations of the new runs alone. They are in no total.
+    /// Operations and flows of the new runs alone. They are in no total.
     pub only_new: Vec<String>,
     /// What its reader should know.
     pub notices: Vec<String>,
@@ -221,15 +248,18 @@ pub struct SteadyPart {
     pub left_out: String,
 }
 
-/// All calls together, or one operation.
+/// All calls together, one operation, or one flow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedRow {
-    /// What it is about: `all calls`, or the operation's label.
+    /// What it is about: `all calls`, the operation's label, or `flow` and its name.
     pub label: String,
+    /// It is the iterations of a flow, by the time of their calls: in no total.
+    #[serde(default)]
+    pub is_flow: bool,
     /// The name of the step; `null` without one.
     pub name: Option<String>,
-    /// The flow that the step is part of; `null` without one.
+    /// The flow that the step is part of, or that the row is about; `null` without one.
     pub flow: Option<String>,
     /// The population that makes the step; `null` without one.
     pub population: Option<String>,

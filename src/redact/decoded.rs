@@ -3,7 +3,8 @@
 //!
 //! A server may send a value back as JSON in a text of JSON, in an address, or with
 //! letters as numbers. All forms of a value are the same once they are decoded, so it
-//! is looked for there.
+//! is looked for there. A value may itself hold what looks like an escape of the other
+//! kind: where a text has both `\` and `%`, it is read with each of them alone as well.
 
 use std::ops::Range;
 
@@ -14,12 +15,95 @@ pub(super) const CUTS: [&str; 2] = ["…", "..."];
 /// where each of them is in an address.
 pub(super) const LEVELS_MAX: usize = 6;
 
+/// A text is read in so many ways at most: 17 were the most that random secrets in four
+/// levels of escapes had.
+const READINGS_MAX: usize = 32;
+
+/// Beyond so many bytes of all readings, only both kinds of escapes are undone together.
+const READINGS_BYTES_MAX: usize = 8 << 20;
+
+/// Which escapes are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// Those of texts and of addresses.
+    All,
+    /// Those of addresses: `%C3`.
+    OfAddresses,
+    /// Those of texts, which begin with a backslash.
+    OfTexts,
+}
+
+/// A text once some of its escapes are undone.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) text: String,
+    /// The reading that was decoded; `None`: the text as it is written.
+    pub(super) of: Option<usize>,
+    /// What was undone in it.
+    pub(super) escapes: Escapes,
+    level: usize,
+}
+
+/// All ways to read a text, as long as there is something to decode: first both kinds of
+/// escapes undone once, twice and so on, then with one of them left at some level.
+pub(super) fn readings(text: &str) -> Vec<Reading> {
+    let levels = levels(text);
+    let n_levels = levels.len();
+    let mut n_bytes: usize = levels.iter().map(String::len).sum();
+    let chain = levels.into_iter().enumerate().map(|(at, text)| Reading {
+        text,
+        of: at.checked_sub(1),
+        escapes: Escapes::All,
+        level: at + 1,
+    });
+    let mut readings: Vec<Reading> = chain.collect();
+    let mut number = 0;
+    while number <= readings.len() {
+        let of = number.checked_sub(1);
+        let (below, level) = of.map_or((text, 0), |at| (&readings[at].text, readings[at].level));
+        let is_of_chain = number <= n_levels;
+        number += 1;
+        if level == LEVELS_MAX || is_of_chain && !(below.contains('%') && below.contains('\\')) {
+            continue;
+        }
+        let alone = [Escapes::OfAddresses, Escapes::OfTexts].map(|it| (it, decoded(below, it)));
+        let next: Vec<(Escapes, String)> = match alone {
+            [(_, Some(_)), (_, Some(_))] => {
+                let all = (Escapes::All, decoded(below, Escapes::All));
+                let each = alone.into_iter().chain((!is_of_chain).then_some(all));
+                each.filter_map(|(it, text)| Some((it, text?))).collect()
+            }
+            // One kind alone is what the chain undoes.
+            _ if is_of_chain => Vec::new(),
+            _ => alone
+                .into_iter()
+                .filter_map(|(it, text)| Some((it, text?)))
+                .collect(),
+        };
+        for (escapes, decoded) in next {
+            let is_known = || readings.iter().any(|known| known.text == decoded);
+            let has_room =
+                readings.len() < READINGS_MAX && n_bytes + decoded.len() <= READINGS_BYTES_MAX;
+            if has_room && !is_known() {
+                n_bytes += decoded.len();
+                readings.push(Reading {
+                    text: decoded,
+                    of,
+                    escapes,
+                    level: level + 1,
+                });
+            }
+        }
+    }
+    readings
+}
+
 /// The text decoded once, twice, and so on, as long as there is something to decode:
 /// `\"`, `\/`, `\n`, `\u00e9`, `\xc3` and `%C3`. None is longer than the one before.
 pub(super) fn levels(text: &str) -> Vec<String> {
     let mut levels: Vec<String> = Vec::new();
     while levels.len() < LEVELS_MAX
-        && let Some(next) = decoded(levels.last().map_or(text, |last| last))
+        && let Some(next) = decoded(levels.last().map_or(text, |last| last), Escapes::All)
     {
         levels.push(next);
     }
@@ -27,8 +111,8 @@ pub(super) fn levels(text: &str) -> Vec<String> {
 }
 
 /// `None`: nothing in it is an escape.
-fn decoded(text: &str) -> Option<String> {
-    let mut pieces = Pieces { text, at: 0 }.peekable();
+fn decoded(text: &str, escapes: Escapes) -> Option<String> {
+    let mut pieces = Pieces::of(text, escapes).peekable();
     let is_itself =
         |piece: &WrittenPiece| piece.meant == Meant::Itself && piece.written.end == text.len();
     if pieces.peek().is_none_or(is_itself) {
@@ -49,13 +133,13 @@ fn decoded(text: &str) -> Option<String> {
 
 /// Where the ranges of the decoded text, ascending and apart from each other, stand in
 /// the text that was decoded. An escape is in a range as a whole.
-pub(super) fn written(text: &str, ranges: &[Range<usize>]) -> Vec<Range<usize>> {
+pub(super) fn written(text: &str, escapes: Escapes, ranges: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
     let mut ranges = ranges.iter().peekable();
     // Where the next range begins, once that is known, and where the piece does in the
     // decoded text.
     let (mut start, mut meant_at) = (None, 0);
-    for WrittenPiece { written, meant } in (Pieces { text, at: 0 }) {
+    for WrittenPiece { written, meant } in Pieces::of(text, escapes) {
         let meant_end = meant_at + meant.len(&written);
         while let Some(range) = ranges.next_if(|range| {
             let begins = range.start < meant_end;
@@ -109,8 +193,21 @@ impl Meant {
 
 struct Pieces<'a> {
     text: &'a str,
+    /// What escapes begin with.
+    marks: &'static [char],
     /// What is before was handed out; on a boundary.
     at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(text: &'a str, escapes: Escapes) -> Self {
+        let marks = match escapes {
+            Escapes::All => &['\\', '%'][..],
+            Escapes::OfAddresses => &['%'],
+            Escapes::OfTexts => &['\\'],
+        };
+        Self { text, marks, at: 0 }
+    }
 }
 
 impl Iterator for Pieces<'_> {
@@ -119,9 +216,10 @@ impl Iterator for Pieces<'_> {
     fn next(&mut self) -> Option<WrittenPiece> {
         let rest = &self.text[self.at..];
         let first = rest.chars().next()?;
-        let (meant, n_written) = escape(rest).unwrap_or_else(|| {
+        let escape = self.marks.contains(&first).then(|| escape(rest)).flatten();
+        let (meant, n_written) = escape.unwrap_or_else(|| {
             let behind = first.len_utf8();
-            let end = rest[behind..].find(['\\', '%']);
+            let end = rest[behind..].find(self.marks);
             (Meant::Itself, end.map_or(rest.len(), |end| behind + end))
         });
         let written = self.at..self.at + n_written;
@@ -247,12 +345,36 @@ mod tests {
     }
 
     #[test]
+    fn one_kind_of_escapes_may_be_left() {
+        let texts = |text: &str| -> Vec<String> {
+            let readings = readings(text).into_iter();
+            readings.map(|reading| reading.text).collect()
+        };
+        assert_eq!(texts("plain"), Vec::<String>::new());
+        assert_eq!(texts(r"\\\\n"), [r"\\n", r"\n", "\n"]);
+        assert_eq!(
+            texts(r"\\n%41"),
+            [r"\nA", "\nA", r"\\nA", r"\n%41", "\n%41"]
+        );
+    }
+
+    #[test]
+    fn however_many_escapes_there_are_readings_are_bounded() {
+        let text = r"%255C%5C\\\\u0025\\x255c".repeat(200);
+        let n = readings(&text).len();
+        assert!((LEVELS_MAX..=READINGS_MAX).contains(&n), "{n}");
+        let long = r"%255C%5C\\\\u0025".repeat(1 << 15);
+        let n_bytes: usize = readings(&long).iter().map(|it| it.text.len()).sum();
+        assert!(n_bytes <= READINGS_BYTES_MAX + LEVELS_MAX * long.len());
+    }
+
+    #[test]
     fn parts_are_found_where_they_are_written() {
         let check = |text: &str, part: &str, expected: &[&str]| {
-            let decoded = decoded(text).expect(text);
+            let decoded = decoded(text, Escapes::All).expect(text);
             let ranges: Vec<_> = decoded.match_indices(part).collect();
             let ranges: Vec<_> = ranges.iter().map(|(at, it)| *at..at + it.len()).collect();
-            let found = written(text, &ranges);
+            let found = written(text, Escapes::All, &ranges);
             let found: Vec<&str> = found.into_iter().map(|range| &text[range]).collect();
             assert_eq!(found, expected, "{text}");
         };
@@ -276,6 +398,7 @@ mod tests {
             let bytes: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
             for escaped in [&json[1..json.len() - 1], &numbers, &bytes] {
                 let has_own = text.contains(['\\', '%']);
+                let decoded = |text: &str| decoded(text, Escapes::All);
                 prop_assert!(has_own || decoded(escaped).is_none_or(|it| it == text), "{escaped}");
                 if !std::ptr::eq(escaped, &json[1..json.len() - 1]) && !text.is_empty() {
                     prop_assert_eq!(decoded(escaped), Some(text.clone()));
@@ -288,18 +411,18 @@ mod tests {
             text in r#"[a\\u%04n"é😀….]{0,24}"#,
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         ) {
-            if let Some(decoded) = decoded(&text) {
+            if let Some(decoded) = decoded(&text, Escapes::All) {
                 prop_assert!(decoded.len() <= text.len());
                 let places: Vec<usize> = decoded.char_indices().map(|(at, _)| at).chain([decoded.len()]).collect();
                 let mut cuts: Vec<usize> = cuts.iter().map(|cut| places[cut.index(places.len())]).collect();
                 cuts.sort_unstable();
                 cuts.dedup();
                 let ranges: Vec<Range<usize>> = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
-                let found = written(&text, &ranges);
+                let found = written(&text, Escapes::All, &ranges);
                 prop_assert_eq!(found.len(), ranges.len());
                 for (range, found) in ranges.iter().zip(found) {
                     prop_assert!(text.is_char_boundary(found.start) && text.is_char_boundary(found.end));
-                    let meant: String = Pieces { text: &text[found], at: 0 }
+                    let meant: String = Pieces::of(&text[found], Escapes::All)
                         .map(|piece| piece.meant.len(&piece.written).to_string()).collect();
                     prop_assert!(!meant.is_empty(), "{range:?}");
                 }

@@ -456,12 +456,13 @@ mod tests {
 
     #[test]
     fn ten_thousand_cost_a_text_no_more_than_one() {
+        let n_tokens = crate::seeds::n_seeds(2_000, 10_000);
         let mut index = Index::default();
         let text = "tools/call whoami: HTTP 500, the order 4711-0815 of the user is not there; \
                     ask again in 30 s with the same session or tell your administrator";
         index.insert(&token(0));
         let one = index.candidates(text.as_bytes()).count();
-        (1..10_000).for_each(|number| index.insert(&token(number)));
+        (1..n_tokens).for_each(|number| index.insert(&token(number)));
         let all = index.candidates(text.as_bytes()).count();
         assert!(
             all <= one + text.len() / 8,
@@ -470,14 +471,14 @@ mod tests {
         );
         // Each place costs one access for each length that is looked for.
         assert!(index.n_whole.iter().all(|n| *n == 0));
-        for number in [0, 5000, 9999] {
+        for number in [0, n_tokens / 2, n_tokens - 1] {
             let token = token(number);
             let found = masked(&index, &format!("bad {token}, sorry"));
             assert_eq!(found, [(4, 4 + token.len())]);
             let piece = &token[30..60];
             assert_eq!(masked(&index, &format!("<{piece}>")), [(1, 31)], "{piece}");
         }
-        (0..10_000).for_each(|number| index.remove(&token(number)));
+        (0..n_tokens).for_each(|number| index.remove(&token(number)));
         assert!(index.is_empty() && index.patterns.is_empty());
         assert!(index.beginnings.is_empty() && index.endings.is_empty());
         assert!(index.counters.iter().all(|n| *n == 0));

@@ -262,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::seeds::cases(64, 512))]
+        #![proptest_config(crate::seeds::cases(24, 512))]
 
         /// Whatever was kept and given up: what is held is found as by a redactor that
         /// knew it before the run, in all its forms.

@@ -491,7 +491,7 @@ mod tests {
     /// How many of 400 pairs of the same latencies are told apart.
     /// At most one pair in a hundred.
     fn assert_hardly_ever_told_apart(mut pair: impl FnMut(u64) -> (Histogram, Histogram)) {
-        let n_pairs = n_seeds(40, 400);
+        let n_pairs = n_seeds(20, 400);
         let n = (0..n_pairs)
             .filter(|seed| {
                 let (load, probe) = pair(*seed);

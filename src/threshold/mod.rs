@@ -12,7 +12,7 @@ pub use model::{
     Comparison, GateGrade, GateOutcome, LimitUnit, Selector, SelectorKind, Severity,
     ThresholdFigures,
 };
-pub use parse::parse;
+pub use parse::{parse, parse_selector};
 
 use crate::metrics::Quantile;
 

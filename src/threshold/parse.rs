@@ -102,7 +102,7 @@ pub fn parse(text: &str) -> Result<Threshold, ThresholdFault> {
     }
     let (left, comparison, value) = split(text)?;
     let (selector, metric) = match left.rsplit_once(char::is_whitespace) {
-        Some((selector, metric)) => (Some(read_selector(selector.trim())?), metric),
+        Some((selector, metric)) => (Some(parse_selector(selector.trim())?), metric),
         None => (None, left),
     };
     let metric = read_metric(metric)?;
@@ -179,7 +179,11 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
     Ok((left, comparison, value))
 }
 
-fn read_selector(text: &str) -> Result<Selector, ThresholdFault> {
+/// Reads what stands before a metric: `tool:echo`, `step:"sign in"`.
+///
+/// # Errors
+/// What is wrong with it, and what is accepted.
+pub fn parse_selector(text: &str) -> Result<Selector, ThresholdFault> {
     const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME`, `step:NAME`, `flow:NAME` \
         or `stage:NUMBER` before the metric";
     let (word, name) = text.split_once(':').unwrap_or((text, ""));

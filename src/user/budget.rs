@@ -1,10 +1,10 @@
-//! The numbers of a run's iterations, shared by all workers: where there is a bound
-//! none is lost and none extra.
+//! The numbers of a run's iterations, or of a search's, shared by all workers: none is
+//! lost, and where there is a bound none extra.
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Taken at once by a worker where many are left, so that the shared counter
 /// is not touched for each iteration.
@@ -17,15 +17,20 @@ pub struct Budget {
     /// `u64::MAX`: no bound.
     most: u64,
     n_workers: u64,
+    /// What workers of an earlier level had in hand when it ended. Of a bounded budget
+    /// there is none: it ends with its workers.
+    given_back: Mutex<Vec<Range<u64>>>,
 }
 
 impl Budget {
     /// This many iterations, or as many as there is time for, for this many workers.
+    /// Without a bound their number does not matter.
     pub fn new(iterations: Option<u64>, n_workers: usize) -> Arc<Self> {
         Arc::new(Self {
             n_taken: AtomicU64::new(0),
             most: iterations.unwrap_or(u64::MAX),
             n_workers: n_workers.max(1) as u64,
+            given_back: Mutex::default(),
         })
     }
 
@@ -36,6 +41,15 @@ impl Budget {
     /// Takes a part of what is left: the less is left the less, so that the
     /// last iterations are spread over all workers. Empty when none is left.
     fn take(&self) -> Range<u64> {
+        if self.most == u64::MAX {
+            let mut given_back = self
+                .given_back
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(range) = given_back.pop() {
+                return range;
+            }
+        }
         let mut taken = 0..0;
         // The closure only computes the new value; it may run again.
         let update = self.n_taken.fetch_update(Relaxed, Relaxed, |n_taken| {
@@ -55,15 +69,23 @@ impl Budget {
 pub struct BudgetShare {
     budget: Arc<Budget>,
     in_hand: Cell<(u64, u64)>,
+    began_at: u64,
 }
 
 impl BudgetShare {
     /// A worker's hand.
     pub fn new(budget: Arc<Budget>) -> Self {
         Self {
-            budget,
             in_hand: Cell::new((0, 0)),
+            began_at: budget.n_taken.load(Relaxed),
+            budget,
         }
+    }
+
+    /// How many numbers had been taken before there was this hand: 0 in a run, and
+    /// another number at each level of a search.
+    pub fn began_at(&self) -> u64 {
+        self.began_at
     }
 
     /// Takes one iteration, and gives its number among those of the budget, from 0;
@@ -83,6 +105,18 @@ impl BudgetShare {
     pub fn is_spent(&self) -> bool {
         let (next, end) = self.in_hand.get();
         next == end && self.budget.left() == 0
+    }
+}
+
+impl Drop for BudgetShare {
+    fn drop(&mut self) {
+        let (next, end) = self.in_hand.get();
+        if next < end && self.budget.most == u64::MAX {
+            let given_back = self.budget.given_back.lock();
+            given_back
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(next..end);
+        }
     }
 }
 
@@ -123,5 +157,27 @@ mod tests {
         let numbers: Vec<u64> = (0..1000).filter_map(|_| share.claim()).collect();
         assert!(numbers.into_iter().eq(0..1000));
         assert!(!share.is_spent());
+    }
+
+    /// Levels of a search have workers of their own, and go on where the one before ended.
+    #[test]
+    fn no_number_is_lost_between_levels() {
+        let budget = Budget::new(None, 2);
+        let mut numbers = Vec::new();
+        for (level, n) in [(0, 300), (1, 10), (2, 700)] {
+            let shares = [0, 1].map(|_| BudgetShare::new(Arc::clone(&budget)));
+            assert_eq!(shares[0].began_at() > 0, level > 0);
+            assert_eq!(shares[0].began_at(), shares[1].began_at());
+            (0..n).for_each(|_| numbers.extend(shares.iter().filter_map(BudgetShare::claim)));
+        }
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]));
+        // What is missing is in the hands of the last level alone.
+        let n_missing = numbers[numbers.len() - 1] + 1 - numbers.len() as u64;
+        assert!(n_missing < 2 * CHUNK_MAX, "{n_missing}");
+        let rest = BudgetShare::new(budget);
+        numbers.extend((0..n_missing).filter_map(|_| rest.claim()));
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq(0..numbers.len() as u64));
     }
 }

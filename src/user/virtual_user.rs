@@ -128,7 +128,8 @@ impl VirtualUser {
         let seed = shared.script.plan.seed;
         let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
         let random = fastrand::Rng::with_seed(mixed.u64(..));
-        let mut generators = Generators::new(seed, run_index);
+        // Other values at each level of a search, of the same mix of calls.
+        let mut generators = Generators::new(seed ^ shared.budget.began_at(), run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let turns = usize::try_from(run_index).unwrap_or(0);
         let token = shared.token_of(run_index);

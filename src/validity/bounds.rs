@@ -425,7 +425,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::seeds::cases(32, 256))]
+        #![proptest_config(crate::seeds::cases(16, 256))]
 
         /// Whatever the server took and however late each request left: the
         /// reported percentile is within the bound of that of a punctual sender.

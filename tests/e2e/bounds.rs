@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pmcp_loadtest::internal::{AnswerFraming, Options, ServerThread};
 
-use crate::fake_server::FakeServer;
+use crate::fake_server::{FakeServer, legacy};
 use crate::program::{Finished, Program};
 use crate::share;
 
@@ -53,6 +53,34 @@ fn two_thousand_operations_take_at_most_150_mb() {
     let report = finished.report();
     assert_eq!(report["operations"].as_array().map(Vec::len), Some(2000));
     finished.expect_peak_below(150);
+}
+
+/// One row more than a plan may make is refused, before any load.
+#[test]
+fn more_rows_than_two_thousand_are_refused() {
+    // One of a flow's steps and of another with a name: the same tool is two rows, and the
+    // other flow itself two more.
+    let of = |n: usize| {
+        let step = |n| format!("[[flow.step]]\ntype = \"tools/call\"\ntool = \"tool_{n}\"\n");
+        let (many, one) = (lines(n - 3, step), lines(1, step));
+        check(&format!(
+            "settings.url = \"http://127.0.0.1:1/mcp\"\n[[flow]]\n{many}[[flow]]\nname = \"b\"\n{one}"
+        ))
+    };
+    of(2_000).expect_code(0);
+    let refused = of(2_001).expect_code(2);
+    let told = "the steps make 2001 rows of figures; expected at most 2000";
+    assert!(refused.stderr.contains(told), "{refused}");
+    let server = FakeServer::start(legacy);
+    let rows = lines(2_001, |n| {
+        format!("[[scenario]]\ntype = \"prompts/get\"\nprompt = \"p{n}\"\n")
+    });
+    let run = Program::new(&["loadtest", "run", &server.url(), "--config", "a.toml"])
+        .file("a.toml", &rows)
+        .run()
+        .expect_code(2);
+    assert!(run.stderr.contains(told), "{run}");
+    assert_eq!(server.log().len(), 0);
 }
 
 /// Checks a config; far less than a second where the work is linear.

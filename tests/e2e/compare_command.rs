@@ -448,11 +448,49 @@ fn mistakes_say_what_is_right() {
         "--tolerance",
         "p99 2%",
     ];
-    check(&twice, "names p99 twice");
+    check(&twice, "names `p99` twice");
+    check(
+        &["--base", "a", "b", "--tolerance", "tol:echo p99 +5%"],
+        "did you mean `tool:`?",
+    );
     check(
         &["--base", "a", "b", "--format", "yaml"],
         "accepted are `text`",
     );
+}
+
+/// A tolerance of one operation counts before that of all; of what no run has it is none.
+#[test]
+fn an_operation_may_have_a_tolerance_of_its_own() {
+    let named = |seed, scale| {
+        let mut report = minute(seed, scale);
+        report["operations"][0]["method"] = json!("tools/call");
+        report["operations"][0]["subject"] = json!("echo");
+        for row in report["histograms"]["rows"].as_array_mut().expect("rows") {
+            if row["kind"] == "call" {
+                (row["method"], row["subject"]) = (json!("tools/call"), json!("echo"));
+            }
+        }
+        report
+    };
+    let (base, slow) = (named(1, 1.0), named(3, 1.2));
+    let reports = [("base.json", &base), ("slow.json", &slow)];
+    let with = |tolerances: &[&str]| {
+        let words = tolerances.iter().flat_map(|it| ["--tolerance", it]);
+        let words: Vec<&str> = ["--base", "base.json", "slow.json"]
+            .into_iter()
+            .chain(words)
+            .collect();
+        compare(&words, &reports).run()
+    };
+    with(&["p50 +1%", "p95 +1%"]).expect_code(3);
+    let tolerated = with(&["p50 +1%", "tool:echo p50 +40%", "tool:\"echo\" p95 +40%"]);
+    let tolerated = tolerated.expect_code(0);
+    assert!(tolerated.stdout.contains("±40.0%"), "{tolerated}");
+    let strange = with(&["tool:ehco p50 +40%"]).expect_code(2);
+    for part in ["names `tool:ehco`", "did you mean `tool:echo`?"] {
+        assert!(strange.stderr.contains(part), "{strange}");
+    }
 }
 
 /// A report is a stranger's file too.

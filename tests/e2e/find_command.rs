@@ -273,3 +273,59 @@ fn a_search_without_a_limit_is_a_fault_of_usage() {
     assert!(finished.stderr.contains("--max-p99"), "{finished}");
     assert!(finished.stdout.is_empty(), "{finished}");
 }
+
+/// The levels of a search are one load: no iteration's number comes twice, and no value
+/// that should be another each time. Its data begin again.
+#[test]
+fn iterations_are_numbered_on_from_level_to_level() {
+    share::third();
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let config = "[settings]\nthink = \"20ms\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n\
+         arguments = { n = \"{{iteration}}\", id = \"{{uuid}}\", row = \"{{data.few.x}}\" }\n\
+         [data.few]\nrows = [{ x = 1 }, { x = 2 }, { x = 3 }]\n";
+    let url = server.url();
+    let arguments = ["loadtest", "find", &url, "--config", "a.toml", "--no-pin"];
+    let limits = ["--max-errors", "5%", "--from", "2", "--to", "8"];
+    let deadline = ["--quick", "--deadline", "12s", "--no-preflight"];
+    let finished = Program::new(&[&arguments[..], &limits, &deadline].concat())
+        .file("a.toml", config)
+        .time_limit(Duration::from_secs(60))
+        .run();
+    let told = "a search does not end with the data set `few`";
+    assert!(finished.stderr.contains(told), "{finished}");
+    let calls = server.log_of("tools/call");
+    let sent = |name: &str| -> Vec<Value> {
+        let arguments = calls.iter().map(|call| call.message());
+        let mut values: Vec<Value> = arguments
+            .map(|message| message["params"]["arguments"][name].clone())
+            .collect();
+        values.sort_by_key(Value::to_string);
+        values
+    };
+    // Each level has users, and so sessions, of its own.
+    assert!(server.count("initialize") > 3, "{finished}");
+    for name in ["n", "id"] {
+        let values = sent(name);
+        let twice = values.windows(2).find(|pair| pair[0] == pair[1]);
+        assert_eq!(twice, None, "{name} of {} calls: {finished}", calls.len());
+    }
+    let most = sent("n").iter().filter_map(Value::as_u64).max();
+    // The last of a level may be claimed and not sent.
+    let (most, n) = (most.unwrap_or(0), calls.len() as u64);
+    assert!((n..=n + 600).contains(&most), "{most} of {n}");
+    for row in 1..=3 {
+        let of_row = sent("row").iter().filter(|it| **it == row).count() as u64;
+        assert!(of_row.abs_diff(n / 3) <= n / 10, "{row}: {of_row} of {n}");
+    }
+    let unique = config.replace("rows =", "mode = \"unique-per-vu\"\nrows =");
+    let few = Program::new(&[&arguments[..], &limits].concat())
+        .file(
+            "a.toml",
+            &unique.replace("think", "virtual_users = 2\nthink"),
+        )
+        .run()
+        .expect_code(2);
+    let told = "has 3 rows, and a level of this search may have 8 users";
+    assert!(few.stderr.contains(told), "{few}");
+}

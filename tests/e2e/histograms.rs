@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use pmcp_loadtest::demo::{DemoOptions, DemoServer};
 
@@ -72,6 +72,53 @@ fn a_report_keeps_the_seconds_of_each_operation() {
         assert_eq!(sum(row, "ok"), count(&operation["figures"]["ok"]));
     }
     assert_eq!(rows(&report, "handshake").len(), 1);
+}
+
+/// Iterations of a flow by the time of their calls, so that runs can be compared by them.
+#[test]
+fn a_report_keeps_the_seconds_of_each_flow() {
+    let demo = demo_with_latency(MS);
+    let flow = "[settings]\nthink = \"5ms\"\n[[flow]]\nname = \"visit\"\n[[flow.step]]\ntype = \"tools/list\"\n\
+                [[flow.step]]\ntype = \"prompts/list\"\nrepeat = 3\n";
+    let run = || {
+        let words = [
+            "--config",
+            "flow.toml",
+            "--vus",
+            "2",
+            "--iterations",
+            "200",
+            "--report",
+            "-",
+        ];
+        let run = load_run(&demo.url(), &words).file("flow.toml", flow);
+        serde_json::from_str::<Value>(&run.run().expect_code(0).stdout).expect("a report")
+    };
+    let (base, new) = (run(), run());
+    let busy = rows(&base, "flow_busy")[0];
+    let figures = &base["flows"][0]["figures"];
+    for key in ["started", "ok", "failed"] {
+        let pieces = list(&busy["intervals"]).iter();
+        let sum: u64 = pieces.map(|it| count(&it[key])).sum();
+        assert_eq!(sum, count(&figures[key]), "{key}");
+    }
+    let compared = Program::new(&[
+        "loadtest", "compare", "--base", "a.json", "b.json", "--format", "json",
+    ])
+    .file("a.json", &base.to_string())
+    .file("b.json", &new.to_string())
+    .run()
+    .expect_code(0);
+    let compared: Value = serde_json::from_str(&compared.stdout).expect("JSON");
+    let row = list(&compared["comparison"]["rows"]).last().expect("rows");
+    assert_eq!(
+        (&row["label"], &row["is_flow"]),
+        (&json!("flow visit"), &json!(true))
+    );
+    assert_eq!(
+        row["figures"][0]["base"],
+        base["flows"][0]["busy"]["p50_ms"]
+    );
 }
 
 #[test]

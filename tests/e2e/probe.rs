@@ -183,6 +183,36 @@ fn a_fan_out_is_called_one_by_one_in_the_same_mix() {
 }
 
 #[test]
+fn the_calls_of_a_group_are_called_one_by_one_too() {
+    let server = demo_with_latency(2 * MS);
+    let config = "[settings]\nprobe = \"20/s\"\nvirtual_users = 2\nduration = \"2s\"\n\
+         [[flow]]\nname = \"visit\"\n[[flow.step]]\ntype = \"tools/list\"\n\
+         [[flow.step]]\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
+         [[flow.step.call]]\ntype = \"resources/list\"";
+    share::third();
+    let report = load_run(&server.url(), &[])
+        .file(".pmcp/loadtest.toml", config)
+        .run()
+        .expect_code(0)
+        .checked_report();
+    let counts = |block: &Value| -> Vec<(String, u64)> {
+        let operations = list(&block["operations"]).iter();
+        let of = |it: &Value| (it["label"].to_string(), count(&it["figures"]["ok"]));
+        operations.map(of).collect()
+    };
+    let (load, probe) = (counts(&report), counts(&report["probe"]));
+    let labels = |rows: &[(String, u64)]| rows.iter().map(|it| it.0.clone()).collect::<Vec<_>>();
+    assert_eq!(labels(&load), labels(&probe));
+    // Each iteration makes one call of each; the last one may be cut off.
+    let most = probe.iter().map(|it| it.1).max().unwrap_or(0);
+    assert!(
+        probe.iter().all(|it| it.1 + 1 >= most) && most > 10,
+        "{probe:?}"
+    );
+    assert_eq!(report["probe"]["counters"]["connections"], 1);
+}
+
+#[test]
 fn a_queue_in_the_server_is_one_that_the_probe_waits_in_too() {
     // Eight users and one slot of 20 ms: whoever comes waits some 160 ms.
     let server = demo_with_capacity("1/fixed:20ms");

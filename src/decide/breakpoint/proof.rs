@@ -156,7 +156,7 @@ fn the_knee_is_found_with_pareto_service_times() {
 
 #[test]
 fn the_knee_is_found_in_spite_of_stalls() {
-    let (n_kinds, seeds) = (n_seeds(2, 4) as usize, 50..50 + n_seeds(1, 2));
+    let (n_kinds, seeds) = (n_seeds(1, 4) as usize, 50..50 + n_seeds(1, 2));
     let tally = through_the_knee(&KINDS[..n_kinds], seeds, |server| {
         server.with_stalls(10.0, 0.2)
     });
@@ -166,7 +166,7 @@ fn the_knee_is_found_in_spite_of_stalls() {
 /// A speed that wanders by 10 % makes the knee itself wander.
 #[test]
 fn the_knee_is_found_in_spite_of_drift() {
-    let (n_kinds, seeds) = (n_seeds(2, 4) as usize, 70..70 + n_seeds(1, 2));
+    let (n_kinds, seeds) = (n_seeds(1, 4) as usize, 70..70 + n_seeds(1, 2));
     let tally = through_the_knee(&KINDS[..n_kinds], seeds, |server| server.with_drift(0.1));
     assert!(tally.n_found >= least_of(0.98, tally.n), "{tally:?}");
     assert!(tally.n_early <= most_of(0.01, tally.n), "{tally:?}");
@@ -216,7 +216,7 @@ fn false_alarms(
 
 #[test]
 fn below_the_knee_it_is_quiet() {
-    let n_runs = n_seeds(16, 200);
+    let n_runs = n_seeds(6, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, seed| {
         if seed % 2 == 0 {
             server
@@ -229,7 +229,7 @@ fn below_the_knee_it_is_quiet() {
 
 #[test]
 fn below_the_knee_drift_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(16, 200);
+    let n_runs = n_seeds(6, 200);
     let n = false_alarms(n_runs, Purpose::Report, true, |server, _| {
         server.with_drift(0.1)
     });
@@ -239,7 +239,7 @@ fn below_the_knee_drift_is_seldom_taken_for_it() {
 /// Ramps alone, whose every disturbance has a load of its own.
 #[test]
 fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
-    let n_runs = n_seeds(16, 200);
+    let n_runs = n_seeds(6, 200);
     let n = false_alarms(n_runs, Purpose::Report, false, |server, _| {
         server.with_drift(0.1)
     });
@@ -248,7 +248,7 @@ fn below_the_knee_drift_in_ramps_is_seldom_taken_for_it() {
 
 #[test]
 fn what_stops_a_run_needs_more_evidence() {
-    let n_runs = n_seeds(16, 200);
+    let n_runs = n_seeds(6, 200);
     let n = false_alarms(n_runs, Purpose::Stop, true, |mut server, _| {
         server.drift = Some(Drift {
             relative_sd: 0.1,
@@ -295,7 +295,7 @@ fn an_open_ramp_saturates_at_the_ceiling() {
 
 #[test]
 fn open_runs_below_the_ceiling_are_quiet() {
-    let n_runs = n_seeds(8, 60);
+    let n_runs = n_seeds(4, 60);
     let n_alarms = (0..n_runs)
         .filter(|seed| {
             let kind = KINDS[*seed as usize % KINDS.len()];
@@ -316,7 +316,7 @@ fn open_runs_below_the_ceiling_are_quiet() {
 #[test]
 fn a_server_that_collapses_breaks_at_its_peak() {
     for kind in KINDS {
-        for seed in 0..3 {
+        for seed in 0..n_seeds(1, 3) {
             let mut server = Server::new(8, kind(0.05));
             server.contention = 0.02;
             let stages = Stages::new(0, &[(secs(180.0), 40)]);
@@ -365,7 +365,7 @@ fn fast_errors_break_by_errors() {
 
 #[test]
 fn an_outage_is_noticed_within_seconds() {
-    for seed in 0..10 {
+    for seed in 0..n_seeds(3, 10) {
         let mut server = Server::new(16, Distribution::Exponential(0.05));
         server.outage = Some((60.0, 80.0));
         let stages = Stages::new(0, &[(secs(120.0), 12)]);
@@ -383,7 +383,7 @@ fn an_outage_is_noticed_within_seconds() {
 
 #[test]
 fn silence_is_noticed() {
-    for seed in 0..10 {
+    for seed in 0..n_seeds(3, 10) {
         let mut server = Server::new(16, Distribution::Exponential(0.05));
         server.stalls = Some(Stalls {
             first_secs: 40.5,
@@ -445,7 +445,7 @@ fn two_modes_at_the_quantile_are_no_break() {
 #[test]
 fn latency_breaks_at_three_times_the_baseline() {
     for kind in [Distribution::Constant] {
-        for seed in 0..6 {
+        for seed in 0..n_seeds(2, 6) {
             let server = Server::new(8, kind(0.05));
             let stages = Stages::new(1, &[(secs(240.0), 80)]);
             let run = Run::closed(&server, Distribution::Constant(0.0), &stages, seed);

@@ -74,6 +74,8 @@ pub(super) struct MeasuredFigure {
     pub(super) spread: Option<Estimate>,
     /// A rate as a share of what was offered.
     pub(super) of_offered: bool,
+    /// What happened is known by time.
+    pub(super) is_by_time: bool,
     /// Of the calls that it takes, the share that there were; 1 and above is enough.
     pub(super) share_of_calls: f64,
 }
@@ -181,6 +183,7 @@ impl<'a> RowOfSides<'a> {
             estimate: None,
             spread: None,
             of_offered: metric == ComparedMetric::Rate && self.is_by_time() && self.is_open(),
+            is_by_time: self.is_by_time(),
             share_of_calls: shares.fold(f64::INFINITY, f64::min),
         }
     }

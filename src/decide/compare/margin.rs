@@ -2,8 +2,10 @@
 
 use std::str::FromStr;
 
+use crate::decide::threshold::selects;
 use crate::error::nearest;
-use crate::outcome::ComparedMetric;
+use crate::outcome::{ComparedMetric, Row, RowKind, SampleKey};
+use crate::threshold::{Selector, SelectorKind, parse_selector};
 use crate::units::parse_duration;
 
 /// Differences below this are those of a clock and a kernel, whatever share of a short
@@ -42,9 +44,12 @@ impl Margin {
     }
 }
 
-/// The margin of one metric, as the user wishes it: `p99 +10% +5ms`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The margin of one metric, as the user wishes it: `p99 +10% +5ms`, or of some rows
+/// alone: `tool:echo p99 +20%`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tolerance {
+    /// `None`: of all rows that have none of their own.
+    selector: Option<Selector>,
     metric: ComparedMetric,
     margin: Margin,
 }
@@ -54,48 +59,120 @@ pub struct Tolerance {
 pub struct Tolerances(Vec<Tolerance>);
 
 impl Tolerances {
-    /// Margins as they are typed; each names another metric.
+    /// Margins as they are typed; each names another metric, or other rows.
     ///
     /// # Errors
-    /// Where one is named twice: its name.
-    pub fn new(tolerances: Vec<Tolerance>) -> Result<Self, &'static str> {
+    /// Where one is named twice: its selector and name.
+    pub fn new(tolerances: Vec<Tolerance>) -> Result<Self, String> {
         for (at, tolerance) in tolerances.iter().enumerate() {
-            let of_same = |other: &Tolerance| other.metric == tolerance.metric;
+            let of_same = |other: &Tolerance| {
+                (&other.selector, other.metric) == (&tolerance.selector, tolerance.metric)
+            };
             if tolerances[..at].iter().any(of_same) {
-                return Err(tolerance.metric.name());
+                let name = tolerance.metric.name();
+                let selector = tolerance.selector.as_ref();
+                return Err(selector.map_or(name.to_string(), |of| format!("{of} {name}")));
             }
         }
         Ok(Self(tolerances))
     }
 
-    /// Whether a metric is named: it decides then, as the medians do.
-    pub(super) fn names(&self, metric: ComparedMetric) -> bool {
-        self.0.iter().any(|tolerance| tolerance.metric == metric)
+    /// A selector that selects none of these rows.
+    pub fn strange(&self, keys: &[&SampleKey]) -> Option<&Selector> {
+        let mut selectors = self.0.iter().filter_map(|it| it.selector.as_ref());
+        selectors.find(|selector| !keys.iter().any(|key| is_selected(selector, key)))
     }
 
-    pub(super) fn margin(&self, metric: ComparedMetric) -> Margin {
-        let own = self.0.iter().find(|tolerance| tolerance.metric == metric);
-        own.map_or(Margin::default_of(metric), |tolerance| tolerance.margin)
+    /// Whether a metric is named for all rows: it decides then, as the medians do.
+    pub(super) fn names(&self, metric: ComparedMetric) -> bool {
+        self.of(metric, None).is_some()
+    }
+
+    /// Whether a metric is named for this row and not for all: it decides then, however
+    /// few calls the row has.
+    pub(super) fn names_own(&self, metric: ComparedMetric, key: &SampleKey) -> bool {
+        self.of(metric, Some(key)).is_some()
+    }
+
+    /// What is said of the row counts before what is said of all.
+    pub(super) fn margin(&self, metric: ComparedMetric, key: Option<&SampleKey>) -> Margin {
+        let own = key.and_then(|key| self.of(metric, Some(key)));
+        let wished = own.or_else(|| self.of(metric, None));
+        wished.map_or(Margin::default_of(metric), |tolerance| tolerance.margin)
+    }
+
+    /// The last one of a row, or of all rows.
+    fn of(&self, metric: ComparedMetric, key: Option<&SampleKey>) -> Option<&Tolerance> {
+        let is_of = |selector: &Option<Selector>| match (selector, key) {
+            (None, None) => true,
+            (Some(selector), Some(key)) => is_selected(selector, key),
+            _ => false,
+        };
+        let mut of_metric = self.0.iter().rev().filter(|it| it.metric == metric);
+        of_metric.find(|it| is_of(&it.selector))
     }
 }
 
+/// As thresholds select.
+fn is_selected(selector: &Selector, key: &SampleKey) -> bool {
+    let row = Row {
+        kind: match key.is_flow() {
+            true => RowKind::FlowBusy,
+            false => RowKind::Call,
+        },
+        method: key.method.clone(),
+        subject: key.subject.clone(),
+        name: key.name.clone(),
+        flow: key.flow.clone(),
+    };
+    selects(Some(selector), &row)
+}
+
+/// All that select a row.
+pub fn selectors_of(key: &SampleKey) -> Vec<Selector> {
+    let names = [&key.subject, &key.name, &key.flow].into_iter().flatten();
+    let kinds = [
+        SelectorKind::Tool,
+        SelectorKind::Resource,
+        SelectorKind::Prompt,
+        SelectorKind::Step,
+        SelectorKind::Flow,
+    ];
+    let all = names.flat_map(|name| kinds.map(|kind| (kind, name.clone())));
+    let selectors = all.map(|(kind, name)| Selector { kind, name });
+    selectors
+        .filter(|selector| is_selected(selector, key))
+        .collect()
+}
+
 /// What a tolerance looks like, for messages.
-const FORM: &str = "a metric and what it may change by, such as `p99 +10% +5ms`, `rate -5%` or \
-                    `errors +0.5%`";
+const FORM: &str = "a metric and what it may change by, such as `p99 +10% +5ms`, `rate -5%`, \
+                    `errors +0.5%` or `tool:NAME p99 +20%`";
 
 impl FromStr for Tolerance {
     type Err = String;
 
     /// Reads a tolerance: a metric, then a percentage, for a latency also a time. With
-    /// both, a change matters where it is beyond both.
+    /// both, a change matters where it is beyond both. What stands before the metric is
+    /// a selector, whatever is in its name: it is read from the right, as thresholds are.
     ///
     /// # Errors
     /// What is wrong with it, and what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut words = text.split_whitespace();
-        let name = words
-            .next()
-            .ok_or_else(|| format!("`{text}` is not {FORM}"))?;
+        let mut head = text.trim();
+        let mut words = Vec::new();
+        let name = loop {
+            let (before, word) = match head.rsplit_once(char::is_whitespace) {
+                Some((before, word)) => (before.trim_end(), word),
+                None if head.is_empty() => return Err(format!("`{text}` is not {FORM}")),
+                None => ("", head),
+            };
+            head = before;
+            match is_part(word) {
+                true => words.insert(0, word),
+                false => break word,
+            }
+        };
         let names = ComparedMetric::ALL.map(ComparedMetric::name);
         let metric = ComparedMetric::ALL
             .into_iter()
@@ -108,6 +185,10 @@ impl FromStr for Tolerance {
                 near.unwrap_or_default()
             )
         })?;
+        let selector = match head {
+            "" => None,
+            head => Some(read_selector(head)?),
+        };
         let (mut share, mut absolute) = (None, None);
         for word in words {
             let value = word.trim_start_matches(['+', '-']);
@@ -144,7 +225,36 @@ impl FromStr for Tolerance {
             },
             _ => Margin { share, absolute },
         };
-        Ok(Self { metric, margin })
+        Ok(Self {
+            selector,
+            metric,
+            margin,
+        })
+    }
+}
+
+/// Whether a word is what a metric may change by, right or wrong: no metric looks so.
+fn is_part(word: &str) -> bool {
+    let is_number = word.starts_with(|c: char| matches!(c, '+' | '-') || c.is_ascii_digit());
+    is_number || word.ends_with('%')
+}
+
+fn read_selector(text: &str) -> Result<Selector, String> {
+    match parse_selector(text) {
+        Ok(selector) if selector.kind == SelectorKind::Stage => Err(format!(
+            "`{selector}` is a stage, and operations and flows are compared"
+        )),
+        Ok(selector) => Ok(selector),
+        Err(fault) => {
+            let near = fault.suggestion;
+            let near = near.map(|near| format!("; did you mean `{near}`?"));
+            Err(format!(
+                "{}: before the metric may stand `tool:NAME`, `resource:URI`, `prompt:NAME`, \
+                 `step:NAME` or `flow:NAME`{}",
+                fault.message,
+                near.unwrap_or_default()
+            ))
+        }
     }
 }
 
@@ -155,8 +265,12 @@ mod tests {
     #[test]
     fn tolerances_are_a_metric_with_a_share_or_a_time() {
         let check = |text: &str, metric, share, absolute| {
-            let margin = Margin { share, absolute };
-            assert_eq!(text.parse(), Ok(Tolerance { metric, margin }), "{text}");
+            let expected = Tolerance {
+                selector: None,
+                metric,
+                margin: Margin { share, absolute },
+            };
+            assert_eq!(text.parse(), Ok(expected), "{text}");
         };
         check("p99 +10% +5ms", ComparedMetric::P99, 0.1, 5.0);
         check("p50 2%", ComparedMetric::P50, 0.02, 0.0);
@@ -180,19 +294,73 @@ mod tests {
         for text in ["p99 +x%", "p99 NaN%", "p99 +inf%", "p99 +-1%x", "p99 1e99%"] {
             check(text, "is not part of");
         }
-        let twice = ["p99 1%", "p99 2%"].map(|text| text.parse().expect("a tolerance"));
-        assert_eq!(Tolerances::new(twice.to_vec()), Err("p99"));
+        check("tol:echo p99 +1%", "did you mean `tool:`?");
+        check("echo p99 +1%", "`echo` is no selector");
+        check("stage:2 p99 +1%", "is a stage");
+        check("tool:echo +20%", "`tool:echo` is not a metric");
+        check("tool:\"a p99 +20%", "does not end with its quote");
+        let twice = ["p99 1%", "p99 2%"].map(tolerance);
+        assert_eq!(Tolerances::new(twice.to_vec()), Err("p99".to_string()));
+        let twice = ["tool:a p99 1%", "tool:\"a\" p99 2%"].map(tolerance);
+        let named = Err("tool:a p99".to_string());
+        assert_eq!(Tolerances::new(twice.to_vec()), named);
+    }
+
+    fn tolerance(text: &str) -> Tolerance {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn what_is_said_of_a_row_counts_before_what_is_said_of_all() {
+        let call = |name: Option<&str>, flow: Option<&str>, tool: &str| SampleKey {
+            method: "tools/call".to_string(),
+            subject: Some(tool.to_string()),
+            name: name.map(str::to_string),
+            flow: flow.map(str::to_string),
+            ..SampleKey::default()
+        };
+        let texts = [
+            "p99 +30%",
+            "tool:echo p99 +20%",
+            "step:sign in p99 +5ms",
+            "flow:check out p99 50%",
+        ];
+        let tolerances = Tolerances::new(texts.map(tolerance).to_vec()).expect("tolerances");
+        let check = |key: Option<&SampleKey>, share, absolute| {
+            let margin = tolerances.margin(ComparedMetric::P99, key);
+            assert_eq!(margin, Margin { share, absolute }, "{key:?}");
+        };
+        check(None, 0.3, 0.0);
+        check(Some(&call(None, None, "echo")), 0.2, 0.0);
+        check(Some(&call(None, None, "other")), 0.3, 0.0);
+        let signing_in = call(Some("sign in"), Some("check out"), "login");
+        check(Some(&signing_in), 0.0, 5.0);
+        check(Some(&SampleKey::of_flow("check out")), 0.5, 0.0);
+        check(Some(&SampleKey::of_flow("other")), 0.3, 0.0);
+        assert!(tolerances.names_own(ComparedMetric::P99, &signing_in));
+        assert!(!tolerances.names_own(ComparedMetric::P95, &signing_in));
+        let keys = [signing_in];
+        let strange = tolerances.strange(&[&keys[0]]);
+        assert_eq!(
+            strange.map(ToString::to_string).as_deref(),
+            Some("tool:echo")
+        );
+        let told = selectors_of(&keys[0])
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(told, ["tool:login", "step:\"sign in\""]);
     }
 
     #[test]
     fn near_zero_a_margin_is_absolute() {
-        let margin = Tolerances::default().margin(ComparedMetric::P50);
+        let margin = Tolerances::default().margin(ComparedMetric::P50, None);
         let of = |base, new| margin.of(ComparedMetric::P50, base, new);
         assert_eq!(of(100.0, 120.0), 0.05);
         assert_eq!(of(0.1, 0.12), 0.5);
         assert_eq!(of(0.12, 0.1), 0.5);
         assert!(of(0.0, 1.0).is_finite());
-        let errors = Tolerances::default().margin(ComparedMetric::Errors);
+        let errors = Tolerances::default().margin(ComparedMetric::Errors, None);
         assert_eq!(errors.of(ComparedMetric::Errors, 0.0, 0.5), 0.001);
     }
 }

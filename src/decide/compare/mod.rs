@@ -34,8 +34,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod,
-    ComparisonOutcome, ComparisonVerdict, Packed, RunSample, SampleKey, SampleRow, SampleSlot,
-    SteadyPart, WholeFigures,
+    ComparisonOutcome, ComparisonVerdict, Packed, RUNS_AS_UNITS, RunSample, SampleKey, SampleRow,
+    SampleSlot, SteadyPart, WholeFigures,
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
 use figures::{MeasuredFigure, RowOfSides, Side};
@@ -43,9 +43,10 @@ use steady::{RUN_SECS, Steady, length};
 use verdict::{ALPHA, Claim, Decided, decide};
 
 pub use gate::{Objection, is_comparable, objections};
-pub use margin::{Tolerance, Tolerances};
+pub use margin::{Tolerance, Tolerances, selectors_of};
 
-/// An operation of less than this share of the calls decides nothing.
+/// An operation of less than this share of the calls decides nothing, nor does a flow of
+/// less than it of the iterations.
 const DECIDING_SHARE: f64 = 0.05;
 
 /// Longer runs are not advised.
@@ -58,11 +59,10 @@ pub fn compare(
     new: &[RunSample],
     tolerances: &Tolerances,
 ) -> ComparisonOutcome {
-    let (of_base, of_new) = (keys_of(base), keys_of(new));
-    let common: BTreeSet<&SampleKey> = of_base.intersection(&of_new).copied().collect();
+    let common = common_keys(base, new);
     let labels = |runs: &[RunSample]| -> Vec<String> {
         let mut told = BTreeSet::new();
-        let rows = runs.iter().flat_map(|run| &run.operations);
+        let rows = runs.iter().flat_map(RunSample::rows);
         let alone = rows.filter(|row| !common.contains(&row.key) && told.insert(&row.key));
         alone.map(|row| row.key.label.clone()).collect()
     };
@@ -70,7 +70,7 @@ pub fn compare(
     let mut comparison = if only_base.is_empty() && only_new.is_empty() {
         compare_rows(base, new, tolerances)
     } else {
-        let of_common = |run: &RunSample| of_operations(run, &common);
+        let of_common = |run: &RunSample| of_rows(run, &common);
         let side = |runs: &[RunSample]| runs.iter().map(of_common).collect::<Vec<_>>();
         compare_rows(&side(base), &side(new), tolerances)
     };
@@ -79,20 +79,25 @@ pub fn compare(
     comparison
 }
 
-/// The operations that all runs of a side have.
-fn keys_of(runs: &[RunSample]) -> BTreeSet<&SampleKey> {
+/// The operations and flows that all runs have.
+fn common_keys<'a>(base: &'a [RunSample], new: &'a [RunSample]) -> BTreeSet<&'a SampleKey> {
     fn of_run(run: &RunSample) -> BTreeSet<&SampleKey> {
-        run.operations.iter().map(|row| &row.key).collect()
+        run.rows().map(|row| &row.key).collect()
     }
-    let mut sets = runs.iter().map(of_run);
+    let mut sets = base.iter().chain(new).map(of_run);
     let first = sets.next().unwrap_or_default();
     sets.fold(first, |common, of_run| &common & &of_run)
 }
 
-/// A run of these operations alone: all calls are their sum.
-fn of_operations(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
+/// A run of these operations and flows alone: all calls are the sum of the operations.
+fn of_rows(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
     let mut run = run.clone();
+    let n_operations = run.operations.len();
     run.operations.retain(|row| keys.contains(&row.key));
+    run.flows.retain(|row| keys.contains(&row.key));
+    if run.operations.len() == n_operations {
+        return run;
+    }
     let mut slots: BTreeMap<u64, SampleSlot> = BTreeMap::new();
     let mut whole = WholeFigures::default();
     for row in &run.operations {
@@ -186,12 +191,16 @@ struct Setting<'a> {
 
 /// What a row is among the others.
 #[derive(Clone, Copy)]
-struct RowRole {
+struct RowRole<'a> {
     is_total: bool,
     /// Of so many calls that it may be decided by itself.
     is_large: bool,
     /// The answer may rest on it.
     may_decide: bool,
+    /// The only operation: all calls say the same.
+    is_only: bool,
+    /// Whose tolerances hold for it; `None`: those of all rows alone.
+    key: Option<&'a SampleKey>,
 }
 
 /// A figure before it is decided.
@@ -206,30 +215,35 @@ struct OpenFigure {
 }
 
 impl Setting<'_> {
-    /// All calls, then each operation.
+    /// All calls, then each operation, then each flow.
     fn rows(&self, base: &[RunSample], new: &[RunSample]) -> Vec<ComparedRow> {
         let Some(first) = base.first() else {
             return Vec::new();
         };
         let (base, new) = (tables(base), tables(new));
-        let of_first = base.first().map(|(_, rows)| rows.len()).unwrap_or_default();
         let mut told = BTreeSet::new();
-        let keys = first.operations.iter().map(|row| &row.key);
-        let keys = keys.filter(|key| told.insert(*key)).map(Some);
-        let keys: Vec<Option<&SampleKey>> = std::iter::once(None).chain(keys).collect();
+        let keys = first.rows().map(|row| &row.key);
+        let keys: Vec<&SampleKey> = keys.filter(|key| told.insert(*key)).collect();
+        let mut operations = keys.iter().filter(|key| !key.is_flow());
+        // One operation alone is all calls.
+        let only = match (operations.next(), operations.next()) {
+            (Some(only), None) => Some(*only),
+            _ => None,
+        };
+        let keys = std::iter::once(None).chain(keys.iter().copied().map(Some));
         let mut rows = Vec::new();
         let mut open = Vec::new();
         for key in keys {
             let (of_base, of_new) = (rows_of(&base, key), rows_of(&new, key));
             let sides = RowOfSides::new(&of_base, &of_new, self.steady.as_ref().ok());
-            let is_one_of_many = of_first > 1;
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
-            let may_decide = key.is_none() || (is_one_of_many && is_large);
             let role = RowRole {
                 is_total: key.is_none(),
                 is_large: key.is_none() || is_large,
-                may_decide,
+                may_decide: key.is_none() || is_large,
+                is_only: key.is_some() && key == only,
+                key: key.or(only),
             };
             let figures = self.open(&sides, role);
             let p95 = figures.iter().find(|of| of.metric == ComparedMetric::P95);
@@ -243,6 +257,7 @@ impl Setting<'_> {
             let key = key.unwrap_or(&first.total.key);
             rows.push(ComparedRow {
                 label: key.label.clone(),
+                is_flow: key.is_flow(),
                 name: key.name.clone(),
                 flow: key.flow.clone(),
                 population: key.population.clone(),
@@ -268,10 +283,15 @@ impl Setting<'_> {
         rows
     }
 
-    fn open(&self, sides: &RowOfSides<'_>, role: RowRole) -> Vec<OpenFigure> {
+    fn open(&self, sides: &RowOfSides<'_>, role: RowRole<'_>) -> Vec<OpenFigure> {
         let of = |metric: ComparedMetric| {
-            // An operation too small for histograms of its own is shown only.
-            let is_known = role.is_large && (sides.is_by_time() || self.steady.is_err());
+            let is_own = role
+                .key
+                .is_some_and(|key| self.tolerances.names_own(metric, key));
+            // An operation too small for histograms of its own is shown only, unless the
+            // user names it.
+            let is_large = role.is_large && (sides.is_by_time() || self.steady.is_err());
+            let is_known = is_large || is_own;
             let mut measured = sides.measured(metric);
             if is_known && self.method != ComparisonMethod::SideBySide {
                 measured.estimate = sides.estimate(metric);
@@ -279,7 +299,7 @@ impl Setting<'_> {
                     measured.spread = sides.spread(metric);
                 }
             }
-            let margin = self.tolerances.margin(metric);
+            let margin = self.tolerances.margin(metric, role.key);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
             let is_of_those = match metric {
                 ComparedMetric::P50 | ComparedMetric::P95 | ComparedMetric::Errors => true,
@@ -287,6 +307,7 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
+            let may_decide = !role.is_only && (role.may_decide && is_wished || is_own);
             let without_success = (role.is_total && metric == ComparedMetric::Errors)
                 .then(|| sides.without_success())
                 .flatten();
@@ -294,10 +315,7 @@ impl Setting<'_> {
                 metric,
                 margin: margin.of(metric, base, new),
                 decides: without_success.is_some()
-                    || (role.may_decide
-                        && is_wished
-                        && is_known
-                        && self.method != ComparisonMethod::SideBySide),
+                    || (may_decide && is_known && self.method != ComparisonMethod::SideBySide),
                 measured,
                 without_success,
             }
@@ -393,6 +411,12 @@ impl Setting<'_> {
         if self.method == ComparisonMethod::Runs && measured.share_of_calls >= 1.0 {
             return self.more_runs(margin, detectable);
         }
+        if !measured.is_by_time {
+            return format!(
+                "a report keeps rows of few calls as a whole, and not by time: give {RUNS_AS_UNITS} \
+                 runs a side"
+            );
+        }
         let share = measured.share_of_calls;
         if share <= 0.0 {
             return "no call succeeded for some of the time".to_string();
@@ -446,7 +470,8 @@ fn tables(runs: &[RunSample]) -> Vec<RowsByKey<'_>> {
 }
 
 fn by_key(run: &RunSample) -> HashMap<&SampleKey, &SampleRow> {
-    let rows = run.operations.iter().rev();
+    let rows: Vec<&SampleRow> = run.rows().collect();
+    let rows = rows.into_iter().rev();
     rows.map(|row| (&row.key, row)).collect()
 }
 
@@ -462,9 +487,14 @@ fn rows_of<'a>(
     runs.iter().filter_map(row).collect()
 }
 
+/// By its share of the calls; of a flow, by that of the iterations of all flows.
 fn is_large(row: &SampleRow, run: &RunSample) -> bool {
     let ended = |row: &SampleRow| row.whole.ok.saturating_add(row.whole.failed) as f64;
-    ended(row) >= DECIDING_SHARE * ended(&run.total)
+    let n_all = match row.key.is_flow() {
+        true => run.flows.iter().map(ended).sum(),
+        false => ended(&run.total),
+    };
+    ended(row) >= DECIDING_SHARE * n_all
 }
 
 /// A change in the scale of estimates.

@@ -117,6 +117,7 @@ pub(super) fn run_of(slots: Vec<SampleSlot>, file: String) -> RunSample {
         slot_secs: Some(1.0),
         total,
         operations: Vec::new(),
+        flows: Vec::new(),
     }
 }
 
@@ -139,10 +140,10 @@ fn count(base: Process, new: Process, n: u64, holds: impl Fn(&ComparisonOutcome)
 #[test]
 fn two_runs_of_one_process_are_seldom_worse() {
     for (process, few, all) in [
-        (STEADY, 8, 100),
+        (STEADY, 4, 100),
         (Process { phi: 0.0, ..STEADY }, 2, 50),
-        (Process { phi: 0.9, ..STEADY }, 4, 100),
-        (Process { secs: 30, ..STEADY }, 4, 100),
+        (Process { phi: 0.9, ..STEADY }, 2, 100),
+        (Process { secs: 30, ..STEADY }, 2, 100),
     ] {
         let n = n_seeds(few, all);
         let n_worse = count(process, process, n, |it| {
@@ -158,7 +159,7 @@ fn two_runs_of_one_process_are_seldom_worse() {
 
 #[test]
 fn a_fifth_more_is_worse() {
-    let n = n_seeds(6, 100);
+    let n = n_seeds(4, 100);
     let is_worse =
         |it: &ComparisonOutcome| verdict(it, ComparedMetric::P95) == ChangeVerdict::Worse;
     for slower in [
@@ -183,7 +184,7 @@ fn a_fifth_more_is_worse() {
 
 #[test]
 fn a_tenth_more_is_seen() {
-    let n = n_seeds(6, 100);
+    let n = n_seeds(4, 100);
     let slower = Process {
         scale: 1.1,
         ..STEADY
@@ -718,4 +719,163 @@ fn ramps_and_the_warm_up_are_left_out() {
     });
     assert_eq!((from, to), (15.0, 50.0));
     assert!(left_out.contains("stage 2 of 3"), "{left_out}");
+}
+
+/// A run with some operations and a flow, whose calls take so many times as long.
+fn with_flow(file: &str, of_calls: f64, of_flow: f64) -> RunSample {
+    let timed = |scale: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || scale * (10.0 + random.f64()));
+        })
+    };
+    let mut run = timed(of_calls);
+    let operation = |tool: &str, whole: WholeFigures, slots: &[SampleSlot]| SampleRow {
+        key: SampleKey {
+            label: format!("tools/call {tool}"),
+            method: "tools/call".to_string(),
+            subject: Some(tool.to_string()),
+            ..SampleKey::default()
+        },
+        whole,
+        slots: slots.to_vec(),
+    };
+    let few = WholeFigures {
+        ok: 200,
+        ..run.total.whole
+    };
+    run.operations = vec![
+        operation("login", run.total.whole, &run.total.slots),
+        operation("rare", few, &[]),
+        operation("whoami", run.total.whole, &run.total.slots),
+    ];
+    run.flows = vec![SampleRow {
+        key: SampleKey::of_flow("check out"),
+        ..timed(of_flow).total
+    }];
+    run
+}
+
+fn wished(texts: &[&str]) -> Tolerances {
+    let tolerances = texts.iter().map(|text| text.parse().expect("a tolerance"));
+    Tolerances::new(tolerances.collect()).expect("each once")
+}
+
+fn figure<'a>(
+    found: &'a ComparisonOutcome,
+    label: &str,
+    metric: ComparedMetric,
+) -> &'a ComparedFigure {
+    let mut rows = found.rows.iter();
+    let row = rows.find(|row| row.label == label).expect(label);
+    let mut figures = row.figures.iter();
+    figures.find(|of| of.metric == metric).expect("a figure")
+}
+
+/// A server that has to be asked twice as often makes a flow longer, and no call.
+#[test]
+fn a_flow_that_takes_longer_is_worse_and_in_no_total() {
+    let (base, new) = (
+        with_flow("a.json", 1.0, 3.0),
+        with_flow("bb.json", 1.0, 4.5),
+    );
+    let found = of_pair(base.clone(), new.clone());
+    let labels: Vec<&str> = found.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "all calls",
+            "tools/call login",
+            "tools/call rare",
+            "tools/call whoami",
+            "flow check out"
+        ]
+    );
+    assert!(found.rows[4].is_flow && !found.rows[3].is_flow);
+    assert_eq!(found.verdict, ComparisonVerdict::Worse);
+    let of_flow = figure(&found, "flow check out", ComparedMetric::P50);
+    assert!(of_flow.decides && of_flow.verdict == Some(ChangeVerdict::Worse));
+    for metric in [ComparedMetric::P50, ComparedMetric::Rate] {
+        let of_all = figure(&found, "all calls", metric);
+        assert_eq!(
+            of_all.verdict,
+            Some(ChangeVerdict::Equivalent),
+            "{found:#?}"
+        );
+    }
+    // Within what is tolerated of the flow it is not, and nothing else is tolerated more.
+    let tolerances = wished(&["flow:check out p50 +60%", "flow:\"check out\" p95 +60%"]);
+    let found = compare(&[base.clone()], &[new], &tolerances);
+    assert_eq!(found.verdict, ComparisonVerdict::NotWorse, "{found:#?}");
+    let margin = |label| figure(&found, label, ComparedMetric::P50).margin;
+    assert_eq!((margin("flow check out"), margin("all calls")), (0.6, 0.05));
+    // A flow of one side alone changes no total.
+    let mut without = with_flow("ccc.json", 1.0, 3.0);
+    without.flows.clear();
+    let found = of_pair(base, without);
+    assert_eq!(found.only_base, ["flow check out"]);
+    assert_eq!(found.rows.len(), 4);
+    assert_eq!(
+        found.rows[0].figures[0].verdict,
+        Some(ChangeVerdict::Equivalent)
+    );
+}
+
+#[test]
+fn an_operation_with_a_tolerance_decides_however_few_its_calls() {
+    let runs = |scale: f64, names: [&str; 3]| {
+        let run = |name: &str| {
+            let mut run = with_flow(name, 1.0, 3.0);
+            let [p50, p95, p99] = run.operations[1].whole.percentiles_ms;
+            let more = scale + name.len() as f64 / 1e3;
+            run.operations[1].whole.percentiles_ms =
+                [p50, p95, p99].map(|ms| ms.map(|ms| more * ms));
+            run
+        };
+        names.map(run)
+    };
+    let base = runs(1.0, ["a", "bb", "ccc"]);
+    let new = runs(2.0, ["dddd", "eeeee", "ffffff"]);
+    let rare = |found: &ComparisonOutcome| {
+        let rare = figure(found, "tools/call rare", ComparedMetric::P50);
+        (rare.decides, rare.verdict, rare.why.clone())
+    };
+    let found = of_pair(base[0].clone(), new[0].clone());
+    assert_eq!(rare(&found), (false, None, None));
+    let tolerances = wished(&["tool:rare p50 +20%"]);
+    let found = compare(&base[..1], &new[..1], &tolerances);
+    let (decides, verdict, why) = rare(&found);
+    assert_eq!(
+        (decides, verdict),
+        (true, Some(ChangeVerdict::NotEnoughData))
+    );
+    assert!(why.is_some_and(|why| why.contains("give 3 runs a side")));
+    let found = compare(&base, &new, &tolerances);
+    assert_eq!(rare(&found).1, Some(ChangeVerdict::Worse), "{found:#?}");
+    let tolerances = wished(&["tool:rare p50 +150%"]);
+    let found = compare(&base, &new, &tolerances);
+    assert_eq!(
+        rare(&found).1,
+        Some(ChangeVerdict::Equivalent),
+        "{found:#?}"
+    );
+}
+
+/// One operation alone is all calls: what is tolerated of it is tolerated of them.
+#[test]
+fn the_only_operation_s_tolerance_holds_for_all_calls() {
+    let only = |file: &str, scale: f64| {
+        let mut run = with_flow(file, scale, 3.0);
+        run.operations.truncate(1);
+        run.flows.clear();
+        run
+    };
+    let (base, new) = (only("a.json", 1.0), only("bb.json", 1.2));
+    let found = of_pair(base.clone(), new.clone());
+    assert_eq!(found.verdict, ComparisonVerdict::Worse);
+    let tolerances = wished(&["tool:login p50 +30%", "tool:login p95 +30%", "p50 +1%"]);
+    let found = compare(&[base], &[new], &tolerances);
+    assert_eq!(found.verdict, ComparisonVerdict::NotWorse, "{found:#?}");
+    for label in ["all calls", "tools/call login"] {
+        assert_eq!(figure(&found, label, ComparedMetric::P50).margin, 0.3);
+    }
 }

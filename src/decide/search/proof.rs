@@ -301,7 +301,7 @@ fn prove_closed(mu: f64, think_secs: f64, quantile: f64, limit_ms: u64, median: 
     );
     let bench = Bench::closed(exponential(mu), think_secs, quantile, limit_ms);
     let truth = capacity_closed(mu, think_secs, quantile, limit_ms as f64 / 1e3);
-    prove(&name, &bench, truth, [4, 100], median);
+    prove(&name, &bench, truth, [2, 100], median);
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn errors_bound_the_capacity_as_latency_does() {
         "errors <= 1 %",
         &bench,
         truth,
-        [4, 50],
+        [2, 50],
         Median::AtLeastNineTenths,
     );
     let (outcome, _) = bench.search(bench.options(), 0);
@@ -441,7 +441,7 @@ fn several_limits_are_all_kept() {
         "p95, p99 and errors",
         &bench,
         truth,
-        [4, 20],
+        [2, 20],
         Median::AtLeastNineTenths,
     );
 }

@@ -9,7 +9,8 @@ use crate::outcome::{
     SampleStage, WholeFigures,
 };
 use crate::report::model::{
-    Figures, LatencyFrom, Report, StoredHistograms, StoredInterval, StoredKind, StoredRow,
+    Figures, LatencyFigures, LatencyFrom, Report, StoredHistograms, StoredInterval, StoredKind,
+    StoredRow,
 };
 
 /// What the row of all calls is called.
@@ -79,13 +80,27 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
             slots: slots(key)?,
         })
     });
+    let operations = operations.collect::<Result<_, String>>()?;
+    let flows = report.flows.iter().map(|flow| {
+        let name = Some(flow.name.as_str());
+        Ok(SampleRow {
+            key: SampleKey::of_flow(&flow.name),
+            whole: WholeFigures {
+                percentiles_ms: percentiles_ms(&flow.busy),
+                ..whole(&flow.figures)
+            },
+            slots: slots((StoredKind::FlowBusy, None, None, None, name, None))?,
+        })
+    });
+    let flows = flows.collect::<Result<_, String>>()?;
     Ok(RunSample {
         file: file.to_string(),
         facts: facts(report),
         shape: shape(report),
         has_histograms: histograms.is_some(),
         slot_secs: slot_secs.filter(|_| !total.slots.is_empty()),
-        operations: operations.collect::<Result<_, String>>()?,
+        operations,
+        flows,
         total,
     })
 }
@@ -160,13 +175,16 @@ fn add_dropped(slots: &mut [SampleSlot], report: &Report, slot_secs: f64) {
 }
 
 fn whole(figures: &Figures) -> WholeFigures {
-    let latency = &figures.latency;
     WholeFigures {
         ok: figures.ok,
         failed: figures.failed,
         rate_per_sec: figures.rate_per_sec,
-        percentiles_ms: [latency.p50_ms, latency.p95_ms, latency.p99_ms],
+        percentiles_ms: percentiles_ms(&figures.latency),
     }
+}
+
+fn percentiles_ms(latency: &LatencyFigures) -> [Option<f64>; 3] {
+    [latency.p50_ms, latency.p95_ms, latency.p99_ms]
 }
 
 fn facts(report: &Report) -> SampleFacts {

@@ -21,7 +21,7 @@ use crate::report::page::{
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
-use crate::units::{format_count, format_percent, plural};
+use crate::units::{format_bytes, format_count, format_percent, plural};
 
 /// Markdown of at most so many bytes.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +92,7 @@ fn run(sheet: &mut Sheet, report: &Report) {
     );
     operations(sheet, report);
     flows(sheet, report);
+    bytes(sheet, report);
     let of_sessions = report.handshake.iter().chain(&report.close);
     let causes: Vec<&CauseCount> = report
         .failures
@@ -255,6 +256,30 @@ fn flows(sheet: &mut Sheet, report: &Report) {
     columns[0] = "flow";
     columns[1] = "iterations";
     sheet.heading("Flows");
+    sheet.table(&columns, rows.collect());
+}
+
+/// What went over the wire for a successful call of each operation.
+fn bytes(sheet: &mut Sheet, report: &Report) {
+    let some = report.operations.iter();
+    let some: Vec<_> = some
+        .filter_map(|it| Some((it.label.as_str(), it.bytes?)))
+        .collect();
+    if some.is_empty() {
+        return;
+    }
+    let labels: Vec<&str> = some.iter().map(|(label, _)| *label).collect();
+    let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
+    let rows = some.iter().zip(&shown).map(|((_, bytes), name)| {
+        let mut row = vec![cell(name)];
+        for of in [bytes.request, bytes.answer] {
+            row.push(format_bytes(of.mean.round() as u64));
+            row.push(format_bytes(of.max));
+        }
+        row
+    });
+    sheet.heading("Bytes");
+    let columns = ["operation", "request", "largest", "answer", "largest"];
     sheet.table(&columns, rows.collect());
 }
 
@@ -473,6 +498,7 @@ fn prose(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::report::envelope::Reported;
+    use crate::report::model::{ByteFigures, BytesFigures};
     use crate::report::samples::{busy_outcome, plan, report};
     use proptest::prelude::*;
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -514,6 +540,30 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_calls_have_a_table() {
+        let mut report = report(&plan(), &busy_outcome());
+        for operation in &mut report.operations {
+            operation.bytes = None;
+        }
+        let text = |report: &Report| {
+            let whole = Markdown {
+                bytes_max: usize::MAX,
+            };
+            whole.text(report.any())
+        };
+        assert!(!text(&report).contains("### Bytes"));
+        report.operations[0].bytes = Some(BytesFigures {
+            request: ByteFigures::of(1_000, 600, 2),
+            answer: ByteFigures::of(40_960, 30_720, 2),
+        });
+        let text = text(&report);
+        assert!(
+            text.contains("| 500 B | 600 B | 20.0 KiB | 30.0 KiB |"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn it_is_cut_at_a_line_and_the_conclusion_stays() {
         let report = report(&plan(), &busy_outcome());
         let whole = Markdown {
@@ -527,7 +577,7 @@ mod tests {
         };
         assert_eq!(check(whole.len() + 1), whole);
         let mut n_cut = 0;
-        for bytes_max in 0..whole.len() {
+        for bytes_max in (0..whole.len()).step_by(crate::seeds::n_seeds(7, 1) as usize) {
             let text = check(bytes_max);
             if let Some((kept, _)) = text.split_once("\n\nThe rest did not fit") {
                 assert!(whole.starts_with(kept), "{text}");

@@ -13,6 +13,8 @@ pub(super) struct Limits {
     pub(super) duration: Option<Duration>,
     /// After how many iterations, if they end it.
     pub(super) iterations: Option<u64>,
+    /// Whether an iteration may be several calls.
+    pub(super) has_flows: bool,
 }
 
 /// `notice: …`.
@@ -57,6 +59,10 @@ pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
     };
     line = line.add(Role::Plain, format!("  {}", users(progress)));
     line = line.add(Role::Accent, format!("  {}", format_rate(progress.rate)));
+    if limits.has_flows && limits.iterations.is_none() {
+        let iterations = plural(progress.iterations, "iteration", "iterations");
+        line = line.add(Role::Plain, format!("  {iterations}"));
+    }
     let p99 = match progress.latency.quantile_ns(0.99) {
         Some(ns) => format!("  p99 {}", format_latency(ns)),
         None => "  p99 -".to_string(),

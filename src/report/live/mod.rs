@@ -191,6 +191,7 @@ impl<W: WriteColor> Observer for LiveLine<W> {
         self.limits = Limits {
             duration: start.duration,
             iterations: start.iterations,
+            has_flows: start.rows.iter().any(|row| row.flow.is_some()),
         };
         self.say(|| start_line(start));
     }

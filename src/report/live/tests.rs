@@ -43,6 +43,34 @@ fn terminal(columns: usize) -> LiveStyle {
     LiveStyle::Redrawn(Rc::new(move || Layout::terminal(columns)))
 }
 
+/// Where an iteration may be several calls, how many there were is told beside them.
+#[test]
+fn iterations_of_flows_are_told_beside_the_calls() {
+    let shown = |iterations, has_flows| {
+        let limits = Limits {
+            iterations,
+            has_flows,
+            ..Limits::default()
+        };
+        let mut text = String::new();
+        with_progress(12, |mut progress| {
+            progress.iterations = 3_400;
+            text = progress_line(&progress, limits).text();
+        });
+        text
+    };
+    assert_eq!(
+        shown(None, true),
+        "12s  50 VUs  1,420/s  3,400 iterations  p99 1.20 ms"
+    );
+    assert_eq!(shown(None, false), "12s  50 VUs  1,420/s  p99 1.20 ms");
+    // They end the run, and stand with the time already.
+    assert_eq!(
+        shown(Some(9_000), true),
+        "12s  3,400 of 9,000  50 VUs  1,420/s  p99 1.20 ms"
+    );
+}
+
 const START: &str = "testing http://127.0.0.1:8080/mcp, demo 0.1.0, MCP 2025-11-25 (legacy)\n";
 
 #[test]
@@ -180,6 +208,7 @@ fn iterations_that_end_a_run_are_shown_beside_the_time() {
     let limits = Limits {
         duration: None,
         iterations: Some(20_000),
+        ..Limits::default()
     };
     let mut text = String::new();
     with_progress(12, |progress| {

@@ -481,7 +481,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
 }
 
 proptest! {
-    #![proptest_config(crate::seeds::cases(32, 128))]
+    #![proptest_config(crate::seeds::cases(16, 128))]
     /// Rate × time = ended; error rate × ended = failed; started = ok + failed +
     /// cancelled: of the totals, each row, stage and second. Handshakes, ends of
     /// sessions, turns and the probe are in no total.

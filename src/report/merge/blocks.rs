@@ -350,7 +350,10 @@ impl<'a> Parts<'a> {
             n_given_up: 0,
         };
         for (at, row) in rows.iter().enumerate() {
-            if !matches!(row.kind, StoredKind::Total | StoredKind::Call) {
+            if !matches!(
+                row.kind,
+                StoredKind::Total | StoredKind::Call | StoredKind::FlowBusy
+            ) {
                 continue;
             }
             let is_total = row.kind == StoredKind::Total;

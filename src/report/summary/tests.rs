@@ -191,7 +191,7 @@ fn colour_adds_no_text() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::seeds::cases(8, 24))]
     #[test]
     fn no_line_is_wider_than_asked_for(
         names in prop::collection::vec(any::<String>(), 1..5),
