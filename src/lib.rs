@@ -171,7 +171,9 @@ mod worker;
 /// API and changes at any time.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::servers::canned::{AnswerFraming, CannedServer, Options, ServerThread};
+    pub use crate::servers::canned::{
+        AnswerFraming, CannedAnswers, CannedReader, CannedServer, Options, ServerThread,
+    };
 
     pub mod metrics {
         pub use crate::metrics::{Outcome, Recorder, Sample};

@@ -33,6 +33,10 @@ impl Target {
             era,
         }
     }
+
+    fn is_tls(&self) -> bool {
+        self.url.starts_with("https:")
+    }
 }
 
 /// How much at once, and how long.
@@ -161,6 +165,7 @@ fn program_command(path: &str, target: &Target, load: Load) -> Command {
         .args(["--duration", &format!("{}s", load.seconds)])
         .args(["--workers", &load.n_workers.to_string()])
         .args(["--quiet", "--report", REPORT_FILE])
+        .args(target.is_tls().then_some("--insecure"))
         .env_remove("MCP_API_KEY");
     command
 }
@@ -266,7 +271,8 @@ fn oha_command(target: &Target, load: Load) -> Result<Command, String> {
         .args(["--no-tui", "--output-format", "json", "-m", "POST"])
         .args(["-c", &load.n_vus.to_string()])
         .args(["-z", &format!("{}s", load.seconds)])
-        .args(["-d", &body]);
+        .args(["-d", &body])
+        .args(target.is_tls().then_some("--insecure"));
     for (name, value) in headers {
         command.args(["-H", &format!("{name}: {value}")]);
     }

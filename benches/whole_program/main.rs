@@ -11,7 +11,8 @@
 //! opened and closed included. Where `wrk` and `oha` are on the PATH they run
 //! beside it, in turns, with the same request: `wrk` as the practical limit, since
 //! it sends one rendered request and reads nothing of the answers but their
-//! framing; `oha` as what is commonly used.
+//! framing; `oha` as what is commonly used. `-- --tls` does the same over TLS, by
+//! rustls on the server's side.
 //!
 //! Nothing here fails because something was slow: it shows figures, beside what
 //! is demanded of them. `… -- schedule` measures how exactly arrivals keep to
@@ -24,6 +25,7 @@ mod generator;
 mod process;
 mod scaling;
 mod schedule;
+mod secure;
 mod table;
 
 use std::io::{self, Write};
@@ -36,7 +38,7 @@ use pmcp_loadtest::internal::protocol::Era;
 use pmcp_loadtest::internal::{self, AnswerFraming, CannedServer};
 
 use generator::{Generator, Load, Target};
-use process::{Cores, ServerProcess};
+use process::{Cores, Served, ServerProcess};
 use table::{Figures, Group};
 
 /// Measures what a call costs the program, and wrk and oha where installed.
@@ -57,6 +59,9 @@ struct Arguments {
     /// the server answers calls as event streams
     #[argh(switch)]
     sse: bool,
+    /// over TLS, whose certificate nobody looks at
+    #[argh(switch)]
+    tls: bool,
     /// the server answers after this time, such as 5ms; 0ms
     #[argh(option, default = "Delay(Duration::ZERO)", arg_name = "time")]
     delay: Delay,
@@ -105,6 +110,9 @@ struct Serve {
     /// answer calls as event streams
     #[argh(switch)]
     sse: bool,
+    /// over TLS, at once
+    #[argh(switch)]
+    tls: bool,
     /// end when standard input ends
     #[argh(switch)]
     until_stdin_ends: bool,
@@ -204,11 +212,24 @@ fn serve(options: &Serve) -> Result<(), String> {
         process::pin_to(core)?;
     }
     process::allow_many_files();
+    let framing = match options.sse {
+        true => AnswerFraming::EventStream,
+        false => AnswerFraming::Json,
+    };
+    if options.tls {
+        let server = secure::SecureServer::bind(framing).map_err(text)?;
+        say(&server.url());
+        if options.until_stdin_ends {
+            std::thread::spawn(|| {
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                #[expect(clippy::exit, reason = "the parent is gone")]
+                std::process::exit(0);
+            });
+        }
+        return server.serve().map_err(text);
+    }
     let server = CannedServer::bind(internal::Options {
-        framing: match options.sse {
-            true => AnswerFraming::EventStream,
-            false => AnswerFraming::Json,
-        },
+        framing,
         delay: options.delay.0,
     })
     .map_err(text)?;
@@ -230,7 +251,15 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
     process::allow_many_files();
     let cores = Cores::choose();
     let scratch = process::Scratch::new()?;
-    let server = ServerProcess::start(&cores, arguments.sse, arguments.delay.0)?;
+    let served = Served {
+        sse: arguments.sse,
+        tls: arguments.tls,
+        delay: arguments.delay.0,
+    };
+    if served.tls && !served.delay.is_zero() {
+        return Err("the server over TLS answers at once".to_string());
+    }
+    let server = ServerProcess::start(&cores, served)?;
     let target = Target::new(server.url(), arguments.protocol.0);
     let mut generators = vec![Generator::program(&arguments.program)];
     if !arguments.alone {
@@ -252,9 +281,10 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         generator.run(&target, load, &cores, &server, &scratch)
     };
     say(&format!(
-        "{} against a canned server, {}, {} answers {}; server on {}, generator on {}; \
+        "{} against a canned server{}, {}, {} answers {}; server on {}, generator on {}; \
          {} rounds of {} s, medians\n",
         arguments.program,
+        if arguments.tls { " over TLS" } else { "" },
         arguments.protocol.0,
         if arguments.sse { "SSE" } else { "JSON" },
         match arguments.delay.0 {

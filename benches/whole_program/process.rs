@@ -110,6 +110,17 @@ impl Drop for Scratch {
     }
 }
 
+/// How the canned server answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Served {
+    /// Calls are answered as event streams.
+    pub(crate) sse: bool,
+    /// Over TLS.
+    pub(crate) tls: bool,
+    /// After this time.
+    pub(crate) delay: Duration,
+}
+
 /// The canned server: this program once more. Killed when dropped; ends by
 /// itself if this process dies.
 pub(crate) struct ServerProcess {
@@ -124,14 +135,13 @@ impl ServerProcess {
     ///
     /// # Errors
     /// It does not come up.
-    pub(crate) fn start(cores: &Cores, sse: bool, delay: Duration) -> Result<Self, String> {
+    pub(crate) fn start(cores: &Cores, served: Served) -> Result<Self, String> {
         let text = |error: std::io::Error| format!("the canned server: {error}");
         let mut command = Command::new(std::env::current_exe().map_err(text)?);
         command.args(["serve", "--until-stdin-ends"]);
-        command.args(["--delay", &format!("{}ms", delay.as_millis())]);
-        if sse {
-            command.arg("--sse");
-        }
+        command.args(["--delay", &format!("{}ms", served.delay.as_millis())]);
+        command.args(served.sse.then_some("--sse"));
+        command.args(served.tls.then_some("--tls"));
         if let Some(core) = cores.server {
             command.args(["--core", &core.id.to_string()]);
         }
@@ -153,7 +163,7 @@ impl ServerProcess {
                 .map_err(text)?;
         }
         server.url.truncate(server.url.trim_end().len());
-        match server.url.starts_with("http://") {
+        match server.url.starts_with("http") {
             true => Ok(server),
             false => Err(format!("the canned server says: {}", server.url)),
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pmcp_loadtest::internal::protocol::Era;
 
 use super::generator::{Generator, Load, Target};
-use super::process::{self, Cores, ServerProcess};
+use super::process::{self, Cores, Served, ServerProcess};
 use super::table::Figures;
 
 /// Of both workers together, so that each has enough to do.
@@ -55,7 +55,13 @@ pub(crate) fn measure(
             0..3 => Cores::none(),
             _ => Cores::choose().generator_free(),
         };
-        let server = ServerProcess::start(&cores, false, delay)?;
+        let server = ServerProcess::start(
+            &cores,
+            Served {
+                delay,
+                ..Served::default()
+            },
+        )?;
         let target = Target::new(server.url(), era);
         let mut rounds: [Vec<Figures>; 2] = [Vec::new(), Vec::new()];
         for _ in 0..n_rounds.max(1) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{self, Cores, Scratch, ServerProcess};
+use crate::process::{self, Cores, Scratch, Served, ServerProcess};
 
 /// Arrivals a second.
 const RATES: [u32; 2] = [1_000, 10_000];
@@ -27,7 +27,7 @@ pub(crate) fn measure(
 ) -> Result<(), String> {
     let cores = Cores::choose().generator_free();
     let scratch = Scratch::new()?;
-    let server = ServerProcess::start(&cores, false, Duration::ZERO)?;
+    let server = ServerProcess::start(&cores, Served::default())?;
     show(&format!(
         "lateness of the open model, one worker on the last CPU, {seconds} s each; server on {}\n",
         cores.server_text(),

@@ -71,6 +71,11 @@ impl Renewal {
         every: Option<Duration>,
         chance: f64,
     ) {
+        if self.why == Why::Expiring {
+            // The one before was taken until its end was near: what was refused before
+            // that says nothing of this one.
+            self.n_refused = 0;
+        }
         self.given_at = Some(now);
         self.rest(now, lifetime, every, chance);
     }
@@ -210,6 +215,20 @@ mod tests {
             Some(now + 11 * SECOND),
             "it was good for a while"
         );
+    }
+
+    /// Tokens of seconds are all renewed soon: refusals that are minutes apart must not
+    /// add up to a pause that is longer than a token lives.
+    #[test]
+    fn a_token_that_lived_to_its_renewal_ends_the_row_of_refusals() {
+        let (mut now, mut renewal) = given(20);
+        for _ in 0..8 {
+            renewal.refused(now + SECOND, 401, None);
+            assert_eq!(renewal.due(), Some(now + SECOND));
+            renewal.given(now + SECOND, Some(20 * SECOND), None, 0.0);
+            now = renewal.due().expect("it ends");
+            renewal.given(now, Some(20 * SECOND), None, 0.0);
+        }
     }
 
     #[test]

@@ -26,6 +26,9 @@ mod pty;
 mod python_server;
 #[path = "../support/raw_http.rs"]
 mod raw_http;
+#[cfg(target_os = "linux")]
+#[path = "../support/resolver.rs"]
+mod resolver;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
 #[path = "../support/share.rs"]

@@ -12,7 +12,7 @@ use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
 
 /// Where it is without a home.
-const STORE: &str = ".pmcp/oauth-cache.json";
+pub(super) const STORE: &str = ".pmcp/oauth-cache.json";
 
 fn loadtest(words: &[&str]) -> Program {
     let mut all = vec!["loadtest"];
@@ -197,14 +197,20 @@ fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
 
 /// A store in which a login is kept, as cargo-pmcp writes it, with a field of its future.
 fn store_of(server: &AuthServer, expires_at: u64) -> String {
+    store_text(&server.origin(), expires_at)
+}
+
+/// The same by the server's scheme, host and port; its issuer is at `/as` of these.
+pub(super) fn store_text(origin: &str, expires_at: u64) -> String {
+    let issuer = format!("{origin}/as");
     let record = json!({
         "access_token": "access-secret-0", "refresh_token": "refresh-secret-0",
         "expires_at": expires_at, "client_id": "client-0", "of_tomorrow": 1,
     });
     let content = json!({
         "schema_version": 2,
-        "credentials": {server.issuer(): {server.origin(): {"": record}}},
-        "issuers": {server.origin(): server.issuer()},
+        "credentials": {&issuer: {origin: {"": record}}},
+        "issuers": {origin: issuer},
     });
     format!("{content:#}\n")
 }

@@ -4,9 +4,10 @@
 //! It is strict where the specifications are: a code is good once, with the right
 //! verifier; a refresh token is good once, and whoever brings it again loses the login;
 //! each request for a token names the resource. What it refused stands in
-//! [`AuthServer::faults`]. It shares no code with the program.
+//! [`Authority::faults`]. It shares no code with the program.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub(crate) struct Manners {
     pub(crate) iss: Option<&'static str>,
     /// Neither it nor its issuer has metadata: 2025-03-26.
     pub(crate) has_no_metadata: bool,
+    /// It stands behind TLS, and so do the addresses that it names.
+    pub(crate) is_behind_tls: bool,
 }
 
 impl Default for Manners {
@@ -58,6 +61,7 @@ impl Default for Manners {
             resource_metadata: json!({}),
             iss: None,
             has_no_metadata: false,
+            is_behind_tls: false,
         }
     }
 }
@@ -69,6 +73,8 @@ const LEEWAY: Duration = Duration::from_secs(2);
 struct State {
     n_made: u32,
     n_calls: u32,
+    /// Calls that were refused for their token.
+    n_refused: u64,
     /// Tokens that are good, with their scopes, and until when.
     tokens: BTreeMap<String, (String, Option<Instant>)>,
     /// Codes with their challenge.
@@ -87,21 +93,74 @@ impl State {
     }
 }
 
+/// Who gives tokens and knows them, at whatever address it is asked.
+pub(crate) struct Authority {
+    manners: Manners,
+    state: Mutex<State>,
+}
+
+impl Authority {
+    pub(crate) fn new(manners: Manners) -> Self {
+        let state = Mutex::default();
+        Self { manners, state }
+    }
+
+    /// The answer of the issuer, or of a server that wants another token; `None` where
+    /// the MCP server answers.
+    pub(crate) fn answer(&self, request: &Request, connection: &mut Connection) -> Option<Next> {
+        answer(&self.manners, &mut lock(&self.state), request, connection)
+    }
+
+    /// What it refused, and why.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        lock(&self.state).faults.clone()
+    }
+
+    /// The grants that it gave tokens for, in order: `refresh_token` and so on.
+    pub(crate) fn grants(&self) -> Vec<String> {
+        lock(&self.state).grants.clone()
+    }
+
+    /// How many calls it refused for their token.
+    pub(crate) fn n_refused(&self) -> u64 {
+        lock(&self.state).n_refused
+    }
+
+    /// Puts a refresh token into the world that is good.
+    pub(crate) fn give_refresh_token(&self, token: &str) {
+        lock(&self.state).refresh_tokens.insert(token.to_string());
+    }
+
+    /// Puts a token into the world that is good.
+    pub(crate) fn give_token(&self, token: &str) {
+        let always = (String::new(), None);
+        lock(&self.state).tokens.insert(token.to_string(), always);
+    }
+}
+
 /// The running servers.
 pub(crate) struct AuthServer {
     pub(crate) server: FakeServer,
-    state: Arc<Mutex<State>>,
+    authority: Arc<Authority>,
+}
+
+impl Deref for AuthServer {
+    type Target = Authority;
+
+    fn deref(&self) -> &Authority {
+        &self.authority
+    }
 }
 
 impl AuthServer {
     pub(crate) fn start(manners: Manners) -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
+        let authority = Arc::new(Authority::new(manners));
+        let asked = Arc::clone(&authority);
         let server = FakeServer::start(move |request, connection| {
-            answer(&manners, &mut lock(&shared), request, connection)
-                .unwrap_or_else(|| legacy(request, connection))
+            let answered = asked.answer(request, connection);
+            answered.unwrap_or_else(|| legacy(request, connection))
         });
-        Self { server, state }
+        Self { server, authority }
     }
 
     /// The endpoint.
@@ -117,27 +176,6 @@ impl AuthServer {
     /// The name of the issuer.
     pub(crate) fn issuer(&self) -> String {
         format!("{}/as", self.origin())
-    }
-
-    /// What it refused, and why.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        lock(&self.state).faults.clone()
-    }
-
-    /// The grants that it gave tokens for, in order: `refresh_token` and so on.
-    pub(crate) fn grants(&self) -> Vec<String> {
-        lock(&self.state).grants.clone()
-    }
-
-    /// Puts a refresh token into the world that is good.
-    pub(crate) fn give_refresh_token(&self, token: &str) {
-        lock(&self.state).refresh_tokens.insert(token.to_string());
-    }
-
-    /// Puts a token into the world that is good.
-    pub(crate) fn give_token(&self, token: &str) {
-        let always = (String::new(), None);
-        lock(&self.state).tokens.insert(token.to_string(), always);
     }
 
     /// Does what a user's browser does with the address that a login prints, and gives
@@ -158,15 +196,19 @@ impl AuthServer {
     }
 }
 
-/// The answer of the issuer, or of a server that wants another token; `None` where the
-/// MCP server answers.
 fn answer(
     manners: &Manners,
     state: &mut State,
     request: &Request,
     connection: &mut Connection,
 ) -> Option<Next> {
-    let origin = format!("http://{}", request.header("host").unwrap_or_default());
+    let scheme = if manners.is_behind_tls {
+        "https"
+    } else {
+        "http"
+    };
+    let host = request.header("host").unwrap_or_default();
+    let origin = format!("{scheme}://{host}");
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let path = match manners.has_no_metadata {
         true => path.replacen("/", "/as/", 1).replace("/as/mcp", "/mcp"),
@@ -255,6 +297,7 @@ fn guard(
         .map(|(scopes, _)| scopes);
     let metadata = format!("{origin}/.well-known/oauth-protected-resource/mcp");
     let Some(scopes) = scopes else {
+        state.n_refused += u64::from(request.method() == "tools/call");
         let challenge = match manners.has_no_metadata {
             true => "Bearer".to_string(),
             false => format!("Bearer resource_metadata=\"{metadata}\", scope=\"mcp:tools\""),

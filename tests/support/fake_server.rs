@@ -262,12 +262,20 @@ impl FakeServer {
         port: u16,
         handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(loopback(port), false, Box::new(handler))
+        Self::at(loopback(port), handler)
+    }
+
+    /// As [`FakeServer::start`], at that address.
+    pub(crate) fn at(
+        address: SocketAddr,
+        handler: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(address, false, Box::new(handler))
     }
 
     /// A well-behaved legacy server with sessions at this address.
     pub(crate) fn legacy_at(address: SocketAddr) -> Self {
-        Self::start_with(address, false, Box::new(legacy))
+        Self::at(address, legacy)
     }
 
     fn start_with(address: SocketAddr, is_serial: bool, handler: Handler) -> Self {
@@ -307,6 +315,14 @@ impl FakeServer {
     /// All requests so far, in the order in which they were whole.
     pub(crate) fn log(&self) -> Vec<Request> {
         lock(&self.shared.log).clone()
+    }
+
+    /// Keeps no request of before: a long run would make many.
+    pub(crate) fn forget(&self) {
+        lock(&self.shared.log).clear();
+        let mut sockets = lock(&self.shared.sockets);
+        // Those whose connection has ended are of no use any more.
+        sockets.retain(|socket| socket.peer_addr().is_ok());
     }
 
     /// The requests of a JSON-RPC method so far.

@@ -4,7 +4,7 @@
 
 /// What a request asks, as far as answers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AskedFor {
+pub enum AskedFor {
     /// `tools/call`
     CallTool,
     /// `initialize`
@@ -88,7 +88,7 @@ pub enum AnswerFraming {
 
 /// All answers.
 #[derive(Debug)]
-pub(super) struct CannedAnswers {
+pub struct CannedAnswers {
     /// In the order of `Asked::REQUESTS`.
     messages: [RenderedAnswer; AskedFor::REQUESTS.len()],
 }
@@ -112,7 +112,7 @@ pub(super) const BAD_REQUEST: &[u8] =
 
 impl CannedAnswers {
     /// Renders all answers.
-    pub(super) fn new(framing: AnswerFraming, n_digits_max: usize) -> Self {
+    pub fn new(framing: AnswerFraming, n_digits_max: usize) -> Self {
         Self {
             messages: AskedFor::REQUESTS.map(|asked| {
                 let framing = match asked {
@@ -125,7 +125,7 @@ impl CannedAnswers {
     }
 
     /// Appends the answer. A request without an id of digits gets 400.
-    pub(super) fn write(&self, asked: AskedFor, id: &[u8], out: &mut Vec<u8>) {
+    pub fn write(&self, asked: AskedFor, id: &[u8], out: &mut Vec<u8>) {
         let Some(at) = AskedFor::REQUESTS.iter().position(|known| *known == asked) else {
             return out.extend_from_slice(match asked {
                 AskedFor::EndOfSession => ENDED,

@@ -23,9 +23,10 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-pub use self::answers::AnswerFraming;
-use self::answers::{BAD_REQUEST, CannedAnswers};
-use self::request::{CannedReader, CannedRequest, Digits, Unreadable};
+use self::answers::BAD_REQUEST;
+pub use self::answers::{AnswerFraming, CannedAnswers};
+pub use self::request::CannedReader;
+use self::request::{CannedRequest, Digits, Unreadable};
 pub use self::thread::ServerThread;
 use crate::clock;
 

@@ -11,7 +11,7 @@ use super::answers::AskedFor;
 
 /// The digits of a request's id, to be echoed as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Digits {
+pub struct Digits {
     bytes: [u8; Digits::MAX],
     /// 0 <= len <= MAX; 0 where the message has no id of digits.
     len: usize,
@@ -33,14 +33,14 @@ impl Digits {
     }
 
     /// The digits.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
 
 /// A request, as far as it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CannedRequest {
+pub struct CannedRequest {
     /// What it asks.
     pub asked: AskedFor,
     /// Its id.
@@ -49,7 +49,7 @@ pub(super) struct CannedRequest {
 
 /// The bytes are no request that this server can read; the connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub struct Unreadable;
 
 /// The longest head and body that are waited for, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -57,7 +57,7 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Reads requests. A client sends nearly the same head again and again, so the
 /// last one is remembered: equal bytes need no second look.
 #[derive(Debug, Default)]
-pub(super) struct CannedReader {
+pub struct CannedReader {
     last_head: Vec<u8>,
     last: LastHead,
 }
@@ -75,10 +75,7 @@ impl CannedReader {
     ///
     /// # Errors
     /// It cannot be read: too large, or a body of unknown length.
-    pub(super) fn read(
-        &mut self,
-        input: &[u8],
-    ) -> Result<Option<(usize, CannedRequest)>, Unreadable> {
+    pub fn read(&mut self, input: &[u8]) -> Result<Option<(usize, CannedRequest)>, Unreadable> {
         if self.last_head.is_empty() || !input.starts_with(&self.last_head) {
             let Some(head_bytes) = find_head_end(input, 0) else {
                 return match input.len() < REQUEST_BYTES_MAX {
