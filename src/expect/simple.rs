@@ -17,33 +17,33 @@ pub(super) enum Hop {
     Element(usize),
 }
 
-/// The text of the value there; `None` where there is none, or the text is not JSON.
+/// The text of the value there, in what is known to be JSON; `None` where there is none.
 pub(super) fn find<'a>(steps: &[Hop], json: &'a str) -> Option<&'a str> {
-    Scan::whole(json, |scan| walk(scan, steps)).flatten()
+    walk(&mut Scan::new(json), steps).flatten()
 }
 
-/// Goes beyond the next value, and finds what is on the way in it; `None`: not JSON.
+/// Goes beyond the next value, and finds what is on the way in it; `None`: there is none.
 fn walk<'a>(scan: &mut Scan<'a>, steps: &[Hop]) -> Option<Option<&'a str>> {
     let [step, rest @ ..] = steps else {
-        return scan.value().map(Some);
+        return scan.extent(Scan::skip_known).map(Some);
     };
     let mut found = None;
     match (step, scan.peek()?) {
         (Hop::Member(wanted), b'{') => scan.object(|scan, name| {
             if name != wanted {
-                return scan.skip();
+                return scan.skip_known();
             }
             found = walk(scan, rest)?;
             Some(())
         })?,
         (Hop::Element(wanted), b'[') => scan.array(|scan, n_before| {
             if n_before != *wanted {
-                return scan.skip();
+                return scan.skip_known();
             }
             found = walk(scan, rest)?;
             Some(())
         })?,
-        _ => scan.skip()?,
+        _ => scan.skip_known()?,
     }
     Some(found)
 }
@@ -60,8 +60,7 @@ pub(super) fn what_is_there(hops: &[Hop], json: &str) -> String {
     else {
         return match find(&[], json) {
             Some(there) => in_words(there),
-            None if json.is_empty() => "no result".to_string(),
-            None => format!("what is not JSON: {}", excerpt(json.as_bytes())),
+            None => "no result".to_string(),
         };
     };
     let mut place = "$".to_string();

@@ -11,7 +11,7 @@ use std::fmt;
 use super::path::{Path, Pick, Picked, TEXT_BYTES_MAX, quoted_len};
 use super::{Answer, TextPattern};
 use crate::error::nearest;
-use crate::protocol::{excerpt, json_text};
+use crate::protocol::{Scan, excerpt, json_text};
 
 /// The longest value that is taken, in bytes of its JSON: one is kept for each user.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -246,8 +246,10 @@ impl Stage {
                 Picked::Value(value) => Cow::Borrowed(value),
                 Picked::Count(n) => Cow::Owned(n.to_string()),
             }),
-            Self::Json => match serde_json::from_str(json) {
-                Ok(text) => Ok(Cow::Owned(text)),
+            // What comes next takes it as known to be JSON.
+            Self::Json => match serde_json::from_str::<String>(json) {
+                Ok(text) if Scan::whole(&text, Scan::skip).is_some() => Ok(Cow::Owned(text)),
+                Ok(text) => Err(format!("what is not JSON: {}", excerpt(text.as_bytes()))),
                 Err(_) => Err(format!("no text, but {}", excerpt(json.as_bytes()))),
             },
             Self::Regex(pattern, pick) => {
@@ -342,7 +344,7 @@ mod tests {
             ("$[1]", "[1, 2.50, 3]", Some("2.50")),
             ("$[3]", "[1, 2, 3]", None),
             ("$", " {} ", Some("{}")),
-            ("$", "not JSON", None),
+            ("$", "", None),
             (in_text, pair, Some("12345678901234567890123")),
             (in_text, r#"{"content":[7,{"text":"{"}]}"#, None),
             (

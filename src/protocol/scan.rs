@@ -142,6 +142,34 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Goes beyond the next value of a text that is known to be JSON: only its end is
+    /// looked for. Of another text it finds any place, or none.
+    pub fn skip_known(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        self.peek()?;
+        let mut at = self.at;
+        let mut depth = 0_usize;
+        loop {
+            let byte = *bytes.get(at)?;
+            at += 1;
+            match ROLES[usize::from(byte)] {
+                Role::Inner => continue,
+                Role::Quote => at = known_string_end(bytes, at)?,
+                Role::Opens => {
+                    depth += 1;
+                    continue;
+                }
+                Role::Closes => depth = depth.checked_sub(1)?,
+                // Of a number or a word: the first byte behind it is not its own.
+                Role::Starts => at = plain_end(bytes, at),
+            }
+            if depth == 0 {
+                self.at = at;
+                return Some(());
+            }
+        }
+    }
+
     /// Goes beyond the next value, which is neither object nor array and begins so.
     #[inline(always)]
     fn skip_plain(&mut self, first: u8) -> Option<()> {
@@ -329,6 +357,60 @@ static IS_SPECIAL: [bool; 256] = {
     is_special
 };
 
+/// Behind the last quote of the string that goes on at `at`, in what is known to be JSON.
+fn known_string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        for eight in bytes.get(at..)?.as_chunks().0 {
+            let marks = marks(u64::from_le_bytes(*eight));
+            at += (marks.trailing_zeros() / 8) as usize;
+            if marks != 0 {
+                break;
+            }
+        }
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Behind the number or the word that goes on at `at`, in what is known to be JSON.
+fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let is_over = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\t' | b'\r');
+    at + rest.iter().position(is_over).unwrap_or(rest.len())
+}
+
+/// What a byte outside of strings does.
+#[derive(Clone, Copy)]
+enum Role {
+    /// A comma, a colon, a blank.
+    Inner,
+    Quote,
+    Opens,
+    Closes,
+    /// It begins a number or a word.
+    Starts,
+}
+
+static ROLES: [Role; 256] = {
+    let mut roles = [Role::Starts; 256];
+    let mut blank = 0;
+    while blank <= b' ' as usize {
+        roles[blank] = Role::Inner;
+        blank += 1;
+    }
+    roles[b',' as usize] = Role::Inner;
+    roles[b':' as usize] = Role::Inner;
+    roles[b'"' as usize] = Role::Quote;
+    roles[b'{' as usize] = Role::Opens;
+    roles[b'[' as usize] = Role::Opens;
+    roles[b'}' as usize] = Role::Closes;
+    roles[b']' as usize] = Role::Closes;
+    roles
+};
+
 /// The text of a string with its quotes.
 #[cold]
 fn without_escapes(json: &str) -> Option<String> {
@@ -409,6 +491,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_to_be_json_is_not_judged() {
+        for (text, end) in [
+            ("", None),
+            (" ", None),
+            ("]", None),
+            ("\"a", None),
+            ("\"a\\", None),
+            ("[1", None),
+            ("nonsense,", Some(8)),
+            ("-1.5e3 ", Some(6)),
+            (" [1] 2", Some(4)),
+            ("\"\\\"\\\\\" ", Some(6)),
+        ] {
+            let mut scan = Scan::new(text);
+            let found = scan.skip_known().map(|()| scan.at);
+            assert_eq!(found, end, "{text}");
+        }
+    }
+
+    #[test]
     fn any_depth_is_skipped() {
         for depth in [1, 63, 64, 65, 127, 128, 129, 300_000] {
             let (open, close) = (r#"[{"a":"#.repeat(depth), "}]".repeat(depth));
@@ -471,6 +573,9 @@ mod tests {
             (json, at, change) in json_and_a_change(),
         ) {
             prop_assert!(is_json(&json), "{}", json);
+            let (mut judged, mut known) = (Scan::new(&json), Scan::new(&json));
+            prop_assert_eq!((judged.skip(), known.skip_known()), (Some(()), Some(())), "{}", json);
+            prop_assert_eq!(judged.at, known.at, "{}", json);
             let mut changed = json.clone();
             if json.is_char_boundary(at) {
                 changed.insert_str(at, &change);

@@ -64,6 +64,17 @@ pub struct Scheduler {
     last_turn: Turn,
 }
 
+/// What the owner of a loop did between its tasks and the poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worked {
+    /// There was nothing to do.
+    Nothing,
+    /// All that there was.
+    All,
+    /// Some is left: the poll does not wait.
+    Part,
+}
+
 impl Scheduler {
     /// A scheduler for this thread.
     ///
@@ -151,8 +162,28 @@ impl Scheduler {
     /// # Errors
     /// When the system's poll fails.
     pub fn turn(&mut self, until: Option<Instant>) -> io::Result<bool> {
+        self.turn_with(until, || Worked::Nothing)
+    }
+
+    /// The same. `work` is what the loop's owner does for tasks that have run; those that
+    /// it wakes are run before the poll, once.
+    ///
+    /// # Errors
+    /// When the system's poll fails.
+    #[inline]
+    pub fn turn_with(
+        &mut self,
+        until: Option<Instant>,
+        mut work: impl FnMut() -> Worked,
+    ) -> io::Result<bool> {
         let n_before = self.n_tasks;
-        let n_resumed = self.run_ready();
+        let mut n_resumed = self.run_ready();
+        let mut worked = work();
+        if worked != Worked::Nothing {
+            n_resumed += self.run_ready();
+            // What they want done in turn wakes them for the next turn.
+            worked = work();
+        }
         let polled_at = Instant::now();
         let has_ended = self.n_tasks < n_before;
         let next_timer = with(|local| local.timers.next());
@@ -160,7 +191,11 @@ impl Scheduler {
             (Some(timer), Some(until)) => Some(timer.min(until)),
             (timer, until) => timer.or(until),
         };
-        let timeout = if self.options.busy_poll || has_ended || with(|local| local.has_work()) {
+        let timeout = if self.options.busy_poll
+            || has_ended
+            || worked == Worked::Part
+            || with(|local| local.has_work())
+        {
             Some(Duration::ZERO)
         } else {
             self.alarm
@@ -300,7 +335,7 @@ mod tests {
         Wake, cancel_task, give_way, park, pause, run_all, sleep_until, spawn, unpark,
     };
     use super::*;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     fn run(scheduler: &mut Scheduler) {
@@ -341,6 +376,31 @@ mod tests {
         scheduler.spawn(move || unpark(sleeper)).expect("a stack");
         run(&mut scheduler);
         assert_eq!(*woken.borrow(), Some(Wake::Ready));
+    }
+
+    #[test]
+    fn whom_the_owner_wakes_runs_before_the_poll_and_is_never_forgotten() {
+        let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
+        let n_wakes = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&n_wakes);
+        let task = scheduler
+            .spawn(move || {
+                for n in 1..=3 {
+                    assert_eq!(park(None), Wake::Ready);
+                    seen.set(n);
+                }
+            })
+            .expect("a stack");
+        for n_expected in [1, 3] {
+            // A poll that waits would do so for ever.
+            let turned = scheduler.turn_with(None, || {
+                unpark(task);
+                Worked::All
+            });
+            turned.expect("poll");
+            assert_eq!(n_wakes.get(), n_expected);
+        }
+        assert_eq!(scheduler.n_tasks(), 0);
     }
 
     #[test]

@@ -80,8 +80,6 @@ pub(super) struct Local {
     ports: Ports,
     pub(super) current: Option<TaskId>,
     pub(super) cancel: Cancel,
-    /// The loop's owner has something to do that was not there when it last looked.
-    looks_up_soon: bool,
     /// Begun by tasks, to be given a stack by the scheduler.
     pub(super) spawned: Vec<(TaskId, TaskBody)>,
     /// When the kernel was last asked. Tasks that run for long are held to it,
@@ -170,7 +168,6 @@ impl Local {
             ports: Ports::default(),
             current: None,
             cancel: Cancel::Nothing,
-            looks_up_soon: false,
             spawned: Vec::new(),
             now,
             poll: Polled {
@@ -228,7 +225,7 @@ impl Local {
 
     /// There is somebody to run without the kernel being asked for long.
     pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.gave_way.is_empty() || self.looks_up_soon
+        !self.ready.is_empty() || !self.gave_way.is_empty()
     }
 
     pub(super) fn n_gave_way(&self) -> usize {
@@ -256,7 +253,6 @@ impl Local {
         let now = poll.returned_at;
         self.now = now;
         self.poll = poll;
-        self.looks_up_soon = false;
         while let Some(index) = self.timers.expired(now) {
             self.wake(self.task_at(index), Wake::Deadline);
         }
@@ -428,12 +424,6 @@ pub fn pause(length: Duration, deadline: Instant) -> Wake {
 /// busy with other tasks, or did not get a CPU. Short but for a stall.
 pub fn lateness() -> Duration {
     with(|local| local.poll.lateness())
-}
-
-/// Lets the loop's turn end without waiting for the kernel: its owner has something to
-/// do for this task.
-pub fn look_up_soon() {
-    with(|local| local.looks_up_soon = true);
 }
 
 /// Adds a task from inside another one. It begins at the next turn. Where the

@@ -46,10 +46,10 @@ mod timer;
 /// Ends a scheduler's wait from another thread.
 pub use mio::Waker;
 
-pub use self::core::{Scheduler, SchedulerOptions, Turn, block_on};
+pub use self::core::{Scheduler, SchedulerOptions, Turn, Worked, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, look_up_soon, park, pause,
-    run_all, shielded, sleep_until, unpark,
+    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, park, pause, run_all, shielded,
+    sleep_until, unpark,
 };
 #[cfg(test)]
 pub use local::{cancel_task, spawn};

@@ -51,17 +51,19 @@ pub(super) struct WaitingAnswer {
     pub(super) check: usize,
     /// Fails where a poll is not the one that is awaited.
     pub(super) is_last: bool,
-    pub(super) report: CallReport,
-    pub(super) random: fastrand::Rng,
     pub(super) since: Instant,
     pub(super) task: TaskId,
-    pub(super) verdict: Rc<Cell<Option<CheckedAnswer>>>,
+    pub(super) desk: Rc<RefCell<Desk>>,
 }
 
-/// What came of a check.
-pub(super) struct CheckedAnswer {
+/// Where an answer lies while it waits and is looked at, and what came of that: it is
+/// too large to be handed on.
+pub(super) struct Desk {
     pub(super) report: CallReport,
-    pub(super) checked: Checked,
+    pub(super) random: fastrand::Rng,
+    /// `None`: nobody has looked yet.
+    pub(super) checked: Option<Checked>,
+    /// Those that are taken out of it.
     pub(super) values: Vec<String>,
     /// Of an answer that failed: the secrets in it, by which of the values they are.
     pub(super) secrets: Vec<(usize, String)>,
@@ -69,10 +71,26 @@ pub(super) struct CheckedAnswer {
     pub(super) is_met: bool,
 }
 
+impl Desk {
+    /// With nothing on it.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            report: CallReport::began(now),
+            random: fastrand::Rng::with_seed(0),
+            checked: None,
+            values: Vec::new(),
+            secrets: Vec::new(),
+            is_met: false,
+        }
+    }
+}
+
 /// The answers of a worker's users that wait.
 #[derive(Default)]
 pub(super) struct Checks {
     pub(super) waiting: RefCell<VecDeque<WaitingAnswer>>,
+    /// Those that nobody uses, some at most.
+    pub(super) free: RefCell<Vec<Rc<RefCell<Desk>>>>,
     /// Summed up since it was last taken: how many were worked, and how long they had
     /// waited.
     pub(super) n_worked: Cell<u64>,

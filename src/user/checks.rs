@@ -1,23 +1,27 @@
 //! The work on answers that are to be looked at.
 //!
 //! What a server sends is never searched on a user's small stack: its task queues the
-//! answer and parks, and the worker's loop works the queue between its turns.
+//! answer and parks, and the worker's loop works the queue once its tasks have run, before it polls.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::check::{CheckedAnswer, WaitingAnswer};
+use super::check::{Desk, WaitingAnswer};
 use super::script::FlowCall;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::expect::{Answer, Checked, is_equal};
 use crate::metrics::{ExpectFailure, Failure, Violation};
 use crate::redact::SessionSecrets;
-use crate::scheduler::{Wake, current_task, look_up_soon, park, shielded, unpark};
+use crate::scheduler::{Wake, Worked, current_task, park, shielded, unpark};
 use crate::units::nanos_between;
 
 /// How long the queue is worked at a time, but for the last answer that is begun.
 const WORKED_AT_ONCE: Duration = Duration::from_micros(200);
+
+/// So many desks are kept for later answers.
+const DESKS_KEPT: usize = 64;
 
 /// What of a user takes what an answer brings.
 pub(super) struct Taking<'a> {
@@ -30,27 +34,29 @@ pub(super) struct Taking<'a> {
 }
 
 impl Shared {
-    /// Works the queue of answers, as long as may be at a time; whether some are left.
-    pub fn work_checks(&self) -> bool {
+    /// Works the queue of answers, as long as may be at a time.
+    pub fn work_checks(&self) -> Worked {
         let checks = &self.checks;
         if checks.waiting.borrow().is_empty() {
-            return false;
+            return Worked::Nothing;
         }
         let began = crate::clock::now();
         let mut now = began;
         while now.saturating_duration_since(began) < WORKED_AT_ONCE {
             let Some(next) = checks.waiting.borrow_mut().pop_front() else {
-                return false;
+                return Worked::All;
             };
             let waited_ns = nanos_between(next.since, now);
             checks.n_worked.set(checks.n_worked.get() + 1);
             checks.waited_ns.set(checks.waited_ns.get() + waited_ns);
-            let (task, place) = (next.task, Rc::clone(&next.verdict));
-            place.set(Some(self.looked_at(next)));
-            unpark(task);
+            self.look_at(next.check, next.is_last, &mut next.desk.borrow_mut());
+            unpark(next.task);
             now = crate::clock::now();
         }
-        !checks.waiting.borrow().is_empty()
+        match checks.waiting.borrow().is_empty() {
+            true => Worked::All,
+            false => Worked::Part,
+        }
     }
 
     /// How many answers were worked since this was last asked, and how long all of them
@@ -59,10 +65,14 @@ impl Shared {
         (self.checks.n_worked.take(), self.checks.waited_ns.take())
     }
 
-    fn looked_at(&self, waiting: WaitingAnswer) -> CheckedAnswer {
-        let check = &self.script.checks[waiting.check];
-        let report = waiting.report;
-        let mut random = waiting.random;
+    fn look_at(&self, check: usize, is_last: bool, desk: &mut Desk) {
+        let check = &self.script.checks[check];
+        let Desk {
+            report,
+            random,
+            values,
+            ..
+        } = desk;
         let text = report
             .result_text
             .as_deref()
@@ -89,20 +99,19 @@ impl Shared {
             n_bytes: text.map_or(0, |text| text.len() as u64),
             headers: &report.headers,
         };
-        let mut values = Vec::new();
         let mut checked = Checked::default();
         for checker in &check.checkers {
             values.clear();
-            checked = checker.check(&answer, &mut random, &mut values);
+            checked = checker.check(&answer, random, values);
             if checked.failure.is_none() {
                 break;
             }
         }
         let mut is_met = true;
         if let (Some((source, awaited)), None) = (&check.until, &checked.failure) {
-            let found = source.find(&answer, &mut random);
+            let found = source.find(&answer, random);
             is_met = found.as_ref().is_ok_and(|json| is_equal(json, awaited));
-            if !is_met && waiting.is_last {
+            if !is_met && is_last {
                 let came = match found {
                     Ok(json) => format!("is `{}`", crate::protocol::excerpt(json.as_bytes())),
                     Err(no_match) => format!("is missing: {no_match}"),
@@ -111,20 +120,14 @@ impl Shared {
                 checked.failure = Some((Failure::Expect(ExpectFailure::Equals), text));
             }
         }
-        let mut secrets = Vec::new();
         if checked.failure.is_some() {
             for (value, source) in &check.secrets {
-                let found = source.find(&answer, &mut random).ok();
-                secrets.extend(found.map(|json| (*value, json)));
+                let found = source.find(&answer, random).ok();
+                desk.secrets.extend(found.map(|json| (*value, json)));
             }
         }
-        CheckedAnswer {
-            report,
-            checked,
-            values,
-            secrets,
-            is_met,
-        }
+        desk.is_met = is_met;
+        desk.checked = Some(checked);
     }
 
     /// Looks at the answer of a call that is no longer in flight: takes values out of
@@ -140,45 +143,76 @@ impl Shared {
         taking: Taking<'_>,
     ) -> bool {
         let Some(at) = call.check else { return true };
-        let check = &self.script.checks[at];
-        if !check.is_for(report) {
+        if !self.script.checks[at].is_for(report) {
             return false;
         }
-        let began = CallReport::began(report.sent);
-        let Some(verdict) = self.wait_for_check(WaitingAnswer {
+        let free = self.checks.free.borrow_mut().pop();
+        let desk = free.unwrap_or_else(|| Rc::new(RefCell::new(Desk::new(report.sent))));
+        let is_met = self.judge_at(&desk, at, (call, is_last), report, session, taking);
+        let free = &mut *self.checks.free.borrow_mut();
+        if free.len() < DESKS_KEPT {
+            free.push(desk);
+        }
+        is_met
+    }
+
+    fn judge_at(
+        &self,
+        desk: &Rc<RefCell<Desk>>,
+        at: usize,
+        (call, is_last): (&FlowCall, bool),
+        report: &mut CallReport,
+        session: &Session,
+        taking: Taking<'_>,
+    ) -> bool {
+        let check = &self.script.checks[at];
+        {
+            let desk = &mut *desk.borrow_mut();
+            std::mem::swap(&mut desk.report, report);
+            desk.random = taking.random.fork();
+            desk.values.clear();
+        }
+        self.wait_for_check(WaitingAnswer {
             check: at,
             is_last,
-            report: std::mem::replace(report, began),
-            random: taking.random.fork(),
             since: crate::clock::now(),
             task: current_task(),
-            verdict: Rc::default(),
-        }) else {
-            report.result = Err(Trouble::Cancelled);
-            report.end = crate::clock::now();
+            desk: Rc::clone(desk),
+        });
+        let (checked, is_met) = {
+            let desk = &mut *desk.borrow_mut();
+            std::mem::swap(&mut desk.report, report);
+            (desk.checked.take(), desk.is_met)
+        };
+        let Some(checked) = checked else {
+            *report = CallReport {
+                result: Err(Trouble::Cancelled),
+                end: crate::clock::now(),
+                ..CallReport::began(report.sent)
+            };
             return false;
         };
-        *report = verdict.report;
         // Before anything is said of the answer.
         let place = |value: usize| at << 16 | value;
-        for (value, json) in &verdict.secrets {
-            taking.secrets.keep(place(*value), json);
+        for (value, json) in desk.borrow_mut().secrets.drain(..) {
+            taking.secrets.keep(place(value), &json);
         }
-        if let Some(reason) = verdict.checked.unchecked {
+        if let Some(reason) = checked.unchecked {
             self.recorder.borrow_mut().unchecked(call.row, reason.id());
             self.last_unchecked.set(Some(reason));
         }
-        let Some((failure, message)) = verdict.checked.failure else {
+        let Some((failure, message)) = checked.failure else {
             report.result = Ok(());
+            let values = &mut desk.borrow_mut().values;
             for (value, _) in &check.secrets {
-                if let Some(json) = verdict.values.get(*value) {
+                if let Some(json) = values.get(*value) {
                     taking.secrets.keep(place(*value), json);
                 }
             }
-            for (slot, value) in check.taken.iter().zip(verdict.values) {
+            for (slot, value) in check.taken.iter().zip(values.drain(..)) {
                 taking.values[*slot] = value;
             }
-            return verdict.is_met;
+            return is_met;
         };
         // What the answer itself says of its failure says more.
         let is_own =
@@ -190,23 +224,20 @@ impl Shared {
         false
     }
 
-    fn wait_for_check(&self, waiting: WaitingAnswer) -> Option<CheckedAnswer> {
-        let place = Rc::clone(&waiting.verdict);
+    /// Until somebody has looked at the answer, or the task is cancelled.
+    fn wait_for_check(&self, waiting: WaitingAnswer) {
+        let desk = Rc::clone(&waiting.desk);
         let task = waiting.task;
         self.checks.waiting.borrow_mut().push_back(waiting);
-        look_up_soon();
         shielded(|| {
-            loop {
-                if let Some(verdict) = place.take() {
-                    return Some(verdict);
-                }
+            while desk.borrow().checked.is_none() {
                 if park(None) == Wake::Cancelled {
                     let mut waiting = self.checks.waiting.borrow_mut();
                     waiting.retain(|other| other.task != task);
-                    return place.take();
+                    return;
                 }
             }
-        })
+        });
     }
 
     /// Keeps the first exchange whose answer is not what it should be.

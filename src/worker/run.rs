@@ -142,17 +142,15 @@ impl<'a> Worker<'a> {
     }
 
     fn run(&mut self) -> std::io::Result<()> {
-        let mut has_checks = false;
         loop {
             let tick_at = self.next_tick_at();
-            let has_more = has_checks || self.has_users_to_begin();
-            let until = match has_more {
+            let until = match self.has_users_to_begin() {
                 true => Some(crate::clock::now()),
                 false => tick_at,
             };
-            self.scheduler.turn(until)?;
+            let shared = &self.shared;
+            self.scheduler.turn_with(until, || shared.work_checks())?;
             let turned_at = self.measure_turn();
-            has_checks = self.shared.work_checks();
             self.obey();
             self.begin_users()?;
             if tick_at.is_some_and(|at| turned_at >= at) {
