@@ -44,15 +44,19 @@ use words::{Instead, mistake, normalize, program_name};
 /// be called more than once in a process.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let terminal = Terminal::detect(ColorChoice::Auto);
-    // A text in a panic's message may hold a secret as any other may.
     let before = panic::take_hook();
-    let of_panics = terminal.clone();
-    panic::set_hook(Box::new(move |fault| {
-        of_panics.print_error(&panicked(fault))
-    }));
+    tell_of_panics(&terminal);
     let code = run_command_line(args, &terminal);
     panic::set_hook(before);
     ExitCode::from(code)
+}
+
+/// Lets panics be told as other faults are: a text in their message may hold a secret.
+fn tell_of_panics(terminal: &Terminal) {
+    let terminal = terminal.clone();
+    panic::set_hook(Box::new(move |fault| {
+        terminal.print_error(&panicked(fault))
+    }));
 }
 
 /// A fault of the program itself.
@@ -159,7 +163,40 @@ fn say(answer: Instead, terminal: &Terminal) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::thread;
+
     use super::*;
+
+    /// In a process of its own, since a process has one hook.
+    #[test]
+    fn a_panic_shows_no_secret() {
+        const CHILD: &str = "PMCP_TEST_OF_PANICS";
+        const SECRET: &str = "panic-geheim-1";
+        if std::env::var_os(CHILD).is_some() {
+            let terminal = Terminal::detect(ColorChoice::Auto);
+            tell_of_panics(&terminal);
+            terminal.hide([SECRET]);
+            let ended = thread::spawn(|| panic!("of a thread: {SECRET}")).join();
+            assert!(ended.is_err());
+            panic!("{{\"token\": \"{SECRET}\"}}");
+        }
+        let this = std::env::current_exe().expect("this program");
+        let test = "cli::tests::a_panic_shows_no_secret";
+        let output = Command::new(this)
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, "1")
+            .env("RUST_BACKTRACE", "1")
+            .output()
+            .expect("the child ran");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(said.matches("this program failed at").count(), 2, "{said}");
+        assert!(said.contains("of a thread: ***"), "{said}");
+        assert!(said.contains("{\"token\": \"***\"}"), "{said}");
+        assert!(said.contains("that is a fault of ours"), "{said}");
+        assert!(!said.contains("geheim"), "{said}");
+    }
 
     #[test]
     fn it_can_be_called_more_than_once() {

@@ -8,7 +8,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::http::{Endpoint, HeaderValue};
+use crate::redact::secrets_of_header;
 
 /// Cookies of one user, and bytes of name and value of one (RFC 6265 section
 /// 6.1 asks for at least these). A further one takes the oldest one's place; a
@@ -180,6 +183,18 @@ impl CookieJar {
                     .strip_suffix(domain)
                     .is_some_and(|front| front.ends_with('.'))
     }
+}
+
+/// What of a `Set-Cookie` header is secret, as a list, with the place among a user's
+/// cookies that its name has. `None` where nothing is: `lang=en` is shown.
+pub(super) fn secrets_of(set_cookie: &[u8]) -> Option<(usize, Value)> {
+    let read = read(set_cookie)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let found = secrets_of_header(&text(&read.name), &text(&read.value));
+    let place = read.name.iter().fold(0_usize, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
+    });
+    (!found.is_empty()).then(|| (place % COOKIES_MAX, found.into()))
 }
 
 /// A `Set-Cookie` header as it was sent.

@@ -6,10 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::cookies::CookieJar;
+use super::cookies::{CookieJar, secrets_of};
 use super::server::{SESSION_ID, Server};
 use super::token::{RefusedToken, TokenCell, asks_for_another};
 use crate::http::{Endpoint, HeaderLines, HeaderName, HeaderValue};
+use crate::redact::SessionSecrets;
 
 const AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");
 const COOKIE: HeaderName = HeaderName::from_static("cookie");
@@ -22,6 +23,8 @@ pub(super) struct Identity {
     own: RefCell<HeaderLines>,
     /// `None` where cookies are not kept.
     jar: Option<RefCell<CookieJar>>,
+    /// Its values, which the server may tell in any answer.
+    cookie_secrets: RefCell<Option<SessionSecrets>>,
     token: RefCell<Option<Rc<TokenCell>>>,
     /// Which token is in the lines.
     token_number: Cell<u64>,
@@ -41,10 +44,13 @@ impl Identity {
     /// Somebody whom the server does not know yet.
     pub(super) fn new(server: &Server, turns: Rc<Cell<usize>>) -> Self {
         let keeps_cookies = server.settings().cookies;
+        let user = u32::try_from(turns.get()).unwrap_or(0);
+        let secrets = || server.settings().redactor.session_secrets(user);
         Self {
             session_id: RefCell::default(),
             own: RefCell::default(),
             jar: keeps_cookies.then(|| RefCell::new(CookieJar::new(server.endpoint()))),
+            cookie_secrets: RefCell::new(keeps_cookies.then(secrets)),
             token: RefCell::default(),
             token_number: Cell::new(0),
             refused: RefCell::default(),
@@ -133,8 +139,12 @@ impl Identity {
         let Some(jar) = &self.jar else { return };
         let now = crate::clock::now();
         let unix_secs = crate::clock::Utc::now().unix_ms() / 1000;
+        let mut secrets = self.cookie_secrets.borrow_mut();
         for value in values {
             jar.borrow_mut().take(value, now, unix_secs);
+            if let (Some(secrets), Some((place, found))) = (&mut *secrets, secrets_of(value)) {
+                secrets.keep(place, &found.to_string());
+            }
         }
         self.render();
     }

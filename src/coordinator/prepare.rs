@@ -39,6 +39,7 @@ pub(super) struct Preparation {
 fn holds_secrets(plan: &Plan) -> bool {
     let of_rows = plan.data.iter().any(|set| set.has_many_secrets());
     of_rows
+        || plan.target.cookies
         || plan.calls().any(|call| {
             matches!(call.action.value, Action::CodeMode { .. })
                 || call.extracts.iter().any(|extract| extract.is_secret)

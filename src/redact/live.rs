@@ -117,6 +117,12 @@ pub struct SessionSecrets {
     kept: Vec<KeptSecret>,
 }
 
+impl std::fmt::Debug for SessionSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SessionSecrets({})", self.kept.len())
+    }
+}
+
 struct KeptSecret {
     place: usize,
     is_old: bool,

@@ -2,13 +2,12 @@
 //! user; renewed before they end and when the server refuses them; never shown.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
+use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
 
@@ -346,127 +345,4 @@ fn a_token_of_a_config_goes_to_its_own_address_only() {
     let of_own = ["Bearer for-own-only", "Bearer by-flag"].map(str::to_string);
     assert_eq!(sent(&own), BTreeSet::from(of_own));
     assert!(!sent(&other).contains("Bearer for-own-only"), "{told}");
-}
-
-/// Tells everything that it was sent, wherever a server can tell something.
-fn gossip(request: &Request, connection: &mut Connection) -> Next {
-    let told = |name| request.header(name).unwrap_or_default();
-    let all = format!(
-        "{} {} {} {} {}",
-        told("authorization"),
-        told("x-team-token"),
-        told("cookie"),
-        request.path,
-        request.body
-    );
-    let session = ("Mcp-Session-Id", "s1");
-    let json = ("Content-Type", "application/json");
-    match request.method().as_str() {
-        "initialize" => {
-            let mut answer = welcome(request);
-            answer["result"]["serverInfo"] = json!({"name": all, "version": all});
-            connection.answer(200, &[json, session], &answer.to_string())
-        }
-        "tools/list" => {
-            let tools =
-                json!([{"name": "work", "description": all, "inputSchema": {"type": "object"}}]);
-            connection.json(&request.result(&json!({"tools": tools})))
-        }
-        "tools/call" => match request.message()["id"].as_u64().unwrap_or(0) % 3 {
-            0 => connection.answer(500, &[json], &json!({"said": all}).to_string()),
-            1 => connection.answer(403, &[("WWW-Authenticate", &*all)], &all),
-            _ => {
-                let error = json!({"code": -32001, "message": all, "data": {"deep": json!({"all": all}).to_string()}});
-                let id = &request.message()["id"];
-                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
-            }
-        },
-        _ => legacy(request, connection),
-    }
-}
-
-/// All texts that a run left: what it printed, and each file below its folder.
-fn written(finished: &Finished, not: &[&str]) -> String {
-    let mut all = finished.to_string();
-    let mut open = vec![finished.dir.path().to_path_buf()];
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(&path).expect("a folder");
-            open.extend(entries.map(|entry| entry.expect("an entry").path()));
-        } else if !not.iter().any(|name| path.ends_with(Path::new(name))) {
-            all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
-        }
-    }
-    all
-}
-
-#[test]
-fn no_secret_of_a_user_is_in_anything_that_is_written() {
-    let server = FakeServer::start(gossip);
-    let config = "[settings]\niterations = 12\nvirtual_users = 2\ncookies = true\n\
-                  [headers]\nX-Team-Token = \"${TEAM_TOKEN}\"\nCookie = \"sid=cookie-geheim-4\"\n\
-                  [data.users]\nfile = \"users.csv\"\nat_end = \"repeat\"\n\
-                  [[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"work\"\n\
-                  arguments = { password = \"{{data.users.password}}\", api_key = \"config-geheim-6\" }\n";
-    let url = format!("{}?key=url-geheim-1", server.url());
-    let command = "echo --client-secret command-geheim-2 >&2; cat token.txt";
-    let secrets: Vec<String> = [
-        "url-geheim-1",
-        "command-geheim-2",
-        "variable-geheim-3",
-        "cookie-geheim-4",
-        "data-geheim-5",
-        "config-geheim-6",
-        "token-geheim-7",
-    ]
-    .map(str::to_string)
-    .to_vec();
-    let planted = ["a.toml", "users.csv", "token.txt"];
-    let check = |words: &[&str], code: i32| {
-        let words = [words, &["--token-command", command]].concat();
-        let finished = loadtest(&words)
-            .file("a.toml", config)
-            .file("users.csv", "name,password\nal,data-geheim-5\n")
-            .file("token.txt", "token-geheim-7\n")
-            .env("TEAM_TOKEN", "variable-geheim-3")
-            .run()
-            .expect_code(code);
-        let all = written(&finished, &planted).to_lowercase();
-        for secret in &secrets {
-            assert!(!all.contains(secret.as_str()), "{secret}: {finished}");
-        }
-        finished
-    };
-    let run = [
-        "run",
-        &url,
-        "--config",
-        "a.toml",
-        "--markdown",
-        "a.md",
-        "--junit",
-        "a.xml",
-        "--hlog",
-        "a.hlog",
-    ];
-    let finished = check(&run, 3);
-    assert_eq!(finished.report()["totals"]["failed"], 12, "{finished}");
-    check(&["try", "--url", &url, "a.toml"], 3);
-    // There was something to hide.
-    let sent = server.log_of("tools/call");
-    let sent = sent.iter().map(|it| {
-        let told = |name| it.header(name).unwrap_or_default().to_string();
-        format!(
-            "{}{}{}{}{}",
-            told("authorization"),
-            told("x-team-token"),
-            told("cookie"),
-            it.path,
-            it.body
-        )
-    });
-    let sent: String = sent.collect();
-    for secret in secrets.iter().filter(|it| *it != "command-geheim-2") {
-        assert!(sent.contains(secret.as_str()), "{secret}");
-    }
 }

@@ -59,6 +59,12 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All headers: names in lower case, in the order received.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.headers.iter();
+        headers.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The JSON-RPC message; `null` where the body is not JSON.
     pub(crate) fn message(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)

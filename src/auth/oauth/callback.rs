@@ -113,7 +113,7 @@ fn next(received: &Receiver<(String, TcpStream)>, state: &str) -> Option<Browser
             "This is not the login that is waited for.",
             None,
         ),
-        Visit::Nowhere => ("404 Not Discovered", "There is nothing here.", None),
+        Visit::Nowhere => ("404 Not Found", "There is nothing here.", None),
     };
     let page = format!("<!doctype html><meta charset=utf-8><title>Login</title><p>{text}</p>\n");
     let head = format!(

@@ -30,6 +30,31 @@ pub(super) enum ClientIdentity {
     Key(Box<SigningKey>),
 }
 
+const BASIC: &str = "client_secret_basic";
+const POST: &str = "client_secret_post";
+
+fn has(methods: &[String], name: &str) -> bool {
+    methods.iter().any(|method| method == name)
+}
+
+/// Whether a token endpoint of these methods takes secrets; none are the default of
+/// RFC 8414, which is one of a secret.
+pub(super) fn takes_secrets(methods: &[String]) -> bool {
+    methods.is_empty() || has(methods, BASIC) || has(methods, POST)
+}
+
+/// How a client that is registered (RFC 7591) is to say who it is: without a secret,
+/// which nobody can keep on a user's host, unless the server wants one; then as
+/// [`ClientIdentity::shown`] will show it.
+pub(super) fn method_to_register(methods: &[String]) -> &'static str {
+    match has(methods, BASIC) || has(methods, POST) {
+        true if has(methods, "none") => "none",
+        true if has(methods, BASIC) => BASIC,
+        true => POST,
+        false => "none",
+    }
+}
+
 /// How a request shows it.
 #[derive(Default)]
 pub(super) struct Shown {
@@ -53,8 +78,7 @@ impl ClientIdentity {
         match self {
             Self::Public => Shown::default(),
             Self::Secret(secret) => {
-                let takes = |name: &str| methods.iter().any(|method| method == name);
-                if takes("client_secret_post") && !takes("client_secret_basic") {
+                if has(methods, POST) && !has(methods, BASIC) {
                     return Shown {
                         fields: vec![("client_secret", secret.expose().to_string())],
                         ..Shown::default()
@@ -268,6 +292,25 @@ mod tests {
         check(ed25519, "EdDSA", &ED25519);
         let rsa = include_str!("../../../tests/oauth/rsa-pkcs1.pem");
         check(rsa, "RS256", &RSA_PKCS1_2048_8192_SHA256);
+    }
+
+    #[test]
+    fn a_client_registers_what_it_will_show() {
+        let check = |methods: &[&str], expected: &str, takes: bool| {
+            let methods: Vec<String> = methods.iter().map(|it| it.to_string()).collect();
+            assert_eq!(method_to_register(&methods), expected, "{methods:?}");
+            assert_eq!(takes_secrets(&methods), takes, "{methods:?}");
+            let identity = ClientIdentity::Secret(Secret::new("s3cret"));
+            let shown = identity.shown("id", &methods, "https://as", 0);
+            let is_post = shown.authorization.is_none();
+            assert_eq!(is_post, expected == POST, "{methods:?}");
+        };
+        check(&[], "none", true);
+        check(&["none"], "none", false);
+        check(&["private_key_jwt"], "none", false);
+        check(&[BASIC, "none"], "none", true);
+        check(&[POST, BASIC], BASIC, true);
+        check(&[POST], POST, true);
     }
 
     #[test]

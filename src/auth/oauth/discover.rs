@@ -44,6 +44,8 @@ pub(super) struct Issuer {
     pub(super) scopes: Vec<String>,
     /// It says that its authorization responses have an `iss` (RFC 9207).
     pub(super) sends_iss: bool,
+    /// A client may be named by the address of a document that describes it.
+    pub(super) takes_documents: bool,
 }
 
 /// Asks the server what it wants, and its issuer where tokens are given. `wanted` is the
@@ -224,6 +226,7 @@ fn read_issuer(document: &Value, issuer: &str) -> Result<Issuer, String> {
         challenge_methods: Some(texts(&document["code_challenge_methods_supported"])),
         scopes: texts(&document["scopes_supported"]),
         sends_iss: document["authorization_response_iss_parameter_supported"] == json!(true),
+        takes_documents: document["client_id_metadata_document_supported"] == json!(true),
     })
 }
 

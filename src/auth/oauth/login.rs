@@ -9,7 +9,7 @@ use ring::digest;
 use serde_json::json;
 
 use super::callback::{BrowserResponse, Callback};
-use super::client::{ClientIdentity, OAuthClient, random_text};
+use super::client::{self, ClientIdentity, OAuthClient, random_text};
 use super::discover::{self, Issuer};
 use super::endpoint::TokenEndpoint;
 use super::grant::{Grant, clipped, names_resource};
@@ -234,17 +234,22 @@ fn register(
     const TYPE: &str = "native";
     let name = clipped(&issuer.name);
     let Some(endpoint) = &issuer.registration_endpoint else {
+        let or_else = match issuer.takes_documents {
+            true => ", or the `https` address of a client ID metadata document",
+            false => "",
+        };
         return Err(finally(format!(
             "the issuer `{name}` registers no clients by itself: register one there, and name it \
-             by `--oauth-client-id`"
+             by `--oauth-client-id`{or_else}"
         )));
     };
+    let method = client::method_to_register(&issuer.auth_methods);
     let mut wanted = json!({
         "client_name": "cargo pmcp loadtest",
         "redirect_uris": [redirect],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
+        "token_endpoint_auth_method": method,
         "application_type": TYPE,
     });
     if !scopes.is_empty() {
@@ -261,7 +266,10 @@ fn register(
             reply.status
         )));
     }
-    let secret = Some(text("client_secret")).filter(|secret| !secret.is_empty());
+    // Some give a secret to a client that they take without one.
+    let is_public = text("token_endpoint_auth_method") == "none"
+        || !client::takes_secrets(&issuer.auth_methods);
+    let secret = Some(text("client_secret")).filter(|secret| !secret.is_empty() && !is_public);
     let identity = secret.map_or(ClientIdentity::Public, |secret| {
         ClientIdentity::Secret(Secret::new(secret))
     });
@@ -321,7 +329,8 @@ fn judge(
     let name = clipped(&issuer.name);
     // RFC 9207 §2.4: before anything else is believed, an error neither.
     match &response.iss {
-        Some(iss) if !urls::is_same_issuer(iss, &issuer.name) => {
+        // Byte by byte with the name in its metadata: nothing is made alike first.
+        Some(iss) if *iss != issuer.name => {
             return fault(format!(
                 "the browser came back from the issuer `{}`, not from `{name}`: its answer is not used",
                 clipped(iss)
@@ -382,7 +391,8 @@ mod tests {
         };
         check(None, false, Ok("c"));
         check(Some("https://as"), false, Ok("c"));
-        check(Some("https://as/"), true, Ok("c"));
+        check(Some("https://as"), true, Ok("c"));
+        check(Some("https://as/"), true, Err("not used"));
         check(
             Some("https://evil"),
             false,

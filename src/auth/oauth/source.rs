@@ -22,6 +22,9 @@ const RENEWED_WITHIN_SECS: u64 = 60;
 /// which others break the lock.
 const UNDER_LOCK_MAX: Duration = Duration::from_secs(20);
 
+/// The longest list of scopes in a command that a message names, in bytes.
+const SCOPES_SHOWN_MAX: usize = 300;
+
 /// How often more scopes are asked for because the server wants more.
 const STEP_UPS_MAX: u32 = 3;
 
@@ -263,6 +266,33 @@ fn log_in_again(why: &str) -> Fault {
     ))
 }
 
+/// What to do about a server that wants other scopes than a login has. A refresh never
+/// widens a grant (RFC 6749 §6): the user has to agree, to what there was as well.
+fn wider(held: &[String], wanted: &[String]) -> Fault {
+    let more: Vec<_> = wanted.iter().filter(|it| !held.contains(*it)).collect();
+    if wanted.is_empty() {
+        return forbidden(wanted);
+    }
+    let shown = super::grant::clipped(&wanted.join(" "));
+    if more.is_empty() {
+        return finally(format!(
+            "the server forbids it to this token (403), though the login has the scopes that it \
+             wants: `{shown}`"
+        ));
+    }
+    let all: Vec<&str> = held.iter().chain(more).map(String::as_str).collect();
+    let all = all.join(",");
+    // The command is copied into a shell, and the server chose the words.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-/,".contains(&byte);
+    let words = match all.bytes().all(is_plain) && all.len() <= SCOPES_SHOWN_MAX {
+        true => format!("cargo pmcp loadtest login URL --oauth-scopes {all}"),
+        false => "cargo pmcp loadtest login URL --oauth-scopes …".to_string(),
+    };
+    finally(format!(
+        "the server wants the scopes `{shown}` (403): log in again with `{words}`"
+    ))
+}
+
 /// The token of a login: the one that is kept, or a newer one. Under the store's lock it
 /// is read again, so that of several processes one refreshes and the others take what it
 /// wrote: a refresh token is good for one time where the issuer rotates them.
@@ -286,15 +316,7 @@ fn of_login(
                 .map(challenge::read)
                 .unwrap_or_default()
                 .scopes;
-            let scopes = wanted.join(",");
-            // A refresh never widens a grant (RFC 6749 §6): the user has to agree.
-            return Err(match scopes.is_empty() {
-                true => forbidden(&wanted),
-                false => log_in_again(&format!(
-                    "the server wants the scopes `{scopes}` (403), which `--oauth-scopes` of a \
-                     login asks for"
-                )),
-            });
+            return Err(wider(&held.record.scopes, &wanted));
         }
         _ => {}
     }
@@ -313,7 +335,12 @@ fn of_login(
         };
     }
     // Before the lock is taken, which others may wait for.
-    known(wire, endpoint, Some(&held.issuer), deadline)?;
+    let found = known(wire, endpoint, Some(&held.issuer), deadline);
+    found.map_err(|fault| match fault {
+        // The server may have gone over to another issuer: its tokens are good for nothing.
+        Fault::Final { message } => log_in_again(&message),
+        fault => fault,
+    })?;
     let lock = match store {
         Some(store) => Some(store.lock(deadline).map_err(|message| Fault::Again {
             message,
@@ -389,4 +416,34 @@ fn refresh(
         ("refresh_token", refresh_token),
     ];
     endpoint.ask(wire, &client, &fields, deadline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_with_more_scopes_keeps_those_that_it_has() {
+        let check = |held: &str, wanted: &str, expected: &str| {
+            let words = |text: &str| -> Vec<String> {
+                text.split_whitespace().map(str::to_string).collect()
+            };
+            let fault = wider(&words(held), &words(wanted));
+            assert!(fault.message().contains(expected), "{}", fault.message());
+        };
+        check(
+            "a b",
+            "c",
+            "`cargo pmcp loadtest login URL --oauth-scopes a,b,c`",
+        );
+        check("a b", "b c", "wants the scopes `b c` (403)");
+        check("a b", "b c", "--oauth-scopes a,b,c`");
+        check("", "c", "--oauth-scopes c`");
+        check("a", "a", "though the login has the scopes");
+        check("a", "", "names no scope that would do");
+        // Nothing for a shell to run.
+        check("a", "$(reboot)", "login URL --oauth-scopes …`");
+        check("a", "b'", "login URL --oauth-scopes …`");
+        check("a", &"b".repeat(400), "login URL --oauth-scopes …`");
+    }
 }

@@ -1,0 +1,558 @@
+//! Secrets: each place where a user can put one, or a server gives one, has one planted,
+//! and all that the program writes is searched for them. What a panic says is tested
+//! beside its hook (`cli/mod.rs`), since no input makes one.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
+use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
+use crate::program::{Finished, Program};
+
+/// What is planted in the place of that name.
+fn planted(place: &str) -> String {
+    format!("{place}-geheim-{}", 4711 * place.len())
+}
+
+/// Tells everything that it was sent, and that it gave, wherever a server can tell
+/// something.
+fn gossip(request: &Request, connection: &mut Connection) -> Next {
+    let (cookie, taken) = (planted("answered-cookie"), planted("taken"));
+    let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
+    let all = format!("{headers:?} {} {} {taken}", request.path, request.body);
+    let json = ("Content-Type", "application/json");
+    let cookie = format!("sid2={cookie}");
+    let headers = [json, ("Mcp-Session-Id", "s1"), ("Set-Cookie", &*cookie)];
+    let message = request.message();
+    let named = |result: &Value| request.result(result).to_string();
+    match request.method().as_str() {
+        "initialize" => {
+            let mut answer = welcome(request);
+            answer["result"]["serverInfo"] = json!({"name": all, "version": all});
+            answer["result"]["instructions"] = json!(all);
+            connection.answer(200, &headers, &answer.to_string())
+        }
+        "tools/list" => {
+            let of_argument = json!({"type": "string", "description": all, "default": all});
+            let schema = json!({"type": "object", "properties": {"note": of_argument}});
+            let tool =
+                |name: &str| json!({"name": name, "description": all, "inputSchema": schema});
+            let tools = json!([tool("login"), tool("work")]);
+            connection.answer(200, &headers, &named(&json!({"tools": tools})))
+        }
+        "tools/call" if message["params"]["name"] == "login" => {
+            let result = json!({"content": [], "structuredContent": {"handle": taken}});
+            connection.json(&request.result(&result))
+        }
+        "tools/call" => match message["id"].as_u64().unwrap_or(0) % 4 {
+            0 => connection.answer(500, &[json], &json!({"said": all}).to_string()),
+            1 => connection.answer(403, &[("WWW-Authenticate", &all.replace('\n', " "))], &all),
+            2 => {
+                let content = json!([{"type": "text", "text": all}]);
+                connection.json(&request.result(&json!({"content": content, "isError": true})))
+            }
+            _ => {
+                let data = json!({"deep": json!({"all": all}).to_string(), "b64": STANDARD.encode(&taken)});
+                let error = json!({"code": -32001, "message": all, "data": data});
+                let id = &message["id"];
+                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+        },
+        _ => legacy(request, connection),
+    }
+}
+
+const CONFIG: &str = r#"
+[settings]
+iterations = 16
+virtual_users = 2
+cookies = true
+[headers]
+X-Team-Token = "${TEAM_TOKEN}"
+Cookie = "sid=COOKIE"
+X-User-Key = "{{data.users.api_key}}"
+[data.users]
+file = "users.csv"
+at_end = "repeat"
+[data.inline]
+rows = [{ password = "ROW" }]
+at_end = "repeat"
+[[flow]]
+name = "f"
+on_error = "continue"
+[[flow.step]]
+type = "tools/call"
+tool = "login"
+arguments = { password = "{{data.users.password}}", api_key = "ARGUMENT" }
+extract = { handle = "$.structuredContent.handle" }
+secret = ["handle"]
+[[flow.step]]
+type = "tools/call"
+tool = "work"
+arguments = { handle = "{{handle}}", note = "in {{data.users.password}} text", secret = "{{data.inline.password}}" }
+expect = { contains = "what is not there" }
+[[flow.step]]
+type = "tools/call"
+tool = "work"
+parallel = 3
+arguments = { v = ["{{handle}}", "${TEAM_TOKEN}"] }
+"#;
+
+/// Who says which token a request has.
+const IDENTITIES: [&str; 4] = ["flag", "variable", "command", "file"];
+
+/// A command with a secret in each place that it has for one.
+fn with_plants(identity: &str, url: &str, proxy: &str, words: &[&str]) -> Program {
+    let token = planted("token");
+    let of_flag = format!("X-Api-Key: {}", planted("header-flag"));
+    let proxy = format!("http://name:{}@{proxy}", planted("proxy"));
+    let command = format!(
+        "echo --client-secret {} >&2; cat token.txt",
+        planted("command")
+    );
+    let mut all = vec!["loadtest"];
+    all.extend(words);
+    // `check` reads the config alone, with what of its network a flag says.
+    let is_check = words[0] == "check";
+    if !is_check {
+        all.extend(["-H", &of_flag]);
+        match identity {
+            "flag" => all.extend(["--api-key", &token]),
+            "command" => all.extend(["--token-command", &command]),
+            "file" => all.extend(["--token-file", "token.txt"]),
+            _ => {}
+        }
+    }
+    all.extend(["--proxy", &proxy]);
+    let config = CONFIG
+        .replace("COOKIE", &planted("cookie"))
+        .replace("ROW", &planted("row"))
+        .replace("ARGUMENT", &planted("argument"))
+        .replace("[settings]", &format!("[settings]\nurl = \"{url}\""));
+    let users = format!(
+        "name,password,api_key\nal,{},{}\n",
+        planted("cell"),
+        planted("cell-of-header")
+    );
+    let mut program = Program::new(&all)
+        .file("a.toml", &config)
+        .file("users.csv", &users)
+        .file("token.txt", &format!("{token}\n"))
+        .env("TEAM_TOKEN", &planted("variable"));
+    if identity == "variable" {
+        program = program.env("MCP_API_KEY", &token);
+    }
+    program
+}
+
+/// The places whose secret reaches the server, and those whose does not.
+const SENT: [&str; 9] = [
+    "url",
+    "token",
+    "header-flag",
+    "variable",
+    "cookie",
+    "cell",
+    "cell-of-header",
+    "row",
+    "argument",
+];
+const NOT_AS_GIVEN: [&str; 5] = ["proxy", "command", "answered-cookie", "taken", "odd"];
+
+/// The files that a user wrote.
+const GIVEN: [&str; 4] = ["a.toml", "users.csv", "token.txt", "key.pem"];
+
+/// All texts that a command left: what it printed, and each file below its folder but
+/// those that the user wrote.
+fn written(finished: &Finished) -> String {
+    let mut all = finished.to_string();
+    let mut open = vec![finished.dir.path().to_path_buf()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder");
+            open.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if !GIVEN.iter().any(|name| path.ends_with(Path::new(name))) {
+            all += &format!("\n--- {}\n", path.display());
+            all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+/// None of them stands there, in plain letters or in base64.
+#[track_caller]
+fn assert_hidden(written: &str, secrets: &[String]) {
+    let lower = written.to_lowercase();
+    for secret in secrets {
+        let encoded = STANDARD.encode(secret);
+        let encoded = encoded.trim_end_matches('=');
+        let at = lower.find(&secret.to_lowercase());
+        let at = at.or_else(|| written.find(encoded));
+        let around = |at: usize| {
+            let from = at.saturating_sub(300);
+            String::from_utf8_lossy(&written.as_bytes()[from..(at + 100).min(written.len())])
+                .into_owned()
+        };
+        assert!(at.is_none(), "{secret}: …{}…", around(at.unwrap_or(0)));
+    }
+}
+
+fn all_planted() -> Vec<String> {
+    let places = SENT.iter().chain(&NOT_AS_GIVEN);
+    places.map(|place| planted(place)).collect()
+}
+
+/// Each command, and each way to say which token is used, against a server that tells
+/// all that it knows, behind a proxy that does so, too.
+#[test]
+fn what_is_planted_is_in_nothing_that_is_written() {
+    let of_run = [
+        "run",
+        "a.toml",
+        "--report",
+        "out.json",
+        "--markdown",
+        "out.md",
+        "--junit",
+        "out.xml",
+        "--hlog",
+        "out.hlog",
+        "--github",
+    ];
+    let of_run = [&["run", "--config"], &of_run[1..]].concat();
+    let of_find = [
+        "find",
+        "--config",
+        "a.toml",
+        "--quick",
+        "--from",
+        "1",
+        "--to",
+        "1",
+        "--max-p99",
+        "1s",
+        "--deadline",
+        "3s",
+        "--report",
+        "out.json",
+    ];
+    for identity in IDENTITIES {
+        let server = FakeServer::start(gossip);
+        let url = format!("{}?key={}", server.url(), planted("url"));
+        let address = server.address().to_string();
+        let of_init = ["init", &url, "--output", "made.toml"];
+        let of_init_to_stdout = ["init", &url, "--output", "-"];
+        let commands: [&[&str]; 6] = [
+            &of_run,
+            &of_find,
+            &["try", "a.toml"],
+            &["check", "a.toml"],
+            &of_init,
+            &of_init_to_stdout,
+        ];
+        for words in commands {
+            let finished = with_plants(identity, &url, &address, words).run();
+            let said = finished.to_string();
+            // It went far enough to have something to hide.
+            let reached = match words[0] {
+                "run" => finished.dir.path().join("out.xml").exists(),
+                "find" => finished.dir.path().join("out.json").exists(),
+                "check" => said.contains("X-Team-Token"),
+                "try" => said.contains("tools/call work"),
+                _ => said.contains("login"),
+            };
+            assert!(reached, "{identity}, {words:?}: {finished}");
+            assert_hidden(&written(&finished), &all_planted());
+            if words[0] == "run" {
+                check_reports(&finished);
+            }
+        }
+        let log = server.log();
+        let said = |request: &Request| {
+            let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
+            format!("{headers:?} {} {}", request.path, request.body)
+        };
+        let sent: String = log.iter().map(said).collect();
+        for place in SENT.iter().chain(&["answered-cookie", "taken"]) {
+            assert!(sent.contains(&planted(place)), "{place} was not sent");
+        }
+        let credentials = STANDARD.encode(format!("name:{}", planted("proxy")));
+        assert!(sent.contains(&credentials));
+    }
+}
+
+/// A report is shown in each form, and compared with itself.
+#[track_caller]
+fn check_reports(finished: &Finished) {
+    let report = std::fs::read_to_string(finished.dir.path().join("out.json")).expect("a report");
+    assert!(report.contains("***"), "something was taken out");
+    let check = |words: &[&str]| {
+        let words = [&["loadtest"], words].concat();
+        let shown = Program::new(&words).file("a.json", &report).run();
+        assert!(shown.stdout.len() > 50, "{words:?}: {shown}");
+        assert_hidden(&shown.to_string(), &all_planted());
+    };
+    for format in ["csv", "json", "text", "markdown", "junit", "hlog"] {
+        check(&["report", "a.json", "--format", format]);
+    }
+    for format in ["json", "text", "markdown", "junit", "csv"] {
+        check(&["compare", "a.json", "a.json", "--force", "--format", format]);
+    }
+}
+
+/// What is no secret's place, or no good one, is told without showing it.
+#[test]
+fn a_mistake_shows_no_secret() {
+    let secret = planted("odd");
+    let with = |text: &str| text.replace("ODD", &secret);
+    for words in [
+        &["run", "http://name:ODD@127.0.0.1:1/mcp", "--tool", "t"][..],
+        &["run", "http://127.0.0.1:1/mcp?token=ODD", "--tool", "t"],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--proxy",
+            "ftp://a:ODD@b",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--proxy",
+            "http://a:ODD@127.0.0.1:1",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "-H",
+            "Authorization Bearer ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "-H",
+            "Authorization:",
+            "Bearer",
+            "ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--api-key",
+            "ODD\u{1}",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--api-kay",
+            "ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--api-kay=ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--args",
+            "{\"password\": ODD}",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--args",
+            "{\"password\": \"ODD\"}",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--oauth-client-secret",
+            "ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--oauth-client-secret=ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--token-command",
+            "nowhere --token ODD",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--token-file",
+            "key.pem",
+        ],
+        &[
+            "run",
+            "https://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--client-cert",
+            "key.pem",
+            "--client-key",
+            "key.pem",
+        ],
+        &[
+            "run",
+            "http://127.0.0.1:1/mcp",
+            "--tool",
+            "t",
+            "--oauth-client-id",
+            "a",
+            "--oauth-private-key",
+            "key.pem",
+        ],
+        &["login", "http://name:ODD@127.0.0.1:1/mcp"],
+        &["login", "http://127.0.0.1:1/mcp?token=ODD", "--no-browser"],
+        &["check", "bad.toml"],
+        &["try", "bad.toml"],
+        &["init", "http://name:ODD@127.0.0.1:1/mcp"],
+    ] {
+        let mut all = vec!["loadtest".to_string()];
+        all.extend(words.iter().map(|word| with(word)));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let key = with("-----BEGIN PRIVATE KEY-----\nODD ODD\n-----END PRIVATE KEY-----\n");
+        let bad = with(
+            "[headers]\nAuthorization = \"Bearer ODD\nX-Key = 'ODD'\n[settings]\nurl = \"http://a:ODD@b/\"\n",
+        );
+        let finished = Program::new(&all)
+            .file("key.pem", &key)
+            .file("bad.toml", &bad)
+            .run();
+        assert!(
+            matches!(finished.code, Some(1 | 2)),
+            "{words:?}: {finished}"
+        );
+        assert_hidden(&finished.to_string(), std::slice::from_ref(&secret));
+    }
+}
+
+/// Secrets of OAuth: those that a client has, and those that an issuer gives, who quotes
+/// what it is sent where it refuses something.
+#[test]
+fn secrets_of_clients_and_issuers_are_not_written() {
+    let key = include_str!("../oauth/p256-sec1.pem");
+    let mut secrets: Vec<String> = key
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .map(str::to_string)
+        .collect();
+    secrets.extend(
+        [
+            CLIENT_SECRET,
+            "access-secret",
+            "refresh-secret",
+            "wrong-geheim",
+        ]
+        .map(str::to_string),
+    );
+    let check = |manners: &Manners, words: &[&str], given: &str| {
+        let server = AuthServer::start(manners.clone());
+        let url = server.url();
+        let mut all = vec!["loadtest", words[0], &url];
+        all.extend(&words[1..]);
+        all.extend(["--oauth-client-id", "ci"]);
+        let program = Program::new(&all).file("key.pem", key);
+        let program = match given {
+            "variable" => program.env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET),
+            "key" => program.env("MCP_OAUTH_PRIVATE_KEY", "key.pem"),
+            _ => program,
+        };
+        let finished = program.run();
+        assert_hidden(&written(&finished), &secrets);
+        (server, finished)
+    };
+    let good = Manners::default();
+    let run = [
+        "run",
+        "--tool",
+        "work",
+        "--iterations",
+        "3",
+        "--junit",
+        "a.xml",
+        "--markdown",
+        "a.md",
+    ];
+    let find = [
+        "find",
+        "--tool",
+        "work",
+        "--quick",
+        "--to",
+        "1",
+        "--max-p99",
+        "1s",
+        "--deadline",
+        "3s",
+    ];
+    for given in ["variable", "key", "flag"] {
+        let of_flag = ["--oauth-client-secret", CLIENT_SECRET];
+        let more = if given == "flag" { &of_flag[..] } else { &[] };
+        for words in [
+            &run[..],
+            &find,
+            &["try", "--tool", "work"],
+            &["init", "--output", "-"],
+        ] {
+            let (server, finished) = check(&good, &[words, more].concat(), given);
+            assert!(
+                !server.grants().is_empty(),
+                "{given}, {words:?}: {finished}"
+            );
+        }
+    }
+    // The token's own scopes do not do, and the issuer does not take the secret.
+    let poor = Manners {
+        call_scopes: "mcp:write",
+        scope: Some("mcp:tools"),
+        ..good.clone()
+    };
+    check(&poor, &run, "variable");
+    let posted = Manners {
+        metadata: json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}),
+        ..good
+    };
+    let wrong = [
+        "run",
+        "--tool",
+        "work",
+        "--oauth-client-secret",
+        "wrong-geheim",
+    ];
+    let (_, finished) = check(&posted, &wrong, "flag");
+    assert!(finished.stderr.contains("client_secret=***"), "{finished}");
+}
