@@ -9,11 +9,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::complaint::safe_complaint;
 use super::reading::{TEXT_BYTES_MAX, read_token};
-use super::{Fault, Source, Stop, Token, Why};
+use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::redact::Redactor;
 use crate::scenario::shown_program;
 use crate::text::shown_text;
+use crate::units::format_duration;
 
 /// What is read of the complaints of a command, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 4096;
@@ -85,7 +87,7 @@ impl CommandSource {
         let status = self.await_end(&mut running, deadline)?;
         match status.success() {
             true => Ok(printed),
-            false => Err(self.failed(status, &complaint)),
+            false => Err(self.failed(status, &printed, &complaint)),
         }
     }
 
@@ -117,16 +119,23 @@ impl CommandSource {
             return Err(Fault::again("the run is over"));
         }
         match left.is_zero() {
-            true => Err(Fault::again(format!("{} took too long", self.name()))),
+            true => Err(Fault::again(format!(
+                "{} did not end within {}, the most that it may take",
+                self.name(),
+                format_duration(FETCH_WAIT)
+            ))),
             false => Ok(left.min(LOOK_EVERY)),
         }
     }
 
-    fn failed(&self, status: ExitStatus, complaint: &[u8]) -> Fault {
+    /// `printed` may hold the token, or a part of it, and is told by nobody.
+    fn failed(&self, status: ExitStatus, printed: &[u8], complaint: &[u8]) -> Fault {
         /// What shells say where there is no such program, or it cannot be run.
         const NOT_RUN: [i32; 2] = [126, 127];
         let text = String::from_utf8_lossy(complaint);
-        let text = self.redactor.clean(text.trim().to_string());
+        let printed = String::from_utf8_lossy(printed);
+        let redactor = self.redactor.and(printed.split_whitespace());
+        let text = redactor.clean(safe_complaint(&text));
         let said = match text.is_empty() {
             true => String::new(),
             false => format!(": {}", shown_text(&text, COMPLAINT_CHARS)),
@@ -309,6 +318,11 @@ mod tests {
                 "ended with exit code 3: no *** here",
                 false,
             ),
+            (
+                "set -x; printf 'hunter2 first'; echo no hunter2 first >&2; exit 3",
+                "ended with exit code 3: no *** *** (its trace is not shown: it may hold the token)",
+                false,
+            ),
             ("exit 4", "(`exit`) ended with exit code 4", false),
             ("no-such-program-here x=hunter2", "exit code 127", true),
             ("true", "printed is empty", false),
@@ -340,7 +354,9 @@ mod tests {
         let fault = fetch_within(&parts, Duration::from_millis(50)).expect_err("no token");
         assert_eq!(
             fault,
-            Fault::again("the token command (`sleep`) took too long")
+            Fault::again(
+                "the token command (`sleep`) did not end within 30s, the most that it may take"
+            )
         );
     }
 

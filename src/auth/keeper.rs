@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use super::reading::check;
 use super::renewal::Renewal;
 use super::tokens::{Ask, HeldToken, Tokens};
-use super::{Fault, Source, Stop, Token, Why};
+use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::error::UserError;
 use crate::redact::{LiveSecrets, Secret};
 
@@ -20,9 +20,6 @@ const THREADS_MAX: usize = 8;
 
 /// The tokens that a run may have.
 pub const HOLDERS_MAX: usize = 10_000;
-
-/// The longest that a source may take.
-const FETCH_WAIT: Duration = Duration::from_secs(30);
 
 /// Attempts at a first token, where somebody says how long to wait for each.
 const FIRST_ATTEMPTS_MAX: u32 = 5;
@@ -231,7 +228,10 @@ impl Keeping {
         let (chance, every) = (random.f64(), holder.source.looks_again());
         let fault = match fetched.and_then(|token| sound(token, holder.value.as_ref(), &why)) {
             Ok(token) => {
-                let left = token.expires_at.map(left_until);
+                // One that has ended says that clocks differ, or that it is an old one. The
+                // server judges that, and its refusal is what another is asked for by.
+                let left = token.expires_at.and_then(left_until);
+                let ended_at = token.expires_at.filter(|_| left.is_none());
                 if holder.value.as_ref() == Some(&token.value) {
                     holder.renewal.same(now, left, every, chance);
                     return;
@@ -240,7 +240,7 @@ impl Keeping {
                 holder.value = Some(token.value.clone());
                 holder.expires_at = token.expires_at;
                 let held = holder.next(token.value);
-                tokens.publish(held, || holder.source.about());
+                tokens.publish(held, ended_at, || holder.source.about());
                 return;
             }
             Err(fault) => fault,
@@ -253,7 +253,7 @@ impl Keeping {
             (&fault, is_of_scopes, holder.value.clone())
         {
             // It is good for whatever else the steps do.
-            let left = holder.expires_at.map(left_until);
+            let left = holder.expires_at.and_then(left_until);
             holder.renewal.same(now, left, every, chance);
             holder.is_widest = true;
             tokens.stays(holder.next(value), message);
@@ -286,9 +286,10 @@ fn sound(token: Token, before: Option<&Secret>, why: &Why) -> Result<Token, Faul
     }
 }
 
-fn left_until(end: SystemTime) -> Duration {
-    end.duration_since(crate::clock::system_now())
-        .unwrap_or_default()
+/// `None`: it is over.
+fn left_until(end: SystemTime) -> Option<Duration> {
+    let left = end.duration_since(crate::clock::system_now()).ok();
+    left.filter(|left| !left.is_zero())
 }
 
 #[cfg(test)]
@@ -301,6 +302,7 @@ mod tests {
     /// Gives `first-1`, `first-2` and so on, or faults, and notes why it was asked.
     struct Scripted {
         first: &'static str,
+        expires_at: Option<SystemTime>,
         faults: Vec<Fault>,
         asked: Arc<Mutex<Vec<Why>>>,
         n: u32,
@@ -315,7 +317,7 @@ mod tests {
             self.n += 1;
             Ok(Token {
                 value: Secret::new(&format!("{}-{}", self.first, self.n)),
-                expires_at: None,
+                expires_at: self.expires_at,
             })
         }
 
@@ -329,10 +331,20 @@ mod tests {
         names: &[&'static str],
         by_user: &[(u32, u32)],
     ) -> (Keeper, Arc<Mutex<Vec<Why>>>, Redactor) {
+        keeper_of(None, faults, names, by_user)
+    }
+
+    fn keeper_of(
+        expires_at: Option<SystemTime>,
+        faults: Vec<Fault>,
+        names: &[&'static str],
+        by_user: &[(u32, u32)],
+    ) -> (Keeper, Arc<Mutex<Vec<Why>>>, Redactor) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let sources = names.iter().map(|first| {
             let source: Box<dyn Source> = Box::new(Scripted {
                 first,
+                expires_at,
                 faults: faults.clone(),
                 asked: Arc::clone(&asked),
                 n: 0,
@@ -424,5 +436,20 @@ mod tests {
         assert!(tokens.are_lost());
         assert_eq!(tokens.why_none(0), "revoked");
         assert_eq!(tokens.figures().last_failure.as_deref(), Some("revoked"));
+    }
+
+    #[test]
+    fn a_token_that_has_ended_by_its_own_word_is_used_and_told_once() {
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800);
+        let (keeper, asked, _) = keeper_of(Some(long_ago), Vec::new(), &["token"], &[]);
+        keeper.await_first(&|_, _| true).expect("a token");
+        let tokens = keeper.tokens();
+        let notice = tokens.take_notice().expect("news");
+        assert!(notice.contains("ended at 2020-01-01T00:00:00"), "{notice}");
+        assert!(notice.contains("from token"), "{notice}");
+        assert_eq!(tokens.take_notice(), None);
+        assert_eq!(tokens.figures().expired, 1);
+        // It is not asked for again before the server says no.
+        assert_eq!(*asked.lock(), [Why::First]);
     }
 }

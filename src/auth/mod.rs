@@ -14,6 +14,7 @@
 pub mod oauth;
 
 mod command;
+mod complaint;
 mod file;
 mod keeper;
 mod reading;
@@ -31,12 +32,15 @@ pub use file::FileSource;
 pub use keeper::{HOLDERS_MAX, Keeper};
 pub use tokens::{HeldToken, Refusal, Subscription, Tokens};
 
+/// The longest that a source may take.
+pub const FETCH_WAIT: Duration = Duration::from_secs(30);
+
 /// An access token, as a source gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// What follows `Bearer` in the header.
     pub value: Secret,
-    /// When it ends; `None`: nobody said.
+    /// When it ends, which may be over; `None`: nobody said.
     pub expires_at: Option<SystemTime>,
 }
 

@@ -10,8 +10,8 @@ use super::Token;
 use crate::clock::Utc;
 use crate::redact::Secret;
 
-/// The largest token, in bytes: servers take no larger head.
-pub(super) const TOKEN_BYTES_MAX: usize = 32 * 1024;
+/// The largest token, in bytes, whoever gave it: servers take no larger head.
+const TOKEN_BYTES_MAX: usize = 32 * 1024;
 
 /// The most that is read to find one, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 256 * 1024;
@@ -36,8 +36,7 @@ pub(super) fn read_token(text: &str, now: SystemTime) -> Result<Token, String> {
     let expires_at = expires_at.or_else(|| expiry_of_jwt(value));
     Ok(Token {
         value: Secret::new(value),
-        // One that has ended says that the clocks differ, or that nothing is known.
-        expires_at: expires_at.filter(|at| *at > now),
+        expires_at,
     })
 }
 
@@ -91,18 +90,31 @@ fn expiry(holder: &Value, now: SystemTime) -> Option<SystemTime> {
         "expiration",
         "expirationTimestamp",
     ];
-    let lifetime = seconds(&holder["expires_in"]).filter(|lifetime| !lifetime.is_zero());
-    let by_lifetime = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+    // 0 is what some say who know none, and less is over.
+    let by_lifetime = match number(&holder["expires_in"]) {
+        Some(secs) if secs < 0.0 => {
+            let ago = Duration::try_from_secs_f64(-secs).ok();
+            ago.and_then(|ago| now.checked_sub(ago))
+        }
+        Some(secs) if secs > 0.0 => {
+            let left = Duration::try_from_secs_f64(secs).ok();
+            left.and_then(|left| now.checked_add(left))
+        }
+        _ => None,
+    };
     by_lifetime.or_else(|| TIMES.iter().find_map(|name| moment(&holder[*name])))
 }
 
 /// A number of seconds, or a text of one.
 pub(super) fn seconds(value: &Value) -> Option<Duration> {
-    let number = match value {
+    number(value).and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
-    };
-    number.and_then(|secs: f64| Duration::try_from_secs_f64(secs).ok())
+    }
 }
 
 /// Seconds since 1970, or RFC 3339.
@@ -138,10 +150,12 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
     }
 
-    fn read(text: &str) -> Result<(String, Option<u64>), String> {
+    fn read(text: &str) -> Result<(String, Option<i64>), String> {
         let token = read_token(text, now())?;
-        let left = token.expires_at.map(|at| at.duration_since(now()));
-        let left = left.map(|left| left.expect("not ended").as_secs());
+        let left = token.expires_at.map(|at| match at.duration_since(now()) {
+            Ok(left) => left.as_secs() as i64,
+            Err(over) => -(over.duration().as_secs() as i64),
+        });
         Ok((token.value.expose().to_string(), left))
     }
 
@@ -149,6 +163,7 @@ mod tests {
     fn tokens_are_read_as_tools_print_them() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         let with_exp = jwt(r#"{"exp":1800000060}"#);
+        let old = jwt(r#"{"exp":1}"#);
         for (text, token, left) in [
             ("abc", "abc", None),
             ("\u{feff} abc\r\n", "abc", None),
@@ -172,8 +187,15 @@ mod tests {
                 Some(60),
             ),
             (&with_exp, &with_exp, Some(60)),
-            (&jwt(r#"{"exp":1}"#), &jwt(r#"{"exp":1}"#), None),
-            (r#"{"token":"a","expires_in":-5}"#, "a", None),
+            // Whether one that has ended is of use is not judged here.
+            (&old, &old, Some(-1_799_999_999)),
+            (r#"{"token":"a","expires_in":-5}"#, "a", Some(-5)),
+            (r#"{"token":"a","expires_in":-1e300}"#, "a", None),
+            (
+                r#"{"token":"a","expiration":"2027-01-15T07:59:59Z"}"#,
+                "a",
+                Some(-1),
+            ),
             (r#"{"token":"a","expires_in":1e300}"#, "a", None),
         ] {
             assert_eq!(read(text), Ok((token.to_string(), left)), "{text}");

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
 
+use crate::clock::Utc;
 use crate::outcome::TokenFigures;
 use crate::redact::{LiveSecrets, Secret, SessionSecrets};
 
@@ -63,6 +64,8 @@ struct State {
     figures: TokenFigures,
     /// Why the first token of some holder cannot be had.
     first_fault: Option<String>,
+    /// What the user should know and has not been told.
+    notice: Option<String>,
 }
 
 type Tell = Box<dyn Fn(Arc<[HeldToken]>) + Send>;
@@ -118,6 +121,7 @@ impl Tokens {
                     ..TokenFigures::default()
                 },
                 first_fault: None,
+                notice: None,
             }),
             changed: Condvar::new(),
             by_user,
@@ -178,6 +182,11 @@ impl Tokens {
         self.state.lock().figures.clone()
     }
 
+    /// What the user should know of the tokens, once.
+    pub fn take_notice(&self) -> Option<String> {
+        self.state.lock().notice.take()
+    }
+
     /// Calls `tell` with the tokens that there are, and with each that comes, until the
     /// subscription is dropped.
     pub fn subscribe(
@@ -196,8 +205,14 @@ impl Tokens {
         }
     }
 
-    /// A holder has this token from now on; `about` tells what its source is.
-    pub(super) fn publish(&self, token: HeldToken, about: impl FnOnce() -> String) {
+    /// A holder has this token from now on. `ended_at`: by its own word it has ended
+    /// already. `about` tells what its source is.
+    pub(super) fn publish(
+        &self,
+        token: HeldToken,
+        ended_at: Option<SystemTime>,
+        about: impl FnOnce() -> String,
+    ) {
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(holder) = state.holders.get_mut(token.holder as usize) else {
@@ -213,6 +228,12 @@ impl Tokens {
         if state.holders.len() == 1 {
             // It may tell when this token ends.
             state.figures.about = about();
+        }
+        if let Some(ended_at) = ended_at {
+            state.figures.expired += 1;
+            if state.figures.expired == 1 {
+                state.notice = Some(expired_notice(&state.figures.about, ended_at));
+            }
         }
         state.tell(token);
         self.changed.notify_all();
@@ -285,6 +306,17 @@ impl Tokens {
             let _ = ask.try_send(Ask::End);
         }
     }
+}
+
+fn expired_notice(about: &str, ended_at: SystemTime) -> String {
+    let at = ended_at.duration_since(SystemTime::UNIX_EPOCH);
+    let unix_ms = at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+    let at = Utc::from_unix_ms(unix_ms).rfc3339();
+    format!(
+        "the token {about} had ended when it came, by its own word: it ended at {at}. It is used \
+         until the server refuses it; see whether it comes out of a cache, and whether the clock \
+         of this host is right"
+    )
 }
 
 /// While it lives, somebody is told of new tokens.

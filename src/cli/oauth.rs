@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::browser::log_in;
 use super::options;
-use super::secrets::{bearer, variable};
+use super::secrets::variable;
 use crate::auth::oauth::{self, Standing};
 use crate::error::UserError;
 use crate::files::read_text;
@@ -55,6 +55,7 @@ pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
         private_key: private_key.transpose()?,
         is_by_flag,
         store: (!flags.is_without_store).then(|| oauth::store_path(&environment)),
+        login: None,
     })
 }
 
@@ -87,7 +88,8 @@ pub(super) fn authorize(
         };
     }
     let (url, network) = (&plan.target.url.value, &plan.network);
-    let standing = oauth::standing(wish, url, network);
+    let mut wish = wish.clone();
+    let standing = oauth::standing(&wish, url, network);
     match standing.map_err(|fault| UserError::usage(fault.to_string()))? {
         Standing::Nothing(note) => {
             plan.notices.extend(note);
@@ -96,17 +98,10 @@ pub(super) fn authorize(
         Standing::Source(_) => {}
         // Somebody is there to log in, as with cargo-pmcp.
         Standing::NeedsLogin(_) if terminal.stderr_is_redrawable() => {
-            let login = log_in(wish, url, network, false, terminal)?;
+            let login = log_in(&wish, url, network, false, terminal)?;
             if wish.store.is_none() {
-                let token = login.token();
-                terminal.hide([token.expose()]);
-                let notice = format!(
-                    "the token {}: not kept, it is not refreshed either",
-                    login.about()
-                );
-                plan.target.headers.push(bearer(token.expose()));
-                plan.notices.push(notice);
-                return Ok(());
+                wish.login = Some(Box::new(login.made()));
+                terminal.hide(wish.secrets());
             }
         }
         Standing::NeedsLogin(why) => {
@@ -114,6 +109,6 @@ pub(super) fn authorize(
                 .hint("log in before: `cargo pmcp loadtest login URL`"));
         }
     }
-    plan.token = Some(TokenPlan::new(TokenOrigin::OAuth(Box::new(wish.clone()))));
+    plan.token = Some(TokenPlan::new(TokenOrigin::OAuth(Box::new(wish))));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, GateGrade};
 use crate::report::{CauseCount, Report, ReportKind, build, deliver};
-use crate::scenario::{self, HistogramMode};
+use crate::scenario::{self, HistogramMode, TokenOrigin};
 use crate::terminal::Terminal;
 use crate::units::plural;
 
@@ -39,9 +39,10 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let info = build_info(words, terminal);
     let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
     let delivered = deliver(outputs, report, is_quiet, terminal);
+    let origin = plan.token.as_ref().map(|token| &token.origin);
     let session = match outcome.ended {
-        Ended::NoSession => Some(no_session(&delivered.report)),
-        Ended::Denied => Some(denied(&delivered.report)),
+        Ended::NoSession => Some(no_session(&delivered.report, origin)),
+        Ended::Denied => Some(denied(&delivered.report, origin)),
         _ => None,
     };
     let is_interrupted = interrupts.is_pending();
@@ -78,16 +79,36 @@ pub(super) fn gate(report: &Report) -> Option<UserError> {
 }
 
 /// The server let nobody in any more; a notice says since when.
-fn denied(report: &Report) -> UserError {
+fn denied(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let failures = report.failures.iter();
     let handshake = report.handshake.iter().flat_map(|it| &it.failures);
     let is_denial = |id: &str| id.starts_with("http.401") || id.starts_with("http.403");
     let cause = failures.chain(handshake).find(|cause| is_denial(&cause.id));
     let why = cause.map_or_else(String::new, told);
-    UserError::could_not_run(format!(
+    let error = UserError::could_not_run(format!(
         "the run was ended early, since the server let nobody in any more{why}"
-    ))
-    .hint("give a token that lives as long as the run, and that allows what the steps do")
+    ));
+    match origin {
+        Some(origin) => error.hint(of_origin(origin)),
+        None => error
+            .hint("give a token that lives as long as the run, and that allows what the steps do")
+            .hint("`--token-command` or `--token-file` has one renewed while the run goes on"),
+    }
+}
+
+/// What to look at where no token of this origin is taken any more.
+fn of_origin(origin: &TokenOrigin) -> &'static str {
+    match origin {
+        TokenOrigin::Command(_) => {
+            "run the token command twice: it has to print a new token each time that it is asked, \
+             not one out of a cache, and one for this server"
+        }
+        TokenOrigin::File(_) => {
+            "whoever writes the token file has to renew its token before that ends; it is read \
+             every 5 s, and when the server refuses the token"
+        }
+        _ => "see what the issuer says of the token: the server it is for, its scopes, its end",
+    }
 }
 
 /// A cause of failures, with an example where there is one.
@@ -100,7 +121,7 @@ fn told(cause: &CauseCount) -> String {
 
 /// No user ever had a session, so nothing was measured; or no user could open
 /// another one, so the iterations were not done.
-fn no_session(report: &Report) -> UserError {
+fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let why = report
         .handshake
         .as_ref()
@@ -110,9 +131,13 @@ fn no_session(report: &Report) -> UserError {
     let n_opened = report.counters.sessions_opened;
     let of_tokens = report.tokens.as_ref();
     if let Some(failure) = of_tokens.and_then(|tokens| tokens.last_failure.as_ref()) {
-        return UserError::could_not_run(format!(
+        let error = UserError::could_not_run(format!(
             "the server refused the token, and no other could be had: {failure}"
         ));
+        return match origin {
+            Some(origin) => error.hint(of_origin(origin)),
+            None => error,
+        };
     }
     if n_opened > 0 {
         return UserError::could_not_run(format!(

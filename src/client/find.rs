@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::error_head::RetryAfter;
 use super::lists::{ListProgress, Listed, Lists, excluded_tools, list};
 use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
@@ -43,8 +44,8 @@ const TROUBLE_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait before that which a server may ask for, where that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
-/// Messages name the field where it was sent.
-const RETRY_AFTER: &str = "Retry-After: ";
+/// A longer one is told as longer than this.
+const RETRY_AFTER_TOLD: Duration = Duration::from_secs(365 * 86_400);
 
 /// A legacy server may never answer a method that it does not know: where
 /// `initialize` comes next, `server/discover` gets no more than this.
@@ -558,13 +559,21 @@ impl Finder {
         let asked = self.session.take_retry_after();
         let is_respected = self.session.server().settings().respect_retry_after;
         let mut wait = TROUBLE_WAIT;
-        if let Some(asked) = asked.filter(|_| is_respected) {
-            let told = format_duration(asked);
+        if let Some(RetryAfter {
+            wait: Some(asked),
+            sent,
+        }) = asked.filter(|_| is_respected)
+        {
+            let told = match asked > RETRY_AFTER_TOLD {
+                true => "more than a year".to_string(),
+                false => format_duration(asked),
+            };
             if asked > RETRY_AFTER_MAX {
                 let most = format_duration(RETRY_AFTER_MAX);
+                let sent = self.clean(&sent.unwrap_or_default());
                 return Err(UserError::could_not_run(format!(
-                    "the server takes no requests now and asks to wait {told}; a handshake waits \
-                     {most} at most"
+                    "the server takes no requests now and asks to wait {told} (`Retry-After: \
+                     {sent}`); a handshake waits {most} at most"
                 ))
                 .hint("begin later"));
             }
@@ -681,11 +690,16 @@ impl Finder {
                     error
                 }
             }
-            denial if denial.is_denial() => not_allowed(*denial, &message),
+            denial if denial.is_denial() => {
+                let mut headers = self.session.server().settings().headers.iter();
+                let has_credentials =
+                    headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+                not_allowed(*denial, &message, has_credentials)
+            }
             Failure::Http {
                 status: 429 | 503, ..
             } if !self.session.server().settings().respect_retry_after
-                && message.contains(RETRY_AFTER) =>
+                && self.session.asks_for_a_wait() =>
             {
                 UserError::could_not_run(format!("no MCP session with {url}: {message}"))
                     .hint("`--respect-retry-after` waits as long as the server asks to")
@@ -718,7 +732,7 @@ impl Finder {
 }
 
 /// `message` says with what status, and why where the server does.
-fn not_allowed(denial: Failure, message: &str) -> UserError {
+fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserError {
     let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
     match denial {
         Failure::Denied {
@@ -729,6 +743,10 @@ fn not_allowed(denial: Failure, message: &str) -> UserError {
             error: TokenError::InsufficientScope,
             ..
         } => error.hint("the token is good but does not allow this: get one with that scope"),
+        _ if has_credentials => error.hint(
+            "the credentials that were sent are not taken: they may be another server's, or have \
+             ended",
+        ),
         _ => error.hint(
             "give a token with `--api-key` or `MCP_API_KEY`, or a header with `-H 'Name: value'`",
         ),

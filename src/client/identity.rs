@@ -10,6 +10,7 @@ use super::cookies::{CookieJar, secrets_of};
 use super::server::{SESSION_ID, Server};
 use super::token::{RefusedToken, TokenCell, asks_for_another};
 use crate::http::{Endpoint, HeaderLines, HeaderName, HeaderValue};
+use crate::protocol::TokenRefusal;
 use crate::redact::SessionSecrets;
 
 const AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");
@@ -111,13 +112,18 @@ impl Identity {
 
     /// Takes note of an answer that may refuse the token.
     #[inline(never)]
-    pub(super) fn note_refusal(&self, status: u16, challenge: Option<&[u8]>) {
-        let challenge = challenge.and_then(|text| std::str::from_utf8(text).ok());
+    pub(super) fn note_refusal(
+        &self,
+        status: u16,
+        refusal: Option<&TokenRefusal>,
+        challenge: Option<&[u8]>,
+    ) {
         let token = self.token.borrow();
         let may_help = token
             .as_ref()
             .is_some_and(|token| status != 403 || !token.is_widest());
-        if may_help && asks_for_another(status, challenge) {
+        if may_help && asks_for_another(status, refusal) {
+            let challenge = challenge.and_then(|text| std::str::from_utf8(text).ok());
             self.refused.replace(Some(RefusedToken {
                 number: self.token_number.get(),
                 status,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::content::Content;
-use super::error_head::ErrorHead;
+use super::error_head::{ErrorHead, RetryAfter, token_failure};
 use super::identity::Identity;
 use super::server::{SESSION_ID, Server};
 use crate::http::{
@@ -148,7 +148,7 @@ pub(super) struct Lane {
     /// Answers with `Set-Cookie`.
     pub(super) n_cookies_set: u64,
     /// How long the last error asked to be left alone.
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
 }
 
 impl Lane {
@@ -175,9 +175,13 @@ impl Lane {
         }
     }
 
-    /// How long the last error asked to be left alone, since this was last asked.
-    pub(super) fn take_retry_after(&mut self) -> Option<Duration> {
+    /// What the last error said of how long to be left alone, since this was last asked.
+    pub(super) fn take_retry_after(&mut self) -> Option<RetryAfter> {
         self.retry_after.take()
+    }
+
+    pub(super) fn retry_after(&self) -> Option<&RetryAfter> {
+        self.retry_after.as_ref()
     }
 
     /// Goes to another path of the same host from now on.
@@ -378,12 +382,8 @@ impl Lane {
                 ))
             }
             status => {
-                if matches!(status, 401 | 403) {
-                    let challenge = content.answer.header("www-authenticate");
-                    self.identity.note_refusal(status, challenge);
-                }
                 let head = ErrorHead::of(&content.answer);
-                self.retry_after = head.retry_after;
+                self.retry_after = head.retry_after.clone();
                 let unread = match coding {
                     ContentCoding::Foreign(name) => {
                         self.discard(&mut content.answer)?;
@@ -444,7 +444,12 @@ impl Lane {
         let body = self.buffer.filled();
         let error = read_error_body(body);
         let rpc_code = error.as_ref().and_then(|error| error.code);
-        let refusal = head.refusal(status, body).filter(|_| error.is_none());
+        let refusal = head.refusal(status, body);
+        if matches!(status, 401 | 403) {
+            self.identity
+                .note_refusal(status, refusal.as_ref(), head.challenge());
+        }
+        let refusal = refusal.filter(|_| error.is_none());
         let kept = error.as_ref().filter(|_| keeps_answer);
         exchanged.error_text = kept.map(RpcError::to_json);
         let text = match (&error, unread) {
@@ -455,7 +460,10 @@ impl Lane {
         };
         exchanged.session_gone =
             self.identity.has_session_id() && says_session_gone(status, error.as_ref(), &text);
-        let (failure, text) = refusal.unwrap_or((Failure::Http { status, rpc_code }, text));
+        let (failure, text) = match refusal {
+            Some(refusal) => token_failure(status, refusal),
+            None => (Failure::Http { status, rpc_code }, text),
+        };
         let mut shown = if body.is_empty() && text.is_empty() {
             format!("status {status}, no body")
         } else if text.is_empty() {

@@ -36,6 +36,7 @@ mod server;
 mod session;
 mod token;
 
+pub use error_head::RetryAfter;
 pub use find::{Found, Listing, ServerLists, WantedLists, find, find_and_open, is_unknown_method};
 pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use server::{PreparedCall, Server, ServerSettings};

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::error_head::RetryAfter;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
 use super::server::{PreparedCall, Server};
@@ -233,10 +234,15 @@ impl Session {
         Ok(())
     }
 
-    /// How long the server asked to be left alone by the last error (`Retry-After` of a
-    /// 429 or a 503), since this was last asked. Nobody has waited yet.
-    pub fn take_retry_after(&mut self) -> Option<Duration> {
+    /// What the last error, a 429 or a 503, said of how long to be left alone
+    /// (`Retry-After`), since this was last asked. Nobody has waited yet.
+    pub fn take_retry_after(&mut self) -> Option<RetryAfter> {
         self.lane.take_retry_after()
+    }
+
+    /// Whether the last error named a time to wait, which nobody has taken yet.
+    pub(super) fn asks_for_a_wait(&self) -> bool {
+        self.lane.retry_after().is_some_and(|it| it.wait.is_some())
     }
 
     /// The body of the last request.

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 
 use crate::http::HeaderValue;
+use crate::metrics::TokenError;
+use crate::protocol::TokenRefusal;
 use crate::redact::Secret;
 
 /// The token of one holder on one worker. All sessions that have it look at this cell;
@@ -71,15 +73,16 @@ pub struct RefusedToken {
     pub number: u64,
     /// The HTTP status.
     pub status: u16,
-    /// The value of `WWW-Authenticate`, where it is a text.
+    /// The field of `WWW-Authenticate` with the challenge for a bearer, where it is a text.
     pub challenge: Option<String>,
 }
 
-/// Whether an answer asks for another token: 401, and 403 where the challenge says that
-/// the scope is too small (RFC 6750, section 3.1). Another 403 has nothing to do with it.
-pub(super) fn asks_for_another(status: u16, challenge: Option<&str>) -> bool {
-    let is_too_small = || challenge.is_some_and(|text| text.contains("insufficient_scope"));
-    status == 401 || status == 403 && is_too_small()
+/// Whether an answer asks for another token: 401, and 403 where the server says that the
+/// scope is too small (RFC 6750, section 3.1). Another 403 has nothing to do with it.
+pub(super) fn asks_for_another(status: u16, refusal: Option<&TokenRefusal>) -> bool {
+    const TOO_SMALL: TokenError = TokenError::InsufficientScope;
+    let error = refusal.and_then(|refusal| TokenError::of_id(&refusal.error));
+    status == 401 || status == 403 && error == Some(TOO_SMALL)
 }
 
 #[cfg(test)]
@@ -102,15 +105,24 @@ mod tests {
 
     #[test]
     fn only_some_refusals_ask_for_another_token() {
-        assert!(asks_for_another(401, None));
-        assert!(asks_for_another(
-            403,
-            Some("Bearer error=\"insufficient_scope\"")
-        ));
-        assert!(!asks_for_another(
-            403,
-            Some("Bearer error=\"invalid_token\"")
-        ));
-        assert!(!asks_for_another(403, None) && !asks_for_another(500, None));
+        let asks = |status, field: &str, body: &str| {
+            let fields = [field.as_bytes()].into_iter();
+            asks_for_another(status, TokenRefusal::read(fields, body.as_bytes()).as_ref())
+        };
+        let scope = "Bearer error=\"insufficient_scope\"";
+        let body = r#"{"error":"insufficient_scope"}"#;
+        assert!(asks(401, "", "") && asks(401, scope, ""));
+        assert!(asks(403, scope, "") && asks(403, "Basic", body));
+        for (status, field) in [
+            (
+                403,
+                "Bearer error=\"invalid_token\", error_description=\"no insufficient_scope\"",
+            ),
+            (403, "Basic error=\"insufficient_scope\""),
+            (403, ""),
+            (500, scope),
+        ] {
+            assert!(!asks(status, field, ""), "{status} {field}");
+        }
     }
 }

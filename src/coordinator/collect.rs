@@ -664,6 +664,8 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);
     totals.add_tls(tick.tls.as_deref());
+    // A wait may begin in the warm-up and end long after it.
+    totals.waits.merge(&tick.waits);
     warm.examples.merge(&tick.examples);
 }
 

@@ -205,6 +205,11 @@ impl Level {
         Some(recorded.judge().1)
     }
 
+    /// Whether the server asked users to keep away, where that is respected.
+    pub(super) fn has_asked_for_waits(&self) -> bool {
+        self.collector.totals.waits.asked_ns_max > 0
+    }
+
     /// The oldest complete second that was not given yet.
     pub(super) fn next_second(&mut self) -> Option<LevelSecond> {
         self.seconds.pop_front()

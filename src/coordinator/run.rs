@@ -347,6 +347,9 @@ impl<'a> Coordinator<'a> {
             recv(self.interrupts.woken()) -> _ => {}
             default(wait) => self.show(clock),
         }
+        if let Some(notice) = self.tokens.as_ref().and_then(|it| it.take_notice()) {
+            self.observer.notice(&notice);
+        }
         if self.interrupts.count() > self.interrupts_seen {
             self.interrupts_seen += 1;
             return Ok(Happening::Interrupt);
@@ -401,7 +404,9 @@ impl<'a> Coordinator<'a> {
             let ranked = causes.ranked().into_iter().map(|(failure, _)| failure);
             let cause = ranked.into_iter().find(|failure| failure.is_denial());
             let cause = cause.map_or_else(String::new, Failure::id);
-            self.observer.notice(&denied_notice(&cause, let_in, now));
+            let renewed = self.tokens.is_some();
+            self.observer
+                .notice(&denied_notice(&cause, let_in, now, renewed));
         }
         true
     }
@@ -882,7 +887,8 @@ fn had_been_kept_up(found: &Break) -> bool {
 }
 
 /// `let_in`: how long, from the start of the load, others than denials were answered.
-fn denied_notice(cause: &str, let_in: Duration, now: Duration) -> String {
+/// `are_renewed`: the run has its tokens renewed.
+fn denied_notice(cause: &str, let_in: Duration, now: Duration, are_renewed: bool) -> String {
     let told = |length: Duration| format_duration(Duration::from_secs(length.as_secs()));
     let since = told(now.saturating_sub(let_in));
     match let_in.as_secs() {
@@ -892,8 +898,12 @@ fn denied_notice(cause: &str, let_in: Duration, now: Duration) -> String {
         ),
         _ => format!(
             "the token was accepted for {}, then every request of {since} was answered with \
-             {cause}: the run ends early; give a token that lives as long as the run",
-            told(let_in)
+             {cause}: the run ends early; {}",
+            told(let_in),
+            match are_renewed {
+                true => "other tokens that came were refused, too",
+                false => "give a token that lives as long as the run, or have it renewed",
+            }
         ),
     }
 }

@@ -40,6 +40,7 @@ use crate::outcome::{
     FindVerdict, LoadUnit, Observer, RunStart,
 };
 use crate::scenario::{self, Arrivals, Flow, Load, Plan, StopRule};
+use crate::units::{format_rate, plural};
 use crate::user::{Budget, Script};
 use crate::validity::{Grade, Reason, Verdict};
 
@@ -110,7 +111,7 @@ pub fn find(
     observer.ended();
     drop(keeper);
     let mut outcome = result?;
-    outcome.notices = notices;
+    outcome.notices.splice(..0, notices);
     Ok(outcome)
 }
 
@@ -217,6 +218,8 @@ struct SearchRun<'scope, 'env, 'a> {
     /// By trial: how far it can be trusted. Those that are here were told of.
     verdicts: Vec<Verdict>,
     progress: FindProgress,
+    /// What the user should know of the levels.
+    notices: Vec<String>,
 }
 
 impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
@@ -268,6 +271,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 failed: 0,
                 bracket: (None, None),
             },
+            notices: Vec::new(),
         }
     }
 
@@ -413,6 +417,23 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         let level = self.level.as_ref();
         let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
         self.verdict = of_a_level(judged);
+        if level.is_some_and(Level::has_asked_for_waits) && self.notices.is_empty() {
+            let at = match self.options.by {
+                LoadUnit::Vus => plural(
+                    u64::from(users_of(self.at)),
+                    "virtual user",
+                    "virtual users",
+                ),
+                LoadUnit::Rate => format_rate(self.at),
+            };
+            let notice = format!(
+                "at {at} the server asked users to keep away (`Retry-After`), and they do \
+                 (`--respect-retry-after`): levels at which it asks offer less than they are \
+                 called by"
+            );
+            self.observer.notice(&notice);
+            self.notices.push(notice);
+        }
         let is_held = matches!(self.activity, FindActivity::Holding(_));
         let disturbed = second.limit.is_some()
             || !second.lacks_local_resources && is_held && is_by_host(&self.verdict);
@@ -515,7 +536,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             estimate: found.estimate,
             elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
-            notices: Vec::new(),
+            notices: self.notices.clone(),
         }
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::interrupts::Interrupts;
 use crate::auth::oauth::{self, Standing};
-use crate::auth::{CommandSource, FileSource, HOLDERS_MAX, Keeper, ScriptPart, Source, Stop};
+use crate::auth::{
+    CommandSource, FETCH_WAIT, FileSource, HOLDERS_MAX, Keeper, ScriptPart, Source, Stop,
+};
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::Observer;
 use crate::redact::Redactor;
 use crate::scenario::{Plan, TokenOrigin, TokenPlan};
 use crate::template::{self, Generators, Piece};
-use crate::units::plural;
+use crate::units::{format_duration, plural};
 use crate::user::HeaderTemplates;
 
 /// Gets the first tokens of a plan, where it has any.
@@ -38,7 +40,12 @@ pub(super) fn open(
         const SHOWN_AFTER: Duration = Duration::from_secs(1);
         let elapsed = crate::clock::since(began);
         if elapsed >= SHOWN_AFTER {
-            let what = format!("{n_there} of {}", plural(n_all as u64, "token", "tokens"));
+            let what = format!(
+                "{n_there} of {} {}, each within {}",
+                plural(n_all as u64, "token", "tokens"),
+                token.shown(),
+                format_duration(FETCH_WAIT)
+            );
             observer.borrow_mut().preparing(Some((elapsed, &what)));
         }
         !interrupts.is_pending()
@@ -56,6 +63,9 @@ pub(super) fn open(
                 // It may be used without a word from the user.
                 let about = keeper.tokens().figures().about;
                 observer.notice(&redactor.clean(format!("the token is {about}")));
+            }
+            if let Some(notice) = keeper.tokens().take_notice() {
+                observer.notice(&redactor.clean(notice));
             }
             Ok(Some(keeper))
         }

@@ -26,6 +26,7 @@ mod quantile_interval;
 mod recorder;
 mod usage;
 mod violations;
+mod waits;
 
 pub use above::{AboveLimits, Readings};
 pub use codec::Packed;
@@ -41,3 +42,4 @@ pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use usage::{ReadTimes, WorkerUsage};
 pub use violations::{VIOLATIONS_MAX, Violation, Violations};
+pub use waits::AskedWaits;

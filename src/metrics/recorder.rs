@@ -6,7 +6,8 @@
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, Counters, Failure, FailureCounts, Histogram, Readings, TlsHandshakes, Violations,
+    AboveLimits, AskedWaits, Counters, Failure, FailureCounts, Histogram, Readings, TlsHandshakes,
+    Violations,
 };
 
 /// How a started request ended.
@@ -312,6 +313,8 @@ pub struct Recorder {
     pub loop_time: Histogram,
     /// Handshakes of TLS; `None` until the first.
     pub tls: Option<Box<TlsHandshakes>>,
+    /// Waits that the server asked for.
+    pub waits: AskedWaits,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -367,6 +370,7 @@ impl Recorder {
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
         self.add_tls(other.tls.as_deref());
+        self.waits.merge(&other.waits);
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -394,6 +398,7 @@ impl Recorder {
         self.counters = Counters::default();
         self.forget_opening();
         self.tls = None;
+        self.waits = AskedWaits::default();
         self.examples = Examples::default();
         self.violations.clear();
     }

@@ -13,6 +13,9 @@ pub struct TokenFigures {
     pub fetched: u64,
     /// How many the server refused before another had come.
     pub refused: u64,
+    /// How many had ended by their own word when they came. Absent in older reports.
+    #[serde(default)]
+    pub expired: u64,
     /// How often none could be had.
     pub failed: u64,
     /// Why none could be had, the last time.

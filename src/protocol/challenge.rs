@@ -36,7 +36,7 @@ impl Challenge {
 /// The challenges in one `WWW-Authenticate` field. Commas separate challenges and their
 /// parameters alike: a name before `=` is a parameter, any other word a scheme. What
 /// cannot be read is passed over.
-pub fn read_challenges(value: &[u8]) -> Vec<Challenge> {
+fn read_challenges(value: &[u8]) -> Vec<Challenge> {
     let value = &value[..value.len().min(FIELD_BYTES_MAX)];
     let text = String::from_utf8_lossy(value);
     let mut rest = text.as_ref();
@@ -112,6 +112,28 @@ fn read_value(text: &str) -> (Option<String>, &str) {
     (Some(value), "")
 }
 
+/// The challenge for a bearer among those of all fields, with the field that it stands
+/// in: the first that names an error, else the first. Servers offer several ways in, in
+/// one field or in one each.
+pub fn bearer_challenge<'a>(
+    fields: impl Iterator<Item = &'a [u8]>,
+) -> Option<(&'a [u8], Challenge)> {
+    let challenges = fields.flat_map(|field| {
+        read_challenges(field)
+            .into_iter()
+            .map(move |it| (field, it))
+    });
+    let mut bearers =
+        challenges.filter(|(_, challenge)| matches!(&*challenge.scheme, "bearer" | "dpop"));
+    let first = bearers.next()?;
+    match first.1.param("error") {
+        Some(_) => Some(first),
+        None => bearers
+            .find(|(_, it)| it.param("error").is_some())
+            .or(Some(first)),
+    }
+}
+
 /// What is said of a token that is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenRefusal {
@@ -128,10 +150,8 @@ impl TokenRefusal {
     /// the members of an OAuth error (RFC 6749 section 5.2). `None` where neither says
     /// anything of a token.
     pub fn read<'a>(fields: impl Iterator<Item = &'a [u8]>, body: &[u8]) -> Option<Self> {
-        let challenges = fields.flat_map(read_challenges);
-        let bearer = challenges
-            .filter(|challenge| matches!(&*challenge.scheme, "bearer" | "dpop"))
-            .find(|challenge| challenge.param("error").is_some());
+        let bearer = bearer_challenge(fields).map(|(_, challenge)| challenge);
+        let bearer = bearer.filter(|challenge| challenge.param("error").is_some());
         let of_challenge = |name| bearer.as_ref()?.param(name).map(str::to_string);
         let of_body = body_fields(body);
         let [error, description, scope] = [0, 1, 2].map(|at| {
@@ -225,6 +245,38 @@ mod tests {
             (",, /x/, Bearer", "bearer"),
         ] {
             assert_eq!(told(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_challenge_that_names_an_error_is_found_among_all_fields() {
+        for (fields, found) in [
+            (
+                &["Basic realm=\"x\"", "Bearer error=\"a\""][..],
+                Some((1, Some("a"))),
+            ),
+            (
+                &["Bearer realm=\"x\"", "Bearer error=\"a\""],
+                Some((1, Some("a"))),
+            ),
+            (
+                &["Bearer realm=\"x\", DPoP error=\"a\"", "Bearer error=\"b\""],
+                Some((0, Some("a"))),
+            ),
+            (&["Negotiate", "Bearer realm=\"x\""], Some((1, None))),
+            (
+                &["Bearer error=\"cut", "Bearer error=\"b\""],
+                Some((0, Some("cut"))),
+            ),
+            (&["Basic error=\"a\""], None),
+            (&[], None),
+        ] {
+            let bearer = bearer_challenge(fields.iter().map(|field| field.as_bytes()));
+            let bearer = bearer
+                .as_ref()
+                .map(|(field, it)| (*field, it.param("error")));
+            let found = found.map(|(at, error): (usize, _)| (fields[at].as_bytes(), error));
+            assert_eq!(bearer, found, "{fields:?}");
         }
     }
 

@@ -63,7 +63,7 @@ mod sse;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply};
 pub use catalog::ToolCatalog;
-pub use challenge::{TokenRefusal, read_challenges, read_retry_after};
+pub use challenge::{TokenRefusal, bearer_challenge, read_retry_after};
 pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, Welcome};

@@ -51,7 +51,7 @@ pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
-pub use oauth::OAuthWish;
+pub use oauth::{MadeLogin, OAuthWish};
 pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,

@@ -309,8 +309,13 @@ impl VirtualUser {
     #[inline(never)]
     fn wait_within(&mut self, iteration: &mut Iteration<'_>) -> bool {
         self.note_retry_after();
-        let wait = self.take_asked_wait().unwrap_or_default();
-        self.pause_within(wait, iteration)
+        let Some(wait) = self.take_asked_wait() else {
+            return true;
+        };
+        let began = crate::clock::now();
+        let goes_on = self.pause_within(wait, iteration);
+        self.shared().count_wait(began);
+        goes_on
     }
 
     /// Pauses within an iteration; false: the load has ended.

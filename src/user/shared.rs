@@ -13,7 +13,7 @@ use crate::auth::{HeldToken, Refusal};
 use crate::client::{CallReport, RefusedToken, Session, TokenCell, Trouble};
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
-use crate::metrics::{Counters, Outcome, Recorder, Sample};
+use crate::metrics::{AskedWaits, Counters, Outcome, Recorder, Sample};
 use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
@@ -195,6 +195,19 @@ impl Shared {
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {
         change(&mut self.recorder.borrow_mut().counters);
+    }
+
+    pub(super) fn count_waits(&self, change: impl FnOnce(&mut AskedWaits)) {
+        change(&mut self.recorder.borrow_mut().waits);
+    }
+
+    /// Counts a wait that the server asked for and that has ended now.
+    pub(super) fn count_wait(&self, began: Instant) {
+        let waited_ns = nanos(crate::clock::since(began));
+        self.count_waits(|waits| {
+            waits.waits += 1;
+            waits.waited_ns += waited_ns;
+        });
     }
 
     /// A request of the row begins.

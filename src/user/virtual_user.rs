@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::shared::Shared;
-use crate::client::{CallReport, Session, TokenCell, Trouble};
+use crate::client::{CallReport, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AuthFailure, Failure, TemplateFailure};
 use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
+use crate::units::nanos;
 
 /// The end of a session may take this long after the load has ended.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -262,9 +263,13 @@ impl VirtualUser {
             Err(_) => {
                 if !self.await_token() {
                     let pause = self.backoff.pause(&mut self.random);
-                    let asked = self.session.take_retry_after();
-                    let asked = self.respected(asked).unwrap_or_default();
-                    self.sleep(crate::clock::now() + pause.max(asked));
+                    let asked: Vec<_> = self.session.take_retry_after().into_iter().collect();
+                    let asked = self.respected(&asked);
+                    let began = crate::clock::now();
+                    self.sleep(began + pause.max(asked.unwrap_or_default()));
+                    if asked.is_some() {
+                        self.shared.count_wait(began);
+                    }
                 }
                 false
             }
@@ -443,20 +448,30 @@ impl VirtualUser {
     pub(super) fn note_retry_after(&mut self) -> bool {
         let lanes = self.lanes.iter_mut().flatten();
         let asked = lanes.chain([&mut self.session]);
-        let asked = asked.filter_map(Session::take_retry_after).max();
-        self.asked_wait = self.respected(asked);
+        let asked: Vec<_> = asked.filter_map(Session::take_retry_after).collect();
+        self.asked_wait = self.respected(&asked);
         self.asked_wait.is_some()
     }
 
     /// How long to stay away, where the plan respects what was asked: a little longer,
     /// so that users who were turned away together do not come back together.
-    fn respected(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    fn respected(&mut self, asked: &[RetryAfter]) -> Option<Duration> {
         /// By a tenth at most.
         const JITTER: f64 = 0.1;
-        let asked = asked.filter(|_| self.shared.script.plan.target.respect_retry_after)?;
+        if !self.shared.script.plan.target.respect_retry_after || asked.is_empty() {
+            return None;
+        }
         // A run may last so long; `mul_f64` has a largest value.
-        let asked = asked.min(RETRY_AFTER_MAX);
-        Some(asked.mul_f64(1.0 + JITTER * self.random.f64()))
+        let longest = asked.iter().filter_map(|it| it.wait).max();
+        let longest = longest.map(|wait| wait.min(RETRY_AFTER_MAX));
+        self.shared.count_waits(|waits| {
+            let unread = asked.iter().filter(|it| it.wait.is_none());
+            let (sent, absent): (Vec<_>, Vec<_>) = unread.partition(|it| it.sent.is_some());
+            waits.unreadable += sent.len() as u64;
+            waits.absent += absent.len() as u64;
+            waits.asked_ns_max = waits.asked_ns_max.max(longest.map_or(0, nanos));
+        });
+        longest.map(|wait| wait.mul_f64(1.0 + JITTER * self.random.f64()))
     }
 
     /// How long the server asked to be left alone, if that is still to be waited.
@@ -467,7 +482,9 @@ impl VirtualUser {
     fn wait_as_asked(&mut self) {
         if let Some(wait) = self.take_asked_wait() {
             self.free_since = None;
-            self.sleep(crate::clock::now() + wait);
+            let began = crate::clock::now();
+            self.sleep(began + wait);
+            self.shared.count_wait(began);
         }
     }
 

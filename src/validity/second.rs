@@ -123,7 +123,7 @@ impl GeneratorLimit {
     pub fn sentence(&self) -> String {
         match self {
             Self::Behind { share, lateness_ns } => format!(
-                "the generator began only {:.1} % of the requests due, p99 {} late, with users free",
+                "the generator began only {:.1}% of the requests due, p99 {} late, with users free",
                 share * 100.0,
                 format_latency(*lateness_ns)
             ),

@@ -228,6 +228,133 @@ fn the_handshake_waits_too_and_says_so() {
     let waiting = [&ONE_USER[..], &["--respect-retry-after"]].concat();
     let said = load_run(&busy.url(), &waiting).run().expect_code(1).stderr;
     assert!(said.contains("asks to wait 1h"), "{said}");
+    let huge = FakeServer::on("initialize", |_, connection| {
+        connection.answer(429, &[("Retry-After", "99999999999999999999")], "")
+    });
+    let said = load_run(&huge.url(), &waiting).run().expect_code(1).stderr;
+    let told = "more than a year (`Retry-After: 99999999999999999999`)";
+    assert!(said.contains(told), "{said}");
+    let odd = FakeServer::on("initialize", |_, connection| {
+        connection.answer(429, &[("Retry-After", "soon")], "")
+    });
+    let said = load_run(&odd.url(), &ONE_USER).run().expect_code(1).stderr;
+    assert!(said.contains("Retry-After: soon (neither"), "{said}");
+    assert!(!said.contains("--respect-retry-after"), "{said}");
+}
+
+/// Answers so many calls, and 429 with these headers from then on.
+fn full_after(n_calls: usize, headers: &'static [(&'static str, &'static str)]) -> FakeServer {
+    let n_seen = AtomicUsize::new(0);
+    FakeServer::on_call(move |request, connection| {
+        match n_seen.fetch_add(1, Ordering::SeqCst) < n_calls {
+            true => connection.done(request),
+            false => connection.answer(429, headers, "slow down"),
+        }
+    })
+}
+
+fn advice_texts(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let advice = list(&report["advice"]).iter();
+    advice
+        .map(|note| (text(&note["id"]), text(&note["text"])))
+        .collect()
+}
+
+#[test]
+fn a_run_whose_users_had_to_keep_away_says_so_before_its_figures() {
+    let hour = "3600";
+    // The number is not one that a clock knows, and is told as it came.
+    let huge = "99999999999999999999";
+    for (headers, asked_max_secs, sent) in [
+        (&[("Retry-After", "3600")][..], 3_600.0, hour),
+        (&[("Retry-After", "99999999999999999999")], 86_400.0, huge),
+    ] {
+        let server = full_after(40, headers);
+        let words = ["--tool", "work", "--vus", "4", "--duration", "3s"];
+        let finished = load_run(
+            &server.url(),
+            &[&words[..], &["--respect-retry-after"]].concat(),
+        )
+        .run()
+        .expect_code(0);
+        let report = finished.checked_report();
+        let waits = &report["retry_after"];
+        assert_eq!(waits["waits"], 4, "{finished}");
+        assert_eq!(number(&waits["asked_max_secs"]), asked_max_secs);
+        assert!(number(&waits["share"]) > 0.5, "{finished}");
+        let first = report["notices"][0].as_str().unwrap_or_default();
+        assert!(first.contains("users kept away for"), "{finished}");
+        let place = |word: &str| finished.stdout.find(word).expect("it is told");
+        assert!(place("waited") < place("requests"), "{finished}");
+        let example = report["failures"][0]["examples"][0].to_string();
+        assert!(
+            example.contains(&format!("Retry-After: {sent}")),
+            "{example}"
+        );
+        assert!(!finished.stdout.contains("lets users wait"), "{finished}");
+    }
+}
+
+#[test]
+fn a_wait_that_the_server_does_not_name_is_told_to_who_would_respect_it() {
+    for (headers, unreadable, part) in [
+        (&[][..], 0, "slow down"),
+        (&[("Retry-After", "soon")], 3, "Retry-After: soon (neither"),
+        (&[("Retry-After", "-1")], 3, "Retry-After: -1 (neither"),
+    ] {
+        let server = full_after(0, headers);
+        let words = [&ONE_USER[..], &["--respect-retry-after"]].concat();
+        let finished = load_run(&server.url(), &words).run().expect_made();
+        let report = finished.checked_report();
+        let waits = &report["retry_after"];
+        let counts = [&waits["waits"], &waits["absent"], &waits["unreadable"]];
+        assert_eq!(
+            counts.map(count),
+            [0, 3 - unreadable, unreadable],
+            "{finished}"
+        );
+        let example = report["failures"][0]["examples"][0].to_string();
+        assert!(example.contains(part), "{example}");
+        let told = advice_texts(&report);
+        let told = told.iter().find(|(id, _)| id == "no_retry_after");
+        let (_, text) = told.expect("the advice");
+        assert!(text.contains("3 answers that turned a call away"), "{text}");
+        assert_eq!(text.contains("neither seconds"), unreadable > 0, "{text}");
+    }
+    // Who does not respect it hears nothing of it.
+    let server = full_after(0, &[]);
+    let report = load_run(&server.url(), &ONE_USER).run().expect_made();
+    assert!(report.checked_report()["retry_after"].is_null());
+}
+
+/// Twenty calls a second, and users who wait: what passes is what was offered.
+#[test]
+fn users_who_wait_show_a_limit_no_lower_than_what_passed() {
+    let state = Mutex::new((None::<Instant>, 0_u64, 0_u64));
+    let server = FakeServer::on_call(move |request, connection| {
+        let is_let_in = {
+            let mut state = state.lock().expect("no handler panics");
+            let second = state.0.get_or_insert_with(Instant::now).elapsed().as_secs();
+            if second != state.1 {
+                (state.1, state.2) = (second, 0);
+            }
+            state.2 += 1;
+            state.2 <= 20
+        };
+        match is_let_in {
+            true => connection.done(request),
+            false => connection.answer(429, &[("Retry-After", "1")], ""),
+        }
+    });
+    let words = ["--tool", "work", "--vus", "8", "--duration", "6s"];
+    let words = [&words[..], &["--respect-retry-after"]].concat();
+    let finished = load_run(&server.url(), &words).run().expect_code(0);
+    let told = advice_texts(&finished.checked_report());
+    let told = told.iter().find(|(id, _)| id == "rate_limited");
+    let (_, text) = told.expect("the limit is found");
+    assert!(text.contains("lets at least"), "{text}");
+    assert!(text.contains("leave out `--respect-retry-after`"), "{text}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
 use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
+use crate::pty::OnTerminal;
 
 /// Where it is without a home.
 pub(super) const STORE: &str = ".pmcp/oauth-cache.json";
@@ -262,6 +263,57 @@ fn a_kept_login_is_used_without_a_word_and_said_in_the_head() {
         let is_kept = |value: &str| value.contains("access-secret-0");
         assert!(!sent.into_iter().any(is_kept), "{words:?}");
     }
+}
+
+/// Who logs in for one run alone has its token renewed like any other.
+#[test]
+fn a_login_that_is_kept_nowhere_is_refreshed_in_its_run() {
+    let server = AuthServer::start(Manners {
+        lifetime: json!(3),
+        ..Manners::default()
+    });
+    let url = server.url();
+    let words = [
+        "run",
+        &url,
+        "--tool",
+        "work",
+        "--vus",
+        "2",
+        "--duration",
+        "5s",
+    ];
+    let of_login = [
+        "--oauth-client-id",
+        "mine",
+        "--oauth-no-cache",
+        "--oauth-redirect-port",
+        "0",
+    ];
+    // Without a `PATH` no browser is found: the test is one.
+    let words = [&words[..], &of_login, &["--pacing", "50ms"]].concat();
+    let program = loadtest(&words).env("PATH", "");
+    let mut running = OnTerminal::start(program, 2_000);
+    let address = |running: &OnTerminal| {
+        let rows = running.rows().join(" ");
+        let mut words = rows.split_whitespace();
+        words
+            .find(|word| word.contains("/authorize?"))
+            .map(str::to_string)
+    };
+    running.wait_until("an address", |running| address(running).is_some());
+    server.browse(&address(&running).expect("an address"));
+    let (code, rows, text) = running.wait();
+    assert_eq!(code, Some(0), "{rows:#?}");
+    let grants = server.grants();
+    assert_eq!(
+        grants[..2],
+        ["authorization_code", "refresh_token"],
+        "{rows:#?}"
+    );
+    assert_eq!(server.faults(), [""; 0]);
+    assert!(rows.iter().any(|row| row.contains("all ok")), "{rows:#?}");
+    assert!(!text.contains("access-secret"), "{text}");
 }
 
 #[test]

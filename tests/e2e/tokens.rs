@@ -86,6 +86,7 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
     let tokens = &report["tokens"];
     let expected = json!({
         "about": "from the command `echo`", "fetched": 2, "refused": 1, "failed": 0,
+        "expired": 0,
         "last_failure": null,
     });
     assert_eq!(*tokens, expected, "{finished}");
@@ -97,7 +98,9 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
         [("http.401.invalid_token".to_string(), failed)]
     );
     // One more looked for the server; who was late had the old token in its handshake.
-    let of_handshakes = causes(&report["handshake"]);
+    let mut of_handshakes = causes(&report["handshake"]);
+    // Without a token nothing is sent.
+    of_handshakes.retain(|(id, _)| id != "auth.no_token");
     let n_late: u64 = of_handshakes.iter().map(|(_, n)| n).sum();
     assert_eq!(server.count("initialize") as u64, 5 + n_late, "{finished}");
     let all = format!("{finished}{report}");
@@ -256,6 +259,101 @@ fn without_another_token_nothing_is_sent_and_that_is_a_failure_of_its_own() {
     assert!(report["totals"]["failed"].as_u64() <= Some(2), "{finished}");
 }
 
+/// However the server words its refusal, and whatever share of errors is allowed.
+#[test]
+fn a_source_that_gives_the_refused_token_again_ends_the_run_and_is_named() {
+    for (challenge, source, hint) in [
+        (
+            "Bearer",
+            ["--token-command", "echo tok-1-geheim"],
+            "run the token command twice",
+        ),
+        (
+            "Bearer error=\"invalid_token\"",
+            ["--token-command", "echo tok-1-geheim"],
+            "run the token command twice",
+        ),
+        (
+            "Bearer",
+            ["--token-file", "token"],
+            "whoever writes the token file",
+        ),
+    ] {
+        let n_seen = AtomicU32::new(0);
+        let server = FakeServer::start(move |request: &Request, connection: &mut Connection| {
+            let is_call = request.method() == "tools/call";
+            let n = n_seen.fetch_add(u32::from(is_call), Ordering::SeqCst);
+            match n < 10 {
+                true => legacy(request, connection),
+                false => connection.answer(401, &[("WWW-Authenticate", challenge)], ""),
+            }
+        });
+        let url = server.url();
+        let words = ["--vus", "2", "--duration", "50s", "--pacing", "20ms"];
+        let words = [&words[..], &["--assert", "errors<99%"], &source].concat();
+        let program = loadtest(&run_words(&url, &words)).file("token", "tok-1-geheim\n");
+        let finished = program.run().expect_code(1);
+        let report = finished.report();
+        check_report(&report);
+        let lasted = report["duration_secs"].as_f64().expect("a number");
+        assert!(lasted < 40.0, "{finished}");
+        let told = "the token came again that the server had refused with status 401";
+        assert!(finished.stderr.contains(told), "{finished}");
+        assert!(finished.stderr.contains(hint), "{finished}");
+        assert!(!finished.stderr.contains("lives as long"), "{finished}");
+    }
+}
+
+#[test]
+fn a_token_that_had_ended_when_it_came_is_told_at_once_and_used() {
+    let server = FakeServer::start(legacy);
+    let url = server.url();
+    let old =
+        r#"echo x >> asked; echo '{"token":"tok-1-geheim","expires_at":"2020-01-01T00:00:00Z"}'"#;
+    let words = ["--vus", "1", "--iterations", "5", "--token-command", old];
+    let finished = loadtest(&run_words(&url, &words)).run().expect_code(0);
+    assert_eq!(n_asked(&finished), 1, "{finished}");
+    let report = finished.report();
+    assert_eq!(report["tokens"]["expired"], 1, "{finished}");
+    let notices = report["notices"].to_string();
+    assert!(
+        notices.contains("it ended at 2020-01-01T00:00:00"),
+        "{finished}"
+    );
+    assert!(finished.stdout.contains("1 that had ended"), "{finished}");
+}
+
+/// Of several challenges the one that says what is wrong counts, in whatever field.
+#[test]
+fn a_token_that_is_too_narrow_is_replaced_whichever_field_says_so() {
+    let server = FakeServer::start(move |request: &Request, connection: &mut Connection| {
+        let name = "WWW-Authenticate";
+        let fields = [
+            (name, "Basic realm=\"a\""),
+            (name, "Bearer realm=\"b\""),
+            (name, "Bearer error=\"insufficient_scope\", scope=\"more\""),
+        ];
+        match request.method() == "tools/call" && number(request) == 1 {
+            true => connection.answer(403, &fields, ""),
+            false => legacy(request, connection),
+        }
+    });
+    let url = server.url();
+    let words = [
+        "--vus",
+        "1",
+        "--iterations",
+        "5",
+        "--token-command",
+        COMMAND,
+    ];
+    let finished = loadtest(&run_words(&url, &words)).run().expect_code(0);
+    let report = finished.report();
+    assert_eq!(report["totals"]["failed"], 1, "{finished}");
+    assert_eq!(report["tokens"]["refused"], 1, "{finished}");
+    assert_eq!(report["tokens"]["fetched"], 2, "{finished}");
+}
+
 #[test]
 fn where_no_token_will_come_the_run_ends() {
     let server = server_of(10, 1);
@@ -297,6 +395,12 @@ fn what_makes_no_token_is_told_before_any_request() {
         "no token: the token command (`exit`) ended with exit code 3",
     );
     check(&["--token-command", "echo geheim 1"], 1, "has a blank");
+    let tracing = "set -x; : tok-geheim; echo 'Authorization: Bearer geheim' >&2; exit 3";
+    check(
+        &["--token-command", tracing],
+        1,
+        "code 3: Authorization: Bearer *** (its trace is not shown",
+    );
     check(
         &["--token-file", "no/such/file"],
         1,

@@ -1,7 +1,7 @@
 //! The challenge of a 401 or 403, as RFC 6750 and RFC 9728 fill it. Pure, and lenient:
 //! what cannot be read is left out.
 
-use crate::protocol::read_challenges;
+use crate::protocol::bearer_challenge;
 
 /// What a server says of the token that it wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,10 +14,9 @@ pub(super) struct BearerChallenge {
     pub(super) error: Option<String>,
 }
 
-/// Reads the parameters of the `Bearer` challenge, among others or alone.
+/// Reads the parameters of the challenge for a bearer, among others or alone.
 pub(super) fn read(header: &str) -> BearerChallenge {
-    let challenges = read_challenges(header.as_bytes());
-    let Some(bearer) = challenges.iter().find(|it| it.scheme == "bearer") else {
+    let Some((_, bearer)) = bearer_challenge([header.as_bytes()].into_iter()) else {
         return BearerChallenge::default();
     };
     let param = |name| bearer.param(name).map(str::to_string);

@@ -22,7 +22,7 @@ use crate::auth::Fault;
 use crate::clock;
 use crate::network::Network;
 use crate::redact::{Redactor, Secret};
-use crate::scenario::OAuthWish;
+use crate::scenario::{MadeLogin, OAuthWish};
 
 /// The port of cargo-pmcp, which clients may have been registered with.
 const REDIRECT_PORT: u16 = 8080;
@@ -58,9 +58,44 @@ impl LoggedIn {
         store.map(|store| store.path().display().to_string())
     }
 
-    /// Its token.
-    pub fn token(&self) -> Secret {
-        Secret::new(&self.held.record.access_token)
+    /// All that a run needs of it, where it is kept nowhere.
+    pub fn made(&self) -> MadeLogin {
+        let Held {
+            server,
+            issuer,
+            record,
+        } = &self.held;
+        let secret = |text: &Option<String>| text.as_deref().map(Secret::new);
+        MadeLogin {
+            server: server.clone(),
+            issuer: issuer.clone(),
+            client_id: record.client_id.clone(),
+            client_secret: secret(&record.client_secret),
+            access_token: Secret::new(&record.access_token),
+            refresh_token: secret(&record.refresh_token),
+            expires_at: record.expires_at,
+            scopes: record.scopes.clone(),
+        }
+    }
+}
+
+impl Held {
+    /// A login that is kept in memory alone.
+    pub(super) fn of_made(login: &MadeLogin) -> Self {
+        let text = |secret: &Option<Secret>| secret.as_ref().map(|it| it.expose().to_string());
+        Self {
+            server: login.server.clone(),
+            issuer: login.issuer.clone(),
+            record: Record {
+                access_token: login.access_token.expose().to_string(),
+                client_id: login.client_id.clone(),
+                refresh_token: text(&login.refresh_token),
+                expires_at: login.expires_at,
+                scopes: login.scopes.clone(),
+                client_secret: text(&login.client_secret),
+                application_type: None,
+            },
+        }
     }
 }
 

@@ -66,6 +66,10 @@ pub fn standing(wish: &OAuthWish, url: &str, network: &Network) -> Result<Standi
         );
         return Ok(Standing::Source(Box::new(OAuthSource::new(wire()?, way))));
     }
+    if let Some(login) = &wish.login {
+        let way = TokenWay::of_login(Held::of_made(login), None);
+        return Ok(Standing::Source(Box::new(OAuthSource::new(wire()?, way))));
+    }
     let Some(server) = urls::server_key(url) else {
         return Ok(Standing::Nothing(None));
     };

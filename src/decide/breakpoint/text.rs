@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::evidence::{Break, Cause, ErrorEvidence};
 use crate::load::LoadUnit;
+use crate::units::{format_count, format_percent, plural};
 
 impl Break {
     /// What happened, where and when, without a final full stop.
@@ -52,19 +53,20 @@ impl Break {
                 limit,
                 n_requests,
             }) => format!(
-                "{from} {} of {n_requests} requests failed, \
-                 more than {}",
-                percent(*share),
-                percent(*limit)
+                "{from} {} of {} failed, more than {}",
+                format_percent(*share),
+                plural(*n_requests, "request", "requests"),
+                format_percent(*limit)
             ),
             Cause::Errors(ErrorEvidence::Outage { share, n_requests }) => format!(
-                "{from} most requests failed: {} of {n_requests}",
-                percent(*share)
+                "{from} most requests failed: {} of {}",
+                format_percent(*share),
+                format_count(*n_requests)
             ),
             Cause::Errors(ErrorEvidence::Silence { length, in_flight }) => format!(
-                "{from} nothing came back for {} \
-                 with {in_flight} requests under way",
-                seconds_text(*length)
+                "{from} nothing came back for {} with {} under way",
+                seconds_text(*length),
+                plural(*in_flight, "request", "requests")
             ),
             Cause::Latency(evidence) => {
                 let mut text = format!(
@@ -98,6 +100,9 @@ fn load_text(load: f64, kind: LoadUnit) -> String {
 
 /// At most three digits that count, never an exponent.
 fn number(value: f64) -> String {
+    if value >= 999.5 {
+        return format_count(value.round() as u64);
+    }
     let n_decimals = if value >= 100.0 {
         0
     } else if value >= 10.0 {
@@ -111,10 +116,6 @@ fn number(value: f64) -> String {
     } else {
         text
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{} %", number(share * 100.0))
 }
 
 fn seconds_text(duration: Duration) -> String {
@@ -163,7 +164,7 @@ mod tests {
             Cause::Saturation(saturation()),
             33.8,
             Some(32.9),
-            "throughput stopped growing at about 34 VUs (31.5 s into the run), at 1422 \
+            "throughput stopped growing at about 34 VUs (31.5 s into the run), at 1,422 \
              answers/s; more load only waits; it kept up at 33 VUs",
         );
         check(
@@ -173,7 +174,7 @@ mod tests {
             }),
             1.2,
             None,
-            "throughput stopped growing at or below 1 VU (31.5 s into the run), at 1422 \
+            "throughput stopped growing at or below 1 VU (31.5 s into the run), at 1,422 \
              answers/s; more load only waits",
         );
     }
@@ -188,17 +189,17 @@ mod tests {
             }),
             12.0,
             Some(11.0),
-            "from 12 VUs on (31.5 s into the run) 8.25 % of 1200 requests failed, more than \
-             5 %; it kept up at 11 VUs",
+            "from 12 VUs on (31.5 s into the run) 8.25% of 1,200 requests failed, more than \
+             5%; it kept up at 11 VUs",
         );
         check(
             Cause::Errors(ErrorEvidence::Outage {
                 share: 1.0,
-                n_requests: 60,
+                n_requests: 15_147,
             }),
             12.0,
             Some(12.2),
-            "from 12 VUs on (31.5 s into the run) most requests failed: 100 % of 60",
+            "from 12 VUs on (31.5 s into the run) most requests failed: 100% of 15,147",
         );
         check(
             Cause::Errors(ErrorEvidence::Silence {
@@ -241,6 +242,6 @@ mod tests {
     #[test]
     fn arrivals_are_named_as_such() {
         assert_eq!(load_text(1.5, LoadUnit::Rate), "1.5 arrivals/s");
-        assert_eq!(load_text(1520.4, LoadUnit::Rate), "1520 arrivals/s");
+        assert_eq!(load_text(1520.4, LoadUnit::Rate), "1,520 arrivals/s");
     }
 }

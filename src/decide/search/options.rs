@@ -43,7 +43,7 @@ impl fmt::Display for OptionsFault {
             Self::LatencyLimit => {
                 "a latency limit needs a quantile from 0.5 to 0.9999 and more than 0 ns"
             }
-            Self::ErrorShare => "the share of errors allowed has to be above 0 % and below 100 %",
+            Self::ErrorShare => "the share of errors allowed has to be above 0% and below 100%",
             Self::Levels => "the levels have to be above 0, the highest not below the first",
         })
     }

@@ -26,9 +26,10 @@ use crate::units::{format_count, format_duration, format_latency, plural};
 /// are all calls together.
 pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec<AdviceNote> {
     [
-        all_failed_alike(calls),
-        no_session(outcome, calls),
-        rate_limited(outcome),
+        all_failed_alike(plan, calls),
+        no_session(plan, outcome, calls),
+        rate_limited(plan, outcome),
+        no_retry_after(plan, outcome),
         accepted_unanswered(calls),
         cookies_not_kept(plan, outcome),
         hung(plan, outcome, calls),
@@ -47,7 +48,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
 /// A few failures alone may be chance.
 const ALIKE_MIN: u64 = 3;
 
-fn all_failed_alike(calls: &RowStats) -> Option<AdviceNote> {
+fn all_failed_alike(plan: &Plan, calls: &RowStats) -> Option<AdviceNote> {
     let ranked = calls.failures.ranked();
     let [(failure, count)] = ranked.as_slice() else {
         return None;
@@ -58,13 +59,13 @@ fn all_failed_alike(calls: &RowStats) -> Option<AdviceNote> {
         let text = format!(
             "every call ({}) failed with {failure}: {}",
             format_count(*count),
-            remedy(*failure)
+            remedy(*failure, plan)
         );
         AdviceNote::new("all_failed_alike", text)
     })
 }
 
-fn no_session(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
+fn no_session(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
     let handshake = Rows::new(&outcome.start.rows, &outcome.totals).sum_of(RowKind::Handshake)?;
     let ranked = handshake.failures.ranked();
     let [(failure, count)] = ranked.as_slice() else {
@@ -74,28 +75,60 @@ fn no_session(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
         let text = format!(
             "no call was made: {} to open a session failed with {failure}: {}",
             plural(*count, "attempt", "attempts"),
-            remedy(*failure)
+            remedy(*failure, plan)
         );
         AdviceNote::new("no_session", text)
     })
 }
 
 /// What the server lets through, where it turns calls away for their number.
-fn rate_limited(outcome: &RunOutcome) -> Option<AdviceNote> {
+fn rate_limited(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
     let seconds = outcome.seconds.iter().map(|second| LimitedSecond {
         passed: (second.ok + second.failed).saturating_sub(second.rate_limited),
         limited: second.rate_limited,
         length: second.length,
     });
     let seconds: Vec<LimitedSecond> = seconds.collect();
-    let limit = rate_limit::find(&seconds)?;
+    let users_wait = outcome.totals.waits.waits > 0;
+    let limit = rate_limit::find(&seconds, users_wait)?;
+    let next = match plan.target.respect_retry_after {
+        true if users_wait => {
+            "users who wait as they are asked offer less than the limit: leave out \
+             `--respect-retry-after` to see it"
+        }
+        true => "users wait as long as it asks, and it asked for no wait",
+        false => "`--respect-retry-after` lets users wait as long as the server asks",
+    };
     let text = format!(
         "{}, and answers 429 to the rest; whether that holds for a token, an address or all \
-         clients together, users with tokens of their own show; `--respect-retry-after` lets \
-         users wait as long as the server asks",
+         clients together, users with tokens of their own show; {next}",
         limit.text()
     );
     Some(AdviceNote::new("rate_limited", text))
+}
+
+/// Who respects what is asked for hears where nothing is.
+fn no_retry_after(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
+    let waits = &outcome.totals.waits;
+    let count = waits.absent + waits.unreadable;
+    let is_respected = plan.target.respect_retry_after;
+    (is_respected && count > 0).then(|| {
+        let unreadable = match waits.unreadable {
+            0 => String::new(),
+            n => format!(
+                " ({} with one that is neither seconds nor a date: the examples of the failures \
+                 show it)",
+                format_count(n)
+            ),
+        };
+        let text = format!(
+            "{} that turned a call away named no time in `Retry-After`{unreadable}: there users \
+             did not wait, for all that the run respects it; a pace (`--pacing`) or a rate \
+             offers less",
+            plural(count, "answer", "answers")
+        );
+        AdviceNote::new("no_retry_after", text)
+    })
 }
 
 fn accepted_unanswered(calls: &RowStats) -> Option<AdviceNote> {
@@ -313,7 +346,9 @@ fn count_of(counts: &FailureCounts, failure: Failure) -> u64 {
 }
 
 /// What to try where nothing but this failure occurs.
-fn remedy(failure: Failure) -> &'static str {
+fn remedy(failure: Failure, plan: &Plan) -> &'static str {
+    let mut headers = plan.target.headers.iter();
+    let has_header = headers.any(|it| it.name.eq_ignore_ascii_case("authorization"));
     match failure {
         Failure::Connect(ConnectFailure::Refused) => "is the server running on that port?",
         Failure::Connect(ConnectFailure::Proxy) => {
@@ -325,11 +360,22 @@ fn remedy(failure: Failure) -> &'static str {
         Failure::Denied {
             error: TokenError::InvalidToken,
             ..
-        } => "the token has expired, or is another server's: give one that lasts for the run",
+        } if plan.token.is_none() => {
+            "the token has expired, or is another server's: give one that lasts for the run, or \
+             have it renewed with `--token-command` or `--token-file`"
+        }
         Failure::Denied {
             error: TokenError::InsufficientScope,
             ..
         } => "the token is good but does not allow this: get one with the scope that is named",
+        denial if denial.is_denial() && plan.token.is_some() => {
+            "no token that came is taken: they may be another server's, or have ended before \
+             they came"
+        }
+        denial if denial.is_denial() && has_header => {
+            "the credentials that are sent are not taken: they may be another server's, or have \
+             ended"
+        }
         denial if denial.is_denial() => {
             "give credentials with `--api-key` or `-H 'Authorization: …'`"
         }

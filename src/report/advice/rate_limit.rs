@@ -32,12 +32,16 @@ pub(super) enum FoundLimit {
     Window { calls: u64, every: Duration },
     /// So many calls in this time, one after another.
     Steady { calls: u64, within: Duration },
+    /// At least so many calls in this time: users who waited would have made more.
+    AtLeast { calls: u64, within: Duration },
     /// So many calls until the first was turned away, and none in the time after it.
     UsedUp { calls: u64, since: Duration },
 }
 
-/// The limit that these seconds show; `None` where they show none.
-pub(super) fn find(seconds: &[LimitedSecond]) -> Option<FoundLimit> {
+/// The limit that these seconds show; `None` where they show none. `users_wait`: those
+/// that were turned away kept away as long as they were asked to. Then what passed is
+/// what was offered, and gaps and bursts are those of the users.
+pub(super) fn find(seconds: &[LimitedSecond], users_wait: bool) -> Option<FoundLimit> {
     let n_limited: u64 = seconds.iter().map(|it| it.limited).sum();
     let first = seconds.iter().position(|it| it.limited > 0)?;
     let last = seconds.iter().rposition(|it| it.limited > 0)?;
@@ -48,6 +52,10 @@ pub(super) fn find(seconds: &[LimitedSecond]) -> Option<FoundLimit> {
     }
     let span = at_limit.iter().map(|it| it.length).sum();
     let passed: u64 = at_limit.iter().map(|it| it.passed).sum();
+    if users_wait {
+        let (calls, within) = (passed, span);
+        return (passed > 0).then_some(FoundLimit::AtLeast { calls, within });
+    }
     if passed == 0 {
         let before = seconds[..=first].iter();
         return Some(FoundLimit::UsedUp {
@@ -118,7 +126,7 @@ impl FoundLimit {
                     calls(n)
                 )
             }
-            Self::Steady { calls: n, within } => {
+            Self::Steady { calls: n, within } | Self::AtLeast { calls: n, within } => {
                 let per_sec = n as f64 / within.as_secs_f64();
                 let rate = match per_sec {
                     // Within some per cent of a whole number a minute.
@@ -127,8 +135,12 @@ impl FoundLimit {
                     }
                     rate => format!("{} a second", calls(rate.round() as u64)),
                 };
+                let about = match self {
+                    Self::AtLeast { .. } => "at least",
+                    _ => "about",
+                };
                 format!(
-                    "the server lets about {rate} through ({} in {})",
+                    "the server lets {about} {rate} through ({} in {})",
                     format_count(n),
                     format_duration(within)
                 )
@@ -158,10 +170,10 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_kept_up_is_told_by_the_minute_or_the_second() {
-        let one = find(&seconds([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 100));
+        let one = find(&seconds([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 100), false);
         let text = one.expect("a limit").text();
         assert!(text.contains("about 60 calls a minute"), "{text}");
-        let fifty = find(&seconds([50, 49, 51, 50, 50, 50], 1_000));
+        let fifty = find(&seconds([50, 49, 51, 50, 50, 50], 1_000), false);
         let text = fifty.expect("a limit").text();
         assert!(
             text.contains("about 50 calls a second through (200 in 4s)"),
@@ -173,7 +185,7 @@ mod tests {
     fn windows_are_told_by_their_bursts() {
         let passed = (0..200).map(|at| if at % 60 == 7 { 60 } else { 0 });
         assert_eq!(
-            find(&seconds(passed, 100)),
+            find(&seconds(passed, 100), false),
             Some(FoundLimit::Window {
                 calls: 60,
                 every: Duration::from_secs(60)
@@ -185,7 +197,7 @@ mod tests {
             4 => 5,
             _ => 0,
         });
-        let text = find(&seconds(passed, 100)).expect("a limit").text();
+        let text = find(&seconds(passed, 100), false).expect("a limit").text();
         assert_eq!(
             text,
             "the server lets 20 calls through each 10s, all at once"
@@ -196,7 +208,7 @@ mod tests {
     fn a_window_longer_than_the_run_is_said_to_be() {
         let passed = [60].into_iter().chain([0; 20]);
         assert_eq!(
-            find(&seconds(passed, 100)),
+            find(&seconds(passed, 100), false),
             Some(FoundLimit::UsedUp {
                 calls: 60,
                 since: Duration::from_secs(19)
@@ -204,11 +216,34 @@ mod tests {
         );
     }
 
+    /// Fifty a second pass, and users come back after two.
+    #[test]
+    fn users_who_wait_show_no_more_than_a_least_limit() {
+        let passed = || (0..12).map(|at| if at % 3 == 0 { 50 } else { 0 });
+        let found = find(&seconds(passed(), 60), true).expect("a limit");
+        let text = found.text();
+        assert!(
+            text.contains("at least 15 calls a second through (150 in 10s)"),
+            "{text}"
+        );
+        assert_eq!(
+            find(&seconds([60].into_iter().chain([0; 20]), 100), true),
+            None
+        );
+    }
+
     #[test]
     fn chance_and_short_runs_show_no_limit() {
-        assert_eq!(find(&[]), None);
-        assert_eq!(find(&seconds([100; 20], 100)), None, "nothing turned away");
-        assert_eq!(find(&seconds([99, 100, 100, 100, 100, 99], 100)), None);
-        assert_eq!(find(&seconds([10, 10, 10], 100)), None);
+        assert_eq!(find(&[], false), None);
+        assert_eq!(
+            find(&seconds([100; 20], 100), false),
+            None,
+            "nothing turned away"
+        );
+        assert_eq!(
+            find(&seconds([99, 100, 100, 100, 100, 99], 100), false),
+            None
+        );
+        assert_eq!(find(&seconds([10, 10, 10], 100), false), None);
     }
 }

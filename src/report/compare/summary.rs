@@ -155,7 +155,7 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
     };
     if decides().any(|figure| figure.confidence > 0.95) {
         let n = plural(decides().count() as u64, "figure decides", "figures decide");
-        let words = format!("intervals of 95 %; {n} together, so theirs are wider (Holm)");
+        let words = format!("intervals of 95%; {n} together, so theirs are wider (Holm)");
         page.push(Line::of(Role::Dim, words));
     }
 }

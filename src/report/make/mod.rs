@@ -17,13 +17,14 @@ mod legacy;
 mod probe;
 mod tls;
 mod validity;
+mod waits;
 
 use serde_json::Value;
 
 use super::advice::advise;
 use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WarmUp,
+    LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WaitFigures, WarmUp,
 };
 use crate::load::ThinkTime;
 use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
@@ -37,6 +38,7 @@ pub(super) use histograms::{assemble, stored_row};
 pub(super) use legacy::{errors, metrics, tool_figures};
 pub(super) use tls::merged_tls;
 pub(super) use validity::verdict_of_all;
+pub(super) use waits::{merged_waits, users_secs};
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
 /// steps of `config.scenario` are taken from its array `scenario`.
@@ -51,6 +53,8 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
     let beside_calls = |kind| rows.sum_of(kind).map(|row| measured.beside_calls(&row));
     let total_figures = measured.calls(&totals);
     let operations = measured.operations(rows.in_totals());
+    let seconds: Vec<SecondFigures> = outcome.seconds.iter().map(second).collect();
+    let waits = waits::waits(plan, &outcome.totals.waits, &seconds);
     Report {
         schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
@@ -82,7 +86,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         distribution: distribution(measured.headline(&totals)),
         over: over(measured.headline(&totals)),
         totals: total_figures,
-        seconds: outcome.seconds.iter().map(second).collect(),
+        seconds,
         stages: stages(plan, outcome),
         warm_up: warm_up(plan, outcome),
         probe: probe::probe(plan, outcome),
@@ -91,7 +95,8 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         loop_time: latency_if_any(&outcome.totals.loop_time),
         tls: tls::tls(plan, outcome),
         histograms: histograms::histograms(plan, outcome, &measured),
-        notices: notices(plan, outcome),
+        notices: notices(plan, outcome, waits.as_ref()),
+        retry_after: waits,
         advice: advise(plan, outcome, &totals),
     }
 }
@@ -242,9 +247,11 @@ fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
     })
 }
 
-/// Those of the config first; the engine may have passed them on already.
-fn notices(plan: &Plan, outcome: &RunOutcome) -> Vec<String> {
-    let mut notices = plan.notices.clone();
+/// First what all figures are to be read with, then those of the config; the engine may
+/// have passed these on already.
+fn notices(plan: &Plan, outcome: &RunOutcome, waits: Option<&WaitFigures>) -> Vec<String> {
+    let mut notices: Vec<String> = waits.and_then(WaitFigures::notice).into_iter().collect();
+    notices.extend(plan.notices.iter().cloned());
     for notice in &outcome.notices {
         if !notices.contains(notice) {
             notices.push(notice.clone());

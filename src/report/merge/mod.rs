@@ -17,7 +17,7 @@ use blocks::Parts;
 use fit::{Fitness, fits};
 
 use super::envelope::{ReportKind, Stored, StoredReport};
-use super::make::{distribution, errors, merged_tls, metrics, over};
+use super::make::{distribution, errors, merged_tls, merged_waits, metrics, over, users_secs};
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
     StoredRow, VerdictNotes,
@@ -169,6 +169,8 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     run_facts(&mut report, &all);
     host_and_plan(&mut report, &all);
     report.tokens = tokens(&all);
+    let waits = all.iter().filter_map(|part| part.retry_after.as_ref());
+    report.retry_after = merged_waits(waits, users_secs(&report.seconds));
     thresholds::decide_again(&mut report, &all);
     let mut notices: Vec<String> = Vec::new();
     for notice in all.iter().flat_map(|report| &report.notices) {
@@ -281,6 +283,7 @@ fn tokens(all: &[&Report]) -> Option<TokenFigures> {
         fetched: sum.fetched.saturating_add(part.fetched),
         refused: sum.refused.saturating_add(part.refused),
         failed: sum.failed.saturating_add(part.failed),
+        expired: sum.expired.saturating_add(part.expired),
         last_failure: sum.last_failure.or_else(|| part.last_failure.clone()),
         about: sum.about,
     }))

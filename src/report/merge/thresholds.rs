@@ -64,7 +64,7 @@ fn decide(
     let (value, is_kept, why) = match found {
         _ if aborting.is_some() => (None, None, aborting.and_then(|it| it.why.clone())),
         SumTold::Value(value) if is_percentile && is_near(value) => {
-            let why = format!("within 0.1 % of the limit: {of_worst}");
+            let why = format!("within 0.1% of the limit: {of_worst}");
             (Some(value), None, Some(why))
         }
         SumTold::Value(value) => {

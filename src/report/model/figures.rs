@@ -88,6 +88,24 @@ pub struct LatencyFigures {
     pub max_ms: Option<f64>,
 }
 
+/// Waits that the server asked for (`Retry-After`), where the plan respects them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct WaitFigures {
+    /// Waits of users, by their time or until the run was over. Those of the warm-up too.
+    pub waits: u64,
+    /// How long they took, of all users together, in seconds.
+    pub waited_secs: f64,
+    /// Of the time of all users, 0 to 1; `null` where there was no time.
+    pub share: Option<f64>,
+    /// The longest wait that was asked for, at most a day, in seconds; `null` where none was.
+    pub asked_max_secs: Option<f64>,
+    /// Answers of 429 without `Retry-After`: nobody waited after them.
+    pub absent: u64,
+    /// Answers with one that is neither seconds nor a date: nobody waited after them.
+    pub unreadable: u64,
+}
+
 /// What TLS took and agreed upon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]

@@ -34,7 +34,7 @@ use serde_json::Value;
 pub use figures::{
     ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyClass,
     LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures, TlsAgreement,
-    TlsFigures, UncheckedFigures, WarmUp,
+    TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -108,6 +108,9 @@ pub struct Report {
     /// Tokens that were fetched; `null` where none are.
     #[serde(default)]
     pub tokens: Option<TokenFigures>,
+    /// Waits that the server asked for; `null` where none are respected or none were.
+    #[serde(default)]
+    pub retry_after: Option<WaitFigures>,
     /// Each operation of the scenario, in its order.
     pub operations: Vec<OperationFigures>,
     /// Sessions opened; `null` where the plan opens none.

@@ -96,6 +96,11 @@ fn token(tokens: &TokenFigures) -> Line {
             format!(", {} refused", format_count(tokens.refused)),
         );
     }
+    if tokens.expired > 0 {
+        let expired = format_count(tokens.expired);
+        let words = format!(", {expired} that had ended by their own word when they came");
+        line = line.add(Role::Warning, words);
+    }
     if tokens.failed > 0 {
         let failed = plural(tokens.failed, "attempt", "attempts");
         let why = tokens.last_failure.as_deref().unwrap_or_default();
@@ -151,6 +156,19 @@ fn generator(host: &GeneratorFacts) -> String {
         words += ", busy polling";
     }
     words
+}
+
+/// How long the users kept away, where the server asked for that: other figures are read
+/// with it.
+pub(super) fn waited(page: &mut Page, report: &Report) {
+    let Some(waits) = report.retry_after.as_ref().filter(|it| it.waits > 0) else {
+        return;
+    };
+    let role = match waits.is_most() {
+        true => Role::Error,
+        false => Role::Warning,
+    };
+    page.labelled_text("waited", role, &waits.in_words());
 }
 
 /// Requests, rate, errors, and what else was counted.

@@ -28,6 +28,7 @@ pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str
     thresholds::result(page, report);
     head::target_and_load(page, report);
     verdict::verdict(page, &report.verdict);
+    head::waited(page, report);
     thresholds::thresholds(page, report);
     head::totals(page, report);
     latency::latency(page, report);

@@ -137,7 +137,7 @@ fn stages_and_the_breaking_point_are_shown() {
         last_good_load: Some(30.0),
         at: Duration::from_millis(6_800),
         noticed_at: Duration::from_secs(9),
-        evidence: "above 34 virtual users the rate stays at 340/s (±10 %) while latency grows"
+        evidence: "above 34 virtual users the rate stays at 340/s (±10%) while latency grows"
             .to_string(),
     });
     outcome.notices = vec![
