@@ -634,7 +634,7 @@ mod tests {
         tool.input_schema = ToolSchema::of_text(
             r#"{"type": "object", "required": ["big", "n"], "properties": {
                 "big": {"const": 123456789012345678901234567890},
-                "n": {"type": "integer", "maximum": -99999999999999999999}}}"#,
+                "n": {"type": "integer", "enum": [-99999999999999999999]}}}"#,
         );
         let step = "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\ngenerate = true\n";
         let plan = Preflight::default().generate(&plan(step), &lists);

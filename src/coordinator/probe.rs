@@ -309,7 +309,7 @@ mod tests {
         let plan = plan(
             "[settings]\nprobe = \"5/s\"\n\
              [[flow]]\n[[flow.step]]\ntype = \"tools/list\"\n[[flow.step]]\nname = \"look\"\n\
-             parallel = 3\nthink = \"1s\"\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
+             repeat = 3\nthink = \"1s\"\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
              [[flow.step.call]]\nname = \"read\"\ntype = \"resources/list\"\n",
         );
         let probe = probe_plan(&plan).expect("a probe");
