@@ -32,7 +32,7 @@ pub(super) struct ClockWatch {
 
 /// Both clocks, read one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct ClockReading {
     pub(super) wall_ns: u64,
     pub(super) mono_ns: u64,
     /// At most so long after the wall clock was the monotonic one read; 0 where
@@ -40,7 +40,7 @@ pub(super) struct Reading {
     pub(super) apart_ns: u64,
 }
 
-impl Reading {
+impl ClockReading {
     fn distance(&self) -> i128 {
         i128::from(self.wall_ns) - i128::from(self.mono_ns)
     }
@@ -50,7 +50,7 @@ impl ClockWatch {
     /// Whether the clocks run as they did. If not, either one was set, or the
     /// thread was held up between the two readings: read again, closely, and ask
     /// [`ClockWatch::settle`].
-    pub(super) fn agrees(&self, reading: &Reading) -> bool {
+    pub(super) fn agrees(&self, reading: &ClockReading) -> bool {
         let Some((known, at)) = self.known else {
             return false;
         };
@@ -61,7 +61,7 @@ impl ClockWatch {
 
     /// Takes a close reading in: the first, one that shows that nothing was set,
     /// or one that shows by how much.
-    pub(super) fn settle(&mut self, reading: &Reading) {
+    pub(super) fn settle(&mut self, reading: &ClockReading) {
         if let (Some((known, _)), false) = (self.known, self.agrees(reading)) {
             let step = (reading.distance() - known).unsigned_abs();
             let step_ns = u64::try_from(step).unwrap_or(u64::MAX);
@@ -74,7 +74,7 @@ impl ClockWatch {
 
     /// How old a stamp of the wall clock is; `None` where it cannot be right: it
     /// lies in the future, or so far back that the clock may have been set since.
-    pub(super) fn age(&self, stamp_ns: u64, reading: &Reading) -> Option<Duration> {
+    pub(super) fn age(&self, stamp_ns: u64, reading: &ClockReading) -> Option<Duration> {
         let age_ns = reading.wall_ns.checked_sub(stamp_ns)?;
         if let Some((at, step_ns)) = self.stepped {
             // What came before the step carries a stamp of the clock before it,
@@ -104,13 +104,13 @@ mod tests {
     /// The wall clock at the monotonic clock's zero.
     const WALL: u64 = 1_795_437_667 * SECOND;
 
-    fn at(mono_ns: u64) -> Reading {
+    fn at(mono_ns: u64) -> ClockReading {
         set_by(0, mono_ns)
     }
 
     /// By how much the clock was set before.
-    fn set_by(step_ns: i64, mono_ns: u64) -> Reading {
-        Reading {
+    fn set_by(step_ns: i64, mono_ns: u64) -> ClockReading {
+        ClockReading {
             wall_ns: (WALL + mono_ns).saturating_add_signed(step_ns),
             mono_ns,
             apart_ns: 0,
@@ -149,7 +149,7 @@ mod tests {
     fn a_thread_that_was_held_up_between_the_readings_is_no_step() {
         let mut watch = settled();
         // The monotonic clock was read 4 ms after the wall clock.
-        let late = Reading {
+        let late = ClockReading {
             wall_ns: WALL + SECOND,
             mono_ns: SECOND + 4 * MS,
             apart_ns: 0,
@@ -158,7 +158,7 @@ mod tests {
         watch.settle(&at(SECOND + 5 * MS));
         assert_eq!(watch.take_steps(), (0, 0));
         // Where no close reading could be had, it says how wide it was.
-        let wide = Reading {
+        let wide = ClockReading {
             apart_ns: 4 * MS,
             ..late
         };

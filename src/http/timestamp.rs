@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpStream;
 
-use super::clock_watch::{ClockWatch, Reading};
+use super::clock_watch::{ClockReading, ClockWatch};
 use crate::metrics::ReadTimes;
 use crate::units::nanos;
 
@@ -85,10 +85,10 @@ pub(super) fn disbelieve() {
 
 impl Stamping {
     /// Both clocks, the wall clock first.
-    fn reading(&self) -> (Reading, Instant) {
+    fn reading(&self) -> (ClockReading, Instant) {
         let wall_ns = wall_ns();
         let at = Instant::now();
-        let reading = Reading {
+        let reading = ClockReading {
             wall_ns,
             mono_ns: self.mono_ns(at),
             apart_ns: 0,
@@ -98,17 +98,17 @@ impl Stamping {
 
     /// Both clocks with as little between them as can be had: nothing may have
     /// held the thread up between the two.
-    fn close_reading(&self) -> Reading {
+    fn close_reading(&self) -> ClockReading {
         const TRIES: usize = 5;
         const CLOSE_NS: u64 = 2_000;
-        let mut closest: Option<Reading> = None;
+        let mut closest: Option<ClockReading> = None;
         for _ in 0..TRIES {
             let before = Instant::now();
             let wall_ns = wall_ns();
             let after = Instant::now();
             let apart_ns = nanos(after.saturating_duration_since(before));
             if closest.is_none_or(|closest| apart_ns < closest.apart_ns) {
-                closest = Some(Reading {
+                closest = Some(ClockReading {
                     wall_ns,
                     mono_ns: self.mono_ns(after),
                     apart_ns,

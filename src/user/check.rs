@@ -53,12 +53,12 @@ pub(super) struct WaitingAnswer {
     pub(super) is_last: bool,
     pub(super) since: Instant,
     pub(super) task: TaskId,
-    pub(super) desk: Rc<RefCell<Desk>>,
+    pub(super) desk: Rc<RefCell<AnswerDesk>>,
 }
 
 /// Where an answer lies while it waits and is looked at, and what came of that: it is
 /// too large to be handed on.
-pub(super) struct Desk {
+pub(super) struct AnswerDesk {
     pub(super) report: CallReport,
     pub(super) random: fastrand::Rng,
     /// `None`: nobody has looked yet.
@@ -71,7 +71,7 @@ pub(super) struct Desk {
     pub(super) is_met: bool,
 }
 
-impl Desk {
+impl AnswerDesk {
     /// With nothing on it.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Desk {
 pub(super) struct Checks {
     pub(super) waiting: RefCell<VecDeque<WaitingAnswer>>,
     /// Those that nobody uses, some at most.
-    pub(super) free: RefCell<Vec<Rc<RefCell<Desk>>>>,
+    pub(super) free: RefCell<Vec<Rc<RefCell<AnswerDesk>>>>,
     /// Summed up since it was last taken: how many were worked, and how long they had
     /// waited.
     pub(super) n_worked: Cell<u64>,

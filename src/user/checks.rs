@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::check::{Desk, WaitingAnswer};
+use super::check::{AnswerDesk, WaitingAnswer};
 use super::script::FlowCall;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
@@ -65,9 +65,9 @@ impl Shared {
         (self.checks.n_worked.take(), self.checks.waited_ns.take())
     }
 
-    fn look_at(&self, check: usize, is_last: bool, desk: &mut Desk) {
+    fn look_at(&self, check: usize, is_last: bool, desk: &mut AnswerDesk) {
         let check = &self.script.checks[check];
-        let Desk {
+        let AnswerDesk {
             report,
             random,
             values,
@@ -147,7 +147,7 @@ impl Shared {
             return false;
         }
         let free = self.checks.free.borrow_mut().pop();
-        let desk = free.unwrap_or_else(|| Rc::new(RefCell::new(Desk::new(report.sent))));
+        let desk = free.unwrap_or_else(|| Rc::new(RefCell::new(AnswerDesk::new(report.sent))));
         let is_met = self.judge_at(&desk, at, (call, is_last), report, session, taking);
         let free = &mut *self.checks.free.borrow_mut();
         if free.len() < DESKS_KEPT {
@@ -158,7 +158,7 @@ impl Shared {
 
     fn judge_at(
         &self,
-        desk: &Rc<RefCell<Desk>>,
+        desk: &Rc<RefCell<AnswerDesk>>,
         at: usize,
         (call, is_last): (&FlowCall, bool),
         report: &mut CallReport,

@@ -804,7 +804,7 @@ fn a_flow_that_takes_longer_is_worse_and_in_no_total() {
     }
     // Within what is tolerated of the flow it is not, and nothing else is tolerated more.
     let tolerances = wished(&["flow:check out p50 +60%", "flow:\"check out\" p95 +60%"]);
-    let found = compare(&[base.clone()], &[new], &tolerances);
+    let found = compare(std::slice::from_ref(&base), &[new], &tolerances);
     assert_eq!(found.verdict, ComparisonVerdict::NotWorse, "{found:#?}");
     let margin = |label| figure(&found, label, ComparedMetric::P50).margin;
     assert_eq!((margin("flow check out"), margin("all calls")), (0.6, 0.05));
