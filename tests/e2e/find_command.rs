@@ -292,7 +292,7 @@ fn iterations_are_numbered_on_from_level_to_level() {
         .file("a.toml", config)
         .time_limit(Duration::from_secs(60))
         .run();
-    let told = "a search does not end with the data set `few`";
+    let told = "a search does not end with the data set";
     assert!(finished.stderr.contains(told), "{finished}");
     let calls = server.log_of("tools/call");
     let sent = |name: &str| -> Vec<Value> {
