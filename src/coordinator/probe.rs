@@ -308,7 +308,7 @@ mod tests {
     fn calls_of_a_group_are_made_one_after_the_other() {
         let plan = plan(
             "[settings]\nprobe = \"5/s\"\n\
-             [[flow]]\n[[flow.step]]\ntype = \"tools/list\"\n[[flow.step]]\nname = \"look\"\n\
+             [[flow]]\nname = \"visit\"\n[[flow.step]]\ntype = \"tools/list\"\n[[flow.step]]\nname = \"look\"\n\
              repeat = 3\nthink = \"1s\"\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
              [[flow.step.call]]\nname = \"read\"\ntype = \"resources/list\"\n",
         );

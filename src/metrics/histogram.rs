@@ -5,7 +5,7 @@
 //! does, which the tests hold it to: a percentile is at most 0.1 % above the value that
 //! occurred. It does not know what its values are latencies of.
 
-use super::pages::{LATENCY_MAX_NS, Pages, bucket_of, value_of};
+use super::pages::{LATENCY_MAX_NS, N_BUCKETS, Pages, bucket_of, value_of};
 
 /// Values that are kept as they came: 2 KiB, less than their pages would take.
 const FEW: usize = 256;
@@ -220,7 +220,8 @@ impl Histogram {
     /// How many values are above `limit_ns`, within the 0.1 % of its bucket.
     pub fn count_over(&self, limit_ns: u64) -> u64 {
         match self.some() {
-            Some(filled) if limit_ns < filled.max_ns => {
+            // Beyond all buckets nobody knows what is above, and none is counted.
+            Some(filled) if limit_ns < filled.max_ns.min(value_of(N_BUCKETS)) => {
                 let last = bucket_of(limit_ns);
                 let above = filled.values.buckets();
                 let above = above.filter(|(bucket, _)| *bucket > last);

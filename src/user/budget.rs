@@ -172,12 +172,12 @@ mod tests {
         }
         numbers.sort_unstable();
         assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]));
-        // What is missing is in the hands of the last level alone.
-        let n_missing = numbers[numbers.len() - 1] + 1 - numbers.len() as u64;
-        assert!(n_missing < 2 * CHUNK_MAX, "{n_missing}");
+        // What is missing is what the last level had in hand, and comes before all others.
         let rest = BudgetShare::new(budget);
+        let n_missing = rest.began_at() - numbers.len() as u64;
+        assert!(n_missing < 2 * CHUNK_MAX, "{n_missing}");
         numbers.extend((0..n_missing).filter_map(|_| rest.claim()));
         numbers.sort_unstable();
-        assert!(numbers.iter().copied().eq(0..numbers.len() as u64));
+        assert!(numbers.into_iter().eq(0..rest.began_at()));
     }
 }

@@ -58,13 +58,13 @@ fn two_thousand_operations_take_at_most_150_mb() {
 /// One row more than a plan may make is refused, before any load.
 #[test]
 fn more_rows_than_two_thousand_are_refused() {
-    // One of a flow's steps and of another with a name: the same tool is two rows, and the
-    // other flow itself two more.
+    // The same tool in two flows is two rows, and each flow makes two more.
     let of = |n: usize| {
         let step = |n| format!("[[flow.step]]\ntype = \"tools/call\"\ntool = \"tool_{n}\"\n");
-        let (many, one) = (lines(n - 3, step), lines(1, step));
+        let (many, one) = (lines(n - 5, step), lines(1, step));
         check(&format!(
-            "settings.url = \"http://127.0.0.1:1/mcp\"\n[[flow]]\n{many}[[flow]]\nname = \"b\"\n{one}"
+            "settings.url = \"http://127.0.0.1:1/mcp\"\n[[flow]]\nname = \"a\"\n\
+             {many}[[flow]]\nname = \"b\"\n{one}"
         ))
     };
     of(2_000).expect_code(0);
