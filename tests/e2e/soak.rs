@@ -476,6 +476,7 @@ fn soak_tokens_renewed_over_tls_cost_no_call() {
     );
     // Past libtest, which keeps what is printed of a test that passes.
     io::stderr().write_all(text.as_bytes()).expect("a stderr");
-    // Loose, for a busy host: what tokens cost stands in the line above.
-    assert!(with[1] <= 2.0 * without[1] + 100.0, "{text}");
+    // Loose, for a busy host disturbs one more than the other: what tokens cost stands in
+    // the line above.
+    assert!(with[1] <= without[1] + 1_000.0, "{text}");
 }
