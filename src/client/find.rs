@@ -763,7 +763,7 @@ impl Finder {
                 match (is_https, server.endpoint().proxy()) {
                     (true, _) => error.hint(
                         "the TLS handshake went well: a gateway hangs up so where no server is \
-                     behind it, or none of that name (`--server-name NAME`)",
+                         behind it, or none of that name (`--server-name NAME`)",
                     ),
                     (false, None) => error
                         .hint("a server that speaks TLS at this port hangs up so: try `https://`"),
