@@ -18,7 +18,9 @@ use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
 use crate::http::{Endpoint, NotFollowed, Trouble, split_hint};
-use crate::metrics::{ConnectFailure, Failure, ProtocolFailure, SessionFailure, TokenError};
+use crate::metrics::{
+    ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
+};
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
     ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription, Revision,
@@ -638,12 +640,16 @@ impl Finder {
     }
 
     fn not_mcp(&self, status: u16, what: &str) -> UserError {
-        UserError::could_not_run(format!(
-            "{} does not answer as an MCP server: status {status}, {}",
-            self.session.server().endpoint().url(),
-            self.clean(what)
+        let url = self.session.server().endpoint().url();
+        let what = self.clean(what);
+        let error = UserError::could_not_run(format!(
+            "{url} does not answer as an MCP server: status {status}, {what}"
         ))
-        .hint("check the path: most servers answer at `/mcp`, some at `/`")
+        .hint("check the path: most servers answer at `/mcp`, some at `/`");
+        match url.starts_with("https:") {
+            true => error,
+            false => self.beside_proxy(error),
+        }
     }
 
     fn clean(&self, text: &str) -> String {
@@ -661,6 +667,33 @@ impl Finder {
             return interrupted();
         };
         let message = self.clean(message);
+        let (message, hint) = split_hint(&message);
+        let mut error = self.error_of(failure, &url, message);
+        if let Some(hint) = hint {
+            error = error.hint(hint);
+        }
+        match may_be_of_proxy(failure, &url) {
+            true => self.beside_proxy(error),
+            false => error,
+        }
+    }
+
+    /// An error that may be the fault of a proxy that stands between.
+    fn beside_proxy(&self, error: UserError) -> UserError {
+        match self.session.server().endpoint().proxy() {
+            Some(proxy) => error.hint(format!(
+                "the proxy {} stands between: `--no-proxy '*'` goes past it",
+                proxy.address()
+            )),
+            None => error,
+        }
+    }
+
+    /// The error for a handshake that failed with that, without what the message hints at.
+    fn error_of(&self, failure: &Failure, url: &str, message: &str) -> UserError {
+        let server = self.session.server();
+        let is_https = url.starts_with("https:");
+        let path = "check the path: most servers answer at `/mcp`, some at `/`";
         match failure {
             Failure::Connect(ConnectFailure::Refused) => {
                 UserError::could_not_run(format!("nobody listens at {url}: connection refused"))
@@ -669,38 +702,24 @@ impl Finder {
             }
             Failure::Connect(ConnectFailure::Proxy) => {
                 UserError::could_not_run(format!("no way to {url}: {message}"))
-                    .hint(proxy_hint(&message))
+                    .hint(proxy_hint(message))
                     .hint("to go without a proxy, give `--no-proxy '*'`")
             }
             Failure::Connect(ConnectFailure::Tls) => {
-                let (message, hint) = split_hint(&message);
-                let error =
-                    UserError::could_not_run(format!("no TLS connection to {url}: {message}"));
-                match hint {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                }
+                UserError::could_not_run(format!("no TLS connection to {url}: {message}"))
             }
             Failure::Connect(_) => {
-                let error = UserError::could_not_run(format!("cannot connect to {url}: {message}"));
-                // A server without TLS may wait forever for the rest of a request.
-                if url.starts_with("https:") {
-                    error.hint("check the scheme: `http://` for a server without TLS")
-                } else {
-                    error
-                }
+                UserError::could_not_run(format!("cannot connect to {url}: {message}"))
             }
             denial if denial.is_denial() => {
-                let mut headers = self.session.server().settings().headers.iter();
+                let mut headers = server.settings().headers.iter();
                 let has_credentials =
                     headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-                not_allowed(*denial, &message, has_credentials)
+                not_allowed(*denial, message, has_credentials)
             }
             Failure::Http {
                 status: 429 | 503, ..
-            } if !self.session.server().settings().respect_retry_after
-                && self.session.asks_for_a_wait() =>
-            {
+            } if !server.settings().respect_retry_after && self.session.asks_for_a_wait() => {
                 UserError::could_not_run(format!("no MCP session with {url}: {message}"))
                     .hint("`--respect-retry-after` waits as long as the server asks to")
             }
@@ -713,21 +732,59 @@ impl Finder {
             Failure::Http {
                 status: 404,
                 rpc_code: None,
-            } => UserError::could_not_run(format!("{url} does not exist: {message}"))
-                .hint("check the path: most servers answer at `/mcp`, some at `/`"),
+            } => UserError::could_not_run(format!("{url} does not exist: {message}")).hint(path),
+            // As nginx and Go say it.
+            Failure::Http { status: 400, .. }
+                if !is_https
+                    && (message.contains("HTTPS port") || message.contains("HTTPS server")) =>
+            {
+                UserError::could_not_run(format!("no MCP session with {url}: {message}"))
+                    .hint("the server speaks TLS at this port: give the URL with `https://`")
+            }
             Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
                 .hint("give the server more time with `--timeout`"),
+            Failure::Protocol(ProtocolFailure::BadHttp) => {
+                let text = format!("{url} does not answer in HTTP/1.1: {message}");
+                let error = UserError::could_not_run(text);
+                match message.contains("speaks TLS") {
+                    true => error,
+                    false => error.hint("check the port: something else may listen there"),
+                }
+            }
             Failure::Protocol(
-                ProtocolFailure::NotJson
-                | ProtocolFailure::ContentType
-                | ProtocolFailure::NoResult
-                | ProtocolFailure::BadHttp,
+                ProtocolFailure::NotJson | ProtocolFailure::ContentType | ProtocolFailure::NoResult,
             ) => UserError::could_not_run(format!(
                 "{url} does not answer as an MCP server: {message}"
             ))
-            .hint("check the path: most servers answer at `/mcp`, some at `/`"),
+            .hint(path),
+            Failure::Connection(ConnectionFailure::LostNew) => {
+                let error =
+                    UserError::could_not_run(format!("no MCP session with {url}: {message}"));
+                match (is_https, server.endpoint().proxy()) {
+                    (true, _) => error.hint(
+                        "the TLS handshake went well: a gateway hangs up so where no server is \
+                         behind it, or none of that name (`--server-name NAME`)",
+                    ),
+                    (false, None) => error
+                        .hint("a server that speaks TLS at this port hangs up so: try `https://`"),
+                    // Of which there is a hint of its own.
+                    (false, Some(_)) => error,
+                }
+            }
             _ => UserError::could_not_run(format!("no MCP session with {url}: {message}")),
         }
+    }
+}
+
+/// Whether a proxy that stands between may be to blame: one that sees the requests
+/// themselves for all that no server has said, one that sees TLS for connections alone.
+fn may_be_of_proxy(failure: &Failure, url: &str) -> bool {
+    match failure {
+        // Told as such.
+        Failure::Connect(ConnectFailure::Proxy) => false,
+        Failure::Connect(_) | Failure::Connection(_) | Failure::Timeout(_) => true,
+        Failure::Protocol(_) | Failure::Http { rpc_code: None, .. } => !url.starts_with("https:"),
+        _ => false,
     }
 }
 

@@ -666,6 +666,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     totals.add_tls(tick.tls.as_deref());
     // A wait may begin in the warm-up and end long after it.
     totals.waits.merge(&tick.waits);
+    totals.add_addresses(tick.addresses.as_deref());
     warm.examples.merge(&tick.examples);
 }
 

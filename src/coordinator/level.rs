@@ -1,6 +1,7 @@
 //! The workers of one level, from their first session to their last DELETE.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub(super) struct LevelOptions<'a> {
     pub(super) users: u32,
     /// Arrivals a second; `None`: the closed model.
     pub(super) rate: Option<f64>,
+    /// Where connections go, in place of what was found before the load.
+    pub(super) addresses: Option<&'a Arc<[SocketAddr]>>,
     /// How long its figures do not count: in whole seconds, as they are counted.
     pub(super) settling: Duration,
 }
@@ -144,8 +147,17 @@ impl Level {
             users_set: 0,
             engaged,
         };
+        if let Some(addresses) = options.addresses {
+            level.use_addresses(addresses);
+        }
         level.add_users();
         Ok(level)
+    }
+
+    /// New connections go to these from now on.
+    pub(super) fn use_addresses(&self, addresses: &Arc<[SocketAddr]>) {
+        let command = || Command::UseAddresses(Arc::clone(addresses));
+        self.crew.broadcast(command);
     }
 
     /// The CPU each worker is pinned to.

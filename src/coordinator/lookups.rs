@@ -12,19 +12,40 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clock::Utc;
 use crate::http::HostName;
+use crate::units::plural;
 
 /// What a look-up finds.
 type LookedUp = io::Result<Vec<SocketAddr>>;
 
 /// What there is to tell of a look-up.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+enum News {
     /// The name leads elsewhere from now on.
     Changed(Arc<[SocketAddr]>),
     /// For the first time in a row there was no answer; what was known is kept.
     Failed(String),
 }
+
+impl News {
+    /// For the user.
+    fn text(&self) -> String {
+        match self {
+            Self::Changed(addresses) => format!(
+                "the server's name leads to {} since {}: new connections go there",
+                plural(addresses.len() as u64, "other address", "other addresses"),
+                Utc::now().rfc3339()
+            ),
+            Self::Failed(why) => format!(
+                "the server's name could not be looked up again, and the addresses are kept: {why}"
+            ),
+        }
+    }
+}
+
+/// News that are told, at most: a name may lead elsewhere each time.
+const TOLD_MAX: u32 = 20;
 
 /// Looks a name up again and again.
 pub(super) struct Lookups {
@@ -34,6 +55,7 @@ pub(super) struct Lookups {
     known: BTreeSet<SocketAddr>,
     pending: Option<Receiver<LookedUp>>,
     has_failed: bool,
+    n_told: u32,
 }
 
 impl Lookups {
@@ -46,11 +68,33 @@ impl Lookups {
             known: known.iter().copied().collect(),
             pending: None,
             has_failed: false,
+            n_told: 0,
+        }
+    }
+
+    /// As [`Lookups::look`]; `tell` is told what the user should know, and what is given
+    /// are the addresses that connections go to from now on, where they are others.
+    pub(super) fn addresses(
+        &mut self,
+        now: Instant,
+        tell: &mut dyn FnMut(&str),
+    ) -> Option<Arc<[SocketAddr]>> {
+        let news = self.look(now)?;
+        self.n_told += 1;
+        if self.n_told <= TOLD_MAX {
+            tell(&news.text());
+        }
+        if self.n_told == TOLD_MAX {
+            tell("no more is told of where the server's name leads");
+        }
+        match news {
+            News::Changed(addresses) => Some(addresses),
+            News::Failed(_) => None,
         }
     }
 
     /// Begins a look-up when it is time, and tells what the last one found. Never waits.
-    pub(super) fn look(&mut self, now: Instant) -> Option<News> {
+    fn look(&mut self, now: Instant) -> Option<News> {
         let name = self.name.clone();
         self.look_with(now, move || name.look_up_blocking())
     }

@@ -11,7 +11,7 @@ use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::guard::AbortGuard;
 use super::interrupts::Interrupts;
 use super::judge::Recorded;
-use super::lookups::{Lookups, News};
+use super::lookups::Lookups;
 use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
@@ -41,7 +41,7 @@ use crate::outcome::{
     RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::{format_duration, nanos, plural};
+use crate::units::{format_duration, nanos};
 use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -286,19 +286,9 @@ impl<'a> Coordinator<'a> {
         let Some(lookups) = &mut self.lookups else {
             return;
         };
-        match lookups.look(crate::clock::now()) {
-            Some(News::Changed(addresses)) => {
-                self.observer.notice(&format!(
-                    "the server's name leads to {} since {}: new connections go there",
-                    plural(addresses.len() as u64, "other address", "other addresses"),
-                    Utc::now().rfc3339()
-                ));
-                self.broadcast(|| Command::UseAddresses(Arc::clone(&addresses)));
-            }
-            Some(News::Failed(why)) => self.observer.notice(&format!(
-                "the server's name could not be looked up again, and the addresses are kept: {why}"
-            )),
-            None => {}
+        let mut tell = |text: &str| self.observer.notice(text);
+        if let Some(addresses) = lookups.addresses(crate::clock::now(), &mut tell) {
+            self.broadcast(|| Command::UseAddresses(Arc::clone(&addresses)));
         }
     }
 
@@ -617,11 +607,15 @@ impl<'a> Coordinator<'a> {
     fn act(&mut self, action: LoadAction) {
         match action {
             LoadAction::SetUsers(users) => self.crew.set_users(users),
-            LoadAction::Stop(_) => {
+            LoadAction::Stop(why) => {
                 if let Some((at, _)) = self.controller.stopped() {
                     self.collector.signals.load_ends(at);
                 }
                 self.broadcast(|| Command::Stop);
+                // Calls in flight may end. That there be none more, nobody has to wait for.
+                if why == Ended::Interrupted {
+                    self.broadcast(|| Command::CancelOpenings);
+                }
             }
             LoadAction::CancelCalls => self.broadcast(|| Command::CancelCalls),
             LoadAction::CancelAll => self.broadcast(|| Command::CancelAll),

@@ -17,12 +17,14 @@
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use super::interrupts::Interrupts;
 use super::level::{Level, LevelOptions, LevelSecond, SECOND};
+use super::lookups::Lookups;
 use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
@@ -201,6 +203,10 @@ struct SearchRun<'scope, 'env, 'a> {
     observer: &'a mut dyn FindObserver,
     interrupts: &'a Interrupts,
     began: Instant,
+    /// Where the server's name leads, where that may change.
+    lookups: Option<Lookups>,
+    /// And where it leads since it did.
+    addresses: Option<Arc<[SocketAddr]>>,
     /// When the search has to be over.
     deadline: Option<Instant>,
     level: Option<Level>,
@@ -220,6 +226,8 @@ struct SearchRun<'scope, 'env, 'a> {
     progress: FindProgress,
     /// What the user should know of the levels.
     notices: Vec<String>,
+    /// The user was told that the server asks for waits.
+    has_told_of_waits: bool,
 }
 
 impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
@@ -252,6 +260,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             observer,
             interrupts,
             began: crate::clock::now(),
+            lookups: prepared.lookups,
+            addresses: None,
             deadline: None,
             level: None,
             budget: Budget::new(None, 1),
@@ -272,6 +282,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 bracket: (None, None),
             },
             notices: Vec::new(),
+            has_told_of_waits: false,
         }
     }
 
@@ -324,7 +335,25 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 return Ok(self.ask(Input::Tick(tick)));
             }
             level.receive(LOOK_EVERY)?;
+            self.look_up();
             self.show();
+        }
+    }
+
+    /// Sends connections elsewhere where the server's name leads elsewhere by now.
+    fn look_up(&mut self) {
+        let Some(lookups) = &mut self.lookups else {
+            return;
+        };
+        let mut tell = |text: &str| {
+            self.observer.notice(text);
+            self.notices.push(text.to_string());
+        };
+        if let Some(addresses) = lookups.addresses(crate::clock::now(), &mut tell) {
+            if let Some(level) = &self.level {
+                level.use_addresses(&addresses);
+            }
+            self.addresses = Some(addresses);
         }
     }
 
@@ -375,6 +404,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 cpus: &self.assigned,
                 users,
                 rate,
+                addresses: self.addresses.as_ref(),
                 settling,
             },
         )?;
@@ -417,7 +447,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         let level = self.level.as_ref();
         let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
         self.verdict = of_a_level(judged);
-        if level.is_some_and(Level::has_asked_for_waits) && self.notices.is_empty() {
+        if level.is_some_and(Level::has_asked_for_waits) && !self.has_told_of_waits {
+            self.has_told_of_waits = true;
             let at = match self.options.by {
                 LoadUnit::Vus => plural(
                     u64::from(users_of(self.at)),

@@ -13,6 +13,7 @@ use super::http1::{self, Connection, Idle, Response};
 use super::request::Request;
 use super::tls::Tls;
 use crate::network::{AddressUse, Network, Proxy};
+use crate::scheduler::dispensable;
 
 /// One user's HTTP client. All its methods suspend the task while they wait.
 pub struct Client {
@@ -41,7 +42,7 @@ impl Client {
             network: Arc::clone(network),
             turns: Rc::clone(turns),
             tls: endpoint.tls.as_deref().map(Tls::new),
-            exchange: Arc::new(Exchange::new(bytes_unpaced)),
+            exchange: Arc::new(Exchange::new(bytes_unpaced).through(endpoint.proxy.as_ref())),
             idle: Idle::default(),
         }
     }
@@ -79,7 +80,10 @@ impl Client {
         if self.network.addresses == AddressUse::InTurn {
             self.turns.set(turn.wrapping_add(1));
         }
-        let open = || connector::connect(&self.endpoint, turn, self.tls.as_ref(), exchange);
+        // Nothing of the request is on its way: who wants to go need not wait.
+        let open = || {
+            dispensable(|| connector::connect(&self.endpoint, turn, self.tls.as_ref(), exchange))
+        };
         let transport = match self.network.connect_timeout {
             Some(limit) => exchange.within(limit, open),
             None => open(),

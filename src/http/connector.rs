@@ -6,7 +6,7 @@ use ureq::unversioned::transport::Transport;
 
 use super::dial;
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, ExchangePhase};
+use super::exchange::Exchange;
 use super::tls::Tls;
 
 /// Opens a connection to the endpoint.
@@ -22,10 +22,7 @@ pub(super) fn connect(
 ) -> Result<Box<dyn Transport>, ureq::Error> {
     let tcp = dial::connect(endpoint, turn, exchange)?;
     match tls {
-        Some(tls) => {
-            exchange.set_phase(ExchangePhase::Securing);
-            Ok(Box::new(tls.secure(tcp, exchange)?))
-        }
+        Some(tls) => Ok(Box::new(tls.secure(tcp, exchange)?)),
         None => Ok(Box::new(tcp)),
     }
 }

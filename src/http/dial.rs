@@ -11,11 +11,20 @@ use super::exchange::{Exchange, Stop};
 use super::timestamp;
 use super::transport::TaskTransport;
 use super::tunnel;
+use crate::metrics::AddressTallies;
 use crate::scheduler::{Socket, Wake, lateness};
 
 thread_local! {
     /// Those that took the place of the endpoint's for connections of this thread.
     static LATEST: RefCell<Option<Arc<[SocketAddr]>>> = const { RefCell::new(None) };
+    /// What came of connecting on this thread since that was last taken.
+    static TALLIES: RefCell<Option<Box<AddressTallies>>> = const { RefCell::new(None) };
+}
+
+/// What came of connecting to each of several addresses, on this thread since this was
+/// last asked.
+pub fn take_address_tallies() -> Option<Box<AddressTallies>> {
+    TALLIES.take()
 }
 
 /// From now on all connections of this thread are made to these addresses, of which there
@@ -41,7 +50,11 @@ fn in_order(addresses: &[SocketAddr], turn: usize) -> Vec<SocketAddr> {
 
 /// Where a connection to an address comes from: all addresses to go to are combined with
 /// all to come from, in turn.
-fn source(bind: &[SocketAddr], to: SocketAddr, round: usize) -> io::Result<Option<SocketAddr>> {
+pub(super) fn source(
+    bind: &[SocketAddr],
+    to: SocketAddr,
+    round: usize,
+) -> io::Result<Option<SocketAddr>> {
     if bind.is_empty() {
         return Ok(None);
     }
@@ -88,6 +101,11 @@ fn connect_to_one(
 ) -> Result<TaskTransport, ureq::Error> {
     let deadline = exchange.deadline();
     let mut last_error = None;
+    let tell = |address: SocketAddr, failure: Option<&str>| {
+        if addresses.len() > 1 {
+            TALLIES.with_borrow_mut(|all| all.get_or_insert_default().record(address, failure));
+        }
+    };
     for (tried, address) in addresses.iter().enumerate() {
         // Each address gets its share of what is left, the last one all.
         let now = Instant::now();
@@ -100,6 +118,7 @@ fn connect_to_one(
         {
             Ok(socket) => {
                 exchange.connected();
+                tell(*address, None);
                 // It may have stood for as long as we were busy, for which the
                 // server is not to blame.
                 exchange.put_off(lateness());
@@ -110,13 +129,18 @@ fn connect_to_one(
                 return Err(ureq::Error::Io(io::Error::other("cancelled")));
             }
             Err(ConnectFault::Wake(_)) if Instant::now() >= deadline => {
+                tell(*address, Some("timed out"));
                 exchange.set_stop(Stop::Timeout);
                 return Err(ureq::Error::Timeout(ureq::Timeout::Connect));
             }
             Err(ConnectFault::Wake(_)) => {
+                tell(*address, Some("timed out"));
                 last_error = Some(io::Error::from(io::ErrorKind::TimedOut));
             }
-            Err(ConnectFault::Io(error)) => last_error = Some(error),
+            Err(ConnectFault::Io(error)) => {
+                tell(*address, Some(&error.to_string()));
+                last_error = Some(error);
+            }
         }
     }
     Err(ureq::Error::Io(last_error.unwrap_or_else(|| {

@@ -215,7 +215,7 @@ pub fn resolve(
     })
 }
 
-fn port(uri: &Uri) -> u16 {
+pub(super) fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(default_port(uri.scheme_str()))
 }
 

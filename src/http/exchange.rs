@@ -4,10 +4,12 @@
 //! It is used by one thread only; [`Number`] is a `Cell` that ureq's `Send + Sync`
 //! bounds accept.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::timestamp::{self, Received};
+use crate::network::Proxy;
 use crate::units::nanos;
 
 /// When the bytes of an exchange went and came.
@@ -157,6 +159,10 @@ pub(super) struct Exchange {
     bytes_unpaced: u64,
     /// Exchanges that have no allowance, after a flood.
     n_without_allowance: Number,
+    /// A handshake with the server of TLS went well, of whichever user.
+    has_tls_stood: Number,
+    /// Through which requests go.
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// What answers brought, counted against what one may bring at full speed.
@@ -216,7 +222,22 @@ impl Exchange {
             n_late_stretches: Number::new(0),
             bytes_unpaced: bytes_unpaced as u64,
             n_without_allowance: Number::new(0),
+            has_tls_stood: Number::new(0),
+            proxy: None,
         }
+    }
+
+    /// Of a client whose requests go through this proxy.
+    pub(super) fn through(self, proxy: Option<&Arc<Proxy>>) -> Self {
+        Self {
+            proxy: proxy.cloned(),
+            ..self
+        }
+    }
+
+    /// Through which requests go.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_deref()
     }
 
     /// A new exchange begins.
@@ -288,6 +309,17 @@ impl Exchange {
     pub(super) fn connecting(&self) {
         self.set_phase(ExchangePhase::Connecting);
         self.reused.set(0);
+    }
+
+    /// The handshake of TLS begins; `has_stood`: one with this server went well before.
+    pub(super) fn securing(&self, has_stood: bool) {
+        self.set_phase(ExchangePhase::Securing);
+        self.has_tls_stood.set(u64::from(has_stood));
+    }
+
+    /// Whether a handshake with this server went well before.
+    pub(super) fn has_tls_stood(&self) -> bool {
+        self.has_tls_stood.get() == 1
     }
 
     /// The peer ends the connection: it closed or reset it, or its answer says

@@ -6,8 +6,11 @@
 use std::io;
 
 use super::exchange::{Exchange, ExchangePhase, Stop};
+use super::framing::FramingFault;
+use super::hint::with_more;
 use super::tls::{self, TlsFault};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, TimeoutPhase};
+use crate::network::Proxy;
 
 /// Why a request did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,13 +63,13 @@ impl Trouble {
             && let Some(fault) = other.downcast_ref::<TlsFault>()
             && !matches!(stop, Stop::Cancelled | Stop::Timeout)
         {
-            return Self::failed(of_tls(exchange), fault.to_string());
+            return Self::on_the_way(exchange, of_tls(exchange), fault.to_string());
         }
         match stop {
             Stop::Cancelled => Self::Cancelled,
-            Stop::Timeout => timed_out(exchange.phase()),
+            Stop::Timeout => timed_out(exchange),
             Stop::Closed | Stop::Reset => Self::closed(exchange),
-            Stop::Nothing => found_by_ureq(error, exchange.phase()),
+            Stop::Nothing => found_by_ureq(error, exchange),
         }
     }
 
@@ -74,8 +77,14 @@ impl Trouble {
     pub(super) fn stopped(exchange: &Exchange) -> Self {
         match exchange.stop() {
             Stop::Cancelled => Self::Cancelled,
-            _ => timed_out(exchange.phase()),
+            _ => timed_out(exchange),
         }
+    }
+
+    /// What came is no HTTP.
+    pub(super) fn not_http(fault: FramingFault, exchange: &Exchange) -> Self {
+        let failure = Failure::Protocol(ProtocolFailure::BadHttp);
+        Self::on_the_way(exchange, failure, fault.0)
     }
 
     /// The peer has closed the connection before the answer's end.
@@ -91,9 +100,15 @@ impl Trouble {
             ),
             ExchangePhase::Tunnelling => (
                 Failure::Connect(ConnectFailure::Proxy),
-                format!("the connection to the proxy {how} before it opened the way"),
+                format!(
+                    "the connection to the proxy{} {how} before it opened the way",
+                    address_of_proxy(exchange)
+                ),
             ),
-            ExchangePhase::Securing => (Failure::Connect(ConnectFailure::Tls), tls::closed(how)),
+            ExchangePhase::Securing => (
+                Failure::Connect(ConnectFailure::Tls),
+                tls::closed(how, exchange.has_tls_stood()),
+            ),
             ExchangePhase::Sending | ExchangePhase::Waiting => {
                 let (failure, which) = match exchange.is_reused() {
                     true => (ConnectionFailure::LostReused, "kept-alive"),
@@ -107,8 +122,27 @@ impl Trouble {
                 format!("the connection {how} in the midst of the answer"),
             ),
         };
-        Self::failed(failure, message)
+        Self::on_the_way(exchange, failure, message)
     }
+
+    /// A failure of that exchange. Where a proxy stands between, it may be the proxy's.
+    fn on_the_way(exchange: &Exchange, failure: Failure, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let address = exchange.proxy().map(Proxy::address);
+        match address.filter(|address| !message.contains(address.as_str())) {
+            Some(address) => {
+                let more = format!(" (through the proxy {address})");
+                Self::failed(failure, with_more(&message, &more))
+            }
+            None => Self::failed(failure, message),
+        }
+    }
+}
+
+/// ` 10.0.0.1:3128`, where there is one.
+fn address_of_proxy(exchange: &Exchange) -> String {
+    let proxy = exchange.proxy();
+    proxy.map_or_else(String::new, |proxy| format!(" {}", proxy.address()))
 }
 
 /// What TLS broke. A server that refuses us may say so only after the handshake, in
@@ -123,35 +157,35 @@ fn of_tls(exchange: &Exchange) -> Failure {
     }
 }
 
-fn timed_out(phase: ExchangePhase) -> Trouble {
-    let (failure, doing) = match phase {
-        ExchangePhase::Connecting => (Failure::Connect(ConnectFailure::Timeout), "connecting"),
-        ExchangePhase::Tunnelling => (
-            Failure::Connect(ConnectFailure::Timeout),
-            "waiting for the proxy",
-        ),
-        ExchangePhase::Securing => (
-            Failure::Connect(ConnectFailure::Timeout),
-            "making the TLS connection",
-        ),
+fn timed_out(exchange: &Exchange) -> Trouble {
+    let proxy = address_of_proxy(exchange);
+    let connect = Failure::Connect(ConnectFailure::Timeout);
+    let (failure, doing) = match exchange.phase() {
+        ExchangePhase::Securing => {
+            return Trouble::on_the_way(exchange, connect, tls::stalled(exchange.has_tls_stood()));
+        }
+        ExchangePhase::Connecting if proxy.is_empty() => (connect, "connecting".to_string()),
+        ExchangePhase::Connecting => (connect, format!("connecting to the proxy{proxy}")),
+        ExchangePhase::Tunnelling => (connect, format!("waiting for the proxy{proxy}")),
         ExchangePhase::Sending => (
             Failure::Timeout(TimeoutPhase::Sending),
-            "sending the request",
+            "sending the request".to_string(),
         ),
         ExchangePhase::Waiting => (
             Failure::Timeout(TimeoutPhase::Waiting),
-            "waiting for the answer",
+            "waiting for the answer".to_string(),
         ),
         ExchangePhase::Reading => (
             Failure::Timeout(TimeoutPhase::Reading),
-            "reading the answer",
+            "reading the answer".to_string(),
         ),
     };
-    Trouble::failed(failure, format!("timed out while {doing}"))
+    Trouble::on_the_way(exchange, failure, format!("timed out while {doing}"))
 }
 
 /// Where the transport noted nothing: ureq's own findings.
-fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
+fn found_by_ureq(error: &ureq::Error, exchange: &Exchange) -> Trouble {
+    let phase = exchange.phase();
     let is_connecting = matches!(
         phase,
         ExchangePhase::Connecting | ExchangePhase::Tunnelling | ExchangePhase::Securing
@@ -168,19 +202,20 @@ fn found_by_ureq(error: &ureq::Error, phase: ExchangePhase) -> Trouble {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => ConnectFailure::Reset,
             // The system's way to say that a connect timed out by itself.
-            io::ErrorKind::TimedOut => return timed_out(phase),
+            io::ErrorKind::TimedOut => return timed_out(exchange),
             _ if is_out_of_resources(io) => ConnectFailure::NoResources,
             _ => ConnectFailure::Other,
         }),
         _ if is_connecting => Failure::Connect(ConnectFailure::Other),
         // Unexpected end: a body shorter than it was said to be.
         ureq::Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
+            let failure = Failure::Protocol(ProtocolFailure::ClosedEarly);
             let message = "the connection was closed in the midst of the answer";
-            return Trouble::failed(Failure::Protocol(ProtocolFailure::ClosedEarly), message);
+            return Trouble::on_the_way(exchange, failure, message);
         }
         _ => Failure::Protocol(ProtocolFailure::BadHttp),
     };
-    Trouble::failed(failure, plain(error))
+    Trouble::on_the_way(exchange, failure, plain(error))
 }
 
 /// No descriptors (EMFILE, ENFILE; WSAEMFILE, WSAENOBUFS on Windows), no free local port,

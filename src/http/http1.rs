@@ -23,7 +23,6 @@ use super::framing::{
 };
 use super::request::Request;
 use super::transport::after_decoding;
-use crate::metrics::{Failure, ProtocolFailure};
 use crate::scheduler::Wake;
 
 /// A connection that is in order, with the buffer for an answer's head, which
@@ -97,7 +96,9 @@ fn read_answer_head(
 ) -> Result<ResponseHead, Trouble> {
     connection.head.clear();
     loop {
-        if let Some(head) = take_head(connection).map_err(not_http)? {
+        let taken = take_head(connection);
+        let taken = taken.map_err(|fault| Trouble::not_http(fault, exchange));
+        if let Some(head) = taken.map_err(|trouble| in_tls(connection, exchange, trouble))? {
             let is_final = !(100..200).contains(&head.status) || head.status == 101;
             if is_final {
                 return Ok(head);
@@ -107,9 +108,28 @@ fn read_answer_head(
         }
         match connection.transport.await_input(NextTimeout::default()) {
             Ok(true) => {}
-            Ok(false) => return Err(Trouble::closed(exchange)),
-            Err(error) => return Err(Trouble::of(&error, exchange)),
+            Ok(false) => {
+                let trouble = Trouble::closed(exchange);
+                return Err(in_tls(connection, exchange, trouble));
+            }
+            Err(error) => {
+                let trouble = Trouble::of(&error, exchange);
+                return Err(in_tls(connection, exchange, trouble));
+            }
         }
+    }
+}
+
+/// In place of what went wrong: the server speaks TLS, where what came is an alert or a
+/// message of a handshake (RFC 8446, section 5.1).
+#[cold]
+fn in_tls(connection: &Connection, exchange: &Exchange, trouble: Trouble) -> Trouble {
+    let is_over_tls = connection.transport.is_tls();
+    match (&trouble, &connection.head[..]) {
+        (Trouble::Failed { .. }, [21 | 22, 3, ..]) if !is_over_tls => {
+            Trouble::not_http(ANSWERS_IN_TLS, exchange)
+        }
+        _ => trouble,
     }
 }
 
@@ -124,7 +144,8 @@ fn take_head(connection: &mut Connection) -> Result<Option<ResponseHead>, Framin
     let n_most = HEAD_BYTES_MAX + 1 - n_before;
     let mut n_taken = input.len().min(n_most);
     let found = if n_before == 0 {
-        let found = read_head(&input[..n_taken])?;
+        let found = read_head(&input[..n_taken])
+            .inspect_err(|_| kept.extend_from_slice(&input[..n_taken]))?;
         n_taken = found.map_or(n_taken, |head| head.n_bytes);
         kept.extend_from_slice(&input[..n_taken]);
         found
@@ -151,9 +172,9 @@ fn take_head(connection: &mut Connection) -> Result<Option<ResponseHead>, Framin
     Ok(found)
 }
 
-fn not_http(fault: FramingFault) -> Trouble {
-    Trouble::failed(Failure::Protocol(ProtocolFailure::BadHttp), fault.0)
-}
+/// What a server of TLS has to say to a request in plain text.
+const ANSWERS_IN_TLS: FramingFault =
+    FramingFault("the server speaks TLS at this port; hint: give the URL with `https://`");
 
 /// The head of an answer, and its body still to be read. Dropping it before the
 /// end closes the connection.
@@ -228,7 +249,10 @@ impl Response {
                 return Ok(0);
             }
             let buffers = connection.transport.buffers();
-            let (n_used, n_filled) = self.body.read(buffers.input(), buffer).map_err(not_http)?;
+            let (n_used, n_filled) = self
+                .body
+                .read(buffers.input(), buffer)
+                .map_err(|fault| Trouble::not_http(fault, exchange))?;
             buffers.input_consume(n_used);
             if n_filled > 0 || buffer.is_empty() {
                 return Ok(n_filled);

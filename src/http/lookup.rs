@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::network::{Network, ZonedIp};
 
 /// Addresses of a host that are tried, at most.
-const ADDRESSES_MAX: usize = 16;
+pub(super) const ADDRESSES_MAX: usize = 16;
 
 /// The name of a host, or its address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,8 @@
 //! (its `unversioned` traits may change in a minor release, hence the exact pin).
 //!
 //! This module does not know MCP: it carries bytes and says when they went and
-//! came. Start with [`Client::send`]; `transport.rs` is where it waits.
+//! came. Start with [`Client::send`]; `transport.rs` is where it waits. For the few requests
+//! to other hosts, which are no load, there is [`blocking_agent`].
 
 #![expect(
     clippy::disallowed_methods,
@@ -22,6 +23,7 @@
     )
 )]
 
+mod blocking;
 mod buffers;
 mod client;
 mod clock_watch;
@@ -31,6 +33,7 @@ mod endpoint;
 mod exchange;
 mod failure;
 mod framing;
+mod hint;
 mod http1;
 mod lookup;
 mod reference;
@@ -40,17 +43,19 @@ mod tls;
 mod transport;
 mod tunnel;
 
+pub use blocking::blocking_agent;
 pub use client::Client;
-pub use dial::use_addresses;
+pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::Trouble;
+pub use hint::split_hint;
 pub use http1::Response;
 pub use lookup::HostName;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
-pub use tls::{check_tls, split_hint, take_handshakes};
+pub use tls::{check_tls, private_key_of_pem, take_handshakes};
 
 /// The header types of requests and answers.
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};

@@ -15,6 +15,7 @@
 //! row: a few in each worker and a few at the coordinator.
 
 mod above;
+mod addresses;
 mod codec;
 mod counters;
 mod failure;
@@ -29,6 +30,7 @@ mod violations;
 mod waits;
 
 pub use above::{AboveLimits, Readings};
+pub use addresses::AddressTallies;
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{

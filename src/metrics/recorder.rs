@@ -6,8 +6,8 @@
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, AskedWaits, Counters, Failure, FailureCounts, Histogram, Readings, TlsHandshakes,
-    Violations,
+    AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram, Readings,
+    TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -315,6 +315,8 @@ pub struct Recorder {
     pub tls: Option<Box<TlsHandshakes>>,
     /// Waits that the server asked for.
     pub waits: AskedWaits,
+    /// Connections by address; `None` until the first to one of several.
+    pub addresses: Option<Box<AddressTallies>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -371,6 +373,7 @@ impl Recorder {
         self.loop_time.merge(&other.loop_time);
         self.add_tls(other.tls.as_deref());
         self.waits.merge(&other.waits);
+        self.add_addresses(other.addresses.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -379,6 +382,13 @@ impl Recorder {
     pub fn add_tls(&mut self, more: Option<&TlsHandshakes>) {
         if let Some(more) = more {
             self.tls.get_or_insert_default().merge(more);
+        }
+    }
+
+    /// Adds connections by address.
+    pub fn add_addresses(&mut self, more: Option<&AddressTallies>) {
+        if let Some(more) = more {
+            self.addresses.get_or_insert_default().merge(more);
         }
     }
 
@@ -399,6 +409,7 @@ impl Recorder {
         self.forget_opening();
         self.tls = None;
         self.waits = AskedWaits::default();
+        self.addresses = None;
         self.examples = Examples::default();
         self.violations.clear();
     }

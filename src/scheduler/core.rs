@@ -404,29 +404,43 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_spares_the_shielded_at_first() {
+    fn cancelling_takes_the_dispensable_first_and_the_shielded_last() {
+        use super::super::{dispensable, shielded};
         let mut scheduler = Scheduler::new(SchedulerOptions::default()).expect("a scheduler");
         let log = Rc::new(RefCell::new(Vec::new()));
         let far = Instant::now() + Duration::from_secs(3600);
-        for name in ["plain", "shielded"] {
+        for name in ["plain", "dispensable", "after it", "shielded"] {
             let log = Rc::clone(&log);
             scheduler
                 .spawn(move || {
                     let wake = match name {
                         "plain" => sleep_until(far),
-                        _ => super::super::shielded(|| sleep_until(far)),
+                        "dispensable" => dispensable(|| {
+                            dispensable(|| ());
+                            sleep_until(far)
+                        }),
+                        "after it" => {
+                            dispensable(|| ());
+                            sleep_until(far)
+                        }
+                        _ => shielded(|| dispensable(|| sleep_until(far))),
                     };
                     log.borrow_mut().push((name, wake));
                 })
                 .expect("a stack");
         }
         scheduler.turn(Some(Instant::now())).expect("poll");
-        scheduler.cancel(Cancel::Unshielded);
-        scheduler.turn(Some(Instant::now())).expect("poll");
-        assert_eq!(*log.borrow(), [("plain", Wake::Cancelled)]);
-        scheduler.cancel(Cancel::Everything);
-        run(&mut scheduler);
-        assert_eq!(log.borrow()[1], ("shielded", Wake::Cancelled));
+        let mut expected = Vec::new();
+        for (cancel, names) in [
+            (Cancel::Dispensable, &["dispensable"][..]),
+            (Cancel::Unshielded, &["plain", "after it"]),
+            (Cancel::Everything, &["shielded"]),
+        ] {
+            scheduler.cancel(cancel);
+            scheduler.turn(Some(Instant::now())).expect("poll");
+            expected.extend(names.iter().map(|name| (*name, Wake::Cancelled)));
+            assert_eq!(*log.borrow(), expected, "{cancel:?}");
+        }
     }
 
     /// What a task that gives way over and over does to the others: nothing. Each

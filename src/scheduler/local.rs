@@ -46,6 +46,8 @@ pub enum Wake {
 pub enum Cancel {
     /// None.
     Nothing,
+    /// Those that are dispensable, unless they are shielded too.
+    Dispensable,
     /// All but the shielded ones.
     Unshielded,
     /// All.
@@ -137,6 +139,8 @@ pub(super) struct Wait {
     wake: Option<Wake>,
     /// It is given up neither with [`Cancel::Unshielded`] nor by its id.
     is_shielded: bool,
+    /// It is given up with [`Cancel::Dispensable`].
+    is_dispensable: bool,
     /// It was given up by its id.
     is_cancelled: bool,
     /// It waits for tasks that are given up themselves, and ends with them.
@@ -324,6 +328,7 @@ impl Local {
         let wait = &self.waits[task.index];
         match self.cancel {
             Cancel::Nothing => wait.is_cancelled && !wait.is_shielded,
+            Cancel::Dispensable => (wait.is_cancelled || wait.is_dispensable) && !wait.is_shielded,
             Cancel::Unshielded => !wait.is_shielded,
             Cancel::Everything => true,
         }
@@ -535,6 +540,20 @@ pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
     set(true);
     let result = f();
     set(false);
+    result
+}
+
+/// Runs `f` so that its waits are given up with [`Cancel::Dispensable`] already.
+pub fn dispensable<R>(f: impl FnOnce() -> R) -> R {
+    let set = |is_dispensable| {
+        with(|local| {
+            let task = local.current();
+            std::mem::replace(&mut local.waits[task.index].is_dispensable, is_dispensable)
+        })
+    };
+    let before = set(true);
+    let result = f();
+    set(before);
     result
 }
 

@@ -48,9 +48,10 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, Worked, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, current_task, give_way, lateness, park, pause, run_all, shielded,
-    sleep_until, unpark,
+    Cancel, Socket, TaskId, Wake, current_task, dispensable, give_way, lateness, park, pause,
+    run_all, shielded, sleep_until, unpark,
 };
 #[cfg(test)]
 pub use local::{cancel_task, spawn};
+pub use ports::begin_connect;
 pub use suspend::trim as trim_stack;

@@ -72,6 +72,18 @@ impl Ports {
     }
 }
 
+/// Begins to connect on a thread that runs no tasks; from this address of this host, where
+/// one is given.
+///
+/// # Errors
+/// When the system refuses at once.
+pub fn begin_connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
+    match from {
+        Some(_) => connect_from(address, from, 0),
+        None => TcpStream::connect(address),
+    }
+}
+
 /// The range in the file of ip(7), `ip_local_port_range`.
 fn system_range() -> Option<(u16, u16)> {
     parse_range(&std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)

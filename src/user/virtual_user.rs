@@ -12,7 +12,7 @@ use crate::client::{CallReport, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AuthFailure, Failure, TemplateFailure};
 use crate::redact::{SessionSecrets, secrets_of_header};
-use crate::scheduler::{Wake, current_task, park, shielded, trim_stack};
+use crate::scheduler::{Wake, current_task, dispensable, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
 use crate::units::nanos;
 
@@ -228,7 +228,8 @@ impl VirtualUser {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
         let report = match self.check_token().and_then(|()| self.fill_headers()) {
-            Ok(()) => self.session.open(),
+            // It is no call: who wants to go need not wait for it.
+            Ok(()) => dispensable(|| self.session.open()),
             Err(trouble) => CallReport {
                 result: Err(trouble),
                 ..CallReport::began(crate::clock::now())

@@ -26,6 +26,8 @@ pub enum Command {
     Recycle(Box<Recorder>),
     /// No iteration begins any more; what is in flight may end.
     Stop,
+    /// Who opens a session or a connection gives that up.
+    CancelOpenings,
     /// Calls in flight are given up; sessions may still be ended.
     CancelCalls,
     /// Everything is given up.

@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, TryRecvError, TrySendError};
 use super::message::{Command, Inbox, Tick, UserCounts, WorkerEnd, WorkerEvent};
 use super::meter::Meter;
 use crate::decide::threshold::empty_recorder;
-use crate::http::{take_handshakes, use_addresses};
+use crate::http::{take_address_tallies, take_handshakes, use_addresses};
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{Recorder, WorkerUsage};
 use crate::scenario::Load;
@@ -215,6 +215,7 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Command::Stop => self.shared.stop(),
+                Command::CancelOpenings => self.scheduler.cancel(Cancel::Dispensable),
                 Command::CancelCalls => {
                     self.shared.stop();
                     self.scheduler.cancel(Cancel::Unshielded);
@@ -334,10 +335,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Those that were made on this thread since the last tick.
+    /// Those of TLS and of connections that were made on this thread since the last tick.
     fn record_handshakes(&self) {
-        let made = take_handshakes();
-        self.shared.recorder.borrow_mut().add_tls(made.as_deref());
+        let mut recorder = self.shared.recorder.borrow_mut();
+        recorder.add_tls(take_handshakes().as_deref());
+        recorder.add_addresses(take_address_tallies().as_deref());
     }
 
     fn send_end(&mut self) {

@@ -35,6 +35,10 @@ mod rmcp_server;
 mod share;
 #[path = "../support/tls_server.rs"]
 mod tls_server;
+#[path = "../support/told.rs"]
+mod told;
+#[path = "../support/tunnel.rs"]
+mod tunnel;
 
 mod bounds;
 mod calibrate_command;
@@ -75,6 +79,7 @@ mod terminal;
 mod thresholds;
 mod tls;
 mod tokens;
+mod told_cases;
 mod try_command;
 mod validity;
 mod values;

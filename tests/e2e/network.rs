@@ -3,17 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::fake_server::{FakeServer, Next, Request, legacy};
-use crate::load_run::{LoadRun, causes, list, load_run};
+use crate::load_run::{LoadRun, causes, count, list, load_run};
 use crate::program::{Finished, Program};
+use crate::resolver::{CHANGING_HOST, ChangingName};
+use crate::tls_server::{Party, Speaks, TlsFront};
+use crate::told::Tells;
+use crate::tunnel::{Tunnel, relay};
 
 /// A host that no resolver knows: whoever reaches it was led there.
 const HOST: &str = "mcp.server.test";
+
+/// A section of what users read.
+const NAMES: &str = "Names and addresses";
+
+/// The name of a certificate.
+const LOCAL: &str = "127.0.0.1";
 
 /// Four calls of two users.
 const CALLS: [&str; 6] = ["--tool", "work", "--vus", "2", "--iterations", "4"];
@@ -65,6 +77,8 @@ fn plain_requests_name_the_whole_url_to_the_proxy_of_the_environment() {
     }
     let line = format!("through {address} (HTTP_PROXY)");
     assert!(finished.stdout.contains(&line), "{finished}");
+    let case = "requests go through a proxy of the environment";
+    let finished = finished.tells_lines("Proxies", case, &["through 127"]);
     let report = finished.checked_report();
     let used = &report["server"]["proxy"];
     assert_eq!(
@@ -83,6 +97,8 @@ fn this_machine_goes_past_the_environment_and_not_past_a_flag() {
     let finished = finished.expect_code(0);
     let line = format!("past {of_proxy} (ALL_PROXY): the server is on this machine");
     assert!(finished.stdout.contains(&line), "{finished}");
+    let case = "this machine goes past a proxy of the environment";
+    finished.tells_lines("Proxies", case, &["past 127"]);
     assert_eq!((server.count("tools/call"), proxy.log().len()), (4, 0));
 
     let finished = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(0);
@@ -102,6 +118,8 @@ fn this_machine_goes_past_the_environment_and_not_past_a_flag() {
     let finished = told_run(&url, &around).run().expect_code(0);
     let line = format!("past {of_proxy} (--proxy): `127.0.0.0/8` goes without one");
     assert!(finished.stdout.contains(&line), "{finished}");
+    let case = "an entry of `--no-proxy` that has the server";
+    finished.tells_lines("Proxies", case, &["past 127"]);
     assert_eq!(
         (server.count("tools/call"), proxy.count("tools/call")),
         (8, 4)
@@ -120,10 +138,11 @@ fn this_machine_goes_past_the_environment_and_not_past_a_flag() {
 #[test]
 fn a_refusal_by_the_proxy_has_its_own_kind_and_says_what_to_change() {
     let url = format!("https://{HOST}/mcp");
-    let check = |status: u16, expected: &str| {
+    let check = |case: &str, status: u16, expected: &str| {
         let proxy = FakeServer::start(move |_, connection| connection.answer(status, &[], ""));
         let of_proxy = format!("http://name:hunter2-secret@{}", proxy.address());
         let told = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(1);
+        let told = told.tells("Proxies", case);
         let refusal = format!("refused the way to {HOST}:443: status {status}");
         assert!(told.stderr.contains(&refusal), "{told}");
         assert!(told.stderr.contains(expected), "{told}");
@@ -135,14 +154,25 @@ fn a_refusal_by_the_proxy_has_its_own_kind_and_says_what_to_change() {
         );
         assert!(request.header("proxy-authorization").is_some());
     };
-    check(407, "name:password@host:port");
-    check(403, "ask who runs it");
-    check(502, "--no-proxy");
+    let (wants_name, forbids) = ("a proxy that wants a name", "a proxy that forbids the host");
+    check(wants_name, 407, "name:password@host:port");
+    check(forbids, 403, "ask who runs it");
+    check("a proxy that finds no server", 502, "--no-proxy");
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let of_closed = closed.local_addr().expect("bound").to_string();
     drop(closed);
-    for url in [url.as_str(), "http://mcp.server.test/mcp"] {
+    for (case, url) in [
+        (
+            "nobody listens where the proxy for `https` should be",
+            url.as_str(),
+        ),
+        (
+            "nobody listens where the proxy for `http` should be",
+            "http://mcp.server.test/mcp",
+        ),
+    ] {
         let told = told_run(url, &["--proxy", &of_closed]).run().expect_code(1);
+        let told = told.tells("Proxies", case);
         assert!(told.stderr.contains("cannot be reached"), "{told}");
         assert!(told.stderr.contains("check the address"), "{told}");
     }
@@ -162,6 +192,8 @@ fn a_refusal_by_the_proxy_has_its_own_kind_and_says_what_to_change() {
         "{finished}"
     );
     assert!(finished.stdout.contains("407: who are you?"), "{finished}");
+    let case = "a proxy that refuses a plain request in mid-run";
+    finished.tells_lines("Proxies", case, &["connect.proxy"]);
 }
 
 /// A way through is TLS from its first byte on; who never opens one is not waited for
@@ -203,12 +235,12 @@ fn tls_goes_through_the_tunnel_and_a_silent_proxy_is_given_up() {
     ];
     let began = Instant::now();
     let told = told_run(&url, &words).run().expect_code(1);
-    assert!(
-        told.stderr
-            .contains("timed out while waiting for the proxy"),
-        "{told}"
-    );
+    let words = format!("timed out while waiting for the proxy {of_silent}");
+    assert!(told.stderr.contains(&words), "{told}");
+    assert!(!told.stderr.contains("`http://`"), "{told}");
+    assert!(told.stderr.contains("--no-proxy"), "{told}");
     assert!(began.elapsed() < Duration::from_secs(40), "{told}");
+    told.tells("Proxies", "a proxy that is silent to CONNECT");
 }
 
 #[test]
@@ -225,7 +257,8 @@ fn what_cannot_be_is_told_at_once_and_before_any_load() {
     ];
     let told = told_run("http://mcp.server.test/mcp", &words)
         .run()
-        .expect_code(2);
+        .expect_code(2)
+        .tells("Proxies", "words that cannot be meant");
     for part in ["SOCKS", "`10.0.0.0/99`", "`a.test:80`", "`here`"] {
         assert!(told.stderr.contains(part), "{part}: {told}");
     }
@@ -237,6 +270,7 @@ fn what_cannot_be_is_told_at_once_and_before_any_load() {
             .run()
     };
     let told = run("https://mcp.server.test/mcp").expect_code(2);
+    let told = told.tells("Proxies", "a variable that names no HTTP proxy");
     assert!(
         told.stderr.contains("https_proxy") && told.stderr.contains("--no-proxy"),
         "{told}"
@@ -245,14 +279,16 @@ fn what_cannot_be_is_told_at_once_and_before_any_load() {
     run(&server.url()).expect_code(0);
     let told = told_run(&server.url(), &["--bind", "192.0.2.1"])
         .run()
-        .expect_code(1);
+        .expect_code(1)
+        .tells(NAMES, "an address to come from that is not this host's");
     assert!(
         told.stderr.contains("`--bind 192.0.2.1` is not possible"),
         "{told}"
     );
     let told = told_run("http://[fe80::1%25no-such]:9/mcp", &[])
         .run()
-        .expect_code(1);
+        .expect_code(1)
+        .tells(NAMES, "a zone that this host has not got");
     assert!(told.stderr.contains("no interface `no-such`"), "{told}");
 }
 
@@ -437,8 +473,230 @@ fn a_proxy_that_hangs_up_is_told_as_such() {
     let of_proxy = proxy.address().to_string();
     let url = format!("https://{HOST}/mcp");
     let told = told_run(&url, &["--proxy", &of_proxy]).run().expect_code(1);
-    assert!(
-        told.stderr.contains("to the proxy was closed before"),
-        "{told}"
+    let words = format!("to the proxy {of_proxy} was closed before");
+    assert!(told.stderr.contains(&words), "{told}");
+    told.tells("Proxies", "a proxy that hangs up on CONNECT");
+}
+
+/// What a proxy of plain requests does to them is not the server's.
+#[test]
+fn a_proxy_of_plain_requests_is_named_where_it_may_be_to_blame() {
+    let url = "http://mcp.server.test/mcp";
+    let check = |case: &str, proxy: &FakeServer| {
+        let of_proxy = proxy.address().to_string();
+        let told = told_run(url, &["--proxy", &of_proxy, "--timeout=300ms"]).run();
+        let told = told.expect_code(1).tells("Proxies", case);
+        let hint = format!("the proxy {of_proxy} stands between: `--no-proxy '*'`");
+        assert!(told.stderr.contains(&hint), "{told}");
+        told
+    };
+    let silent = FakeServer::start(|_, connection| connection.hang());
+    let told = check("a proxy that is silent to plain requests", &silent);
+    assert!(told.stderr.contains("(through the proxy 127"), "{told}");
+    let closes = FakeServer::start(|_, _| Next::Close);
+    let told = check("a proxy that hangs up on plain requests", &closes);
+    assert!(told.stderr.contains("(through the proxy 127"), "{told}");
+    let garbles = FakeServer::start(|_, connection| {
+        connection.write("\x00\x01rubbish\r\n\r\n");
+        Next::Close
+    });
+    let told = check("a proxy that answers in no HTTP", &garbles);
+    assert!(!told.stderr.contains("check the path"), "{told}");
+    let page = FakeServer::start(|_, connection| {
+        let html = [("Content-Type", "text/html")];
+        connection.answer(503, &html, "<html>no such host</html>")
+    });
+    check("a proxy with a page of its own", &page);
+}
+
+/// A way that is cut, or spoilt, has stood idle for no time at all; and nobody panics.
+#[test]
+fn a_way_that_breaks_in_mid_run_is_not_blamed_on_idle_connections() {
+    let plain = "HTTP/1.1 500 plain text in the midst of TLS\r\n\r\n";
+    let cases: [(&str, fn(&Tunnel, &str)); 2] = [
+        ("a way through a proxy that is cut in mid-run", |way, _| {
+            way.cut()
+        }),
+        ("plain text in the midst of TLS", Tunnel::inject),
+    ];
+    for (case, harm) in cases {
+        let root = Party::root("House Root");
+        let way: Arc<OnceLock<Tunnel>> = Arc::default();
+        let of_server = Arc::clone(&way);
+        let n_calls = AtomicUsize::new(0);
+        let server = FakeServer::on_call(move |request, connection| {
+            if n_calls.fetch_add(1, Relaxed) == 3 {
+                harm(of_server.get().expect("a tunnel"), plain);
+                return connection.hang();
+            }
+            connection.done(request)
+        });
+        let party = root.server(&[HOST]);
+        let front = TlsFront::start(&server.url(), &party, Vec::new(), Speaks::usual());
+        let tunnel = way.get_or_init(|| Tunnel::to(front.address()));
+        let url = format!("https://{HOST}/mcp");
+        let of_proxy = tunnel.address();
+        let words = ["--tool=work", "--vus=1", "--iterations=6", "--think=5ms"];
+        let more = ["--ca=ca.pem", "--proxy", &of_proxy];
+        let run = load_run(&url, &[&words[..], &more].concat());
+        let finished = run.file("ca.pem", &root.pem()).run().expect_code(0);
+        let expected = [("connect.lost_reused".to_string(), 1)];
+        let totals = &finished.checked_report()["totals"];
+        assert_eq!(causes(totals), expected, "{case}: {finished}");
+        assert!(!finished.stdout.contains("uvicorn"), "{finished}");
+        let named = format!("the proxy {of_proxy} or the server");
+        let advice = finished.checked_report()["advice"].to_string();
+        assert!(advice.contains(&named), "{advice}");
+        assert!(tunnel.asked().iter().all(|it| it == "mcp.server.test:443"));
+    }
+}
+
+/// Whoever meets the dead one goes on to the next, and it is told how often that was.
+#[test]
+fn an_address_that_takes_no_connection_is_counted_and_told() {
+    let [server, dead] = servers::<2>();
+    let rule = rule(&[server, dead]);
+    let port = rule.split(':').nth(1).expect("a port").to_string();
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().expect("a number")));
+    let server = FakeServer::legacy_at(at);
+    let url = format!("http://{HOST}:{port}/mcp");
+    let words = [
+        "--tool=work",
+        "--vus=2",
+        "--iterations=10",
+        "--no-keepalive",
+    ];
+    let run = load_run(&url, &[&words[..], &["--resolve", &rule]].concat());
+    let finished = run.run().expect_code(0);
+    assert_eq!(server.count("tools/call"), 10, "{finished}");
+    let report = finished.checked_report();
+    assert_eq!(count(&report["totals"]["failed"]), 0, "{report:#}");
+    let [alive, dead] = list(&report["addresses"]) else {
+        panic!("{:#}", report["addresses"]);
+    };
+    assert_eq!(alive["address"], format!("127.0.0.1:{port}"));
+    assert_eq!((count(&alive["failed"]), count(&dead["connected"])), (0, 0));
+    assert_eq!(
+        count(&alive["connected"]),
+        count(&report["counters"]["connections"])
     );
+    assert!(count(&dead["failed"]) >= 5, "{report:#}");
+    let words = format!("of 2 addresses that the name leads to, 127.0.0.2:{port} took 0 of ");
+    let advice = list(&report["advice"]).iter();
+    let told: Vec<&str> = advice.filter_map(|it| it["text"].as_str()).collect();
+    assert!(
+        told.iter().any(|text| text.starts_with(&words)),
+        "{told:#?}"
+    );
+    assert!(finished.stdout.contains("took 0 of "), "{finished}");
+}
+
+/// The program asks for the name again, in a run and in a search, and goes where it leads.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_name_that_leads_elsewhere_is_followed_while_the_load_goes_on() {
+    let [old, new] = servers::<2>();
+    let url = format!("http://{CHANGING_HOST}:{}/mcp", old.address().port());
+    let config = format!(
+        "[settings]\nurl = \"{url}\"\ndns_ttl = \"1s\"\nvirtual_users = 2\n\
+         calls_per_connection = 1\nduration = \"50s\"\nthink = \"20ms\"\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\n"
+    );
+    for words in [
+        &["run", "--config=a.toml", "--no-pin"][..],
+        &[
+            "find",
+            "--config=a.toml",
+            "--from=2",
+            "--to=4",
+            "--max-p99=20s",
+            "--no-pin",
+        ],
+    ] {
+        let before = (old.log().len(), new.log().len());
+        let name = ChangingName::new(&["127.0.0.1"]);
+        let program = name.known_to(loadtest(words).file("a.toml", &config));
+        let mut running = program.spawn();
+        running.wait_until("calls where the name leads", |_| {
+            old.log().len() > before.0 + 20
+        });
+        name.lead_to(&["127.0.0.2"]);
+        running.wait_until("calls where it leads by now", |_| {
+            new.log().len() > before.1 + 20
+        });
+        let n_old = old.log().len();
+        // What cannot be looked up stays as it is.
+        name.lead_to(&[]);
+        running.wait_until("a word of that", |running| {
+            running.stderr().contains("could not be looked up again")
+        });
+        let n_new = new.log().len();
+        running.wait_until("calls as before", |_| new.log().len() > n_new + 20);
+        assert!(
+            old.log().len() <= n_old + 4,
+            "a call under way for each user"
+        );
+        running.signal(nix::sys::signal::Signal::SIGINT);
+        let finished = running.wait();
+        let told = "the server's name leads to 1 other address since";
+        assert!(finished.stderr.contains(told), "{finished}");
+        assert!(!finished.stderr.contains("error"), "{finished}");
+    }
+}
+
+/// Nothing of a call is on its way while a connection is made: who wants to go need not
+/// wait for it, however long it may take.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_waits_for_no_handshake() {
+    let root = Party::root("House Root");
+    let stalls = Arc::new(AtomicBool::new(false));
+    let is_stalling = Arc::clone(&stalls);
+    let server = FakeServer::on_call(move |request, connection| {
+        stalls.store(true, Relaxed);
+        connection.done(request)
+    });
+    let front = TlsFront::start(
+        &server.url(),
+        &root.server(&[LOCAL]),
+        Vec::new(),
+        Speaks::usual(),
+    );
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let stalling = listener.local_addr().expect("bound");
+    let (held, to) = (Arc::new(AtomicUsize::new(0)), front.address());
+    let n_held = Arc::clone(&held);
+    thread::spawn(move || {
+        let mut stalled = Vec::new();
+        for client in listener.incoming().map_while(Result::ok) {
+            if is_stalling.load(Relaxed) {
+                stalled.push(client);
+                n_held.fetch_add(1, Relaxed);
+            } else {
+                thread::spawn(move || relay(client, to));
+            }
+        }
+    });
+    let url = format!("https://{stalling}/mcp");
+    let words = [
+        "--tool=work",
+        "--vus=2",
+        "--duration=100s",
+        "--timeout=50s",
+        "--no-keepalive",
+    ];
+    let run = load_run(&url, &[&words[..], &["--ca=ca.pem"]].concat());
+    let mut running = run.file("ca.pem", &root.pem()).spawn();
+    running.wait_until("two users in a handshake", |_| held.load(Relaxed) >= 2);
+    let began = Instant::now();
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    // Sessions are ended within two seconds, which needs a connection, too.
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        began.elapsed()
+    );
+    let totals = finished.checked_report()["totals"].clone();
+    assert_eq!(count(&totals["failed"]), 0, "{totals:#}");
 }

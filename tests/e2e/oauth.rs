@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
+use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
 use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
 use crate::pty::OnTerminal;
+use crate::tls_server::{Party, Speaks, TlsFront};
+use crate::told::Tells;
+use crate::tunnel::Tunnel;
 
 /// Where it is without a home.
 pub(super) const STORE: &str = ".pmcp/oauth-cache.json";
@@ -580,4 +584,96 @@ fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     );
     refused(&id, "no token is kept for", 1);
     assert!(server.server.log().is_empty());
+}
+
+/// The way to an issuer is the one to the server: the proxy's tunnel, the own authority,
+/// the certificate of the client.
+#[test]
+fn tokens_come_through_a_tunnel_from_an_issuer_over_tls() {
+    let server = AuthServer::start(Manners {
+        is_behind_tls: true,
+        ..Manners::default()
+    });
+    let (root, clients) = (Party::root("House Root"), Party::root("Clients Root"));
+    let speaks = Speaks::usual().only_to_clients_of(&clients);
+    let party = root.server(&["mcp.server.test"]);
+    let front = TlsFront::start(&server.url(), &party, Vec::new(), speaks);
+    let tunnel = Tunnel::to(front.address());
+    let of_proxy = tunnel.address();
+    let client = clients.client(KeyPair::generate().expect("a key"));
+    let run = |words: &[&str]| {
+        let url = "https://mcp.server.test/mcp";
+        let load = [
+            "--tool",
+            "work",
+            "--iterations",
+            "3",
+            "--oauth-client-id",
+            "ci",
+        ];
+        let all = [&["run", url][..], &load, &["--proxy", &of_proxy], words].concat();
+        loadtest(&all)
+            .env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+            .file("ca.pem", &root.pem())
+            .file(
+                "client.pem",
+                &format!("{}{}", client.pem(), client.key_pem()),
+            )
+            .run()
+    };
+    let finished = run(&["--ca=ca.pem", "--client-cert=client.pem"]).expect_code(0);
+    assert_eq!(server.grants(), ["client_credentials"], "{finished}");
+    assert!(server.faults().is_empty(), "{:?}", server.faults());
+    assert_secret(&finished);
+    // The server's metadata, its issuer's, a token; the look at the server, and its user.
+    let asked = tunnel.asked();
+    assert!(asked.len() >= 4, "{asked:?}");
+    assert!(
+        asked.iter().all(|it| it == "mcp.server.test:443"),
+        "{asked:?}"
+    );
+    // What keeps one from an issuer is said in the words that are said of a server.
+    let told = run(&["--ca=ca.pem"]).expect_code(1);
+    assert!(
+        told.stderr.contains("wants a certificate of the client"),
+        "{told}"
+    );
+    let told = told.tells("OAuth", "an issuer that wants a certificate of the client");
+    assert!(told.stderr.contains("--client-cert FILE"), "{told}");
+    let told = run(&[]).expect_code(1);
+    assert!(told.stderr.contains("trust it with `--ca FILE`"), "{told}");
+    told.tells("OAuth", "an issuer of an unknown authority");
+}
+
+/// Rules for names and addresses to come from hold for issuers, too.
+#[test]
+#[cfg(target_os = "linux")]
+fn issuers_are_reached_by_the_rules_for_names_and_addresses() {
+    let server = AuthServer::start(Manners::default());
+    let port = server.server.address().port();
+    let url = format!("http://localhost:{port}/mcp");
+    let rule = format!("localhost:{port}:127.0.0.1");
+    let words = [
+        "--tool",
+        "work",
+        "--iterations",
+        "3",
+        "--oauth-client-id",
+        "ci",
+    ];
+    let ways = ["--resolve", &rule, "--bind", "127.0.0.7"];
+    let all = [&["run", &url][..], &words, &ways].concat();
+    let run = loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
+    let finished = run.run().expect_code(0);
+    assert_eq!(server.grants(), ["client_credentials"], "{finished}");
+    let peers = server.server.log().into_iter().filter_map(|it| it.peer);
+    let peers: BTreeSet<String> = peers.map(|peer| peer.ip().to_string()).collect();
+    assert_eq!(peers, BTreeSet::from(["127.0.0.7".to_string()]));
+    // A rule that leads nowhere is followed as well.
+    let rule = format!("localhost:{port}:127.0.0.2");
+    let all = [&["run", &url][..], &words, &["--resolve", &rule]].concat();
+    let run = loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
+    let told = run.run().expect_code(1);
+    assert_eq!(server.grants().len(), 1, "{told}");
+    told.tells("OAuth", "an issuer that cannot be reached");
 }

@@ -1,8 +1,9 @@
 //! Servers over TLS, good and bad, and what a user reads of them.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use pmcp_loadtest::demo::DemoServer;
@@ -12,9 +13,12 @@ use rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
 use rustls::{ConnectionTrafficSecrets, ServerConnection};
 
 use crate::demo::{ECHO, quick_demo};
-use crate::load_run::{LoadRun, count, list, load_run, number};
+use crate::fake_server::FakeServer;
+use crate::load_run::{LoadRun, causes, count, list, load_run, number};
 use crate::program::{Finished, Program};
 use crate::tls_server::{Party, Speaks, TlsFront};
+use crate::told::Tells;
+use crate::tunnel::relay;
 
 const HOST: &str = "127.0.0.1";
 const CALLS_ECHO: &str =
@@ -37,8 +41,8 @@ fn run_at(front: &TlsFront, trusted: &Party, more: &[&str]) -> Program {
 
 /// It does not come to a load, and all of this is said.
 #[track_caller]
-fn expect_refusal(finished: Finished, texts: &[&str]) {
-    let finished = finished.expect_code(1);
+fn expect_refusal(case: &str, finished: Finished, texts: &[&str]) {
+    let finished = finished.expect_code(1).tells("TLS", case);
     for text in texts {
         assert!(finished.stderr.contains(text), "{text}: {finished}");
     }
@@ -47,12 +51,19 @@ fn expect_refusal(finished: Finished, texts: &[&str]) {
 
 /// A demo server behind a certificate of `root`, and what a run with `--ca` says of it.
 #[track_caller]
-fn expect_refused(server: &Party, above: &[&Party], root: &Party, more: &[&str], texts: &[&str]) {
+fn expect_refused(
+    case: &str,
+    server: &Party,
+    above: &[&Party],
+    root: &Party,
+    more: &[&str],
+    texts: &[&str],
+) {
     let demo = quick_demo();
     let above = above.iter().map(|party| party.der()).collect();
     let front = TlsFront::start(&demo.url(), server, above, Speaks::usual());
     let more = [&["--ca=ca.pem"], more].concat();
-    expect_refusal(run_at(&front, root, &more).run(), texts);
+    expect_refusal(case, run_at(&front, root, &more).run(), texts);
 }
 
 #[track_caller]
@@ -103,6 +114,7 @@ fn a_server_of_an_own_authority_is_measured_over_tls() {
 fn certificates_that_are_not_the_servers_are_told_apart() {
     let root = Party::root("House Root");
     expect_refused(
+        "a certificate for other hosts",
         &root.server(&["mcp.example.test", "other.example.test"]),
         &[],
         &root,
@@ -113,6 +125,7 @@ fn certificates_that_are_not_the_servers_are_told_apart() {
         ],
     );
     expect_refused(
+        "a certificate without a host",
         &root.server(&[]),
         &[],
         &root,
@@ -122,7 +135,14 @@ fn certificates_that_are_not_the_servers_are_told_apart() {
     let wild = root.server(&["*.example.test"]);
     let deep = ["--server-name=a.b.example.test"];
     let told = ["not made out for `a.b.example.test`, but for `*.example.test`"];
-    expect_refused(&wild, &[], &root, &deep, &told);
+    expect_refused(
+        "a wildcard one level too high",
+        &wild,
+        &[],
+        &root,
+        &deep,
+        &told,
+    );
     let demo = quick_demo();
     let front = TlsFront::start(&demo.url(), &wild, Vec::new(), Speaks::usual());
     expect_fine(&demo, &front, &root, &["--server-name=a.example.test"]);
@@ -144,12 +164,19 @@ fn certificates_out_of_their_time_are_told_with_their_day() {
         "`Test Server` expired on 2021-02-03 (it is 2",
         "renew it at the server",
     ];
-    expect_refused(&expired, &[], &root, &[], &told);
+    expect_refused("an expired certificate", &expired, &[], &root, &[], &told);
     let early = root.server_with(&[HOST], |params| {
         params.not_before = date_time_ymd(2999, 1, 2);
     });
     let told = ["`Test Server` is valid from 2999-01-02 on only", "clock"];
-    expect_refused(&early, &[], &root, &[], &told);
+    expect_refused(
+        "a certificate that is not valid yet",
+        &early,
+        &[],
+        &root,
+        &[],
+        &told,
+    );
 }
 
 #[test]
@@ -158,6 +185,7 @@ fn authorities_that_are_unknown_or_left_out_are_named() {
     let house = root.intermediate("House Issuer");
     let server = house.server(&[HOST]);
     expect_refused(
+        "an unknown authority",
         &server,
         &[&house],
         &other,
@@ -169,6 +197,7 @@ fn authorities_that_are_unknown_or_left_out_are_named() {
     );
     // The same as a whole, and known: but the server keeps it to itself.
     expect_refused(
+        "a missing intermediate certificate",
         &server,
         &[],
         &root,
@@ -180,6 +209,7 @@ fn authorities_that_are_unknown_or_left_out_are_named() {
         ],
     );
     expect_refused(
+        "an authority's certificate as the server's own",
         &root.server_with(&[HOST], |params| {
             params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         }),
@@ -201,7 +231,15 @@ fn a_certificate_that_signs_itself_is_trusted_by_itself() {
             "`Lone` is signed by itself",
             "`--ca FILE`, where FILE is that certificate",
         ];
-        expect_refused(&own, &[], &Party::root("Other Root"), &[], &told);
+        let other = Party::root("Other Root");
+        expect_refused(
+            "a certificate that signs itself",
+            &own,
+            &[],
+            &other,
+            &[],
+            &told,
+        );
         let demo = quick_demo();
         let front = TlsFront::start(&demo.url(), &own, Vec::new(), Speaks::usual());
         expect_fine(&demo, &front, &own, &[]);
@@ -225,6 +263,7 @@ fn a_certificate_that_signs_itself_is_trusted_by_itself() {
         // Trusted is the certificate, for the names that it has.
         let wrong = ["--ca=ca.pem", "--server-name=wrong.test"];
         expect_refusal(
+            "another name than `--server-name` says",
             run_at(&front, &own, &wrong).run(),
             &["not made out for `wrong.test`"],
         );
@@ -281,7 +320,11 @@ fn a_server_may_want_a_certificate_of_the_client() {
             "the server wants a certificate of the client",
             "--client-cert FILE",
         ];
-        expect_refusal(without, &told);
+        let case = match is_old {
+            true => "no certificate for a server of TLS 1.2 that wants one",
+            false => "no certificate for a server of TLS 1.3 that wants one",
+        };
+        expect_refusal(case, without, &told);
         let with = [
             "--ca=ca.pem",
             "--client-cert=client.pem",
@@ -297,7 +340,12 @@ fn a_server_may_want_a_certificate_of_the_client() {
         let both = format!("{}{}", stranger.pem(), stranger.key_pem());
         let with = ["--ca=ca.pem", "--client-cert=client.pem"];
         let refused = run_at(&front, &root, &with).file("client.pem", &both).run();
+        let case = match is_old {
+            true => "a client's certificate that a server of TLS 1.2 does not know",
+            false => "a client's certificate that a server of TLS 1.3 does not know",
+        };
         expect_refusal(
+            case,
             refused,
             &["the server refuses the client's certificate (alert "],
         );
@@ -308,7 +356,7 @@ fn a_server_may_want_a_certificate_of_the_client() {
 fn files_that_are_of_no_use_are_told_at_once() {
     let (root, other) = (Party::root("House Root"), Party::root("Other Root"));
     let url = "https://127.0.0.1:1/mcp";
-    let check = |more: &[&str], texts: &[&str]| {
+    let check = |case: &str, more: &[&str], texts: &[&str]| {
         let run = load_run(url, &arguments(more))
             .file("root.pem", &root.pem())
             .file("root.key", &root.key_pem())
@@ -316,12 +364,13 @@ fn files_that_are_of_no_use_are_told_at_once() {
             .file("half.pem", &root.pem()[..100])
             .file("ec.pem", include_str!("../tls/keys/ec.encrypted.pem"))
             .file("rsa.pem", include_str!("../tls/keys/rsa.encrypted.pem"));
-        let finished = run.run().expect_code(2);
+        let finished = run.run().expect_code(2).tells("TLS", case);
         for text in texts {
             assert!(finished.stderr.contains(text), "{text}: {finished}");
         }
     };
     check(
+        "files that are of no use",
         &[
             "--ca=none.pem",
             "--ca=root.key",
@@ -338,20 +387,28 @@ fn files_that_are_of_no_use_are_told_at_once() {
     );
     let with_key = |key| ["--client-cert=root.pem", key];
     check(
+        "an encrypted key",
         &with_key("--client-key=rsa.pem"),
         &["`rsa.pem` is an encrypted private key"],
     );
     let mixed_up = "`other.key` is not the key of the certificate in `root.pem`";
-    check(&with_key("--client-key=other.key"), &[mixed_up]);
     check(
+        "another certificate's key",
+        &with_key("--client-key=other.key"),
+        &[mixed_up],
+    );
+    check(
+        "a certificate without its key",
         &["--client-cert=root.pem"],
         &["has no private key in it, but a certificate"],
     );
     check(
+        "a key without its certificate",
         &["--client-key=root.key"],
         &["of no use without a certificate"],
     );
     check(
+        "a name that is none",
         &["--server-name=a b"],
         &["no name that a certificate could have"],
     );
@@ -375,7 +432,8 @@ fn what_was_agreed_upon_is_in_the_report() {
     let old = Speaks::usual().only_alpn("h2");
     let front = TlsFront::start(&demo.url(), &server, Vec::new(), old);
     let told = ["the server does not speak HTTP/1.1", "HTTP/2 only"];
-    expect_refusal(run_at(&front, &root, &["--ca=ca.pem"]).run(), &told);
+    let refused = run_at(&front, &root, &["--ca=ca.pem"]).run();
+    expect_refusal("a server that has HTTP/2 only", refused, &told);
 }
 
 #[test]
@@ -408,35 +466,168 @@ fn a_connection_after_the_first_goes_on_with_its_session() {
     }
 }
 
-/// What a server says that speaks another TLS, or none at all.
-#[test]
-fn servers_without_our_tls_are_told() {
-    let check = |answer: &'static [u8], texts: &[&str]| {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
-        thread::spawn(move || {
-            for mut tcp in listener.incoming().map_while(Result::ok) {
+/// A server that reads what comes first, gives an answer, and hangs up or waits.
+fn odd_server(answer: &'static [u8], hangs_up: bool) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    thread::spawn(move || {
+        for mut tcp in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
                 let mut hello = [0; 4096];
-                if tcp.read(&mut hello).is_ok() && tcp.write_all(answer).is_ok() {
+                let is_told = tcp.read(&mut hello).is_ok() && tcp.write_all(answer).is_ok();
+                if is_told && !hangs_up {
                     // Until the client closes.
                     drop(tcp.read(&mut hello));
                 }
-            }
-        });
-        let url = format!("https://{address}/mcp");
-        expect_refusal(load_run(&url, &arguments(&["--insecure"])).run(), texts);
+            });
+        }
+    });
+    address.to_string()
+}
+
+/// What a server says that speaks another TLS, or none at all.
+#[test]
+fn servers_without_our_tls_are_told() {
+    let check = |case: &str, answer: &'static [u8], texts: &[&str]| {
+        let url = format!("https://{}/mcp", odd_server(answer, false));
+        let run = load_run(&url, &arguments(&["--insecure"]));
+        expect_refusal(case, run.run(), texts);
     };
-    // A fatal alert, `protocol_version`.
     check(
+        "a server whose TLS is older than 1.2",
         b"\x15\x03\x01\x00\x02\x02\x46",
         &["refuses our versions of TLS", "1.2 and 1.3"],
     );
     check(
+        "a server that has no site of that name",
         b"\x15\x03\x03\x00\x02\x02\x70",
         &["has no site of that name", "--server-name"],
     );
-    let plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-    check(plain, &["does not speak TLS at this port", "`http://`"]);
+    check(
+        "`https://` to a server without TLS",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        &["does not speak TLS at this port", "`http://`"],
+    );
+    // Whose server waits for more, or hangs up.
+    let url = format!("https://{}/mcp", odd_server(b"", true));
+    let run = load_run(&url, &arguments(&["--insecure"])).run();
+    let case = "a server that hangs up on the handshake";
+    expect_refusal(case, run, &["during the TLS handshake", "`http://`"]);
+    let url = format!("https://{}/mcp", odd_server(b"", false));
+    let more = ["--insecure", "--connect-timeout=200ms"];
+    let run = load_run(&url, &arguments(&more)).run();
+    let case = "a server that is silent in the handshake";
+    let texts = ["timed out while making the TLS connection", "`http://`"];
+    expect_refusal(case, run, &texts);
+}
+
+/// The other way round: what servers of TLS say to a request in plain text.
+#[test]
+fn plain_requests_to_servers_of_tls_are_told() {
+    let check = |case: &str, answer: &'static [u8]| {
+        let url = format!("http://{}/mcp", odd_server(answer, true));
+        expect_refusal(case, load_run(&url, &BRIEF).run(), &["`https://`"]);
+    };
+    // `unexpected_message`, whole and in two pieces of a head.
+    check(
+        "`http://` to a server of TLS that answers with an alert",
+        b"\x15\x03\x01\x00\x02\x02\x0a",
+    );
+    check("`http://` to a server of TLS that hangs up", b"");
+    check(
+        "`http://` to nginx with TLS",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\
+          Content-Length: 64\r\n\r\n<h1>400</h1>The plain HTTP request was sent to HTTPS port</html>\n",
+    );
+    check(
+        "`http://` to a server in Go with TLS",
+        b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+    );
+    // A whole server, of rustls.
+    let root = Party::root("House Root");
+    let demo = quick_demo();
+    let server = root.server(&[HOST]);
+    let front = TlsFront::start(&demo.url(), &server, Vec::new(), Speaks::usual());
+    let url = front.url().replace("https:", "http:");
+    let finished = load_run(&url, &BRIEF).run().expect_code(1);
+    assert!(finished.stderr.contains("`https://`"), "{finished}");
+}
+
+/// The TLS is all right, and nobody is behind it.
+#[test]
+fn a_gateway_without_a_server_is_told() {
+    let root = Party::root("House Root");
+    let backend = odd_server(b"", true);
+    let url = format!("http://{backend}/mcp");
+    let server = root.server(&[HOST]);
+    let front = TlsFront::start(&url, &server, Vec::new(), Speaks::usual());
+    let finished = run_at(&front, &root, &["--ca=ca.pem"]).run();
+    let texts = [
+        "before any byte of the answer",
+        "the TLS handshake went well",
+    ];
+    expect_refusal("a gateway with no server behind it", finished, &texts);
+}
+
+/// What breaks once handshakes went well is no matter of the scheme, and no panic.
+#[test]
+fn tls_that_breaks_under_load_is_counted_and_told() {
+    let root = Party::root("House Root");
+    let server = root.server(&[HOST]);
+    let cases: [(&str, &'static [u8]); 3] = [
+        ("a server that hangs up on handshakes in mid-run", b""),
+        (
+            "a server that answers handshakes in plain text in mid-run",
+            b"HTTP/1.1 503 no\r\n\r\n",
+        ),
+        (
+            "an alert to handshakes in mid-run",
+            b"\x15\x03\x03\x00\x02\x02\x50",
+        ),
+    ];
+    for (case, answer) in cases {
+        let has_flipped = Arc::new(AtomicBool::new(false));
+        let flips = Arc::clone(&has_flipped);
+        let backend = FakeServer::on_call(move |request, connection| {
+            flips.store(true, Relaxed);
+            connection.done(request)
+        });
+        let front = TlsFront::start(&backend.url(), &server, Vec::new(), Speaks::usual());
+        let flipping = flipping_front(front.address(), has_flipped, answer);
+        let url = format!("https://{flipping}/mcp");
+        let words = ["--tool=work", "--vus=1", "--iterations=4", "--no-keepalive"];
+        let run = load_run(&url, &[&words[..], &["--ca=ca.pem"]].concat());
+        let finished = run.file("ca.pem", &root.pem()).run().expect_code(0);
+        let expected = [("connect.tls".to_string(), 3)];
+        let totals = &finished.checked_report()["totals"];
+        assert_eq!(causes(totals), expected, "{finished}");
+        assert!(!finished.stdout.contains("`http://`"), "{finished}");
+        finished.tells_lines("TLS", case, &["connect.tls"]);
+    }
+}
+
+/// Leads connections to a server, and answers them so once it has flipped.
+fn flipping_front(
+    to: SocketAddr,
+    has_flipped: Arc<AtomicBool>,
+    answer: &'static [u8],
+) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    thread::spawn(move || {
+        for mut tcp in listener.incoming().map_while(Result::ok) {
+            let is_odd = has_flipped.load(Relaxed);
+            thread::spawn(move || {
+                if is_odd {
+                    drop(tcp.read(&mut [0; 4096]));
+                    drop(tcp.write_all(answer));
+                    return;
+                }
+                drop(relay(tcp, to));
+            });
+        }
+    });
+    address
 }
 
 /// A server that wants to know the client only when it sees the path.
@@ -478,7 +669,7 @@ fn a_demand_to_negotiate_anew_is_told() {
         "a renegotiation of TLS 1.2",
         "ask for a client's certificate late",
     ];
-    expect_refusal(run.run(), &told);
+    expect_refusal("a server that demands a renegotiation", run.run(), &told);
 }
 
 /// RFC 5246, section 7.4.1.1, in a record of AES-GCM (RFC 5288).

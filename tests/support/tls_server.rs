@@ -267,6 +267,11 @@ impl TlsFront {
         format!("https://{}/mcp", self.address)
     }
 
+    /// The same as an address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What came in so far.
     pub(crate) fn seen(&self) -> Seen {
         lock(&self.seen).clone()

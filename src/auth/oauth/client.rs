@@ -9,9 +9,9 @@ use ring::signature::{
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::json;
-use ureq::tls::PrivateKey;
 
 use super::urls::encoded;
+use crate::http::private_key_of_pem;
 use crate::redact::Secret;
 
 /// Who asks for tokens.
@@ -125,9 +125,8 @@ impl SigningKey {
                          (`openssl pkey -in FILE -out OTHER`)";
             return Err(fault.to_string());
         }
-        let key = PrivateKey::from_pem(pem.as_bytes())
-            .map_err(|_| "holds no private key in PEM form".to_string())?;
-        let der = key.der();
+        let der = private_key_of_pem(pem).ok_or("holds no private key in PEM form")?;
+        let der = der.as_slice();
         // What each form is read as, since a name of the forms is not to be had.
         let of_sec1 = |curve: &&[u8]| Self::of_pkcs8(&pkcs8_of_sec1(der, curve));
         let found = Self::of_pkcs8(der)

@@ -1,20 +1,19 @@
 //! Requests to authorization servers: few, blocking, each with a deadline, bounded in
 //! what is read. The load never passes here.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use ureq::config::Config;
 use ureq::http::{Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::grant::clipped;
 use super::urls;
 use crate::auth::Fault;
 use crate::clock;
-use crate::files::read_text;
-use crate::network::{Network, ProxyChoice, ProxyWay, TlsOptions};
+use crate::http::blocking_agent;
+use crate::network::{Network, ProxyChoice, ProxyWay};
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
 const BODY_BYTES_MAX: u64 = 256 << 10;
@@ -42,9 +41,8 @@ impl IssuerReply {
 
 /// Makes the requests of one login or run.
 pub(super) struct Wire {
-    /// One for each way in which a certificate may be trusted, in the order in which
-    /// they are tried: nothing is sent before one is.
-    agents: Vec<Agent>,
+    /// Reaches issuers by the rules, from the addresses and with the trust of the load.
+    agent: Agent,
     /// Which proxy issuers are reached by.
     proxy: ProxyChoice,
     /// The MCP server: what it is reached by says what else may be.
@@ -53,14 +51,11 @@ pub(super) struct Wire {
 
 impl Wire {
     /// # Errors
-    /// When a file of authorities cannot be used, as a fragment with its path.
+    /// When a file that the user named cannot be used.
     pub(super) fn new(target: &str, network: &Network) -> Result<Self, String> {
-        let connect_timeout = network.connect_timeout;
+        let agent = blocking_agent(config(network.connect_timeout), target, network);
         Ok(Self {
-            agents: trusts(&network.tls)?
-                .into_iter()
-                .map(|tls| agent(tls, connect_timeout))
-                .collect(),
+            agent: agent.map_err(|error| error.what().to_string())?,
             proxy: network.proxy.clone(),
             target: target.to_string(),
         })
@@ -142,21 +137,23 @@ impl Wire {
             )));
         }
         let proxy = proxy_of(&self.proxy, url)?;
-        let failed = |error: ureq::Error| again(format!("`{}`: {error}", clipped(url)));
-        let mut agents = self.agents.iter().peekable();
-        loop {
-            let left = deadline.saturating_duration_since(clock::now());
-            let Some(agent) = agents.next().filter(|_| !left.is_zero()) else {
-                return Err(again(format!(
-                    "`{}`: no time was left for it",
-                    clipped(url)
-                )));
+        let failed = |error: ureq::Error| {
+            let why = match error {
+                // Ours, without ureq's word for the kind.
+                ureq::Error::Other(fault) => fault.to_string(),
+                other => other.to_string(),
             };
-            match send(agent, left, proxy.clone()) {
-                Err(error) if agents.peek().is_some() && is_of_trust(&error) => {}
-                answer => return answer.and_then(read).map_err(failed),
-            }
+            again(format!("`{}`: {why}", clipped(url)))
+        };
+        let left = deadline.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            return Err(again(format!(
+                "`{}`: no time was left for it",
+                clipped(url)
+            )));
         }
+        let answer = send(&self.agent, left, proxy);
+        answer.and_then(read).map_err(failed)
     }
 }
 
@@ -183,62 +180,18 @@ fn proxy_of(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, Fault> {
         .map_err(|_| finally(format!("the proxy of {by} cannot be used")))
 }
 
-/// Whether a certificate was not trusted, or TLS failed otherwise.
-fn is_of_trust(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => true,
-        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
-        _ => false,
-    }
-}
-
-/// The ways to trust a certificate: the platform's, and the user's authorities.
-fn trusts(tls: &TlsOptions) -> Result<Vec<TlsConfig>, String> {
-    let platform = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-    let platform = platform.disable_verification(tls.insecure).build();
-    let mut own = Vec::new();
-    for path in &tls.ca {
-        own.extend(certificates(path)?);
-    }
-    let own = (!own.is_empty()).then(|| {
-        let roots = RootCerts::new_with_certs(&own);
-        TlsConfig::builder().root_certs(roots).build()
-    });
-    Ok(std::iter::once(platform).chain(own).collect())
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    /// All public authorities have a quarter of it.
-    const BYTES_MAX: u64 = 1 << 20;
-    let at = |why: &str| format!("the file of authorities `{}` {why}", path.display());
-    let text = read_text(path, BYTES_MAX).map_err(|why| at(&why))?;
-    let items = parse_pem(text.as_bytes()).filter_map(Result::ok);
-    let found: Vec<_> = items
-        .filter_map(|item| match item {
-            PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    match found.is_empty() {
-        true => Err(at("holds no certificate in PEM form")),
-        false => Ok(found),
-    }
-}
-
-fn agent(tls: TlsConfig, connect_timeout: Option<Duration>) -> Agent {
-    let config = Agent::config_builder()
+fn config(connect_timeout: Option<Duration>) -> Config {
+    Agent::config_builder()
         .http_status_as_error(false)
         // The environment's proxies are read elsewhere, or not at all.
         .proxy(None)
-        .tls_config(tls)
         .timeout_connect(connect_timeout)
         .user_agent(concat!("pmcp-loadtest/", env!("CARGO_PKG_VERSION")))
         .max_redirects(0)
         .max_redirects_will_error(false)
         // One is used at most a few times a minute.
         .max_idle_connections(0)
-        .build();
-    config.new_agent()
+        .build()
 }
 
 /// A fault that asking again does not mend.

@@ -1,7 +1,4 @@
 //! What went wrong with TLS, and what to do about it, in words.
-//!
-//! A message is `what; hint: what to try next`, so that both stand where failures are
-//! counted; [`split_hint`] takes them apart for an error of the user's.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,8 +9,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 use super::certificate::{Certificate, name_for_people};
 use super::person::Person;
 use crate::clock::Utc;
-
-const HINT: &str = "; hint: ";
+use crate::http::hint::with_hint;
 
 /// A handshake that failed, or a connection that TLS ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,30 +23,33 @@ impl fmt::Display for TlsFault {
 
 impl StdError for TlsFault {}
 
-/// A message without the hint that stands at its end, and the hint.
-pub fn split_hint(message: &str) -> (&str, Option<&str>) {
-    // What a server chose stands before it: the last one is ours.
-    match message.rsplit_once(HINT) {
-        Some((what, hint)) => (what, Some(hint)),
-        None => (message, None),
-    }
-}
-
 const NO_TLS: &str = "check the scheme: `http://` for a server without TLS";
 const GIVE_CERTIFICATE: &str =
     "give one with `--client-cert FILE --client-key FILE` that an authority of the server's issued";
 const TOO_OLD: &str = "1.2 and 1.3 are spoken here: enable one of them at the server";
 
-/// The server has closed or reset the connection in the midst of the handshake.
-pub(in crate::http) fn closed(how: &str) -> String {
-    with_hint(
-        format!("the connection {how} during the TLS handshake"),
-        NO_TLS,
-    )
+const STOOD: &str = "handshakes with this server went well before: it, or what stands in front \
+                     of it, may be restarting, or have too many connections";
+
+/// What to try where no handshake came about; `has_stood`: one with this server went well
+/// before.
+fn no_handshake(has_stood: bool) -> &'static str {
+    match has_stood {
+        true => STOOD,
+        false => NO_TLS,
+    }
 }
 
-fn with_hint(what: impl fmt::Display, hint: impl fmt::Display) -> String {
-    format!("{what}{HINT}{hint}")
+/// The server has closed or reset the connection in the midst of the handshake.
+pub(in crate::http) fn closed(how: &str, has_stood: bool) -> String {
+    let what = format!("the connection {how} during the TLS handshake");
+    with_hint(what, no_handshake(has_stood))
+}
+
+/// The server has not said enough in time.
+pub(in crate::http) fn stalled(has_stood: bool) -> String {
+    let what = "timed out while making the TLS connection";
+    with_hint(what, no_handshake(has_stood))
 }
 
 impl TlsFault {
@@ -76,7 +75,7 @@ impl TlsFault {
         )
     }
 
-    pub(super) fn of(error: &Error, person: &Person) -> Self {
+    pub(super) fn of(error: &Error, person: &Person, has_stood: bool) -> Self {
         match error {
             Error::InvalidCertificate(CertificateError::Other(other)) => {
                 match other.0.downcast_ref::<Self>() {
@@ -87,7 +86,11 @@ impl TlsFault {
             Error::AlertReceived(alert) => Self::of_alert(*alert, person),
             Error::InvalidMessage(InvalidMessage::InvalidContentType)
             | Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
-                Self::new("the server does not speak TLS at this port", NO_TLS)
+                let what = match has_stood {
+                    true => "the server sent something that is no TLS",
+                    false => "the server does not speak TLS at this port",
+                };
+                Self::new(what, no_handshake(has_stood))
             }
             Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -358,12 +361,6 @@ fn day(at: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_hint_is_ours() {
-        assert_eq!(split_hint("x"), ("x", None));
-        assert_eq!(split_hint("a; hint: b; hint: c"), ("a; hint: b", Some("c")));
-    }
 
     #[test]
     fn names_of_certificates_are_bare() {

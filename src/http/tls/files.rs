@@ -102,6 +102,13 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFau
     })
 }
 
+/// The private key of a text in PEM, in DER of whatever form it has; `None` where there is
+/// none, or it is encrypted.
+pub fn private_key_of_pem(text: &str) -> Option<Vec<u8>> {
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
+    Some(key.secret_der().to_vec())
+}
+
 fn broken(error: &pem::Error) -> FileFault {
     let what = match error {
         pem::Error::MissingSectionEnd { .. } => "breaks off in the midst of a section of PEM",

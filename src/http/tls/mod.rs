@@ -3,6 +3,7 @@
 //! [`TlsSetup::load`] reads the user's files before any load, so that each fault of theirs
 //! is told then. A user has a [`Tls`] of its own, with its own sessions to resume.
 
+mod blocking;
 mod certificate;
 mod fault;
 mod files;
@@ -14,6 +15,7 @@ use std::cell::RefCell;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use rustls::client::{Resumption, UnbufferedClientConnection};
@@ -26,9 +28,10 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-pub use fault::split_hint;
-pub(super) use fault::{TlsFault, closed};
+pub(super) use blocking::BlockingTls;
+pub(super) use fault::{TlsFault, closed, stalled};
 use files::FileFault;
+pub use files::private_key_of_pem;
 use person::Person;
 use transport::TlsTransport;
 use verifier::{Nobody, Platform};
@@ -47,6 +50,8 @@ pub struct TlsSetup {
     certificate: Option<Arc<CertifiedKey>>,
     name: ServerName<'static>,
     resumption: bool,
+    /// A handshake went well.
+    has_stood: Arc<AtomicBool>,
 }
 
 thread_local! {
@@ -219,6 +224,7 @@ impl TlsSetup {
             certificate,
             name,
             resumption: options.resumption,
+            has_stood: Arc::default(),
         })
     }
 }
@@ -236,6 +242,7 @@ pub(super) struct Tls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     person: Arc<Person>,
+    has_stood: Arc<AtomicBool>,
 }
 
 impl Tls {
@@ -251,6 +258,7 @@ impl Tls {
             config: Arc::new(config),
             name: setup.name.clone(),
             person,
+            has_stood: Arc::clone(&setup.has_stood),
         }
     }
 
@@ -263,14 +271,21 @@ impl Tls {
         exchange: &Arc<Exchange>,
     ) -> Result<TlsTransport, ureq::Error> {
         self.person.begin();
+        exchange.securing(self.has_stood.load(Relaxed));
         let began = Instant::now();
-        let state = UnbufferedClientConnection::new(Arc::clone(&self.config), self.name.clone())
-            .map_err(|error| ureq::Error::Other(Box::new(TlsFault::of(&error, &self.person))))?;
+        let state = UnbufferedClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        let state = state.map_err(|error| {
+            let fault = TlsFault::of(&error, &self.person, exchange.has_tls_stood());
+            ureq::Error::Other(Box::new(fault))
+        })?;
         let exchange = Arc::clone(exchange);
         let person = Arc::clone(&self.person);
         let mut transport = TlsTransport::new(state, tcp, Arc::clone(&exchange), person);
         transport.shake_hands()?;
         let came = exchange.handshake_came().unwrap_or_else(Instant::now);
+        if !self.has_stood.load(Relaxed) {
+            self.has_stood.store(true, Relaxed);
+        }
         let kind = kind_of(transport.state());
         let ns = nanos(came.saturating_duration_since(began));
         HANDSHAKES.with_borrow_mut(|all| all.get_or_insert_default().record(kind, ns));

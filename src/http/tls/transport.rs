@@ -211,7 +211,11 @@ impl TlsTransport {
             }
         }
         self.tcp.write_last();
-        fault(TlsFault::of(error, &self.person))
+        fault(TlsFault::of(
+            error,
+            &self.person,
+            self.exchange.has_tls_stood(),
+        ))
     }
 
     /// The peer has gone without a word, or before it answered.

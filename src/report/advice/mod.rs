@@ -34,7 +34,8 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
         cookies_not_kept(plan, outcome),
         hung(plan, outcome, calls),
         delayed_ack(outcome),
-        lost_reused(plan, calls),
+        dead_addresses(outcome),
+        lost_reused(plan, outcome, calls),
         reconnects(plan, outcome, calls),
         streams_left_open(outcome, calls),
         results_without_content(outcome),
@@ -199,7 +200,37 @@ fn delayed_ack(outcome: &RunOutcome) -> Option<AdviceNote> {
     Some(AdviceNote::new("delayed_ack", text))
 }
 
-fn lost_reused(plan: &Plan, calls: &RowStats) -> Option<AdviceNote> {
+/// Of several addresses, those that took fewer connections than they were asked for.
+fn dead_addresses(outcome: &RunOutcome) -> Option<AdviceNote> {
+    /// All are in the report.
+    const NAMED_MAX: usize = 4;
+    let all = outcome.totals.addresses.as_deref()?;
+    let failing: Vec<_> = all.iter().filter(|(_, tally)| tally.failed > 0).collect();
+    let named = failing.iter().take(NAMED_MAX).map(|(address, tally)| {
+        format!(
+            "{address} took {} of {} (the last failure: {})",
+            format_count(tally.connected),
+            plural(tally.connected + tally.failed, "connection", "connections"),
+            tally.last_failure.as_deref().unwrap_or_default()
+        )
+    });
+    let mut named: Vec<String> = named.collect();
+    if failing.len() > NAMED_MAX {
+        named.push(format!("{} more", failing.len() - NAMED_MAX));
+    }
+    (!failing.is_empty()).then(|| {
+        let text = format!(
+            "of {} addresses that the name leads to, {}; whoever meets that tries the next one, \
+             so the others have its load: mend it, or leave it out with \
+             `--resolve host:port:address`",
+            all.iter().count(),
+            named.join("; ")
+        );
+        AdviceNote::new("dead_address", text)
+    })
+}
+
+fn lost_reused(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNote> {
     let count = count_of(
         &calls.failures,
         Failure::Connection(ConnectionFailure::LostReused),
@@ -209,11 +240,16 @@ fn lost_reused(plan: &Plan, calls: &RowStats) -> Option<AdviceNote> {
             "{} died on a kept-alive connection before any byte of the answer; such a \
              request is not sent again, since the tool may have run{}",
             plural(count, "request", "requests"),
-            if has_pauses(plan) {
-                ". The server seems to close idle connections (uvicorn after 5 s, Node after \
-                 6 s): raise its keep-alive timeout above the users' pauses"
-            } else {
-                ": the server may be closing connections under load, or restarting"
+            match (has_long_pauses(plan), proxy_between(outcome)) {
+                (true, _) =>
+                    ". The server seems to close idle connections (uvicorn after 5 s, Node after \
+                     6 s): raise its keep-alive timeout above the users' pauses"
+                        .to_string(),
+                (false, Some(proxy)) => format!(
+                    ": the proxy {proxy} or the server may be closing connections, or restarting"
+                ),
+                (false, None) =>
+                    ": the server may be closing connections under load, or restarting".to_string(),
             }
         );
         AdviceNote::new("lost_reused", text)
@@ -247,7 +283,7 @@ fn reconnects(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Adv
             "{} for {}: {}",
             plural(reconnects, "reconnect", "reconnects"),
             plural(calls.finished(), "call", "calls"),
-            if has_pauses(plan) {
+            if has_long_pauses(plan) {
                 "the server closes idle connections between the users' calls (uvicorn after \
                  5 s, Node after 6 s); service time leaves out the time to connect again"
             } else {
@@ -335,6 +371,23 @@ fn one_at_a_time(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<
 /// Whether a user's connection is idle between calls.
 fn has_pauses(plan: &Plan) -> bool {
     plan.has_intended_starts() || plan.think != ThinkTime::None || !plan.pause_after_call.is_zero()
+}
+
+/// Whether a connection may be idle between calls for as long as a server waits that
+/// closes idle ones.
+fn has_long_pauses(plan: &Plan) -> bool {
+    /// Some close them after a second. Times to think are longer than their mean at times.
+    const LONG: Duration = Duration::from_millis(500);
+    let pause = plan.think.mean().saturating_add(plan.pause_after_call);
+    let pacing = plan.load.pacing().unwrap_or_default();
+    matches!(plan.load, Load::Open { .. }) || pause.max(pacing) >= LONG
+}
+
+/// The address of the proxy that calls go through.
+fn proxy_between(outcome: &RunOutcome) -> Option<&str> {
+    let proxy = outcome.start.server.proxy.as_ref();
+    let through = proxy.filter(|proxy| proxy.past.is_none());
+    through.map(|proxy| proxy.address.as_str())
 }
 
 fn count_of(counts: &FailureCounts, failure: Failure) -> u64 {

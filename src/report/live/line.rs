@@ -54,7 +54,10 @@ pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
         Phase::Running { stage: None } => line,
         Phase::Stopping => line.add(
             Role::Warning,
-            format!("  stopping, {} in flight", format_count(progress.in_flight)),
+            format!(
+                "  stopping, {} in flight, Ctrl-C ends at once",
+                format_count(progress.in_flight)
+            ),
         ),
     };
     line = line.add(Role::Plain, format!("  {}", users(progress)));

@@ -165,7 +165,7 @@ fn each_phase_is_told() {
     });
     assert_eq!(
         text,
-        "12s  stopping, 50 in flight  50 VUs  0.00/s  p99 1.20 ms"
+        "12s  stopping, 50 in flight, Ctrl-C ends at once  50 VUs  0.00/s  p99 1.20 ms"
     );
     let stage = Some((1, 3));
     let text = line_of(|progress| progress.phase = Phase::Running { stage });

@@ -9,6 +9,7 @@
 //!   counts from the intended start where the load model has one.
 //! - No data is `null`.
 
+mod addresses;
 mod distribution;
 mod figures;
 mod flows;
@@ -31,6 +32,7 @@ use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcom
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
 
+pub(super) use addresses::merged_addresses;
 pub(super) use distribution::{distribution, over};
 pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
@@ -94,6 +96,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         generator_delay: latency_if_any(&outcome.totals.generator_delay),
         loop_time: latency_if_any(&outcome.totals.loop_time),
         tls: tls::tls(plan, outcome),
+        addresses: addresses::addresses(outcome),
         histograms: histograms::histograms(plan, outcome, &measured),
         notices: notices(plan, outcome, waits.as_ref()),
         retry_after: waits,

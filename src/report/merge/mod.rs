@@ -17,7 +17,9 @@ use blocks::Parts;
 use fit::{Fitness, fits};
 
 use super::envelope::{ReportKind, Stored, StoredReport};
-use super::make::{distribution, errors, merged_tls, merged_waits, metrics, over, users_secs};
+use super::make::{
+    distribution, errors, merged_addresses, merged_tls, merged_waits, metrics, over, users_secs,
+};
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
     StoredRow, VerdictNotes,
@@ -143,6 +145,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         tls: tls
             .as_ref()
             .map(|(figures, _)| merged_tls(&tls_parts, *figures)),
+        addresses: merged_addresses(all.iter().flat_map(|report| &report.addresses)),
         ..first.clone()
     };
     for other in &all[1..] {

@@ -120,6 +120,20 @@ pub struct TlsFigures {
     pub is_verified: bool,
 }
 
+/// What came of connecting to one of several addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct AddressFigures {
+    /// The address with its port.
+    pub address: String,
+    /// Connections that it took.
+    pub connected: u64,
+    /// Attempts to connect that came to nothing, after which the next address was tried.
+    pub failed: u64,
+    /// Why the last of these did.
+    pub last_failure: Option<String>,
+}
+
 /// Handshakes that agreed upon the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]

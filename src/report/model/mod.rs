@@ -32,9 +32,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyClass,
-    LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures, TlsAgreement,
-    TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
+    AddressFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures,
+    LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures,
+    TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -157,6 +157,10 @@ pub struct Report {
     /// What TLS took and agreed upon; `null` without it, and in reports before schema 2.3.
     #[serde(default)]
     pub tls: Option<TlsFigures>,
+    /// Connections by address, the warm-up's too, where the name of the server or of its
+    /// proxy leads to several; empty where it leads to one, and in reports before schema 2.3.
+    #[serde(default)]
+    pub addresses: Vec<AddressFigures>,
     /// Histograms of the latencies, for other programs, `report` and `compare`; `null`
     /// with `--histograms off` and in reports before schema 2.1.
     #[serde(default)]

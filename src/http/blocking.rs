@@ -1,0 +1,226 @@
+//! A blocking client for the few requests to other hosts than the one under load, such as
+//! those that give tokens.
+//!
+//! It is ureq's, over the ways that the user chose for all connections: rules for names,
+//! addresses of this host, whom to trust and the client's certificate. The load never
+//! passes here.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    Transport,
+};
+
+use super::dial::source;
+use super::endpoint::port;
+use super::lookup::{ADDRESSES_MAX, HostName, bare, bind_addresses};
+use super::tls::BlockingTls;
+use crate::error::UserError;
+use crate::network::Network;
+use crate::scheduler::begin_connect;
+
+/// A client that reaches other hosts as the one at `target` is reached. The name that
+/// certificates must have in place of the host's holds for that host alone.
+///
+/// # Errors
+/// When a file that it needs for TLS, or an address to come from, is of no use.
+pub fn blocking_agent(config: Config, target: &str, network: &Network) -> Result<Agent, UserError> {
+    let target: Option<Uri> = target.parse().ok();
+    let host = target.as_ref().and_then(Uri::host).map(bare);
+    let tls = BlockingTls::new(&network.tls, host.unwrap_or_default())?;
+    let tcp = Tcp {
+        bind: bind_addresses(network)?,
+    };
+    let connector = ConnectProxyConnector::default().chain(tcp).chain(tls);
+    let names = Names {
+        network: network.clone(),
+    };
+    Ok(Agent::with_parts(config, connector, names))
+}
+
+/// Where names lead, by the user's rules, then by the system.
+#[derive(Debug)]
+struct Names {
+    network: Network,
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let name = HostName::new(uri.host().unwrap_or_default(), None, port(uri));
+        let until = end_of(timeout);
+        let has_time = || until.is_none_or(|until| Instant::now() < until);
+        let found = match name.given(&self.network) {
+            Ok(None) => name.look_up(&has_time),
+            Ok(Some(given)) => Ok(given),
+            Err(error) => Err(error),
+        };
+        let found = found.map_err(|error| match has_time() {
+            true => ureq::Error::Io(io::Error::other(error.what().to_string())),
+            false => ureq::Error::Timeout(timeout.reason),
+        })?;
+        let mut addresses = self.empty();
+        for address in found.into_iter().take(ADDRESSES_MAX) {
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+}
+
+/// When it is over; `None`: never.
+fn end_of(timeout: NextTimeout) -> Option<Instant> {
+    match timeout.after.is_not_happening() {
+        true => None,
+        false => Instant::now().checked_add(*timeout.after),
+    }
+}
+
+/// Opens TCP connections.
+#[derive(Debug)]
+struct Tcp {
+    bind: Vec<SocketAddr>,
+}
+
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, BlockingTcp>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        // A proxy has opened the way.
+        if let Some(chained) = chained {
+            return Ok(Some(Either::A(chained)));
+        }
+        let until = end_of(details.timeout);
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (tried, address) in details.addrs.iter().enumerate() {
+            let n_left = u32::try_from(details.addrs.len() - tried).unwrap_or(1);
+            // Each gets its share of what is left, the last one all.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()) / n_left);
+            let opened =
+                source(&self.bind, *address, 0).and_then(|from| open(*address, from, left));
+            match opened {
+                Ok(stream) => {
+                    let config = details.config;
+                    let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
+                    return Ok(Some(Either::B(BlockingTcp {
+                        stream,
+                        buffers: LazyBuffers::new(input, output),
+                    })));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(told(last, details.timeout))
+    }
+}
+
+/// Waits for the connection to stand.
+fn open(
+    address: SocketAddr,
+    from: Option<SocketAddr>,
+    limit: Option<Duration>,
+) -> io::Result<TcpStream> {
+    let mut stream = begin_connect(address, from)?;
+    let until = limit.map(|limit| Instant::now() + limit);
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1);
+    poll.registry()
+        .register(&mut stream, Token(0), Interest::WRITABLE)?;
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match poll.poll(&mut events, left) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            polled => polled?,
+        }
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => break,
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error),
+            Err(_) if left.is_some_and(|left| left.is_zero()) => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // Woken before the connection stood.
+            Err(_) => {}
+        }
+    }
+    poll.registry().deregister(&mut stream)?;
+    let stream = TcpStream::from(stream);
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// As ureq has it: a wait that was too long is a timeout.
+fn told(error: io::Error, timeout: NextTimeout) -> ureq::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+        _ => ureq::Error::Io(error),
+    }
+}
+
+struct BlockingTcp {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+}
+
+/// What a socket is told of that time; it takes no wait of nothing.
+fn socket_time(timeout: NextTimeout) -> Option<Duration> {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    (!timeout.after.is_not_happening()).then(|| (*timeout.after).max(SHORTEST))
+}
+
+impl Transport for BlockingTcp {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.set_write_timeout(socket_time(timeout))?;
+        let output = &self.buffers.output()[..amount];
+        self.stream
+            .write_all(output)
+            .map_err(|error| told(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.set_read_timeout(socket_time(timeout))?;
+        let room = self.buffers.input_append_buf();
+        let n = loop {
+            match self.stream.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| told(error, timeout))?,
+            }
+        };
+        self.buffers.input_appended(n);
+        Ok(n > 0)
+    }
+
+    /// None is kept for another request.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for BlockingTcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingTcp").finish_non_exhaustive()
+    }
+}
