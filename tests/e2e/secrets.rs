@@ -266,7 +266,7 @@ fn what_is_planted_is_in_nothing_that_is_written() {
                 "find" => finished.dir.path().join("out.json").exists(),
                 "check" => said.contains("X-Team-Token"),
                 "try" => said.contains("tools/call work"),
-                _ => said.contains("login"),
+                _ => written(&finished).contains("tool = \"login\""),
             };
             assert!(reached, "{identity}, {words:?}: {finished}");
             assert_hidden(&written(&finished), &all_planted());
