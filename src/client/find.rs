@@ -291,7 +291,7 @@ impl Finder {
             match self.redirect(exchanged.location.as_deref()) {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) if may_be_legacy => return self.as_legacy(Some(error)),
+                Err(error) if may_be_legacy => return self.as_legacy(Some(untelling(error))),
                 Err(error) => return Err(error),
             }
             let Some(status) = exchanged.status else {
@@ -343,24 +343,26 @@ impl Finder {
                     )
                     .hint("leave `--protocol` out to find the era, or give `--protocol legacy`"));
                 }
-                ProbeVerdict::NotAllowed => {
-                    exchanged.result.err().map(|trouble| self.failed(&trouble))
-                }
+                ProbeVerdict::NotAllowed => exchanged.result.err().map(|trouble| Refused {
+                    error: self.failed(&trouble),
+                    is_telling: speaks_of_token(&trouble),
+                }),
                 ProbeVerdict::Unavailable => {
                     n_troubles += 1;
                     if n_troubles < TROUBLES_MAX {
                         self.wait_for_better()?;
                         continue;
                     }
-                    exchanged.result.err().map(|trouble| self.failed(&trouble))
+                    let trouble = exchanged.result.err();
+                    trouble.map(|trouble| untelling(self.failed(&trouble)))
                 }
-                ProbeVerdict::NotMcp(what) => Some(self.not_mcp(status, &what)),
+                ProbeVerdict::NotMcp(what) => Some(untelling(self.not_mcp(status, &what))),
             };
             if may_be_legacy {
                 return self.as_legacy(refusal);
             }
-            if let Some(error) = refusal {
-                return Err(error);
+            if let Some(refused) = refusal {
+                return Err(refused.error);
             }
         }
         Err(self.failed(&Trouble::failed(
@@ -396,8 +398,8 @@ impl Finder {
     }
 
     /// `because` is what `server/discover` was answered with, where that alone
-    /// would be an error: it is one if `initialize` fares no better.
-    fn as_legacy(&mut self, because: Option<UserError>) -> Result<Found, UserError> {
+    /// would be an error: it is one if `initialize` fares no better, or if it says more.
+    fn as_legacy(&mut self, because: Option<Refused>) -> Result<Found, UserError> {
         self.speak(Revision::LATEST_LEGACY);
         let first = match self.legacy() {
             Ok(found) => return Ok(found),
@@ -419,7 +421,7 @@ impl Finder {
             }
         }
         Err(match because {
-            Some(error) if !first.is_telling => error,
+            Some(because) if because.is_telling || !first.is_telling => because.error,
             _ => first.error,
         })
     }
@@ -822,6 +824,22 @@ fn telling(error: UserError) -> Refused {
         error,
         is_telling: true,
     }
+}
+
+fn untelling(error: UserError) -> Refused {
+    Refused {
+        error,
+        is_telling: false,
+    }
+}
+
+/// Whether the server took the request for one of its own, but for its token.
+fn speaks_of_token(trouble: &Trouble) -> bool {
+    let failure = match trouble {
+        Trouble::Failed { failure, .. } => failure,
+        Trouble::Cancelled => return false,
+    };
+    matches!(failure, Failure::Denied { .. })
 }
 
 fn no_common(theirs: &[String]) -> UserError {

@@ -301,13 +301,19 @@ impl Shared {
         report: &CallReport,
         session: &mut Session,
     ) {
+        let redactor = &self.script.server.settings().redactor;
         let failure = match &report.result {
             Ok(()) => None,
             Err(Trouble::Cancelled) => return,
             Err(Trouble::Failed { failure, message }) => {
-                let redactor = &self.script.server.settings().redactor;
                 Some((*failure, redactor.cleaned(message).into_owned()))
             }
+        };
+        let mut wire = session.take_wire_copy();
+        // Nobody but the run's own redactor knows what its users hold, such as cookies.
+        wire.answer = match String::from_utf8(wire.answer) {
+            Ok(text) => redactor.clean(text).into_bytes(),
+            Err(broken) => broken.into_bytes(),
         };
         let taken = match (call, &failure) {
             (Some((call, values)), None) => {
@@ -323,7 +329,7 @@ impl Shared {
             call: call.map_or(0, |(call, _)| call.place.2),
             taken,
             row: self.script.rows.all[row].clone(),
-            wire: session.take_wire_copy(),
+            wire,
             n_bytes: report.n_bytes,
             latency: report.end.saturating_duration_since(report.sent),
             unchecked: self.last_unchecked.take(),

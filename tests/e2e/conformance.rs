@@ -40,7 +40,7 @@ struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     flags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<i32>,
+    codes: Option<Vec<i32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     says: Option<String>,
 }

@@ -22,7 +22,11 @@ fn planted(place: &str) -> String {
 fn gossip(request: &Request, connection: &mut Connection) -> Next {
     let (cookie, taken) = (planted("answered-cookie"), planted("taken"));
     let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
-    let all = format!("{headers:?} {} {} {taken}", request.path, request.body);
+    let mut all = format!("{headers:?} {} {}", request.path, request.body);
+    if request.method() == "tools/call" {
+        // A user has taken it out of an answer by then.
+        all += &taken;
+    }
     let json = ("Content-Type", "application/json");
     let cookie = format!("sid2={cookie}");
     let headers = [json, ("Mcp-Session-Id", "s1"), ("Set-Cookie", &*cookie)];
@@ -262,7 +266,7 @@ fn what_is_planted_is_in_nothing_that_is_written() {
                 "find" => finished.dir.path().join("out.json").exists(),
                 "check" => said.contains("X-Team-Token"),
                 "try" => said.contains("tools/call work"),
-                _ => said.contains("login"),
+                _ => written(&finished).contains("tool = \"login\""),
             };
             assert!(reached, "{identity}, {words:?}: {finished}");
             assert_hidden(&written(&finished), &all_planted());
@@ -291,15 +295,17 @@ fn check_reports(finished: &Finished) {
     assert!(report.contains("***"), "something was taken out");
     let check = |words: &[&str]| {
         let words = [&["loadtest"], words].concat();
-        let shown = Program::new(&words).file("a.json", &report).run();
-        assert!(shown.stdout.len() > 50, "{words:?}: {shown}");
+        let shown = Program::new(&words).file("a.json", &report);
+        let shown = shown.file("b.json", &report).run();
+        assert!(shown.stdout.len() > 20, "{words:?}: {shown}");
         assert_hidden(&shown.to_string(), &all_planted());
     };
     for format in ["csv", "json", "text", "markdown", "junit", "hlog"] {
         check(&["report", "a.json", "--format", format]);
     }
     for format in ["json", "text", "markdown", "junit", "csv"] {
-        check(&["compare", "a.json", "a.json", "--force", "--format", format]);
+        let words = ["--base", "a.json", "b.json", "--force", "--format"];
+        check(&[&["compare"], &words[..], &[format]].concat());
     }
 }
 
