@@ -101,9 +101,12 @@ fn told(cause: &CauseCount) -> String {
 /// No user ever had a session, so nothing was measured; or no user could open
 /// another one, so the iterations were not done.
 fn no_session(report: &Report) -> UserError {
-    let handshake = report.handshake.as_ref();
-    let cause = handshake.and_then(|handshake| handshake.failures.first());
-    let why = cause.map(told).unwrap_or_default();
+    let why = report
+        .handshake
+        .as_ref()
+        .and_then(|handshake| handshake.failures.first())
+        .map(told)
+        .unwrap_or_default();
     let n_opened = report.counters.sessions_opened;
     let of_tokens = report.tokens.as_ref();
     if let Some(failure) = of_tokens.and_then(|tokens| tokens.last_failure.as_ref()) {
@@ -118,15 +121,6 @@ fn no_session(report: &Report) -> UserError {
         ))
         .hint("look at the server's log for what became of its sessions");
     }
-    let is_denied = cause.is_some_and(|cause| cause.id.starts_with("http.401"));
-    let is_of_token = is_denied && of_tokens.is_some();
-    UserError::could_not_run(format!("no virtual user could open a session{why}")).hint(
-        match is_of_token {
-            true => {
-                "the server takes the token no more: get another one; where it is of a login, \
-                 log in again with `cargo pmcp loadtest login URL`"
-            }
-            false => "the server answered before the load began: look at its log for what changed",
-        },
-    )
+    UserError::could_not_run(format!("no virtual user could open a session{why}"))
+        .hint("the server answered before the load began: look at its log for what changed")
 }
