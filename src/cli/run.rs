@@ -143,15 +143,11 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
         ))
         .hint("look at the server's log for what became of its sessions");
     }
+    let error = UserError::could_not_run(format!("no virtual user could open a session{why}"));
     let is_denied = cause.is_some_and(|cause| cause.id.starts_with("http.401"));
-    let is_of_token = is_denied && of_tokens.is_some();
-    UserError::could_not_run(format!("no virtual user could open a session{why}")).hint(
-        match is_of_token {
-            true => {
-                "the server takes the token no more: get another one; where it is of a login, \
-                 log in again with `cargo pmcp loadtest login URL`"
-            }
-            false => "the server answered before the load began: look at its log for what changed",
-        },
-    )
+    match origin.filter(|_| is_denied) {
+        Some(origin) => error.hint(of_origin(origin)),
+        None => error
+            .hint("the server answered before the load began: look at its log for what changed"),
+    }
 }
