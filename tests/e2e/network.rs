@@ -513,20 +513,19 @@ fn a_proxy_of_plain_requests_is_named_where_it_may_be_to_blame() {
 #[test]
 fn a_way_that_breaks_in_mid_run_is_not_blamed_on_idle_connections() {
     let plain = "HTTP/1.1 500 plain text in the midst of TLS\r\n\r\n";
-    let cases: [(&str, fn(&Tunnel, &str)); 2] = [
-        ("a way through a proxy that is cut in mid-run", |way, _| {
-            way.cut()
-        }),
-        ("plain text in the midst of TLS", Tunnel::inject),
-    ];
-    for (case, harm) in cases {
+    let cut = "a way through a proxy that is cut in mid-run";
+    for case in [cut, "plain text in the midst of TLS"] {
         let root = Party::root("House Root");
         let way: Arc<OnceLock<Tunnel>> = Arc::default();
         let of_server = Arc::clone(&way);
         let n_calls = AtomicUsize::new(0);
         let server = FakeServer::on_call(move |request, connection| {
             if n_calls.fetch_add(1, Relaxed) == 3 {
-                harm(of_server.get().expect("a tunnel"), plain);
+                let way = of_server.get().expect("a tunnel");
+                match case == cut {
+                    true => way.cut(),
+                    false => way.inject(plain),
+                }
                 return connection.hang();
             }
             connection.done(request)
