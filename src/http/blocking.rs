@@ -41,7 +41,7 @@ pub fn blocking_agent(config: Config, target: &str, network: &Network) -> Result
         bind: bind_addresses(network)?,
     };
     let connector = ConnectProxyConnector::default().chain(tcp).chain(tls);
-    let names = Names {
+    let names = NetworkNames {
         network: network.clone(),
     };
     Ok(Agent::with_parts(config, connector, names))
@@ -49,11 +49,11 @@ pub fn blocking_agent(config: Config, target: &str, network: &Network) -> Result
 
 /// Where names lead, by the user's rules, then by the system.
 #[derive(Debug)]
-struct Names {
+struct NetworkNames {
     network: Network,
 }
 
-impl Resolver for Names {
+impl Resolver for NetworkNames {
     fn resolve(
         &self,
         uri: &Uri,
