@@ -176,6 +176,15 @@ fn told(error: io::Error, timeout: NextTimeout) -> ureq::Error {
     }
 }
 
+fn has_hung_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+    )
+}
+
 struct BlockingTcp {
     stream: TcpStream,
     buffers: LazyBuffers,
@@ -195,9 +204,11 @@ impl Transport for BlockingTcp {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.set_write_timeout(socket_time(timeout))?;
         let output = &self.buffers.output()[..amount];
-        self.stream
-            .write_all(output)
-            .map_err(|error| told(error, timeout))
+        match self.stream.write_all(output) {
+            // The peer may have said why before it closed: what is read next tells.
+            Err(error) if has_hung_up(&error) => Ok(()),
+            written => written.map_err(|error| told(error, timeout)),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
