@@ -10,11 +10,17 @@ use serde_json::{Value, json};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
 use crate::program::Program;
+use crate::told::Tells;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// The causes, groups and first examples of calls that are all answered so.
+/// The section of `tests/told.md`.
+const LIMITS: &str = "429 and Retry-After";
+
+/// The causes, groups and first examples of calls that are all answered so, which is a
+/// case of that section.
 fn all_calls(
+    (section, case): (&str, &str),
     status: u16,
     headers: &[(&str, &str)],
     body: &'static str,
@@ -32,13 +38,15 @@ fn all_calls(
     assert_eq!(cause["count"], 3, "{finished}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let example = text(&cause["examples"][0]);
+    finished.tells_lines(section, case, &[&format!("{} ", text(&cause["id"]))]);
     (text(&cause["id"]), text(&cause["group"]), example)
 }
 
 #[test]
 fn a_refused_token_is_told_by_what_the_server_says_of_it() {
-    for (status, headers, body, id, example) in [
+    for (case, status, headers, body, id, example) in [
         (
+            "a challenge that says that the token has ended",
             401,
             &[(
                 "WWW-Authenticate",
@@ -49,6 +57,7 @@ fn a_refused_token_is_told_by_what_the_server_says_of_it() {
             "status 401: invalid_token: it expired",
         ),
         (
+            "a body that says that the token was revoked",
             401,
             &[JSON][..],
             r#"{"error":"invalid_token","error_description":"it was revoked"}"#,
@@ -56,6 +65,7 @@ fn a_refused_token_is_told_by_what_the_server_says_of_it() {
             "status 401: invalid_token: it was revoked",
         ),
         (
+            "a second challenge that wants more scopes",
             403,
             &[(
                 "WWW-Authenticate",
@@ -67,6 +77,7 @@ fn a_refused_token_is_told_by_what_the_server_says_of_it() {
         ),
         // Nothing of a token, and no code of JSON-RPC that nobody sent.
         (
+            "a challenge that names no error",
             401,
             &[("WWW-Authenticate", "Bearer")][..],
             "",
@@ -74,6 +85,7 @@ fn a_refused_token_is_told_by_what_the_server_says_of_it() {
             "status 401, no body",
         ),
         (
+            "a policy of the server's own",
             403,
             &[JSON][..],
             r#"{"error":"blocked_by_policy"}"#,
@@ -81,7 +93,7 @@ fn a_refused_token_is_told_by_what_the_server_says_of_it() {
             "blocked_by_policy",
         ),
     ] {
-        let (found, group, text) = all_calls(status, headers, body);
+        let (found, group, text) = all_calls(("Tokens", case), status, headers, body);
         assert_eq!((&*found, &*group), (id, "http"), "{text}");
         assert!(text.contains(example), "{text}");
     }
@@ -93,7 +105,12 @@ fn too_many_requests_are_a_kind_of_their_own() {
         ("Retry-After", "7"),
         ("RateLimit-Policy", "\"burst\";q=60;w=60"),
     ];
-    let (id, group, example) = all_calls(429, headers, "slow down");
+    let (id, group, example) = all_calls(
+        (LIMITS, "every call is one too many"),
+        429,
+        headers,
+        "slow down",
+    );
     assert_eq!((&*id, &*group), ("http.429", "rate_limit"));
     for part in ["status 429: slow down", "Retry-After: 7", "q=60;w=60"] {
         assert!(example.contains(part), "{part}: {example}");
@@ -222,22 +239,27 @@ fn the_handshake_waits_too_and_says_so() {
     let busy = FakeServer::on("initialize", |_, connection| {
         connection.answer(429, &[("Retry-After", "3600")], "")
     });
-    let said = load_run(&busy.url(), &ONE_USER).run().expect_code(1).stderr;
+    // Each is a case of `tests/told.md`.
+    let read = |server: &FakeServer, words: &[&str], case: &str| {
+        let finished = load_run(&server.url(), words).run().expect_code(1);
+        finished.tells(LIMITS, case).stderr
+    };
+    let said = read(&busy, &ONE_USER, "a handshake that is to wait for an hour");
     assert!(said.contains("Retry-After: 3600"), "{said}");
     assert!(said.contains("`--respect-retry-after` waits"), "{said}");
     let waiting = [&ONE_USER[..], &["--respect-retry-after"]].concat();
-    let said = load_run(&busy.url(), &waiting).run().expect_code(1).stderr;
+    let said = read(&busy, &waiting, "the same with `--respect-retry-after`");
     assert!(said.contains("asks to wait 1h"), "{said}");
     let huge = FakeServer::on("initialize", |_, connection| {
         connection.answer(429, &[("Retry-After", "99999999999999999999")], "")
     });
-    let said = load_run(&huge.url(), &waiting).run().expect_code(1).stderr;
+    let said = read(&huge, &waiting, "a wait that no clock knows");
     let told = "more than a year (`Retry-After: 99999999999999999999`)";
     assert!(said.contains(told), "{said}");
     let odd = FakeServer::on("initialize", |_, connection| {
         connection.answer(429, &[("Retry-After", "soon")], "")
     });
-    let said = load_run(&odd.url(), &ONE_USER).run().expect_code(1).stderr;
+    let said = read(&odd, &ONE_USER, "a wait that cannot be read");
     assert!(said.contains("Retry-After: soon (neither"), "{said}");
     assert!(!said.contains("--respect-retry-after"), "{said}");
 }
@@ -298,10 +320,25 @@ fn a_run_whose_users_had_to_keep_away_says_so_before_its_figures() {
 
 #[test]
 fn a_wait_that_the_server_does_not_name_is_told_to_who_would_respect_it() {
-    for (headers, unreadable, part) in [
-        (&[][..], 0, "slow down"),
-        (&[("Retry-After", "soon")], 3, "Retry-After: soon (neither"),
-        (&[("Retry-After", "-1")], 3, "Retry-After: -1 (neither"),
+    for (case, headers, unreadable, part) in [
+        (
+            "no wait is named to who would respect it",
+            &[][..],
+            0,
+            "slow down",
+        ),
+        (
+            "a word is named",
+            &[("Retry-After", "soon")],
+            3,
+            "Retry-After: soon (neither",
+        ),
+        (
+            "less than nothing is named",
+            &[("Retry-After", "-1")],
+            3,
+            "Retry-After: -1 (neither",
+        ),
     ] {
         let server = full_after(0, headers);
         let words = [&ONE_USER[..], &["--respect-retry-after"]].concat();
@@ -321,6 +358,7 @@ fn a_wait_that_the_server_does_not_name_is_told_to_who_would_respect_it() {
         let (_, text) = told.expect("the advice");
         assert!(text.contains("3 answers that turned a call away"), "{text}");
         assert_eq!(text.contains("neither seconds"), unreadable > 0, "{text}");
+        finished.tells_lines(LIMITS, case, &["3 answers that turned a call away"]);
     }
     // Who does not respect it hears nothing of it.
     let server = full_after(0, &[]);

@@ -113,6 +113,8 @@ fn an_issuer_that_takes_no_resource_is_asked_without_and_told_of() {
         "{finished}"
     );
     assert!(!finished.dir.path().join(STORE).exists());
+    let case = "an issuer that takes no `resource`";
+    finished.tells_lines("OAuth", case, &["takes no `resource`"]);
 }
 
 #[test]
@@ -129,9 +131,9 @@ fn a_server_of_2025_03_26_is_its_own_issuer() {
 
 #[test]
 fn a_login_is_refused_where_it_could_be_stolen() {
-    let check = |manners: Manners, expected: &str| {
+    let check = |case: &str, manners: Manners, expected: &str| {
         let server = AuthServer::start(manners);
-        let finished = log_in(&server, &[]).expect_code(1);
+        let finished = log_in(&server, &[]).expect_code(1).tells("OAuth", case);
         assert!(finished.stderr.contains(expected), "{expected}: {finished}");
         assert!(!finished.dir.path().join(STORE).exists());
         assert_eq!(server.grants(), [""; 0]);
@@ -142,26 +144,32 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         ..Manners::default()
     };
     check(
+        "an issuer without PKCE",
         metadata(json!({"code_challenge_methods_supported": ["plain"]})),
         "PKCE with S256",
     );
     check(
+        "metadata of another issuer",
         metadata(json!({"issuer": "https://other.example"})),
         "says that it is of `https://other.example`",
     );
     check(
+        "an issuer that registers nobody",
         metadata(json!({"registration_endpoint": null})),
         "`--oauth-client-id`",
     );
     check(
+        "metadata without end",
         metadata(json!({"padding": "x".repeat(300_000)})),
         "larger than",
     );
     check(
+        "an address that is no web page",
         metadata(json!({"authorization_endpoint": "ftp://x/"})),
         "no `authorization_endpoint`",
     );
     check(
+        "a redirect from another issuer",
         Manners {
             iss: Some("https://other.example"),
             ..Manners::default()
@@ -169,6 +177,7 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         "came back from the issuer `https://other.example`",
     );
     check(
+        "a server that names another resource",
         Manners {
             resource_metadata: json!({"resource": "https://other.example/mcp"}),
             ..Manners::default()
@@ -176,6 +185,7 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         "that of another resource, `https://other.example/mcp`",
     );
     check(
+        "a server that names no issuer",
         Manners {
             resource_metadata: json!({"authorization_servers": []}),
             ..Manners::default()
@@ -190,6 +200,7 @@ fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
     let store = "{\"schema_version\": 3}";
     let finished = loadtest(&["login", &server.url(), "--no-browser"]);
     let finished = finished.file(STORE, store).run().expect_code(1);
+    let finished = finished.tells("OAuth", "a store of a later cargo-pmcp");
     assert!(finished.stderr.contains("is of schema 3"), "{finished}");
     assert!(server.server.log().is_empty());
     let text = std::fs::read_to_string(finished.dir.path().join(STORE));
@@ -385,6 +396,7 @@ fn a_kept_login_that_is_spent_ends_before_the_load() {
     let words = ["run", &url, "--tool", "work", "--iterations", "1"];
     let finished = loadtest(&words).file(STORE, &store_of(&server, 1)).run();
     let finished = finished.expect_code(1);
+    let finished = finished.tells("OAuth", "a kept login that is spent");
     assert!(finished.stderr.contains("invalid_grant"), "{finished}");
     assert!(finished.stderr.contains("loadtest login"), "{finished}");
     assert_secret(&finished);
@@ -557,32 +569,50 @@ fn scopes_that_the_server_wants_more_are_asked_for_once() {
 fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let server = AuthServer::start(Manners::default());
     let url = server.url();
-    let refused = |words: &[&str], expected: &str, code: i32| {
+    let refused = |case: &str, words: &[&str], expected: &str, code: i32| {
         let mut all = vec!["run", &url, "--tool", "work"];
         all.extend(words);
         let finished = loadtest(&all)
             .file("no.pem", "s3cret")
             .run()
-            .expect_code(code);
+            .expect_code(code)
+            .tells("OAuth", case);
         assert!(finished.stderr.contains(expected), "{expected}: {finished}");
         assert!(!finished.stderr.contains("s3cret"), "{finished}");
     };
     let secret = ["--oauth-client-secret", "s3cret"];
-    refused(&secret, "go with `--oauth-client-id`", 2);
+    refused(
+        "a secret without its client",
+        &secret,
+        "go with `--oauth-client-id`",
+        2,
+    );
     let id = ["--oauth-client-id", "ci"];
     let key = ["--oauth-private-key", "no.pem"];
-    refused(&[id, key].concat(), "no private key in PEM form", 2);
     refused(
+        "a key that is none",
+        &[id, key].concat(),
+        "no private key in PEM form",
+        2,
+    );
+    refused(
+        "a file of a key that is not there",
         &[id, ["--oauth-private-key", "none.pem"]].concat(),
         "`none.pem`",
         2,
     );
     refused(
+        "a client beside a header",
         &[id, ["--api-key", "s3cret"]].concat(),
         "exclude each other",
         2,
     );
-    refused(&id, "no token is kept for", 1);
+    refused(
+        "a client without a kept login",
+        &id,
+        "no token is kept for",
+        1,
+    );
     assert!(server.server.log().is_empty());
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{causes, check_report};
 use crate::program::{Finished, Program, TempDir};
+use crate::told::Tells;
 
 fn loadtest(words: &[&str]) -> Program {
     let mut all = vec!["loadtest"];
@@ -321,6 +322,11 @@ fn a_token_that_had_ended_when_it_came_is_told_at_once_and_used() {
         "{finished}"
     );
     assert!(finished.stdout.contains("1 that had ended"), "{finished}");
+    finished.tells_lines(
+        "Tokens",
+        "a token that had ended when it came",
+        &["had ended when"],
+    );
 }
 
 /// Of several challenges the one that says what is wrong counts, in whatever field.
@@ -383,36 +389,52 @@ fn where_no_token_will_come_the_run_ends() {
 fn what_makes_no_token_is_told_before_any_request() {
     let server = FakeServer::start(legacy);
     let url = server.url();
-    let check = |words: &[&str], code: i32, expected: &str| {
+    let check = |case: &str, words: &[&str], code: i32, expected: &str| {
         let finished = loadtest(&run_words(&url, words)).run().expect_code(code);
+        let finished = finished.tells("Tokens", case);
         assert!(finished.stderr.contains(expected), "{words:?}: {finished}");
         assert!(!finished.to_string().contains("geheim"), "{finished}");
     };
     let key = "Authorization: Bearer geheim";
     check(
+        "a command that fails",
         &["--token-command", "exit 3"],
         1,
         "no token: the token command (`exit`) ended with exit code 3",
     );
-    check(&["--token-command", "echo geheim 1"], 1, "has a blank");
+    check(
+        "a command that prints more than a token",
+        &["--token-command", "echo geheim 1"],
+        1,
+        "has a blank",
+    );
     let tracing = "set -x; : tok-geheim; echo 'Authorization: Bearer geheim' >&2; exit 3";
     check(
+        "a command that traces itself",
         &["--token-command", tracing],
         1,
         "code 3: Authorization: Bearer *** (its trace is not shown",
     );
     check(
+        "a file that is not there",
         &["--token-file", "no/such/file"],
         1,
         "no token: the token file `no/such/file` cannot be read",
     );
-    check(&["--token-file", ""], 2, "is empty");
     check(
+        "a file without a name",
+        &["--token-file", ""],
+        2,
+        "is empty",
+    );
+    check(
+        "two sources",
         &["--token-file", "a", "--token-command", "b"],
         2,
         "beside a token command",
     );
     check(
+        "a source beside a header",
         &["--token-file", "a", "-H", key],
         2,
         "beside the header `Authorization`",

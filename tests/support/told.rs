@@ -123,7 +123,7 @@ fn usual(text: &str) -> String {
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
         let n_digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let is_port = out.ends_with(':') && (4..=5).contains(&n_digits);
+        let is_port = (out.ends_with(':') || out.ends_with("%3A")) && (4..=5).contains(&n_digits);
         if is_port {
             out += "PORT";
             rest = &rest[n_digits..];
@@ -177,7 +177,8 @@ impl Tells for Finished {
             // Longer texts go on in lines that are further in.
             let indent = |line: &str| line.len() - line.trim_start().len();
             let more = at.take_while(|line| indent(line) > indent(first));
-            let words = std::iter::once(first).chain(more).map(|line| line.trim());
+            let words = std::iter::once(first).chain(more);
+            let words = words.flat_map(|line| line.split_whitespace());
             words.collect::<Vec<&str>>().join(" ")
         });
         let found: Vec<String> = found.collect();
