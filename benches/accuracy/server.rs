@@ -357,15 +357,16 @@ impl Server {
             let Some(job) = self.jobs.pop() else {
                 return;
             };
+            let mut is_there = false;
             self.with_connection(job.token, |server, connection, token| {
-                match connection.generation == job.generation {
+                is_there = connection.generation == job.generation;
+                match is_there {
                     true => server.send(connection, token, job.what),
-                    false => {
-                        server.served.n_lost += 1;
-                        Ok(())
-                    }
+                    false => Ok(()),
                 }
             });
+            // Who asked has gone; another may have come in its place.
+            self.served.n_lost += u64::from(!is_there);
         }
     }
 

@@ -34,7 +34,11 @@ fn connect(server: &TruthServer) -> TcpStream {
 }
 
 fn send(client: &mut TcpStream, id: u64) {
-    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{}}}}"#);
+    ask(client, id, "tools/call");
+}
+
+fn ask(client: &mut TcpStream, id: u64, method: &str) {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{}}}}"#);
     let n_bytes = body.len();
     let request = format!("POST /mcp HTTP/1.1\r\nContent-Length: {n_bytes}\r\n\r\n{body}");
     client.write_all(request.as_bytes()).expect("writes");
@@ -136,16 +140,29 @@ fn an_answer_in_pieces_ends_with_the_piece_that_completes_it() {
 
 #[test]
 fn a_client_that_has_gone_is_counted() {
-    let server = TruthServer::start(OPTIONS).expect("a server");
-    let mut client = connect(&server);
-    let mut other = connect(&server);
-    send(&mut client, 1);
-    drop(client);
-    send(&mut other, 2);
-    receive(&mut other, "}}");
-    let served = server.stop().expect("no fault");
-    let n_answered = served.calls.iter().filter(|c| c.answered_ns > 0).count();
-    assert_eq!(served.calls.len() as u64, n_answered as u64 + served.n_lost);
+    for is_known_at_once in [false, true] {
+        let delay = Delay::Fixed(Duration::from_millis(200));
+        let server = TruthServer::start(Options { delay, ..OPTIONS }).expect("a server");
+        let mut client = connect(&server);
+        let mut other = connect(&server);
+        // What was answered meanwhile came later.
+        let mut catch_up = || {
+            ask(&mut other, 2, "initialize");
+            receive(&mut other, "}}");
+        };
+        send(&mut client, 1);
+        if is_known_at_once {
+            catch_up();
+        }
+        drop(client);
+        catch_up();
+        send(&mut other, 3);
+        receive(&mut other, "}}");
+        let served = server.stop().expect("no fault");
+        let n_answered = served.calls.iter().filter(|c| c.answered_ns > 0).count();
+        assert_eq!(served.calls.len() as u64, n_answered as u64 + served.n_lost);
+        assert!(!is_known_at_once || served.n_lost == 1);
+    }
 }
 
 /// A run of the program, judged: not pinned, since tests share the CPUs.
