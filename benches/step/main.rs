@@ -226,7 +226,6 @@ fn percent_above(value: f64, base: f64) -> f64 {
 fn check(valgrind: &Valgrind, program: &str, variants: &[Variant]) -> Result<(), String> {
     let committed = Committed::read()?;
     let mut faults = Vec::new();
-    let plain = committed.instructions.get(Variant::Legacy.name()).copied();
     for &variant in variants {
         let name = variant.name();
         let Some(&before) = committed.instructions.get(name) else {
@@ -234,8 +233,7 @@ fn check(valgrind: &Valgrind, program: &str, variants: &[Variant]) -> Result<(),
             continue;
         };
         let limit = before as f64 * (1.0 + GROWTH_MAX_PERCENT / 100.0);
-        let allowed = variant.most_of_plain().zip(plain);
-        let allowed = allowed.map(|(times, plain)| times * plain as f64);
+        let allowed = variant.most();
         let both = allowed.map_or(limit, |allowed| limit.min(allowed));
         let found = least(valgrind, variant, Some(both))?;
         let n_own = valgrind.allocations(variant)?.n_own_per_call();
@@ -251,8 +249,7 @@ fn check(valgrind: &Valgrind, program: &str, variants: &[Variant]) -> Result<(),
         }
         if let Some(allowed) = allowed.filter(|allowed| found > *allowed) {
             faults.push(format!(
-                "{name}: {found:.0} instructions a call, at most {allowed:.0} are allowed beside \
-                 those committed of the plain call"
+                "{name}: {found:.0} instructions a call, at most {allowed:.0} are allowed"
             ));
         }
         let allowed = committed.own_allocations.get(name).copied().unwrap_or(0);

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
@@ -86,12 +87,14 @@ pub(crate) fn pin_to(core: usize) -> Result<(), String> {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// An empty folder of this process.
+    /// An empty folder of its own.
     ///
     /// # Errors
     /// It cannot be made.
     pub(crate) fn new() -> Result<Self, String> {
-        let name = format!("whole-program-{}", std::process::id());
+        static N_MADE: AtomicU32 = AtomicU32::new(0);
+        let n_before = N_MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("whole-program-{}-{n_before}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
         Ok(Self(path))
