@@ -107,7 +107,13 @@ fn of_origin(origin: &TokenOrigin) -> &'static str {
             "whoever writes the token file has to renew its token before that ends; it is read \
              every 5 s, and when the server refuses the token"
         }
-        _ => "see what the issuer says of the token: the server it is for, its scopes, its end",
+        TokenOrigin::OAuth(wish) if wish.client_secret.is_none() && wish.private_key.is_none() => {
+            "the token of the login has expired, or is another server's: log in again with \
+             `cargo pmcp loadtest login URL`"
+        }
+        TokenOrigin::OAuth(_) => {
+            "see what the issuer says of the token: the server it is for, its scopes, its end"
+        }
     }
 }
 
