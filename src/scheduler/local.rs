@@ -531,24 +531,20 @@ fn park_for_tasks() {
 
 /// Runs `f` so that its waits are given up only with [`Cancel::Everything`].
 pub fn shielded<R>(f: impl FnOnce() -> R) -> R {
-    let set = |is_shielded| {
-        with(|local| {
-            let task = local.current();
-            local.waits[task.index].is_shielded = is_shielded;
-        });
-    };
-    set(true);
-    let result = f();
-    set(false);
-    result
+    marked(|wait| &mut wait.is_shielded, f)
 }
 
 /// Runs `f` so that its waits are given up with [`Cancel::Dispensable`] already.
 pub fn dispensable<R>(f: impl FnOnce() -> R) -> R {
-    let set = |is_dispensable| {
+    marked(|wait| &mut wait.is_dispensable, f)
+}
+
+/// Runs `f` with a mark on the current task's waits, then leaves it as it was.
+fn marked<R>(mark: fn(&mut Wait) -> &mut bool, f: impl FnOnce() -> R) -> R {
+    let set = |is_set| {
         with(|local| {
             let task = local.current();
-            std::mem::replace(&mut local.waits[task.index].is_dispensable, is_dispensable)
+            std::mem::replace(mark(&mut local.waits[task.index]), is_set)
         })
     };
     let before = set(true);

@@ -65,15 +65,12 @@ impl Ports {
                 result => return result,
             }
         }
-        match from {
-            Some(_) => connect_from(address, from, 0),
-            None => TcpStream::connect(address),
-        }
+        begin_connect(address, from)
     }
 }
 
-/// Begins to connect on a thread that runs no tasks; from this address of this host, where
-/// one is given.
+/// Begins to connect from a port that the system chooses, and from this address of this
+/// host, where one is given. It needs no scheduler.
 ///
 /// # Errors
 /// When the system refuses at once.
