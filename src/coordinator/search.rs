@@ -108,13 +108,12 @@ pub fn find(
             scope, &plan, &options, prepared, search, observer, interrupts,
         );
         finder.deadline = deadline;
+        finder.notices = notices;
         finder.run(first)
     });
     observer.ended();
     drop(keeper);
-    let mut outcome = result?;
-    outcome.notices.splice(..0, notices);
-    Ok(outcome)
+    result
 }
 
 /// The pause of a user's cycle, where that is one request and one pause.
@@ -439,7 +438,9 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         self.activity = FindActivity::Draining;
         self.show();
         let (interrupts, deadline) = (self.interrupts, self.deadline);
-        level.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))
+        level.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))?;
+        self.budget.end_level();
+        Ok(())
     }
 
     /// What the search is told of a second.
@@ -447,8 +448,9 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         let level = self.level.as_ref();
         let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
         self.verdict = of_a_level(judged);
-        if level.is_some_and(Level::has_asked_for_waits) && !self.has_told_of_waits {
-            self.has_told_of_waits = true;
+        if level.is_some_and(Level::has_asked_for_waits)
+            && !std::mem::replace(&mut self.has_told_of_waits, true)
+        {
             let at = match self.options.by {
                 LoadUnit::Vus => plural(
                     u64::from(users_of(self.at)),
@@ -459,8 +461,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             };
             let notice = format!(
                 "at {at} the server asked users to keep away (`Retry-After`), and they do \
-                 (`--respect-retry-after`): levels at which it asks offer less than they are \
-                 called by"
+                 (`--respect-retry-after`): where it asks, a level puts less load on it than \
+                 its number says"
             );
             self.observer.notice(&notice);
             self.notices.push(notice);

@@ -20,6 +20,8 @@ pub struct Budget {
     /// What workers of an earlier level had in hand when it ended. Of a bounded budget
     /// there is none: it ends with its workers.
     given_back: Mutex<Vec<Range<u64>>>,
+    /// How many levels of a search have ended.
+    level: AtomicU64,
 }
 
 impl Budget {
@@ -31,7 +33,13 @@ impl Budget {
             most: iterations.unwrap_or(u64::MAX),
             n_workers: n_workers.max(1) as u64,
             given_back: Mutex::default(),
+            level: AtomicU64::new(0),
         })
+    }
+
+    /// A level of a search has ended, and its workers are gone.
+    pub fn end_level(&self) {
+        self.level.fetch_add(1, Relaxed);
     }
 
     fn left(&self) -> u64 {
@@ -69,7 +77,6 @@ impl Budget {
 pub struct BudgetShare {
     budget: Arc<Budget>,
     in_hand: Cell<(u64, u64)>,
-    began_at: u64,
 }
 
 impl BudgetShare {
@@ -77,15 +84,13 @@ impl BudgetShare {
     pub fn new(budget: Arc<Budget>) -> Self {
         Self {
             in_hand: Cell::new((0, 0)),
-            began_at: budget.n_taken.load(Relaxed),
             budget,
         }
     }
 
-    /// How many numbers had been taken before there was this hand: 0 in a run, and
-    /// another number at each level of a search.
-    pub fn began_at(&self) -> u64 {
-        self.began_at
+    /// Which level of a search this is, from 0; 0 in a run.
+    pub fn level(&self) -> u64 {
+        self.budget.level.load(Relaxed)
     }
 
     /// Takes one iteration, and gives its number among those of the budget, from 0;
@@ -166,18 +171,19 @@ mod tests {
         let mut numbers = Vec::new();
         for (level, n) in [(0, 300), (1, 10), (2, 700)] {
             let shares = [0, 1].map(|_| BudgetShare::new(Arc::clone(&budget)));
-            assert_eq!(shares[0].began_at() > 0, level > 0);
-            assert_eq!(shares[0].began_at(), shares[1].began_at());
+            assert_eq!(shares.each_ref().map(BudgetShare::level), [level; 2]);
             (0..n).for_each(|_| numbers.extend(shares.iter().filter_map(BudgetShare::claim)));
+            budget.end_level();
         }
         numbers.sort_unstable();
         assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]));
         // What is missing is what the last level had in hand, and comes before all others.
+        let n_taken = budget.n_taken.load(Relaxed);
         let rest = BudgetShare::new(budget);
-        let n_missing = rest.began_at() - numbers.len() as u64;
+        let n_missing = n_taken - numbers.len() as u64;
         assert!(n_missing < 2 * CHUNK_MAX, "{n_missing}");
         numbers.extend((0..n_missing).filter_map(|_| rest.claim()));
         numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(0..rest.began_at()));
+        assert!(numbers.into_iter().eq(0..n_taken));
     }
 }

@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::shared::Shared;
 use crate::client::{CallReport, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
-use crate::metrics::{AuthFailure, Failure, TemplateFailure};
+use crate::metrics::{AskedWaits, AuthFailure, Failure, TemplateFailure};
 use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, dispensable, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
@@ -130,7 +130,7 @@ impl VirtualUser {
         let mut mixed = fastrand::Rng::with_seed(seed ^ (u64::from(run_index) << 32));
         let random = fastrand::Rng::with_seed(mixed.u64(..));
         // Other values at each level of a search, of the same mix of calls.
-        let mut generators = Generators::new(seed ^ shared.budget.began_at(), run_index);
+        let mut generators = Generators::new(seed ^ shared.budget.level(), run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let turns = usize::try_from(run_index).unwrap_or(0);
         let token = shared.token_of(run_index);
@@ -447,6 +447,9 @@ impl VirtualUser {
     /// where the plan respects that; whether it did.
     #[inline(never)]
     pub(super) fn note_retry_after(&mut self) -> bool {
+        if !self.shared.script.plan.target.respect_retry_after {
+            return false;
+        }
         let lanes = self.lanes.iter_mut().flatten();
         let asked = lanes.chain([&mut self.session]);
         let asked: Vec<_> = asked.filter_map(Session::take_retry_after).collect();
@@ -462,16 +465,18 @@ impl VirtualUser {
         if !self.shared.script.plan.target.respect_retry_after || asked.is_empty() {
             return None;
         }
-        // A run may last so long; `mul_f64` has a largest value.
-        let longest = asked.iter().filter_map(|it| it.wait).max();
-        let longest = longest.map(|wait| wait.min(RETRY_AFTER_MAX));
-        self.shared.count_waits(|waits| {
-            let unread = asked.iter().filter(|it| it.wait.is_none());
-            let (sent, absent): (Vec<_>, Vec<_>) = unread.partition(|it| it.sent.is_some());
-            waits.unreadable += sent.len() as u64;
-            waits.absent += absent.len() as u64;
-            waits.asked_ns_max = waits.asked_ns_max.max(longest.map_or(0, nanos));
-        });
+        let mut told = AskedWaits::default();
+        let mut longest = None;
+        for it in asked {
+            match (it.wait, &it.sent) {
+                // A run may last so long; `mul_f64` has a largest value.
+                (Some(wait), _) => longest = longest.max(Some(wait.min(RETRY_AFTER_MAX))),
+                (None, Some(_)) => told.unreadable += 1,
+                (None, None) => told.absent += 1,
+            }
+        }
+        told.asked_ns_max = longest.map_or(0, nanos);
+        self.shared.count_waits(|waits| waits.merge(&told));
         longest.map(|wait| wait.mul_f64(1.0 + JITTER * self.random.f64()))
     }
 
