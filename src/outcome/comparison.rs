@@ -33,7 +33,7 @@ pub struct RunSample {
 
 impl RunSample {
     /// Operations, then flows.
-    pub fn rows(&self) -> impl Iterator<Item = &SampleRow> {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &SampleRow> {
         self.operations.iter().chain(&self.flows)
     }
 }

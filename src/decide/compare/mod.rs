@@ -195,8 +195,6 @@ struct RowRole<'a> {
     is_total: bool,
     /// Of so many calls that it may be decided by itself.
     is_large: bool,
-    /// The answer may rest on it.
-    may_decide: bool,
     /// The only operation: all calls say the same.
     is_only: bool,
     /// Whose tolerances hold for it; `None`: those of all rows alone.
@@ -241,7 +239,6 @@ impl Setting<'_> {
             let role = RowRole {
                 is_total: key.is_none(),
                 is_large: key.is_none() || is_large,
-                may_decide: key.is_none() || is_large,
                 is_only: key.is_some() && key == only,
                 key: key.or(only),
             };
@@ -267,7 +264,8 @@ impl Setting<'_> {
         }
         self.judge(&mut rows, open);
         // One operation alone is all calls: what is said of them is said of it.
-        if let [total, operation] = rows.as_mut_slice()
+        if only.is_some()
+            && let [total, operation, ..] = rows.as_mut_slice()
             && operation
                 .figures
                 .iter()
@@ -307,7 +305,7 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
-            let may_decide = !role.is_only && (role.may_decide && is_wished || is_own);
+            let may_decide = !role.is_only && (role.is_large && is_wished || is_own);
             let without_success = (role.is_total && metric == ComparedMetric::Errors)
                 .then(|| sides.without_success())
                 .flatten();
@@ -470,9 +468,7 @@ fn tables(runs: &[RunSample]) -> Vec<RowsByKey<'_>> {
 }
 
 fn by_key(run: &RunSample) -> HashMap<&SampleKey, &SampleRow> {
-    let rows: Vec<&SampleRow> = run.rows().collect();
-    let rows = rows.into_iter().rev();
-    rows.map(|row| (&row.key, row)).collect()
+    run.rows().rev().map(|row| (&row.key, row)).collect()
 }
 
 /// The row of each run; all calls without a key.

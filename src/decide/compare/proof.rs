@@ -879,3 +879,25 @@ fn the_only_operation_s_tolerance_holds_for_all_calls() {
         assert_eq!(figure(&found, label, ComparedMetric::P50).margin, 0.3);
     }
 }
+
+/// What is said of all calls is said of the only operation, and of no flow.
+#[test]
+fn the_only_operation_is_told_apart_from_a_flow() {
+    let with = |file: &str, of_flow: f64, n_operations: usize| {
+        let mut run = with_flow(file, 1.0, of_flow);
+        run.operations.truncate(n_operations);
+        run
+    };
+    for n_operations in [0, 1] {
+        let base = with("a.json", 3.0, n_operations);
+        let found = of_pair(base, with("bb.json", 4.5, n_operations));
+        let of_flow = figure(&found, "flow check out", ComparedMetric::P50);
+        assert!(of_flow.decides, "{found:#?}");
+        assert_eq!(of_flow.verdict, Some(ChangeVerdict::Worse));
+        if let [total, operation, _] = &found.rows[..] {
+            let verdicts = |row: &ComparedRow| row.figures.iter().map(|of| of.verdict).collect();
+            let both: [Vec<_>; 2] = [verdicts(total), verdicts(operation)];
+            assert_eq!(both[0], both[1], "{found:#?}");
+        }
+    }
+}
