@@ -69,11 +69,22 @@ impl CookieJar {
     }
 
     /// Takes the value of a `Set-Cookie` header that came at `now`, which is
-    /// `unix_secs` by the wall clock.
-    pub(super) fn take(&mut self, set_cookie: &[u8], now: Instant, unix_secs: u64) {
-        let Some(read) = read(set_cookie) else {
-            return;
-        };
+    /// `unix_secs` by the wall clock. Gives what of it is secret, whether it is kept or not,
+    /// as a list, with the place among a user's cookies that its name has. `None` where
+    /// nothing is: `lang=en` is shown.
+    pub(super) fn take(
+        &mut self,
+        set_cookie: &[u8],
+        now: Instant,
+        unix_secs: u64,
+    ) -> Option<(usize, Value)> {
+        let read = read(set_cookie)?;
+        let secrets = secrets_of(&read);
+        self.put(read, now, unix_secs);
+        secrets
+    }
+
+    fn put(&mut self, read: Read, now: Instant, unix_secs: u64) {
         let is_ours = read
             .domain
             .as_deref()
@@ -185,10 +196,7 @@ impl CookieJar {
     }
 }
 
-/// What of a `Set-Cookie` header is secret, as a list, with the place among a user's
-/// cookies that its name has. `None` where nothing is: `lang=en` is shown.
-pub(super) fn secrets_of(set_cookie: &[u8]) -> Option<(usize, Value)> {
-    let read = read(set_cookie)?;
+fn secrets_of(read: &Read) -> Option<(usize, Value)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let found = secrets_of_header(&text(&read.name), &text(&read.value));
     let place = read.name.iter().fold(0_usize, |sum, byte| {

@@ -49,6 +49,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 /// A longer one is told as longer than this.
 const RETRY_AFTER_TOLD: Duration = Duration::from_secs(365 * 86_400);
 
+const CHECK_PATH: &str = "check the path: most servers answer at `/mcp`, some at `/`";
+
 /// A legacy server may never answer a method that it does not know: where
 /// `initialize` comes next, `server/discover` gets no more than this.
 const DISCOVER_WAIT: Duration = Duration::from_secs(10);
@@ -270,10 +272,10 @@ struct Finder {
     redirected_from: Option<Endpoint>,
 }
 
-/// No legacy session could be opened.
+/// What the server refused to begin with.
 struct Refused {
     error: UserError,
-    /// It says more than what `server/discover` was answered with.
+    /// It says more than the refusal of the other request would.
     is_telling: bool,
 }
 
@@ -647,8 +649,8 @@ impl Finder {
         let error = UserError::could_not_run(format!(
             "{url} does not answer as an MCP server: status {status}, {what}"
         ))
-        .hint("check the path: most servers answer at `/mcp`, some at `/`");
-        match url.starts_with("https:") {
+        .hint(CHECK_PATH);
+        match self.session.server().endpoint().is_https() {
             true => error,
             false => self.beside_proxy(error),
         }
@@ -664,17 +666,16 @@ impl Finder {
 
     /// The error for a handshake that failed for good.
     fn failed(&self, trouble: &Trouble) -> UserError {
-        let url = self.session.server().endpoint().url();
         let Trouble::Failed { failure, message } = trouble else {
             return interrupted();
         };
         let message = self.clean(message);
         let (message, hint) = split_hint(&message);
-        let mut error = self.error_of(failure, &url, message);
+        let mut error = self.error_of(failure, message, hint.is_some());
         if let Some(hint) = hint {
             error = error.hint(hint);
         }
-        match may_be_of_proxy(failure, &url) {
+        match may_be_of_proxy(failure, self.session.server().endpoint().is_https()) {
             true => self.beside_proxy(error),
             false => error,
         }
@@ -691,11 +692,13 @@ impl Finder {
         }
     }
 
-    /// The error for a handshake that failed with that, without what the message hints at.
-    fn error_of(&self, failure: &Failure, url: &str, message: &str) -> UserError {
+    /// The error for a handshake that failed with that, without the hint that the message
+    /// had, if it had one.
+    fn error_of(&self, failure: &Failure, message: &str, has_hint: bool) -> UserError {
         let server = self.session.server();
-        let is_https = url.starts_with("https:");
-        let path = "check the path: most servers answer at `/mcp`, some at `/`";
+        let (url, is_https) = (server.endpoint().url(), server.endpoint().is_https());
+        let no_session =
+            || UserError::could_not_run(format!("no MCP session with {url}: {message}"));
         match failure {
             Failure::Connect(ConnectFailure::Refused) => {
                 UserError::could_not_run(format!("nobody listens at {url}: connection refused"))
@@ -722,25 +725,25 @@ impl Finder {
             Failure::Http {
                 status: 429 | 503, ..
             } if !server.settings().respect_retry_after && self.session.asks_for_a_wait() => {
-                UserError::could_not_run(format!("no MCP session with {url}: {message}"))
-                    .hint("`--respect-retry-after` waits as long as the server asks to")
+                no_session().hint("`--respect-retry-after` waits as long as the server asks to")
             }
             Failure::Http {
                 rpc_code: Some(METHOD_NOT_FOUND),
                 ..
-            } => UserError::could_not_run(format!("no MCP session with {url}: {message}")).hint(
+            } => no_session().hint(
                 "the server knows no `initialize`: give `--protocol modern` if it has no sessions",
             ),
             Failure::Http {
                 status: 404,
                 rpc_code: None,
-            } => UserError::could_not_run(format!("{url} does not exist: {message}")).hint(path),
+            } => UserError::could_not_run(format!("{url} does not exist: {message}"))
+                .hint(CHECK_PATH),
             // As nginx and Go say it.
             Failure::Http { status: 400, .. }
                 if !is_https
                     && (message.contains("HTTPS port") || message.contains("HTTPS server")) =>
             {
-                UserError::could_not_run(format!("no MCP session with {url}: {message}"))
+                no_session()
                     .hint("the server speaks TLS at this port: give the URL with `https://`")
             }
             Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
@@ -748,7 +751,7 @@ impl Finder {
             Failure::Protocol(ProtocolFailure::BadHttp) => {
                 let text = format!("{url} does not answer in HTTP/1.1: {message}");
                 let error = UserError::could_not_run(text);
-                match message.contains("speaks TLS") {
+                match has_hint {
                     true => error,
                     false => error.hint("check the port: something else may listen there"),
                 }
@@ -758,10 +761,9 @@ impl Finder {
             ) => UserError::could_not_run(format!(
                 "{url} does not answer as an MCP server: {message}"
             ))
-            .hint(path),
+            .hint(CHECK_PATH),
             Failure::Connection(ConnectionFailure::LostNew) => {
-                let error =
-                    UserError::could_not_run(format!("no MCP session with {url}: {message}"));
+                let error = no_session();
                 match (is_https, server.endpoint().proxy()) {
                     (true, _) => error.hint(
                         "the TLS handshake went well: a gateway hangs up so where no server is \
@@ -773,19 +775,19 @@ impl Finder {
                     (false, Some(_)) => error,
                 }
             }
-            _ => UserError::could_not_run(format!("no MCP session with {url}: {message}")),
+            _ => no_session(),
         }
     }
 }
 
 /// Whether a proxy that stands between may be to blame: one that sees the requests
 /// themselves for all that no server has said, one that sees TLS for connections alone.
-fn may_be_of_proxy(failure: &Failure, url: &str) -> bool {
+fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
     match failure {
         // Told as such.
         Failure::Connect(ConnectFailure::Proxy) => false,
         Failure::Connect(_) | Failure::Connection(_) | Failure::Timeout(_) => true,
-        Failure::Protocol(_) | Failure::Http { rpc_code: None, .. } => !url.starts_with("https:"),
+        Failure::Protocol(_) | Failure::Http { rpc_code: None, .. } => !is_https,
         _ => false,
     }
 }
@@ -835,11 +837,13 @@ fn untelling(error: UserError) -> Refused {
 
 /// Whether the server took the request for one of its own, but for its token.
 fn speaks_of_token(trouble: &Trouble) -> bool {
-    let failure = match trouble {
-        Trouble::Failed { failure, .. } => failure,
-        Trouble::Cancelled => return false,
-    };
-    matches!(failure, Failure::Denied { .. })
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Denied { .. },
+            ..
+        }
+    )
 }
 
 fn no_common(theirs: &[String]) -> UserError {

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::cookies::{CookieJar, secrets_of};
+use super::cookies::CookieJar;
 use super::server::{SESSION_ID, Server};
 use super::token::{RefusedToken, TokenCell, asks_for_another};
 use crate::http::{Endpoint, HeaderLines, HeaderName, HeaderValue};
@@ -110,20 +110,21 @@ impl Identity {
         self.render();
     }
 
-    /// Takes note of an answer that may refuse the token.
+    /// Takes note of an answer that may refuse the token; `challenge` is asked where it
+    /// does.
     #[inline(never)]
-    pub(super) fn note_refusal(
+    pub(super) fn note_refusal<'a>(
         &self,
         status: u16,
         refusal: Option<&TokenRefusal>,
-        challenge: Option<&[u8]>,
+        challenge: impl FnOnce() -> Option<&'a [u8]>,
     ) {
         let token = self.token.borrow();
         let may_help = token
             .as_ref()
             .is_some_and(|token| status != 403 || !token.is_widest());
         if may_help && asks_for_another(status, refusal) {
-            let challenge = challenge.and_then(|text| std::str::from_utf8(text).ok());
+            let challenge = challenge().and_then(|text| std::str::from_utf8(text).ok());
             self.refused.replace(Some(RefusedToken {
                 number: self.token_number.get(),
                 status,
@@ -147,8 +148,8 @@ impl Identity {
         let unix_secs = crate::clock::Utc::now().unix_ms() / 1000;
         let mut secrets = self.cookie_secrets.borrow_mut();
         for value in values {
-            jar.borrow_mut().take(value, now, unix_secs);
-            if let (Some(secrets), Some((place, found))) = (&mut *secrets, secrets_of(value)) {
+            let found = jar.borrow_mut().take(value, now, unix_secs);
+            if let (Some(secrets), Some((place, found))) = (&mut *secrets, found) {
                 secrets.keep(place, &found.to_string());
             }
         }

@@ -447,7 +447,7 @@ impl Lane {
         let refusal = head.refusal(status, body);
         if matches!(status, 401 | 403) {
             self.identity
-                .note_refusal(status, refusal.as_ref(), head.challenge());
+                .note_refusal(status, refusal.as_ref(), || head.challenge());
         }
         let refusal = refusal.filter(|_| error.is_none());
         let kept = error.as_ref().filter(|_| keeps_answer);

@@ -20,7 +20,7 @@ use ureq::unversioned::transport::{
     Transport,
 };
 
-use super::dial::source;
+use super::dial::{source, stands};
 use super::endpoint::port;
 use super::lookup::{ADDRESSES_MAX, HostName, bare, bind_addresses};
 use super::tls::BlockingTls;
@@ -63,11 +63,7 @@ impl Resolver for NetworkNames {
         let name = HostName::new(uri.host().unwrap_or_default(), None, port(uri));
         let until = end_of(timeout);
         let has_time = || until.is_none_or(|until| Instant::now() < until);
-        let found = match name.given(&self.network) {
-            Ok(None) => name.look_up(&has_time),
-            Ok(Some(given)) => Ok(given),
-            Err(error) => Err(error),
-        };
+        let found = name.addresses(&self.network, &has_time);
         let found = found.map_err(|error| match has_time() {
             true => ureq::Error::Io(io::Error::other(error.what().to_string())),
             false => ureq::Error::Timeout(timeout.reason),
@@ -148,17 +144,11 @@ fn open(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             polled => polled?,
         }
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
+        if stands(&stream)? {
+            break;
         }
-        match stream.peer_addr() {
-            Ok(_) => break,
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error),
-            Err(_) if left.is_some_and(|left| left.is_zero()) => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            // Woken before the connection stood.
-            Err(_) => {}
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
         }
     }
     poll.registry().deregister(&mut stream)?;

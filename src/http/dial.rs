@@ -1,6 +1,7 @@
 //! Opens TCP connections: to which of the server's addresses, and for how long it tries.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -101,8 +102,10 @@ fn connect_to_one(
 ) -> Result<TaskTransport, ureq::Error> {
     let deadline = exchange.deadline();
     let mut last_error = None;
-    let tell = |address: SocketAddr, failure: Option<&str>| {
+    let tell = |address: SocketAddr, failure: Option<&dyn Display>| {
         if addresses.len() > 1 {
+            let failure = failure.map(ToString::to_string);
+            let failure = failure.as_deref();
             TALLIES.with_borrow_mut(|all| all.get_or_insert_default().record(address, failure));
         }
     };
@@ -128,17 +131,16 @@ fn connect_to_one(
                 exchange.set_stop(Stop::Cancelled);
                 return Err(ureq::Error::Io(io::Error::other("cancelled")));
             }
-            Err(ConnectFault::Wake(_)) if Instant::now() >= deadline => {
-                tell(*address, Some("timed out"));
-                exchange.set_stop(Stop::Timeout);
-                return Err(ureq::Error::Timeout(ureq::Timeout::Connect));
-            }
             Err(ConnectFault::Wake(_)) => {
-                tell(*address, Some("timed out"));
+                tell(*address, Some(&"timed out"));
+                if Instant::now() >= deadline {
+                    exchange.set_stop(Stop::Timeout);
+                    return Err(ureq::Error::Timeout(ureq::Timeout::Connect));
+                }
                 last_error = Some(io::Error::from(io::ErrorKind::TimedOut));
             }
             Err(ConnectFault::Io(error)) => {
-                tell(*address, Some(&error.to_string()));
+                tell(*address, Some(&error));
                 last_error = Some(error);
             }
         }
@@ -159,6 +161,21 @@ impl From<io::Error> for ConnectFault {
     }
 }
 
+/// Whether a connection that was begun stands by now.
+///
+/// # Errors
+/// When it never will.
+pub(super) fn stands(stream: &mio::net::TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn open(
     address: SocketAddr,
     from: Option<SocketAddr>,
@@ -170,16 +187,14 @@ fn open(
         if wake == Wake::Cancelled {
             return Err(ConnectFault::Wake(wake));
         }
-        if let Some(error) = socket.stream().take_error()? {
-            return Err(error.into());
+        if stands(socket.stream())? {
+            break;
         }
-        match socket.stream().peer_addr() {
-            Ok(_) => break,
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => return Err(error.into()),
-            Err(_) if wake == Wake::Deadline => return Err(ConnectFault::Wake(wake)),
-            // Woken before the connection stood.
-            Err(_) => socket.mark_full(),
+        if wake == Wake::Deadline {
+            return Err(ConnectFault::Wake(wake));
         }
+        // Woken too early.
+        socket.mark_full();
     }
     socket.stream().set_nodelay(true)?;
     timestamp::enable(socket.stream());

@@ -198,10 +198,7 @@ pub fn resolve(
         Some(proxy) => HostName::new(proxy.host(), None, proxy.port()),
         None => HostName::new(&host, zone.as_deref(), port(&uri)),
     };
-    let addresses = match name.given(network)? {
-        Some(addresses) => addresses,
-        None => name.look_up(keep_going)?,
-    };
+    let addresses = name.addresses(network, keep_going)?;
     let calls = network.calls_per_connection.map(NonZeroU32::get);
     Ok(Endpoint {
         uri,

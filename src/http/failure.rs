@@ -6,7 +6,6 @@
 use std::io;
 
 use super::exchange::{Exchange, ExchangePhase, Stop};
-use super::framing::FramingFault;
 use super::hint::with_more;
 use super::tls::{self, TlsFault};
 use crate::metrics::{ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, TimeoutPhase};
@@ -82,9 +81,9 @@ impl Trouble {
     }
 
     /// What came is no HTTP.
-    pub(super) fn not_http(fault: FramingFault, exchange: &Exchange) -> Self {
+    pub(super) fn not_http(what: impl Into<String>, exchange: &Exchange) -> Self {
         let failure = Failure::Protocol(ProtocolFailure::BadHttp);
-        Self::on_the_way(exchange, failure, fault.0)
+        Self::on_the_way(exchange, failure, what)
     }
 
     /// The peer has closed the connection before the answer's end.

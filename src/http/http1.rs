@@ -21,6 +21,7 @@ use super::framing::{
     Body, FramingFault, HEAD_BYTES_MAX, ResponseHead, Span, header_value, header_values, read_head,
     unfold,
 };
+use super::hint::with_hint;
 use super::request::Request;
 use super::transport::after_decoding;
 use crate::scheduler::Wake;
@@ -94,11 +95,17 @@ fn read_answer_head(
     connection: &mut Connection,
     exchange: &Exchange,
 ) -> Result<ResponseHead, Trouble> {
+    next_answer_head(connection, exchange).map_err(|trouble| in_tls(connection, exchange, trouble))
+}
+
+fn next_answer_head(
+    connection: &mut Connection,
+    exchange: &Exchange,
+) -> Result<ResponseHead, Trouble> {
     connection.head.clear();
     loop {
         let taken = take_head(connection);
-        let taken = taken.map_err(|fault| Trouble::not_http(fault, exchange));
-        if let Some(head) = taken.map_err(|trouble| in_tls(connection, exchange, trouble))? {
+        if let Some(head) = taken.map_err(|fault| Trouble::not_http(fault.0, exchange))? {
             let is_final = !(100..200).contains(&head.status) || head.status == 101;
             if is_final {
                 return Ok(head);
@@ -108,14 +115,8 @@ fn read_answer_head(
         }
         match connection.transport.await_input(NextTimeout::default()) {
             Ok(true) => {}
-            Ok(false) => {
-                let trouble = Trouble::closed(exchange);
-                return Err(in_tls(connection, exchange, trouble));
-            }
-            Err(error) => {
-                let trouble = Trouble::of(&error, exchange);
-                return Err(in_tls(connection, exchange, trouble));
-            }
+            Ok(false) => return Err(Trouble::closed(exchange)),
+            Err(error) => return Err(Trouble::of(&error, exchange)),
         }
     }
 }
@@ -127,7 +128,8 @@ fn in_tls(connection: &Connection, exchange: &Exchange, trouble: Trouble) -> Tro
     let is_over_tls = connection.transport.is_tls();
     match (&trouble, &connection.head[..]) {
         (Trouble::Failed { .. }, [21 | 22, 3, ..]) if !is_over_tls => {
-            Trouble::not_http(ANSWERS_IN_TLS, exchange)
+            let what = "the server speaks TLS at this port";
+            Trouble::not_http(with_hint(what, "give the URL with `https://`"), exchange)
         }
         _ => trouble,
     }
@@ -171,10 +173,6 @@ fn take_head(connection: &mut Connection) -> Result<Option<ResponseHead>, Framin
     }
     Ok(found)
 }
-
-/// What a server of TLS has to say to a request in plain text.
-const ANSWERS_IN_TLS: FramingFault =
-    FramingFault("the server speaks TLS at this port; hint: give the URL with `https://`");
 
 /// The head of an answer, and its body still to be read. Dropping it before the
 /// end closes the connection.
@@ -252,7 +250,7 @@ impl Response {
             let (n_used, n_filled) = self
                 .body
                 .read(buffers.input(), buffer)
-                .map_err(|fault| Trouble::not_http(fault, exchange))?;
+                .map_err(|fault| Trouble::not_http(fault.0, exchange))?;
             buffers.input_consume(n_used);
             if n_filled > 0 || buffer.is_empty() {
                 return Ok(n_filled);

@@ -51,11 +51,24 @@ impl HostName {
         socket_address(&ZonedIp { ip, zone }, self.port).map(|address| Some(vec![address]))
     }
 
-    /// Asks the system.
-    pub(super) fn look_up(
+    /// Its addresses: given, or else as the system says, which is waited for as long as
+    /// `keep_going` says.
+    ///
+    /// # Errors
+    /// When it has none, or none in time.
+    pub(super) fn addresses(
         &self,
+        network: &Network,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<SocketAddr>, UserError> {
+        match self.given(network)? {
+            Some(given) => Ok(given),
+            None => self.look_up(keep_going),
+        }
+    }
+
+    /// Asks the system.
+    fn look_up(&self, keep_going: &dyn Fn() -> bool) -> Result<Vec<SocketAddr>, UserError> {
         let host = &self.host;
         let name = self.clone();
         let found = on_a_thread(move || name.look_up_blocking(), keep_going)?;

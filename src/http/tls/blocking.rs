@@ -5,8 +5,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
@@ -14,7 +13,7 @@ use ureq::unversioned::transport::{
 
 use super::fault::TlsFault;
 use super::person::Person;
-use super::{Material, Tls, TlsSetup};
+use super::{Material, of_person, server_name};
 use crate::error::UserError;
 use crate::http::lookup::bare;
 use crate::network::TlsOptions;
@@ -22,10 +21,11 @@ use crate::network::TlsOptions;
 /// Makes connections to `https` addresses secure.
 pub(in crate::http) struct BlockingTls {
     options: TlsOptions,
+    material: Material,
     /// The host that `TlsOptions::server_name` is of.
     named: String,
     /// Made when it is needed: whom to trust matters to nobody before.
-    setup: OnceLock<Result<TlsSetup, String>>,
+    config: OnceLock<Result<ClientConfig, String>>,
 }
 
 impl BlockingTls {
@@ -34,21 +34,19 @@ impl BlockingTls {
     /// # Errors
     /// When a file of the user's is of no use.
     pub(in crate::http) fn new(options: &TlsOptions, named: &str) -> Result<Self, UserError> {
-        Material::load(options)?;
         Ok(Self {
             options: options.clone(),
+            material: Material::load(options)?,
             named: named.to_string(),
-            setup: OnceLock::new(),
+            config: OnceLock::new(),
         })
     }
 
     /// The name that a host's certificate must have.
-    fn name_for(&self, host: &str) -> Result<ServerName<'static>, String> {
+    fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
         let own = self.options.server_name.as_deref();
-        let own = own.filter(|_| host.eq_ignore_ascii_case(&self.named));
-        let name = own.unwrap_or(host);
-        ServerName::try_from(name.to_string())
-            .map_err(|_| format!("`{name}` is no name that a certificate could have"))
+        own.filter(|_| host.eq_ignore_ascii_case(&self.named))
+            .unwrap_or(host)
     }
 
     fn secure(
@@ -56,29 +54,31 @@ impl BlockingTls {
         details: &ConnectionDetails<'_>,
         transport: Box<dyn Transport>,
     ) -> Result<BlockingTlsTransport, ureq::Error> {
-        let failed = |why: String| ureq::Error::Io(io::Error::other(why));
-        let setup = self.setup.get_or_init(|| {
-            let setup = TlsSetup::load(&self.options, &self.named);
-            setup.map_err(|error| error.what().to_string())
+        let failed = |why: &str| ureq::Error::Io(io::Error::other(why));
+        let config = self.config.get_or_init(|| {
+            let config = self.material.config(self.options.insecure);
+            config.map_err(|error| error.what().to_string())
         });
-        let setup = setup.as_ref().map_err(|why| failed(why.clone()))?;
-        let name = self.name_for(bare(details.uri.host().unwrap_or_default()));
-        let tls = Tls::new(setup);
-        let connection = ClientConnection::new(Arc::clone(&tls.config), name.map_err(failed)?);
-        let connection = connection.map_err(|error| told(io::Error::other(error), &tls.person))?;
+        let config = config.as_ref().map_err(|why| failed(why))?;
+        let host = bare(details.uri.host().unwrap_or_default());
+        let name = server_name(self.name_for(host)).map_err(|error| failed(error.what()))?;
+        let certificate = self.material.certificate.clone();
+        let (config, person) = of_person(config, certificate, self.options.resumption);
+        let connection = ClientConnection::new(config, name);
+        let connection = connection.map_err(|error| told(io::Error::other(error), &person))?;
         let mut socket = TransportAdapter::new(transport, details.current_time.clone());
         socket.set_timeout(details.timeout);
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             let made = stream.conn.complete_io(&mut stream.sock);
-            made.map_err(|error| told(error, &tls.person))?;
+            made.map_err(|error| told(error, &person))?;
         }
         let config = details.config;
         let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
         Ok(BlockingTlsTransport {
             buffers: LazyBuffers::new(input, output),
             stream,
-            person: tls.person,
+            person,
         })
     }
 }

@@ -179,6 +179,65 @@ impl Faults {
     }
 }
 
+impl Material {
+    /// Settings that trust whom the user trusts, or anybody where it is `insecure`.
+    ///
+    /// # Errors
+    /// When nobody is trusted.
+    fn config(&self, insecure: bool) -> Result<ClientConfig, UserError> {
+        let provider = || Arc::clone(&self.provider);
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| UserError::could_not_run(format!("no TLS: {error}")))?
+            .dangerous();
+        let builder = match insecure {
+            true => builder.with_custom_certificate_verifier(Arc::new(Nobody(provider()))),
+            false => {
+                let extra = self.own.iter().chain(&self.by_environment).cloned();
+                let inner = Verifier::new_with_extra_roots(extra, provider());
+                let inner = inner.map_err(|error| nobody_trusted(&error))?;
+                builder.with_custom_certificate_verifier(Arc::new(Platform {
+                    inner: Arc::new(inner),
+                    own: self.own.clone(),
+                }))
+            }
+        };
+        let mut config = builder.with_no_client_auth();
+        // HTTP/2 is not spoken; a server that has nothing else says so.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// The name that a certificate must have.
+///
+/// # Errors
+/// When none could have it.
+fn server_name(name: &str) -> Result<ServerName<'static>, UserError> {
+    ServerName::try_from(name.to_string()).map_err(|_| {
+        UserError::usage(format!("`{name}` is no name that a certificate could have")).hint(
+            "give the name of a host or an IP address, as it stands in the certificate, with \
+             `--server-name NAME`",
+        )
+    })
+}
+
+/// One user's own settings, and what it brings to a handshake.
+fn of_person(
+    config: &ClientConfig,
+    certificate: Option<Arc<CertifiedKey>>,
+    resumption: bool,
+) -> (Arc<ClientConfig>, Arc<Person>) {
+    let person = Arc::new(Person::new(certificate));
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = person.clone();
+    config.resumption = match resumption {
+        true => Resumption::store(person.clone()),
+        false => Resumption::disabled(),
+    };
+    (Arc::new(config), person)
+}
+
 impl TlsSetup {
     /// Makes all ready for connections to that host, an address or a name.
     ///
@@ -187,41 +246,10 @@ impl TlsSetup {
     /// be asked for is none.
     pub fn load(options: &TlsOptions, host: &str) -> Result<Self, UserError> {
         let material = Material::load(options)?;
-        let name = options.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_string()).map_err(|_| {
-            UserError::usage(format!("`{name}` is no name that a certificate could have")).hint(
-                "give the name of a host or an IP address, as it stands in the certificate, \
-                 with `--server-name NAME`",
-            )
-        })?;
-        let Material {
-            own,
-            by_environment,
-            certificate,
-            provider,
-        } = material;
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| UserError::could_not_run(format!("no TLS: {error}")))?
-            .dangerous();
-        let builder = match options.insecure {
-            true => builder.with_custom_certificate_verifier(Arc::new(Nobody(provider))),
-            false => {
-                let extra = own.iter().cloned().chain(by_environment);
-                let inner = Verifier::new_with_extra_roots(extra, provider);
-                let inner = inner.map_err(|error| nobody_trusted(&error))?;
-                builder.with_custom_certificate_verifier(Arc::new(Platform {
-                    inner: Arc::new(inner),
-                    own,
-                }))
-            }
-        };
-        let mut config = builder.with_no_client_auth();
-        // HTTP/2 is not spoken; a server that has nothing else says so.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = server_name(options.server_name.as_deref().unwrap_or(host))?;
         Ok(Self {
-            config,
-            certificate,
+            config: material.config(options.insecure)?,
+            certificate: material.certificate,
             name,
             resumption: options.resumption,
             has_stood: Arc::default(),
@@ -247,15 +275,10 @@ pub(super) struct Tls {
 
 impl Tls {
     pub(super) fn new(setup: &TlsSetup) -> Self {
-        let person = Arc::new(Person::new(setup.certificate.clone()));
-        let mut config = setup.config.clone();
-        config.client_auth_cert_resolver = person.clone();
-        config.resumption = match setup.resumption {
-            true => Resumption::store(person.clone()),
-            false => Resumption::disabled(),
-        };
+        let certificate = setup.certificate.clone();
+        let (config, person) = of_person(&setup.config, certificate, setup.resumption);
         Self {
-            config: Arc::new(config),
+            config,
             name: setup.name.clone(),
             person,
             has_stood: Arc::clone(&setup.has_stood),
