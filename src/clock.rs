@@ -60,9 +60,12 @@ pub struct Utc {
 impl Utc {
     /// The wall clock now. A clock set before 1970 reads as 1970.
     pub fn now() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        Self::of(SystemTime::now())
+    }
+
+    /// A moment of the wall clock. One before 1970 reads as 1970.
+    pub fn of(moment: SystemTime) -> Self {
+        let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             unix_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
         }

@@ -309,9 +309,7 @@ impl Tokens {
 }
 
 fn expired_notice(about: &str, ended_at: SystemTime) -> String {
-    let at = ended_at.duration_since(SystemTime::UNIX_EPOCH);
-    let unix_ms = at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
-    let at = Utc::from_unix_ms(unix_ms).rfc3339();
+    let at = Utc::of(ended_at).rfc3339();
     format!(
         "the token {about} had ended when it came, by its own word: it ended at {at}. It is used \
          until the server refuses it; see whether it comes out of a cache, and whether the clock \

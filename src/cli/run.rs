@@ -107,7 +107,7 @@ fn of_origin(origin: &TokenOrigin) -> &'static str {
             "whoever writes the token file has to renew its token before that ends; it is read \
              every 5 s, and when the server refuses the token"
         }
-        TokenOrigin::OAuth(wish) if wish.client_secret.is_none() && wish.private_key.is_none() => {
+        TokenOrigin::OAuth(wish) if !wish.is_of_client() => {
             "the token of the login has expired, or is another server's: log in again with \
              `cargo pmcp loadtest login URL`"
         }

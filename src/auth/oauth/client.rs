@@ -47,11 +47,10 @@ pub(super) fn takes_secrets(methods: &[String]) -> bool {
 /// which nobody can keep on a user's host, unless the server wants one; then as
 /// [`ClientIdentity::shown`] will show it.
 pub(super) fn method_to_register(methods: &[String]) -> &'static str {
-    match has(methods, BASIC) || has(methods, POST) {
-        true if has(methods, "none") => "none",
-        true if has(methods, BASIC) => BASIC,
-        true => POST,
-        false => "none",
+    let of_secret = || [BASIC, POST].into_iter().find(|it| has(methods, it));
+    match has(methods, "none") {
+        true => "none",
+        false => of_secret().unwrap_or("none"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::challenge;
 use super::client::{ClientIdentity, OAuthClient};
 use super::discover::{self, Discovered};
 use super::endpoint::{NoGrant, TokenEndpoint};
-use super::grant::Grant;
+use super::grant::{Grant, clipped};
 use super::store::{Record, Store};
 use super::wire::{Wire, finally};
 use crate::auth::{Fault, Source, Token, Why};
@@ -254,7 +254,7 @@ fn forbidden(wanted: &[String]) -> Fault {
         }
         false => finally(format!(
             "the server forbids it to this token (403): it wants the scopes `{}`",
-            super::grant::clipped(&wanted.join(" "))
+            clipped(&wanted.join(" "))
         )),
     }
 }
@@ -269,11 +269,11 @@ fn log_in_again(why: &str) -> Fault {
 /// What to do about a server that wants other scopes than a login has. A refresh never
 /// widens a grant (RFC 6749 §6): the user has to agree, to what there was as well.
 fn wider(held: &[String], wanted: &[String]) -> Fault {
-    let more: Vec<_> = wanted.iter().filter(|it| !held.contains(*it)).collect();
     if wanted.is_empty() {
         return forbidden(wanted);
     }
-    let shown = super::grant::clipped(&wanted.join(" "));
+    let more: Vec<_> = wanted.iter().filter(|it| !held.contains(*it)).collect();
+    let shown = clipped(&wanted.join(" "));
     if more.is_empty() {
         return finally(format!(
             "the server forbids it to this token (403), though the login has the scopes that it \
@@ -284,12 +284,13 @@ fn wider(held: &[String], wanted: &[String]) -> Fault {
     let all = all.join(",");
     // The command is copied into a shell, and the server chose the words.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-/,".contains(&byte);
-    let words = match all.bytes().all(is_plain) && all.len() <= SCOPES_SHOWN_MAX {
-        true => format!("cargo pmcp loadtest login URL --oauth-scopes {all}"),
-        false => "cargo pmcp loadtest login URL --oauth-scopes …".to_string(),
+    let scopes = match all.bytes().all(is_plain) && all.len() <= SCOPES_SHOWN_MAX {
+        true => all.as_str(),
+        false => "…",
     };
     finally(format!(
-        "the server wants the scopes `{shown}` (403): log in again with `{words}`"
+        "the server wants the scopes `{shown}` (403): log in again with `cargo pmcp loadtest login \
+         URL --oauth-scopes {scopes}`"
     ))
 }
 
