@@ -66,21 +66,12 @@ pub(super) fn readings(text: &str) -> Vec<Reading> {
         if level == LEVELS_MAX || is_of_chain && !(below.contains('%') && below.contains('\\')) {
             continue;
         }
-        let alone = [Escapes::OfAddresses, Escapes::OfTexts].map(|it| (it, decoded(below, it)));
-        let next: Vec<(Escapes, String)> = match alone {
-            [(_, Some(_)), (_, Some(_))] => {
-                let all = (Escapes::All, decoded(below, Escapes::All));
-                let each = alone.into_iter().chain((!is_of_chain).then_some(all));
-                each.filter_map(|(it, text)| Some((it, text?))).collect()
-            }
-            // One kind alone is what the chain undoes.
-            _ if is_of_chain => Vec::new(),
-            _ => alone
-                .into_iter()
-                .filter_map(|(it, text)| Some((it, text?)))
-                .collect(),
-        };
-        for (escapes, decoded) in next {
+        // Where one way gives what another gave, it is known.
+        for escapes in [Escapes::OfAddresses, Escapes::OfTexts, Escapes::All] {
+            let below = of.map_or(text, |at| &readings[at].text);
+            let Some(decoded) = decoded(below, escapes) else {
+                continue;
+            };
             let is_known = || readings.iter().any(|known| known.text == decoded);
             let has_room =
                 readings.len() < READINGS_MAX && n_bytes + decoded.len() <= READINGS_BYTES_MAX;
