@@ -132,6 +132,12 @@ fn split_number(text: &str) -> (&str, &str) {
     (number, rest.trim_start())
 }
 
+/// Seconds of a report as [`format_duration`] has them, rounded to whole ones; a number
+/// that is not a duration reads as 0.
+pub fn format_whole_secs(secs: f64) -> String {
+    format_duration(Duration::try_from_secs_f64(secs.round()).unwrap_or_default())
+}
+
 /// `1h05m`, `1m30s`, `30s`, `1.5s`, `250ms`, `0s`: for settings and elapsed time.
 pub fn format_duration(duration: Duration) -> String {
     let total_ms = duration.as_millis();

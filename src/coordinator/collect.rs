@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::guard::Watched;
 use super::intervals::Keeper;
-use super::judge::local_failures;
+use super::judge::{headline, local_failures};
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::decide::control::StageSpan;
@@ -612,14 +612,6 @@ impl Collector {
         free.clear();
         let latency = std::mem::replace(&mut self.second.latency, free);
         self.latencies.push_back((self.seconds.len() - 1, latency));
-    }
-}
-
-/// The latency that counts: from the intended start where there is one.
-fn headline(row: &RowStats, is_response: bool) -> &Histogram {
-    match &row.response_ok {
-        Some(response) if is_response => response,
-        _ => &row.service_ok,
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::signals::Signals;
 use crate::load::LoadUnit;
-use crate::metrics::{ConnectFailure, Failure, ReadTimes, Recorder, RowStats, WorkerUsage};
+use crate::metrics::{
+    ConnectFailure, Failure, Histogram, ReadTimes, Recorder, RowStats, WorkerUsage,
+};
 use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
 use crate::scenario::Plan;
 use crate::units::nanos;
@@ -53,9 +55,7 @@ impl Recorded<'_> {
             })
             .collect();
         let calls = Rows::new(self.rows, self.totals).totals();
-        let response = calls.response_ok.as_ref();
-        let response = response.filter(|_| self.plan.has_intended_starts());
-        let headline = response.unwrap_or(&calls.service_ok);
+        let headline = headline(&calls, self.plan.has_intended_starts());
         let load_unit = self.plan.load.unit();
         let n_pinned = self.worker_cpus.iter().flatten().count();
         let counters = &self.totals.counters;
@@ -271,6 +271,14 @@ pub(super) fn local_failures(row: &RowStats) -> u64 {
     let ranked = row.failures.ranked().into_iter();
     let mut found = ranked.filter(|(failure, _)| *failure == MISSING);
     found.next().map_or(0, |(_, count)| count)
+}
+
+/// The latency that counts: from the intended start where there is one.
+pub(super) fn headline(row: &RowStats, is_response: bool) -> &Histogram {
+    match &row.response_ok {
+        Some(response) if is_response => response,
+        _ => &row.service_ok,
+    }
 }
 
 #[cfg(test)]

@@ -101,12 +101,8 @@ impl DataSet {
                 let purpose = purpose_of(&self.name).rotate_left(1);
                 return Some(generators.of(purpose).usize(..n_rows));
             }
-            DataMode::Sequential => moment.iteration.saturating_sub(1),
+            DataMode::Sequential => moment.iteration.saturating_sub(1) % n_rows as u64,
             DataMode::UniquePerVu => moment.vu.saturating_sub(1),
-        };
-        let number = match self.mode {
-            DataMode::UniquePerVu => number,
-            _ => number % n_rows as u64,
         };
         let row = usize::try_from(number).ok();
         row.filter(|row| *row < n_rows)

@@ -9,9 +9,7 @@ use crate::report::summary::notes::left_out;
 use crate::report::summary::verdict::{reasons, verdict};
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_duration, format_percent, format_rate};
-
-use std::time::Duration;
+use crate::units::{format_count, format_percent, format_rate, format_whole_secs};
 
 /// Lays the whole summary out on a page.
 pub(in crate::report) fn find_summary(
@@ -63,7 +61,7 @@ fn head(page: &mut Page, report: &FindReport) {
 }
 
 fn duration(report: &FindReport) -> Line {
-    let line = Line::of(Role::Plain, secs_text(report.elapsed_secs));
+    let line = Line::of(Role::Plain, format_whole_secs(report.elapsed_secs));
     match report.ended {
         FindEnd::Deadline => line.add(Role::Warning, ", ended by its deadline"),
         FindEnd::Interrupted => line.add(Role::Warning, ", interrupted"),
@@ -207,9 +205,4 @@ fn number(level: f64) -> String {
     } else {
         format!("{level}")
     }
-}
-
-fn secs_text(secs: f64) -> String {
-    let duration = Duration::try_from_secs_f64(secs.round()).unwrap_or_default();
-    format_duration(duration)
 }

@@ -21,7 +21,7 @@ use crate::report::page::{
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
-use crate::units::{format_bytes, format_count, format_percent, plural};
+use crate::units::{format_count, format_percent, plural};
 
 /// Markdown of at most so many bytes.
 #[derive(Debug, Clone, Copy)]
@@ -272,10 +272,7 @@ fn bytes(sheet: &mut Sheet, report: &Report) {
     let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
     let rows = some.iter().zip(&shown).map(|((_, bytes), name)| {
         let mut row = vec![cell(name)];
-        for of in [bytes.request, bytes.answer] {
-            row.push(format_bytes(of.mean.round() as u64));
-            row.push(format_bytes(of.max));
-        }
+        row.extend(bytes.texts());
         row
     });
     sheet.heading("Bytes");

@@ -4,7 +4,7 @@
 use crate::metrics::AskedWaits;
 use crate::report::model::{SecondFigures, WaitFigures};
 use crate::scenario::Plan;
-use crate::units::{format_duration, format_percent, secs, tidy};
+use crate::units::{format_percent, format_whole_secs, secs, tidy};
 
 use std::time::Duration;
 
@@ -76,14 +76,11 @@ impl WaitFigures {
         self.share.is_some_and(|share| share > MOSTLY)
     }
 
-    /// `98% of the users' time, at the server's wish (`Retry-After`, up to 1h)`.
+    /// `98% of the users' time, as the server asked (`Retry-After`, up to 1h)`.
     pub(in crate::report) fn in_words(&self) -> String {
-        let duration = |secs: f64| {
-            format_duration(Duration::try_from_secs_f64(secs.round()).unwrap_or_default())
-        };
         let longest = self
             .asked_max_secs
-            .map(|secs| format!(", up to {}", duration(secs)));
+            .map(|secs| format!(", up to {}", format_whole_secs(secs)));
         format!(
             "{} of the users' time, as the server asked (`Retry-After`{})",
             self.share.map_or("-".to_string(), format_percent),

@@ -2,7 +2,7 @@
 
 use crate::outcome::LoadUnit;
 use crate::redact::own;
-use crate::units::tidy;
+use crate::units::{format_bytes, tidy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +187,19 @@ pub struct BytesFigures {
     pub request: ByteFigures,
     /// Of the answers.
     pub answer: ByteFigures,
+}
+
+impl BytesFigures {
+    /// The mean and the largest of the requests, then of the answers, to be shown.
+    pub(in crate::report) fn texts(&self) -> [String; 4] {
+        let (request, answer) = (&self.request, &self.answer);
+        [
+            format_bytes(request.mean.round() as u64),
+            format_bytes(request.max),
+            format_bytes(answer.mean.round() as u64),
+            format_bytes(answer.max),
+        ]
+    }
 }
 
 /// Bytes of some requests, or of some answers.

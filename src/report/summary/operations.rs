@@ -9,7 +9,7 @@ use crate::report::page::{
 };
 use crate::report::table::{Cell, Table};
 use crate::terminal::Role;
-use crate::units::{format_bytes, format_count, format_percent};
+use crate::units::{format_count, format_percent};
 
 /// Columns that give way on a narrow terminal, the first to go first.
 const DISPENSABLE: [usize; 6] = [5, 2, 7, 4, 1, 3];
@@ -106,10 +106,7 @@ pub(super) fn bytes(page: &mut Page, report: &Report) {
     let mut table = Table::new(&headings).dispensable(&[2, 1]);
     for (label, bytes) in rows.iter().take(BYTES_SHOWN) {
         let mut row = vec![Cell::of(Role::Accent, *label)];
-        for of in [bytes.request, bytes.answer] {
-            row.push(Cell::plain(format_bytes(of.mean.round() as u64)));
-            row.push(Cell::plain(format_bytes(of.max)));
-        }
+        row.extend(bytes.texts().map(Cell::plain));
         table.row(row);
     }
     page.gap();
