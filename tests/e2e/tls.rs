@@ -508,7 +508,7 @@ fn servers_without_our_tls_are_told() {
         b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
         &["does not speak TLS at this port", "`http://`"],
     );
-    // Whose server waits for more, or hangs up.
+    // Servers that hang up, or wait for more.
     let url = format!("https://{}/mcp", odd_server(b"", true));
     let run = load_run(&url, &arguments(&["--insecure"])).run();
     let case = "a server that hangs up on the handshake";
@@ -528,7 +528,7 @@ fn plain_requests_to_servers_of_tls_are_told() {
         let url = format!("http://{}/mcp", odd_server(answer, true));
         expect_refusal(case, load_run(&url, &BRIEF).run(), &["`https://`"]);
     };
-    // `unexpected_message`, whole and in two pieces of a head.
+    // The alert `unexpected_message`.
     check(
         "`http://` to a server of TLS that answers with an alert",
         b"\x15\x03\x01\x00\x02\x02\x0a",

@@ -390,8 +390,8 @@ fn token(
 /// The secret of the client `ci`: it needs encoding.
 pub(crate) const CLIENT_SECRET: &str = "s3cret:with%/ü";
 
-/// Who a client says it is: by its secret, or by an assertion, whose claims are read and
-/// whose signature is checked with the key of `tests/tls`.
+/// Who a client says it is: by its secret, or by an assertion, whose claims are read; the
+/// signature is tested in `src/auth/oauth/client.rs`.
 fn check_client(
     manners: &Manners,
     request: &Request,
