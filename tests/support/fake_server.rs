@@ -88,6 +88,11 @@ impl Request {
     pub(crate) fn result(&self, result: &Value) -> Value {
         json!({"jsonrpc": "2.0", "id": self.message()["id"], "result": result})
     }
+
+    /// An answer with this error of JSON-RPC.
+    pub(crate) fn error(&self, error: &Value) -> Value {
+        json!({"jsonrpc": "2.0", "id": self.message()["id"], "error": error})
+    }
 }
 
 /// The server's end of a connection, for a handler to write to.
