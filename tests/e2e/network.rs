@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fake_server::{FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, causes, count, list, load_run};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 #[cfg(target_os = "linux")]
 use crate::resolver::{CHANGING_HOST, ChangingName};
 use crate::tls_server::{Party, Speaks, TlsFront};
@@ -32,27 +32,17 @@ const NAMES: &str = "Names and addresses";
 /// Four calls of two users.
 const CALLS: [&str; 6] = ["--tool", "work", "--vus", "2", "--iterations", "4"];
 
-fn loadtest(words: &[&str]) -> Program {
-    Program::new(&[&["loadtest"], words].concat())
-}
-
 /// A run with everything that it says.
 fn told_run(url: &str, more: &[&str]) -> Program {
-    let words = ["loadtest", "run", url, "--no-pin"];
-    Program::new(&[&words, &CALLS[..], more].concat())
+    loadtest(&[&["run", url, "--no-pin"], &CALLS[..], more].concat())
 }
 
 /// Neither shown nor written.
 #[track_caller]
 fn assert_hidden(finished: &Finished, secrets: &[&str]) {
-    let report = finished.report_path().map(std::fs::read_to_string);
-    let report = report.map_or_else(String::new, |text| text.expect("a report"));
+    let written = finished.written(&[]);
     for secret in secrets {
-        assert!(
-            !finished.to_string().contains(secret),
-            "{secret}: {finished}"
-        );
-        assert!(!report.contains(secret), "{secret}: {report}");
+        assert!(!written.contains(secret), "{secret}: {written}");
     }
 }
 
@@ -427,10 +417,8 @@ fn connections_come_from_the_addresses_that_they_are_bound_to() {
     let server = FakeServer::start(legacy);
     let words = [&CALLS[..], &["--bind", "127.0.0.5", "--bind", "127.0.0.6"]].concat();
     let finished = load_run(&server.url(), &words).run().expect_code(0);
-    let peers = server.log().into_iter().filter_map(|it| it.peer);
-    let peers: BTreeSet<String> = peers.map(|peer| peer.ip().to_string()).collect();
     let expected = ["127.0.0.5", "127.0.0.6"].map(str::to_string);
-    assert_eq!(peers, BTreeSet::from(expected), "{finished}");
+    assert_eq!(server.peers(), BTreeSet::from(expected), "{finished}");
     let config = &finished.checked_report()["plan"]["network"];
     assert_eq!(list(&config["bind"]).len(), 2, "{config}");
 }
@@ -440,10 +428,8 @@ fn connections_come_from_the_addresses_that_they_are_bound_to() {
 fn all_commands_know_the_proxy() {
     let proxy = FakeServer::start(|request, connection| match request.method().as_str() {
         "resources/list" | "resources/templates/list" | "prompts/list" => {
-            let error = r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"no"}}"#;
-            let id = request.message()["id"].to_string();
-            let json = [("Content-Type", "application/json")];
-            connection.answer(200, &json, &error.replace("ID", &id))
+            let error = json!({"code": -32601, "message": "no"});
+            connection.json(&request.error(&error))
         }
         _ => legacy(request, connection),
     });

@@ -15,7 +15,7 @@ use rustls::{ConnectionTrafficSecrets, ServerConnection};
 use crate::demo::{ECHO, quick_demo};
 use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::told::Tells;
 use crate::tunnel::relay;
@@ -698,8 +698,8 @@ fn check_tells_of_tls() {
     let config = "[settings]\nca = [\"ca.pem\"]\nserver_name = \"mcp.test\"\n";
     let config = format!("{config}{CALLS_ECHO}");
     let check = |more: &[&str]| {
-        let words = [&["loadtest", "check", "a.toml"], more].concat();
-        let program = Program::new(&words).file("a.toml", &config);
+        let program = loadtest(&[&["check", "a.toml"], more].concat());
+        let program = program.file("a.toml", &config);
         program.file("ca.pem", &root.pem()).run()
     };
     let finished = check(&[]).expect_code(0);
