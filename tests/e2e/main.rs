@@ -9,6 +9,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
 
+#[path = "../support/acceptor.rs"]
+mod acceptor;
 #[path = "../support/auth_server.rs"]
 mod auth_server;
 #[path = "../support/demo.rs"]

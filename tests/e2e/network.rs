@@ -12,16 +12,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[cfg(target_os = "linux")]
+use crate::acceptor::Acceptor;
 use crate::fake_server::{FakeServer, Next, Request, legacy};
-use crate::load_run::{LoadRun, causes, count, list, load_run};
+use crate::load_run::{LoadRun, advice, causes, count, list, load_run};
 use crate::program::{Finished, Program, loadtest};
 #[cfg(target_os = "linux")]
 use crate::resolver::{CHANGING_HOST, ChangingName};
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::told::Tells;
-use crate::tunnel::Tunnel;
 #[cfg(target_os = "linux")]
 use crate::tunnel::relay;
+use crate::tunnel::{Tunnel, read_head};
 
 /// A host that no resolver knows: whoever reaches it was led there.
 const HOST: &str = "mcp.server.test";
@@ -196,12 +198,7 @@ fn tls_goes_through_the_tunnel_and_a_silent_proxy_is_given_up() {
     let of_proxy = listener.local_addr().expect("bound").to_string();
     let seen = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a head");
-            head.extend(byte);
-        }
+        read_head(&mut stream).expect("a head");
         // An interim answer first, byte by byte.
         for byte in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: x\r\n\r\n" {
             stream.write_all(&[*byte]).expect("the client is there");
@@ -569,12 +566,8 @@ fn an_address_that_takes_no_connection_is_counted_and_told() {
     );
     assert!(count(&dead["failed"]) >= 5, "{report:#}");
     let words = format!("of 2 addresses that the name leads to, 127.0.0.2:{port} took 0 of ");
-    let advice = list(&report["advice"]).iter();
-    let told: Vec<&str> = advice.filter_map(|it| it["text"].as_str()).collect();
-    assert!(
-        told.iter().any(|text| text.starts_with(&words)),
-        "{told:#?}"
-    );
+    let text = advice(&report, "dead_address").expect("it is told");
+    assert!(text.starts_with(&words), "{text}");
     assert!(finished.stdout.contains("took 0 of "), "{finished}");
 }
 
@@ -649,22 +642,18 @@ fn ctrl_c_waits_for_no_handshake() {
         Vec::new(),
         Speaks::usual(),
     );
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let stalling = listener.local_addr().expect("bound");
     let (held, to) = (Arc::new(AtomicUsize::new(0)), front.address());
     let n_held = Arc::clone(&held);
-    thread::spawn(move || {
-        let mut stalled = Vec::new();
-        for client in listener.incoming().map_while(Result::ok) {
-            if is_stalling.load(Relaxed) {
-                stalled.push(client);
-                n_held.fetch_add(1, Relaxed);
-            } else {
-                thread::spawn(move || relay(client, to));
-            }
+    let stalling = Acceptor::start(move |mut client| {
+        if is_stalling.load(Relaxed) {
+            n_held.fetch_add(1, Relaxed);
+            // Says nothing until the client closes.
+            drop(std::io::copy(&mut client, &mut std::io::sink()));
+            return;
         }
+        drop(relay(client, to));
     });
-    let url = format!("https://{stalling}/mcp");
+    let url = format!("https://{}/mcp", stalling.address());
     let words = [
         "--tool=work",
         "--vus=2",

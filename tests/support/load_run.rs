@@ -236,6 +236,13 @@ pub(crate) fn list(value: &Value) -> &[Value] {
         .unwrap_or_else(|| panic!("`{value}` is not an array"))
 }
 
+/// What the report advises under this id; the first, where there are several.
+pub(crate) fn advice<'a>(report: &'a Value, id: &str) -> Option<&'a str> {
+    let mut notes = list(&report["advice"]).iter();
+    let note = notes.find(|note| note["id"] == id)?;
+    note["text"].as_str()
+}
+
 /// The counts by cause, most frequent first.
 pub(crate) fn causes(figures: &Value) -> Vec<(String, u64)> {
     list(&figures["failures"])
