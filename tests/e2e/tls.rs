@@ -82,7 +82,8 @@ fn a_server_of_an_own_authority_is_measured_over_tls() {
     let house = root.intermediate("House Issuer");
     let server = house.server(&[HOST]);
     let front = TlsFront::start(&demo.url(), &server, vec![house.der()], Speaks::usual());
-    let finished = expect_fine(&demo, &front, &root, &[]);
+    // At a pace, so that each user has its calls.
+    let finished = expect_fine(&demo, &front, &root, &["--pacing=100ms"]);
     let report = finished.checked_report();
     let tls = &report["tls"];
     assert_eq!(tls["is_verified"], true, "{tls:#}");
