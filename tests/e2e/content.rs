@@ -109,14 +109,8 @@ fn compressed_answers_are_read() {
         let expected = Some(("http.500.jsonrpc.-32603", "it broke"));
         check(coding, expected, move |request, connection| {
             let error = json!({"code": -32603, "message": "it broke"});
-            let error = json!({"jsonrpc": "2.0", "id": request.message()["id"], "error": error});
-            coded(
-                connection,
-                500,
-                JSON,
-                coding,
-                &encode(error.to_string().as_bytes()),
-            )
+            let error = request.error(&error).to_string();
+            coded(connection, 500, JSON, coding, &encode(error.as_bytes()))
         });
     }
 }
@@ -329,9 +323,7 @@ fn listing(page: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'sta
         "tools/list" => page(request, connection),
         "resources/list" | "resources/templates/list" | "prompts/list" => {
             let error = json!({"code": -32601, "message": "no such method"});
-            connection.json(&json!({
-                "jsonrpc": "2.0", "id": request.message()["id"], "error": error,
-            }))
+            connection.json(&request.error(&error))
         }
         _ => legacy(request, connection),
     })

@@ -4,13 +4,8 @@
 use serde_json::json;
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
-use crate::program::{Finished, Program};
-
-fn loadtest(words: &[&str]) -> Program {
-    let mut all = vec!["loadtest"];
-    all.extend(words);
-    Program::new(&all)
-}
+use crate::load_run::run_work;
+use crate::program::{Finished, Program, loadtest};
 
 #[test]
 fn every_command_judges_an_address_alike() {
@@ -82,8 +77,7 @@ fn echo(request: &Request, connection: &mut Connection) -> Next {
         }
         "resources/list" => {
             let error = json!({"code": -32000, "message": told});
-            let id = &request.message()["id"];
-            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            connection.json(&request.error(&error))
         }
         "tools/call" => {
             let id = request.message()["id"].as_u64().unwrap_or(0);
@@ -92,7 +86,7 @@ fn echo(request: &Request, connection: &mut Connection) -> Next {
                 return Next::Keep;
             }
             let error = json!({"code": -32001, "message": told, "data": told});
-            connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            connection.json(&request.error(&error))
         }
         _ => legacy(request, connection),
     }
@@ -116,20 +110,8 @@ fn what_a_server_says_of_a_credential_is_hidden_everywhere() {
     let server = FakeServer::start(echo);
     let url = format!("{}?token=query-0815", server.url());
     let key = ["--api-key", "tok-4711-geheim"];
-    let run = [
-        &[
-            "run",
-            &url,
-            "--tool",
-            "work",
-            "--vus",
-            "2",
-            "--iterations",
-            "20",
-        ],
-        &key[..],
-    ];
-    let finished = loadtest(&run.concat()).run().expect_code(3);
+    let words = [&["--vus=2", "--iterations=20"], &key[..]].concat();
+    let finished = run_work(&url, &words).run().expect_code(3);
     let report = finished.report();
     assert_eq!(report["totals"]["failed"], 20, "{finished}");
     assert!(
@@ -176,17 +158,7 @@ fn refuse(request: &Request, connection: &mut Connection) -> Next {
 fn a_long_credential_is_hidden_where_an_excerpt_cuts_it() {
     let server = FakeServer::start(refuse);
     let key: String = (0..120).map(|n| format!("k{n:04}")).collect();
-    let words = [
-        "run",
-        &server.url(),
-        "--tool",
-        "work",
-        "--vus",
-        "1",
-        "--iterations",
-        "3",
-    ];
-    let finished = loadtest(&words)
+    let finished = run_work(&server.url(), &["--vus=1", "--iterations=3"])
         .env("MCP_API_KEY", &key)
         .run()
         .expect_code(3);
@@ -202,16 +174,8 @@ fn a_long_credential_is_hidden_where_an_excerpt_cuts_it() {
 fn plain_headers_do_not_hide_our_own_words() {
     let server = FakeServer::start(legacy);
     let url = server.url();
-    let mut words = vec![
-        "run",
-        &url,
-        "--tool",
-        "work",
-        "--vus",
-        "1",
-        "--iterations",
-        "3",
-    ];
+    let few = ["--vus=1", "--iterations=3"];
+    let mut words = few.to_vec();
     for header in [
         "X-Env: load",
         "X-Api-Version: 2026",
@@ -221,24 +185,15 @@ fn plain_headers_do_not_hide_our_own_words() {
     ] {
         words.extend(["-H", header]);
     }
-    let finished = loadtest(&words).run().expect_code(0);
+    let finished = run_work(&url, &words).run().expect_code(0);
     let report = finished.report();
     assert!(report["plan"]["load"].is_object(), "{report}");
     assert!(report["per_tool"]["work"].is_object(), "{report}");
     assert!(!finished.stdout.contains("***"), "{finished}");
     // What is a credential by its name is hidden, and hides no key of ours.
-    let words = [
-        "run",
-        &url,
-        "--tool",
-        "work",
-        "--vus",
-        "1",
-        "--iterations",
-        "3",
-    ];
     let key = ["-H", "X-Api-Key: load", "-H", "X-Token: work"];
-    let finished = loadtest(&[&words[..], &key].concat()).run().expect_code(0);
+    let words = [&few[..], &key].concat();
+    let finished = run_work(&url, &words).run().expect_code(0);
     let report = finished.report();
     assert!(report["plan"]["load"].is_object(), "{report}");
     assert!(report["per_tool"]["***"].is_object(), "{report}");

@@ -312,8 +312,7 @@ fn a_redirect_to_another_host_is_refused_and_takes_no_secret_along() {
 
 /// A JSON-RPC error that answers the request.
 fn rpc_error(request: &Request, code: i64, message: &str) -> Value {
-    let id = &request.message()["id"];
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+    request.error(&json!({"code": code, "message": message}))
 }
 
 fn event(message: &Value) -> String {

@@ -382,9 +382,8 @@ fn what_is_awaited_decides() {
     let server = FakeServer::on_call(
         |request, connection| match &request.message()["params"]["name"] {
             name if name == "error" => {
-                let id = &request.message()["id"];
                 let error = json!({"code": -32602, "message": "no"});
-                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+                connection.json(&request.error(&error))
             }
             name if name == "status" => connection.answer(418, &[], "teapot"),
             name if name == "tool" => {
@@ -437,12 +436,11 @@ fn what_is_awaited_decides() {
 fn extracted_secrets_are_written_nowhere() {
     const SECRET: &str = "tok-8f2c1d-\u{e9}-very-secret";
     let server = FakeServer::on_call(|request, connection| {
-        let id = &request.message()["id"];
         if is_of(request, "login") {
             return connection.json(&request.result(&json!({"content": [], "handle": SECRET})));
         }
         let error = json!({"code": -32000, "message": format!("bad {SECRET} and again {SECRET}")});
-        connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        connection.json(&request.error(&error))
     });
     let config = r#"
 [[flow]]

@@ -47,8 +47,7 @@ fn nasty() -> FakeServer {
     FakeServer::on_call(|request, connection| {
         let message = "::error::x\n| `a` | <b> ]]> \u{202e} @octocat \r\n::stop-commands::t";
         let error = json!({"code": -32000, "message": message});
-        let id = &request.message()["id"];
-        connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        connection.json(&request.error(&error))
     })
 }
 

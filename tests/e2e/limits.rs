@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
-use crate::load_run::{LoadRun, causes, count, list, load_run, number};
+use crate::load_run::{LoadRun, advice, causes, count, list, load_run, number};
 use crate::program::Program;
 use crate::told::Tells;
 
@@ -150,9 +150,7 @@ fn the_limit_of_a_server_is_found_and_goodput_stands_beside_what_was_offered() {
     ];
     let finished = load_run(&server.url(), &arguments).run().expect_code(0);
     let report = finished.checked_report();
-    let advice = list(&report["advice"]).iter();
-    let mut of_limit = advice.filter(|note| note["id"] == "rate_limited");
-    let text = of_limit.next().expect("the limit is found")["text"].to_string();
+    let text = advice(&report, "rate_limited").expect("the limit is found");
     assert!(
         text.contains("calls a minute") || text.contains("calls a second"),
         "{text}"
@@ -193,15 +191,16 @@ fn pause(server: &FakeServer, method: &str) -> Duration {
 const ONE_USER: [&str; 6] = ["--tool", "work", "--vus", "1", "--iterations", "3"];
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A run whose users wait as long as they are asked to.
+fn respectful(server: &FakeServer, words: &[&str]) -> Program {
+    let words = [words, &["--respect-retry-after"]].concat();
+    load_run(&server.url(), &words)
+}
+
 #[test]
 fn users_wait_as_long_as_they_are_asked_to_where_the_user_wants_that() {
     let server = turned_away_once("tools/call");
-    let finished = load_run(
-        &server.url(),
-        &[&ONE_USER[..], &["--respect-retry-after"]].concat(),
-    )
-    .run()
-    .expect_code(0);
+    let finished = respectful(&server, &ONE_USER).run().expect_code(0);
     let report = finished.checked_report();
     assert_eq!(report["totals"]["failed"], 1, "{finished}");
     assert!(pause(&server, "tools/call") >= SECOND);
@@ -227,39 +226,35 @@ fn users_wait_as_long_as_they_are_asked_to_where_the_user_wants_that() {
 #[test]
 fn the_handshake_waits_too_and_says_so() {
     let server = turned_away_once("initialize");
-    let finished = load_run(
-        &server.url(),
-        &[&ONE_USER[..], &["--respect-retry-after"]].concat(),
-    )
-    .run()
-    .expect_code(0);
+    let finished = respectful(&server, &ONE_USER).run().expect_code(0);
     assert!(pause(&server, "initialize") >= SECOND);
     let notices = finished.checked_report()["notices"].to_string();
     assert!(notices.contains("the handshake waited 1s"), "{notices}");
-    let busy = FakeServer::on("initialize", |_, connection| {
-        connection.answer(429, &[("Retry-After", "3600")], "")
-    });
+    let asking_for = |wait: &'static str| {
+        FakeServer::on("initialize", move |_, connection| {
+            connection.answer(429, &[("Retry-After", wait)], "")
+        })
+    };
     // Each is a case of `tests/told.md`.
-    let read = |server: &FakeServer, words: &[&str], case: &str| {
-        let finished = load_run(&server.url(), words).run().expect_code(1);
+    let read = |program: Program, case: &str| {
+        let finished = program.run().expect_code(1);
         finished.tells(LIMITS, case).stderr
     };
-    let said = read(&busy, &ONE_USER, "a handshake that is to wait for an hour");
+    let busy = asking_for("3600");
+    let impatient = load_run(&busy.url(), &ONE_USER);
+    let said = read(impatient, "a handshake that is to wait for an hour");
     assert!(said.contains("Retry-After: 3600"), "{said}");
     assert!(said.contains("`--respect-retry-after` waits"), "{said}");
-    let waiting = [&ONE_USER[..], &["--respect-retry-after"]].concat();
-    let said = read(&busy, &waiting, "the same with `--respect-retry-after`");
+    let waiting = respectful(&busy, &ONE_USER);
+    let said = read(waiting, "the same with `--respect-retry-after`");
     assert!(said.contains("asks to wait 1h"), "{said}");
-    let huge = FakeServer::on("initialize", |_, connection| {
-        connection.answer(429, &[("Retry-After", "99999999999999999999")], "")
-    });
-    let said = read(&huge, &waiting, "a wait that no clock knows");
+    let huge = asking_for("99999999999999999999");
+    let said = read(respectful(&huge, &ONE_USER), "a wait that no clock knows");
     let told = "more than a year (`Retry-After: 99999999999999999999`)";
     assert!(said.contains(told), "{said}");
-    let odd = FakeServer::on("initialize", |_, connection| {
-        connection.answer(429, &[("Retry-After", "soon")], "")
-    });
-    let said = read(&odd, &ONE_USER, "a wait that cannot be read");
+    let odd = asking_for("soon");
+    let impatient = load_run(&odd.url(), &ONE_USER);
+    let said = read(impatient, "a wait that cannot be read");
     assert!(said.contains("Retry-After: soon (neither"), "{said}");
     assert!(!said.contains("--respect-retry-after"), "{said}");
 }
@@ -275,14 +270,6 @@ fn full_after(n_calls: usize, headers: &'static [(&'static str, &'static str)]) 
     })
 }
 
-fn advice_texts(report: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-    let advice = list(&report["advice"]).iter();
-    advice
-        .map(|note| (text(&note["id"]), text(&note["text"])))
-        .collect()
-}
-
 #[test]
 fn a_run_whose_users_had_to_keep_away_says_so_before_its_figures() {
     let hour = "3600";
@@ -293,13 +280,8 @@ fn a_run_whose_users_had_to_keep_away_says_so_before_its_figures() {
         (&[("Retry-After", "99999999999999999999")], 86_400.0, huge),
     ] {
         let server = full_after(40, headers);
-        let words = ["--tool", "work", "--vus", "4", "--duration", "3s"];
-        let finished = load_run(
-            &server.url(),
-            &[&words[..], &["--respect-retry-after"]].concat(),
-        )
-        .run()
-        .expect_code(0);
+        let words = ["--tool=work", "--vus=4", "--duration=3s"];
+        let finished = respectful(&server, &words).run().expect_code(0);
         let report = finished.checked_report();
         let waits = &report["retry_after"];
         assert_eq!(waits["waits"], 4, "{finished}");
@@ -341,8 +323,7 @@ fn a_wait_that_the_server_does_not_name_is_told_to_who_would_respect_it() {
         ),
     ] {
         let server = full_after(0, headers);
-        let words = [&ONE_USER[..], &["--respect-retry-after"]].concat();
-        let finished = load_run(&server.url(), &words).run().expect_made();
+        let finished = respectful(&server, &ONE_USER).run().expect_made();
         let report = finished.checked_report();
         let waits = &report["retry_after"];
         let counts = [&waits["waits"], &waits["absent"], &waits["unreadable"]];
@@ -353,9 +334,7 @@ fn a_wait_that_the_server_does_not_name_is_told_to_who_would_respect_it() {
         );
         let example = report["failures"][0]["examples"][0].to_string();
         assert!(example.contains(part), "{example}");
-        let told = advice_texts(&report);
-        let told = told.iter().find(|(id, _)| id == "no_retry_after");
-        let (_, text) = told.expect("the advice");
+        let text = advice(&report, "no_retry_after").expect("the advice");
         assert!(text.contains("3 answers that turned a call away"), "{text}");
         assert_eq!(text.contains("neither seconds"), unreadable > 0, "{text}");
         finished.tells_lines(LIMITS, case, &["3 answers that turned a call away"]);
@@ -385,12 +364,10 @@ fn users_who_wait_show_a_limit_no_lower_than_what_passed() {
             false => connection.answer(429, &[("Retry-After", "1")], ""),
         }
     });
-    let words = ["--tool", "work", "--vus", "8", "--duration", "6s"];
-    let words = [&words[..], &["--respect-retry-after"]].concat();
-    let finished = load_run(&server.url(), &words).run().expect_code(0);
-    let told = advice_texts(&finished.checked_report());
-    let told = told.iter().find(|(id, _)| id == "rate_limited");
-    let (_, text) = told.expect("the limit is found");
+    let words = ["--tool=work", "--vus=8", "--duration=6s"];
+    let finished = respectful(&server, &words).run().expect_code(0);
+    let report = finished.checked_report();
+    let text = advice(&report, "rate_limited").expect("the limit is found");
     assert!(text.contains("lets at least"), "{text}");
     assert!(text.contains("leave out `--respect-retry-after`"), "{text}");
 }

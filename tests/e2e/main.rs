@@ -3,11 +3,14 @@
 //! One binary holds them all, since linking costs more than running. `support`
 //! holds the servers and the means to run the program; `harness` tests those.
 //! What needs the official Python SDK is ignored by default, with `python` in
-//! its name: `.ci/run` installs the SDK and runs it. A test that judges times
-//! asks for a larger `share` of the machine than others.
+//! its name: `.ci/run` installs the SDK and runs it; what needs the conformance
+//! suite has `conformance`. A test that judges times asks for a larger `share` of
+//! the machine than others.
 
 #![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
 
+#[path = "../support/acceptor.rs"]
+mod acceptor;
 #[path = "../support/auth_server.rs"]
 mod auth_server;
 #[path = "../support/demo.rs"]

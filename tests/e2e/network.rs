@@ -3,20 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+#[cfg(target_os = "linux")]
+use crate::acceptor::Acceptor;
 use crate::fake_server::{FakeServer, Next, Request, legacy};
-use crate::load_run::{LoadRun, causes, count, list, load_run};
-use crate::program::{Finished, Program};
+use crate::load_run::{LoadRun, advice, causes, count, list, load_run};
+use crate::program::{Finished, Program, loadtest};
+#[cfg(target_os = "linux")]
 use crate::resolver::{CHANGING_HOST, ChangingName};
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::told::Tells;
-use crate::tunnel::{Tunnel, relay};
+#[cfg(target_os = "linux")]
+use crate::tunnel::relay;
+use crate::tunnel::{Tunnel, read_head};
 
 /// A host that no resolver knows: whoever reaches it was led there.
 const HOST: &str = "mcp.server.test";
@@ -24,33 +31,20 @@ const HOST: &str = "mcp.server.test";
 /// A section of what users read.
 const NAMES: &str = "Names and addresses";
 
-/// The name of a certificate.
-const LOCAL: &str = "127.0.0.1";
-
 /// Four calls of two users.
 const CALLS: [&str; 6] = ["--tool", "work", "--vus", "2", "--iterations", "4"];
 
-fn loadtest(words: &[&str]) -> Program {
-    Program::new(&[&["loadtest"], words].concat())
-}
-
 /// A run with everything that it says.
 fn told_run(url: &str, more: &[&str]) -> Program {
-    let words = ["loadtest", "run", url, "--no-pin"];
-    Program::new(&[&words, &CALLS[..], more].concat())
+    loadtest(&[&["run", url, "--no-pin"], &CALLS[..], more].concat())
 }
 
 /// Neither shown nor written.
 #[track_caller]
 fn assert_hidden(finished: &Finished, secrets: &[&str]) {
-    let report = finished.report_path().map(std::fs::read_to_string);
-    let report = report.map_or_else(String::new, |text| text.expect("a report"));
+    let written = finished.written(&[]);
     for secret in secrets {
-        assert!(
-            !finished.to_string().contains(secret),
-            "{secret}: {finished}"
-        );
-        assert!(!report.contains(secret), "{secret}: {report}");
+        assert!(!written.contains(secret), "{secret}: {written}");
     }
 }
 
@@ -204,12 +198,7 @@ fn tls_goes_through_the_tunnel_and_a_silent_proxy_is_given_up() {
     let of_proxy = listener.local_addr().expect("bound").to_string();
     let seen = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a head");
-            head.extend(byte);
-        }
+        read_head(&mut stream).expect("a head");
         // An interim answer first, byte by byte.
         for byte in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: x\r\n\r\n" {
             stream.write_all(&[*byte]).expect("the client is there");
@@ -425,10 +414,8 @@ fn connections_come_from_the_addresses_that_they_are_bound_to() {
     let server = FakeServer::start(legacy);
     let words = [&CALLS[..], &["--bind", "127.0.0.5", "--bind", "127.0.0.6"]].concat();
     let finished = load_run(&server.url(), &words).run().expect_code(0);
-    let peers = server.log().into_iter().filter_map(|it| it.peer);
-    let peers: BTreeSet<String> = peers.map(|peer| peer.ip().to_string()).collect();
     let expected = ["127.0.0.5", "127.0.0.6"].map(str::to_string);
-    assert_eq!(peers, BTreeSet::from(expected), "{finished}");
+    assert_eq!(server.peers(), BTreeSet::from(expected), "{finished}");
     let config = &finished.checked_report()["plan"]["network"];
     assert_eq!(list(&config["bind"]).len(), 2, "{config}");
 }
@@ -438,10 +425,8 @@ fn connections_come_from_the_addresses_that_they_are_bound_to() {
 fn all_commands_know_the_proxy() {
     let proxy = FakeServer::start(|request, connection| match request.method().as_str() {
         "resources/list" | "resources/templates/list" | "prompts/list" => {
-            let error = r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"no"}}"#;
-            let id = request.message()["id"].to_string();
-            let json = [("Content-Type", "application/json")];
-            connection.answer(200, &json, &error.replace("ID", &id))
+            let error = json!({"code": -32601, "message": "no"});
+            connection.json(&request.error(&error))
         }
         _ => legacy(request, connection),
     });
@@ -509,23 +494,24 @@ fn a_proxy_of_plain_requests_is_named_where_it_may_be_to_blame() {
     check("a proxy with a page of its own", &page);
 }
 
-/// A way that is cut, or spoilt, has stood idle for no time at all; and nobody panics.
+/// A tunnel that breaks in mid-call is not reported as a connection that was idle too
+/// long, and the program does not panic.
 #[test]
 fn a_way_that_breaks_in_mid_run_is_not_blamed_on_idle_connections() {
-    let plain = "HTTP/1.1 500 plain text in the midst of TLS\r\n\r\n";
-    let cut = "a way through a proxy that is cut in mid-run";
-    for case in [cut, "plain text in the midst of TLS"] {
+    type Spoil = fn(&Tunnel);
+    const PLAIN: &str = "HTTP/1.1 500 plain text in the midst of TLS\r\n\r\n";
+    let cases: [(&str, Spoil); 2] = [
+        ("a way through a proxy that is cut in mid-run", Tunnel::cut),
+        ("plain text in the midst of TLS", |way| way.inject(PLAIN)),
+    ];
+    for (case, spoil) in cases {
         let root = Party::root("House Root");
         let way: Arc<OnceLock<Tunnel>> = Arc::default();
         let of_server = Arc::clone(&way);
         let n_calls = AtomicUsize::new(0);
         let server = FakeServer::on_call(move |request, connection| {
             if n_calls.fetch_add(1, Relaxed) == 3 {
-                let way = of_server.get().expect("a tunnel");
-                match case == cut {
-                    true => way.cut(),
-                    false => way.inject(plain),
-                }
+                spoil(of_server.get().expect("a tunnel"));
                 return connection.hang();
             }
             connection.done(request)
@@ -540,11 +526,11 @@ fn a_way_that_breaks_in_mid_run_is_not_blamed_on_idle_connections() {
         let run = load_run(&url, &[&words[..], &more].concat());
         let finished = run.file("ca.pem", &root.pem()).run().expect_code(0);
         let expected = [("connect.lost_reused".to_string(), 1)];
-        let totals = &finished.checked_report()["totals"];
-        assert_eq!(causes(totals), expected, "{case}: {finished}");
+        let report = finished.checked_report();
+        assert_eq!(causes(&report["totals"]), expected, "{case}: {finished}");
         assert!(!finished.stdout.contains("uvicorn"), "{finished}");
         let named = format!("the proxy {of_proxy} or the server");
-        let advice = finished.checked_report()["advice"].to_string();
+        let advice = report["advice"].to_string();
         assert!(advice.contains(&named), "{advice}");
         assert!(tunnel.asked().iter().all(|it| it == "mcp.server.test:443"));
     }
@@ -553,11 +539,10 @@ fn a_way_that_breaks_in_mid_run_is_not_blamed_on_idle_connections() {
 /// Whoever meets the dead one goes on to the next, and it is told how often that was.
 #[test]
 fn an_address_that_takes_no_connection_is_counted_and_told() {
-    let [server, dead] = servers::<2>();
-    let rule = rule(&[server, dead]);
-    let port = rule.split(':').nth(1).expect("a port").to_string();
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().expect("a number")));
-    let server = FakeServer::legacy_at(at);
+    let servers = servers::<2>();
+    let (rule, port) = (rule(&servers), servers[0].address().port());
+    let [server, dead] = servers;
+    drop(dead);
     let url = format!("http://{HOST}:{port}/mcp");
     let words = [
         "--tool=work",
@@ -581,12 +566,8 @@ fn an_address_that_takes_no_connection_is_counted_and_told() {
     );
     assert!(count(&dead["failed"]) >= 5, "{report:#}");
     let words = format!("of 2 addresses that the name leads to, 127.0.0.2:{port} took 0 of ");
-    let advice = list(&report["advice"]).iter();
-    let told: Vec<&str> = advice.filter_map(|it| it["text"].as_str()).collect();
-    assert!(
-        told.iter().any(|text| text.starts_with(&words)),
-        "{told:#?}"
-    );
+    let text = advice(&report, "dead_address").expect("it is told");
+    assert!(text.starts_with(&words), "{text}");
     assert!(finished.stdout.contains("took 0 of "), "{finished}");
 }
 
@@ -657,26 +638,22 @@ fn ctrl_c_waits_for_no_handshake() {
     });
     let front = TlsFront::start(
         &server.url(),
-        &root.server(&[LOCAL]),
+        &root.server(&["127.0.0.1"]),
         Vec::new(),
         Speaks::usual(),
     );
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let stalling = listener.local_addr().expect("bound");
     let (held, to) = (Arc::new(AtomicUsize::new(0)), front.address());
     let n_held = Arc::clone(&held);
-    thread::spawn(move || {
-        let mut stalled = Vec::new();
-        for client in listener.incoming().map_while(Result::ok) {
-            if is_stalling.load(Relaxed) {
-                stalled.push(client);
-                n_held.fetch_add(1, Relaxed);
-            } else {
-                thread::spawn(move || relay(client, to));
-            }
+    let stalling = Acceptor::start(move |mut client| {
+        if is_stalling.load(Relaxed) {
+            n_held.fetch_add(1, Relaxed);
+            // Says nothing until the client closes.
+            drop(std::io::copy(&mut client, &mut std::io::sink()));
+            return;
         }
+        drop(relay(client, to));
     });
-    let url = format!("https://{stalling}/mcp");
+    let url = format!("https://{}/mcp", stalling.address());
     let words = [
         "--tool=work",
         "--vus=2",

@@ -8,36 +8,38 @@ use std::time::Instant;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
-use crate::load_run::{causes, check_report};
-use crate::program::{Finished, Program, TempDir};
+use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners, STORE, store_text};
+use crate::load_run::{LoadRun, causes, run_work};
+use crate::program::{Finished, Program, TempDir, loadtest};
 use crate::pty::OnTerminal;
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::told::Tells;
 use crate::tunnel::Tunnel;
 
-/// Where it is without a home.
-pub(super) const STORE: &str = ".pmcp/oauth-cache.json";
+/// A run of `work` as the client `ci`.
+fn client_run(url: &str, words: &[&str]) -> Program {
+    run_work(url, &[words, &["--oauth-client-id=ci"]].concat())
+        .env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+}
 
-fn loadtest(words: &[&str]) -> Program {
-    let mut all = vec!["loadtest"];
-    all.extend(words);
-    Program::new(&all)
+/// The addresses that a user is to open in a browser, in the order of what is said.
+fn addresses(said: &str) -> Vec<String> {
+    let words = said.split_whitespace();
+    let addresses = words.filter(|word| word.contains("/authorize?"));
+    addresses.map(str::to_string).collect()
 }
 
 /// Logs in as a user does, and gives the end of the program.
 fn log_in(server: &AuthServer, words: &[&str]) -> Finished {
     let url = server.url();
-    let mut all = vec!["login", &url, "--no-browser", "--oauth-redirect-port", "0"];
-    all.extend(words);
+    let all = [
+        &["login", &url, "--no-browser", "--oauth-redirect-port=0"],
+        words,
+    ]
+    .concat();
     let mut running = loadtest(&all).spawn();
     // An issuer that takes no resource is gone to twice.
     for n_browsed in 0..2 {
-        let addresses = |stderr: &str| -> Vec<String> {
-            let words = stderr.split_whitespace();
-            let addresses = words.filter(|word| word.contains("/authorize?"));
-            addresses.map(str::to_string).collect()
-        };
         running.wait_until("an address or the end", |running| {
             addresses(&running.stderr()).len() > n_browsed
                 || running.stdout().contains("logged in")
@@ -63,21 +65,9 @@ fn kept(folder: &Path) -> Value {
 /// Nothing that was said or written but the store holds a token.
 #[track_caller]
 fn assert_secret(finished: &Finished) {
-    let said = finished.to_string();
-    let mut open = vec![finished.dir.path().to_path_buf()];
-    let mut texts = vec![said];
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).expect("a folder");
-            open.extend(entries.map(|entry| entry.expect("an entry").path()));
-        } else if !path.ends_with(STORE) {
-            texts.push(String::from_utf8_lossy(&std::fs::read(path).expect("a file")).into_owned());
-        }
-    }
-    for text in texts {
-        for kind in ["access-secret", "refresh-secret", "code-secret", "s3cret"] {
-            assert!(!text.contains(kind), "{kind}: {text}");
-        }
+    let written = finished.written(&[STORE]);
+    for kind in ["access-secret", "refresh-secret", "code-secret", "s3cret"] {
+        assert!(!written.contains(kind), "{kind}: {written}");
     }
 }
 
@@ -211,24 +201,9 @@ fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
     assert!(finished.stderr.contains("is of schema 3"), "{finished}");
 }
 
-/// A store in which a login is kept, as cargo-pmcp writes it, with a field of its future.
+/// A store in which a login at this server is kept.
 fn store_of(server: &AuthServer, expires_at: u64) -> String {
     store_text(&server.origin(), expires_at)
-}
-
-/// The same by the server's scheme, host and port; its issuer is at `/as` of these.
-pub(super) fn store_text(origin: &str, expires_at: u64) -> String {
-    let issuer = format!("{origin}/as");
-    let record = json!({
-        "access_token": "access-secret-0", "refresh_token": "refresh-secret-0",
-        "expires_at": expires_at, "client_id": "client-0", "of_tomorrow": 1,
-    });
-    let content = json!({
-        "schema_version": 2,
-        "credentials": {&issuer: {origin: {"": record}}},
-        "issuers": {origin: issuer},
-    });
-    format!("{content:#}\n")
 }
 
 /// Far beyond any test.
@@ -241,18 +216,8 @@ fn a_kept_login_is_used_without_a_word_and_said_in_the_head() {
     let url = server.url();
     let store = store_of(&server, LATER);
     let run = |words: &[&str]| {
-        let mut all = vec![
-            "run",
-            &url,
-            "--tool",
-            "work",
-            "--vus",
-            "2",
-            "--iterations",
-            "6",
-        ];
-        all.extend(words);
-        loadtest(&all).file(STORE, &store).run()
+        let words = [&["--vus=2", "--iterations=6"], words].concat();
+        run_work(&url, &words).file(STORE, &store).run()
     };
     let finished = run(&[]).expect_code(0);
     assert!(
@@ -287,37 +252,20 @@ fn a_login_that_is_kept_nowhere_is_refreshed_in_its_run() {
         lifetime: json!(3),
         ..Manners::default()
     });
-    let url = server.url();
     let words = [
-        "run",
-        &url,
-        "--tool",
-        "work",
-        "--vus",
-        "2",
-        "--duration",
-        "5s",
-    ];
-    let of_login = [
-        "--oauth-client-id",
-        "mine",
+        "--vus=2",
+        "--duration=5s",
+        "--pacing=50ms",
+        "--oauth-client-id=mine",
         "--oauth-no-cache",
-        "--oauth-redirect-port",
-        "0",
+        "--oauth-redirect-port=0",
     ];
     // Without a `PATH` no browser is found: the test is one.
-    let words = [&words[..], &of_login, &["--pacing", "50ms"]].concat();
-    let program = loadtest(&words).env("PATH", "");
+    let program = run_work(&server.url(), &words).env("PATH", "");
     let mut running = OnTerminal::start(program, 2_000);
-    let address = |running: &OnTerminal| {
-        let rows = running.rows().join(" ");
-        let mut words = rows.split_whitespace();
-        words
-            .find(|word| word.contains("/authorize?"))
-            .map(str::to_string)
-    };
-    running.wait_until("an address", |running| address(running).is_some());
-    server.browse(&address(&running).expect("an address"));
+    let shown = |running: &OnTerminal| addresses(&running.rows().join(" "));
+    running.wait_until("an address", |running| !shown(running).is_empty());
+    server.browse(&shown(&running)[0]);
     let (code, rows, text) = running.wait();
     assert_eq!(code, Some(0), "{rows:#?}");
     let grants = server.grants();
@@ -363,17 +311,8 @@ fn of_two_processes_at_once_one_refreshes_and_both_go_on() {
     std::fs::write(home.path().join(STORE), store_of(&server, 1)).expect("a file");
     let home_name = home.path().display().to_string();
     let start = || {
-        let words = [
-            "run",
-            &url,
-            "--tool",
-            "work",
-            "--vus",
-            "2",
-            "--iterations",
-            "4",
-        ];
-        loadtest(&words).env("HOME", &home_name).spawn()
+        let program = run_work(&url, &["--vus=2", "--iterations=4"]);
+        program.env("HOME", &home_name).spawn()
     };
     let running = [start(), start()];
     for running in running {
@@ -392,9 +331,8 @@ fn of_two_processes_at_once_one_refreshes_and_both_go_on() {
 #[test]
 fn a_kept_login_that_is_spent_ends_before_the_load() {
     let server = AuthServer::start(Manners::default());
-    let url = server.url();
-    let words = ["run", &url, "--tool", "work", "--iterations", "1"];
-    let finished = loadtest(&words).file(STORE, &store_of(&server, 1)).run();
+    let program = run_work(&server.url(), &["--iterations=1"]);
+    let finished = program.file(STORE, &store_of(&server, 1)).run();
     let finished = finished.expect_code(1);
     let finished = finished.tells("OAuth", "a kept login that is spent");
     assert!(finished.stderr.contains("invalid_grant"), "{finished}");
@@ -411,20 +349,12 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
             ..Manners::default()
         });
         let url = server.url();
-        let words = [
-            "run",
-            &url,
-            "--tool",
-            "work",
-            "--iterations",
-            "3",
-            "--oauth-client-id",
-            "ci",
-        ];
-        let by_secret = loadtest(&words).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
+        let by_secret = client_run(&url, &["--iterations=3"]);
         let key = include_str!("../oauth/p256-sec1.pem");
-        let by_key = loadtest(&words).file("ci.pem", key);
-        for program in [by_secret, by_key.env("MCP_OAUTH_PRIVATE_KEY", "ci.pem")] {
+        let by_key = run_work(&url, &["--iterations=3", "--oauth-client-id=ci"])
+            .file("ci.pem", key)
+            .env("MCP_OAUTH_PRIVATE_KEY", "ci.pem");
+        for program in [by_secret, by_key] {
             let finished = program.run().expect_code(0);
             assert!(finished.stderr.contains("client `ci`"), "{finished}");
             assert_secret(&finished);
@@ -437,29 +367,15 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
 /// A run of `work` with the login that is kept, or as the client `ci`.
 fn run_of(server: &AuthServer, is_client: bool, expires_at: u64, words: &[&str]) -> Program {
     let url = server.url();
-    let mut all = vec!["run", &url, "--tool", "work"];
-    all.extend(words);
     match is_client {
-        false => loadtest(&all).file(STORE, &store_of(server, expires_at)),
-        true => {
-            all.extend(["--oauth-client-id", "ci"]);
-            loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
-        }
+        false => run_work(&url, words).file(STORE, &store_of(server, expires_at)),
+        true => client_run(&url, words),
     }
 }
 
 #[test]
 fn tokens_that_end_within_a_run_are_renewed_before() {
-    let load = [
-        "--vus",
-        "4",
-        "--workers",
-        "2",
-        "--duration",
-        "5s",
-        "--pacing",
-        "50ms",
-    ];
+    let load = ["--vus=4", "--workers=2", "--duration=5s", "--pacing=50ms"];
     let manners = Manners {
         lifetime: json!(2),
         ..Manners::default()
@@ -474,8 +390,7 @@ fn tokens_that_end_within_a_run_are_renewed_before() {
     for (is_client, server, running) in runs {
         let finished = running.wait().expect_code(0);
         assert_secret(&finished);
-        let report = finished.report();
-        check_report(&report);
+        let report = finished.checked_report();
         assert_eq!(report["totals"]["failed"], 0, "{finished}");
         let tokens = &report["tokens"];
         assert_eq!(
@@ -517,7 +432,7 @@ fn a_token_that_is_revoked_within_a_run_is_renewed_once_for_all_users() {
         });
         server.give_token("access-secret-0");
         server.give_refresh_token("refresh-secret-0");
-        let load = ["--vus", "4", "--workers", "2", "--iterations", "120"];
+        let load = ["--vus=4", "--workers=2", "--iterations=120"];
         let finished = run_of(&server, is_client, LATER, &load).run();
         let finished = finished.expect_code(0);
         assert_secret(&finished);
@@ -526,8 +441,7 @@ fn a_token_that_is_revoked_within_a_run_is_renewed_once_for_all_users() {
             true => &["client_credentials"; 2],
         };
         assert_eq!(server.grants(), grants);
-        let report = finished.report();
-        check_report(&report);
+        let report = finished.checked_report();
         let tokens = &report["tokens"];
         assert_eq!([&tokens["fetched"], &tokens["refused"]], [2, 1]);
         // Each user had at most one call under way with the old token.
@@ -551,7 +465,7 @@ fn scopes_that_the_server_wants_more_are_asked_for_once() {
             scope,
             ..Manners::default()
         });
-        let load = ["--vus", "1", "--iterations", "3"];
+        let load = ["--vus=1", "--iterations=3"];
         let finished = run_of(&server, true, LATER, &load).run().expect_code(code);
         assert_eq!(server.grants(), ["client_credentials"; 2]);
         assert!(finished.to_string().contains(expected), "{finished}");
@@ -570,9 +484,7 @@ fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let server = AuthServer::start(Manners::default());
     let url = server.url();
     let refused = |case: &str, words: &[&str], expected: &str, code: i32| {
-        let mut all = vec!["run", &url, "--tool", "work"];
-        all.extend(words);
-        let finished = loadtest(&all)
+        let finished = run_work(&url, words)
             .file("no.pem", "s3cret")
             .run()
             .expect_code(code)
@@ -632,18 +544,8 @@ fn tokens_come_through_a_tunnel_from_an_issuer_over_tls() {
     let of_proxy = tunnel.address();
     let client = clients.client(KeyPair::generate().expect("a key"));
     let run = |words: &[&str]| {
-        let url = "https://mcp.server.test/mcp";
-        let load = [
-            "--tool",
-            "work",
-            "--iterations",
-            "3",
-            "--oauth-client-id",
-            "ci",
-        ];
-        let all = [&["run", url][..], &load, &["--proxy", &of_proxy], words].concat();
-        loadtest(&all)
-            .env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET)
+        let words = [&["--iterations=3", "--proxy", &of_proxy], words].concat();
+        client_run("https://mcp.server.test/mcp", &words)
             .file("ca.pem", &root.pem())
             .file(
                 "client.pem",
@@ -682,28 +584,16 @@ fn issuers_are_reached_by_the_rules_for_names_and_addresses() {
     let server = AuthServer::start(Manners::default());
     let port = server.server.address().port();
     let url = format!("http://localhost:{port}/mcp");
-    let rule = format!("localhost:{port}:127.0.0.1");
-    let words = [
-        "--tool",
-        "work",
-        "--iterations",
-        "3",
-        "--oauth-client-id",
-        "ci",
-    ];
-    let ways = ["--resolve", &rule, "--bind", "127.0.0.7"];
-    let all = [&["run", &url][..], &words, &ways].concat();
-    let run = loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
-    let finished = run.run().expect_code(0);
+    let rule = format!("--resolve=localhost:{port}:127.0.0.1");
+    let words = ["--iterations=3", &rule, "--bind=127.0.0.7"];
+    let finished = client_run(&url, &words).run().expect_code(0);
     assert_eq!(server.grants(), ["client_credentials"], "{finished}");
-    let peers = server.server.log().into_iter().filter_map(|it| it.peer);
-    let peers: BTreeSet<String> = peers.map(|peer| peer.ip().to_string()).collect();
-    assert_eq!(peers, BTreeSet::from(["127.0.0.7".to_string()]));
+    let peers = BTreeSet::from(["127.0.0.7".to_string()]);
+    assert_eq!(server.server.peers(), peers, "{finished}");
     // A rule that leads nowhere is followed as well.
-    let rule = format!("localhost:{port}:127.0.0.2");
-    let all = [&["run", &url][..], &words, &["--resolve", &rule]].concat();
-    let run = loadtest(&all).env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET);
-    let told = run.run().expect_code(1);
+    let rule = format!("--resolve=localhost:{port}:127.0.0.2");
+    let told = client_run(&url, &["--iterations=3", &rule]);
+    let told = told.run().expect_code(1);
     assert_eq!(server.grants().len(), 1, "{told}");
     told.tells("OAuth", "an issuer that cannot be reached");
 }

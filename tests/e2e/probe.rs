@@ -24,10 +24,15 @@ fn run(url: &str, arguments: &[&str]) -> Finished {
 }
 
 /// Runs this config with one step that calls `echo`, which must end well.
-fn run_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
+fn run_config(url: &str, config: &str) -> Finished {
+    run_whole(url, &format!("{config}\n{STEP}"))
+}
+
+/// Runs this config as it is, which must end well.
+fn run_whole(url: &str, config: &str) -> Finished {
     share::third();
-    load_run(url, arguments)
-        .file(".pmcp/loadtest.toml", &format!("{config}\n{STEP}"))
+    load_run(url, &[])
+        .file(".pmcp/loadtest.toml", config)
         .run()
         .expect_code(0)
 }
@@ -73,7 +78,7 @@ fn the_server_saw_the_load_and_the_probe_and_each_is_counted_once() {
 fn the_probe_keeps_its_pace() {
     let server = demo_with_latency(2 * MS);
     let config = "[settings]\nprobe = \"25/s\"\nvirtual_users = 2\nduration = \"4s\"";
-    let finished = run_config(&server.url(), config, &[]);
+    let finished = run_config(&server.url(), config);
     let report = finished.checked_report();
     let probe = &report["probe"];
     assert_eq!(probe["rate_per_sec"], 25.0);
@@ -142,7 +147,7 @@ fn it_goes_with_arrivals_and_stages_and_a_warm_up() {
 
 fn check_shape(shape: &str) {
     let server = demo_with_latency(5 * MS);
-    let report = run_config(&server.url(), shape, &[]).checked_report();
+    let report = run_config(&server.url(), shape).checked_report();
     let (of_load, of_probe) = started(&report);
     assert_eq!(server.stop().tool_calls, of_load + of_probe, "{shape}");
     let probe = &report["probe"];
@@ -161,7 +166,7 @@ fn a_fan_out_is_called_one_by_one_in_the_same_mix() {
     let server = demo_with_latency(2 * MS);
     let config = "[settings]\nprobe = \"50/s\"\nvirtual_users = 2\nduration = \"3s\"\n\
          [[scenario]]\ntype = \"tools/list\"\nparallel = 4";
-    let report = run_config(&server.url(), config, &[]).checked_report();
+    let report = run_config(&server.url(), config).checked_report();
     assert_eq!(list(&report["turns"]).len(), 1);
     let probe = &report["probe"];
     let of = |label: &str| {
@@ -189,12 +194,7 @@ fn the_calls_of_a_group_are_called_one_by_one_too() {
          [[flow]]\nname = \"visit\"\n[[flow.step]]\ntype = \"tools/list\"\n\
          [[flow.step]]\n[[flow.step.call]]\ntype = \"prompts/list\"\n\
          [[flow.step.call]]\ntype = \"resources/list\"";
-    share::third();
-    let report = load_run(&server.url(), &[])
-        .file(".pmcp/loadtest.toml", config)
-        .run()
-        .expect_code(0)
-        .checked_report();
+    let report = run_whole(&server.url(), config).checked_report();
     let counts = |block: &Value| -> Vec<(String, u64)> {
         let operations = list(&block["operations"]).iter();
         let of = |it: &Value| (it["label"].to_string(), count(&it["figures"]["ok"]));
@@ -217,7 +217,7 @@ fn a_queue_in_the_server_is_one_that_the_probe_waits_in_too() {
     // Eight users and one slot of 20 ms: whoever comes waits some 160 ms.
     let server = demo_with_capacity("1/fixed:20ms");
     let config = "[settings]\nprobe = \"4/s\"\nvirtual_users = 8\nduration = \"5s\"";
-    let finished = run_config(&server.url(), config, &[]);
+    let finished = run_config(&server.url(), config);
     let report = finished.checked_report();
     let of_load = number(&report["totals"]["latency"]["p50_ms"]);
     let probe = &report["probe"];
@@ -236,7 +236,7 @@ fn bursts_that_wait_behind_each_other_are_told_from_a_slow_server() {
     let server = demo_with_capacity("1/fixed:4ms");
     let config = "[settings]\nprobe = \"10/s\"\nduration = \"6s\"\n\
          [arrivals]\nburst = 50\nevery = \"500ms\"";
-    let finished = run_config(&server.url(), config, &[]);
+    let finished = run_config(&server.url(), config);
     let report = finished.checked_report();
     let probe = &report["probe"];
     assert_eq!(probe["finding"]["id"], "load_waits", "{finished}");

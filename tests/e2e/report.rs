@@ -91,8 +91,7 @@ pub(super) fn run_with_long_names() -> (FakeServer, Program, String) {
     );
     let server = FakeServer::on("resources/read", |request, connection| {
         let error = json!({"code": -32002, "message": "gone ".repeat(100)});
-        let id = &request.message()["id"];
-        connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        connection.json(&request.error(&error))
     });
     let run = load_run(&server.url(), &["--no-preflight"]).file(".pmcp/loadtest.toml", &config);
     (server, run, tool)
@@ -225,8 +224,7 @@ fn secrets_are_shown_nowhere() {
             }
             _ => {
                 let error = json!({"code": -32000, "message": echo});
-                let id = &request.message()["id"];
-                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+                connection.json(&request.error(&error))
             }
         }
     });

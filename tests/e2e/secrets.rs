@@ -2,27 +2,30 @@
 //! and all that the program writes is searched for them. What a panic says is tested
 //! beside its hook (`cli/mod.rs`), since no input makes one.
 
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 
 /// What is planted in the place of that name.
 fn planted(place: &str) -> String {
     format!("{place}-geheim-{}", 4711 * place.len())
 }
 
+/// What a server was told by a request.
+fn said(request: &Request) -> String {
+    let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
+    format!("{headers:?} {} {}", request.path, request.body)
+}
+
 /// Tells everything that it was sent, and that it gave, wherever a server can tell
 /// something.
 fn gossip(request: &Request, connection: &mut Connection) -> Next {
     let (cookie, taken) = (planted("answered-cookie"), planted("taken"));
-    let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
-    let mut all = format!("{headers:?} {} {}", request.path, request.body);
+    let mut all = said(request);
     if request.method() == "tools/call" {
         // A user has taken it out of an answer by then.
         all += &taken;
@@ -61,8 +64,7 @@ fn gossip(request: &Request, connection: &mut Connection) -> Next {
             _ => {
                 let data = json!({"deep": json!({"all": all}).to_string(), "b64": STANDARD.encode(&taken)});
                 let error = json!({"code": -32001, "message": all, "data": data});
-                let id = &message["id"];
-                connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+                connection.json(&request.error(&error))
             }
         },
         _ => legacy(request, connection),
@@ -117,8 +119,7 @@ fn with_plants(identity: &str, url: &str, proxy: &str, words: &[&str]) -> Progra
         "echo --client-secret {} >&2; cat token.txt",
         planted("command")
     );
-    let mut all = vec!["loadtest"];
-    all.extend(words);
+    let mut all = words.to_vec();
     // `check` reads the config alone, with what of its network a flag says.
     let is_check = words[0] == "check";
     if !is_check {
@@ -141,7 +142,7 @@ fn with_plants(identity: &str, url: &str, proxy: &str, words: &[&str]) -> Progra
         planted("cell"),
         planted("cell-of-header")
     );
-    let mut program = Program::new(&all)
+    let mut program = loadtest(&all)
         .file("a.toml", &config)
         .file("users.csv", &users)
         .file("token.txt", &format!("{token}\n"))
@@ -169,23 +170,6 @@ const NOT_AS_GIVEN: [&str; 5] = ["proxy", "command", "answered-cookie", "taken",
 /// The files that a user wrote.
 const GIVEN: [&str; 4] = ["a.toml", "users.csv", "token.txt", "key.pem"];
 
-/// All texts that a command left: what it printed, and each file below its folder but
-/// those that the user wrote.
-fn written(finished: &Finished) -> String {
-    let mut all = finished.to_string();
-    let mut open = vec![finished.dir.path().to_path_buf()];
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(&path).expect("a folder");
-            open.extend(entries.map(|entry| entry.expect("an entry").path()));
-        } else if !GIVEN.iter().any(|name| path.ends_with(Path::new(name))) {
-            all += &format!("\n--- {}\n", path.display());
-            all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
-        }
-    }
-    all
-}
-
 /// None of them stands there, in plain letters or in base64.
 #[track_caller]
 fn assert_hidden(written: &str, secrets: &[String]) {
@@ -209,40 +193,24 @@ fn all_planted() -> Vec<String> {
     places.map(|place| planted(place)).collect()
 }
 
+/// The limits of a search.
+const SEARCH: [&str; 4] = ["--quick", "--to=1", "--max-p99=1s", "--deadline=3s"];
+
 /// Each command, and each way to say which token is used, against a server that tells
 /// all that it knows, behind a proxy that does so, too.
 #[test]
 fn what_is_planted_is_in_nothing_that_is_written() {
     let of_run = [
         "run",
-        "a.toml",
-        "--report",
-        "out.json",
-        "--markdown",
-        "out.md",
-        "--junit",
-        "out.xml",
-        "--hlog",
-        "out.hlog",
+        "--config=a.toml",
+        "--report=out.json",
+        "--markdown=out.md",
+        "--junit=out.xml",
+        "--hlog=out.hlog",
         "--github",
     ];
-    let of_run = [&["run", "--config"], &of_run[1..]].concat();
-    let of_find = [
-        "find",
-        "--config",
-        "a.toml",
-        "--quick",
-        "--from",
-        "1",
-        "--to",
-        "1",
-        "--max-p99",
-        "1s",
-        "--deadline",
-        "3s",
-        "--report",
-        "out.json",
-    ];
+    let of_find = ["find", "--config=a.toml", "--from=1", "--report=out.json"];
+    let of_find = [&of_find[..], &SEARCH].concat();
     for identity in IDENTITIES {
         let server = FakeServer::start(gossip);
         let url = format!("{}?key={}", server.url(), planted("url"));
@@ -259,27 +227,22 @@ fn what_is_planted_is_in_nothing_that_is_written() {
         ];
         for words in commands {
             let finished = with_plants(identity, &url, &address, words).run();
-            let said = finished.to_string();
+            let (shown, written) = (finished.to_string(), finished.written(&GIVEN));
             // It went far enough to have something to hide.
             let reached = match words[0] {
                 "run" => finished.dir.path().join("out.xml").exists(),
                 "find" => finished.dir.path().join("out.json").exists(),
-                "check" => said.contains("X-Team-Token"),
-                "try" => said.contains("tools/call work"),
-                _ => written(&finished).contains("tool = \"login\""),
+                "check" => shown.contains("X-Team-Token"),
+                "try" => shown.contains("tools/call work"),
+                _ => written.contains("tool = \"login\""),
             };
             assert!(reached, "{identity}, {words:?}: {finished}");
-            assert_hidden(&written(&finished), &all_planted());
+            assert_hidden(&written, &all_planted());
             if words[0] == "run" {
                 check_reports(&finished);
             }
         }
-        let log = server.log();
-        let said = |request: &Request| {
-            let headers: Vec<&str> = request.headers().map(|(_, value)| value).collect();
-            format!("{headers:?} {} {}", request.path, request.body)
-        };
-        let sent: String = log.iter().map(said).collect();
+        let sent: String = server.log().iter().map(said).collect();
         for place in SENT.iter().chain(&["answered-cookie", "taken"]) {
             assert!(sent.contains(&planted(place)), "{place} was not sent");
         }
@@ -294,9 +257,8 @@ fn check_reports(finished: &Finished) {
     let report = std::fs::read_to_string(finished.dir.path().join("out.json")).expect("a report");
     assert!(report.contains("***"), "something was taken out");
     let check = |words: &[&str]| {
-        let words = [&["loadtest"], words].concat();
-        let shown = Program::new(&words).file("a.json", &report);
-        let shown = shown.file("b.json", &report).run();
+        let program = loadtest(words).file("a.json", &report);
+        let shown = program.file("b.json", &report).run();
         assert!(shown.stdout.len() > 20, "{words:?}: {shown}");
         assert_hidden(&shown.to_string(), &all_planted());
     };
@@ -309,152 +271,55 @@ fn check_reports(finished: &Finished) {
     }
 }
 
+/// The command that most of the mistakes are made in.
+const RUN: [&str; 4] = ["run", "http://127.0.0.1:1/mcp", "--tool", "t"];
+
 /// What is no secret's place, or no good one, is told without showing it.
 #[test]
 fn a_mistake_shows_no_secret() {
     let secret = planted("odd");
     let with = |text: &str| text.replace("ODD", &secret);
-    for words in [
-        &["run", "http://name:ODD@127.0.0.1:1/mcp", "--tool", "t"][..],
+    let of_run: [&[&str]; 14] = [
+        &["--proxy", "ftp://a:ODD@b"],
+        &["--proxy", "http://a:ODD@127.0.0.1:1"],
+        &["-H", "Authorization Bearer ODD"],
+        &["-H", "Authorization:", "Bearer", "ODD"],
+        &["--api-key", "ODD\u{1}"],
+        &["--api-kay", "ODD"],
+        &["--api-kay=ODD"],
+        &["--args", "{\"password\": ODD}"],
+        &["--args", "{\"password\": \"ODD\"}"],
+        &["--oauth-client-secret", "ODD"],
+        &["--oauth-client-secret=ODD"],
+        &["--token-command", "nowhere --token ODD"],
+        &["--token-file", "key.pem"],
+        &["--oauth-client-id", "a", "--oauth-private-key", "key.pem"],
+    ];
+    let others: [&[&str]; 8] = [
+        &["run", "http://name:ODD@127.0.0.1:1/mcp", "--tool", "t"],
         &["run", "http://127.0.0.1:1/mcp?token=ODD", "--tool", "t"],
         &[
             "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--proxy",
-            "ftp://a:ODD@b",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--proxy",
-            "http://a:ODD@127.0.0.1:1",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "-H",
-            "Authorization Bearer ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "-H",
-            "Authorization:",
-            "Bearer",
-            "ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--api-key",
-            "ODD\u{1}",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--api-kay",
-            "ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--api-kay=ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--args",
-            "{\"password\": ODD}",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--args",
-            "{\"password\": \"ODD\"}",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--oauth-client-secret",
-            "ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--oauth-client-secret=ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--token-command",
-            "nowhere --token ODD",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--token-file",
-            "key.pem",
-        ],
-        &[
-            "run",
             "https://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--client-cert",
-            "key.pem",
-            "--client-key",
-            "key.pem",
-        ],
-        &[
-            "run",
-            "http://127.0.0.1:1/mcp",
-            "--tool",
-            "t",
-            "--oauth-client-id",
-            "a",
-            "--oauth-private-key",
-            "key.pem",
+            "--tool=t",
+            "--client-cert=key.pem",
+            "--client-key=key.pem",
         ],
         &["login", "http://name:ODD@127.0.0.1:1/mcp"],
         &["login", "http://127.0.0.1:1/mcp?token=ODD", "--no-browser"],
         &["check", "bad.toml"],
         &["try", "bad.toml"],
         &["init", "http://name:ODD@127.0.0.1:1/mcp"],
-    ] {
-        let mut all = vec!["loadtest".to_string()];
-        all.extend(words.iter().map(|word| with(word)));
+    ];
+    let of_run = of_run.map(|more| [&RUN, more].concat());
+    for words in of_run.into_iter().chain(others.map(<[&str]>::to_vec)) {
+        let all: Vec<String> = words.iter().map(|word| with(word)).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let key = with("-----BEGIN PRIVATE KEY-----\nODD ODD\n-----END PRIVATE KEY-----\n");
         let bad = with(
             "[headers]\nAuthorization = \"Bearer ODD\nX-Key = 'ODD'\n[settings]\nurl = \"http://a:ODD@b/\"\n",
         );
-        let finished = Program::new(&all)
+        let finished = loadtest(&all)
             .file("key.pem", &key)
             .file("bad.toml", &bad)
             .run();
@@ -488,43 +353,26 @@ fn secrets_of_clients_and_issuers_are_not_written() {
     let check = |manners: &Manners, words: &[&str], given: &str| {
         let server = AuthServer::start(manners.clone());
         let url = server.url();
-        let mut all = vec!["loadtest", words[0], &url];
-        all.extend(&words[1..]);
-        all.extend(["--oauth-client-id", "ci"]);
-        let program = Program::new(&all).file("key.pem", key);
+        let all = [&[words[0], &url], &words[1..], &["--oauth-client-id=ci"]].concat();
+        let program = loadtest(&all).file("key.pem", key);
         let program = match given {
             "variable" => program.env("MCP_OAUTH_CLIENT_SECRET", CLIENT_SECRET),
             "key" => program.env("MCP_OAUTH_PRIVATE_KEY", "key.pem"),
             _ => program,
         };
         let finished = program.run();
-        assert_hidden(&written(&finished), &secrets);
+        assert_hidden(&finished.written(&GIVEN), &secrets);
         (server, finished)
     };
     let good = Manners::default();
     let run = [
         "run",
-        "--tool",
-        "work",
-        "--iterations",
-        "3",
-        "--junit",
-        "a.xml",
-        "--markdown",
-        "a.md",
+        "--tool=work",
+        "--iterations=3",
+        "--junit=a.xml",
+        "--markdown=a.md",
     ];
-    let find = [
-        "find",
-        "--tool",
-        "work",
-        "--quick",
-        "--to",
-        "1",
-        "--max-p99",
-        "1s",
-        "--deadline",
-        "3s",
-    ];
+    let find = [&["find", "--tool=work"], &SEARCH[..]].concat();
     for given in ["variable", "key", "flag"] {
         let of_flag = ["--oauth-client-secret", CLIENT_SECRET];
         let more = if given == "flag" { &of_flag[..] } else { &[] };
@@ -554,8 +402,7 @@ fn secrets_of_clients_and_issuers_are_not_written() {
     };
     let wrong = [
         "run",
-        "--tool",
-        "work",
+        "--tool=work",
         "--oauth-client-secret",
         "wrong-geheim",
     ];

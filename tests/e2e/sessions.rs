@@ -36,9 +36,8 @@ fn offered(request: &Request) -> String {
 }
 
 fn rpc_error(request: &Request, code: i64, message: &str, data: &Value) -> String {
-    let id = &request.message()["id"];
     let error = json!({"code": code, "message": message, "data": data});
-    json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()
+    request.error(&error).to_string()
 }
 
 /// A legacy server that answers `initialize` with this revision, whatever is offered.

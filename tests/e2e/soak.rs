@@ -17,10 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::auth_server::{AuthServer, Authority, Manners};
+use crate::auth_server::{AuthServer, Authority, Manners, STORE, store_text};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
-use crate::oauth::{STORE, store_text};
 use crate::program::Running;
 use crate::resolver::{CHANGING_HOST, ChangingName};
 use crate::tls_server::{Party, Speaks, TlsFront};
@@ -419,7 +418,7 @@ fn soak_memory_and_descriptors_stay_flat_and_counts_are_the_servers() {
 #[test]
 #[ignore = "takes five minutes"]
 fn soak_tokens_renewed_over_tls_cost_no_call() {
-    const USERS: &str = "200";
+    const N_USERS: usize = 200;
     let secs = secs_wanted();
     let server = AuthServer::start(Manners {
         lifetime: json!(20),
@@ -433,13 +432,11 @@ fn soak_tokens_renewed_over_tls_cost_no_call() {
     let front = TlsFront::start(&server.url(), &party, Vec::new(), Speaks::usual());
     let origin = front.url().trim_end_matches("/mcp").to_string();
     let start = |more: &[&str]| {
-        let length = format!("{secs}s");
+        let (users, length) = (format!("--vus={N_USERS}"), format!("--duration={secs}s"));
         let arguments = [
             "--tool=work",
-            "--vus",
-            USERS,
+            &users,
             "--pacing=400ms",
-            "--duration",
             &length,
             "--ca=ca.pem",
         ];
@@ -459,7 +456,7 @@ fn soak_tokens_renewed_over_tls_cost_no_call() {
         assert!(count(&report["totals"]["ok"]) > 100 * secs, "{finished}");
         report
     });
-    watch.expect_flat(200 + 40);
+    watch.expect_flat(N_USERS + 40);
     let tokens = &reports[0]["tokens"];
     assert_eq!([&tokens["refused"], &tokens["failed"]], [0, 0], "{tokens}");
     assert_eq!(server.faults(), [""; 0]);

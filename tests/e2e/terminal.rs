@@ -25,9 +25,8 @@ const MESSAGE: &str = "the upstream of this tool refused the call, since the tok
 fn server() -> FakeServer {
     FakeServer::on_call(|request, connection| {
         if request.message()["params"]["name"] == TOOLS[1] {
-            let id = &request.message()["id"];
             let error = json!({"code": -32001, "message": MESSAGE});
-            return connection.json(&json!({"jsonrpc": "2.0", "id": id, "error": error}));
+            return connection.json(&request.error(&error));
         }
         connection.done(request)
     })

@@ -1,10 +1,9 @@
 //! Servers over TLS, good and bad, and what a user reads of them.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
 
 use pmcp_loadtest::demo::DemoServer;
 use rcgen::{IsCa, KeyPair, date_time_ymd};
@@ -12,10 +11,11 @@ use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
 use rustls::{ConnectionTrafficSecrets, ServerConnection};
 
+use crate::acceptor::Acceptor;
 use crate::demo::{ECHO, quick_demo};
 use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, causes, count, list, load_run, number};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::told::Tells;
 use crate::tunnel::relay;
@@ -82,7 +82,8 @@ fn a_server_of_an_own_authority_is_measured_over_tls() {
     let house = root.intermediate("House Issuer");
     let server = house.server(&[HOST]);
     let front = TlsFront::start(&demo.url(), &server, vec![house.der()], Speaks::usual());
-    let finished = expect_fine(&demo, &front, &root, &[]);
+    // At a pace, so that each user has its calls.
+    let finished = expect_fine(&demo, &front, &root, &["--pacing=100ms"]);
     let report = finished.checked_report();
     let tls = &report["tls"];
     assert_eq!(tls["is_verified"], true, "{tls:#}");
@@ -467,29 +468,23 @@ fn a_connection_after_the_first_goes_on_with_its_session() {
 }
 
 /// A server that reads what comes first, gives an answer, and hangs up or waits.
-fn odd_server(answer: &'static [u8], hangs_up: bool) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("a bound socket");
-    thread::spawn(move || {
-        for mut tcp in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || {
-                let mut hello = [0; 4096];
-                let is_told = tcp.read(&mut hello).is_ok() && tcp.write_all(answer).is_ok();
-                if is_told && !hangs_up {
-                    // Until the client closes.
-                    drop(tcp.read(&mut hello));
-                }
-            });
+fn odd_server(answer: &'static [u8], hangs_up: bool) -> Acceptor {
+    Acceptor::start(move |mut tcp| {
+        let mut hello = [0; 4096];
+        let is_told = tcp.read(&mut hello).is_ok() && tcp.write_all(answer).is_ok();
+        if is_told && !hangs_up {
+            // Until the client closes.
+            drop(tcp.read(&mut hello));
         }
-    });
-    address.to_string()
+    })
 }
 
 /// What a server says that speaks another TLS, or none at all.
 #[test]
 fn servers_without_our_tls_are_told() {
     let check = |case: &str, answer: &'static [u8], texts: &[&str]| {
-        let url = format!("https://{}/mcp", odd_server(answer, false));
+        let server = odd_server(answer, false);
+        let url = format!("https://{}/mcp", server.address());
         let run = load_run(&url, &arguments(&["--insecure"]));
         expect_refusal(case, run.run(), texts);
     };
@@ -508,12 +503,14 @@ fn servers_without_our_tls_are_told() {
         b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
         &["does not speak TLS at this port", "`http://`"],
     );
-    // Whose server waits for more, or hangs up.
-    let url = format!("https://{}/mcp", odd_server(b"", true));
+    // Servers that hang up, or wait for more.
+    let closing = odd_server(b"", true);
+    let url = format!("https://{}/mcp", closing.address());
     let run = load_run(&url, &arguments(&["--insecure"])).run();
     let case = "a server that hangs up on the handshake";
     expect_refusal(case, run, &["during the TLS handshake", "`http://`"]);
-    let url = format!("https://{}/mcp", odd_server(b"", false));
+    let silent = odd_server(b"", false);
+    let url = format!("https://{}/mcp", silent.address());
     let more = ["--insecure", "--connect-timeout=200ms"];
     let run = load_run(&url, &arguments(&more)).run();
     let case = "a server that is silent in the handshake";
@@ -525,10 +522,11 @@ fn servers_without_our_tls_are_told() {
 #[test]
 fn plain_requests_to_servers_of_tls_are_told() {
     let check = |case: &str, answer: &'static [u8]| {
-        let url = format!("http://{}/mcp", odd_server(answer, true));
+        let server = odd_server(answer, true);
+        let url = format!("http://{}/mcp", server.address());
         expect_refusal(case, load_run(&url, &BRIEF).run(), &["`https://`"]);
     };
-    // `unexpected_message`, whole and in two pieces of a head.
+    // The alert `unexpected_message`.
     check(
         "`http://` to a server of TLS that answers with an alert",
         b"\x15\x03\x01\x00\x02\x02\x0a",
@@ -558,7 +556,7 @@ fn plain_requests_to_servers_of_tls_are_told() {
 fn a_gateway_without_a_server_is_told() {
     let root = Party::root("House Root");
     let backend = odd_server(b"", true);
-    let url = format!("http://{backend}/mcp");
+    let url = format!("http://{}/mcp", backend.address());
     let server = root.server(&[HOST]);
     let front = TlsFront::start(&url, &server, Vec::new(), Speaks::usual());
     let finished = run_at(&front, &root, &["--ca=ca.pem"]).run();
@@ -594,7 +592,7 @@ fn tls_that_breaks_under_load_is_counted_and_told() {
         });
         let front = TlsFront::start(&backend.url(), &server, Vec::new(), Speaks::usual());
         let flipping = flipping_front(front.address(), has_flipped, answer);
-        let url = format!("https://{flipping}/mcp");
+        let url = format!("https://{}/mcp", flipping.address());
         let words = ["--tool=work", "--vus=1", "--iterations=4", "--no-keepalive"];
         let run = load_run(&url, &[&words[..], &["--ca=ca.pem"]].concat());
         let finished = run.file("ca.pem", &root.pem()).run().expect_code(0);
@@ -607,27 +605,15 @@ fn tls_that_breaks_under_load_is_counted_and_told() {
 }
 
 /// Leads connections to a server, and answers them so once it has flipped.
-fn flipping_front(
-    to: SocketAddr,
-    has_flipped: Arc<AtomicBool>,
-    answer: &'static [u8],
-) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("a bound socket");
-    thread::spawn(move || {
-        for mut tcp in listener.incoming().map_while(Result::ok) {
-            let is_odd = has_flipped.load(Relaxed);
-            thread::spawn(move || {
-                if is_odd {
-                    drop(tcp.read(&mut [0; 4096]));
-                    drop(tcp.write_all(answer));
-                    return;
-                }
-                drop(relay(tcp, to));
-            });
+fn flipping_front(to: SocketAddr, has_flipped: Arc<AtomicBool>, answer: &'static [u8]) -> Acceptor {
+    Acceptor::start(move |mut tcp| {
+        if has_flipped.load(Relaxed) {
+            drop(tcp.read(&mut [0; 4096]));
+            drop(tcp.write_all(answer));
+            return;
         }
-    });
-    address
+        drop(relay(tcp, to));
+    })
 }
 
 /// A server that wants to know the client only when it sees the path.
@@ -640,30 +626,26 @@ fn a_demand_to_negotiate_anew_is_told() {
     let mut config = speaks.config(&root.server(&[HOST]), Vec::new(), provider);
     config.enable_secret_extraction = true;
     let config = Arc::new(config);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("a bound socket");
-    thread::spawn(move || {
-        for mut tcp in listener.incoming().map_while(Result::ok) {
-            let mut tls = ServerConnection::new(Arc::clone(&config)).expect("a good config");
-            let mut request = [0; 4096];
-            // To the head of the request, whatever it is.
-            while !matches!(tls.reader().read(&mut request), Ok(1..)) {
-                if tls.complete_io(&mut tcp).is_err() {
-                    return;
-                }
-            }
-            let secrets = tls.dangerous_extract_secrets().expect("they may be had");
-            let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
-                panic!("there is one cipher");
-            };
-            let record = hello_request(key.as_ref(), iv.as_ref(), sequence);
-            if tcp.write_all(&record).is_ok() {
-                // It says no.
-                drop(tcp.read(&mut request));
+    let server = Acceptor::start(move |mut tcp| {
+        let mut tls = ServerConnection::new(Arc::clone(&config)).expect("a good config");
+        let mut request = [0; 4096];
+        // To the head of the request, whatever it is.
+        while !matches!(tls.reader().read(&mut request), Ok(1..)) {
+            if tls.complete_io(&mut tcp).is_err() {
+                return;
             }
         }
+        let secrets = tls.dangerous_extract_secrets().expect("they may be had");
+        let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
+            panic!("there is one cipher");
+        };
+        let record = hello_request(key.as_ref(), iv.as_ref(), sequence);
+        if tcp.write_all(&record).is_ok() {
+            // It says no.
+            drop(tcp.read(&mut request));
+        }
     });
-    let url = format!("https://{address}/mcp");
+    let url = format!("https://{}/mcp", server.address());
     let run = load_run(&url, &arguments(&["--ca=ca.pem"])).file("ca.pem", &root.pem());
     let told = [
         "a renegotiation of TLS 1.2",
@@ -698,8 +680,8 @@ fn check_tells_of_tls() {
     let config = "[settings]\nca = [\"ca.pem\"]\nserver_name = \"mcp.test\"\n";
     let config = format!("{config}{CALLS_ECHO}");
     let check = |more: &[&str]| {
-        let words = [&["loadtest", "check", "a.toml"], more].concat();
-        let program = Program::new(&words).file("a.toml", &config);
+        let program = loadtest(&[&["check", "a.toml"], more].concat());
+        let program = program.file("a.toml", &config);
         program.file("ca.pem", &root.pem()).run()
     };
     let finished = check(&[]).expect_code(0);

@@ -8,15 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
-use crate::load_run::{causes, check_report};
-use crate::program::{Finished, Program, TempDir};
+use crate::load_run::{LoadRun, causes, run_work};
+use crate::program::{Finished, TempDir, loadtest};
 use crate::told::Tells;
-
-fn loadtest(words: &[&str]) -> Program {
-    let mut all = vec!["loadtest"];
-    all.extend(words);
-    Program::new(&all)
-}
 
 /// Prints another token each time, `tok-1-geheim` first, and leaves a line in `asked`.
 const COMMAND: &str = "echo x >> asked; echo tok-$(wc -l < asked | tr -d ' ')-geheim";
@@ -57,32 +51,18 @@ fn server_of(n_calls: u32, last: u32) -> FakeServer {
     })
 }
 
-fn run_words<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut words = vec!["run", url, "--tool", "work"];
-    words.extend(more);
-    words
-}
-
 #[test]
 fn a_refused_token_is_replaced_once_and_sessions_go_on() {
     let server = server_of(40, u32::MAX);
-    let url = server.url();
-    let words = run_words(
-        &url,
-        &[
-            "--vus",
-            "4",
-            "--iterations",
-            "120",
-            "--workers",
-            "2",
-            "--token-command",
-            COMMAND,
-        ],
-    );
-    let finished = loadtest(&words).run().expect_code(0);
-    let report = finished.report();
-    check_report(&report);
+    let words = [
+        "--vus=4",
+        "--iterations=120",
+        "--workers=2",
+        "--token-command",
+        COMMAND,
+    ];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
+    let report = finished.checked_report();
     assert_eq!(n_asked(&finished), 2, "{finished}");
     let tokens = &report["tokens"];
     let expected = json!({
@@ -117,21 +97,14 @@ fn a_token_is_renewed_before_it_ends() {
     let server = FakeServer::start(legacy);
     let command = "echo x >> asked; \
                    echo \"{\\\"access_token\\\": \\\"tok-$(wc -l < asked | tr -d ' ')-geheim\\\", \\\"expires_in\\\": 2}\"";
-    let url = server.url();
-    let words = run_words(
-        &url,
-        &[
-            "--vus",
-            "2",
-            "--duration",
-            "3s",
-            "--pacing",
-            "50ms",
-            "--token-command",
-            command,
-        ],
-    );
-    let finished = loadtest(&words).run().expect_code(0);
+    let words = [
+        "--vus=2",
+        "--duration=3s",
+        "--pacing=50ms",
+        "--token-command",
+        command,
+    ];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
     let report = finished.report();
     assert_eq!(report["totals"]["failed"], 0, "{finished}");
     assert_eq!(report["tokens"]["refused"], 0, "{finished}");
@@ -159,13 +132,9 @@ fn a_file_is_read_again_when_its_token_is_refused() {
             false => legacy(request, connection),
         }
     });
-    let url = server.url();
     let path = file.display().to_string();
-    let words = run_words(
-        &url,
-        &["--vus", "1", "--iterations", "30", "--token-file", &path],
-    );
-    let finished = loadtest(&words).run().expect_code(0);
+    let words = ["--vus=1", "--iterations=30", "--token-file", &path];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
     let report = finished.report();
     assert_eq!(report["totals"]["failed"], 1, "{finished}");
     assert_eq!(report["tokens"]["fetched"], 2, "{finished}");
@@ -224,30 +193,21 @@ fn users_have_tokens_of_their_own_from_data() {
 #[test]
 fn without_another_token_nothing_is_sent_and_that_is_a_failure_of_its_own() {
     let server = server_of(10, 1);
-    let url = server.url();
     let command =
         format!("test -e asked && {{ echo no more geheim-words >&2; exit 5; }}; {COMMAND}");
-    let words = run_words(
-        &url,
-        &[
-            "--vus",
-            "2",
-            "--duration",
-            "30s",
-            "--timeout",
-            "300ms",
-            "--pacing",
-            "20ms",
-            "--token-command",
-            &command,
-        ],
-    );
+    let words = [
+        "--vus=2",
+        "--duration=30s",
+        "--timeout=300ms",
+        "--pacing=20ms",
+        "--token-command",
+        &command,
+    ];
     // Who only waits for a token measures nothing: the run ends long before its time.
-    let finished = loadtest(&words).run().expect_code(1);
-    let lasted = finished.report()["duration_secs"].as_f64();
+    let finished = run_work(&server.url(), &words).run().expect_code(1);
+    let report = finished.checked_report();
+    let lasted = report["duration_secs"].as_f64();
     assert!(lasted.expect("a number") < 25.0, "{finished}");
-    let report = finished.report();
-    check_report(&report);
     let of_handshakes = causes(&report["handshake"]);
     assert_eq!(of_handshakes[0].0, "auth.no_token", "{finished}");
     assert!(report["tokens"]["failed"].as_u64() >= Some(1), "{finished}");
@@ -289,13 +249,16 @@ fn a_source_that_gives_the_refused_token_again_ends_the_run_and_is_named() {
                 false => connection.answer(401, &[("WWW-Authenticate", challenge)], ""),
             }
         });
-        let url = server.url();
-        let words = ["--vus", "2", "--duration", "50s", "--pacing", "20ms"];
-        let words = [&words[..], &["--assert", "errors<99%"], &source].concat();
-        let program = loadtest(&run_words(&url, &words)).file("token", "tok-1-geheim\n");
+        let words = [
+            "--vus=2",
+            "--duration=50s",
+            "--pacing=20ms",
+            "--assert=errors<99%",
+        ];
+        let program = run_work(&server.url(), &[&words[..], &source].concat());
+        let program = program.file("token", "tok-1-geheim\n");
         let finished = program.run().expect_code(1);
-        let report = finished.report();
-        check_report(&report);
+        let report = finished.checked_report();
         let lasted = report["duration_secs"].as_f64().expect("a number");
         assert!(lasted < 40.0, "{finished}");
         let told = "the token came again that the server had refused with status 401";
@@ -308,11 +271,10 @@ fn a_source_that_gives_the_refused_token_again_ends_the_run_and_is_named() {
 #[test]
 fn a_token_that_had_ended_when_it_came_is_told_at_once_and_used() {
     let server = FakeServer::start(legacy);
-    let url = server.url();
     let old =
         r#"echo x >> asked; echo '{"token":"tok-1-geheim","expires_at":"2020-01-01T00:00:00Z"}'"#;
-    let words = ["--vus", "1", "--iterations", "5", "--token-command", old];
-    let finished = loadtest(&run_words(&url, &words)).run().expect_code(0);
+    let words = ["--vus=1", "--iterations=5", "--token-command", old];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
     assert_eq!(n_asked(&finished), 1, "{finished}");
     let report = finished.report();
     assert_eq!(report["tokens"]["expired"], 1, "{finished}");
@@ -344,16 +306,8 @@ fn a_token_that_is_too_narrow_is_replaced_whichever_field_says_so() {
             false => legacy(request, connection),
         }
     });
-    let url = server.url();
-    let words = [
-        "--vus",
-        "1",
-        "--iterations",
-        "5",
-        "--token-command",
-        COMMAND,
-    ];
-    let finished = loadtest(&run_words(&url, &words)).run().expect_code(0);
+    let words = ["--vus=1", "--iterations=5", "--token-command", COMMAND];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
     let report = finished.report();
     assert_eq!(report["totals"]["failed"], 1, "{finished}");
     assert_eq!(report["tokens"]["refused"], 1, "{finished}");
@@ -363,23 +317,16 @@ fn a_token_that_is_too_narrow_is_replaced_whichever_field_says_so() {
 #[test]
 fn where_no_token_will_come_the_run_ends() {
     let server = server_of(10, 1);
-    let url = server.url();
     let command = format!("test -e asked && exec no-such-program-here; {COMMAND}");
-    let words = run_words(
-        &url,
-        &[
-            "--vus",
-            "2",
-            "--duration",
-            "50s",
-            "--pacing",
-            "20ms",
-            "--token-command",
-            &command,
-        ],
-    );
+    let words = [
+        "--vus=2",
+        "--duration=50s",
+        "--pacing=20ms",
+        "--token-command",
+        &command,
+    ];
     let began = Instant::now();
-    let finished = loadtest(&words).run().expect_code(1);
+    let finished = run_work(&server.url(), &words).run().expect_code(1);
     assert!(began.elapsed() < Duration::from_secs(40), "{finished}");
     let told = "the server refused the token, and no other could be had: the token command";
     assert!(finished.stderr.contains(told), "{finished}");
@@ -390,7 +337,7 @@ fn what_makes_no_token_is_told_before_any_request() {
     let server = FakeServer::start(legacy);
     let url = server.url();
     let check = |case: &str, words: &[&str], code: i32, expected: &str| {
-        let finished = loadtest(&run_words(&url, words)).run().expect_code(code);
+        let finished = run_work(&url, words).run().expect_code(code);
         let finished = finished.tells("Tokens", case);
         assert!(finished.stderr.contains(expected), "{words:?}: {finished}");
         assert!(!finished.to_string().contains("geheim"), "{finished}");

@@ -387,11 +387,30 @@ fn token(
     connection.json(&answer)
 }
 
+/// Where cargo-pmcp keeps logins, below the working folder of one without a home.
+pub(crate) const STORE: &str = ".pmcp/oauth-cache.json";
+
+/// A store in which a login is kept, as cargo-pmcp writes it, with a field of its future.
+/// `origin` is the server's scheme, host and port; its issuer is at `/as` of these.
+pub(crate) fn store_text(origin: &str, expires_at: u64) -> String {
+    let issuer = format!("{origin}/as");
+    let record = json!({
+        "access_token": "access-secret-0", "refresh_token": "refresh-secret-0",
+        "expires_at": expires_at, "client_id": "client-0", "of_tomorrow": 1,
+    });
+    let content = json!({
+        "schema_version": 2,
+        "credentials": {&issuer: {origin: {"": record}}},
+        "issuers": {origin: issuer},
+    });
+    format!("{content:#}\n")
+}
+
 /// The secret of the client `ci`: it needs encoding.
 pub(crate) const CLIENT_SECRET: &str = "s3cret:with%/ü";
 
-/// Who a client says it is: by its secret, or by an assertion, whose claims are read and
-/// whose signature is checked with the key of `tests/tls`.
+/// Who a client says it is: by its secret, or by an assertion, whose claims are read; the
+/// signature is tested in `src/auth/oauth/client.rs`.
 fn check_client(
     manners: &Manners,
     request: &Request,

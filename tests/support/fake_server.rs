@@ -8,6 +8,7 @@
 //! [`FakeServer::on_call`], where only `tools/call` is the test's affair, or at
 //! [`FakeServer::start`], where everything is.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -43,7 +44,7 @@ pub(crate) struct Request {
     /// Which connection it came on, from 0 in the order of acceptance.
     pub(crate) connection: usize,
     /// Where that connection comes from.
-    pub(crate) peer: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
     /// How many reads it took until the request was whole.
     pub(crate) n_reads: usize,
     /// When it was whole.
@@ -87,6 +88,11 @@ impl Request {
     /// An answer with this result.
     pub(crate) fn result(&self, result: &Value) -> Value {
         json!({"jsonrpc": "2.0", "id": self.message()["id"], "result": result})
+    }
+
+    /// An answer with this error of JSON-RPC.
+    pub(crate) fn error(&self, error: &Value) -> Value {
+        json!({"jsonrpc": "2.0", "id": self.message()["id"], "error": error})
     }
 }
 
@@ -336,6 +342,12 @@ impl FakeServer {
         let mut log = self.log();
         log.retain(|request| request.method() == method);
         log
+    }
+
+    /// The IP addresses that requests came from so far.
+    pub(crate) fn peers(&self) -> BTreeSet<String> {
+        let peers = self.log().into_iter().filter_map(|request| request.peer);
+        peers.map(|peer| peer.ip().to_string()).collect()
     }
 
     /// How many connections were accepted.

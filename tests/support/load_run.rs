@@ -4,14 +4,18 @@
 
 use serde_json::Value;
 
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 
 /// `run URL` with these further arguments: not pinned, since tests share the
 /// CPUs, and with nothing on stderr but what matters.
 pub(crate) fn load_run(url: &str, arguments: &[&str]) -> Program {
-    let mut all = vec!["loadtest", "run", url, "--no-pin", "--quiet"];
-    all.extend_from_slice(arguments);
-    Program::new(&all)
+    loadtest(&[&["run", url, "--no-pin", "--quiet"], arguments].concat())
+}
+
+/// `run URL --tool work` with these further arguments, as a user types it: pinned, and
+/// with all that it says.
+pub(crate) fn run_work(url: &str, arguments: &[&str]) -> Program {
+    loadtest(&[&["run", url, "--tool", "work"], arguments].concat())
 }
 
 /// The report of a run, checked.
@@ -230,6 +234,13 @@ pub(crate) fn list(value: &Value) -> &[Value] {
     value
         .as_array()
         .unwrap_or_else(|| panic!("`{value}` is not an array"))
+}
+
+/// What the report advises under this id; the first, where there are several.
+pub(crate) fn advice<'a>(report: &'a Value, id: &str) -> Option<&'a str> {
+    let mut notes = list(&report["advice"]).iter();
+    let note = notes.find(|note| note["id"] == id)?;
+    note["text"].as_str()
 }
 
 /// The counts by cause, most frequent first.

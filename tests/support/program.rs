@@ -38,6 +38,11 @@ pub(crate) struct Program {
     time_limit: Duration,
 }
 
+/// Our program's `loadtest`, with these arguments.
+pub(crate) fn loadtest(arguments: &[&str]) -> Program {
+    Program::new(&[&["loadtest"], arguments].concat())
+}
+
 impl Program {
     /// Our program, with these arguments.
     pub(crate) fn new(arguments: &[&str]) -> Self {
@@ -334,6 +339,23 @@ impl Finished {
             .filter(|path| path.extension() == Some(OsStr::new("json")))
             // Two reports of one instant are told apart by their names.
             .max_by_key(|path| (modified(path), path.clone()))
+    }
+
+    /// All that it printed, and each file below its folder but those whose paths end so,
+    /// which the test gave it.
+    pub(crate) fn written(&self, given: &[&str]) -> String {
+        let mut all = self.to_string();
+        let mut open = vec![self.dir.path().to_path_buf()];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                let entries = std::fs::read_dir(&path).expect("the folder can be read");
+                open.extend(entries.map(|entry| entry.expect("an entry").path()));
+            } else if !given.iter().any(|name| path.ends_with(name)) {
+                all += &format!("\n--- {}\n", path.display());
+                all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
+            }
+        }
+        all
     }
 }
 

@@ -5,8 +5,7 @@
 //! [`TlsFront::start`].
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -20,6 +19,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{
     HandshakeKind, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
+
+use crate::acceptor::Acceptor;
 
 /// One who has a key and a certificate.
 pub(crate) struct Party {
@@ -219,9 +220,8 @@ pub(crate) struct Seen {
 
 /// A server over TLS in front of a plain one.
 pub(crate) struct TlsFront {
-    address: SocketAddr,
+    acceptor: Acceptor,
     seen: Arc<Mutex<Seen>>,
-    is_over: Arc<AtomicBool>,
 }
 
 impl TlsFront {
@@ -240,49 +240,28 @@ impl TlsFront {
             .next()
             .and_then(|host| host.parse().ok())
             .expect("an address");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (kept, over) = (Arc::clone(&seen), Arc::clone(&is_over));
-        thread::spawn(move || {
-            for tcp in listener.incoming().map_while(Result::ok) {
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
-                let (config, kept) = (Arc::clone(&config), Arc::clone(&kept));
-                // One that breaks off is the client's affair.
-                thread::spawn(move || relay(tcp, backend, config, &kept));
-            }
+        let kept = Arc::clone(&seen);
+        let acceptor = Acceptor::start(move |tcp| {
+            // One that breaks off is the client's affair.
+            drop(relay(tcp, backend, Arc::clone(&config), &kept));
         });
-        Self {
-            address,
-            seen,
-            is_over,
-        }
+        Self { acceptor, seen }
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("https://{}/mcp", self.address)
+        format!("https://{}/mcp", self.address())
     }
 
     /// The same as an address.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.acceptor.address()
     }
 
     /// What came in so far.
     pub(crate) fn seen(&self) -> Seen {
         lock(&self.seen).clone()
-    }
-}
-
-impl Drop for TlsFront {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        // Wakes who waits for the next connection.
-        drop(TcpStream::connect(self.address));
     }
 }
 

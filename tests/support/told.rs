@@ -19,7 +19,7 @@ Ports, days and folders of a test are `PORT`, `DAY` and `FOLDER`.
 ";
 
 /// In this order.
-pub(crate) const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 6] = [
     "TLS",
     "Proxies",
     "Names and addresses",
@@ -31,14 +31,14 @@ pub(crate) const SECTIONS: [&str; 6] = [
 const TABLE: &str = "| case | what is read |\n|---|---|\n";
 
 /// Where the tables are.
-pub(crate) fn path() -> PathBuf {
+fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/told.md")
 }
 
 /// One row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) section: String,
+    section: String,
     pub(crate) case: String,
     text: String,
 }
@@ -83,7 +83,7 @@ fn write(rows: &[Row]) {
 
 /// Holds what is read in a case against the file.
 #[track_caller]
-pub(crate) fn tell(section: &str, case: &str, lines: &[&str]) {
+fn tell(section: &str, case: &str, lines: &[&str]) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     assert!(SECTIONS.contains(&section), "{section}");
     let cell = |line: &&str| usual(line.trim()).replace('|', "\\|");

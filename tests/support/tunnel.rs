@@ -2,16 +2,16 @@
 //! its name.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::acceptor::Acceptor;
+
 /// A proxy that leads to a server.
 pub(crate) struct Tunnel {
-    address: SocketAddr,
+    acceptor: Acceptor,
     ways: Arc<Mutex<Ways>>,
-    is_over: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -23,31 +23,16 @@ struct Ways {
 
 impl Tunnel {
     pub(crate) fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
         let ways: Arc<Mutex<Ways>> = Arc::default();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (kept, over) = (Arc::clone(&ways), Arc::clone(&is_over));
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
-                let kept = Arc::clone(&kept);
-                // One that breaks off is the client's affair.
-                thread::spawn(move || lead(client, server, &kept));
-            }
-        });
-        Self {
-            address,
-            ways,
-            is_over,
-        }
+        let kept = Arc::clone(&ways);
+        // One that breaks off is the client's affair.
+        let acceptor = Acceptor::start(move |client| drop(lead(client, server, &kept)));
+        Self { acceptor, ways }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
-        self.address.to_string()
+        self.acceptor.address().to_string()
     }
 
     /// Where clients wanted to be led, in order.
@@ -73,22 +58,19 @@ impl Tunnel {
     }
 }
 
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        // Wakes who waits for the next connection.
-        drop(TcpStream::connect(self.address));
-    }
-}
-
-fn lead(mut client: TcpStream, to: SocketAddr, ways: &Mutex<Ways>) -> io::Result<()> {
+/// The head of a request, and no byte of what follows it.
+pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        client.read_exact(&mut byte)?;
+        stream.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    let head = String::from_utf8_lossy(&head);
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+fn lead(mut client: TcpStream, to: SocketAddr, ways: &Mutex<Ways>) -> io::Result<()> {
+    let head = read_head(&mut client)?;
     let mut words = head.split(' ');
     assert_eq!(words.next(), Some("CONNECT"), "{head}");
     {
