@@ -75,12 +75,13 @@ enum Event {
 }
 
 /// At which millisecond of each period. Moved to, the new server has some looks at the
-/// name (`dns_ttl`) until the old one ends.
+/// name (`dns_ttl`) until the old one ends. All is done well before [`Watch::over`] ends,
+/// 3 s before a load of whole periods does: nobody would start a server again after it.
 const EVENTS: [(u64, Event); 4] = [
     (1_000, Event::Moves),
     (4_000, Event::OldEnds),
-    (17_000, Event::Stops),
-    (17_300, Event::StartsAgain),
+    (15_500, Event::Stops),
+    (15_800, Event::StartsAgain),
 ];
 
 /// The server, whatever becomes of its processes and addresses.
