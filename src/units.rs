@@ -4,6 +4,7 @@
 //! It does not know where a text came from: the caller adds the file, line or
 //! flag to the error.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// The error of a text that is not the quantity it should be.
@@ -253,6 +254,17 @@ pub fn format_rate(per_second: f64) -> String {
         format!("{}/{unit}", format_count(rate.round() as u64))
     } else {
         format!("{}/{unit}", three_digits(rate))
+    }
+}
+
+/// `a, b and 3 more`: at most `n_max` of them are named, and the rest is counted.
+pub fn few_of(items: impl IntoIterator<Item = impl Display>, n_max: usize) -> String {
+    let mut items = items.into_iter();
+    let named = items.by_ref().take(n_max).map(|it| it.to_string());
+    let named = named.collect::<Vec<_>>().join(", ");
+    match items.count() {
+        0 => named,
+        n_more => format!("{named} and {n_more} more"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::outcome::{ComparisonVerdict, RunSample, SampleKey};
 use crate::report::compare::{ComparisonWish, build_comparison, history, sample};
 use crate::report::{Report, ReportFile, read, show_comparison};
 use crate::terminal::Terminal;
+use crate::units::few_of;
 
 /// Names told in a message.
 const NAMES_TOLD: usize = 12;
@@ -101,16 +102,8 @@ fn check_selectors(tolerances: &Tolerances, all: &[&RunSample]) -> Result<(), Us
     Err(match near {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => {
-            let told: Vec<String> = known
-                .iter()
-                .take(NAMES_TOLD)
-                .map(|it| format!("`{it}`"))
-                .collect();
-            let more = match known.len() - told.len() {
-                0 => String::new(),
-                n_more => format!(" and {n_more} more"),
-            };
-            error.hint(format!("they have {}{more}", told.join(", ")))
+            let known = known.iter().map(|it| format!("`{it}`"));
+            error.hint(format!("they have {}", few_of(known, NAMES_TOLD)))
         }
     })
 }

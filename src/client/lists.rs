@@ -15,7 +15,7 @@ use crate::metrics::{Failure, ProtocolFailure};
 use crate::protocol::{
     Listable, Method, NextPage, Page, PageGuard, Reply, ToolDescription, read_page,
 };
-use crate::units::{format_count, plural};
+use crate::units::{few_of, format_count, plural};
 
 /// What may be read of all lists of a server together.
 #[derive(Debug, Clone, Copy)]
@@ -307,20 +307,11 @@ pub fn excluded_tools(tools: &[ToolDescription]) -> Option<String> {
     if n_excluded == 0 {
         return None;
     }
-    let shown: Vec<String> = excluded()
-        .take(SHOWN_MAX)
-        .map(|(tool, why)| format!("`{}` ({why})", shown_name(&tool.name)))
-        .collect();
-    let n_more = n_excluded.saturating_sub(SHOWN_MAX);
-    let more = if n_more > 0 {
-        format!(" and {n_more} more")
-    } else {
-        String::new()
-    };
+    let shown = excluded().map(|(tool, why)| format!("`{}` ({why})", shown_name(&tool.name)));
     Some(format!(
-        "{} left out, as the protocol demands of every client, for an invalid input schema: {}{more}",
+        "{} left out, as the protocol demands of every client, for an invalid input schema: {}",
         plural(n_excluded as u64, "tool", "tools"),
-        shown.join(", ")
+        few_of(shown, SHOWN_MAX)
     ))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::outcome::{Grade, RunSample, SampleFacts};
+use crate::units::few_of;
 
 /// Something that speaks against comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,15 +68,10 @@ pub fn objections(runs: &[&RunSample]) -> Vec<Objection> {
         }
     }
     let told = files.into_iter().map(|((is_told, what), files)| {
-        let more = match files.len() {
-            0..=FILES_MAX => String::new(),
-            n => format!(" and {} more", n - FILES_MAX),
-        };
-        let files = files.iter().take(FILES_MAX).map(|file| format!("`{file}`"));
-        let files = files.collect::<Vec<_>>().join(", ");
+        let files = files.iter().map(|file| format!("`{file}`"));
         Objection {
             is_refused: !is_told,
-            what: format!("{what} in {files}{more}"),
+            what: format!("{what} in {}", few_of(files, FILES_MAX)),
         }
     });
     told.collect()

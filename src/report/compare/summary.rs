@@ -10,7 +10,7 @@ use crate::report::page::Page;
 use crate::report::summary::notes::{left_out, paragraphs};
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{format_latency, format_percent, ns_of_ms, plural};
+use crate::units::{few_of, format_latency, format_percent, ns_of_ms, plural};
 
 /// Rows whose reasons are told; the others have theirs in the JSON.
 const REASONS_MAX: usize = 8;
@@ -214,15 +214,11 @@ fn alone(page: &mut Page, side: &str, labels: &[String]) {
     if labels.is_empty() {
         return;
     }
-    let mut named: Vec<&str> = labels.iter().take(ALONE_MAX).map(String::as_str).collect();
-    let more = match labels.len() - named.len() {
-        0 => String::new(),
-        n_more => format!(" and {n_more} more"),
-    };
-    named.sort_unstable();
+    let mut labels: Vec<&String> = labels.iter().collect();
+    labels.sort_unstable();
     let what = format!(
-        "only {side}, and so they are in no total: {}{more}",
-        named.join(", ")
+        "only {side}, and so they are in no total: {}",
+        few_of(labels, ALONE_MAX)
     );
     paragraphs(page, [("notice", Role::Warning, &what)].into_iter());
 }

@@ -4,7 +4,7 @@ use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonOutcome,
     ComparisonVerdict,
 };
-use crate::units::{format_latency, format_percent, format_rate, ns_of_ms};
+use crate::units::{few_of, format_latency, format_percent, format_rate, ns_of_ms};
 
 /// Figures that an answer names; the others are counted.
 const NAMED_MAX: usize = 3;
@@ -56,25 +56,18 @@ fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict) -> String {
         .rows
         .iter()
         .flat_map(|row| row.figures.iter().map(move |of| (row, of)));
-    let mut figures = figures.filter(|(_, of)| of.decides && of.verdict == Some(verdict));
-    let named: Vec<String> = figures
-        .by_ref()
-        .take(NAMED_MAX)
-        .map(|(row, figure)| match figure.change {
-            Some(_) if verdict != ChangeVerdict::NotEnoughData => {
-                format!(
-                    "{} {}",
-                    figure_name(row, figure),
-                    change_and_interval(figure)
-                )
-            }
-            _ => figure_name(row, figure),
-        })
-        .collect();
-    match figures.count() {
-        0 => named.join(", "),
-        n_more => format!("{} and {n_more} more", named.join(", ")),
-    }
+    let figures = figures.filter(|(_, of)| of.decides && of.verdict == Some(verdict));
+    let named = figures.map(|(row, figure)| match figure.change {
+        Some(_) if verdict != ChangeVerdict::NotEnoughData => {
+            format!(
+                "{} {}",
+                figure_name(row, figure),
+                change_and_interval(figure)
+            )
+        }
+        _ => figure_name(row, figure),
+    });
+    few_of(named, NAMED_MAX)
 }
 
 /// `p95 of all calls`.

@@ -26,7 +26,7 @@ use super::model::{
 };
 use crate::error::UserError;
 use crate::outcome::{Ended, TokenFigures};
-use crate::units::plural;
+use crate::units::{few_of, plural};
 
 /// Merges reports of runs, each with the name of its file. With `is_forced` what the
 /// table says may be forced is only told.
@@ -181,20 +181,9 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
             notices.push(notice.clone());
         }
     }
-    let names: Vec<String> = reports
-        .iter()
-        .take(10)
-        .map(|(name, _)| format!("`{name}`"))
-        .collect();
-    let more = match reports.len() - names.len() {
-        0 => String::new(),
-        n => format!(" and {n} more"),
-    };
+    let names = reports.iter().map(|(name, _)| format!("`{name}`"));
     let count = plural(reports.len() as u64, "report", "reports");
-    notices.insert(
-        0,
-        format!("{MERGED_FROM}{count}: {}{more}", names.join(", ")),
-    );
+    notices.insert(0, format!("{MERGED_FROM}{count}: {}", few_of(names, 10)));
     notices.extend(
         told.into_iter()
             .filter(|what| !report.notices.contains(what)),

@@ -14,7 +14,7 @@ use crate::scenario::shown::Shown;
 use crate::threshold::{
     Limit, Metric, Selector, SelectorKind, Severity, Statistic, THRESHOLDS_MAX, Threshold, parse,
 };
-use crate::units::format_duration;
+use crate::units::{few_of, format_duration};
 
 /// Names told in a message.
 const NAMES_TOLD: usize = 12;
@@ -278,13 +278,8 @@ impl Resolver<'_> {
             [] => "no selector: this plan has no tool, resource, prompt, flow, stage or name"
                 .to_string(),
             told => {
-                let few: Vec<_> = told.iter().take(NAMES_TOLD).map(|it| quoted(it)).collect();
-                let n_more = told.len() - few.len();
-                let more = match n_more {
-                    0 => String::new(),
-                    n_more => format!(" and {n_more} more"),
-                };
-                format!("one of {}{more}", few.join(", "))
+                let told = told.iter().map(|it| quoted(it));
+                format!("one of {}", few_of(told, NAMES_TOLD))
             }
         };
         let missing = match is_as_shown {
