@@ -6,6 +6,7 @@
 //! the crate below it brings twenty others for domains that cannot occur. No input
 //! or output: what comes is given, with the time.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -34,6 +35,10 @@ pub(super) struct CookieJar {
     header: Option<HeaderValue>,
     /// When the first of them expires.
     next_expiry: Option<Instant>,
+    /// The names that had secrets, each by its hash at its place.
+    names: Vec<u64>,
+    /// The place that the next name takes once none is free.
+    oldest_name: usize,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,8 @@ impl CookieJar {
             cookies: Vec::new(),
             header: None,
             next_expiry: None,
+            names: Vec::new(),
+            oldest_name: 0,
         }
     }
 
@@ -79,9 +86,30 @@ impl CookieJar {
         unix_secs: u64,
     ) -> Option<(usize, Value)> {
         let read = read(set_cookie)?;
-        let secrets = secrets_of(&read);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let secrets = secrets_of_header(&text(&read.name), &text(&read.value));
+        let secrets = (!secrets.is_empty()).then(|| (self.place_of(&read.name), secrets.into()));
         self.put(read, now, unix_secs);
         secrets
+    }
+
+    /// Where the secrets of this name are kept: none takes the place of another's while
+    /// there are at most [`COOKIES_MAX`].
+    fn place_of(&mut self, name: &[u8]) -> usize {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let name = hasher.finish();
+        if let Some(at) = self.names.iter().position(|known| *known == name) {
+            return at;
+        }
+        if self.names.len() < COOKIES_MAX {
+            self.names.push(name);
+            return self.names.len() - 1;
+        }
+        let at = self.oldest_name;
+        self.names[at] = name;
+        self.oldest_name = (at + 1) % COOKIES_MAX;
+        at
     }
 
     fn put(&mut self, read: Read, now: Instant, unix_secs: u64) {
@@ -194,15 +222,6 @@ impl CookieJar {
                     .strip_suffix(domain)
                     .is_some_and(|front| front.ends_with('.'))
     }
-}
-
-fn secrets_of(read: &Read) -> Option<(usize, Value)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let found = secrets_of_header(&text(&read.name), &text(&read.value));
-    let place = read.name.iter().fold(0_usize, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
-    });
-    (!found.is_empty()).then(|| (place % COOKIES_MAX, found.into()))
 }
 
 /// A `Set-Cookie` header as it was sent.
@@ -466,6 +485,22 @@ mod tests {
             assert!(jar.cookies.len() <= COOKIES_MAX);
             assert!(sent(&mut jar, now).len() <= JAR_BYTES_MAX);
         }
+    }
+
+    #[test]
+    fn no_name_takes_the_place_of_anothers_secrets_while_there_is_room() {
+        let mut jar = CookieJar::of("h", "/", false);
+        let now = crate::clock::now();
+        let mut place = |n: usize| {
+            let secret = format!("sid{n}=a-secret-that-is-long-{n}");
+            jar.take(secret.as_bytes(), now, 0).expect("a secret").0
+        };
+        let places: Vec<usize> = (0..COOKIES_MAX).map(&mut place).collect();
+        assert_eq!(places, (0..COOKIES_MAX).collect::<Vec<_>>());
+        assert_eq!(place(7), 7);
+        // The oldest make room.
+        assert_eq!([place(1_000), place(1_001)], [0, 1]);
+        assert_eq!(jar.names.len(), COOKIES_MAX);
     }
 
     proptest! {
