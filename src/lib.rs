@@ -173,6 +173,7 @@ mod worker;
 pub mod internal {
     pub use crate::servers::canned::{
         AnswerFraming, CannedAnswers, CannedReader, CannedServer, Options, ServerThread,
+        deepen_backlog,
     };
 
     pub mod metrics {

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use pmcp_loadtest::internal::deepen_backlog;
 
 use super::answer::{self, BAD_REQUEST, Framing, GAP};
 use super::delay::Delay;
@@ -170,7 +171,7 @@ impl Server {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        kernel::deepen_backlog(&listener)?;
+        deepen_backlog(&listener)?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
@@ -503,18 +504,11 @@ impl Clock {
 /// What the portable interface does not offer.
 #[cfg(target_os = "linux")]
 mod kernel {
-    use super::{Duration, TcpListener, TcpStream, io};
-    use nix::sys::socket::{
-        Backlog, ControlMessageOwned, MsgFlags, listen, recvmsg, setsockopt, sockopt,
-    };
+    use super::{Duration, TcpStream, io};
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
     use nix::sys::time::TimeSpec;
     use std::io::IoSliceMut;
     use std::os::fd::AsRawFd;
-
-    /// Thousands connect at once.
-    pub(super) fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
-        listen(listener, Backlog::MAXCONN).map_err(io::Error::from)
-    }
 
     /// Asks for the moment at which data reached the kernel.
     pub(super) fn stamp_received(stream: &TcpStream) -> io::Result<()> {
@@ -546,12 +540,8 @@ mod kernel {
 /// Without kernel timestamps the moment of reading has to do.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
-    use super::{Duration, TcpListener, TcpStream, io};
+    use super::{Duration, TcpStream, io};
     use std::io::Read;
-
-    pub(super) fn deepen_backlog(_: &TcpListener) -> io::Result<()> {
-        Ok(())
-    }
 
     pub(super) fn stamp_received(_: &TcpStream) -> io::Result<()> {
         Ok(())

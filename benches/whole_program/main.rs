@@ -118,6 +118,19 @@ struct Serve {
     until_stdin_ends: bool,
 }
 
+impl Serve {
+    /// Where that is wanted, calls this once standard input has ended.
+    fn once_stdin_ends(&self, end: impl FnOnce() + Send + 'static) {
+        if self.until_stdin_ends {
+            std::thread::spawn(move || {
+                // Whatever ends it, and an error too, means that the parent is gone.
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                end();
+            });
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Users(Vec<u32>);
 
@@ -219,13 +232,8 @@ fn serve(options: &Serve) -> Result<(), String> {
     if options.tls {
         let server = secure::SecureServer::bind(framing).map_err(text)?;
         say(&server.url());
-        if options.until_stdin_ends {
-            std::thread::spawn(|| {
-                let _ = io::copy(&mut io::stdin(), &mut io::sink());
-                #[expect(clippy::exit, reason = "the parent is gone")]
-                std::process::exit(0);
-            });
-        }
+        #[expect(clippy::exit, reason = "the parent is gone")]
+        options.once_stdin_ends(|| std::process::exit(0));
         return server.serve().map_err(text);
     }
     let server = CannedServer::bind(internal::Options {
@@ -234,14 +242,10 @@ fn serve(options: &Serve) -> Result<(), String> {
     })
     .map_err(text)?;
     say(&server.url());
-    if options.until_stdin_ends {
-        let waker = server.waker();
-        std::thread::spawn(move || {
-            // Whatever ends it, and an error too, means that the parent is gone.
-            let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            let _ = waker.wake();
-        });
-    }
+    let waker = server.waker();
+    options.once_stdin_ends(move || {
+        let _ = waker.wake();
+    });
     server.serve().map_err(text)
 }
 

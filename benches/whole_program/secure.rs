@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use pmcp_loadtest::internal::{AnswerFraming, CannedAnswers, CannedReader};
+use pmcp_loadtest::internal::{AnswerFraming, CannedAnswers, CannedReader, deepen_backlog};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
@@ -174,17 +174,4 @@ fn config() -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![own.cert.der().clone()], key)?)
-}
-
-/// As the plain server does it: thousands connect at once.
-#[cfg(target_os = "linux")]
-fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
-    use nix::sys::socket::{Backlog, listen};
-    let socket = std::os::fd::AsFd::as_fd(listener);
-    Ok(listen(&socket, Backlog::MAXCONN)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn deepen_backlog(_: &TcpListener) -> io::Result<()> {
-    Ok(())
 }

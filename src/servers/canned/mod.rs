@@ -330,16 +330,13 @@ fn refuse(connection: &mut CannedConnection) -> Closed {
 /// The standard backlog of 128 would drop most of some thousand clients that
 /// connect at once, and each would wait a second before it tries again.
 #[cfg(all(target_os = "linux", not(pmcp_portable)))]
-fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
+pub fn deepen_backlog(listener: &impl std::os::fd::AsFd) -> io::Result<()> {
     use nix::sys::socket::{Backlog, listen};
-    Ok(listen(
-        &std::os::fd::AsFd::as_fd(listener),
-        Backlog::MAXCONN,
-    )?)
+    Ok(listen(&listener.as_fd(), Backlog::MAXCONN)?)
 }
 
 #[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
-fn deepen_backlog(_: &TcpListener) -> io::Result<()> {
+pub fn deepen_backlog<T>(_: &T) -> io::Result<()> {
     Ok(())
 }
 
