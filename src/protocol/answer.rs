@@ -9,11 +9,12 @@ use std::ops::ControlFlow;
 
 use super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::fields::{Looked, look_at_elements, read_fields, read_string};
-use super::input::{InputRequired, ServerRequest};
+use super::input::InputRequired;
 use super::jsonrpc::{
     ErrorFlag, Glance, Id, Message, ResultType, RpcError, has_error_code, read_message,
 };
 use super::operation::Method;
+use super::requests::ServerRequest;
 use crate::text::shown_text;
 
 /// What answer is awaited.
@@ -223,10 +224,11 @@ fn read_message_of_event<'a>(
         )),
         // An id that no sane server sends would have to be sent back as it is.
         Message::Request { id, .. } if id.len() > SERVER_ID_MAX => Ok(EventContent::Notification),
-        Message::Request { id, method } => Ok(EventContent::ServerRequest(ServerRequest {
-            id_json: id.to_string(),
-            method: shown_text(&method, METHOD_MAX),
-        })),
+        Message::Request { id, method } => {
+            let method = shown_text(&method, METHOD_MAX);
+            let request = ServerRequest::new(text, id, method);
+            Ok(EventContent::ServerRequest(request))
+        }
         Message::Notification => Ok(EventContent::Notification),
     }
 }

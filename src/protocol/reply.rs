@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::answer::{EventContent, Expect, Reply, read_event};
 use super::fault::{FaultKind, ProtocolFault};
-use super::input::ServerRequest;
+use super::requests::ServerRequest;
 use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
 
 /// Something found in a stream.

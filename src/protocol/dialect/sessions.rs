@@ -22,11 +22,23 @@ pub(super) fn list(revision: Revision, method: Method, cursor: Option<&str>) -> 
     request(revision, method.as_str(), &render_cursor(cursor))
 }
 
-/// Declares no capabilities: what servers ask in this era is answered with
-/// "not supported", so they had better know beforehand.
+/// What servers may ask of us in a revision (`requests.rs` answers it): servers ask only
+/// for what was declared.
+fn client_capabilities(revision: Revision) -> &'static str {
+    match revision {
+        Revision::V2024_11_05 | Revision::V2025_03_26 => r#"{"roots":{},"sampling":{}}"#,
+        Revision::V2025_06_18 => r#"{"elicitation":{},"roots":{},"sampling":{}}"#,
+        // From here on there are forms and addresses.
+        Revision::V2025_11_25 | Revision::V2026_07_28 => {
+            r#"{"elicitation":{"form":{}},"roots":{},"sampling":{}}"#
+        }
+    }
+}
+
 pub(super) fn initialize(offered: Revision, client: &ClientInfo) -> Prepared {
     let params = format!(
-        r#"{{"protocolVersion":"{offered}","capabilities":{{}},"clientInfo":{}}}"#,
+        r#"{{"protocolVersion":"{offered}","capabilities":{},"clientInfo":{}}}"#,
+        client_capabilities(offered),
         client.to_json()
     );
     Prepared::new(

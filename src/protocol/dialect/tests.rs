@@ -61,8 +61,27 @@ fn the_legacy_handshake() {
     check(
         &legacy().initialize(),
         "",
-        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"pmcp-loadtest","version":"0.1.0"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{"form":{}},"roots":{},"sampling":{}},"clientInfo":{"name":"pmcp-loadtest","version":"0.1.0"}}}"#,
     );
+    for (revision, declared) in [
+        (
+            Revision::V2025_06_18,
+            r#"{"elicitation":{},"roots":{},"sampling":{}}"#,
+        ),
+        (Revision::V2025_03_26, r#"{"roots":{},"sampling":{}}"#),
+        (Revision::V2024_11_05, r#"{"roots":{},"sampling":{}}"#),
+    ] {
+        let mut body = RequestBody::default();
+        legacy()
+            .in_revision(revision)
+            .initialize()
+            .render(1, &[], &mut body);
+        let text = String::from_utf8_lossy(body.bytes()).into_owned();
+        assert!(
+            text.contains(&format!(r#""capabilities":{declared},"#)),
+            "{text}"
+        );
+    }
     let notice = legacy().initialized();
     assert_eq!(
         headers_of(&notice.headers),
