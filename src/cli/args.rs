@@ -17,7 +17,7 @@ use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
-use crate::network::AddressUse;
+use crate::network::{AddressUse, ConnectionUse};
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::report::FormatChoice;
@@ -122,6 +122,15 @@ macro_rules! command {
             /// open a connection for each request
             #[argh(switch)]
             pub(super) no_keepalive: bool,
+            /// use a connection for one session, per-session, which is the default, keep it
+            /// across sessions: keep, or close it after each answer without a word to the
+            /// server: per-call
+            #[argh(option, arg_name = "how", from_str_fn(options::connection))]
+            pub(super) connection: Option<ConnectionUse>,
+            /// header of answers that names who served them, such as x-served-by: the report
+            /// counts calls by its values
+            #[argh(option, arg_name = "name", from_str_fn(options::backend_header))]
+            pub(super) backend_header: Option<String>,
         ] $($rest)*);
     };
 
@@ -328,6 +337,8 @@ macro_rules! network_flags {
             bind: $args.bind.clone(),
             addresses: $args.addresses,
             calls_per_connection: $args.no_keepalive.then_some(1),
+            connection: $args.connection,
+            backend_header: $args.backend_header.clone(),
             tls: TlsFlags {
                 ca: $args.ca.clone(),
                 client_cert: $args.client_cert.clone(),
@@ -891,6 +902,10 @@ command! {
         /// sessions are forgotten after this time
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) session_ttl: Option<Duration>,
+        /// be so many servers behind a balancer: each connection leads to the next, which
+        /// names itself in the header X-Served-By and knows no session of the others
+        #[argh(option, arg_name = "n", from_str_fn(options::backends))]
+        pub(super) backends: Option<usize>,
     }
 }
 

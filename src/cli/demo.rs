@@ -26,6 +26,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         eras: args.eras.unwrap_or(defaults.eras),
         stateless_legacy: args.stateless,
         session_ttl: args.session_ttl,
+        backends: args.backends.unwrap_or(defaults.backends),
         off_schema_share: args.off_schema.unwrap_or(defaults.off_schema_share),
         ..defaults
     };

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::clock::Utc;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
-use crate::network::{ADDRESS_USES, AddressUse};
+use crate::network::{
+    ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, CONNECTION_USES, ConnectionUse,
+};
 use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::Arguments;
 use crate::report::compare::HISTORY_RUNS_MAX;
@@ -44,6 +46,11 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
 /// Iterations of all users together.
 pub(super) fn iterations(text: &str) -> Result<u64, String> {
     whole(text, 1..=u64::MAX)
+}
+
+/// Servers behind the demo's balancer.
+pub(super) fn backends(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1000)
 }
 
 /// Runs of a history that make a base.
@@ -287,6 +294,19 @@ pub(super) fn addresses(text: &str) -> Result<AddressUse, String> {
     let found = ADDRESS_USES.iter().find(|(name, _)| *name == text);
     let found = found.map(|(_, addresses)| *addresses);
     found.ok_or_else(|| format!("`{text}` is neither `in-turn` nor `pinned`"))
+}
+
+/// How long a connection is used.
+pub(super) fn connection(text: &str) -> Result<ConnectionUse, String> {
+    let found = CONNECTION_USES.iter().find(|(name, _)| *name == text);
+    let found = found.map(|(_, connection)| *connection);
+    found.ok_or_else(|| format!("`{text}` is none of `per-session`, `keep` and `per-call`"))
+}
+
+/// The header of answers that names who served them.
+pub(super) fn backend_header(text: &str) -> Result<String, String> {
+    let name = crate::network::backend_header(text);
+    name.ok_or_else(|| format!("`{text}` is not {BACKEND_HEADER_FORM}"))
 }
 
 /// Which histograms the report keeps.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::content::Content;
 use super::error_head::{ErrorHead, RetryAfter, token_failure};
 use super::identity::Identity;
+use super::observed::{Kept, Observed};
 use super::server::{SESSION_ID, Server};
 use crate::http::{
     Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
@@ -114,8 +115,8 @@ pub(super) struct Exchanged {
     pub(super) status: Option<u16>,
     /// The JSON of the error in the body of an HTTP error.
     pub(super) error_text: Option<String>,
-    /// The headers that were to be kept.
-    pub(super) headers: Vec<(String, String)>,
+    /// What was to be kept of it.
+    pub(super) observed: Option<Box<Observed>>,
 }
 
 /// What is sent.
@@ -125,8 +126,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) lines: &'a HeaderLines,
     pub(super) body: &'a [u8],
     pub(super) deadline: Instant,
-    /// Headers of the answer that are kept.
-    pub(super) kept_headers: &'a [String],
+    /// What is kept of the answer.
+    pub(super) kept: Option<&'a Kept>,
 }
 
 /// A connection with the buffers for its answers.
@@ -182,6 +183,11 @@ impl Lane {
 
     pub(super) fn retry_after(&self) -> Option<&RetryAfter> {
         self.retry_after.as_ref()
+    }
+
+    /// Its requests are those of somebody else from now on.
+    pub(super) fn serve(&mut self, identity: &Rc<Identity>) {
+        self.identity = Rc::clone(identity);
     }
 
     /// Goes to another path of the same host from now on.
@@ -255,15 +261,14 @@ impl Lane {
             location: None,
             status: None,
             error_text: None,
-            headers: Vec::new(),
+            observed: None,
         };
-        let result = match self.send(message) {
-            Ok(answer) => {
-                if !message.kept_headers.is_empty() {
-                    exchanged.headers = kept(&answer, message.kept_headers);
-                }
-                self.read(answer, expect, on_server_request, &mut exchanged)
-            }
+        let sent = self.send(message);
+        if let Some(kept) = message.kept {
+            exchanged.observed = Some(self.observe(kept, sent.as_ref().ok()));
+        }
+        let result = match sent {
+            Ok(answer) => self.read(answer, expect, on_server_request, &mut exchanged),
             Err(trouble) => Err(trouble),
         };
         if exchanged.end.is_none() {
@@ -276,6 +281,21 @@ impl Lane {
             self.reader.release();
         }
         exchanged
+    }
+
+    #[inline(never)]
+    fn observe(&self, kept: &Kept, answer: Option<&Response>) -> Box<Observed> {
+        let value = |answer: &Response, name: &String| {
+            Some((name.clone(), header_text(answer.header(name))?))
+        };
+        let values = |answer| {
+            let names = kept.headers.iter();
+            names.filter_map(|name| value(answer, name)).collect()
+        };
+        Box::new(Observed {
+            headers: answer.map_or_else(Vec::new, values),
+            peer: self.http.peer(),
+        })
     }
 
     /// Sends something to which no answer is awaited: a notification, a
@@ -690,11 +710,6 @@ fn body_kind(answer: &Response) -> BodyKind {
     answer
         .content_type()
         .map_or(BodyKind::Other, BodyKind::from_content_type)
-}
-
-fn kept(answer: &Response, names: &[String]) -> Vec<(String, String)> {
-    let value = |name: &String| Some((name.clone(), header_text(answer.header(name))?));
-    names.iter().filter_map(value).collect()
 }
 
 fn header_text(value: Option<&[u8]>) -> Option<String> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::observed::Kept;
 use crate::error::UserError;
 use crate::http::{
     Endpoint, HeaderLines, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
@@ -230,7 +231,7 @@ impl Server {
             prepared,
             method,
             keeps_result: true,
-            kept_headers: Vec::new(),
+            kept: None,
         }
     }
 
@@ -287,24 +288,28 @@ pub struct PreparedCall {
     method: Option<Method>,
     lines: HeaderLines,
     keeps_result: bool,
-    kept_headers: Vec<String>,
+    kept: Option<Kept>,
 }
 
 impl PreparedCall {
-    /// The same call, whose result's text, and headers of its answer, are kept for who
-    /// looks at them. That costs a copy.
+    /// The same call, whose result's text is kept for who looks at it. That costs a copy.
     #[must_use]
-    pub fn keeping_answer(self, headers: Vec<String>) -> Self {
+    pub fn keeping_answer(self) -> Self {
         Self {
             keeps_result: true,
-            kept_headers: headers,
             ..self
         }
     }
 
-    /// Which headers of the answer are kept.
-    pub(super) fn kept_headers(&self) -> &[String] {
-        &self.kept_headers
+    /// The same call, of whose answers this is kept besides.
+    #[must_use]
+    pub fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// What is kept of the answer beside what it says.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
     }
 
     /// Whether the text of an error is kept.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::error_head::RetryAfter;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
+use super::observed::{Kept, Observed};
 use super::server::{PreparedCall, Server};
 use super::token::{RefusedToken, TokenCell};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
@@ -75,8 +76,8 @@ pub struct CallReport {
     pub error_text: Option<String>,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Headers of the answer that the call keeps.
-    pub headers: Vec<(String, String)>,
+    /// What of the answer the call keeps beside.
+    pub observed: Option<Box<Observed>>,
 }
 
 impl CallReport {
@@ -93,7 +94,7 @@ impl CallReport {
             result_text: None,
             error_text: None,
             status: None,
-            headers: Vec::new(),
+            observed: None,
         }
     }
 
@@ -110,7 +111,7 @@ impl CallReport {
             result_text: exchanged.kept_result,
             error_text: exchanged.error_text,
             status: exchanged.status,
-            headers: exchanged.headers,
+            observed: exchanged.observed,
         };
         (exchanged.result, report)
     }
@@ -186,6 +187,24 @@ impl Session {
         let mut beside = Self::of(&self.server, Rc::clone(&self.identity));
         beside.watched = self.watched.as_ref().map(|_| Box::default());
         beside
+    }
+
+    /// Becomes the session of a new client, which has nothing of the one before but its
+    /// connections. It is not open.
+    pub fn begin_anew(&mut self) {
+        self.speak_for(Rc::new(Identity::new(&self.server, self.turns())));
+    }
+
+    /// Becomes another lane of that session, with its own connection.
+    pub fn join(&mut self, other: &Self) {
+        self.speak_for(Rc::clone(&other.identity));
+    }
+
+    fn speak_for(&mut self, identity: Rc<Identity>) {
+        for lane in std::iter::once(&mut self.lane).chain(self.side_lane.as_deref_mut()) {
+            lane.serve(&identity);
+        }
+        self.identity = identity;
     }
 
     /// Keeps copies of what goes over the wire in each call from now on.
@@ -351,7 +370,7 @@ impl Session {
             body: &notice.body,
             // How long the answer lay unread is not the server's time.
             deadline: deadline + report.delay.unwrap_or_default(),
-            kept_headers: &[],
+            kept: None,
         };
         let (mut status, _, mut end) = self.lane.tell(&message);
         if is_lost_reused(&status) {
@@ -540,6 +559,7 @@ impl Session {
             resumed.timing.sent = exchanged.timing.sent;
             // The answer to the GET says nothing of the session.
             resumed.session_gone = false;
+            resumed.observed = exchanged.observed.take();
             exchanged = resumed;
         }
         exchanged
@@ -558,7 +578,7 @@ impl Session {
             lines: self.server.bare(),
             body: &[],
             deadline: began + wait,
-            kept_headers: &[],
+            kept: None,
         };
         let (status, timing, end) = self.lane.tell(&message);
         self.forget();
@@ -629,7 +649,7 @@ impl Session {
     ) -> Exchanged {
         let lines = call.lines(&self.server, values);
         let expect = Some(call.expect(id));
-        self.exchange_lines(&lines, call.kept_headers(), expect, deadline)
+        self.exchange_lines(&lines, call.kept(), expect, deadline)
     }
 
     #[inline(never)]
@@ -649,7 +669,7 @@ impl Session {
         };
         let mut lines = self.server.bare().clone();
         lines.push(&LAST_EVENT_ID, &event_id);
-        Resumption::Answered(Box::new(self.exchange_lines(&lines, &[], None, deadline)))
+        Resumption::Answered(Box::new(self.exchange_lines(&lines, None, None, deadline)))
     }
 
     /// Sends the body that was rendered, and reads its answer; without `expect`,
@@ -659,7 +679,7 @@ impl Session {
     fn exchange_lines(
         &mut self,
         lines: &HeaderLines,
-        kept_headers: &[String],
+        kept: Option<&Kept>,
         expect: Option<Expect>,
         deadline: Instant,
     ) -> Exchanged {
@@ -692,7 +712,7 @@ impl Session {
             lines,
             body,
             deadline,
-            kept_headers,
+            kept,
         };
         match expect {
             Some(expect) => lane.request(&message, expect, on_server_request),
@@ -715,7 +735,7 @@ impl Session {
             lines: &self.server.lines(&notice.headers),
             body: &notice.body,
             deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
-            kept_headers: &[],
+            kept: None,
         };
         // The call's own connection was closed with the call. It opens again
         // for this, and serves the next call. A server that does not answer
@@ -864,7 +884,7 @@ impl RequestsOfServer {
             lines: server.bare(),
             body: &answer_server_request(request),
             deadline: deadline.min(now + ANSWER_WAIT),
-            kept_headers: &[],
+            kept: None,
         };
         // Whether it arrived shows in the call: the server goes on, or hangs.
         let (taken, ..) = lane.tell(&message);

@@ -659,6 +659,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     // A wait may begin in the warm-up and end long after it.
     totals.waits.merge(&tick.waits);
     totals.add_addresses(tick.addresses.as_deref());
+    warm.add_spread(tick.spread.as_deref());
     warm.examples.merge(&tick.examples);
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -91,8 +92,7 @@ impl Client {
         .map_err(|error| Trouble::of(&error, exchange))?;
         // What follows is the request itself, not the TLS handshake.
         exchange.set_phase(ExchangePhase::Sending);
-        let calls = self.network.calls_per_connection;
-        let n_left = calls.map_or(u64::MAX, |calls| calls.get().into());
+        let n_left = self.network.requests_per_connection();
         Ok(Box::new(Connection::new(transport, n_left)))
     }
 
@@ -105,6 +105,11 @@ impl Client {
     /// for at each call.
     pub fn traffic(&self) -> (u64, u64) {
         self.exchange.traffic()
+    }
+
+    /// The address that the last exchange's connection leads to; `None` where there was none.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.exchange.peer()
     }
 
     /// What this client has done so far.

@@ -120,7 +120,7 @@ fn connect_to_one(
             .and_then(|from| open(*address, from, share))
         {
             Ok(socket) => {
-                exchange.connected();
+                exchange.connected(*address);
                 tell(*address, None);
                 // It may have stood for as long as we were busy, for which the
                 // server is not to blame.

@@ -4,9 +4,12 @@
 //! It is used by one thread only; [`Number`] is a `Cell` that ureq's `Send + Sync`
 //! bounds accept.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::timestamp::{self, Received};
 use crate::network::Proxy;
@@ -163,6 +166,8 @@ pub(super) struct Exchange {
     has_tls_stood: Number,
     /// Through which requests go.
     proxy: Option<Arc<Proxy>>,
+    /// Where the connection leads. Nobody else locks it.
+    peer: Mutex<Option<SocketAddr>>,
 }
 
 /// What answers brought, counted against what one may bring at full speed.
@@ -224,6 +229,7 @@ impl Exchange {
             n_without_allowance: Number::new(0),
             has_tls_stood: Number::new(0),
             proxy: None,
+            peer: Mutex::new(None),
         }
     }
 
@@ -309,6 +315,12 @@ impl Exchange {
     pub(super) fn connecting(&self) {
         self.set_phase(ExchangePhase::Connecting);
         self.reused.set(0);
+        *self.peer.lock() = None;
+    }
+
+    /// Where the connection leads; `None` where there is none.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        *self.peer.lock()
     }
 
     /// The handshake of TLS begins; `has_stood`: one with this server went well before.
@@ -328,7 +340,9 @@ impl Exchange {
         self.is_peers_end.set(1);
     }
 
-    pub(super) fn connected(&self) {
+    /// A connection stands.
+    pub(super) fn connected(&self, peer: SocketAddr) {
+        *self.peer.lock() = Some(peer);
         // The first connection has none before it.
         if self.is_peers_end.get() == 1 {
             self.is_peers_end.set(0);
@@ -547,11 +561,12 @@ mod tests {
     #[test]
     fn reconnects_are_split_by_who_ended_the_connection() {
         let exchange = Exchange::new(usize::MAX);
-        exchange.connected();
-        exchange.connected();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 80));
+        exchange.connected(peer);
+        exchange.connected(peer);
         exchange.peer_ends();
-        exchange.connected();
-        exchange.connected();
+        exchange.connected(peer);
+        exchange.connected(peer);
         let counters = exchange.counters();
         assert_eq!((counters.reconnects, counters.server_closed), (3, 1));
     }

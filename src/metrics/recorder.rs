@@ -7,7 +7,7 @@
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram, Readings,
-    TlsHandshakes, Violations,
+    Spread, TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -317,6 +317,8 @@ pub struct Recorder {
     pub waits: AskedWaits,
     /// Connections by address; `None` until the first to one of several.
     pub addresses: Option<Box<AddressTallies>>,
+    /// Calls by who served them; `None` until the first that is counted so.
+    pub spread: Option<Box<Spread>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -374,6 +376,7 @@ impl Recorder {
         self.add_tls(other.tls.as_deref());
         self.waits.merge(&other.waits);
         self.add_addresses(other.addresses.as_deref());
+        self.add_spread(other.spread.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -389,6 +392,13 @@ impl Recorder {
     pub fn add_addresses(&mut self, more: Option<&AddressTallies>) {
         if let Some(more) = more {
             self.addresses.get_or_insert_default().merge(more);
+        }
+    }
+
+    /// Adds calls by who served them.
+    pub fn add_spread(&mut self, more: Option<&Spread>) {
+        if let Some(more) = more {
+            self.spread.get_or_insert_default().merge(more);
         }
     }
 
@@ -410,6 +420,7 @@ impl Recorder {
         self.tls = None;
         self.waits = AskedWaits::default();
         self.addresses = None;
+        self.spread = None;
         self.examples = Examples::default();
         self.violations.clear();
     }

@@ -54,6 +54,12 @@ pub struct Network {
     /// A connection is closed after so many requests; `None`: never by this client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_connection: Option<NonZeroU32>,
+    /// How long a connection is used.
+    #[serde(skip_serializing_if = "is_default")]
+    pub connection: ConnectionUse,
+    /// The header of answers that names who served them; calls are counted apart by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_header: Option<String>,
 }
 
 impl Network {
@@ -64,6 +70,14 @@ impl Network {
             ..self.clone()
         };
         rest == Self::default()
+    }
+
+    /// How many requests a connection is for at most.
+    pub fn requests_per_connection(&self) -> u64 {
+        match (self.connection, self.calls_per_connection) {
+            (ConnectionUse::PerCall, _) => 1,
+            (_, calls) => calls.map_or(u64::MAX, |calls| calls.get().into()),
+        }
     }
 }
 
@@ -164,6 +178,42 @@ pub const ADDRESS_USES: &[(&str, AddressUse)] = &[
     ("in-turn", AddressUse::InTurn),
     ("pinned", AddressUse::Pinned),
 ];
+
+/// How long a connection is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionUse {
+    /// A new session has a new one.
+    #[default]
+    PerSession,
+    /// A user keeps its connection when it begins another session.
+    Keep,
+    /// It is closed after each answer, and the server is not told beforehand.
+    PerCall,
+}
+
+/// The words for it.
+pub const CONNECTION_USES: &[(&str, ConnectionUse)] = &[
+    ("per-session", ConnectionUse::PerSession),
+    ("keep", ConnectionUse::Keep),
+    ("per-call", ConnectionUse::PerCall),
+];
+
+/// The accepted form of the header that names who served a call.
+pub const BACKEND_HEADER_FORM: &str =
+    "the name of a header of answers such as `x-served-by`, which holds no secret";
+
+/// Reads the name of such a header.
+pub fn backend_header(text: &str) -> Option<String> {
+    let name = text.trim().to_ascii_lowercase();
+    let is_sign = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+.^_`|~-".contains(c);
+    let is_secret = matches!(name.as_str(), "set-cookie" | "mcp-session-id");
+    let is_right = (1..=BACKEND_HEADER_MAX).contains(&name.len()) && name.chars().all(is_sign);
+    (is_right && !is_secret).then_some(name)
+}
+
+/// In bytes.
+const BACKEND_HEADER_MAX: usize = 100;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -15,7 +15,7 @@ use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
 use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
-use crate::network::{AddressUse, TlsOptions};
+use crate::network::{AddressUse, ConnectionUse, TlsOptions};
 use crate::protocol::Operation;
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
@@ -198,6 +198,17 @@ fn describe_network(plan: &Plan, lines: &mut Lines) {
     if let Some(calls) = network.calls_per_connection {
         let calls = plural(calls.get().into(), "request", "requests");
         lines.add("connection", format!("closed after {calls}"));
+    }
+    let connection = match network.connection {
+        ConnectionUse::PerSession => None,
+        ConnectionUse::Keep => Some("kept across sessions"),
+        ConnectionUse::PerCall => Some("closed after each answer, without `Connection: close`"),
+    };
+    if let Some(words) = connection {
+        lines.add("connection", words.to_string());
+    }
+    if let Some(name) = &network.backend_header {
+        lines.add("backends", format!("told apart by the header `{name}`"));
     }
 }
 

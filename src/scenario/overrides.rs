@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::header::Header;
 use super::plan::HistogramMode;
 use crate::load::{Segment, VuStage};
-use crate::network::AddressUse;
+use crate::network::{AddressUse, ConnectionUse};
 use crate::protocol::{Arguments, ProtocolChoice};
 use crate::units;
 
@@ -114,6 +114,10 @@ pub struct NetworkFlags {
     pub addresses: Option<AddressUse>,
     /// `--no-keepalive` is 1
     pub calls_per_connection: Option<u32>,
+    /// `--connection`
+    pub connection: Option<ConnectionUse>,
+    /// `--backend-header`
+    pub backend_header: Option<String>,
     /// What is peculiar to TLS
     pub tls: TlsFlags,
 }

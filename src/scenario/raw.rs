@@ -27,7 +27,8 @@ use crate::data::{AT_ENDS, AtEnd, DATA_MODES, DataMode};
 use crate::expect::{Awaited, Expectations, SchemaShare, Source, TextPattern};
 use crate::load::{Distribution, ThinkTime};
 use crate::network::{
-    ADDRESS_USES, AddressUse, BIND_FORM, EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM,
+    ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, BIND_FORM, CONNECTION_USES, ConnectionUse,
+    EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM, backend_header,
 };
 use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
 use crate::template;
@@ -153,6 +154,13 @@ keys! {
         dns_ttl: Duration = LENGTH,
         /// Close each connection after so many requests; never unless given.
         calls_per_connection: u32 = Whole(1..=u32::MAX),
+        /// How long a connection is used: for one session, which it is unless given, across
+        /// the sessions of its user, or for one call, after whose answer it is closed without
+        /// `Connection: close`.
+        connection: ConnectionUse = Words(CONNECTION_USES),
+        /// The header of answers that names who served them, such as `x-served-by`: calls are
+        /// counted apart by its values.
+        backend_header: String = BACKEND_HEADER,
         /// The server; an address on the command line takes its place.
         url: Shown<String> = AnyText(crate::address::FORM),
         /// Users of the closed model, each waiting for its answer before it goes on; 10
@@ -585,6 +593,12 @@ const METHOD: Quantity<Shown<String>> = Quantity {
         let is_right = !text.is_empty() && text.chars().all(is_sign);
         (is_right && !text.starts_with("notifications/")).then(|| text.to_string().into())
     },
+};
+const BACKEND_HEADER: Quantity<String> = Quantity {
+    accepted: BACKEND_HEADER_FORM,
+    pattern: r"[A-Za-z0-9!#$%&'*+.^_`|~-]+",
+    examples: &["x-served-by", "x-backend"],
+    parse: backend_header,
 };
 const NAME_HEADER: Quantity<String> = Quantity {
     accepted: "a path such as `params.name`",

@@ -97,7 +97,7 @@ impl Shared {
             code,
             status,
             n_bytes: text.map_or(0, |text| text.len() as u64),
-            headers: &report.headers,
+            headers: report.observed.as_ref().map_or(&[], |it| &it.headers),
         };
         let mut checked = Checked::default();
         for checker in &check.checkers {

@@ -1,6 +1,7 @@
 //! What users do, prepared once: requests rendered, rows of the report laid out.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::cells::DataCell;
 use super::check::Check;
 use super::headers::HeaderTemplates;
 use crate::auth::Tokens;
-use crate::client::{PreparedCall, Server};
+use crate::client::{Kept, PreparedCall, Server};
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::outcome::{Row, RowKind, Witness};
@@ -47,10 +48,41 @@ pub struct Script {
     pub(super) headers: HeaderTemplates,
     /// One for each population of the plan.
     choices: Vec<Choice>,
+    /// By what calls are counted apart.
+    pub(super) spread: SpreadRule,
     /// Who has which token, where tokens are fetched.
     pub tokens: Option<Arc<Tokens>>,
     /// Where this is a trial.
     trial: Option<TrialRun>,
+}
+
+/// By what of who served them calls are counted apart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SpreadRule {
+    /// By the address of the connection.
+    pub(super) by_address: bool,
+    /// By this header of the answer.
+    pub(super) header: Option<String>,
+}
+
+impl SpreadRule {
+    /// Where connections lead to several addresses, or may, they are told apart.
+    fn of(plan: &Plan, server: &Server) -> Self {
+        let addresses = server.endpoint().addresses();
+        let is_first = |it: &&SocketAddr| it.is_ipv4() == addresses[0].is_ipv4();
+        let n_used = addresses.iter().filter(is_first).count();
+        Self {
+            by_address: n_used > 1 || plan.network.dns_ttl.is_some(),
+            header: plan.network.backend_header.clone(),
+        }
+    }
+
+    /// What each call keeps of its answers for it.
+    fn kept(&self) -> Option<Kept> {
+        (self.by_address || self.header.is_some()).then(|| Kept {
+            headers: self.header.iter().cloned().collect(),
+        })
+    }
 }
 
 /// Each flow once, in order, before a witness.
@@ -145,7 +177,9 @@ impl Script {
     /// When a step does not exist in the server's revision, or the server's
     /// definition of a tool forbids to call it.
     pub fn new(plan: Arc<Plan>, server: Server, catalog: &ToolCatalog) -> Result<Self, UserError> {
+        let spread = SpreadRule::of(&plan, &server);
         let mut compiler = Compiler {
+            kept: spread.kept(),
             server: &server,
             catalog,
             plan: &plan,
@@ -201,6 +235,7 @@ impl Script {
             flows,
             checks,
             choices,
+            spread,
             tokens: None,
             trial: None,
         })
@@ -240,6 +275,8 @@ impl Script {
 
 /// Makes flows of a plan's steps.
 struct Compiler<'a> {
+    /// What is kept of the answers of all calls.
+    kept: Option<Kept>,
     server: &'a Server,
     catalog: &'a ToolCatalog,
     plan: &'a Plan,
@@ -382,12 +419,14 @@ impl Compiler<'_> {
         let sources = call.extracts.iter().map(|extract| &extract.source);
         let sources = sources.chain(call.expectations.sources());
         let sources = sources.chain(until.map(|until| &until.source));
-        let mut headers: Vec<String> = sources
-            .filter_map(|source| source.header().map(str::to_string))
-            .collect();
+        let headers = sources.filter_map(|source| source.header().map(str::to_string));
+        let of_all = self.kept.iter().flat_map(|kept| kept.headers.clone());
+        let mut headers: Vec<String> = headers.chain(of_all).collect();
         headers.sort_unstable();
         headers.dedup();
-        prepared.call = prepared.call.clone().keeping_answer(headers);
+        let is_kept = self.kept.is_some() || !headers.is_empty();
+        let kept = is_kept.then_some(Kept { headers });
+        prepared.call = prepared.call.clone().keeping_answer().keeping(kept);
         let extracts = call.extracts.iter();
         let taken = extracts.map(|extract| scope.slot(&Expression::Value(extract.name.clone())));
         let secrets = call.extracts.iter().enumerate();
@@ -494,6 +533,7 @@ impl Compiler<'_> {
         };
         let n_before = scope.len();
         let call = self.server.prepare(operation, self.catalog, scope)?;
+        let call = call.keeping(self.kept.clone());
         let is_time = |it: &Expression| matches!(it, Expression::Now | Expression::NowUnixMs);
         let expressions = || scope.expressions().enumerate();
         // What is drawn has a slot of its own; the time is one for all.

@@ -10,10 +10,10 @@ use super::budget::BudgetShare;
 use super::check::Checks;
 use super::script::{FlowCall, Script};
 use crate::auth::{HeldToken, Refusal};
-use crate::client::{CallReport, RefusedToken, Session, TokenCell, Trouble};
+use crate::client::{CallReport, Observed, RefusedToken, Session, TokenCell, Trouble};
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
-use crate::metrics::{AskedWaits, Counters, Outcome, Recorder, Sample};
+use crate::metrics::{AskedWaits, Counters, Outcome, Recorder, Sample, ServedCall};
 use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
@@ -259,6 +259,9 @@ impl Shared {
             response_ns: intended.map(ns),
             outcome,
         };
+        if let Some(observed) = &report.observed {
+            self.observe(observed, report, &sample);
+        }
         let mut recorder = self.recorder.borrow_mut();
         if let Some(delay) = report.delay {
             recorder.generator_delay.record(nanos(delay));
@@ -274,6 +277,34 @@ impl Shared {
                 _ => &self.last_end,
             };
             last.set(last.get().max(Some(report.end)));
+        }
+    }
+
+    /// Records who served a call that has ended, where that is asked for.
+    #[inline(never)]
+    fn observe(&self, observed: &Observed, report: &CallReport, sample: &Sample<'_>) {
+        let is_ok = match sample.outcome {
+            Outcome::Ok => true,
+            Outcome::Failed(..) => false,
+            Outcome::Cancelled => return,
+        };
+        let call = ServedCall {
+            is_ok,
+            is_expired: report.session_gone,
+            latency_ns: sample.response_ns.unwrap_or(sample.service_ns),
+        };
+        let rule = &self.script.spread;
+        let mut recorder = self.recorder.borrow_mut();
+        if rule.by_address {
+            let spread = recorder.spread.get_or_insert_default();
+            spread.addresses.record(observed.peer.as_ref(), call);
+        }
+        if let Some(header) = &rule.header {
+            // The server's word, which may hold what the user keeps secret.
+            let redactor = &self.script.server.settings().redactor;
+            let name = observed.header(header).map(|name| redactor.cleaned(name));
+            let spread = recorder.spread.get_or_insert_default();
+            spread.record_backend(name.as_deref(), call);
         }
     }
 

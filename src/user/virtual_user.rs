@@ -11,6 +11,7 @@ use super::shared::Shared;
 use crate::client::{CallReport, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AskedWaits, AuthFailure, Failure, TemplateFailure};
+use crate::network::ConnectionUse;
 use crate::redact::{SessionSecrets, secrets_of_header};
 use crate::scheduler::{Wake, current_task, dispensable, park, shielded, trim_stack};
 use crate::template::{Generators, purpose_of};
@@ -551,11 +552,21 @@ impl VirtualUser {
                 self.shared.end(row, &report, None);
             }
         }
-        self.lanes.clear();
         self.kept.clear();
         self.secrets.forget();
         self.count_session();
-        if !is_last {
+        if is_last {
+            self.lanes.clear();
+        } else if self.shared.script.plan.network.connection == ConnectionUse::Keep {
+            self.session.begin_anew();
+            if let Some((_, token)) = &self.token {
+                self.session.set_token(Rc::clone(token));
+            }
+            for lane in self.lanes.iter_mut().flatten() {
+                lane.join(&self.session);
+            }
+        } else {
+            self.lanes.clear();
             // A new session is a new client: its connection is new as well.
             let turns = self.session.turns();
             self.session = new_session(&self.shared, turns, self.token.as_ref());

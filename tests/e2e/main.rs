@@ -49,6 +49,7 @@ mod command_line;
 mod compare_command;
 mod config;
 mod conformance;
+mod connections;
 mod content;
 mod engine;
 mod entrance;

@@ -334,7 +334,19 @@ fn connections_go_to_several_addresses_in_turn() {
         );
     }
     assert!(finished.stdout.contains("3 addresses"), "{finished}");
-    assert_eq!(finished.checked_report()["server"]["addresses"], 3);
+    let report = finished.checked_report();
+    assert_eq!(report["server"]["addresses"], 3);
+    let addresses = list(&report["addresses"]);
+    let ended: Vec<u64> = addresses
+        .iter()
+        .map(|it| count(&it["calls"]["ended"]))
+        .collect();
+    let called: Vec<u64> = servers
+        .iter()
+        .map(|it| it.count("tools/call") as u64)
+        .collect();
+    assert_eq!(ended, called, "{report:#}");
+    assert_eq!(ended.iter().sum::<u64>(), 60);
 }
 
 /// All that a user does is done at one of them, though each request has a connection of its

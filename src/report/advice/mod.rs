@@ -16,7 +16,7 @@ use super::model::AdviceNote;
 use crate::load::ThinkTime;
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, FailureCounts, FailureGroup, Histogram,
-    ProtocolFailure, RowStats, TokenError,
+    ProtocolFailure, RowStats, ServerTally, TokenError,
 };
 use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
 use crate::scenario::{Load, Plan};
@@ -32,6 +32,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
         no_retry_after(plan, outcome),
         accepted_unanswered(calls),
         cookies_not_kept(plan, outcome),
+        session_per_backend(outcome),
         hung(plan, outcome, calls),
         delayed_ack(outcome),
         dead_addresses(outcome),
@@ -308,6 +309,36 @@ fn cookies_not_kept(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
             plural(cookies, "answer", "answers")
         );
         AdviceNote::new("cookies_not_kept", text)
+    })
+}
+
+/// Sessions that are lost where calls go to several servers.
+fn session_per_backend(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let spread = outcome.totals.spread.as_deref()?;
+    let addresses = spread.addresses.named.values();
+    let backends = spread.backends.named.values();
+    let (n_addresses, n_backends) = (addresses.len(), backends.len());
+    let expired = |count: u64, it: &ServerTally| count + it.sessions_expired;
+    let (what, n_servers, n_expired) = match n_backends > 1 {
+        true => (
+            "servers named themselves",
+            n_backends,
+            backends.fold(0, expired),
+        ),
+        false => (
+            "addresses served calls",
+            n_addresses,
+            addresses.fold(0, expired),
+        ),
+    };
+    (n_servers > 1 && n_expired > 0).then(|| {
+        let text = format!(
+            "{n_servers} {what}, and {} met one that did not know its session: what keeps a \
+             session at its server is the connection, or chance; a balancer has to go by the \
+             session's id or a cookie, or the servers have to share their sessions",
+            plural(n_expired, "call", "calls")
+        );
+        AdviceNote::new("session_per_backend", text)
     })
 }
 

@@ -1,7 +1,12 @@
-//! What came of connecting to each of several addresses: of a run, and of its parts.
+//! What came of connecting to each of several addresses, and who served the calls.
 
+use crate::metrics::{ServerTallies, ServerTally};
 use crate::outcome::RunOutcome;
-use crate::report::model::AddressFigures;
+use crate::report::model::{AddressFigures, BackendFigures, ServedFigures, StoredKind, StoredRow};
+use crate::units::share;
+
+use super::figures::latency;
+use super::histograms::stored_row;
 
 pub(super) fn addresses(outcome: &RunOutcome) -> Vec<AddressFigures> {
     let all = outcome.totals.addresses.iter();
@@ -11,11 +16,92 @@ pub(super) fn addresses(outcome: &RunOutcome) -> Vec<AddressFigures> {
         connected: tally.connected,
         failed: tally.failed,
         last_failure: tally.last_failure.clone(),
+        calls: None,
     });
-    figures.collect()
+    let mut figures: Vec<AddressFigures> = figures.collect();
+    let Some(spread) = outcome.totals.spread.as_deref() else {
+        return figures;
+    };
+    let served = &spread.addresses;
+    let total = total(served);
+    for (address, tally) in &served.named {
+        let address = address.to_string();
+        let known = figures.iter().position(|it| it.address == address);
+        let at = known.unwrap_or_else(|| {
+            // A name that led to one address when its connection was made.
+            figures.push(AddressFigures {
+                address,
+                connected: 0,
+                failed: 0,
+                last_failure: None,
+                calls: None,
+            });
+            figures.len() - 1
+        });
+        figures[at].calls = Some(served_figures(tally, total));
+    }
+    figures
 }
 
-/// Of parts, each address once.
+/// Calls by what a header of their answer names, most of them first.
+pub(super) fn backends(outcome: &RunOutcome) -> Vec<BackendFigures> {
+    let Some(spread) = outcome.totals.spread.as_deref() else {
+        return Vec::new();
+    };
+    let all = &spread.backends;
+    let total = total(all);
+    let figures = |name: Option<&String>, is_rest, tally| BackendFigures {
+        name: name.cloned(),
+        is_rest,
+        calls: served_figures(tally, total),
+    };
+    let named = all.named.iter();
+    let mut backends: Vec<BackendFigures> = named
+        .map(|(name, tally)| figures(Some(name), false, tally))
+        .collect();
+    backends.sort_by_key(|it| std::cmp::Reverse(it.calls.ended));
+    backends.extend(all.others.as_deref().map(|it| figures(None, true, it)));
+    backends.extend(all.unnamed.as_deref().map(|it| figures(None, false, it)));
+    backends
+}
+
+/// The histograms of both, for sums with other reports.
+pub(super) fn stored(outcome: &RunOutcome) -> Vec<StoredRow> {
+    let Some(spread) = outcome.totals.spread.as_deref() else {
+        return Vec::new();
+    };
+    let row = |kind, name: Option<String>, tally: &ServerTally| StoredRow {
+        name,
+        ..stored_row(kind, &tally.latency, Vec::new())
+    };
+    let addresses = spread.addresses.named.iter();
+    let addresses =
+        addresses.map(|(address, it)| row(StoredKind::Address, Some(address.to_string()), it));
+    let backends = spread.backends.named.iter();
+    let backends = backends.map(|(name, it)| row(StoredKind::Backend, Some(name.clone()), it));
+    let unnamed = spread.backends.unnamed.as_deref();
+    let unnamed = unnamed.map(|it| row(StoredKind::Backend, None, it));
+    addresses.chain(backends).chain(unnamed).collect()
+}
+
+fn total<K>(all: &ServerTallies<K>) -> u64 {
+    let beside = [&all.unnamed, &all.others].into_iter().flatten();
+    let each = all.named.values().chain(beside.map(|it| &**it));
+    each.map(|it| it.ok + it.failed).sum()
+}
+
+fn served_figures(tally: &ServerTally, total: u64) -> ServedFigures {
+    let ended = tally.ok + tally.failed;
+    ServedFigures {
+        ended,
+        failed: tally.failed,
+        sessions_expired: tally.sessions_expired,
+        share: (total > 0).then(|| share(ended, total)),
+        latency: latency(&tally.latency),
+    }
+}
+
+/// Of parts, each address once. What became of their calls is added elsewhere.
 pub(in crate::report) fn merged_addresses<'a>(
     parts: impl Iterator<Item = &'a AddressFigures>,
 ) -> Vec<AddressFigures> {
@@ -46,6 +132,7 @@ mod tests {
             connected,
             failed,
             last_failure: last.map(str::to_string),
+            calls: None,
         };
         let parts = [
             figures("b:1", 1, 2, Some("refused")),

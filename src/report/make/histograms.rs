@@ -129,6 +129,11 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
             blocks.push((None, stored_row(kind, histogram, Vec::new())));
         }
     }
+    blocks.extend(
+        super::addresses::stored(outcome)
+            .into_iter()
+            .map(|row| (None, row)),
+    );
     blocks
 }
 

@@ -97,6 +97,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         loop_time: latency_if_any(&outcome.totals.loop_time),
         tls: tls::tls(plan, outcome),
         addresses: addresses::addresses(outcome),
+        backends: addresses::backends(outcome),
         histograms: histograms::histograms(plan, outcome, &measured),
         notices: notices(plan, outcome, waits.as_ref()),
         retry_after: waits,

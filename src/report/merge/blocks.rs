@@ -7,9 +7,9 @@ use crate::metrics::{Histogram, Packed, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
 use crate::report::make::{assemble, latency, stored_row, tool_figures};
 use crate::report::model::{
-    ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures, LatencyFigures,
-    OperationFigures, OtherLatency, Report, StageFigures, StoredHistograms, StoredKind, StoredRow,
-    ToolFigures, UncheckedFigures, WarmUp,
+    BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures,
+    LatencyFigures, OperationFigures, OtherLatency, Report, ServedFigures, StageFigures,
+    StoredHistograms, StoredKind, StoredRow, ToolFigures, UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
 use crate::units::{share, tidy};
@@ -301,6 +301,60 @@ impl<'a> Parts<'a> {
             };
             (warm_up, block.row)
         }))
+    }
+
+    /// Calls by who served them, those of most calls first, with their histograms.
+    pub(super) fn served(
+        &self,
+        kind: StoredKind,
+        of: impl Fn(&'a Report) -> Vec<(Option<&'a str>, bool, ServedFigures)>,
+    ) -> Result<(Vec<BackendFigures>, Vec<StoredRow>), String> {
+        type Sources = Vec<(ServedFigures, Option<Histogram>)>;
+        let mut sources: BTreeMap<(bool, Option<&'a str>), Sources> = BTreeMap::new();
+        for (report, rows) in self.each() {
+            for (name, is_rest, figures) in of(report) {
+                let key = (kind, [None, None, name, None, None], None);
+                let row = rows.get(&key).filter(|_| !is_rest);
+                let histogram = row.map(|row| row.histogram()).transpose()?;
+                let of_name = sources.entry((is_rest, name)).or_default();
+                of_name.push((figures, histogram));
+            }
+        }
+        let all = || sources.values().flatten();
+        let total = all().fold(0, |sum: u64, (it, _)| sum.saturating_add(it.ended));
+        let (mut sums, mut rows) = (Vec::new(), Vec::new());
+        for ((is_rest, name), parts) in sources {
+            let count = |of: fn(&ServedFigures) -> u64| {
+                let each = parts.iter().map(|(it, _)| of(it));
+                each.fold(0, u64::saturating_add)
+            };
+            let ended = count(|it| it.ended);
+            let mut calls = ServedFigures {
+                ended,
+                failed: count(|it| it.failed),
+                sessions_expired: count(|it| it.sessions_expired),
+                share: (total > 0).then(|| share(ended, total)),
+                latency: LatencyFigures::default(),
+            };
+            let latencies = parts
+                .into_iter()
+                .map(|(it, histogram)| (it.latency, histogram));
+            let (latency, histogram) = added(latencies.collect())?;
+            calls.latency = latency;
+            let name = name.map(str::to_string);
+            rows.extend(histogram.filter(|_| !is_rest).map(|it| StoredRow {
+                name: name.clone(),
+                ..stored_row(kind, &it, Vec::new())
+            }));
+            sums.push(BackendFigures {
+                name,
+                is_rest,
+                calls,
+            });
+        }
+        // As in a fresh report: those without a name last.
+        sums.sort_by_key(|it| (it.name.is_none(), std::cmp::Reverse(it.calls.ended)));
+        Ok((sums, rows))
     }
 
     /// A latency that stands beside the blocks.

@@ -109,6 +109,24 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let tls_parts: Vec<_> = all.iter().filter_map(|it| it.tls.as_ref()).collect();
     let handshake_of = |report: &Report| report.tls.as_ref().map(|tls| tls.handshake);
     let tls = parts.beside(StoredKind::TlsHandshake, handshake_of)?;
+    let mut addresses = merged_addresses(all.iter().flat_map(|report| &report.addresses));
+    let (mut of_addresses, mut rows_of_servers) = parts.served(StoredKind::Address, |report| {
+        let calls = report.addresses.iter();
+        let calls = calls.filter_map(|it| Some((Some(&*it.address), false, it.calls?)));
+        calls.collect()
+    })?;
+    for address in &mut addresses {
+        let own = of_addresses
+            .iter()
+            .position(|it| it.name.as_ref() == Some(&address.address));
+        address.calls = own.map(|at| of_addresses.swap_remove(at).calls);
+    }
+    let (backends, rows) = parts.served(StoredKind::Backend, |report| {
+        let calls = report.backends.iter();
+        let calls = calls.map(|it| (it.name.as_deref(), it.is_rest, it.calls));
+        calls.collect()
+    })?;
+    rows_of_servers.extend(rows);
     let figures = &totals.figures;
     let latency = totals
         .latency
@@ -145,7 +163,8 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         tls: tls
             .as_ref()
             .map(|(figures, _)| merged_tls(&tls_parts, *figures)),
-        addresses: merged_addresses(all.iter().flat_map(|report| &report.addresses)),
+        addresses,
+        backends,
         ..first.clone()
     };
     for other in &all[1..] {
@@ -164,6 +183,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         .chain(stages.into_iter().map(|(_, row)| row))
         .chain(warm_up.map(|(_, row)| row))
         .chain(beside.map(|(_, row)| row))
+        .chain(rows_of_servers.into_iter().map(Some))
         .flatten()
         .collect();
     let intervals = parts.intervals(&rows)?;

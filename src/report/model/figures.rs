@@ -121,7 +121,7 @@ pub struct TlsFigures {
 }
 
 /// What came of connecting to one of several addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AddressFigures {
     /// The address with its port.
@@ -132,6 +132,39 @@ pub struct AddressFigures {
     pub failed: u64,
     /// Why the last of these did.
     pub last_failure: Option<String>,
+    /// The calls of its connections, without the warm-up's; `null` without any, and in
+    /// reports before schema 2.4.
+    #[serde(default)]
+    pub calls: Option<ServedFigures>,
+}
+
+/// Calls by what the header of their answers says that `backend_header` names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct BackendFigures {
+    /// The header's value, cut to 100 characters; `null` where the answer has none, or there
+    /// was no answer.
+    pub name: Option<String>,
+    /// All values beyond the first 64 together; `name` is `null` then.
+    pub is_rest: bool,
+    /// Its calls.
+    pub calls: ServedFigures,
+}
+
+/// Calls that one of several servers ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ServedFigures {
+    /// Calls that ended by themselves, with success or not.
+    pub ended: u64,
+    /// Of these, the ones that failed.
+    pub failed: u64,
+    /// Of these, the ones whose session the server did not know.
+    pub sessions_expired: u64,
+    /// `ended`, of those of all servers, 0 to 1; `null` where there are none.
+    pub share: Option<f64>,
+    /// Latency of the successful ones, as in `totals`.
+    pub latency: LatencyFigures,
 }
 
 /// Handshakes that agreed upon the same.

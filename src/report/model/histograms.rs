@@ -54,7 +54,7 @@ pub struct StoredRow {
     pub method: Option<String>,
     /// As in `operations`.
     pub subject: Option<String>,
-    /// As in `operations`.
+    /// As in `operations`; of addresses and backends, theirs.
     pub name: Option<String>,
     /// As in `operations`; of a flow, its name.
     pub flow: Option<String>,
@@ -104,6 +104,10 @@ pub enum StoredKind {
     LoopTime,
     /// `tls.handshake`.
     TlsHandshake,
+    /// The calls of one of `addresses`, by name.
+    Address,
+    /// One of `backends`, by name.
+    Backend,
 }
 
 /// A latency of a block beside its `latency`.

@@ -32,9 +32,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    AddressFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures,
-    LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over, SecondFigures, StageFigures,
-    TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
+    AddressFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures,
+    Figures, FlowFigures, LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over,
+    SecondFigures, ServedFigures, StageFigures, TlsAgreement, TlsFigures, UncheckedFigures,
+    WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -161,6 +162,10 @@ pub struct Report {
     /// proxy leads to several; empty where it leads to one, and in reports before schema 2.3.
     #[serde(default)]
     pub addresses: Vec<AddressFigures>,
+    /// Calls by what the header says that `backend_header` names, those of most calls first;
+    /// empty without it.
+    #[serde(default)]
+    pub backends: Vec<BackendFigures>,
     /// Histograms of the latencies, for other programs, `report` and `compare`; `null`
     /// with `--histograms off` and in reports before schema 2.1.
     #[serde(default)]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report};
+use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report, ServedFigures};
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text,
 };
@@ -108,6 +108,56 @@ pub(super) fn bytes(page: &mut Page, report: &Report) {
         let mut row = vec![Cell::of(Role::Accent, *label)];
         row.extend(bytes.texts().map(Cell::plain));
         table.row(row);
+    }
+    page.gap();
+    page.table(table);
+}
+
+/// Who served the calls, where several did.
+pub(super) fn servers(page: &mut Page, report: &Report) {
+    let addresses = report.addresses.iter();
+    let addresses = addresses.filter_map(|it| Some((it.address.clone(), it.calls?)));
+    let backends = report.backends.iter().map(|it| {
+        let name = match (&it.name, it.is_rest) {
+            (Some(name), _) => name.clone(),
+            (None, true) => "all others".to_string(),
+            (None, false) => "(not named)".to_string(),
+        };
+        (name, it.calls)
+    });
+    served(page, "address", addresses.collect());
+    served(page, "served by", backends.collect());
+}
+
+fn served(page: &mut Page, what: &str, all: Vec<(String, ServedFigures)>) {
+    /// The JSON has them all.
+    const SHOWN: usize = 10;
+    if all.is_empty() {
+        return;
+    }
+    let headings = [what, "calls", "share", "errors", "sessions expired", "p95"];
+    let mut table = Table::new(&headings).dispensable(&[2, 4]);
+    for (name, calls) in all.iter().take(SHOWN) {
+        let errors = match calls.failed {
+            0 => Cell::plain("0%"),
+            n => Cell::of(
+                Role::Error,
+                format_percent(n as f64 / calls.ended.max(1) as f64),
+            ),
+        };
+        let share = Cell::plain(calls.share.map_or("-".to_string(), format_percent));
+        let expired = match calls.sessions_expired {
+            0 => Cell::plain("0"),
+            n => Cell::of(Role::Error, format_count(n)),
+        };
+        let p95 = page.percentile(&calls.latency, calls.latency.p95_ms, P95_NEEDS);
+        let name = Cell::of(Role::Accent, name);
+        let ended = Cell::plain(format_count(calls.ended));
+        table.row(vec![name, ended, share, errors, expired, p95]);
+    }
+    if all.len() > SHOWN {
+        let more = format!("and {} more", all.len() - SHOWN);
+        table.row(vec![Cell::of(Role::Dim, more)]);
     }
     page.gap();
     page.table(table);

@@ -10,8 +10,8 @@ use super::super::shown::Shown;
 use super::{Resolver, tls};
 use crate::address;
 use crate::network::{
-    BIND_FORM, ENTRIES_MAX, EXCEPTION_FORM, Exception, NamedProxy, Network, PROXY_FORM, Proxy,
-    ProxyChoice, ProxyWay, RESOLVE_FORM, ResolveRule, ZonedIp,
+    BIND_FORM, ConnectionUse, ENTRIES_MAX, EXCEPTION_FORM, Exception, NamedProxy, Network,
+    PROXY_FORM, Proxy, ProxyChoice, ProxyWay, RESOLVE_FORM, ResolveRule, ZonedIp,
 };
 
 impl Resolver<'_> {
@@ -23,6 +23,11 @@ impl Resolver<'_> {
         settings.bind.give_way("--bind", given(&flags.bind));
         let calls = &mut settings.calls_per_connection;
         calls.give_way("--no-keepalive", flags.calls_per_connection);
+        settings
+            .connection
+            .give_way("--connection", flags.connection);
+        let backend_header = &mut settings.backend_header;
+        backend_header.give_way("--backend-header", flags.backend_header.clone());
         let connect_timeout = &mut settings.connect_timeout;
         connect_timeout.give_way("--connect-timeout", flags.connect_timeout);
         let no_proxy = flags.no_proxy.clone().map(|list| vec![list]);
@@ -38,6 +43,13 @@ impl Resolver<'_> {
     /// `url` is that of the server; empty where it is at fault.
     pub(super) fn network(&mut self, settings: &Settings, url: &str) -> Network {
         let calls = settings.calls_per_connection.value;
+        let connection = settings.connection.value.unwrap_or_default();
+        if connection == ConnectionUse::PerCall {
+            let message = "does not go with a connection for each call";
+            let accepted = "one of the two: `per-call` closes a connection without a word, \
+                            `--no-keepalive` (`calls_per_connection = 1`) says `Connection: close`";
+            self.refuse(&settings.calls_per_connection, message, accepted);
+        }
         Network {
             tls: self.tls(settings),
             proxy: self.proxy(settings, url),
@@ -47,6 +59,8 @@ impl Resolver<'_> {
             dns_ttl: self.above_zero(&settings.dns_ttl),
             connect_timeout: self.above_zero(&settings.connect_timeout),
             calls_per_connection: calls.and_then(NonZeroU32::new),
+            connection,
+            backend_header: settings.backend_header.value.clone(),
         }
     }
 

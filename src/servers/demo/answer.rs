@@ -133,12 +133,18 @@ pub(super) fn write(
             (Some("application/json"), true)
         }
     };
-    // No answer has both.
-    let session = reply.session.as_deref().map(|id| ("Mcp-Session-Id", id));
-    let header = session.or(reply.allow.map(|methods| ("Allow", methods)));
+    let headers = [
+        ("Mcp-Session-Id", reply.session.as_deref()),
+        ("Allow", reply.allow),
+        ("X-Served-By", reply.served_by.as_deref()),
+    ];
+    let headers = headers.into_iter();
+    let headers: Vec<(&str, &str)> = headers
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
     let is_stream = is_message && form.is_stream && reply.status == 200;
     if is_stream {
-        wire::write_stream_head(out, header.as_slice(), closes);
+        wire::write_stream_head(out, &headers, closes);
         let mut events = Vec::with_capacity(message.len() + 64);
         if form.has_prelude {
             for part in [": an empty event follows", form.line_end, "data:"] {
@@ -159,7 +165,7 @@ pub(super) fn write(
         let answer = wire::HttpAnswer {
             status: reply.status,
             content_type,
-            headers: header.as_slice(),
+            headers: &headers,
             closes,
             body: message,
         };

@@ -41,6 +41,8 @@ pub(super) struct Sessions {
 struct OpenSession {
     version: &'static str,
     begun_at: Duration,
+    /// The only one that knows it.
+    backend: usize,
 }
 
 impl Sessions {
@@ -59,13 +61,18 @@ impl Sessions {
     }
 
     /// Begins a session and gives its id, if there is room for one more.
-    fn begin(&mut self, version: &'static str, now: Duration) -> Option<String> {
+    fn begin(&mut self, version: &'static str, backend: usize, now: Duration) -> Option<String> {
         if self.open.len() >= SESSIONS_MAX {
             return None;
         }
         let key = self.rng.u128(..);
         let begun_at = now;
-        self.open.insert(key, OpenSession { version, begun_at });
+        let session = OpenSession {
+            version,
+            begun_at,
+            backend,
+        };
+        self.open.insert(key, session);
         Some(format!("{key:032x}"))
     }
 
@@ -93,6 +100,10 @@ impl Sessions {
         };
         let key = read_key(id).ok_or_else(not_found)?;
         let session = *self.open.get(&key).ok_or_else(not_found)?;
+        if session.backend != head.backend {
+            stats.sessions_elsewhere += 1;
+            return Err(not_found());
+        }
         let age = now.saturating_sub(session.begun_at);
         if self.ttl.is_some_and(|ttl| age >= ttl) {
             self.expire(key, stats);
@@ -151,7 +162,7 @@ pub(super) fn answer(
     stats: &mut DemoStats,
 ) -> DemoReply {
     if let (MessageKind::Request(id), "initialize") = (&message.kind, message.method.as_str()) {
-        return initialize(sessions, id, &message.params, now, stats);
+        return initialize(sessions, id, head.backend, &message.params, now, stats);
     }
     // The version comes first: a modern client learns from it that this server
     // is a legacy one.
@@ -194,6 +205,7 @@ pub(super) fn answer(
 fn initialize(
     sessions: &mut Sessions,
     id: &Value,
+    backend: usize,
     params: &Value,
     now: Duration,
     stats: &mut DemoStats,
@@ -209,7 +221,7 @@ fn initialize(
     let session = if sessions.is_stateless {
         None
     } else {
-        let session = sessions.begin(version, now);
+        let session = sessions.begin(version, backend, now);
         if session.is_none() {
             return DemoReply::text(503, "Service Unavailable: too many sessions are open");
         }
@@ -236,7 +248,7 @@ mod tests {
         let ids = |seed| -> Vec<Option<String>> {
             let mut sessions = Sessions::new(seed, None, false);
             (0..3)
-                .map(|_| sessions.begin(NEWEST, Duration::ZERO))
+                .map(|_| sessions.begin(NEWEST, 0, Duration::ZERO))
                 .collect()
         };
         let first = ids(1);

@@ -25,6 +25,8 @@ pub(super) struct DemoReply {
     pub(super) work: Option<Duration>,
     /// The legacy session that the call came in.
     pub(super) within: Option<u128>,
+    /// Who served it, where it says so.
+    pub(super) served_by: Option<String>,
 }
 
 /// What an answer holds.
@@ -94,6 +96,7 @@ impl DemoReply {
             class: None,
             work: None,
             within: None,
+            served_by: None,
         }
     }
 }

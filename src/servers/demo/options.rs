@@ -37,6 +37,10 @@ pub struct DemoOptions {
     /// How long a session lives from `initialize` on; after that it is not
     /// found. `None`: for ever.
     pub session_ttl: Option<Duration>,
+    /// As many servers behind a balancer: each connection leads to the next one, whose name
+    /// is in the header `X-Served-By` of its answers, and none knows the sessions of another.
+    /// 0: one server, which does not name itself.
+    pub backends: usize,
     /// `initialize` and `server/discover` take `latency` too.
     pub delay_handshake: bool,
     /// The share of answers of the tool `stock` that break its output schema, 0
@@ -63,6 +67,7 @@ impl Default for DemoOptions {
             eras: Eras::Both,
             stateless_legacy: false,
             session_ttl: None,
+            backends: 0,
             delay_handshake: false,
             off_schema_share: 0.1,
             service_times_max: 0,

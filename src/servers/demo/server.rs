@@ -79,6 +79,8 @@ pub(super) struct DemoLoop {
     stats: DemoStats,
     /// Never used twice, so that a timer knows its call.
     next_ticket: u64,
+    /// Of the next connection.
+    next_backend: usize,
     /// Room for one read.
     scratch: Vec<u8>,
     /// Room for one message.
@@ -121,6 +123,8 @@ struct DemoConnection {
     is_paused: bool,
     /// How much was thrown away.
     n_discarded: usize,
+    /// Which of the servers behind a balancer it leads to.
+    backend: usize,
 }
 
 /// A request on its way.
@@ -190,6 +194,7 @@ impl DemoLoop {
             },
             stats: DemoStats::default(),
             next_ticket: 0,
+            next_backend: 0,
             scratch: vec![0; READ_LEN],
             message: Vec::new(),
             options,
@@ -287,7 +292,9 @@ impl DemoLoop {
             then: Then::ReadOn,
             is_paused: false,
             n_discarded: 0,
+            backend: self.next_backend,
         });
+        self.next_backend = (self.next_backend + 1) % self.options.backends.max(1);
         self.stats.connections_opened += 1;
         self.stats.connections_open += 1;
         let open = self.stats.connections_open;
@@ -350,7 +357,10 @@ impl DemoLoop {
                 Ok((used, request)) => {
                     n_used += used;
                     match request {
-                        Some(request) => self.serve(number, &request),
+                        Some(mut request) => {
+                            request.head.backend = connection.backend;
+                            self.serve(number, &request);
+                        }
                         None => break,
                     }
                 }
@@ -513,6 +523,9 @@ impl DemoLoop {
         }
         match self.connections.get_mut(number).and_then(Option::as_mut) {
             Some(connection) => {
+                if self.options.backends > 0 {
+                    reply.served_by = Some(format!("backend-{}", connection.backend + 1));
+                }
                 let output = &mut connection.output;
                 answer::write(output, &mut self.message, &reply, form, fault, closes)
             }

@@ -64,6 +64,8 @@ pub struct DemoStats {
     pub sessions_deleted: u64,
     /// Sessions found too old, or ended by a fault.
     pub sessions_expired: u64,
+    /// Requests in a session that another server behind the balancer has.
+    pub sessions_elsewhere: u64,
     /// Notifications of any kind.
     pub notifications: u64,
     /// `notifications/initialized`.

@@ -58,6 +58,8 @@ pub(super) struct DemoRequestHead {
     pub(super) duplicate: Option<&'static str>,
     /// The client wants the connection closed after the answer.
     pub(super) closes: bool,
+    /// Not of the bytes: which of the servers behind a balancer the connection leads to.
+    pub(super) backend: usize,
 }
 
 /// Reads one request after another from a connection's bytes.
