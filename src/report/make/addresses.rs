@@ -1,12 +1,10 @@
 //! What came of connecting to each of several addresses, and who served the calls.
 
+use super::figures::latency;
 use crate::metrics::{ServerTallies, ServerTally};
 use crate::outcome::RunOutcome;
-use crate::report::model::{AddressFigures, BackendFigures, ServedFigures, StoredKind, StoredRow};
+use crate::report::model::{AddressFigures, BackendFigures, ServedFigures};
 use crate::units::share;
-
-use super::figures::latency;
-use super::histograms::stored_row;
 
 pub(super) fn addresses(outcome: &RunOutcome) -> Vec<AddressFigures> {
     let all = outcome.totals.addresses.iter();
@@ -63,25 +61,6 @@ pub(super) fn backends(outcome: &RunOutcome) -> Vec<BackendFigures> {
     backends.extend(all.others.as_deref().map(|it| figures(None, true, it)));
     backends.extend(all.unnamed.as_deref().map(|it| figures(None, false, it)));
     backends
-}
-
-/// The histograms of both, for sums with other reports.
-pub(super) fn stored(outcome: &RunOutcome) -> Vec<StoredRow> {
-    let Some(spread) = outcome.totals.spread.as_deref() else {
-        return Vec::new();
-    };
-    let row = |kind, name: Option<String>, tally: &ServerTally| StoredRow {
-        name,
-        ..stored_row(kind, &tally.latency, Vec::new())
-    };
-    let addresses = spread.addresses.named.iter();
-    let addresses =
-        addresses.map(|(address, it)| row(StoredKind::Address, Some(address.to_string()), it));
-    let backends = spread.backends.named.iter();
-    let backends = backends.map(|(name, it)| row(StoredKind::Backend, Some(name.clone()), it));
-    let unnamed = spread.backends.unnamed.as_deref();
-    let unnamed = unnamed.map(|it| row(StoredKind::Backend, None, it));
-    addresses.chain(backends).chain(unnamed).collect()
 }
 
 fn total<K>(all: &ServerTallies<K>) -> u64 {

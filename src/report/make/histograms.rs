@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::figures::Part;
-use crate::metrics::{Histogram, RowStats};
+use crate::metrics::{Histogram, RowStats, ServerTally, Spread};
 use crate::outcome::{Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length};
 use crate::report::model::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -129,12 +129,25 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
             blocks.push((None, stored_row(kind, histogram, Vec::new())));
         }
     }
-    blocks.extend(
-        super::addresses::stored(outcome)
-            .into_iter()
-            .map(|row| (None, row)),
-    );
+    let servers = outcome.totals.spread.iter().flat_map(|it| servers(it));
+    blocks.extend(servers.map(|row| (None, row)));
     blocks
+}
+
+/// The calls of each server by its name, and of those without one.
+fn servers(spread: &Spread) -> Vec<StoredRow> {
+    let row = |kind, name: Option<String>, tally: &ServerTally| StoredRow {
+        name,
+        ..stored_row(kind, &tally.latency, Vec::new())
+    };
+    let addresses = spread.addresses.named.iter();
+    let addresses =
+        addresses.map(|(address, it)| row(StoredKind::Address, Some(address.to_string()), it));
+    let backends = spread.backends.named.iter();
+    let backends = backends.map(|(name, it)| row(StoredKind::Backend, Some(name.clone()), it));
+    let unnamed = spread.backends.unnamed.as_deref();
+    let unnamed = unnamed.map(|it| row(StoredKind::Backend, None, it));
+    addresses.chain(backends).chain(unnamed).collect()
 }
 
 /// Leaves operations out until the totals take no more than they may, those with the
