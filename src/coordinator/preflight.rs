@@ -772,4 +772,70 @@ mod tests {
         check("a{b", "a{c", true);
         check("ab", "ab{x}b", false);
     }
+
+    /// Which argument of a tool with these properties has the marker, and what refuses it.
+    fn marked(properties: Value, arguments: &str) -> Result<Value, Vec<String>> {
+        let schema = json!({"type": "object", "properties": properties});
+        let mut lists = lists();
+        for tool in lists.tools.iter_mut().flat_map(|tools| &mut tools.items) {
+            tool.input_schema = (&schema).into();
+        }
+        let plan = plan(&format!("{}isolation = true\n", call(arguments)));
+        let mut preflight = Preflight::default();
+        let plan = preflight.mark(&plan, &lists);
+        let faults = preflight.unmarked.finish("of this kind");
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let call = plan.calls().next().expect("a call");
+        let Action::Call(operation) = &call.action.value else {
+            panic!("{:?} is no call", call.action);
+        };
+        let arguments = operation.arguments().expect("arguments");
+        Ok(Value::Object(arguments.values().clone()))
+    }
+
+    #[test]
+    fn a_marker_goes_into_the_first_argument_that_takes_any_text() {
+        let text = json!({"type": "string"});
+        let marker = "{{isolation.marker}}";
+        let narrow = json!({
+            "n": {"type": "integer"}, "kind": {"type": "string", "enum": ["a"]},
+            "at": {"type": "string", "format": "date-time"},
+            "id": {"type": "string", "pattern": "^[a-z]+$"},
+            "short": {"type": "string", "maxLength": MARKER_CHARS - 1},
+            "password": text, "long": {"type": "string", "maxLength": MARKER_CHARS},
+            "other": text,
+        });
+        assert_eq!(marked(narrow.clone(), "{}"), Ok(json!({"long": marker})));
+        // What is given counts before what is not, and needs room.
+        assert_eq!(
+            marked(narrow.clone(), "{ other = \"x\" }"),
+            Ok(json!({"other": format!("x {marker}")}))
+        );
+        assert_eq!(
+            marked(narrow, "{ long = \"x\" }"),
+            Ok(json!({"long": "x", "other": marker}))
+        );
+        let nullable = json!({"text": {"type": ["null", "string"]}});
+        assert_eq!(marked(nullable, "{}"), Ok(json!({"text": marker})));
+        let none = marked(json!({"n": {"type": "number"}}), "{ n = 1 }");
+        assert!(none.is_err_and(|it| it[0].contains("no argument that takes any text")));
+    }
+
+    #[test]
+    fn without_the_list_nobody_knows_where_a_marker_goes() {
+        let plan = plan(&format!("{}isolation = true\n", call("{ text = \"x\" }")));
+        let mut preflight = Preflight::default();
+        let unlisted = ServerLists {
+            tools: None,
+            ..lists()
+        };
+        preflight.mark(&plan, &unlisted);
+        let refusal = preflight.refusal().expect_err("no place").to_string();
+        for text in ["the server's list does not tell", "isolation = \"text\""] {
+            assert!(refusal.contains(text), "{refusal}");
+        }
+        assert!(!refusal.contains("--no-preflight"), "{refusal}");
+    }
 }

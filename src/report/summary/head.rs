@@ -242,13 +242,15 @@ fn isolation(page: &mut Page, report: &Report) {
             (Role::Error, format!("{answers} had another user's marker"))
         }
     };
-    let marked = plural(found.marked, "call", "calls");
-    let returned = format_count(found.returned);
-    let rest = format!("; of {marked} with a marker, {returned} got their own user's back");
+    let rest = format!(
+        "{} of {} with a marker got their own user's back",
+        format_count(found.returned),
+        plural(found.marked, "call", "calls")
+    );
     let line = match found.returned {
         // Nothing could be found.
-        0 if found.foreign == 0 => Line::of(Role::Warning, "not tested").add(Role::Plain, rest),
-        _ => Line::of(role, words).add(Role::Plain, rest),
+        0 if found.foreign == 0 => Line::of(Role::Warning, "not tested: ").add(Role::Plain, rest),
+        _ => Line::of(role, words).add(Role::Plain, format!("; {rest}")),
     };
     page.labelled("isolation", line);
 }
