@@ -150,6 +150,7 @@ mod http;
 mod init;
 mod json_schema;
 mod load;
+mod marker;
 mod metrics;
 mod network;
 mod protocol;

@@ -19,7 +19,7 @@ use source::{PathUse, Source};
 const LEVELS: &str = "
     text units error clock
     template
-    alarm files host json_schema protocol metrics load redact seeds
+    alarm files host json_schema marker protocol metrics load redact seeds
     address data expect network scheduler validity terminal servers threshold
     http scenario outcome
     client report auth
@@ -61,7 +61,7 @@ const DEPENDENCIES: &str = "
     rustls: http
     rustls_platform_verifier: http
     flate2: protocol metrics
-    memchr: protocol
+    memchr: marker protocol
     mio: alarm http scheduler servers
     corosensei: scheduler
     crossbeam_channel: auth worker coordinator cli

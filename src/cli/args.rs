@@ -889,6 +889,13 @@ command! {
         /// 4/fixed:20ms or 4/exponential:20ms/100
         #[argh(option, arg_name = "capacity")]
         pub(super) capacity: Option<Capacity>,
+        /// one call at a time, whatever the number of clients: as --capacity 1/LATENCY
+        #[argh(switch)]
+        pub(super) one_at_a_time: bool,
+        /// share of the calls of tools that mix two clients up: each of them gets the
+        /// other's result
+        #[argh(option, arg_name = "share", from_str_fn(options::any_share))]
+        pub(super) mix: Option<f64>,
         /// form of the answers: json, sse, sse-open (streams are left open) or mixed
         #[argh(option, arg_name = "form")]
         pub(super) answers: Option<AnswerForm>,

@@ -7,7 +7,7 @@ use super::exit;
 use super::signals::Listener;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
-use crate::servers::demo::{DemoOptions, DemoServer};
+use crate::servers::demo::{Capacity, DemoOptions, DemoServer};
 use crate::terminal::{Line, Role, Terminal};
 
 /// Connections that the server makes room for, if the system allows it.
@@ -16,18 +16,29 @@ const CONNECTIONS: u64 = 20_000;
 pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     let defaults = DemoOptions::default();
     let port = args.port.unwrap_or(0);
+    if args.one_at_a_time && args.capacity.is_some() {
+        let fault = "`--one-at-a-time` is a capacity of its own: `--capacity` does not go with it";
+        return Err(UserError::usage(fault).hint("give one of the two"));
+    }
+    let latency = args.latency.unwrap_or(defaults.latency);
+    let one_at_a_time = args.one_at_a_time.then_some(Capacity {
+        slots: 1,
+        service: latency,
+        queue: None,
+    });
     let options = DemoOptions {
         port,
         seed: args.seed.unwrap_or(defaults.seed),
-        latency: args.latency.unwrap_or(defaults.latency),
+        latency,
         faults: args.faults.unwrap_or(defaults.faults),
-        capacity: args.capacity,
+        capacity: args.capacity.or(one_at_a_time),
         answers: args.answers.unwrap_or(defaults.answers),
         eras: args.eras.unwrap_or(defaults.eras),
         stateless_legacy: args.stateless,
         session_ttl: args.session_ttl,
         backends: args.backends.unwrap_or(defaults.backends),
         off_schema_share: args.off_schema.unwrap_or(defaults.off_schema_share),
+        mix_share: args.mix.unwrap_or(defaults.mix_share),
         ..defaults
     };
     // A lower limit is the user's, and shows when it is reached.
@@ -45,10 +56,13 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     interrupts.wait(Duration::MAX);
     drop(listener);
     let stats = server.stop();
-    let line = format!(
+    let mut line = format!(
         "served {} calls in {} sessions",
         stats.finished, stats.sessions_opened
     );
+    if args.mix.is_some() {
+        line += &format!(", {} of them with what was another client's", stats.mixed);
+    }
     // Whoever has closed the pipe is not interested.
     let _ = terminal.print(&[Line::of(Role::Dim, line)]);
     Ok(exit::PASSED)

@@ -7,7 +7,7 @@ use super::oauth::authorize;
 use super::options::{LevelText, latency_limits};
 use super::reference::calibrate_plan;
 use crate::coordinator;
-use crate::error::UserError;
+use crate::error::{ErrorKind, UserError};
 use crate::outcome::{FindOptions, LoadUnit};
 use crate::report::find::build_find;
 use crate::report::{ReportKind, deliver};
@@ -44,7 +44,14 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let delivered = deliver(outputs, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);
-    Ok(tell_all(terminal, code, delivered.faults))
+    let leaked = (outcome.n_foreign > 0).then(|| {
+        let answers = plural(outcome.n_foreign, "answer", "answers");
+        let what = format!("{answers} held what was another user's (`isolation.foreign`)");
+        UserError::new(ErrorKind::NotKept, what)
+            .hint("`run` with the same config shows an exchange, and whose marker it was")
+    });
+    let faults = delivered.faults.into_iter().chain(leaked);
+    Ok(tell_all(terminal, code, faults))
 }
 
 /// Each user needs a row of its own, at the highest level too.

@@ -13,6 +13,7 @@ use crate::http::{
     Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
     Trouble,
 };
+use crate::marker::{FoundMarkers, MarkerSearch};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
     BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, RpcError,
@@ -141,8 +142,8 @@ pub(super) struct Lane {
     message_bytes_max: usize,
     /// The last streams that the server left open, up to the first it did not.
     n_left_open_in_a_row: u32,
-    /// A copy of the beginning of what comes, for a probe or a trial.
-    recorded: Option<Vec<u8>>,
+    /// Who sees what comes, beside the reader.
+    onlookers: Option<Box<Onlookers>>,
     /// Whose requests these are; all lanes of a user share it.
     identity: Rc<Identity>,
     pub(super) n_streams_left_open: u64,
@@ -168,7 +169,7 @@ impl Lane {
             buffer: Buffer::default(),
             message_bytes_max,
             n_left_open_in_a_row: 0,
-            recorded: None,
+            onlookers: None,
             identity,
             n_streams_left_open: 0,
             n_cookies_set: 0,
@@ -215,12 +216,26 @@ impl Lane {
     /// Keeps the bytes of what answers next as they come, at most a mebibyte: what
     /// follows is no answer to a probe, and is not shown.
     pub(super) fn record(&mut self) {
-        self.recorded = Some(Vec::new());
+        self.onlookers.get_or_insert_default().recorded = Some(Vec::new());
     }
 
     /// What was kept; of a stream, up to the piece that held the answer.
     pub(super) fn take_recorded(&mut self) -> Vec<u8> {
-        self.recorded.take().unwrap_or_default()
+        let onlookers = self.onlookers.as_deref_mut();
+        onlookers
+            .and_then(|it| it.recorded.take())
+            .unwrap_or_default()
+    }
+
+    /// Searches all that comes from now on for markers.
+    pub(super) fn search(&mut self, search: MarkerSearch) {
+        self.onlookers.get_or_insert_default().search = Some(search);
+    }
+
+    /// The markers in what came since this was last asked.
+    pub(super) fn take_markers(&mut self) -> FoundMarkers {
+        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        search.map(MarkerSearch::take).unwrap_or_default()
     }
 
     /// Sends a request and finds its answer. `on_server_request` is called for
@@ -512,7 +527,6 @@ impl Lane {
             return Err(ProtocolFault::announced_too_large(length, limit).into());
         }
         if self.fill(content, limit)? {
-            self.keep_record();
             return content.check_end();
         }
         Err(ProtocolFault::too_large(limit).into())
@@ -540,7 +554,6 @@ impl Lane {
                 filled?;
             }
         }
-        self.keep_record();
         Ok(None)
     }
 
@@ -552,7 +565,10 @@ impl Lane {
         while n_left > 0 {
             match answer.read(self.buffer.spare(CHUNK_BYTES))? {
                 0 => break,
-                n => n_left = n_left.saturating_sub(n),
+                n => {
+                    self.search_spare(n);
+                    n_left = n_left.saturating_sub(n);
+                }
             }
         }
         Ok(())
@@ -561,6 +577,15 @@ impl Lane {
     /// Reads content into the buffer, to its end, or until there is more than
     /// `limit`: whether it is at its end.
     fn fill(&mut self, content: &mut Content, limit: usize) -> Result<bool, Trouble> {
+        let is_at_end = self.fill_unseen(content, limit);
+        // What came of content that broke off is seen, too.
+        if let Some(onlookers) = &mut self.onlookers {
+            onlookers.see(self.buffer.filled());
+        }
+        is_at_end
+    }
+
+    fn fill_unseen(&mut self, content: &mut Content, limit: usize) -> Result<bool, Trouble> {
         self.buffer.clear();
         let length = content
             .length()
@@ -587,9 +612,12 @@ impl Lane {
         }
     }
 
-    fn keep_record(&mut self) {
-        if let Some(recorded) = &mut self.recorded {
-            record(recorded, self.buffer.filled());
+    /// Searches what was read into the spare room and is not kept.
+    fn search_spare(&mut self, n_bytes: usize) {
+        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        if let Some(search) = search {
+            let start = self.buffer.n_filled;
+            search.feed(&self.buffer.room[start..start + n_bytes]);
         }
     }
 
@@ -614,8 +642,8 @@ impl Lane {
                 exchanged.resumable = self.can_resume(&trouble);
                 return Err(trouble);
             }
-            if let Some(recorded) = &mut self.recorded {
-                record(recorded, &self.buffer.room[..n]);
+            if let Some(onlookers) = &mut self.onlookers {
+                onlookers.see(&self.buffer.room[..n]);
             }
             let mut n_used = 0;
             while n_used < n {
@@ -667,7 +695,8 @@ impl Lane {
         let is_left_open = loop {
             match answer.read(self.buffer.spare(CHUNK_BYTES)) {
                 Ok(0) => break false,
-                Ok(_) => {}
+                // Content that is coded is no text.
+                Ok(n) => self.search_spare(n),
                 Err(_) => break true,
             }
         };
@@ -680,10 +709,25 @@ impl Lane {
     }
 }
 
-/// Keeps what comes, up to the bound.
-fn record(recorded: &mut Vec<u8>, bytes: &[u8]) {
-    let room = RECORDED_BYTES_MAX.saturating_sub(recorded.len());
-    recorded.extend_from_slice(&bytes[..bytes.len().min(room)]);
+/// Who sees what comes on a lane, beside the reader: there is none on most.
+#[derive(Debug, Default)]
+struct Onlookers {
+    /// A copy of the beginning, for a probe or a trial.
+    recorded: Option<Vec<u8>>,
+    /// Looks for other users' markers.
+    search: Option<MarkerSearch>,
+}
+
+impl Onlookers {
+    fn see(&mut self, bytes: &[u8]) {
+        if let Some(recorded) = &mut self.recorded {
+            let room = RECORDED_BYTES_MAX.saturating_sub(recorded.len());
+            recorded.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        if let Some(search) = &mut self.search {
+            search.feed(bytes);
+        }
+    }
 }
 
 /// What cannot be read is most likely in the coding that is named.

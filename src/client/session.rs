@@ -11,6 +11,7 @@ use super::observed::{Kept, Observed};
 use super::server::{PreparedCall, Server};
 use super::token::{RefusedToken, TokenCell};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
+use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
 };
@@ -136,6 +137,8 @@ pub struct Session {
     taken: Counters,
     /// What went over the wire in the last call, where somebody looks on.
     watched: Option<Box<WireCopy>>,
+    /// Who the user is whose answers are searched for others' markers.
+    marked_as: Option<Box<(MarkerKey, u32)>>,
 }
 
 impl Session {
@@ -162,6 +165,7 @@ impl Session {
             counters: Counters::default(),
             taken: Counters::default(),
             watched: None,
+            marked_as: None,
         }
     }
 
@@ -186,6 +190,9 @@ impl Session {
     pub fn beside(&self) -> Self {
         let mut beside = Self::of(&self.server, Rc::clone(&self.identity));
         beside.watched = self.watched.as_ref().map(|_| Box::default());
+        if let Some(marked_as) = &self.marked_as {
+            beside.search(&marked_as.0, marked_as.1);
+        }
         beside
     }
 
@@ -205,6 +212,21 @@ impl Session {
             lane.serve(&identity);
         }
         self.identity = identity;
+    }
+
+    /// Searches all answers from now on for the markers of others than this user.
+    pub fn search(&mut self, key: &MarkerKey, user: u32) {
+        self.lane.search(MarkerSearch::new(key.clone(), user));
+        self.marked_as = Some(Box::new((key.clone(), user)));
+    }
+
+    /// The markers in what came since this was last asked.
+    pub fn take_markers(&mut self) -> FoundMarkers {
+        let found = self.lane.take_markers();
+        match &mut self.side_lane {
+            Some(side_lane) => found.and(side_lane.take_markers()),
+            None => found,
+        }
     }
 
     /// Keeps copies of what goes over the wire in each call from now on.
@@ -691,6 +713,7 @@ impl Session {
             body,
             counters,
             asked,
+            marked_as,
             ..
         } = self;
         let on_server_request = &mut |request: &ServerRequest| {
@@ -698,8 +721,13 @@ impl Session {
             if !server.dialect().has_session() {
                 return;
             }
-            let lane =
-                side_lane.get_or_insert_with(|| Box::new(Lane::new(server, Rc::clone(identity))));
+            let lane = side_lane.get_or_insert_with(|| {
+                let mut lane = Box::new(Lane::new(server, Rc::clone(identity)));
+                if let Some(marked_as) = marked_as {
+                    lane.search(MarkerSearch::new(marked_as.0.clone(), marked_as.1));
+                }
+                lane
+            });
             let is_answered = asked.answer(server, lane, request, deadline);
             counters.server_requests += u64::from(is_answered);
         };

@@ -658,6 +658,11 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     totals.add_tls(tick.tls.as_deref());
     // A wait may begin in the warm-up and end long after it.
     totals.waits.merge(&tick.waits);
+    // What one user has seen of another is told whenever it was.
+    totals.isolation.merge(&tick.isolation);
+    let exchanges = tick.violations.all().iter();
+    let of_isolation = exchanges.filter(|it| it.failure.group() == FailureGroup::Isolation);
+    of_isolation.for_each(|it| totals.violations.keep(it.clone()));
     totals.add_addresses(tick.addresses.as_deref());
     warm.add_spread(tick.spread.as_deref());
     warm.examples.merge(&tick.examples);

@@ -222,6 +222,11 @@ impl Level {
         self.collector.totals.waits.asked_ns_max > 0
     }
 
+    /// Answers with another user's marker.
+    pub(super) fn n_foreign(&self) -> u64 {
+        self.collector.totals.isolation.foreign
+    }
+
     /// The oldest complete second that was not given yet.
     pub(super) fn next_second(&mut self) -> Option<LevelSecond> {
         self.seconds.pop_front()

@@ -12,8 +12,10 @@ use serde_json::{Map, Value};
 use crate::client::{Listing, ServerLists, WantedLists};
 use crate::error::{UserError, nearest};
 use crate::json_schema::{SchemaCheck, WideNumbers, template_places, templates_of_arguments};
+use crate::marker::MARKER_CHARS;
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
-use crate::scenario::{Action, Call, Flow, Plan};
+use crate::redact::names_secret;
+use crate::scenario::{Action, Call, Flow, MarkedPlace, Plan, with_marker};
 use crate::template::literal;
 use crate::units::plural;
 
@@ -31,6 +33,8 @@ const SCHEMA_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) struct Preflight {
     /// Why the run is not made.
     faults: ToldOnce,
+    /// Calls whose marker has no place.
+    unmarked: ToldOnce,
     /// What the user should know.
     notices: ToldOnce,
 }
@@ -66,7 +70,10 @@ pub(super) fn wanted_lists(plan: &Plan) -> WantedLists {
                 wanted.tools = true;
             }
             Action::Call(Operation::ReadResource { .. }) => wanted.resources |= plan.preflight,
-            Action::Call(Operation::GetPrompt { .. }) => wanted.prompts |= plan.preflight,
+            Action::Call(Operation::GetPrompt { .. }) => {
+                let is_marked = call.isolation == Some(MarkedPlace::First);
+                wanted.prompts |= plan.preflight || is_marked;
+            }
             Action::Call(_) => {}
         }
     }
@@ -290,6 +297,62 @@ impl Preflight {
         Arc::new(plan)
     }
 
+    /// The plan with a marker in the first argument that takes any text, of the calls
+    /// that ask for that.
+    pub(super) fn mark(&mut self, plan: &Arc<Plan>, lists: &ServerLists) -> Arc<Plan> {
+        let is_asked = |call: &Call| call.isolation == Some(MarkedPlace::First);
+        if !plan.calls().any(is_asked) {
+            return Arc::clone(plan);
+        }
+        let tools = lists.tools.as_ref().map(KnownNames::of);
+        let prompts = lists.prompts.as_ref().map(KnownNames::of);
+        let mut marked = Plan::clone(plan);
+        let steps = marked.flows.iter_mut().flat_map(|flow| &mut flow.steps);
+        let calls = steps.flat_map(|step| &mut step.calls);
+        for (call, (place, _)) in calls.zip(places(&plan.flows)) {
+            if !is_asked(call) {
+                continue;
+            }
+            let (what, found, arguments) = match &mut call.action.value {
+                Action::Call(Operation::CallTool { name, arguments }) => {
+                    let tool = literal(name).and_then(|name| {
+                        let known = tools.as_ref()?;
+                        known.by_key.get(name.as_str()).copied()
+                    });
+                    let found = tool.map(|tool| first_text(tool, arguments.as_ref()));
+                    ("the tool", found, arguments)
+                }
+                Action::Call(Operation::GetPrompt { name, arguments }) => {
+                    let prompt = literal(name).and_then(|name| {
+                        let known = prompts.as_ref()?;
+                        known.by_key.get(name.as_str()).copied()
+                    });
+                    let found = prompt.map(|prompt| {
+                        let mut names = prompt.arguments.iter().map(|it| &it.name);
+                        names.find(|name| !names_secret(name)).cloned()
+                    });
+                    ("the prompt", found, arguments)
+                }
+                // No other call takes the key.
+                _ => continue,
+            };
+            let fault = match found {
+                None => format!("the server's list does not tell what {what} takes"),
+                Some(None) => format!("{what} has no argument that takes any text"),
+                Some(Some(name)) => match with_marker(arguments.as_ref(), &[name]) {
+                    Some(made) => {
+                        *arguments = Some(made);
+                        continue;
+                    }
+                    None => format!("{what} has no argument that takes any text"),
+                },
+            };
+            self.unmarked
+                .add(format!("{place}: `isolation` finds no place: {fault}"));
+        }
+        Arc::new(marked)
+    }
+
     /// What the user should know, each once.
     pub(super) fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices).finish("of this kind")
@@ -297,19 +360,63 @@ impl Preflight {
 
     /// All faults in one error.
     pub(super) fn refusal(self) -> Result<(), UserError> {
-        let faults = self.faults.finish("faults");
-        match &faults[..] {
-            [] => Ok(()),
-            [only] => Err(UserError::usage(only)),
-            _ => Err(UserError::usage(format!(
+        let mut faults = self.faults.finish("faults");
+        let unmarked = self.unmarked.finish("of this kind");
+        let hints = [
+            (
+                !faults.is_empty(),
+                "mend the steps, or leave this check out with `--no-preflight`",
+            ),
+            (
+                !unmarked.is_empty(),
+                "name the argument that the marker goes into, as in `isolation = \"text\"`, or \
+                 write `{{isolation.marker}}` where it should be",
+            ),
+        ];
+        faults.extend(unmarked);
+        let error = match &faults[..] {
+            [] => return Ok(()),
+            [only] => UserError::usage(only),
+            _ => UserError::usage(format!(
                 "the plan does not fit what the server lists:\n  {}",
                 faults.join("\n  ")
-            ))),
-        }
-        .map_err(|error| {
-            error.hint("mend the steps, or leave this check out with `--no-preflight`")
-        })
+            )),
+        };
+        let hints = hints.into_iter().filter(|(is_told, _)| *is_told);
+        Err(hints.fold(error, |error, (_, hint)| error.hint(hint)))
     }
+}
+
+/// The first property of a tool that takes any text of the length of a marker, and in
+/// which nothing is likely to be known by its value: one that the call gives, where there
+/// is such a one.
+fn first_text(tool: &ToolDescription, arguments: Option<&Arguments>) -> Option<String> {
+    const NARROW: [&str; 5] = ["enum", "const", "pattern", "format", "x-mcp-header"];
+    let schema = tool.input_schema.to_value();
+    let given = |name: &str| arguments.and_then(|it| it.values().get(name));
+    let takes_marker = |name: &str, property: &Value| {
+        let types = match &property["type"] {
+            Value::Array(types) => &types[..],
+            one => std::slice::from_ref(one),
+        };
+        let room = property["maxLength"].as_u64().unwrap_or(u64::MAX);
+        let n_given = match given(name) {
+            None => 0,
+            Some(Value::String(text)) => text.chars().count() as u64 + 1,
+            Some(_) => return false,
+        };
+        types.contains(&"string".into())
+            && NARROW.iter().all(|key| property.get(key).is_none())
+            && room.saturating_sub(n_given) >= MARKER_CHARS as u64
+            && !names_secret(name)
+    };
+    let properties = schema["properties"].as_object()?.iter();
+    let all: Vec<&String> = properties
+        .filter(|(name, property)| takes_marker(name, property))
+        .map(|(name, _)| name)
+        .collect();
+    let first_given = all.iter().find(|name| given(name).is_some());
+    first_given.or(all.first()).map(|name| (*name).clone())
 }
 
 /// Entries of a list by what they are called by.
@@ -664,5 +771,71 @@ mod tests {
         check("a", "a", true);
         check("a{b", "a{c", true);
         check("ab", "ab{x}b", false);
+    }
+
+    /// Which argument of a tool with these properties has the marker, and what refuses it.
+    fn marked(properties: Value, arguments: &str) -> Result<Value, Vec<String>> {
+        let schema = json!({"type": "object", "properties": properties});
+        let mut lists = lists();
+        for tool in lists.tools.iter_mut().flat_map(|tools| &mut tools.items) {
+            tool.input_schema = (&schema).into();
+        }
+        let plan = plan(&format!("{}isolation = true\n", call(arguments)));
+        let mut preflight = Preflight::default();
+        let plan = preflight.mark(&plan, &lists);
+        let faults = preflight.unmarked.finish("of this kind");
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let call = plan.calls().next().expect("a call");
+        let Action::Call(operation) = &call.action.value else {
+            panic!("{:?} is no call", call.action);
+        };
+        let arguments = operation.arguments().expect("arguments");
+        Ok(Value::Object(arguments.values().clone()))
+    }
+
+    #[test]
+    fn a_marker_goes_into_the_first_argument_that_takes_any_text() {
+        let text = json!({"type": "string"});
+        let marker = "{{isolation.marker}}";
+        let narrow = json!({
+            "n": {"type": "integer"}, "kind": {"type": "string", "enum": ["a"]},
+            "at": {"type": "string", "format": "date-time"},
+            "id": {"type": "string", "pattern": "^[a-z]+$"},
+            "short": {"type": "string", "maxLength": MARKER_CHARS - 1},
+            "password": text, "long": {"type": "string", "maxLength": MARKER_CHARS},
+            "other": text,
+        });
+        assert_eq!(marked(narrow.clone(), "{}"), Ok(json!({"long": marker})));
+        // What is given counts before what is not, and needs room.
+        assert_eq!(
+            marked(narrow.clone(), "{ other = \"x\" }"),
+            Ok(json!({"other": format!("x {marker}")}))
+        );
+        assert_eq!(
+            marked(narrow, "{ long = \"x\" }"),
+            Ok(json!({"long": "x", "other": marker}))
+        );
+        let nullable = json!({"text": {"type": ["null", "string"]}});
+        assert_eq!(marked(nullable, "{}"), Ok(json!({"text": marker})));
+        let none = marked(json!({"n": {"type": "number"}}), "{ n = 1 }");
+        assert!(none.is_err_and(|it| it[0].contains("no argument that takes any text")));
+    }
+
+    #[test]
+    fn without_the_list_nobody_knows_where_a_marker_goes() {
+        let plan = plan(&format!("{}isolation = true\n", call("{ text = \"x\" }")));
+        let mut preflight = Preflight::default();
+        let unlisted = ServerLists {
+            tools: None,
+            ..lists()
+        };
+        preflight.mark(&plan, &unlisted);
+        let refusal = preflight.refusal().expect_err("no place").to_string();
+        for text in ["the server's list does not tell", "isolation = \"text\""] {
+            assert!(refusal.contains(text), "{refusal}");
+        }
+        assert!(!refusal.contains("--no-preflight"), "{refusal}");
     }
 }

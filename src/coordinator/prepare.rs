@@ -16,12 +16,13 @@ use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::resolve;
+use crate::marker::MarkerKey;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
 use crate::template::Generators;
-use crate::user::{HeaderTemplates, Script};
+use crate::user::{HeaderTemplates, Marks, Script};
 
 /// What is ready for the load.
 pub(super) struct Preparation {
@@ -118,6 +119,7 @@ pub(super) fn prepare(
         preflight.hold(plan, &found.lists);
     }
     let prepared = preflight.generate(plan, &found.lists);
+    let prepared = preflight.mark(&prepared, &found.lists);
     for notice in preflight.notices() {
         observer.notice(&clean(notice));
     }
@@ -131,14 +133,22 @@ pub(super) fn prepare(
         true => found.server.clone(),
         false => found.server.with_settings(Arc::new(of_users))?,
     };
-    let render = |plan| {
+    let key = plan.is_isolated().then(|| match plan.segment.is_whole() {
+        true => MarkerKey::drawn(),
+        // The hosts of one load share its seed, and know each other's markers by it.
+        false => MarkerKey::of_seed(plan.seed),
+    });
+    let render = |plan, is_of_probe| {
         let mut script = Script::new(plan, server_of_users.clone(), &catalog)?;
+        if let Some(key) = key.clone() {
+            script.mark(Marks { key, is_of_probe });
+        }
         script.tokens = keeper.as_ref().map(|keeper| Arc::clone(keeper.tokens()));
         Ok::<_, UserError>(Arc::new(script))
     };
-    let script = render(Arc::clone(plan))?;
+    let script = render(Arc::clone(plan), false)?;
     let probe = probe_plan(plan)
-        .map(|plan| render(Arc::new(plan)))
+        .map(|plan| render(Arc::new(plan), true))
         .transpose()?;
     let endpoint = found.server.endpoint();
     let name = endpoint.looked_up(&plan.network);

@@ -709,12 +709,15 @@ impl<'a> Coordinator<'a> {
             ended
         };
         let vus_max = self.collector.vus_max.max(self.active_max);
+        let of_probe = probe.as_ref().map(|probe| probe.totals.isolation.foreign);
+        let n_foreign_of_probe = of_probe.unwrap_or_default();
         let (thresholds, gate) = threshold::judge(
             &self.plan.thresholds,
             &threshold::RunFigures {
                 ended,
                 rows: Rows::new(&self.start.rows, &totals),
                 counters: &totals.counters,
+                n_foreign: totals.isolation.foreign + n_foreign_of_probe,
                 elapsed,
                 has_intended_starts: self.plan.has_intended_starts(),
                 stages: &stages,

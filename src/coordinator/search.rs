@@ -225,6 +225,8 @@ struct SearchRun<'scope, 'env, 'a> {
     progress: FindProgress,
     /// What the user should know of the levels.
     notices: Vec<String>,
+    /// Answers with another user's marker, of the levels that have ended.
+    n_foreign: u64,
     /// The user was told that the server asks for waits.
     has_told_of_waits: bool,
 }
@@ -281,6 +283,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 bracket: (None, None),
             },
             notices: Vec::new(),
+            n_foreign: 0,
             has_told_of_waits: false,
         }
     }
@@ -439,6 +442,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         self.show();
         let (interrupts, deadline) = (self.interrupts, self.deadline);
         level.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))?;
+        self.n_foreign += level.n_foreign();
         self.budget.end_level();
         Ok(())
     }
@@ -569,6 +573,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             estimate: found.estimate,
             elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
+            n_foreign: self.n_foreign,
             notices: self.notices.clone(),
         }
     }

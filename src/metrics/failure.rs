@@ -136,6 +136,12 @@ causes! {
         MaxBytes = "max_bytes",
     }
 
+    /// An answer that holds what is another user's.
+    Isolation(IsolationFailure), "isolation": {
+        /// The marker of another user's call.
+        Foreign = "foreign",
+    }
+
     /// A request that could not be made for want of a token: nothing was sent.
     Auth(AuthFailure), "auth": {
         /// The server refused the one before, and no other could be had.
@@ -220,6 +226,8 @@ pub enum Failure {
     Extract(ExtractFailure),
     /// Not the answer that the step awaits.
     Expect(ExpectFailure),
+    /// It holds what is another user's.
+    Isolation(IsolationFailure),
     /// There is no token for the request.
     Auth(AuthFailure),
     /// The request could not be made.
@@ -251,6 +259,8 @@ pub enum FailureGroup {
     Extract,
     /// The answer is not what the config awaits.
     Expect,
+    /// The answer holds what is another user's.
+    Isolation,
     /// No token was to be had.
     Auth,
     /// The config made a request that must not be sent.
@@ -271,6 +281,7 @@ impl FailureGroup {
             Self::Session => "session",
             Self::Extract => "extract",
             Self::Expect => "expect",
+            Self::Isolation => "isolation",
             Self::Auth => "auth",
             Self::Template => "template",
         }
@@ -291,6 +302,7 @@ impl Failure {
             Self::Session(_) => FailureGroup::Session,
             Self::Extract(_) => FailureGroup::Extract,
             Self::Expect(_) => FailureGroup::Expect,
+            Self::Isolation(_) => FailureGroup::Isolation,
             Self::Auth(_) => FailureGroup::Auth,
             Self::Template(_) => FailureGroup::Template,
         }

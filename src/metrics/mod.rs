@@ -21,6 +21,7 @@ mod counters;
 mod failure;
 mod handshakes;
 mod histogram;
+mod isolation;
 mod pages;
 mod quantile;
 mod quantile_interval;
@@ -36,11 +37,12 @@ pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     AuthFailure, ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure,
-    FailureCounts, FailureGroup, ProtocolFailure, SessionFailure, TemplateFailure, TimeoutPhase,
-    TokenError, names_cause,
+    FailureCounts, FailureGroup, IsolationFailure, ProtocolFailure, SessionFailure,
+    TemplateFailure, TimeoutPhase, TokenError, names_cause,
 };
 pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};
+pub use isolation::IsolationCounts;
 pub use quantile::Quantile;
 pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use spread::{ServedCall, ServerTallies, ServerTally, Spread};

@@ -6,8 +6,8 @@
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram, Readings,
-    Spread, TlsHandshakes, Violations,
+    AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram,
+    IsolationCounts, Readings, Spread, TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -315,6 +315,8 @@ pub struct Recorder {
     pub tls: Option<Box<TlsHandshakes>>,
     /// Waits that the server asked for.
     pub waits: AskedWaits,
+    /// Markers in calls and answers.
+    pub isolation: IsolationCounts,
     /// Connections by address; `None` until the first to one of several.
     pub addresses: Option<Box<AddressTallies>>,
     /// Calls by who served them; `None` until the first that is counted so.
@@ -375,6 +377,7 @@ impl Recorder {
         self.loop_time.merge(&other.loop_time);
         self.add_tls(other.tls.as_deref());
         self.waits.merge(&other.waits);
+        self.isolation.merge(&other.isolation);
         self.add_addresses(other.addresses.as_deref());
         self.add_spread(other.spread.as_deref());
         self.examples.merge(&other.examples);
@@ -419,6 +422,7 @@ impl Recorder {
         self.forget_opening();
         self.tls = None;
         self.waits = AskedWaits::default();
+        self.isolation = IsolationCounts::default();
         self.addresses = None;
         self.spread = None;
         self.examples = Examples::default();

@@ -219,6 +219,8 @@ pub struct FindOutcome {
     /// is sustained, the one that fails, the last one where the generator was
     /// the limit. Each with its level.
     pub verdicts: Vec<(f64, Verdict)>,
+    /// Answers of all levels with another user's marker.
+    pub n_foreign: u64,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
 }

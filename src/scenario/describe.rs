@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::json::think_json;
+use super::marked::MarkedPlace;
 use super::plan::{
     Action, Arrivals, Call, Flow, HistogramMode, Load, ON_ERROR, OnError, Plan, SessionRule, Step,
 };
@@ -380,6 +381,13 @@ fn describe_call(call: &Call) -> String {
     if call.generate {
         text.push_str(" with arguments made from its schema");
     }
+    match &call.isolation {
+        None => {}
+        Some(MarkedPlace::Path(names)) => {
+            text.push_str(&format!(", with a marker in {}", names.join(".")));
+        }
+        Some(_) => text.push_str(", with a marker"),
+    }
     if !call.extracts.is_empty() {
         let names: Vec<&str> = call
             .extracts
@@ -589,6 +597,9 @@ fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M:
     }
     if call.generate {
         fields.serialize_entry("generate", &true)?;
+    }
+    if let Some(place) = call.isolation.as_ref().and_then(MarkedPlace::to_json) {
+        fields.serialize_entry("isolation", &place)?;
     }
     if !call.extracts.is_empty() {
         let values = call.extracts.iter();

@@ -34,6 +34,7 @@ mod fault;
 mod form;
 mod header;
 mod json;
+mod marked;
 mod oauth;
 mod overrides;
 mod plan;
@@ -51,6 +52,8 @@ pub(crate) use describe::expectations;
 pub use describe::{describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
+pub use marked::MarkedPlace;
+pub(crate) use marked::with_marker;
 pub use oauth::{MadeLogin, OAuthWish};
 pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
 pub use plan::{

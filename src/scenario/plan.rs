@@ -20,6 +20,7 @@ use super::json::{
     as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
     as_shared, as_text, as_think, as_thresholds, as_vu_stages,
 };
+use super::marked::MarkedPlace;
 use super::oauth::OAuthWish;
 use super::shown::Shown;
 use crate::address;
@@ -496,6 +497,8 @@ pub struct Call {
     pub action: Shown<Action>,
     /// Its arguments are made from the tool's schema, others each time.
     pub generate: bool,
+    /// Where a marker goes that tells whose call it is; `None`: it has none.
+    pub isolation: Option<MarkedPlace>,
     /// What is taken out of its answer.
     pub extracts: Vec<Extract>,
     /// What is awaited of its answer.
@@ -509,6 +512,7 @@ impl Call {
             name: None,
             action: action.into(),
             generate: false,
+            isolation: None,
             extracts: Vec::new(),
             expectations: Expectations::default(),
         }
@@ -709,6 +713,11 @@ impl Plan {
     /// The calls of all flows, in order.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
         self.flows.iter().flat_map(Flow::calls)
+    }
+
+    /// Whether answers are searched for the markers of other users' calls.
+    pub fn is_isolated(&self) -> bool {
+        self.calls().any(|call| call.isolation.is_some())
     }
 
     /// Whether iterations have an intended start of their own, so that response

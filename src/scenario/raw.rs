@@ -20,6 +20,7 @@ use super::form::{
     Which, Whole, WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
+use super::marked::{MarkedPlace, with_marker};
 use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, ON_ERROR, OnError, SessionRule, Until};
 use super::secret::hide_credentials;
 use super::shown::Shown;
@@ -31,7 +32,7 @@ use crate::network::{
     EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM, backend_header,
 };
 use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
-use crate::template;
+use crate::template::{self, Expression};
 use crate::threshold::Severity;
 use crate::units;
 
@@ -329,6 +330,7 @@ pub(super) struct CallEntry {
     /// `None`: at fault.
     pub(super) action: Option<Shown<Action>>,
     pub(super) generate: bool,
+    pub(super) isolation: Option<MarkedPlace>,
     pub(super) extract: Field<Vec<ExtractEntry>>,
     pub(super) secret: Field<Vec<(Origin, String)>>,
     pub(super) expect: Expectations,
@@ -478,6 +480,15 @@ keys! {
         },
         /// Fills arguments that are not given from the tool's schema, other values each time.
         generate: bool = Truth,
+        /// Sends a text that tells whose call it is, in the first argument that takes any
+        /// text or in the one that is named, and looks for it in all other users' answers.
+        isolation: Option<MarkedPlace> = Own {
+            read: |entry| match entry.is_truth() {
+                true => entry.truth().map(|is_on| is_on.then_some(MarkedPlace::First)),
+                false => MARKED_PATH.read(entry).map(Some),
+            },
+            schema: || either(MARKED_PATH.schema(), Truth.schema()),
+        },
         /// What is sent with the request.
         params: Shown<Object> = Own {
             read: |entry| entry.json_object(),
@@ -605,6 +616,12 @@ const NAME_HEADER: Quantity<String> = Quantity {
     pattern: r"params\..+",
     examples: &["params.name", "params.taskId"],
     parse: |text| text.starts_with(NAME_ROOT).then(|| text.to_string()),
+};
+const MARKED_PATH: Quantity<MarkedPlace> = Quantity {
+    accepted: "`true`, or the name of an argument such as `text` or `customer.note`",
+    pattern: r"[^.]+(\.[^.]+){0,7}",
+    examples: &["text", "customer.note"],
+    parse: MarkedPlace::path,
 };
 const ANSWER_BYTES_BOUNDS: RangeInclusive<u64> = 1..=MESSAGE_BYTES_HIGH;
 const ANSWER_BYTES: Quantity<u64> = Quantity {
@@ -1312,7 +1329,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::CallTool),
             subject: Some("tool"),
-            keys: &["tool", "arguments", "generate"],
+            keys: &["tool", "arguments", "generate", "isolation"],
         },
     ),
     (
@@ -1328,7 +1345,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::GetPrompt),
             subject: Some("prompt"),
-            keys: &["prompt", "arguments"],
+            keys: &["prompt", "arguments", "isolation"],
         },
     ),
     (
@@ -1352,7 +1369,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Any,
             subject: Some("method"),
-            keys: &["method", "params", "name_header"],
+            keys: &["method", "params", "name_header", "isolation"],
         },
     ),
 ];
@@ -1555,9 +1572,16 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
             StepMethod::Any => any_request(&mut table, subject, &mut keys),
         }
     });
+    let isolation = std::mem::take(&mut keys.isolation);
+    let marked = isolation.value.clone().flatten();
+    let action = match (action, &isolation.origin, &marked) {
+        (Some(action), Some(place), Some(marked)) => put_marker(&table, action, place, marked),
+        (action, ..) => action,
+    };
     let place = table.place.clone();
     let uses = table.document.take_uses();
     table.finish();
+    let is_written = uses.iter().any(|(_, it)| *it == Expression::Marker);
     let call = CallEntry {
         place,
         name: match level {
@@ -1567,12 +1591,44 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         tool: std::mem::take(&mut keys.tool).value.map(|tool| tool.value),
         action,
         generate: keys.generate.value.unwrap_or(false),
+        isolation: marked.or(is_written.then_some(MarkedPlace::AsWritten)),
         extract: std::mem::take(&mut keys.extract),
         secret: std::mem::take(&mut keys.secret),
         expect: std::mem::take(&mut keys.expect).value.unwrap_or_default(),
         uses,
     };
     (keys, call)
+}
+
+/// The action with a marker in the argument that is named; `None`: there can be none.
+fn put_marker(
+    table: &Table<'_>,
+    mut action: Shown<Action>,
+    place: &Origin,
+    marked: &MarkedPlace,
+) -> Option<Shown<Action>> {
+    let (is_request, arguments) = match &mut action.value {
+        Action::Call(Operation::Request { params, .. }) => (true, params),
+        Action::Call(
+            Operation::CallTool { arguments, .. } | Operation::GetPrompt { arguments, .. },
+        ) => (false, arguments),
+        Action::Call(_) | Action::CodeMode { .. } => return Some(action),
+    };
+    let fault = match marked {
+        MarkedPlace::Path(names) => match with_marker(arguments.as_ref(), names) {
+            Some(made) => {
+                *arguments = Some(made);
+                return Some(action);
+            }
+            None => "leads to what is no text",
+        },
+        // No list tells what the request takes.
+        MarkedPlace::First if is_request => "names none of the `params`",
+        MarkedPlace::First | MarkedPlace::AsWritten => return Some(action),
+    };
+    let accepted = "the name of an argument that is a text, or that is not given";
+    table.document.report(place, fault, accepted);
+    None
 }
 
 /// `type = "request"`

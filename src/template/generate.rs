@@ -67,7 +67,7 @@ impl Generators {
     }
 
     /// Puts the JSON text of an expression's value in place of `value`; false where
-    /// it is a cell of a data set or extracted, and `value` stays.
+    /// it is a marker, a cell of a data set or extracted, and `value` stays.
     pub(super) fn fill(
         &mut self,
         expression: &Expression,
@@ -75,7 +75,11 @@ impl Generators {
         moment: &FillMoment,
         value: &mut String,
     ) -> bool {
-        if matches!(expression, Expression::Data { .. } | Expression::Value(_)) {
+        let is_made_elsewhere = matches!(
+            expression,
+            Expression::Marker | Expression::Data { .. } | Expression::Value(_)
+        );
+        if is_made_elsewhere {
             return false;
         }
         value.clear();
@@ -128,6 +132,7 @@ impl Generators {
             | Expression::Iteration
             | Expression::NowUnixMs
             | Expression::RandomInt { .. }
+            | Expression::Marker
             | Expression::Data { .. }
             | Expression::Value(_) => {}
         }

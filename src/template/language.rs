@@ -30,6 +30,8 @@ pub enum Expression {
     RandomString(u32),
     /// `{{random.words 5}}`: so many words with blanks between.
     RandomWords(u32),
+    /// `{{isolation.marker}}`: a text that tells whose call it is, another one in each.
+    Marker,
     /// `{{data.SET.COLUMN}}`: a cell of a data set's row.
     Data {
         /// The data set.
@@ -44,11 +46,11 @@ pub enum Expression {
 /// What may stand between the braces, for messages.
 pub const ACCEPTED: &str = "`{{vu}}`, `{{iteration}}`, `{{uuid}}`, `{{now}}`, `{{now.unix_ms}}`, \
      `{{random.int 1 100}}`, `{{random.choice a b c}}`, `{{random.string 16}}`, \
-     `{{random.words 5}}`, `{{data.SET.COLUMN}}`, the name of an extracted value, or `{{{{` for \
+     `{{random.words 5}}`, `{{isolation.marker}}`, `{{data.SET.COLUMN}}`, the name of an extracted value, or `{{{{` for \
      a literal `{{`";
 
 /// The words that an expression may begin with, but for a name of the user's.
-pub const BUILT_IN: [&str; 10] = [
+pub const BUILT_IN: [&str; 11] = [
     "vu",
     "iteration",
     "uuid",
@@ -58,6 +60,7 @@ pub const BUILT_IN: [&str; 10] = [
     "random.choice",
     "random.string",
     "random.words",
+    "isolation.marker",
     "data",
 ];
 
@@ -75,7 +78,8 @@ impl Expression {
             | Expression::RandomInt { .. }
             | Expression::RandomChoice(_)
             | Expression::RandomString(_)
-            | Expression::RandomWords(_) => true,
+            | Expression::RandomWords(_)
+            | Expression::Marker => true,
             Expression::Vu
             | Expression::Iteration
             | Expression::Now
@@ -120,6 +124,7 @@ impl Expression {
             "uuid" => alone(Expression::Uuid),
             "now" => alone(Expression::Now),
             "now.unix_ms" => alone(Expression::NowUnixMs),
+            "isolation.marker" => alone(Expression::Marker),
             "random.int" => {
                 let form =
                     "`{{random.int LOW HIGH}}`, two whole numbers of 64 bits, the lower first";
@@ -176,6 +181,7 @@ impl fmt::Display for Expression {
             Expression::RandomChoice(words) => write!(f, "random.choice {}", words.join(" ")),
             Expression::RandomString(n_chars) => write!(f, "random.string {n_chars}"),
             Expression::RandomWords(n_words) => write!(f, "random.words {n_words}"),
+            Expression::Marker => f.write_str("isolation.marker"),
             Expression::Data { set, column } => write!(f, "data.{set}.{column}"),
             Expression::Value(name) => f.write_str(name),
         }

@@ -83,8 +83,8 @@ impl Scope {
     }
 
     /// Fills a slot's value, the text of a JSON value, where it needs no more than
-    /// the moment and a random choice; false where it is a cell of a data set or
-    /// extracted. Allocates only where `value` must grow.
+    /// the moment and a random choice; false where it is a marker, a cell of a data set
+    /// or extracted. Allocates only where `value` must grow.
     pub fn fill(
         &self,
         slot: usize,

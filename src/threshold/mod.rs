@@ -22,6 +22,9 @@ pub const THRESHOLDS_MAX: usize = 100;
 /// Why a run with thresholds fails that did not last as planned.
 pub const INTERRUPTED: &str = "the run was interrupted";
 
+/// Why a run fails in which some answer had another user's marker.
+pub const NOT_ISOLATED: &str = "answers held what was another user's (`isolation.foreign`)";
+
 /// What a run has to keep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {

@@ -11,11 +11,13 @@ use super::check::{AnswerDesk, WaitingAnswer};
 use super::script::FlowCall;
 use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
+use crate::clock::Utc;
 use crate::expect::{Answer, Checked, is_equal};
-use crate::metrics::{ExpectFailure, Failure, Violation};
+use crate::marker::Marker;
+use crate::metrics::{ExpectFailure, Failure, IsolationFailure, Violation};
 use crate::redact::SessionSecrets;
 use crate::scheduler::{Wake, Worked, current_task, park, shielded, unpark};
-use crate::units::nanos_between;
+use crate::units::{format_duration, nanos_between};
 
 /// How long the queue is worked at a time, but for the last answer that is begun.
 const WORKED_AT_ONCE: Duration = Duration::from_micros(200);
@@ -139,9 +141,10 @@ impl Shared {
         call: &FlowCall,
         is_last: bool,
         report: &mut CallReport,
-        session: &Session,
+        session: &mut Session,
         taking: Taking<'_>,
     ) -> bool {
+        self.judge_markers(call.row, call.is_marked, report, session);
         let Some(at) = call.check else { return true };
         if !self.script.checks[at].is_for(report) {
             return false;
@@ -218,10 +221,46 @@ impl Shared {
         let is_own =
             matches!(&report.result, Err(Trouble::Failed { failure: own, .. }) if *own == failure);
         if !is_own {
-            self.keep_evidence(call.row, failure, &message, report, session);
+            let answer = report
+                .result_text
+                .as_deref()
+                .or(report.error_text.as_deref());
+            self.keep_evidence(call.row, failure, &message, answer, session);
             report.result = Err(Trouble::failed(failure, message));
         }
         false
+    }
+
+    /// Lets a request fail whose answer has a marker of another user's call, whatever else
+    /// it is; does nothing where no call has markers.
+    #[inline(never)]
+    pub(super) fn judge_markers(
+        &self,
+        row: usize,
+        is_marked: bool,
+        report: &mut CallReport,
+        session: &mut Session,
+    ) {
+        if self.script.marks().is_none() {
+            return;
+        }
+        let found = session.take_markers();
+        let is_ended = report.result != Err(Trouble::Cancelled);
+        {
+            let counts = &mut self.recorder.borrow_mut().isolation;
+            counts.marked += u64::from(is_marked && is_ended);
+            counts.returned += u64::from(is_marked && is_ended && found.has_own);
+            counts.foreign += u64::from(found.foreign.is_some());
+            counts.other_runs += u64::from(found.has_other_run);
+        }
+        let Some(foreign) = found.foreign else { return };
+        let failure = Failure::Isolation(IsolationFailure::Foreign);
+        let message = told_of(&foreign.marker);
+        self.keep_evidence(row, failure, &message, Some(&foreign.excerpt), session);
+        report.result = Err(Trouble::failed(failure, message));
+        if !is_ended {
+            report.end = crate::clock::now();
+        }
     }
 
     /// Until somebody has looked at the answer, or the task is cancelled.
@@ -246,7 +285,7 @@ impl Shared {
         row: usize,
         failure: Failure,
         message: &str,
-        report: &CallReport,
+        answer: Option<&str>,
         session: &Session,
     ) {
         let mut recorder = self.recorder.borrow_mut();
@@ -255,10 +294,6 @@ impl Shared {
         }
         let redactor = &self.script.server.settings().redactor;
         let cleaned = |text: &str| redactor.cleaned(text).into_owned();
-        let answer = report
-            .result_text
-            .as_deref()
-            .or(report.error_text.as_deref());
         recorder.violations.keep(Violation {
             row,
             failure,
@@ -267,4 +302,24 @@ impl Shared {
             answer: cleaned(answer.unwrap_or_default()),
         });
     }
+}
+
+/// Whose marker came in an answer to somebody else, and since when it was about.
+fn told_of(marker: &Marker) -> String {
+    let Marker {
+        user,
+        call,
+        unix_ms,
+    } = *marker;
+    let whose = match user {
+        0 => "the probe".to_string(),
+        user => format!("user {user}"),
+    };
+    let sent = Utc::from_unix_ms(unix_ms).rfc3339();
+    // Of another host, whose clock may be ahead, nothing but the time is known.
+    let age = match Utc::now().unix_ms().checked_sub(unix_ms) {
+        Some(ms) => format!("{} before, ", format_duration(Duration::from_millis(ms))),
+        None => String::new(),
+    };
+    format!("the answer has the marker of {whose}: that of call {call}, sent {age}at {sent}")
 }

@@ -10,6 +10,7 @@ use super::checks::Taking;
 use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
 use super::virtual_user::{After, KeptValues, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
+use crate::marker::Marker;
 use crate::metrics::{ConnectFailure, Failure};
 use crate::scenario::OnError;
 use crate::scheduler::run_all;
@@ -267,8 +268,30 @@ impl VirtualUser {
         let moment = self.moment(call.tells_time);
         for at in &call.drawn {
             let value = &mut self.values[*at];
-            flow.scope.fill(*at, &mut self.generators, &moment, value);
+            if !flow.scope.fill(*at, &mut self.generators, &moment, value) {
+                self.mark(*at);
+            }
         }
+    }
+
+    /// Fills a marker of the call that is about to be made.
+    #[inline(never)]
+    fn mark(&mut self, at: usize) {
+        let shared = Rc::clone(&self.shared);
+        let Some(marks) = shared.script.marks() else {
+            return;
+        };
+        self.n_marked = self.n_marked.saturating_add(1);
+        let marker = Marker {
+            user: marks.user(self.vu),
+            call: self.n_marked,
+            unix_ms: crate::clock::Utc::now().unix_ms(),
+        };
+        let value = &mut self.values[at];
+        value.clear();
+        value.push('"');
+        marks.key.push(&marker, value);
+        value.push('"');
     }
 
     fn do_step(&mut self, step: &FlowStep, iteration: &mut Iteration<'_>) -> StepEnd {
@@ -344,13 +367,13 @@ impl VirtualUser {
         let mut report = self.session.call(&call.call, &self.values);
         self.shared.lands(call.row);
         let mut is_met = true;
-        if call.check.is_some() {
+        if call.is_looked_at {
             let taking = Taking {
                 values: &mut self.values,
                 random: &mut self.random_of_checks,
                 secrets: &mut self.secrets,
             };
-            let session = &self.session;
+            let session = &mut self.session;
             is_met = self
                 .shared
                 .judge(call, is_last, &mut report, session, taking);
@@ -424,7 +447,7 @@ impl VirtualUser {
                 random: &mut self.random_of_checks,
                 secrets: &mut self.secrets,
             };
-            is_met &= shared.judge(call, is_last, &mut report, &session, taking);
+            is_met &= shared.judge(call, is_last, &mut report, &mut session, taking);
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
             self.record(call.row, &report, iteration.intended);

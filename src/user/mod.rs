@@ -36,6 +36,6 @@ mod virtual_user;
 pub use arrivals::dispatch;
 pub use budget::{Budget, BudgetShare};
 pub use headers::HeaderTemplates;
-pub use script::Script;
+pub use script::{Marks, Script};
 pub use shared::Shared;
 pub use virtual_user::VirtualUser;

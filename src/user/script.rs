@@ -15,6 +15,7 @@ use crate::auth::Tokens;
 use crate::client::{Kept, PreparedCall, Server};
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
+use crate::marker::MarkerKey;
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
@@ -52,6 +53,8 @@ pub struct Script {
     pub(super) spread: SpreadRule,
     /// Who has which token, where tokens are fetched.
     pub tokens: Option<Arc<Tokens>>,
+    /// Where calls have markers.
+    marks: Option<Marks>,
     /// Where this is a trial.
     trial: Option<TrialRun>,
 }
@@ -82,6 +85,25 @@ impl SpreadRule {
         (self.by_address || self.header.is_some()).then(|| Kept {
             headers: self.header.iter().cloned().collect(),
         })
+    }
+}
+
+/// Whose markers the users' calls have.
+#[derive(Debug, Clone)]
+pub struct Marks {
+    /// That of the load.
+    pub key: MarkerKey,
+    /// The user is the probe's, which has a number of its own.
+    pub is_of_probe: bool,
+}
+
+impl Marks {
+    /// What the user of this number, from 1, is called in markers.
+    pub(super) fn user(&self, vu: u64) -> u32 {
+        match self.is_of_probe {
+            true => 0,
+            false => u32::try_from(vu).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -168,6 +190,10 @@ pub(super) struct FlowCall {
     pub(super) tells_time: bool,
     /// Which of the script's checks looks at its answer.
     pub(super) check: Option<usize>,
+    /// A marker goes out with it.
+    pub(super) is_marked: bool,
+    /// Something looks at its answer: a check, or the search for markers.
+    pub(super) is_looked_at: bool,
 }
 
 impl Script {
@@ -197,6 +223,7 @@ impl Script {
                 let calls = step.turns.iter_mut().flat_map(|turn| &mut turn.calls);
                 for (call_at, call) in calls.enumerate() {
                     call.place = (at, step_at, call_at);
+                    call.is_looked_at = call.check.is_some();
                 }
             }
         }
@@ -237,8 +264,24 @@ impl Script {
             choices,
             spread,
             tokens: None,
+            marks: None,
             trial: None,
         })
+    }
+
+    /// Marks calls, and looks at all answers for other users' markers.
+    pub fn mark(&mut self, marks: Marks) {
+        let steps = self.flows.iter_mut().flat_map(|flow| &mut flow.steps);
+        let turns = steps.flat_map(|step| &mut step.turns);
+        for call in turns.flat_map(|turn| &mut turn.calls) {
+            call.is_looked_at = true;
+        }
+        self.marks = Some(marks);
+    }
+
+    /// Whose markers calls have, where any have.
+    pub(super) fn marks(&self) -> Option<&Marks> {
+        self.marks.as_ref()
     }
 
     /// Makes a trial of it: the flows are done in order rather than by weight, and
@@ -547,6 +590,8 @@ impl Compiler<'_> {
             drawn: drawn.collect(),
             tells_time: expressions().any(|(_, it)| is_time(it)),
             check: None,
+            is_marked: expressions().any(|(at, it)| at >= n_before && *it == Expression::Marker),
+            is_looked_at: false,
         })
     }
 }

@@ -43,6 +43,8 @@ pub struct VirtualUser {
     pub(super) vu: u64,
     /// The number of its iteration over the whole run, from 1.
     pub(super) iteration: u64,
+    /// How many of its calls had a marker.
+    pub(super) n_marked: u32,
     /// Its random values.
     pub(super) generators: Generators,
     /// What sources choose by that take any of several values.
@@ -135,7 +137,8 @@ impl VirtualUser {
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let turns = usize::try_from(run_index).unwrap_or(0);
         let token = shared.token_of(run_index);
-        let session = new_session(&shared, Rc::new(Cell::new(turns)), token.as_ref());
+        let vu = u64::from(run_index) + 1;
+        let session = new_session(&shared, Rc::new(Cell::new(turns)), vu, token.as_ref());
         let redactor = &shared.script.server.settings().redactor;
         let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
@@ -146,8 +149,9 @@ impl VirtualUser {
             session,
             population,
             values: Vec::new(),
-            vu: u64::from(run_index) + 1,
+            vu,
             iteration: 1,
+            n_marked: 0,
             generators,
             random_of_checks,
             answered_at: None,
@@ -215,6 +219,12 @@ impl VirtualUser {
         self.shared.show(row, None, report, &mut self.session);
     }
 
+    /// Looks for other users' markers in what answered the opening or the end of a session.
+    fn judge_markers(&mut self, row: usize, report: &mut CallReport) {
+        let shared = Rc::clone(&self.shared);
+        shared.judge_markers(row, false, report, &mut self.session);
+    }
+
     fn goes_on(&self) -> bool {
         !self.shared.stopping.get()
             && self.local_index < self.shared.target_vus.get()
@@ -228,7 +238,7 @@ impl VirtualUser {
     fn open(&mut self) -> bool {
         let row = self.shared.script.rows.handshake;
         self.shared.start(row);
-        let report = match self.check_token().and_then(|()| self.fill_headers()) {
+        let mut report = match self.check_token().and_then(|()| self.fill_headers()) {
             // It is no call: who wants to go need not wait for it.
             Ok(()) => dispensable(|| self.session.open()),
             Err(trouble) => CallReport {
@@ -236,6 +246,7 @@ impl VirtualUser {
                 ..CallReport::began(crate::clock::now())
             },
         };
+        self.judge_markers(row, &mut report);
         self.show(row, &report);
         self.shared.end(row, &report, None);
         self.count_session();
@@ -547,7 +558,8 @@ impl VirtualUser {
             self.shared.start(row);
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
-            if let Some(report) = report {
+            if let Some(mut report) = report {
+                self.judge_markers(row, &mut report);
                 self.show(row, &report);
                 self.shared.end(row, &report, None);
             }
@@ -569,7 +581,7 @@ impl VirtualUser {
             self.lanes.clear();
             // A new session is a new client: its connection is new as well.
             let turns = self.session.turns();
-            self.session = new_session(&self.shared, turns, self.token.as_ref());
+            self.session = new_session(&self.shared, turns, self.vu, self.token.as_ref());
         }
     }
 
@@ -611,11 +623,15 @@ impl VirtualUser {
 fn new_session(
     shared: &Shared,
     turns: Rc<Cell<usize>>,
+    vu: u64,
     token: Option<&(u32, Rc<TokenCell>)>,
 ) -> Session {
     let mut session = Session::new(&shared.script.server, turns);
     if let Some((_, token)) = token {
         session.set_token(Rc::clone(token));
+    }
+    if let Some(marks) = shared.script.marks() {
+        session.search(&marks.key, marks.user(vu));
     }
     if shared.script.witness().is_some() {
         session.watch();

@@ -62,6 +62,7 @@ mod forms;
 mod harness;
 mod histograms;
 mod init_command;
+mod isolation;
 mod limits;
 mod network;
 mod oauth;

@@ -14,8 +14,8 @@ use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
 use crate::threshold::{
-    Comparison, INTERRUPTED, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold,
-    ThresholdFigures,
+    Comparison, INTERRUPTED, Limit, Metric, NOT_ISOLATED, Selector, SelectorKind, Severity,
+    Statistic, Threshold, ThresholdFigures,
 };
 use crate::units::{format_rate, ms, plural, rate, share, tidy};
 
@@ -99,6 +99,8 @@ pub struct RunFigures<'a> {
     pub rows: Rows<'a>,
     /// What was counted beside them.
     pub counters: &'a Counters,
+    /// Answers with another user's marker, those of the warm-up too.
+    pub n_foreign: u64,
     /// What rates are per.
     pub elapsed: Duration,
     /// The load model says when calls should start.
@@ -133,6 +135,7 @@ pub fn judge(
         of_all.any(|(it, came)| it.asks_for_failures() && came.grade == GateGrade::Passed);
     let has_none = calls.finished() > 0 && calls.ok == 0;
     let why = match figures.ended {
+        _ if figures.n_foreign > 0 => Some(NOT_ISOLATED),
         // What was kept of a part says nothing of the whole.
         Ended::Interrupted if !thresholds.is_empty() => Some(INTERRUPTED),
         Ended::Interrupted => None,

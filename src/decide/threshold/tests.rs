@@ -91,6 +91,7 @@ impl Run {
             ended: self.ended,
             rows: Rows::new(&rows, &totals),
             counters: &totals.counters,
+            n_foreign: totals.isolation.foreign,
             elapsed: ELAPSED,
             has_intended_starts: false,
             stages: &self.stages,

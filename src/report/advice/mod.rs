@@ -26,6 +26,9 @@ use crate::units::{format_count, format_duration, format_latency, plural};
 /// are all calls together.
 pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec<AdviceNote> {
     [
+        not_isolated(outcome),
+        isolation_unseen(outcome),
+        kept_from_other_runs(outcome),
         all_failed_alike(plan, calls),
         no_session(plan, outcome, calls),
         rate_limited(plan, outcome),
@@ -80,6 +83,50 @@ fn no_session(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Option<Adv
             remedy(*failure, plan)
         );
         AdviceNote::new("no_session", text)
+    })
+}
+
+/// The worst that a server can do: it is told before all else.
+fn not_isolated(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let foreign = outcome.totals.isolation.foreign;
+    (foreign > 0).then(|| {
+        let text = format!(
+            "{} held what another user had sent: the server mixes its clients up; look for what \
+             is kept by the id of a request alone (ids begin at 1 in each session), in a variable \
+             that all requests share, or in a cache without the user in its key; users that are \
+             one account to the server may see each other's data by right",
+            plural(foreign, "answer", "answers")
+        );
+        AdviceNote::new("not_isolated", text)
+    })
+}
+
+/// A search that could find nothing.
+fn isolation_unseen(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let found = outcome.totals.isolation;
+    (found.marked > 0 && found.returned == 0).then(|| {
+        let text = format!(
+            "no answer brought back the marker of its own call, out of {} that had one: what \
+             never comes back cannot come to somebody else, so this run shows nothing of \
+             isolation; mark an argument that the answer repeats, or add a step that reads what \
+             another has written",
+            format_count(found.marked)
+        );
+        AdviceNote::new("isolation_unseen", text)
+    })
+}
+
+/// Whose markers of before are, nobody knows any more.
+fn kept_from_other_runs(outcome: &RunOutcome) -> Option<AdviceNote> {
+    let other_runs = outcome.totals.isolation.other_runs;
+    (other_runs > 0).then(|| {
+        let text = format!(
+            "{} had markers of other runs: the server keeps what it is sent, or another run goes \
+             on beside this one; whether they came to who had sent them cannot be told, so none \
+             counts as a failure: begin with a server that holds nothing",
+            plural(other_runs, "answer", "answers")
+        );
+        AdviceNote::new("kept_from_other_runs", text)
     })
 }
 
@@ -475,6 +522,9 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
             FailureGroup::Session => "the server does not keep its sessions",
             FailureGroup::Extract | FailureGroup::Expect => {
                 "see what the answer said; `try` shows the whole of it"
+            }
+            FailureGroup::Isolation => {
+                "the server gives users what is others': the evidence shows an exchange"
             }
             FailureGroup::Auth => "no token was to be had: the summary's head says why",
             FailureGroup::Template => "a line end in a value for a header: mend the data",

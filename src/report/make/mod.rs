@@ -25,9 +25,11 @@ use serde_json::Value;
 use super::advice::advise;
 use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures, WaitFigures, WarmUp,
+    IsolationFigures, LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures,
+    WaitFigures, WarmUp,
 };
 use crate::load::ThinkTime;
+use crate::metrics::IsolationCounts;
 use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
@@ -77,6 +79,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         plan: plan_json,
         counters: outcome.totals.counters,
         tokens: outcome.tokens.clone(),
+        isolation: isolation(plan, outcome),
         operations,
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
@@ -185,6 +188,33 @@ pub(super) fn server(facts: &ServerFacts) -> ServerNames {
         proxy: facts.proxy.clone(),
         addresses: Some(facts.addresses),
     }
+}
+
+fn isolation(plan: &Plan, outcome: &RunOutcome) -> Option<IsolationFigures> {
+    let IsolationCounts {
+        marked,
+        returned,
+        foreign,
+        other_runs,
+    } = outcome.totals.isolation;
+    plan.is_isolated().then_some(IsolationFigures {
+        marked,
+        returned,
+        foreign,
+        other_runs,
+    })
+}
+
+/// Of parts of a run.
+pub(super) fn merged_isolation<'a>(
+    parts: impl Iterator<Item = &'a IsolationFigures>,
+) -> Option<IsolationFigures> {
+    parts.copied().reduce(|sum, part| IsolationFigures {
+        marked: sum.marked.saturating_add(part.marked),
+        returned: sum.returned.saturating_add(part.returned),
+        foreign: sum.foreign.saturating_add(part.foreign),
+        other_runs: sum.other_runs.saturating_add(part.other_runs),
+    })
 }
 
 fn second(second: &Second) -> SecondFigures {

@@ -18,7 +18,8 @@ use fit::{Fitness, fits};
 
 use super::envelope::{ReportKind, Stored, StoredReport};
 use super::make::{
-    distribution, errors, merged_addresses, merged_tls, merged_waits, metrics, over, users_secs,
+    distribution, errors, merged_addresses, merged_isolation, merged_tls, merged_waits, metrics,
+    over, users_secs,
 };
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
@@ -194,6 +195,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     report.tokens = tokens(&all);
     let waits = all.iter().filter_map(|part| part.retry_after.as_ref());
     report.retry_after = merged_waits(waits, users_secs(&report.seconds));
+    report.isolation = merged_isolation(all.iter().filter_map(|part| part.isolation.as_ref()));
     thresholds::decide_again(&mut report, &all);
     let mut notices: Vec<String> = Vec::new();
     for notice in all.iter().flat_map(|report| &report.notices) {

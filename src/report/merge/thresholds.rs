@@ -6,7 +6,9 @@ use crate::report::model::{
     BytesFigures, CauseCount, Figures, GateGrade, GateOutcome, LatencyFigures, OperationFigures,
     Report, StoredKind, StoredRow, ThresholdFigures,
 };
-use crate::threshold::{Comparison, INTERRUPTED, LimitUnit, Selector, SelectorKind, Severity};
+use crate::threshold::{
+    Comparison, INTERRUPTED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity,
+};
 use crate::units::{ms, tidy};
 
 /// Buckets are so wide: a percentile nearer to its limit may be on either side.
@@ -27,9 +29,9 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
         decided.push(decide(report, of_first, &of_parts));
     }
     // A part in which none succeeded fails by itself; the whole only without any. A part
-    // that was interrupted leaves the whole without it.
+    // that was interrupted leaves the whole without it. What leaked in one has leaked.
     let mut whys = all.iter().filter_map(|part| part.gate.why.as_deref());
-    let why = whys.find(|why| *why == INTERRUPTED || report.totals.ok == 0);
+    let why = whys.find(|why| [INTERRUPTED, NOT_ISOLATED].contains(why) || report.totals.ok == 0);
     report.gate = GateOutcome::of(&decided, why.map(str::to_string));
     report.thresholds = decided;
 }

@@ -106,6 +106,23 @@ pub struct WaitFigures {
     pub unreadable: u64,
 }
 
+/// Markers that went out in the arguments of calls (`isolation`), and what came of them:
+/// of the whole run, the warm-up included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct IsolationFigures {
+    /// Calls with a marker that succeeded or failed.
+    pub marked: u64,
+    /// Of these, the ones whose answer had a marker of the same user: where that is 0, the
+    /// run shows nothing of isolation.
+    pub returned: u64,
+    /// Answers to calls, handshakes and ends of sessions that had a marker of another user.
+    pub foreign: u64,
+    /// Answers with a marker of another run, which tells nothing of whose it was: the
+    /// server keeps what it was sent.
+    pub other_runs: u64,
+}
+
 /// What TLS took and agreed upon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]

@@ -33,9 +33,9 @@ use serde_json::Value;
 
 pub use figures::{
     AddressFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures,
-    Figures, FlowFigures, LatencyClass, LatencyFigures, LatencyFrom, OperationFigures, Over,
-    SecondFigures, ServedFigures, StageFigures, TlsAgreement, TlsFigures, UncheckedFigures,
-    WaitFigures, WarmUp,
+    Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures, LatencyFrom,
+    OperationFigures, Over, SecondFigures, ServedFigures, StageFigures, TlsAgreement, TlsFigures,
+    UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -74,7 +74,8 @@ pub struct Report {
     /// All calls together: handshakes and `DELETE`s are not calls.
     pub metrics: Metrics,
     /// Failed calls by category: `connection`, `timeout`, `http`, `rate_limit`, `jsonrpc`,
-    /// `tool`, `protocol`, `session`, `extract`, `expect`, `auth`, `template`. A category without any is absent.
+    /// `tool`, `protocol`, `session`, `extract`, `expect`, `isolation`, `auth`, `template`. A category
+    /// without any is absent.
     pub errors: BTreeMap<String, u64>,
     /// By tool name, resource URI or prompt name.
     #[serde(serialize_with = "strangers_keys")]
@@ -112,6 +113,10 @@ pub struct Report {
     /// Waits that the server asked for; `null` where none are respected or none were.
     #[serde(default)]
     pub retry_after: Option<WaitFigures>,
+    /// What came of the markers in calls; `null` where none had any, and in reports
+    /// before schema 2.3.
+    #[serde(default)]
+    pub isolation: Option<IsolationFigures>,
     /// Each operation of the scenario, in its order.
     pub operations: Vec<OperationFigures>,
     /// Sessions opened; `null` where the plan opens none.

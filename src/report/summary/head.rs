@@ -221,9 +221,38 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
         Some(share) => Line::of(role, format_percent(share)),
     };
     page.labelled("error rate", errors);
+    isolation(page, report);
     counters(page, &report.counters);
     in_flight(page, report);
     delays(page, report);
+}
+
+/// What came of the markers in calls.
+fn isolation(page: &mut Page, report: &Report) {
+    let Some(found) = &report.isolation else {
+        return;
+    };
+    let (role, words) = match found.foreign {
+        0 => (
+            Role::Success,
+            "no answer had another user's marker".to_string(),
+        ),
+        n => {
+            let answers = plural(n, "answer", "answers");
+            (Role::Error, format!("{answers} had another user's marker"))
+        }
+    };
+    let rest = format!(
+        "{} of {} with a marker got their own user's back",
+        format_count(found.returned),
+        plural(found.marked, "call", "calls")
+    );
+    let line = match found.returned {
+        // Nothing could be found.
+        0 if found.foreign == 0 => Line::of(Role::Warning, "not tested: ").add(Role::Plain, rest),
+        _ => Line::of(role, words).add(Role::Plain, format!("; {rest}")),
+    };
+    page.labelled("isolation", line);
 }
 
 /// Sessions and connections, where they are more than one for each user.

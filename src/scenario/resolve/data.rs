@@ -113,6 +113,10 @@ impl Resolver<'_> {
                     let near = nearest(name, BUILT_IN);
                     self.refuse_template(place, message, near);
                 }
+                Expression::Marker => {
+                    let message = "a marker belongs to a call of a step, and this is none";
+                    self.document.report(place, message, "another template");
+                }
                 _ => self.check_data(place, expression, data),
             }
         }

@@ -275,6 +275,7 @@ impl Resolver<'_> {
                 name: call.name.value.map(|name| name.shown),
                 action: call.action?,
                 generate: call.generate,
+                isolation: call.isolation,
                 extracts: extracts.collect(),
                 expectations: call.expect,
             })

@@ -46,6 +46,10 @@ pub struct DemoOptions {
     /// The share of answers of the tool `stock` that break its output schema, 0
     /// to 1, spread evenly over its calls: with 0.1 every tenth.
     pub off_schema_share: f64,
+    /// The share of calls of tools whose answer is exchanged, where there is one, with that
+    /// to another client's call which is under way: each gets the other's result under its
+    /// own id. 0 to 1.
+    pub mix_share: f64,
     /// How many service times are kept in `DemoStats::service_times`; 0 keeps
     /// none.
     pub service_times_max: usize,
@@ -70,6 +74,7 @@ impl Default for DemoOptions {
             backends: 0,
             delay_handshake: false,
             off_schema_share: 0.1,
+            mix_share: 0.0,
             service_times_max: 0,
         }
     }

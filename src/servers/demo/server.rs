@@ -27,7 +27,7 @@ use super::answer::{self, Form, Then};
 use super::capacity::{Admission, Gate, Waiter, turned_away};
 use super::desk::Desk;
 use super::faults::DemoFault;
-use super::message::DemoReply;
+use super::message::{DemoReply, ReplyBody};
 use super::offer::Class;
 use super::options::DemoOptions;
 use super::stats::DemoStats;
@@ -93,6 +93,7 @@ struct Draws {
     latency: Rng,
     fault: Rng,
     answer: Rng,
+    mix: Rng,
 }
 
 /// When a call's answer is due. The order is that of instants, and of arrival
@@ -125,6 +126,25 @@ struct DemoConnection {
     n_discarded: usize,
     /// Which of the servers behind a balancer it leads to.
     backend: usize,
+    /// The answer once more, while it may still be exchanged with another client's.
+    held: Option<HeldAnswer>,
+    /// The answer has another client's result.
+    is_mixed: bool,
+}
+
+/// An answer that is written again where it is exchanged.
+struct HeldAnswer {
+    reply: DemoReply,
+    form: Form,
+    closes: bool,
+}
+
+impl HeldAnswer {
+    /// Whether it goes to another client: another session, or without sessions another
+    /// connection, which both are on already.
+    fn is_to_another(&self, other: &Self) -> bool {
+        self.reply.within.is_none() || self.reply.within != other.reply.within
+    }
 }
 
 /// A request on its way.
@@ -191,6 +211,7 @@ impl DemoLoop {
                 latency: seeded(0),
                 fault: seeded(1),
                 answer: seeded(2),
+                mix: seeded(3),
             },
             stats: DemoStats::default(),
             next_ticket: 0,
@@ -293,6 +314,8 @@ impl DemoLoop {
             is_paused: false,
             n_discarded: 0,
             backend: self.next_backend,
+            held: None,
+            is_mixed: false,
         });
         self.next_backend = (self.next_backend + 1) % self.options.backends.max(1);
         self.stats.connections_opened += 1;
@@ -459,6 +482,9 @@ impl DemoLoop {
                 },
             });
         }
+        if step != AnswerTime::Now && step != AnswerTime::Never {
+            self.mix(number);
+        }
         match step {
             AnswerTime::Now => self.send(number),
             AnswerTime::After { time, in_slot } => {
@@ -521,15 +547,66 @@ impl DemoLoop {
                 answer::spoil(fault, &mut reply, &mut form);
             }
         }
-        match self.connections.get_mut(number).and_then(Option::as_mut) {
-            Some(connection) => {
-                if self.options.backends > 0 {
-                    reply.served_by = Some(format!("backend-{}", connection.backend + 1));
-                }
-                let output = &mut connection.output;
-                answer::write(output, &mut self.message, &reply, form, fault, closes)
+        let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else {
+            return Then::Close;
+        };
+        if self.options.backends > 0 {
+            reply.served_by = Some(format!("backend-{}", connection.backend + 1));
+        }
+        let output = &mut connection.output;
+        let then = answer::write(output, &mut self.message, &reply, form, fault, closes);
+        let is_call = reply.class == Some(Class::ToolCall) && is_work;
+        let may_mix = self.options.mix_share > 0.0 && fault.is_none() && is_call;
+        connection.held = (may_mix && !reply.asks_back()).then_some(HeldAnswer {
+            reply,
+            form,
+            closes,
+        });
+        then
+    }
+
+    /// Exchanges the answer of a call with that to another client's, as often as the
+    /// options say and where there is one: each call has part in one exchange at most.
+    fn mix(&mut self, number: usize) {
+        let is_held = |connection: &DemoConnection| connection.held.is_some();
+        if !self.connection(number).is_some_and(|it| is_held(it)) {
+            return;
+        }
+        if self.draws.mix.f64() >= self.options.mix_share {
+            return;
+        }
+        let Some(mut held) = self.connection(number).and_then(|it| it.held.take()) else {
+            return;
+        };
+        // Answers that are being sent have none left.
+        let other = self.connections.iter().position(|connection| {
+            let other = connection.as_ref().and_then(|it| it.held.as_ref());
+            other.is_some_and(|other| other.is_to_another(&held))
+        });
+        let other = other.and_then(|at| Some((at, self.connection(at)?.held.take()?)));
+        let Some((at, mut other)) = other else {
+            if let Some(connection) = self.connection(number) {
+                connection.held = Some(held);
             }
-            None => Then::Close,
+            return;
+        };
+        if let (ReplyBody::Message { payload: own, .. }, ReplyBody::Message { payload, .. }) =
+            (&mut held.reply.body, &mut other.reply.body)
+        {
+            std::mem::swap(own, payload);
+        }
+        for (number, answer) in [(number, held), (at, other)] {
+            if let Some(connection) = self.connections[number].as_mut() {
+                let output = &mut connection.output;
+                output.clear();
+                let HeldAnswer {
+                    reply,
+                    form,
+                    closes,
+                } = answer;
+                answer::write(output, &mut self.message, &reply, form, None, closes);
+                connection.is_mixed = true;
+            }
         }
     }
 
@@ -629,6 +706,7 @@ impl DemoLoop {
         let Some(connection) = self.connection(number) else {
             return;
         };
+        connection.held = None;
         while connection.n_sent < connection.output.len() {
             match connection
                 .stream
@@ -649,9 +727,11 @@ impl DemoLoop {
             connection.output = Vec::new();
         }
         let then = connection.then;
+        let is_mixed = std::mem::take(&mut connection.is_mixed);
         if let Some(busy) = connection.busy.take()
             && busy.is_call
         {
+            self.stats.mixed += u64::from(is_mixed);
             self.stats.in_flight = self.stats.in_flight.saturating_sub(1);
             self.stats.finished += 1;
             if self.stats.service_times.len() < self.options.service_times_max {

@@ -48,6 +48,8 @@ pub struct DemoStats {
     pub sign_ins: u64,
     /// Answers of the tool `stock` that broke its output schema.
     pub off_schema: u64,
+    /// Answers with what was another client's result, handed to the kernel.
+    pub mixed: u64,
     /// Connections accepted.
     pub connections_opened: u64,
     /// Connections that are open.

@@ -1049,3 +1049,40 @@ fn choices_are_read_and_printed() {
     let error = "new".parse::<Eras>().expect_err("no era").to_string();
     assert!(error.contains("`both`, `legacy`, `modern`"), "{error}");
 }
+
+/// Two clients whose calls are under way at once get each other's result, under their own
+/// ids; who is alone gets their own.
+#[test]
+fn clients_are_mixed_up_as_it_was_told() {
+    let server = start(DemoOptions {
+        latency: DemoLatency::Fixed(200 * MS),
+        mix_share: 1.0,
+        ..DemoOptions::default()
+    });
+    let ask = |client: &mut Client, text: &str| {
+        let arguments = json!({"name": "echo", "arguments": {"text": text}});
+        client.ask("tools/call", arguments);
+    };
+    let text = |client: &mut Client| {
+        let message = client.answer().expect("an answer").message();
+        let own_id = client.next_id - 1;
+        assert_eq!(message["id"], own_id, "{message}");
+        message["result"]["content"][0]["text"].clone()
+    };
+    let mut clients = [Client::legacy(&server), Client::legacy(&server)];
+    ask(&mut clients[0], "alone");
+    assert_eq!(text(&mut clients[0]), "alone");
+    for (client, own) in clients.iter_mut().zip(["first", "second"]) {
+        ask(client, own);
+    }
+    let came: Vec<Value> = clients.iter_mut().map(text).collect();
+    // A machine that sleeps may serve the first before the second is there.
+    let n_mixed = match came == ["second", "first"] {
+        true => 2,
+        false => {
+            assert_eq!(came, ["first", "second"]);
+            0
+        }
+    };
+    assert_eq!(server.stop().mixed, n_mixed);
+}
