@@ -237,3 +237,139 @@ fn requests_of_the_server_are_answered() {
         );
     }
 }
+
+#[test]
+fn a_stream_left_open_costs_a_counted_connection_but_no_latency() {
+    let server = FakeServer::on_call(|request, connection| {
+        connection.open_stream();
+        connection.chunk(&format!("data: {}\n\n", request.reply("done")));
+        connection.hang()
+    });
+    let report = all_well(&server, 5);
+    assert_eq!(report["counters"]["streams_left_open"], 5);
+    assert!(count(&report["counters"]["reconnects"]) >= 4, "{report:#}");
+    let p50 = number(&report["totals"]["latency"]["p50_ms"]);
+    assert!(p50 < 50.0, "{p50}");
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_resumed_after_its_last_event() {
+    // Where the GET finds the answer of the call that was cut off.
+    let pending: Mutex<Vec<(String, Value)>> = Mutex::default();
+    let server = FakeServer::start(move |request, connection| {
+        let resumes = request.header("last-event-id").map(str::to_string);
+        match (request.verb.as_str(), request.method().as_str()) {
+            ("GET", _) => {
+                let resumes = resumes.unwrap_or_default();
+                let mut pending = pending.lock().expect("no handler panics");
+                let at = pending.iter().position(|(event, _)| *event == resumes);
+                let Some(at) = at else {
+                    return connection.answer(400, &[], "unknown event");
+                };
+                let (_, reply) = pending.remove(at);
+                connection.events(&format!("id: {resumes}-end\ndata: {reply}\n\n"))
+            }
+            (_, "tools/call") => {
+                let event = format!("e{}-{}", request.connection, request.message()["id"]);
+                let mut pending = pending.lock().expect("no handler panics");
+                pending.push((event.clone(), request.reply("done")));
+                connection.events(&format!("id: {event}\nretry: 50\ndata:\n\n"))
+            }
+            _ => legacy(request, connection),
+        }
+    });
+    let report = all_well(&server, 3);
+    assert_eq!(report["counters"]["streams_resumed"], 3);
+    let log = server.log();
+    let gets: Vec<&Request> = log.iter().filter(|request| request.verb == "GET").collect();
+    assert_eq!(gets.len(), 3);
+    for get in gets {
+        assert!(get.header("mcp-session-id").is_some());
+        let before = log.iter().filter(|request| request.at < get.at);
+        let call = before.max_by_key(|request| request.at).expect("a call");
+        let waited = get.at - call.at;
+        assert!(waited >= Duration::from_millis(45), "{waited:?}");
+    }
+    assert_eq!(server.count("tools/call"), 3);
+}
+
+/// The demo server verifies the headers and `_meta` of every modern request.
+#[test]
+fn modern_requests_satisfy_a_server_that_verifies_them() {
+    let server = demo(DemoOptions {
+        eras: Eras::ModernOnly,
+        latency: DemoLatency::Fixed(Duration::from_millis(1)),
+        answers: AnswerForm::Mixed,
+        ..DemoOptions::default()
+    });
+    let config = r#"
+        [settings]
+        virtual_users = 3
+        iterations = 90
+        seed = 5
+        [[scenario]]
+        type = "tools/call"
+        tool = "order_coffee"
+        arguments = { drink = "latte" }
+        [[scenario]]
+        type = "tools/call"
+        tool = "region_report"
+        arguments = { region = " Köln ", days = 7 }
+        [[scenario]]
+        type = "resources/read"
+        uri = "demo://readme"
+        [[scenario]]
+        type = "prompts/get"
+        prompt = "summarize"
+        arguments = { topic = "load" }
+        [[scenario]]
+        type = "tools/list"
+    "#;
+    let finished = load_run(&server.url(), &[])
+        .file(".pmcp/loadtest.toml", config)
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["ok"], 90, "{finished}");
+    assert_eq!(report["server"]["era"], "modern");
+    let stats = server.stop();
+    assert_eq!((stats.initializes, stats.sessions_opened), (0, 0));
+    assert!(stats.input_required > 0, "{stats:?}");
+    assert_eq!(report["counters"]["round_trips"], stats.input_required);
+}
+
+#[test]
+fn both_eras_can_be_forced() {
+    let server = demo(DemoOptions::default());
+    for (choice, era, revision) in [
+        ("auto", "modern", "2026-07-28"),
+        ("legacy", "legacy", "2025-11-25"),
+        ("2025-03-26", "legacy", "2025-03-26"),
+        ("modern", "modern", "2026-07-28"),
+    ] {
+        let arguments = ["--iterations", "5", "--protocol", choice];
+        let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+        let report = finished.checked_report();
+        assert_eq!(report["totals"]["ok"], 5, "{finished}");
+        assert_eq!(report["server"]["era"], era, "{choice}");
+        assert_eq!(report["server"]["revision"], revision, "{choice}");
+    }
+}
+
+/// Notifications are acknowledged in many ways; none of them is looked at.
+#[test]
+fn any_acknowledgement_of_a_notification_will_do() {
+    type Acknowledge = fn(&mut Connection) -> Next;
+    let ways: [Acknowledge; 4] = [
+        |connection| connection.answer(204, &[], ""),
+        |connection| connection.answer(202, &[("Content-Type", "application/json")], "null"),
+        |connection| connection.answer(200, &[], "thanks"),
+        |connection| connection.json(&json!({"jsonrpc": "2.0", "result": {}})),
+    ];
+    for way in ways {
+        let server = FakeServer::on("notifications/initialized", move |_, connection| {
+            way(connection)
+        });
+        all_well(&server, 2);
+    }
+}
