@@ -84,7 +84,7 @@ impl MarkerKey {
     }
 
     /// Reads what follows the prefix. `None`: no marker.
-    fn read(&self, digits: &[u8]) -> Option<Read> {
+    fn read(&self, digits: &[u8]) -> Option<ReadMarker> {
         let digits = std::str::from_utf8(digits).ok()?;
         let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
         let mut rest = digits.chars().all(is_digit).then_some(digits)?;
@@ -96,14 +96,14 @@ impl MarkerKey {
         }
         let [run, user, call, unix_ms, _] = parts;
         if run != u64::from(self.run) {
-            return Some(Read::OfOtherRun);
+            return Some(ReadMarker::OfOtherRun);
         }
         let marker = Marker {
             user: u32::try_from(user).ok()?,
             call: u32::try_from(call).ok()?,
             unix_ms,
         };
-        (self.parts(&marker) == parts).then_some(Read::Marker(marker))
+        (self.parts(&marker) == parts).then_some(ReadMarker::Marker(marker))
     }
 }
 
@@ -114,7 +114,7 @@ fn hash<const N: usize>(words: [u64; N]) -> u64 {
     hasher.finish()
 }
 
-enum Read {
+enum ReadMarker {
     Marker(Marker),
     /// Another load, of before or beside: nobody knows whose it was there.
     OfOtherRun,
@@ -225,18 +225,18 @@ impl MarkerSearch {
             let read = text.get(from..at + MARKER_CHARS);
             match read.and_then(|digits| self.key.read(digits)) {
                 None => {}
-                Some(Read::OfOtherRun) => self.found.has_other_run = true,
-                Some(Read::Marker(marker)) if marker.user == self.user => {
+                Some(ReadMarker::OfOtherRun) => self.found.has_other_run = true,
+                Some(ReadMarker::Marker(marker)) if marker.user == self.user => {
                     self.found.has_own = true;
                 }
-                Some(Read::Marker(marker)) if self.found.foreign.is_none() => {
+                Some(ReadMarker::Marker(marker)) if self.found.foreign.is_none() => {
                     let excerpt = match behind {
                         [] => excerpt(text, at, self.is_at_start),
                         _ => excerpt(&[&text[..end], behind].concat(), at, false),
                     };
                     self.found.foreign = Some(ForeignMarker { marker, excerpt });
                 }
-                Some(Read::Marker(_)) => {}
+                Some(ReadMarker::Marker(_)) => {}
             }
         }
     }

@@ -46,8 +46,8 @@ pub enum Expression {
 /// What may stand between the braces, for messages.
 pub const ACCEPTED: &str = "`{{vu}}`, `{{iteration}}`, `{{uuid}}`, `{{now}}`, `{{now.unix_ms}}`, \
      `{{random.int 1 100}}`, `{{random.choice a b c}}`, `{{random.string 16}}`, \
-     `{{random.words 5}}`, `{{isolation.marker}}`, `{{data.SET.COLUMN}}`, the name of an extracted value, or `{{{{` for \
-     a literal `{{`";
+     `{{random.words 5}}`, `{{isolation.marker}}`, `{{data.SET.COLUMN}}`, the name of an \
+     extracted value, or `{{{{` for a literal `{{`";
 
 /// The words that an expression may begin with, but for a name of the user's.
 pub const BUILT_IN: [&str; 11] = [

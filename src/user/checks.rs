@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::client::{CallReport, Session, Trouble};
 use crate::clock::Utc;
 use crate::expect::{Answer, Checked, is_equal};
-use crate::marker::Marker;
+use crate::marker::{FoundMarkers, Marker};
 use crate::metrics::{ExpectFailure, Failure, IsolationFailure, Violation};
 use crate::redact::SessionSecrets;
 use crate::scheduler::{Wake, Worked, current_task, park, shielded, unpark};
@@ -225,7 +225,7 @@ impl Shared {
                 .result_text
                 .as_deref()
                 .or(report.error_text.as_deref());
-            self.keep_evidence(call.row, failure, &message, answer, session);
+            self.keep_evidence(call.row, failure, &message, answer, session.last_request());
             report.result = Err(Trouble::failed(failure, message));
         }
         false
@@ -250,17 +250,40 @@ impl Shared {
             let counts = &mut self.recorder.borrow_mut().isolation;
             counts.marked += u64::from(is_marked && is_ended);
             counts.returned += u64::from(is_marked && is_ended && found.has_own);
-            counts.foreign += u64::from(found.foreign.is_some());
-            counts.other_runs += u64::from(found.has_other_run);
         }
-        let Some(foreign) = found.foreign else { return };
-        let failure = Failure::Isolation(IsolationFailure::Foreign);
-        let message = told_of(&foreign.marker);
-        self.keep_evidence(row, failure, &message, Some(&foreign.excerpt), session);
-        report.result = Err(Trouble::failed(failure, message));
+        let Some(foreign) = self.foreign(row, found, session.last_request()) else {
+            return;
+        };
+        report.result = Err(foreign);
         if !is_ended {
             report.end = crate::clock::now();
         }
+    }
+
+    /// Counts others' markers in what came, and keeps it where there is one of another user
+    /// of this run: how whatever it came in has failed. `request` is what was sent for it.
+    pub(super) fn foreign(
+        &self,
+        row: usize,
+        found: FoundMarkers,
+        request: &[u8],
+    ) -> Option<Trouble> {
+        {
+            let counts = &mut self.recorder.borrow_mut().isolation;
+            counts.foreign += u64::from(found.foreign.is_some());
+            counts.other_runs += u64::from(found.has_other_run);
+        }
+        let foreign = found.foreign?;
+        let failure = Failure::Isolation(IsolationFailure::Foreign);
+        let message = told_of(&foreign.marker);
+        // A secret that another user would have taken out of it is not known as one.
+        let mut checks = self.script.checks.iter();
+        let answer = match checks.any(|check| !check.secrets.is_empty()) {
+            true => "not shown, since steps take secrets out of answers",
+            false => &foreign.excerpt,
+        };
+        self.keep_evidence(row, failure, &message, Some(answer), request);
+        Some(Trouble::failed(failure, message))
     }
 
     /// Until somebody has looked at the answer, or the task is cancelled.
@@ -286,7 +309,7 @@ impl Shared {
         failure: Failure,
         message: &str,
         answer: Option<&str>,
-        session: &Session,
+        request: &[u8],
     ) {
         let mut recorder = self.recorder.borrow_mut();
         if !recorder.violations.wants(row, failure) {
@@ -298,7 +321,7 @@ impl Shared {
             row,
             failure,
             message: cleaned(message),
-            request: cleaned(&String::from_utf8_lossy(session.last_request())),
+            request: cleaned(&String::from_utf8_lossy(request)),
             answer: cleaned(answer.unwrap_or_default()),
         });
     }

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use crate::port;
 use crate::program::{Finished, Program};
-use crate::python_server::{self, PythonServer, Sdk, interpreter};
 use crate::raw_http::{LEGACY, LegacySession, MODERN, RawClient, modern_request};
 use crate::rmcp_server::{self, Mode, RESOURCE_TEXT, RESOURCE_URI, RmcpServer};
+use crate::sdk_server::{self, Sdk, SdkServer, interpreter};
 
 mod rmcp {
     use super::*;
@@ -186,10 +186,10 @@ mod python {
         let python = interpreter(Sdk::V2);
         check_legacy_modes(Sdk::V2);
 
-        let server = PythonServer::start(&python, &[]);
+        let server = SdkServer::python(&python, &[]);
         let mut client = RawClient::connect(server.address());
         let answer = modern_request(&mut client, "server/discover", None, json!({}));
-        check_discovery(&answer.response(), python_server::SERVER_NAME);
+        check_discovery(&answer.response(), sdk_server::SERVER_NAME);
         let params = call("add", json!({"a": 2, "b": 40}));
         let answer = modern_request(&mut client, "tools/call", Some("add"), params);
         // SSE only once a handler takes long or notifies: the mode has no say.
@@ -203,7 +203,7 @@ mod python {
     fn sessions_only_are_served_by_1() {
         check_legacy_modes(Sdk::V1);
 
-        let server = PythonServer::start(&interpreter(Sdk::V1), &["--stateless"]);
+        let server = SdkServer::python(&interpreter(Sdk::V1), &["--stateless"]);
         let mut client = RawClient::connect(server.address());
         let answer = modern_request(&mut client, "server/discover", None, json!({}));
         assert_eq!(answer.status, 400, "{answer:?}");
@@ -214,7 +214,7 @@ mod python {
     #[ignore = "needs the official Python SDK; .ci/run installs it"]
     fn calls_in_flight_are_counted() {
         for sdk in [Sdk::V1, Sdk::V2] {
-            let server = PythonServer::start(&interpreter(sdk), &["--stateless", "--json"]);
+            let server = SdkServer::python(&interpreter(sdk), &["--stateless", "--json"]);
             assert_eq!(server.in_flight_max(), 0);
             check_in_flight(server.address());
             assert_eq!((server.calls(), server.in_flight_max()), (3, 3), "{sdk:?}");
@@ -225,7 +225,7 @@ mod python {
     #[ignore = "needs the official Python SDK; .ci/run installs it"]
     fn a_dropped_server_is_gone() {
         let ended = || {
-            let server = PythonServer::start(&interpreter(Sdk::V2), &[]);
+            let server = SdkServer::python(&interpreter(Sdk::V2), &[]);
             let address = server.address();
             assert_eq!(server.url(), format!("http://{address}/mcp"));
             drop(server);
@@ -238,7 +238,7 @@ mod python {
     #[ignore = "needs the official Python SDK; .ci/run installs it"]
     fn a_server_that_cannot_start_says_why() {
         let python = interpreter(Sdk::V2);
-        let text = failure_of(|| PythonServer::start(&python, &["--no-such-option"]));
+        let text = failure_of(|| SdkServer::python(&python, &["--no-such-option"]));
         assert!(
             text.contains("unrecognized arguments: --no-such-option"),
             "{text}"
@@ -254,13 +254,13 @@ mod python {
             &["--stateless"],
             &["--stateless", "--json"],
         ] {
-            let server = PythonServer::start(&python, arguments);
+            let server = SdkServer::python(&python, arguments);
             let stateful = !arguments.contains(&"--stateless");
             let mut session = LegacySession::open(server.address());
             check_identity(
                 &session,
-                python_server::SERVER_NAME,
-                python_server::SERVER_VERSION,
+                sdk_server::SERVER_NAME,
+                sdk_server::SERVER_VERSION,
             );
             assert_eq!(session.id.is_some(), stateful, "{sdk:?} {arguments:?}");
 

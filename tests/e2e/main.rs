@@ -25,8 +25,6 @@ mod port;
 mod program;
 #[path = "../support/pty.rs"]
 mod pty;
-#[path = "../support/python_server.rs"]
-mod python_server;
 #[path = "../support/raw_http.rs"]
 mod raw_http;
 #[cfg(target_os = "linux")]
@@ -34,6 +32,8 @@ mod raw_http;
 mod resolver;
 #[path = "../support/rmcp_server.rs"]
 mod rmcp_server;
+#[path = "../support/sdk_server.rs"]
+mod sdk_server;
 #[path = "../support/share.rs"]
 mod share;
 #[path = "../support/tls_server.rs"]
@@ -73,6 +73,7 @@ mod readme;
 mod report;
 mod schema;
 mod sdk;
+mod sdk_matrix;
 mod secrets;
 mod segments;
 mod sessions;

@@ -5,11 +5,11 @@
 use std::thread;
 
 use crate::program::Program;
-use crate::python_server::{PythonServer, SERVER_NAME, SERVER_VERSION, Sdk, interpreter};
 use crate::sdk::{
     LIMIT, N_SLEEPERS, check_identity, check_sessions, check_sleepers, count, n_handled, number,
     run_echo, run_mixture,
 };
+use crate::sdk_server::{SERVER_NAME, SERVER_VERSION, Sdk, SdkServer, interpreter};
 
 /// What a server can be told: sessions or none, SSE or JSON.
 const MODES: [&[&str]; 4] = [
@@ -35,7 +35,7 @@ fn every_legacy_call_is_counted_by_1() {
 #[ignore = "needs the official Python SDK; .ci/run installs it"]
 fn every_modern_call_is_counted_by_2() {
     for protocol in ["modern", "auto"] {
-        let server = PythonServer::start(&interpreter(Sdk::V2), &[]);
+        let server = SdkServer::python(&interpreter(Sdk::V2), &[]);
         let report = run_echo(&server.url(), protocol);
         check_identity(&report, SERVER_NAME, SERVER_VERSION, "modern");
         check_sessions(&report, false);
@@ -48,7 +48,7 @@ fn every_modern_call_is_counted_by_2() {
 #[ignore = "needs the official Python SDK; .ci/run installs it"]
 fn the_era_of_1_is_found() {
     for arguments in MODES {
-        let server = PythonServer::start(&interpreter(Sdk::V1), arguments);
+        let server = SdkServer::python(&interpreter(Sdk::V1), arguments);
         let report = run_echo(&server.url(), "auto");
         check_identity(&report, SERVER_NAME, SERVER_VERSION, "legacy");
         assert_eq!(server.calls(), 100, "{arguments:?}");
@@ -58,7 +58,7 @@ fn the_era_of_1_is_found() {
 #[test]
 #[ignore = "needs the official Python SDK; .ci/run installs it"]
 fn a_server_without_the_era_that_was_forced_is_told() {
-    let server = PythonServer::start(&interpreter(Sdk::V1), &[]);
+    let server = SdkServer::python(&interpreter(Sdk::V1), &[]);
     let finished = Program::new(&["loadtest", "run", &server.url(), "--protocol=modern"])
         .time_limit(LIMIT)
         .run()
@@ -95,7 +95,7 @@ fn as_many_calls_as_users_are_in_flight() {
         (Sdk::V2, &[], "legacy"),
         (Sdk::V2, &[], "modern"),
     ] {
-        let server = PythonServer::start(&interpreter(sdk), arguments);
+        let server = SdkServer::python(&interpreter(sdk), arguments);
         check_sleepers(&server.url(), protocol);
         let seen = (server.calls(), server.in_flight_max());
         assert_eq!(seen, (N_SLEEPERS, N_SLEEPERS), "{sdk:?} {protocol}");
@@ -116,7 +116,7 @@ fn idle_connections_that_the_server_closes_are_replaced() {
 }
 
 fn check_thinkers(sdk: Sdk, protocol: &str) {
-    let server = PythonServer::start(&interpreter(sdk), &[]);
+    let server = SdkServer::python(&interpreter(sdk), &[]);
     let finished = Program::new(&[
         "loadtest",
         "run",
@@ -145,7 +145,7 @@ fn check_thinkers(sdk: Sdk, protocol: &str) {
 fn check_legacy(sdk: Sdk) {
     let python = interpreter(sdk);
     for arguments in MODES {
-        let server = PythonServer::start(&python, arguments);
+        let server = SdkServer::python(&python, arguments);
         let report = run_echo(&server.url(), "legacy");
         check_identity(&report, SERVER_NAME, SERVER_VERSION, "legacy");
         check_sessions(&report, !arguments.contains(&"--stateless"));
@@ -154,7 +154,7 @@ fn check_legacy(sdk: Sdk) {
 }
 
 fn check_mixture(sdk: Sdk, arguments: &[&str], protocol: &str, unknown_resource: &str) {
-    let server = PythonServer::start(&interpreter(sdk), arguments);
+    let server = SdkServer::python(&interpreter(sdk), arguments);
     let report = run_mixture(
         &server.url(),
         protocol,

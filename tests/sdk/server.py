@@ -1,14 +1,15 @@
-"""A server made with the official Python SDK, for the end-to-end tests.
+"""A server made with a Python SDK, for the end-to-end tests.
 
-It runs with either line of the `mcp` package: 2.x (both eras of the protocol
-on one port, see requirements.txt) and 1.x (sessions only, see
-requirements-1.txt). It listens on a free port of 127.0.0.1 and prints exactly
+It runs with what is installed: the official `mcp` package of line 2.x (both eras of the
+protocol on one port, see requirements.txt) or 1.x (sessions only, see requirements-1.txt),
+or `fastmcp` (see requirements-fastmcp.txt). It listens on a free port of 127.0.0.1 and prints exactly
 one line on standard output once it accepts connections:
 
     URL http://127.0.0.1:PORT/mcp
 
-`GET /stats` on the same port tells how many tool calls reached a handler, so
-that a test can hold the load tester's count against the server's own.
+`GET /stats` on the same port tells how many tool calls reached a handler, and how many
+elicitations were accepted, so that a test can hold the load tester's counts against the
+server's own.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import threading
 
 import uvicorn
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -67,6 +69,12 @@ class AnnouncingServer(uvicorn.Server):
         print(f"URL http://127.0.0.1:{port}/mcp", flush=True)
 
 
+class Answer(BaseModel):
+    """What the tool `ask` wants to know."""
+
+    name: str
+
+
 class Calls:
     """Counts the calls inside the handlers: `with calls: …`."""
 
@@ -74,6 +82,7 @@ class Calls:
         self.total = 0
         self.in_flight = 0
         self.in_flight_max = 0
+        self.accepted = 0
 
     def __enter__(self) -> None:
         self.total += 1
@@ -87,49 +96,71 @@ class Calls:
 def build_app(*, json: bool, stateless: bool):
     """The ASGI application, with whichever line of the SDK is installed."""
     try:
-        from mcp.server.mcpserver import MCPServer
+        from fastmcp import Context, FastMCP
+        from fastmcp.exceptions import ToolError
+    except ImportError:
+        pass
+    else:
+        server = FastMCP(NAME, version=VERSION)
+        add_features(server, ToolError, Context, {"output_schema": None}, "response_type")
+        return server.http_app(path="/mcp", json_response=json, stateless_http=stateless)
+
+    plain = {"structured_output": False}
+    try:
+        from mcp.server.mcpserver import Context, MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
     except ImportError:
-        from mcp.server.fastmcp import FastMCP
+        from mcp.server.fastmcp import Context, FastMCP
         from mcp.server.fastmcp.exceptions import ToolError
 
         server = FastMCP(NAME, json_response=json, stateless_http=stateless, log_level="WARNING")
         # The 1.x front end has no parameter for it and would give the SDK's own version.
         server._mcp_server.version = VERSION
-        add_features(server, ToolError)
+        add_features(server, ToolError, Context, plain, "schema")
         return server.streamable_http_app()
 
     server = MCPServer(NAME, version=VERSION, log_level="WARNING")
-    add_features(server, ToolError)
+    add_features(server, ToolError, Context, plain, "schema")
     return server.streamable_http_app(json_response=json, stateless_http=stateless)
 
 
-def add_features(server, tool_error: type[Exception]) -> None:
-    """The same tools, resource and prompt as the Rust SDK's test server has."""
+def add_features(server, tool_error: type[Exception], context, plain: dict, form: str) -> None:
+    """The same tools, resource and prompt as the Rust SDK's test server has, and one that asks.
+
+    `plain` is what makes a tool's result a text alone, `form` what an elicitation calls the
+    form of its answer.
+    """
     calls = Calls()
 
     # All handlers are coroutines: the counters belong to the event loop's thread.
 
-    @server.tool(description="Says the text again", structured_output=False)
+    @server.tool(description="Says the text again", **plain)
     async def echo(text: str) -> str:
         with calls:
             return text
 
-    @server.tool(description="Adds two numbers", structured_output=False)
+    @server.tool(description="Adds two numbers", **plain)
     async def add(a: int, b: int) -> str:
         with calls:
             return str(a + b)
 
-    @server.tool(description="Takes as long as it is told", structured_output=False)
+    @server.tool(description="Takes as long as it is told", **plain)
     async def sleep(ms: int) -> str:
         with calls:
             await asyncio.sleep(ms / 1000)
             return f"slept {ms} ms"
 
-    @server.tool(description="Always fails", structured_output=False)
+    @server.tool(description="Always fails", **plain)
     async def fail() -> str:
         with calls:
             raise tool_error("this tool always fails")
+
+    @server.tool(description="Asks for a name", **plain)
+    async def ask(ctx: context) -> str:
+        with calls:
+            answer = await ctx.elicit("Who is there?", **{form: Answer})
+            calls.accepted += answer.action == "accept"
+            return answer.action
 
     @server.resource("test://greeting", name="greeting", mime_type="text/plain")
     async def greeting() -> str:
@@ -141,7 +172,13 @@ def add_features(server, tool_error: type[Exception]) -> None:
 
     @server.custom_route("/stats", methods=["GET"])
     async def stats(_: Request) -> JSONResponse:
-        return JSONResponse({"calls": calls.total, "in_flight_max": calls.in_flight_max})
+        return JSONResponse(
+            {
+                "calls": calls.total,
+                "in_flight_max": calls.in_flight_max,
+                "accepted": calls.accepted,
+            }
+        )
 
 
 if __name__ == "__main__":

@@ -308,6 +308,24 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     assert_eq!(gate(&["rate>0"], Ended::Interrupted, 1), interrupted);
 }
 
+/// Whatever else holds, and however the run ended.
+#[test]
+fn what_leaks_fails_a_run() {
+    for ended in [Ended::Duration, Ended::Interrupted] {
+        let mut run = Run::of(&["errors<1%"]);
+        run.ended = ended;
+        run.call(ECHO, 1);
+        run.recorder.isolation.foreign = 1;
+        let (judged, gate) = run.judge();
+        assert_eq!(judged[0].grade, GateGrade::Passed);
+        let failed = GateOutcome {
+            grade: GateGrade::Failed,
+            why: Some(NOT_ISOLATED.to_string()),
+        };
+        assert_eq!(gate, failed);
+    }
+}
+
 #[test]
 fn a_warning_fails_nothing() {
     let mut run = Run::of(&["p99<1ms", "max<1s"]);

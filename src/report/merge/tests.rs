@@ -6,9 +6,9 @@ use super::*;
 use crate::clock::Utc;
 use crate::metrics::{Failure, Histogram, Packed, Recorder, RowStats};
 use crate::outcome::{Interval, Intervals, RowIntervals, Second, SecondSignals};
-use crate::report::model::{GateGrade, LatencyFigures};
+use crate::report::model::{GateGrade, GateOutcome, IsolationFigures, LatencyFigures};
 use crate::report::samples::{failed, ok, outcome, plan, report as report_of};
-use crate::threshold::{Comparison, LimitUnit, Severity};
+use crate::threshold::{Comparison, LimitUnit, NOT_ISOLATED, Severity};
 
 const ROWS: [(&str, Option<&str>); 2] = [("tools/call", Some("echo")), ("tools/list", None)];
 
@@ -509,6 +509,29 @@ fn thresholds_are_decided_again_by_all_that_is_stored() {
         (aborted.grade, aborted.why.as_deref()),
         (Failed, Some("it was plain"))
     );
+}
+
+/// What leaked in one part has leaked, however many calls went well in the others.
+#[test]
+fn what_leaks_is_added_and_fails_the_whole() {
+    let [mut a, mut b] = [report(1, &recorded(1, 4)), report(2, &recorded(2, 4))];
+    let found = |foreign| IsolationFigures {
+        marked: 10,
+        returned: 10 - foreign,
+        foreign,
+        other_runs: 1,
+    };
+    (a.isolation, b.isolation) = (Some(found(0)), Some(found(3)));
+    b.gate = GateOutcome::of(&[], Some(NOT_ISOLATED.to_string()));
+    let merged = merge_of(&[&a, &b]);
+    let sum = IsolationFigures {
+        marked: 20,
+        returned: 17,
+        foreign: 3,
+        other_runs: 2,
+    };
+    assert_eq!(merged.isolation, Some(sum));
+    assert_eq!(merged.gate, b.gate);
 }
 
 /// Decided on the sum: each part keeps it or not by itself.

@@ -86,7 +86,7 @@ pub struct Report {
     /// Whether the figures are those of the server.
     pub verdict: VerdictNotes,
     /// Whether the run passes: by its thresholds, and in that not every call
-    /// failed.
+    /// failed and no answer held what was another user's.
     #[serde(default)]
     pub gate: GateOutcome,
     /// How each threshold came out, in the order of the config, then those of the

@@ -2,15 +2,15 @@
 //!
 //! The script is `tests/sdk/server.py`; what it needs is pinned beside it and
 //! installed by `.ci/run`, which passes the interpreter's path on (see
-//! [`interpreter`]). Start at [`PythonServer::start`].
+//! [`interpreter`]). Start at [`SdkServer::start`].
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::raw_http::RawClient;
 
@@ -50,59 +50,99 @@ pub(crate) fn interpreter(sdk: Sdk) -> PathBuf {
 }
 
 /// A running server. Dropping it kills the process.
-pub(crate) struct PythonServer {
+pub(crate) struct SdkServer {
     process: Child,
     address: SocketAddr,
+    /// The lines of its standard output, without the first.
+    printed: Arc<Mutex<Vec<String>>>,
 }
 
-impl PythonServer {
+impl SdkServer {
     /// Starts `server.py` and returns once it accepts connections.
     ///
     /// `arguments` are the script's own: `--json`, `--stateless`.
-    pub(crate) fn start(python: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn python(python: &Path, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/server.py");
-        let process = Command::new(python)
-            .arg(script)
-            // A test process that is killed runs no destructor, but closes this pipe.
-            .arg("--exit-with-stdin")
-            .args(arguments)
+        let mut command = Command::new(python);
+        // A test process that is killed runs no destructor, but closes this pipe.
+        command.arg(script).arg("--exit-with-stdin").args(arguments);
+        Self::start(command, None)
+    }
+
+    /// Starts this command and returns once it accepts connections: it prints its URL first,
+    /// or is known to listen on that port.
+    pub(crate) fn start(mut command: Command, port: Option<u16>) -> Self {
+        let process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", python.display()));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         // From here on the guard kills the process, whatever fails.
         let mut server = Self {
             process,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0))),
+            printed: Arc::default(),
         };
 
         let (line_sender, line) = mpsc::channel();
         let stdout = server.process.stdout.take().expect("a piped stdout");
+        let printed = Arc::clone(&server.printed);
         thread::spawn(move || {
-            let mut stdout = BufReader::new(stdout);
-            let mut first_line = String::new();
-            let outcome = stdout.read_line(&mut first_line).map(|_| first_line);
+            let mut lines = BufReader::new(stdout).lines();
+            let first_line = lines.next().and_then(Result::ok).unwrap_or_default();
             // The receiver is gone only if the test has failed already.
-            let _ = line_sender.send(outcome);
+            let _ = line_sender.send(first_line);
+            for line in lines.map_while(Result::ok) {
+                printed.lock().expect("the lines").push(line);
+            }
         });
         let stderr = server.process.stderr.take().expect("a piped stderr");
         let talk = thread::spawn(move || last_part(stderr));
 
-        let first_line = match line.recv_timeout(START_LIMIT) {
-            Ok(outcome) => outcome.expect("the server's stdout can be read"),
-            Err(_) => String::new(),
-        };
-        match address_of(&first_line) {
-            Some(address) => server.address = address,
+        let is_up = match port {
+            Some(_) => server.is_reached(),
             None => {
-                // Killed first, so that its stderr ends.
-                server.kill();
-                let talk = talk.join().unwrap_or_default();
-                panic!("the Python server printed {first_line:?}, not its URL; stderr:\n{talk}");
+                let first_line = line.recv_timeout(START_LIMIT).unwrap_or_default();
+                let address = address_of(&first_line);
+                server.address = address.unwrap_or(server.address);
+                address.is_some()
             }
+        };
+        if !is_up {
+            // Killed first, so that its stderr ends.
+            server.kill();
+            let talk = talk.join().unwrap_or_default();
+            panic!("{command:?} did not say where it listens; stderr:\n{talk}");
         }
         server
+    }
+
+    /// Whether somebody listens at its address before the time is up.
+    fn is_reached(&self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < START_LIMIT {
+            if TcpStream::connect(self.address).is_ok() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// How often it has printed this line after the first; `expected`, as soon as it is so
+    /// often: lines come a moment after what they tell of.
+    pub(crate) fn printed(&self, line: &str, expected: u64) -> u64 {
+        let began = Instant::now();
+        loop {
+            let lines = self.printed.lock().expect("the lines");
+            let n = lines.iter().filter(|it| *it == line).count() as u64;
+            drop(lines);
+            if n == expected || began.elapsed() > Duration::from_secs(10) {
+                return n;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The endpoint.
@@ -125,7 +165,8 @@ impl PythonServer {
         self.stat("in_flight_max")
     }
 
-    fn stat(&self, name: &str) -> u64 {
+    /// Another count of its own.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
         let answer = RawClient::connect(self.address).send("GET", "/stats", &[], b"");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.response()[name].as_u64().expect("a counter")
@@ -138,7 +179,7 @@ impl PythonServer {
     }
 }
 
-impl Drop for PythonServer {
+impl Drop for SdkServer {
     fn drop(&mut self) {
         self.kill();
     }
