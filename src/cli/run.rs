@@ -92,7 +92,10 @@ fn denied(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
         Some(origin) => error.hint(of_origin(origin)),
         None => error
             .hint("give a token that lives as long as the run, and that allows what the steps do")
-            .hint("`--token-command` or `--token-file` has one renewed while the run goes on"),
+            .hint(
+                "`--token-command`, `--token-file` and a login (`cargo pmcp loadtest login URL`) \
+                 have one renewed while the run goes on",
+            ),
     }
 }
 

@@ -720,7 +720,8 @@ impl Finder {
                 let mut headers = server.settings().headers.iter();
                 let has_credentials =
                     headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-                not_allowed(*denial, message, has_credentials)
+                let offers_oauth = self.session.offers_oauth();
+                not_allowed(*denial, message, has_credentials, offers_oauth)
             }
             Failure::Http {
                 status: 429 | 503, ..
@@ -792,10 +793,16 @@ fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
     }
 }
 
-/// `message` says with what status, and why where the server does.
-fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserError {
+/// `message` says with what status, and why where the server does; `offers_oauth`: where
+/// tokens come from.
+fn not_allowed(
+    denial: Failure,
+    message: &str,
+    has_credentials: bool,
+    offers_oauth: bool,
+) -> UserError {
     let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
-    match denial {
+    let error = match denial {
         Failure::Denied {
             error: TokenError::InvalidToken,
             ..
@@ -803,7 +810,10 @@ fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserErr
         Failure::Denied {
             error: TokenError::InsufficientScope,
             ..
-        } => error.hint("the token is good but does not allow this: get one with that scope"),
+        } => error.hint(
+            "the token is good but does not allow this: get one with that scope (by a login: \
+             `--oauth-scopes`)",
+        ),
         _ if has_credentials => error.hint(
             "the credentials that were sent are not taken: they may be another server's, or have \
              ended",
@@ -811,6 +821,14 @@ fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserErr
         _ => error.hint(
             "give a token with `--api-key` or `MCP_API_KEY`, or a header with `-H 'Name: value'`",
         ),
+    };
+    let ways = "log in with `cargo pmcp loadtest login URL`, or let a client get its own, as for \
+                CI, with `--oauth-client-id ID` and `--oauth-client-secret SECRET` (or \
+                `--oauth-private-key FILE`)";
+    match offers_oauth {
+        true => error.hint(format!("the server takes tokens by OAuth: {ways}")),
+        false if !has_credentials => error.hint(format!("if its tokens come by OAuth: {ways}")),
+        false => error,
     }
 }
 
@@ -914,7 +932,34 @@ fn is_odd_silence(trouble: &Trouble) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::proxy_hint;
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_tokens_by_oauth_leads_to_a_login() {
+        let told = |error: Option<TokenError>, has_credentials, offers_oauth| {
+            let status = 401;
+            let denial = match error {
+                Some(error) => Failure::Denied { status, error },
+                None => Failure::Http {
+                    status,
+                    rpc_code: None,
+                },
+            };
+            not_allowed(denial, "status 401", has_credentials, offers_oauth).to_string()
+        };
+        let expired = Some(TokenError::InvalidToken);
+        for (error, has_credentials) in [(None, false), (None, true), (expired, true)] {
+            let told = told(error, has_credentials, true);
+            for part in ["loadtest login URL", "--oauth-client-id ID"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+        // Who names no issuer may have one, or take keys alone.
+        let unnamed = told(None, false, false);
+        let at = |part| unnamed.find(part).expect("both ways");
+        assert!(at("--api-key") < at("loadtest login URL"), "{unnamed}");
+        assert!(!told(expired, true, false).contains("OAuth"));
+    }
 
     #[test]
     fn a_refusal_by_a_proxy_says_what_to_change() {

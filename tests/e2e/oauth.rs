@@ -341,6 +341,29 @@ fn a_kept_login_that_is_spent_ends_before_the_load() {
 }
 
 #[test]
+fn a_server_of_oauth_leads_to_a_login() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    for words in [&["init", &url][..], &["run", &url, "--tool", "work"]] {
+        let finished = loadtest(words).run().expect_code(1);
+        finished.tells(
+            "OAuth",
+            "a server that takes tokens by OAuth, and none is given",
+        );
+    }
+    // Its metadata say it, or nothing does.
+    let server = AuthServer::start(Manners {
+        has_no_metadata: true,
+        ..Manners::default()
+    });
+    let finished = run_work(&server.url(), &[]).run().expect_code(1);
+    finished.tells(
+        "OAuth",
+        "a server that names no issuer, and no token is given",
+    );
+}
+
+#[test]
 fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
     for wants_endpoint_as_audience in [false, true] {
         let server = AuthServer::start(Manners {

@@ -508,7 +508,8 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
              ended"
         }
         denial if denial.is_denial() => {
-            "give credentials with `--api-key` or `-H 'Authorization: …'`"
+            "give credentials with `--api-key` or `-H 'Authorization: …'`, or log in with \
+             `cargo pmcp loadtest login URL` where tokens come by OAuth"
         }
         Failure::Http {
             status: 404 | 405, ..
