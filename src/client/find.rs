@@ -17,7 +17,9 @@ use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
-use crate::http::{Endpoint, NotFollowed, Trouble, split_hint};
+use crate::http::{
+    CHECK_CERTIFICATE, Endpoint, GIVE_CERTIFICATE, NotFollowed, Trouble, split_hint,
+};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
 };
@@ -304,6 +306,12 @@ impl Finder {
                 }
                 return Err(self.failed(&trouble));
             };
+            if let Err(trouble) = &exchanged.result
+                && self.is_of_gateway(trouble)
+            {
+                // Whatever is asked next, it says the same.
+                return Err(self.failed(trouble));
+            }
             let verdict = match judge_probe(status, &body, id) {
                 ProbeVerdict::Unsure => self.probe_again(),
                 verdict => verdict,
@@ -468,6 +476,8 @@ impl Finder {
             };
             let refusal = match opening.status {
                 _ if is_unavailable(&trouble) => Refusal::Unavailable,
+                // Of no revision: a gateway says it of the connection.
+                _ if self.is_of_gateway(&trouble) => Refusal::Final,
                 Some(status) => judge_refusal(status, &opening.body, &offered),
                 None => Refusal::Final,
             };
@@ -503,6 +513,12 @@ impl Finder {
         }
         let trouble = first_trouble.unwrap_or(Trouble::Cancelled);
         Err(self.refused(&trouble, &offered))
+    }
+
+    /// Whether a gateway says what it misses in the connection.
+    fn is_of_gateway(&self, trouble: &Trouble) -> bool {
+        let is_https = self.session.server().endpoint().is_https();
+        of_gateway(trouble.message(), is_https).is_some()
     }
 
     /// The session was lost between `initialize` and the next message.
@@ -739,14 +755,10 @@ impl Finder {
                 rpc_code: None,
             } => UserError::could_not_run(format!("{url} does not exist: {message}"))
                 .hint(CHECK_PATH),
-            // As nginx and Go say it.
-            Failure::Http { status: 400, .. }
-                if !is_https
-                    && (message.contains("HTTPS port") || message.contains("HTTPS server")) =>
-            {
-                no_session()
-                    .hint("the server speaks TLS at this port: give the URL with `https://`")
-            }
+            Failure::Http { status: 400, .. } => match of_gateway(message, is_https) {
+                Some(hint) => no_session().hint(hint),
+                None => no_session(),
+            },
             Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
                 .hint("give the server more time with `--timeout`"),
             Failure::Protocol(ProtocolFailure::BadHttp) => {
@@ -778,6 +790,22 @@ impl Finder {
             }
             _ => no_session(),
         }
+    }
+}
+
+/// What to try where the page of a server or a gateway says what it misses in the
+/// connection itself, as nginx and Go say it with status 400. Other servers tell it in the
+/// handshake of TLS.
+fn of_gateway(message: &str, is_https: bool) -> Option<&'static str> {
+    let says = |text: &str| message.starts_with("status 400") && message.contains(text);
+    let is_plain = says("HTTPS port") || says("HTTPS server");
+    match is_https {
+        false if is_plain => {
+            Some("the server speaks TLS at this port: give the URL with `https://`")
+        }
+        true if says("No required SSL certificate was sent") => Some(GIVE_CERTIFICATE),
+        true if says("The SSL certificate error") => Some(CHECK_CERTIFICATE),
+        _ => None,
     }
 }
 
@@ -959,6 +987,32 @@ mod tests {
         let at = |part| unnamed.find(part).expect("both ways");
         assert!(at("--api-key") < at("loadtest login URL"), "{unnamed}");
         assert!(!told(expired, true, false).contains("OAuth"));
+    }
+
+    #[test]
+    fn pages_of_gateways_are_known_by_what_they_say_of_the_connection() {
+        for (message, is_https, hint) in [
+            (
+                "status 400: 400 The plain HTTP request was sent to HTTPS port",
+                false,
+                "`https://`",
+            ),
+            (
+                "status 400: 400 No required SSL certificate was sent",
+                true,
+                "--client-cert FILE",
+            ),
+            (
+                "status 400: 400 The SSL certificate error",
+                true,
+                "an authority of the server's",
+            ),
+        ] {
+            let found = of_gateway(message, is_https).expect(message);
+            assert!(found.contains(hint), "{message}");
+            assert_eq!(of_gateway(message, !is_https), None, "{message}");
+        }
+        assert_eq!(of_gateway("status 400: Unsupported revision", true), None);
     }
 
     #[test]

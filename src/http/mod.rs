@@ -55,7 +55,9 @@ pub use lookup::HostName;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
-pub use tls::{check_tls, private_key_of_pem, take_handshakes};
+pub use tls::{
+    CHECK_CERTIFICATE, GIVE_CERTIFICATE, check_tls, private_key_of_pem, take_handshakes,
+};
 
 /// The header types of requests and answers.
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};

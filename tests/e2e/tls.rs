@@ -551,6 +551,37 @@ fn plain_requests_to_servers_of_tls_are_told() {
     assert!(finished.stderr.contains("`https://`"), "{finished}");
 }
 
+/// As nginx with `ssl_verify_client on` says it, once the handshake is over.
+#[test]
+fn a_page_that_wants_a_certificate_of_the_client_is_told_as_such() {
+    let root = Party::root("House Root");
+    let server = root.server(&[HOST]);
+    for (case, page, hint) in [
+        (
+            "nginx that wants a certificate of the client",
+            "No required SSL certificate was sent",
+            "--client-cert FILE",
+        ),
+        (
+            "a client's certificate that nginx does not know",
+            "The SSL certificate error",
+            "an authority of the server's",
+        ),
+    ] {
+        for choice in ["auto", "legacy", "modern"] {
+            let backend = FakeServer::start(move |_, connection| {
+                let page = format!("<html><title>400 {page}</title></html>");
+                connection.answer(400, &[("Content-Type", "text/html")], &page)
+            });
+            let front = TlsFront::start(&backend.url(), &server, Vec::new(), Speaks::usual());
+            let run = run_at(&front, &root, &["--ca=ca.pem", "--protocol", choice]).run();
+            expect_refusal(case, run, &[page, hint]);
+            // Older revisions would change nothing.
+            assert!(backend.log().len() <= 3, "{:?}", backend.log());
+        }
+    }
+}
+
 /// The TLS is all right, and nobody is behind it.
 #[test]
 fn a_gateway_without_a_server_is_told() {

@@ -24,8 +24,16 @@ impl fmt::Display for TlsFault {
 impl StdError for TlsFault {}
 
 const NO_TLS: &str = "check the scheme: `http://` for a server without TLS";
-const GIVE_CERTIFICATE: &str =
+
+/// What to try with a server that wants a certificate of the client.
+pub const GIVE_CERTIFICATE: &str =
     "give one with `--client-cert FILE --client-key FILE` that an authority of the server's issued";
+
+/// What to look at where a server does not take the client's certificate.
+pub const CHECK_CERTIFICATE: &str = "it must come from an authority of the server's, with all \
+                                     certificates between in `--client-cert`; check its dates \
+                                     and its use (`clientAuth`), too, and the server's log";
+
 const TOO_OLD: &str = "1.2 and 1.3 are spoken here: enable one of them at the server";
 
 const STOOD: &str = "handshakes with this server went well before: it, or what stands in front \
@@ -137,10 +145,7 @@ impl TlsFault {
                         }
                         Alert::CertificateExpired => "it has expired by the server's clock",
                         Alert::CertificateRevoked => "its authority has revoked it",
-                        _ => {
-                            "check its dates, its authority, its use (`clientAuth`) and what the \
-                              server's log says"
-                        }
+                        _ => CHECK_CERTIFICATE,
                     },
                 ),
             };

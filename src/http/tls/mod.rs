@@ -29,6 +29,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 pub(super) use blocking::BlockingTls;
+pub use fault::{CHECK_CERTIFICATE, GIVE_CERTIFICATE};
 pub(super) use fault::{TlsFault, closed, stalled};
 use files::FileFault;
 pub use files::private_key_of_pem;
