@@ -363,6 +363,8 @@ fn files_that_are_of_no_use_are_told_at_once() {
             .file("root.key", &root.key_pem())
             .file("other.key", &other.key_pem())
             .file("half.pem", &root.pem()[..100])
+            .file("v1.pem", include_str!("../tls/keys/rsa.v1.pem"))
+            .file("v1.key", include_str!("../tls/keys/rsa.pkcs8.pem"))
             .file("ec.pem", include_str!("../tls/keys/ec.encrypted.pem"))
             .file("rsa.pem", include_str!("../tls/keys/rsa.encrypted.pem"));
         let finished = run.run().expect_code(2).tells("TLS", case);
@@ -397,6 +399,14 @@ fn files_that_are_of_no_use_are_told_at_once() {
         "another certificate's key",
         &with_key("--client-key=other.key"),
         &[mixed_up],
+    );
+    check(
+        "a client's certificate of X.509 version 1",
+        &["--client-cert=v1.pem", "--client-key=v1.key"],
+        &[
+            "--client-cert: `v1.pem` is of X.509 version 1",
+            "-extfile FILE",
+        ],
     );
     check(
         "a certificate without its key",

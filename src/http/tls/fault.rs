@@ -88,7 +88,7 @@ impl TlsFault {
             Error::InvalidCertificate(CertificateError::Other(other)) => {
                 match other.0.downcast_ref::<Self>() {
                     Some(fault) => fault.clone(),
-                    None => Self(format!("the server's certificate is not accepted: {error}")),
+                    None => Self::not_accepted(error),
                 }
             }
             Error::AlertReceived(alert) => Self::of_alert(*alert, person),
@@ -104,12 +104,15 @@ impl TlsFault {
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
             ) => Self::new("the server's TLS is older than 1.2", TOO_OLD),
-            Error::PeerIncompatible(what) => Self(format!("no TLS in common: {what:?}")),
-            Error::InvalidCertificate(cause) => {
-                Self(format!("the server's certificate is not accepted: {cause}"))
-            }
-            other => Self(format!("TLS broke: {other}")),
+            Error::PeerIncompatible(_) => Self(format!("no TLS in common: {}", in_words(error))),
+            Error::InvalidCertificate(_) => Self::not_accepted(error),
+            other => Self(format!("TLS broke: {}", in_words(other))),
         }
+    }
+
+    fn not_accepted(error: &Error) -> Self {
+        let why = in_words(error);
+        Self(format!("the server's certificate is not accepted: {why}"))
     }
 
     /// The server's last word.
@@ -236,12 +239,59 @@ impl TlsFault {
                          more (SHA-1, or a short key)"
                             .to_string()
                     }
-                    _ => format!("the server's certificate is not accepted: {other}"),
+                    text => {
+                        let why = words(&text);
+                        format!("the server's certificate is not accepted: {why}")
+                    }
                 };
                 Self::new(what, "replace it at the server")
             }
         }
     }
+}
+
+/// An error of the library's, without the names of its types.
+pub(super) fn in_words(error: &Error) -> String {
+    let named = |what: &dyn fmt::Debug| words(&format!("{what:?}"));
+    match error {
+        Error::InvalidCertificate(what) => named(what),
+        Error::PeerIncompatible(what) => named(what),
+        Error::PeerMisbehaved(what) => {
+            format!("the server broke the rules of TLS ({})", named(what))
+        }
+        Error::InvalidMessage(what) => format!(
+            "the server sent a message that cannot be read ({})",
+            named(what)
+        ),
+        Error::General(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `Other(OtherError(UnsupportedCertVersion))` → `unsupported cert version`: what the
+/// library names in its code.
+fn words(debug: &str) -> String {
+    let is_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut name = debug;
+    loop {
+        let end = name.find(|c| !is_letter(c)).unwrap_or(name.len());
+        let (outer, rest) = name.split_at(end);
+        match rest.strip_prefix('(') {
+            Some(inner) if inner.starts_with(|c: char| c.is_ascii_uppercase()) => name = inner,
+            _ => {
+                name = outer.strip_suffix("Context").unwrap_or(outer);
+                break;
+            }
+        }
+    }
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
 }
 
 /// A certificate of an authority stands where one of a server should.
@@ -366,6 +416,43 @@ fn day(at: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_library_are_told_in_words() {
+        use rustls::PeerMisbehaved;
+        for (error, expected) in [
+            (
+                Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "no cipher suites in common",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::BadEncoding),
+                "bad encoding",
+            ),
+            (
+                Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments),
+                "the server broke the rules of TLS (too many empty fragments)",
+            ),
+            (Error::General("no key".to_string()), "no key"),
+        ] {
+            assert_eq!(in_words(&error), expected);
+        }
+        for (debug, expected) in [
+            (
+                "Other(OtherError(UnsupportedCertVersion))",
+                "unsupported cert version",
+            ),
+            (
+                "UnsupportedSignatureAlgorithmContext { signature_algorithm_id: [1] }",
+                "unsupported signature algorithm",
+            ),
+            ("Tls12NotOffered", "tls12 not offered"),
+            ("TrailingData(17)", "trailing data"),
+            ("", ""),
+        ] {
+            assert_eq!(words(debug), expected);
+        }
+    }
 
     #[test]
     fn names_of_certificates_are_bare() {

@@ -29,6 +29,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 pub(super) use blocking::BlockingTls;
+use certificate::Certificate;
 pub use fault::{CHECK_CERTIFICATE, GIVE_CERTIFICATE};
 pub(super) use fault::{TlsFault, closed, stalled};
 use files::FileFault;
@@ -115,9 +116,25 @@ impl Material {
             let chain = faults.take("--client-cert", certificate, chain);
             let found = files::private_key(key);
             let private = faults.take("--client-key", key, found);
-            let found = CertifiedKey::from_der(chain?, private?, &provider);
-            let found = found.map_err(|error| key_fault(&error, certificate));
-            faults.take("--client-key", key, found).map(Arc::new)
+            let signs = provider.key_provider.load_private_key(private?);
+            let signs = signs.map_err(|error| FileFault {
+                what: format!("has a key that cannot be used: {}", fault::in_words(&error)),
+                hint: None,
+            });
+            let certified = CertifiedKey::new(chain?, faults.take("--client-key", key, signs)?);
+            match certified.keys_match() {
+                // Not every kind of key can say whose it is.
+                Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+                    Some(Arc::new(certified))
+                }
+                Err(Error::InconsistentKeys(_)) => {
+                    faults.take("--client-key", key, Err(mismatch(certificate)))
+                }
+                Err(error) => {
+                    let fault = certificate_fault(&error, &certified);
+                    faults.take("--client-cert", certificate, Err(fault))
+                }
+            }
         });
         faults.none()?;
         Ok(Self {
@@ -135,17 +152,30 @@ fn are_anchors(list: &[CertificateDer<'static>]) -> bool {
     list.iter().all(|der| store.add(der.clone()).is_ok())
 }
 
-fn key_fault(error: &Error, certificate: &Path) -> FileFault {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => FileFault {
-            what: format!(
-                "is not the key of the certificate in `{}`",
-                certificate.display()
+fn mismatch(certificate: &Path) -> FileFault {
+    FileFault {
+        what: format!(
+            "is not the key of the certificate in `{}`",
+            certificate.display()
+        ),
+        hint: Some("the first certificate of that file must be the client's own".to_string()),
+    }
+}
+
+fn certificate_fault(error: &Error, certified: &CertifiedKey) -> FileFault {
+    let own = certified.cert.first().and_then(Certificate::read);
+    match own.is_some_and(|own| own.is_version_1) {
+        true => FileFault {
+            what: "is of X.509 version 1, which cannot be used".to_string(),
+            hint: Some(
+                "let its authority issue it as version 3, which it is with any extension: \
+                 `openssl x509 -req … -extfile FILE`, where FILE has a line such as \
+                 `extendedKeyUsage = clientAuth`"
+                    .to_string(),
             ),
-            hint: Some("the first certificate of that file must be the client's own".to_string()),
         },
-        other => FileFault {
-            what: format!("has a key that cannot be used: {other}"),
+        false => FileFault {
+            what: format!("cannot be used: {}", fault::in_words(error)),
             hint: None,
         },
     }
@@ -260,7 +290,8 @@ impl TlsSetup {
 
 fn nobody_trusted(error: &Error) -> UserError {
     UserError::could_not_run(format!(
-        "no authority for certificates is trusted here: {error}"
+        "no authority for certificates is trusted here: {}",
+        fault::in_words(error)
     ))
     .hint("install the system's authorities (the package is mostly called `ca-certificates`)")
     .hint("or name them: `--ca FILE`, or `SSL_CERT_FILE`")
