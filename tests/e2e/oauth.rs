@@ -596,7 +596,10 @@ fn tokens_come_through_a_tunnel_from_an_issuer_over_tls() {
     let told = told.tells("OAuth", "an issuer that wants a certificate of the client");
     assert!(told.stderr.contains("--client-cert FILE"), "{told}");
     let told = run(&[]).expect_code(1);
-    assert!(told.stderr.contains("trust it with `--ca FILE`"), "{told}");
+    assert!(
+        told.stderr.contains("trust `House Root` with `--ca FILE`"),
+        "{told}"
+    );
     told.tells("OAuth", "an issuer of an unknown authority");
 }
 

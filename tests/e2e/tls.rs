@@ -204,9 +204,22 @@ fn authorities_that_are_unknown_or_left_out_are_named() {
         &root,
         &[],
         &[
-            "the certificate of `House Issuer`, which issued the server's own, is missing",
-            "sent no intermediate certificate",
+            "issued by `House Issuer`, which is not trusted here",
+            "the server sent no intermediate certificate",
+            "or its certificate is missing between",
             "`fullchain`",
+        ],
+    );
+    // What the server sends is the same where no certificate is missing.
+    expect_refused(
+        "an unknown authority that issued the server's own certificate",
+        &root.server(&[HOST]),
+        &[],
+        &other,
+        &[],
+        &[
+            "`House Root` is an authority of your own",
+            "hint: trust `House Root` with `--ca FILE`",
         ],
     );
     expect_refused(

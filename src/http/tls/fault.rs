@@ -335,14 +335,17 @@ fn unknown_issuer(chain: &[Certificate<'_>]) -> TlsFault {
     }
     let issuer = name_for_people(top.issuer);
     if chain.len() == 1 {
+        // Whether it is an authority at the top, or one between that the server keeps to
+        // itself, does not show.
         return TlsFault::new(
             format_args!(
-                "the certificate of {issuer}, which issued the server's own, is missing: the \
-                 server sent no intermediate certificate, and this machine does not know it"
+                "the server's certificate was issued by {issuer}, which is not trusted here, and \
+                 the server sent no intermediate certificate: either {issuer} is an authority of \
+                 your own, or its certificate is missing between the server's and an authority's"
             ),
             format_args!(
-                "let the server send its whole chain (a `fullchain` file); if {issuer} is an \
-                 authority of your own, trust it with `--ca FILE`"
+                "trust {issuer} with `--ca FILE`, where FILE has its certificate; if it is not an \
+                 authority of your own, let the server send its whole chain (a `fullchain` file)"
             ),
         );
     }
