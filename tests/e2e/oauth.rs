@@ -503,6 +503,31 @@ fn scopes_that_the_server_wants_more_are_asked_for_once() {
 }
 
 #[test]
+fn a_login_without_the_scope_ends_with_the_command_that_has_it() {
+    let server = AuthServer::start(Manners {
+        call_scopes: "mcp:tools mcp:write",
+        ..Manners::default()
+    });
+    server.give_token("access-secret-0");
+    let load = ["--vus=1", "--pacing=20ms", "--duration=50s"];
+    let finished = run_of(&server, false, LATER, &load).run().expect_code(1);
+    let last = finished
+        .stderr
+        .lines()
+        .rfind(|line| line.contains("hint: "));
+    let last = last.expect("a hint");
+    assert!(
+        last.contains("the scopes `mcp:tools mcp:write`"),
+        "{finished}"
+    );
+    let command = finished.stderr.rsplit("loadtest login").next();
+    assert!(
+        command.is_some_and(|it| it.contains("--oauth-scopes")),
+        "{finished}"
+    );
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let server = AuthServer::start(Manners::default());
     let url = server.url();
