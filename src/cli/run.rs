@@ -5,6 +5,7 @@ use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::oauth::authorize;
 use super::reference::calibrate_plan;
+use crate::auth::oauth::login_command;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, GateGrade};
@@ -121,10 +122,10 @@ fn of_scope(origin: Option<&TokenOrigin>, last_failure: Option<&str>) -> String 
                 .to_string()
         }
         (Some(TokenOrigin::OAuth(_)), Some(why)) => why.to_string(),
-        (Some(TokenOrigin::OAuth(_)), None) => "log in again with the scopes that the server \
-                                                wants: `cargo pmcp loadtest login URL \
-                                                --oauth-scopes SCOPES`"
-            .to_string(),
+        (Some(TokenOrigin::OAuth(wish)), None) => format!(
+            "log in again with the scopes that the server wants: `{}`",
+            login_command(wish, Some("SCOPES"))
+        ),
         (Some(_), _) => "the token is good but does not allow this: whoever makes it has to give \
                          it the scope that the server names"
             .to_string(),
@@ -135,8 +136,8 @@ fn of_scope(origin: Option<&TokenOrigin>, last_failure: Option<&str>) -> String 
 }
 
 /// What to look at where no token of this origin is taken any more.
-fn of_origin(origin: &TokenOrigin) -> &'static str {
-    match origin {
+fn of_origin(origin: &TokenOrigin) -> String {
+    let text = match origin {
         TokenOrigin::Command(_) => {
             "run the token command twice: it has to print a new token each time that it is asked, \
              not one out of a cache, and one for this server"
@@ -146,13 +147,17 @@ fn of_origin(origin: &TokenOrigin) -> &'static str {
              every 5 s, and when the server refuses the token"
         }
         TokenOrigin::OAuth(wish) if !wish.is_of_client() => {
-            "the token of the login has expired, or is another server's: log in again with \
-             `cargo pmcp loadtest login URL`"
+            return format!(
+                "the token of the login has expired, or is another server's: log in again with \
+                 `{}`",
+                login_command(wish, None)
+            );
         }
         TokenOrigin::OAuth(_) => {
             "see what the issuer says of the token: the server it is for, its scopes, its end"
         }
-    }
+    };
+    text.to_string()
 }
 
 /// A cause of failures, with an example where there is one.

@@ -570,7 +570,13 @@ fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     refused(
         "a client without a kept login",
         &id,
-        "no token is kept for",
+        "login URL --oauth-client-id ci`",
+        1,
+    );
+    refused(
+        "a client without a store for its login",
+        &[&id[..], &["--oauth-no-cache"]].concat(),
+        "without `--oauth-no-cache`",
         1,
     );
     assert!(server.server.log().is_empty());

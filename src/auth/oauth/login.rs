@@ -70,6 +70,7 @@ impl LoggedIn {
             server: server.clone(),
             issuer: issuer.clone(),
             client_id: record.client_id.clone(),
+            application_type: record.application_type.clone(),
             client_secret: secret(&record.client_secret),
             access_token: Secret::new(&record.access_token),
             refresh_token: secret(&record.refresh_token),
@@ -93,7 +94,7 @@ impl Held {
                 expires_at: login.expires_at,
                 scopes: login.scopes.clone(),
                 client_secret: text(&login.client_secret),
-                application_type: None,
+                application_type: login.application_type.clone(),
             },
         }
     }
