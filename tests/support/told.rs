@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Each case of TLS, proxies, names and tokens, with what the program says to it: its
 error with all hints, or the lines of the summary that tell of it. The end-to-end tests make
 each of them and hold it against this file; `TOLD=write cargo test --test e2e` writes it.
-Ports, days and folders of a test are `PORT`, `DAY` and `FOLDER`.
+Ports, days, times and folders of a test are `PORT`, `DAY`, `TIME` and `FOLDER`.
 ";
 
 /// In this order.
@@ -135,6 +135,10 @@ fn usual(text: &str) -> String {
             rest = rest
                 .split_once(')')
                 .map_or("", |(day, _)| &rest[day.len()..]);
+        } else if out.ends_with("and none in the ") {
+            out += "TIME";
+            let (time, _) = rest.split_once(' ').unwrap_or((rest, ""));
+            rest = &rest[time.len()..];
         } else {
             out.push(next);
             rest = &rest[next.len_utf8()..];
@@ -193,11 +197,12 @@ fn what_is_another_each_time_is_left_out() {
     let folder = std::env::temp_dir().canonicalize().expect("a folder");
     let text = format!(
         "no TLS to https://127.0.0.1:41787/mcp (it is 2026-11-27): `{}/pmcp-e2e-12-3/ca.pem` in \
-         2026-01-02",
+         2026-01-02, and none in the 4.2s after that",
         folder.display()
     );
     assert_eq!(
         usual(&text),
-        "no TLS to https://127.0.0.1:PORT/mcp (it is DAY): `FOLDER/ca.pem` in 2026-01-02"
+        "no TLS to https://127.0.0.1:PORT/mcp (it is DAY): `FOLDER/ca.pem` in 2026-01-02, \
+         and none in the TIME after that"
     );
 }
