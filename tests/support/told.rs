@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Each case of TLS, proxies, names and tokens, with what the program says to it: its
 error with all hints, or the lines of the summary that tell of it. The end-to-end tests make
 each of them and hold it against this file; `TOLD=write cargo test --test e2e` writes it.
-Ports, days, times and folders of a test are `PORT`, `DAY`, `TIME` and `FOLDER`.
+Ports, days, times, numbers and folders of a test are `PORT`, `DAY`, `TIME`, `N` and `FOLDER`.
 ";
 
 /// In this order.
@@ -130,21 +130,29 @@ fn usual(text: &str) -> String {
         } else if let Some(after) = after_folder(rest, &folder.to_string_lossy()) {
             out += "FOLDER";
             rest = after;
-        } else if out.ends_with("(it is ") && n_digits == 4 {
-            out += "DAY";
-            rest = rest
-                .split_once(')')
-                .map_or("", |(day, _)| &rest[day.len()..]);
-        } else if out.ends_with("and none in the ") {
-            out += "TIME";
-            let (time, _) = rest.split_once(' ').unwrap_or((rest, ""));
-            rest = &rest[time.len()..];
+        } else if let Some((_, end, word)) = changing(&out).filter(|_| n_digits > 0) {
+            out += word;
+            let (value, _) = rest.split_once(end).unwrap_or((rest, ""));
+            rest = &rest[value.len()..];
         } else {
             out.push(next);
             rest = &rest[next.len_utf8()..];
         }
     }
     out
+}
+
+/// What is another each time: before it, behind it, and in its place.
+const CHANGING: [(&str, &str, &str); 4] = [
+    ("(it is ", ")", "DAY"),
+    ("and none in the ", " ", "TIME"),
+    ("other address since ", ": ", "TIME"),
+    (" took 0 of ", " ", "N"),
+];
+
+/// What comes behind this text.
+fn changing(before: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    CHANGING.iter().find(|(text, _, _)| before.ends_with(text))
 }
 
 /// Behind the name of a test's working folder.
