@@ -9,6 +9,7 @@ use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners, STORE, store_text};
+use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, causes, run_work};
 use crate::program::{Finished, Program, TempDir, loadtest};
 use crate::pty::OnTerminal;
@@ -182,6 +183,21 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         },
         "names no issuer",
     );
+}
+
+#[test]
+fn a_server_without_oauth_is_told_as_such() {
+    let server = FakeServer::start(|request, connection| match request.path.as_str() {
+        "/mcp" if request.method() == "ping" => connection.json(&request.result(&json!({}))),
+        "/mcp" => legacy(request, connection),
+        _ => connection.answer(404, &[], ""),
+    });
+    let url = server.url();
+    let finished = loadtest(&["login", &url, "--no-browser"]).run();
+    let finished = finished.expect_code(1);
+    finished.tells("OAuth", "a login to a server without OAuth");
+    let finished = client_run(&url, &["--iterations=1"]).run().expect_code(1);
+    finished.tells("OAuth", "a client's token for a server without OAuth");
 }
 
 #[test]
