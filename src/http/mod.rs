@@ -49,7 +49,7 @@ pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::Trouble;
-pub use hint::split_hint;
+pub use hint::{split_hint, with_hint};
 pub use http1::Response;
 pub use lookup::HostName;
 pub use request::{HeaderLines, Request, RequestHead};

@@ -201,6 +201,24 @@ fn a_server_without_oauth_is_told_as_such() {
 }
 
 #[test]
+fn a_login_that_is_interrupted_ends_at_once() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    let words = ["login", &url, "--no-browser", "--oauth-redirect-port=0"];
+    let mut running = loadtest(&words).spawn();
+    running.wait_until("an address", |running| {
+        !addresses(&running.stderr()).is_empty()
+    });
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    assert!(
+        finished.stderr.contains("interrupted before the login"),
+        "{finished}"
+    );
+    assert!(!finished.dir.path().join(STORE).exists());
+}
+
+#[test]
 fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
     let server = AuthServer::start(Manners::default());
     let store = "{\"schema_version\": 3}";

@@ -150,9 +150,10 @@ impl Source for OAuthSource {
     fn about(&self) -> String {
         match &self.way {
             TokenWay::Login { held, .. } => {
-                let renewal = match held.record.refresh_token {
-                    Some(_) => ", refreshed before",
-                    None => " and cannot be refreshed",
+                let renewal = match (&held.record.refresh_token, held.record.expires_at) {
+                    (Some(_), Some(_)) => ", refreshed before",
+                    (Some(_), None) => " and is refreshed once it is refused",
+                    (None, _) => " and cannot be refreshed",
                 };
                 let Held { server, issuer, .. } = &**held;
                 let until = until(held.record.expires_at);
@@ -220,10 +221,10 @@ impl OAuthSource {
         let endpoint = asked(endpoint)?;
         let grant = endpoint.ask(&self.wire, client, &fields, deadline);
         let grant = grant.map_err(|none| none.into_fault("client credentials", endpoint))?;
-        *expires_at = grant.expires_at;
+        *expires_at = grant.expires_at.or(grant.ended_at);
         Ok(Token {
             value: Secret::new(&grant.access_token),
-            expires_at: time_of(grant.expires_at),
+            expires_at: time_of(*expires_at),
         })
     }
 }
@@ -387,13 +388,18 @@ fn of_login(
             );
         }
     };
+    let ended_at = time_of(grant.ended_at);
     held.record = held.record.renewed(grant);
     if let (Some(store), Some(lock)) = (store, &lock) {
         let kept = store.keep(lock, &held.server, &held.issuer, &held.record);
         // The one that stands there may be spent now: the next process would be lost.
         kept.map_err(|why| finally(format!("the new token cannot be kept: {why}")))?;
     }
-    Ok(held.token())
+    let token = held.token();
+    Ok(Token {
+        expires_at: token.expires_at.or(ended_at),
+        ..token
+    })
 }
 
 /// What another process made of this login meanwhile: another token than the one that is

@@ -462,6 +462,7 @@ mod tests {
         let text = fs::read_to_string(store.path()).expect("a file");
         assert_eq!(text, KEPT, "what did not change is written as it was");
         let grant = Grant {
+            ended_at: None,
             access_token: "at-9".to_string(),
             refresh_token: None,
             expires_at: None,
