@@ -653,6 +653,16 @@ fn a_name_that_leads_nowhere_is_told() {
         finished.stderr.contains("cannot resolve the host"),
         "{finished}"
     );
+    // A rule for another port does not lead there.
+    let rule = format!("--resolve={CHANGING_HOST}:8080:127.0.0.1");
+    let finished = name.known_to(told_run(&url, &[&rule])).run().expect_code(1);
+    let finished = finished.tells(NAMES, "a rule for another port of the host");
+    assert!(
+        finished
+            .stderr
+            .contains("at port 8080, and it is asked for at 80"),
+        "{finished}"
+    );
 }
 
 /// Nothing of a call is on its way while a connection is made: who wants to go need not

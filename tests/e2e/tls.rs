@@ -424,7 +424,10 @@ fn files_that_are_of_no_use_are_told_at_once() {
     check(
         "a certificate without its key",
         &["--client-cert=root.pem"],
-        &["has no private key in it, but a certificate"],
+        &[
+            "--client-cert: `root.pem` has no private key in it, but a certificate",
+            "with `--client-key FILE`",
+        ],
     );
     check(
         "a key without its certificate",
@@ -436,6 +439,25 @@ fn files_that_are_of_no_use_are_told_at_once() {
         &["--server-name=a b"],
         &["no name that a certificate could have"],
     );
+}
+
+/// Where the fault of a flag names the flag, that of a key names its place.
+#[test]
+fn faults_of_a_config_are_told_with_their_place() {
+    let config = format!(
+        "[settings]\nurl = \"https://127.0.0.1:1/mcp\"\nca = \"nope.pem\"\n\
+         server_name = \"a b\"\n{CALLS_ECHO}"
+    );
+    let finished = loadtest(&["check", "a.toml"]).file("a.toml", &config).run();
+    let finished = finished
+        .expect_code(2)
+        .tells("TLS", "a file and a name of a config");
+    for text in [
+        "a.toml:3:6: settings.ca: `nope.pem` cannot be read",
+        "settings.server_name: `a b` is no name",
+    ] {
+        assert!(finished.stderr.contains(text), "{text}: {finished}");
+    }
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Material {
     fn load(options: &TlsOptions) -> Result<Self, UserError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut faults = Faults::default();
+        let places = &options.places;
         let mut own = Vec::new();
         for path in &options.ca {
             let found = files::certificates(path).and_then(|list| match are_anchors(&list) {
@@ -100,7 +101,7 @@ impl Material {
                     hint: None,
                 }),
             });
-            own.extend(faults.take("--ca", path, found).unwrap_or_default());
+            own.extend(faults.take(&places.ca, path, found).unwrap_or_default());
         }
         let mut by_environment = Vec::new();
         if let Some(path) = env::var_os(CERT_FILE_VARIABLE).filter(|path| !path.is_empty()) {
@@ -113,29 +114,54 @@ impl Material {
         }
         let certificate = options.client.as_ref().and_then(|(certificate, key)| {
             let chain = files::certificates(certificate);
-            let chain = faults.take("--client-cert", certificate, chain);
-            let found = files::private_key(key);
-            let private = faults.take("--client-key", key, found);
+            let chain = faults.take(&places.client_cert, certificate, chain);
+            // Both in one file, unless two are named.
+            let is_one_file = key == certificate;
+            let of_key = match is_one_file {
+                true => &places.client_cert,
+                false => &places.client_key,
+            };
+            let mut found = files::private_key(key);
+            if let Err(fault) = &mut found
+                && is_one_file
+                && fault.what.starts_with(files::NO_KEY)
+            {
+                let hint = "name the file of its key with `--client-key FILE`, or put the key \
+                            into this one";
+                fault.hint = Some(hint.to_string());
+            }
+            let private = match is_one_file && chain.is_none() {
+                // The same file has been found fault with.
+                true => None,
+                false => faults.take(of_key, key, found),
+            };
             let signs = provider.key_provider.load_private_key(private?);
             let signs = signs.map_err(|error| FileFault {
                 what: format!("has a key that cannot be used: {}", fault::in_words(&error)),
                 hint: None,
             });
-            let certified = CertifiedKey::new(chain?, faults.take("--client-key", key, signs)?);
+            let certified = CertifiedKey::new(chain?, faults.take(of_key, key, signs)?);
             match certified.keys_match() {
                 // Not every kind of key can say whose it is.
                 Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
                     Some(Arc::new(certified))
                 }
                 Err(Error::InconsistentKeys(_)) => {
-                    faults.take("--client-key", key, Err(mismatch(certificate)))
+                    faults.take(of_key, key, Err(mismatch(certificate)))
                 }
                 Err(error) => {
                     let fault = certificate_fault(&error, &certified);
-                    faults.take("--client-cert", certificate, Err(fault))
+                    faults.take(&places.client_cert, certificate, Err(fault))
                 }
             }
         });
+        if let Some(name) = &options.server_name
+            && ServerName::try_from(name.as_str()).is_err()
+        {
+            let place = &places.server_name;
+            faults.what.push(format!("{place}: {}", no_name(name)));
+            faults.hints.push(NAME_FORM.to_string());
+        }
         faults.none()?;
         Ok(Self {
             own,
@@ -189,13 +215,13 @@ struct Faults {
 }
 
 impl Faults {
-    fn take<T>(&mut self, flag: &str, path: &Path, found: Result<T, FileFault>) -> Option<T> {
+    fn take<T>(&mut self, place: &str, path: &Path, found: Result<T, FileFault>) -> Option<T> {
         let fault = match found {
             Ok(found) => return Some(found),
             Err(fault) => fault,
         };
         self.what
-            .push(format!("{flag}: `{}` {}", path.display(), fault.what));
+            .push(format!("{place}: `{}` {}", path.display(), fault.what));
         let is_new = |hint: &String| !self.hints.contains(hint);
         self.hints.extend(fault.hint.filter(is_new));
         None
@@ -245,13 +271,16 @@ impl Material {
 /// # Errors
 /// When none could have it.
 fn server_name(name: &str) -> Result<ServerName<'static>, UserError> {
-    ServerName::try_from(name.to_string()).map_err(|_| {
-        UserError::usage(format!("`{name}` is no name that a certificate could have")).hint(
-            "give the name of a host or an IP address, as it stands in the certificate, with \
-             `--server-name NAME`",
-        )
-    })
+    ServerName::try_from(name.to_string())
+        .map_err(|_| UserError::usage(no_name(name)).hint(NAME_FORM))
 }
+
+fn no_name(name: &str) -> String {
+    format!("`{name}` is no name that a certificate could have")
+}
+
+const NAME_FORM: &str = "give the name of a host or an IP address, as it stands in the \
+                         certificate, with `--server-name NAME`";
 
 /// One user's own settings, and what it brings to a handshake.
 fn of_person(
