@@ -12,6 +12,7 @@ use super::renewal::Renewal;
 use super::tokens::{Ask, HeldToken, Tokens};
 use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::error::UserError;
+use crate::http::split_hint;
 use crate::redact::{LiveSecrets, Secret};
 
 /// Sources that are asked at once: a command for each of 500 users is not 500
@@ -106,8 +107,12 @@ impl Keeper {
         const WAIT: Duration = Duration::from_millis(50);
         loop {
             let (n_there, n_all) = self.tokens.await_some(WAIT).map_err(|why| {
-                UserError::could_not_run(format!("no token: {why}"))
-                    .hint("a token is fetched before any request is sent")
+                let (why, hint) = split_hint(&why);
+                let error = UserError::could_not_run(format!("no token: {why}"));
+                match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
             })?;
             if n_there == n_all || !goes_on(n_there, n_all) {
                 return Ok(());

@@ -118,6 +118,7 @@ impl Tokens {
                 n_subscribed: 0,
                 figures: TokenFigures {
                     about,
+                    holders: n_holders as u64,
                     ..TokenFigures::default()
                 },
                 first_fault: None,

@@ -660,7 +660,8 @@ command! {
         note = "On a host without a browser, open the address that is printed on another, with `ssh -L 8080:localhost:8080` to here.",
         error_code(0, "logged in"),
         error_code(1, "no login: the server, the issuer or the user said no"),
-        error_code(2, "the command line is at fault")
+        error_code(2, "the command line is at fault"),
+        error_code(130, "interrupted")
     )]
     Login:
     {

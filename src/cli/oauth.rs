@@ -97,16 +97,15 @@ pub(super) fn authorize(
         }
         Standing::Source(_) => {}
         // Somebody is there to log in, as with cargo-pmcp.
-        Standing::NeedsLogin(_) if terminal.stderr_is_redrawable() => {
+        Standing::NeedsLogin { .. } if terminal.stderr_is_redrawable() => {
             let login = log_in(&wish, url, network, false, terminal)?;
             if wish.store.is_none() {
                 wish.login = Some(Box::new(login.made()));
                 terminal.hide(wish.secrets());
             }
         }
-        Standing::NeedsLogin(why) => {
-            return Err(UserError::could_not_run(why)
-                .hint("log in before: `cargo pmcp loadtest login URL`"));
+        Standing::NeedsLogin { why, way_out } => {
+            return Err(UserError::could_not_run(why).hint(way_out));
         }
     }
     plan.token = Some(TokenPlan::new(TokenOrigin::OAuth(Box::new(wish))));

@@ -5,6 +5,7 @@ use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::oauth::authorize;
 use super::reference::calibrate_plan;
+use crate::auth::oauth::login_command;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, GateGrade};
@@ -88,17 +89,55 @@ fn denied(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let error = UserError::could_not_run(format!(
         "the run was ended early, since the server let nobody in any more{why}"
     ));
+    let id = cause.map_or("", |cause| &cause.id);
     match origin {
+        _ if is_of_scope(id) => error.hint(of_scope(origin, last_failure(report))),
         Some(origin) => error.hint(of_origin(origin)),
         None => error
             .hint("give a token that lives as long as the run, and that allows what the steps do")
-            .hint("`--token-command` or `--token-file` has one renewed while the run goes on"),
+            .hint(
+                "`--token-command`, `--token-file` and a login (`cargo pmcp loadtest login URL`) \
+                 have one renewed while the run goes on",
+            ),
+    }
+}
+
+/// Whether this cause says that the token is good, but not for what was asked.
+fn is_of_scope(id: &str) -> bool {
+    id.ends_with(".insufficient_scope")
+}
+
+/// Why no other token could be had, the last time.
+fn last_failure(report: &Report) -> Option<&str> {
+    report.tokens.as_ref()?.last_failure.as_deref()
+}
+
+/// What to do about a token that is good, but not for what was asked. Who asked for a
+/// wider one in vain has said what to do.
+fn of_scope(origin: Option<&TokenOrigin>, last_failure: Option<&str>) -> String {
+    match (origin, last_failure) {
+        (Some(TokenOrigin::OAuth(wish)), _) if wish.is_of_client() => {
+            "see with the issuer that the client may have the scopes that the server wants, and \
+             name them with `--oauth-scopes`"
+                .to_string()
+        }
+        (Some(TokenOrigin::OAuth(_)), Some(why)) => why.to_string(),
+        (Some(TokenOrigin::OAuth(wish)), None) => format!(
+            "log in again with the scopes that the server wants: `{}`",
+            login_command(wish, Some("SCOPES"))
+        ),
+        (Some(_), _) => "the token is good but does not allow this: whoever makes it has to give \
+                         it the scope that the server names"
+            .to_string(),
+        (None, _) => "the token is good but does not allow this: give one with the scope that \
+                      the server names"
+            .to_string(),
     }
 }
 
 /// What to look at where no token of this origin is taken any more.
-fn of_origin(origin: &TokenOrigin) -> &'static str {
-    match origin {
+fn of_origin(origin: &TokenOrigin) -> String {
+    let text = match origin {
         TokenOrigin::Command(_) => {
             "run the token command twice: it has to print a new token each time that it is asked, \
              not one out of a cache, and one for this server"
@@ -108,13 +147,17 @@ fn of_origin(origin: &TokenOrigin) -> &'static str {
              every 5 s, and when the server refuses the token"
         }
         TokenOrigin::OAuth(wish) if !wish.is_of_client() => {
-            "the token of the login has expired, or is another server's: log in again with \
-             `cargo pmcp loadtest login URL`"
+            return format!(
+                "the token of the login has expired, or is another server's: log in again with \
+                 `{}`",
+                login_command(wish, None)
+            );
         }
         TokenOrigin::OAuth(_) => {
             "see what the issuer says of the token: the server it is for, its scopes, its end"
         }
-    }
+    };
+    text.to_string()
 }
 
 /// A cause of failures, with an example where there is one.
@@ -132,8 +175,7 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let cause = handshake.and_then(|handshake| handshake.failures.first());
     let why = cause.map(told).unwrap_or_default();
     let n_opened = report.counters.sessions_opened;
-    let of_tokens = report.tokens.as_ref();
-    if let Some(failure) = of_tokens.and_then(|tokens| tokens.last_failure.as_ref()) {
+    if let Some(failure) = last_failure(report) {
         let error = UserError::could_not_run(format!(
             "the server refused the token, and no other could be had: {failure}"
         ));
@@ -150,10 +192,34 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
         .hint("look at the server's log for what became of its sessions");
     }
     let error = UserError::could_not_run(format!("no virtual user could open a session{why}"));
-    let is_denied = cause.is_some_and(|cause| cause.id.starts_with("http.401"));
-    match origin.filter(|_| is_denied) {
+    let id = cause.map_or("", |cause| &cause.id);
+    match origin.filter(|_| id.starts_with("http.401")) {
+        _ if is_of_scope(id) => error.hint(of_scope(origin, None)),
         Some(origin) => error.hint(of_origin(origin)),
         None => error
             .hint("the server answered before the load began: look at its log for what changed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_without_the_scope_leads_to_one_with_it() {
+        let login = TokenOrigin::OAuth(Box::default());
+        let command = TokenOrigin::Command("get".to_string());
+        let why = "log in again with `… login URL --oauth-scopes a,b`";
+        assert!(is_of_scope("http.403.insufficient_scope"));
+        assert!(!is_of_scope("http.403") && !is_of_scope("http.401.invalid_token"));
+        assert_eq!(of_scope(Some(&login), Some(why)), why);
+        assert!(of_scope(Some(&login), None).contains("--oauth-scopes"));
+        for origin in [Some(&command), None] {
+            let told = of_scope(origin, Some(why));
+            assert!(
+                told.contains("the token is good") && !told.contains("log in"),
+                "{told}"
+            );
+        }
     }
 }

@@ -93,6 +93,12 @@ impl ErrorHead {
         bearer_challenge(self.fields()).map(|(field, _)| field)
     }
 
+    /// The challenge says where to learn who gives tokens by OAuth (RFC 9728 section 5.1).
+    pub(super) fn offers_oauth(&self) -> bool {
+        bearer_challenge(self.fields())
+            .is_some_and(|(_, challenge)| challenge.param("resource_metadata").is_some())
+    }
+
     fn fields(&self) -> impl Iterator<Item = &[u8]> {
         self.challenges.iter().map(Vec::as_slice)
     }

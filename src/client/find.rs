@@ -17,7 +17,9 @@ use super::server::{Server, ServerSettings};
 use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
-use crate::http::{Endpoint, NotFollowed, Trouble, split_hint};
+use crate::http::{
+    CHECK_CERTIFICATE, Endpoint, GIVE_CERTIFICATE, NotFollowed, Trouble, split_hint,
+};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
 };
@@ -304,6 +306,12 @@ impl Finder {
                 }
                 return Err(self.failed(&trouble));
             };
+            if let Err(trouble) = &exchanged.result
+                && self.is_of_gateway(trouble)
+            {
+                // Whatever is asked next, it says the same.
+                return Err(self.failed(trouble));
+            }
             let verdict = match judge_probe(status, &body, id) {
                 ProbeVerdict::Unsure => self.probe_again(),
                 verdict => verdict,
@@ -468,6 +476,8 @@ impl Finder {
             };
             let refusal = match opening.status {
                 _ if is_unavailable(&trouble) => Refusal::Unavailable,
+                // Of no revision: a gateway says it of the connection.
+                _ if self.is_of_gateway(&trouble) => Refusal::Final,
                 Some(status) => judge_refusal(status, &opening.body, &offered),
                 None => Refusal::Final,
             };
@@ -503,6 +513,12 @@ impl Finder {
         }
         let trouble = first_trouble.unwrap_or(Trouble::Cancelled);
         Err(self.refused(&trouble, &offered))
+    }
+
+    /// Whether a gateway says what it misses in the connection.
+    fn is_of_gateway(&self, trouble: &Trouble) -> bool {
+        let is_https = self.session.server().endpoint().is_https();
+        of_gateway(trouble.message(), is_https).is_some()
     }
 
     /// The session was lost between `initialize` and the next message.
@@ -720,7 +736,8 @@ impl Finder {
                 let mut headers = server.settings().headers.iter();
                 let has_credentials =
                     headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-                not_allowed(*denial, message, has_credentials)
+                let offers_oauth = self.session.offers_oauth();
+                not_allowed(*denial, message, has_credentials, offers_oauth)
             }
             Failure::Http {
                 status: 429 | 503, ..
@@ -738,14 +755,10 @@ impl Finder {
                 rpc_code: None,
             } => UserError::could_not_run(format!("{url} does not exist: {message}"))
                 .hint(CHECK_PATH),
-            // As nginx and Go say it.
-            Failure::Http { status: 400, .. }
-                if !is_https
-                    && (message.contains("HTTPS port") || message.contains("HTTPS server")) =>
-            {
-                no_session()
-                    .hint("the server speaks TLS at this port: give the URL with `https://`")
-            }
+            Failure::Http { status: 400, .. } => match of_gateway(message, is_https) {
+                Some(hint) => no_session().hint(hint),
+                None => no_session(),
+            },
             Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
                 .hint("give the server more time with `--timeout`"),
             Failure::Protocol(ProtocolFailure::BadHttp) => {
@@ -780,6 +793,22 @@ impl Finder {
     }
 }
 
+/// What to try where the page of a server or a gateway says what it misses in the
+/// connection itself, as nginx and Go say it with status 400. Other servers tell it in the
+/// handshake of TLS.
+fn of_gateway(message: &str, is_https: bool) -> Option<&'static str> {
+    let says = |text: &str| message.starts_with("status 400") && message.contains(text);
+    let is_plain = says("HTTPS port") || says("HTTPS server");
+    match is_https {
+        false if is_plain => {
+            Some("the server speaks TLS at this port: give the URL with `https://`")
+        }
+        true if says("No required SSL certificate was sent") => Some(GIVE_CERTIFICATE),
+        true if says("The SSL certificate error") => Some(CHECK_CERTIFICATE),
+        _ => None,
+    }
+}
+
 /// Whether a proxy that stands between may be to blame: one that sees the requests
 /// themselves for all that no server has said, one that sees TLS for connections alone.
 fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
@@ -792,10 +821,16 @@ fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
     }
 }
 
-/// `message` says with what status, and why where the server does.
-fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserError {
+/// `message` says with what status, and why where the server does; `offers_oauth`: where
+/// tokens come from.
+fn not_allowed(
+    denial: Failure,
+    message: &str,
+    has_credentials: bool,
+    offers_oauth: bool,
+) -> UserError {
     let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
-    match denial {
+    let error = match denial {
         Failure::Denied {
             error: TokenError::InvalidToken,
             ..
@@ -803,7 +838,10 @@ fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserErr
         Failure::Denied {
             error: TokenError::InsufficientScope,
             ..
-        } => error.hint("the token is good but does not allow this: get one with that scope"),
+        } => error.hint(
+            "the token is good but does not allow this: get one with that scope (by a login: \
+             `--oauth-scopes`)",
+        ),
         _ if has_credentials => error.hint(
             "the credentials that were sent are not taken: they may be another server's, or have \
              ended",
@@ -811,6 +849,14 @@ fn not_allowed(denial: Failure, message: &str, has_credentials: bool) -> UserErr
         _ => error.hint(
             "give a token with `--api-key` or `MCP_API_KEY`, or a header with `-H 'Name: value'`",
         ),
+    };
+    let ways = "log in with `cargo pmcp loadtest login URL`, or let a client get its own, as for \
+                CI, with `--oauth-client-id ID` and `--oauth-client-secret SECRET` (or \
+                `--oauth-private-key FILE`)";
+    match offers_oauth {
+        true => error.hint(format!("the server takes tokens by OAuth: {ways}")),
+        false if !has_credentials => error.hint(format!("if its tokens come by OAuth: {ways}")),
+        false => error,
     }
 }
 
@@ -914,7 +960,60 @@ fn is_odd_silence(trouble: &Trouble) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::proxy_hint;
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_tokens_by_oauth_leads_to_a_login() {
+        let told = |error: Option<TokenError>, has_credentials, offers_oauth| {
+            let status = 401;
+            let denial = match error {
+                Some(error) => Failure::Denied { status, error },
+                None => Failure::Http {
+                    status,
+                    rpc_code: None,
+                },
+            };
+            not_allowed(denial, "status 401", has_credentials, offers_oauth).to_string()
+        };
+        let expired = Some(TokenError::InvalidToken);
+        for (error, has_credentials) in [(None, false), (None, true), (expired, true)] {
+            let told = told(error, has_credentials, true);
+            for part in ["loadtest login URL", "--oauth-client-id ID"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+        // Who names no issuer may have one, or take keys alone.
+        let unnamed = told(None, false, false);
+        let at = |part| unnamed.find(part).expect("both ways");
+        assert!(at("--api-key") < at("loadtest login URL"), "{unnamed}");
+        assert!(!told(expired, true, false).contains("OAuth"));
+    }
+
+    #[test]
+    fn pages_of_gateways_are_known_by_what_they_say_of_the_connection() {
+        for (message, is_https, hint) in [
+            (
+                "status 400: 400 The plain HTTP request was sent to HTTPS port",
+                false,
+                "`https://`",
+            ),
+            (
+                "status 400: 400 No required SSL certificate was sent",
+                true,
+                "--client-cert FILE",
+            ),
+            (
+                "status 400: 400 The SSL certificate error",
+                true,
+                "an authority of the server's",
+            ),
+        ] {
+            let found = of_gateway(message, is_https).expect(message);
+            assert!(found.contains(hint), "{message}");
+            assert_eq!(of_gateway(message, !is_https), None, "{message}");
+        }
+        assert_eq!(of_gateway("status 400: Unsupported revision", true), None);
+    }
 
     #[test]
     fn a_refusal_by_a_proxy_says_what_to_change() {

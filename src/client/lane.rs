@@ -151,6 +151,8 @@ pub(super) struct Lane {
     pub(super) n_cookies_set: u64,
     /// How long the last error asked to be left alone.
     retry_after: Option<RetryAfter>,
+    /// The last error led to tokens by OAuth.
+    pub(super) offers_oauth: bool,
 }
 
 impl Lane {
@@ -174,6 +176,7 @@ impl Lane {
             n_streams_left_open: 0,
             n_cookies_set: 0,
             retry_after: None,
+            offers_oauth: false,
         }
     }
 
@@ -419,6 +422,7 @@ impl Lane {
             status => {
                 let head = ErrorHead::of(&content.answer);
                 self.retry_after = head.retry_after.clone();
+                self.offers_oauth = head.offers_oauth();
                 let unread = match coding {
                     ContentCoding::Foreign(name) => {
                         self.discard(&mut content.answer)?;

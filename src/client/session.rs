@@ -286,6 +286,11 @@ impl Session {
         self.lane.retry_after().is_some_and(|it| it.wait.is_some())
     }
 
+    /// Whether the last error led to tokens by OAuth.
+    pub(super) fn offers_oauth(&self) -> bool {
+        self.lane.offers_oauth
+    }
+
     /// The body of the last request.
     pub fn last_request(&self) -> &[u8] {
         self.body.bytes()

@@ -235,9 +235,11 @@ impl Recorded<'_> {
         let handshakes = handshakes.unwrap_or_default();
         // The server turned users away: that is not our fault.
         let is_ours = 2 * missing(&handshakes) > handshakes.failed;
-        let messages = self.totals.examples.of(MISSING);
+        let examples = &self.totals.examples;
+        let messages = [&examples.calls, &examples.sessions].map(|of| of.of(MISSING));
         let mut which: Vec<LocalResource> = messages
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|message| LocalResource::of_message(message))
             .collect();
         which.sort_unstable();

@@ -88,7 +88,9 @@ fn sources(
             let standing = oauth::standing(wish, &plan.target.url.value, &plan.network);
             return match standing.map_err(|fault| UserError::usage(fault.to_string()))? {
                 Standing::Source(source) => Ok((vec![source as Box<dyn Source>], HashMap::new())),
-                Standing::NeedsLogin(why) => Err(UserError::could_not_run(why)),
+                Standing::NeedsLogin { why, way_out } => {
+                    Err(UserError::could_not_run(why).hint(way_out))
+                }
                 Standing::Nothing(_) => Err(UserError::could_not_run("no token is kept any more")),
             };
         }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 const HINT: &str = "; hint: ";
 
 /// What happened, and what to try next.
-pub(super) fn with_hint(what: impl Display, hint: impl Display) -> String {
+pub fn with_hint(what: impl Display, hint: impl Display) -> String {
     format!("{what}{HINT}{hint}")
 }
 

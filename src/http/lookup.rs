@@ -63,19 +63,23 @@ impl HostName {
     ) -> Result<Vec<SocketAddr>, UserError> {
         match self.given(network)? {
             Some(given) => Ok(given),
-            None => self.look_up(keep_going),
+            None => self.look_up(network, keep_going),
         }
     }
 
     /// Asks the system.
-    fn look_up(&self, keep_going: &dyn Fn() -> bool) -> Result<Vec<SocketAddr>, UserError> {
+    fn look_up(
+        &self,
+        network: &Network,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<SocketAddr>, UserError> {
         let host = &self.host;
         let name = self.clone();
         let found = on_a_thread(move || name.look_up_blocking(), keep_going)?;
         let addresses = found.map_err(|error| {
             UserError::could_not_run(format!("cannot resolve the host `{host}`: {error}"))
                 .hint("check the spelling of the host, and that this machine's DNS works")
-                .hint("`--resolve host:port:address` says where it is")
+                .hint(self.of_rules(network))
         })?;
         if addresses.is_empty() {
             return Err(UserError::could_not_run(format!(
@@ -83,6 +87,18 @@ impl HostName {
             )));
         }
         Ok(addresses)
+    }
+
+    /// What rules have to do with a host that the system does not find.
+    fn of_rules(&self, network: &Network) -> String {
+        let mut rules = network.resolve.iter();
+        let port = self.port;
+        match rules.find_map(|rule| rule.port_of(&self.host)) {
+            Some(other) => {
+                format!("`--resolve` has this host at port {other}, and it is asked for at {port}")
+            }
+            None => "`--resolve host:port:address` says where it is".to_string(),
+        }
     }
 
     /// Asks the system, on a thread that may wait for half a minute.

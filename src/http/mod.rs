@@ -49,13 +49,15 @@ pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
 pub use failure::Trouble;
-pub use hint::split_hint;
+pub use hint::{split_hint, with_hint};
 pub use http1::Response;
 pub use lookup::HostName;
 pub use request::{HeaderLines, Request, RequestHead};
 pub use timestamp::is_supported as kernel_timestamps_supported;
 pub use timestamp::take_counts as take_read_counts;
-pub use tls::{check_tls, private_key_of_pem, take_handshakes};
+pub use tls::{
+    CHECK_CERTIFICATE, GIVE_CERTIFICATE, check_tls, private_key_of_pem, take_handshakes,
+};
 
 /// The header types of requests and answers.
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};

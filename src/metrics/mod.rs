@@ -44,7 +44,7 @@ pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};
 pub use isolation::IsolationCounts;
 pub use quantile::Quantile;
-pub use recorder::{Examples, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
+pub use recorder::{Examples, Messages, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use spread::{ServedCall, ServerTallies, ServerTally, Spread};
 pub use usage::{ReadTimes, WorkerUsage};
 pub use violations::{VIOLATIONS_MAX, Violation, Violations};

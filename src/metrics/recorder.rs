@@ -246,13 +246,31 @@ const EXAMPLES_PER_FAILURE: usize = 3;
 /// Causes for which messages are kept.
 const EXAMPLE_FAILURES_MAX: usize = 64;
 
-/// The first few distinct messages of each cause, cut to a bound.
+/// Messages of failures. Those of handshakes are no examples of calls that failed by the
+/// same cause.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Examples {
-    by_failure: Vec<(Failure, Vec<String>)>,
+    /// Of calls, and of what they are part of.
+    pub calls: Messages,
+    /// Of the beginnings and the ends of sessions.
+    pub sessions: Messages,
 }
 
 impl Examples {
+    /// Adds another worker's examples.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls.merge(&other.calls);
+        self.sessions.merge(&other.sessions);
+    }
+}
+
+/// The first few distinct messages of each cause, cut to a bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Messages {
+    by_failure: Vec<(Failure, Vec<String>)>,
+}
+
+impl Messages {
     /// Keeps the message if it is new and there is room.
     pub fn offer(&mut self, failure: Failure, message: &str) {
         let known = self.by_failure.iter().position(|(f, _)| *f == failure);
@@ -275,8 +293,7 @@ impl Examples {
         }
     }
 
-    /// Adds another worker's examples.
-    pub fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         for (failure, messages) in &other.by_failure {
             for message in messages {
                 self.offer(*failure, message);
@@ -344,7 +361,15 @@ impl Recorder {
     /// A request of the row has ended. It must have been started.
     pub fn end(&mut self, row: usize, sample: &Sample<'_>) {
         if let Outcome::Failed(failure, message) = &sample.outcome {
-            self.examples.offer(*failure, message);
+            self.examples.calls.offer(*failure, message);
+        }
+        self.rows[row].end(sample);
+    }
+
+    /// The same of a row that opens or ends sessions.
+    pub fn end_of_session(&mut self, row: usize, sample: &Sample<'_>) {
+        if let Outcome::Failed(failure, message) = &sample.outcome {
+            self.examples.sessions.offer(*failure, message);
         }
         self.rows[row].end(sample);
     }
@@ -458,8 +483,25 @@ mod tests {
         assert_eq!((row.ok, row.failed, row.cancelled), (1, 1, 1));
         assert_eq!(row.service_ok.len(), 1);
         assert_eq!(row.failures.total(), row.failed);
-        assert_eq!(recorder.examples.of(Failure::Tool), ["broken"]);
+        assert_eq!(recorder.examples.calls.of(Failure::Tool), ["broken"]);
         assert_eq!(recorder.rows[0].started, 0);
+    }
+
+    #[test]
+    fn calls_have_examples_of_calls() {
+        let failure = Failure::Http {
+            status: 429,
+            rpc_code: None,
+        };
+        let mut tick = Recorder::new(2);
+        tick.start(0);
+        tick.end_of_session(0, &sample(5, Outcome::Failed(failure, "at initialize")));
+        tick.start(1);
+        tick.end(1, &sample(5, Outcome::Failed(failure, "at a call")));
+        let mut total = Recorder::new(2);
+        total.merge(&tick);
+        assert_eq!(total.examples.calls.of(failure), ["at a call"]);
+        assert_eq!(total.examples.sessions.of(failure), ["at initialize"]);
     }
 
     #[test]
@@ -487,7 +529,7 @@ mod tests {
 
     #[test]
     fn examples_are_few_distinct_and_short() {
-        let mut examples = Examples::default();
+        let mut examples = Messages::default();
         for i in 0..10 {
             examples.offer(Failure::Tool, &format!("message {}", i / 2));
         }

@@ -147,6 +147,33 @@ pub struct TlsOptions {
     /// Sessions are resumed, as far as the server gives tickets.
     #[serde(rename = "tls_resumption", skip_serializing_if = "Clone::clone")]
     pub resumption: bool,
+    /// Who named the files and the name, for whoever finds fault with them.
+    #[serde(skip)]
+    pub places: TlsPlaces,
+}
+
+/// Where each was given: the flag, or the file, the line and the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPlaces {
+    /// Of the authorities.
+    pub ca: String,
+    /// Of the client's certificate.
+    pub client_cert: String,
+    /// Of its key.
+    pub client_key: String,
+    /// Of the server's name.
+    pub server_name: String,
+}
+
+impl Default for TlsPlaces {
+    fn default() -> Self {
+        Self {
+            ca: "--ca".to_string(),
+            client_cert: "--client-cert".to_string(),
+            client_key: "--client-key".to_string(),
+            server_name: "--server-name".to_string(),
+        }
+    }
 }
 
 impl Default for TlsOptions {
@@ -157,6 +184,7 @@ impl Default for TlsOptions {
             server_name: None,
             insecure: false,
             resumption: true,
+            places: TlsPlaces::default(),
         }
     }
 }

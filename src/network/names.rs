@@ -90,9 +90,14 @@ impl ResolveRule {
 
     /// Where it leads, if it is about this host and port.
     pub fn addresses(&self, host: &str, port: u16) -> Option<&[ZonedIp]> {
+        (self.port_of(host)? == port).then_some(self.addresses.as_slice())
+    }
+
+    /// The port that it is about, if it is about this host.
+    pub fn port_of(&self, host: &str) -> Option<u16> {
         let host = bare(host.strip_suffix('.').unwrap_or(host));
         let is_host = self.host == "*" || self.host.eq_ignore_ascii_case(host);
-        (is_host && self.port == port).then_some(self.addresses.as_slice())
+        is_host.then_some(self.port)
     }
 }
 
@@ -164,6 +169,9 @@ mod tests {
         check("a.net:443:fe80::1%lo", "a.net", 443, Some("fe80::1%lo"));
         check("*:443:10.0.0.7", "any.net", 443, Some("10.0.0.7"));
         check("[::1]:80:10.0.0.7", "[::1]", 80, Some("10.0.0.7"));
+        let rule = ResolveRule::parse("a.net:443:10.0.0.7").expect("a rule");
+        assert_eq!(rule.port_of("A.net"), Some(443));
+        assert_eq!(rule.port_of("b.net"), None);
         for text in [
             "",
             "a.net",

@@ -18,6 +18,9 @@ pub const PROXY_FORM: &str = "the address of an HTTP proxy such as `http://proxy
 pub const EXCEPTION_FORM: &str = "hosts that are reached without a proxy, such as \
                                   `.example.com, 10.0.0.0/8, host:8080`, or `*` for all";
 
+/// Where a proxy is whose port is not said.
+const PORT: u16 = 1080;
+
 /// The longest text of a proxy or of a list of exceptions, in bytes.
 const TEXT_BYTES_MAX: usize = 8000;
 
@@ -38,7 +41,7 @@ impl fmt::Debug for Proxy {
 
 impl Proxy {
     /// Reads the address of a proxy. Without a scheme it is one of HTTP, without a port it
-    /// is at 80.
+    /// is at 1080, as for curl.
     ///
     /// # Errors
     /// What is wrong with it, without the text, which may hold a password.
@@ -71,7 +74,7 @@ impl Proxy {
         }
         Ok(Self {
             host: unbracketed(host).to_string(),
-            port: port.unwrap_or(80),
+            port: port.unwrap_or(PORT),
             credentials: user_info.map(percent_decoded),
         })
     }

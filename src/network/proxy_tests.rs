@@ -171,10 +171,10 @@ fn proxies_are_read() {
     check("http://proxy.example:3128", "proxy.example:3128", None);
     check(" HTTP://proxy.example:3128/ ", "proxy.example:3128", None);
     check("proxy.example:3128", "proxy.example:3128", None);
-    check("proxy.example", "proxy.example:80", None);
+    check("proxy.example", "proxy.example:1080", None);
     check("http://[::1]:3128", "[::1]:3128", None);
-    check("[::1]", "[::1]:80", None);
-    check("::1", "[::1]:80", None);
+    check("[::1]", "[::1]:1080", None);
+    check("::1", "[::1]:1080", None);
     check("http://a:b@p:1", "p:1", Some(b"a:b"));
     check("http://a@p:1", "p:1", Some(b"a"));
     check("http://a:b@c@p:1", "p:1", Some(b"a:b@c"));

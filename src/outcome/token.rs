@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct TokenFigures {
     /// Where they came from.
     pub about: String,
+    /// How many there are at a time: one for all users, or several that share them out.
+    /// Absent in older reports.
+    #[serde(default)]
+    pub holders: u64,
     /// How many came, those before the load too.
     pub fetched: u64,
     /// How many the server refused before another had come.

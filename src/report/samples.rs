@@ -168,7 +168,7 @@ pub(super) fn busy_outcome() -> RunOutcome {
         ok(totals, handshake, 4_000_000 + i * 20_000);
     }
     let refused = Failure::Connect(crate::metrics::ConnectFailure::Refused);
-    failed(totals, handshake, 100_000, refused, "connection refused");
+    not_opened(totals, handshake, 100_000, refused, "connection refused");
     totals.counters.sessions_opened = 50;
     totals.counters.connections = 53;
     totals.counters.reconnects = 3;
@@ -197,6 +197,23 @@ pub(super) fn failed(
 ) {
     let outcome = Outcome::Failed(failure, message);
     end(recorder, row, service_ns, None, outcome);
+}
+
+/// A session that could not be opened.
+pub(super) fn not_opened(
+    recorder: &mut Recorder,
+    row: usize,
+    service_ns: u64,
+    failure: Failure,
+    message: &str,
+) {
+    recorder.start(row);
+    let sample = Sample {
+        service_ns,
+        response_ns: None,
+        outcome: Outcome::Failed(failure, message),
+    };
+    recorder.end_of_session(row, &sample);
 }
 
 /// A call that the end cut off.

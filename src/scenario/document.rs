@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{FaultList, PlanFault, PlanFaults, quoted, said, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, place, quoted, said, shortened};
 use super::shown::Shown;
 use crate::error::nearest;
 use crate::template::{self, Expression, Piece};
@@ -256,6 +256,14 @@ impl<'a> Document<'a> {
             suggestion: suggestion.map(str::to_string),
         };
         self.faults.borrow_mut().push(place.offset, fault);
+    }
+
+    /// Where a value was given, as faults name it.
+    pub(super) fn place(&self, origin: &Origin) -> String {
+        match origin.offset {
+            Some(offset) => place(self.file, self.text, offset, &origin.key),
+            None => origin.key.clone(),
+        }
     }
 
     /// Reports a fault of another file, which the value at `place` names.

@@ -129,6 +129,16 @@ impl FaultList {
     }
 }
 
+/// `a.toml:3:6: settings.ca`: the key at a byte of the config, for faults that are found
+/// when it is used.
+pub(super) fn place(config: Option<&Path>, text: &str, offset: usize, key: &str) -> String {
+    let file = config.map_or_else(String::new, |path| {
+        let (line, column) = position(text, offset);
+        format!("{}:{line}:{column}: ", escaped(&path.display().to_string()))
+    });
+    file + key
+}
+
 /// Line and column of a byte, both from 1, the column in characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let mut offset = offset.min(text.len());

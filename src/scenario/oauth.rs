@@ -36,6 +36,8 @@ pub struct MadeLogin {
     pub issuer: String,
     /// The client that it was given to.
     pub client_id: String,
+    /// The type that it was registered with for this login; `None`: the user named it.
+    pub application_type: Option<String>,
     /// What that client was registered with, where it was.
     pub client_secret: Option<Secret>,
     /// What is sent.

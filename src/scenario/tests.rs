@@ -2137,3 +2137,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_server_without_tls_has_no_use_for_is_told() {
+    let notices = |url: &str, keys: &str| {
+        let overrides = Overrides {
+            url: Some(url.to_string()),
+            ..Overrides::default()
+        };
+        let text = format!("[settings]\n{keys}\n{STEP}");
+        let plan = load_with(&text, &overrides).expect("a plan");
+        plan.notices.join("\n")
+    };
+    let keys = "ca = \"a.pem\"\nserver_name = \"b\"\ninsecure = true";
+    let told = notices("http://a.test/mcp", keys);
+    let unused = "nothing comes of `settings.ca`, `settings.server_name`, `settings.insecure`";
+    assert!(told.contains(unused), "{told}");
+    assert!(!told.contains("NOT checked"), "{told}");
+    let told = notices("https://a.test/mcp", keys);
+    assert!(told.contains("NOT checked"), "{told}");
+    assert!(!told.contains("nothing comes of"), "{told}");
+    for (rule, is_told) in [
+        ("other.test:80:127.0.0.1", true),
+        ("a.test:81:127.0.0.1", true),
+        ("a.test:80:127.0.0.1", false),
+    ] {
+        let told = notices("http://a.test/mcp", &format!("resolve = [\"{rule}\"]"));
+        let text = "`settings.resolve` says nothing of a.test:80";
+        assert_eq!(told.contains(text), is_told, "{rule}: {told}");
+    }
+}
+
+#[test]
+fn files_of_tls_know_who_named_them() {
+    let plan = plan_of(&format!("[settings]\nca = \"a.pem\"\n{STEP}"));
+    let places = &plan.network.tls.places;
+    assert_eq!(places.ca, "a.toml:2:6: settings.ca");
+    assert_eq!(places.client_cert, "--client-cert");
+}

@@ -266,7 +266,13 @@ impl Shared {
         if let Some(delay) = report.delay {
             recorder.generator_delay.record(nanos(delay));
         }
-        recorder.end(row, &sample);
+        let rows = &self.script.rows;
+        match sample.outcome {
+            Outcome::Failed(..) if row == rows.handshake || row == rows.close => {
+                recorder.end_of_session(row, &sample);
+            }
+            _ => recorder.end(row, &sample),
+        }
         if report.result.is_ok() {
             recorder.transferred(row, report.n_bytes_sent, report.n_bytes);
         }

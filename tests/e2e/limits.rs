@@ -168,6 +168,39 @@ fn the_limit_of_a_server_is_found_and_goodput_stands_beside_what_was_offered() {
     assert!(finished.stdout.contains("goodput"), "{finished}");
 }
 
+/// A limit that is used up at once.
+#[test]
+fn a_limit_is_told_for_each_token_where_users_have_several() {
+    let load = ["--tool=work", "--vus=3", "--pacing=50ms", "--duration=6s"];
+    let own = ["--token-command", "printf tok-{{vu}}"];
+    for (case, words, holds_for) in [
+        (
+            "a limit, and one token",
+            &[][..],
+            "users with tokens of their own show",
+        ),
+        (
+            "a limit, and a token for each user",
+            &own,
+            "if it holds for each token, it is about 2 calls for each",
+        ),
+        (
+            "a limit, and credentials for each user by a template",
+            &["--header", "Authorization: Bearer tok-{{vu}}"],
+            "does not show",
+        ),
+    ] {
+        let server = full_after(6, &[]);
+        let words = [&load[..], words].concat();
+        let finished = load_run(&server.url(), &words).run().expect_made();
+        let report = finished.checked_report();
+        let text = advice(&report, "rate_limited").expect("a limit");
+        assert!(text.contains("the server let 6 calls through"), "{text}");
+        assert!(text.contains(holds_for), "{text}");
+        finished.tells_lines(LIMITS, case, &["the server let 6 calls through"]);
+    }
+}
+
 /// Answers the first request of the method with 429 and a second to wait.
 fn turned_away_once(method: &'static str) -> FakeServer {
     let n_seen = AtomicUsize::new(0);

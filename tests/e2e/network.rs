@@ -581,6 +581,8 @@ fn an_address_that_takes_no_connection_is_counted_and_told() {
     let text = advice(&report, "dead_address").expect("it is told");
     assert!(text.starts_with(&words), "{text}");
     assert!(finished.stdout.contains("took 0 of "), "{finished}");
+    let case = "an address of several that takes no connection";
+    finished.tells_lines(NAMES, case, &["took 0 of "]);
 }
 
 /// The program asks for the name again, in a run and in a search, and goes where it leads.
@@ -633,7 +635,34 @@ fn a_name_that_leads_elsewhere_is_followed_while_the_load_goes_on() {
         let told = "the server's name leads to 1 other address since";
         assert!(finished.stderr.contains(told), "{finished}");
         assert!(!finished.stderr.contains("error"), "{finished}");
+        if words[0] == "run" {
+            finished.tells_lines(NAMES, "a name that leads elsewhere in mid-run", &[told]);
+        }
     }
+}
+
+/// As the system's resolver says it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_name_that_leads_nowhere_is_told() {
+    let name = ChangingName::new(&[]);
+    let url = format!("http://{CHANGING_HOST}/mcp");
+    let finished = name.known_to(told_run(&url, &[])).run().expect_code(1);
+    let finished = finished.tells(NAMES, "a name that leads nowhere");
+    assert!(
+        finished.stderr.contains("cannot resolve the host"),
+        "{finished}"
+    );
+    // A rule for another port does not lead there.
+    let rule = format!("--resolve={CHANGING_HOST}:8080:127.0.0.1");
+    let finished = name.known_to(told_run(&url, &[&rule])).run().expect_code(1);
+    let finished = finished.tells(NAMES, "a rule for another port of the host");
+    assert!(
+        finished
+            .stderr
+            .contains("at port 8080, and it is asked for at 80"),
+        "{finished}"
+    );
 }
 
 /// Nothing of a call is on its way while a connection is made: who wants to go need not

@@ -9,6 +9,7 @@ use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners, STORE, store_text};
+use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, causes, run_work};
 use crate::program::{Finished, Program, TempDir, loadtest};
 use crate::pty::OnTerminal;
@@ -185,6 +186,39 @@ fn a_login_is_refused_where_it_could_be_stolen() {
 }
 
 #[test]
+fn a_server_without_oauth_is_told_as_such() {
+    let server = FakeServer::start(|request, connection| match request.path.as_str() {
+        "/mcp" if request.method() == "ping" => connection.json(&request.result(&json!({}))),
+        "/mcp" => legacy(request, connection),
+        _ => connection.answer(404, &[], ""),
+    });
+    let url = server.url();
+    let finished = loadtest(&["login", &url, "--no-browser"]).run();
+    let finished = finished.expect_code(1);
+    finished.tells("OAuth", "a login to a server without OAuth");
+    let finished = client_run(&url, &["--iterations=1"]).run().expect_code(1);
+    finished.tells("OAuth", "a client's token for a server without OAuth");
+}
+
+#[test]
+fn a_login_that_is_interrupted_ends_at_once() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    let words = ["login", &url, "--no-browser", "--oauth-redirect-port=0"];
+    let mut running = loadtest(&words).spawn();
+    running.wait_until("an address", |running| {
+        !addresses(&running.stderr()).is_empty()
+    });
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    assert!(
+        finished.stderr.contains("interrupted before the login"),
+        "{finished}"
+    );
+    assert!(!finished.dir.path().join(STORE).exists());
+}
+
+#[test]
 fn a_store_that_cannot_be_used_is_told_before_the_browser_opens() {
     let server = AuthServer::start(Manners::default());
     let store = "{\"schema_version\": 3}";
@@ -341,6 +375,29 @@ fn a_kept_login_that_is_spent_ends_before_the_load() {
 }
 
 #[test]
+fn a_server_of_oauth_leads_to_a_login() {
+    let server = AuthServer::start(Manners::default());
+    let url = server.url();
+    for words in [&["init", &url][..], &["run", &url, "--tool", "work"]] {
+        let finished = loadtest(words).run().expect_code(1);
+        finished.tells(
+            "OAuth",
+            "a server that takes tokens by OAuth, and none is given",
+        );
+    }
+    // Its metadata say it, or nothing does.
+    let server = AuthServer::start(Manners {
+        has_no_metadata: true,
+        ..Manners::default()
+    });
+    let finished = run_work(&server.url(), &[]).run().expect_code(1);
+    finished.tells(
+        "OAuth",
+        "a server that names no issuer, and no token is given",
+    );
+}
+
+#[test]
 fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
     for wants_endpoint_as_audience in [false, true] {
         let server = AuthServer::start(Manners {
@@ -480,6 +537,31 @@ fn scopes_that_the_server_wants_more_are_asked_for_once() {
 }
 
 #[test]
+fn a_login_without_the_scope_ends_with_the_command_that_has_it() {
+    let server = AuthServer::start(Manners {
+        call_scopes: "mcp:tools mcp:write",
+        ..Manners::default()
+    });
+    server.give_token("access-secret-0");
+    let load = ["--vus=1", "--pacing=20ms", "--duration=50s"];
+    let finished = run_of(&server, false, LATER, &load).run().expect_code(1);
+    let last = finished
+        .stderr
+        .lines()
+        .rfind(|line| line.contains("hint: "));
+    let last = last.expect("a hint");
+    assert!(
+        last.contains("the scopes `mcp:tools mcp:write`"),
+        "{finished}"
+    );
+    let command = finished.stderr.rsplit("loadtest login").next();
+    assert!(
+        command.is_some_and(|it| it.contains("--oauth-scopes")),
+        "{finished}"
+    );
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let server = AuthServer::start(Manners::default());
     let url = server.url();
@@ -522,7 +604,13 @@ fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     refused(
         "a client without a kept login",
         &id,
-        "no token is kept for",
+        "login URL --oauth-client-id ci`",
+        1,
+    );
+    refused(
+        "a client without a store for its login",
+        &[&id[..], &["--oauth-no-cache"]].concat(),
+        "without `--oauth-no-cache`",
         1,
     );
     assert!(server.server.log().is_empty());
@@ -573,7 +661,10 @@ fn tokens_come_through_a_tunnel_from_an_issuer_over_tls() {
     let told = told.tells("OAuth", "an issuer that wants a certificate of the client");
     assert!(told.stderr.contains("--client-cert FILE"), "{told}");
     let told = run(&[]).expect_code(1);
-    assert!(told.stderr.contains("trust it with `--ca FILE`"), "{told}");
+    assert!(
+        told.stderr.contains("trust `House Root` with `--ca FILE`"),
+        "{told}"
+    );
     told.tells("OAuth", "an issuer of an unknown authority");
 }
 

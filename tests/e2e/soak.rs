@@ -331,6 +331,12 @@ impl Watch {
             last <= middle + middle / 10 + 2_048,
             "{middle} KiB, then {last} KiB"
         );
+        let open = |at| median(thirds(at).iter().map(|(_, files)| *files as u64).collect());
+        let (middle, last) = (open(1), open(2));
+        assert!(
+            last <= middle + middle / 10 + 4,
+            "{middle} open files, then {last}"
+        );
         let files = self.samples.iter().map(|(_, files)| *files).max();
         let files = files.unwrap_or(0);
         assert!(files <= n_files_max, "{files} open files");

@@ -204,9 +204,22 @@ fn authorities_that_are_unknown_or_left_out_are_named() {
         &root,
         &[],
         &[
-            "the certificate of `House Issuer`, which issued the server's own, is missing",
-            "sent no intermediate certificate",
+            "issued by `House Issuer`, which is not trusted here",
+            "the server sent no intermediate certificate",
+            "or its certificate is missing between",
             "`fullchain`",
+        ],
+    );
+    // What the server sends is the same where no certificate is missing.
+    expect_refused(
+        "an unknown authority that issued the server's own certificate",
+        &root.server(&[HOST]),
+        &[],
+        &other,
+        &[],
+        &[
+            "`House Root` is an authority of your own",
+            "hint: trust `House Root` with `--ca FILE`",
         ],
     );
     expect_refused(
@@ -363,6 +376,8 @@ fn files_that_are_of_no_use_are_told_at_once() {
             .file("root.key", &root.key_pem())
             .file("other.key", &other.key_pem())
             .file("half.pem", &root.pem()[..100])
+            .file("v1.pem", include_str!("../tls/keys/rsa.v1.pem"))
+            .file("v1.key", include_str!("../tls/keys/rsa.pkcs8.pem"))
             .file("ec.pem", include_str!("../tls/keys/ec.encrypted.pem"))
             .file("rsa.pem", include_str!("../tls/keys/rsa.encrypted.pem"));
         let finished = run.run().expect_code(2).tells("TLS", case);
@@ -399,9 +414,20 @@ fn files_that_are_of_no_use_are_told_at_once() {
         &[mixed_up],
     );
     check(
+        "a client's certificate of X.509 version 1",
+        &["--client-cert=v1.pem", "--client-key=v1.key"],
+        &[
+            "--client-cert: `v1.pem` is of X.509 version 1",
+            "-extfile FILE",
+        ],
+    );
+    check(
         "a certificate without its key",
         &["--client-cert=root.pem"],
-        &["has no private key in it, but a certificate"],
+        &[
+            "--client-cert: `root.pem` has no private key in it, but a certificate",
+            "with `--client-key FILE`",
+        ],
     );
     check(
         "a key without its certificate",
@@ -413,6 +439,25 @@ fn files_that_are_of_no_use_are_told_at_once() {
         &["--server-name=a b"],
         &["no name that a certificate could have"],
     );
+}
+
+/// Where the fault of a flag names the flag, that of a key names its place.
+#[test]
+fn faults_of_a_config_are_told_with_their_place() {
+    let config = format!(
+        "[settings]\nurl = \"https://127.0.0.1:1/mcp\"\nca = \"nope.pem\"\n\
+         server_name = \"a b\"\n{CALLS_ECHO}"
+    );
+    let finished = loadtest(&["check", "a.toml"]).file("a.toml", &config).run();
+    let finished = finished
+        .expect_code(2)
+        .tells("TLS", "a file and a name of a config");
+    for text in [
+        "a.toml:3:6: settings.ca: `nope.pem` cannot be read",
+        "settings.server_name: `a b` is no name",
+    ] {
+        assert!(finished.stderr.contains(text), "{text}: {finished}");
+    }
 }
 
 #[test]
@@ -549,6 +594,37 @@ fn plain_requests_to_servers_of_tls_are_told() {
     let url = front.url().replace("https:", "http:");
     let finished = load_run(&url, &BRIEF).run().expect_code(1);
     assert!(finished.stderr.contains("`https://`"), "{finished}");
+}
+
+/// As nginx with `ssl_verify_client on` says it, once the handshake is over.
+#[test]
+fn a_page_that_wants_a_certificate_of_the_client_is_told_as_such() {
+    let root = Party::root("House Root");
+    let server = root.server(&[HOST]);
+    for (case, page, hint) in [
+        (
+            "nginx that wants a certificate of the client",
+            "No required SSL certificate was sent",
+            "--client-cert FILE",
+        ),
+        (
+            "a client's certificate that nginx does not know",
+            "The SSL certificate error",
+            "an authority of the server's",
+        ),
+    ] {
+        for choice in ["auto", "legacy", "modern"] {
+            let backend = FakeServer::start(move |_, connection| {
+                let page = format!("<html><title>400 {page}</title></html>");
+                connection.answer(400, &[("Content-Type", "text/html")], &page)
+            });
+            let front = TlsFront::start(&backend.url(), &server, Vec::new(), Speaks::usual());
+            let run = run_at(&front, &root, &["--ca=ca.pem", "--protocol", choice]).run();
+            expect_refusal(case, run, &[page, hint]);
+            // Older revisions would change nothing.
+            assert!(backend.log().len() <= 3, "{:?}", backend.log());
+        }
+    }
 }
 
 /// The TLS is all right, and nobody is behind it.

@@ -66,7 +66,7 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
     assert_eq!(n_asked(&finished), 2, "{finished}");
     let tokens = &report["tokens"];
     let expected = json!({
-        "about": "from the command `echo`", "fetched": 2, "refused": 1, "failed": 0,
+        "about": "from the command `echo`", "holders": 1, "fetched": 2, "refused": 1, "failed": 0,
         "expired": 0,
         "last_failure": null,
     });

@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Each case of TLS, proxies, names and tokens, with what the program says to it: its
 error with all hints, or the lines of the summary that tell of it. The end-to-end tests make
 each of them and hold it against this file; `TOLD=write cargo test --test e2e` writes it.
-Ports, days and folders of a test are `PORT`, `DAY` and `FOLDER`.
+Ports, days, times, numbers and folders of a test are `PORT`, `DAY`, `TIME`, `N` and `FOLDER`.
 ";
 
 /// In this order.
@@ -130,17 +130,29 @@ fn usual(text: &str) -> String {
         } else if let Some(after) = after_folder(rest, &folder.to_string_lossy()) {
             out += "FOLDER";
             rest = after;
-        } else if out.ends_with("(it is ") && n_digits == 4 {
-            out += "DAY";
-            rest = rest
-                .split_once(')')
-                .map_or("", |(day, _)| &rest[day.len()..]);
+        } else if let Some((_, end, word)) = changing(&out).filter(|_| n_digits > 0) {
+            out += word;
+            let (value, _) = rest.split_once(end).unwrap_or((rest, ""));
+            rest = &rest[value.len()..];
         } else {
             out.push(next);
             rest = &rest[next.len_utf8()..];
         }
     }
     out
+}
+
+/// What is another each time: before it, behind it, and in its place.
+const CHANGING: [(&str, &str, &str); 4] = [
+    ("(it is ", ")", "DAY"),
+    ("and none in the ", " ", "TIME"),
+    ("other address since ", ": ", "TIME"),
+    (" took 0 of ", " ", "N"),
+];
+
+/// What comes behind this text.
+fn changing(before: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    CHANGING.iter().find(|(text, _, _)| before.ends_with(text))
 }
 
 /// Behind the name of a test's working folder.
@@ -193,11 +205,12 @@ fn what_is_another_each_time_is_left_out() {
     let folder = std::env::temp_dir().canonicalize().expect("a folder");
     let text = format!(
         "no TLS to https://127.0.0.1:41787/mcp (it is 2026-11-27): `{}/pmcp-e2e-12-3/ca.pem` in \
-         2026-01-02",
+         2026-01-02, and none in the 4.2s after that",
         folder.display()
     );
     assert_eq!(
         usual(&text),
-        "no TLS to https://127.0.0.1:PORT/mcp (it is DAY): `FOLDER/ca.pem` in 2026-01-02"
+        "no TLS to https://127.0.0.1:PORT/mcp (it is DAY): `FOLDER/ca.pem` in 2026-01-02, \
+         and none in the TIME after that"
     );
 }

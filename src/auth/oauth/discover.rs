@@ -59,14 +59,14 @@ pub(super) fn discover(
     deadline: Instant,
 ) -> Result<Discovered, Fault> {
     let target = wire.target();
-    let challenge = challenge_of(wire, deadline)?;
+    let (status, challenge) = challenge_of(wire, deadline)?;
     let resource = urls::resource_of(target).ok_or_else(|| finally("the address has no host"))?;
     let metadata = server_metadata(wire, &challenge, deadline)?;
     let Some(metadata) = metadata else {
         let origin = urls::server_key(target).unwrap_or_default();
         let issuer = match wanted {
             Some(wanted) => of_issuer(wire, wanted, deadline)?,
-            None => of_origin(wire, &origin, deadline)?,
+            None => of_origin(wire, &origin, status, deadline)?,
         };
         let scopes = challenge.scopes;
         return Ok(Discovered {
@@ -120,16 +120,17 @@ fn named_list(texts: &[String]) -> String {
     }
 }
 
-/// What the server answers to a request without a token. The request changes nothing, and
-/// opens no session.
-fn challenge_of(wire: &Wire, deadline: Instant) -> Result<BearerChallenge, Fault> {
+/// What the server answers to a request without a token: its status, and what it wants. The
+/// request changes nothing, and opens no session.
+fn challenge_of(wire: &Wire, deadline: Instant) -> Result<(u16, BearerChallenge), Fault> {
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let accept = "application/json, text/event-stream";
     let reply = wire.post_json(wire.target(), accept, &ping, deadline)?;
-    Ok(match (reply.status, &reply.challenge) {
+    let challenge = match (reply.status, &reply.challenge) {
         (401 | 403, Some(header)) => challenge::read(header),
         _ => BearerChallenge::default(),
-    })
+    };
+    Ok((reply.status, challenge))
 }
 
 /// The server's metadata, from where its challenge says or else from the well-known
@@ -189,10 +190,11 @@ pub(super) fn of_issuer(wire: &Wire, issuer: &str, deadline: Instant) -> Result<
 }
 
 /// Those of a server that is its own issuer, as in 2025-03-26: by metadata, or else at
-/// the paths of that revision.
-fn of_origin(wire: &Wire, origin: &str, deadline: Instant) -> Result<Issuer, Fault> {
+/// the paths of that revision, where it wants a token: `status` is what it answered without.
+fn of_origin(wire: &Wire, origin: &str, status: u16, deadline: Instant) -> Result<Issuer, Fault> {
     let document = first_document(wire, &urls::issuer_metadata_urls(origin), deadline)?;
     match document {
+        None if !matches!(status, 401 | 403) => Err(wants_no_token(status)),
         Some(document) => read_issuer(&document, origin).map_err(finally),
         None => Ok(Issuer {
             name: origin.to_string(),
@@ -202,6 +204,19 @@ fn of_origin(wire: &Wire, origin: &str, deadline: Instant) -> Result<Issuer, Fau
             ..Issuer::default()
         }),
     }
+}
+
+/// A server that has nothing of OAuth.
+fn wants_no_token(status: u16) -> Fault {
+    let how = match status {
+        200..300 => "the server answers without a token".to_string(),
+        _ => format!("the server asks for no token (it answered {status}, not 401)"),
+    };
+    finally(format!(
+        "{how}, and neither it nor its origin tells of an issuer: run without `login` and \
+         without `--oauth-client-id`; where tokens come from an issuer all the same, name it by \
+         `--oauth-issuer`"
+    ))
 }
 
 /// Reads the metadata that was found for `issuer`.
@@ -256,6 +271,13 @@ mod tests {
         }
         let fault = read_issuer(&json!({"issuer": "https://a"}), "https://a");
         assert!(fault.expect_err("none").contains("no `token_endpoint`"));
+    }
+
+    #[test]
+    fn a_server_without_oauth_is_told_as_such() {
+        let told = |status| wants_no_token(status).message().to_string();
+        assert!(told(200).starts_with("the server answers without a token, and neither"));
+        assert!(told(404).contains("(it answered 404, not 401)"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::grant::{self, Grant, GrantRefusal};
 use super::wire::Wire;
 use crate::auth::Fault;
 use crate::clock::Utc;
+use crate::http::with_hint;
 use crate::redact::Redactor;
 
 /// Where tokens are asked for, and what was learnt there.
@@ -38,7 +39,12 @@ impl NoGrant {
                 let message = format!("{what}: the issuer `{name}` {}", refusal.told());
                 match refusal.is_passing() {
                     true => Fault::Again { message, after },
-                    false => Fault::Final { message },
+                    false => match refusal.remedy() {
+                        Some(remedy) => Fault::Final {
+                            message: with_hint(message, remedy),
+                        },
+                        None => Fault::Final { message },
+                    },
                 }
             }
         }

@@ -16,6 +16,9 @@ pub(super) struct Grant {
     pub(super) refresh_token: Option<String>,
     /// In seconds since 1970; `None` where neither the answer nor the token says.
     pub(super) expires_at: Option<u64>,
+    /// When the token had ended by its own word before it came: clocks differ, or it is an
+    /// old one. Then `expires_at` is `None`, for the server may take it.
+    pub(super) ended_at: Option<u64>,
     /// `None`: those that were asked for.
     pub(super) scopes: Option<Vec<String>>,
 }
@@ -43,6 +46,19 @@ impl GrantRefusal {
     /// The server does not take the `resource` of RFC 8707, as Entra.
     pub(super) fn is_of_resource(&self) -> bool {
         self.status == 400 && names_resource(&self.error, &self.description)
+    }
+
+    /// What to try, where the answer says what is at fault.
+    pub(super) fn remedy(&self) -> Option<&'static str> {
+        match self.error.as_str() {
+            "invalid_client" | "unauthorized_client" => Some(
+                "check the client's id and what proves it (`--oauth-client-id` with \
+                 `--oauth-client-secret` or `--oauth-private-key`), and with the issuer that this \
+                 client may get tokens so",
+            ),
+            "invalid_scope" => Some("name scopes that the issuer has with `--oauth-scopes`"),
+            _ => None,
+        }
     }
 
     /// For the user: the status, and what the server says.
@@ -92,11 +108,12 @@ pub(super) fn read(status: u16, body: &str, now: u64) -> Result<Grant, GrantRefu
         )));
     }
     let scopes = answer["scope"].as_str();
+    let given = lifetime(&answer["expires_in"]).map(|secs| now + secs);
+    let own = expiry_of_jwt(&token, now);
     Ok(Grant {
         refresh_token: Some(text("refresh_token")).filter(|token| !token.is_empty()),
-        expires_at: lifetime(&answer["expires_in"])
-            .map(|secs| now + secs)
-            .or_else(|| expiry_of_jwt(&token, now)),
+        expires_at: given.or(own.filter(|at| *at > now)),
+        ended_at: own.filter(|at| given.is_none() && *at <= now),
         scopes: scopes.map(|scopes| scopes.split_whitespace().map(str::to_string).collect()),
         access_token: token,
     })
@@ -114,7 +131,7 @@ fn lifetime(expires_in: &Value) -> Option<u64> {
 /// token does that.
 fn expiry_of_jwt(token: &str, now: u64) -> Option<u64> {
     let exp = exp_of_jwt(token)?.as_f64()?;
-    let is_meant = exp > now as f64 && exp <= (now + LIFETIME_SECS_MAX) as f64;
+    let is_meant = (1.0..=(now + LIFETIME_SECS_MAX) as f64).contains(&exp);
     is_meant.then_some(exp as u64)
 }
 
@@ -221,5 +238,42 @@ mod tests {
                 prop_assert!(super::check(&grant.access_token).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn a_token_that_had_ended_when_it_came_says_when() {
+        let read = |claims: Value, answer: Value| {
+            let mut answer = answer;
+            answer["access_token"] = json!(jwt(&claims));
+            let grant = super::read(200, &answer.to_string(), NOW).expect("a token");
+            (grant.expires_at, grant.ended_at)
+        };
+        let over = json!({"exp": NOW - 90});
+        assert_eq!(read(over.clone(), json!({})), (None, Some(NOW - 90)));
+        // The issuer's word counts more.
+        assert_eq!(
+            read(over, json!({"expires_in": 60})),
+            (Some(NOW + 60), None)
+        );
+        assert_eq!(
+            read(json!({"exp": NOW + 90}), json!({})),
+            (Some(NOW + 90), None)
+        );
+        assert_eq!(read(json!({"exp": 0}), json!({})), (None, None));
+    }
+
+    #[test]
+    fn refusals_of_a_client_say_what_to_check() {
+        let remedy = |error: &str| {
+            let refusal = GrantRefusal {
+                status: 401,
+                error: error.to_string(),
+                description: String::new(),
+            };
+            refusal.remedy()
+        };
+        assert!(remedy("invalid_client").is_some_and(|it| it.contains("--oauth-client-secret")));
+        assert!(remedy("invalid_scope").is_some_and(|it| it.contains("--oauth-scopes")));
+        assert_eq!(remedy("invalid_grant"), None);
     }
 }

@@ -70,6 +70,7 @@ impl LoggedIn {
             server: server.clone(),
             issuer: issuer.clone(),
             client_id: record.client_id.clone(),
+            application_type: record.application_type.clone(),
             client_secret: secret(&record.client_secret),
             access_token: Secret::new(&record.access_token),
             refresh_token: secret(&record.refresh_token),
@@ -93,7 +94,7 @@ impl Held {
                 expires_at: login.expires_at,
                 scopes: login.scopes.clone(),
                 client_secret: text(&login.client_secret),
-                application_type: None,
+                application_type: login.application_type.clone(),
             },
         }
     }
@@ -295,9 +296,9 @@ fn register(
     let text = |name: &str| answer[name].as_str().unwrap_or_default();
     let id = text("client_id");
     if !(200..300).contains(&reply.status) || id.is_empty() {
-        let told = clipped(&format!("{} {}", text("error"), text("error_description")));
+        let told = reason(text("error"), text("error_description"));
         return Err(finally(format!(
-            "the issuer `{name}` registers no client (status {}): {told}",
+            "the issuer `{name}` registers no client (status {}){told}",
             reply.status
         )));
     }
@@ -387,8 +388,16 @@ fn judge(
     if names_resource(&error, &description) && !endpoint.is_without_resource {
         return Err(NoCode::OfResource);
     }
-    let told = Redactor::new([state]).clean(clipped(&format!("{error} {description}")));
-    fault(format!("the issuer `{name}` grants no access: {told}"))
+    let told = Redactor::new([state]).clean(reason(&error, &description));
+    fault(format!("the issuer `{name}` grants no access{told}"))
+}
+
+/// `: error description`, as far as there are any.
+fn reason(error: &str, description: &str) -> String {
+    match clipped(&format!("{error} {description}")) {
+        told if told.is_empty() => told,
+        told => format!(": {told}"),
+    }
 }
 
 #[cfg(test)]
@@ -435,6 +444,13 @@ mod tests {
         );
         check(Some("https://as/x"), true, Err("not used"));
         check(None, true, Err("without the `iss`"));
+    }
+
+    #[test]
+    fn who_gives_no_reason_is_quoted_with_none() {
+        assert_eq!(reason("", ""), "");
+        assert_eq!(reason("access_denied", ""), ": access_denied");
+        assert_eq!(reason("a", "b c"), ": a b c");
     }
 
     #[test]

@@ -20,4 +20,4 @@ mod wish;
 
 pub use login::{BROWSER_TIMEOUT, LoggedIn, login};
 pub use store::store_path;
-pub use wish::{Standing, standing};
+pub use wish::{Standing, login_command, standing};

@@ -22,8 +22,10 @@ const RENEWED_WITHIN_SECS: u64 = 60;
 /// which others break the lock.
 const UNDER_LOCK_MAX: Duration = Duration::from_secs(20);
 
-/// The longest list of scopes in a command that a message names, in bytes.
-const SCOPES_SHOWN_MAX: usize = 300;
+/// The longest value of others in a command that a message names, in bytes.
+const VALUE_BYTES_MAX: usize = 300;
+
+pub(super) const CLIENT_ID: &str = "--oauth-client-id";
 
 /// How often more scopes are asked for because the server wants more.
 const STEP_UPS_MAX: u32 = 3;
@@ -148,9 +150,10 @@ impl Source for OAuthSource {
     fn about(&self) -> String {
         match &self.way {
             TokenWay::Login { held, .. } => {
-                let renewal = match held.record.refresh_token {
-                    Some(_) => ", refreshed before",
-                    None => " and cannot be refreshed",
+                let renewal = match (&held.record.refresh_token, held.record.expires_at) {
+                    (Some(_), Some(_)) => ", refreshed before",
+                    (Some(_), None) => " and is refreshed once it is refused",
+                    (None, _) => " and cannot be refreshed",
                 };
                 let Held { server, issuer, .. } = &**held;
                 let until = until(held.record.expires_at);
@@ -218,10 +221,10 @@ impl OAuthSource {
         let endpoint = asked(endpoint)?;
         let grant = endpoint.ask(&self.wire, client, &fields, deadline);
         let grant = grant.map_err(|none| none.into_fault("client credentials", endpoint))?;
-        *expires_at = grant.expires_at;
+        *expires_at = grant.expires_at.or(grant.ended_at);
         Ok(Token {
             value: Secret::new(&grant.access_token),
-            expires_at: time_of(grant.expires_at),
+            expires_at: time_of(*expires_at),
         })
     }
 }
@@ -259,16 +262,32 @@ fn forbidden(wanted: &[String]) -> Fault {
     }
 }
 
+/// The command that makes a login, with these options, where they have values. A command is
+/// copied into a shell: values that others chose stand in it where a shell takes them as
+/// they are, and `…` else.
+pub(super) fn login_command(options: &[(&str, Option<&str>)]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-/,".contains(&byte);
+    let mut command = "cargo pmcp loadtest login URL".to_string();
+    for (flag, value) in options {
+        if let Some(value) = value {
+            let is_plain = value.len() <= VALUE_BYTES_MAX && value.bytes().all(is_plain);
+            let value = if is_plain { value } else { "…" };
+            command += &format!(" {flag} {value}");
+        }
+    }
+    command
+}
+
 /// The hint of most faults of a login.
-fn log_in_again(why: &str) -> Fault {
-    finally(format!(
-        "{why}: log in again with `cargo pmcp loadtest login URL`"
-    ))
+fn log_in_again(why: &str, record: &Record) -> Fault {
+    let command = login_command(&[(CLIENT_ID, record.own_client())]);
+    finally(format!("{why}: log in again with `{command}`"))
 }
 
 /// What to do about a server that wants other scopes than a login has. A refresh never
 /// widens a grant (RFC 6749 §6): the user has to agree, to what there was as well.
-fn wider(held: &[String], wanted: &[String]) -> Fault {
+fn wider(record: &Record, wanted: &[String]) -> Fault {
+    let held = &record.scopes;
     if wanted.is_empty() {
         return forbidden(wanted);
     }
@@ -282,15 +301,12 @@ fn wider(held: &[String], wanted: &[String]) -> Fault {
     }
     let all: Vec<&str> = held.iter().chain(more).map(String::as_str).collect();
     let all = all.join(",");
-    // The command is copied into a shell, and the server chose the words.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-/,".contains(&byte);
-    let scopes = match all.bytes().all(is_plain) && all.len() <= SCOPES_SHOWN_MAX {
-        true => all.as_str(),
-        false => "…",
-    };
+    let command = login_command(&[
+        (CLIENT_ID, record.own_client()),
+        ("--oauth-scopes", Some(&all)),
+    ]);
     finally(format!(
-        "the server wants the scopes `{shown}` (403): log in again with `cargo pmcp loadtest login \
-         URL --oauth-scopes {scopes}`"
+        "the server wants the scopes `{shown}` (403): log in again with `{command}`"
     ))
 }
 
@@ -317,7 +333,7 @@ fn of_login(
                 .map(challenge::read)
                 .unwrap_or_default()
                 .scopes;
-            return Err(wider(&held.record.scopes, &wanted));
+            return Err(wider(&held.record, &wanted));
         }
         _ => {}
     }
@@ -329,17 +345,17 @@ fn of_login(
                 held.record = record;
                 Ok(held.token())
             }
-            None => Err(log_in_again(&format!(
-                "the token {} and cannot be refreshed",
-                held.until()
-            ))),
+            None => {
+                let why = format!("the token {} and cannot be refreshed", held.until());
+                Err(log_in_again(&why, &held.record))
+            }
         };
     }
     // Before the lock is taken, which others may wait for.
     let found = known(wire, endpoint, Some(&held.issuer), deadline);
     found.map_err(|fault| match fault {
         // The server may have gone over to another issuer: its tokens are good for nothing.
-        Fault::Final { message } => log_in_again(&message),
+        Fault::Final { message } => log_in_again(&message, &held.record),
         fault => fault,
     })?;
     let lock = match store {
@@ -366,19 +382,24 @@ fn of_login(
             let is_spent = matches!(&none, NoGrant::Refused(it, _) if it.error == "invalid_grant");
             return Err(
                 match none.into_fault("the refresh of the kept login", endpoint) {
-                    Fault::Final { message } if is_spent => log_in_again(&message),
+                    Fault::Final { message } if is_spent => log_in_again(&message, &held.record),
                     fault => fault,
                 },
             );
         }
     };
+    let ended_at = time_of(grant.ended_at);
     held.record = held.record.renewed(grant);
     if let (Some(store), Some(lock)) = (store, &lock) {
         let kept = store.keep(lock, &held.server, &held.issuer, &held.record);
         // The one that stands there may be spent now: the next process would be lost.
         kept.map_err(|why| finally(format!("the new token cannot be kept: {why}")))?;
     }
-    Ok(held.token())
+    let token = held.token();
+    Ok(Token {
+        expires_at: token.expires_at.or(ended_at),
+        ..token
+    })
 }
 
 /// What another process made of this login meanwhile: another token than the one that is
@@ -424,12 +445,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_login_is_made_again_for_the_client_that_the_user_has() {
+        let command = |id: &str, kind: Option<&str>| {
+            let record = Record {
+                client_id: id.to_string(),
+                application_type: kind.map(str::to_string),
+                ..Record::default()
+            };
+            log_in_again("it is over", &record).message().to_string()
+        };
+        assert!(command("mine", None).ends_with("login URL --oauth-client-id mine`"));
+        assert!(command("$(x)", None).ends_with("login URL --oauth-client-id …`"));
+        // One that a login registered is registered anew.
+        assert!(command("dyn1", Some("native")).ends_with("login URL`"));
+    }
+
+    #[test]
     fn a_login_with_more_scopes_keeps_those_that_it_has() {
         let check = |held: &str, wanted: &str, expected: &str| {
             let words = |text: &str| -> Vec<String> {
                 text.split_whitespace().map(str::to_string).collect()
             };
-            let fault = wider(&words(held), &words(wanted));
+            let record = Record {
+                scopes: words(held),
+                client_id: "mine".to_string(),
+                application_type: Some("native".to_string()),
+                ..Record::default()
+            };
+            let fault = wider(&record, &words(wanted));
             assert!(fault.message().contains(expected), "{}", fault.message());
         };
         check(

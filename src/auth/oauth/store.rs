@@ -42,7 +42,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const ACCOUNT: &str = "";
 
 /// What is kept of a login. It has no `Debug`: it holds secrets.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) access_token: String,
     pub(super) client_id: String,
@@ -57,6 +57,12 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// The client's id, where it is not one that a login registered for itself.
+    pub(super) fn own_client(&self) -> Option<&str> {
+        let is_registered = self.application_type.is_some() || self.client_id.is_empty();
+        (!is_registered).then_some(&*self.client_id)
+    }
+
     /// The same login with a newer token.
     pub(super) fn renewed(&self, grant: Grant) -> Self {
         Self {
@@ -456,6 +462,7 @@ mod tests {
         let text = fs::read_to_string(store.path()).expect("a file");
         assert_eq!(text, KEPT, "what did not change is written as it was");
         let grant = Grant {
+            ended_at: None,
             access_token: "at-9".to_string(),
             refresh_token: None,
             expires_at: None,

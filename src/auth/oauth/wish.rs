@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::client::{ClientIdentity, SigningKey};
-use super::source::{Held, OAuthSource, TokenWay};
+use super::source::{self, CLIENT_ID, Held, OAuthSource, TokenWay};
 use super::store::Store;
 use super::urls;
 use super::wire::Wire;
@@ -15,8 +15,13 @@ use crate::scenario::OAuthWish;
 pub enum Standing {
     /// From here.
     Source(Box<OAuthSource>),
-    /// Nowhere before the user logs in. Why, as a fragment.
-    NeedsLogin(String),
+    /// Nowhere before the user logs in.
+    NeedsLogin {
+        /// Why, as a fragment.
+        why: String,
+        /// What to do where nobody is there to log in.
+        way_out: String,
+    },
     /// The user asks for none, and there is none. What to tell of that, if anything.
     Nothing(Option<String>),
 }
@@ -43,6 +48,15 @@ pub(super) fn identity(wish: &OAuthWish) -> Result<ClientIdentity, WishFault> {
             .map_err(|why| WishFault(format!("the file of `--oauth-private-key` {why}"))),
         (None, None) => Ok(ClientIdentity::Public),
     }
+}
+
+/// The command that makes the login which this wish is about, with these scopes.
+pub fn login_command(wish: &OAuthWish, scopes: Option<&str>) -> String {
+    source::login_command(&[
+        (CLIENT_ID, wish.client_id.as_deref()),
+        ("--oauth-issuer", wish.issuer.as_deref()),
+        ("--oauth-scopes", scopes),
+    ])
 }
 
 /// Where the tokens for the server at `url` come from. Nobody is asked yet.
@@ -73,17 +87,36 @@ pub fn standing(wish: &OAuthWish, url: &str, network: &Network) -> Result<Standi
     let Some(server) = urls::server_key(url) else {
         return Ok(Standing::Nothing(None));
     };
+    let log_in = login_command(wish, None);
     let needs_login = |why: String| match wish.is_explicit() {
-        true => Standing::NeedsLogin(why),
+        true => Standing::NeedsLogin {
+            why,
+            way_out: format!("log in before: `{log_in}`"),
+        },
         false => Standing::Nothing(Some(why)),
     };
     let Some(store) = wish.store.as_deref().map(Store::at) else {
         return Ok(match wish.is_explicit() {
-            true => Standing::NeedsLogin("the token store is not to be used".to_string()),
+            // What a login would keep is not looked at.
+            true => Standing::NeedsLogin {
+                why: "the token store is not to be used, and nobody is here to log in".to_string(),
+                way_out: format!(
+                    "without `--oauth-no-cache` and `--no-stored-token`, a login that was made \
+                     before is used: `{log_in}`; a client with a secret needs none: \
+                     `--oauth-client-secret`"
+                ),
+            },
             false => Standing::Nothing(None),
         });
     };
     let (issuer, record) = match store.find(&server, wish.issuer.as_deref()) {
+        // No login could be kept there either.
+        Err(why) if wish.is_explicit() => {
+            return Ok(Standing::NeedsLogin {
+                why: format!("the token store {why}"),
+                way_out: format!("move that file away and log in again: `{log_in}`"),
+            });
+        }
         Err(why) => return Ok(needs_login(format!("the token store {why}"))),
         Ok(Some(found)) => found,
         Ok(None) if wish.is_explicit() => {
@@ -120,4 +153,41 @@ pub fn standing(wish: &OAuthWish, url: &str, network: &Network) -> Result<Standi
     }
     let way = TokenWay::of_login(held, Some(store));
     Ok(Standing::Source(Box::new(OAuthSource::new(wire()?, way))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_done_leads_out_of_what_is_told() {
+        let told = |wish: &OAuthWish| {
+            let standing = standing(wish, "https://a/mcp", &Network::default());
+            match standing {
+                Ok(Standing::NeedsLogin { why, way_out }) => (why, way_out),
+                _ => panic!("a login is needed"),
+            }
+        };
+        let mut wish = OAuthWish {
+            client_id: Some("me".to_string()),
+            issuer: Some("https://as".to_string()),
+            store: Some("/no/such/store.json".into()),
+            ..OAuthWish::default()
+        };
+        let command = "login URL --oauth-client-id me --oauth-issuer https://as`";
+        let (_, way_out) = told(&wish);
+        assert_eq!(
+            way_out,
+            format!("log in before: `cargo pmcp loadtest {command}")
+        );
+        wish.store = None;
+        let (_, way_out) = told(&wish);
+        for part in [
+            "without `--oauth-no-cache`",
+            command,
+            "--oauth-client-secret",
+        ] {
+            assert!(way_out.contains(part), "{part}: {way_out}");
+        }
+    }
 }

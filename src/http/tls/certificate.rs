@@ -16,6 +16,8 @@ pub(super) struct Certificate<'a> {
     pub(super) not_before_ms: u64,
     /// Milliseconds since 1970.
     pub(super) not_after_ms: u64,
+    /// It is of the first version of X.509, without extensions.
+    pub(super) is_version_1: bool,
 }
 
 const INTEGER: u8 = 0x02;
@@ -32,7 +34,8 @@ impl<'a> Certificate<'a> {
         let mut whole = Der(der);
         let mut signed = Der(whole.expect(SEQUENCE)?);
         let mut fields = Der(signed.expect(SEQUENCE)?);
-        if fields.peek() == Some(VERSION) {
+        let is_version_1 = fields.peek() != Some(VERSION);
+        if !is_version_1 {
             fields.next()?;
         }
         fields.expect(INTEGER)?;
@@ -45,6 +48,7 @@ impl<'a> Certificate<'a> {
             subject,
             not_before_ms: time(validity.next()?)?,
             not_after_ms: time(validity.next()?)?,
+            is_version_1,
         })
     }
 

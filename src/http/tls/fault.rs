@@ -24,8 +24,16 @@ impl fmt::Display for TlsFault {
 impl StdError for TlsFault {}
 
 const NO_TLS: &str = "check the scheme: `http://` for a server without TLS";
-const GIVE_CERTIFICATE: &str =
+
+/// What to try with a server that wants a certificate of the client.
+pub const GIVE_CERTIFICATE: &str =
     "give one with `--client-cert FILE --client-key FILE` that an authority of the server's issued";
+
+/// What to look at where a server does not take the client's certificate.
+pub const CHECK_CERTIFICATE: &str = "it must come from an authority of the server's, with all \
+                                     certificates between in `--client-cert`; check its dates \
+                                     and its use (`clientAuth`), too, and the server's log";
+
 const TOO_OLD: &str = "1.2 and 1.3 are spoken here: enable one of them at the server";
 
 const STOOD: &str = "handshakes with this server went well before: it, or what stands in front \
@@ -80,7 +88,7 @@ impl TlsFault {
             Error::InvalidCertificate(CertificateError::Other(other)) => {
                 match other.0.downcast_ref::<Self>() {
                     Some(fault) => fault.clone(),
-                    None => Self(format!("the server's certificate is not accepted: {error}")),
+                    None => Self::not_accepted(error),
                 }
             }
             Error::AlertReceived(alert) => Self::of_alert(*alert, person),
@@ -96,12 +104,15 @@ impl TlsFault {
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
             ) => Self::new("the server's TLS is older than 1.2", TOO_OLD),
-            Error::PeerIncompatible(what) => Self(format!("no TLS in common: {what:?}")),
-            Error::InvalidCertificate(cause) => {
-                Self(format!("the server's certificate is not accepted: {cause}"))
-            }
-            other => Self(format!("TLS broke: {other}")),
+            Error::PeerIncompatible(_) => Self(format!("no TLS in common: {}", in_words(error))),
+            Error::InvalidCertificate(_) => Self::not_accepted(error),
+            other => Self(format!("TLS broke: {}", in_words(other))),
         }
+    }
+
+    fn not_accepted(error: &Error) -> Self {
+        let why = in_words(error);
+        Self(format!("the server's certificate is not accepted: {why}"))
     }
 
     /// The server's last word.
@@ -137,10 +148,7 @@ impl TlsFault {
                         }
                         Alert::CertificateExpired => "it has expired by the server's clock",
                         Alert::CertificateRevoked => "its authority has revoked it",
-                        _ => {
-                            "check its dates, its authority, its use (`clientAuth`) and what the \
-                              server's log says"
-                        }
+                        _ => CHECK_CERTIFICATE,
                     },
                 ),
             };
@@ -231,12 +239,59 @@ impl TlsFault {
                          more (SHA-1, or a short key)"
                             .to_string()
                     }
-                    _ => format!("the server's certificate is not accepted: {other}"),
+                    text => {
+                        let why = words(&text);
+                        format!("the server's certificate is not accepted: {why}")
+                    }
                 };
                 Self::new(what, "replace it at the server")
             }
         }
     }
+}
+
+/// An error of the library's, without the names of its types.
+pub(super) fn in_words(error: &Error) -> String {
+    let named = |what: &dyn fmt::Debug| words(&format!("{what:?}"));
+    match error {
+        Error::InvalidCertificate(what) => named(what),
+        Error::PeerIncompatible(what) => named(what),
+        Error::PeerMisbehaved(what) => {
+            format!("the server broke the rules of TLS ({})", named(what))
+        }
+        Error::InvalidMessage(what) => format!(
+            "the server sent a message that cannot be read ({})",
+            named(what)
+        ),
+        Error::General(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `Other(OtherError(UnsupportedCertVersion))` → `unsupported cert version`: what the
+/// library names in its code.
+fn words(debug: &str) -> String {
+    let is_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut name = debug;
+    loop {
+        let end = name.find(|c| !is_letter(c)).unwrap_or(name.len());
+        let (outer, rest) = name.split_at(end);
+        match rest.strip_prefix('(') {
+            Some(inner) if inner.starts_with(|c: char| c.is_ascii_uppercase()) => name = inner,
+            _ => {
+                name = outer.strip_suffix("Context").unwrap_or(outer);
+                break;
+            }
+        }
+    }
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
 }
 
 /// A certificate of an authority stands where one of a server should.
@@ -280,14 +335,17 @@ fn unknown_issuer(chain: &[Certificate<'_>]) -> TlsFault {
     }
     let issuer = name_for_people(top.issuer);
     if chain.len() == 1 {
+        // Whether it is an authority at the top, or one between that the server keeps to
+        // itself, does not show.
         return TlsFault::new(
             format_args!(
-                "the certificate of {issuer}, which issued the server's own, is missing: the \
-                 server sent no intermediate certificate, and this machine does not know it"
+                "the server's certificate was issued by {issuer}, which is not trusted here, and \
+                 the server sent no intermediate certificate: either {issuer} is an authority of \
+                 your own, or its certificate is missing between the server's and an authority's"
             ),
             format_args!(
-                "let the server send its whole chain (a `fullchain` file); if {issuer} is an \
-                 authority of your own, trust it with `--ca FILE`"
+                "trust {issuer} with `--ca FILE`, where FILE has its certificate; if it is not an \
+                 authority of your own, let the server send its whole chain (a `fullchain` file)"
             ),
         );
     }
@@ -361,6 +419,43 @@ fn day(at: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_library_are_told_in_words() {
+        use rustls::PeerMisbehaved;
+        for (error, expected) in [
+            (
+                Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "no cipher suites in common",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::BadEncoding),
+                "bad encoding",
+            ),
+            (
+                Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments),
+                "the server broke the rules of TLS (too many empty fragments)",
+            ),
+            (Error::General("no key".to_string()), "no key"),
+        ] {
+            assert_eq!(in_words(&error), expected);
+        }
+        for (debug, expected) in [
+            (
+                "Other(OtherError(UnsupportedCertVersion))",
+                "unsupported cert version",
+            ),
+            (
+                "UnsupportedSignatureAlgorithmContext { signature_algorithm_id: [1] }",
+                "unsupported signature algorithm",
+            ),
+            ("Tls12NotOffered", "tls12 not offered"),
+            ("TrailingData(17)", "trailing data"),
+            ("", ""),
+        ] {
+            assert_eq!(words(debug), expected);
+        }
+    }
 
     #[test]
     fn names_of_certificates_are_bare() {

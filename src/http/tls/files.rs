@@ -17,6 +17,9 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Each value in DER begins with it, and no text in PEM does.
 const DER_SEQUENCE: u8 = 0x30;
 
+/// Of a file in which no key is found.
+pub(super) const NO_KEY: &str = "has no private key in it";
+
 /// Why a file is of no use.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FileFault {
@@ -93,11 +96,9 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFau
         );
     }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            FileFault::new(format!("has no private key in it{}", but_has(&bytes))).hint(
-                "it must begin with `-----BEGIN PRIVATE KEY-----`, or the same with `EC` or `RSA`",
-            )
-        }
+        pem::Error::NoItemsFound => FileFault::new(format!("{NO_KEY}{}", but_has(&bytes))).hint(
+            "it must begin with `-----BEGIN PRIVATE KEY-----`, or the same with `EC` or `RSA`",
+        ),
         other => broken(&other),
     })
 }

@@ -29,6 +29,8 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 pub(super) use blocking::BlockingTls;
+use certificate::Certificate;
+pub use fault::{CHECK_CERTIFICATE, GIVE_CERTIFICATE};
 pub(super) use fault::{TlsFault, closed, stalled};
 use files::FileFault;
 pub use files::private_key_of_pem;
@@ -89,6 +91,7 @@ impl Material {
     fn load(options: &TlsOptions) -> Result<Self, UserError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut faults = Faults::default();
+        let places = &options.places;
         let mut own = Vec::new();
         for path in &options.ca {
             let found = files::certificates(path).and_then(|list| match are_anchors(&list) {
@@ -98,7 +101,7 @@ impl Material {
                     hint: None,
                 }),
             });
-            own.extend(faults.take("--ca", path, found).unwrap_or_default());
+            own.extend(faults.take(&places.ca, path, found).unwrap_or_default());
         }
         let mut by_environment = Vec::new();
         if let Some(path) = env::var_os(CERT_FILE_VARIABLE).filter(|path| !path.is_empty()) {
@@ -111,13 +114,54 @@ impl Material {
         }
         let certificate = options.client.as_ref().and_then(|(certificate, key)| {
             let chain = files::certificates(certificate);
-            let chain = faults.take("--client-cert", certificate, chain);
-            let found = files::private_key(key);
-            let private = faults.take("--client-key", key, found);
-            let found = CertifiedKey::from_der(chain?, private?, &provider);
-            let found = found.map_err(|error| key_fault(&error, certificate));
-            faults.take("--client-key", key, found).map(Arc::new)
+            let chain = faults.take(&places.client_cert, certificate, chain);
+            // Both in one file, unless two are named.
+            let is_one_file = key == certificate;
+            let of_key = match is_one_file {
+                true => &places.client_cert,
+                false => &places.client_key,
+            };
+            let mut found = files::private_key(key);
+            if let Err(fault) = &mut found
+                && is_one_file
+                && fault.what.starts_with(files::NO_KEY)
+            {
+                let hint = "name the file of its key with `--client-key FILE`, or put the key \
+                            into this one";
+                fault.hint = Some(hint.to_string());
+            }
+            let private = match is_one_file && chain.is_none() {
+                // The same file has been found fault with.
+                true => None,
+                false => faults.take(of_key, key, found),
+            };
+            let signs = provider.key_provider.load_private_key(private?);
+            let signs = signs.map_err(|error| FileFault {
+                what: format!("has a key that cannot be used: {}", fault::in_words(&error)),
+                hint: None,
+            });
+            let certified = CertifiedKey::new(chain?, faults.take(of_key, key, signs)?);
+            match certified.keys_match() {
+                // Not every kind of key can say whose it is.
+                Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+                    Some(Arc::new(certified))
+                }
+                Err(Error::InconsistentKeys(_)) => {
+                    faults.take(of_key, key, Err(mismatch(certificate)))
+                }
+                Err(error) => {
+                    let fault = certificate_fault(&error, &certified);
+                    faults.take(&places.client_cert, certificate, Err(fault))
+                }
+            }
         });
+        if let Some(name) = &options.server_name
+            && ServerName::try_from(name.as_str()).is_err()
+        {
+            let place = &places.server_name;
+            faults.what.push(format!("{place}: {}", no_name(name)));
+            faults.hints.push(NAME_FORM.to_string());
+        }
         faults.none()?;
         Ok(Self {
             own,
@@ -134,17 +178,30 @@ fn are_anchors(list: &[CertificateDer<'static>]) -> bool {
     list.iter().all(|der| store.add(der.clone()).is_ok())
 }
 
-fn key_fault(error: &Error, certificate: &Path) -> FileFault {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => FileFault {
-            what: format!(
-                "is not the key of the certificate in `{}`",
-                certificate.display()
+fn mismatch(certificate: &Path) -> FileFault {
+    FileFault {
+        what: format!(
+            "is not the key of the certificate in `{}`",
+            certificate.display()
+        ),
+        hint: Some("the first certificate of that file must be the client's own".to_string()),
+    }
+}
+
+fn certificate_fault(error: &Error, certified: &CertifiedKey) -> FileFault {
+    let own = certified.cert.first().and_then(Certificate::read);
+    match own.is_some_and(|own| own.is_version_1) {
+        true => FileFault {
+            what: "is of X.509 version 1, which cannot be used".to_string(),
+            hint: Some(
+                "let its authority issue it as version 3, which it is with any extension: \
+                 `openssl x509 -req … -extfile FILE`, where FILE has a line such as \
+                 `extendedKeyUsage = clientAuth`"
+                    .to_string(),
             ),
-            hint: Some("the first certificate of that file must be the client's own".to_string()),
         },
-        other => FileFault {
-            what: format!("has a key that cannot be used: {other}"),
+        false => FileFault {
+            what: format!("cannot be used: {}", fault::in_words(error)),
             hint: None,
         },
     }
@@ -158,13 +215,13 @@ struct Faults {
 }
 
 impl Faults {
-    fn take<T>(&mut self, flag: &str, path: &Path, found: Result<T, FileFault>) -> Option<T> {
+    fn take<T>(&mut self, place: &str, path: &Path, found: Result<T, FileFault>) -> Option<T> {
         let fault = match found {
             Ok(found) => return Some(found),
             Err(fault) => fault,
         };
         self.what
-            .push(format!("{flag}: `{}` {}", path.display(), fault.what));
+            .push(format!("{place}: `{}` {}", path.display(), fault.what));
         let is_new = |hint: &String| !self.hints.contains(hint);
         self.hints.extend(fault.hint.filter(is_new));
         None
@@ -214,13 +271,16 @@ impl Material {
 /// # Errors
 /// When none could have it.
 fn server_name(name: &str) -> Result<ServerName<'static>, UserError> {
-    ServerName::try_from(name.to_string()).map_err(|_| {
-        UserError::usage(format!("`{name}` is no name that a certificate could have")).hint(
-            "give the name of a host or an IP address, as it stands in the certificate, with \
-             `--server-name NAME`",
-        )
-    })
+    ServerName::try_from(name.to_string())
+        .map_err(|_| UserError::usage(no_name(name)).hint(NAME_FORM))
 }
+
+fn no_name(name: &str) -> String {
+    format!("`{name}` is no name that a certificate could have")
+}
+
+const NAME_FORM: &str = "give the name of a host or an IP address, as it stands in the \
+                         certificate, with `--server-name NAME`";
 
 /// One user's own settings, and what it brings to a handshake.
 fn of_person(
@@ -259,7 +319,8 @@ impl TlsSetup {
 
 fn nobody_trusted(error: &Error) -> UserError {
     UserError::could_not_run(format!(
-        "no authority for certificates is trusted here: {error}"
+        "no authority for certificates is trusted here: {}",
+        fault::in_words(error)
     ))
     .hint("install the system's authorities (the package is mostly called `ca-certificates`)")
     .hint("or name them: `--ca FILE`, or `SSL_CERT_FILE`")

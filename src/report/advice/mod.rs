@@ -20,6 +20,7 @@ use crate::metrics::{
 };
 use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
 use crate::scenario::{Load, Plan};
+use crate::template::{self, Piece};
 use crate::units::{format_count, format_duration, format_latency, plural};
 
 /// Everything that the user may want to act on, most telling first. `calls`
@@ -148,12 +149,37 @@ fn rate_limited(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
         true => "users wait as long as it asks, and it asked for no wait",
         false => "`--respect-retry-after` lets users wait as long as the server asks",
     };
+    let n_tokens = outcome.tokens.as_ref().map_or(0, |tokens| tokens.holders);
+    let holds_for = match n_tokens {
+        2.. => format!(
+            "the users have {} tokens: if it holds for each token, it is {} for each",
+            format_count(n_tokens),
+            limit.of_each(n_tokens)
+        ),
+        _ if has_own_credentials(plan) => "whether that holds for each of the users' \
+                                           credentials, an address or all clients together does \
+                                           not show"
+            .to_string(),
+        _ => "whether that holds for a token, an address or all clients together, users with \
+              tokens of their own show"
+            .to_string(),
+    };
     let text = format!(
-        "{}, and answers 429 to the rest; whether that holds for a token, an address or all \
-         clients together, users with tokens of their own show; {next}",
+        "{}, and answers 429 to the rest; {holds_for}; {next}",
         limit.text()
     );
     Some(AdviceNote::new("rate_limited", text))
+}
+
+/// Whether a template in the header `Authorization` gives users credentials of their own.
+fn has_own_credentials(plan: &Plan) -> bool {
+    let mut headers = plan.target.headers.iter();
+    headers.any(|header| {
+        let template = template::parse(&header.value);
+        let is_filled = |piece: &Piece| matches!(piece, Piece::Expression(_));
+        header.name.eq_ignore_ascii_case("authorization")
+            && template.is_ok_and(|template| template.pieces().iter().any(is_filled))
+    })
 }
 
 /// Who respects what is asked for hears where nothing is.
@@ -508,7 +534,8 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
              ended"
         }
         denial if denial.is_denial() => {
-            "give credentials with `--api-key` or `-H 'Authorization: …'`"
+            "give credentials with `--api-key` or `-H 'Authorization: …'`, or log in with \
+             `cargo pmcp loadtest login URL` where tokens come by OAuth"
         }
         Failure::Http {
             status: 404 | 405, ..

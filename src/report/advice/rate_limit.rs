@@ -111,30 +111,57 @@ fn bursts(seconds: &[LimitedSecond]) -> Vec<(usize, u64)> {
     if has_pause { bursts } else { Vec::new() }
 }
 
+/// `60 calls a minute`, `50 calls a second`.
+fn rate_text(per_sec: f64) -> String {
+    match per_sec {
+        // Within some per cent of a whole number a minute.
+        rate if rate < 10.0 => format!("{:.0} calls a minute", rate * 60.0),
+        rate => format!("{} a second", plural(rate.round() as u64, "call", "calls")),
+    }
+}
+
+/// `minute`, `10s`.
+fn every_text(every: Duration) -> String {
+    match every.as_secs() {
+        60 => "minute".to_string(),
+        _ => format_duration(every),
+    }
+}
+
 impl FoundLimit {
+    /// The part of each of so many who share it alike.
+    pub(super) fn of_each(self, n: u64) -> String {
+        let n = n.max(1);
+        match self {
+            Self::Steady { calls, within } | Self::AtLeast { calls, within } => {
+                let least = matches!(self, Self::AtLeast { .. });
+                let about = if least { "at least" } else { "about" };
+                let per_sec = calls as f64 / within.as_secs_f64() / n as f64;
+                format!("{about} {}", rate_text(per_sec))
+            }
+            Self::Window { calls, every } => {
+                let calls = plural(calls.div_ceil(n), "call", "calls");
+                format!("about {calls} each {}", every_text(every))
+            }
+            Self::UsedUp { calls, .. } => {
+                format!("about {}", plural(calls.div_ceil(n), "call", "calls"))
+            }
+        }
+    }
+
     /// `60 calls a minute`, and how it was seen.
     pub(super) fn text(self) -> String {
         let calls = |n| plural(n, "call", "calls");
         match self {
             Self::Window { calls: n, every } => {
-                let every = match every.as_secs() {
-                    60 => "minute".to_string(),
-                    _ => format_duration(every),
-                };
+                let every = every_text(every);
                 format!(
                     "the server lets {} through each {every}, all at once",
                     calls(n)
                 )
             }
             Self::Steady { calls: n, within } | Self::AtLeast { calls: n, within } => {
-                let per_sec = n as f64 / within.as_secs_f64();
-                let rate = match per_sec {
-                    // Within some per cent of a whole number a minute.
-                    rate if rate < 10.0 => {
-                        format!("{:.0} calls a minute", rate * 60.0)
-                    }
-                    rate => format!("{} a second", calls(rate.round() as u64)),
-                };
+                let rate = rate_text(n as f64 / within.as_secs_f64());
                 let about = match self {
                     Self::AtLeast { .. } => "at least",
                     _ => "about",
@@ -179,6 +206,30 @@ mod tests {
             text.contains("about 50 calls a second through (200 in 4s)"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn tokens_that_share_a_limit_have_their_part_of_it() {
+        let within = Duration::from_secs(60);
+        let steady = FoundLimit::Steady { calls: 180, within };
+        assert_eq!(steady.of_each(3), "about 60 calls a minute");
+        let least = FoundLimit::AtLeast { calls: 180, within };
+        assert_eq!(least.of_each(3), "at least 60 calls a minute");
+        let fast = FoundLimit::Steady {
+            calls: 6_000,
+            within,
+        };
+        assert_eq!(fast.of_each(2), "about 50 calls a second");
+        let window = FoundLimit::Window {
+            calls: 120,
+            every: within,
+        };
+        assert_eq!(window.of_each(2), "about 60 calls each minute");
+        let used_up = FoundLimit::UsedUp {
+            calls: 3,
+            since: within,
+        };
+        assert_eq!(used_up.of_each(3), "about 1 call");
     }
 
     #[test]

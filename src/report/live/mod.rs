@@ -11,7 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::outcome::{Observer, Progress, RunStart};
+use crate::outcome::{Observer, Phase, Progress, RunStart};
 use crate::terminal::{Layout, Line, WriteColor, in_memory};
 
 use line::{Limits, notice_line, preparing_line, progress_line, start_line};
@@ -44,6 +44,8 @@ pub struct LiveLine<W> {
     shown: Option<Line>,
     /// When the next plain line is due, from the start of the load.
     next_line: Duration,
+    /// That the load is over and what began is waited for was shown.
+    is_stopping: bool,
 }
 
 impl<W: WriteColor> LiveLine<W> {
@@ -55,6 +57,7 @@ impl<W: WriteColor> LiveLine<W> {
             limits: Limits::default(),
             shown: None,
             next_line: FIRST_LINE_AFTER,
+            is_stopping: false,
         }
     }
 
@@ -198,6 +201,11 @@ impl<W: WriteColor> Observer for LiveLine<W> {
 
     fn progress(&mut self, progress: &Progress<'_>) {
         let limits = self.limits;
+        let is_stopping = progress.phase == Phase::Stopping && progress.in_flight > 0;
+        if is_stopping && !std::mem::replace(&mut self.is_stopping, true) {
+            // What is waited for, and how not to wait, is of use at once.
+            self.next_line = Duration::ZERO;
+        }
         self.show(progress.elapsed, || progress_line(progress, limits));
     }
 

@@ -110,6 +110,29 @@ fn elsewhere_a_plain_line_comes_every_few_seconds() {
 }
 
 #[test]
+fn a_line_says_at_once_what_is_waited_for_at_the_end() {
+    let text = shown(LiveStyle::Lines, |live| {
+        live.started(&outcome(&[]).start);
+        for quarter in 4..8 {
+            with_progress(0, |mut progress| {
+                progress.elapsed = Duration::from_millis(250 * quarter);
+                if quarter > 5 {
+                    progress.phase = Phase::Stopping;
+                }
+                live.progress(&progress);
+            });
+        }
+        live.ended();
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(
+        lines[2].contains("stopping, 50 in flight, Ctrl-C ends at once"),
+        "{text}"
+    );
+}
+
+#[test]
 fn quiet_is_quiet() {
     let text = shown(LiveStyle::Quiet, |live| {
         live.started(&outcome(&[]).start);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Examples, FailureCounts, Histogram, Readings, RowStats, Traffic};
+use crate::metrics::{Examples, FailureCounts, Histogram, Messages, Readings, RowStats, Traffic};
 use crate::outcome::{Row, RowKind};
 use crate::report::model::{
     ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures,
@@ -23,12 +23,12 @@ pub(super) struct Part<'a> {
 impl Part<'_> {
     /// Figures of calls.
     pub(super) fn calls(&self, row: &RowStats) -> Figures {
-        self.figures(row, self.latency_from(row))
+        self.figures(row, self.latency_from(row), &self.examples.calls)
     }
 
-    /// Figures of requests that no load model schedules.
+    /// Figures of requests that open and end sessions, which no load model schedules.
     pub(super) fn beside_calls(&self, row: &RowStats) -> Figures {
-        self.figures(row, LatencyFrom::Sent)
+        self.figures(row, LatencyFrom::Sent, &self.examples.sessions)
     }
 
     /// The figures of each of these rows.
@@ -91,7 +91,7 @@ impl Part<'_> {
         }
     }
 
-    fn figures(&self, row: &RowStats, latency_from: LatencyFrom) -> Figures {
+    fn figures(&self, row: &RowStats, latency_from: LatencyFrom, examples: &Messages) -> Figures {
         let finished = row.finished();
         let of_intended = latency_from == LatencyFrom::IntendedStart;
         let headline = row.measured(of_intended);
@@ -115,21 +115,21 @@ impl Part<'_> {
             failed_latency: if_any(failed),
             service_latency: of_intended.then(|| latency(&row.service_ok)),
             cancelled_age: if_any(&row.cancelled_age),
-            failures: self.causes(&row.failures),
+            failures: causes(&row.failures, examples),
         }
     }
+}
 
-    fn causes(&self, counts: &FailureCounts) -> Vec<CauseCount> {
-        let total = counts.total();
-        let cause = |(failure, count): (crate::metrics::Failure, u64)| CauseCount {
-            id: failure.id(),
-            group: failure.group().id().to_string(),
-            count,
-            share: share(count, total),
-            examples: self.examples.of(failure).to_vec(),
-        };
-        counts.ranked().into_iter().map(cause).collect()
-    }
+fn causes(counts: &FailureCounts, examples: &Messages) -> Vec<CauseCount> {
+    let total = counts.total();
+    let cause = |(failure, count): (crate::metrics::Failure, u64)| CauseCount {
+        id: failure.id(),
+        group: failure.group().id().to_string(),
+        count,
+        share: share(count, total),
+        examples: examples.of(failure).to_vec(),
+    };
+    counts.ranked().into_iter().map(cause).collect()
 }
 
 fn bytes(row: &Row, stats: &RowStats) -> Option<BytesFigures> {

@@ -300,6 +300,11 @@ fn tokens(all: &[&Report]) -> Option<TokenFigures> {
         expired: sum.expired.saturating_add(part.expired),
         last_failure: sum.last_failure.or_else(|| part.last_failure.clone()),
         about: sum.about,
+        // One for all is the same everywhere; others are those of the users of a part.
+        holders: match (sum.holders, part.holders) {
+            (0 | 1, 0 | 1) => sum.holders.max(part.holders),
+            (some, more) => some.saturating_add(more),
+        },
     }))
 }
 

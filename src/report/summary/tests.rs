@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::metrics::{Failure, Recorder};
 use crate::outcome::{BreakKind, BreakingPoint, Ended, RunOutcome, StageOutcome};
 use crate::report::samples::{
-    busy_outcome, cancelled, failed, flow_outcome, ok, ok_intended, outcome, plan, report,
+    busy_outcome, cancelled, failed, flow_outcome, not_opened, ok, ok_intended, outcome, plan,
+    report,
 };
 use crate::report::{SummaryOptions, summary};
 use crate::scenario::{Load, Plan};
@@ -51,7 +52,7 @@ fn a_run_without_a_session_says_why() {
         status: 401,
         rpc_code: None,
     };
-    failed(
+    not_opened(
         &mut outcome.totals,
         1,
         3_000_000,

@@ -50,10 +50,11 @@ impl Resolver<'_> {
                             `--no-keepalive` (`calls_per_connection = 1`) says `Connection: close`";
             self.refuse(&settings.calls_per_connection, message, accepted);
         }
+        let proxy = self.proxy(settings, url);
         Network {
-            tls: self.tls(settings),
-            proxy: self.proxy(settings, url),
-            resolve: self.entries(&settings.resolve, RESOLVE_FORM, ResolveRule::parse),
+            tls: self.tls(settings, url),
+            resolve: self.rules(settings, &proxy, url),
+            proxy,
             bind: self.entries(&settings.bind, BIND_FORM, ZonedIp::parse),
             addresses: settings.addresses.value.unwrap_or_default(),
             dns_ttl: self.above_zero(&settings.dns_ttl),
@@ -62,6 +63,37 @@ impl Resolver<'_> {
             connection,
             backend_header: settings.backend_header.value.clone(),
         }
+    }
+
+    /// No config and no flag names the server.
+    pub(super) fn has_default_url(&self, settings: &Settings) -> bool {
+        self.overrides.url.is_none() && !settings.url.is_given()
+    }
+
+    /// Where names lead. It is told where the server is in none of the rules.
+    fn rules(&mut self, settings: &Settings, proxy: &ProxyChoice, url: &str) -> Vec<ResolveRule> {
+        let rules = self.entries(&settings.resolve, RESOLVE_FORM, ResolveRule::parse);
+        let Some((is_https, host, port)) = address::authority(url) else {
+            return rules;
+        };
+        let (Some(first), Some(place)) = (rules.first(), &settings.resolve.origin) else {
+            return rules;
+        };
+        let (host, port) = match proxy.way(is_https, &host, port) {
+            ProxyWay::Through(NamedProxy {
+                proxy: Ok(proxy), ..
+            }) => (proxy.host().to_string(), proxy.port()),
+            _ => (host, port),
+        };
+        let is_used = rules.iter().any(|it| it.addresses(&host, port).is_some());
+        if !is_used && !self.has_default_url(settings) {
+            self.notices.push(format!(
+                "`{}` says nothing of {host}:{port}, which requests go to (`{first}`): it holds \
+                 for issuers of tokens alone",
+                place.key
+            ));
+        }
+        rules
     }
 
     fn entries<T>(
