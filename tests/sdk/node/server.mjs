@@ -52,9 +52,8 @@ function addTools(server) {
     const requestedSchema = { type: "object", properties, required: ["name"] };
     const form = { message: "Who is there?", requestedSchema };
     // On the stream of the call, not on the session's own.
-    const answer = await (line === "1"
-      ? server.server.elicitInput(form, { relatedRequestId: call.requestId })
-      : call.mcpReq.elicitInput(form));
+    const relatedRequestId = line === "1" ? call.requestId : call.mcpReq.id;
+    const answer = await server.server.elicitInput(form, { relatedRequestId });
     calls.accepted += Number(answer.action === "accept");
     return text(answer.action);
   });
