@@ -7,7 +7,7 @@
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram,
-    IsolationCounts, Readings, Spread, TlsHandshakes, Violations,
+    IsolationCounts, ListenTally, Readings, Spread, TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -321,6 +321,8 @@ pub struct Recorder {
     pub addresses: Option<Box<AddressTallies>>,
     /// Calls by who served them; `None` until the first that is counted so.
     pub spread: Option<Box<Spread>>,
+    /// Listening streams; `None` until something becomes of one.
+    pub listening: Option<Box<ListenTally>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -380,6 +382,7 @@ impl Recorder {
         self.isolation.merge(&other.isolation);
         self.add_addresses(other.addresses.as_deref());
         self.add_spread(other.spread.as_deref());
+        self.add_listening(other.listening.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -405,6 +408,13 @@ impl Recorder {
         }
     }
 
+    /// Adds what became of listening streams.
+    pub fn add_listening(&mut self, more: Option<&ListenTally>) {
+        if let Some(more) = more {
+            self.listening.get_or_insert_default().merge(more);
+        }
+    }
+
     /// Empties what says how the generator fared: while sessions are opened
     /// before a load, that is no part of the load. The requests stay.
     pub fn forget_opening(&mut self) {
@@ -425,6 +435,7 @@ impl Recorder {
         self.isolation = IsolationCounts::default();
         self.addresses = None;
         self.spread = None;
+        self.listening = None;
         self.examples = Examples::default();
         self.violations.clear();
     }

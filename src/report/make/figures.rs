@@ -119,7 +119,7 @@ impl Part<'_> {
         }
     }
 
-    fn causes(&self, counts: &FailureCounts) -> Vec<CauseCount> {
+    pub(super) fn causes(&self, counts: &FailureCounts) -> Vec<CauseCount> {
         let total = counts.total();
         let cause = |(failure, count): (crate::metrics::Failure, u64)| CauseCount {
             id: failure.id(),
