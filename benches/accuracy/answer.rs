@@ -92,6 +92,13 @@ pub(crate) fn call(
     }
 }
 
+/// The head of a session's stream.
+pub(crate) const PUSHED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+
+/// What is pushed on it.
+pub(crate) const PUSHED: &[u8] =
+    b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
+
 /// The answer to anything but a call, given at once.
 pub(crate) fn other(request: &Request) -> Vec<u8> {
     const SESSION: &str = "Mcp-Session-Id: 4f5e9d3c1b0a7e6f5d4c8a7c0d8e6f2b\r\n";
@@ -112,7 +119,7 @@ pub(crate) fn other(request: &Request) -> Vec<u8> {
         ),
         Asked::Nothing => return b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".to_vec(),
         Asked::EndOfSession => return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
-        Asked::OtherHttpMethod => {
+        Asked::Listen | Asked::OtherHttpMethod => {
             return b"HTTP/1.1 405 Method Not Allowed\r\nAllow: POST, DELETE\r\n\
                      Content-Length: 0\r\n\r\n"
                 .to_vec();

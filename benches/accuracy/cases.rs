@@ -37,6 +37,9 @@ pub(crate) enum Behaviour {
     FreezeFewUsers,
     /// 1 ms, and the answer in this form.
     Framed(Framing),
+    /// 1 ms, while each of a thousand sessions holds a stream, on which something is pushed
+    /// every second.
+    Pushing,
 }
 
 /// One row of the table.
@@ -48,12 +51,17 @@ pub(crate) struct Case {
     pub(crate) percent: u32,
 }
 
+/// Sessions with a stream, at least.
+const SESSIONS_PUSHED_TO: u32 = 1_000;
+
 /// How long a server is frozen.
 const FROZEN: Duration = Duration::from_secs(2);
 
 /// All that are measured unless some are chosen, at these loads.
 pub(crate) fn all(percents: &[u32]) -> Vec<Case> {
-    use Behaviour::{AtOnce, Exponential, Fixed, Framed, Freeze, FreezeFewUsers, TwoPoint};
+    use Behaviour::{
+        AtOnce, Exponential, Fixed, Framed, Freeze, FreezeFewUsers, Pushing, TwoPoint,
+    };
     let cases = |model, behaviours: &[Behaviour], percents: &[u32]| -> Vec<Case> {
         let one = |behaviour: &Behaviour| {
             percents.iter().map({
@@ -89,6 +97,7 @@ pub(crate) fn all(percents: &[u32]) -> Vec<Case> {
         cases(Model::Open, &spread, percents),
         cases(Model::Closed, &spread, percents),
         cases(Model::Open, &forms, percents),
+        cases(Model::Open, &[Pushing], &up_to_half),
         cases(Model::Open, &[Freeze], &up_to_tenth),
         cases(Model::Open, &[FreezeFewUsers], &up_to_half),
         cases(Model::Closed, &[Freeze], &up_to_half),
@@ -124,7 +133,10 @@ impl Case {
                 };
                 Load::Arrivals {
                     per_sec: calls_per_sec.round().max(1.0) as u32,
-                    max_vus: (max_vus.ceil() as u32).max(64),
+                    max_vus: (max_vus.ceil() as u32).max(match self.behaviour {
+                        Behaviour::Pushing => SESSIONS_PUSHED_TO,
+                        _ => 64,
+                    }),
                 }
             }
         }
@@ -148,6 +160,7 @@ impl Behaviour {
             Self::Exponential => "exponential",
             Self::Freeze => "freeze",
             Self::FreezeFewUsers => "freeze-few-users",
+            Self::Pushing => "pushing",
             Self::Framed(Framing::Json) => "json",
             Self::Framed(Framing::Split) => "split",
             Self::Framed(Framing::Chunked) => "chunked",
@@ -162,7 +175,7 @@ impl Behaviour {
             Self::AtOnce => Delay::Fixed(Duration::ZERO),
             Self::TwoPoint => Delay::TWO_POINT,
             Self::Exponential => Delay::Exponential(Duration::from_millis(2)),
-            Self::Fixed | Self::Freeze | Self::FreezeFewUsers | Self::Framed(_) => {
+            Self::Fixed | Self::Freeze | Self::FreezeFewUsers | Self::Framed(_) | Self::Pushing => {
                 Delay::Fixed(Duration::from_millis(1))
             }
         }
@@ -189,6 +202,10 @@ impl Behaviour {
         })
     }
 
+    pub(crate) fn push_every(self) -> Option<Duration> {
+        (self == Self::Pushing).then_some(Duration::from_secs(1))
+    }
+
     /// What follows the answer may be read together with it, and the kernel
     /// stamps what is read together with the arrival of the last of it.
     pub(crate) fn has_tail(self) -> bool {
@@ -200,7 +217,7 @@ impl Behaviour {
     pub(crate) fn limit_ms(self) -> f64 {
         match self {
             Self::AtOnce => 1.0,
-            Self::Fixed | Self::Framed(_) => 2.0,
+            Self::Fixed | Self::Framed(_) | Self::Pushing => 2.0,
             Self::TwoPoint => 20.0,
             Self::Exponential => 5.0,
             Self::Freeze | Self::FreezeFewUsers => 1000.0,

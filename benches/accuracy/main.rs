@@ -378,6 +378,7 @@ impl Bench {
             seed: self.seed,
             framing: behaviour.framing(),
             freeze: behaviour.freeze(),
+            push_every: behaviour.push_every(),
             core: self.server_core,
         })
     }

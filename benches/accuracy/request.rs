@@ -31,7 +31,9 @@ pub(crate) enum Asked {
     Nothing,
     /// HTTP's `DELETE`.
     EndOfSession,
-    /// Neither `POST` nor `DELETE`.
+    /// HTTP's `GET`: the session's stream.
+    Listen,
+    /// Another method of HTTP.
     OtherHttpMethod,
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<(usize, Request)>, Unreadable>
     let request = match head.split_once(' ') {
         Some(("POST", _)) => read_message(body)?,
         Some(("DELETE", _)) => without_id(Asked::EndOfSession),
+        Some(("GET", _)) => without_id(Asked::Listen),
         Some(_) => without_id(Asked::OtherHttpMethod),
         None => return Err(Unreadable),
     };

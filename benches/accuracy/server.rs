@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) framing: Framing,
     /// When it does nothing at all, if ever.
     pub(crate) freeze: Option<Freeze>,
+    /// How often it pushes something to each session; `None`: it offers no streams.
+    pub(crate) push_every: Option<Duration>,
     /// The CPU that its thread keeps to; `None`: wherever it is put.
     pub(crate) core: Option<usize>,
 }
@@ -155,6 +157,8 @@ struct Job {
 enum What {
     /// The answer of the call with this number.
     Answer { number: usize, id: String },
+    /// Another message on a session's stream.
+    Pushed,
     /// The second piece of its answer.
     Rest {
         number: usize,
@@ -322,6 +326,10 @@ impl Server {
         read_ns: u64,
         received_ns: u64,
     ) -> Result<(), Closed> {
+        if let (Asked::Listen, Some(_)) = (request.asked, self.options.push_every) {
+            self.push_later(connection, token, read_ns);
+            return hand_over(&mut connection.stream, answer::PUSHED_HEAD);
+        }
         if request.asked != Asked::CallTool {
             return hand_over(&mut connection.stream, &answer::other(&request));
         }
@@ -350,6 +358,17 @@ impl Server {
         Ok(())
     }
 
+    fn push_later(&mut self, connection: &Connection, token: usize, now_ns: u64) {
+        if let Some(every) = self.options.push_every {
+            self.jobs.push(Job {
+                due_ns: now_ns + whole_ns(every),
+                token,
+                generation: connection.generation,
+                what: What::Pushed,
+            });
+        }
+    }
+
     fn send_those_due(&mut self) {
         while let Some(job) = self.jobs.peek() {
             if job.due_ns > self.clock.now_ns() {
@@ -359,6 +378,7 @@ impl Server {
                 return;
             };
             let mut is_there = false;
+            let is_answer = !matches!(job.what, What::Pushed);
             self.with_connection(job.token, |server, connection, token| {
                 is_there = connection.generation == job.generation;
                 match is_there {
@@ -367,7 +387,7 @@ impl Server {
                 }
             });
             // Who asked has gone; another may have come in its place.
-            self.served.n_lost += u64::from(!is_there);
+            self.served.n_lost += u64::from(!is_there && is_answer);
         }
     }
 
@@ -378,6 +398,10 @@ impl Server {
         what: What,
     ) -> Result<(), Closed> {
         let (number, bytes, second, is_end) = match what {
+            What::Pushed => {
+                self.push_later(connection, token, self.clock.now_ns());
+                return hand_over(&mut connection.stream, answer::PUSHED);
+            }
             What::Answer { number, id } => {
                 let call = &self.served.calls[number];
                 let service_ns = self.clock.now_ns() - call.received_ns;

@@ -214,6 +214,10 @@ macro_rules! command {
             /// do not hold the steps against what the server lists before any load
             #[argh(switch)]
             pub(super) no_preflight: bool,
+            /// hold no GET stream for each session; as clients on SDKs do, sessions hold
+            /// one where the server offers it, which takes a connection of its own
+            #[argh(switch)]
+            pub(super) no_listen: bool,
             /// spin rather than sleep while waiting, on a host that does nothing else
             #[argh(switch)]
             pub(super) busy_poll: bool,
@@ -382,6 +386,7 @@ macro_rules! load_overrides {
             workers: $args.workers,
             pin: $args.no_pin.then_some(false),
             preflight: $args.no_preflight.then_some(false),
+            listen: $args.no_listen.then_some(false),
             busy_poll: $args.busy_poll.then_some(true),
             strict: $args.strict.then_some(true),
             ..server_overrides!($args)
@@ -914,6 +919,10 @@ command! {
         /// names itself in the header X-Served-By and knows no session of the others
         #[argh(option, arg_name = "n", from_str_fn(options::backends))]
         pub(super) backends: Option<usize>,
+        /// offer each session a GET stream, and send a notification on it at this
+        /// interval; none is offered unless given
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+        pub(super) stream_every: Option<Duration>,
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         stateless_legacy: args.stateless,
         session_ttl: args.session_ttl,
         backends: args.backends.unwrap_or(defaults.backends),
+        stream_every: args.stream_every,
         off_schema_share: args.off_schema.unwrap_or(defaults.off_schema_share),
         mix_share: args.mix.unwrap_or(defaults.mix_share),
         ..defaults
@@ -56,8 +57,12 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     interrupts.wait(Duration::MAX);
     drop(listener);
     let stats = server.stop();
+    let streams = match stats.streams_opened {
+        0 => String::new(),
+        n => format!(", {} notifications on {n} streams", stats.notices_sent),
+    };
     let mut line = format!(
-        "served {} calls in {} sessions",
+        "served {} calls in {} sessions{streams}",
         stats.finished, stats.sessions_opened
     );
     if args.mix.is_some() {

@@ -32,7 +32,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
         return Err(UserError::usage(fault).hint("give `--histograms seconds` too"));
     }
     calibrate_plan(&mut plan, calibration.as_deref())?;
-    make_room(plan.connections_max(), demo);
+    make_room(plan.connections_max(plan.target.listen), demo);
     let outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
     let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
         coordinator::run(plan.clone(), live, interrupts)

@@ -58,6 +58,28 @@ impl Content {
         }
     }
 
+    /// The same of what has come; `None` where nothing has. Content in a coding is waited
+    /// for: one piece of it may bring nothing.
+    pub(super) fn read_arrived(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Trouble> {
+        match &mut self.decoding {
+            None => self.answer.read_arrived(buffer),
+            Some(decoding) => decoding.read(&mut self.answer, buffer).map(Some),
+        }
+    }
+
+    /// Whether reading it may wait.
+    pub(super) fn has_coding(&self) -> bool {
+        self.decoding.is_some()
+    }
+
+    /// Waits for more, without a buffer for it.
+    pub(super) fn await_more(&mut self) -> Result<(), Trouble> {
+        match self.decoding {
+            None => self.answer.await_more(),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// At the end: whether the content is whole.
     pub(super) fn check_end(&self) -> Result<(), Trouble> {
         match &self.decoding {

@@ -23,6 +23,7 @@ use crate::http::{
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
 };
+use crate::outcome::StreamOffer;
 use crate::protocol::{
     Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
     ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription, Revision,
@@ -64,6 +65,9 @@ const TIMEOUTS_MAX: u32 = 2;
 /// JSON-RPC's code for a method that the server does not have.
 const METHOD_NOT_FOUND: i64 = -32601;
 
+/// A server that offers a stream to listen on begins one within this.
+const STREAM_WAIT: Duration = Duration::from_secs(2);
+
 /// The session that asked is ended within this.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -80,6 +84,8 @@ pub struct Found {
     pub has_sessions: bool,
     /// What it lists, of what was asked for.
     pub lists: ServerLists,
+    /// Whether it offers a stream to listen on; `None`: it was not asked.
+    pub stream: Option<StreamOffer>,
     /// The server is at another path than the one that was given.
     pub was_redirected: bool,
     /// What the user should know.
@@ -117,6 +123,8 @@ pub struct WantedLists {
     pub resources: bool,
     /// Prompts.
     pub prompts: bool,
+    /// No list: whether it offers a stream to listen on, where it gave a session id.
+    pub stream: bool,
 }
 
 impl Found {
@@ -194,6 +202,11 @@ pub fn find(
     if wanted.prompts {
         let prompts = list(&mut session, &mut lists);
         found.lists.prompts = found.listing(prompts);
+    }
+    // Last, since the stream takes the connection with it: a server that serves one at a
+    // time is asked like any other.
+    if wanted.stream && found.has_sessions {
+        found.stream = Some(session.ask_for_stream(crate::clock::now() + STREAM_WAIT));
     }
     session.close(CLOSE_WAIT);
     Ok(found)
@@ -619,6 +632,7 @@ impl Finder {
             capabilities,
             has_sessions: self.session.has_id(),
             lists: ServerLists::default(),
+            stream: None,
             was_redirected: self.redirected_from.is_some(),
             notices: std::mem::take(&mut self.notices),
         }

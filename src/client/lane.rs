@@ -158,12 +158,21 @@ pub(super) struct Lane {
 impl Lane {
     /// A lane without a connection; its first message makes one.
     pub(super) fn new(server: &Server, identity: Rc<Identity>) -> Self {
+        Self::unpaced_to(server, identity, server.settings().message_bytes_max)
+    }
+
+    /// The same; what an exchange brings beyond `bytes_unpaced` is read at a bounded rate.
+    pub(super) fn unpaced_to(
+        server: &Server,
+        identity: Rc<Identity>,
+        bytes_unpaced: usize,
+    ) -> Self {
         let message_bytes_max = server.settings().message_bytes_max;
         let nothing = Expect::result(0, None);
         Self {
             http: Client::new(
                 server.endpoint(),
-                message_bytes_max,
+                bytes_unpaced,
                 &server.settings().network,
                 identity.turns(),
             ),
@@ -268,6 +277,71 @@ impl Lane {
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
+        let sent = self.send(message);
+        self.finish(sent, message.kept, expect, on_server_request)
+    }
+
+    /// Asks for a stream that has no end: its content, once its head is there.
+    ///
+    /// # Errors
+    /// What was answered in its place, or why there was no answer.
+    pub(super) fn open_stream(
+        &mut self,
+        message: &Outgoing<'_>,
+    ) -> Result<Content, Box<Exchanged>> {
+        let sent = self.send(message);
+        if let Ok(answer) = &sent
+            && answer.status == 200
+            && body_kind(answer) == BodyKind::EventStream
+            && let Ok(answer) = sent
+        {
+            let (content, _) = Content::new(answer, self.message_bytes_max);
+            return Ok(content);
+        }
+        let mut exchanged = self.finish(sent, None, None, &mut |_| ());
+        exchanged.resumable = false;
+        Err(Box::new(exchanged))
+    }
+
+    /// Reads what of an endless stream has come, and hands it out piece by piece. False at
+    /// its end.
+    ///
+    /// # Errors
+    /// When the stream broke, or what it brings cannot be read.
+    pub(super) fn read_arrived(
+        &mut self,
+        content: &mut Content,
+        mut take: impl FnMut(&[u8]) -> Result<(), ProtocolFault>,
+    ) -> Result<bool, Trouble> {
+        self.borrow_buffer();
+        let goes_on = loop {
+            let n = match content.read_arrived(self.buffer.spare(CHUNK_BYTES)) {
+                Ok(Some(0)) => break content.check_end().map(|()| false),
+                Ok(Some(n)) => n,
+                Ok(None) => break Ok(true),
+                Err(trouble) => break Err(trouble),
+            };
+            self.search_spare(n);
+            if let Err(fault) = take(&self.buffer.room[..n]) {
+                break Err(fault.into());
+            }
+            if content.has_coding() {
+                break Ok(true);
+            }
+        };
+        self.give_buffer_back();
+        goes_on
+    }
+
+    /// The end of an exchange whose request was sent.
+    #[inline]
+    fn finish(
+        &mut self,
+        sent: Result<Response, Trouble>,
+        kept: Option<&Kept>,
+        expect: Option<Expect>,
+        on_server_request: &mut dyn FnMut(&ServerRequest),
+    ) -> Exchanged {
         let mut exchanged = Exchanged {
             result: Err(Trouble::Cancelled),
             timing: Timing::default(),
@@ -281,8 +355,7 @@ impl Lane {
             error_text: None,
             observed: None,
         };
-        let sent = self.send(message);
-        if let Some(kept) = message.kept {
+        if let Some(kept) = kept {
             exchanged.observed = Some(self.observe(kept, sent.as_ref().ok()));
         }
         let result = match sent {

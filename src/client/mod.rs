@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Start with [`Session::call`]; `lane.rs` is one exchange, read as the
-//! protocol demands.
+//! protocol demands. `listen.rs` is the stream that a session may hold beside its calls.
 
 #![cfg_attr(
     not(test),
@@ -31,7 +31,9 @@ mod error_head;
 mod find;
 mod identity;
 mod lane;
+mod listen;
 mod lists;
+mod mailbox;
 mod observed;
 mod server;
 mod session;
@@ -39,6 +41,7 @@ mod token;
 
 pub use error_head::RetryAfter;
 pub use find::{Found, Listing, ServerLists, WantedLists, find, find_and_open, is_unknown_method};
+pub use listen::HeldStream;
 pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use observed::{Kept, Observed};
 pub use server::{PreparedCall, Server, ServerSettings};
@@ -46,3 +49,4 @@ pub use session::{CallReport, Session};
 pub use token::{RefusedToken, TokenCell};
 
 pub use crate::http::Trouble;
+pub use crate::protocol::Heard;

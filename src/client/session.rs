@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::error_head::RetryAfter;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
+use super::mailbox::Mailbox;
 use super::observed::{Kept, Observed};
 use super::server::{PreparedCall, Server};
 use super::token::{RefusedToken, TokenCell};
@@ -15,10 +16,10 @@ use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
 };
-use crate::outcome::WireCopy;
+use crate::outcome::{StreamOffer, WireCopy};
 use crate::protocol::{
     Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
-    says_session_gone,
+    read_json_reply, says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::plural;
@@ -99,7 +100,7 @@ impl CallReport {
         }
     }
 
-    fn of(exchanged: Exchanged, began: Instant) -> (Result<Reply, Trouble>, Self) {
+    pub(super) fn of(exchanged: Exchanged, began: Instant) -> (Result<Reply, Trouble>, Self) {
         let sent = exchanged.timing.sent.unwrap_or(began);
         let report = Self {
             result: Ok(()),
@@ -132,6 +133,8 @@ pub struct Session {
     asked: RequestsOfServer,
     /// The server has said that it resumes no stream of this session.
     never_resumes: bool,
+    /// Where answers come that the listening stream brings; `None` without one.
+    mailbox: Option<Rc<Mailbox>>,
     counters: Counters,
     /// What was given away by `take_counters`.
     taken: Counters,
@@ -162,6 +165,7 @@ impl Session {
             body: RequestBody::default(),
             asked: RequestsOfServer::NOTHING,
             never_resumes: false,
+            mailbox: None,
             counters: Counters::default(),
             taken: Counters::default(),
             watched: None,
@@ -193,6 +197,7 @@ impl Session {
         if let Some(marked_as) = &self.marked_as {
             beside.search(&marked_as.0, marked_as.1);
         }
+        beside.mailbox = self.mailbox.clone();
         beside
     }
 
@@ -212,6 +217,49 @@ impl Session {
             lane.serve(&identity);
         }
         self.identity = identity;
+        self.mailbox = None;
+    }
+
+    /// Asks whether the server offers a listening stream, over this connection, which is
+    /// closed with the stream.
+    pub(super) fn ask_for_stream(&mut self, deadline: Instant) -> StreamOffer {
+        let message = Outgoing {
+            head: &self.server.heads().get,
+            lines: self.server.bare(),
+            body: &[],
+            deadline,
+            kept: None,
+        };
+        let mut asked = self.lane.open_stream(&message);
+        if asked
+            .as_ref()
+            .is_err_and(|refused| is_lost_reused(&refused.result))
+        {
+            asked = self.lane.open_stream(&message);
+        }
+        match asked {
+            Ok(_) => StreamOffer::accepted(),
+            Err(refused) => StreamOffer {
+                offered: false,
+                status: refused.status,
+                why: refused.result.err().map(|it| it.message().to_string()),
+            },
+        }
+    }
+
+    /// From now on answers may come on a listening stream, which puts them here.
+    pub(super) fn open_mailbox(&mut self) -> Rc<Mailbox> {
+        Rc::clone(self.mailbox.insert(Rc::default()))
+    }
+
+    /// Whose markers are those of others, where answers are searched for them.
+    pub(super) fn marked_as(&self) -> Option<&(MarkerKey, u32)> {
+        self.marked_as.as_deref()
+    }
+
+    /// Who its user is to the server.
+    pub(super) fn identity(&self) -> &Rc<Identity> {
+        &self.identity
     }
 
     /// Searches all answers from now on for the markers of others than this user.
@@ -322,6 +370,7 @@ impl Session {
     pub fn open(&mut self) -> CallReport {
         self.forget();
         self.never_resumes = false;
+        self.mailbox = None;
         if !self.server.dialect().has_session() {
             return self.discover().1;
         }
@@ -498,8 +547,8 @@ impl Session {
             if let Some(watched) = &mut self.watched {
                 watched.status = exchanged.status;
             }
-            if exchanged.resumable && self.server.dialect().has_session() {
-                exchanged = self.resumed(exchanged, deadline);
+            if exchanged.result.is_err() && self.server.dialect().has_session() {
+                exchanged = self.recovered(exchanged, call, id, deadline);
             }
             let (result, mut report) = CallReport::of(exchanged, began);
             report.sent = *first_sent.get_or_insert(report.sent);
@@ -551,6 +600,42 @@ impl Session {
     fn n_side_connects(&self) -> u64 {
         let lane = self.side_lane.as_deref();
         lane.map_or(0, |lane| lane.counters().connects)
+    }
+
+    /// What can still come of a call that has no answer: a stream that broke off goes on, or
+    /// the answer to what was accepted comes on the listening stream.
+    #[inline(never)]
+    fn recovered(
+        &mut self,
+        mut exchanged: Exchanged,
+        call: &PreparedCall,
+        id: u64,
+        deadline: Instant,
+    ) -> Exchanged {
+        if exchanged.resumable {
+            return self.resumed(exchanged, deadline);
+        }
+        let mailbox = self.mailbox.as_ref().filter(|mailbox| mailbox.is_open());
+        let Some(mailbox) = mailbox.filter(|_| exchanged.status == Some(202)) else {
+            return exchanged;
+        };
+        match mailbox.await_answer(id, deadline) {
+            Ok(Some(answer)) => {
+                let found = read_json_reply(answer.text.as_bytes(), &call.expect(id));
+                exchanged.end = Some(answer.came);
+                exchanged.timing.delay = None;
+                exchanged.result = found.map_err(Trouble::from).map(|found| {
+                    exchanged.kept_result = found.result.map(str::to_string);
+                    found.reply
+                });
+            }
+            Ok(None) => {
+                let note = "no answer came on the listening stream either, by the timeout";
+                exchanged.result = exchanged.result.map_err(|it| with_note(it, note));
+            }
+            Err(cancelled) => exchanged.result = Err(cancelled),
+        }
+        exchanged
     }
 
     /// Goes on with a stream that broke off, as often as it may be. What the
@@ -860,7 +945,7 @@ fn could_not_initialize(message: String) -> Trouble {
 
 /// The requests of the server's within one call.
 #[derive(Debug, Clone, Copy)]
-struct RequestsOfServer {
+pub(super) struct RequestsOfServer {
     n_answered: u32,
     n_unanswered: u32,
     /// Connections that the side lane had opened before the call.
@@ -870,7 +955,7 @@ struct RequestsOfServer {
 }
 
 impl RequestsOfServer {
-    const NOTHING: Self = Self {
+    pub(super) const NOTHING: Self = Self {
         n_answered: 0,
         n_unanswered: 0,
         n_side_connects: 0,
@@ -879,7 +964,7 @@ impl RequestsOfServer {
 
     /// Begins anew, after `n_side_connects` connections of the side lane. A
     /// call that used all of its own leaves one to each that follows.
-    fn of_next_call(self, n_side_connects: u64) -> Self {
+    pub(super) fn of_next_call(self, n_side_connects: u64) -> Self {
         let is_used_up = n_side_connects - self.n_side_connects >= self.side_connects_max;
         Self {
             n_side_connects,
@@ -896,7 +981,7 @@ impl RequestsOfServer {
     /// since the call's is busy with the stream. Not where the server has had
     /// answers enough or the call's time is up; false then.
     #[inline(never)]
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         server: &Server,
         lane: &mut Lane,

@@ -665,6 +665,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     of_isolation.for_each(|it| totals.violations.keep(it.clone()));
     totals.add_addresses(tick.addresses.as_deref());
     warm.add_spread(tick.spread.as_deref());
+    totals.add_listening(tick.listening.as_deref());
     warm.examples.merge(&tick.examples);
 }
 

@@ -63,7 +63,10 @@ impl ToldOnce {
 /// The lists that the plan is held against: those of tools always, where it calls
 /// any, as the protocol wants it.
 pub(super) fn wanted_lists(plan: &Plan) -> WantedLists {
-    let mut wanted = WantedLists::default();
+    let mut wanted = WantedLists {
+        stream: plan.target.listen,
+        ..WantedLists::default()
+    };
     for call in plan.calls() {
         match &call.action.value {
             Action::Call(Operation::CallTool { .. }) | Action::CodeMode { .. } => {

@@ -17,7 +17,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::resolve;
 use crate::marker::MarkerKey;
-use crate::outcome::{GeneratorFacts, Observer, ServerFacts};
+use crate::outcome::{GeneratorFacts, Observer, ServerFacts, StreamOffer};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
@@ -144,11 +144,15 @@ pub(super) fn prepare(
             script.mark(Marks { key, is_of_probe });
         }
         script.tokens = keeper.as_ref().map(|keeper| Arc::clone(keeper.tokens()));
-        Ok::<_, UserError>(Arc::new(script))
+        Ok::<_, UserError>(script)
     };
-    let script = render(Arc::clone(plan), false)?;
+    let mut script = render(Arc::clone(plan), false)?;
+    if server.offers_stream() {
+        script.hold_streams();
+    }
+    let script = Arc::new(script);
     let probe = probe_plan(plan)
-        .map(|plan| render(Arc::new(plan), true))
+        .map(|plan| render(Arc::new(plan), true).map(Arc::new))
         .transpose()?;
     let endpoint = found.server.endpoint();
     let name = endpoint.looked_up(&plan.network);
@@ -224,6 +228,10 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
         has_sessions: found.has_sessions,
         proxy: plan.proxy_use(),
         addresses: found.server.endpoint().addresses().len(),
+        stream: found.stream.clone().map(|offer| StreamOffer {
+            why: offer.why.map(|why| redactor.clean(why)),
+            ..offer
+        }),
     }
 }
 
@@ -246,10 +254,10 @@ pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
 }
 
 /// Says what of this host is too small for the load, and how to change it.
-pub(super) fn check_room(plan: &Plan, observer: &mut dyn Observer) {
+pub(super) fn check_room(plan: &Plan, server: &ServerFacts, observer: &mut dyn Observer) {
     let (_, workers) = choose_cpus(plan);
     let need = Need {
-        connections: plan.connections_max(),
+        connections: plan.connections_max(server.offers_stream()),
         routes: plan.network.bind.len().max(1) as u64,
         workers: workers.len() as u64,
     };

@@ -91,7 +91,7 @@ pub(super) fn run_before(
     if let (Some(witness), Some(script)) = (witness, Arc::get_mut(&mut prepared.script)) {
         script.show_to(witness);
     }
-    check_room(&plan, &mut noted);
+    check_room(&plan, &prepared.server, &mut noted);
     await_start(&plan, &mut noted, interrupts)?;
     let result = generate(&plan, prepared, &mut noted, interrupts);
     noted.ended();
@@ -160,6 +160,8 @@ struct Coordinator<'a> {
     active_max: u32,
     /// Users that never had a session.
     without_session: u32,
+    /// Of the workers that have ended: the sum of their most listening streams at once.
+    listening_max: u32,
     first_begin: Option<Instant>,
     last_end: Option<Instant>,
     last_given_up: Option<Instant>,
@@ -222,6 +224,7 @@ impl<'a> Coordinator<'a> {
             has_told_of_change: false,
             active_max: 0,
             without_session: 0,
+            listening_max: 0,
             first_begin: None,
             last_end: None,
             last_given_up: None,
@@ -459,9 +462,11 @@ impl<'a> Coordinator<'a> {
                     last_given_up,
                     active_max,
                     without_session,
+                    listening_max,
                 } = *end;
                 self.active_max += active_max;
                 self.without_session += without_session;
+                self.listening_max += listening_max;
                 self.collector.take_last(worker, &usage, &recorder);
                 let begins = [self.first_begin, first_begin];
                 self.first_begin = begins.into_iter().flatten().min();
@@ -740,6 +745,7 @@ impl<'a> Coordinator<'a> {
             seconds: std::mem::take(&mut self.collector.seconds),
             // Ticks see only what lasts; a short run may end before the first.
             vus_max,
+            listening_max: self.listening_max,
             breaking_point: self.breaking_point,
             probe,
             notices,

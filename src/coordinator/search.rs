@@ -101,7 +101,7 @@ pub fn find(
     let mut prepared = prepare(&plan, &mut noted, interrupts)?;
     // Tokens are renewed until all is over.
     let keeper = prepared.keeper.take();
-    check_room(&plan, &mut noted);
+    check_room(&plan, &prepared.server, &mut noted);
     let notices = noted.notices;
     let result = thread::scope(|scope| {
         let mut finder = SearchRun::new(

@@ -131,6 +131,9 @@ impl Number {
 /// No instant. Times are nanoseconds since `base`, plus one.
 const NONE: u64 = 0;
 
+/// As a deadline: none.
+const NEVER: u64 = u64::MAX;
+
 #[derive(Debug)]
 pub(super) struct Exchange {
     base: Instant,
@@ -279,12 +282,31 @@ impl Exchange {
         }
     }
 
+    /// Of an exchange that has one, as each has until its head is there.
     pub(super) fn deadline(&self) -> Instant {
         self.to_instant(self.deadline.get()).unwrap_or(self.base)
     }
 
+    /// `None`: it may take for ever.
+    pub(super) fn deadline_if_any(&self) -> Option<Instant> {
+        let ns = self.deadline.get();
+        match ns {
+            NEVER => None,
+            _ => self
+                .base
+                .checked_add(Duration::from_nanos(ns.saturating_sub(1))),
+        }
+    }
+
     pub(super) fn set_deadline(&self, deadline: Instant) {
         self.deadline.set(self.to_ns(deadline));
+    }
+
+    /// What is read from now on is a stream without an end. What was deep before it came
+    /// is not deep again, so its waits need not give back memory of the stack.
+    pub(super) fn go_on_for_ever(&self) {
+        self.deadline.set(NEVER);
+        self.reused.set(1);
     }
 
     pub(super) fn phase(&self) -> ExchangePhase {
@@ -627,6 +649,25 @@ mod tests {
         };
         assert_eq!(exchange.received(&received), Arrival::InTime);
         assert_eq!(exchange.deadline(), begin + second + second * 9 / 2);
+    }
+
+    #[test]
+    fn what_goes_on_for_ever_has_no_deadline_and_is_never_late() {
+        let exchange = Exchange::new(usize::MAX);
+        let begin = Instant::now();
+        exchange.begin(begin + Duration::from_secs(1));
+        exchange.go_on_for_ever();
+        assert_eq!(exchange.deadline_if_any(), None);
+        let received = Received {
+            n_bytes: 1,
+            at: begin + Duration::from_secs(1_000_000),
+            age: None,
+        };
+        assert_eq!(exchange.received(&received), Arrival::InTime);
+        exchange.put_off(Duration::from_secs(1));
+        assert_eq!(exchange.deadline_if_any(), None);
+        exchange.begin(begin);
+        assert_eq!(exchange.deadline_if_any(), Some(begin));
     }
 
     #[test]

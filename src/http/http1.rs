@@ -237,38 +237,63 @@ impl Response {
     /// # Errors
     /// When the connection dies, the deadline comes, or the framing is broken.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
-        let exchange = &self.exchange;
+        loop {
+            match self.read_arrived(buffer)? {
+                Some(n_filled) => return Ok(n_filled),
+                None => self.await_more()?,
+            }
+        }
+    }
+
+    /// The same of what has come; `None` where nothing has: [`Response::await_more`] waits.
+    ///
+    /// # Errors
+    /// When the framing is broken.
+    #[inline]
+    pub fn read_arrived(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Trouble> {
         let Some(connection) = &mut self.connection else {
-            return Ok(0);
+            return Ok(Some(0));
         };
         loop {
             if self.body.is_ended() {
                 self.end();
-                return Ok(0);
+                return Ok(Some(0));
             }
             let buffers = connection.transport.buffers();
             let (n_used, n_filled) = self
                 .body
                 .read(buffers.input(), buffer)
-                .map_err(|fault| Trouble::not_http(fault.0, exchange))?;
+                .map_err(|fault| Trouble::not_http(fault.0, &self.exchange))?;
             buffers.input_consume(n_used);
             if n_filled > 0 || buffer.is_empty() {
-                return Ok(n_filled);
+                return Ok(Some(n_filled));
             }
             // The end of the last chunk is no content.
-            if self.body.is_ended() {
-                continue;
+            if !self.body.is_ended() {
+                return Ok(None);
             }
-            match connection.transport.await_input(NextTimeout::default()) {
-                Ok(true) => {}
-                // The close ends a body without a length; a reset does not.
-                Ok(false) if self.body == Body::ToEnd && exchange.stop() != Stop::Reset => {
-                    self.connection = None;
-                    return Ok(0);
-                }
-                Ok(false) => return Err(Trouble::closed(exchange)),
-                Err(error) => return Err(Trouble::of(&error, exchange)),
+        }
+    }
+
+    /// Waits for more of the body, without a buffer for it.
+    ///
+    /// # Errors
+    /// When the connection dies, or the deadline comes.
+    #[inline]
+    pub fn await_more(&mut self) -> Result<(), Trouble> {
+        let exchange = &self.exchange;
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        match connection.transport.await_input(NextTimeout::default()) {
+            Ok(true) => Ok(()),
+            // The close ends a body without a length; a reset does not.
+            Ok(false) if self.body == Body::ToEnd && exchange.stop() != Stop::Reset => {
+                self.connection = None;
+                Ok(())
             }
+            Ok(false) => Err(Trouble::closed(exchange)),
+            Err(error) => Err(Trouble::of(&error, exchange)),
         }
     }
 
@@ -305,6 +330,11 @@ impl Response {
     /// Moves the deadline, for what is read after the answer proper.
     pub fn set_deadline(&self, deadline: Instant) {
         self.exchange.set_deadline(deadline);
+    }
+
+    /// What follows is a stream without an end: it has no deadline.
+    pub fn go_on_for_ever(&self) {
+        self.exchange.go_on_for_ever();
     }
 
     /// When the bytes went and came so far.

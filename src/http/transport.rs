@@ -39,7 +39,7 @@ fn give_way_in_time(exchange: &Exchange) -> Wake {
         return Wake::Ready;
     }
     exchange.begin_stretch();
-    give_way(Some(exchange.deadline()))
+    give_way(exchange.deadline_if_any())
 }
 
 /// What came by the deadline is in time, though we decode it later: this many
@@ -59,8 +59,8 @@ pub(super) fn after_decoding(exchange: &Exchange, n_bytes: usize) -> Wake {
     }
     exchange.begin_stretch();
     let wake = match exchange.is_paced() {
-        true => pause(PACE, exchange.deadline()),
-        false => give_way(Some(exchange.deadline())),
+        true => pause(PACE, exchange.deadline_if_any()),
+        false => give_way(exchange.deadline_if_any()),
     };
     match wake {
         Wake::Deadline
@@ -151,7 +151,7 @@ impl TaskTransport {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.mark_full();
                     self.exchange.begin_stretch();
-                    let wake = self.socket.wait_writable(Some(self.exchange.deadline()));
+                    let wake = self.socket.wait_writable(self.exchange.deadline_if_any());
                     if wake != Wake::Ready {
                         self.buffers.drop_held();
                         return Err(self.stopped(wake));
@@ -232,7 +232,7 @@ impl TaskTransport {
             if is_stretch_over(&self.exchange) && self.exchange.is_paced() {
                 self.exchange.begin_stretch();
                 self.buffers.release();
-                return pause(PACE, self.exchange.deadline());
+                return pause(PACE, self.exchange.deadline_if_any());
             }
             return give_way_in_time(&self.exchange);
         }
@@ -243,7 +243,7 @@ impl TaskTransport {
             trim_stack();
         }
         self.exchange.begin_stretch();
-        self.socket.wait_readable(Some(self.exchange.deadline()))
+        self.socket.wait_readable(self.exchange.deadline_if_any())
     }
 }
 

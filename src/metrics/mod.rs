@@ -22,6 +22,7 @@ mod failure;
 mod handshakes;
 mod histogram;
 mod isolation;
+mod listening;
 mod pages;
 mod quantile;
 mod quantile_interval;
@@ -43,6 +44,7 @@ pub use failure::{
 pub use handshakes::{HandshakeKind, TlsHandshakes};
 pub use histogram::{Extent, Histogram};
 pub use isolation::IsolationCounts;
+pub use listening::{ListenTally, NameCounts};
 pub use quantile::Quantile;
 pub use recorder::{Examples, Messages, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use spread::{ServedCall, ServerTallies, ServerTally, Spread};

@@ -7,7 +7,7 @@
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram,
-    IsolationCounts, Readings, Spread, TlsHandshakes, Violations,
+    IsolationCounts, ListenTally, Readings, Spread, TlsHandshakes, Violations,
 };
 
 /// How a started request ended.
@@ -254,6 +254,8 @@ pub struct Examples {
     pub calls: Messages,
     /// Of the beginnings and the ends of sessions.
     pub sessions: Messages,
+    /// Of listening streams.
+    pub streams: Messages,
 }
 
 impl Examples {
@@ -261,6 +263,7 @@ impl Examples {
     pub fn merge(&mut self, other: &Self) {
         self.calls.merge(&other.calls);
         self.sessions.merge(&other.sessions);
+        self.streams.merge(&other.streams);
     }
 }
 
@@ -338,6 +341,8 @@ pub struct Recorder {
     pub addresses: Option<Box<AddressTallies>>,
     /// Calls by who served them; `None` until the first that is counted so.
     pub spread: Option<Box<Spread>>,
+    /// Listening streams; `None` until something becomes of one.
+    pub listening: Option<Box<ListenTally>>,
     /// Messages of failures.
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
@@ -374,6 +379,14 @@ impl Recorder {
         self.rows[row].end(sample);
     }
 
+    /// The same of a row that opens listening streams.
+    pub fn end_of_stream(&mut self, row: usize, sample: &Sample<'_>) {
+        if let Outcome::Failed(failure, message) = &sample.outcome {
+            self.examples.streams.offer(*failure, message);
+        }
+        self.rows[row].end(sample);
+    }
+
     /// A request of so many bytes had an answer of so many, a success of the row.
     pub fn transferred(&mut self, row: usize, n_sent: u64, n_received: u64) {
         let row = &mut self.rows[row];
@@ -405,6 +418,7 @@ impl Recorder {
         self.isolation.merge(&other.isolation);
         self.add_addresses(other.addresses.as_deref());
         self.add_spread(other.spread.as_deref());
+        self.add_listening(other.listening.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -430,6 +444,13 @@ impl Recorder {
         }
     }
 
+    /// Adds what became of listening streams.
+    pub fn add_listening(&mut self, more: Option<&ListenTally>) {
+        if let Some(more) = more {
+            self.listening.get_or_insert_default().merge(more);
+        }
+    }
+
     /// Empties what says how the generator fared: while sessions are opened
     /// before a load, that is no part of the load. The requests stay.
     pub fn forget_opening(&mut self) {
@@ -450,6 +471,7 @@ impl Recorder {
         self.isolation = IsolationCounts::default();
         self.addresses = None;
         self.spread = None;
+        self.listening = None;
         self.examples = Examples::default();
         self.violations.clear();
     }

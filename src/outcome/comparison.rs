@@ -47,6 +47,8 @@ pub struct SampleFacts {
     pub target: String,
     /// `legacy` or `modern`.
     pub era: String,
+    /// Whether its sessions held streams to listen on.
+    pub holds_streams: bool,
     /// The server's name and version, as far as it told them.
     pub server: String,
     /// The version of the program that made the run.

@@ -11,6 +11,7 @@ mod intervals;
 mod probe;
 mod row;
 pub(crate) mod serial;
+mod stream;
 mod token;
 mod trial;
 
@@ -39,6 +40,7 @@ pub use intervals::{
 };
 pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows};
+pub use stream::StreamOffer;
 pub use token::TokenFigures;
 pub use trial::{Seen, WireCopy, Witness};
 
@@ -93,6 +95,15 @@ pub struct ServerFacts {
     pub proxy: Option<ProxyUse>,
     /// Addresses that connections are made to.
     pub addresses: usize,
+    /// Whether it offers a stream to listen on; `None`: it was not asked.
+    pub stream: Option<StreamOffer>,
+}
+
+impl ServerFacts {
+    /// Whether each session of the load listens on a stream.
+    pub fn offers_stream(&self) -> bool {
+        self.stream.as_ref().is_some_and(|offer| offer.offered)
+    }
 }
 
 /// The machine that generates the load, and how that is really done.
@@ -199,6 +210,8 @@ pub struct RunOutcome {
     pub intervals: Option<Intervals>,
     /// The most virtual users active at once.
     pub vus_max: u32,
+    /// The most listening streams open at once, of each worker, all workers together.
+    pub listening_max: u32,
     /// Where the server broke, if it did.
     pub breaking_point: Option<BreakingPoint>,
     /// What the probe measured, if the plan has one. In no other figure.

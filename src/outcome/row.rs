@@ -28,6 +28,8 @@ pub enum RowKind {
     Handshake,
     /// Ending a session: `DELETE`.
     Close,
+    /// Opening the listening stream of a session: `GET`, up to its head.
+    Listen,
     /// The slowest of the calls that a step issues at once.
     Turn,
     /// An iteration of a flow, from the start of its first step to the end of its
@@ -43,7 +45,12 @@ impl RowKind {
     pub fn is_in_totals(self) -> bool {
         match self {
             Self::Call => true,
-            Self::Handshake | Self::Close | Self::Turn | Self::Flow | Self::FlowBusy => false,
+            Self::Handshake
+            | Self::Close
+            | Self::Listen
+            | Self::Turn
+            | Self::Flow
+            | Self::FlowBusy => false,
         }
     }
 
@@ -52,7 +59,7 @@ impl RowKind {
     pub fn is_in_warm_up(self) -> bool {
         match self {
             Self::Call | Self::Turn | Self::Flow | Self::FlowBusy => true,
-            Self::Handshake | Self::Close => false,
+            Self::Handshake | Self::Close | Self::Listen => false,
         }
     }
 }

@@ -162,7 +162,7 @@ pub fn read_error_body(body: &[u8]) -> Option<RpcError> {
 /// The most bytes of a server request's id.
 const SERVER_ID_MAX: usize = 1024;
 /// The most characters of a server request's method that are kept.
-const METHOD_MAX: usize = 100;
+pub(super) const METHOD_MAX: usize = 100;
 
 /// What one event of a stream holds.
 pub(super) enum EventContent<'a> {
@@ -204,7 +204,7 @@ pub(super) fn read_event<'a>(
 
 /// What does not parse ends the exchange at once, though SDKs would skip it:
 /// it is most likely the answer, and a timeout would hide the cause.
-fn read_message_of_event<'a>(
+pub(super) fn read_message_of_event<'a>(
     text: &'a str,
     expect: &Expect,
 ) -> Result<EventContent<'a>, ProtocolFault> {

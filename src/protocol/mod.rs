@@ -47,6 +47,7 @@ mod era;
 mod fault;
 mod fields;
 mod header_value;
+mod heard;
 mod input;
 mod jsonrpc;
 mod lists;
@@ -72,6 +73,7 @@ pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
 pub use fault::{FaultKind, ProtocolFault, excerpt};
 pub use fields::{json_text, look_at_elements, read_fields, read_members};
 pub use header_value::header_value_of_json;
+pub use heard::{Heard, StreamReader};
 pub use jsonrpc::RpcError;
 #[cfg(test)]
 pub use lists::ToolAnnotations;

@@ -182,6 +182,19 @@ impl SseDecoder {
         self.is_id_too_long
     }
 
+    /// Gives all buffers back where no event is cut: the next one may be a long time
+    /// coming, and a thousand streams wait for theirs.
+    pub fn give_back(&mut self) {
+        if self.is_lent {
+            self.clear_event();
+        }
+        if !self.is_inside_event() {
+            self.line = Vec::new();
+            self.data = Vec::new();
+            self.name.shrink_to_fit();
+        }
+    }
+
     /// Gives back what the last event took. To be called when the stream is
     /// done with: the next one may be a long time coming.
     pub fn release(&mut self) {

@@ -58,6 +58,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
                 has_sessions: true,
                 proxy: None,
                 addresses: 1,
+                stream: None,
             },
             rows,
             generator: GeneratorFacts {
@@ -82,6 +83,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         seconds: Vec::new(),
         intervals: None,
         vus_max: 50,
+        listening_max: 0,
         breaking_point: None,
         probe: None,
         notices: Vec::new(),

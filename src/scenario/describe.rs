@@ -35,6 +35,10 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.target.respect_retry_after {
         lines.add("Retry-After", "users wait as long as it asks".to_string());
     }
+    if !plan.target.listen {
+        let text = "sessions hold no stream, even where the server offers one";
+        lines.add("listening", text.to_string());
+    }
     describe_tls(&plan.network.tls, &mut lines);
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));

@@ -71,6 +71,8 @@ pub struct Overrides {
     pub cookies: Option<bool>,
     /// `--respect-retry-after`
     pub respect_retry_after: Option<bool>,
+    /// `--no-listen` is `Some(false)`
+    pub listen: Option<bool>,
     /// How the server is reached
     pub network: NetworkFlags,
     /// `--busy-poll`

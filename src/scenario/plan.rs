@@ -160,6 +160,9 @@ pub struct Target {
     pub cookies: bool,
     /// Whether users wait as long as a 429 or a 503 asks to (`Retry-After`).
     pub respect_retry_after: bool,
+    /// Whether each session holds the stream that it may listen on, where the server
+    /// offers one.
+    pub listen: bool,
 }
 
 impl Target {
@@ -183,6 +186,7 @@ impl Target {
             protocol: ProtocolChoice::Auto,
             cookies: false,
             respect_retry_after: false,
+            listen: true,
         }
     }
 }
@@ -691,18 +695,19 @@ impl Plan {
         population_of(&self.populations, run_index)
     }
 
-    /// The connections that a run opens at once at most.
-    pub fn connections_max(&self) -> u64 {
-        self.connections_of(self.vus_max())
+    /// The connections that a run opens at once at most, if its sessions hold listening
+    /// streams, or not.
+    pub fn connections_max(&self, holds_streams: bool) -> u64 {
+        self.connections_of(self.vus_max(), holds_streams)
     }
 
     /// The connections that this number of users opens at once at most.
-    pub(crate) fn connections_of(&self, vus: u32) -> u64 {
+    pub(crate) fn connections_of(&self, vus: u32, holds_streams: bool) -> u64 {
         let lanes = self.steps().map(Step::calls_at_once).max();
         let lanes = lanes
             .filter(|lanes| *lanes > 1)
             .map_or(1, |lanes| lanes + 1);
-        u64::from(vus).saturating_mul(lanes)
+        u64::from(vus).saturating_mul(lanes + u64::from(holds_streams))
     }
 
     /// The steps of all flows, in order.

@@ -195,6 +195,9 @@ keys! {
         /// Whether a user waits as long as a 429 or a 503 asks to (`Retry-After`), in the
         /// handshake too; false unless given.
         respect_retry_after: bool = Truth,
+        /// Whether each session holds a GET stream and listens on it, as clients on SDKs
+        /// do, where the server offers one; true unless given.
+        listen: bool = Truth,
         /// Files with certificates of authorities that are trusted beside the platform's.
         ca: Vec<String> = Own {
             read: |entry| read_texts(entry, CA_FORM, |text| Ok(text.to_string())),

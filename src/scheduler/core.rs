@@ -526,9 +526,9 @@ mod tests {
         let ms = Duration::from_millis;
         let wakes = block_on(&|| true, move || {
             let begin = Instant::now();
-            let short = pause(ms(5), begin + ms(60_000));
+            let short = pause(ms(5), Some(begin + ms(60_000)));
             let lasted = begin.elapsed();
-            let due = pause(ms(60_000), Instant::now() + ms(5));
+            let due = pause(ms(60_000), Some(Instant::now() + ms(5)));
             (
                 short,
                 due,
@@ -538,7 +538,7 @@ mod tests {
         let expected = (Wake::Ready, Wake::Deadline, true);
         assert_eq!(wakes.expect("a scheduler"), expected);
         let far = Instant::now() + Duration::from_secs(3600);
-        let wake = block_on(&|| false, move || pause(ms(600_000), far));
+        let wake = block_on(&|| false, move || pause(ms(600_000), Some(far)));
         assert_eq!(wake.expect("a scheduler"), Wake::Cancelled);
     }
 

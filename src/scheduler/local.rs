@@ -411,14 +411,15 @@ pub fn give_way(deadline: Option<Instant>) -> Wake {
 /// Lets the other tasks run for that long, or until the deadline. As
 /// [`give_way`], it is for bounded pieces of work, where these are to come at a
 /// bounded rate.
-pub fn pause(length: Duration, deadline: Instant) -> Wake {
-    let (until, wake) = with(|local| (local.now + length, local.look(Some(deadline))));
+pub fn pause(length: Duration, deadline: Option<Instant>) -> Wake {
+    let (until, wake) = with(|local| (local.now + length, local.look(deadline)));
     if wake != Wake::Ready {
         return wake;
     }
+    let nearer = deadline.filter(|deadline| *deadline <= until);
     loop {
-        match park(Some(until.min(deadline))) {
-            Wake::Deadline if until < deadline => return Wake::Ready,
+        match park(nearer.or(Some(until))) {
+            Wake::Deadline if nearer.is_none() => return Wake::Ready,
             Wake::Ready => {}
             wake => return wake,
         }

@@ -48,10 +48,8 @@ pub use mio::Waker;
 
 pub use self::core::{Scheduler, SchedulerOptions, Turn, Worked, block_on};
 pub use local::{
-    Cancel, Socket, TaskId, Wake, current_task, dispensable, give_way, lateness, park, pause,
-    run_all, shielded, sleep_until, unpark,
+    Cancel, Socket, TaskId, Wake, cancel_task, current_task, dispensable, give_way, lateness, park,
+    pause, run_all, shielded, sleep_until, spawn, unpark,
 };
-#[cfg(test)]
-pub use local::{cancel_task, spawn};
 pub use ports::begin_connect;
 pub use suspend::trim as trim_stack;

@@ -23,6 +23,11 @@ impl Backoff {
         Self::new(Duration::from_millis(10), Duration::from_secs(1))
     }
 
+    /// Between listening streams that are refused, or end at once.
+    pub(super) const fn of_streams() -> Self {
+        Self::new(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
     const fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -40,8 +45,12 @@ impl Backoff {
     /// and of that a random share between half and all ("equal jitter"), so that users
     /// who failed together do not come back together.
     pub(super) fn pause(&mut self, random: &mut fastrand::Rng) -> Duration {
-        let doubled = self
-            .first
+        self.pause_from(self.first, random)
+    }
+
+    /// The same where the first of these pauses is another one.
+    pub(super) fn pause_from(&mut self, first: Duration, random: &mut fastrand::Rng) -> Duration {
+        let doubled = first
             .saturating_mul(1 << self.n_failures.min(16))
             .min(self.longest);
         self.n_failures = self.n_failures.saturating_add(1);
@@ -66,5 +75,18 @@ mod tests {
         assert!((Duration::from_millis(2500)..=Duration::from_secs(5)).contains(&longest));
         backoff.reset();
         assert!(backoff.pause(&mut random) <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn streams_are_tried_again_from_what_the_server_wants_to_half_a_minute() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut backoff = Backoff::of_streams();
+        let first = Duration::from_millis(100);
+        assert!(backoff.pause_from(first, &mut random) <= first);
+        for _ in 0..100 {
+            backoff.pause_from(first, &mut random);
+        }
+        let longest = backoff.pause_from(first, &mut random);
+        assert!((Duration::from_secs(15)..=Duration::from_secs(30)).contains(&longest));
     }
 }

@@ -11,7 +11,8 @@
 //! It is straight-line code that suspends its task where it waits. It does not
 //! know threads, channels or printing: what a worker's users share is in
 //! [`Shared`], what they do is a [`Script`]. The function to read first is
-//! `VirtualUser::run`, then `flow.rs`.
+//! `VirtualUser::run`, then `flow.rs`. What a session hears beside its calls is the matter
+//! of a task of its own, `listen.rs`.
 
 #![cfg_attr(
     not(test),
@@ -29,6 +30,7 @@ mod check;
 mod checks;
 mod flow;
 mod headers;
+mod listen;
 mod script;
 mod shared;
 mod virtual_user;

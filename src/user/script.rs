@@ -30,6 +30,8 @@ pub struct Rows {
     pub handshake: usize,
     /// Ending a session.
     pub close: usize,
+    /// Opening a session's listening stream; `None` where none is held.
+    pub listen: Option<usize>,
 }
 
 /// What users do. Shared by all workers, never changed.
@@ -258,6 +260,7 @@ impl Script {
                 all: rows.rows,
                 handshake,
                 close,
+                listen: None,
             },
             flows,
             checks,
@@ -282,6 +285,12 @@ impl Script {
     /// Whose markers calls have, where any have.
     pub(super) fn marks(&self) -> Option<&Marks> {
         self.marks.as_ref()
+    }
+
+    /// Has each session hold a listening stream.
+    pub fn hold_streams(&mut self) {
+        self.rows.listen = Some(self.rows.all.len());
+        self.rows.all.push(Row::new(RowKind::Listen, "GET"));
     }
 
     /// Makes a trial of it: the flows are done in order rather than by weight, and

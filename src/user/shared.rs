@@ -13,7 +13,9 @@ use crate::auth::{HeldToken, Refusal};
 use crate::client::{CallReport, Observed, RefusedToken, Session, TokenCell, Trouble};
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
-use crate::metrics::{AskedWaits, Counters, Outcome, Recorder, Sample, ServedCall};
+use crate::metrics::{
+    AskedWaits, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall,
+};
 use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
@@ -46,6 +48,10 @@ pub struct Shared {
     pub n_active_max: Cell<u32>,
     /// Users that have ended and never had a session.
     pub n_without_session: Cell<u32>,
+    /// Listening streams that are open.
+    n_listening: Cell<u32>,
+    /// The most of them at once.
+    pub n_listening_max: Cell<u32>,
     /// When the first call began. Handshakes are no calls.
     pub first_begin: Cell<Option<Instant>>,
     /// The end of the last call that succeeded or failed. Handshakes and the
@@ -92,6 +98,8 @@ impl Shared {
             n_in_flight_max: Cell::new(0),
             n_active_max: Cell::new(0),
             n_without_session: Cell::new(0),
+            n_listening: Cell::new(0),
+            n_listening_max: Cell::new(0),
             first_begin: Cell::new(None),
             last_end: Cell::new(None),
             last_given_up: Cell::new(None),
@@ -147,6 +155,30 @@ impl Shared {
         }
     }
 
+    /// Where the server does not take this token: tells it, and waits for another one, as
+    /// long as a request may take. Whether another one is there.
+    pub(super) fn await_token(
+        &self,
+        holder: u32,
+        token: &TokenCell,
+        refused: Option<RefusedToken>,
+        goes_on: impl Fn() -> bool,
+    ) -> bool {
+        let is_of_one_before = refused
+            .as_ref()
+            .is_some_and(|it| it.number < token.number());
+        if let Some(refused) = refused {
+            self.refuse(holder, token, refused);
+        }
+        if !token.is_refused() {
+            return is_of_one_before;
+        }
+        let number = token.number();
+        let until = crate::clock::now() + self.script.plan.timeout;
+        self.sleep(until, || token.number() == number && goes_on());
+        token.number() != number
+    }
+
     /// Whether iterations are arrivals.
     pub fn is_open_model(&self) -> bool {
         self.script.plan.load.unit() == LoadUnit::Rate
@@ -199,6 +231,26 @@ impl Shared {
 
     pub(super) fn count_waits(&self, change: impl FnOnce(&mut AskedWaits)) {
         change(&mut self.recorder.borrow_mut().waits);
+    }
+
+    pub(super) fn tally_listening(&self, change: impl FnOnce(&mut ListenTally)) {
+        let mut recorder = self.recorder.borrow_mut();
+        change(recorder.listening.get_or_insert_default());
+    }
+
+    /// A listening stream is open (1), or no longer (-1).
+    pub(super) fn change_listening(&self, by: i32) {
+        let n_listening = self.n_listening.get().saturating_add_signed(by);
+        self.n_listening.set(n_listening);
+        let n_most = self.n_listening_max.get().max(n_listening);
+        self.n_listening_max.set(n_most);
+    }
+
+    /// Keeps the message of a listening stream's failure that no request had.
+    pub(super) fn example_of_stream(&self, failure: Failure, message: &str) {
+        let message = self.script.server.settings().redactor.cleaned(message);
+        let examples = &mut self.recorder.borrow_mut().examples;
+        examples.streams.offer(failure, &message);
     }
 
     /// Counts a wait that the server asked for and that has ended now.
@@ -271,6 +323,7 @@ impl Shared {
             Outcome::Failed(..) if row == rows.handshake || row == rows.close => {
                 recorder.end_of_session(row, &sample);
             }
+            Outcome::Failed(..) if rows.listen == Some(row) => recorder.end_of_stream(row, &sample),
             _ => recorder.end(row, &sample),
         }
         if report.result.is_ok() {

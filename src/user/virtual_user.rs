@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::backoff::Backoff;
+use super::listen::Ear;
 use super::shared::Shared;
-use crate::client::{CallReport, RetryAfter, Session, TokenCell, Trouble};
+use crate::client::{CallReport, HeldStream, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AskedWaits, AuthFailure, Failure, TemplateFailure};
 use crate::network::ConnectionUse;
@@ -57,6 +58,8 @@ pub struct VirtualUser {
     pub(super) secrets: SessionSecrets,
     /// Further sessions with the same id, for calls at once.
     pub(super) lanes: Vec<Option<Session>>,
+    /// Who holds the session's listening stream, where one is held.
+    ear: Option<Rc<Ear>>,
     /// How long the server asked to be left alone, where that is respected.
     asked_wait: Option<Duration>,
     /// Whose token it has, and the token, where tokens are fetched.
@@ -158,6 +161,7 @@ impl VirtualUser {
             kept: Vec::new(),
             secrets,
             lanes: Vec::new(),
+            ear: None,
             asked_wait: None,
             token,
             backoff: Backoff::of_sessions(),
@@ -256,6 +260,7 @@ impl VirtualUser {
         let was_tried = std::mem::replace(&mut self.has_tried_before, true);
         match report.result {
             Ok(()) => {
+                self.listen();
                 // Opening a session goes deeper than the calls that follow.
                 if !self.ever_had_session {
                     trim_stack();
@@ -289,6 +294,23 @@ impl VirtualUser {
         }
     }
 
+    /// Holds the session's listening stream, where the server offers one.
+    fn listen(&mut self) {
+        if self.shared.script.rows.listen.is_none() || !self.session.has_id() {
+            return;
+        }
+        let listener = Box::new(HeldStream::of(&mut self.session));
+        let random = self.generators.of(purpose_of("listen")).clone();
+        let token = self.token.clone();
+        self.ear = Some(Ear::open(&self.shared, listener, token, random));
+    }
+
+    fn end_listening(&mut self) {
+        if let Some(ear) = self.ear.take() {
+            ear.close();
+        }
+    }
+
     /// With a token that was refused nothing is sent.
     fn check_token(&self) -> Result<(), Trouble> {
         let Some((holder, token)) = &self.token else {
@@ -314,20 +336,8 @@ impl VirtualUser {
             return false;
         };
         let refused = self.session.take_refusal();
-        let is_of_one_before = refused
-            .as_ref()
-            .is_some_and(|it| it.number < token.number());
-        if let Some(refused) = refused {
-            self.shared.refuse(*holder, token, refused);
-        }
-        if !token.is_refused() {
-            return is_of_one_before;
-        }
-        let number = token.number();
-        let until = crate::clock::now() + self.shared.script.plan.timeout;
-        let waits = || token.number() == number && self.goes_on();
-        self.shared.sleep(until, waits);
-        token.number() != number
+        self.shared
+            .await_token(*holder, token, refused, || self.goes_on())
     }
 
     /// Gives the next session its own headers.
@@ -508,6 +518,7 @@ impl VirtualUser {
 
     /// Gives the session up without a word to the server.
     fn drop_session(&mut self) {
+        self.end_listening();
         self.session.forget();
         // They carry the id that is gone.
         self.lanes.clear();
@@ -556,6 +567,9 @@ impl VirtualUser {
         } else if self.session.has_id() {
             let row = self.shared.script.rows.close;
             self.shared.start(row);
+            if let Some(ear) = &self.ear {
+                ear.expect_end();
+            }
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
             if let Some(mut report) = report {
@@ -564,6 +578,7 @@ impl VirtualUser {
                 self.shared.end(row, &report, None);
             }
         }
+        self.end_listening();
         self.kept.clear();
         self.secrets.forget();
         self.count_session();

@@ -102,6 +102,8 @@ pub struct WorkerEnd {
     pub active_max: u32,
     /// Users that never had a session.
     pub without_session: u32,
+    /// The most listening streams that were open at once.
+    pub listening_max: u32,
 }
 
 /// The coordinator's hold on a worker.

@@ -354,6 +354,7 @@ impl<'a> Worker<'a> {
             last_given_up: self.shared.last_given_up.get(),
             active_max: self.shared.n_active_max.get(),
             without_session: self.shared.n_without_session.get(),
+            listening_max: self.shared.n_listening_max.get(),
         });
         let _ = self.events.send(WorkerEvent::Ended(end));
     }

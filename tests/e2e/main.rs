@@ -64,6 +64,7 @@ mod histograms;
 mod init_command;
 mod isolation;
 mod limits;
+mod listen;
 mod network;
 mod oauth;
 mod preflight;

@@ -26,7 +26,8 @@ fn requests_are_found_at_every_cut() {
     let notice = r#"{"method":"notifications/initialized"}"#;
     check(&post(notice), Asked::Nothing, "null");
     check("DELETE /mcp HTTP/1.1\r\n\r\n", Asked::EndOfSession, "null");
-    check("GET / HTTP/1.1\r\n\r\n", Asked::OtherHttpMethod, "null");
+    check("GET / HTTP/1.1\r\n\r\n", Asked::Listen, "null");
+    check("PUT / HTTP/1.1\r\n\r\n", Asked::OtherHttpMethod, "null");
 }
 
 #[test]

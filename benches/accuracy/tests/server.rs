@@ -21,6 +21,7 @@ const OPTIONS: Options = Options {
     seed: 5,
     framing: Framing::Json,
     freeze: None,
+    push_every: None,
     core: None,
 };
 
@@ -205,6 +206,26 @@ fn the_closed_model_reports_what_the_server_did() {
     let over = judged.over.expect("such a limit");
     assert!(over.truth > 0.05, "{over:?}");
     assert!(over.error().abs() < 0.05, "{over:?}");
+}
+
+/// What is pushed to the sessions meanwhile is in no figure.
+#[test]
+fn streams_that_push_change_no_figure() {
+    share::whole();
+    let options = Options {
+        delay: Delay::Fixed(Duration::from_millis(50)),
+        push_every: Some(Duration::from_millis(20)),
+        ..OPTIONS
+    };
+    let load = Load::Arrivals {
+        per_sec: 100,
+        max_vus: 40,
+    };
+    let judged = run(options, load, 1.5, 500.0);
+    for pair in judged.service.0.iter().take(3) {
+        assert!(pair.error().abs() < ERROR_US_MAX, "{judged:?}");
+    }
+    assert_eq!(judged.n_dropped, 0, "{judged:?}");
 }
 
 #[test]

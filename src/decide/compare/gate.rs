@@ -27,8 +27,10 @@ const VALUE_CHARS_MAX: usize = 60;
 
 /// Keys of a plan that are no part of the load: what a run is told of, and what its
 /// result is judged by.
-const NOT_LOAD: [&str; 10] = [
+const NOT_LOAD: [&str; 11] = [
     "preflight",
+    // Whether streams were held is a fact of the run.
+    "listen",
     "url",
     "seed",
     "strict",
@@ -112,11 +114,19 @@ fn of_two(first: &RunSample, other: &RunSample) -> Vec<Fault> {
     let (a, b) = (&first.facts, &other.facts);
     let major = |facts: &SampleFacts| facts.program.split('.').next().map(str::to_string);
     // What differs, and whether the runs are refused for it.
-    let facts: [(&str, bool, Fact); 9] = [
+    let facts: [(&str, bool, Fact); 10] = [
         ("target", !is_same_host(&a.target, &b.target), |of| {
             of.target.clone()
         }),
         ("era of the protocol", true, |of| of.era.clone()),
+        // It is another load: twice the connections, and what comes on them.
+        ("holding of listening streams", true, |of| {
+            let held = match of.holds_streams {
+                true => "held",
+                false => "none",
+            };
+            held.to_string()
+        }),
         // A major version may measure in another way.
         ("version of this program", major(a) != major(b), |of| {
             of.program.clone()
@@ -304,6 +314,11 @@ mod tests {
             "the target differs",
         );
         check(|run| run.facts.era = "legacy".to_string(), true, "era");
+        check(
+            |run| run.facts.holds_streams = true,
+            true,
+            "`none` in `first.json`, `held`",
+        );
         check(|run| run.facts.grade = Grade::Invalid, true, "invalid");
         check(|run| run.facts.grade = Grade::Suspect, false, "suspect");
         check(

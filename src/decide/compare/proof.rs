@@ -98,6 +98,7 @@ pub(super) fn run_of(slots: Vec<SampleSlot>, file: String) -> RunSample {
             plan: serde_json::json!({"load": {"rate": 100}, "seed": file.len()}),
             target: "http://127.0.0.1:8080/mcp".to_string(),
             era: "modern".to_string(),
+            holds_streams: false,
             server: "demo 1".to_string(),
             program: "0.1.0".to_string(),
             host: GeneratorFacts::of_two_cpus(),

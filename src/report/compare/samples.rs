@@ -199,6 +199,7 @@ fn facts(report: &Report) -> SampleFacts {
         plan: report.plan.clone(),
         target: report.target_url.clone(),
         era: server.era.clone(),
+        holds_streams: report.listen.is_some(),
         server: names.map(String::as_str).collect::<Vec<_>>().join(" "),
         program: run.version.clone(),
         host: report.host.clone(),

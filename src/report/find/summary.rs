@@ -3,7 +3,7 @@
 use super::model::{FindEnd, FindReport, TrialFigures, TrialVerdict};
 use super::plot::plot;
 use super::words;
-use crate::outcome::LoadUnit;
+use crate::outcome::{LoadUnit, StreamOffer};
 use crate::report::page::{P99_NEEDS, Page, ns_text};
 use crate::report::summary::notes::left_out;
 use crate::report::summary::verdict::{reasons, verdict};
@@ -42,7 +42,13 @@ fn head(page: &mut Page, report: &FindReport) {
         (Some(name), None) => format!("{name}, "),
         _ => String::new(),
     };
-    let server = format!("{name}MCP {} ({})", server.revision, server.era);
+    let stream = server.stream.as_ref().map(StreamOffer::in_words);
+    let server = format!(
+        "{name}MCP {} ({}){}",
+        server.revision,
+        server.era,
+        stream.unwrap_or_default()
+    );
     page.labelled("server", Line::of(Role::Plain, server));
     let search = &report.search;
     let what = match search.by {

@@ -80,6 +80,10 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .iter()
         .map(|of| row("handshake", &none, of));
     let close = report.close.iter().map(|of| row("close", &none, of));
+    let listen = report
+        .listen
+        .iter()
+        .map(|of| row("listen", &none, &of.opening));
     let turns = report
         .turns
         .iter()
@@ -111,6 +115,7 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .map(|second| row("second", second, &none));
     let others = handshake
         .chain(close)
+        .chain(listen)
         .chain(turns)
         .chain(flows)
         .chain(warm_up)

@@ -93,11 +93,14 @@ fn run(sheet: &mut Sheet, report: &Report) {
     operations(sheet, report);
     flows(sheet, report);
     bytes(sheet, report);
+    let of_streams = report.listen.iter();
     let of_sessions = report.handshake.iter().chain(&report.close);
+    let of_sessions = of_sessions.chain(of_streams.clone().map(|of| &of.opening));
     let causes: Vec<&CauseCount> = report
         .failures
         .iter()
         .chain(of_sessions.flat_map(|figures| &figures.failures))
+        .chain(of_streams.flat_map(|of| &of.broken_by))
         .collect();
     if !causes.is_empty() {
         sheet.heading("Failures");
@@ -224,8 +227,9 @@ fn operations(sheet: &mut Sheet, report: &Report) {
         .map(|(name, (_, of))| row(cell(name), of))
         .collect();
     let sessions = [
-        ("handshake", &report.handshake),
-        ("session end", &report.close),
+        ("handshake", report.handshake.as_ref()),
+        ("session end", report.close.as_ref()),
+        ("listen", report.listen.as_ref().map(|of| &of.opening)),
     ];
     for (name, of) in sessions {
         let begun = of.iter().filter(|of| of.started > 0);

@@ -31,6 +31,11 @@ impl Part<'_> {
         self.figures(row, LatencyFrom::Sent, &self.examples.sessions)
     }
 
+    /// Figures of requests that open listening streams.
+    pub(super) fn streams(&self, row: &RowStats) -> Figures {
+        self.figures(row, LatencyFrom::Sent, &self.examples.streams)
+    }
+
     /// The figures of each of these rows.
     pub(super) fn operations<'r>(
         &self,
@@ -120,7 +125,7 @@ impl Part<'_> {
     }
 }
 
-fn causes(counts: &FailureCounts, examples: &Messages) -> Vec<CauseCount> {
+pub(super) fn causes(counts: &FailureCounts, examples: &Messages) -> Vec<CauseCount> {
     let total = counts.total();
     let cause = |(failure, count): (crate::metrics::Failure, u64)| CauseCount {
         id: failure.id(),

@@ -95,7 +95,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
             RowKind::Turn => StoredKind::Turn,
             RowKind::Flow => StoredKind::Flow,
             RowKind::FlowBusy => StoredKind::FlowBusy,
-            RowKind::Handshake | RowKind::Close => continue,
+            RowKind::Handshake | RowKind::Close | RowKind::Listen => continue,
         };
         let stored = of_calls(kind, measured, &outcome.totals.rows[at]);
         blocks.push((Some(at), named(stored, row)));
@@ -103,6 +103,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
     for (kind, of) in [
         (StoredKind::Handshake, RowKind::Handshake),
         (StoredKind::Close, RowKind::Close),
+        (StoredKind::Listen, RowKind::Listen),
     ] {
         let sum = rows.sum_of(of);
         blocks.extend(sum.map(|row| (None, beside_calls(kind, &row))));

@@ -15,6 +15,7 @@ mod figures;
 mod flows;
 mod histograms;
 mod legacy;
+mod listening;
 mod probe;
 mod tls;
 mod validity;
@@ -40,6 +41,7 @@ pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
 pub(super) use histograms::{assemble, stored_row};
 pub(super) use legacy::{errors, metrics, tool_figures};
+pub(super) use listening::merged_listening;
 pub(super) use tls::merged_tls;
 pub(super) use validity::verdict_of_all;
 pub(super) use waits::{merged_waits, users_secs};
@@ -83,6 +85,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         operations,
         handshake: beside_calls(RowKind::Handshake),
         close: beside_calls(RowKind::Close),
+        listen: listening::listening(outcome, &measured),
         turns: measured.operations(rows.of(RowKind::Turn)),
         flows: flows::flows(&measured, rows),
         unchecked: flows::unchecked(rows),
@@ -187,6 +190,7 @@ pub(super) fn server(facts: &ServerFacts) -> ServerNames {
         has_sessions: facts.has_sessions,
         proxy: facts.proxy.clone(),
         addresses: Some(facts.addresses),
+        stream: facts.stream.clone(),
     }
 }
 

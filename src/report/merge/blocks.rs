@@ -536,7 +536,7 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
             failed_latency,
             service_latency,
             cancelled_age,
-            failures: causes(sources),
+            failures: causes(sources.iter().flat_map(|(figures, _)| &figures.failures)),
         },
         latency: histogram,
         row,
@@ -603,9 +603,9 @@ pub(super) fn added(
 
 /// Causes added by their id, most frequent first. Of the messages those that come first
 /// by the alphabet are kept, whatever the order of the parts.
-fn causes(sources: &[FiguresOf<'_>]) -> Vec<CauseCount> {
+pub(super) fn causes<'a>(parts: impl Iterator<Item = &'a CauseCount>) -> Vec<CauseCount> {
     let mut by_id: BTreeMap<&str, CauseCount> = BTreeMap::new();
-    for cause in sources.iter().flat_map(|(figures, _)| &figures.failures) {
+    for cause in parts {
         match by_id.get_mut(cause.id.as_str()) {
             None => _ = by_id.insert(&cause.id, cause.clone()),
             Some(sum) => {

@@ -79,6 +79,14 @@ pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fitness, String)> {
     found
 }
 
+/// Whether the sessions of the load held streams beside their calls.
+fn held_streams(report: &Report) -> &'static str {
+    match report.listen {
+        Some(_) => "held",
+        None => "none",
+    }
+}
+
 /// What is compared by words: with the first report.
 type FitRule = (Fitness, &'static str, fn(&Report) -> String);
 
@@ -86,6 +94,9 @@ const TABLE: &[FitRule] = &[
     (Fitness::IfForced, "target", |it| it.target_url.clone()),
     (Fitness::IfForced, "era of the protocol", |it| {
         it.server.era.clone()
+    }),
+    (Fitness::IfForced, "listening streams", |it| {
+        held_streams(it).to_string()
     }),
     (Fitness::Never, "start from which latency counts", |it| {
         format!("{:?}", it.run.latency_from)
@@ -133,6 +144,7 @@ fn of_one(report: &Report) -> Option<String> {
         report.operations,
         report.handshake,
         report.close,
+        report.listen,
         report.turns,
         report.flows,
         report.unchecked,

@@ -13,13 +13,13 @@ mod thresholds;
 
 use std::collections::BTreeSet;
 
-use blocks::Parts;
+use blocks::{Parts, causes};
 use fit::{Fitness, fits};
 
 use super::envelope::{ReportKind, Stored, StoredReport};
 use super::make::{
-    distribution, errors, merged_addresses, merged_isolation, merged_tls, merged_waits, metrics,
-    over, users_secs,
+    distribution, errors, merged_addresses, merged_isolation, merged_listening, merged_tls,
+    merged_waits, metrics, over, users_secs,
 };
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
@@ -103,6 +103,10 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let flows = parts.flows()?;
     let handshake = parts.block(StoredKind::Handshake, |report| report.handshake.as_ref())?;
     let close = parts.block(StoredKind::Close, |report| report.close.as_ref())?;
+    let listen_parts = || all.iter().filter_map(|report| report.listen.as_ref());
+    let opening = parts.block(StoredKind::Listen, |report| {
+        report.listen.as_ref().map(|listen| &listen.opening)
+    })?;
     let (stages, warm_up) = (parts.stages()?, parts.warm_up()?);
     let lateness = parts.beside(StoredKind::Lateness, |report| report.lateness)?;
     let delay = parts.beside(StoredKind::GeneratorDelay, |report| report.generator_delay)?;
@@ -152,6 +156,10 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         evidence: parts.evidence(),
         handshake: handshake.as_ref().map(|block| block.figures.clone()),
         close: close.as_ref().map(|block| block.figures.clone()),
+        listen: opening.as_ref().map(|block| {
+            let broken_by = causes(listen_parts().flat_map(|part| &part.broken_by));
+            merged_listening(listen_parts(), block.figures.clone(), broken_by)
+        }),
         failures: figures.failures.clone(),
         distribution: distribution(latency),
         over: over(latency),
@@ -174,7 +182,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     if all.iter().any(|report| report.probe.is_some()) {
         told.push("the probes of the parts are left out: each is of its own host".to_string());
     }
-    let beside_calls = [handshake, close].into_iter().flatten();
+    let beside_calls = [handshake, close, opening].into_iter().flatten();
     let beside = [lateness, delay, loop_time, tls].into_iter().flatten();
     // In the order of a fresh report.
     let rows: Vec<StoredRow> = std::iter::once(totals.row.clone())

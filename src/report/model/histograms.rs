@@ -86,6 +86,8 @@ pub enum StoredKind {
     Handshake,
     /// `close`.
     Close,
+    /// `listen.opening`.
+    Listen,
     /// One of `turns`.
     Turn,
     /// One of `flows`.

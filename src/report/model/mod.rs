@@ -20,12 +20,13 @@
 mod figures;
 mod histograms;
 mod legacy;
+mod listening;
 mod probe;
 mod thresholds;
 mod validity;
 
 use crate::metrics::Counters;
-use crate::outcome::{Ended, GeneratorFacts, ProxyUse, TokenFigures};
+use crate::outcome::{Ended, GeneratorFacts, ProxyUse, StreamOffer, TokenFigures};
 use crate::redact::{own, strangers_keys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ pub use histograms::{
 pub use legacy::{
     BreakingPointFacts, ConfigFacts, Metrics, MetricsLatency, ToolFigures, ToolLatency,
 };
+pub use listening::ListenFigures;
 pub use probe::ProbeFigures;
 pub use thresholds::{GateGrade, GateOutcome, ThresholdFigures};
 pub use validity::{
@@ -123,6 +125,10 @@ pub struct Report {
     pub handshake: Option<Figures>,
     /// Sessions ended with `DELETE`; `null` where none are.
     pub close: Option<Figures>,
+    /// Streams that sessions held beside their calls; `null` where none were asked for, and
+    /// in reports of before. Not part of `totals`.
+    #[serde(default)]
+    pub listen: Option<ListenFigures>,
     /// Of calls that a step issues at once, the slowest. Not part of `totals`.
     pub turns: Vec<OperationFigures>,
     /// Each flow that has a name. Not part of `totals`.
@@ -237,6 +243,10 @@ pub struct ServerNames {
     /// reports before version 2.3.
     #[serde(default)]
     pub addresses: Option<usize>,
+    /// Whether it offers sessions a stream to listen on; `null` where it was not asked, and
+    /// in reports of before.
+    #[serde(default)]
+    pub stream: Option<StreamOffer>,
 }
 
 /// What may lie behind the figures.

@@ -35,6 +35,12 @@ pub(super) fn failures(page: &mut Page, report: &Report) {
         let title = "failed session ends by cause";
         block(page, title, &close.failures, &nowhere, &[]);
     }
+    if let Some(listen) = &report.listen {
+        let title = "listening streams that could not be opened by cause";
+        block(page, title, &listen.opening.failures, &nowhere, &[]);
+        let title = "listening streams that broke by cause";
+        block(page, title, &listen.broken_by, &nowhere, &[]);
+    }
 }
 
 /// Answers that could not be looked at: they are no failures, and no proof of success.

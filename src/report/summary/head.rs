@@ -34,6 +34,9 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
         let words = format!(", {n_addresses} addresses");
         line = line.add(Role::Plain, words);
     }
+    if let Some(stream) = &server.stream {
+        line = line.add(Role::Plain, stream.in_words());
+    }
     page.labelled("server", line);
     if let Some(tokens) = &report.tokens {
         page.labelled("token", token(tokens));

@@ -12,6 +12,7 @@
 mod failures;
 pub(super) mod head;
 mod latency;
+mod listening;
 pub(super) mod notes;
 mod operations;
 mod probe;
@@ -31,6 +32,7 @@ pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str
     head::waited(page, report);
     thresholds::thresholds(page, report);
     head::totals(page, report);
+    listening::listening(page, report);
     latency::latency(page, report);
     latency::distribution(page, report);
     probe::probe(page, report);

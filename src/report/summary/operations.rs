@@ -57,6 +57,10 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
     if let Some(figures) = report.close.as_ref().filter(begun) {
         table.row(cells(page, Cell::of(Role::Accent, "session end"), figures));
     }
+    let listen = report.listen.as_ref().map(|listen| &listen.opening);
+    if let Some(figures) = listen.filter(begun) {
+        table.row(cells(page, Cell::of(Role::Accent, "listen"), figures));
+    }
     for turn in &report.turns {
         let name = format!("turn of {}", turn.label);
         table.row(cells(page, Cell::of(Role::Accent, name), &turn.figures));

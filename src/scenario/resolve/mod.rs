@@ -64,6 +64,8 @@ pub(super) fn resolve(
     target.cookies = settings.cookies.value.unwrap_or(target.cookies);
     target.respect_retry_after = settings.respect_retry_after.value.unwrap_or_default();
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
+    // One user that tries each step once needs none.
+    target.listen = settings.listen.value.unwrap_or(target.listen) && !overrides.is_trial;
     let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
     let mut data = resolver.data(config.data);
     resolver.check_first(&header_uses, &mut data);
@@ -155,6 +157,7 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     let on_break = &mut settings.on_break;
     on_break.give_way("--on-break", flags.stop_on_break);
     settings.pacing.give_way("--pacing", flags.pacing);
+    settings.listen.give_way("--no-listen", flags.listen);
     settings.pin.give_way("--no-pin", flags.pin);
     settings
         .preflight

@@ -22,6 +22,7 @@ pub(super) struct Desk {
     offer: Catalogue,
     sessions: Sessions,
     eras: Eras,
+    offers_streams: bool,
 }
 
 impl Desk {
@@ -30,6 +31,7 @@ impl Desk {
             offer: Catalogue::new(options.seed, options.off_schema_share),
             sessions: Sessions::new(options.seed, options.session_ttl, options.stateless_legacy),
             eras: options.eras,
+            offers_streams: options.stream_every.is_some(),
         }
     }
 
@@ -50,10 +52,19 @@ impl Desk {
             HttpMethod::Delete if self.has_sessions(head) => {
                 return self.sessions.delete(head, now, stats);
             }
+            HttpMethod::Get if self.has_sessions(head) && self.offers_streams => {
+                if !head.accepts_stream {
+                    return DemoReply::text(406, "Not Acceptable: accept text/event-stream");
+                }
+                return self.sessions.listen(head, now, stats);
+            }
             HttpMethod::Delete | HttpMethod::Get | HttpMethod::Other => {
                 let mut reply = DemoReply::text(405, "Method Not Allowed");
-                let has_delete = self.has_sessions(head);
-                reply.allow = Some(if has_delete { "POST, DELETE" } else { "POST" });
+                reply.allow = Some(match (self.has_sessions(head), self.offers_streams) {
+                    (true, true) => "POST, GET, DELETE",
+                    (true, false) => "POST, DELETE",
+                    (false, _) => "POST",
+                });
                 return reply;
             }
         }
@@ -94,6 +105,11 @@ impl Desk {
     /// Ends a legacy session, as if it had expired.
     pub(super) fn expire(&mut self, session: u128, stats: &mut DemoStats) {
         self.sessions.expire(session, stats);
+    }
+
+    /// Whether a legacy session has not ended.
+    pub(super) fn is_open(&self, session: u128) -> bool {
+        self.sessions.is_open(session)
     }
 
     fn has_sessions(&self, head: &DemoRequestHead) -> bool {

@@ -132,10 +132,34 @@ impl Sessions {
                     self.open.remove(&key);
                     stats.sessions_deleted += 1;
                 }
-                DemoReply::empty(200)
+                let mut reply = DemoReply::empty(200);
+                reply.within = session.map(|(key, _)| key);
+                reply
             }
             Err(refusal) => *refusal,
         }
+    }
+
+    /// The answer to GET: the session's stream begins.
+    pub(super) fn listen(
+        &mut self,
+        head: &DemoRequestHead,
+        now: Duration,
+        stats: &mut DemoStats,
+    ) -> DemoReply {
+        match self.find(head, now, stats) {
+            Ok(session) => {
+                let mut reply = DemoReply::empty(200);
+                reply.stream = session.map(|(key, _)| key);
+                reply
+            }
+            Err(refusal) => *refusal,
+        }
+    }
+
+    /// Whether the session has not ended.
+    pub(super) fn is_open(&self, key: u128) -> bool {
+        self.open.contains_key(&key)
     }
 }
 

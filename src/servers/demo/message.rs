@@ -23,10 +23,12 @@ pub(super) struct DemoReply {
     /// What the work takes on top of the server's latency. `None` where there
     /// needs no work: a refusal is sent at once.
     pub(super) work: Option<Duration>,
-    /// The legacy session that the call came in.
+    /// The legacy session that the call came in, or that has ended with it.
     pub(super) within: Option<u128>,
     /// Who served it, where it says so.
     pub(super) served_by: Option<String>,
+    /// The session whose stream begins, in place of all else.
+    pub(super) stream: Option<u128>,
 }
 
 /// What an answer holds.
@@ -97,6 +99,7 @@ impl DemoReply {
             work: None,
             within: None,
             served_by: None,
+            stream: None,
         }
     }
 }

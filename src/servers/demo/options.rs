@@ -50,6 +50,9 @@ pub struct DemoOptions {
     /// to another client's call which is under way: each gets the other's result under its
     /// own id. 0 to 1.
     pub mix_share: f64,
+    /// Each session may hold a GET stream, and gets a notification on it at this interval.
+    /// `None`: no stream is offered.
+    pub stream_every: Option<Duration>,
     /// How many service times are kept in `DemoStats::service_times`; 0 keeps
     /// none.
     pub service_times_max: usize,
@@ -75,6 +78,7 @@ impl Default for DemoOptions {
             delay_handshake: false,
             off_schema_share: 0.1,
             mix_share: 0.0,
+            stream_every: None,
             service_times_max: 0,
         }
     }

@@ -12,7 +12,7 @@
 //! instant nothing is left to do but to send it.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender};
@@ -28,10 +28,10 @@ use super::capacity::{Admission, Gate, Waiter, turned_away};
 use super::desk::Desk;
 use super::faults::DemoFault;
 use super::message::{DemoReply, ReplyBody};
-use super::offer::Class;
+use super::offer::{Class, INVALID_REQUEST};
 use super::options::DemoOptions;
 use super::stats::DemoStats;
-use super::wire::{self, HttpRequest, RequestReader};
+use super::wire::{self, HttpMethod, HttpRequest, RequestReader};
 use crate::alarm::PollAlarm;
 use crate::clock::SystemClock;
 
@@ -74,6 +74,8 @@ pub(super) struct DemoLoop {
     free_numbers: Vec<usize>,
     timers: BinaryHeap<Reverse<CallTimer>>,
     gate: Option<Gate>,
+    /// By session: the connection of its stream.
+    streams: HashMap<u128, usize>,
     desk: Desk,
     draws: Draws,
     stats: DemoStats,
@@ -119,6 +121,8 @@ struct DemoConnection {
     n_sent: usize,
     /// The request that is served; `None` while one is awaited.
     busy: Option<Busy>,
+    /// The stream that it is.
+    streamed: Option<Streamed>,
     then: Then,
     /// Reading stopped because too much came ahead.
     is_paused: bool,
@@ -147,6 +151,14 @@ impl HeldAnswer {
     }
 }
 
+/// A session's stream.
+#[derive(Debug, Clone, Copy)]
+struct Streamed {
+    session: u128,
+    /// Of the last event.
+    event_id: u64,
+}
+
 /// A request on its way.
 #[derive(Debug, Clone, Copy)]
 struct Busy {
@@ -164,6 +176,19 @@ enum CallStage {
     Working,
     /// As fast as the client takes it.
     Sending,
+    /// A stream that goes on.
+    Streaming,
+}
+
+/// What became of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flushed {
+    /// The kernel has all of it.
+    All,
+    /// The client takes no more for now.
+    Part,
+    /// The connection is gone.
+    Closed,
 }
 
 /// When a request's answer is sent.
@@ -206,6 +231,7 @@ impl DemoLoop {
             free_numbers: Vec::new(),
             timers: BinaryHeap::new(),
             gate: options.capacity.as_ref().map(Gate::new),
+            streams: HashMap::new(),
             desk: Desk::new(&options),
             draws: Draws {
                 latency: seeded(0),
@@ -310,6 +336,7 @@ impl DemoLoop {
             output: Vec::new(),
             n_sent: 0,
             busy: None,
+            streamed: None,
             then: Then::ReadOn,
             is_paused: false,
             n_discarded: 0,
@@ -438,6 +465,20 @@ impl DemoLoop {
         self.stats.requests += 1;
         let now = self.clock.now();
         let mut reply = self.desk.answer(request, now, &mut self.stats);
+        if let Some(session) = reply.stream {
+            if !self.streams.contains_key(&session) {
+                return self.begin_stream(number, session, request.head.last_event_id);
+            }
+            let text = "Conflict: only one stream per session is allowed";
+            reply = DemoReply::refusal(409, INVALID_REQUEST, text);
+        }
+        let ended = reply
+            .within
+            .filter(|_| request.head.method == HttpMethod::Delete);
+        let stream = ended.and_then(|session| self.streams.get(&session).copied());
+        if let Some(stream) = stream {
+            self.end_stream(stream);
+        }
         let is_handshake = reply.class == Some(Class::Handshake);
         if is_handshake && self.options.delay_handshake && reply.status == 200 {
             reply.work = Some(Duration::ZERO);
@@ -491,6 +532,97 @@ impl DemoLoop {
                 self.finish_at(number, ticket, now, time, in_slot)
             }
             AnswerTime::InTurn | AnswerTime::Never => {}
+        }
+    }
+
+    /// Begins a session's stream.
+    fn begin_stream(&mut self, number: usize, session: u128, last_event_id: Option<u64>) {
+        let ticket = self.draw_ticket();
+        let began_at = self.clock.now();
+        let Some(connection) = self.connection(number) else {
+            return;
+        };
+        wire::write_stream_head(&mut connection.output, &[], false);
+        connection.streamed = Some(Streamed {
+            session,
+            event_id: last_event_id.unwrap_or(0),
+        });
+        connection.busy = Some(Busy {
+            ticket,
+            began_at,
+            is_call: false,
+            stage: CallStage::Streaming,
+        });
+        self.streams.insert(session, number);
+        self.stats.streams_opened += 1;
+        self.stats.streams_open += 1;
+        let open = self.stats.streams_open;
+        raise(&mut self.stats.streams_open_max, open);
+        if self.flush(number) != Flushed::Closed {
+            self.push_later(number, ticket);
+        }
+    }
+
+    fn push_later(&mut self, number: usize, ticket: u64) {
+        let Some(every) = self.options.stream_every.filter(|every| !every.is_zero()) else {
+            return;
+        };
+        self.timers.push(Reverse(CallTimer {
+            at: self.clock.now().saturating_add(every),
+            ticket,
+            number,
+            frees_slot: false,
+        }));
+    }
+
+    /// Sends another notification on a stream, unless its client is behind. The stream of a
+    /// session that has ended ends.
+    fn push(&mut self, number: usize, ticket: u64) {
+        let streamed = self.connection(number).and_then(|it| it.streamed);
+        let Some(streamed) = streamed else { return };
+        if !self.desk.is_open(streamed.session) {
+            return self.end_stream(number);
+        }
+        let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else {
+            return;
+        };
+        if connection.output.is_empty() {
+            let event_id = streamed.event_id.wrapping_add(1);
+            let message = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"event {event_id}"}}}}"#
+            );
+            let mut event = Vec::with_capacity(message.len() + 64);
+            wire::write_event_id(&mut event, event_id);
+            wire::write_event(&mut event, message.as_bytes(), "\n");
+            wire::write_chunk(&mut connection.output, &event);
+            connection.streamed = Some(Streamed {
+                event_id,
+                ..streamed
+            });
+            self.stats.notices_sent += 1;
+        }
+        if self.flush(number) != Flushed::Closed {
+            self.push_later(number, ticket);
+        }
+    }
+
+    /// Ends a stream in good order; its connection serves other requests then.
+    fn end_stream(&mut self, number: usize) {
+        let Some(connection) = self.connection(number) else {
+            return;
+        };
+        let Some(streamed) = connection.streamed.take() else {
+            return;
+        };
+        wire::write_stream_end(&mut connection.output);
+        self.forget_stream(streamed.session);
+        self.send(number);
+        self.read_on(number);
+    }
+
+    fn forget_stream(&mut self, session: u128) {
+        if self.streams.remove(&session).is_some() {
+            self.stats.streams_open = self.stats.streams_open.saturating_sub(1);
         }
     }
 
@@ -656,6 +788,10 @@ impl DemoLoop {
                 self.pass_slot_on(timer.at);
             }
             if self.is_there(timer.number, timer.ticket) {
+                if self.is_streaming(timer.number) {
+                    self.push(timer.number, timer.ticket);
+                    continue;
+                }
                 self.send(timer.number);
                 self.read_on(timer.number);
             }
@@ -674,8 +810,17 @@ impl DemoLoop {
         }
     }
 
+    fn is_streaming(&mut self, number: usize) -> bool {
+        self.connection(number)
+            .is_some_and(|connection| connection.streamed.is_some())
+    }
+
     /// Sends on after the client made room.
     fn send_on(&mut self, number: usize) {
+        if self.is_streaming(number) {
+            self.flush(number);
+            return;
+        }
         let is_sending = self
             .connection(number)
             .and_then(|connection| connection.busy)
@@ -703,29 +848,15 @@ impl DemoLoop {
     /// request when that is all.
     fn send(&mut self, number: usize) {
         self.set_stage(number, CallStage::Sending);
+        if let Some(connection) = self.connection(number) {
+            connection.held = None;
+        }
+        if self.flush(number) != Flushed::All {
+            return;
+        }
         let Some(connection) = self.connection(number) else {
             return;
         };
-        connection.held = None;
-        while connection.n_sent < connection.output.len() {
-            match connection
-                .stream
-                .write(&connection.output[connection.n_sent..])
-            {
-                Ok(0) => return self.close(number),
-                Ok(len) => connection.n_sent += len,
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return,
-                    ErrorKind::Interrupted => {}
-                    _ => return self.close(number),
-                },
-            }
-        }
-        connection.output.clear();
-        connection.n_sent = 0;
-        if connection.output.capacity() > BUFFER_KEPT_MAX {
-            connection.output = Vec::new();
-        }
         let then = connection.then;
         let is_mixed = std::mem::take(&mut connection.is_mixed);
         if let Some(busy) = connection.busy.take()
@@ -745,6 +876,33 @@ impl DemoLoop {
         }
     }
 
+    /// Hands the output to the kernel, as far as it takes it.
+    fn flush(&mut self, number: usize) -> Flushed {
+        let Some(connection) = self.connection(number) else {
+            return Flushed::Closed;
+        };
+        while connection.n_sent < connection.output.len() {
+            match connection
+                .stream
+                .write(&connection.output[connection.n_sent..])
+            {
+                Ok(len) if len > 0 => connection.n_sent += len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flushed::Part,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => {
+                    self.close(number);
+                    return Flushed::Closed;
+                }
+            }
+        }
+        connection.output.clear();
+        connection.n_sent = 0;
+        if connection.output.capacity() > BUFFER_KEPT_MAX {
+            connection.output = Vec::new();
+        }
+        Flushed::All
+    }
+
     /// Ends a connection. A call that was served on it is given up; if it had a
     /// slot, it keeps it for its time, as the work of a real server would.
     fn close(&mut self, number: usize) {
@@ -753,6 +911,9 @@ impl DemoLoop {
         };
         self.free_numbers.push(number);
         self.stats.connections_open = self.stats.connections_open.saturating_sub(1);
+        if let Some(streamed) = connection.streamed {
+            self.forget_stream(streamed.session);
+        }
         if let Some(busy) = connection.busy {
             if busy.is_call {
                 self.stats.in_flight = self.stats.in_flight.saturating_sub(1);

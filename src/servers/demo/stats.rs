@@ -68,6 +68,14 @@ pub struct DemoStats {
     pub sessions_expired: u64,
     /// Requests in a session that another server behind the balancer has.
     pub sessions_elsewhere: u64,
+    /// GET streams begun.
+    pub streams_opened: u64,
+    /// GET streams that are open.
+    pub streams_open: u64,
+    /// The most at one time.
+    pub streams_open_max: u64,
+    /// Notifications sent on them.
+    pub notices_sent: u64,
     /// Notifications of any kind.
     pub notifications: u64,
     /// `notifications/initialized`.

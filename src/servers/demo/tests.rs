@@ -339,6 +339,53 @@ fn a_stateless_legacy_server_gives_no_session() {
 }
 
 #[test]
+fn a_session_has_one_stream_which_ends_with_it() {
+    let server = start(DemoOptions {
+        stream_every: Some(5 * MS),
+        ..quick()
+    });
+    let mut client = Client::legacy(&server);
+    let get = |client: &Client, more: &str| {
+        let headers = client.legacy_headers();
+        format!("GET /mcp HTTP/1.1\r\nAccept: text/event-stream\r\n{headers}{more}\r\n")
+    };
+    let mut stream = Client::connect(&server);
+    stream.write(get(&client, "Last-Event-ID: 7\r\n").as_bytes());
+    // It goes on where the client says that it was.
+    let mut came = String::new();
+    while !came.contains("id: 8\n") || !came.contains("id: 9\n") {
+        let mut bytes = [0; 1024];
+        let n = stream.stream.read(&mut bytes).expect("bytes");
+        assert!(n > 0, "{came}");
+        came += std::str::from_utf8(&bytes[..n]).expect("UTF-8");
+    }
+    assert!(came.contains("text/event-stream"), "{came}");
+    assert!(came.contains("notifications/message"), "{came}");
+    // A second one is refused, and calls go on.
+    let mut other = Client::connect(&server);
+    other.write(get(&client, "").as_bytes());
+    assert_eq!(other.answer().expect("an answer").status, 409);
+    assert_eq!(client.echo().status, 200);
+    let headers = client.legacy_headers();
+    client.write(format!("DELETE /mcp HTTP/1.1\r\n{headers}\r\n").as_bytes());
+    assert_eq!(client.answer().expect("an answer").status, 200);
+    while !came.ends_with("0\r\n\r\n") {
+        let mut bytes = [0; 1024];
+        let n = stream.stream.read(&mut bytes).expect("bytes");
+        assert!(n > 0, "{came}");
+        came += std::str::from_utf8(&bytes[..n]).expect("UTF-8");
+    }
+    // Without a session, or from who does not take it, there is none.
+    other.write(get(&client, "").as_bytes());
+    assert_eq!(other.answer().expect("an answer").status, 404);
+    other.write(b"GET /mcp HTTP/1.1\r\n\r\n");
+    assert_eq!(other.answer().expect("an answer").status, 406);
+    let stats = server.stop();
+    assert_eq!((stats.streams_opened, stats.streams_open), (1, 0));
+    assert!(stats.notices_sent >= 2, "{stats:?}");
+}
+
+#[test]
 fn a_session_lives_for_its_time() {
     let server = start(DemoOptions {
         session_ttl: Some(Duration::ZERO),

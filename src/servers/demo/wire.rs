@@ -42,6 +42,10 @@ pub(super) struct DemoRequestHead {
     pub(super) path: String,
     /// `Accept` names both media types of MCP.
     pub(super) accepts_both: bool,
+    /// `Accept` names event streams.
+    pub(super) accepts_stream: bool,
+    /// `Last-Event-ID`, where it is one of ours.
+    pub(super) last_event_id: Option<u64>,
     /// `Content-Type` is `application/json`, whatever its parameters.
     pub(super) is_json: bool,
     /// `Mcp-Session-Id`.
@@ -278,6 +282,8 @@ fn read_head(
             accepted = (accepted.0 || json, accepted.1 || stream);
         } else if is("content-type") {
             head.is_json = media_type(value).eq_ignore_ascii_case(b"application/json");
+        } else if is("last-event-id") {
+            head.last_event_id = text(value).parse().ok();
         } else if is("connection") {
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 head.closes |= option.eq_ignore_ascii_case(b"close");
@@ -288,6 +294,7 @@ fn read_head(
         }
     }
     head.accepts_both = accepted == (true, true);
+    head.accepts_stream = accepted.1;
     head.closes |= parsed.version == Some(0) && !keeps_alive;
     Ok((head, body_framing(parsed.headers, BODY_MAX)?))
 }
@@ -395,6 +402,11 @@ pub(super) fn write_stream_end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n\r\n");
 }
 
+/// Appends the id of the event that follows.
+pub(super) fn write_event_id(out: &mut Vec<u8>, id: u64) {
+    out.extend_from_slice(format!("id: {id}\n").as_bytes());
+}
+
 /// Appends one event that carries a message. `line_end` is LF or CRLF.
 pub(super) fn write_event(out: &mut Vec<u8>, message: &[u8], line_end: &str) {
     out.extend_from_slice(b"event: message");
@@ -413,6 +425,7 @@ fn write_status_line(out: &mut Vec<u8>, status: u16) {
         404 => "HTTP/1.1 404 Not Found\r\n",
         405 => "HTTP/1.1 405 Method Not Allowed\r\n",
         406 => "HTTP/1.1 406 Not Acceptable\r\n",
+        409 => "HTTP/1.1 409 Conflict\r\n",
         413 => "HTTP/1.1 413 Content Too Large\r\n",
         415 => "HTTP/1.1 415 Unsupported Media Type\r\n",
         431 => "HTTP/1.1 431 Request Header Fields Too Large\r\n",

@@ -1,0 +1,258 @@
+//! The listening stream of a legacy session: a GET that is held for as long as the session
+//! lives, on a connection of its own, as the client of every SDK holds one. Servers tell
+//! and ask there what belongs to no call.
+//!
+//! Who holds one waits most of the time, and there may be thousands. So a stream that
+//! waits has neither a buffer nor a timer: it waits first, and borrows after. When to open
+//! a stream again, and what is counted, is the holder's business (`user/listen.rs`).
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::content::Content;
+use super::identity::Identity;
+use super::lane::{Lane, Outgoing};
+use super::mailbox::Mailbox;
+use super::server::Server;
+use super::session::{CallReport, RequestsOfServer, Session};
+use super::token::RefusedToken;
+use crate::http::{HeaderName, HeaderValue, Trouble};
+use crate::marker::{FoundMarkers, MarkerSearch};
+use crate::protocol::{Heard, StreamReader};
+use crate::scheduler::trim_stack;
+
+/// An event that is larger ends the stream: there is one for each user, and it need never
+/// be whole.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a stream brings beyond this without a pause is read at a bounded rate: nobody waits
+/// for it.
+const UNPACED_BYTES: usize = 64 * 1024;
+
+/// What bounds the requests of the server's within a call bounds them within this time here.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
+
+/// One session's listening stream, which is opened again where it ends.
+pub struct HeldStream {
+    server: Server,
+    identity: Rc<Identity>,
+    lane: Lane,
+    /// For answers to the server's requests: the stream's connection is busy.
+    side_lane: Option<Box<Lane>>,
+    /// The stream that is open.
+    content: Option<Content>,
+    /// Something may have come with the head.
+    may_have_come: bool,
+    reader: StreamReader,
+    mailbox: Rc<Mailbox>,
+    asked: RequestsOfServer,
+    asked_since: Instant,
+    n_answered: u64,
+    taken: StreamDone,
+}
+
+/// What a listener has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamDone {
+    /// Connections opened.
+    pub connects: u64,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+    /// Requests of the server that were answered.
+    pub n_answered: u64,
+}
+
+impl HeldStream {
+    /// The stream of this session, still to be opened.
+    pub fn of(session: &mut Session) -> Self {
+        let mailbox = session.open_mailbox();
+        let (server, identity) = (session.server(), session.identity());
+        let bytes_max = server.settings().message_bytes_max.min(EVENT_BYTES_MAX);
+        let unpaced = UNPACED_BYTES.min(bytes_max);
+        let mut lane = Lane::unpaced_to(server, Rc::clone(identity), unpaced);
+        if let Some((key, user)) = session.marked_as() {
+            lane.search(MarkerSearch::new(key.clone(), *user));
+        }
+        Self {
+            server: server.clone(),
+            identity: Rc::clone(identity),
+            lane,
+            side_lane: None,
+            content: None,
+            may_have_come: false,
+            reader: StreamReader::new(bytes_max),
+            mailbox,
+            asked: RequestsOfServer::NOTHING,
+            asked_since: crate::clock::now(),
+            n_answered: 0,
+            taken: StreamDone::default(),
+        }
+    }
+
+    /// Whether the next stream goes on where the last one ended.
+    pub fn resumes(&self) -> bool {
+        self.reader.last_event_id().is_some()
+    }
+
+    /// How long the server wants to be left alone before the next stream.
+    pub fn retry(&self) -> Option<Duration> {
+        self.reader.retry()
+    }
+
+    /// How long the last refusal asked to be left alone.
+    pub fn take_retry_after(&mut self) -> Option<Duration> {
+        self.lane.take_retry_after()?.wait
+    }
+
+    /// Whether the last refusal was of the token.
+    pub fn take_refusal(&self) -> Option<RefusedToken> {
+        self.identity.take_refusal()
+    }
+
+    /// Asks for a stream, and waits for its head. What is answered in its place is a
+    /// failure.
+    // Deep and seldom: what follows is held for long, on a stack as small as can be.
+    #[inline(never)]
+    pub fn open(&mut self, deadline: Instant) -> CallReport {
+        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+        let began = crate::clock::now();
+        let mut lines = self.server.bare().clone();
+        let event_id = self.reader.last_event_id();
+        if let Some(event_id) = event_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+            lines.push(&LAST_EVENT_ID, &event_id);
+        }
+        self.reader.resume();
+        let message = Outgoing {
+            head: &self.server.heads().get,
+            lines: &lines,
+            body: &[],
+            deadline,
+            kept: None,
+        };
+        match self.lane.open_stream(&message) {
+            Ok(content) => {
+                let timing = content.answer.timing();
+                content.answer.go_on_for_ever();
+                self.content = Some(content);
+                self.may_have_come = true;
+                self.mailbox.set_open(true);
+                let sent = timing.sent.unwrap_or(began);
+                CallReport {
+                    end: timing.first_byte.unwrap_or(sent).max(sent),
+                    status: Some(200),
+                    ..CallReport::began(sent)
+                }
+            }
+            Err(refused) => {
+                let (result, report) = CallReport::of(*refused, began);
+                CallReport {
+                    result: result.map(|_| ()),
+                    session_gone: false,
+                    ..report
+                }
+            }
+        }
+    }
+
+    /// Waits until something comes, and says each message of it; requests of the server's
+    /// are answered. False at the end of the stream, which closes its connection unless
+    /// the end was in good order.
+    ///
+    /// # Errors
+    /// How the stream broke.
+    pub fn hear(&mut self, say: &mut dyn FnMut(&Heard<'_>)) -> Result<bool, Trouble> {
+        let Some(content) = &mut self.content else {
+            return Ok(false);
+        };
+        let waited = match std::mem::take(&mut self.may_have_come) {
+            true => Ok(()),
+            false => content.await_more(),
+        };
+        let heard = waited.and_then(|()| self.read_arrived(say));
+        if heard != Ok(true) {
+            self.content = None;
+            self.mailbox.set_open(false);
+        }
+        heard
+    }
+
+    #[inline(never)]
+    fn read_arrived(&mut self, say: &mut dyn FnMut(&Heard<'_>)) -> Result<bool, Trouble> {
+        let Self {
+            server,
+            identity,
+            lane,
+            side_lane,
+            content,
+            reader,
+            mailbox,
+            asked,
+            asked_since,
+            n_answered,
+            ..
+        } = self;
+        let Some(content) = content else {
+            return Ok(false);
+        };
+        // What is in a coding is waited for while it is read.
+        let came = content.answer.timing().last_byte;
+        let came = came.filter(|_| !content.has_coding());
+        let mut has_asked = false;
+        let mut on_message = |heard: Heard<'_>| {
+            say(&heard);
+            match heard {
+                Heard::Request(request) => {
+                    let lane = side_lane
+                        .get_or_insert_with(|| Box::new(Lane::new(server, Rc::clone(identity))));
+                    let now = crate::clock::now();
+                    if now.saturating_duration_since(*asked_since) >= ASKED_WITHIN {
+                        *asked = asked.of_next_call(lane.counters().connects);
+                        *asked_since = now;
+                    }
+                    let deadline = now + server.settings().timeout;
+                    *n_answered += u64::from(asked.answer(server, lane, &request, deadline));
+                    has_asked = true;
+                }
+                Heard::Answer { id, text } => {
+                    mailbox.put(id, text, came.unwrap_or_else(crate::clock::now));
+                }
+                Heard::Notification(_) | Heard::Unreadable => {}
+            }
+        };
+        let goes_on = lane.read_arrived(content, |bytes| reader.feed(bytes, &mut on_message));
+        reader.give_back();
+        if has_asked {
+            // Another connection may have been opened for the answer.
+            trim_stack();
+        }
+        goes_on
+    }
+
+    /// The markers in what came since this was last asked.
+    pub fn take_markers(&mut self) -> FoundMarkers {
+        self.lane.take_markers()
+    }
+
+    /// What it has done since this was last asked.
+    pub fn take_done(&mut self) -> StreamDone {
+        let mut now = StreamDone {
+            n_answered: self.n_answered,
+            ..StreamDone::default()
+        };
+        for lane in std::iter::once(&self.lane).chain(self.side_lane.as_deref()) {
+            let http = lane.counters();
+            now.connects += http.connects;
+            now.bytes_sent += http.bytes_sent;
+            now.bytes_received += http.bytes_received;
+        }
+        let before = std::mem::replace(&mut self.taken, now);
+        StreamDone {
+            connects: now.connects - before.connects,
+            bytes_sent: now.bytes_sent - before.bytes_sent,
+            bytes_received: now.bytes_received - before.bytes_received,
+            n_answered: now.n_answered - before.n_answered,
+        }
+    }
+}
