@@ -94,10 +94,18 @@ impl Tolerances {
         self.of(metric, Some(key)).is_some()
     }
 
-    /// What is said of the row counts before what is said of all.
+    /// What is said of the row counts before what is said of all. Who says nothing of p99
+    /// tolerates of it what is tolerated of p95.
     pub(super) fn margin(&self, metric: ComparedMetric, key: Option<&SampleKey>) -> Margin {
-        let own = key.and_then(|key| self.of(metric, Some(key)));
-        let wished = own.or_else(|| self.of(metric, None));
+        let wished = |metric| {
+            let own = key.and_then(|key| self.of(metric, Some(key)));
+            own.or_else(|| self.of(metric, None))
+        };
+        let of_p95 = || match metric {
+            ComparedMetric::P99 => wished(ComparedMetric::P95),
+            _ => None,
+        };
+        let wished = wished(metric).or_else(of_p95);
         wished.map_or(Margin::default_of(metric), |tolerance| tolerance.margin)
     }
 
@@ -337,6 +345,10 @@ mod tests {
         check(Some(&signing_in), 0.0, 5.0);
         check(Some(&SampleKey::of_flow("check out")), 0.5, 0.0);
         check(Some(&SampleKey::of_flow("other")), 0.3, 0.0);
+        let of_p95 = Tolerances::new(vec![tolerance("p95 +40%")]).expect("tolerances");
+        for (metric, share) in [(ComparedMetric::P99, 0.4), (ComparedMetric::P50, 0.05)] {
+            assert_eq!(of_p95.margin(metric, None).share, share);
+        }
         assert!(tolerances.names_own(ComparedMetric::P99, &signing_in));
         assert!(!tolerances.names_own(ComparedMetric::P95, &signing_in));
         let keys = [signing_in];
