@@ -368,6 +368,7 @@ fn any_name_can_be_selected() {
     for (name, selector) in [
         ("say \"hi\" < p99<1s", "tool:say \"hi\" < p99<1s"),
         ("a${b}{{c}}", "tool:a${b}{{c}}"),
+        ("{{x}}", "tool:{{x}}"),
         ("two words", "tool:\"two words\""),
     ] {
         let text = format!("{selector} errors=0");
@@ -388,7 +389,30 @@ fn any_name_can_be_selected() {
             .checked_report();
         assert_eq!(report["thresholds"][0]["text"], text);
         assert_eq!(report["thresholds"][0]["selector"]["name"], name);
+
+        // A config writes it with its escapes, and all else as the server spells it.
+        let written = json!(name.replace("${", "$${").replace("{{", "{{{{"));
+        let config = format!("[[scenario]]\ntype = \"tools/call\"\ntool = {written}\n");
+        let report = load_run(&server.url(), &arguments[2..])
+            .file(".pmcp/loadtest.toml", &config)
+            .run()
+            .expect_code(0)
+            .checked_report();
+        assert_eq!(report["thresholds"][0]["selector"]["name"], name);
+        assert_eq!(report["operations"][0]["subject"], name);
+        assert_eq!(
+            report["operations"][0]["label"],
+            format!("tools/call {name}")
+        );
+        assert!(report["per_tool"][name].is_object(), "{report:#}");
     }
+    let called = server.log_of("tools/call");
+    assert!(
+        called
+            .iter()
+            .all(|it| it.message()["params"]["name"] != "a${b}{{{{c}}"),
+        "the name is sent as the server spells it"
+    );
 }
 
 #[test]
