@@ -454,6 +454,10 @@ fn mistakes_say_what_is_right() {
         "did you mean `tool:`?",
     );
     check(
+        &["--base", "a", "b", "--tolerance", "p99 10"],
+        "did you mean `10%` or `10ms`?",
+    );
+    check(
         &["--base", "a", "b", "--format", "yaml"],
         "accepted are `text`",
     );

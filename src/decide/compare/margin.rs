@@ -199,9 +199,24 @@ impl FromStr for Tolerance {
         };
         let (mut share, mut absolute) = (None, None);
         for word in words {
-            let value = word.trim_start_matches(['+', '-']);
+            let value = word.strip_prefix(['+', '-']).unwrap_or(word);
+            if word.starts_with('-') && metric != ComparedMetric::Rate {
+                return Err(format!(
+                    "`{word}` in `{text}` has the wrong sign: {name} is worse where it rises; did \
+                     you mean `+{value}`?"
+                ));
+            }
+            if number(value).is_some_and(f64::is_finite) {
+                let time = match metric.quantile() {
+                    Some(_) => format!(" or `{word}ms`"),
+                    None => String::new(),
+                };
+                return Err(format!(
+                    "`{word}` in `{text}` has no unit; did you mean `{word}%`{time}?"
+                ));
+            }
             let (place, value) = match value.strip_suffix('%') {
-                Some(percent) => (&mut share, percent.parse().ok().map(|n: f64| n / 100.0)),
+                Some(percent) => (&mut share, number(percent).map(|n| n / 100.0)),
                 None if metric.quantile().is_some() => {
                     let time = parse_duration(value).ok();
                     (&mut absolute, time.map(|time| time.as_secs_f64() * 1e3))
@@ -245,6 +260,12 @@ impl FromStr for Tolerance {
 fn is_part(word: &str) -> bool {
     let is_number = word.starts_with(|c: char| matches!(c, '+' | '-') || c.is_ascii_digit());
     is_number || word.ends_with('%')
+}
+
+/// A number without a sign.
+fn number(text: &str) -> Option<f64> {
+    let text = (!text.starts_with(['+', '-'])).then_some(text);
+    text.and_then(|text| text.parse().ok())
 }
 
 fn read_selector(text: &str) -> Result<Selector, String> {
@@ -299,7 +320,29 @@ mod tests {
         check("latency +1%", "those are p50, p95, p99, rate, errors");
         check("rate +5ms", "takes one only");
         check("p99 +5% +6%", "two of a kind");
-        for text in ["p99 +x%", "p99 NaN%", "p99 +inf%", "p99 +-1%x", "p99 1e99%"] {
+        check(
+            "p99 10",
+            "`10` in `p99 10` has no unit; did you mean `10%` or `10ms`?",
+        );
+        check("p99 +10", "did you mean `+10%` or `+10ms`?");
+        check("p50 0.1", "has no unit");
+        check("p99 10% 5", "`5` in `p99 10% 5` has no unit");
+        check("rate 5", "has no unit; did you mean `5%`?");
+        check("errors +1", "did you mean `+1%`?");
+        check(
+            "p95 -10%",
+            "p95 is worse where it rises; did you mean `+10%`?",
+        );
+        check("errors -1%", "wrong sign");
+        for text in [
+            "p99 +x%",
+            "p99 +-1%",
+            "p99 ++1%",
+            "p99 NaN%",
+            "p99 +inf%",
+            "p99 +-1%x",
+            "p99 1e99%",
+        ] {
             check(text, "is not part of");
         }
         check("tol:echo p99 +1%", "did you mean `tool:`?");
