@@ -849,7 +849,12 @@ command! {
         #[argh(switch)]
         pub(super) force: bool,
         /// text, json, markdown, junit or csv; text unless given
-        #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
+        #[argh(
+            option,
+            arg_name = "form",
+            default = "FormatChoice::Text",
+            from_str_fn(FormatChoice::of_comparison)
+        )]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
         #[argh(option, short = 'o', arg_name = "file")]

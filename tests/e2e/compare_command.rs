@@ -461,6 +461,10 @@ fn mistakes_say_what_is_right() {
         &["--base", "a", "b", "--format", "yaml"],
         "accepted are `text`",
     );
+    check(
+        &["--base", "a", "b", "--format", "hlog"],
+        "not a format of a comparison; accepted are `text`, `json`, `markdown`, `junit`, `csv`",
+    );
 }
 
 /// A tolerance of one operation counts before that of all; of what no run has it is none.
