@@ -473,7 +473,7 @@ command! {
         error_code(0, "the run was made, and each threshold kept"),
         error_code(1, "could not run: no server, no session, no file"),
         error_code(2, "the command line or the config is at fault"),
-        error_code(3, "a threshold was not kept, every call failed, or an answer held what was another user's"),
+        error_code(3, "a threshold was not kept, no call succeeded, or an answer held what was another user's"),
         error_code(4, "not valid, with --strict: the generator was the limit"),
         error_code(130, "interrupted; the report was written")
     )]

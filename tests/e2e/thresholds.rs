@@ -138,7 +138,7 @@ fn a_run_in_which_no_call_succeeds_fails_unless_that_was_asked_for() {
 }
 
 #[test]
-fn a_run_in_which_no_call_ends_is_no_failed_run_but_keeps_no_threshold() {
+fn a_run_in_which_no_call_ends_fails_and_keeps_no_threshold() {
     let server = FakeServer::on_call(|_, connection| connection.hang());
     let url = server.url();
     let load = [
@@ -151,7 +151,14 @@ fn a_run_in_which_no_call_ends_is_no_failed_run_but_keeps_no_threshold() {
         "--no-preflight",
     ];
     let run = |arguments: &[&str]| load_run(&url, &[&ECHO[..], &load, arguments].concat()).run();
-    let report = run(&[]).expect_code(0).checked_report();
+    let finished = run(&[]).expect_code(3);
+    assert!(
+        finished
+            .stderr
+            .contains("none of them ended before the run did"),
+        "{finished}"
+    );
+    let report = finished.checked_report();
     assert_eq!(report["totals"]["cancelled"], 1, "{report:#}");
     let finished = run(&["--assert", "errors=0", "--assert", "rate<5"]).expect_code(3);
     let report = finished.checked_report();
@@ -471,7 +478,7 @@ fn the_help_of_a_run_lists_its_exit_codes() {
     for told in [
         "--assert",
         "--max-errors",
-        "a threshold was not kept, every call failed",
+        "a threshold was not kept, no call succeeded",
     ] {
         assert!(help.stdout.contains(told), "{help}");
     }

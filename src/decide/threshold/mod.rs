@@ -25,6 +25,9 @@ const Z_95: f64 = 1.96;
 /// Why a run without any success fails.
 pub const NO_SUCCESS: &str = "no call succeeded";
 
+/// Why a run fails in which calls were begun, and the server answered none in time.
+pub const NONE_ENDED: &str = "calls were begun, and none of them ended before the run did";
+
 /// An empty recorder of these rows that counts what the thresholds ask for.
 pub fn empty_recorder(thresholds: &[Threshold], rows: &[Row]) -> Recorder {
     let mut recorder = Recorder::new(rows.len());
@@ -133,13 +136,14 @@ pub fn judge(
     let mut of_all = thresholds.iter().zip(&judged);
     let is_asked =
         of_all.any(|(it, came)| it.asks_for_failures() && came.grade == GateGrade::Passed);
-    let has_none = calls.finished() > 0 && calls.ok == 0;
     let why = match figures.ended {
         _ if figures.n_foreign > 0 => Some(NOT_ISOLATED),
         // What was kept of a part says nothing of the whole.
         Ended::Interrupted if !thresholds.is_empty() => Some(INTERRUPTED),
         Ended::Interrupted => None,
-        _ if has_none && !is_asked => Some(NO_SUCCESS),
+        _ if calls.ok > 0 || is_asked => None,
+        _ if calls.finished() > 0 => Some(NO_SUCCESS),
+        _ if calls.started > 0 => Some(NONE_ENDED),
         _ => None,
     };
     let gate = GateOutcome::of(&judged, why.map(str::to_string));
