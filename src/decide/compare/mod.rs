@@ -39,7 +39,7 @@ use crate::outcome::{
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
 use figures::{MeasuredFigure, RowOfSides, Side};
-use steady::{RUN_SECS, Steady, length};
+use steady::{RUN_SECS, Steady, files_of, length};
 use verdict::{ALPHA, Claim, Decided, decide};
 
 pub use gate::{Objection, is_comparable, objections};
@@ -143,7 +143,10 @@ fn compare_rows(
         ComparisonMethod::Runs
     };
     let steady = match method {
-        ComparisonMethod::SideBySide => Err("a report has no histograms".to_string()),
+        ComparisonMethod::SideBySide => Err(format!(
+            "there are no histograms in {}",
+            files_of(&all, |run| !run.has_histograms)
+        )),
         _ => Steady::common(&all),
     };
     let setting = Setting {

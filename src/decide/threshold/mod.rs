@@ -9,7 +9,9 @@ pub mod abort;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::metrics::{AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes};
+use crate::metrics::{
+    AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes, share_interval,
+};
 use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
@@ -18,9 +20,6 @@ use crate::threshold::{
     Statistic, Threshold, ThresholdFigures,
 };
 use crate::units::{format_rate, ms, plural, rate, share, tidy};
-
-/// The standard normal distribution's 97.5 % quantile: two-sided, 95 %.
-const Z_95: f64 = 1.96;
 
 /// Why a run without any success fails.
 pub const NO_SUCCESS: &str = "no call succeeded";
@@ -390,20 +389,6 @@ fn count_or_share(limit: Limit, part: u64, whole: u64) -> MetricValue {
         },
         _ => MetricValue::of(Value::Whole(part)),
     }
-}
-
-/// The 95 % interval of a share by its score (Wilson 1927): for independent calls;
-/// where they are not, the true one is wider.
-fn share_interval(part: u64, whole: u64) -> [f64; 2] {
-    let n = whole as f64;
-    let found = part as f64 / n;
-    let square = Z_95 * Z_95 / n;
-    let middle = found + square / 2.0;
-    let half = Z_95 * (found * (1.0 - found) / n + square / (4.0 * n)).sqrt();
-    // Rounding must not part it from the value.
-    let low = ((middle - half) / (1.0 + square)).clamp(0.0, found);
-    let high = ((middle + half) / (1.0 + square)).clamp(found, 1.0);
-    [low, high].map(|end| (end * 1e12).round() / 1e12)
 }
 
 fn find_breaking_point(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {

@@ -572,6 +572,19 @@ fn thresholds_are_decided_again() {
         (GateGrade::Passed, totals.latency.p50_ms)
     );
     let median = totals.latency.p50_ms.expect("calls");
+    // Of the added histograms, as one run's is.
+    let [low, high] = p50.interval.expect("of so many calls");
+    assert!(low < median && median < high, "{low} {median} {high}");
+    let (share, totals_of) = decided("errors", 0.5, LimitUnit::Share, GateGrade::Failed);
+    let found = totals_of.failed as f64 / (totals_of.ok + totals_of.failed) as f64;
+    assert_eq!(share.value, Some(found));
+    assert_eq!(
+        share.interval,
+        Some(crate::metrics::share_interval(
+            totals_of.failed,
+            totals_of.ok + totals_of.failed
+        ))
+    );
     let (p50, _) = decided("p50", median * 0.9, LimitUnit::Ms, GateGrade::Passed);
     assert_eq!(p50.grade, GateGrade::Failed);
     let (near, _) = decided("p50", median * 1.000_5, LimitUnit::Ms, GateGrade::Failed);
