@@ -478,7 +478,7 @@ command! {
         error_code(0, "the run was made, and each threshold kept"),
         error_code(1, "could not run: no server, no session, no file"),
         error_code(2, "the command line or the config is at fault"),
-        error_code(3, "a threshold was not kept, every call failed, or an answer held what was another user's"),
+        error_code(3, "a threshold was not kept, no call succeeded, or an answer held what was another user's"),
         error_code(4, "not valid, with --strict: the generator was the limit"),
         error_code(130, "interrupted; the report was written")
     )]
@@ -818,7 +818,7 @@ command! {
         name = "compare",
         example = "Two runs; several a side, made in turn, tell more:\n  $ {command_name} --base before.json after.json\n  $ {command_name} --base a1.json --base a2.json --base a3.json b1.json b2.json b3.json",
         example = "The latest run with the last five of the same plan:\n  $ {command_name} --history .pmcp/reports latest.json",
-        note = "Beyond its margin a figure is worse or better: 5% of p50 and rate, 10% of p95 and p99, 0.1 percentage points of errors. p50, p95 and errors decide, of all calls, of operations with 5% of them and of flows; the rate of all calls too, and what --tolerance names.",
+        note = "Beyond its margin a figure is worse or better: 5% of p50 and rate, 10% of p95 and p99, 0.1 percentage points of errors. p50, p95 and errors decide, of all calls, of operations with 5% of them and of flows; the rate of all calls too, p99 of all calls where it changed by more than its margin, and what --tolerance names.",
         error_code(0, "nothing is worse"),
         error_code(1, "the output could not be written"),
         error_code(2, "the command line is at fault, or the runs are not comparable"),
@@ -854,7 +854,12 @@ command! {
         #[argh(switch)]
         pub(super) force: bool,
         /// text, json, markdown, junit or csv; text unless given
-        #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
+        #[argh(
+            option,
+            arg_name = "form",
+            default = "FormatChoice::Text",
+            from_str_fn(FormatChoice::of_comparison)
+        )]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
         #[argh(option, short = 'o', arg_name = "file")]

@@ -10,7 +10,7 @@ pub const PASSED: u8 = 0;
 pub const COULD_NOT_RUN: u8 = 1;
 /// The command line or the config is at fault.
 pub const USAGE: u8 = 2;
-/// A threshold was not kept, every call failed, an answer held what was another user's, or
+/// A threshold was not kept, no call succeeded, an answer held what was another user's, or
 /// a search has no answer.
 pub const FAILED: u8 = 3;
 /// The result is not valid: the generator was the limit.

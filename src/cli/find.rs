@@ -18,6 +18,9 @@ use crate::units::{format_duration, plural};
 pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let options = options(&args)?;
     let output_wish = args.output_wish();
+    if output_wish.github {
+        terminal.expect_runner();
+    }
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
     let wish = args.oauth_wish()?;

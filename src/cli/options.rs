@@ -124,8 +124,15 @@ fn start_at_from(text: &str, now: Utc) -> Result<Utc, String> {
         (ms > 0).then(|| units::format_duration(Duration::from_millis(ms)))
     };
     if let Some(ago) = between(time, now) {
+        // Hours of years tell nobody anything.
+        let is_recent = now.unix_ms() - time.unix_ms() <= AHEAD_MAX.as_secs() * 1000;
+        let ago = if is_recent {
+            format!(" by {ago}")
+        } else {
+            String::new()
+        };
         return Err(format!(
-            "`{text}` was {ago} ago by the clock of this host, {}",
+            "`{text}` is in the past{ago}: this host's clock says {}",
             now.rfc3339()
         ));
     }
@@ -477,7 +484,14 @@ mod tests {
         check("+30s", Ok(30_000));
         check("+24h", Ok(86_400_000));
         check("2026-11-23T12:41:07.250Z", Ok(0));
-        check("2026-11-23T12:41:04Z", Err("was 3.25s ago"));
+        check(
+            "2026-11-23T12:41:04Z",
+            Err("is in the past by 3.25s: this host's clock says 2026-11-23T12:41:07.250Z"),
+        );
+        check(
+            "2020-01-01T00:00:00Z",
+            Err("is in the past: this host's clock says"),
+        );
         check("+25h", Err("more than a day ahead"));
         check("2027-11-23T12:41:04Z", Err("more than a day ahead"));
         for text in ["", "30s", "12:41", "+", "+-1s", "tomorrow", "2026-11-23"] {

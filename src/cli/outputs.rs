@@ -9,6 +9,7 @@ use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::is_stdin;
 use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
+use crate::terminal::STEP_SUMMARY;
 
 /// What is to be written.
 #[derive(Debug, Default)]
@@ -24,9 +25,6 @@ pub(super) struct OutputWish {
     /// `--no-github`
     pub(super) has_no_github: bool,
 }
-
-/// The variable that names the summary of GitHub's step.
-const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 impl OutputWish {
     /// Opens all places. The default one of the report is in the current folder, and

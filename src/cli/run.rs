@@ -17,6 +17,9 @@ use crate::units::plural;
 pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Result<u8, UserError> {
     let wants_log = args.hlog.is_some();
     let output_wish = args.output_wish();
+    if output_wish.github {
+        terminal.expect_runner();
+    }
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
     let start_at = args.start_at.take();

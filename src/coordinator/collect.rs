@@ -27,6 +27,9 @@ const SECOND_LENGTH_MIN: Duration = Duration::from_millis(1);
 /// and those in which its last calls were recorded.
 const LATENCIES_KEPT: usize = 3;
 
+/// One arrival of so many may come too late, or at the very end of a second.
+const LATE_ARRIVALS: u64 = 100;
+
 /// The figures of some ticks, of all workers.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -202,6 +205,8 @@ pub(super) struct Collector {
     in_flight_end: u64,
     /// Arrivals that no user had taken, at the end of the last closed second.
     pub(super) waiting_end: u64,
+    /// Of each closed second: its arrivals were begun in it, but for very few.
+    pub(super) kept_up: Vec<bool>,
     /// To the last closed second, those from before the load included.
     pub(super) handshakes: Handshakes,
     pub(super) signals: Signals,
@@ -253,6 +258,7 @@ impl Collector {
             latencies: VecDeque::new(),
             in_flight_end: 0,
             waiting_end: 0,
+            kept_up: Vec::new(),
             handshakes: Handshakes::default(),
             signals: Signals::new(n_workers, warm_up, busy_poll),
             watched: Vec::new(),
@@ -573,6 +579,9 @@ impl Collector {
         self.in_flight_end = (self.in_flight_end + second.started).saturating_sub(ended);
         let taken = second.dropped + second.iterations;
         self.waiting_end = (self.waiting_end + second.arrivals).saturating_sub(taken);
+        let n_late = second.dropped + self.waiting_end;
+        self.kept_up
+            .push(n_late <= (second.arrivals / LATE_ARRIVALS).max(1));
         self.handshakes.add(&second.handshakes);
         let mut signals = self.signals.close();
         signals.in_flight_end = self.in_flight_end;

@@ -16,7 +16,7 @@ use crate::marker::MARKER_CHARS;
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
 use crate::redact::names_secret;
 use crate::scenario::{Action, Call, Flow, MarkedPlace, Plan, with_marker};
-use crate::template::literal;
+use crate::template::{literal, named};
 use crate::units::plural;
 
 /// Faults and notices that are told one by one.
@@ -444,7 +444,7 @@ fn places(flows: &[Flow]) -> impl Iterator<Item = (String, &Call)> {
         flow.steps.iter().flat_map(move |step| {
             step.calls.iter().map(move |call| {
                 let label = match &call.action.shown {
-                    Action::Call(shown) => shown.label(),
+                    Action::Call(shown) => named(&shown.label()),
                     Action::CodeMode { .. } => "code mode".to_string(),
                 };
                 let name = call.name.as_ref().or(step.name.as_ref());

@@ -27,7 +27,7 @@ use crate::decide::breakpoint::{
 };
 use crate::decide::control::{
     Controller, Happening, LoadAction, arrival_schedule, changes_load, is_load_steady, rate_at,
-    rate_reached, spans,
+    rate_served, spans,
 };
 use crate::decide::denied::{Denials, Ends};
 use crate::decide::elapsed::LoadTimes;
@@ -728,7 +728,13 @@ impl<'a> Coordinator<'a> {
                 stages: &stages,
                 breaking_point: self.breaking_point.as_ref(),
                 load_reached: match self.plan.load.unit() {
-                    LoadUnit::Rate => rate_reached(self.plan, stopped_at),
+                    LoadUnit::Rate => rate_served(
+                        self.plan,
+                        stopped_at,
+                        &self.collector.kept_up,
+                        totals.counters.iterations_started as f64
+                            / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+                    ),
                     LoadUnit::Vus => f64::from(vus_max),
                 },
                 aborted: self.aborted.as_ref(),

@@ -370,14 +370,45 @@ pub fn rate_at(plan: &Plan, now: Duration) -> f64 {
     }
 }
 
-/// The highest rate of arrivals until then, of the open model.
-pub fn rate_reached(plan: &Plan, until: Duration) -> f64 {
+/// The highest rate of arrivals until then at which they were served, of the open model:
+/// what was planned and not begun is no load.
+///
+/// `kept_up` says of each second whether its arrivals were begun in time. A rate was
+/// reached where most of its seconds are so: one hiccup of a long stay is no limit, nor
+/// does a queue that hides the first second of one make it reached. `begun_per_sec` is
+/// what the whole run came to: as much was served in any case.
+pub fn rate_served(plan: &Plan, until: Duration, kept_up: &[bool], begun_per_sec: f64) -> f64 {
     let spans = spans(plan);
-    let begun = spans.iter().filter(|span| span.at < until);
-    let highest = begun.map(|span| span.load_from.max(span.load_at(until.min(span.end))));
-    highest
-        .reduce(f64::max)
-        .unwrap_or_else(|| rate_at(plan, until))
+    let mut by_rate: Vec<(f64, usize, usize)> = Vec::new();
+    for (at, kept_up) in (0..).zip(kept_up) {
+        let from = Duration::from_secs(at);
+        if from >= until {
+            break;
+        }
+        let to = until.min(from + Duration::from_secs(1));
+        let within = spans
+            .iter()
+            .filter(|span| span.at < to && span.end > from)
+            .map(|span| {
+                let ends = [from.max(span.at), to.min(span.end)];
+                ends.map(|now| span.load_at(now))
+                    .into_iter()
+                    .fold(0.0, f64::max)
+            });
+        let rate = within.reduce(f64::max);
+        let rate = rate.unwrap_or_else(|| rate_at(plan, from));
+        let kept_up = usize::from(*kept_up);
+        match by_rate.last_mut().filter(|(of, ..)| *of == rate) {
+            Some((_, n_kept_up, n)) => (*n_kept_up, *n) = (*n_kept_up + kept_up, *n + 1),
+            None => by_rate.push((rate, kept_up, 1)),
+        }
+    }
+    let reached = by_rate
+        .iter()
+        .filter(|(_, n_kept_up, n)| 2 * n_kept_up > *n);
+    let reached = reached.map(|(rate, ..)| *rate).fold(0.0, f64::max);
+    let planned = by_rate.iter().map(|(rate, ..)| *rate).fold(0.0, f64::max);
+    reached.max(begun_per_sec.min(planned))
 }
 
 #[cfg(test)]
@@ -613,5 +644,33 @@ mod tests {
         }
         let schedule = arrival_schedule(&plan).expect("an open plan");
         assert_eq!(schedule.shard(Segment::WHOLE).count(), 500 + 750);
+    }
+
+    #[test]
+    fn a_rate_is_reached_where_its_arrivals_are_begun() {
+        let check = |settings: &str, secs: u64, kept_up: &[bool], begun: f64, expected: f64| {
+            let plan = plan(&format!("[settings]\n{settings}"));
+            let found = rate_served(&plan, Duration::from_secs(secs), kept_up, begun);
+            assert!((found - expected).abs() < 1e-9, "{settings}: {found}");
+        };
+        let steady = "duration = \"4s\"\n[arrivals]\nrate = \"400/s\"";
+        check(steady, 4, &[true; 4], 400.0, 400.0);
+        // A hiccup, and what comes after the load.
+        check(
+            steady,
+            4,
+            &[true, false, true, true, false, false],
+            399.0,
+            400.0,
+        );
+        // A queue hides what the first second lacks.
+        check(steady, 4, &[true, false, false, false], 199.0, 199.0);
+        check(steady, 4, &[false; 4], 199.0, 199.0);
+        check(steady, 4, &[], 0.0, 0.0);
+        let rising =
+            "[arrivals]\nmax_vus = 5\n[[stage]]\ntarget_rate = \"400/s\"\nduration = \"4s\"";
+        check(rising, 4, &[true; 4], 200.0, 400.0);
+        check(rising, 4, &[true, true, false, false], 150.0, 200.0);
+        check(rising, 3, &[true, true, true], 150.0, 300.0);
     }
 }

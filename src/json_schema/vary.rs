@@ -90,7 +90,9 @@ pub fn template_places(value: &Value) -> Vec<String> {
             }
             Value::Object(fields) => {
                 let inner = fields.iter();
-                waiting.extend(inner.map(|(name, value)| (pointer(&place, &sent(name)), value)));
+                waiting.extend(
+                    inner.map(|(name, value)| (pointer(&place, &template::named(name)), value)),
+                );
                 if fields.keys().any(|name| is_template(name)) {
                     places.push(place);
                 }
@@ -99,11 +101,6 @@ pub fn template_places(value: &Value) -> Vec<String> {
         }
     }
     places
-}
-
-/// The name as it is sent, where no template is in it.
-fn sent(name: &str) -> String {
-    template::literal(name).unwrap_or_else(|| name.to_string())
 }
 
 fn pointer(outer: &str, step: &str) -> String {

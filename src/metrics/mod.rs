@@ -46,6 +46,7 @@ pub use histogram::{Extent, Histogram};
 pub use isolation::IsolationCounts;
 pub use listening::{ListenTally, NameCounts};
 pub use quantile::Quantile;
+pub use quantile_interval::share_interval;
 pub use recorder::{Examples, Messages, Outcome, Recorder, RowStats, Sample, Sizes, Traffic};
 pub use spread::{ServedCall, ServerTallies, ServerTally, Spread};
 pub use usage::{ReadTimes, WorkerUsage};

@@ -1,5 +1,5 @@
-//! Between which recorded values a quantile lies, for all that so few samples
-//! can tell.
+//! Between which values a quantile or a share lies, for all that so few samples can
+//! tell.
 
 use super::{Histogram, Readings};
 
@@ -50,6 +50,20 @@ fn interval_ranks(n: u64, q: f64) -> (Option<u64>, Option<u64>) {
         (low >= 1).then_some(low),
         (n > 0 && high <= n).then_some(high),
     )
+}
+
+/// The 95 % interval of a share by its score (Wilson 1927): for independent calls;
+/// where they are not, the true one is wider.
+pub fn share_interval(part: u64, whole: u64) -> [f64; 2] {
+    let n = whole as f64;
+    let found = part as f64 / n;
+    let square = Z_95 * Z_95 / n;
+    let middle = found + square / 2.0;
+    let half = Z_95 * (found * (1.0 - found) / n + square / (4.0 * n)).sqrt();
+    // Rounding must not part it from the value.
+    let low = ((middle - half) / (1.0 + square)).clamp(0.0, found);
+    let high = ((middle + half) / (1.0 + square)).clamp(found, 1.0);
+    [low, high].map(|end| (end * 1e12).round() / 1e12)
 }
 
 #[cfg(test)]

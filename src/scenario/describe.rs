@@ -11,6 +11,7 @@ use super::json::think_json;
 use super::marked::MarkedPlace;
 use super::plan::{
     Action, Arrivals, Call, Flow, HistogramMode, Load, ON_ERROR, OnError, Plan, SessionRule, Step,
+    Target,
 };
 use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
@@ -504,6 +505,45 @@ pub fn to_json(plan: &Plan) -> Value {
         clean_arguments(&mut plan[key], &redactor);
     }
     plan
+}
+
+/// The plan that a report tells, with the keys which its version did not know: each has
+/// the value that it has where nobody says anything of it. So a key that is added makes
+/// no other plan of one that does without it.
+pub fn completed(plan: &Value) -> Value {
+    let mut plan = plan.clone();
+    let Ok(target) = Target::new("http://localhost/") else {
+        return plan;
+    };
+    let flow = Flow::from(Action::Call(Operation::Ping));
+    let usual = to_json(&Plan::new(target, vec![flow]));
+    fill(&mut plan, &usual);
+    // Each entry, and each step of a flow, is such a step.
+    let Some(Value::Object(mut step)) = usual["scenario"].get(0).cloned() else {
+        return plan;
+    };
+    step.remove("type");
+    let step = Value::Object(step);
+    let entries = plan.get_mut("scenario").and_then(Value::as_array_mut);
+    entries.into_iter().flatten().for_each(|it| fill(it, &step));
+    plan
+}
+
+/// The keys that are not there, at every level; a list is the user's as a whole.
+fn fill(value: &mut Value, usual: &Value) {
+    let (Value::Object(fields), Value::Object(usual)) = (value, usual) else {
+        return;
+    };
+    for (key, usual) in usual {
+        match fields.get_mut(key) {
+            // Loads of two models have other keys.
+            Some(of_key) if of_key.get("model") != usual.get("model") => {}
+            Some(of_key) => fill(of_key, usual),
+            None => {
+                fields.insert(key.clone(), usual.clone());
+            }
+        }
+    }
 }
 
 /// The names in arguments and params are the user's, all other keys are ours.

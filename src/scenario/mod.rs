@@ -49,7 +49,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(crate) use describe::expectations;
-pub use describe::{describe, to_json};
+pub use describe::{completed, describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
 pub use header::Header;
 pub use marked::MarkedPlace;

@@ -2175,3 +2175,44 @@ fn files_of_tls_know_who_named_them() {
     assert_eq!(places.ca, "a.toml:2:6: settings.ca");
     assert_eq!(places.client_cert, "--client-cert");
 }
+
+/// What the version of a report did not know has the value that it has by default.
+#[test]
+fn a_plan_that_lacks_keys_is_completed_with_what_is_usual() {
+    let usual = to_json(&plan_of(STEP));
+    let mut places = vec![String::new()];
+    for key in usual.as_object().expect("keys").keys() {
+        places.extend(usual[key].is_object().then(|| format!("/{key}")));
+    }
+    places.push("/scenario/0".to_string());
+    let mut n_keys = 0;
+    for place in &places {
+        let of_place = usual.pointer(place).and_then(Value::as_object);
+        for key in of_place.expect("keys").keys() {
+            // No plan does without these.
+            let own = [
+                "url",
+                "seed",
+                "scenario",
+                "model",
+                "type",
+                "tool",
+                "arguments",
+            ];
+            if own.contains(&key.as_str()) {
+                continue;
+            }
+            let mut older = usual.clone();
+            let fields = older.pointer_mut(place).and_then(Value::as_object_mut);
+            fields.expect("keys").remove(key);
+            assert_eq!(completed(&older), usual, "{place}/{key}");
+            n_keys += 1;
+        }
+    }
+    assert!(n_keys > 25, "{n_keys}");
+    // What a plan says stays, and no load gets the keys of another.
+    let open = to_json(&plan_of(&format!("[arrivals]\nrate = \"5/s\"\n{STEP}")));
+    for said in [open, json!(null), json!([1])] {
+        assert_eq!(completed(&said), said);
+    }
+}

@@ -277,6 +277,12 @@ pub fn literal(canonical: &str) -> Option<String> {
     literals.collect()
 }
 
+/// A canonical text as people call what it names: as it is sent, where there is no
+/// expression in it.
+pub fn named(canonical: &str) -> String {
+    literal(canonical).unwrap_or_else(|| canonical.to_string())
+}
+
 /// A text in which nothing is a template, as it is written where templates are
 /// understood: with `{{{{` for each `{{`.
 pub fn escape(text: &str) -> String {

@@ -27,7 +27,7 @@ pub use compiled::Template;
 pub use escape::push_json_string;
 pub use generate::{FillMoment, Generators, purpose_of};
 pub use language::{
-    ACCEPTED, BUILT_IN, Expression, Piece, escape, is_name, literal, parse, parse_leniently,
+    ACCEPTED, BUILT_IN, Expression, Piece, escape, is_name, literal, named, parse, parse_leniently,
 };
 pub use scope::Scope;
 

@@ -59,6 +59,9 @@ impl FromStr for ColorChoice {
     }
 }
 
+/// The variable that names the summary of a step of GitHub Actions.
+pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
 /// The environment variables that matter here; `None`: not set, or not text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -76,6 +79,8 @@ pub struct Environment {
     /// `true`: a runner of GitHub Actions reads what is written, and takes lines that
     /// begin with `::` for commands.
     pub github_actions: Option<String>,
+    /// Set and not empty: the same, for the summary of its step is there.
+    pub github_step_summary: Option<String>,
 }
 
 impl Environment {
@@ -88,6 +93,7 @@ impl Environment {
             term: read("TERM"),
             columns: read("COLUMNS"),
             github_actions: read("GITHUB_ACTIONS"),
+            github_step_summary: read(STEP_SUMMARY),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"]
                 .into_iter()
                 .find_map(|name| read(name).filter(|value| !value.is_empty())),
@@ -131,6 +137,12 @@ impl Environment {
             Some(locale) if !is_utf8(locale) => Drawing::Ascii,
             _ => Drawing::Unicode,
         }
+    }
+
+    /// Whether a runner of GitHub Actions reads what is written.
+    fn is_read_by_runner(&self) -> bool {
+        let summary = self.github_step_summary.as_deref().unwrap_or_default();
+        self.github_actions.as_deref() == Some("true") || !summary.is_empty()
     }
 
     /// Whether the terminal understands no control sequences.
@@ -194,7 +206,7 @@ impl Terminal {
     pub fn detect(choice: ColorChoice) -> Self {
         let environment = Environment::read();
         let guard = Guard::default();
-        guard.defuse_commands(environment.github_actions.as_deref() == Some("true"));
+        guard.defuse_commands(environment.is_read_by_runner());
         Self {
             choice,
             environment,
@@ -212,6 +224,12 @@ impl Terminal {
             choice,
             ..self.clone()
         }
+    }
+
+    /// A runner of GitHub Actions reads all that is written from now on: lines lose what
+    /// makes it take them for commands.
+    pub fn expect_runner(&self) {
+        self.guard.defuse_commands(true);
     }
 
     /// Takes these out of all that is written from now on, through this terminal

@@ -45,6 +45,17 @@ const METRICS_FORM: &str = "one of `p50` to `p99.99`, `max`, `mean`, `rate`, `go
     `errors.http` (or `.connect`, `.timeout`, `.jsonrpc`, `.tool`, `.protocol`, `.session`), \
     `dropped`, `sessions.lost`, `handshake.p95`, `bytes.p95`, `breaking_point`";
 
+/// Those of groups of failures.
+const ERROR_METRICS: [&str; 7] = [
+    "errors.http",
+    "errors.connect",
+    "errors.timeout",
+    "errors.jsonrpc",
+    "errors.tool",
+    "errors.protocol",
+    "errors.session",
+];
+
 /// Words of other tools, and what they are called here.
 const ALIASES: [(&str, &str); 13] = [
     ("avg", "mean"),
@@ -249,17 +260,26 @@ fn read_metric(text: &str) -> Result<Metric, ThresholdFault> {
             _ => read_statistic(text).map(Metric::Latency),
         },
     };
-    found.ok_or_else(|| {
-        let alias = ALIASES.iter().find(|(other, _)| *other == text);
-        let near = || nearest(text, METRICS.into_iter().chain(["breaking_point"]));
-        // What is one letter away from any percentile is no word that was meant.
-        let near = || near().filter(|near| !near.starts_with('p') || text.len() > 3);
-        ThresholdFault {
-            message: format!("`{}` is no metric", shortened(text)),
-            accepted: Some(METRICS_FORM.to_string()),
-            suggestion: alias.map(|(_, own)| *own).or_else(near).map(str::to_string),
-        }
+    found.ok_or_else(|| ThresholdFault {
+        message: format!("`{}` is no metric", shortened(text)),
+        accepted: Some(METRICS_FORM.to_string()),
+        suggestion: near_metric(text),
     })
+}
+
+/// What was probably meant by a word that is no metric.
+fn near_metric(text: &str) -> Option<String> {
+    // As other languages write it, or a shift key that was held.
+    let plain = text.to_lowercase().replace(',', ".");
+    if plain != text && read_metric(&plain).is_ok() {
+        return Some(plain);
+    }
+    let alias = ALIASES.iter().find(|(other, _)| *other == text);
+    let known = METRICS.into_iter().chain(ERROR_METRICS);
+    let near = || nearest(text, known.chain(["breaking_point"]));
+    // What is one letter away from any percentile is no word that was meant.
+    let near = || near().filter(|near| !near.starts_with('p') || text.len() > 3);
+    alias.map(|(_, own)| *own).or_else(near).map(str::to_string)
 }
 
 fn read_statistic(text: &str) -> Option<Statistic> {
@@ -516,7 +536,19 @@ mod tests {
         check("p99.999<5ms", "`p99.999` is no metric", None);
         check("goodputt>5", "`goodputt` is no metric", Some("goodput"));
         check("avg<5ms", "`avg` is no metric", Some("mean"));
-        check("errors.htpp=0", "`errors.htpp` is no metric", None);
+        check(
+            "errors.htpp=0",
+            "`errors.htpp` is no metric",
+            Some("errors.http"),
+        );
+        check(
+            "errors.htp=0",
+            "`errors.htp` is no metric",
+            Some("errors.http"),
+        );
+        check("P99<1s", "`P99` is no metric", Some("p99"));
+        check("p99,99<1s", "`p99,99` is no metric", Some("p99.99"));
+        check("Errors<1%", "`Errors` is no metric", Some("errors"));
         check("p99<500", "`500` is no limit of `p99`", Some("500ms"));
         check("errors<0.01", "`0.01` is no limit of `errors`", Some("1%"));
         check("errors<101%", "`101%` is no limit of `errors`", None);

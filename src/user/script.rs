@@ -19,7 +19,7 @@ use crate::marker::MarkerKey;
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
-use crate::template::{Expression, Scope, literal};
+use crate::template::{Expression, Scope, literal, named};
 
 /// The rows of all recorders of a run, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -578,7 +578,7 @@ impl Compiler<'_> {
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
         let row = Row {
-            subject: shown.subject().map(str::to_string),
+            subject: shown.subject().map(named),
             name: names.step.map(str::to_string),
             flow: names.flow.map(str::to_string),
             ..Row::new(RowKind::Call, shown.method())

@@ -454,8 +454,16 @@ fn mistakes_say_what_is_right() {
         "did you mean `tool:`?",
     );
     check(
+        &["--base", "a", "b", "--tolerance", "p99 10"],
+        "did you mean `10%` or `10ms`?",
+    );
+    check(
         &["--base", "a", "b", "--format", "yaml"],
         "accepted are `text`",
+    );
+    check(
+        &["--base", "a", "b", "--format", "hlog"],
+        "not a format of a comparison; accepted are `text`, `json`, `markdown`, `junit`, `csv`",
     );
 }
 

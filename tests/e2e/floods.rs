@@ -299,7 +299,7 @@ fn calls_at_once_are_given_up_at_the_end() {
     let program = Program::new(&["loadtest", "run", "--no-pin", "--config", "a.toml"])
         .file("a.toml", &config);
     let (finished, _) = run_in_time(program);
-    let finished = finished.expect_code(0);
+    let finished = finished.expect_code(3);
     let report = finished.checked_report();
     assert_eq!(report["totals"]["started"], 12, "{finished}");
     assert_eq!(report["totals"]["cancelled"], 12, "{finished}");

@@ -56,6 +56,32 @@ fn show(arguments: &[&str], dir: TempDir) -> Finished {
     Program::new(&all).in_dir(dir).run().expect_code(0)
 }
 
+/// No line of the output is a command that we did not write.
+fn check_commands(finished: &Finished) {
+    for line in finished.stdout.lines().chain(finished.stderr.lines()) {
+        let is_command = line.trim_start().starts_with("::") || line.contains("##[");
+        let is_ours = line.starts_with("::error title=load test%3A ")
+            || line.starts_with("::warning title=load test%3A ");
+        assert!(!is_command || is_ours, "{line}: {finished}");
+    }
+}
+
+/// Whatever tells that a runner reads along: it takes no stranger's line for a command.
+#[test]
+fn annotations_never_stand_beside_a_strangers_commands() {
+    let server = nasty();
+    let load = ["--no-preflight", "--no-report"];
+    for (flag, summary) in [(Some("--github"), ""), (None, "step.md")] {
+        let arguments: Vec<&str> = load.into_iter().chain(flag).collect();
+        let finished = load_run(&server.url(), &arguments)
+            .env("GITHUB_STEP_SUMMARY", summary)
+            .file(".pmcp/loadtest.toml", &config(&NAMES))
+            .run();
+        assert!(finished.stdout.contains("\n  : :"), "{finished}");
+        check_commands(&finished);
+    }
+}
+
 #[test]
 fn a_strangers_text_breaks_no_form() {
     let server = nasty();
@@ -95,13 +121,7 @@ fn a_strangers_text_breaks_no_form() {
         assert!(NAMES.iter().any(|known| name == *known), "{name}");
     }
 
-    // No line of the output is a command that we did not write.
-    for line in finished.stdout.lines().chain(finished.stderr.lines()) {
-        let is_command = line.trim_start().starts_with("::") || line.contains("##[");
-        let is_ours = line.starts_with("::error title=load test%3A ")
-            || line.starts_with("::warning title=load test%3A ");
-        assert!(!is_command || is_ours, "{line}: {finished}");
-    }
+    check_commands(&finished);
 
     let markdown = read(&finished.dir, "r.md");
     for name in [

@@ -540,7 +540,7 @@ fn a_run_without_an_ended_call_has_no_rate() {
         &["--timeout", "10s", "--graceful-stop", "100ms"],
     ]
     .concat();
-    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let finished = load_run(&server.url(), &limits).run().expect_code(3);
     let report = finished.checked_report();
     assert!(report["totals"]["rate_per_sec"].is_null(), "{finished}");
     assert!(report["totals"]["error_rate"].is_null(), "{finished}");

@@ -206,15 +206,15 @@ fn what_makes_no_part_or_no_start_is_refused() {
     );
     check(
         &with(&["--segment", "4/4", "--vus", "3"]),
-        &["leaves 4/4 without a virtual user"],
+        &["leaves 4/4 without any virtual user: 4 parts share"],
     );
     check(
         &with(&["--segment", "4/4", "--iterations", "3"]),
-        &["leaves 4/4 without an iteration"],
+        &["leaves 4/4 without any iteration: 4 parts share"],
     );
     check(
         &with(&["--start-at", "2020-01-01T00:00:00Z"]),
-        &["--start-at", " ago"],
+        &["--start-at", "is in the past: this host's clock says"],
     );
     check(
         &with(&["--start-at", "tomorrow"]),

@@ -540,7 +540,7 @@ fn a_resumption_that_the_run_cuts_off_is_cancelled() {
     ];
     let report = load_run(&server.url(), &arguments)
         .run()
-        .expect_code(0)
+        .expect_code(3)
         .checked_report();
     assert_eq!(report["totals"]["cancelled"], 2, "{report:#}");
     assert_eq!(report["totals"]["failed"], 0, "{report:#}");

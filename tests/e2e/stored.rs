@@ -121,3 +121,77 @@ fn what_is_no_report_is_refused_with_the_reason() {
     check(&["/dev/zero"], "larger than 256 MiB");
     check(&["x.json", "--format", "jsn"], "did you mean `json`?");
 }
+
+/// Of a version that did not know a key of today's plan, which is as if it were said.
+#[test]
+fn reports_of_each_version_are_of_the_same_plan_as_a_run_of_today() {
+    let stages = "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\narguments = { text = \"hi\" }\n\
+                  parallel = 2\n[[scenario]]\ntype = \"resources/list\"\n";
+    let closed: &[&str] = &["--vus", "3", "--duration", "3s", "--assert", "p99<2s"];
+    let with_probe = [
+        "--vus",
+        "3",
+        "--duration",
+        "2s",
+        "--warm-up",
+        "1s",
+        "--probe",
+    ];
+    let runs: [(&[&str], &[&str]); 4] = [
+        (&["run-2.0.json"], &with_probe),
+        (
+            &["run-2.0-arrivals.json"],
+            &["--rate", "50/s", "--duration", "2s"],
+        ),
+        (
+            &["run-2.0-stages.json"],
+            &["--stage", "1s:4,1s:0", "--config", "it.toml"],
+        ),
+        (&["run-2.1.json", "run-2.2.json", "run-2.3.json"], closed),
+    ];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
+    let check = |(files, load): (&[&str], &[&str])| {
+        let today = [
+            "loadtest",
+            "run",
+            "--demo",
+            "--quiet",
+            "--report",
+            "today.json",
+        ];
+        let mut dir = Program::new(&[&today[..], load].concat())
+            .file("it.toml", stages)
+            .run()
+            .expect_code(0)
+            .dir;
+        let read = |path| -> Value {
+            let text = std::fs::read_to_string(path).expect("a report");
+            serde_json::from_str(&text).expect("JSON")
+        };
+        let today = read(dir.path().join("today.json"));
+        for file in files {
+            // The demo's port is another each time, which is another target to a sum.
+            let mut then = read(folder.join(file));
+            then["plan"]["url"] = today["plan"]["url"].clone();
+            let text = then.to_string();
+            for command in [&["compare", "--base"][..], &["report"]] {
+                let words = [&["loadtest"], command, &["then.json", "today.json"]].concat();
+                let done = Program::new(&words)
+                    .in_dir(dir)
+                    .file("then.json", &text)
+                    .run();
+                let said = format!("{}{}", done.stdout, done.stderr);
+                for part in ["plan differs", "another plan"] {
+                    assert!(!said.contains(part), "{file}: {done}");
+                }
+                dir = done.dir;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = runs.map(|run| scope.spawn(move || check(run)));
+        for thread in threads {
+            thread.join().expect("no version has another plan");
+        }
+    });
+}

@@ -94,10 +94,18 @@ impl Tolerances {
         self.of(metric, Some(key)).is_some()
     }
 
-    /// What is said of the row counts before what is said of all.
+    /// What is said of the row counts before what is said of all. Who says nothing of p99
+    /// tolerates of it what is tolerated of p95.
     pub(super) fn margin(&self, metric: ComparedMetric, key: Option<&SampleKey>) -> Margin {
-        let own = key.and_then(|key| self.of(metric, Some(key)));
-        let wished = own.or_else(|| self.of(metric, None));
+        let wished = |metric| {
+            let own = key.and_then(|key| self.of(metric, Some(key)));
+            own.or_else(|| self.of(metric, None))
+        };
+        let of_p95 = || match metric {
+            ComparedMetric::P99 => wished(ComparedMetric::P95),
+            _ => None,
+        };
+        let wished = wished(metric).or_else(of_p95);
         wished.map_or(Margin::default_of(metric), |tolerance| tolerance.margin)
     }
 
@@ -191,9 +199,24 @@ impl FromStr for Tolerance {
         };
         let (mut share, mut absolute) = (None, None);
         for word in words {
-            let value = word.trim_start_matches(['+', '-']);
+            let value = word.strip_prefix(['+', '-']).unwrap_or(word);
+            if word.starts_with('-') && metric != ComparedMetric::Rate {
+                return Err(format!(
+                    "`{word}` in `{text}` has the wrong sign: {name} is worse where it rises; did \
+                     you mean `+{value}`?"
+                ));
+            }
+            if number(value).is_some_and(f64::is_finite) {
+                let time = match metric.quantile() {
+                    Some(_) => format!(" or `{word}ms`"),
+                    None => String::new(),
+                };
+                return Err(format!(
+                    "`{word}` in `{text}` has no unit; did you mean `{word}%`{time}?"
+                ));
+            }
             let (place, value) = match value.strip_suffix('%') {
-                Some(percent) => (&mut share, percent.parse().ok().map(|n: f64| n / 100.0)),
+                Some(percent) => (&mut share, number(percent).map(|n| n / 100.0)),
                 None if metric.quantile().is_some() => {
                     let time = parse_duration(value).ok();
                     (&mut absolute, time.map(|time| time.as_secs_f64() * 1e3))
@@ -237,6 +260,12 @@ impl FromStr for Tolerance {
 fn is_part(word: &str) -> bool {
     let is_number = word.starts_with(|c: char| matches!(c, '+' | '-') || c.is_ascii_digit());
     is_number || word.ends_with('%')
+}
+
+/// A number without a sign.
+fn number(text: &str) -> Option<f64> {
+    let text = (!text.starts_with(['+', '-'])).then_some(text);
+    text.and_then(|text| text.parse().ok())
 }
 
 fn read_selector(text: &str) -> Result<Selector, String> {
@@ -291,7 +320,29 @@ mod tests {
         check("latency +1%", "those are p50, p95, p99, rate, errors");
         check("rate +5ms", "takes one only");
         check("p99 +5% +6%", "two of a kind");
-        for text in ["p99 +x%", "p99 NaN%", "p99 +inf%", "p99 +-1%x", "p99 1e99%"] {
+        check(
+            "p99 10",
+            "`10` in `p99 10` has no unit; did you mean `10%` or `10ms`?",
+        );
+        check("p99 +10", "did you mean `+10%` or `+10ms`?");
+        check("p50 0.1", "has no unit");
+        check("p99 10% 5", "`5` in `p99 10% 5` has no unit");
+        check("rate 5", "has no unit; did you mean `5%`?");
+        check("errors +1", "did you mean `+1%`?");
+        check(
+            "p95 -10%",
+            "p95 is worse where it rises; did you mean `+10%`?",
+        );
+        check("errors -1%", "wrong sign");
+        for text in [
+            "p99 +x%",
+            "p99 +-1%",
+            "p99 ++1%",
+            "p99 NaN%",
+            "p99 +inf%",
+            "p99 +-1%x",
+            "p99 1e99%",
+        ] {
             check(text, "is not part of");
         }
         check("tol:echo p99 +1%", "did you mean `tool:`?");
@@ -337,6 +388,10 @@ mod tests {
         check(Some(&signing_in), 0.0, 5.0);
         check(Some(&SampleKey::of_flow("check out")), 0.5, 0.0);
         check(Some(&SampleKey::of_flow("other")), 0.3, 0.0);
+        let of_p95 = Tolerances::new(vec![tolerance("p95 +40%")]).expect("tolerances");
+        for (metric, share) in [(ComparedMetric::P99, 0.4), (ComparedMetric::P50, 0.05)] {
+            assert_eq!(of_p95.margin(metric, None).share, share);
+        }
         assert!(tolerances.names_own(ComparedMetric::P99, &signing_in));
         assert!(!tolerances.names_own(ComparedMetric::P95, &signing_in));
         let keys = [signing_in];

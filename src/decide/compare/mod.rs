@@ -39,7 +39,7 @@ use crate::outcome::{
 };
 use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
 use figures::{MeasuredFigure, RowOfSides, Side};
-use steady::{RUN_SECS, Steady, length};
+use steady::{RUN_SECS, Steady, files_of, length};
 use verdict::{ALPHA, Claim, Decided, decide};
 
 pub use gate::{Objection, is_comparable, objections};
@@ -143,7 +143,10 @@ fn compare_rows(
         ComparisonMethod::Runs
     };
     let steady = match method {
-        ComparisonMethod::SideBySide => Err("a report has no histograms".to_string()),
+        ComparisonMethod::SideBySide => Err(format!(
+            "there are no histograms in {}",
+            files_of(&all, |run| !run.has_histograms)
+        )),
         _ => Steady::common(&all),
     };
     let setting = Setting {
@@ -208,6 +211,9 @@ struct OpenFigure {
     /// In the unit of a change.
     margin: f64,
     decides: bool,
+    /// It decides where it is worse or better, and else is only shown: few runs have the
+    /// calls to say that it is equivalent.
+    is_alarm: bool,
     /// The side of which a run had no success at all: that is decided by itself.
     without_success: Option<Side>,
 }
@@ -309,11 +315,16 @@ impl Setting<'_> {
             let without_success = (role.is_total && metric == ComparedMetric::Errors)
                 .then(|| sides.without_success())
                 .flatten();
+            let is_open_to_claims = is_known && self.method != ComparisonMethod::SideBySide;
+            let decides = without_success.is_some() || (may_decide && is_open_to_claims);
             OpenFigure {
                 metric,
                 margin: margin.of(metric, base, new),
-                decides: without_success.is_some()
-                    || (may_decide && is_known && self.method != ComparisonMethod::SideBySide),
+                decides,
+                is_alarm: role.is_total
+                    && metric == ComparedMetric::P99
+                    && is_open_to_claims
+                    && !decides,
                 measured,
                 without_success,
             }
@@ -323,18 +334,26 @@ impl Setting<'_> {
 
     /// Decides those together that decide, and each of the others by itself.
     fn judge(&self, rows: &mut [ComparedRow], open: Vec<Vec<OpenFigure>>) {
-        let has_enough = |open: &&OpenFigure| open.measured.share_of_calls >= 1.0;
-        let together = open.iter().flatten().filter(|open| open.decides);
-        let together = together
-            .filter(has_enough)
-            .filter_map(OpenFigure::candidate);
+        // Whatever may be called worse shares the wrong answers, of few calls or many.
+        let may_decide = |open: &&OpenFigure| open.decides || open.is_alarm;
+        let together = open.iter().flatten().filter(may_decide);
+        let together = together.filter_map(OpenFigure::candidate);
         let mut together = decide(together.collect()).into_iter();
         for (row, of_row) in rows.iter_mut().zip(open) {
-            for open in of_row {
+            for mut open in of_row {
+                let alone = |candidate| decide(vec![candidate]).pop();
                 let decided = match open.candidate() {
                     None => None,
-                    Some(_) if open.decides && has_enough(&&open) => together.next(),
-                    Some(candidate) => decide(vec![candidate]).pop(),
+                    Some(candidate) if may_decide(&&open) => {
+                        let decided = together.next();
+                        let is_beyond = decided.as_ref().is_some_and(Decided::is_beyond);
+                        open.decides |= open.is_alarm && is_beyond;
+                        match open.decides {
+                            true => decided,
+                            false => alone(candidate),
+                        }
+                    }
+                    Some(candidate) => alone(candidate),
                 };
                 row.figures.push(self.figure(open, decided));
             }
@@ -349,11 +368,14 @@ impl Setting<'_> {
             margin,
             decides,
             without_success,
+            ..
         } = open;
         let alpha = decided.as_ref().map_or(ALPHA, |decided| decided.alpha);
         let has_enough = measured.share_of_calls >= 1.0;
         let verdict = match &decided {
-            Some(decided) if has_enough => Some(decided.verdict),
+            // Batches of few calls vary more, which the interval knows. What they lack is
+            // the sharpness to say that nothing changed.
+            Some(decided) if has_enough || decided.is_beyond() => Some(decided.verdict),
             Some(_) => Some(ChangeVerdict::NotEnoughData),
             None => decides.then_some(ChangeVerdict::NotEnoughData),
         };

@@ -158,6 +158,57 @@ fn two_runs_of_one_process_are_seldom_worse() {
     }
 }
 
+/// Of few calls for a p99, asked for or not.
+#[test]
+fn a_p99_that_is_asked_for_is_seldom_worse_by_chance() {
+    let wished = wished(&["p99 +10%"]);
+    for (process, few, all) in [
+        (STEADY, 2, 100),
+        (Process { phi: 0.0, ..STEADY }, 2, 50),
+        (Process { secs: 30, ..STEADY }, 2, 100),
+    ] {
+        let n = n_seeds(few, all);
+        let is_worse = |seed: &u64| {
+            let [base, new] = [2 * seed, 2 * seed + 1].map(|seed| [process.run(seed)]);
+            compare(&base, &new, &wished).verdict == ComparisonVerdict::Worse
+        };
+        let n_worse = (0..n).filter(is_worse).count() as u64;
+        assert!(n_worse <= most_of(0.02, n), "{n_worse} of {n}");
+    }
+}
+
+#[test]
+fn a_tail_far_beyond_the_margin_is_worse_however_few_calls_make_it() {
+    let with = |file, share: f64| {
+        by_second(file, move |_, random, slot| {
+            calls(slot, 0, || {
+                let is_late = random.f64() < share;
+                let ms = 10.0 * (0.8 + 0.4 * random.f64());
+                if is_late { 500.0 } else { ms }
+            });
+        })
+    };
+    let (base, new) = (with("a.json", 0.0), with("bb.json", 0.03));
+    let there = of_pair(base.clone(), new.clone());
+    let p99 = figure(&there, "all calls", ComparedMetric::P99);
+    assert_eq!(p99.verdict, Some(ChangeVerdict::Worse), "{p99:?}");
+    assert!(p99.decides && p99.why.is_none(), "{p99:?}");
+    assert_eq!(there.verdict, ComparisonVerdict::Worse);
+    let back = of_pair(new, base.clone());
+    let p99 = figure(&back, "all calls", ComparedMetric::P99);
+    assert_eq!(p99.verdict, Some(ChangeVerdict::Better));
+    assert!(p99.decides, "{p99:?}");
+    // What did not surely change decides nothing, unless it is asked for.
+    let other = with("ccc.json", 0.0);
+    for texts in [&[][..], &["p99 +10%"]] {
+        let sides = [&base, &other].map(std::slice::from_ref);
+        let found = compare(sides[0], sides[1], &wished(texts));
+        let p99 = figure(&found, "all calls", ComparedMetric::P99);
+        assert_eq!(p99.verdict, Some(ChangeVerdict::NotEnoughData));
+        assert_eq!(p99.decides, !texts.is_empty());
+    }
+}
+
 #[test]
 fn a_fifth_more_is_worse() {
     let n = n_seeds(4, 100);

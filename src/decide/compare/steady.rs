@@ -2,7 +2,7 @@
 //! ramps and without the time in which a server warms up.
 
 use crate::outcome::{Histogram, RunSample, SampleRow, SampleShape, SampleSlot, SampleStage};
-use crate::units::format_duration;
+use crate::units::{few_of, format_duration};
 use std::time::Duration;
 
 /// What is left out as warming up: this long, or this share of the part, whichever is
@@ -33,6 +33,13 @@ pub(super) struct Steady {
     pub(super) left_out: String,
 }
 
+/// The names of the files of those runs.
+pub(super) fn files_of(runs: &[&RunSample], is_meant: impl Fn(&RunSample) -> bool) -> String {
+    const NAMED_MAX: usize = 3;
+    let meant = runs.iter().filter(|run| is_meant(run));
+    few_of(meant.map(|run| format!("`{}`", run.file)), NAMED_MAX)
+}
+
 /// Where a part begins and ends on a run's clock.
 type SecondsSpan = (f64, f64);
 
@@ -44,7 +51,10 @@ impl Steady {
     pub(super) fn common(runs: &[&RunSample]) -> Result<Self, String> {
         let slots = runs.iter().map(|run| run.slot_secs);
         let Some(slot_secs) = slots.collect::<Option<Vec<f64>>>() else {
-            return Err("a report has no histograms by time (`--histograms seconds`)".to_string());
+            return Err(format!(
+                "there are no histograms by time (`--histograms seconds`) in {}",
+                files_of(runs, |run| run.slot_secs.is_none())
+            ));
         };
         let slot_secs = slot_secs.into_iter().fold(0.0, f64::max);
         let is_whole = |ratio: f64| (ratio - ratio.round()).abs() < 1e-6;
@@ -56,7 +66,10 @@ impl Steady {
         let (mut from, mut to) = (0.0_f64, f64::INFINITY);
         for run in runs {
             let Some(span) = span_of(run, hold) else {
-                return Err("a run has no call in the part that is compared".to_string());
+                return Err(format!(
+                    "`{}` has no call in the part that is compared",
+                    run.file
+                ));
             };
             from = from.max(span.0);
             to = to.min(span.1);

@@ -30,6 +30,13 @@ pub(super) struct Decided {
     pub(super) estimate: Estimate,
 }
 
+impl Decided {
+    /// The whole interval lies beyond the margin.
+    pub(super) fn is_beyond(&self) -> bool {
+        matches!(self.verdict, ChangeVerdict::Worse | ChangeVerdict::Better)
+    }
+}
+
 /// Decides them together, in their order.
 pub(super) fn decide(candidates: Vec<Claim>) -> Vec<Decided> {
     let n = candidates.len();

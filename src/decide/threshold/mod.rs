@@ -9,7 +9,9 @@ pub mod abort;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::metrics::{AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes};
+use crate::metrics::{
+    AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes, share_interval,
+};
 use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
@@ -19,11 +21,11 @@ use crate::threshold::{
 };
 use crate::units::{format_rate, ms, plural, rate, share, tidy};
 
-/// The standard normal distribution's 97.5 % quantile: two-sided, 95 %.
-const Z_95: f64 = 1.96;
-
 /// Why a run without any success fails.
 pub const NO_SUCCESS: &str = "no call succeeded";
+
+/// Why a run fails in which calls were begun, and the server answered none in time.
+pub const NONE_ENDED: &str = "calls were begun, and none of them ended before the run did";
 
 /// An empty recorder of these rows that counts what the thresholds ask for.
 pub fn empty_recorder(thresholds: &[Threshold], rows: &[Row]) -> Recorder {
@@ -133,13 +135,14 @@ pub fn judge(
     let mut of_all = thresholds.iter().zip(&judged);
     let is_asked =
         of_all.any(|(it, came)| it.asks_for_failures() && came.grade == GateGrade::Passed);
-    let has_none = calls.finished() > 0 && calls.ok == 0;
     let why = match figures.ended {
         _ if figures.n_foreign > 0 => Some(NOT_ISOLATED),
         // What was kept of a part says nothing of the whole.
         Ended::Interrupted if !thresholds.is_empty() => Some(INTERRUPTED),
         Ended::Interrupted => None,
-        _ if has_none && !is_asked => Some(NO_SUCCESS),
+        _ if calls.ok > 0 || is_asked => None,
+        _ if calls.finished() > 0 => Some(NO_SUCCESS),
+        _ if calls.started > 0 => Some(NONE_ENDED),
         _ => None,
     };
     let gate = GateOutcome::of(&judged, why.map(str::to_string));
@@ -386,20 +389,6 @@ fn count_or_share(limit: Limit, part: u64, whole: u64) -> MetricValue {
         },
         _ => MetricValue::of(Value::Whole(part)),
     }
-}
-
-/// The 95 % interval of a share by its score (Wilson 1927): for independent calls;
-/// where they are not, the true one is wider.
-fn share_interval(part: u64, whole: u64) -> [f64; 2] {
-    let n = whole as f64;
-    let found = part as f64 / n;
-    let square = Z_95 * Z_95 / n;
-    let middle = found + square / 2.0;
-    let half = Z_95 * (found * (1.0 - found) / n + square / (4.0 * n)).sqrt();
-    // Rounding must not part it from the value.
-    let low = ((middle - half) / (1.0 + square)).clamp(0.0, found);
-    let high = ((middle + half) / (1.0 + square)).clamp(found, 1.0);
-    [low, high].map(|end| (end * 1e12).round() / 1e12)
 }
 
 fn find_breaking_point(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {

@@ -298,8 +298,13 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     ] {
         assert_eq!(gate(&[text], Ended::Duration, 0), none, "{text}");
     }
-    // No call ended.
+    // No call was begun, or none ended.
     assert_eq!(Run::of(&[]).judge().1, passed);
+    let mut hanging = Run::of(&[]);
+    hanging.end(ECHO, 5, Outcome::Cancelled);
+    assert_eq!(hanging.judge().1.why.as_deref(), Some(NONE_ENDED));
+    hanging.ended = Ended::Interrupted;
+    assert_eq!(hanging.judge().1, passed);
     // What was kept of a part says nothing of the whole.
     let interrupted = GateOutcome {
         grade: GateGrade::Failed,

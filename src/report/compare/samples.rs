@@ -12,6 +12,7 @@ use crate::report::model::{
     Figures, LatencyFigures, LatencyFrom, Report, StoredHistograms, StoredInterval, StoredKind,
     StoredRow,
 };
+use crate::scenario;
 
 /// What the row of all calls is called.
 const ALL_CALLS: &str = "all calls";
@@ -196,7 +197,7 @@ fn facts(report: &Report) -> SampleFacts {
     });
     let (p50, p99) = bounds.unwrap_or_default();
     SampleFacts {
-        plan: report.plan.clone(),
+        plan: scenario::completed(&report.plan),
         target: report.target_url.clone(),
         era: server.era.clone(),
         holds_streams: report.listen.is_some(),

@@ -1,9 +1,11 @@
 //! The summary of a comparison: the answer first, then all figures in one table.
 
 use super::model::ComparisonReport;
-use super::words::{change, columns, figure_name, interval, margin, row_name, value, word};
+use super::words::{
+    change, columns, figure_name, interval, margin, row_name, rows_told, value, word,
+};
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedRow, ComparedRun, ComparisonMethod, ComparisonOutcome,
+    ChangeVerdict, ComparedFigure, ComparedRun, ComparisonMethod, ComparisonOutcome,
     ComparisonVerdict, RUNS_AS_UNITS,
 };
 use crate::report::page::Page;
@@ -88,14 +90,6 @@ fn compared(outcome: &ComparisonOutcome) -> String {
             steady.from_secs, steady.to_secs, steady.left_out
         ),
         None => by,
-    }
-}
-
-/// One operation alone is all calls, and would be the same once more.
-fn rows_told(outcome: &ComparisonOutcome) -> &[ComparedRow] {
-    match outcome.rows.as_slice() {
-        [total, _] => std::slice::from_ref(total),
-        rows => rows,
     }
 }
 

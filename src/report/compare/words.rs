@@ -11,8 +11,9 @@ const NAMED_MAX: usize = 3;
 
 /// `worse: p95 of all calls +21.0% (+15.2% to +28.1%)`.
 pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
-    let with = |verdict| named(outcome, verdict);
-    match outcome.verdict {
+    let with = |verdict| named(outcome, verdict, true);
+    let beside = named(outcome, ChangeVerdict::Worse, false);
+    let answer = match outcome.verdict {
         ComparisonVerdict::Same => "the same run was given twice".to_string(),
         ComparisonVerdict::Undecided => {
             "no verdict: without histograms in the reports, figures only stand side by side"
@@ -27,6 +28,9 @@ pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
             let better = with(ChangeVerdict::Better);
             let small = with(ChangeVerdict::SmallChange);
             match (better.is_empty(), small.is_empty()) {
+                (true, true) if !beside.is_empty() => {
+                    "nothing that decides changed by more than its margin".to_string()
+                }
                 (true, true) => "equivalent: nothing changed by more than its margin".to_string(),
                 (false, true) => format!("nothing is worse; better: {better}"),
                 (true, false) => format!("nothing is worse; small change: {small}"),
@@ -35,6 +39,20 @@ pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
                 }
             }
         }
+    };
+    match outcome.verdict {
+        ComparisonVerdict::NotWorse | ComparisonVerdict::Unclear if !beside.is_empty() => {
+            format!("{answer}; worse, taken by itself, and no part of the answer: {beside}")
+        }
+        _ => answer,
+    }
+}
+
+/// One operation alone is all calls, and would be the same once more.
+pub(super) fn rows_told(outcome: &ComparisonOutcome) -> &[ComparedRow] {
+    match outcome.rows.as_slice() {
+        [total, _] => std::slice::from_ref(total),
+        rows => rows,
     }
 }
 
@@ -50,13 +68,16 @@ pub(in crate::report) fn columns(outcome: &ComparisonOutcome) -> String {
     )
 }
 
-/// The deciding figures of this verdict.
-fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict) -> String {
-    let figures = outcome
-        .rows
+/// The figures of this verdict that decide, or that do not.
+fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict, decides: bool) -> String {
+    let rows = match decides {
+        true => outcome.rows.as_slice(),
+        false => rows_told(outcome),
+    };
+    let figures = rows
         .iter()
         .flat_map(|row| row.figures.iter().map(move |of| (row, of)));
-    let figures = figures.filter(|(_, of)| of.decides && of.verdict == Some(verdict));
+    let figures = figures.filter(|(_, of)| of.decides == decides && of.verdict == Some(verdict));
     let named = figures.map(|(row, figure)| match figure.change {
         Some(_) if verdict != ChangeVerdict::NotEnoughData => {
             format!(

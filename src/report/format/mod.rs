@@ -57,6 +57,15 @@ impl FormatChoice {
         self.format(SummaryOptions::endless()).refusal(report)
     }
 
+    /// Reads the name of a format that comparisons have.
+    ///
+    /// # Errors
+    /// A message for the user that lists what is accepted.
+    pub fn of_comparison(text: &str) -> Result<Self, String> {
+        // A comparison has no histograms of its own.
+        named(text, "a format of a comparison", |it| it != Self::Hlog)
+    }
+
     /// The format. Only the text has anything to be laid out.
     pub fn format(self, options: SummaryOptions) -> Box<dyn Format> {
         match self {
@@ -72,6 +81,28 @@ impl FormatChoice {
     }
 }
 
+/// The format of this name, of those that there are.
+fn named(
+    text: &str,
+    what: &str,
+    is_there: impl Fn(FormatChoice) -> bool,
+) -> Result<FormatChoice, String> {
+    let there = NAMES.iter().filter(|(_, format)| is_there(*format));
+    if let Some((_, format)) = there.clone().find(|(name, _)| *name == text) {
+        return Ok(*format);
+    }
+    let names: Vec<&str> = there.map(|(name, _)| *name).collect();
+    let accepted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let near = match nearest(text, names) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    Err(format!(
+        "`{text}` is not {what}; accepted are {}{near}",
+        accepted.join(", ")
+    ))
+}
+
 impl FromStr for FormatChoice {
     type Err = String;
 
@@ -80,18 +111,7 @@ impl FromStr for FormatChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some((_, format)) = NAMES.iter().find(|(name, _)| *name == text) {
-            return Ok(*format);
-        }
-        let names = NAMES.map(|(name, _)| name);
-        let accepted = names.map(|name| format!("`{name}`")).join(", ");
-        let near = match nearest(text, names) {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None => String::new(),
-        };
-        Err(format!(
-            "`{text}` is not a format; accepted are {accepted}{near}"
-        ))
+        named(text, "a format", |_| true)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::clock::Utc;
 use crate::error::shortened;
 use crate::report::model::{Report, StoredKind};
+use crate::scenario;
 
 /// What is to be done about something that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,6 +255,7 @@ pub(super) fn segments_of_all(all: &[&Report]) -> Value {
 
 /// The keys in which two plans differ, but for those of a host.
 fn plan_differences(a: &Value, b: &Value) -> Vec<String> {
+    let (a, b) = (&scenario::completed(a), &scenario::completed(b));
     let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else {
         return (a != b).then(|| "plan".to_string()).into_iter().collect();
     };

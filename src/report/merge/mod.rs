@@ -365,16 +365,31 @@ fn run_facts(report: &mut Report, all: &[&Report]) {
         .fold(0, |sum: u32, it| sum.saturating_add(it.run.vus_max));
     let iterations: Option<Vec<u64>> = all.iter().map(|it| it.run.planned_iterations).collect();
     run.planned_iterations = iterations.map(|all| all.into_iter().fold(0, u64::saturating_add));
-    let loads: BTreeSet<&str> = all.iter().map(|it| it.run.load.as_str()).collect();
+    let parts: Vec<_> = all.iter().map(|it| parts_told(&it.run.load)).collect();
+    let n_parts: u64 = parts.iter().map(|(n, _)| n).sum();
+    let loads: BTreeSet<&str> = parts.into_iter().flat_map(|(_, loads)| loads).collect();
     let loads: Vec<&str> = loads.into_iter().take(3).collect();
     let each = if loads.len() == 1 { " each" } else { "" };
-    run.load = match all.len() {
+    run.load = match n_parts {
         1 => run.load.clone(),
         n => format!("{n} parts{each}: {}", loads.join("; ")),
     };
     let config = &mut report.config;
     let vus = all.iter().map(|it| it.config.virtual_users);
     config.virtual_users = vus.fold(0, u32::saturating_add);
+}
+
+/// How many parts a report is of, and what their loads are called: a merged one says so
+/// itself.
+fn parts_told(load: &str) -> (u64, Vec<&str>) {
+    let told = load.split_once(" parts").and_then(|(n, rest)| {
+        let loads = rest.strip_prefix(" each").unwrap_or(rest);
+        Some((n.parse().ok()?, loads.strip_prefix(": ")?))
+    });
+    match told {
+        Some((n, loads)) => (n, loads.split("; ").collect()),
+        None => (1, vec![load]),
+    }
 }
 
 /// Of the workers of all hosts; a plan whose segments are all there is the whole one.

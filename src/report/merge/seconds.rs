@@ -35,16 +35,19 @@ fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures
     let each = || parts.iter().copied();
     let count = |of: fn(&SecondFigures) -> u64| each().map(of).sum::<u64>();
     let most = |of: fn(&SecondFigures) -> Option<f64>| each().filter_map(of).reduce(f64::max);
-    // A percentile of one part is not that of all.
-    let only = |of: fn(&SecondFigures) -> Option<f64>| {
-        let mut known = each().filter_map(of);
-        known.next().filter(|_| known.next().is_none())
+    // A percentile of one part is not that of all. A part that was merged itself may have
+    // values and not tell their percentile.
+    let only = |has: fn(&SecondFigures) -> bool, of: fn(&SecondFigures) -> Option<f64>| {
+        let mut parts = each().filter(|it| has(it) || of(it).is_some());
+        let first = parts.next();
+        first.filter(|_| parts.next().is_none()).and_then(of)
     };
+    let has_calls = |it: &SecondFigures| it.started + it.ok + it.failed > 0;
     let (ok, failed) = (count(|it| it.ok), count(|it| it.failed));
     let whole = histogram.filter(|histogram| histogram.len() == ok);
     let quantile = |q: f64, of: fn(&SecondFigures) -> Option<f64>| match whole {
         Some(histogram) => histogram.quantile_ns(q).map(ms),
-        None => only(of),
+        None => only(|it| it.ok > 0, of),
     };
     let in_flight: Option<Vec<f64>> = each().map(|it| it.in_flight_mean).collect();
     let length_secs = each().map(|it| it.length_secs).fold(0.0, f64::max);
@@ -68,8 +71,8 @@ fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures
         busy_share: most(|it| it.busy_share),
         run_delay_share: most(|it| it.run_delay_share),
         turn_max_ms: most(|it| Some(it.turn_max_ms)).unwrap_or(0.0),
-        lateness_p99_ms: only(|it| it.lateness_p99_ms),
-        generator_delay_p99_ms: only(|it| it.generator_delay_p99_ms),
+        lateness_p99_ms: only(has_calls, |it| it.lateness_p99_ms),
+        generator_delay_p99_ms: only(has_calls, |it| it.generator_delay_p99_ms),
         steal_share: most(|it| it.steal_share),
         throttled_share: most(|it| it.throttled_share),
         limited_by: each().find_map(|it| it.limited_by.clone()),

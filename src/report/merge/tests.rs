@@ -104,7 +104,7 @@ fn merge_of(parts: &[&Report]) -> Report {
     merged(&named, Vec::new()).expect("reports of one load")
 }
 
-/// All that is a figure: what runs are called and what is said of them is of each.
+/// All that is a figure: what is said of them is of each.
 fn figures(report: &Report) -> serde_json::Value {
     let mut json = serde_json::to_value(report).expect("JSON");
     for key in [
@@ -150,7 +150,14 @@ fn the_halves_merged_are_the_whole() {
 fn merging_is_associative_and_commutative() {
     for seed in 0..crate::seeds::n_seeds(2, 40) {
         // Of different lengths: seconds that one lacks are the others'.
-        let part = |i: u64| report(i, &recorded(3 * seed + i, 3 + i as usize));
+        let part = |i: u64| {
+            let mut part = report(i, &recorded(3 * seed + i, 3 + i as usize));
+            for second in part.seconds.iter_mut().filter(|second| second.ok > 0) {
+                second.lateness_p99_ms = Some(1.0 + i as f64);
+                second.generator_delay_p99_ms = Some(2.0 + i as f64);
+            }
+            part
+        };
         let [a, b, c] = [part(0), part(1), part(2)];
         let expected = figures(&merge_of(&[&a, &b, &c]));
         for order in [[&c, &a, &b], [&b, &c, &a], [&c, &b, &a]] {
@@ -162,6 +169,20 @@ fn merging_is_associative_and_commutative() {
         assert_eq!(figures(&right), expected, "{seed}");
         assert_eq!(left.self_check, right.self_check);
         assert_eq!(left.run.vus_max, 150);
+        for merged in [&left, &right] {
+            assert_eq!(merged.run.load, "3 parts each: 50 virtual users");
+        }
+        // The last second is that of one part alone.
+        let delays = |of: &Report| -> Vec<_> {
+            let seconds = of.seconds.iter();
+            seconds.map(|it| it.generator_delay_p99_ms).collect()
+        };
+        assert_eq!(delays(&left)[4], delays(&c)[4], "{seed}");
+        let is_told_of_several = |at: usize| {
+            let told = [&a, &b, &c].map(|it| delays(it)[at]);
+            told.iter().flatten().count() > 1 && delays(&left)[at].is_some()
+        };
+        assert!(!(0..3).any(is_told_of_several), "{seed}");
     }
 }
 
@@ -551,6 +572,19 @@ fn thresholds_are_decided_again() {
         (GateGrade::Passed, totals.latency.p50_ms)
     );
     let median = totals.latency.p50_ms.expect("calls");
+    // Of the added histograms, as one run's is.
+    let [low, high] = p50.interval.expect("of so many calls");
+    assert!(low < median && median < high, "{low} {median} {high}");
+    let (share, totals_of) = decided("errors", 0.5, LimitUnit::Share, GateGrade::Failed);
+    let found = totals_of.failed as f64 / (totals_of.ok + totals_of.failed) as f64;
+    assert_eq!(share.value, Some(found));
+    assert_eq!(
+        share.interval,
+        Some(crate::metrics::share_interval(
+            totals_of.failed,
+            totals_of.ok + totals_of.failed
+        ))
+    );
     let (p50, _) = decided("p50", median * 0.9, LimitUnit::Ms, GateGrade::Passed);
     assert_eq!(p50.grade, GateGrade::Failed);
     let (near, _) = decided("p50", median * 1.000_5, LimitUnit::Ms, GateGrade::Failed);

@@ -2,6 +2,7 @@
 //! value, and else as the worst of the parts, which is said.
 
 use super::blocks::added;
+use crate::metrics::share_interval;
 use crate::report::model::{
     BytesFigures, CauseCount, Figures, GateGrade, GateOutcome, LatencyFigures, OperationFigures,
     Report, StoredKind, StoredRow, ThresholdFigures,
@@ -38,12 +39,29 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
 
 /// What the sum says of a threshold.
 enum SumTold {
-    /// The value of all, in the unit of the limit.
-    Value(f64),
+    /// The value of all and its 95 % interval, in the unit of the limit.
+    Value(SumValue),
     /// It is kept, for this reason, without a value.
     Kept(String),
     /// Nothing, for this reason.
     Untold(String),
+}
+
+/// A value of all parts together.
+#[derive(Clone, Copy)]
+struct SumValue {
+    value: f64,
+    /// As that of one run is told: by the ranks of the values, or the score of a share.
+    interval: Option<[f64; 2]>,
+}
+
+impl From<f64> for SumValue {
+    fn from(value: f64) -> Self {
+        Self {
+            value,
+            interval: None,
+        }
+    }
 }
 
 fn decide(
@@ -63,13 +81,17 @@ fn decide(
         true => "as each part came out, so do all",
         false => "the worst of the parts",
     };
+    let interval = match &found {
+        SumTold::Value(found) if aborting.is_none() => found.interval,
+        _ => None,
+    };
     let (value, is_kept, why) = match found {
         _ if aborting.is_some() => (None, None, aborting.and_then(|it| it.why.clone())),
-        SumTold::Value(value) if is_percentile && is_near(value) => {
+        SumTold::Value(found) if is_percentile && is_near(found.value) => {
             let why = format!("within 0.1% of the limit: {of_worst}");
-            (Some(value), None, Some(why))
+            (Some(found.value), None, Some(why))
         }
-        SumTold::Value(value) => {
+        SumTold::Value(SumValue { value, .. }) => {
             let holds = threshold
                 .comparison
                 .holds(value.total_cmp(&threshold.limit));
@@ -91,7 +113,7 @@ fn decide(
             (Some(false), Severity::Fail) => GateGrade::Failed,
         },
         few: of_parts.iter().all(|it| it.few),
-        interval: None,
+        interval,
         why,
         aborted: aborting.is_some(),
         ..threshold.clone()
@@ -128,7 +150,7 @@ fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFi
         },
         "sessions.lost" => match counters.sessions_opened {
             0 => Err("no session was opened"),
-            _ => Ok(counters.sessions_expired as f64),
+            _ => Ok((counters.sessions_expired as f64).into()),
         },
         _ => match metric.strip_prefix("handshake.") {
             Some(statistic) => {
@@ -186,7 +208,7 @@ impl<'r> SelectedBlock<'r> {
     }
 }
 
-type Told = Result<f64, &'static str>;
+type Told = Result<SumValue, &'static str>;
 
 fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
     let (blocks, bytes) = (&selected.blocks, &selected.bytes);
@@ -194,9 +216,11 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
     let sum = |of: fn(&Figures) -> u64| blocks.iter().map(|it| of(it.figures)).sum::<u64>();
     let (ok, failed) = (sum(|it| it.ok), sum(|it| it.failed));
     let finished = ok + failed;
-    let rate = |count: u64| match finished > 0 && secs > 0.0 {
-        true => Ok(tidy(count as f64 / secs)),
-        false => Err("no call ended"),
+    let rate = |count: u64| -> Told {
+        match finished > 0 && secs > 0.0 {
+            true => Ok(tidy(count as f64 / secs).into()),
+            false => Err("no call ended"),
+        }
     };
     match threshold.metric.as_str() {
         "rate" => rate(finished),
@@ -208,11 +232,11 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
                 (_, None) => Err("a part is of a version that keeps no bytes"),
                 ("max", Some(all)) => {
                     let largest = all.iter().map(|it| it.answer.max).max();
-                    Ok(largest.unwrap_or(0) as f64)
+                    Ok((largest.unwrap_or(0) as f64).into())
                 }
                 ("mean", Some(all)) => {
                     let total: u64 = all.iter().map(|it| it.answer.total).sum();
-                    Ok(tidy(total as f64 / ok as f64))
+                    Ok(tidy(total as f64 / ok as f64).into())
                 }
                 _ => Err("the reports keep no histogram of bytes"),
             },
@@ -232,9 +256,12 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
 
 fn count_or_share(threshold: &ThresholdFigures, part: u64, whole: u64) -> Told {
     match threshold.unit {
-        LimitUnit::Share if whole > 0 => Ok(part as f64 / whole as f64),
+        LimitUnit::Share if whole > 0 => Ok(SumValue {
+            value: part as f64 / whole as f64,
+            interval: Some(share_interval(part, whole)),
+        }),
         LimitUnit::Share => Err("no call ended"),
-        _ => Ok(part as f64),
+        _ => Ok((part as f64).into()),
     }
 }
 
@@ -252,11 +279,18 @@ fn latency(blocks: &[SelectedBlock<'_>], statistic: &str) -> Told {
         return Err("nothing succeeded");
     }
     let value = match statistic {
-        "max" => figures.max_ms,
-        "mean" => figures.mean_ms,
+        "max" => figures.max_ms.map(SumValue::from),
+        "mean" => figures.mean_ms.map(SumValue::from),
         statistic => {
             let histogram = histogram.ok_or("a report keeps no histogram of them")?;
-            quantile_of(statistic).and_then(|q| histogram.quantile_ns(q).map(ms))
+            quantile_of(statistic).and_then(|q| {
+                let interval = histogram.quantile_interval_ns(q);
+                let ends = interval.low_ns.zip(interval.high_ns);
+                Some(SumValue {
+                    value: ms(histogram.quantile_ns(q)?),
+                    interval: ends.map(|(low, high)| [ms(low), ms(high)]),
+                })
+            })
         }
     };
     value.ok_or("the reports do not tell the value of all")

@@ -43,12 +43,15 @@ impl Resolver<'_> {
             segment,
             ..plan.clone()
         };
-        let lacks = match own.iterations() {
-            _ if own.vus_max() == 0 && plan.vus_max() > 0 => "a virtual user",
-            Some(0) if plan.iterations() > Some(0) => "an iteration",
+        let (n, one, many) = match (own.iterations(), plan.iterations()) {
+            _ if own.vus_max() == 0 && plan.vus_max() > 0 => {
+                (u64::from(plan.vus_max()), "virtual user", "virtual users")
+            }
+            (Some(0), Some(n)) if n > 0 => (n, "iteration", "iterations"),
             _ => return segment,
         };
-        let message = format!("leaves {segment} without {lacks}: the load has fewer than parts");
+        let (all, parts) = (units::plural(n, one, many), segment.count());
+        let message = format!("leaves {segment} without any {one}: {parts} parts share {all}");
         self.refuse_flag("--segment", message, "fewer parts, or more load");
         segment
     }

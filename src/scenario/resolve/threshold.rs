@@ -11,6 +11,7 @@ use crate::scenario::fault::quoted;
 use crate::scenario::plan::{Action, Arrivals, Flow, Load, Plan};
 use crate::scenario::raw::{FlowEntry, ThresholdEntry};
 use crate::scenario::shown::Shown;
+use crate::template;
 use crate::threshold::{
     Limit, Metric, Selector, SelectorKind, Severity, Statistic, THRESHOLDS_MAX, Threshold, parse,
 };
@@ -66,7 +67,7 @@ impl Names {
                     Some(Method::GetPrompt) => SelectorKind::Prompt,
                     _ => return,
                 };
-                let subject = |operation: &Operation| operation.subject().map(str::to_string);
+                let subject = |operation: &Operation| operation.subject().map(template::named);
                 if let (Some(value), Some(shown)) = (subject(value), subject(shown)) {
                     self.add(kind, Shown { value, shown });
                 }
