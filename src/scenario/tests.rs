@@ -1305,6 +1305,32 @@ fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
 }
 
 #[test]
+fn operations_that_share_a_name_have_their_own_behind_it() {
+    let plan = plan_of(
+        "[[scenario]]\nname = \"run\"\ntype = \"code_mode\"\ncode = \"a\"\n\
+         [[flow]]\nname = \"f\"\n[[flow.step]]\nname = \"page\"\n[[flow.step.call]]\nname = \"own\"\n\
+         type = \"tools/list\"\n[[flow.step.call]]\ntype = \"tools/call\"\ntool = \"{{vu}}\"\n\
+         [[flow.step]]\nname = \"single\"\ntype = \"tools/list\"\n[[flow.step]]\ntype = \"ping\"\n",
+    );
+    let names: Vec<Option<String>> = plan
+        .steps()
+        .flat_map(|step| step.calls.iter().map(move |call| (step, call)))
+        .map(|(step, call)| match &call.action.shown {
+            Action::Call(operation) => step.row_name(call, operation),
+            Action::CodeMode { .. } => step.row_name(call, &Operation::ListTools),
+        })
+        .collect();
+    let expected = [
+        "run: tools/list",
+        "own",
+        "page: tools/call {{vu}}",
+        "single",
+    ];
+    let expected = expected.map(|name| Some(name.to_string())).into_iter();
+    assert_eq!(names, expected.chain([None]).collect::<Vec<_>>());
+}
+
+#[test]
 fn data_files_lie_beside_the_config() {
     let folder = std::env::temp_dir().join(format!("data-beside-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the test");

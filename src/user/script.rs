@@ -327,11 +327,11 @@ struct Compiler<'a> {
     checks: Vec<Check>,
 }
 
-/// How rows are named that calls of one step have in common.
+/// What the rows of a step's calls are named by.
 #[derive(Clone, Copy)]
 struct RowNames<'a> {
     flow: Option<&'a str>,
-    step: Option<&'a str>,
+    step: &'a scenario::Step,
 }
 
 impl Compiler<'_> {
@@ -341,7 +341,7 @@ impl Compiler<'_> {
         for step in &flow.steps {
             let names = RowNames {
                 flow: flow.name.as_deref(),
-                step: step.name.as_deref(),
+                step,
             };
             let times = step
                 .until
@@ -352,7 +352,7 @@ impl Compiler<'_> {
                 times: times.max(1),
                 poll_every: step.until.as_ref().map(|until| until.every),
                 think: step.think,
-                turns: self.turns(step, names, &mut scope)?,
+                turns: self.turns(names, &mut scope)?,
             });
         }
         let rows = flow.name.as_deref().map(|name| FlowRows {
@@ -382,23 +382,15 @@ impl Compiler<'_> {
     }
 
     /// All plain calls of a step are one turn.
-    fn turns(
-        &mut self,
-        step: &scenario::Step,
-        names: RowNames<'_>,
-        scope: &mut Scope,
-    ) -> Result<Vec<Turn>, PrepareError> {
+    fn turns(&mut self, names: RowNames<'_>, scope: &mut Scope) -> Result<Vec<Turn>, PrepareError> {
+        let step = names.step;
         let mut calls = Vec::new();
         let mut turns = Vec::new();
         for call in &step.calls {
-            let names = RowNames {
-                step: call.name.as_deref().or(names.step),
-                ..names
-            };
             let operation = match &call.action.value {
                 Action::Call(operation) => operation,
                 Action::CodeMode { code, format } => {
-                    turns.extend(self.code_mode(code, format, names, scope)?);
+                    turns.extend(self.code_mode((code, format), call, names, scope)?);
                     continue;
                 }
             };
@@ -408,7 +400,7 @@ impl Compiler<'_> {
                 Action::Call(shown) => shown,
                 Action::CodeMode { .. } => operation,
             };
-            let mut prepared = self.call(operation, shown, names, scope)?;
+            let mut prepared = self.call(operation, shown, call, names, scope)?;
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
                 let checker = Checker::new(
@@ -497,7 +489,7 @@ impl Compiler<'_> {
                 });
                 let together = || labels.collect::<Vec<_>>().join(" + ");
                 Row {
-                    name: Some(names.step.map_or_else(together, str::to_string)),
+                    name: Some(names.step.name.clone().unwrap_or_else(together)),
                     flow: names.flow.map(str::to_string),
                     ..Row::default()
                 }
@@ -513,8 +505,8 @@ impl Compiler<'_> {
     /// the first returned.
     fn code_mode(
         &mut self,
-        code: &str,
-        format: &str,
+        (code, format): (&str, &str),
+        call: &scenario::Call,
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<[Turn; 2], PrepareError> {
@@ -535,7 +527,7 @@ impl Compiler<'_> {
         let validate = tool("validate_code", &arguments);
         arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
         let execute = tool("execute_code", &arguments);
-        let mut first = self.call(&validate, &validate, names, scope)?;
+        let mut first = self.call(&validate, &validate, call, names, scope)?;
         let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
         let extracts: Vec<Extract> = sources
             .map(|source| Extract {
@@ -553,7 +545,7 @@ impl Compiler<'_> {
             ..scenario::Call::new(Action::Call(validate))
         };
         self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
-        let then = self.call(&execute, &execute, names, scope)?;
+        let then = self.call(&execute, &execute, call, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
@@ -565,12 +557,13 @@ impl Compiler<'_> {
         &mut self,
         operation: &Operation,
         shown: &Operation,
+        of: &scenario::Call,
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
         let row = Row {
             subject: shown.subject().map(str::to_string),
-            name: names.step.map(str::to_string),
+            name: names.step.row_name(of, shown),
             flow: names.flow.map(str::to_string),
             ..Row::new(RowKind::Call, shown.method())
         };

@@ -306,6 +306,18 @@ at_end = "repeat"
         (&flow["name"], &flow["figures"]["ok"]),
         (&json!("all"), &json!(30))
     );
+    // No two rows are called the same.
+    let labels: Vec<&Value> = list(&report["operations"])
+        .iter()
+        .map(|row| &row["label"])
+        .collect();
+    let expected = [
+        "all: sign in",
+        "all: twice",
+        "all: at once: tools/call left",
+        "all: at once: tools/call right",
+    ];
+    assert_eq!(labels, expected);
 }
 
 /// Polls until the answer is the one that is awaited, and fails where it never comes.

@@ -352,11 +352,16 @@ fn count_rows(flows: &[Flow]) -> usize {
         }
         for step in &flow.steps {
             for call in &step.calls {
-                let name = call.name.as_ref().or(step.name.as_ref());
-                let names = match (name, &call.action.shown) {
-                    (Some(name), _) => vec![name.clone()],
-                    (None, Action::Call(operation)) => vec![operation.label()],
-                    (None, Action::CodeMode { .. }) => vec!["1".to_string(), "2".to_string()],
+                let names = match &call.action.shown {
+                    Action::Call(operation) => {
+                        let name = step.row_name(call, operation);
+                        vec![name.unwrap_or_else(|| operation.label())]
+                    }
+                    Action::CodeMode { .. } => {
+                        let name = call.name.as_ref().or(step.name.as_ref());
+                        let name = name.map_or("", String::as_str);
+                        vec![format!("{name} 1"), format!("{name} 2")]
+                    }
                 };
                 for name in names {
                     if step.calls_at_once() > 1 {
