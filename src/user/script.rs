@@ -158,6 +158,11 @@ pub(super) struct FlowRows {
 pub(super) struct FlowStep {
     /// In the first iteration of a session only.
     pub(super) is_once: bool,
+    /// It is not done in each iteration: it is done once, or a value may be missing.
+    pub(super) is_conditional: bool,
+    /// Values of answers without which it is not done: there are some only where the flow
+    /// goes on after a failure.
+    pub(super) needed: Vec<usize>,
     /// How often it is done at most; at least 1.
     pub(super) times: u32,
     /// It polls, with this pause between.
@@ -347,12 +352,19 @@ impl Compiler<'_> {
                 .until
                 .as_ref()
                 .map_or(step.repeat, |until| until.at_most);
+            let turns = self.turns(names, &mut scope)?;
+            let needed = match flow.on_error {
+                OnError::Continue => needed(&turns, &scope),
+                OnError::EndIteration | OnError::EndSession => Vec::new(),
+            };
             steps.push(FlowStep {
                 is_once: step.is_once,
+                is_conditional: step.is_once || !needed.is_empty(),
+                needed,
                 times: times.max(1),
                 poll_every: step.until.as_ref().map(|until| until.every),
                 think: step.think,
-                turns: self.turns(names, &mut scope)?,
+                turns,
             });
         }
         let rows = flow.name.as_deref().map(|name| FlowRows {
@@ -587,6 +599,21 @@ impl Compiler<'_> {
             is_looked_at: false,
         })
     }
+}
+
+/// The values of answers that a step takes, and that a step before it brings: what its
+/// first calls bring themselves is not there before.
+fn needed(turns: &[Turn], scope: &Scope) -> Vec<usize> {
+    let first = turns.first().into_iter().flat_map(|turn| &turn.calls);
+    let slots = first.flat_map(|call| call.call.slots());
+    let is_brought = |slot: &usize| {
+        let expression = scope.expressions().nth(*slot);
+        matches!(expression, Some(Expression::Value(_)))
+    };
+    let mut needed: Vec<usize> = slots.filter(is_brought).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
 }
 
 /// Steps of one operation, with different arguments, share a row.

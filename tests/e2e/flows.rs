@@ -388,6 +388,57 @@ fn a_failed_step_ends_what_it_should() {
     }
 }
 
+/// Where a flow goes on after a failure, a step without its value is not sent with
+/// something else in its place: it fails by a cause of its own.
+#[test]
+fn a_step_whose_value_is_missing_is_not_sent() {
+    let server = FakeServer::on_call(|request, connection| {
+        let is_first = request.message()["params"]["arguments"]["n"] == 1;
+        match is_first {
+            true => connection.json(&request.result(&json!({"content": [], "tok": "t1"}))),
+            false => connection.done(request),
+        }
+    });
+    let config = r#"
+[[flow]]
+name = "f"
+on_error = "continue"
+[[flow.step]]
+type = "tools/call"
+tool = "brings"
+arguments = { n = "{{iteration}}" }
+extract = { tok = "$.tok" }
+[[flow.step]]
+type = "tools/call"
+tool = "other"
+[[flow.step]]
+name = "needs"
+[[flow.step.call]]
+type = "tools/call"
+tool = "left"
+arguments = { t = "x{{tok}}" }
+[[flow.step.call]]
+type = "tools/call"
+tool = "right"
+"#;
+    let finished = run_config(&server, &["--vus=1", "--iterations=4"], config);
+    let report = finished.checked_report();
+    assert_eq!(count_of(&server, "other"), 4, "{finished}");
+    assert_eq!(arguments_of(&server, "left"), [json!({"t": "xt1"})]);
+    assert_eq!(count_of(&server, "right"), 1, "{finished}");
+    let mut failed = causes(&report["totals"]);
+    failed.sort_unstable();
+    let expected = [("extract.no_match", 3), ("template.no_value", 6)];
+    let expected = expected.map(|(id, n)| (id.to_string(), n));
+    assert_eq!(failed, expected, "{finished}");
+    assert!(
+        finished.stdout.contains("no answer brought `{{tok}}`"),
+        "{finished}"
+    );
+    assert_eq!(report["flows"][0]["figures"]["failed"], 3, "{finished}");
+    assert_eq!(report["turns"][0]["figures"]["failed"], 3, "{finished}");
+}
+
 /// A failure that is right is a success, and a success that is not is a failure.
 #[test]
 fn what_is_awaited_decides() {
