@@ -1331,6 +1331,23 @@ fn operations_that_share_a_name_have_their_own_behind_it() {
 }
 
 #[test]
+fn headers_go_by_the_number_of_the_user_and_that_is_told() {
+    let plan = plan_of(&format!(
+        "[headers]\nA = \"{{{{data.a.n}}}}-{{{{vu}}}}\"\nB = \"{{{{data.b.n}}}}{{{{iteration}}}}\"\n\
+         [data.a]\nrows = [{{ n = 1 }}]\nat_end = \"repeat\"\n\
+         [data.b]\nrows = [{{ n = 1 }}]\nmode = \"random\"\n{STEP}"
+    ));
+    assert_eq!(
+        plan.notices,
+        [
+            "what fills headers is fixed before a session's first iteration, so the user's number \
+             stands for that of the iteration, and its row is the user's in each session: \
+             `{{data.a.n}}` (headers.A), `{{iteration}}` (headers.B)"
+        ]
+    );
+}
+
+#[test]
 fn data_files_lie_beside_the_config() {
     let folder = std::env::temp_dir().join(format!("data-beside-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the test");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Resolver;
-use crate::data::{DATA_BYTES_MAX, DataFault, DataSet, DataSettings};
+use crate::data::{DATA_BYTES_MAX, DataFault, DataMode, DataSet, DataSettings};
 use crate::error::nearest;
 use crate::files::{self, Unread};
 use crate::scenario::document::{Origin, Use};
@@ -13,7 +13,7 @@ use crate::scenario::fault::quoted;
 use crate::scenario::plan::Plan;
 use crate::scenario::raw::{DataEntry, FlowEntry};
 use crate::template::{ACCEPTED, BUILT_IN, Expression};
-use crate::units::plural;
+use crate::units::{few_of, plural};
 
 /// The data sets of a config.
 #[derive(Default)]
@@ -119,6 +119,30 @@ impl Resolver<'_> {
                 }
                 _ => self.check_data(place, expression, data),
             }
+        }
+    }
+
+    /// Headers are filled before a session has an iteration.
+    pub(super) fn tell_of_sessions(&mut self, uses: &[Use], data: &DataSets) {
+        let is_by_iteration = |expression: &Expression| match expression {
+            Expression::Iteration => true,
+            Expression::Data { set, .. } => {
+                let found = data.sets.iter().find(|found| found.name == *set);
+                let rows = found.and_then(|found| found.rows.as_ref());
+                rows.is_some_and(|rows| rows.mode == DataMode::Sequential)
+            }
+            _ => false,
+        };
+        let told = uses.iter().filter(|(_, it)| is_by_iteration(it));
+        let told = told.map(|(place, it)| format!("`{{{{{it}}}}}` ({})", place.key));
+        let told: Vec<String> = told.collect();
+        if !told.is_empty() {
+            self.notices.push(format!(
+                "what fills headers is fixed before a session's first iteration, so the user's \
+                 number stands for that of the iteration, and its row is the user's in each \
+                 session: {}",
+                few_of(told, NAMES_TOLD)
+            ));
         }
     }
 

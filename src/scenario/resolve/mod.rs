@@ -67,6 +67,7 @@ pub(super) fn resolve(
     let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
     let mut data = resolver.data(config.data);
     resolver.check_first(&header_uses, &mut data);
+    resolver.tell_of_sessions(&header_uses, &data);
     let flows = resolver.flows(
         has_config,
         config.scenario,
