@@ -10,7 +10,6 @@ use super::*;
 use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Arguments, Operation, ProtocolChoice, Revision};
-use crate::template::ACCEPTED;
 
 const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
 
@@ -1150,10 +1149,12 @@ mode = "random"
     assert_eq!(
         others,
         [
-            format!(
-                "a.toml:3:7: headers.X-A: no step brings `{{{{token}}}}` before it is needed \
-                here; expected {ACCEPTED}"
-            ),
+            "a.toml:3:7: headers.X-A: what goes with each request is filled in before the first \
+                step of a session: no answer brings `{{token}}` by then; expected a template that \
+                needs no answer, such as `{{vu}}`, or a column of a data set \
+                (`{{data.SET.COLUMN}}`); a token comes from `--token-command`, `--token-file` or \
+                OAuth"
+                .to_string(),
             "a.toml:4:7: headers.X-B: there is no data set `user`; expected one of `users`, \
                 `files`, `none`; did you mean `users`?"
                 .to_string(),
@@ -1294,9 +1295,11 @@ fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
     assert_eq!(
         faults_with(FLOW, &flags),
         [
-            format!(
-                "--args: no step brings `{{{{token}}}}` before it is needed here; expected {ACCEPTED}"
-            ),
+            "--args: `--tool` with `--args` makes one call and no other step: no answer brings \
+                `{{token}}` by then; expected a template that needs no answer, such as `{{vu}}`, \
+                or a column of a data set (`{{data.SET.COLUMN}}`); without `--args`, the steps of \
+                the config that bring the values of its call are made as well"
+                .to_string(),
             "--args: the data set `users` has no column `nme`; expected one of `name`, \
                 `password`; did you mean `name`?"
                 .to_string(),

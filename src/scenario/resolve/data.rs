@@ -29,6 +29,30 @@ struct Set {
     is_used: bool,
 }
 
+/// Why there is no value of an answer yet where a template stands before all steps.
+pub(super) struct Earliness {
+    why: &'static str,
+    accepted: &'static str,
+}
+
+impl Earliness {
+    /// Headers, and what tokens are fetched with.
+    pub(super) const OF_SESSION: Self = Self {
+        why: "what goes with each request is filled in before the first step of a session",
+        accepted: "a template that needs no answer, such as `{{vu}}`, or a column of a data set \
+                   (`{{data.SET.COLUMN}}`); a token comes from `--token-command`, `--token-file` \
+                   or OAuth",
+    };
+
+    /// `--args`.
+    pub(super) const OF_FLAGS: Self = Self {
+        why: "`--tool` with `--args` makes one call and no other step",
+        accepted: "a template that needs no answer, such as `{{vu}}`, or a column of a data set \
+                   (`{{data.SET.COLUMN}}`); without `--args`, the steps of the config that bring \
+                   the values of its call are made as well",
+    };
+}
+
 impl Resolver<'_> {
     /// Reads the data sets.
     pub(super) fn data(&self, entries: Vec<DataEntry>) -> DataSets {
@@ -104,14 +128,15 @@ impl Resolver<'_> {
 
     /// Templates that stand before all steps, in headers and flags: nothing is extracted
     /// there.
-    pub(super) fn check_first(&self, uses: &[Use], data: &mut DataSets) {
+    pub(super) fn check_first(&self, uses: &[Use], early: &Earliness, data: &mut DataSets) {
         for (place, expression) in uses {
             match expression {
                 Expression::Value(name) => {
                     let written = quoted(&format!("{{{{{name}}}}}"));
-                    let message = format!("no step brings {written} before it is needed here");
+                    let message = format!("{}: no answer brings {written} by then", early.why);
                     let near = nearest(name, BUILT_IN);
-                    self.refuse_template(place, message, near);
+                    let accepted = Some(early.accepted).filter(|_| near.is_none());
+                    self.document.report_typo(place, message, accepted, near);
                 }
                 Expression::Marker => {
                     let message = "a marker belongs to a call of a step, and this is none";

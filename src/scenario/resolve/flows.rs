@@ -4,7 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::data::DataSets;
+use super::data::{DataSets, Earliness};
 use super::{Resolver, is_modern};
 use crate::error::nearest;
 use crate::expect::Extract;
@@ -43,7 +43,7 @@ impl Resolver<'_> {
             self.keep_tool(name, arguments.is_none(), &mut entries);
             if entries.is_empty() {
                 let call = self.tool(name, arguments.clone());
-                self.check_first(&self.document.take_uses(), data);
+                self.check_first(&self.document.take_uses(), &Earliness::OF_FLAGS, data);
                 return one(call, arguments.is_none());
             }
         }
