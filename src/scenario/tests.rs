@@ -10,6 +10,7 @@ use super::*;
 use crate::error::UserError;
 use crate::load::{Burst, Distribution, RateStage, ThinkTime, VuStage};
 use crate::protocol::{Arguments, Operation, ProtocolChoice, Revision};
+use crate::template::ACCEPTED;
 
 const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
 
@@ -1347,6 +1348,27 @@ fn headers_go_by_the_number_of_the_user_and_that_is_told() {
              stands for that of the iteration, and its row is the user's in each session: \
              `{{data.a.n}}` (headers.A), `{{iteration}}` (headers.B)"
         ]
+    );
+}
+
+#[test]
+fn a_value_of_another_flow_is_told_from_what_is_no_template() {
+    let flow = |name: &str, keys: &str| {
+        format!("[[flow]]\nname = \"{name}\"\n[[flow.step]]\ntype = \"tools/call\"\n{keys}\n")
+    };
+    let brings = flow("a", "tool = \"t\"\nextract = { tok = \"$.a\" }");
+    let takes = flow("b", "tool = \"{{tok}}\"\narguments = { a = \"{{tokk}}\" }");
+    check(
+        &(brings + &takes),
+        &[
+            "a.toml:11:8: flow[2].step[1].tool: `{{tok}}` is a value of another flow: \
+             `flow[1].step[1].extract.tok` brings it, and values stay within their flow; expected \
+             a step before this one in its flow that extracts it",
+            &format!(
+                "a.toml:12:19: flow[2].step[1].arguments.a: `{{{{tokk}}}}` is no template; \
+                 expected {ACCEPTED}"
+            ),
+        ],
     );
 }
 

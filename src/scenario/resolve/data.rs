@@ -172,7 +172,13 @@ impl Resolver<'_> {
     }
 
     /// Each name in a template is one that there is where it is asked for.
-    pub(super) fn check_flow(&self, entry: &FlowEntry, data: &mut DataSets) {
+    /// `elsewhere` says what brings a value in any flow.
+    pub(super) fn check_flow(
+        &self,
+        entry: &FlowEntry,
+        elsewhere: &HashMap<&str, &Origin>,
+        data: &mut DataSets,
+    ) {
         // By value: which step brings it, and where that is written.
         let mut brought: HashMap<&str, (usize, &Origin)> = HashMap::new();
         for (at, step) in entry.steps.iter().enumerate() {
@@ -199,6 +205,15 @@ impl Resolver<'_> {
                     Some((_, by)) => {
                         let message = format!("{written} is not there yet: `{}` brings it", by.key);
                         let accepted = "a step after the one that extracts it";
+                        self.document.report(place, message, accepted);
+                    }
+                    None if elsewhere.contains_key(name.as_str()) => {
+                        let by = &elsewhere[name.as_str()].key;
+                        let message = format!(
+                            "{written} is a value of another flow: `{by}` brings it, and values \
+                             stay within their flow"
+                        );
+                        let accepted = "a step before this one in its flow that extracts it";
                         self.document.report(place, message, accepted);
                     }
                     None => {

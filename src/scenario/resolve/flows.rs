@@ -78,8 +78,12 @@ impl Resolver<'_> {
             report("the weights are too large", Some(&*accepted));
         }
         self.check_names(&entries);
+        let calls = entries.iter().flat_map(FlowEntry::calls);
+        let extracts = calls.flat_map(|call| call.extract.value.iter().flatten());
+        let brought = extracts.map(|value| (value.name.as_str(), &value.place));
+        let brought: HashMap<&str, &Origin> = brought.collect();
         for entry in &entries {
-            self.check_flow(entry, data);
+            self.check_flow(entry, &brought, data);
         }
         let mut flows = Vec::new();
         for entry in entries {
