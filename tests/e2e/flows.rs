@@ -598,6 +598,19 @@ fn headers_are_filled_once_for_each_session() {
     }
 }
 
+/// A run that ends before its time since a data set has no more rows says so.
+#[test]
+fn the_end_of_the_data_is_told() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let config = "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\narguments = { n = \"{{data.d.n}}\" }\n\
+                  [data.d]\nrows = [{ n = 1 }, { n = 2 }, { n = 3 }]\n";
+    let told = "the run ended with its data: 3 rows of the data set `d` are used";
+    for (iterations, is_told) in [("--iterations=100", true), ("--iterations=2", false)] {
+        let finished = run_config(&server, &["--vus=2", iterations], config).expect_code(0);
+        assert_eq!(finished.stdout.contains(told), is_told, "{finished}");
+    }
+}
+
 /// The end of the last iterations is awaited, whatever steps they still have to do.
 #[test]
 fn iterations_that_have_begun_are_done_to_their_end() {
