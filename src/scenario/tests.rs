@@ -1373,6 +1373,19 @@ fn a_value_of_another_flow_is_told_from_what_is_no_template() {
 }
 
 #[test]
+fn files_of_no_known_kind_are_refused_before_they_are_read() {
+    check(
+        "[data.a]\nfile = \"users.json\"\n[data.b]\nfile = \"no-such.CSV\"\n",
+        &[
+            "a.toml:2:8: data.a.file: `users.json` is of no kind that is known; expected a file \
+             with rows of CSV (`.csv`) or of JSON (`.jsonl`)",
+            "a.toml:4:8: data.b.file: `no-such.CSV` cannot be read: no such file or directory; \
+             expected a path relative to this config, or an absolute one",
+        ],
+    );
+}
+
+#[test]
 fn data_files_lie_beside_the_config() {
     let folder = std::env::temp_dir().join(format!("data-beside-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the test");

@@ -94,6 +94,20 @@ impl Resolver<'_> {
         let path = self.document.beside(&written.value);
         // What came from the environment is not repeated.
         let shown = self.document.beside(&written.shown);
+        let ending = path
+            .extension()
+            .map(|it| it.to_string_lossy().to_lowercase());
+        // What has no ending, such as a pipe, is taken for CSV.
+        let is_lines = match ending.as_deref() {
+            None | Some("csv") => false,
+            Some("jsonl") => true,
+            Some(_) => {
+                let message = format!("{} is of no kind that is known", quoted(&written.shown));
+                let accepted = "a file with rows of CSV (`.csv`) or of JSON (`.jsonl`)";
+                self.document.report(place, message, accepted);
+                return None;
+            }
+        };
         let text = match files::read_lines(&path, DATA_BYTES_MAX) {
             Ok(text) => text,
             Err(Unread {
@@ -105,14 +119,13 @@ impl Resolver<'_> {
             }
             Err(Unread { why, line: None }) => {
                 let message = format!("{} {why}", quoted(&written.shown));
+                // Of a file that is there another path is no help.
                 let accepted = "a path relative to this config, or an absolute one";
+                let accepted = Some(accepted).filter(|_| !path.is_file());
                 self.document.report(place, message, accepted);
                 return None;
             }
         };
-        let is_lines = path
-            .extension()
-            .is_some_and(|it| it.eq_ignore_ascii_case("jsonl"));
         let rows = match is_lines {
             true => DataSet::from_jsonl(settings, &text),
             false => DataSet::from_csv(settings, &text),
