@@ -460,6 +460,12 @@ fn what_is_awaited_decides() {
         ("error", "code = -32602", None),
         ("error", "code = -1", Some("jsonrpc.-32602")),
         ("status", "status = 418", None),
+        ("status", "status = 418, contains = \"teapot\"", None),
+        (
+            "status",
+            "status = 418, contains = \"tea \"",
+            Some("expect.contains"),
+        ),
         ("tool", "is_error = true", None),
         ("fine", "is_error = true", Some("expect.is_error")),
         ("fine", "contains = \"hello\"", None),
