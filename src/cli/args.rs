@@ -49,7 +49,7 @@ macro_rules! command {
             #[argh(option, arg_name = "file")]
             pub(super) config: Option<String>,
             /// call this tool and nothing else: as the config's scenario does, or
-            /// without arguments
+            /// with a sample of its schema
             #[argh(option, arg_name = "name")]
             pub(super) tool: Option<String>,
             /// the tool's arguments, in place of the config's: a JSON object, or @file
@@ -728,7 +728,7 @@ command! {
         #[argh(switch)]
         pub(super) demo: bool,
         /// call this tool and nothing else: as the config's scenario does, or
-        /// without arguments
+        /// with a sample of its schema
         #[argh(option, arg_name = "name")]
         pub(super) tool: Option<String>,
         /// the tool's arguments, in place of the config's: a JSON object, or @file

@@ -264,10 +264,10 @@ pub fn is_unknown_method(trouble: &Trouble) -> bool {
 }
 
 fn no_tools(server: &Server, trouble: &Trouble) -> String {
-    let why = trouble.message().to_string();
+    let why = trouble.message();
     format!(
         "the server opens a session but does not list its tools ({}): calls may fail as well",
-        server.settings().redactor.clean(why)
+        server.settings().redactor.cleaned_message(why)
     )
 }
 
@@ -691,7 +691,8 @@ impl Finder {
             .server()
             .settings()
             .redactor
-            .clean(text.to_string())
+            .cleaned_message(text)
+            .into_owned()
     }
 
     /// The error for a handshake that failed for good.

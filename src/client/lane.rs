@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::de::IgnoredAny;
+
 use super::content::Content;
 use super::error_head::{ErrorHead, RetryAfter, token_failure};
 use super::identity::Identity;
@@ -16,9 +18,8 @@ use crate::http::{
 use crate::marker::{FoundMarkers, MarkerSearch};
 use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, RpcError,
-    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
-    says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest,
+    excerpt, is_redirect, read_error_body, read_json_reply, read_session_id, says_session_gone,
 };
 
 /// 407 Proxy Authentication Required.
@@ -562,8 +563,11 @@ impl Lane {
                 .note_refusal(status, refusal.as_ref(), || head.challenge());
         }
         let refusal = refusal.filter(|_| error.is_none());
-        let kept = error.as_ref().filter(|_| keeps_answer);
-        exchanged.error_text = kept.map(RpcError::to_json);
+        exchanged.error_text = match &error {
+            _ if !keeps_answer => None,
+            Some(error) => Some(error.to_json()),
+            None => as_json(body),
+        };
         let text = match (&error, unread) {
             (Some(error), _) => error.message.clone(),
             (None, Some(unread)) => unread,
@@ -835,4 +839,15 @@ fn body_kind(answer: &Response) -> BodyKind {
 
 fn header_text(value: Option<&[u8]>) -> Option<String> {
     Some(std::str::from_utf8(value?).ok()?.to_string())
+}
+
+/// A body that is no answer, as the JSON that it is, or as a text.
+fn as_json(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+    let is_empty = text.trim().is_empty();
+    (!is_empty).then(|| match is_json {
+        true => text.into_owned(),
+        false => serde_json::Value::from(text).to_string(),
+    })
 }

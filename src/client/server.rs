@@ -326,6 +326,11 @@ impl PreparedCall {
         }
     }
 
+    /// Which values it takes.
+    pub fn slots(&self) -> impl Iterator<Item = usize> {
+        self.prepared.slots()
+    }
+
     /// Renders the body, with `values` in the slots of the arguments.
     pub(super) fn render(&self, id: u64, values: &[String], body: &mut RequestBody) {
         self.prepared.render(id, values, body);

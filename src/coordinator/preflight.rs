@@ -251,7 +251,9 @@ impl Preflight {
     /// schemas. Where the server tells none, a call keeps the arguments that it has, and
     /// a notice says so.
     pub(super) fn generate(&mut self, plan: &Arc<Plan>, lists: &ServerLists) -> Arc<Plan> {
-        if plan.calls().all(|call| !call.generate) {
+        // What is refused is not called, with whatever arguments.
+        let is_refused = !self.faults.texts.is_empty();
+        if is_refused || plan.calls().all(|call| !call.generate) {
             return Arc::clone(plan);
         }
         let known = lists.tools.as_ref().map(KnownNames::of);
@@ -728,6 +730,14 @@ mod tests {
         assert_eq!(
             arguments.as_deref(),
             Some("{\"text\":\"{{random.string 3}}\"}")
+        );
+        let refused = plan(&step.replace("echo", "ecko"));
+        let mut preflight = Preflight::default();
+        preflight.hold(&refused, &lists());
+        preflight.generate(&refused, &lists());
+        assert_eq!(
+            preflight.notices.finish("of this kind"),
+            Vec::<String>::new()
         );
         let (arguments, notices) = made(&ServerLists::default());
         assert_eq!(arguments, None);

@@ -22,6 +22,7 @@ use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
 use crate::auth::Tokens;
 use crate::clock::{SystemClock, Utc};
+use crate::data::DataSet;
 use crate::decide::breakpoint::{
     Break, Cause, Detector, DetectorOptions, ErrorEvidence, Latencies, Purpose, Window,
 };
@@ -41,7 +42,7 @@ use crate::outcome::{
     RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::{format_duration, nanos};
+use crate::units::{format_duration, nanos, plural};
 use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -693,6 +694,11 @@ impl<'a> Coordinator<'a> {
             self.start.generator.kernel_timestamps = share <= FALLBACK_SHARE;
         }
         let mut notices = self.notices(&totals.counters);
+        notices.extend(
+            (ended == Ended::Iterations)
+                .then(|| data_end(&self.plan))
+                .flatten(),
+        );
         // What the verdict says is said once.
         let said = verdict.reasons.iter().map(|(_, reason)| reason);
         let is_said = said.chain(&verdict.notes).any(Reason::tells_of_drops);
@@ -762,6 +768,20 @@ impl<'a> Coordinator<'a> {
             tokens: self.tokens.map(|tokens| tokens.figures()),
         }
     }
+}
+
+/// Of a run that has done its iterations: which data set had no rows for more.
+fn data_end(plan: &Plan) -> Option<String> {
+    let is_end = |set: &&Arc<DataSet>| {
+        set.iterations_max().is_some() && set.iterations_max() == plan.stop.iterations
+    };
+    let set = plan.data.iter().find(is_end)?;
+    Some(format!(
+        "the run ended with its data: {} of the data set `{}` are used; `at_end = \"repeat\"` \
+         begins again with the first",
+        plural(set.n_rows() as u64, "row", "rows"),
+        set.name
+    ))
 }
 
 impl Coordinator<'_> {

@@ -480,7 +480,7 @@ mod tests {
                 Unchecked::Pattern,
             ),
             (OutputSchema::Text("{}"), &large, Unchecked::LargeResult),
-            (OutputSchema::Text("{}"), &deep, Unchecked::LargeResult),
+            (OutputSchema::Text("{}"), &deep, Unchecked::DeepResult),
         ] {
             assert_eq!(
                 by_schema(schema, &of_result(result)),

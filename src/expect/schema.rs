@@ -45,7 +45,8 @@ impl ResultSchema {
         if content.len() > RESULT_BYTES_MAX {
             return Err(Unchecked::LargeResult);
         }
-        let content = read_tree(content).map_err(|_| Unchecked::LargeResult)?;
+        // It was read as JSON before, and is not larger than a tree may be.
+        let content = read_tree(content).map_err(|_| Unchecked::DeepResult)?;
         let violation = self.0.violation(&content).map_err(|unfit| match unfit {
             Unfit::Elsewhere => Unchecked::RemoteReference,
             Unfit::Pattern => Unchecked::Pattern,

@@ -21,11 +21,13 @@ pub enum Unchecked {
     BadSchema,
     /// The result is too large to be judged.
     LargeResult,
+    /// The result is nested too deep to be judged.
+    DeepResult,
 }
 
 impl Unchecked {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ToolNotListed,
         Self::NoSchema,
         Self::UnknownDialect,
@@ -34,6 +36,7 @@ impl Unchecked {
         Self::Pattern,
         Self::BadSchema,
         Self::LargeResult,
+        Self::DeepResult,
     ];
 
     /// The stable name in reports.
@@ -47,6 +50,7 @@ impl Unchecked {
             Self::Pattern => "pattern",
             Self::BadSchema => "bad_schema",
             Self::LargeResult => "large_result",
+            Self::DeepResult => "deep_result",
         }
     }
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Unchecked {
             Self::Pattern => "the output schema has a pattern that cannot be done",
             Self::BadSchema => "the output schema is too large or no schema",
             Self::LargeResult => "the result is too large to be judged",
+            Self::DeepResult => "the result is nested too deep to be judged: more than 127 levels",
         })
     }
 }

@@ -152,6 +152,8 @@ causes! {
     Template(TemplateFailure), "template": {
         /// A value for a header has a line end in it.
         BadHeader = "bad_header",
+        /// No answer brought a value that it takes.
+        NoValue = "no_value",
     }
 }
 

@@ -60,6 +60,11 @@ impl Prepared {
         &self.slot_headers
     }
 
+    /// Which values it takes.
+    pub fn slots(&self) -> impl Iterator<Item = usize> {
+        self.tail.slots()
+    }
+
     /// Renders the request into `body`, with `values` in the slots of its
     /// arguments.
     pub fn render(&self, id: u64, values: &[String], body: &mut RequestBody) {

@@ -10,6 +10,7 @@ mod decoded;
 mod forms;
 mod index;
 mod live;
+mod members;
 mod secret;
 mod serialize;
 
@@ -26,6 +27,7 @@ use index::{Index, Ranges};
 
 pub use forms::SECRET_CHARS_MIN;
 pub use live::{LiveSecrets, SessionSecrets, each_text};
+pub use members::{credentials_in, without_credentials, without_members};
 pub use secret::Secret;
 pub use serialize::{Redacted, own, strangers_keys};
 
@@ -124,19 +126,33 @@ impl Redactor {
 
     /// The text without them: itself where it holds none.
     pub fn cleaned<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let found = self.find(text);
-        if found.is_empty() {
-            return Cow::Borrowed(text);
+        masked(text, &self.find(text))
+    }
+
+    /// A message of what a server said: without them, and without what its members hold
+    /// that are named like a credential.
+    pub fn cleaned_message<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match without_credentials(text) {
+            Cow::Borrowed(text) => self.cleaned(text),
+            Cow::Owned(text) => Cow::Owned(self.clean(text)),
         }
-        let mut cleaned = String::with_capacity(text.len());
-        let mut end = 0;
-        for range in found {
-            cleaned.push_str(&text[end..range.start]);
-            cleaned.push_str(MASK);
-            end = range.end;
+    }
+
+    /// The same of a text that belongs to an exchange of these bodies: what such members
+    /// of theirs hold may stand in it by itself.
+    pub fn cleaned_exchange(&self, text: &str, bodies: &[&str]) -> String {
+        let found: Vec<String> = bodies
+            .iter()
+            .flat_map(|body| credentials_in(body))
+            .collect();
+        let text = without_credentials(text);
+        let mut ranges = Ranges::default();
+        for redactor in [self, &Self::new(found.iter().map(String::as_str))] {
+            let found = redactor.find(&text).into_iter();
+            found.for_each(|range| ranges.add(range));
         }
-        cleaned.push_str(&text[end..]);
-        Cow::Owned(cleaned)
+        ranges.merge();
+        masked(&text, &ranges.all).into_owned()
     }
 
     /// The same in a value of strangers' making: its texts and its names.
@@ -212,6 +228,22 @@ impl Redactor {
             .as_ref()
             .map_or(&[], |known| known.secrets.as_slice())
     }
+}
+
+/// The text with a mask for each of these ranges, which ascend.
+fn masked<'a>(text: &'a str, ranges: &[Range<usize>]) -> Cow<'a, str> {
+    if ranges.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut masked = String::with_capacity(text.len());
+    let mut end = 0;
+    for range in ranges {
+        masked.push_str(&text[end..range.start]);
+        masked.push_str(MASK);
+        end = range.end;
+    }
+    masked.push_str(&text[end..]);
+    Cow::Owned(masked)
 }
 
 /// What is secret in a header that the user gave: its value, the credentials
@@ -370,6 +402,26 @@ mod tests {
         assert!(!format!("{redactor:?}").contains("tok"));
         assert_eq!(Redactor::default().cleaned("tok-123"), "tok-123");
         assert_eq!(redactor.and(["more"]).cleaned("tok-123 more"), "*** ***");
+    }
+
+    #[test]
+    fn credentials_of_an_exchange_are_in_none_of_its_texts() {
+        let redactor = Redactor::new(["hunter22"]);
+        let said = r#"{"password":"pw","user":"hunter22"}"#;
+        let came = r#"{"content":[{"text":"u of t0ps3cret"}],"token":"t0ps3cret"}"#;
+        let check = |text: &str, expected: &str| {
+            assert_eq!(redactor.cleaned_exchange(text, &[said, came]), expected);
+        };
+        check(said, r#"{"password":"***","user":"***"}"#);
+        check(came, r#"{"content":[{"text":"u of ***"}],"token":"***"}"#);
+        check(
+            r#"`a` is awaited; "t0ps3c… came"#,
+            r#"`a` is awaited; "***… came"#,
+        );
+        let message = r#"status 500: {"token":"a","user":"hunter22"}"#;
+        let cleaned = redactor.cleaned_message(message);
+        assert_eq!(cleaned, r#"status 500: {"token":"***","user":"***"}"#);
+        assert_eq!(redactor.cleaned_message("plain"), "plain");
     }
 
     #[test]

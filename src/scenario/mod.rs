@@ -61,7 +61,6 @@ pub use plan::{
     SessionRule, Step, StopRule, Target, TokenOrigin, TokenPlan, Until, WorkerRule,
 };
 pub(crate) use plan::{HISTOGRAM_MODES, SECRET_SHARDS, shown_program};
-pub(crate) use secret::{credentials_in, without_credentials};
 pub use shown::Shown;
 
 pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};

@@ -472,6 +472,19 @@ impl Step {
         }
     }
 
+    /// What the row of an operation of one of its calls goes by, as it is shown; `None`:
+    /// by the operation alone. The step's name is that of a single one; where several
+    /// would share it, each has its own behind it.
+    pub fn row_name(&self, call: &Call, shown: &Operation) -> Option<String> {
+        let name = call.name.as_ref().or(self.name.as_ref())?;
+        let is_shared = call.name.is_none() && self.calls.len() > 1;
+        let is_of_several = matches!(call.action.value, Action::CodeMode { .. });
+        Some(match is_shared || is_of_several {
+            true => format!("{name}: {}", template::named(&shown.label())),
+            false => name.clone(),
+        })
+    }
+
     /// The calls that it makes at once.
     pub fn calls_at_once(&self) -> u64 {
         u64::from(self.parallel.max(1)) * self.calls.len() as u64

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 pub(super) use crate::redact::MASK as HIDDEN;
-use crate::redact::names_credential;
+use crate::redact::{names_credential, without_members};
 use crate::template::{self, Piece};
 
 /// Replaces each text under a credential's name, at any depth, and hands out
@@ -49,58 +49,9 @@ fn hide_inside(value: &mut Value, found: &mut Vec<String>) {
     }
 }
 
-/// The texts under a credential's name in a JSON value, at any depth, and in texts
-/// that hold JSON themselves.
-pub(crate) fn credentials_in(mut value: Value) -> Vec<String> {
-    let mut found = Vec::new();
-    hide_inside(&mut value, &mut found);
-    let mut open = vec![value];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(fields) => open.extend(fields.into_iter().map(|(_, field)| field)),
-            Value::Array(items) => open.extend(items),
-            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
-                if let Ok(mut inner) = serde_json::from_str(&text) {
-                    hide_inside(&mut inner, &mut found);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-    found
-}
-
-/// The same in the text of a JSON object. The rest of the text stays as it is.
-pub(crate) fn without_credentials(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    let mut rest = json;
-    // Whether what comes next is the value of a credential's name.
-    let mut hides_next = false;
-    while let Some(start) = rest.find(|c: char| !c.is_ascii_whitespace() && c != ':') {
-        shown.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let is_text = rest.starts_with('"');
-        let length = match is_text {
-            true => text_length(rest),
-            false => rest.chars().next().map_or(0, char::len_utf8),
-        };
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        let is_name = is_text && rest.trim_ascii_start().starts_with(':');
-        let is_literal = || {
-            let text = serde_json::from_str::<String>(token);
-            text.map_or(true, |text| literals(&text).is_some())
-        };
-        if is_text && !is_name && hides_next && is_literal() {
-            shown.push_str(&format!("\"{HIDDEN}\""));
-        } else {
-            shown.push_str(token);
-        }
-        hides_next = is_name
-            && serde_json::from_str::<String>(token).is_ok_and(|name| names_credential(&name));
-    }
-    shown.push_str(rest);
-    shown
+/// The same in the text of a JSON value. The rest of the text stays as it is.
+pub(super) fn without_credentials(json: &str) -> String {
+    without_members(json, |text| literals(text).is_some()).into_owned()
 }
 
 /// The text of a JSON value with its strings, names among them, replaced where `replace`
@@ -168,25 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_found_in_texts_that_hold_json() {
-        let inner = json!({"n": [{"api_key": "k2"}]}).to_string();
-        let value = json!({"token": "k1", "content": [{"text": inner}, {"text": "{token"}]});
-        assert_eq!(credentials_in(value), ["k1", "k2"]);
-    }
-
-    #[test]
     fn texts_lose_what_values_lose_and_keep_their_digits() {
         let json = r#"{"n": 12345678901234567890123, "token" : "t\"\\", "\u0070assword":"p",
-            "a": [{"api_key":"k", "note": "token"}, "secret"], "secret": ["x"], "token": 7}"#;
+            "a": [{"api_key":"k", "note": "token"}, "secret"], "secret": "{{vu}}", "token": 7}"#;
         let shown = without_credentials(json);
         assert_eq!(
             shown,
             r#"{"n": 12345678901234567890123, "token" : "***", "\u0070assword":"***",
-            "a": [{"api_key":"***", "note": "token"}, "secret"], "secret": ["x"], "token": 7}"#
+            "a": [{"api_key":"***", "note": "token"}, "secret"], "secret": "{{vu}}", "token": 7}"#
         );
-        for odd in ["", "{", "\"", "{\"token\":\"", "é:é"] {
-            let _no_panic = without_credentials(odd);
-        }
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

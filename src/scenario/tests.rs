@@ -1150,10 +1150,12 @@ mode = "random"
     assert_eq!(
         others,
         [
-            format!(
-                "a.toml:3:7: headers.X-A: no step brings `{{{{token}}}}` before it is needed \
-                here; expected {ACCEPTED}"
-            ),
+            "a.toml:3:7: headers.X-A: what goes with each request is filled in before the first \
+                step of a session: no answer brings `{{token}}` by then; expected a template that \
+                needs no answer, such as `{{vu}}`, or a column of a data set \
+                (`{{data.SET.COLUMN}}`); a token comes from `--token-command`, `--token-file` or \
+                OAuth"
+                .to_string(),
             "a.toml:4:7: headers.X-B: there is no data set `user`; expected one of `users`, \
                 `files`, `none`; did you mean `users`?"
                 .to_string(),
@@ -1294,13 +1296,92 @@ fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
     assert_eq!(
         faults_with(FLOW, &flags),
         [
-            format!(
-                "--args: no step brings `{{{{token}}}}` before it is needed here; expected {ACCEPTED}"
-            ),
+            "--args: `--tool` with `--args` makes one call and no other step: no answer brings \
+                `{{token}}` by then; expected a template that needs no answer, such as `{{vu}}`, \
+                or a column of a data set (`{{data.SET.COLUMN}}`); without `--args`, the steps of \
+                the config that bring the values of its call are made as well"
+                .to_string(),
             "--args: the data set `users` has no column `nme`; expected one of `name`, \
                 `password`; did you mean `name`?"
                 .to_string(),
         ]
+    );
+}
+
+#[test]
+fn operations_that_share_a_name_have_their_own_behind_it() {
+    let plan = plan_of(
+        "[[scenario]]\nname = \"run\"\ntype = \"code_mode\"\ncode = \"a\"\n\
+         [[flow]]\nname = \"f\"\n[[flow.step]]\nname = \"page\"\n[[flow.step.call]]\nname = \"own\"\n\
+         type = \"tools/list\"\n[[flow.step.call]]\ntype = \"tools/call\"\ntool = \"{{vu}}\"\n\
+         [[flow.step]]\nname = \"single\"\ntype = \"tools/list\"\n[[flow.step]]\ntype = \"ping\"\n",
+    );
+    let names: Vec<Option<String>> = plan
+        .steps()
+        .flat_map(|step| step.calls.iter().map(move |call| (step, call)))
+        .map(|(step, call)| match &call.action.shown {
+            Action::Call(operation) => step.row_name(call, operation),
+            Action::CodeMode { .. } => step.row_name(call, &Operation::ListTools),
+        })
+        .collect();
+    let expected = [
+        "run: tools/list",
+        "own",
+        "page: tools/call {{vu}}",
+        "single",
+    ];
+    let expected = expected.map(|name| Some(name.to_string())).into_iter();
+    assert_eq!(names, expected.chain([None]).collect::<Vec<_>>());
+}
+
+#[test]
+fn headers_go_by_the_number_of_the_user_and_that_is_told() {
+    let plan = plan_of(&format!(
+        "[headers]\nA = \"{{{{data.a.n}}}}-{{{{vu}}}}\"\nB = \"{{{{data.b.n}}}}{{{{iteration}}}}\"\n\
+         [data.a]\nrows = [{{ n = 1 }}]\nat_end = \"repeat\"\n\
+         [data.b]\nrows = [{{ n = 1 }}]\nmode = \"random\"\n{STEP}"
+    ));
+    assert_eq!(
+        plan.notices,
+        [
+            "what fills headers is fixed before a session's first iteration, so the user's number \
+             stands for that of the iteration, and its row is the user's in each session: \
+             `{{data.a.n}}` (headers.A), `{{iteration}}` (headers.B)"
+        ]
+    );
+}
+
+#[test]
+fn a_value_of_another_flow_is_told_from_what_is_no_template() {
+    let flow = |name: &str, keys: &str| {
+        format!("[[flow]]\nname = \"{name}\"\n[[flow.step]]\ntype = \"tools/call\"\n{keys}\n")
+    };
+    let brings = flow("a", "tool = \"t\"\nextract = { tok = \"$.a\" }");
+    let takes = flow("b", "tool = \"{{tok}}\"\narguments = { a = \"{{tokk}}\" }");
+    check(
+        &(brings + &takes),
+        &[
+            "a.toml:11:8: flow[2].step[1].tool: `{{tok}}` is a value of another flow: \
+             `flow[1].step[1].extract.tok` brings it, and values stay within their flow; expected \
+             a step before this one in its flow that extracts it",
+            &format!(
+                "a.toml:12:19: flow[2].step[1].arguments.a: `{{{{tokk}}}}` is no template; \
+                 expected {ACCEPTED}"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_of_no_known_kind_are_refused_before_they_are_read() {
+    check(
+        "[data.a]\nfile = \"users.json\"\n[data.b]\nfile = \"no-such.CSV\"\n",
+        &[
+            "a.toml:2:8: data.a.file: `users.json` is of no kind that is known; expected a file \
+             with rows of CSV (`.csv`) or of JSON (`.jsonl`)",
+            "a.toml:4:8: data.b.file: `no-such.CSV` cannot be read: no such file or directory; \
+             expected a path relative to this config, or an absolute one",
+        ],
     );
 }
 

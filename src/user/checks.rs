@@ -225,7 +225,8 @@ impl Shared {
                 .result_text
                 .as_deref()
                 .or(report.error_text.as_deref());
-            self.keep_evidence(call.row, failure, &message, answer, session.last_request());
+            let message =
+                self.keep_evidence(call.row, failure, &message, answer, session.last_request());
             report.result = Err(Trouble::failed(failure, message));
         }
         false
@@ -302,7 +303,8 @@ impl Shared {
         });
     }
 
-    /// Keeps the first exchange whose answer is not what it should be.
+    /// Keeps the first exchange whose answer is not what it should be; the message without
+    /// secrets.
     fn keep_evidence(
         &self,
         row: usize,
@@ -310,20 +312,23 @@ impl Shared {
         message: &str,
         answer: Option<&str>,
         request: &[u8],
-    ) {
-        let mut recorder = self.recorder.borrow_mut();
-        if !recorder.violations.wants(row, failure) {
-            return;
-        }
+    ) -> String {
         let redactor = &self.script.server.settings().redactor;
-        let cleaned = |text: &str| redactor.cleaned(text).into_owned();
-        recorder.violations.keep(Violation {
-            row,
-            failure,
-            message: cleaned(message),
-            request: cleaned(&String::from_utf8_lossy(request)),
-            answer: cleaned(answer.unwrap_or_default()),
-        });
+        let request = String::from_utf8_lossy(request);
+        let answer = answer.unwrap_or_default();
+        let cleaned = |text: &str| redactor.cleaned_exchange(text, &[&request, answer]);
+        let message = cleaned(message);
+        let mut recorder = self.recorder.borrow_mut();
+        if recorder.violations.wants(row, failure) {
+            recorder.violations.keep(Violation {
+                row,
+                failure,
+                message: message.clone(),
+                request: cleaned(&request),
+                answer: cleaned(answer),
+            });
+        }
+        message
     }
 }
 

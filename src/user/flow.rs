@@ -11,7 +11,7 @@ use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
 use super::virtual_user::{After, KeptValues, VirtualUser, pause};
 use crate::client::{CallReport, Session, Trouble};
 use crate::marker::Marker;
-use crate::metrics::{ConnectFailure, Failure};
+use crate::metrics::{ConnectFailure, Failure, TemplateFailure};
 use crate::scenario::OnError;
 use crate::scheduler::run_all;
 use crate::template::FillMoment;
@@ -160,7 +160,7 @@ impl VirtualUser {
         let flow = iteration.flow;
         let mut is_first = true;
         for (at, step) in flow.steps.iter().enumerate() {
-            if step.is_once && self.is_done(flow, at) {
+            if step.is_conditional && self.is_done(flow, at) {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
@@ -169,10 +169,10 @@ impl VirtualUser {
                 }
                 iteration.goes_on(crate::clock::now);
             }
-            let end = self.do_step(step, iteration);
-            if step.is_once && end.is_ok {
-                self.keep(flow, at);
-            }
+            let end = match step.is_conditional {
+                true => self.do_conditional(at, iteration),
+                false => self.do_step(step, iteration),
+            };
             match (end.after, flow.on_error) {
                 (After::Fine, _) if end.is_ok => {}
                 (After::Fine, OnError::Continue) => {
@@ -197,6 +197,64 @@ impl VirtualUser {
             }
         }
         After::Fine
+    }
+
+    /// Does a step whose values are all there, and keeps what it brings if it is done
+    /// once in a session.
+    #[inline(never)]
+    fn do_conditional(&mut self, at: usize, iteration: &mut Iteration<'_>) -> StepEnd {
+        let flow = iteration.flow;
+        let step = &flow.steps[at];
+        // A value is the text of one of JSON, which is never empty.
+        let is_missing = |slot: &&usize| self.values[**slot].is_empty();
+        if let Some(missing) = step.needed.iter().find(is_missing) {
+            return self.leave_out(step, *missing, iteration);
+        }
+        let end = self.do_step(step, iteration);
+        if step.is_once && end.is_ok {
+            self.keep(flow, at);
+        }
+        end
+    }
+
+    /// Lets the calls of a step fail for want of a value: what would be sent is another
+    /// request than the one that is meant.
+    fn leave_out(
+        &mut self,
+        step: &FlowStep,
+        missing: usize,
+        iteration: &mut Iteration<'_>,
+    ) -> StepEnd {
+        let shared = Rc::clone(self.shared());
+        let name = iteration.flow.scope.expressions().nth(missing);
+        let name = name.map(ToString::to_string).unwrap_or_default();
+        let message = format!("no answer brought `{{{{{name}}}}}`; nothing was sent");
+        let report = CallReport {
+            result: Err(Trouble::failed(
+                Failure::Template(TemplateFailure::NoValue),
+                message,
+            )),
+            ..CallReport::began(crate::clock::now())
+        };
+        let Some(turn) = step.turns.first() else {
+            return StepEnd::FINE;
+        };
+        for call in &turn.calls {
+            for _ in 0..turn.parallel {
+                shared.start(call.row);
+                let known = Some((call, &self.values[..]));
+                shared.show(call.row, known, &report, &mut self.session);
+                shared.end(call.row, &report, iteration.intended);
+            }
+        }
+        if let Some(row) = turn.row {
+            shared.start(row);
+            shared.end(row, &report, iteration.intended);
+        }
+        if let Some(tally) = &mut iteration.tally {
+            tally.add(&report);
+        }
+        StepEnd::of(self, &report, false)
     }
 
     fn is_done(&self, flow: &Flow, step: usize) -> bool {

@@ -160,6 +160,11 @@ pub(super) struct FlowRows {
 pub(super) struct FlowStep {
     /// In the first iteration of a session only.
     pub(super) is_once: bool,
+    /// It is not done in each iteration: it is done once, or a value may be missing.
+    pub(super) is_conditional: bool,
+    /// Values of answers without which it is not done: there are some only where the flow
+    /// goes on after a failure.
+    pub(super) needed: Vec<usize>,
     /// How often it is done at most; at least 1.
     pub(super) times: u32,
     /// It polls, with this pause between.
@@ -336,11 +341,11 @@ struct Compiler<'a> {
     checks: Vec<Check>,
 }
 
-/// How rows are named that calls of one step have in common.
+/// What the rows of a step's calls are named by.
 #[derive(Clone, Copy)]
 struct RowNames<'a> {
     flow: Option<&'a str>,
-    step: Option<&'a str>,
+    step: &'a scenario::Step,
 }
 
 impl Compiler<'_> {
@@ -350,18 +355,25 @@ impl Compiler<'_> {
         for step in &flow.steps {
             let names = RowNames {
                 flow: flow.name.as_deref(),
-                step: step.name.as_deref(),
+                step,
             };
             let times = step
                 .until
                 .as_ref()
                 .map_or(step.repeat, |until| until.at_most);
+            let turns = self.turns(names, &mut scope)?;
+            let needed = match flow.on_error {
+                OnError::Continue => needed(&turns, &scope),
+                OnError::EndIteration | OnError::EndSession => Vec::new(),
+            };
             steps.push(FlowStep {
                 is_once: step.is_once,
+                is_conditional: step.is_once || !needed.is_empty(),
+                needed,
                 times: times.max(1),
                 poll_every: step.until.as_ref().map(|until| until.every),
                 think: step.think,
-                turns: self.turns(step, names, &mut scope)?,
+                turns,
             });
         }
         let rows = flow.name.as_deref().map(|name| FlowRows {
@@ -391,23 +403,15 @@ impl Compiler<'_> {
     }
 
     /// All plain calls of a step are one turn.
-    fn turns(
-        &mut self,
-        step: &scenario::Step,
-        names: RowNames<'_>,
-        scope: &mut Scope,
-    ) -> Result<Vec<Turn>, PrepareError> {
+    fn turns(&mut self, names: RowNames<'_>, scope: &mut Scope) -> Result<Vec<Turn>, PrepareError> {
+        let step = names.step;
         let mut calls = Vec::new();
         let mut turns = Vec::new();
         for call in &step.calls {
-            let names = RowNames {
-                step: call.name.as_deref().or(names.step),
-                ..names
-            };
             let operation = match &call.action.value {
                 Action::Call(operation) => operation,
                 Action::CodeMode { code, format } => {
-                    turns.extend(self.code_mode(code, format, names, scope)?);
+                    turns.extend(self.code_mode((code, format), call, names, scope)?);
                     continue;
                 }
             };
@@ -417,7 +421,7 @@ impl Compiler<'_> {
                 Action::Call(shown) => shown,
                 Action::CodeMode { .. } => operation,
             };
-            let mut prepared = self.call(operation, shown, names, scope)?;
+            let mut prepared = self.call(operation, shown, call, names, scope)?;
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
                 let checker = Checker::new(
@@ -506,7 +510,7 @@ impl Compiler<'_> {
                 });
                 let together = || labels.collect::<Vec<_>>().join(" + ");
                 Row {
-                    name: Some(names.step.map_or_else(together, str::to_string)),
+                    name: Some(names.step.name.clone().unwrap_or_else(together)),
                     flow: names.flow.map(str::to_string),
                     ..Row::default()
                 }
@@ -522,8 +526,8 @@ impl Compiler<'_> {
     /// the first returned.
     fn code_mode(
         &mut self,
-        code: &str,
-        format: &str,
+        (code, format): (&str, &str),
+        call: &scenario::Call,
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<[Turn; 2], PrepareError> {
@@ -544,7 +548,7 @@ impl Compiler<'_> {
         let validate = tool("validate_code", &arguments);
         arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
         let execute = tool("execute_code", &arguments);
-        let mut first = self.call(&validate, &validate, names, scope)?;
+        let mut first = self.call(&validate, &validate, call, names, scope)?;
         let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
         let extracts: Vec<Extract> = sources
             .map(|source| Extract {
@@ -562,7 +566,7 @@ impl Compiler<'_> {
             ..scenario::Call::new(Action::Call(validate))
         };
         self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
-        let then = self.call(&execute, &execute, names, scope)?;
+        let then = self.call(&execute, &execute, call, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
@@ -574,12 +578,13 @@ impl Compiler<'_> {
         &mut self,
         operation: &Operation,
         shown: &Operation,
+        of: &scenario::Call,
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
         let row = Row {
             subject: shown.subject().map(named),
-            name: names.step.map(str::to_string),
+            name: names.step.row_name(of, shown),
             flow: names.flow.map(str::to_string),
             ..Row::new(RowKind::Call, shown.method())
         };
@@ -603,6 +608,21 @@ impl Compiler<'_> {
             is_looked_at: false,
         })
     }
+}
+
+/// The values of answers that a step takes, and that a step before it brings: what its
+/// first calls bring themselves is not there before.
+fn needed(turns: &[Turn], scope: &Scope) -> Vec<usize> {
+    let first = turns.first().into_iter().flat_map(|turn| &turn.calls);
+    let slots = first.flat_map(|call| call.call.slots());
+    let is_brought = |slot: &usize| {
+        let expression = scope.expressions().nth(*slot);
+        matches!(expression, Some(Expression::Value(_)))
+    };
+    let mut needed: Vec<usize> = slots.filter(is_brought).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
 }
 
 /// Steps of one operation, with different arguments, share a row.

@@ -302,7 +302,8 @@ impl Shared {
                 failure,
                 message: told,
             }) => {
-                message = self.script.server.settings().redactor.cleaned(told);
+                let redactor = &self.script.server.settings().redactor;
+                message = redactor.cleaned_message(told);
                 Outcome::Failed(*failure, &message)
             }
         };
@@ -396,7 +397,7 @@ impl Shared {
             Ok(()) => None,
             Err(Trouble::Cancelled) => return,
             Err(Trouble::Failed { failure, message }) => {
-                Some((*failure, redactor.cleaned(message).into_owned()))
+                Some((*failure, redactor.cleaned_message(message).into_owned()))
             }
         };
         let mut wire = session.take_wire_copy();

@@ -306,6 +306,18 @@ at_end = "repeat"
         (&flow["name"], &flow["figures"]["ok"]),
         (&json!("all"), &json!(30))
     );
+    // No two rows are called the same.
+    let labels: Vec<&Value> = list(&report["operations"])
+        .iter()
+        .map(|row| &row["label"])
+        .collect();
+    let expected = [
+        "all: sign in",
+        "all: twice",
+        "all: at once: tools/call left",
+        "all: at once: tools/call right",
+    ];
+    assert_eq!(labels, expected);
 }
 
 /// Polls until the answer is the one that is awaited, and fails where it never comes.
@@ -376,6 +388,57 @@ fn a_failed_step_ends_what_it_should() {
     }
 }
 
+/// Where a flow goes on after a failure, a step without its value is not sent with
+/// something else in its place: it fails by a cause of its own.
+#[test]
+fn a_step_whose_value_is_missing_is_not_sent() {
+    let server = FakeServer::on_call(|request, connection| {
+        let is_first = request.message()["params"]["arguments"]["n"] == 1;
+        match is_first {
+            true => connection.json(&request.result(&json!({"content": [], "tok": "t1"}))),
+            false => connection.done(request),
+        }
+    });
+    let config = r#"
+[[flow]]
+name = "f"
+on_error = "continue"
+[[flow.step]]
+type = "tools/call"
+tool = "brings"
+arguments = { n = "{{iteration}}" }
+extract = { tok = "$.tok" }
+[[flow.step]]
+type = "tools/call"
+tool = "other"
+[[flow.step]]
+name = "needs"
+[[flow.step.call]]
+type = "tools/call"
+tool = "left"
+arguments = { t = "x{{tok}}" }
+[[flow.step.call]]
+type = "tools/call"
+tool = "right"
+"#;
+    let finished = run_config(&server, &["--vus=1", "--iterations=4"], config);
+    let report = finished.checked_report();
+    assert_eq!(count_of(&server, "other"), 4, "{finished}");
+    assert_eq!(arguments_of(&server, "left"), [json!({"t": "xt1"})]);
+    assert_eq!(count_of(&server, "right"), 1, "{finished}");
+    let mut failed = causes(&report["totals"]);
+    failed.sort_unstable();
+    let expected = [("extract.no_match", 3), ("template.no_value", 6)];
+    let expected = expected.map(|(id, n)| (id.to_string(), n));
+    assert_eq!(failed, expected, "{finished}");
+    assert!(
+        finished.stdout.contains("no answer brought `{{tok}}`"),
+        "{finished}"
+    );
+    assert_eq!(report["flows"][0]["figures"]["failed"], 3, "{finished}");
+    assert_eq!(report["turns"][0]["figures"]["failed"], 3, "{finished}");
+}
+
 /// A failure that is right is a success, and a success that is not is a failure.
 #[test]
 fn what_is_awaited_decides() {
@@ -397,6 +460,12 @@ fn what_is_awaited_decides() {
         ("error", "code = -32602", None),
         ("error", "code = -1", Some("jsonrpc.-32602")),
         ("status", "status = 418", None),
+        ("status", "status = 418, contains = \"teapot\"", None),
+        (
+            "status",
+            "status = 418, contains = \"tea \"",
+            Some("expect.contains"),
+        ),
         ("tool", "is_error = true", None),
         ("fine", "is_error = true", Some("expect.is_error")),
         ("fine", "contains = \"hello\"", None),
@@ -532,6 +601,19 @@ fn headers_are_filled_once_for_each_session() {
     let finished = run_config(&server, &["--vus=2", "--duration=300ms"], &all_bad).expect_code(2);
     for told in ["`X-User`", "`{{data.users.name}}`", "first row"] {
         assert!(finished.stderr.contains(told), "{finished}");
+    }
+}
+
+/// A run that ends before its time since a data set has no more rows says so.
+#[test]
+fn the_end_of_the_data_is_told() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let config = "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\narguments = { n = \"{{data.d.n}}\" }\n\
+                  [data.d]\nrows = [{ n = 1 }, { n = 2 }, { n = 3 }]\n";
+    let told = "the run ended with its data: 3 rows of the data set `d` are used";
+    for (iterations, is_told) in [("--iterations=100", true), ("--iterations=2", false)] {
+        let finished = run_config(&server, &["--vus=2", iterations], config).expect_code(0);
+        assert_eq!(finished.stdout.contains(told), is_told, "{finished}");
     }
 }
 

@@ -2,6 +2,8 @@
 //! and all that the program writes is searched for them. What a panic says is tested
 //! beside its hook (`cli/mod.rs`), since no input makes one.
 
+use std::fs;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -408,4 +410,48 @@ fn secrets_of_clients_and_issuers_are_not_written() {
     ];
     let (_, finished) = check(&posted, &wrong, "flag");
     assert!(finished.stderr.contains("client_secret=***"), "{finished}");
+}
+
+/// What is named like a credential is hidden in what a run keeps of an exchange, too,
+/// though nobody takes it out of the answer, and however short it is.
+#[test]
+fn what_is_named_like_a_credential_is_in_no_evidence() {
+    let server = FakeServer::on_call(|request, connection| {
+        let inner = json!({"token": planted("inner"), "again": planted("taken")}).to_string();
+        let text = json!([{"type": "text", "text": inner}]);
+        let result = json!({"content": text, "structuredContent": {"api_key": planted("taken")}});
+        connection.json(&request.result(&result))
+    });
+    let config = r#"
+[[scenario]]
+type = "tools/call"
+tool = "login"
+arguments = { user = "ada", password = "pw" }
+expect = { contains = "welcome" }
+[[scenario]]
+type = "tools/call"
+tool = "login"
+expect = { path = "$.structuredContent.api_key", equals = "x" }
+"#;
+    let url = server.url();
+    let run = [
+        "run",
+        &url,
+        "--config=a.toml",
+        "--vus=1",
+        "--iterations=8",
+        "--report=r.json",
+    ];
+    for arguments in [&run[..], &["try", "a.toml", "--url", &url]] {
+        let finished = loadtest(arguments).file("a.toml", config).run();
+        let report = fs::read_to_string(finished.dir.path().join("r.json"));
+        let all = format!("{finished}{}", report.unwrap_or_default());
+        assert!(
+            all.contains("expect.contains") && all.contains("ada"),
+            "{all}"
+        );
+        for hidden in [&*planted("inner"), &planted("taken"), "pw"] {
+            assert!(!all.contains(hidden), "{hidden} in {all}");
+        }
+    }
 }

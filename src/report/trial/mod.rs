@@ -13,8 +13,8 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::outcome::{RowKind, Seen};
-use crate::redact::{MASK, Redactor, each_text};
-use crate::scenario::{Call, Flow, Plan, credentials_in, expectations, without_credentials};
+use crate::redact::{MASK, Redactor, credentials_in, each_text, without_credentials};
+use crate::scenario::{Call, Flow, Plan, expectations};
 use crate::terminal::{Drawing, Layout, Line, Role, cut};
 use crate::units::{format_bytes, format_latency, nanos, plural};
 use layout::lay_out;
@@ -131,7 +131,7 @@ impl TrialPage {
         lines.push(match &seen.failure {
             None => Line::of(Role::Success, "  ok"),
             Some((failure, message)) => {
-                let message = redactor.cleaned(message);
+                let message = redactor.cleaned_message(message);
                 Line::of(Role::Error, format!("  failed: {}", failure.id()))
                     .add(Role::Plain, format!(" ({message})"))
             }
@@ -191,7 +191,7 @@ impl TrialPage {
             }
             None => {
                 let text = String::from_utf8_lossy(body);
-                let cleaned = redactor.cleaned(&text);
+                let cleaned = redactor.cleaned_message(&text);
                 let mut texts = cleaned
                     .lines()
                     .map(|line| cut(line, width, Drawing::Unicode));
@@ -218,9 +218,8 @@ impl TrialPage {
 /// elsewhere, too.
 pub fn secrets(seen: &Seen) -> Vec<String> {
     let bodies = [sent(&seen.wire.request), came(&seen.wire.answer)];
-    let values = bodies.iter().flatten();
-    let values = values.filter_map(|json| serde_json::from_str(json).ok());
-    values.flat_map(credentials_in).collect()
+    let said = bodies.iter().flatten();
+    said.flat_map(|json| credentials_in(json)).collect()
 }
 
 fn session_line(seen: &Seen) -> Line {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Resolver;
-use crate::data::{DATA_BYTES_MAX, DataFault, DataSet, DataSettings};
+use crate::data::{DATA_BYTES_MAX, DataFault, DataMode, DataSet, DataSettings};
 use crate::error::nearest;
 use crate::files::{self, Unread};
 use crate::scenario::document::{Origin, Use};
@@ -13,7 +13,7 @@ use crate::scenario::fault::quoted;
 use crate::scenario::plan::Plan;
 use crate::scenario::raw::{DataEntry, FlowEntry};
 use crate::template::{ACCEPTED, BUILT_IN, Expression};
-use crate::units::plural;
+use crate::units::{few_of, plural};
 
 /// The data sets of a config.
 #[derive(Default)]
@@ -27,6 +27,30 @@ struct Set {
     /// `None`: at fault.
     rows: Option<Arc<DataSet>>,
     is_used: bool,
+}
+
+/// Why there is no value of an answer yet where a template stands before all steps.
+pub(super) struct Earliness {
+    why: &'static str,
+    accepted: &'static str,
+}
+
+impl Earliness {
+    /// Headers, and what tokens are fetched with.
+    pub(super) const OF_SESSION: Self = Self {
+        why: "what goes with each request is filled in before the first step of a session",
+        accepted: "a template that needs no answer, such as `{{vu}}`, or a column of a data set \
+                   (`{{data.SET.COLUMN}}`); a token comes from `--token-command`, `--token-file` \
+                   or OAuth",
+    };
+
+    /// `--args`.
+    pub(super) const OF_FLAGS: Self = Self {
+        why: "`--tool` with `--args` makes one call and no other step",
+        accepted: "a template that needs no answer, such as `{{vu}}`, or a column of a data set \
+                   (`{{data.SET.COLUMN}}`); without `--args`, the steps of the config that bring \
+                   the values of its call are made as well",
+    };
 }
 
 impl Resolver<'_> {
@@ -70,6 +94,20 @@ impl Resolver<'_> {
         let path = self.document.beside(&written.value);
         // What came from the environment is not repeated.
         let shown = self.document.beside(&written.shown);
+        let ending = path
+            .extension()
+            .map(|it| it.to_string_lossy().to_lowercase());
+        // What has no ending, such as a pipe, is taken for CSV.
+        let is_lines = match ending.as_deref() {
+            None | Some("csv") => false,
+            Some("jsonl") => true,
+            Some(_) => {
+                let message = format!("{} is of no kind that is known", quoted(&written.shown));
+                let accepted = "a file with rows of CSV (`.csv`) or of JSON (`.jsonl`)";
+                self.document.report(place, message, accepted);
+                return None;
+            }
+        };
         let text = match files::read_lines(&path, DATA_BYTES_MAX) {
             Ok(text) => text,
             Err(Unread {
@@ -81,14 +119,13 @@ impl Resolver<'_> {
             }
             Err(Unread { why, line: None }) => {
                 let message = format!("{} {why}", quoted(&written.shown));
+                // Of a file that is there another path is no help.
                 let accepted = "a path relative to this config, or an absolute one";
+                let accepted = Some(accepted).filter(|_| !path.is_file());
                 self.document.report(place, message, accepted);
                 return None;
             }
         };
-        let is_lines = path
-            .extension()
-            .is_some_and(|it| it.eq_ignore_ascii_case("jsonl"));
         let rows = match is_lines {
             true => DataSet::from_jsonl(settings, &text),
             false => DataSet::from_csv(settings, &text),
@@ -104,14 +141,15 @@ impl Resolver<'_> {
 
     /// Templates that stand before all steps, in headers and flags: nothing is extracted
     /// there.
-    pub(super) fn check_first(&self, uses: &[Use], data: &mut DataSets) {
+    pub(super) fn check_first(&self, uses: &[Use], early: &Earliness, data: &mut DataSets) {
         for (place, expression) in uses {
             match expression {
                 Expression::Value(name) => {
                     let written = quoted(&format!("{{{{{name}}}}}"));
-                    let message = format!("no step brings {written} before it is needed here");
+                    let message = format!("{}: no answer brings {written} by then", early.why);
                     let near = nearest(name, BUILT_IN);
-                    self.refuse_template(place, message, near);
+                    let accepted = Some(early.accepted).filter(|_| near.is_none());
+                    self.document.report_typo(place, message, accepted, near);
                 }
                 Expression::Marker => {
                     let message = "a marker belongs to a call of a step, and this is none";
@@ -122,8 +160,38 @@ impl Resolver<'_> {
         }
     }
 
+    /// Headers are filled before a session has an iteration.
+    pub(super) fn tell_of_sessions(&mut self, uses: &[Use], data: &DataSets) {
+        let is_by_iteration = |expression: &Expression| match expression {
+            Expression::Iteration => true,
+            Expression::Data { set, .. } => {
+                let found = data.sets.iter().find(|found| found.name == *set);
+                let rows = found.and_then(|found| found.rows.as_ref());
+                rows.is_some_and(|rows| rows.mode == DataMode::Sequential)
+            }
+            _ => false,
+        };
+        let told = uses.iter().filter(|(_, it)| is_by_iteration(it));
+        let told = told.map(|(place, it)| format!("`{{{{{it}}}}}` ({})", place.key));
+        let told: Vec<String> = told.collect();
+        if !told.is_empty() {
+            self.notices.push(format!(
+                "what fills headers is fixed before a session's first iteration, so the user's \
+                 number stands for that of the iteration, and its row is the user's in each \
+                 session: {}",
+                few_of(told, NAMES_TOLD)
+            ));
+        }
+    }
+
     /// Each name in a template is one that there is where it is asked for.
-    pub(super) fn check_flow(&self, entry: &FlowEntry, data: &mut DataSets) {
+    /// `elsewhere` says what brings a value in any flow.
+    pub(super) fn check_flow(
+        &self,
+        entry: &FlowEntry,
+        elsewhere: &HashMap<&str, &Origin>,
+        data: &mut DataSets,
+    ) {
         // By value: which step brings it, and where that is written.
         let mut brought: HashMap<&str, (usize, &Origin)> = HashMap::new();
         for (at, step) in entry.steps.iter().enumerate() {
@@ -150,6 +218,15 @@ impl Resolver<'_> {
                     Some((_, by)) => {
                         let message = format!("{written} is not there yet: `{}` brings it", by.key);
                         let accepted = "a step after the one that extracts it";
+                        self.document.report(place, message, accepted);
+                    }
+                    None if elsewhere.contains_key(name.as_str()) => {
+                        let by = &elsewhere[name.as_str()].key;
+                        let message = format!(
+                            "{written} is a value of another flow: `{by}` brings it, and values \
+                             stay within their flow"
+                        );
+                        let accepted = "a step before this one in its flow that extracts it";
                         self.document.report(place, message, accepted);
                     }
                     None => {

@@ -4,7 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::data::DataSets;
+use super::data::{DataSets, Earliness};
 use super::{Resolver, is_modern};
 use crate::error::nearest;
 use crate::expect::Extract;
@@ -43,7 +43,7 @@ impl Resolver<'_> {
             self.keep_tool(name, arguments.is_none(), &mut entries);
             if entries.is_empty() {
                 let call = self.tool(name, arguments.clone());
-                self.check_first(&self.document.take_uses(), data);
+                self.check_first(&self.document.take_uses(), &Earliness::OF_FLAGS, data);
                 return one(call, arguments.is_none());
             }
         }
@@ -78,8 +78,12 @@ impl Resolver<'_> {
             report("the weights are too large", Some(&*accepted));
         }
         self.check_names(&entries);
+        let calls = entries.iter().flat_map(FlowEntry::calls);
+        let extracts = calls.flat_map(|call| call.extract.value.iter().flatten());
+        let brought = extracts.map(|value| (value.name.as_str(), &value.place));
+        let brought: HashMap<&str, &Origin> = brought.collect();
         for entry in &entries {
-            self.check_flow(entry, data);
+            self.check_flow(entry, &brought, data);
         }
         let mut flows = Vec::new();
         for entry in entries {
@@ -352,11 +356,16 @@ fn count_rows(flows: &[Flow]) -> usize {
         }
         for step in &flow.steps {
             for call in &step.calls {
-                let name = call.name.as_ref().or(step.name.as_ref());
-                let names = match (name, &call.action.shown) {
-                    (Some(name), _) => vec![name.clone()],
-                    (None, Action::Call(operation)) => vec![operation.label()],
-                    (None, Action::CodeMode { .. }) => vec!["1".to_string(), "2".to_string()],
+                let names = match &call.action.shown {
+                    Action::Call(operation) => {
+                        let name = step.row_name(call, operation);
+                        vec![name.unwrap_or_else(|| operation.label())]
+                    }
+                    Action::CodeMode { .. } => {
+                        let name = call.name.as_ref().or(step.name.as_ref());
+                        let name = name.map_or("", String::as_str);
+                        vec![format!("{name} 1"), format!("{name} 2")]
+                    }
                 };
                 for name in names {
                     if step.calls_at_once() > 1 {
