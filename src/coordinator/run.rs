@@ -696,7 +696,7 @@ impl<'a> Coordinator<'a> {
         let mut notices = self.notices(&totals.counters);
         notices.extend(
             (ended == Ended::Iterations)
-                .then(|| data_end(&self.plan))
+                .then(|| data_end(self.plan))
                 .flatten(),
         );
         // What the verdict says is said once.

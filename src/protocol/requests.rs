@@ -34,8 +34,10 @@ impl ServerRequest {
             ELICITATION => {
                 let [params] = read_fields(message, ["params"]).unwrap_or_default();
                 let params = params.unwrap_or("null");
-                let is_readable = params.len() <= FORM_BYTES_MAX;
-                is_readable.then_some(params).unwrap_or_default()
+                match params.len() {
+                    0..=FORM_BYTES_MAX => params,
+                    _ => "",
+                }
             }
             _ => "null",
         };

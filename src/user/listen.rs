@@ -117,6 +117,10 @@ enum AfterStream {
 }
 
 impl Listening {
+    #[expect(
+        clippy::boxed_local,
+        reason = "a task that waits for a session's life keeps its stack small"
+    )]
     fn run(mut self: Box<Self>) {
         self.has_begun = true;
         loop {

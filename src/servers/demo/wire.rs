@@ -78,7 +78,7 @@ enum ReadPhase {
     /// bytes of it were searched for its end already: `0 <= scanned <= len`.
     Head { scanned: usize },
     Body {
-        head: DemoRequestHead,
+        head: Box<DemoRequestHead>,
         body: Vec<u8>,
         part: BodyPart,
     },
@@ -154,7 +154,11 @@ impl RequestReader {
                         BodyFraming::Chunked => BodyPart::ChunkSize,
                     };
                     let body = Vec::new();
-                    self.phase = ReadPhase::Body { head, body, part };
+                    self.phase = ReadPhase::Body {
+                        head: Box::new(head),
+                        body,
+                        part,
+                    };
                 }
                 ReadPhase::Body { body, part, .. } => match read_body_part(rest, body, *part)? {
                     (step, Next::Part(next)) => {
@@ -171,7 +175,7 @@ impl RequestReader {
                         else {
                             return Ok((used, None));
                         };
-                        return Ok((used, Some(HttpRequest { head, body })));
+                        return Ok((used, Some(HttpRequest { head: *head, body })));
                     }
                 },
             }
