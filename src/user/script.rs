@@ -12,7 +12,7 @@ use super::cells::DataCell;
 use super::check::Check;
 use super::headers::HeaderTemplates;
 use crate::auth::Tokens;
-use crate::client::{Kept, PreparedCall, Server};
+use crate::client::{KeptParts, PreparedCall, Server};
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::marker::MarkerKey;
@@ -80,10 +80,13 @@ impl SpreadRule {
         }
     }
 
-    /// What each call keeps of its answers for it.
-    fn kept(&self) -> Option<Kept> {
-        (self.by_address || self.header.is_some()).then(|| Kept {
+    /// What each call of the plan keeps of its answers.
+    fn kept(&self, plan: &Plan) -> Option<KeptParts> {
+        let is_kept = self.by_address || self.header.is_some() || plan.streams;
+        is_kept.then(|| KeptParts {
             headers: self.header.iter().cloned().collect(),
+            pieces: plan.streams,
+            progress: false,
         })
     }
 }
@@ -205,7 +208,7 @@ impl Script {
     pub fn new(plan: Arc<Plan>, server: Server, catalog: &ToolCatalog) -> Result<Self, UserError> {
         let spread = SpreadRule::of(&plan, &server);
         let mut compiler = Compiler {
-            kept: spread.kept(),
+            kept: spread.kept(&plan),
             server: &server,
             catalog,
             plan: &plan,
@@ -319,7 +322,7 @@ impl Script {
 /// Makes flows of a plan's steps.
 struct Compiler<'a> {
     /// What is kept of the answers of all calls.
-    kept: Option<Kept>,
+    kept: Option<KeptParts>,
     server: &'a Server,
     catalog: &'a ToolCatalog,
     plan: &'a Plan,
@@ -408,7 +411,7 @@ impl Compiler<'_> {
                 Action::Call(shown) => shown,
                 Action::CodeMode { .. } => operation,
             };
-            let mut prepared = self.call(operation, shown, names, scope)?;
+            let mut prepared = self.call(operation, shown, call.progress, names, scope)?;
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
                 let checker = Checker::new(
@@ -463,12 +466,14 @@ impl Compiler<'_> {
         let sources = sources.chain(call.expectations.sources());
         let sources = sources.chain(until.map(|until| &until.source));
         let headers = sources.filter_map(|source| source.header().map(str::to_string));
-        let of_all = self.kept.iter().flat_map(|kept| kept.headers.clone());
-        let mut headers: Vec<String> = headers.chain(of_all).collect();
-        headers.sort_unstable();
-        headers.dedup();
-        let is_kept = self.kept.is_some() || !headers.is_empty();
-        let kept = is_kept.then_some(Kept { headers });
+        let headers: Vec<String> = headers.collect();
+        let mut kept = prepared.call.kept().cloned();
+        if !headers.is_empty() {
+            let all = &mut kept.get_or_insert_default().headers;
+            all.extend(headers);
+            all.sort_unstable();
+            all.dedup();
+        }
         prepared.call = prepared.call.clone().keeping_answer().keeping(kept);
         let extracts = call.extracts.iter();
         let taken = extracts.map(|extract| scope.slot(&Expression::Value(extract.name.clone())));
@@ -535,7 +540,7 @@ impl Compiler<'_> {
         let validate = tool("validate_code", &arguments);
         arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
         let execute = tool("execute_code", &arguments);
-        let mut first = self.call(&validate, &validate, names, scope)?;
+        let mut first = self.call(&validate, &validate, false, names, scope)?;
         let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
         let extracts: Vec<Extract> = sources
             .map(|source| Extract {
@@ -553,7 +558,7 @@ impl Compiler<'_> {
             ..scenario::Call::new(Action::Call(validate))
         };
         self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
-        let then = self.call(&execute, &execute, names, scope)?;
+        let then = self.call(&execute, &execute, false, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
@@ -565,6 +570,7 @@ impl Compiler<'_> {
         &mut self,
         operation: &Operation,
         shown: &Operation,
+        wants_progress: bool,
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
@@ -575,8 +581,14 @@ impl Compiler<'_> {
             ..Row::new(RowKind::Call, shown.method())
         };
         let n_before = scope.len();
-        let call = self.server.prepare(operation, self.catalog, scope)?;
-        let call = call.keeping(self.kept.clone());
+        let (server, catalog) = (self.server, self.catalog);
+        let call = server.prepare(operation, catalog, scope, wants_progress)?;
+        let mut kept = self.kept.clone();
+        if wants_progress {
+            let kept = kept.get_or_insert_default();
+            (kept.pieces, kept.progress) = (true, true);
+        }
+        let call = call.keeping(kept);
         let is_time = |it: &Expression| matches!(it, Expression::Now | Expression::NowUnixMs);
         let expressions = || scope.expressions().enumerate();
         // What is drawn has a slot of its own; the time is one for all.

@@ -25,6 +25,8 @@ pub(super) struct DemoReply {
     pub(super) work: Option<Duration>,
     /// The legacy session that the call came in.
     pub(super) within: Option<u128>,
+    /// Messages that come before it on its stream.
+    pub(super) progress: Vec<Value>,
     /// Who served it, where it says so.
     pub(super) served_by: Option<String>,
 }
@@ -96,6 +98,7 @@ impl DemoReply {
             class: None,
             work: None,
             within: None,
+            progress: Vec::new(),
             served_by: None,
         }
     }
