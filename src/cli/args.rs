@@ -218,6 +218,10 @@ macro_rules! command {
             /// one where the server offers it, which takes a connection of its own
             #[argh(switch)]
             pub(super) no_listen: bool,
+            /// measure of each call how its answer comes: the time to its first byte, and to
+            /// the events of an event stream
+            #[argh(switch)]
+            pub(super) streams: bool,
             /// spin rather than sleep while waiting, on a host that does nothing else
             #[argh(switch)]
             pub(super) busy_poll: bool,
@@ -388,6 +392,7 @@ macro_rules! load_overrides {
             preflight: $args.no_preflight.then_some(false),
             listen: $args.no_listen.then_some(false),
             busy_poll: $args.busy_poll.then_some(true),
+            streams: $args.streams.then_some(true),
             strict: $args.strict.then_some(true),
             ..server_overrides!($args)
         }
@@ -920,10 +925,13 @@ command! {
         /// sessions are forgotten after this time
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) session_ttl: Option<Duration>,
+        /// send the events of a stream with its end only, as proxies do that buffer streams
+        #[argh(switch)]
+        pub(super) hold_streams: bool,
         /// be so many servers behind a balancer: each connection leads to the next, which
         /// names itself in the header X-Served-By and knows no session of the others
         #[argh(option, arg_name = "n", from_str_fn(options::backends))]
-        pub(super) backends: Option<usize>,
+        pub(super) backends: Option<u16>,
         /// offer each session a GET stream, and send a notification on it at this
         /// interval; none is offered unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]

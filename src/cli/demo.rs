@@ -36,6 +36,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         eras: args.eras.unwrap_or(defaults.eras),
         stateless_legacy: args.stateless,
         session_ttl: args.session_ttl,
+        hold_streams: args.hold_streams,
         backends: args.backends.unwrap_or(defaults.backends),
         stream_every: args.stream_every,
         off_schema_share: args.off_schema.unwrap_or(defaults.off_schema_share),

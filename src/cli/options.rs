@@ -49,7 +49,7 @@ pub(super) fn iterations(text: &str) -> Result<u64, String> {
 }
 
 /// Servers behind the demo's balancer.
-pub(super) fn backends(text: &str) -> Result<usize, String> {
+pub(super) fn backends(text: &str) -> Result<u16, String> {
     whole(text, 1..=1000)
 }
 

@@ -9,17 +9,18 @@ use serde::de::IgnoredAny;
 use super::content::Content;
 use super::error_head::{ErrorHead, RetryAfter, token_failure};
 use super::identity::Identity;
-use super::observed::{Kept, Observed};
+use super::observed::{KeptParts, Observed};
 use super::server::{SESSION_ID, Server};
 use crate::http::{
     Client, ClientCounters, HeaderLines, HeaderValue, Request, RequestHead, Response, Timing,
     Trouble,
 };
 use crate::marker::{FoundMarkers, MarkerSearch};
-use crate::metrics::{ConnectFailure, Failure, ProtocolFailure};
+use crate::metrics::{AnswerPieces, ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, Item, ProtocolFault, Reply, ReplyReader, ServerRequest,
-    excerpt, is_redirect, read_error_body, read_json_reply, read_session_id, says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, ProgressWatch, ProtocolFault, Reply, ReplyReader,
+    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
+    says_session_gone,
 };
 
 /// 407 Proxy Authentication Required.
@@ -121,6 +122,28 @@ pub(super) struct Exchanged {
     pub(super) observed: Option<Box<Observed>>,
 }
 
+impl Exchanged {
+    fn pieces(&mut self) -> Option<&mut AnswerPieces> {
+        self.observed.as_mut()?.pieces.as_mut()
+    }
+
+    /// Bytes of a stream came and were read.
+    fn came(&mut self, timing: &Timing, n_bytes: usize, reader: &ReplyReader) {
+        if let Some(observed) = &mut self.observed {
+            let n_progress = reader.progress().map_or(0, ProgressWatch::n_told);
+            observed.came(timing, n_bytes, (reader.n_events(), n_progress));
+        }
+    }
+
+    /// The stream can be read no further.
+    fn broke_off(&mut self, trouble: &Trouble, is_resumable: bool) {
+        self.resumable = is_resumable;
+        if let (Some(observed), true) = (&mut self.observed, is_early_end(trouble)) {
+            observed.ended_early();
+        }
+    }
+}
+
 /// What is sent.
 pub(super) struct Outgoing<'a> {
     pub(super) head: &'a RequestHead,
@@ -129,7 +152,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: &'a [u8],
     pub(super) deadline: Instant,
     /// What is kept of the answer.
-    pub(super) kept: Option<&'a Kept>,
+    pub(super) kept: Option<&'a KeptParts>,
 }
 
 /// A connection with the buffers for its answers.
@@ -259,17 +282,18 @@ impl Lane {
         expect: Expect,
         on_server_request: &mut dyn FnMut(&ServerRequest),
     ) -> Exchanged {
-        self.exchange(message, Some(expect), on_server_request)
+        self.exchange(message, Some(expect), on_server_request, None)
     }
 
-    /// Goes on with a stream that ended too early. The reader remembers what
-    /// is awaited.
+    /// Goes on with a stream that ended too early, of which that was observed. The reader
+    /// remembers what is awaited.
     pub(super) fn resume(
         &mut self,
         message: &Outgoing<'_>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
+        observed: Option<Box<Observed>>,
     ) -> Exchanged {
-        self.exchange(message, None, on_server_request)
+        self.exchange(message, None, on_server_request, observed)
     }
 
     fn exchange(
@@ -277,9 +301,11 @@ impl Lane {
         message: &Outgoing<'_>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
+        observed: Option<Box<Observed>>,
     ) -> Exchanged {
         let sent = self.send(message);
-        self.finish(sent, message.kept, expect, on_server_request)
+        let kept = message.kept.map(|kept| (kept, message.body));
+        self.finish(sent, kept, expect, on_server_request, observed)
     }
 
     /// Asks for a stream that has no end: its content, once its head is there.
@@ -299,7 +325,7 @@ impl Lane {
             let (content, _) = Content::new(answer, self.message_bytes_max);
             return Ok(content);
         }
-        let mut exchanged = self.finish(sent, None, None, &mut |_| ());
+        let mut exchanged = self.finish(sent, None, None, &mut |_| (), None);
         exchanged.resumable = false;
         Err(Box::new(exchanged))
     }
@@ -334,14 +360,16 @@ impl Lane {
         goes_on
     }
 
-    /// The end of an exchange whose request was sent.
+    /// The end of an exchange whose request was sent: what is kept of it, beside the body
+    /// that was sent, or what was `observed` of its beginning.
     #[inline]
     fn finish(
         &mut self,
         sent: Result<Response, Trouble>,
-        kept: Option<&Kept>,
+        kept: Option<(&KeptParts, &[u8])>,
         expect: Option<Expect>,
         on_server_request: &mut dyn FnMut(&ServerRequest),
+        observed: Option<Box<Observed>>,
     ) -> Exchanged {
         let mut exchanged = Exchanged {
             result: Err(Trouble::Cancelled),
@@ -354,18 +382,24 @@ impl Lane {
             location: None,
             status: None,
             error_text: None,
-            observed: None,
+            observed,
         };
-        if let Some(kept) = kept {
-            exchanged.observed = Some(self.observe(kept, sent.as_ref().ok()));
+        if let Some((kept, request)) = kept {
+            exchanged.observed = Some(self.observe(kept, request, sent.as_ref().ok()));
         }
-        let result = match sent {
+        let mut result = match sent {
             Ok(answer) => self.read(answer, expect, on_server_request, &mut exchanged),
             Err(trouble) => Err(trouble),
         };
         if exchanged.end.is_none() {
             exchanged.timing = self.http.timing();
             exchanged.end = exchanged.timing.last_byte.filter(|_| result.is_ok());
+        }
+        if let Some(observed) = &mut exchanged.observed {
+            observed.end(&exchanged.timing);
+            if !exchanged.resumable {
+                result = self.judge_progress(result);
+            }
         }
         exchanged.result = result;
         self.give_buffer_back();
@@ -375,8 +409,16 @@ impl Lane {
         exchanged
     }
 
+    /// Begins to observe what is kept of the answer to this request.
     #[inline(never)]
-    fn observe(&self, kept: &Kept, answer: Option<&Response>) -> Box<Observed> {
+    fn observe(
+        &mut self,
+        kept: &KeptParts,
+        request: &[u8],
+        answer: Option<&Response>,
+    ) -> Box<Observed> {
+        let progress = kept.progress.then(|| ProgressWatch::of_request(request));
+        self.reader.follow(progress.flatten());
         let value = |answer: &Response, name: &String| {
             Some((name.clone(), header_text(answer.header(name))?))
         };
@@ -384,10 +426,30 @@ impl Lane {
             let names = kept.headers.iter();
             names.filter_map(|name| value(answer, name)).collect()
         };
-        Box::new(Observed {
-            headers: answer.map_or_else(Vec::new, values),
-            peer: self.http.peer(),
-        })
+        let is_unbuffered = |answer: &Response| {
+            let wish = answer.header("x-accel-buffering");
+            wish.is_some_and(|wish| wish.eq_ignore_ascii_case(b"no"))
+        };
+        let is_unbuffered = answer.is_some_and(is_unbuffered);
+        let pieces = kept.pieces.then(|| AnswerPieces::new(is_unbuffered));
+        let headers = answer.map_or_else(Vec::new, values);
+        Box::new(Observed::new(headers, self.http.peer(), pieces))
+    }
+
+    /// A call whose progress did not grow has failed, whatever its answer. Nothing of it is
+    /// followed any more.
+    #[inline(never)]
+    fn judge_progress(&mut self, result: Result<Reply, Trouble>) -> Result<Reply, Trouble> {
+        let fault = self.reader.progress().and_then(ProgressWatch::fault);
+        let fault = fault.map(str::to_string);
+        self.reader.follow(None);
+        match (result, fault) {
+            (Ok(_), Some(text)) => Err(Trouble::failed(
+                Failure::Protocol(ProtocolFailure::Progress),
+                text,
+            )),
+            (result, _) => result,
+        }
     }
 
     /// Sends something to which no answer is awaited: a notification, a
@@ -709,18 +771,21 @@ impl Lane {
         on_server_request: &mut dyn FnMut(&ServerRequest),
         exchanged: &mut Exchanged,
     ) -> Result<Reply, Trouble> {
+        if let Some(pieces) = exchanged.pieces() {
+            pieces.is_stream = true;
+        }
         loop {
             let n = match content.read(self.buffer.spare(CHUNK_BYTES)) {
                 Ok(n) => n,
                 Err(trouble) => {
-                    exchanged.resumable = self.can_resume(&trouble);
+                    exchanged.broke_off(&trouble, self.can_resume(&trouble));
                     return Err(trouble);
                 }
             };
             let timing = content.answer.timing();
             if n == 0 {
                 let trouble = Trouble::from(self.reader.stream_ended());
-                exchanged.resumable = self.can_resume(&trouble);
+                exchanged.broke_off(&trouble, self.can_resume(&trouble));
                 return Err(trouble);
             }
             if let Some(onlookers) = &mut self.onlookers {
@@ -732,6 +797,7 @@ impl Lane {
                 n_used += used;
                 match item {
                     Some(Item::Reply(reply)) => {
+                        exchanged.came(&timing, n, &self.reader);
                         exchanged.timing = timing;
                         let end = timing.last_byte.unwrap_or_else(crate::clock::now);
                         exchanged.end = Some(end);
@@ -746,20 +812,12 @@ impl Lane {
                     Some(Item::Notification) | None => {}
                 }
             }
+            exchanged.came(&timing, n, &self.reader);
         }
     }
 
     fn can_resume(&self, trouble: &Trouble) -> bool {
-        let ended = matches!(
-            trouble,
-            Trouble::Failed {
-                failure: Failure::Protocol(
-                    ProtocolFailure::StreamEnded | ProtocolFailure::ClosedEarly
-                ),
-                ..
-            }
-        );
-        ended && self.reader.last_event_id().is_some()
+        is_early_end(trouble) && self.reader.last_event_id().is_some()
     }
 
     /// Reads what follows the final answer, so that the connection can be used
@@ -788,6 +846,17 @@ impl Lane {
             self.n_left_open_in_a_row = 0;
         }
     }
+}
+
+/// The stream ended, one way or the other, and its answer had not come.
+fn is_early_end(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Failed {
+            failure: Failure::Protocol(ProtocolFailure::StreamEnded | ProtocolFailure::ClosedEarly),
+            ..
+        }
+    )
 }
 
 /// Who sees what comes on a lane, beside the reader: there is none on most.

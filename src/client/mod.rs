@@ -43,7 +43,7 @@ pub use error_head::RetryAfter;
 pub use find::{Found, Listing, ServerLists, WantedLists, find, find_and_open, is_unknown_method};
 pub use listen::HeldStream;
 pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
-pub use observed::{Kept, Observed};
+pub use observed::{KeptParts, Observed};
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};
 pub use token::{RefusedToken, TokenCell};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::observed::Kept;
+use super::observed::KeptParts;
 use crate::error::UserError;
 use crate::http::{
     Endpoint, HeaderLines, HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, RequestHead,
@@ -205,7 +205,8 @@ impl Server {
     }
 
     /// Renders an operation once, to be called many times with values for the slots of
-    /// the scope.
+    /// the scope; with `wants_progress` each with a token of its own, by which the server may
+    /// tell of its progress.
     ///
     /// # Errors
     /// When the operation does not exist in the dialect, or the tool's
@@ -215,8 +216,10 @@ impl Server {
         operation: &Operation,
         catalog: &ToolCatalog,
         scope: &mut Scope,
+        wants_progress: bool,
     ) -> Result<PreparedCall, PrepareError> {
-        let prepared = self.0.dialect.prepare_in(operation, catalog, scope)?;
+        let dialect = &self.0.dialect;
+        let prepared = dialect.prepare_in(operation, catalog, scope, wants_progress)?;
         let call = self.prepared(prepared, operation.kind());
         Ok(PreparedCall {
             keeps_result: false,
@@ -288,7 +291,7 @@ pub struct PreparedCall {
     method: Option<Method>,
     lines: HeaderLines,
     keeps_result: bool,
-    kept: Option<Kept>,
+    kept: Option<KeptParts>,
 }
 
 impl PreparedCall {
@@ -303,12 +306,12 @@ impl PreparedCall {
 
     /// The same call, of whose answers this is kept besides.
     #[must_use]
-    pub fn keeping(self, kept: Option<Kept>) -> Self {
+    pub fn keeping(self, kept: Option<KeptParts>) -> Self {
         Self { kept, ..self }
     }
 
     /// What is kept of the answer beside what it says.
-    pub(super) fn kept(&self) -> Option<&Kept> {
+    pub fn kept(&self) -> Option<&KeptParts> {
         self.kept.as_ref()
     }
 

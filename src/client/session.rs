@@ -8,7 +8,7 @@ use super::error_head::RetryAfter;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
 use super::mailbox::Mailbox;
-use super::observed::{Kept, Observed};
+use super::observed::{KeptParts, Observed};
 use super::server::{PreparedCall, Server};
 use super::token::{RefusedToken, TokenCell};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
@@ -646,7 +646,8 @@ impl Session {
         let mut n_resumes = 0;
         while exchanged.resumable && n_resumes < RESUMES_MAX && !self.never_resumes {
             n_resumes += 1;
-            let mut resumed = match self.resume(deadline) {
+            let observed = &mut exchanged.observed;
+            let mut resumed = match self.resume(deadline, observed) {
                 Resumption::Impossible => break,
                 Resumption::Cancelled => {
                     exchanged.result = Err(Trouble::Cancelled);
@@ -662,6 +663,7 @@ impl Session {
                     (None, Ok(_)) => String::new(),
                 };
                 let note = format!("it could not be resumed: {why}");
+                exchanged.observed = resumed.observed;
                 exchanged.result = exchanged
                     .result
                     .map_err(|trouble| with_note(trouble, &note));
@@ -671,7 +673,6 @@ impl Session {
             resumed.timing.sent = exchanged.timing.sent;
             // The answer to the GET says nothing of the session.
             resumed.session_gone = false;
-            resumed.observed = exchanged.observed.take();
             exchanged = resumed;
         }
         exchanged
@@ -760,12 +761,15 @@ impl Session {
         deadline: Instant,
     ) -> Exchanged {
         let lines = call.lines(&self.server, values);
-        let expect = Some(call.expect(id));
-        self.exchange_lines(&lines, call.kept(), expect, deadline)
+        self.exchange_lines(
+            &lines,
+            Wanted::Answer(call.expect(id), call.kept()),
+            deadline,
+        )
     }
 
     #[inline(never)]
-    fn resume(&mut self, deadline: Instant) -> Resumption {
+    fn resume(&mut self, deadline: Instant, observed: &mut Option<Box<Observed>>) -> Resumption {
         const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         let wait = self.lane.retry().unwrap_or(RESUME_WAIT);
         let at = crate::clock::now().checked_add(wait);
@@ -781,18 +785,21 @@ impl Session {
         };
         let mut lines = self.server.bare().clone();
         lines.push(&LAST_EVENT_ID, &event_id);
-        Resumption::Answered(Box::new(self.exchange_lines(&lines, None, None, deadline)))
+        Resumption::Answered(Box::new(self.exchange_lines(
+            &lines,
+            Wanted::Rest(observed.take()),
+            deadline,
+        )))
     }
 
-    /// Sends the body that was rendered, and reads its answer; without `expect`,
-    /// asks for the rest of a stream that broke off. Requests of the server's that
-    /// come before the answer are answered.
+    /// Sends the body that was rendered, and reads its answer; or asks for the rest of a
+    /// stream that broke off. Requests of the server's that come before the answer are
+    /// answered.
     #[inline(never)]
     fn exchange_lines(
         &mut self,
         lines: &HeaderLines,
-        kept: Option<&Kept>,
-        expect: Option<Expect>,
+        wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Exchanged {
         let Self {
@@ -821,9 +828,9 @@ impl Session {
             let is_answered = asked.answer(server, lane, request, deadline);
             counters.server_requests += u64::from(is_answered);
         };
-        let (head, body) = match expect {
-            Some(_) => (&server.heads().post, body.bytes()),
-            None => (&server.heads().get, &[][..]),
+        let (head, body, kept) = match &wanted {
+            Wanted::Answer(_, kept) => (&server.heads().post, body.bytes(), *kept),
+            Wanted::Rest(_) => (&server.heads().get, &[][..], None),
         };
         let message = Outgoing {
             head,
@@ -832,9 +839,9 @@ impl Session {
             deadline,
             kept,
         };
-        match expect {
-            Some(expect) => lane.request(&message, expect, on_server_request),
-            None => lane.resume(&message, on_server_request),
+        match wanted {
+            Wanted::Answer(expect, _) => lane.request(&message, expect, on_server_request),
+            Wanted::Rest(observed) => lane.resume(&message, on_server_request, observed),
         }
     }
 
@@ -861,6 +868,14 @@ impl Session {
         // wait.
         let _taken = self.lane.tell(&message);
     }
+}
+
+/// What an exchange of a call is made for.
+enum Wanted<'a> {
+    /// Its answer, and what is kept of that besides.
+    Answer(Expect, Option<&'a KeptParts>),
+    /// The rest of a stream, of which that was observed so far.
+    Rest(Option<Box<Observed>>),
 }
 
 /// How a probe was answered.

@@ -98,6 +98,8 @@ causes! {
         Accepted = "accepted_unanswered",
         /// The connection closed in the midst of the answer.
         ClosedEarly = "closed_early",
+        /// Notifications of progress whose values do not grow.
+        Progress = "progress",
         /// A result without what its method demands, or of an unknown type.
         BadResult = "bad_result",
     }

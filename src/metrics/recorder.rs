@@ -6,8 +6,9 @@
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, AddressTallies, AskedWaits, Counters, Failure, FailureCounts, Histogram,
-    IsolationCounts, ListenTally, Readings, Spread, TlsHandshakes, Violations,
+    AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, Counters, Failure,
+    FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, Spread, TlsHandshakes,
+    Traffic, Violations,
 };
 
 /// How a started request ended.
@@ -69,27 +70,8 @@ pub struct RowStats {
     /// Successful answers that could not be looked at as was asked for, by the id of
     /// the reason.
     pub unchecked: Vec<(&'static str, u64)>,
-}
-
-/// Bytes of HTTP heads and bodies, as TLS takes and gives them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Of all together.
-    pub sum: u64,
-    /// Of the largest.
-    pub max: u64,
-}
-
-impl Traffic {
-    fn add(&mut self, n_bytes: u64) {
-        self.sum += n_bytes;
-        self.max = self.max.max(n_bytes);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.sum += other.sum;
-        self.max = self.max.max(other.max);
-    }
+    /// How answers came; `None` where nobody asks for that.
+    pub answers: Option<Box<AnswerTimes>>,
 }
 
 /// Bytes of answers.
@@ -154,6 +136,9 @@ impl RowStats {
         if let Some(sizes) = &other.sizes {
             self.sizes.get_or_insert_default().merge(sizes);
         }
+        if let Some(answers) = &other.answers {
+            self.answers.get_or_insert_default().merge(answers);
+        }
         self.sent.merge(&other.sent);
         self.received.merge(&other.received);
         for (reason, count) in &other.unchecked {
@@ -198,6 +183,7 @@ impl RowStats {
         self.sent = Traffic::default();
         self.received = Traffic::default();
         self.unchecked.clear();
+        self.answers = None;
     }
 
     fn add_unchecked(&mut self, reason: &'static str, count: u64) {
@@ -396,6 +382,12 @@ impl Recorder {
             sizes.bytes.record(n_received);
             sizes.above.record(n_received);
         }
+    }
+
+    /// The answer to a call of the row that took so long, in nanoseconds, came so.
+    pub fn answered(&mut self, row: usize, pieces: &AnswerPieces, is_ok: bool, took_ns: u64) {
+        let answers = self.rows[row].answers.get_or_insert_default();
+        answers.record(pieces, is_ok, took_ns);
     }
 
     /// A successful answer of the row could not be looked at, for this reason (its id).

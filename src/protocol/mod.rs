@@ -54,6 +54,7 @@ mod lists;
 mod operation;
 mod paging;
 mod param_headers;
+mod progress;
 mod refusal;
 mod reply;
 mod request;
@@ -83,6 +84,7 @@ pub use lists::{
 };
 pub use operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
+pub use progress::ProgressWatch;
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};
 pub use request::{Prepared, RequestBody};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::answer::{EventContent, Expect, Reply, read_event};
 use super::fault::{FaultKind, ProtocolFault};
+use super::progress::ProgressWatch;
 use super::requests::ServerRequest;
 use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
 
@@ -39,6 +40,8 @@ pub struct ReplyReader {
     has_result: bool,
     /// The first answer on the stream that was not ours.
     foreign_id: Option<String>,
+    /// Whose progress is followed.
+    progress: Option<Box<ProgressWatch>>,
 }
 
 impl ReplyReader {
@@ -51,7 +54,23 @@ impl ReplyReader {
             result: String::new(),
             has_result: false,
             foreign_id: None,
+            progress: None,
         }
+    }
+
+    /// Follows this progress in the streams that come, until it is taken away.
+    pub fn follow(&mut self, progress: Option<ProgressWatch>) {
+        self.progress = progress.map(Box::new);
+    }
+
+    /// What was followed, as far as it is known.
+    pub fn progress(&self) -> Option<&ProgressWatch> {
+        self.progress.as_deref()
+    }
+
+    /// How many events with data the stream has had, with the one that it resumed.
+    pub fn n_events(&self) -> u64 {
+        self.sse.n_events()
     }
 
     /// Begins another stream. Buffers are kept, but not those of a large message.
@@ -139,7 +158,12 @@ impl ReplyReader {
                 EventContent::ServerRequest(request) => {
                     return Ok((used, Some(Item::ServerRequest(request))));
                 }
-                EventContent::Notification => return Ok((used, Some(Item::Notification))),
+                EventContent::Notification => {
+                    if let Some(progress) = &mut self.progress {
+                        progress.look_at(event.data);
+                    }
+                    return Ok((used, Some(Item::Notification)));
+                }
                 EventContent::Foreign(id) => {
                     self.foreign_id.get_or_insert(id);
                 }

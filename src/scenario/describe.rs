@@ -116,6 +116,10 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         HistogramMode::Totals => lines.add("histograms", "of the whole run only".to_string()),
         HistogramMode::Seconds => {}
     }
+    if plan.streams {
+        let words = "timed from their first byte on, event by event";
+        lines.add("answers", words.to_string());
+    }
     if plan.strict {
         lines.add("strict", "a result that is not valid fails".to_string());
     }
@@ -383,6 +387,9 @@ fn describe_call(call: &Call) -> String {
         }
         Action::CodeMode { code, format } => text.push_str(&format!("code_mode {format} {code}")),
     }
+    if call.progress {
+        text.push_str(", asks for its progress");
+    }
     if call.generate {
         text.push_str(" with arguments made from its schema");
     }
@@ -638,6 +645,9 @@ fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M:
             fields.serialize_entry("code", code)?;
             fields.serialize_entry("format", format)?;
         }
+    }
+    if call.progress {
+        fields.serialize_entry("progress", &true)?;
     }
     if call.generate {
         fields.serialize_entry("generate", &true)?;

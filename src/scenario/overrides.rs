@@ -81,6 +81,8 @@ pub struct Overrides {
     pub strict: Option<bool>,
     /// `--on-break stop` is `Some(true)`
     pub stop_on_break: Option<bool>,
+    /// `--streams`
+    pub streams: Option<bool>,
     /// `--histograms`
     pub histograms: Option<HistogramMode>,
     /// `--probe`: at the config's rate, or the default one

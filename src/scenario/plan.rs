@@ -106,6 +106,10 @@ pub struct Plan {
     /// to compare its latency with the load's; above 0, at most 1000. `None`: no probe.
     #[serde(rename = "probe_rate_per_sec")]
     pub probe: Option<f64>,
+    /// Whether it is measured of each call how its answer comes: its first byte, and the events
+    /// of streams.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub streams: bool,
     /// Which histograms the report keeps.
     pub histograms: HistogramMode,
     /// Makes choices and generated data repeatable.
@@ -516,6 +520,9 @@ pub struct Call {
     pub generate: bool,
     /// Where a marker goes that tells whose call it is; `None`: it has none.
     pub isolation: Option<MarkedPlace>,
+    /// Its request carries a token by which the server may tell of its progress, and it is
+    /// measured how the answer comes.
+    pub progress: bool,
     /// What is taken out of its answer.
     pub extracts: Vec<Extract>,
     /// What is awaited of its answer.
@@ -530,6 +537,7 @@ impl Call {
             action: action.into(),
             generate: false,
             isolation: None,
+            progress: false,
             extracts: Vec::new(),
             expectations: Expectations::default(),
         }
@@ -662,6 +670,7 @@ impl Plan {
             thresholds: Vec::new(),
             message_bytes_max: defaults::MESSAGE_BYTES_MAX,
             probe: None,
+            streams: false,
             histograms: HistogramMode::Seconds,
             seed: 0,
             workers: WorkerRule {

@@ -269,6 +269,9 @@ keys! {
             read: read_bytes,
             schema: || either(BYTES.schema(), Whole(BYTES_BOUNDS).schema()),
         },
+        /// Measure of each call how its answer comes: the time to its first byte, and to the
+        /// events of an event stream; false unless given.
+        streams: bool = Truth,
         /// Histograms that the report keeps; `seconds` unless given.
         histograms: HistogramMode = Words(HISTOGRAM_MODES),
         /// One quiet session beside the load, at this rate of at most `1000/s`.
@@ -334,6 +337,7 @@ pub(super) struct CallEntry {
     pub(super) action: Option<Shown<Action>>,
     pub(super) generate: bool,
     pub(super) isolation: Option<MarkedPlace>,
+    pub(super) progress: bool,
     pub(super) extract: Field<Vec<ExtractEntry>>,
     pub(super) secret: Field<Vec<(Origin, String)>>,
     pub(super) expect: Expectations,
@@ -492,6 +496,9 @@ keys! {
             },
             schema: || either(MARKED_PATH.schema(), Truth.schema()),
         },
+        /// Asks the server to tell of the call's progress, and measures how the answer comes;
+        /// values that do not grow fail the call.
+        progress: bool = Truth,
         /// What is sent with the request.
         params: Shown<Object> = Own {
             read: |entry| entry.json_object(),
@@ -1332,7 +1339,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::CallTool),
             subject: Some("tool"),
-            keys: &["tool", "arguments", "generate", "isolation"],
+            keys: &["tool", "arguments", "generate", "progress", "isolation"],
         },
     ),
     (
@@ -1340,7 +1347,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::ReadResource),
             subject: Some("uri"),
-            keys: &["uri"],
+            keys: &["uri", "progress"],
         },
     ),
     (
@@ -1348,7 +1355,7 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::GetPrompt),
             subject: Some("prompt"),
-            keys: &["prompt", "arguments", "isolation"],
+            keys: &["prompt", "arguments", "progress", "isolation"],
         },
     ),
     (
@@ -1595,6 +1602,7 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         action,
         generate: keys.generate.value.unwrap_or(false),
         isolation: marked.or(is_written.then_some(MarkedPlace::AsWritten)),
+        progress: keys.progress.value.unwrap_or(false),
         extract: std::mem::take(&mut keys.extract),
         secret: std::mem::take(&mut keys.secret),
         expect: std::mem::take(&mut keys.expect).value.unwrap_or_default(),

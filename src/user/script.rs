@@ -12,7 +12,7 @@ use super::cells::DataCell;
 use super::check::Check;
 use super::headers::HeaderTemplates;
 use crate::auth::Tokens;
-use crate::client::{Kept, PreparedCall, Server};
+use crate::client::{KeptParts, PreparedCall, Server};
 use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::marker::MarkerKey;
@@ -82,10 +82,13 @@ impl SpreadRule {
         }
     }
 
-    /// What each call keeps of its answers for it.
-    fn kept(&self) -> Option<Kept> {
-        (self.by_address || self.header.is_some()).then(|| Kept {
+    /// What each call of the plan keeps of its answers.
+    fn kept(&self, plan: &Plan) -> Option<KeptParts> {
+        let is_kept = self.by_address || self.header.is_some() || plan.streams;
+        is_kept.then(|| KeptParts {
             headers: self.header.iter().cloned().collect(),
+            pieces: plan.streams,
+            progress: false,
         })
     }
 }
@@ -212,7 +215,7 @@ impl Script {
     pub fn new(plan: Arc<Plan>, server: Server, catalog: &ToolCatalog) -> Result<Self, UserError> {
         let spread = SpreadRule::of(&plan, &server);
         let mut compiler = Compiler {
-            kept: spread.kept(),
+            kept: spread.kept(&plan),
             server: &server,
             catalog,
             plan: &plan,
@@ -333,7 +336,7 @@ impl Script {
 /// Makes flows of a plan's steps.
 struct Compiler<'a> {
     /// What is kept of the answers of all calls.
-    kept: Option<Kept>,
+    kept: Option<KeptParts>,
     server: &'a Server,
     catalog: &'a ToolCatalog,
     plan: &'a Plan,
@@ -476,12 +479,14 @@ impl Compiler<'_> {
         let sources = sources.chain(call.expectations.sources());
         let sources = sources.chain(until.map(|until| &until.source));
         let headers = sources.filter_map(|source| source.header().map(str::to_string));
-        let of_all = self.kept.iter().flat_map(|kept| kept.headers.clone());
-        let mut headers: Vec<String> = headers.chain(of_all).collect();
-        headers.sort_unstable();
-        headers.dedup();
-        let is_kept = self.kept.is_some() || !headers.is_empty();
-        let kept = is_kept.then_some(Kept { headers });
+        let headers: Vec<String> = headers.collect();
+        let mut kept = prepared.call.kept().cloned();
+        if !headers.is_empty() {
+            let all = &mut kept.get_or_insert_default().headers;
+            all.extend(headers);
+            all.sort_unstable();
+            all.dedup();
+        }
         prepared.call = prepared.call.clone().keeping_answer().keeping(kept);
         let extracts = call.extracts.iter();
         let taken = extracts.map(|extract| scope.slot(&Expression::Value(extract.name.clone())));
@@ -589,8 +594,14 @@ impl Compiler<'_> {
             ..Row::new(RowKind::Call, shown.method())
         };
         let n_before = scope.len();
-        let call = self.server.prepare(operation, self.catalog, scope)?;
-        let call = call.keeping(self.kept.clone());
+        let (server, catalog) = (self.server, self.catalog);
+        let call = server.prepare(operation, catalog, scope, of.progress)?;
+        let mut kept = self.kept.clone();
+        if of.progress {
+            let kept = kept.get_or_insert_default();
+            (kept.pieces, kept.progress) = (true, true);
+        }
+        let call = call.keeping(kept);
         let is_time = |it: &Expression| matches!(it, Expression::Now | Expression::NowUnixMs);
         let expressions = || scope.expressions().enumerate();
         // What is drawn has a slot of its own; the time is one for all.

@@ -313,7 +313,7 @@ impl Shared {
             outcome,
         };
         if let Some(observed) = &report.observed {
-            self.observe(observed, report, &sample);
+            self.observe(row, observed, report, &sample);
         }
         let mut recorder = self.recorder.borrow_mut();
         if let Some(delay) = report.delay {
@@ -340,9 +340,10 @@ impl Shared {
         }
     }
 
-    /// Records who served a call that has ended, where that is asked for.
+    /// Records who served a call that has ended, and how its answer came, where that is asked
+    /// for.
     #[inline(never)]
-    fn observe(&self, observed: &Observed, report: &CallReport, sample: &Sample<'_>) {
+    fn observe(&self, row: usize, observed: &Observed, report: &CallReport, sample: &Sample<'_>) {
         let is_ok = match sample.outcome {
             Outcome::Ok => true,
             Outcome::Failed(..) => false,
@@ -355,6 +356,9 @@ impl Shared {
         };
         let rule = &self.script.spread;
         let mut recorder = self.recorder.borrow_mut();
+        if let Some(pieces) = &observed.pieces {
+            recorder.answered(row, pieces, is_ok, sample.service_ns);
+        }
         if rule.by_address {
             let spread = recorder.spread.get_or_insert_default();
             spread.addresses.record(observed.peer.as_ref(), call);

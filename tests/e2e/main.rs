@@ -82,6 +82,7 @@ mod shapes;
 mod soak;
 mod steady;
 mod stored;
+mod streams;
 mod terminal;
 mod thresholds;
 mod tls;

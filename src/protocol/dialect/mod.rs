@@ -87,10 +87,12 @@ impl Dialect {
         operation: &Operation,
         catalog: &ToolCatalog,
     ) -> Result<Prepared, PrepareError> {
-        self.prepare_in(operation, catalog, &mut Scope::new(0))
+        self.prepare_in(operation, catalog, &mut Scope::new(0), false)
     }
 
     /// Renders an operation whose texts are canonical templates, with slots of the scope.
+    /// With `wants_progress` it carries a token by which the server may tell of its progress;
+    /// a request that the user words has none but its own.
     ///
     /// # Errors
     /// The operation cannot be asked in this dialect.
@@ -99,11 +101,19 @@ impl Dialect {
         operation: &Operation,
         catalog: &ToolCatalog,
         scope: &mut Scope,
+        wants_progress: bool,
     ) -> Result<Prepared, PrepareError> {
+        let revision = self.revision;
         match self.era() {
-            Era::Legacy => Ok(sessions::prepare(self.revision, operation, scope)),
+            Era::Legacy => Ok(sessions::prepare(
+                revision,
+                operation,
+                scope,
+                wants_progress,
+            )),
             Era::Modern => {
-                stateless::prepare(self.revision, &self.meta_json, operation, catalog, scope)
+                let meta = &self.meta_json;
+                stateless::prepare(revision, meta, operation, catalog, scope, wants_progress)
             }
         }
     }

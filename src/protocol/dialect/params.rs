@@ -37,6 +37,14 @@ pub(super) fn render_members(operation: &Operation, scope: &mut Scope) -> Templa
     }
 }
 
+/// Asks for news of the request's progress, by a token that no other request has: a member
+/// of its `_meta`.
+pub(super) fn progress_token(scope: &mut Scope) -> Template {
+    let mut member = Template::from(r#""progressToken":"#);
+    member.push(&scope.text("{{uuid}}"));
+    member
+}
+
 pub(super) fn render_cursor(cursor: Option<&str>) -> Template {
     cursor.map_or_else(Template::default, |cursor| {
         format!(r#""cursor":{}"#, json_text(cursor)).as_str().into()

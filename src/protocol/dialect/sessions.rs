@@ -10,11 +10,22 @@ use super::super::operation::{Method, Operation};
 use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
 use super::opening::{ClientInfo, Welcome, read_capabilities, read_identity};
-use super::params::{render_cursor, render_members, version_header};
+use super::params::{progress_token, render_cursor, render_members, version_header};
 use crate::template::{Scope, Template};
 
-pub(super) fn prepare(revision: Revision, operation: &Operation, scope: &mut Scope) -> Prepared {
-    let members = render_members(operation, scope);
+pub(super) fn prepare(
+    revision: Revision,
+    operation: &Operation,
+    scope: &mut Scope,
+    wants_progress: bool,
+) -> Prepared {
+    let mut members = render_members(operation, scope);
+    if wants_progress {
+        members.push_str(if members.is_empty() { "" } else { "," });
+        members.push_str(r#""_meta":{"#);
+        members.push(&progress_token(scope));
+        members.push_str("}");
+    }
     request(revision, operation.method(), &members)
 }
 

@@ -12,7 +12,7 @@ use super::super::operation::{Arguments, Method, NAME_ROOT, Operation, PrepareEr
 use super::super::request::Prepared;
 use super::super::revision::Revision;
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
-use super::params::{render_cursor, render_members, version_header};
+use super::params::{progress_token, render_cursor, render_members, version_header};
 use crate::template::{Scope, Template};
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
@@ -55,6 +55,7 @@ pub(super) fn prepare(
     operation: &Operation,
     catalog: &ToolCatalog,
     scope: &mut Scope,
+    wants_progress: bool,
 ) -> Result<Prepared, PrepareError> {
     if *operation == Operation::Ping {
         let method = Method::Ping;
@@ -72,9 +73,22 @@ pub(super) fn prepare(
                 push_entries(&mut meta, &more);
                 meta.push('}');
             }
-            render_params(&Arguments::from(others).members(scope), &meta)
+            render_params(
+                &Arguments::from(others).members(scope),
+                &Template::from(meta.as_str()),
+            )
         }
-        _ => render_params(&render_members(operation, scope), meta_json),
+        _ => {
+            let members = render_members(operation, scope);
+            let mut meta = Template::from(meta_json);
+            if let (true, Some(open)) = (wants_progress, meta_json.strip_suffix('}')) {
+                meta = Template::from(open);
+                meta.push_str(",");
+                meta.push(&progress_token(scope));
+                meta.push_str("}");
+            }
+            render_params(&members, &meta)
+        }
     };
     let mut headers = MirroredHeaders {
         fixed: standard_headers(revision, operation.method()),
@@ -112,13 +126,13 @@ pub(super) fn list(
     cursor: Option<&str>,
 ) -> Prepared {
     let headers = standard_headers(revision, method.as_str());
-    let params = render_params(&render_cursor(cursor), meta_json);
+    let params = render_params(&render_cursor(cursor), &Template::from(meta_json));
     Prepared::new(method.as_str(), headers, Some(&params))
 }
 
 pub(super) fn discover(revision: Revision, meta_json: &str) -> Prepared {
     const METHOD: &str = "server/discover";
-    let params = render_params(&Template::default(), meta_json);
+    let params = render_params(&Template::default(), &Template::from(meta_json));
     Prepared::new(METHOD, standard_headers(revision, METHOD), Some(&params))
 }
 
@@ -155,10 +169,13 @@ fn standard_headers(revision: Revision, method: &str) -> Vec<(String, String)> {
     ]
 }
 
-fn render_params(members: &Template, meta_json: &str) -> Template {
+fn render_params(members: &Template, meta: &Template) -> Template {
     let comma = if members.is_empty() { "" } else { "," };
     let mut params = Template::from("{");
     params.push(members);
-    params.push_str(&format!(r#"{comma}"_meta":{meta_json}}}"#));
+    params.push_str(comma);
+    params.push_str(r#""_meta":"#);
+    params.push(meta);
+    params.push_str("}");
     params
 }

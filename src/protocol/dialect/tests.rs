@@ -399,3 +399,28 @@ proptest! {
         let _any_answer_will_do = Dialect::read_discover(&text);
     }
 }
+
+#[test]
+fn a_call_asks_for_its_progress_by_a_token_of_its_own() {
+    let check = |dialect: Dialect, expected: &str| {
+        let mut scope = Scope::new(0);
+        let operation = call("work", None);
+        let prepared = dialect
+            .prepare_in(&operation, &ToolCatalog::empty(), &mut scope, true)
+            .expect("an operation of this dialect");
+        assert_eq!(scope.len(), 1);
+        let mut body = RequestBody::default();
+        prepared.render(1, &["\"t-1\"".to_string()], &mut body);
+        let text = String::from_utf8_lossy(body.bytes()).into_owned();
+        assert!(text.ends_with(expected), "{text}");
+        let message: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(message["params"]["_meta"]["progressToken"], "t-1");
+        assert_eq!(message["params"]["name"], "work");
+    };
+    check(
+        legacy(),
+        r#""params":{"name":"work","_meta":{"progressToken":"t-1"}}}"#,
+    );
+    let meta = META.strip_suffix('}').expect("an object");
+    check(modern(), &format!(r#"{meta},"progressToken":"t-1"}}}}}}"#));
+}

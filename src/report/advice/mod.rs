@@ -43,6 +43,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
         lost_reused(plan, outcome, calls),
         reconnects(plan, outcome, calls),
         streams_left_open(outcome, calls),
+        events_held_back(calls),
         results_without_content(outcome),
         one_at_a_time(plan, outcome, calls),
     ]
@@ -425,6 +426,32 @@ fn streams_left_open(outcome: &RunOutcome, calls: &RowStats) -> Option<AdviceNot
             plural(count, "event stream", "event streams")
         );
         AdviceNote::new("streams_left_open", text)
+    })
+}
+
+/// Fewer may be chance.
+const TELLING_MIN: u64 = 5;
+
+/// Events that a server tells of progress by and that arrive with the answer. Only calls
+/// count that were read early enough to be told apart.
+fn events_held_back(calls: &RowStats) -> Option<AdviceNote> {
+    let times = calls.answers.as_deref()?;
+    let is_most = times.held_back.saturating_mul(10) >= times.telling.saturating_mul(9);
+    (times.telling >= TELLING_MIN && is_most).then(|| {
+        let wish = match times.held_back_unbuffered {
+            0 => {
+                "the answers have no header `X-Accel-Buffering: no`, by which a server asks \
+                 proxies such as nginx to pass events on at once"
+            }
+            _ => "though the answers say `X-Accel-Buffering: no`",
+        };
+        let text = format!(
+            "all events of {} of {} arrived at once with the answer: something between buffers \
+             event streams, or the server does, and users see no progress; {wish}",
+            format_count(times.held_back),
+            plural(times.telling, "long call", "long calls")
+        );
+        AdviceNote::new("events_held_back", text)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Each rule fires where it should and keeps silent on a healthy run.
 
 use super::*;
-use crate::metrics::{ConnectFailure, Recorder};
+use crate::metrics::{ConnectFailure, Recorder, ServedCall};
 use crate::report::samples::{cancelled, failed, ok, outcome, plan};
 
 /// The advice on a run of one tool.
@@ -165,4 +165,50 @@ fn calls_that_hung_are_told_from_those_cut_off() {
     };
     assert_eq!(ids(&plan(), cut(5_000_000_000)), ["hung"]);
     assert_eq!(ids(&plan(), cut(4_000_000_000)), [""; 0]);
+}
+
+#[test]
+fn sessions_that_one_of_several_servers_does_not_know_are_told() {
+    let lost = |names: &'static [&str], n_expired| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            let spread = r.spread.get_or_insert_default();
+            for (at, name) in names.iter().enumerate() {
+                let call = ServedCall {
+                    is_ok: at >= n_expired,
+                    is_expired: at < n_expired,
+                    latency_ns: 1,
+                };
+                spread.record_backend(Some(name), call);
+            }
+        }
+    };
+    let two = &["a", "b", "a"];
+    assert_eq!(ids(&plan(), lost(two, 1)), ["session_per_backend"]);
+    assert_eq!(ids(&plan(), lost(two, 0)), [""; 0]);
+    assert_eq!(ids(&plan(), lost(&["a", "a"], 1)), [""; 0]);
+}
+
+#[test]
+fn events_are_held_back_where_nearly_all_come_at_the_end() {
+    let long = |n_telling, n_held_back, n_unbuffered| {
+        move |r: &mut Recorder| {
+            healthy(r);
+            let answers = r.rows[0].answers.get_or_insert_default();
+            answers.telling = n_telling;
+            answers.held_back = n_held_back;
+            answers.held_back_unbuffered = n_unbuffered;
+        }
+    };
+    for (n_unbuffered, named) in [(0, "have no header"), (1, "though the answers say")] {
+        let told = advice(&plan(), long(10, 9, n_unbuffered));
+        let texts: Vec<_> = told.iter().map(|it| it.text.as_str()).collect();
+        assert!(
+            matches!(texts[..], [text] if text.contains(named)),
+            "{texts:?}"
+        );
+    }
+    assert_eq!(ids(&plan(), long(10, 8, 0)), [""; 0]);
+    assert_eq!(ids(&plan(), long(4, 4, 0)), [""; 0]);
+    assert_eq!(ids(&plan(), long(0, 0, 0)), [""; 0]);
 }

@@ -1,7 +1,7 @@
 //! What came of connecting to each of several addresses, and who served the calls.
 
 use super::figures::latency;
-use crate::metrics::{ServerTallies, ServerTally};
+use crate::metrics::ServerTally;
 use crate::outcome::RunOutcome;
 use crate::report::model::{AddressFigures, BackendFigures, ServedFigures};
 use crate::units::share;
@@ -21,7 +21,8 @@ pub(super) fn addresses(outcome: &RunOutcome) -> Vec<AddressFigures> {
         return figures;
     };
     let served = &spread.addresses;
-    let total = total(served);
+    // Where no connection stood, there is no address that could have a share.
+    let total = served.named.values().map(ended).sum();
     for (address, tally) in &served.named {
         let address = address.to_string();
         let known = figures.iter().position(|it| it.address == address);
@@ -47,7 +48,9 @@ pub(super) fn backends(outcome: &RunOutcome) -> Vec<BackendFigures> {
         return Vec::new();
     };
     let all = &spread.backends;
-    let total = total(all);
+    let beside = [&all.unnamed, &all.others].into_iter().flatten();
+    let each = all.named.values().chain(beside.map(|it| &**it));
+    let total = each.map(ended).sum();
     let figures = |name: Option<&String>, is_rest, tally| BackendFigures {
         name: name.cloned(),
         is_rest,
@@ -63,14 +66,12 @@ pub(super) fn backends(outcome: &RunOutcome) -> Vec<BackendFigures> {
     backends
 }
 
-fn total<K>(all: &ServerTallies<K>) -> u64 {
-    let beside = [&all.unnamed, &all.others].into_iter().flatten();
-    let each = all.named.values().chain(beside.map(|it| &**it));
-    each.map(|it| it.ok + it.failed).sum()
+fn ended(tally: &ServerTally) -> u64 {
+    tally.ok + tally.failed
 }
 
 fn served_figures(tally: &ServerTally, total: u64) -> ServedFigures {
-    let ended = tally.ok + tally.failed;
+    let ended = ended(tally);
     ServedFigures {
         ended,
         failed: tally.failed,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Examples, FailureCounts, Histogram, Messages, Readings, RowStats, Traffic};
+use crate::metrics::{
+    AnswerTimes, Examples, FailureCounts, Histogram, Messages, Readings, RowStats, Traffic,
+};
 use crate::outcome::{Row, RowKind};
 use crate::report::model::{
-    ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom, OperationFigures,
-    OtherLatency,
+    AnswerFigures, ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom,
+    OperationFigures, OtherLatency,
 };
 use crate::units::{ms, rate, share, tidy};
 
@@ -50,6 +52,7 @@ impl Part<'_> {
             population: None,
             figures: self.calls(stats),
             bytes: bytes(row, stats),
+            answers: stats.answers.as_deref().map(answers),
         };
         rows.map(operation).collect()
     }
@@ -143,6 +146,39 @@ fn bytes(row: &Row, stats: &RowStats) -> Option<BytesFigures> {
         request: of(stats.sent),
         answer: of(stats.received),
     })
+}
+
+/// The times of a row's answers, by what the report calls them.
+pub(super) fn times_of(times: &AnswerTimes) -> Vec<(OtherLatency, &Histogram)> {
+    let all = [
+        (OtherLatency::FirstByte, &times.first_byte),
+        (OtherLatency::FirstEvent, &times.first_event),
+        (OtherLatency::FirstProgress, &times.first_progress),
+        (OtherLatency::EventGap, &times.gaps),
+    ];
+    let some = all.into_iter();
+    some.filter(|(_, histogram)| !histogram.is_empty())
+        .collect()
+}
+
+fn answers(times: &AnswerTimes) -> AnswerFigures {
+    let of = |traffic: Traffic| {
+        (times.streams > 0).then(|| ByteFigures::of(traffic.sum, traffic.max, times.streams))
+    };
+    AnswerFigures {
+        calls: times.calls,
+        streams: times.streams,
+        first_byte: latency_if_any(&times.first_byte),
+        first_event: latency_if_any(&times.first_event),
+        first_progress: latency_if_any(&times.first_progress),
+        gap: latency_if_any(&times.gaps),
+        events: of(times.events),
+        bytes: of(times.bytes),
+        progress: times.progress,
+        ended_early: times.ended_early,
+        telling: times.telling,
+        held_back: times.held_back,
+    }
 }
 
 /// Percentiles, and what is exact.

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::figures::Part;
+use super::figures::{Part, times_of};
 use crate::metrics::{Histogram, RowStats, ServerTally, Spread};
 use crate::outcome::{Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length};
 use crate::report::model::{
@@ -135,7 +135,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
     blocks
 }
 
-/// The calls of each server by its name, and of those without one.
+/// The calls of each server by its name, those without one first.
 fn servers(spread: &Spread) -> Vec<StoredRow> {
     let row = |kind, name: Option<String>, tally: &ServerTally| StoredRow {
         name,
@@ -148,7 +148,7 @@ fn servers(spread: &Spread) -> Vec<StoredRow> {
     let backends = backends.map(|(name, it)| row(StoredKind::Backend, Some(name.clone()), it));
     let unnamed = spread.backends.unnamed.as_deref();
     let unnamed = unnamed.map(|it| row(StoredKind::Backend, None, it));
-    addresses.chain(backends).chain(unnamed).collect()
+    addresses.chain(unnamed).chain(backends).collect()
 }
 
 /// Leaves operations out until the totals take no more than they may, those with the
@@ -175,7 +175,11 @@ fn shed(rows: &mut Vec<(Option<usize>, StoredRow)>) -> u64 {
 }
 
 fn of_calls(kind: StoredKind, measured: &Part<'_>, row: &RowStats) -> StoredRow {
-    stored_row(kind, measured.headline(row), measured.others(row))
+    let mut others = measured.others(row);
+    if let (StoredKind::Call, Some(times)) = (kind, row.answers.as_deref()) {
+        others.extend(times_of(times));
+    }
+    stored_row(kind, measured.headline(row), others)
 }
 
 fn beside_calls(kind: StoredKind, row: &RowStats) -> StoredRow {
@@ -188,11 +192,9 @@ pub(in crate::report) fn stored_row(
     latency: &Histogram,
     others: Vec<(OtherLatency, &Histogram)>,
 ) -> StoredRow {
-    let others = others.into_iter().map(|(of, histogram)| StoredOther {
-        of,
-        total: histogram.to_text(),
-        exact: ExactFigures::of(histogram),
-    });
+    let others = others
+        .into_iter()
+        .map(|(of, histogram)| stored_other(of, histogram));
     StoredRow {
         kind,
         method: None,
@@ -205,6 +207,15 @@ pub(in crate::report) fn stored_row(
         exact: ExactFigures::of(latency),
         others: others.collect(),
         intervals: Vec::new(),
+    }
+}
+
+/// A latency beside that of a block.
+pub(in crate::report) fn stored_other(of: OtherLatency, histogram: &Histogram) -> StoredOther {
+    StoredOther {
+        of,
+        total: histogram.to_text(),
+        exact: ExactFigures::of(histogram),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) use addresses::merged_addresses;
 pub(super) use distribution::{distribution, over};
 pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
-pub(super) use histograms::{assemble, stored_row};
+pub(super) use histograms::{assemble, stored_other, stored_row};
 pub(super) use legacy::{errors, metrics, tool_figures};
 pub(super) use listening::merged_listening;
 pub(super) use tls::merged_tls;

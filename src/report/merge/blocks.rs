@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::metrics::{Histogram, Packed, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
-use crate::report::make::{assemble, latency, stored_row, tool_figures};
+use crate::report::make::{assemble, latency, stored_other, stored_row, tool_figures};
 use crate::report::model::{
-    BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures, FlowFigures,
-    LatencyFigures, OperationFigures, OtherLatency, Report, ServedFigures, StageFigures,
-    StoredHistograms, StoredKind, StoredRow, ToolFigures, UncheckedFigures, WarmUp,
+    AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures,
+    FlowFigures, LatencyFigures, OperationFigures, OtherLatency, Report, ServedFigures,
+    StageFigures, StoredHistograms, StoredKind, StoredOther, StoredRow, ToolFigures,
+    UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
 use crate::units::{share, tidy};
@@ -114,7 +115,9 @@ impl<'a> Parts<'a> {
             let Some(block) = sum(kind, &sources[&key], self.length)? else {
                 continue;
             };
+            let (answers, others) = answers(&sizes[&key], &sources[&key])?;
             let named = |row: StoredRow| StoredRow {
+                others: row.others.iter().cloned().chain(others).collect(),
                 method: Some(operation.method.clone()),
                 subject: operation.subject.clone(),
                 name: operation.name.clone(),
@@ -127,6 +130,7 @@ impl<'a> Parts<'a> {
                 OperationFigures {
                     figures,
                     bytes: bytes(&sizes[&key]),
+                    answers,
                     ..operation.clone()
                 },
                 block.row.map(named),
@@ -559,6 +563,74 @@ fn bytes(parts: &[&OperationFigures]) -> Option<BytesFigures> {
     Some(BytesFigures {
         request: sum(|it| it.request)?,
         answer: sum(|it| it.answer)?,
+    })
+}
+
+/// How the answers of all parts came, where that is measured, with the histograms.
+fn answers(
+    parts: &[&OperationFigures],
+    sources: &[FiguresOf<'_>],
+) -> Result<(Option<AnswerFigures>, Vec<StoredOther>), String> {
+    type Get = fn(&AnswerFigures) -> Option<LatencyFigures>;
+    const TIMES: [(OtherLatency, Get); 4] = [
+        (OtherLatency::FirstByte, |it| it.first_byte),
+        (OtherLatency::FirstEvent, |it| it.first_event),
+        (OtherLatency::FirstProgress, |it| it.first_progress),
+        (OtherLatency::EventGap, |it| it.gap),
+    ];
+    let of_parts: Vec<AnswerFigures> = parts.iter().filter_map(|it| it.answers).collect();
+    let (mut figures, mut others) = (Vec::new(), Vec::new());
+    for (of, get) in TIMES {
+        let mut some = Vec::new();
+        for (part, (_, row)) in parts.iter().zip(sources) {
+            if let Some(latency) = part.answers.as_ref().and_then(get) {
+                some.push((latency, row.map(|row| row.other(of)).transpose()?.flatten()));
+            }
+        }
+        if !some.is_empty() {
+            let (sum, histogram) = added(some)?;
+            figures.push((of, sum));
+            others.extend(histogram.map(|it| stored_other(of, &it)));
+        }
+    }
+    let latency_of = |of: OtherLatency| {
+        figures
+            .iter()
+            .find(|(it, _)| *it == of)
+            .map(|(_, sum)| *sum)
+    };
+    Ok((merged_answers(&of_parts, latency_of), others))
+}
+
+/// Of parts whose times together are these.
+fn merged_answers(
+    parts: &[AnswerFigures],
+    latency_of: impl Fn(OtherLatency) -> Option<LatencyFigures>,
+) -> Option<AnswerFigures> {
+    let count = |of: fn(&AnswerFigures) -> u64| {
+        let each = parts.iter().map(of);
+        each.fold(0, u64::saturating_add)
+    };
+    let streams = count(|it| it.streams);
+    let sum = |of: fn(&AnswerFigures) -> Option<ByteFigures>| {
+        let all = || parts.iter().filter_map(of);
+        let largest = all().map(|it| it.max).max()?;
+        let total = all().fold(0, |sum: u64, it| sum.saturating_add(it.total));
+        Some(ByteFigures::of(total, largest, streams.max(1)))
+    };
+    (!parts.is_empty()).then(|| AnswerFigures {
+        calls: count(|it| it.calls),
+        streams,
+        first_byte: latency_of(OtherLatency::FirstByte),
+        first_event: latency_of(OtherLatency::FirstEvent),
+        first_progress: latency_of(OtherLatency::FirstProgress),
+        gap: latency_of(OtherLatency::EventGap),
+        events: sum(|it| it.events),
+        bytes: sum(|it| it.bytes),
+        progress: count(|it| it.progress),
+        ended_early: count(|it| it.ended_early),
+        telling: count(|it| it.telling),
+        held_back: count(|it| it.held_back),
     })
 }
 

@@ -1,16 +1,19 @@
 //! Parts added are the whole, whatever their order; what must not be added is not.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
 use crate::clock::Utc;
-use crate::metrics::{Failure, Histogram, Packed, Recorder, RowStats};
+use crate::metrics::{AnswerPieces, Failure, Histogram, Packed, Recorder, RowStats, ServedCall};
 use crate::outcome::{Interval, Intervals, RowIntervals, Second, SecondSignals};
 use crate::report::model::{GateGrade, GateOutcome, IsolationFigures, LatencyFigures};
 use crate::report::samples::{failed, ok, outcome, plan, report as report_of};
 use crate::threshold::{Comparison, LimitUnit, NOT_ISOLATED, Severity};
 
 const ROWS: [(&str, Option<&str>); 2] = [("tools/call", Some("echo")), ("tools/list", None)];
+
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 
 /// What one host recorded in each second, by its seed.
 fn recorded(seed: u64, n_seconds: usize) -> Vec<Recorder> {
@@ -34,6 +37,22 @@ fn recorded(seed: u64, n_seconds: usize) -> Vec<Recorder> {
             );
         }
         ok(&mut recorder, 2, 4_000_000);
+        for _ in 0..random.usize(0..9) {
+            let call = ServedCall {
+                is_ok: random.bool(),
+                is_expired: random.bool(),
+                latency_ns: random.u64(1_000..9_000_000),
+            };
+            let name = [Some("a"), Some("b"), None][random.usize(0..3)];
+            let spread = recorder.spread.get_or_insert_default();
+            spread.record_backend(name, call);
+            spread.addresses.record(Some(&ADDRESS), call);
+            let mut pieces = AnswerPieces::new(false);
+            pieces.is_stream = true;
+            pieces.first_byte_ns = Some(random.u64(1..1_000));
+            pieces.came(random.u64(1..9_000), None, 10, (3, 1));
+            recorder.answered(0, &pieces, call.is_ok, 9_000);
+        }
         recorder.counters.iterations_completed = random.u64(0..50);
         recorder
     };

@@ -227,6 +227,42 @@ pub struct OperationFigures {
     /// and in reports before schema 2.2.
     #[serde(default)]
     pub bytes: Option<BytesFigures>,
+    /// How its answers came, where that is measured: with `streams` of the settings and
+    /// `progress` of the step; else `null`.
+    #[serde(default)]
+    pub answers: Option<AnswerFigures>,
+}
+
+/// How answers came. Times count from the first byte sent, and are those of successful calls.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct AnswerFigures {
+    /// Successful calls.
+    pub calls: u64,
+    /// Of these, the ones that were answered by an event stream.
+    pub streams: u64,
+    /// To the arrival of the answer's first byte; `null` without any.
+    pub first_byte: Option<LatencyFigures>,
+    /// To the arrival of the end of the first event of a stream; `null` without any.
+    pub first_event: Option<LatencyFigures>,
+    /// To that of the first notification of the call's progress; `null` without any.
+    pub first_progress: Option<LatencyFigures>,
+    /// From one event of a stream to the next, of the first 1,000 of each; 0 for those that
+    /// arrive together; `null` without any.
+    pub gap: Option<LatencyFigures>,
+    /// Events with data, the answer too, of the streams; `null` without any.
+    pub events: Option<ByteFigures>,
+    /// Bytes of content of the streams; `null` without any.
+    pub bytes: Option<ByteFigures>,
+    /// Notifications of the calls' progress.
+    pub progress: u64,
+    /// Streams that ended before the answer, of all calls; those that were resumed too.
+    pub ended_early: u64,
+    /// Calls of 100 ms and more that told of their progress twice or more.
+    pub telling: u64,
+    /// Of these, the ones whose events all arrived at once, and were read early enough to be
+    /// told apart: something held them back.
+    pub held_back: u64,
 }
 
 /// Bytes of HTTP heads and bodies, as TLS takes and gives them.
@@ -252,7 +288,7 @@ impl BytesFigures {
     }
 }
 
-/// Bytes of some requests, or of some answers.
+/// Bytes of some requests, or of some answers; or events of some.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ByteFigures {

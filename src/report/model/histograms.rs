@@ -135,6 +135,14 @@ pub enum OtherLatency {
     ServiceLatency,
     /// `cancelled_age`.
     CancelledAge,
+    /// `answers.first_byte`.
+    FirstByte,
+    /// `answers.first_event`.
+    FirstEvent,
+    /// `answers.first_progress`.
+    FirstProgress,
+    /// `answers.gap`.
+    EventGap,
 }
 
 /// Minimum, maximum and sum, which buckets tell within 0.1 % only.

@@ -33,10 +33,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{
-    AddressFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures,
-    Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures, LatencyFrom,
-    OperationFigures, Over, SecondFigures, ServedFigures, StageFigures, TlsAgreement, TlsFigures,
-    UncheckedFigures, WaitFigures, WarmUp,
+    AddressFigures, AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount,
+    ExchangeFigures, Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures,
+    LatencyFrom, OperationFigures, Over, SecondFigures, ServedFigures, StageFigures, TlsAgreement,
+    TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,

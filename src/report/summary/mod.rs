@@ -39,6 +39,7 @@ pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str
     operations::operations(page, report);
     operations::flows(page, report);
     operations::bytes(page, report);
+    operations::answers(page, report);
     operations::servers(page, report);
     failures::failures(page, report);
     failures::unchecked(page, report);

@@ -117,6 +117,53 @@ pub(super) fn bytes(page: &mut Page, report: &Report) {
     page.table(table);
 }
 
+/// How answers came, where that was measured.
+pub(super) fn answers(page: &mut Page, report: &Report) {
+    let operations = report.operations.iter();
+    let rows: Vec<_> = operations
+        .filter_map(|it| Some((it.label.as_str(), it.answers?)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let headings = [
+        "answers (p50)",
+        "first byte",
+        "streams",
+        "events",
+        "first event",
+        "first progress",
+        "gap",
+        "longest gap",
+        "ended early",
+    ];
+    let mut table = Table::new(&headings).dispensable(&[8, 7, 2, 4]);
+    for (label, answers) in rows {
+        let mut time = |latency: Option<LatencyFigures>| match latency {
+            None => Cell::plain("-"),
+            Some(latency) => page.percentile(&latency, latency.p50_ms, P50_NEEDS),
+        };
+        let early = match answers.ended_early {
+            0 => Cell::plain("0"),
+            n => Cell::of(Role::Error, format_count(n)),
+        };
+        let events = answers.events.map(|it| format!("{:.1}", it.mean));
+        table.row(vec![
+            Cell::of(Role::Accent, label),
+            time(answers.first_byte),
+            Cell::plain(format_count(answers.streams)),
+            Cell::plain(events.unwrap_or_else(|| "-".to_string())),
+            time(answers.first_event),
+            time(answers.first_progress),
+            time(answers.gap),
+            Cell::plain(ms_text(answers.gap.and_then(|gap| gap.max_ms))),
+            early,
+        ]);
+    }
+    page.gap();
+    page.table(table);
+}
+
 /// Who served the calls, where several did.
 pub(super) fn servers(page: &mut Page, report: &Report) {
     let addresses = report.addresses.iter();

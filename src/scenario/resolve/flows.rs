@@ -280,6 +280,7 @@ impl Resolver<'_> {
                 action: call.action?,
                 generate: call.generate,
                 isolation: call.isolation,
+                progress: call.progress,
                 extracts: extracts.collect(),
                 expectations: call.expect,
             })

@@ -4,6 +4,8 @@
 //! fault befalls which call, and when the bytes are sent, is decided in
 //! `server.rs`.
 
+use std::collections::VecDeque;
+
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -182,6 +184,39 @@ pub(super) fn write(
     } else {
         Then::ReadOn
     }
+}
+
+/// Writes an answer as an event stream with what comes before it: its head into `out`, then
+/// a piece for each event. `is_unbuffered`: what is between is asked to pass them on.
+pub(super) fn write_pieces(
+    out: &mut Vec<u8>,
+    reply: &DemoReply,
+    closes: bool,
+    is_unbuffered: bool,
+) -> VecDeque<Vec<u8>> {
+    let mut headers = Vec::new();
+    headers.extend(reply.served_by.as_deref().map(|name| ("X-Served-By", name)));
+    headers.extend(is_unbuffered.then_some(("X-Accel-Buffering", "no")));
+    wire::write_stream_head(out, &headers, closes);
+    let mut pieces = VecDeque::new();
+    let mut push = |message: &[u8]| {
+        let (mut event, mut piece) = (Vec::new(), Vec::new());
+        wire::write_event(&mut event, message, "\n");
+        wire::write_chunk(&mut piece, &event);
+        pieces.push_back(piece);
+    };
+    for message in &reply.progress {
+        push(message.to_string().as_bytes());
+    }
+    if let ReplyBody::Message { id, payload } = &reply.body {
+        let mut message = Vec::new();
+        write_message(&mut message, id, payload);
+        push(&message);
+    }
+    if let Some(last) = pieces.back_mut() {
+        wire::write_stream_end(last);
+    }
+    pieces
 }
 
 fn write_message(out: &mut Vec<u8>, id: &Value, payload: &Payload) {

@@ -42,7 +42,7 @@ struct OpenSession {
     version: &'static str,
     begun_at: Duration,
     /// The only one that knows it.
-    backend: usize,
+    backend: u16,
 }
 
 impl Sessions {
@@ -61,7 +61,7 @@ impl Sessions {
     }
 
     /// Begins a session and gives its id, if there is room for one more.
-    fn begin(&mut self, version: &'static str, backend: usize, now: Duration) -> Option<String> {
+    fn begin(&mut self, version: &'static str, backend: u16, now: Duration) -> Option<String> {
         if self.open.len() >= SESSIONS_MAX {
             return None;
         }
@@ -221,6 +221,7 @@ pub(super) fn answer(
     let mut reply = DemoReply::message(200, id.clone(), served.payload);
     if served.class != Class::Unknown {
         reply.work = Some(served.extra);
+        reply.progress = served.progress;
     }
     reply.within = session.map(|(key, _)| key);
     reply
@@ -229,7 +230,7 @@ pub(super) fn answer(
 fn initialize(
     sessions: &mut Sessions,
     id: &Value,
-    backend: usize,
+    backend: u16,
     params: &Value,
     now: Duration,
     stats: &mut DemoStats,

@@ -25,6 +25,8 @@ pub(super) struct DemoReply {
     pub(super) work: Option<Duration>,
     /// The legacy session that the call came in, or that has ended with it.
     pub(super) within: Option<u128>,
+    /// Messages that come before it on its stream.
+    pub(super) progress: Vec<Value>,
     /// Who served it, where it says so.
     pub(super) served_by: Option<String>,
     /// The session whose stream begins, in place of all else.
@@ -98,6 +100,7 @@ impl DemoReply {
             class: None,
             work: None,
             within: None,
+            progress: Vec::new(),
             served_by: None,
             stream: None,
         }

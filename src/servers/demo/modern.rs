@@ -76,6 +76,7 @@ pub(super) fn answer(
     };
     let mut reply = DemoReply::message(status, id.clone(), served.payload);
     reply.work = (status == 200).then_some(served.extra);
+    reply.progress = served.progress;
     reply
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Served {
     pub(super) payload: Payload,
     /// What the answer takes on top of the server's latency.
     pub(super) extra: Duration,
+    /// Messages that come before it, spread evenly over the time that it takes.
+    pub(super) progress: Vec<Value>,
 }
 
 /// JSON-RPC's own codes, and MCP's.
@@ -151,11 +153,13 @@ impl Catalogue {
             class,
             payload,
             extra: Duration::ZERO,
+            progress: Vec::new(),
         }
     }
 
     fn call_tool(&mut self, era: ServedEra, params: &Value, can_elicit: bool) -> Served {
         let mut extra = Duration::ZERO;
+        let mut progress = Vec::new();
         let name = params["name"].as_str().unwrap_or_default();
         let no_arguments = Value::Object(Map::new());
         let arguments = match params.get("arguments") {
@@ -173,6 +177,11 @@ impl Catalogue {
                 extra = delay;
                 tool_result(era, text, None, false)
             }
+            Some(ToolOutcome::Steps(n_steps, every, text)) => {
+                extra = every.saturating_mul(n_steps);
+                progress = progress_of(n_steps, &params["_meta"]["progressToken"]);
+                tool_result(era, text, None, false)
+            }
             // A legacy server would have to ask on the open stream; this one
             // serves the default instead.
             Some(ToolOutcome::Asks(question)) if era == ServedEra::Legacy => {
@@ -186,6 +195,7 @@ impl Catalogue {
             class: Class::ToolCall,
             payload,
             extra,
+            progress,
         }
     }
 
@@ -251,6 +261,21 @@ impl Catalogue {
         });
         format!("demo.{sum:016x}")
     }
+}
+
+/// A notification for each step; none without a token.
+fn progress_of(n_steps: u32, token: &Value) -> Vec<Value> {
+    if token.is_null() {
+        return Vec::new();
+    }
+    let notification = |step: u32| {
+        json!({
+            "jsonrpc": "2.0",
+            "method": "notifications/progress",
+            "params": {"progressToken": token, "progress": step, "total": n_steps},
+        })
+    };
+    (1..=n_steps).map(notification).collect()
 }
 
 fn ask(question: Question, state: &str) -> Payload {
@@ -468,7 +493,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!((n_pages, names.len()), (4, 13));
+            assert_eq!((n_pages, names.len()), (4, 14));
         }
         for cursor in [json!("page-0"), json!("page-5"), json!("x"), json!(7)] {
             let page = result(ServedEra::Legacy, "tools/list", json!({"cursor": cursor}));

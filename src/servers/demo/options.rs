@@ -37,10 +37,13 @@ pub struct DemoOptions {
     /// How long a session lives from `initialize` on; after that it is not
     /// found. `None`: for ever.
     pub session_ttl: Option<Duration>,
+    /// Events of a stream are sent with its end only, as something between would do that
+    /// buffers streams.
+    pub hold_streams: bool,
     /// As many servers behind a balancer: each connection leads to the next one, whose name
     /// is in the header `X-Served-By` of its answers, and none knows the sessions of another.
     /// 0: one server, which does not name itself.
-    pub backends: usize,
+    pub backends: u16,
     /// `initialize` and `server/discover` take `latency` too.
     pub delay_handshake: bool,
     /// The share of answers of the tool `stock` that break its output schema, 0
@@ -74,6 +77,7 @@ impl Default for DemoOptions {
             eras: Eras::Both,
             stateless_legacy: false,
             session_ttl: None,
+            hold_streams: false,
             backends: 0,
             delay_handshake: false,
             off_schema_share: 0.1,

@@ -12,7 +12,7 @@
 //! instant nothing is left to do but to send it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender};
@@ -82,7 +82,7 @@ pub(super) struct DemoLoop {
     /// Never used twice, so that a timer knows its call.
     next_ticket: u64,
     /// Of the next connection.
-    next_backend: usize,
+    next_backend: u16,
     /// Room for one read.
     scratch: Vec<u8>,
     /// Room for one message.
@@ -129,7 +129,9 @@ struct DemoConnection {
     /// How much was thrown away.
     n_discarded: usize,
     /// Which of the servers behind a balancer it leads to.
-    backend: usize,
+    backend: u16,
+    /// Pieces of the answer that are not yet due, each at its own time.
+    pieces: VecDeque<Vec<u8>>,
     /// The answer once more, while it may still be exchanged with another client's.
     held: Option<HeldAnswer>,
     /// The answer has another client's result.
@@ -343,6 +345,7 @@ impl DemoLoop {
             backend: self.next_backend,
             held: None,
             is_mixed: false,
+            pieces: VecDeque::new(),
         });
         self.next_backend = (self.next_backend + 1) % self.options.backends.max(1);
         self.stats.connections_opened += 1;
@@ -686,6 +689,11 @@ impl DemoLoop {
             reply.served_by = Some(format!("backend-{}", connection.backend + 1));
         }
         let output = &mut connection.output;
+        if !reply.progress.is_empty() && fault.is_none() {
+            let is_unbuffered = !self.options.hold_streams;
+            connection.pieces = answer::write_pieces(output, &reply, closes, is_unbuffered);
+            return if closes { Then::Close } else { Then::ReadOn };
+        }
         let then = answer::write(output, &mut self.message, &reply, form, fault, closes);
         let is_call = reply.class == Some(Class::ToolCall) && is_work;
         let may_mix = self.options.mix_share > 0.0 && fault.is_none() && is_call;
@@ -752,8 +760,24 @@ impl DemoLoop {
         after: Duration,
         frees_slot: bool,
     ) {
-        if after.is_zero() && !frees_slot {
-            return self.send(number);
+        let n_held = self.connection(number).map_or(0, |it| it.pieces.len());
+        if after.is_zero() && !frees_slot || self.options.hold_streams && n_held > 0 {
+            self.release_all(number);
+            if after.is_zero() && !frees_slot {
+                return self.send(number);
+            }
+        } else if n_held > 0 {
+            self.send(number);
+            // The last one comes when the answer is due.
+            for n in 1..n_held {
+                let share = n as f64 / n_held as f64;
+                self.timers.push(Reverse(CallTimer {
+                    at: from.saturating_add(after.mul_f64(share)),
+                    ticket,
+                    number,
+                    frees_slot: false,
+                }));
+            }
         }
         self.set_stage(number, CallStage::Working);
         self.timers.push(Reverse(CallTimer {
@@ -792,9 +816,28 @@ impl DemoLoop {
                     self.push(timer.number, timer.ticket);
                     continue;
                 }
+                self.release_piece(timer.number);
                 self.send(timer.number);
                 self.read_on(timer.number);
             }
+        }
+    }
+
+    /// The next piece of an answer that comes in pieces is due.
+    fn release_piece(&mut self, number: usize) {
+        if let Some(connection) = self.connection(number)
+            && let Some(piece) = connection.pieces.pop_front()
+        {
+            connection.output.extend_from_slice(&piece);
+        }
+    }
+
+    fn release_all(&mut self, number: usize) {
+        while self
+            .connection(number)
+            .is_some_and(|it| !it.pieces.is_empty())
+        {
+            self.release_piece(number);
         }
     }
 
@@ -857,6 +900,9 @@ impl DemoLoop {
         let Some(connection) = self.connection(number) else {
             return;
         };
+        if !connection.pieces.is_empty() {
+            return;
+        }
         let then = connection.then;
         let is_mixed = std::mem::take(&mut connection.is_mixed);
         if let Some(busy) = connection.busy.take()

@@ -35,6 +35,8 @@ pub(super) enum ToolOutcome {
     Failed(String),
     /// The text, after this time.
     Later(Duration, String),
+    /// The text, after so many steps of this length, of which each is progress.
+    Steps(u32, Duration, String),
     /// Needs an answer to an elicitation before it can say this.
     Asks(Question),
 }
@@ -120,6 +122,20 @@ pub(super) fn all() -> Vec<DemoTool> {
                 }
             }),
             slow,
+        ),
+        tool(
+            "crunch",
+            "Works through steps of so many milliseconds, and tells of each where the client \
+             gives a progress token",
+            &read_only,
+            json!({
+                "type": "object",
+                "properties": {
+                    "steps": {"type": "integer", "minimum": 1, "maximum": 100, "default": 5},
+                    "ms": {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 20}
+                }
+            }),
+            crunch,
         ),
         tool(
             "book_meeting",
@@ -386,6 +402,13 @@ fn search(arguments: &Value, _: &mut Shop) -> ToolOutcome {
 fn slow(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let ms = arguments["ms"].as_f64().map_or(100, |ms| ms as u64);
     ToolOutcome::Later(Duration::from_millis(ms), format!("waited {ms} ms"))
+}
+
+fn crunch(arguments: &Value, _: &mut Shop) -> ToolOutcome {
+    let number = |name: &str, default| arguments[name].as_f64().map_or(default, |n| n as u32);
+    let (steps, ms) = (number("steps", 5), number("ms", 20));
+    let every = Duration::from_millis(u64::from(ms));
+    ToolOutcome::Steps(steps, every, format!("{steps} steps of {ms} ms"))
 }
 
 fn book_meeting(arguments: &Value, _: &mut Shop) -> ToolOutcome {

@@ -63,7 +63,7 @@ pub(super) struct DemoRequestHead {
     /// The client wants the connection closed after the answer.
     pub(super) closes: bool,
     /// Not of the bytes: which of the servers behind a balancer the connection leads to.
-    pub(super) backend: usize,
+    pub(super) backend: u16,
 }
 
 /// Reads one request after another from a connection's bytes.
