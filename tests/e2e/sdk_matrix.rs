@@ -63,7 +63,8 @@ fn every_sdk_counts_what_we_count() {
     }
     let table = format!(
         "| server | version | mode | revision | calls counted, by it and by us | answers with their \
-         own marker | elicitations accepted |\n|---|---|---|---|---|---|---|\n{}\n",
+         own marker | listening streams held | elicitations accepted |\n\
+         |---|---|---|---|---|---|---|---|\n{}\n",
         rows.join("\n")
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
@@ -82,18 +83,16 @@ fn every_sdk_counts_what_we_count() {
 fn check(served: &Served) -> String {
     let server = (served.start)();
     // What finds the server and lists its tools is no call.
-    let before = posts(&server, served, 1, 1);
+    let (before, of_find) = posts(&server, served);
     let report = run_marked(&server, served, 5, N_CALLS);
     let counted = match &server {
         Started::Process(server) => server.calls(),
         Started::Own(server) => server.calls(),
         Started::Everything(server) => {
-            // Without one call in a session of its own: an opening, a notification, a call.
-            let of_find = before - 3;
             let of_sessions = 2 * count(&report, "/counters/sessions_opened");
-            let expected = before + of_find + of_sessions + N_CALLS;
-            let printed = server.printed(POST, expected);
-            printed - before - of_find - of_sessions
+            let of_answers = count(&report, "/counters/server_requests");
+            let others = before + of_find + of_sessions + of_answers;
+            server.printed(POST, others + N_CALLS) - others
         }
     };
     let ok = count(&report, "/totals/ok");
@@ -109,13 +108,23 @@ fn check(served: &Served) -> String {
         (N_CALLS, 0),
         "{report:#}"
     );
+    let listened = match report.pointer("/listen/opening/ok") {
+        None => "–",
+        Some(opened) => {
+            // As many users as came to have a session hold one.
+            let sessions = &report["counters"]["sessions_opened"];
+            assert_eq!(opened, sessions, "{report:#}");
+            assert_eq!(count(&report, "/listen/broken"), 0, "{report:#}");
+            "all"
+        }
+    };
     let asked = match served.asks {
         false => "–".to_string(),
         true => n_asked(&server, served).to_string(),
     };
     let revision = report["server"]["revision"].as_str().expect("a revision");
     format!(
-        "| {} | {} | {} | {revision} | {counted} = {ok} | {returned} | {asked} |",
+        "| {} | {} | {} | {revision} | {counted} = {ok} | {returned} | {listened} | {asked} |",
         served.package, served.version, served.mode
     )
 }
@@ -123,15 +132,18 @@ fn check(served: &Served) -> String {
 /// What `server-everything` prints for each POST.
 const POST: &str = "Received MCP POST request";
 
-/// How many requests a run of so many users and calls makes of a server that tells of
-/// requests only; 0 of others, which need no such run.
-fn posts(server: &Started, served: &Served, users: u64, calls: u64) -> u64 {
+/// Of a server that tells of requests only: how many one call in a session of its own made,
+/// and how many of these were to find the server. Others need no such call.
+fn posts(server: &Started, served: &Served) -> (u64, u64) {
     let Started::Everything(process) = server else {
-        return 0;
+        return (0, 0);
     };
-    run_marked(server, served, users, calls);
+    let report = run_marked(server, served, 1, 1);
     // All has been printed once the number does not grow any more.
-    process.printed(POST, u64::MAX)
+    let printed = process.printed(POST, u64::MAX);
+    // An opening, a notification and the call; and answers to what the server asked.
+    let own = 3 + count(&report, "/counters/server_requests");
+    (printed, printed - own)
 }
 
 /// So many calls with markers.
