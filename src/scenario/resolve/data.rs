@@ -139,6 +139,11 @@ impl Resolver<'_> {
         .ok()
     }
 
+    /// Holds what headers use, which are filled as a session begins, before any step.
+    pub(super) fn check_of_session(&self, uses: &[Use], data: &mut DataSets) {
+        self.check_first(uses, &Earliness::OF_SESSION, data);
+    }
+
     /// Templates that stand before all steps, in headers and flags: nothing is extracted
     /// there.
     pub(super) fn check_first(&self, uses: &[Use], early: &Earliness, data: &mut DataSets) {

@@ -12,7 +12,6 @@ mod tls;
 
 use std::time::Duration;
 
-use self::data::Earliness;
 use super::defaults::{
     DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, SEGMENT_SEED, TIMEOUT, VUS_MAX, WORKERS_MAX,
 };
@@ -69,7 +68,7 @@ pub(super) fn resolve(
     target.listen = settings.listen.value.unwrap_or(target.listen) && !overrides.is_trial;
     let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
     let mut data = resolver.data(config.data);
-    resolver.check_first(&header_uses, &Earliness::OF_SESSION, &mut data);
+    resolver.check_of_session(&header_uses, &mut data);
     resolver.tell_of_sessions(&header_uses, &data);
     let flows = resolver.flows(
         has_config,
