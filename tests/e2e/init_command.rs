@@ -24,7 +24,7 @@ fn the_demo_serves_all_that_is_written_for_it() {
         let demo = DemoProcess::start(&["--latency=none", "--eras", eras]);
         let finished = init(&[&demo.url], TempDir::new()).expect_code(0);
         assert!(finished.stdout.contains(PATH), "{finished}");
-        assert!(finished.stdout.contains("13 tools"), "{finished}");
+        assert!(finished.stdout.contains("15 tools"), "{finished}");
         assert_eq!(finished.stderr, "", "{finished}");
         let config = written(&finished);
         // Its tools come in four pages.
@@ -37,6 +37,8 @@ fn the_demo_serves_all_that_is_written_for_it() {
             "delete_note",
             "region_report",
             "order_coffee",
+            "ask_client",
+            "crunch",
             "fail",
             "stock",
         ] {

@@ -82,6 +82,7 @@ mod shapes;
 mod soak;
 mod steady;
 mod stored;
+mod tasks;
 mod terminal;
 mod thresholds;
 mod tls;
