@@ -55,6 +55,13 @@ macro_rules! command {
             /// the tool's arguments, in place of the config's: a JSON object, or @file
             #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
             pub(super) args: Option<Arguments>,
+            /// let tools answer with a task, which is asked for until it has ended; MCP
+            /// 2026-07-28
+            #[argh(switch)]
+            pub(super) task: bool,
+            /// the longest that such a task may take; 5m unless given
+            #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+            pub(super) task_timeout: Option<Duration>,
         ] $($rest)*);
     };
 
@@ -386,6 +393,8 @@ macro_rules! load_overrides {
             tool: tool($args.tool, $args.args)?,
             think: $args.think,
             timeout: $args.timeout,
+            task: $args.task,
+            task_timeout: $args.task_timeout,
             seed: $args.seed,
             workers: $args.workers,
             pin: $args.no_pin.then_some(false),
@@ -739,6 +748,13 @@ command! {
         /// the tool's arguments, in place of the config's: a JSON object, or @file
         #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
         pub(super) args: Option<Arguments>,
+        /// let tools answer with a task, which is asked for until it has ended; MCP
+        /// 2026-07-28
+        #[argh(switch)]
+        pub(super) task: bool,
+        /// the longest that such a task may take; 5m unless given
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+        pub(super) task_timeout: Option<Duration>,
         /// the longest that one request may take; 5s unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) timeout: Option<Duration>,
@@ -1041,6 +1057,8 @@ impl Try {
             url: self.url,
             tool: tool(self.tool, self.args)?,
             timeout: self.timeout,
+            task: self.task,
+            task_timeout: self.task_timeout,
             is_trial: true,
             seed: self.seed,
             preflight: self.no_preflight.then_some(false),

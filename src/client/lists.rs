@@ -195,8 +195,22 @@ impl<T> Listed<T> {
     }
 }
 
-/// What the server offers of them, in its order.
+/// What the server offers of them, in its order. Where it says that a header does not
+/// match, it is asked once more from the first page: what it lists may have changed, or an
+/// instance of before may have answered.
 pub fn list<T: Listable>(session: &mut Session, lists: &mut Lists) -> Listed<T> {
+    let listed = list_once(session, lists);
+    let is_mismatch = matches!(
+        &listed.end,
+        ListEnd::Failed(Trouble::Failed { failure, .. }) if failure.is_header_mismatch()
+    );
+    match is_mismatch {
+        true => list_once(session, lists),
+        false => listed,
+    }
+}
+
+fn list_once<T: Listable>(session: &mut Session, lists: &mut Lists) -> Listed<T> {
     let what = T::NAMES;
     let mut listed = Listed {
         items: Vec::new(),
@@ -287,9 +301,9 @@ fn page(
         Reply::Complete | Reply::WithoutContent => Ok(exchanged.kept_result.unwrap_or_default()),
         Reply::Error(error) => Err(error.into()),
         Reply::ToolError { message } => Err(Trouble::failed(Failure::Tool, message)),
-        Reply::InputRequired(_) => Err(Trouble::failed(
+        Reply::InputRequired(_) | Reply::Task(_) => Err(Trouble::failed(
             Failure::Protocol(ProtocolFailure::BadResult),
-            "a list requires input",
+            "a list requires input, or is a task",
         )),
     }
 }

@@ -37,6 +37,7 @@ mod mailbox;
 mod observed;
 mod server;
 mod session;
+mod tasks;
 mod token;
 
 pub use error_head::RetryAfter;
@@ -46,6 +47,7 @@ pub use lists::{ListProgress, Listed, Lists, excluded_tools, list};
 pub use observed::{KeptParts, Observed};
 pub use server::{PreparedCall, Server, ServerSettings};
 pub use session::{CallReport, Session};
+pub use tasks::TaskStep;
 pub use token::{RefusedToken, TokenCell};
 
 pub use crate::http::Trouble;

@@ -18,8 +18,8 @@ use crate::metrics::{
 };
 use crate::outcome::{StreamOffer, WireCopy};
 use crate::protocol::{
-    Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, Welcome, answer_server_request,
-    read_json_reply, says_session_gone,
+    Dialect, Discovery, Expect, Reply, RequestBody, ServerRequest, TaskRequest, TaskState, Welcome,
+    answer_server_request, read_json_reply, says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::plural;
@@ -135,6 +135,8 @@ pub struct Session {
     never_resumes: bool,
     /// Where answers come that the listening stream brings; `None` without one.
     mailbox: Option<Rc<Mailbox>>,
+    /// The task that the last call was answered with.
+    task: Option<Box<TaskState>>,
     counters: Counters,
     /// What was given away by `take_counters`.
     taken: Counters,
@@ -166,6 +168,7 @@ impl Session {
             asked: RequestsOfServer::NOTHING,
             never_resumes: false,
             mailbox: None,
+            task: None,
             counters: Counters::default(),
             taken: Counters::default(),
             watched: None,
@@ -508,9 +511,9 @@ impl Session {
                 read(text).map_err(|fault| could_not_initialize(fault.to_string()))
             }
             Reply::Error(error) => Err(could_not_initialize(format!("error {error}"))),
-            Reply::ToolError { .. } | Reply::InputRequired(_) => Err(could_not_initialize(
-                "the answer is not that of a handshake".to_string(),
-            )),
+            Reply::ToolError { .. } | Reply::InputRequired(_) | Reply::Task(_) => Err(
+                could_not_initialize("the answer is not that of a handshake".to_string()),
+            ),
         }
     }
 
@@ -574,6 +577,13 @@ impl Session {
                     Failure::Protocol(ProtocolFailure::BadResult),
                     format!("more than {ROUND_TRIPS_MAX} round trips for one call"),
                 ),
+                Ok(Reply::Task(task)) => {
+                    self.task = Some(task);
+                    Trouble::failed(
+                        Failure::Protocol(ProtocolFailure::BadResult),
+                        "the answer is a task, and the call declared none (`task = true`)",
+                    )
+                }
                 Ok(Reply::ToolError { message }) => Trouble::failed(Failure::Tool, message),
                 Ok(Reply::Error(error)) => {
                     if call.keeps_answer() {
@@ -732,6 +742,65 @@ impl Session {
         // The time of the first is the server's too.
         again.timing.sent = first.timing.sent.or(again.timing.sent);
         again
+    }
+
+    /// The task that the last call was answered with, if it was.
+    pub(super) fn take_task(&mut self) -> Option<Box<TaskState>> {
+        self.task.take()
+    }
+
+    /// A request about a task.
+    pub(super) fn task_request(&self, request: TaskRequest<'_>, task_id: &str) -> PreparedCall {
+        // Who has a task has declared them.
+        let dialect = self.server.dialect();
+        let dialect = dialect
+            .declaring_tasks()
+            .unwrap_or_else(|_| dialect.clone());
+        let prepared = dialect.task_request(request, task_id);
+        self.server.prepared(prepared, None)
+    }
+
+    /// One exchange beside the call's, whose request stays the one that was sent last.
+    pub(super) fn exchange_apart(&mut self, call: &PreparedCall, deadline: Instant) -> Exchanged {
+        if self.watched.is_some() {
+            self.lane.record();
+        }
+        let request_of_call = std::mem::take(&mut self.body);
+        let id = self.render(call, &[]);
+        let exchanged = self.send(call, &[], id, deadline);
+        self.body = request_of_call;
+        if let Some(watched) = &mut self.watched {
+            watched.status = exchanged.status;
+            watched.answer = self.lane.take_recorded();
+        }
+        exchanged
+    }
+
+    /// Gives a task up on the server. Whether it heard of it shows nowhere: nobody waits
+    /// for the task any more.
+    #[inline(never)]
+    pub(super) fn cancel_task(&mut self, task_id: &str) {
+        let request = self.task_request(TaskRequest::Cancel, task_id);
+        let request_of_call = std::mem::take(&mut self.body);
+        self.render(&request, &[]);
+        let message = Outgoing {
+            head: &self.server.heads().post,
+            lines: &request.lines(&self.server, &[]),
+            body: self.body.bytes(),
+            deadline: crate::clock::now() + CANCEL_NOTICE_WAIT,
+            kept: None,
+        };
+        let _taken = self.lane.tell(&message);
+        self.body = request_of_call;
+    }
+
+    /// Bytes sent and received on the connection of calls so far.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        self.lane.traffic()
+    }
+
+    pub(super) fn count(&mut self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.counters);
     }
 
     /// One exchange whose answer is judged from its bytes.

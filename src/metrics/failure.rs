@@ -144,6 +144,14 @@ causes! {
         Foreign = "foreign",
     }
 
+    /// A call that was answered with a task, which brought no result.
+    Task(TaskFailure), "task": {
+        /// It had not ended within the time for tasks.
+        Timeout = "timeout",
+        /// The server says that it was cancelled.
+        Cancelled = "cancelled",
+    }
+
     /// A request that could not be made for want of a token: nothing was sent.
     Auth(AuthFailure), "auth": {
         /// The server refused the one before, and no other could be had.
@@ -232,6 +240,8 @@ pub enum Failure {
     Expect(ExpectFailure),
     /// It holds what is another user's.
     Isolation(IsolationFailure),
+    /// The call's task brought no result.
+    Task(TaskFailure),
     /// There is no token for the request.
     Auth(AuthFailure),
     /// The request could not be made.
@@ -265,6 +275,8 @@ pub enum FailureGroup {
     Expect,
     /// The answer holds what is another user's.
     Isolation,
+    /// A task brought no result.
+    Task,
     /// No token was to be had.
     Auth,
     /// The config made a request that must not be sent.
@@ -286,6 +298,7 @@ impl FailureGroup {
             Self::Extract => "extract",
             Self::Expect => "expect",
             Self::Isolation => "isolation",
+            Self::Task => "task",
             Self::Auth => "auth",
             Self::Template => "template",
         }
@@ -307,6 +320,7 @@ impl Failure {
             Self::Extract(_) => FailureGroup::Extract,
             Self::Expect(_) => FailureGroup::Expect,
             Self::Isolation(_) => FailureGroup::Isolation,
+            Self::Task(_) => FailureGroup::Task,
             Self::Auth(_) => FailureGroup::Auth,
             Self::Template(_) => FailureGroup::Template,
         }
@@ -318,6 +332,20 @@ impl Failure {
             Self::Http { status, .. } | Self::Denied { status, .. } => Some(status),
             _ => None,
         }
+    }
+
+    /// The code of the JSON-RPC error, whatever the status that it came with.
+    pub fn rpc_code(self) -> Option<i64> {
+        match self {
+            Self::Rpc(code) => Some(code),
+            Self::Http { rpc_code, .. } => rpc_code,
+            _ => None,
+        }
+    }
+
+    /// Whether the server says that headers do not match the body (MCP's −32020).
+    pub fn is_header_mismatch(self) -> bool {
+        self.rpc_code() == Some(-32020)
     }
 
     /// Whether the server did not let the request in: 401 or 403.
@@ -556,6 +584,18 @@ mod tests {
         assert_eq!(counts.below("http"), 3);
         assert_eq!(counts.below("http.401"), 1);
         assert_eq!(counts.below("rate_limit"), 1);
+    }
+
+    #[test]
+    fn mismatched_headers_are_known_by_their_code() {
+        let http = |rpc_code| Failure::Http {
+            status: 400,
+            rpc_code,
+        };
+        assert!(Failure::Rpc(-32020).is_header_mismatch());
+        assert!(http(Some(-32020)).is_header_mismatch());
+        assert!(!http(None).is_header_mismatch());
+        assert!(!Failure::Rpc(-32021).is_header_mismatch());
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{
     AuthFailure, ConnectFailure, ConnectionFailure, ExpectFailure, ExtractFailure, Failure,
-    FailureCounts, FailureGroup, IsolationFailure, ProtocolFailure, SessionFailure,
+    FailureCounts, FailureGroup, IsolationFailure, ProtocolFailure, SessionFailure, TaskFailure,
     TemplateFailure, TimeoutPhase, TokenError, names_cause,
 };
 pub use handshakes::{HandshakeKind, TlsHandshakes};

@@ -37,6 +37,9 @@ pub enum RowKind {
     Flow,
     /// The same iterations: the time of their calls alone.
     FlowBusy,
+    /// A part of calls that became tasks: until the task was created (the method is that
+    /// of the call), or one question for how it stands (`tasks/get`).
+    TaskStep,
 }
 
 impl RowKind {
@@ -50,7 +53,8 @@ impl RowKind {
             | Self::Listen
             | Self::Turn
             | Self::Flow
-            | Self::FlowBusy => false,
+            | Self::FlowBusy
+            | Self::TaskStep => false,
         }
     }
 
@@ -58,7 +62,7 @@ impl RowKind {
     /// opened in the warm-up for the whole run, so they are not.
     pub fn is_in_warm_up(self) -> bool {
         match self {
-            Self::Call | Self::Turn | Self::Flow | Self::FlowBusy => true,
+            Self::Call | Self::Turn | Self::Flow | Self::FlowBusy | Self::TaskStep => true,
             Self::Handshake | Self::Close | Self::Listen => false,
         }
     }

@@ -11,10 +11,12 @@ use super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::fields::{Looked, look_at_elements, read_fields, read_string};
 use super::input::InputRequired;
 use super::jsonrpc::{
-    ErrorFlag, Glance, Id, Message, ResultType, RpcError, has_error_code, read_message,
+    ErrorFlag, Glance, Id, Message, ResultForm, ResultType, RpcError, has_error_code, read_message,
 };
 use super::operation::Method;
 use super::requests::ServerRequest;
+use super::scan::Scan;
+use super::tasks::TaskState;
 use crate::text::shown_text;
 
 /// What answer is awaited.
@@ -63,6 +65,8 @@ pub enum Reply {
     },
     /// With questions that a retry must answer (modern only).
     InputRequired(InputRequired),
+    /// With a task that will have the result (modern only).
+    Task(Box<TaskState>),
     /// With an error of JSON-RPC.
     Error(RpcError),
 }
@@ -273,6 +277,8 @@ fn answer_of<'a>(
             return bad(FaultKind::BadResult);
         }
         ResultType::InputRequired => Reply::InputRequired(InputRequired::read(glance.text)?),
+        ResultType::Task if is_call => Reply::Task(Box::new(TaskState::created(glance.text)?)),
+        ResultType::Task => return bad(FaultKind::UnknownResultType),
         ResultType::Complete if is_call => match glance.error_flag {
             ErrorFlag::No if !glance.has_content => Reply::WithoutContent,
             ErrorFlag::No => Reply::Complete,
@@ -287,6 +293,21 @@ fn answer_of<'a>(
         reply,
         result: expect.keep_result.then_some(glance.text),
     })
+}
+
+/// How a tool was answered whose task has this result.
+///
+/// # Errors
+/// It is not the result of a tool.
+pub fn read_task_result(result: &str) -> Result<Reply, ProtocolFault> {
+    let bad = || ProtocolFault::new(FaultKind::BadResult, excerpt(result.as_bytes()));
+    let glance = Scan::whole(result, Glance::read).ok_or_else(bad)?;
+    let answer = answer_of(result, glance, &Expect::reply(0, Method::CallTool))?;
+    match answer.reply {
+        // A task has its result for good.
+        Reply::InputRequired(_) | Reply::Task(_) => Err(bad()),
+        reply => Ok(reply),
+    }
 }
 
 /// `isError` decides whether a call went well: what cannot be read is no answer.

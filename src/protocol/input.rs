@@ -66,12 +66,9 @@ impl InputRequired {
                 format!("{n_questions} questions at once; at most {QUESTIONS_MAX} are answered"),
             ));
         }
-        let mut responses = Map::new();
-        for request in &self.requests {
-            responses.insert(request.key.clone(), answer_input(request)?);
-        }
+        let responses = answers_json(&self.requests)?;
         Ok(InputAnswers::new(
-            self.has_requests.then(|| json_text(&responses)),
+            self.has_requests.then_some(responses),
             self.state_json.clone(),
         ))
     }
@@ -116,10 +113,24 @@ impl InputAnswers {
 }
 
 /// The most questions of one result that are answered: a person is asked for a handful.
-pub(super) const QUESTIONS_MAX: usize = 100;
+const QUESTIONS_MAX: usize = 100;
+
+/// The JSON of the answers to questions, by their keys.
+///
+/// # Errors
+/// `UnknownInput` where a question is of a kind that we did not declare.
+pub fn answers_json<'a>(
+    questions: impl IntoIterator<Item = &'a InputRequest>,
+) -> Result<String, ProtocolFault> {
+    let mut answers = Map::new();
+    for question in questions {
+        answers.insert(question.key.clone(), answer_input(question)?);
+    }
+    Ok(json_text(&answers))
+}
 
 /// The answer to one question.
-pub(super) fn answer_input(request: &InputRequest) -> Result<Value, ProtocolFault> {
+fn answer_input(request: &InputRequest) -> Result<Value, ProtocolFault> {
     requests::answer(&request.method, &request.params_json).map_err(|unanswered| {
         let method = excerpt(request.method.as_bytes());
         let how = match unanswered {

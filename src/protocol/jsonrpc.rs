@@ -331,6 +331,7 @@ pub(super) enum ResultType {
     #[default]
     Complete,
     InputRequired,
+    Task,
     Unknown,
 }
 
@@ -381,12 +382,14 @@ impl Glance<'_> {
     }
 }
 
-/// The value with its escapes undone; nobody sends such, but it is allowed.
+/// The value with its escapes undone; nobody sends such, but it is allowed. Tasks are
+/// few: their value is looked for here, and costs other calls nothing.
 #[cold]
 fn result_type_in_full(json: &str) -> ResultType {
     match read_string(json).as_deref() {
         Some("complete") => ResultType::Complete,
         Some("input_required") => ResultType::InputRequired,
+        Some("task") => ResultType::Task,
         _ => ResultType::Unknown,
     }
 }

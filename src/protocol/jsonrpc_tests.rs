@@ -139,7 +139,8 @@ fn a_glance_sees_what_decides() {
             r#"{"resultType":"input_required"}"#,
             ResultType::InputRequired,
         ),
-        (r#"{"resultType":"task"}"#, ResultType::Unknown),
+        (r#"{"resultType":"task"}"#, ResultType::Task),
+        (r#"{"resultType":"later"}"#, ResultType::Unknown),
         (r#"{"resultType":1}"#, ResultType::Unknown),
     ] {
         assert_eq!(glance(result).result_type, expected, "{result}");

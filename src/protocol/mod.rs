@@ -63,8 +63,9 @@ mod revision;
 mod scan;
 mod session_id;
 mod sse;
+mod tasks;
 
-pub use answer::{Expect, Reply, read_error_body, read_json_reply};
+pub use answer::{Expect, Reply, read_error_body, read_json_reply, read_task_result};
 pub use catalog::ToolCatalog;
 pub use challenge::{TokenRefusal, bearer_challenge, read_retry_after};
 pub use content_coding::{ContentCoding, ContentDecoder};
@@ -75,6 +76,7 @@ pub use fault::{FaultKind, ProtocolFault, excerpt};
 pub use fields::{json_text, look_at_elements, read_fields, read_members};
 pub use header_value::header_value_of_json;
 pub use heard::{Heard, StreamReader};
+pub use input::{InputRequest, answers_json};
 pub use jsonrpc::RpcError;
 #[cfg(test)]
 pub use lists::ToolAnnotations;
@@ -93,3 +95,4 @@ pub use revision::{Era, ProtocolChoice, Revision};
 pub use scan::Scan;
 pub use session_id::{read_session_id, says_session_gone};
 pub use sse::SseDecoder;
+pub use tasks::{TaskRequest, TaskStage, TaskState};

@@ -250,6 +250,11 @@ pub enum PrepareError {
         /// The revision.
         revision: Revision,
     },
+    /// The revision has no tasks, or tasks of another form.
+    NoTasks {
+        /// The revision.
+        revision: Revision,
+    },
     /// The tool's definition marks arguments for headers in an invalid way:
     /// the specification wants it left out.
     ToolExcluded {
@@ -275,6 +280,18 @@ impl fmt::Display for PrepareError {
         match self {
             PrepareError::NoSuchMethod { method, revision } => {
                 write!(f, "`{method}` does not exist in MCP {revision}")
+            }
+            PrepareError::NoTasks { revision } => {
+                let other = match revision {
+                    Revision::V2025_11_25 => ", whose experimental tasks are of another form",
+                    _ => ", which has none",
+                };
+                write!(
+                    f,
+                    "`task = true` needs the tasks of MCP {}, and the server speaks \
+                     {revision}{other}: leave `task` out, or load a server of that revision",
+                    Revision::LATEST_MODERN
+                )
             }
             PrepareError::ToolExcluded { tool, why } => {
                 write!(f, "the definition of the tool `{tool}` is invalid: {why}")

@@ -27,6 +27,7 @@ fn told(item: &Result<Option<Item>, ProtocolFault>) -> String {
         Ok(Some(Item::Reply(Reply::InputRequired(required)))) => {
             format!("input required: {}", required.requests.len())
         }
+        Ok(Some(Item::Reply(Reply::Task(task)))) => format!("task {}", task.id),
         Ok(Some(Item::Reply(Reply::Error(error)))) => format!("error {error}"),
         Err(fault) => fault.to_string(),
     }
@@ -137,8 +138,16 @@ fn json_bodies() {
             r#"neither result nor error: {"id":3,"method":"x","result":{}}"#,
         ),
         (
+            r#"{"id":3,"result":{"resultType":"later"}}"#,
+            r#"unknown resultType: {"id":3,"result":{"resultType":"later"}}"#,
+        ),
+        (
+            r#"{"id":3,"result":{"resultType":"task","taskId":"t"}}"#,
+            "task t",
+        ),
+        (
             r#"{"id":3,"result":{"resultType":"task"}}"#,
-            r#"unknown resultType: {"id":3,"result":{"resultType":"task"}}"#,
+            r#"bad result: {"resultType":"task"}"#,
         ),
         (
             r#"{"id":3,"result":{"resultType":"input_required","requestState":"s"}}"#,

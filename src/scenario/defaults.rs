@@ -9,6 +9,8 @@ pub const VUS: u32 = 10;
 pub const DURATION: Duration = Duration::from_secs(30);
 /// The longest that a request may take.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest that a call may take that is answered with a task, until the task has ended.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// By default what is in flight at the end may take as long as the timeout,
 /// but no longer than this.
 pub const GRACEFUL_STOP_MAX: Duration = Duration::from_secs(30);

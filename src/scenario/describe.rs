@@ -88,6 +88,10 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         "timeout",
         format!("{} for each request", format_duration(plan.timeout)),
     );
+    if plan.calls().any(|call| call.task) {
+        let timeout = format_duration(plan.task_timeout);
+        lines.add("tasks", format!("{timeout} until each has ended"));
+    }
     lines.add(
         "at the end",
         format!(
@@ -400,6 +404,9 @@ fn describe_call(call: &Call) -> String {
         }
         Some(_) => text.push_str(", with a marker"),
     }
+    if call.task {
+        text.push_str(", as a task where the server makes it one");
+    }
     if !call.extracts.is_empty() {
         let names: Vec<&str> = call
             .extracts
@@ -654,6 +661,9 @@ fn serialize_call<M: SerializeMap>(call: &Call, fields: &mut M) -> Result<(), M:
     }
     if let Some(place) = call.isolation.as_ref().and_then(MarkedPlace::to_json) {
         fields.serialize_entry("isolation", &place)?;
+    }
+    if call.task {
+        fields.serialize_entry("task", &true)?;
     }
     if !call.extracts.is_empty() {
         let values = call.extracts.iter();

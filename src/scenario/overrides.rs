@@ -32,6 +32,10 @@ pub struct Overrides {
     pub iterations: Option<u64>,
     /// `--timeout`
     pub timeout: Option<Duration>,
+    /// `--task-timeout`
+    pub task_timeout: Option<Duration>,
+    /// `--task`
+    pub task: bool,
     /// `--graceful-stop`
     pub graceful_stop: Option<Duration>,
     /// `--ramp-up`

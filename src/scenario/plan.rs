@@ -92,6 +92,13 @@ pub struct Plan {
     /// The longest a request may take, from connecting to the last byte.
     #[serde(rename = "timeout_ms", serialize_with = "as_ms")]
     pub timeout: Duration,
+    /// The longest that a call may take that is answered with a task.
+    #[serde(
+        rename = "task_timeout_ms",
+        serialize_with = "as_ms",
+        skip_serializing_if = "is_usual_for_tasks"
+    )]
+    pub task_timeout: Duration,
     /// How long requests in flight at the end may still take.
     #[serde(rename = "graceful_stop_ms", serialize_with = "as_ms")]
     pub graceful_stop: Duration,
@@ -523,6 +530,8 @@ pub struct Call {
     /// Its request carries a token by which the server may tell of its progress, and it is
     /// measured how the answer comes.
     pub progress: bool,
+    /// Its answer may be a task.
+    pub task: bool,
     /// What is taken out of its answer.
     pub extracts: Vec<Extract>,
     /// What is awaited of its answer.
@@ -538,6 +547,7 @@ impl Call {
             generate: false,
             isolation: None,
             progress: false,
+            task: false,
             extracts: Vec::new(),
             expectations: Expectations::default(),
         }
@@ -661,6 +671,7 @@ impl Plan {
             pause_after_call: Duration::ZERO,
             session: SessionRule::default(),
             timeout: defaults::TIMEOUT,
+            task_timeout: defaults::TASK_TIMEOUT,
             graceful_stop: defaults::TIMEOUT,
             breaking: BreakRule {
                 stop: false,
@@ -832,6 +843,10 @@ impl Plan {
         };
         found.into_iter().map(told).collect()
     }
+}
+
+fn is_usual_for_tasks(timeout: &Duration) -> bool {
+    *timeout == defaults::TASK_TIMEOUT
 }
 
 fn is_usual(network: &Network) -> bool {

@@ -126,6 +126,9 @@ keys! {
         /// The longest that one request may take, from connecting to the last byte;
         /// `5s` unless given.
         timeout: Duration = LENGTH,
+        /// The longest that a call may take that is answered with a task (`task = true`),
+        /// until the task has ended; `5m` unless given.
+        task_timeout: Duration = LENGTH,
         /// The longest that it may take until a connection stands, TLS and proxies included;
         /// the timeout unless given.
         connect_timeout: Duration = LENGTH,
@@ -172,7 +175,7 @@ keys! {
         /// How long to make load; `30s` unless `iterations` is given. Not with stages.
         duration: Duration = LENGTH,
         /// How long requests in flight at the end may still take; the timeout unless
-        /// given, at most `30s`.
+        /// given, of plans with tasks the one for tasks, at most `30s`.
         graceful_stop: Duration = LENGTH_OR_ZERO,
         /// Users start evenly across this time.
         ramp_up: Duration = LENGTH_OR_ZERO,
@@ -338,6 +341,7 @@ pub(super) struct CallEntry {
     pub(super) generate: bool,
     pub(super) isolation: Option<MarkedPlace>,
     pub(super) progress: bool,
+    pub(super) task: Field<bool>,
     pub(super) extract: Field<Vec<ExtractEntry>>,
     pub(super) secret: Field<Vec<(Origin, String)>>,
     pub(super) expect: Expectations,
@@ -499,6 +503,9 @@ keys! {
         /// Asks the server to tell of the call's progress, and measures how the answer comes;
         /// values that do not grow fail the call.
         progress: bool = Truth,
+        /// The tool's answer may be a task, which is asked for until it has ended: one call,
+        /// from the request to the result. Needs MCP 2026-07-28.
+        task: bool = Truth,
         /// What is sent with the request.
         params: Shown<Object> = Own {
             read: |entry| entry.json_object(),
@@ -1339,7 +1346,14 @@ const STEP_KINDS: &[(&str, StepType)] = &[
         StepType {
             method: StepMethod::Of(Method::CallTool),
             subject: Some("tool"),
-            keys: &["tool", "arguments", "generate", "progress", "isolation"],
+            keys: &[
+                "tool",
+                "arguments",
+                "generate",
+                "progress",
+                "isolation",
+                "task",
+            ],
         },
     ),
     (
@@ -1603,6 +1617,7 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         generate: keys.generate.value.unwrap_or(false),
         isolation: marked.or(is_written.then_some(MarkedPlace::AsWritten)),
         progress: keys.progress.value.unwrap_or(false),
+        task: std::mem::take(&mut keys.task),
         extract: std::mem::take(&mut keys.extract),
         secret: std::mem::take(&mut keys.secret),
         expect: std::mem::take(&mut keys.expect).value.unwrap_or_default(),

@@ -733,7 +733,7 @@ fn steps_at_fault() {
             "a.toml:3:8: scenario[1].tool: is empty; expected the name of a tool",
             "a.toml:4:1: scenario[1].uri: unknown key; expected one of `type`, `weight`, \
                  `name`, `repeat`, `until`, `think`, `parallel`, `tool`, `arguments`, `generate`, \
-                 `isolation`, `extract`, `secret`, `expect`",
+                 `isolation`, `task`, `extract`, `secret`, `expect`",
             "a.toml:5:12: scenario[1].parallel: `0` is out of bounds; expected a whole number \
                  from 1 to 256",
             "a.toml:6:13: scenario[1].arguments: found a list; expected a table such as `{ text = \

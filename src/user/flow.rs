@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::cells::DataCell;
 use super::checks::Taking;
-use super::script::{Flow, FlowCall, FlowStep, Script, Turn};
+use super::script::{Flow, FlowCall, FlowStep, Script, TaskRows, Turn, TurnForm};
+use super::shared::Shared;
 use super::virtual_user::{After, KeptValues, VirtualUser, pause};
-use crate::client::{CallReport, Session, Trouble};
+use crate::client::{CallReport, PreparedCall, Session, TaskStep, Trouble};
 use crate::marker::Marker;
 use crate::metrics::{ConnectFailure, Failure, TemplateFailure};
 use crate::scenario::OnError;
@@ -247,7 +248,7 @@ impl VirtualUser {
                 shared.end(call.row, &report, iteration.intended);
             }
         }
-        if let Some(row) = turn.row {
+        if let TurnForm::Several(row) = turn.form {
             shared.start(row);
             shared.end(row, &report, iteration.intended);
         }
@@ -415,14 +416,47 @@ impl VirtualUser {
     }
 
     fn do_turn(&mut self, turn: &Turn, is_last: bool, iteration: &mut Iteration<'_>) -> StepEnd {
-        let (None, [call]) = (turn.row, &turn.calls[..]) else {
+        let (TurnForm::Plain, [call]) = (turn.form, &turn.calls[..]) else {
+            return self.do_other_turn(turn, is_last, iteration);
+        };
+        self.do_call(call, is_last, iteration, |user| {
+            user.session.call(&call.call, &user.values)
+        })
+    }
+
+    #[inline(never)]
+    fn do_other_turn(
+        &mut self,
+        turn: &Turn,
+        is_last: bool,
+        iteration: &mut Iteration<'_>,
+    ) -> StepEnd {
+        let (TurnForm::Task, [call]) = (turn.form, &turn.calls[..]) else {
             return self.fan_out(turn, is_last, iteration);
         };
+        let Some(rows) = call.task else {
+            return self.fan_out(turn, is_last, iteration);
+        };
+        self.do_call(call, is_last, iteration, |user| {
+            let shared = Rc::clone(user.shared());
+            call_task(&shared, &mut user.session, &call.call, rows, &user.values)
+        })
+    }
+
+    /// Makes one call, and records what came of it.
+    #[inline(always)]
+    fn do_call(
+        &mut self,
+        call: &FlowCall,
+        is_last: bool,
+        iteration: &mut Iteration<'_>,
+        make: impl FnOnce(&mut Self) -> CallReport,
+    ) -> StepEnd {
         if !call.drawn.is_empty() {
             self.draw(iteration.flow, call);
         }
         self.shared.start(call.row);
-        let mut report = self.session.call(&call.call, &self.values);
+        let mut report = make(self);
         self.shared.lands(call.row);
         let mut is_met = true;
         if call.is_looked_at {
@@ -467,7 +501,7 @@ impl VirtualUser {
             self.lanes.push(Some(self.session.beside()));
         }
         let began = crate::clock::now();
-        if let Some(turn_row) = turn.row {
+        if let TurnForm::Several(turn_row) = turn.form {
             shared.start(turn_row);
         }
         let mut begun = Vec::new();
@@ -480,9 +514,13 @@ impl VirtualUser {
             self.draw(iteration.flow, call);
             shared.start(call.row);
             begun.push((at, call));
-            let (call, values) = (call.call.clone(), self.values.clone());
+            let (values, shared) = (self.values.clone(), Rc::clone(&shared));
+            let (call, task) = (call.call.clone(), call.task);
             calls.push(Box::new(move || {
-                let report = session.call(&call, &values);
+                let report = match task {
+                    None => session.call(&call, &values),
+                    Some(rows) => call_task(&shared, &mut session, &call, rows, &values),
+                };
                 (session, report)
             }));
         }
@@ -522,7 +560,7 @@ impl VirtualUser {
         let Some(whole) = whole else {
             return StepEnd::STOPPED;
         };
-        if let Some(turn_row) = turn.row {
+        if let TurnForm::Several(turn_row) = turn.form {
             shared.end(turn_row, &whole, iteration.intended);
         }
         if let Some(tally) = &mut iteration.tally {
@@ -534,6 +572,27 @@ impl VirtualUser {
             is_met,
         }
     }
+}
+
+/// Calls, and follows the task that the call may become.
+#[inline(never)]
+fn call_task(
+    shared: &Shared,
+    session: &mut Session,
+    call: &PreparedCall,
+    rows: TaskRows,
+    values: &[String],
+) -> CallReport {
+    let longest = shared.script.plan.task_timeout;
+    session.call_task(call, values, longest, &mut |step, report| {
+        let row = match step {
+            TaskStep::Created => rows.created,
+            TaskStep::Polled => rows.polled,
+        };
+        // It counts when it has ended: what it was is not known before.
+        shared.start(row);
+        shared.ended(row, report, None);
+    })
 }
 
 /// Of two calls of a turn: from the first sent to the last end, failed if one is.

@@ -184,8 +184,17 @@ pub(super) struct Turn {
     pub(super) calls: Vec<FlowCall>,
     /// Each of them so many times; at least 1.
     pub(super) parallel: u32,
-    /// The row of the turn, where there are several at once.
-    pub(super) row: Option<usize>,
+    pub(super) form: TurnForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TurnForm {
+    /// One call.
+    Plain,
+    /// One call that may become a task.
+    Task,
+    /// Several at once, with a row of their own.
+    Several(usize),
 }
 
 #[derive(Debug)]
@@ -204,6 +213,17 @@ pub(super) struct FlowCall {
     pub(super) is_marked: bool,
     /// Something looks at its answer: a check, or the search for markers.
     pub(super) is_looked_at: bool,
+    /// Where it may become a task.
+    pub(super) task: Option<TaskRows>,
+}
+
+/// The rows of a call's tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TaskRows {
+    /// From the call to the task.
+    pub(super) created: usize,
+    /// Each question for how it stands.
+    pub(super) polled: usize,
 }
 
 impl Script {
@@ -424,7 +444,10 @@ impl Compiler<'_> {
                 Action::Call(shown) => shown,
                 Action::CodeMode { .. } => operation,
             };
-            let mut prepared = self.call(operation, shown, call, names, scope)?;
+            let mut prepared = match call.task {
+                true => self.task_call(operation, shown, call, names, scope)?,
+                false => self.call(self.server, operation, shown, call, names, scope)?,
+            };
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
                 let checker = Checker::new(
@@ -444,11 +467,15 @@ impl Compiler<'_> {
         }
         if !calls.is_empty() {
             let is_fan_out = step.parallel > 1 || calls.len() > 1;
-            let row = is_fan_out.then(|| self.turn_row(&calls, names));
+            let form = match &calls[..] {
+                _ if is_fan_out => TurnForm::Several(self.turn_row(&calls, names)),
+                [call] if call.task.is_some() => TurnForm::Task,
+                _ => TurnForm::Plain,
+            };
             turns.push(Turn {
                 calls,
                 parallel: step.parallel.max(1),
-                row,
+                form,
             });
         }
         Ok(turns)
@@ -553,7 +580,7 @@ impl Compiler<'_> {
         let validate = tool("validate_code", &arguments);
         arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
         let execute = tool("execute_code", &arguments);
-        let mut first = self.call(&validate, &validate, call, names, scope)?;
+        let mut first = self.call(self.server, &validate, &validate, call, names, scope)?;
         let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
         let extracts: Vec<Extract> = sources
             .map(|source| Extract {
@@ -571,16 +598,44 @@ impl Compiler<'_> {
             ..scenario::Call::new(Action::Call(validate))
         };
         self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
-        let then = self.call(&execute, &execute, call, names, scope)?;
+        let then = self.call(self.server, &execute, &execute, call, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
-            row: None,
+            form: TurnForm::Plain,
         }))
+    }
+
+    /// A call that declares tasks, with rows for what becomes of them.
+    fn task_call(
+        &mut self,
+        operation: &Operation,
+        shown: &Operation,
+        of: &scenario::Call,
+        names: RowNames<'_>,
+        scope: &mut Scope,
+    ) -> Result<FlowCall, PrepareError> {
+        let dialect = self.server.dialect().declaring_tasks()?;
+        let server = self.server.in_dialect(dialect);
+        let mut call = self.call(&server, operation, shown, of, names, scope)?;
+        let whole = Row {
+            kind: RowKind::TaskStep,
+            ..self.rows.rows[call.row].clone()
+        };
+        let polled = Row {
+            method: "tasks/get".to_string(),
+            ..whole.clone()
+        };
+        call.task = Some(TaskRows {
+            created: self.rows.add(whole),
+            polled: self.rows.add(polled),
+        });
+        Ok(call)
     }
 
     fn call(
         &mut self,
+        server: &Server,
         operation: &Operation,
         shown: &Operation,
         of: &scenario::Call,
@@ -594,8 +649,7 @@ impl Compiler<'_> {
             ..Row::new(RowKind::Call, shown.method())
         };
         let n_before = scope.len();
-        let (server, catalog) = (self.server, self.catalog);
-        let call = server.prepare(operation, catalog, scope, of.progress)?;
+        let call = server.prepare(operation, self.catalog, scope, of.progress)?;
         let mut kept = self.kept.clone();
         if of.progress {
             let kept = kept.get_or_insert_default();
@@ -617,6 +671,7 @@ impl Compiler<'_> {
             check: None,
             is_marked: expressions().any(|(at, it)| at >= n_before && *it == Expression::Marker),
             is_looked_at: false,
+            task: None,
         })
     }
 }
@@ -661,6 +716,7 @@ fn cannot_prepare(error: &PrepareError) -> UserError {
         PrepareError::NoSuchMethod { .. } => {
             fault.hint("leave this step out, or give `--protocol legacy`")
         }
+        PrepareError::NoTasks { .. } => fault,
         PrepareError::ArgumentMismatch { .. } => fault.hint("change the step's arguments"),
     }
 }

@@ -24,7 +24,7 @@ fn the_demo_serves_all_that_is_written_for_it() {
         let demo = DemoProcess::start(&["--latency=none", "--eras", eras]);
         let finished = init(&[&demo.url], TempDir::new()).expect_code(0);
         assert!(finished.stdout.contains(PATH), "{finished}");
-        assert!(finished.stdout.contains("14 tools"), "{finished}");
+        assert!(finished.stdout.contains("16 tools"), "{finished}");
         assert_eq!(finished.stderr, "", "{finished}");
         let config = written(&finished);
         // Its tools come in four pages.
@@ -33,11 +33,13 @@ fn the_demo_serves_all_that_is_written_for_it() {
             "add",
             "search",
             "slow",
-            "crunch",
+            "stepwise",
             "book_meeting",
             "delete_note",
             "region_report",
             "order_coffee",
+            "ask_client",
+            "crunch",
             "fail",
             "stock",
         ] {

@@ -83,6 +83,7 @@ mod soak;
 mod steady;
 mod stored;
 mod streams;
+mod tasks;
 mod terminal;
 mod thresholds;
 mod tls;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::init_command::read_request;
+use crate::load_run::{LoadRun, load_run};
 use crate::program::{Finished, Program};
 use crate::rmcp_server::{Mode, RmcpServer, SERVER_NAME, SERVER_VERSION};
 
@@ -152,6 +153,27 @@ fn a_call_past_its_timeout_is_one_failure_and_the_session_goes_on() {
 }
 
 /// A modern-only run against a server that speaks both, and the reverse.
+/// Its `sleep` is a task for those who declare tasks, and asks for their roots.
+#[test]
+fn tasks_are_followed_and_answered() {
+    for mode in [STATELESS_SSE, STATELESS_JSON] {
+        let server = RmcpServer::start(mode);
+        let arguments = ["--tool", "sleep", "--args", r#"{"ms":60}"#, "--task"];
+        let more = ["--vus", "2", "--iterations", "6"];
+        let run = load_run(&server.url(), &[&arguments[..], &more].concat());
+        let report = run.run().expect_code(0).checked_report();
+        assert_eq!(report["totals"]["ok"], 6, "{report:#}");
+        assert_eq!(server.calls(), 6);
+        assert_eq!(report["counters"]["round_trips"], 6);
+        let steps = report["task_steps"].as_array().expect("a list");
+        let of = |method: &str| steps.iter().find(|step| step["method"] == method);
+        let ok = |method| of(method).map(|step| count(&step["figures"], "/ok"));
+        assert_eq!(ok("tools/call"), Some(6), "{report:#}");
+        // One that finds the question, one that finds the result.
+        assert!(ok("tasks/get") >= Some(12), "{report:#}");
+    }
+}
+
 #[test]
 fn a_revision_can_be_asked_for() {
     let server = RmcpServer::start(STATELESS_JSON);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
-use crate::load_run::{LoadRun, causes, count, list, load_run};
+use crate::load_run::{LoadRun, advice, causes, count, list, load_run};
 use crate::program::{Finished, Program};
 use crate::share;
 
@@ -582,6 +582,36 @@ fn the_modern_era_resumes_nothing_and_answers_nobody() {
     assert_eq!(report["counters"]["server_requests"], 0);
     for request in server.log() {
         assert!(!request.method().is_empty(), "{request:?}");
+    }
+}
+
+/// −32020: before the load the tools are listed once more; in the load it is a failure.
+#[test]
+fn headers_that_a_server_does_not_like_are_told() {
+    for n_refused in [1, 2] {
+        let lists = AtomicUsize::new(0);
+        let server = FakeServer::start(move |request, connection| {
+            let mismatch = rpc_error(request, -32020, "header mismatch", &Value::Null);
+            match request.method().as_str() {
+                "tools/list" if lists.fetch_add(1, Ordering::SeqCst) >= n_refused => connection
+                    .json(&request.result(&json!({
+                        "resultType": "complete",
+                        "tools": [{"name": "work", "inputSchema": {"type": "object"}}],
+                    }))),
+                "server/discover" => connection.json(&request.result(&json!({
+                    "resultType": "complete",
+                    "supportedVersions": ["2026-07-28"],
+                    "capabilities": {"tools": {}},
+                }))),
+                _ => connection.answer(400, &[("Content-Type", "application/json")], &mismatch),
+            }
+        });
+        let report = six_calls(&server, &[]).run().expect_made().checked_report();
+        assert_eq!(server.log_of("tools/list").len(), 2);
+        let refused = "http.400.jsonrpc.-32020".to_string();
+        assert_eq!(causes(&report["totals"]), [(refused, 6)]);
+        let told = advice(&report, "header_mismatch").expect("a hint");
+        assert!(told.contains("6 calls"), "{told}");
     }
 }
 

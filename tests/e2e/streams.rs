@@ -14,7 +14,7 @@ use crate::program::{Finished, loadtest};
 fn crunched(url: &str, steps: u32, ms: u32) -> Finished {
     let config = format!(
         "[settings]\nurl = \"{url}\"\nvirtual_users = 2\niterations = 6\n\
-         [[scenario]]\ntype = \"tools/call\"\ntool = \"crunch\"\nprogress = true\n\
+         [[scenario]]\ntype = \"tools/call\"\ntool = \"stepwise\"\nprogress = true\n\
          arguments = {{ steps = {steps}, ms = {ms} }}\n"
     );
     let words = ["run", "--config", "a.toml", "--no-pin"];

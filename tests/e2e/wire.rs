@@ -374,3 +374,34 @@ fn any_acknowledgement_of_a_notification_will_do() {
         all_well(&server, 2);
     }
 }
+
+/// The demo asks on the stream of the call, and hears the answer on another connection.
+#[test]
+fn the_demo_hears_what_it_asks_for() {
+    for (kind, said) in [
+        ("elicitation", "medium"),
+        ("sampling", "A canned message of a load tester."),
+        ("roots", "0 roots"),
+        ("ping", "pong"),
+    ] {
+        let server = demo(DemoOptions {
+            eras: Eras::LegacyOnly,
+            latency: DemoLatency::None,
+            ..DemoOptions::default()
+        });
+        let config = format!(
+            "[[scenario]]\ntype = \"tools/call\"\ntool = \"ask_client\"\n\
+             arguments = {{ kind = \"{kind}\" }}\n\
+             expect = {{ path = \"$.content[0].text\", equals = \"the client says: {said}\" }}\n"
+        );
+        let report = load_run(&server.url(), &["--vus", "3", "--iterations", "9"])
+            .file(".pmcp/loadtest.toml", &config)
+            .run()
+            .expect_code(0)
+            .checked_report();
+        assert_eq!(report["totals"]["ok"], 9, "{report:#}");
+        assert_eq!(report["counters"]["server_requests"], 9);
+        let stats = server.stop();
+        assert_eq!((stats.asked, stats.responses), (9, 9), "{stats:?}");
+    }
+}

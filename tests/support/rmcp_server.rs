@@ -13,14 +13,18 @@ use std::time::Duration;
 
 use rmcp::handler::server::router::prompt::PromptRouter;
 use rmcp::handler::server::router::tool::ToolRouter;
+use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
-    CallToolResult, ContentBlock, Implementation, ListResourcesResult, PaginatedRequestParams,
-    PromptMessage, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, Role, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
+    CreateTaskResult, GetTaskParams, GetTaskResult, Implementation, InputRequest,
+    ListResourcesResult, PaginatedRequestParams, PromptMessage, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, Role, ServerCapabilities,
+    ServerConfig, UpdateTaskParams,
 };
 use rmcp::schemars::JsonSchema;
 use rmcp::service::RequestContext;
+use rmcp::task_manager::{TaskExit, TaskManager, TaskOptions};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler, prompt, prompt_handler, prompt_router};
@@ -191,6 +195,7 @@ struct Handler {
     counters: Arc<Counters>,
     tool_router: ToolRouter<Self>,
     prompt_router: PromptRouter<Self>,
+    tasks: TaskManager,
 }
 
 impl Handler {
@@ -199,7 +204,28 @@ impl Handler {
             counters,
             tool_router: Self::tool_router(),
             prompt_router: Self::prompt_router(),
+            tasks: TaskManager::new(),
         }
+    }
+
+    /// `sleep` as a task, which asks for the client's roots first.
+    fn sleep_as_task(&self, ms: u64) -> CallToolResponse {
+        let in_flight = self.counters.enter();
+        let options = TaskOptions::new().with_poll_interval_ms(20);
+        let task = self.tasks.spawn(options, move |context| {
+            Box::pin(async move {
+                let _in_flight = in_flight;
+                let roots = InputRequest::ListRoots(Default::default());
+                let said = context.request_input("roots", roots).await?;
+                tokio::select! {
+                    () = context.cancelled() => return Err(TaskExit::Cancelled),
+                    () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+                }
+                let text = format!("slept {ms} ms, with {said}");
+                Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
+            })
+        });
+        CallToolResponse::Task(CreateTaskResult::new(task))
     }
 }
 
@@ -253,10 +279,51 @@ impl ServerHandler for Handler {
             .enable_tools()
             .enable_resources()
             .enable_prompts()
+            .enable_tasks()
             .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new(SERVER_NAME, SERVER_VERSION))
             .with_instructions("A server for tests")
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let capabilities = context.client_capabilities();
+        let has_tasks = capabilities.is_some_and(|declared| declared.supports_tasks());
+        if request.name == "sleep" && has_tasks {
+            let ms = request.arguments.as_ref().and_then(|given| given.get("ms"));
+            return Ok(self.sleep_as_task(ms.and_then(|ms| ms.as_u64()).unwrap_or(0)));
+        }
+        let call = ToolCallContext::new(self, request, context);
+        self.tool_router.call(call).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        Ok(GetTaskResult::new(self.tasks.get_task(&request.task_id)?))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks
+            .update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.cancel_task(&request.task_id)
     }
 
     async fn list_resources(

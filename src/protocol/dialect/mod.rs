@@ -20,6 +20,7 @@ use super::fault::ProtocolFault;
 use super::operation::{Method, Operation, PrepareError};
 use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
+use super::tasks::TaskRequest;
 use crate::template::Scope;
 
 pub use self::opening::{Capabilities, ClientInfo, Discovery, ServerIdentity, Welcome};
@@ -155,6 +156,27 @@ impl Dialect {
     pub fn cancelled(&self, id: u64, reason: &str) -> Option<Notice> {
         self.has_session()
             .then(|| sessions::cancelled(self.revision, id, reason))
+    }
+
+    /// The same client, whose calls may be answered with tasks.
+    ///
+    /// # Errors
+    /// `NoTasks`: the legacy era has none of this form.
+    pub fn declaring_tasks(&self) -> Result<Self, PrepareError> {
+        match self.era() {
+            Era::Legacy => Err(PrepareError::NoTasks {
+                revision: self.revision,
+            }),
+            Era::Modern => Ok(Self {
+                meta_json: stateless::declare_tasks(&self.meta_json).into(),
+                ..self.clone()
+            }),
+        }
+    }
+
+    /// Modern: asks something of a task, in a dialect that declares tasks.
+    pub fn task_request(&self, request: TaskRequest<'_>, task_id: &str) -> Prepared {
+        stateless::task_request(self.revision, &self.meta_json, request, task_id)
     }
 
     /// Legacy: reads the result of `initialize`.

@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use super::super::catalog::{MirroredHeaders, ToolCatalog};
 use super::super::fault::{FaultKind, ProtocolFault, excerpt};
 use super::super::fields::{json_text, read_fields, read_string};
+use super::super::header_value::encode_header_value;
 use super::super::operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
+use super::super::tasks::{TASKS_EXTENSION, TaskRequest};
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
 use super::params::{progress_token, render_cursor, render_members, version_header};
 use crate::template::{Scope, Template};
@@ -20,6 +22,36 @@ const META_PREFIX: &str = "io.modelcontextprotocol/";
 /// What we answer when a server requires input, and so what we declare:
 /// elicitation by form only.
 const CLIENT_CAPABILITIES: &str = r#"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#;
+
+/// The `_meta` of requests that declare tasks beside, made of that of every request.
+///
+/// Nothing before the capabilities can look like them: all else there is ours, or text
+/// whose quotes are escaped.
+pub(super) fn declare_tasks(meta_json: &str) -> String {
+    let (without_end, _) = CLIENT_CAPABILITIES.split_at(CLIENT_CAPABILITIES.len() - 1);
+    let declared = format!(r#"{without_end},"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}"#);
+    meta_json.replacen(CLIENT_CAPABILITIES, &declared, 1)
+}
+
+/// A request about a task; `meta_json` declares tasks.
+pub(super) fn task_request(
+    revision: Revision,
+    meta_json: &str,
+    request: TaskRequest<'_>,
+    task_id: &str,
+) -> Prepared {
+    let mut members = format!(r#""taskId":{}"#, json_text(task_id));
+    if let TaskRequest::Update(responses) = request {
+        members.push_str(&format!(r#","inputResponses":{responses}"#));
+    }
+    let mut headers = standard_headers(revision, request.method());
+    headers.push(("Mcp-Name".to_string(), encode_header_value(task_id)));
+    let params = render_params(
+        &Template::from(members.as_str()),
+        &Template::from(meta_json),
+    );
+    Prepared::new(request.method(), headers, Some(&params))
+}
 
 /// The `_meta` of every request.
 pub(super) fn render_meta(

@@ -8,6 +8,7 @@ use super::super::fault::FaultKind;
 use super::super::lists::read_page;
 use super::super::operation::Arguments;
 use super::super::request::RequestBody;
+use super::super::tasks::TaskRequest;
 use super::*;
 
 fn dialect(revision: Revision) -> Dialect {
@@ -423,4 +424,42 @@ fn a_call_asks_for_its_progress_by_a_token_of_its_own() {
     );
     let meta = META.strip_suffix('}').expect("an object");
     check(modern(), &format!(r#"{meta},"progressToken":"t-1"}}}}}}"#));
+}
+
+#[test]
+fn tasks_are_declared_where_they_are_wanted() {
+    let tasks = modern()
+        .declaring_tasks()
+        .expect("the modern era has tasks");
+    let meta = META.replace(
+        r#""roots":{}}"#,
+        r#""roots":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+    );
+    check(
+        &prepared(&tasks, &Operation::ListTools),
+        "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/list\n",
+        &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{meta}}}}}"#),
+    );
+    for (request, method, more) in [
+        (TaskRequest::Get, "tasks/get", ""),
+        (
+            TaskRequest::Update(r#"{"q":{}}"#),
+            "tasks/update",
+            r#","inputResponses":{"q":{}}"#,
+        ),
+        (TaskRequest::Cancel, "tasks/cancel", ""),
+    ] {
+        check(
+            &tasks.task_request(request, "t\"ä"),
+            &format!(
+                "MCP-Protocol-Version: 2026-07-28\nMcp-Method: {method}\n\
+                 Mcp-Name: =?base64?dCLDpA==?=\n"
+            ),
+            &format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"taskId":"t\"ä"{more},{meta}}}}}"#
+            ),
+        );
+    }
+    let refused = legacy().declaring_tasks().expect_err("another form");
+    assert!(refused.to_string().contains("of another form"), "{refused}");
 }

@@ -35,6 +35,7 @@ pub(super) fn advise(plan: &Plan, outcome: &RunOutcome, calls: &RowStats) -> Vec
         rate_limited(plan, outcome),
         no_retry_after(plan, outcome),
         accepted_unanswered(calls),
+        header_mismatch(calls),
         cookies_not_kept(plan, outcome),
         session_per_backend(outcome),
         hung(plan, outcome, calls),
@@ -60,8 +61,9 @@ fn all_failed_alike(plan: &Plan, calls: &RowStats) -> Option<AdviceNote> {
     let [(failure, count)] = ranked.as_slice() else {
         return None;
     };
-    // A 202 has advice of its own.
-    let is_own = *failure == Failure::Protocol(ProtocolFailure::Accepted);
+    // These have advice of their own.
+    let is_own =
+        *failure == Failure::Protocol(ProtocolFailure::Accepted) || failure.is_header_mismatch();
     (calls.ok == 0 && *count >= ALIKE_MIN && !is_own).then(|| {
         let text = format!(
             "every call ({}) failed with {failure}: {}",
@@ -219,6 +221,26 @@ fn accepted_unanswered(calls: &RowStats) -> Option<AdviceNote> {
             plural(count, "request", "requests")
         );
         AdviceNote::new("accepted_unanswered", text)
+    })
+}
+
+/// The tools are listed before the load and not again: a client that lists them within a
+/// call would be another load.
+fn header_mismatch(calls: &RowStats) -> Option<AdviceNote> {
+    let ranked = calls.failures.ranked();
+    let mismatches = ranked
+        .iter()
+        .filter(|(failure, _)| failure.is_header_mismatch());
+    let count: u64 = mismatches.map(|(_, count)| count).sum();
+    (count > 0).then(|| {
+        let text = format!(
+            "the server refused {} with -32020: headers do not match the body. Arguments go into \
+             headers as the tool's schema said before the load: it may have changed since, or \
+             differ between instances, or a proxy changes headers (`Mcp-Method`, `Mcp-Name`, \
+             `Mcp-Param-…`); `try` shows a call, and another run lists the tools anew",
+            plural(count, "call", "calls")
+        );
+        AdviceNote::new("header_mismatch", text)
     })
 }
 
@@ -569,6 +591,10 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
         } => "is the URL's path right?",
         Failure::Rpc(-32602) => "check the steps' names and arguments against the server's schema",
         Failure::Rpc(-32601) => "the server does not know the method",
+        missing if missing.rpc_code() == Some(-32021) => {
+            "the server demands a capability that users do not declare; for tasks, `task = true` \
+             or `--task` does"
+        }
         _ => match failure.group() {
             FailureGroup::Connect => "can the server be reached from here?",
             FailureGroup::Timeout => "the server is slower than the timeout; see `--timeout`",
@@ -579,6 +605,9 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
             }
             FailureGroup::Isolation => {
                 "the server gives users what is others': the evidence shows an exchange"
+            }
+            FailureGroup::Task => {
+                "tasks take longer than they may; see `task_timeout`, or who cancels them"
             }
             FailureGroup::Auth => "no token was to be had: the summary's head says why",
             FailureGroup::Template => "a line end in a value for a header: mend the data",

@@ -69,6 +69,21 @@ fn a_202_is_never_just_a_failure() {
 }
 
 #[test]
+fn headers_that_do_not_match_have_advice_of_their_own() {
+    let refused = Failure::Http {
+        status: 400,
+        rpc_code: Some(-32020),
+    };
+    let all = |r: &mut Recorder| (0..5).for_each(|_| failed(r, 0, 1, refused, ""));
+    assert_eq!(ids(&plan(), all), ["header_mismatch"]);
+    let one = |r: &mut Recorder| {
+        healthy(r);
+        failed(r, 0, 1, Failure::Rpc(-32020), "");
+    };
+    assert_eq!(ids(&plan(), one), ["header_mismatch"]);
+}
+
+#[test]
 fn a_plateau_at_forty_milliseconds_is_seen() {
     let plateau = |fast_ns: u64| {
         move |r: &mut Recorder| {

@@ -88,6 +88,10 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .turns
         .iter()
         .map(|turn| row("turn", turn, &turn.figures));
+    let task_steps = report
+        .task_steps
+        .iter()
+        .map(|step| row("task_step", step, &step.figures));
     let flows = report.flows.iter().flat_map(|flow| {
         let of = json!({"flow": flow.name});
         let busy = json!({"latency": flow.busy});
@@ -117,6 +121,7 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .chain(close)
         .chain(listen)
         .chain(turns)
+        .chain(task_steps)
         .chain(flows)
         .chain(warm_up)
         .chain(probe);

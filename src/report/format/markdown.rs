@@ -204,14 +204,11 @@ fn operations(sheet: &mut Sheet, report: &Report) {
         .operations
         .iter()
         .map(|call| (call.label.as_str(), &call.figures));
-    let turns = report
-        .turns
-        .iter()
-        .map(|turn| (turn.label.as_str(), &turn.figures));
+    let parts = || report.beside_totals();
     let labels: Vec<&str> = calls
         .clone()
-        .chain(turns.clone())
         .map(|(label, _)| label)
+        .chain(parts().map(|(_, part)| part.label.as_str()))
         .collect();
     // What is cut stays apart from the others.
     let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
@@ -220,7 +217,7 @@ fn operations(sheet: &mut Sheet, report: &Report) {
         row.extend(figures(of));
         row
     };
-    let (of_calls, of_turns) = shown.split_at(report.operations.len());
+    let (of_calls, of_parts) = shown.split_at(report.operations.len());
     let mut rows: Vec<Vec<String>> = of_calls
         .iter()
         .zip(calls)
@@ -235,8 +232,8 @@ fn operations(sheet: &mut Sheet, report: &Report) {
         let begun = of.iter().filter(|of| of.started > 0);
         rows.extend(begun.map(|of| row(name.to_string(), of)));
     }
-    let turns = of_turns.iter().zip(turns);
-    rows.extend(turns.map(|(name, (_, of))| row(format!("turn of {}", cell(name)), of)));
+    let parts = of_parts.iter().zip(parts());
+    rows.extend(parts.map(|(name, (of, part))| row(format!("{of} {}", cell(name)), &part.figures)));
     sheet.heading("Operations");
     sheet.table(&OPERATION_COLUMNS, rows);
 }

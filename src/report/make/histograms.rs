@@ -95,6 +95,7 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
             RowKind::Turn => StoredKind::Turn,
             RowKind::Flow => StoredKind::Flow,
             RowKind::FlowBusy => StoredKind::FlowBusy,
+            RowKind::TaskStep => StoredKind::TaskStep,
             RowKind::Handshake | RowKind::Close | RowKind::Listen => continue,
         };
         let stored = of_calls(kind, measured, &outcome.totals.rows[at]);

@@ -87,6 +87,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         close: beside_calls(RowKind::Close),
         listen: listening::listening(outcome, &measured),
         turns: measured.operations(rows.of(RowKind::Turn)),
+        task_steps: measured.operations(rows.of(RowKind::TaskStep)),
         flows: flows::flows(&measured, rows),
         unchecked: flows::unchecked(rows),
         evidence: flows::evidence(outcome),

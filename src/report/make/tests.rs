@@ -39,6 +39,7 @@ fn assert_consistent(report: &Report) {
         .operations
         .iter()
         .chain(&report.turns)
+        .chain(&report.task_steps)
         .map(|op| &op.figures);
     for figures in blocks.into_iter().flatten().chain(operations) {
         assert_eq!(

@@ -472,9 +472,11 @@ impl<'a> Parts<'a> {
         };
         let places = (0..).map(Some);
         let rows = places.zip(rows).map(|(at, row)| match row.kind {
-            StoredKind::Call | StoredKind::Turn | StoredKind::Flow | StoredKind::FlowBusy => {
-                (at, row)
-            }
+            StoredKind::Call
+            | StoredKind::Turn
+            | StoredKind::Flow
+            | StoredKind::FlowBusy
+            | StoredKind::TaskStep => (at, row),
             _ => (None, row),
         });
         assemble(mode, rows.collect(), intervals)

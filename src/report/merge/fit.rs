@@ -147,6 +147,7 @@ fn of_one(report: &Report) -> Option<String> {
         report.close,
         report.listen,
         report.turns,
+        report.task_steps,
         report.flows,
         report.unchecked,
         report.seconds,

@@ -100,6 +100,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let totals = totals.ok_or("there is no report")?;
     let operations = parts.operations(StoredKind::Call, |report| &report.operations)?;
     let turns = parts.operations(StoredKind::Turn, |report| &report.turns)?;
+    let task_steps = parts.operations(StoredKind::TaskStep, |report| &report.task_steps)?;
     let flows = parts.flows()?;
     let handshake = parts.block(StoredKind::Handshake, |report| report.handshake.as_ref())?;
     let close = parts.block(StoredKind::Close, |report| report.close.as_ref())?;
@@ -151,6 +152,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         totals: figures.clone(),
         operations: operation_figures,
         turns: firsts(&turns),
+        task_steps: firsts(&task_steps),
         flows: firsts(&flows),
         unchecked: parts.unchecked(),
         evidence: parts.evidence(),
@@ -186,7 +188,13 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let beside = [lateness, delay, loop_time, tls].into_iter().flatten();
     // In the order of a fresh report.
     let rows: Vec<StoredRow> = std::iter::once(totals.row.clone())
-        .chain(operations.into_iter().chain(turns).map(|(_, row)| row))
+        .chain(
+            operations
+                .into_iter()
+                .chain(turns)
+                .chain(task_steps)
+                .map(|(_, row)| row),
+        )
         .chain(flows.into_iter().flat_map(|(_, rows)| rows).map(Some))
         .chain(beside_calls.map(|block| block.row))
         .chain(stages.into_iter().map(|(_, row)| row))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Utc;
 use crate::metrics::{AnswerPieces, Failure, Histogram, Packed, Recorder, RowStats, ServedCall};
-use crate::outcome::{Interval, Intervals, RowIntervals, Second, SecondSignals};
+use crate::outcome::{Interval, Intervals, Row, RowIntervals, RowKind, Second, SecondSignals};
 use crate::report::model::{GateGrade, GateOutcome, IsolationFigures, LatencyFigures};
 use crate::report::samples::{failed, ok, outcome, plan, report as report_of};
 use crate::threshold::{Comparison, LimitUnit, NOT_ISOLATED, Severity};
@@ -446,6 +446,50 @@ fn flows_steps_and_bytes_are_added_by_their_names() {
     let mut without = b.clone();
     without.operations.iter_mut().for_each(|it| it.bytes = None);
     assert_eq!(merge_of(&[&a, &without]).operations[0].bytes, None);
+}
+
+#[test]
+fn steps_of_tasks_are_added() {
+    let part = |number: u64| {
+        let mut outcome = outcome(&[("tools/call", Some("crunch"))]);
+        outcome.start.at = Utc::from_unix_ms(1_795_437_667_250 + number);
+        for method in ["tools/call", "tasks/get"] {
+            outcome.start.rows.push(Row {
+                subject: Some("crunch".to_string()),
+                ..Row::new(RowKind::TaskStep, method)
+            });
+        }
+        let n_rows = outcome.start.rows.len();
+        let rows = &mut outcome.totals.rows;
+        rows.resize_with(n_rows, Default::default);
+        for i in 0..number * 10 {
+            ok(&mut outcome.totals, 0, 90_000_000 + i);
+            ok(&mut outcome.totals, n_rows - 2, 1_000_000 * number + i);
+            ok(&mut outcome.totals, n_rows - 1, 2_000_000 + i);
+        }
+        report_of(&plan(), &outcome)
+    };
+    let (a, b) = (part(1), part(2));
+    let merged = merge_of(&[&a, &b]);
+    let [created, polled] = &merged.task_steps[..] else {
+        panic!("{:?}", merged.task_steps);
+    };
+    assert_eq!(
+        (created.method.as_str(), created.figures.ok),
+        ("tools/call", 30)
+    );
+    assert_eq!(
+        (polled.method.as_str(), polled.figures.ok),
+        ("tasks/get", 30)
+    );
+    let (least, most) = (
+        created.figures.latency.min_ms,
+        created.figures.latency.max_ms,
+    );
+    assert_eq!(least, a.task_steps[0].figures.latency.min_ms);
+    assert_eq!(most, b.task_steps[0].figures.latency.max_ms);
+    assert_eq!(merged.totals.ok, 30);
+    assert_eq!(figures(&merge_of(&[&merged])), figures(&merged));
 }
 
 /// What counters, bytes and flows tell of a sum decides it again; what is not stored

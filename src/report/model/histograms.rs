@@ -50,7 +50,7 @@ pub struct StoredHistograms {
 pub struct StoredRow {
     /// Which block of the report.
     pub kind: StoredKind,
-    /// As in `operations`; `null` but for operations and turns.
+    /// As in `operations`; `null` but for operations, turns and steps of tasks.
     pub method: Option<String>,
     /// As in `operations`.
     pub subject: Option<String>,
@@ -90,6 +90,8 @@ pub enum StoredKind {
     Listen,
     /// One of `turns`.
     Turn,
+    /// One of `task_steps`.
+    TaskStep,
     /// One of `flows`.
     Flow,
     /// The `busy` of one of them.

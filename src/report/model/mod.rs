@@ -131,6 +131,11 @@ pub struct Report {
     pub listen: Option<ListenFigures>,
     /// Of calls that a step issues at once, the slowest. Not part of `totals`.
     pub turns: Vec<OperationFigures>,
+    /// Of calls that were answered with a task (`task = true`): from the call to the task
+    /// that was created, under the method of the call, and each `tasks/get`. Not part of
+    /// `totals`, where the whole is one call.
+    #[serde(default)]
+    pub task_steps: Vec<OperationFigures>,
     /// Each flow that has a name. Not part of `totals`.
     #[serde(default)]
     pub flows: Vec<FlowFigures>,
@@ -185,6 +190,20 @@ pub struct Report {
     pub notices: Vec<String>,
     /// What may lie behind the figures, and what to do about it.
     pub advice: Vec<AdviceNote>,
+}
+
+impl Report {
+    /// Turns, then steps of tasks: rows that are in no total, each with what it is called
+    /// before its label.
+    pub(super) fn beside_totals(&self) -> impl Iterator<Item = (&'static str, &OperationFigures)> {
+        let steps = self.task_steps.iter();
+        let steps = steps.filter(|step| step.figures.started > 0);
+        let steps = steps.map(|step| match step.method.as_str() {
+            "tasks/get" => ("task asked for:", step),
+            _ => ("task created:", step),
+        });
+        self.turns.iter().map(|turn| ("turn of", turn)).chain(steps)
+    }
 }
 
 /// How the run went.

@@ -24,7 +24,7 @@ const BYTES_SHOWN: usize = 8;
 /// figures are not worth a row of their own.
 const BUSY_SHARE: f64 = 0.99;
 
-/// Calls by operation, then handshakes, closes and turns.
+/// Calls by operation, then handshakes, closes, turns and steps of tasks.
 pub(super) fn operations(page: &mut Page, report: &Report) {
     let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&DISPENSABLE);
     for (flow, group) in groups(&report.operations, |it| it.flow.as_deref()) {
@@ -61,9 +61,9 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
     if let Some(figures) = listen.filter(begun) {
         table.row(cells(page, Cell::of(Role::Accent, "listen"), figures));
     }
-    for turn in &report.turns {
-        let name = format!("turn of {}", turn.label);
-        table.row(cells(page, Cell::of(Role::Accent, name), &turn.figures));
+    for (of, part) in report.beside_totals() {
+        let name = format!("{of} {}", part.label);
+        table.row(cells(page, Cell::of(Role::Accent, name), &part.figures));
     }
     page.gap();
     page.table(table);

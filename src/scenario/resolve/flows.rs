@@ -5,10 +5,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::data::{DataSets, Earliness};
-use super::{Resolver, is_modern};
+use super::{Resolver, chosen_era, is_modern};
 use crate::error::nearest;
 use crate::expect::Extract;
-use crate::protocol::{Arguments, Operation, ProtocolChoice};
+use crate::protocol::{Arguments, Era, Operation, ProtocolChoice};
 use crate::redact::names_secret;
 use crate::scenario::defaults::ROWS_MAX;
 use crate::scenario::document::{Field, Origin};
@@ -32,6 +32,7 @@ impl Resolver<'_> {
             let mut flow = Flow::from(operation.map(Action::Call));
             for call in flow.steps.iter_mut().flat_map(|step| &mut step.calls) {
                 call.generate = generate;
+                call.task = self.overrides.task && is_tool_call(&call.action.value);
             }
             vec![flow]
         };
@@ -91,6 +92,9 @@ impl Resolver<'_> {
             self.check_single(&entry);
             if is_modern(protocol) && entry.weight > 0 {
                 self.refuse_pings(&entry);
+            }
+            if chosen_era(protocol) == Some(Era::Legacy) {
+                self.refuse_tasks(&entry);
             }
             let name = entry.name.value.map(|name| name.shown);
             let steps = entry.steps.into_iter();
@@ -275,12 +279,15 @@ impl Resolver<'_> {
                     source: value.source?,
                 })
             });
+            let action = call.action?;
             Some(Call {
                 name: call.name.value.map(|name| name.shown),
-                action: call.action?,
                 generate: call.generate,
                 isolation: call.isolation,
                 progress: call.progress,
+                task: call.task.value == Some(true)
+                    || self.overrides.task && is_tool_call(&action.value),
+                action,
                 extracts: extracts.collect(),
                 expectations: call.expect,
             })
@@ -333,6 +340,14 @@ impl Resolver<'_> {
         }
     }
 
+    fn refuse_tasks(&self, entry: &FlowEntry) {
+        for call in entry.calls().filter(|call| call.task.value == Some(true)) {
+            let message = "needs the tasks of MCP 2026-07-28, which the chosen protocol has not";
+            let accepted = "no `task`, or a modern protocol";
+            self.refuse(&call.task, message, accepted);
+        }
+    }
+
     fn refuse_pings(&self, entry: &FlowEntry) {
         for call in entry.calls() {
             let action = call.action.as_ref().map(|action| &action.value);
@@ -345,8 +360,13 @@ impl Resolver<'_> {
     }
 }
 
+fn is_tool_call(action: &Action) -> bool {
+    matches!(action, Action::Call(Operation::CallTool { .. }))
+}
+
 /// How many rows a report has of these: calls of one name or operation in one flow
-/// share theirs, a flow with a name has two, and so has a step of several calls.
+/// share theirs, a flow with a name has two, and so has a step of several calls; a call
+/// that may become a task has two more.
 fn count_rows(flows: &[Flow]) -> usize {
     let mut rows = HashSet::new();
     for flow in flows {
@@ -371,6 +391,10 @@ fn count_rows(flows: &[Flow]) -> usize {
                 for name in names {
                     if step.calls_at_once() > 1 {
                         rows.insert((of_flow, "turn", name.clone()));
+                    }
+                    if call.task {
+                        rows.insert((of_flow, "created", name.clone()));
+                        rows.insert((of_flow, "asked for", name.clone()));
                     }
                     rows.insert((of_flow, "call", name));
                 }

@@ -13,7 +13,8 @@ mod tls;
 use std::time::Duration;
 
 use super::defaults::{
-    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, SEGMENT_SEED, TIMEOUT, VUS_MAX, WORKERS_MAX,
+    DURATION_SECS_MAX, GRACEFUL_STOP_MAX, PROBE_RATE, SEGMENT_SEED, TASK_TIMEOUT, TIMEOUT, VUS_MAX,
+    WORKERS_MAX,
 };
 use super::document::{Document, Field, Origin, Use};
 use super::fault::{NO_SERVER, quoted};
@@ -96,8 +97,14 @@ pub(super) fn resolve(
 
     plan.network = resolver.network(&settings, &plan.target.url.value).into();
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
+    let task_timeout = resolver.above_zero(&settings.task_timeout);
+    plan.task_timeout = task_timeout.unwrap_or(TASK_TIMEOUT);
+    let longest = match plan.calls().any(|call| call.task) {
+        true => plan.timeout.max(plan.task_timeout),
+        false => plan.timeout,
+    };
     let graceful_stop = settings.graceful_stop.value;
-    plan.graceful_stop = graceful_stop.unwrap_or(plan.timeout.min(GRACEFUL_STOP_MAX));
+    plan.graceful_stop = graceful_stop.unwrap_or(longest.min(GRACEFUL_STOP_MAX));
     plan.think = settings.think.value.unwrap_or_default();
     plan.pause_after_call = settings.request_interval_ms.value.unwrap_or_default();
     plan.session = settings.session.value.unwrap_or_default();
@@ -175,6 +182,9 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     let think = flags.think.map(constant_think);
     settings.think.give_way("--think", think);
     settings.timeout.give_way("--timeout", flags.timeout);
+    settings
+        .task_timeout
+        .give_way("--task-timeout", flags.task_timeout);
     settings.warm_up.give_way("--warm-up", flags.warm_up);
     settings.workers.give_way("--workers", flags.workers);
 }
@@ -500,10 +510,15 @@ fn token_keys(settings: &Settings) -> impl Iterator<Item = String> + use<> {
 }
 
 fn is_modern(protocol: ProtocolChoice) -> bool {
+    chosen_era(protocol) == Some(Era::Modern)
+}
+
+/// `None`: it is found out.
+fn chosen_era(protocol: ProtocolChoice) -> Option<Era> {
     match protocol {
-        ProtocolChoice::Auto => false,
-        ProtocolChoice::Era(era) => era == Era::Modern,
-        ProtocolChoice::Revision(revision) => revision.era() == Era::Modern,
+        ProtocolChoice::Auto => None,
+        ProtocolChoice::Era(era) => Some(era),
+        ProtocolChoice::Revision(revision) => Some(revision.era()),
     }
 }
 

@@ -219,6 +219,24 @@ pub(super) fn write_pieces(
     pieces
 }
 
+/// Begins an event stream with a request to the client.
+pub(super) fn write_ask(out: &mut Vec<u8>, request: &Value, closes: bool) {
+    wire::write_stream_head(out, &[], closes);
+    let mut event = Vec::new();
+    wire::write_event(&mut event, request.to_string().as_bytes(), "\n");
+    wire::write_chunk(out, &event);
+}
+
+/// Ends such a stream with the answer. `message` is room for the message alone.
+pub(super) fn write_last(out: &mut Vec<u8>, message: &mut Vec<u8>, id: &Value, payload: &Payload) {
+    message.clear();
+    write_message(message, id, payload);
+    let mut event = Vec::new();
+    wire::write_event(&mut event, message, "\n");
+    wire::write_chunk(out, &event);
+    wire::write_stream_end(out);
+}
+
 fn write_message(out: &mut Vec<u8>, id: &Value, payload: &Payload) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     write_json(out, id);

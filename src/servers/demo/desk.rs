@@ -82,7 +82,7 @@ impl Desk {
         };
         count(&message, stats);
         let mut reply = if self.is_modern(head, &message) {
-            modern::answer(&mut self.offer, head, &message)
+            modern::answer(&mut self.offer, head, &message, now)
         } else {
             legacy::answer(
                 &mut self.offer,
@@ -147,6 +147,7 @@ fn class_of(method: &str) -> Class {
         "tools/call" => Class::ToolCall,
         "resources/read" => Class::ResourceRead,
         "prompts/get" => Class::PromptGet,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Class::Task,
         "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
             Class::List
         }
@@ -156,7 +157,7 @@ fn class_of(method: &str) -> Class {
 
 fn count(message: &ClientMessage, stats: &mut DemoStats) {
     match message.kind {
-        MessageKind::Response => stats.responses += 1,
+        MessageKind::Response(_) => stats.responses += 1,
         MessageKind::Notification => {
             stats.notifications += 1;
             match message.method.as_str() {
@@ -176,6 +177,11 @@ fn count(message: &ClientMessage, stats: &mut DemoStats) {
                     Class::PromptGet => stats.prompt_gets += 1,
                     Class::List => stats.lists += 1,
                     Class::Ping => stats.pings += 1,
+                    Class::Task => match message.method.as_str() {
+                        "tasks/get" => stats.task_gets += 1,
+                        "tasks/update" => stats.task_updates += 1,
+                        _ => stats.task_cancels += 1,
+                    },
                     Class::Handshake | Class::Unknown => {}
                 }
             }

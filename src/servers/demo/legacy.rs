@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::message::{ClientMessage, DemoReply, MessageKind};
 use super::offer::{
-    Catalogue, Class, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, Payload, ServedEra,
+    Asker, Catalogue, Class, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST, Payload, ServedEra,
     capabilities, server_info,
 };
 use super::stats::DemoStats;
@@ -211,19 +211,33 @@ pub(super) fn answer(
         );
         return DemoReply::refusal(400, INVALID_REQUEST, text);
     }
-    let MessageKind::Request(id) = &message.kind else {
-        return DemoReply::empty(202);
+    let id = match &message.kind {
+        MessageKind::Request(id) => id,
+        MessageKind::Notification => return DemoReply::empty(202),
+        MessageKind::Response(answer) => {
+            let mut reply = DemoReply::empty(202);
+            reply.within = session.map(|(key, _)| key);
+            reply.answers = answer.clone();
+            return reply;
+        }
     };
     if message.method == "ping" {
         return DemoReply::message(200, id.clone(), Payload::Result(json!({})));
     }
-    let served = offer.serve(ServedEra::Legacy, &message.method, &message.params, false);
+    let asker = Asker {
+        can_elicit: false,
+        has_tasks: false,
+        now,
+    };
+    let (method, params) = (&message.method, &message.params);
+    let served = offer.serve(ServedEra::Legacy, method, params, asker);
     let mut reply = DemoReply::message(200, id.clone(), served.payload);
     if served.class != Class::Unknown {
         reply.work = Some(served.extra);
         reply.progress = served.progress;
     }
     reply.within = session.map(|(key, _)| key);
+    reply.ask = served.ask;
     reply
 }
 
@@ -255,7 +269,7 @@ fn initialize(
     };
     let result = json!({
         "protocolVersion": version,
-        "capabilities": capabilities(),
+        "capabilities": capabilities(ServedEra::Legacy),
         "serverInfo": server_info(),
         "instructions": INSTRUCTIONS,
     });

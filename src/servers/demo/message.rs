@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::asking::{AskedAnswer, DemoAsk};
 use super::offer::{Class, INVALID_REQUEST, PARSE_ERROR, Payload};
 
 /// An answer, before it is written out, delayed or spoilt.
@@ -31,6 +32,10 @@ pub(super) struct DemoReply {
     pub(super) served_by: Option<String>,
     /// The session whose stream begins, in place of all else.
     pub(super) stream: Option<u128>,
+    /// What the client is asked first, on the stream of its call.
+    pub(super) ask: Option<DemoAsk>,
+    /// What the client answered to a request of ours.
+    pub(super) answers: Option<AskedAnswer>,
 }
 
 /// What an answer holds.
@@ -57,8 +62,8 @@ pub(super) enum MessageKind {
     /// Has an id, a string or an integer.
     Request(Value),
     Notification,
-    /// The answer to a request of ours, which we never send.
-    Response,
+    /// The answer to a request of ours; `None` where its id is none of ours.
+    Response(Option<AskedAnswer>),
 }
 
 impl DemoReply {
@@ -103,6 +108,8 @@ impl DemoReply {
             progress: Vec::new(),
             served_by: None,
             stream: None,
+            ask: None,
+            answers: None,
         }
     }
 }
@@ -127,8 +134,13 @@ pub(super) fn read_message(body: &[u8]) -> Result<ClientMessage, Box<DemoReply>>
         Some(Value::String(method)) => method,
         Some(_) => return Err(invalid("Invalid Request: the method must be a string")),
         None if object.contains_key("result") || object.contains_key("error") => {
+            let said = match object.remove("result") {
+                Some(result) => Ok(result),
+                None => Err(object.remove("error").unwrap_or_default()),
+            };
+            let id = id.and_then(|id| id.as_u64());
             return Ok(ClientMessage {
-                kind: MessageKind::Response,
+                kind: MessageKind::Response(id.map(|id| AskedAnswer { id, said })),
                 method: String::new(),
                 params: Value::Null,
             });

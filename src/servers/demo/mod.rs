@@ -13,13 +13,15 @@
 //! Start with [`DemoOptions`] (`options.rs`), then `server.rs` (the loop), `desk.rs` (which
 //! request gets which answer), `answer.rs` (how it is written),
 //! `legacy.rs` and `modern.rs` (the eras),
-//! `offer.rs`, `tools.rs` and `shop.rs` (what is offered), `latency.rs`, `faults.rs` and
+//! `offer.rs`, `tools.rs`, `shop.rs`, `asking.rs` and `jobs.rs` (what is offered), `latency.rs`, `faults.rs` and
 //! `capacity.rs` (what goes slow and wrong), `wire.rs` (HTTP).
 
 mod answer;
+mod asking;
 mod capacity;
 mod desk;
 mod faults;
+mod jobs;
 mod latency;
 mod legacy;
 mod message;

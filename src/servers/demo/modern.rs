@@ -4,13 +4,16 @@
 //! The checks come in the order of the official SDKs: duplicates, `_meta`,
 //! headers against body, version, parameter headers, and only then the method.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::jobs::TASKS;
 use super::message::{ClientMessage, DemoReply, MessageKind};
 use super::offer::{
-    Catalogue, Class, HEADER_MISMATCH, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST,
+    Asker, Catalogue, Class, HEADER_MISMATCH, INSTRUCTIONS, INVALID_PARAMS, INVALID_REQUEST,
     MISSING_CAPABILITY, Payload, ServedEra, UNSUPPORTED_VERSION, add_cache_hints, begin_result,
     capabilities, server_info,
 };
@@ -33,6 +36,7 @@ pub(super) fn answer(
     offer: &mut Catalogue,
     head: &DemoRequestHead,
     message: &ClientMessage,
+    now: Duration,
 ) -> DemoReply {
     let id = match &message.kind {
         MessageKind::Request(id) => id,
@@ -44,7 +48,7 @@ pub(super) fn answer(
                 None => DemoReply::empty(202),
             };
         }
-        MessageKind::Response => {
+        MessageKind::Response(_) => {
             let text = "Invalid Request: this revision has no responses from clients";
             return DemoReply::refusal(400, INVALID_REQUEST, text);
         }
@@ -56,15 +60,14 @@ pub(super) fn answer(
     if message.method == "server/discover" {
         return DemoReply::message(200, id.clone(), discover());
     }
-    let can_elicit = message.params["_meta"][CAPABILITIES_KEY]
-        .get("elicitation")
-        .is_some();
-    let served = offer.serve(
-        ServedEra::Modern,
-        &message.method,
-        &message.params,
-        can_elicit,
-    );
+    let declared = &message.params["_meta"][CAPABILITIES_KEY];
+    let asker = Asker {
+        can_elicit: declared.get("elicitation").is_some(),
+        has_tasks: declared["extensions"].get(TASKS).is_some(),
+        now,
+    };
+    let (method, params) = (&message.method, &message.params);
+    let served = offer.serve(ServedEra::Modern, method, params, asker);
     let is_unknown = served.class == Class::Unknown;
     let status = match &served.payload {
         _ if is_unknown => 404,
@@ -83,7 +86,7 @@ pub(super) fn answer(
 fn discover() -> Payload {
     let mut result = begin_result(ServedEra::Modern);
     result.insert("supportedVersions".into(), json!([VERSION]));
-    result.insert("capabilities".into(), capabilities());
+    result.insert("capabilities".into(), capabilities(ServedEra::Modern));
     result.insert("instructions".into(), INSTRUCTIONS.into());
     add_cache_hints(ServedEra::Modern, &mut result);
     result.insert("_meta".into(), json!({SERVER_INFO_KEY: server_info()}));
@@ -122,6 +125,7 @@ fn envelope_fault(head: &DemoRequestHead, message: &ClientMessage) -> Option<Pay
     let name_key = match message.method.as_str() {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
         _ => None,
     };
     if let Some(key) = name_key

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::asking::{Consultation, DemoAsk};
+use super::jobs::{DemoWork, Jobs, TASKS, WorkOutcome};
 use super::shop::Shop;
 use super::tools::{self, DemoTool, Question, ToolOutcome};
 
@@ -33,6 +35,8 @@ pub(super) enum Class {
     ToolCall,
     ResourceRead,
     PromptGet,
+    /// What is asked of a task.
+    Task,
     /// A method that the server doesn't have.
     Unknown,
 }
@@ -71,6 +75,18 @@ pub(super) struct Served {
     pub(super) extra: Duration,
     /// Messages that come before it, spread evenly over the time that it takes.
     pub(super) progress: Vec<Value>,
+    /// What a legacy client is asked first, on the stream of the call.
+    pub(super) ask: Option<DemoAsk>,
+}
+
+/// Who asks, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    /// The client declared that it answers elicitations.
+    pub(super) can_elicit: bool,
+    /// It declared tasks.
+    pub(super) has_tasks: bool,
+    pub(super) now: Duration,
 }
 
 /// JSON-RPC's own codes, and MCP's.
@@ -92,6 +108,9 @@ pub(super) struct Catalogue {
     /// What makes this server's request states its own.
     seal_key: u64,
     shop: Shop,
+    jobs: Jobs,
+    /// The ids of requests to clients.
+    next_ask: u64,
 }
 
 /// The results of the list methods as JSON text.
@@ -111,6 +130,8 @@ impl Catalogue {
             tools,
             seal_key: seed ^ 0x5eed_0fa5_ea1e_d571,
             shop: Shop::new(seed, off_schema_share),
+            jobs: Jobs::new(seed),
+            next_ask: 0,
         }
     }
 
@@ -123,15 +144,15 @@ impl Catalogue {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
-    /// The answer to a method that both eras have; `can_elicit` says whether the
-    /// client declared that it answers elicitations.
+    /// The answer to a method that both eras have, and to those about tasks.
     pub(super) fn serve(
         &mut self,
         era: ServedEra,
         method: &str,
         params: &Value,
-        can_elicit: bool,
+        asker: Asker,
     ) -> Served {
+        let now = asker.now;
         let lists = match era {
             ServedEra::Legacy => &self.legacy,
             ServedEra::Modern => &self.modern,
@@ -141,7 +162,22 @@ impl Catalogue {
             "resources/list" => (Class::List, Payload::Written(lists.resources.clone())),
             "resources/templates/list" => (Class::List, Payload::Written(lists.templates.clone())),
             "prompts/list" => (Class::List, Payload::Written(lists.prompts.clone())),
-            "tools/call" => return self.call_tool(era, params, can_elicit),
+            "tools/call" => return self.call_tool(era, params, asker),
+            "tasks/get" | "tasks/update" | "tasks/cancel"
+                if era == ServedEra::Modern && !asker.has_tasks =>
+            {
+                let needed = json!({"extensions": {TASKS: {}}});
+                (Class::Task, missing_capability(method, &needed))
+            }
+            "tasks/get" | "tasks/update" | "tasks/cancel" if era == ServedEra::Modern => {
+                let told = match method {
+                    "tasks/get" => self.jobs.get(params, now, yields),
+                    "tasks/update" => self.jobs.update(params, now),
+                    _ => self.jobs.cancel(params, now),
+                };
+                let unknown = || Payload::error(INVALID_PARAMS, "Task not found");
+                (Class::Task, told.map_or_else(unknown, Payload::Result))
+            }
             "resources/read" => (Class::ResourceRead, read_resource(era, params)),
             "prompts/get" => (Class::PromptGet, give_prompt(era, params)),
             _ => {
@@ -154,12 +190,14 @@ impl Catalogue {
             payload,
             extra: Duration::ZERO,
             progress: Vec::new(),
+            ask: None,
         }
     }
 
-    fn call_tool(&mut self, era: ServedEra, params: &Value, can_elicit: bool) -> Served {
+    fn call_tool(&mut self, era: ServedEra, params: &Value, asker: Asker) -> Served {
         let mut extra = Duration::ZERO;
         let mut progress = Vec::new();
+        let mut ask = None;
         let name = params["name"].as_str().unwrap_or_default();
         let no_arguments = Value::Object(Map::new());
         let arguments = match params.get("arguments") {
@@ -188,7 +226,22 @@ impl Catalogue {
                 tool_result(era, question.then, None, false)
             }
             Some(ToolOutcome::Asks(question)) => {
-                self.ask_or_finish(name, arguments, question, params, can_elicit)
+                self.ask_or_finish(name, arguments, question, params, asker.can_elicit)
+            }
+            Some(ToolOutcome::Consults(kind)) if era == ServedEra::Legacy => {
+                self.next_ask += 1;
+                let id = self.next_ask;
+                ask = Some(DemoAsk { id, kind });
+                // It is made of the answer.
+                Payload::Result(Value::Null)
+            }
+            Some(ToolOutcome::Consults(kind)) => self.consult(kind, arguments, params),
+            Some(ToolOutcome::Works(work)) if era == ServedEra::Modern && asker.has_tasks => {
+                Payload::Result(self.jobs.create(work, asker.now))
+            }
+            Some(ToolOutcome::Works(work)) => {
+                extra = work.time;
+                work_done(era, &work)
             }
         };
         Served {
@@ -196,7 +249,34 @@ impl Catalogue {
             payload,
             extra,
             progress,
+            ask,
         }
+    }
+
+    /// The two rounds of a call that consults a modern client.
+    fn consult(&self, kind: Consultation, arguments: &Value, params: &Value) -> Payload {
+        const KEY: &str = "asked";
+        let state = self.seal("ask_client", arguments);
+        let given = &params["requestState"];
+        if kind == Consultation::Ping {
+            let text = "this revision has no `ping`".to_string();
+            return tool_result(ServedEra::Modern, text, None, false);
+        }
+        if given.is_null() {
+            return Payload::Result(json!({
+                "resultType": "input_required",
+                "inputRequests": {KEY: kind.request()},
+                "requestState": state,
+            }));
+        }
+        if *given != state.as_str() {
+            return Payload::error(INVALID_PARAMS, "Invalid or expired requestState");
+        }
+        consulted(
+            ServedEra::Modern,
+            kind,
+            &Ok(params["inputResponses"][KEY].clone()),
+        )
     }
 
     /// The two rounds of a call that asks back: the question with a sealed
@@ -212,11 +292,7 @@ impl Catalogue {
         let state = self.seal(name, arguments);
         match params.get("requestState") {
             None | Some(Value::Null) if !can_elicit => {
-                return Payload::Error {
-                    code: MISSING_CAPABILITY,
-                    message: format!("tool `{name}` needs the client capability `elicitation`"),
-                    data: json!({"requiredCapabilities": {"elicitation": {}}}),
-                };
+                return missing_capability(name, &json!({"elicitation": {}}));
             }
             None | Some(Value::Null) => return ask(question, &state),
             Some(given) if *given != state.as_str() => {
@@ -293,6 +369,47 @@ fn ask(question: Question, state: &str) -> Payload {
         },
         "requestState": state,
     }))
+}
+
+fn missing_capability(what: &str, needed: &Value) -> Payload {
+    Payload::Error {
+        code: MISSING_CAPABILITY,
+        message: format!("`{what}` needs capabilities of the client that it did not declare"),
+        data: json!({"requiredCapabilities": needed}),
+    }
+}
+
+/// What the tool `ask_client` says once the client has answered.
+pub(super) fn consulted(
+    era: ServedEra,
+    kind: Consultation,
+    said: &Result<Value, Value>,
+) -> Payload {
+    let text = match said {
+        Ok(result) => kind.said(result),
+        Err(error) => Err(format!("the client refused: {error}")),
+    };
+    let is_error = text.is_err();
+    tool_result(era, text.unwrap_or_else(|why| why), None, is_error)
+}
+
+/// What the tool `crunch` says once its time is over.
+fn work_done(era: ServedEra, work: &DemoWork) -> Payload {
+    let text = format!("worked for {} ms", work.time.as_millis());
+    match work.outcome {
+        WorkOutcome::Done => tool_result(era, text, None, false),
+        WorkOutcome::ToolError => tool_result(era, text + ", in vain", None, true),
+        WorkOutcome::Error => Payload::error(INTERNAL_ERROR, text + ", and broke"),
+    }
+}
+
+/// The same of a task.
+fn yields(work: &DemoWork) -> Result<Value, Value> {
+    match work_done(ServedEra::Modern, work) {
+        Payload::Result(result) => Ok(result),
+        Payload::Error { code, message, .. } => Err(json!({"code": code, "message": message})),
+        Payload::Written(_) => Err(Value::Null),
+    }
 }
 
 fn tool_result(era: ServedEra, text: String, data: Option<Value>, is_error: bool) -> Payload {
@@ -447,8 +564,12 @@ pub(super) fn server_info() -> Value {
 }
 
 /// What the server can do.
-pub(super) fn capabilities() -> Value {
-    json!({"tools": {}, "resources": {}, "prompts": {}})
+pub(super) fn capabilities(era: ServedEra) -> Value {
+    let mut all = json!({"tools": {}, "resources": {}, "prompts": {}});
+    if era == ServedEra::Modern {
+        all["extensions"] = json!({TASKS: {}});
+    }
+    all
 }
 
 /// Guidance for the client.
@@ -459,8 +580,14 @@ pub(super) const INSTRUCTIONS: &str =
 mod tests {
     use super::*;
 
+    const ASKER: Asker = Asker {
+        can_elicit: true,
+        has_tasks: false,
+        now: Duration::ZERO,
+    };
+
     fn serve(era: ServedEra, method: &str, params: Value) -> Served {
-        Catalogue::new(1, 0.0).serve(era, method, &params, true)
+        Catalogue::new(1, 0.0).serve(era, method, &params, ASKER)
     }
 
     /// The result as data, or the error's code.
@@ -493,7 +620,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!((n_pages, names.len()), (4, 14));
+            assert_eq!((n_pages, names.len()), (4, 16));
         }
         for cursor in [json!("page-0"), json!("page-5"), json!("x"), json!(7)] {
             let page = result(ServedEra::Legacy, "tools/list", json!({"cursor": cursor}));
@@ -562,7 +689,7 @@ mod tests {
         let mut call = |params: Value| {
             value(
                 &offer
-                    .serve(ServedEra::Modern, "tools/call", &params, true)
+                    .serve(ServedEra::Modern, "tools/call", &params, ASKER)
                     .payload,
             )
         };
@@ -584,9 +711,61 @@ mod tests {
         params["arguments"] = json!({"drink": "latte"});
         assert_eq!(call(params), Err(INVALID_PARAMS));
         let params = json!({"name": "order_coffee", "arguments": {"drink": "tea"}});
-        let served = offer.serve(ServedEra::Modern, "tools/call", &params, false);
+        let asker = Asker {
+            can_elicit: false,
+            ..ASKER
+        };
+        let served = offer.serve(ServedEra::Modern, "tools/call", &params, asker);
         assert_eq!(value(&served.payload), Err(MISSING_CAPABILITY));
         let legacy = result(ServedEra::Legacy, "tools/call", params).expect("a result");
         assert_eq!(legacy["content"][0]["text"], "ordered: tea");
+    }
+
+    #[test]
+    fn a_tool_consults_the_client() {
+        let mut offer = Catalogue::new(1, 0.0);
+        let mut params = json!({"name": "ask_client", "arguments": {"kind": "roots"}});
+        let served = offer.serve(ServedEra::Legacy, "tools/call", &params, ASKER);
+        let ask = served.ask.expect("a request to the client");
+        assert_eq!(
+            (ask.message()["method"].as_str(), ask.id),
+            (Some("roots/list"), 1)
+        );
+        let mut call = |params: &Value| {
+            let served = offer.serve(ServedEra::Modern, "tools/call", params, ASKER);
+            value(&served.payload).expect("a result")
+        };
+        let first = call(&params);
+        assert_eq!(first["inputRequests"]["asked"]["method"], "roots/list");
+        params["requestState"] = first["requestState"].clone();
+        params["inputResponses"] = json!({"asked": {"roots": []}});
+        let second = call(&params);
+        assert_eq!(second["content"][0]["text"], "the client says: 0 roots");
+        params["inputResponses"] = json!({"asked": {}});
+        assert_eq!(call(&params)["isError"], true);
+    }
+
+    #[test]
+    fn work_is_a_task_for_those_who_declare_tasks() {
+        let mut offer = Catalogue::new(1, 0.0);
+        let params = json!({"name": "crunch", "arguments": {"ms": 7}});
+        let direct = offer.serve(ServedEra::Modern, "tools/call", &params, ASKER);
+        assert_eq!(direct.extra, Duration::from_millis(7));
+        let direct = value(&direct.payload).expect("a result");
+        assert_eq!(direct["content"][0]["text"], "worked for 7 ms");
+        let asker = Asker {
+            has_tasks: true,
+            ..ASKER
+        };
+        let created = offer.serve(ServedEra::Modern, "tools/call", &params, asker);
+        let created = value(&created.payload).expect("a task");
+        assert_eq!(created["resultType"], "task");
+        let about = json!({"taskId": created["taskId"]});
+        let undeclared = offer.serve(ServedEra::Modern, "tasks/get", &about, ASKER);
+        assert_eq!(value(&undeclared.payload), Err(MISSING_CAPABILITY));
+        let told = offer.serve(ServedEra::Modern, "tasks/get", &about, asker);
+        assert_eq!(value(&told.payload).expect("a task")["status"], "working");
+        let legacy = offer.serve(ServedEra::Legacy, "tasks/get", &about, asker);
+        assert_eq!(legacy.class, Class::Unknown);
     }
 }

@@ -12,6 +12,7 @@
 //! instant nothing is left to do but to send it.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -21,14 +22,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use serde_json::Value;
 
 use super::super::head::HttpRefusal;
 use super::answer::{self, Form, Then};
+use super::asking::{AskedAnswer, Consultation, DemoAsk};
 use super::capacity::{Admission, Gate, Waiter, turned_away};
 use super::desk::Desk;
 use super::faults::DemoFault;
 use super::message::{DemoReply, ReplyBody};
-use super::offer::{Class, INVALID_REQUEST};
+use super::offer::{Class, INVALID_REQUEST, ServedEra, consulted};
 use super::options::DemoOptions;
 use super::stats::DemoStats;
 use super::wire::{self, HttpMethod, HttpRequest, RequestReader};
@@ -77,6 +80,8 @@ pub(super) struct DemoLoop {
     /// By session: the connection of its stream.
     streams: HashMap<u128, usize>,
     desk: Desk,
+    /// By the id of the request to the client; one for each of some connections at most.
+    asked: HashMap<u64, AskedCall>,
     draws: Draws,
     stats: DemoStats,
     /// Never used twice, so that a timer knows its call.
@@ -132,6 +137,8 @@ struct DemoConnection {
     backend: u16,
     /// Pieces of the answer that are not yet due, each at its own time.
     pieces: VecDeque<Vec<u8>>,
+    /// What the client of its call was asked, for whose answer the call waits.
+    asked: Option<u64>,
     /// The answer once more, while it may still be exchanged with another client's.
     held: Option<HeldAnswer>,
     /// The answer has another client's result.
@@ -159,6 +166,17 @@ struct Streamed {
     session: u128,
     /// Of the last event.
     event_id: u64,
+}
+
+/// A call that waits for its client's answer to a request of ours.
+struct AskedCall {
+    number: usize,
+    ticket: u64,
+    /// The id of the call.
+    id: Value,
+    kind: Consultation,
+    session: Option<u128>,
+    closes: bool,
 }
 
 /// A request on its way.
@@ -235,6 +253,7 @@ impl DemoLoop {
             gate: options.capacity.as_ref().map(Gate::new),
             streams: HashMap::new(),
             desk: Desk::new(&options),
+            asked: HashMap::new(),
             draws: Draws {
                 latency: seeded(0),
                 fault: seeded(1),
@@ -346,6 +365,7 @@ impl DemoLoop {
             held: None,
             is_mixed: false,
             pieces: VecDeque::new(),
+            asked: None,
         });
         self.next_backend = (self.next_backend + 1) % self.options.backends.max(1);
         self.stats.connections_opened += 1;
@@ -494,6 +514,20 @@ impl DemoLoop {
         }
         let ticket = self.draw_ticket();
         let mut fault = self.draw_fault(&reply);
+        if let Some(answer) = reply.answers.take() {
+            self.go_on_with(answer, reply.within);
+        }
+        if let (Some(ask), ReplyBody::Message { id, .. }) = (reply.ask.take(), &reply.body) {
+            let asked = AskedCall {
+                number,
+                ticket,
+                id: id.clone(),
+                kind: ask.kind,
+                session: reply.within,
+                closes: request.head.closes,
+            };
+            return self.ask(&ask, asked, now);
+        }
         let step = match reply.work {
             None => AnswerTime::Now,
             Some(_) if fault == Some(DemoFault::Hang) => AnswerTime::Never,
@@ -627,6 +661,57 @@ impl DemoLoop {
         if self.streams.remove(&session).is_some() {
             self.stats.streams_open = self.stats.streams_open.saturating_sub(1);
         }
+    }
+
+    /// Asks the client of a call on its stream, and lets the call wait for the answer. It
+    /// takes no slot meanwhile, and no fault befalls it.
+    fn ask(&mut self, ask: &DemoAsk, call: AskedCall, now: Duration) {
+        let (number, ticket) = (call.number, call.ticket);
+        let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else {
+            return;
+        };
+        answer::write_ask(&mut connection.output, &ask.message(), call.closes);
+        connection.asked = Some(ask.id);
+        connection.busy = Some(Busy {
+            ticket,
+            began_at: now,
+            is_call: true,
+            stage: CallStage::Working,
+        });
+        self.stats.asked += 1;
+        self.asked.insert(ask.id, call);
+        self.flush(number);
+    }
+
+    /// The answer of a client to what it was asked: its call goes on.
+    fn go_on_with(&mut self, said: AskedAnswer, session: Option<u128>) {
+        let Entry::Occupied(asked) = self.asked.entry(said.id) else {
+            return;
+        };
+        // Another session's answer is none.
+        if asked.get().session != session {
+            return;
+        }
+        let call = asked.remove();
+        let payload = consulted(ServedEra::Legacy, call.kind, &said.said);
+        let Some(connection) = self
+            .connections
+            .get_mut(call.number)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        connection.asked = None;
+        let message = &mut self.message;
+        answer::write_last(&mut connection.output, message, &call.id, &payload);
+        connection.then = match call.closes {
+            true => Then::Close,
+            false => Then::ReadOn,
+        };
+        let latency = self.options.latency.sample(&mut self.draws.latency);
+        let now = self.clock.now();
+        self.finish_at(call.number, call.ticket, now, latency, false);
+        self.read_on(call.number);
     }
 
     /// Sends a call through the gate of the capacity.
@@ -955,6 +1040,9 @@ impl DemoLoop {
         let Some(connection) = self.connections.get_mut(number).and_then(Option::take) else {
             return;
         };
+        if let Some(id) = connection.asked {
+            self.asked.remove(&id);
+        }
         self.free_numbers.push(number);
         self.stats.connections_open = self.stats.connections_open.saturating_sub(1);
         if let Some(streamed) = connection.streamed {

@@ -23,6 +23,12 @@ pub struct DemoStats {
     pub lists: u64,
     /// `ping`.
     pub pings: u64,
+    /// `tasks/get`.
+    pub task_gets: u64,
+    /// `tasks/update`.
+    pub task_updates: u64,
+    /// `tasks/cancel`.
+    pub task_cancels: u64,
     /// Calls whose answer, good or bad, was handed to the kernel, or whose
     /// connection was closed on purpose.
     pub finished: u64,
@@ -82,7 +88,9 @@ pub struct DemoStats {
     pub initialized: u64,
     /// `notifications/cancelled`.
     pub cancels: u64,
-    /// Responses to requests, which this server never sends.
+    /// Requests to clients, on streams of their calls.
+    pub asked: u64,
+    /// Responses of clients.
     pub responses: u64,
     /// The faults that were done.
     pub faults: FaultCounts,

@@ -3,7 +3,7 @@
 //! Together they hold what a client has to cope with: nested objects, arrays,
 //! formats and constants in a schema, a tool that destroys, one that always
 //! fails, one that takes its time, one whose arguments travel in headers too,
-//! one that asks back, some that need what another gave (`shop.rs`), and one
+//! two that ask back, one that becomes a task, some that need what another gave (`shop.rs`), and one
 //! whose answers break its output schema at times. All are deterministic. It
 //! knows neither HTTP nor the eras' envelopes.
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::asking::Consultation;
+use super::jobs::{DemoWork, WorkOutcome};
 use super::schema;
 use super::shop::{CART_MAX, ITEMS, Shop};
 
@@ -39,6 +41,10 @@ pub(super) enum ToolOutcome {
     Steps(u32, Duration, String),
     /// Needs an answer to an elicitation before it can say this.
     Asks(Question),
+    /// Asks the client for something, and says what it was answered.
+    Consults(Consultation),
+    /// Takes its time, as a task where the client declares tasks.
+    Works(DemoWork),
 }
 
 /// What a tool asks back.
@@ -124,7 +130,7 @@ pub(super) fn all() -> Vec<DemoTool> {
             slow,
         ),
         tool(
-            "crunch",
+            "stepwise",
             "Works through steps of so many milliseconds, and tells of each where the client \
              gives a progress token",
             &read_only,
@@ -135,7 +141,7 @@ pub(super) fn all() -> Vec<DemoTool> {
                     "ms": {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 20}
                 }
             }),
-            crunch,
+            stepwise,
         ),
         tool(
             "book_meeting",
@@ -216,6 +222,42 @@ pub(super) fn all() -> Vec<DemoTool> {
                 "required": ["drink"]
             }),
             order_coffee,
+        ),
+        tool(
+            "ask_client",
+            "Asks the client on the stream of the call, and tells what it was answered",
+            &read_only,
+            json!({
+                "type": "object",
+                "properties": {
+                    "kind": {
+                        "type": "string",
+                        "enum": ["elicitation", "sampling", "roots", "ping"],
+                        "default": "elicitation"
+                    }
+                }
+            }),
+            |arguments, _| ToolOutcome::Consults(Consultation::of(&arguments["kind"])),
+        ),
+        tool(
+            "crunch",
+            "Works for so many milliseconds: as a task where the client declares tasks",
+            &read_only,
+            json!({
+                "type": "object",
+                "properties": {
+                    "ms": {"type": "integer", "minimum": 0, "maximum": 60_000, "default": 100},
+                    "asks": {
+                        "type": "boolean", "default": false,
+                        "description": "a task asks half way, and goes on with the answer"
+                    },
+                    "outcome": {
+                        "type": "string", "enum": ["done", "tool_error", "error"],
+                        "default": "done"
+                    }
+                }
+            }),
+            crunch,
         ),
         tool(
             "fail",
@@ -404,11 +446,24 @@ fn slow(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     ToolOutcome::Later(Duration::from_millis(ms), format!("waited {ms} ms"))
 }
 
-fn crunch(arguments: &Value, _: &mut Shop) -> ToolOutcome {
+fn stepwise(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     let number = |name: &str, default| arguments[name].as_f64().map_or(default, |n| n as u32);
     let (steps, ms) = (number("steps", 5), number("ms", 20));
     let every = Duration::from_millis(u64::from(ms));
     ToolOutcome::Steps(steps, every, format!("{steps} steps of {ms} ms"))
+}
+
+fn crunch(arguments: &Value, _: &mut Shop) -> ToolOutcome {
+    let ms = arguments["ms"].as_f64().map_or(100, |ms| ms as u64);
+    ToolOutcome::Works(DemoWork {
+        time: Duration::from_millis(ms),
+        asks: arguments["asks"] == true,
+        outcome: match arguments["outcome"].as_str() {
+            Some("tool_error") => WorkOutcome::ToolError,
+            Some("error") => WorkOutcome::Error,
+            _ => WorkOutcome::Done,
+        },
+    })
 }
 
 fn book_meeting(arguments: &Value, _: &mut Shop) -> ToolOutcome {
