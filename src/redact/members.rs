@@ -211,9 +211,11 @@ mod tests {
         assert_eq!(credentials_in(&many).len(), CREDENTIALS_MAX);
         assert!(!without_credentials(&many).contains("abcd"));
         // Nothing is looked at again and again.
-        for odd in ["\"", "\\\"", "\"\\\"", "\"token\":", "\\"] {
+        for odd in ["\"", "\\\"", "\"\\\"", "\\"] {
             assert_eq!(without_credentials(&odd.repeat(200_000)).find(MASK), None);
         }
+        // Each name is the value of the one before.
+        let _ends = without_credentials(&"\"token\":".repeat(200_000));
     }
 
     proptest! {

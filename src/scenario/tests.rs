@@ -733,7 +733,7 @@ fn steps_at_fault() {
             "a.toml:3:8: scenario[1].tool: is empty; expected the name of a tool",
             "a.toml:4:1: scenario[1].uri: unknown key; expected one of `type`, `weight`, \
                  `name`, `repeat`, `until`, `think`, `parallel`, `tool`, `arguments`, `generate`, \
-                 `isolation`, `task`, `extract`, `secret`, `expect`",
+                 `isolation`, `progress`, `task`, `extract`, `secret`, `expect`",
             "a.toml:5:12: scenario[1].parallel: `0` is out of bounds; expected a whole number \
                  from 1 to 256",
             "a.toml:6:13: scenario[1].arguments: found a list; expected a table such as `{ text = \
@@ -1311,8 +1311,9 @@ fn a_tool_on_the_command_line_keeps_the_steps_that_bring_its_values() {
 #[test]
 fn operations_that_share_a_name_have_their_own_behind_it() {
     let plan = plan_of(
-        "[[scenario]]\nname = \"run\"\ntype = \"code_mode\"\ncode = \"a\"\n\
-         [[flow]]\nname = \"f\"\n[[flow.step]]\nname = \"page\"\n[[flow.step.call]]\nname = \"own\"\n\
+        "[[flow]]\nname = \"f\"\n\
+         [[flow.step]]\nname = \"run\"\ntype = \"code_mode\"\ncode = \"a\"\n\
+         [[flow.step]]\nname = \"page\"\n[[flow.step.call]]\nname = \"own\"\n\
          type = \"tools/list\"\n[[flow.step.call]]\ntype = \"tools/call\"\ntool = \"{{vu}}\"\n\
          [[flow.step]]\nname = \"single\"\ntype = \"tools/list\"\n[[flow.step]]\ntype = \"ping\"\n",
     );

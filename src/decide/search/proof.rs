@@ -301,7 +301,7 @@ fn prove_closed(mu: f64, think_secs: f64, quantile: f64, limit_ms: u64, median: 
     );
     let bench = Bench::closed(exponential(mu), think_secs, quantile, limit_ms);
     let truth = capacity_closed(mu, think_secs, quantile, limit_ms as f64 / 1e3);
-    prove(&name, &bench, truth, [2, 100], median);
+    prove(&name, &bench, truth, [5, 100], median);
 }
 
 #[test]

@@ -429,10 +429,9 @@ fn session_per_backend(outcome: &RunOutcome) -> Option<AdviceNote> {
     };
     (n_servers > 1 && n_expired > 0).then(|| {
         let text = format!(
-            "{n_servers} {what}, and {} met one that did not know its session: what keeps a \
-             session at its server is the connection, or chance; a balancer has to go by the \
-             session's id or a cookie, or the servers have to share their sessions",
-            plural(n_expired, "call", "calls")
+            "{n_servers} {what}, and some calls met one that did not know their session: what \
+             keeps a session at its server is the connection, or chance; a balancer has to go by \
+             the session's id or a cookie, or the servers have to share their sessions"
         );
         AdviceNote::new("session_per_backend", text)
     })
