@@ -55,6 +55,10 @@ macro_rules! command {
             /// the tool's arguments, in place of the config's: a JSON object, or @file
             #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
             pub(super) args: Option<Arguments>,
+            /// this population of the config alone, with its part of the load; a load on
+            /// the command line is all its own
+            #[argh(option, arg_name = "name")]
+            pub(super) population: Option<String>,
         ] $($rest)*);
     };
 
@@ -384,6 +388,7 @@ macro_rules! load_overrides {
         Overrides {
             url: $args.url,
             tool: tool($args.tool, $args.args)?,
+            population: $args.population,
             think: $args.think,
             timeout: $args.timeout,
             seed: $args.seed,
@@ -739,6 +744,9 @@ command! {
         /// the tool's arguments, in place of the config's: a JSON object, or @file
         #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
         pub(super) args: Option<Arguments>,
+        /// this population of the config; the first unless given
+        #[argh(option, arg_name = "name")]
+        pub(super) population: Option<String>,
         /// the longest that one request may take; 5s unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) timeout: Option<Duration>,
@@ -1040,6 +1048,7 @@ impl Try {
         Ok(Overrides {
             url: self.url,
             tool: tool(self.tool, self.args)?,
+            population: self.population,
             timeout: self.timeout,
             is_trial: true,
             seed: self.seed,

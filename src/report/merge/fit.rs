@@ -148,6 +148,7 @@ fn of_one(report: &Report) -> Option<String> {
         report.listen,
         report.turns,
         report.flows,
+        report.populations,
         report.unchecked,
         report.seconds,
         report.stages,

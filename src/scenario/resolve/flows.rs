@@ -347,7 +347,7 @@ impl Resolver<'_> {
 
 /// How many rows a report has of these: calls of one name or operation in one flow
 /// share theirs, a flow with a name has two, and so has a step of several calls.
-fn count_rows(flows: &[Flow]) -> usize {
+pub(super) fn count_rows(flows: &[Flow]) -> usize {
     let mut rows = HashSet::new();
     for flow in flows {
         let of_flow = flow.name.as_deref();
