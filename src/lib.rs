@@ -38,7 +38,7 @@
 //!
 //! impl Observer for Watcher {
 //!     fn started(&mut self, start: &RunStart) {
-//!         self.server = start.server.name.clone();
+//!         self.server = start.server().name.clone();
 //!     }
 //!
 //!     fn progress(&mut self, progress: &Progress<'_>) {

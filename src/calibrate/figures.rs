@@ -142,7 +142,7 @@ mod tests {
             warm_up: Some((WARM, Recorder::new(rows.len()))),
             start: RunStart {
                 at: Utc::from_unix_ms(0),
-                server: ServerFacts {
+                servers: vec![ServerFacts {
                     url: String::new(),
                     era: Era::Legacy,
                     revision: Revision::LATEST_LEGACY,
@@ -152,7 +152,7 @@ mod tests {
                     proxy: None,
                     addresses: 1,
                     stream: None,
-                },
+                }],
                 rows,
                 generator: GeneratorFacts::of_two_cpus(),
                 duration: None,

@@ -62,6 +62,10 @@ macro_rules! command {
             /// the longest that such a task may take; 5m unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) task_timeout: Option<Duration>,
+            /// this population of the config alone, with its part of the load; a load on
+            /// the command line is all its own
+            #[argh(option, arg_name = "name")]
+            pub(super) population: Option<String>,
         ] $($rest)*);
     };
 
@@ -391,6 +395,7 @@ macro_rules! load_overrides {
         Overrides {
             url: $args.url,
             tool: tool($args.tool, $args.args)?,
+            population: $args.population,
             think: $args.think,
             timeout: $args.timeout,
             task: $args.task,
@@ -755,6 +760,9 @@ command! {
         /// the longest that such a task may take; 5m unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) task_timeout: Option<Duration>,
+        /// this population of the config; the first unless given
+        #[argh(option, arg_name = "name")]
+        pub(super) population: Option<String>,
         /// the longest that one request may take; 5s unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) timeout: Option<Duration>,
@@ -1056,6 +1064,7 @@ impl Try {
         Ok(Overrides {
             url: self.url,
             tool: tool(self.tool, self.args)?,
+            population: self.population,
             timeout: self.timeout,
             task: self.task,
             task_timeout: self.task_timeout,

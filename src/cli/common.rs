@@ -1,6 +1,7 @@
 //! What several commands do alike: find the config, make the plan, run under
 //! signals, deliver the report.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -10,9 +11,11 @@ use super::signals::Listener;
 use crate::address;
 use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
+use crate::decide::compare::compare_populations;
 use crate::error::{UserError, shortened};
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
-use crate::report::{BuildInfo, LiveLine, LiveStyle};
+use crate::report::compare::{sample, whole};
+use crate::report::{BuildInfo, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
 use crate::terminal::{Stream, Terminal};
@@ -108,6 +111,30 @@ pub(super) fn build_info(words: &[String], terminal: &Terminal) -> BuildInfo {
         command_line: redacted_command_line(words, &terminal.redactor()),
         finished_at: Utc::now(),
     }
+}
+
+/// Compares the two populations of a report with each other, where it has what that
+/// takes.
+pub(super) fn compare_sides(report: &mut Report) {
+    let [base, new] = report.populations.as_slice() else {
+        return;
+    };
+    let calls = |name: &str| {
+        let own = report.operations.iter();
+        let own = own.filter(|it| it.population.as_deref() == Some(name));
+        own.map(|it| it.label.as_str()).collect::<BTreeSet<_>>()
+    };
+    // What nobody else calls can be compared with nothing.
+    if calls(&base.name).is_disjoint(&calls(&new.name)) {
+        return;
+    }
+    // Whoever wrote the report wrote its histograms; those of another may be broken.
+    let Ok(run) = sample(report, "") else {
+        return;
+    };
+    let are_even = base.share == new.share;
+    let sides = [base, new].map(|it| (it.name.as_str(), whole(&it.figures)));
+    report.ab = Some(compare_populations(&run, sides, are_even));
 }
 
 /// Says each thing that went wrong after a load, and gives the code of it all.

@@ -77,6 +77,15 @@ pub(super) fn authorize(
             false => Ok(()),
         };
     }
+    if !plan.takes_tokens() {
+        return match wish.is_by_flag {
+            true => Err(UserError::usage(
+                "`--oauth-client-id` is for nobody: each population has a `url` or an \
+                 `Authorization` header of its own",
+            )),
+            false => Ok(()),
+        };
+    }
     let mut headers = plan.target.headers.iter();
     if headers.any(|header| header.name.eq_ignore_ascii_case("authorization")) {
         return match wish.is_by_flag {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::args::ShowReport;
-use super::common::tell_all;
+use super::common::{compare_sides, tell_all};
 use super::exit;
 use super::outputs::refuse_input;
 use super::run::gate;
@@ -31,7 +31,10 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
         }
         (Some(last), files) => {
             stored.push(last);
-            (merge_stored(files, stored, args.force)?, None)
+            (
+                merge_stored(files, stored, args.force, compare_sides)?,
+                None,
+            )
         }
         (None, _) => {
             return Err(UserError::usage("`report` needs the file of a report")

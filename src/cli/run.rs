@@ -1,7 +1,7 @@
 //! `run`: from what was typed to a report.
 
 use super::args::Run;
-use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
+use super::common::{build_info, compare_sides, make_room, plan_of, tell_all, under_signals};
 use super::exit;
 use super::oauth::authorize;
 use super::reference::calibrate_plan;
@@ -41,7 +41,10 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
         coordinator::run(plan.clone(), live, interrupts)
     })?;
     let info = build_info(words, terminal);
-    let report = build(&plan, scenario::to_json(&plan), &outcome, &info);
+    let mut report = build(&plan, scenario::to_json(&plan), &outcome, &info);
+    if plan.is_ab() {
+        compare_sides(&mut report);
+    }
     let delivered = deliver(outputs, report, is_quiet, terminal);
     let origin = plan.token.as_ref().map(|token| &token.origin);
     let session = match outcome.ended {

@@ -134,7 +134,7 @@ impl Observer for TrialObserver<'_> {
     }
 
     fn started(&mut self, start: &RunStart) {
-        let server = &start.server;
+        let server = start.server();
         let said = [&server.name, &server.version].into_iter().flatten();
         let said: Vec<&str> = said.map(String::as_str).collect();
         let revision = format!("MCP {}", server.revision.as_str());

@@ -17,7 +17,9 @@ use crate::decide::threshold::abort::WatchedCounts;
 use crate::metrics::{
     Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
 };
-use crate::outcome::{Intervals, Row, RowKind, Second, SecondLatency, StageOutcome};
+use crate::outcome::{
+    Intervals, Row, RowKind, Second, SecondLatency, StageOutcome, populations_of,
+};
 use crate::worker::{TICK, Tick, UserCounts};
 
 /// No second is shorter: rates are per its length.
@@ -170,11 +172,21 @@ impl Handshakes {
     }
 }
 
+/// What was recorded in a stage.
+#[derive(Debug, Default)]
+struct StageSum {
+    calls: RowStats,
+    populations: Vec<RowStats>,
+    examples: Examples,
+}
+
 /// Everything that was recorded, as far as it has arrived.
 #[derive(Debug)]
 pub(super) struct Collector {
     /// Which rows are calls: these are what seconds, windows and progress count.
     call_rows: Vec<usize>,
+    /// The same by population, where rows have any.
+    population_rows: Vec<Vec<usize>>,
     handshake_rows: Vec<usize>,
     /// Iterations of flows by the time of their calls: kept by second, and in no total.
     flow_rows: Vec<usize>,
@@ -187,7 +199,7 @@ pub(super) struct Collector {
     spans: Vec<StageSpan>,
     /// Those that have begun, their calls as one row: a row for each operation
     /// in each stage would be without bounds.
-    stages: Vec<Option<(RowStats, Examples)>>,
+    stages: Vec<Option<StageSum>>,
     /// The last tick of each worker, and its users then.
     last_ticks: Vec<(u64, UserCounts)>,
     /// Ticks whose second is not complete: filed by tick number from `first_open`.
@@ -237,8 +249,18 @@ impl Collector {
         let places =
             |wanted: fn(RowKind) -> bool| (0..rows.len()).filter(move |at| wanted(rows[*at].kind));
         let warm_rows = rows.iter().map(|row| row.kind.is_in_warm_up()).collect();
+        let of_population = |name: &str| -> Vec<usize> {
+            let calls = places(RowKind::is_in_totals);
+            calls
+                .filter(|at| rows[*at].population.as_deref() == Some(name))
+                .collect()
+        };
         Self {
             call_rows: places(RowKind::is_in_totals).collect(),
+            population_rows: populations_of(rows)
+                .into_iter()
+                .map(of_population)
+                .collect(),
             handshake_rows: places(|kind| kind == RowKind::Handshake).collect(),
             flow_rows: places(|kind| kind == RowKind::FlowBusy).collect(),
             warm_rows,
@@ -379,7 +401,12 @@ impl Collector {
         let recorded = std::mem::take(&mut self.stages);
         let mut stages: Vec<StageOutcome> = Vec::new();
         for (number, (span, recorded)) in (1..).zip(spans.into_iter().zip(recorded)) {
-            let Some((calls, examples)) = recorded else {
+            let Some(StageSum {
+                calls,
+                populations,
+                examples,
+            }) = recorded
+            else {
                 continue;
             };
             // The warm-up, and what was before the first call, are left out of the
@@ -390,6 +417,9 @@ impl Collector {
                 // The load was over before this stage began.
                 Some(last) if at >= load_end => {
                     last.calls.merge(&calls);
+                    for (sum, late) in last.populations.iter_mut().zip(&populations) {
+                        sum.merge(late);
+                    }
                     last.examples.merge(&examples);
                 }
                 _ => stages.push(StageOutcome {
@@ -399,6 +429,7 @@ impl Collector {
                     load_from: span.load_at(planned_at),
                     load_to: span.load_to,
                     calls,
+                    populations,
                     examples,
                 }),
             }
@@ -460,14 +491,17 @@ impl Collector {
         self.latencies.remove(at).map(|(_, latency)| latency)
     }
 
-    /// The calls of the warm-up as one row; `None`: there is no warm-up.
-    pub(super) fn warm_calls(&self) -> Option<RowStats> {
+    /// The calls of the warm-up as one row, or those of a population; `None`: there is no
+    /// warm-up.
+    pub(super) fn warm_calls(&self, population: Option<usize>) -> Option<RowStats> {
         let warm = self.warm.as_ref()?;
-        let mut calls = RowStats::default();
-        for row in &self.call_rows {
-            calls.merge(&warm.rows[*row]);
-        }
-        Some(calls)
+        let rows = population.map_or(&self.call_rows, |at| &self.population_rows[at]);
+        Some(sum_of(rows, warm))
+    }
+
+    /// All calls together, then each population of which there are figures.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Option<usize>> + use<> {
+        std::iter::once(None).chain((0..self.population_rows.len()).map(Some))
     }
 
     /// The warm-up's end to whole ticks: where it is cut from the rest.
@@ -492,11 +526,19 @@ impl Collector {
             .position(|span| middle < span.end)
             .or(self.spans.len().checked_sub(1));
         if let (Some(stage), false) = (stage, is_warm_up) {
-            let (calls, examples) = self.stages[stage].get_or_insert_default();
+            let sum = self.stages[stage].get_or_insert_default();
             for row in &self.call_rows {
-                calls.merge(&recorder.rows[*row]);
+                sum.calls.merge(&recorder.rows[*row]);
             }
-            examples.merge(&recorder.examples);
+            let n_populations = self.population_rows.len();
+            sum.populations
+                .resize_with(n_populations, RowStats::default);
+            for (sum, rows) in sum.populations.iter_mut().zip(&self.population_rows) {
+                for row in rows {
+                    sum.merge(&recorder.rows[*row]);
+                }
+            }
+            sum.examples.merge(&recorder.examples);
         }
         self.iterations_started += recorder.counters.iterations_started;
         self.iterations_completed += recorder.counters.iterations_completed;
@@ -631,6 +673,14 @@ fn second_latency(latency: &Histogram) -> Option<SecondLatency> {
         p99_ns: latency.quantile_ns(0.99)?,
         max_ns: latency.max_ns()?,
     })
+}
+
+fn sum_of(rows: &[usize], recorder: &Recorder) -> RowStats {
+    let mut sum = RowStats::default();
+    for row in rows {
+        sum.merge(&recorder.rows[*row]);
+    }
+    sum
 }
 
 /// Takes in a tick of the warm-up. Its calls and iterations are the warm-up's

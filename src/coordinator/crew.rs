@@ -28,6 +28,8 @@ pub(super) struct CrewOptions<'a> {
     pub(super) budget: Arc<Budget>,
     /// The arrivals of the whole load, in the open model.
     pub(super) arrivals: Option<ArrivalSchedule>,
+    /// The users of the whole load that serve them.
+    pub(super) users_max: u32,
 }
 
 /// Whether the threads make the load or watch it.
@@ -86,6 +88,7 @@ impl Crew {
                 script: Arc::clone(options.script),
                 budget: Arc::clone(&options.budget),
                 arrivals: options.arrivals.clone(),
+                users_max: options.users_max,
             };
             let events = event_sender.clone();
             let (tell_pinned, pinned) = bounded(1);

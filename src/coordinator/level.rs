@@ -127,13 +127,14 @@ impl Level {
                 cpus: &options.cpus[..n_workers],
                 budget: Arc::clone(options.budget),
                 arrivals: options.rate.map(|rate| schedule(options.plan, rate)),
+                users_max: options.users,
             },
         )?;
         let mut level = Self {
             watching: Watching::start(crew.cpus()),
             watch: Watch::default(),
             collector: Collector::new(
-                &options.script.rows.all,
+                &options.script.rows,
                 crew.len(),
                 SECOND * whole_seconds(options.settling),
                 options.plan.has_intended_starts(),

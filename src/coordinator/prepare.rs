@@ -15,21 +15,22 @@ use crate::auth::Keeper;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
 use crate::host::{self, Cpus, Need, Room, shortages};
-use crate::http::resolve;
+use crate::http::{Endpoint, resolve};
 use crate::marker::MarkerKey;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts, StreamOffer};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
 use crate::template::Generators;
-use crate::user::{HeaderTemplates, Marks, Script};
+use crate::user::{HeaderTemplates, Marks, Script, ScriptTarget};
 
 /// What is ready for the load.
 pub(super) struct Preparation {
     pub(super) script: Arc<Script>,
     /// What the probe does, where the plan has one.
     pub(super) probe: Option<Arc<Script>>,
-    pub(super) server: ServerFacts,
+    /// By population.
+    pub(super) servers: Vec<ServerFacts>,
     /// Where the server's name is looked up again.
     pub(super) lookups: Option<Lookups>,
     /// Keeps the users' tokens fresh, where tokens are fetched.
@@ -47,114 +48,78 @@ fn holds_secrets(plan: &Plan) -> bool {
         })
 }
 
-/// Finds the server and renders the steps.
+/// Finds what is spoken to and renders the steps.
 pub(super) fn prepare(
     plan: &Arc<Plan>,
     observer: &mut dyn Observer,
     interrupts: &Interrupts,
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let endpoint = resolve(&plan.target.url.value, &plan.network, &keep_going)?;
-    let (headers, of_sessions) = HeaderTemplates::of(plan);
-    // Who looks for the server beforehand says what the first user would say.
-    let mut generators = Generators::new(plan.seed, 0);
-    let first = of_sessions.fill_first(u64::from(plan.whole_vus_max()), &mut generators)?;
-    let of_first: Vec<String> = match of_sessions.hold_secrets() {
-        true => first
-            .iter()
-            .flat_map(|(name, value)| secrets_of_header(name, value))
-            .collect(),
-        false => Vec::new(),
-    };
+    let mut sides: Vec<Side> = Vec::new();
+    for population in 0..plan.populations.all().len() {
+        if !shares_target(plan, population, &sides) {
+            let url = &plan.target_of(population).url.value;
+            let endpoint = resolve(url, &plan.network, &keep_going)?;
+            sides.push(Side::new(plan, population, endpoint)?);
+        }
+    }
+    let of_first = sides.iter().flat_map(Side::secrets);
+    let of_first: Vec<String> = of_first.collect();
     let redactor = plan.redactor().and(of_first.iter().map(String::as_str));
     // Tokens are known to the same.
     let redactor = match holds_secrets(plan) && plan.token.is_none() {
         true => redactor.watching(&LiveSecrets::new(SECRET_SHARDS)),
         false => redactor,
     };
-    let of_users = ServerSettings {
-        timeout: plan.timeout,
-        message_bytes_max: plan.message_bytes_max,
-        headers,
-        cookies: plan.target.cookies,
-        respect_retry_after: plan.target.respect_retry_after,
-        network: Arc::clone(&plan.network),
-        redactor: redactor.clone(),
-    };
-    let mut settings = of_users.clone();
-    settings.headers.extend(first);
     let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
-    let token = keeper.as_ref();
-    let token = token.and_then(|keeper| tokens::of_first_user(keeper, plan));
-    settings.headers.extend(token);
-    let settings = Arc::new(settings);
-    let choice = plan.target.protocol;
-    let progress = ListProgress::default();
-    let wanted = preflight::wanted_lists(plan);
-    let shown = progress.clone();
-    let found = {
-        let waiting = Waiting::new(progress, observer);
-        let keep_going = || {
-            waiting.show();
-            !interrupts.is_pending()
-        };
-        block_on(&keep_going, move || {
-            find(endpoint, choice, settings, wanted, shown)
-        })
-    }
-    .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
-    if interrupts.is_pending() {
-        return Err(UserError::new(
-            ErrorKind::Interrupted,
-            "interrupted before the load began",
-        ));
-    }
-    let clean = |text: String| redactor.clean(text);
-    let found = found.map_err(|error| error.map_texts(clean))?;
-    for notice in &found.notices {
-        observer.notice(&clean(notice.clone()));
-    }
-    let mut preflight = Preflight::default();
-    if plan.preflight {
-        preflight.hold(plan, &found.lists);
-    }
-    let prepared = preflight.generate(plan, &found.lists);
-    let prepared = preflight.mark(&prepared, &found.lists);
-    for notice in preflight.notices() {
-        observer.notice(&clean(notice));
-    }
-    preflight
-        .refusal()
-        .map_err(|error| error.map_texts(clean))?;
-    let plan = &prepared;
-    let server = facts(plan, &found, &redactor);
-    let catalog = found.catalog();
-    let server_of_users = match of_sessions.is_empty() && keeper.is_none() {
-        true => found.server.clone(),
-        false => found.server.with_settings(Arc::new(of_users))?,
+    let way = Way {
+        plan,
+        redactor: &redactor,
+        keeper: keeper.as_ref(),
+        interrupts,
     };
-    let key = plan.is_isolated().then(|| match plan.segment.is_whole() {
+    let mut met = Vec::new();
+    for side in &sides {
+        met.push(way.meet(side, observer)?);
+    }
+    let of_population = |population: usize| {
+        let own = sides.iter().position(|side| side.population == population);
+        let shared = || sides.iter().position(|side| side.is_shared);
+        &met[own.or_else(shared).unwrap_or(0)]
+    };
+    let all: Vec<&Met> = (0..plan.populations.all().len())
+        .map(of_population)
+        .collect();
+    let targets: Vec<ScriptTarget> = all.iter().map(|it| it.target.clone()).collect();
+    let is_isolated = targets.iter().any(|it| it.plan.is_isolated());
+    let key = is_isolated.then(|| match plan.segment.is_whole() {
         true => MarkerKey::drawn(),
         // The hosts of one load share its seed, and know each other's markers by it.
         false => MarkerKey::of_seed(plan.seed),
     });
-    let render = |plan, is_of_probe| {
-        let mut script = Script::new(plan, server_of_users.clone(), &catalog)?;
+    let render = |plan: Arc<Plan>, targets: &[ScriptTarget], is_of_probe| {
+        let mut script = Script::new(plan, targets)?;
         if let Some(key) = key.clone() {
             script.mark(Marks { key, is_of_probe });
         }
         script.tokens = keeper.as_ref().map(|keeper| Arc::clone(keeper.tokens()));
         Ok::<_, UserError>(script)
     };
-    let mut script = render(Arc::clone(plan), false)?;
-    if server.offers_stream() {
-        script.hold_streams();
-    }
+    let first = &targets[0];
+    let mut script = render(Arc::clone(&first.plan), &targets, false)?;
+    let offers: Vec<bool> = all.iter().map(|it| it.facts.offers_stream()).collect();
+    script.hold_streams(&offers);
     let script = Arc::new(script);
-    let probe = probe_plan(plan)
-        .map(|plan| render(Arc::new(plan), true).map(Arc::new))
-        .transpose()?;
-    let endpoint = found.server.endpoint();
+    let probe = probe_plan(&first.plan).map(Arc::new);
+    let probe = probe.map(|plan| {
+        let target = ScriptTarget {
+            plan: Arc::clone(&plan),
+            ..first.clone()
+        };
+        render(plan, &[target], true).map(Arc::new)
+    });
+    let probe = probe.transpose()?;
+    let endpoint = all[0].endpoint.clone();
     let name = endpoint.looked_up(&plan.network);
     let lookups =
         plan.network.dns_ttl.zip(name).map(|(every, name)| {
@@ -163,10 +128,169 @@ pub(super) fn prepare(
     Ok(Preparation {
         script,
         probe,
-        server,
+        servers: all.into_iter().map(|it| it.facts.clone()).collect(),
         lookups,
         keeper,
     })
+}
+
+/// Whether the population speaks to the plan's target and one before it does so too.
+fn shares_target(plan: &Plan, population: usize, sides: &[Side]) -> bool {
+    plan.populations.all()[population].target.is_none() && sides.iter().any(|it| it.is_shared)
+}
+
+/// What one population, or all that have no target of their own, speak to.
+struct Side {
+    /// The first of them.
+    population: usize,
+    is_shared: bool,
+    endpoint: Endpoint,
+    /// Those that are the same in all sessions.
+    headers: Vec<(String, String)>,
+    of_sessions: HeaderTemplates,
+    /// What the first user fills these with: who looks for the server beforehand says
+    /// the same.
+    first: Vec<(String, String)>,
+}
+
+impl Side {
+    fn new(plan: &Plan, population: usize, endpoint: Endpoint) -> Result<Self, UserError> {
+        let (headers, of_sessions) = HeaderTemplates::of(plan.target_of(population), &plan.data);
+        let mut generators = Generators::new(plan.seed, 0);
+        let users = (0..plan.whole_vus_max()).filter(|it| plan.population_of(*it) == population);
+        let users = users.map(|user| u64::from(user) + 1);
+        Ok(Self {
+            population,
+            is_shared: plan.populations.all()[population].target.is_none(),
+            endpoint,
+            headers,
+            first: of_sessions.fill_first(users, &mut generators)?,
+            of_sessions,
+        })
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = String> {
+        let filled = self
+            .first
+            .iter()
+            .filter(|_| self.of_sessions.hold_secrets());
+        filled.flat_map(|(name, value)| secrets_of_header(name, value))
+    }
+}
+
+/// What came of asking a server.
+struct Met {
+    target: ScriptTarget,
+    endpoint: Endpoint,
+    facts: ServerFacts,
+}
+
+/// What all sides of a plan have in common while they are asked.
+struct Way<'a> {
+    plan: &'a Arc<Plan>,
+    redactor: &'a Redactor,
+    keeper: Option<&'a Keeper>,
+    interrupts: &'a Interrupts,
+}
+
+impl Way<'_> {
+    /// Finds the server and holds the plan against it.
+    fn meet(&self, side: &Side, observer: &mut dyn Observer) -> Result<Met, UserError> {
+        let (plan, redactor, interrupts) = (self.plan, self.redactor, self.interrupts);
+        let target = plan.target_of(side.population);
+        let of_users = ServerSettings {
+            timeout: plan.timeout,
+            message_bytes_max: plan.message_bytes_max,
+            headers: side.headers.clone(),
+            cookies: target.cookies,
+            respect_retry_after: target.respect_retry_after,
+            network: Arc::clone(&plan.network),
+            redactor: redactor.clone(),
+        };
+        let mut settings = of_users.clone();
+        settings.headers.extend(side.first.iter().cloned());
+        let keeper = self.keeper.filter(|_| plan.has_tokens(side.population));
+        let token = keeper.and_then(|it| tokens::of_first_user(it, plan, side.population));
+        settings.headers.extend(token);
+        let settings = Arc::new(settings);
+        let view = Arc::new(view(plan, side));
+        let (choice, endpoint) = (target.protocol, side.endpoint.clone());
+        let progress = ListProgress::default();
+        let wanted = preflight::wanted_lists(&view);
+        let shown = progress.clone();
+        let found = {
+            let waiting = Waiting::new(progress, observer);
+            let keep_going = || {
+                waiting.show();
+                !interrupts.is_pending()
+            };
+            block_on(&keep_going, move || {
+                find(endpoint, choice, settings, wanted, shown)
+            })
+        }
+        .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
+        if interrupts.is_pending() {
+            return Err(UserError::new(
+                ErrorKind::Interrupted,
+                "interrupted before the load began",
+            ));
+        }
+        // With several servers it is said which.
+        let name = plan.populations.all()[side.population].name.as_ref();
+        let whose = name.filter(|_| plan.has_several_targets());
+        let whose = whose.map_or_else(String::new, |name| format!("population `{name}`: "));
+        let clean = |text: String| redactor.clean(text);
+        let found = found.map_err(|error| error.map_texts(clean))?;
+        for notice in &found.notices {
+            observer.notice(&clean(format!("{whose}{notice}")));
+        }
+        let mut preflight = Preflight::default();
+        if plan.preflight {
+            preflight.hold(&view, &found.lists);
+        }
+        let prepared = preflight.generate(&view, &found.lists);
+        let prepared = preflight.mark(&prepared, &found.lists);
+        for notice in preflight.notices() {
+            observer.notice(&clean(format!("{whose}{notice}")));
+        }
+        preflight.refusal().map_err(|error| {
+            let error = error.map_texts(clean);
+            match whose.is_empty() {
+                true => error,
+                false => error.hint(clean(format!("{whose}what is wrong is in its server"))),
+            }
+        })?;
+        let server = match side.of_sessions.is_empty() && keeper.is_none() {
+            true => found.server.clone(),
+            false => found.server.with_settings(Arc::new(of_users))?,
+        };
+        Ok(Met {
+            facts: facts(plan, side.population, &found, redactor),
+            endpoint: found.server.endpoint().clone(),
+            target: ScriptTarget {
+                server,
+                catalog: found.catalog(),
+                plan: prepared,
+            },
+        })
+    }
+}
+
+/// The plan without what nobody does who speaks to this side: its flows keep their
+/// places.
+fn view(plan: &Arc<Plan>, side: &Side) -> Plan {
+    let mut view = Plan::clone(plan);
+    let populations = plan.populations.all().iter().enumerate();
+    let own: Vec<_> = populations
+        .filter(|(at, it)| *at == side.population || side.is_shared && it.target.is_none())
+        .flat_map(|(_, it)| it.flows.iter())
+        .collect();
+    for (at, flow) in view.flows.iter_mut().enumerate() {
+        if !own.contains(&&at) {
+            flow.steps.clear();
+        }
+    }
+    view
 }
 
 /// Shows what is waited for, once it takes long.
@@ -204,7 +328,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
+fn facts(plan: &Plan, population: usize, found: &Found, redactor: &Redactor) -> ServerFacts {
     let some = |text: &String| (!text.is_empty()).then(|| redactor.clean(text.clone()));
     let dialect = found.server.dialect();
     ServerFacts {
@@ -213,7 +337,7 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
         url: if found.was_redirected {
             redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {
-            plan.target.url.shown.clone()
+            plan.target_of(population).url.shown.clone()
         },
         era: dialect.era(),
         revision: dialect.revision(),
@@ -226,7 +350,7 @@ fn facts(plan: &Plan, found: &Found, redactor: &Redactor) -> ServerFacts {
             .as_ref()
             .and_then(|identity| some(&identity.version)),
         has_sessions: found.has_sessions,
-        proxy: plan.proxy_use(),
+        proxy: plan.proxy_use_of(plan.target_of(population)),
         addresses: found.server.endpoint().addresses().len(),
         stream: found.stream.clone().map(|offer| StreamOffer {
             why: offer.why.map(|why| redactor.clean(why)),
@@ -254,10 +378,10 @@ pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
 }
 
 /// Says what of this host is too small for the load, and how to change it.
-pub(super) fn check_room(plan: &Plan, server: &ServerFacts, observer: &mut dyn Observer) {
+pub(super) fn check_room(plan: &Plan, servers: &[ServerFacts], observer: &mut dyn Observer) {
     let (_, workers) = choose_cpus(plan);
     let need = Need {
-        connections: plan.connections_max(server.offers_stream()),
+        connections: plan.connections_max(servers.iter().any(ServerFacts::offers_stream)),
         routes: plan.network.bind.len().max(1) as u64,
         workers: workers.len() as u64,
     };

@@ -24,7 +24,9 @@ use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Segment, Spacing, ThinkTime};
 use crate::metrics::Recorder;
 use crate::outcome::{ProbeOutcome, Row, Rows};
-use crate::scenario::{Arrivals, Flow, Load, Plan, SessionRule, Step, StopRule, WorkerRule};
+use crate::scenario::{
+    Arrivals, Flow, Load, Plan, Populations, SessionRule, Step, StopRule, WorkerRule,
+};
 use crate::units::{format_percent, format_rate};
 use crate::user::{Budget, Script};
 use crate::worker::{Command, WorkerEvent};
@@ -48,7 +50,9 @@ const QUIET_SHARE_MAX: f64 = 0.1;
 /// from the workers.
 pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
     let rate = plan.probe?;
-    let flows = plan.flows.iter().map(one_at_a_time).collect();
+    let flows = plan.flows.iter().zip(weights(plan));
+    let flows = flows.map(|(flow, weight)| one_at_a_time(flow, weight));
+    let flows: Vec<Flow> = flows.collect();
     // A cast from a float saturates.
     let queue_max = (rate * QUEUE.as_secs_f64()).ceil() as u32;
     Some(Plan {
@@ -64,6 +68,7 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
             iterations: None,
             ..plan.stop
         },
+        populations: Populations::everyone(&flows),
         flows,
         think: ThinkTime::None,
         pause_after_call: Duration::ZERO,
@@ -87,9 +92,24 @@ pub(super) fn probe_plan(plan: &Plan) -> Option<Plan> {
     })
 }
 
+/// The weights of a plan's flows over all its populations.
+fn weights(plan: &Plan) -> Vec<u32> {
+    /// So exactly a flow's share is kept.
+    const WHOLE: f64 = 1e6;
+    if plan.populations.is_unnamed() {
+        return plan.flows.iter().map(|flow| flow.weight).collect();
+    }
+    let mix = plan.mix().into_iter();
+    // A cast from a float saturates.
+    mix.map(|share| (WHOLE * share).ceil() as u32).collect()
+}
+
 /// The flow with the same calls, none of them at once.
-fn one_at_a_time(flow: &Flow) -> Flow {
-    let mut flow = flow.clone();
+fn one_at_a_time(flow: &Flow, weight: u32) -> Flow {
+    let mut flow = Flow {
+        weight,
+        ..flow.clone()
+    };
     if let [only] = &mut flow.steps[..]
         && let [_] = &only.calls[..]
     {
@@ -150,10 +170,11 @@ impl Probe {
                 cpus: &[cpu],
                 budget: Budget::new(None, 1),
                 arrivals: Some(schedule(plan, rate)),
+                users_max: 1,
             },
         )?;
         crew.set_users(1);
-        let collector = Collector::new(&script.rows.all, 1, plan.warm_up, true, false, Vec::new());
+        let collector = Collector::new(&script.rows, 1, plan.warm_up, true, false, Vec::new());
         Ok(Self {
             rate,
             script,
@@ -216,7 +237,7 @@ impl Probe {
         ProbeOutcome {
             rate: self.rate,
             cpu: self.crew.cpus().first().copied().flatten(),
-            rows: self.script.rows.all.clone(),
+            rows: self.script.rows.clone(),
             elapsed: elapsed.saturating_sub(warm_length),
             totals,
             warm_up: warm_up.map(|warm| (warm_length, warm)),

@@ -92,7 +92,7 @@ pub(super) fn run_before(
     if let (Some(witness), Some(script)) = (witness, Arc::get_mut(&mut prepared.script)) {
         script.show_to(witness);
     }
-    check_room(&plan, &prepared.server, &mut noted);
+    check_room(&plan, &prepared.servers, &mut noted);
     await_start(&plan, &mut noted, interrupts)?;
     let result = generate(&plan, prepared, &mut noted, interrupts);
     noted.ended();
@@ -117,6 +117,7 @@ fn generate(
                 cpus: &assigned,
                 budget: Budget::new(plan.iterations(), assigned.len()),
                 arrivals: arrival_schedule(plan),
+                users_max: plan.whole_vus_max(),
             },
         )?;
         let probe = match (prepared.probe, plan.probe) {
@@ -128,8 +129,8 @@ fn generate(
         };
         let start = RunStart {
             at: Utc::now(),
-            server: prepared.server,
-            rows: prepared.script.rows.all.clone(),
+            servers: prepared.servers,
+            rows: prepared.script.rows.clone(),
             generator: generator_facts(plan, &cpus, crew.cpus().to_vec()),
             duration: plan.stop.duration,
             iterations: plan.iterations(),
@@ -511,7 +512,10 @@ impl<'a> Coordinator<'a> {
             if self.windows.is_complete() && self.controller.stopped().is_none() {
                 let in_flight = self.collector.in_flight();
                 let window = self.windows.window(in_flight);
-                self.detector.on_window(&window);
+                // A breaking point is that of one server.
+                if !self.plan.has_several_targets() {
+                    self.detector.on_window(&window);
+                }
                 self.windows.clear();
             }
         }
@@ -657,10 +661,10 @@ impl<'a> Coordinator<'a> {
         self.watching.ask_host_last(&mut self.collector);
         let mut stages = self.collector.finish(times.start(), times.end());
         self.watch_seconds();
-        {
+        for group in self.collector.groups() {
             // What the warm-up began and a stage ended belongs to the stage.
-            let mut before = self.collector.warm_calls();
-            let stages = stages.iter_mut().map(|stage| &mut stage.calls);
+            let mut before = self.collector.warm_calls(group);
+            let stages = stages.iter_mut().map(|stage| stage.calls_mut(group));
             let mut blocks: Vec<_> = before.iter_mut().chain(stages).collect();
             for at in 1..blocks.len() {
                 let (from, to) = blocks.split_at_mut(at);

@@ -75,6 +75,10 @@ pub fn find(
     observer: &mut dyn FindObserver,
     interrupts: &Interrupts,
 ) -> Result<FindOutcome, UserError> {
+    if plan.has_several_targets() {
+        let error = "a search is for the load of one server, and the populations have several";
+        return Err(UserError::usage(error).hint("`--population NAME` searches with one of them"));
+    }
     // A search has limits of its own.
     plan.thresholds.clear();
     let search_options = SearchOptions {
@@ -101,7 +105,7 @@ pub fn find(
     let mut prepared = prepare(&plan, &mut noted, interrupts)?;
     // Tokens are renewed until all is over.
     let keeper = prepared.keeper.take();
-    check_room(&plan, &prepared.server, &mut noted);
+    check_room(&plan, &prepared.servers, &mut noted);
     let notices = noted.notices;
     let result = thread::scope(|scope| {
         let mut finder = SearchRun::new(
@@ -124,7 +128,8 @@ fn think(plan: &Plan) -> Option<Duration> {
         .iter()
         .all(|flow| flow.weight == 0 || is_single(flow));
     let pause = plan.think.mean().saturating_add(plan.pause_after_call);
-    (are_single && plan.load.pacing().is_none()).then_some(pause)
+    let think_alike = plan.populations.all().iter().all(|it| it.think.is_none());
+    (are_single && think_alike && plan.load.pacing().is_none()).then_some(pause)
 }
 
 /// The plan with the load of the highest level: only the kind of load, the
@@ -148,7 +153,7 @@ fn searched(plan: Plan, options: &FindOptions) -> Plan {
                     _ => Distribution::Constant,
                 },
             },
-            max_vus: pool(options, options.to),
+            max_vus: pool(&plan, options, options.to),
             queue_max: queue(&plan, options.to),
         },
     };
@@ -174,7 +179,7 @@ fn users_of(level: f64) -> u32 {
 }
 
 /// Users that serve the arrivals of a level.
-fn pool(options: &FindOptions, rate: f64) -> u32 {
+fn pool(plan: &Plan, options: &FindOptions, rate: f64) -> u32 {
     let limit = options.latency.iter().map(|limit| limit.limit_ns).max();
     let latency = limit.map_or(POOL_LATENCY_DEFAULT, |limit_ns| {
         Duration::from_nanos(limit_ns)
@@ -182,7 +187,9 @@ fn pool(options: &FindOptions, rate: f64) -> u32 {
             .max(POOL_LATENCY_MIN)
     });
     let in_flight = (rate * latency.as_secs_f64()).ceil() as u32;
-    in_flight.max(POOL_MIN).min(options.max_vus.max(1))
+    // Arrivals of each population need a user of it.
+    let least = POOL_MIN.max(plan.populations.deal().needs());
+    in_flight.max(least).min(options.max_vus.max(1))
 }
 
 /// Arrivals that may wait: those of one timeout.
@@ -244,8 +251,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         let (cpus, assigned) = choose_cpus(plan);
         let start = RunStart {
             at: Utc::now(),
-            server: prepared.server,
-            rows: prepared.script.rows.all.clone(),
+            servers: prepared.servers,
+            rows: prepared.script.rows.clone(),
             generator: generator_facts(plan, &cpus, Vec::new()),
             duration: None,
             iterations: None,
@@ -391,7 +398,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         self.show();
         let users = match self.options.by {
             LoadUnit::Vus => users_of(at),
-            LoadUnit::Rate => pool(self.options, at),
+            LoadUnit::Rate => pool(self.plan, self.options, at),
         };
         let rate = match self.options.by {
             LoadUnit::Vus => None,
@@ -638,12 +645,9 @@ fn bracket(search: &Search) -> (Option<f64>, Option<f64>) {
 
 /// Requests of a mean iteration.
 fn calls_per_iteration(plan: &Plan) -> f64 {
-    let (mut calls, mut weights) = (0.0, 0.0);
-    for flow in &plan.flows {
-        calls += calls_of(flow) * f64::from(flow.weight);
-        weights += f64::from(flow.weight);
-    }
-    if weights > 0.0 { calls / weights } else { 1.0 }
+    let shares = plan.flows.iter().zip(plan.mix());
+    let calls: f64 = shares.map(|(flow, share)| calls_of(flow) * share).sum();
+    if calls > 0.0 { calls } else { 1.0 }
 }
 
 /// Requests of an iteration in which all goes well: all calls of a group, both of

@@ -137,6 +137,9 @@ fn holders(plan: &Plan, text: &str) -> Result<(Vec<Parts>, HashMap<u32, u32>), U
     let mut by_user = HashMap::new();
     for own in 0..plan.vus_max() {
         let run_index = plan.segment.number(own);
+        if !plan.has_tokens(plan.population_of(run_index)) {
+            continue;
+        }
         let mut generators = Generators::new(plan.seed, run_index);
         let filled = templates.fill(u64::from(run_index) + 1, &mut generators);
         let filled: Vec<String> = filled.into_iter().map(|(_, value)| value).collect();
@@ -162,9 +165,18 @@ fn path_of(parts: &[ScriptPart]) -> PathBuf {
     PathBuf::from(texts.collect::<String>())
 }
 
-/// The token of the first user, for who asks a server before there are users.
-pub(super) fn of_first_user(keeper: &Keeper, plan: &Plan) -> Option<(String, String)> {
-    let token = keeper.tokens().of_user(plan.segment.number(0))?;
+/// The token of the first user of a population, for who asks a server before there are
+/// users.
+pub(super) fn of_first_user(
+    keeper: &Keeper,
+    plan: &Plan,
+    population: usize,
+) -> Option<(String, String)> {
+    let users = (0..plan.vus_max()).map(|own| plan.segment.number(own));
+    let user = users
+        .into_iter()
+        .find(|it| plan.population_of(*it) == population);
+    let token = keeper.tokens().of_user(user?)?;
     Some((
         "Authorization".to_string(),
         format!("Bearer {}", token.expose()),
@@ -181,7 +193,7 @@ pub fn first_token(
     interrupts: &Interrupts,
 ) -> Result<Option<(String, String)>, UserError> {
     let keeper = open(plan, &plan.redactor(), observer, interrupts)?;
-    Ok(keeper.and_then(|keeper| of_first_user(&keeper, plan)))
+    Ok(keeper.and_then(|keeper| of_first_user(&keeper, plan, 0)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::error::UserError;
 use crate::expect::SchemaShare;
 use crate::load::{Segment, ThinkTime};
 use crate::outcome::{Observer, RunOutcome, Witness};
-use crate::scenario::{HistogramMode, Load, Plan, Population, SessionRule, StopRule, WorkerRule};
+use crate::scenario::{HistogramMode, Load, Plan, Populations, SessionRule, StopRule, WorkerRule};
 
 /// Does each flow of a plan once, and shows each request to the witness, which is
 /// called on another thread. The plan should be that of [`trial_plan`].
@@ -64,7 +64,7 @@ pub fn trial_plan(plan: Plan) -> Plan {
             iterations: Some(flows.len() as u64),
         },
         warm_up: Duration::ZERO,
-        populations: Population::everyone(&flows),
+        populations: Populations::everyone(&flows),
         flows,
         think: ThinkTime::None,
         pause_after_call: Duration::ZERO,

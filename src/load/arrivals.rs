@@ -16,6 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deal::DealtArrivals;
 use super::segment::Segment;
 use crate::units::nanos;
 
@@ -178,6 +179,20 @@ impl ArrivalSchedule {
     /// schedule), which is the price of agreeing without talking.
     pub fn shard(&self, part: Segment) -> ArrivalInstants {
         let (first, step) = part.numbers();
+        self.numbered(first, step)
+    }
+
+    /// The same where arrivals are dealt among several parts of the load: each with
+    /// whose it is. All draw the whole stream of gaps.
+    pub fn dealt(&self, numbers: DealtArrivals) -> impl Iterator<Item = (Duration, usize)> + use<> {
+        let mut instants = self.numbered(0, 1);
+        numbers.map_while(move |(number, part)| {
+            let instant_ns = instants.instant_of(number)?;
+            Some((Duration::from_nanos(instant_ns), part))
+        })
+    }
+
+    fn numbered(&self, first: u64, step: u64) -> ArrivalInstants {
         let gaps = match self.shape {
             Shape::Rates {
                 distribution: Spacing::Poisson { seed },
@@ -222,7 +237,7 @@ impl Iterator for ArrivalInstants {
         if self.is_over {
             return None;
         }
-        let instant_ns = self.instant_of_next();
+        let instant_ns = self.instant_of(self.next);
         match self.next.checked_add(self.step) {
             Some(next) if instant_ns.is_some() => self.next = next,
             _ => self.is_over = true,
@@ -232,12 +247,13 @@ impl Iterator for ArrivalInstants {
 }
 
 impl ArrivalInstants {
-    fn instant_of_next(&mut self) -> Option<u64> {
+    /// When arrival `number` is due: none is asked for before one that was.
+    fn instant_of(&mut self, number: u64) -> Option<u64> {
         let (stages, offset) = match &self.schedule.shape {
             Shape::Rates {
                 stages,
                 distribution,
-            } => (stages, offset_in_interval(*distribution, self.next)),
+            } => (stages, offset_in_interval(*distribution, number)),
             Shape::Bursts { burst, every_ns } => {
                 return self
                     .next
@@ -247,10 +263,10 @@ impl ArrivalInstants {
             }
         };
         let area = match &mut self.gaps {
-            None => u128::from(self.next) * AREA_OF_ONE + offset,
+            None => u128::from(number) * AREA_OF_ONE + offset,
             Some(gaps) => {
                 let area_end = stages.last().map_or(0, PlacedStage::area_after);
-                gaps.area_of(self.next, area_end)
+                gaps.area_of(number, area_end)
             }
         };
         while let Some(stage) = stages.get(self.stage_idx) {

@@ -5,11 +5,13 @@
 //! goes in as a parameter.
 
 mod arrivals;
+mod deal;
 mod pacing;
 mod segment;
 mod stages;
 
 pub use arrivals::{ArrivalSchedule, Rate, RateSegment, Spacing};
+pub use deal::Deal;
 pub use pacing::{PacedStarts, Pacing, ThinkTime};
 pub use segment::{SEGMENT_FORM, Segment};
 pub use stages::Stages;

@@ -84,6 +84,11 @@ impl Segment {
             .saturating_add(1)
     }
 
+    /// Whether what has this number in the whole, from 0, is in this part.
+    pub fn has(self, number: u32) -> bool {
+        number % self.count == self.index
+    }
+
     /// The numbers of this part: the first, and how far each is from the next.
     pub(super) fn numbers(self) -> (u64, u64) {
         (self.index.into(), self.count.into())

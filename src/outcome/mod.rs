@@ -39,7 +39,7 @@ pub use intervals::{
     INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen, next_length, push_interval,
 };
 pub use probe::ProbeOutcome;
-pub use row::{Row, RowKind, Rows};
+pub use row::{Row, RowKind, Rows, populations_of, with_population};
 pub use stream::StreamOffer;
 pub use token::TokenFigures;
 pub use trial::{Seen, WireCopy, Witness};
@@ -64,8 +64,8 @@ pub use crate::validity::{GeneratorLimit, Grade, Reason, SecondSignals, Verdict}
 pub struct RunStart {
     /// When the load began.
     pub at: Utc,
-    /// The server.
-    pub server: ServerFacts,
+    /// The server, by population: at least one.
+    pub servers: Vec<ServerFacts>,
     /// The rows of all recorders, in order.
     pub rows: Vec<Row>,
     /// How the load is generated.
@@ -74,6 +74,13 @@ pub struct RunStart {
     pub duration: Option<Duration>,
     /// Iterations after which it ends, if they end it.
     pub iterations: Option<u64>,
+}
+
+impl RunStart {
+    /// The server of the first population, which most plans have alone.
+    pub fn server(&self) -> &ServerFacts {
+        &self.servers[0]
+    }
 }
 
 /// What the server said of itself.
@@ -272,8 +279,20 @@ pub struct StageOutcome {
     pub load_to: f64,
     /// All calls as one row. A call belongs to the stage that it ended in.
     pub calls: RowStats,
+    /// The same by population, where the plan names any.
+    pub populations: Vec<RowStats>,
     /// Messages of failures.
     pub examples: Examples,
+}
+
+impl StageOutcome {
+    /// All calls, or those of a population.
+    pub fn calls_mut(&mut self, population: Option<usize>) -> &mut RowStats {
+        match population {
+            Some(at) => &mut self.populations[at],
+            None => &mut self.calls,
+        }
+    }
 }
 
 /// Figures of one second of all calls together.

@@ -15,6 +15,8 @@ pub struct Row {
     pub name: Option<String>,
     /// The flow that the step is part of, or that the row is about, if it has a name.
     pub flow: Option<String>,
+    /// The population whose requests they are, where the plan names any.
+    pub population: Option<String>,
 }
 
 /// Which table a row belongs to.
@@ -87,6 +89,11 @@ impl Row {
         }
     }
 
+    /// The label, with the population where there are several.
+    pub fn full_label(&self) -> String {
+        with_population(self.label(), self.population.as_deref())
+    }
+
     /// `tools/call echo`, `tools/list`, `sign in`, `checkout: sign in`.
     pub fn label(&self) -> String {
         let step = match (&self.name, &self.subject) {
@@ -99,6 +106,25 @@ impl Row {
             None => step,
         }
     }
+}
+
+/// What tells a label from that of another population: `checkout (agents)`.
+pub fn with_population(label: String, population: Option<&str>) -> String {
+    match population {
+        Some(population) => format!("{label} ({population})"),
+        None => label,
+    }
+}
+
+/// The populations of rows, in their order; none where no row has any.
+pub fn populations_of(rows: &[Row]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in rows.iter().filter_map(|row| row.population.as_deref()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Rows with what was recorded of each.
@@ -135,6 +161,14 @@ impl<'a> Rows<'a> {
     /// The sum of those of a kind; `None` where there is no such row.
     pub fn sum_of(self, kind: RowKind) -> Option<RowStats> {
         sum(self.of(kind))
+    }
+
+    /// The sum of those of a population that are of a kind; `None` where there is no such
+    /// row.
+    pub fn sum_of_population(self, kind: RowKind, population: &str) -> Option<RowStats> {
+        sum(self
+            .of(kind)
+            .filter(|(row, _)| row.population.as_deref() == Some(population)))
     }
 
     /// All of them.

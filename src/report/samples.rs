@@ -49,7 +49,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         totals: Recorder::new(rows.len()),
         start: RunStart {
             at: Utc::from_unix_ms(1_795_437_667_250),
-            server: ServerFacts {
+            servers: vec![ServerFacts {
                 url: "http://127.0.0.1:8080/mcp".to_string(),
                 era: Era::Legacy,
                 revision: Revision::V2025_11_25,
@@ -59,7 +59,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
                 proxy: None,
                 addresses: 1,
                 stream: None,
-            },
+            }],
             rows,
             generator: GeneratorFacts {
                 worker_cpus: vec![Some(1)],

@@ -63,6 +63,8 @@ pub(crate) const RATE_MAX: f64 = 10_000_000.0;
 pub(super) const REPEAT_MAX: u32 = 100_000;
 /// Rows of figures: each has a histogram in each worker.
 pub(super) const ROWS_MAX: usize = 2000;
+/// Classes of users: each has its own rows, and may have its own server.
+pub(super) const POPULATIONS_MAX: usize = 20;
 /// A probe that calls more often than this is a load of its own.
 pub(super) const PROBE_RATE_MAX: f64 = 1000.0;
 /// As for durations as text: a year.

@@ -58,14 +58,8 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         let warm_up = format_duration(plan.warm_up);
         lines.add("warm-up", format!("{warm_up}, left out of the figures"));
     }
-    let weights: u64 = plan.flows.iter().map(|flow| u64::from(flow.weight)).sum();
-    for flow in &plan.flows {
-        let share = if weights == 0 {
-            0.0
-        } else {
-            f64::from(flow.weight) / weights as f64
-        };
-        describe_flow(flow, share, &mut lines);
+    for at in 0..plan.populations.all().len() {
+        describe_population(plan, at, &mut lines);
     }
     for set in &plan.data {
         lines.add("data", describe_data(set));
@@ -291,6 +285,44 @@ fn stops(plan: &Plan) -> String {
         (Some(duration), None) => format!("after {duration}"),
         (None, Some(iterations)) => format!("after {iterations}"),
         (None, None) => "when it is interrupted".to_string(),
+    }
+}
+
+/// What its users do; and who they are, where there are others.
+fn describe_population(plan: &Plan, at: usize, lines: &mut Lines) {
+    let population = &plan.populations.all()[at];
+    if let Some(name) = &population.name {
+        let share = format_percent(plan.populations.share(at));
+        let whom = match &plan.load {
+            Load::Open { .. } => "arrivals",
+            _ => "users",
+        };
+        lines.add("population", format!("{name}, {share} of the {whom}"));
+    }
+    if let Some(own) = &population.target {
+        if own.has_url {
+            lines.add("  target", own.target.url.shown.clone());
+        }
+        if own.has_url || own.target.protocol != plan.target.protocol {
+            lines.add("  protocol", own.target.protocol.to_string());
+        }
+        for header in &own.target.headers {
+            if own.has_url || !plan.target.headers.contains(header) {
+                lines.add("  header", format!("{}: {HIDDEN}", header.name));
+            }
+        }
+        if plan.token.is_some() && !own.takes_tokens {
+            lines.add("  token", "none of the settings'".to_string());
+        }
+    }
+    if let Some(think) = population.think {
+        lines.add("  think", describe_think(think));
+    }
+    let flows = || population.flows.iter().map(|at| &plan.flows[*at]);
+    let weights: u64 = flows().map(|flow| u64::from(flow.weight)).sum();
+    for flow in flows() {
+        // No flow of weight 0 is the only one.
+        describe_flow(flow, f64::from(flow.weight) / weights.max(1) as f64, lines);
     }
 }
 

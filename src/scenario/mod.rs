@@ -58,7 +58,8 @@ pub use oauth::{MadeLogin, OAuthWish};
 pub use overrides::{NetworkFlags, Overrides, STAGES_FORM, TlsFlags, parse_stages};
 pub use plan::{
     Action, Arrivals, BreakRule, Call, Flow, HistogramMode, Load, OnError, Plan, Population,
-    SessionRule, Step, StopRule, Target, TokenOrigin, TokenPlan, Until, WorkerRule,
+    PopulationTarget, Populations, SessionRule, Step, StopRule, Target, TokenOrigin, TokenPlan,
+    Until, WorkerRule,
 };
 pub(crate) use plan::{HISTOGRAM_MODES, SECRET_SHARDS, shown_program};
 pub use shown::Shown;

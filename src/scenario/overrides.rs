@@ -91,6 +91,8 @@ pub struct Overrides {
     pub histograms: Option<HistogramMode>,
     /// `--probe`: at the config's rate, or the default one
     pub probe: bool,
+    /// `--population`: this one alone
+    pub population: Option<String>,
     /// `try`: one user does it all, however many the config has.
     pub is_trial: bool,
     /// `--segment`

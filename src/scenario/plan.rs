@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +11,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::defaults;
 use super::header::Header;
 use super::json::{
     as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
-    as_shared, as_text, as_think, as_thresholds, as_vu_stages,
+    as_shared, as_text, as_think, as_thresholds, as_vu_stages, think_json,
 };
 use super::marked::MarkedPlace;
 use super::oauth::OAuthWish;
@@ -28,7 +27,7 @@ use crate::clock::Utc;
 use crate::data::DataSet;
 use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
-use crate::load::{Burst, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
+use crate::load::{Burst, Deal, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::network::{Network, ProxyUse};
 use crate::protocol::{Operation, ProtocolChoice};
 use crate::redact::{
@@ -78,9 +77,12 @@ pub struct Plan {
     pub(crate) data: Vec<Arc<DataSet>>,
     /// Hold the plan against what the server lists before any load.
     pub(crate) preflight: bool,
-    /// Who does which of the flows. Not empty.
-    #[serde(skip)]
-    pub(crate) populations: Vec<Population>,
+    /// Who does which of the flows.
+    #[serde(
+        skip_serializing_if = "Populations::is_unnamed",
+        serialize_with = "as_populations"
+    )]
+    pub(crate) populations: Populations,
     /// The pause between a user's iterations.
     #[serde(serialize_with = "as_think")]
     pub think: ThinkTime,
@@ -373,22 +375,83 @@ pub struct StopRule {
 }
 
 /// A class of users, who do the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Population {
-    /// Its share of the users is weight ÷ sum of weights; above zero.
+    /// What the report calls it; `None`: there is no other, and rows have no population.
+    pub name: Option<String>,
+    /// Its share of the users and arrivals is weight ÷ sum of weights; above zero.
     pub weight: u32,
-    /// Which of the plan's flows they do: not empty, and some weight of them is
-    /// above zero.
-    pub flows: Range<usize>,
+    /// Which of the plan's flows they do, by their places: not empty, and some weight of
+    /// them is above zero.
+    pub flows: Vec<usize>,
+    /// What the config calls these, where it names them; empty: all of the plan's.
+    pub flow_names: Vec<String>,
+    /// The pause between a user's iterations, in place of the plan's.
+    pub think: Option<ThinkTime>,
+    /// What its users speak to, and how, in place of the plan's.
+    pub target: Option<PopulationTarget>,
 }
 
-impl Population {
-    /// The only one: its users do all of these flows.
-    pub fn everyone(flows: &[Flow]) -> Vec<Self> {
-        vec![Self {
+/// What the users of a population speak to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PopulationTarget {
+    /// The server, the headers and the protocol.
+    pub target: Target,
+    /// The plan's tokens go there, where it has any: it is the plan's server, and no
+    /// header has a token of its own.
+    pub takes_tokens: bool,
+    /// The population names its server.
+    pub has_url: bool,
+}
+
+/// The populations of a plan, at least one, and who of the users is in which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Populations {
+    all: Vec<Population>,
+    deal: Arc<Deal>,
+}
+
+impl Populations {
+    /// At least one.
+    pub fn new(all: Vec<Population>) -> Self {
+        let weights: Vec<u32> = all.iter().map(|it| it.weight).collect();
+        Self {
+            deal: Arc::new(Deal::new(&weights)),
+            all,
+        }
+    }
+
+    /// A single one: all users do all of these flows.
+    pub fn everyone(flows: &[Flow]) -> Self {
+        Self::new(vec![Population {
+            name: None,
             weight: 1,
-            flows: 0..flows.len(),
-        }]
+            flows: (0..flows.len()).collect(),
+            flow_names: Vec::new(),
+            think: None,
+            target: None,
+        }])
+    }
+
+    /// All, in order.
+    pub fn all(&self) -> &[Population] {
+        &self.all
+    }
+
+    /// How users and arrivals are dealt among them.
+    pub(crate) fn deal(&self) -> &Arc<Deal> {
+        &self.deal
+    }
+
+    /// The share of a population among users and arrivals, 0 to 1.
+    pub fn share(&self, population: usize) -> f64 {
+        let sum: u64 = self.all.iter().map(|it| u64::from(it.weight)).sum();
+        f64::from(self.all[population].weight) / sum.max(1) as f64
+    }
+
+    /// Whether the plan names none.
+    pub fn is_unnamed(&self) -> bool {
+        self.all.iter().all(|it| it.name.is_none())
     }
 }
 
@@ -582,6 +645,26 @@ fn as_flows<S: Serializer>(flows: &[Flow], serializer: S) -> Result<S::Ok, S::Er
     fields.end()
 }
 
+/// By the keys of the config.
+fn as_populations<S: Serializer>(
+    populations: &Populations,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let each = populations.all.iter().enumerate().map(|(at, it)| {
+        let own = it.target.as_ref().map(|own| &own.target);
+        json!({
+            "name": it.name,
+            "share": populations.share(at),
+            "flows": it.flow_names,
+            "think": it.think.as_ref().map(think_json),
+            "headers": own.map(|own| own.headers.iter().map(|it| &it.name).collect::<Vec<_>>()),
+            "protocol": own.map(|own| own.protocol.to_string()),
+            "url": own.filter(|_| has_url(it)).map(|own| &own.url),
+        })
+    });
+    serializer.collect_seq(each)
+}
+
 /// When a user ends its session and starts another.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[non_exhaustive]
@@ -662,7 +745,7 @@ impl Plan {
                 iterations: None,
             },
             warm_up: Duration::ZERO,
-            populations: Population::everyone(&flows),
+            populations: Populations::everyone(&flows),
             flows,
             token: None,
             data: Vec::new(),
@@ -723,9 +806,50 @@ impl Plan {
     }
 
     /// Which population a user belongs to, by its index among all users of the run.
-    /// Each row of as many users as the weights sum up to has all shares exactly.
+    /// Any number of first users keeps the mix (`load::Deal`).
     pub fn population_of(&self, run_index: u32) -> usize {
-        population_of(&self.populations, run_index)
+        self.populations.deal.part_of(run_index.into())
+    }
+
+    /// What the users of a population speak to.
+    pub fn target_of(&self, population: usize) -> &Target {
+        let own = self.populations.all[population].target.as_ref();
+        own.map_or(&self.target, |own| &own.target)
+    }
+
+    /// Whether those of a population have the plan's tokens, where there are any.
+    pub(crate) fn has_tokens(&self, population: usize) -> bool {
+        self.token.is_some() && takes_tokens(&self.populations.all[population])
+    }
+
+    /// Whether there is anybody who would have them.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.populations.all.iter().any(takes_tokens)
+    }
+
+    /// The pause between a user's iterations.
+    pub fn think_of(&self, population: usize) -> ThinkTime {
+        self.populations.all[population].think.unwrap_or(self.think)
+    }
+
+    /// Whether some populations speak to another server than others, or in another
+    /// protocol.
+    pub fn has_several_targets(&self) -> bool {
+        let of = |target: &Target| (target.url.value.clone(), target.protocol);
+        let first = self.targets().next().map(of);
+        self.targets().any(|target| Some(of(target)) != first)
+    }
+
+    /// Whether two populations stand beside each other: each names its server, or their
+    /// protocols are not the same.
+    pub fn is_ab(&self) -> bool {
+        let all = self.populations.all();
+        all.len() == 2 && (all.iter().all(has_url) || self.has_several_targets())
+    }
+
+    /// What is spoken to, by population.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        (0..self.populations.all.len()).map(|at| self.target_of(at))
     }
 
     /// The connections that a run opens at once at most, if its sessions hold listening
@@ -758,6 +882,20 @@ impl Plan {
         self.calls().any(|call| call.isolation.is_some())
     }
 
+    /// The share of each flow in the iterations of all populations, 0 to 1; each of their
+    /// users is taken to be as fast as any other.
+    pub(crate) fn mix(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.flows.len()];
+        for (at, population) in self.populations.all.iter().enumerate() {
+            let weight = |flow: &usize| f64::from(self.flows[*flow].weight);
+            let sum: f64 = population.flows.iter().map(weight).sum();
+            for flow in &population.flows {
+                shares[*flow] += self.populations.share(at) * weight(flow) / sum.max(1.0);
+            }
+        }
+        shares
+    }
+
     /// Whether iterations have an intended start of their own, so that response
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
@@ -774,7 +912,12 @@ impl Plan {
 
     /// The proxy that is named for the server, and whether requests go through it.
     pub fn proxy_use(&self) -> Option<ProxyUse> {
-        let (is_https, host, port) = address::authority(&self.target.url.value)?;
+        self.proxy_use_of(&self.target)
+    }
+
+    /// The same of what a population speaks to.
+    pub(crate) fn proxy_use_of(&self, target: &Target) -> Option<ProxyUse> {
+        let (is_https, host, port) = address::authority(&target.url.value)?;
         ProxyUse::of(&self.network.proxy, is_https, &host, port)
     }
 
@@ -783,8 +926,9 @@ impl Plan {
     /// address and in arguments. Very short ones are left out: to replace each `1` in
     /// a report would hide nothing but the report.
     pub fn redactor(&self) -> Redactor {
-        let headers = self.target.headers.iter();
+        let headers = std::iter::once(&self.target).chain(self.targets());
         let of_headers: Vec<String> = headers
+            .flat_map(|target| &target.headers)
             .flat_map(|header| secrets_of_header(&header.name, &literals(&header.value)))
             .collect();
         // Of the others, each user keeps its own known.
@@ -810,11 +954,15 @@ impl Plan {
     pub(super) fn short_secrets(&self) -> Vec<String> {
         let is_short = |text: &str| (1..SECRET_CHARS_MIN).contains(&text.trim().chars().count());
         let mut found = Vec::new();
-        for header in &self.target.headers {
+        let targets = std::iter::once(&self.target).chain(self.targets());
+        for header in targets.flat_map(|target| &target.headers) {
             let credentials = literals(&header.value);
             let credentials = credentials.trim().rsplit(' ').next().unwrap_or_default();
             if names_secret(&header.name) && is_short(credentials) {
-                found.push(format!("the value of the header `{}`", header.name));
+                let what = format!("the value of the header `{}`", header.name);
+                if !found.contains(&what) {
+                    found.push(what);
+                }
             }
         }
         for set in &self.data {
@@ -849,6 +997,15 @@ fn is_usual_for_tasks(timeout: &Duration) -> bool {
     *timeout == defaults::TASK_TIMEOUT
 }
 
+fn has_url(population: &Population) -> bool {
+    population.target.as_ref().is_some_and(|own| own.has_url)
+}
+
+fn takes_tokens(population: &Population) -> bool {
+    let own = population.target.as_ref();
+    own.is_none_or(|own| own.takes_tokens)
+}
+
 fn is_usual(network: &Network) -> bool {
     network.is_usual()
 }
@@ -870,17 +1027,6 @@ fn text_of_cell(json: &str) -> Cow<'_, str> {
     serde_json::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
-fn population_of(populations: &[Population], run_index: u32) -> usize {
-    let weights = || populations.iter().map(|it| u64::from(it.weight));
-    let place = u64::from(run_index) % weights().sum::<u64>().max(1);
-    let mut before = 0;
-    let found = weights().position(|weight| {
-        before += weight;
-        place < before
-    });
-    found.unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -896,20 +1042,5 @@ mod tests {
         ] {
             assert_eq!(shown_program(line), shown, "{line}");
         }
-    }
-
-    #[test]
-    fn users_are_spread_over_populations_by_weight() {
-        let place = |weights: &[u32], user| {
-            let populations = weights.iter().map(|weight| Population {
-                weight: *weight,
-                flows: 0..1,
-            });
-            population_of(&populations.collect::<Vec<_>>(), user)
-        };
-        let first = |weights: &[u32]| (0..8).map(|user| place(weights, user)).collect::<Vec<_>>();
-        assert_eq!(first(&[7]), [0; 8]);
-        assert_eq!(first(&[2, 1, 1]), [0, 0, 1, 2, 0, 0, 1, 2]);
-        assert_eq!(place(&[u32::MAX, u32::MAX], u32::MAX), 1);
     }
 }

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::defaults::{
     CODE_FORMAT, DURATION_SECS_MAX, MESSAGE_BYTES_HIGH, MESSAGE_BYTES_LOW, PARALLEL_MAX,
-    PROBE_RATE_MAX, RATE_MAX, REPEAT_MAX, UNTIL_AT_MOST, UNTIL_EVERY, VUS_MAX, WEIGHT, WORKERS_MAX,
+    POPULATIONS_MAX, PROBE_RATE_MAX, RATE_MAX, REPEAT_MAX, UNTIL_AT_MOST, UNTIL_EVERY, VUS_MAX,
+    WEIGHT, WORKERS_MAX,
 };
 use super::document::{Document, Entry, Field, Object, Origin, Table, Use};
 use super::fault::said;
@@ -52,6 +53,7 @@ pub(super) struct Config {
     /// Given: `[arrivals]` is there.
     pub(super) arrivals: Field<ArrivalsEntry>,
     pub(super) thresholds: Field<Vec<ThresholdEntry>>,
+    pub(super) populations: Field<Vec<PopulationEntry>>,
 }
 
 keys! {
@@ -64,10 +66,7 @@ keys! {
         },
         /// Sent with every request to the scheme, host and port of `settings.url`: any
         /// names, each with text. Shown nowhere.
-        headers: Headers = Own {
-            read: |entry| entry.table("the table `[headers]`").map(|table| read_headers(&table)),
-            schema: || json!({ "type": "object", "additionalProperties": { "type": "string" } }),
-        },
+        headers: Headers = HEADERS,
         /// What virtual users do: each iteration is one of these steps, or one of the flows,
         /// by weight.
         scenario: Vec<FlowEntry> = Own {
@@ -106,6 +105,17 @@ keys! {
         arrivals: ArrivalsEntry = Own {
             read: |entry| entry.table("the table `[arrivals]`").map(read_arrivals),
             schema: || object(ArrivalsEntry::properties(), &[]),
+        },
+        /// Classes of users that divide the load among them, each with its flows.
+        population: Vec<PopulationEntry> = Own {
+            read: |entry| entry.tables("entries that begin with `[[population]]`", read_population),
+            schema: || {
+                let mut entry = object(PopulationKeys::properties(), &["name"]);
+                entry["oneOf"] = json!([{ "required": ["share"] }, { "required": ["vus"] }]);
+                json!({
+                    "type": "array", "minItems": 1, "maxItems": POPULATIONS_MAX, "items": entry,
+                })
+            },
         },
         /// What the run has to keep.
         threshold: Vec<ThresholdEntry> = Own {
@@ -233,16 +243,7 @@ keys! {
         /// End with exit code 4 where the verdict is that the result is invalid.
         strict: bool = Truth,
         /// How to speak to the server: `auto` asks it.
-        protocol: ProtocolChoice = Own {
-            read: |entry| {
-                let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
-                entry.parse(accepted, |text| text.parse::<ProtocolChoice>().ok())
-            },
-            schema: || {
-                let revisions = Revision::ALL.into_iter().map(Revision::as_str);
-                words(["auto", "legacy", "modern"].into_iter().chain(revisions))
-            },
-        },
+        protocol: ProtocolChoice = PROTOCOL,
         /// A pause after each call, in milliseconds.
         request_interval_ms: Duration = millis(0),
         /// Accepted and ignored: samples are never invented.
@@ -449,7 +450,7 @@ keys! {
         at_end: AtEnd = Words(AT_ENDS),
         /// Columns whose cells are shown nowhere, beside those with the name of a
         /// credential.
-        secret: Vec<(Origin, String)> = SECRET,
+        secret: Vec<(Origin, String)> = NAMES,
     }
 }
 
@@ -530,7 +531,7 @@ keys! {
         },
         /// Which of the extracted values are shown nowhere, beside those with the name of a
         /// credential.
-        secret: Vec<(Origin, String)> = SECRET,
+        secret: Vec<(Origin, String)> = NAMES,
         /// What the answer must be like.
         expect: Expectations = Own {
             read: read_expect,
@@ -543,6 +544,34 @@ keys! {
                 either(one, list)
             },
         },
+    }
+}
+
+/// An entry of `[[population]]`.
+pub(super) struct PopulationEntry {
+    pub(super) place: Origin,
+    pub(super) keys: PopulationKeys,
+}
+
+keys! {
+    /// The keys of an entry of `[[population]]`.
+    struct PopulationKeys {
+        /// What the report calls it; no two have the same.
+        name: Shown<String> = POPULATION_NAME,
+        /// Its share of the users, or of the arrivals: `0.8`, or `\"80%\"`. All sum up to 1.
+        share: f64 = Own { read: read_share, schema: share_schema },
+        /// In place of shares: its users, which sum up to those of the run.
+        vus: u32 = Whole(1..=VUS_MAX),
+        /// The names of the flows and entries of the scenario that it does; all unless given.
+        flows: Vec<(Origin, String)> = NAMES,
+        /// A user's pause after each iteration, in place of that of the settings.
+        think: ThinkTime = Own { read: read_think, schema: think_schema },
+        /// Sent with its requests, in place of headers of the same name.
+        headers: Headers = HEADERS,
+        /// How to speak to the server, in place of what the settings say.
+        protocol: ProtocolChoice = PROTOCOL,
+        /// Another server: only the headers of this population go there.
+        url: Shown<String> = AnyText(crate::address::FORM),
     }
 }
 
@@ -608,6 +637,24 @@ keys! {
     }
 }
 
+const HEADERS: Own<Headers> = Own {
+    read: |entry| {
+        let table = entry.table("a table of headers such as `X-Team = \"blue\"`");
+        table.map(|table| read_headers(&table))
+    },
+    schema: || json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+};
+const PROTOCOL: Own<ProtocolChoice> = Own {
+    read: |entry| {
+        let accepted = "`auto`, `legacy`, `modern` or a revision such as `2025-11-25`";
+        entry.parse(accepted, |text| text.parse::<ProtocolChoice>().ok())
+    },
+    schema: || {
+        let revisions = Revision::ALL.into_iter().map(Revision::as_str);
+        words(["auto", "legacy", "modern"].into_iter().chain(revisions))
+    },
+};
+const POPULATION_NAME: Name = Name("a name such as `agents`");
 const CONDITION: Name = Name("a condition such as `p99<500ms`");
 const FLOW_NAME: Name = Name("a name such as `checkout`");
 const FLOW_STEPS: &str = "entries that begin with `[[flow.step]]`";
@@ -667,7 +714,8 @@ const ANY: Own<Value> = Own {
     read: |entry| entry.json().map(|value| value.value),
     schema: || json!({}),
 };
-const SECRET: Own<Vec<(Origin, String)>> = Own {
+/// Names, each with its place.
+const NAMES: Own<Vec<(Origin, String)>> = Own {
     read: |entry| {
         let accepted = "a list of names such as `[\"token\"]`";
         if !entry.is_list() {
@@ -723,7 +771,7 @@ const fn seconds(low: u64) -> WholeTime {
 
 /// Reads the whole file; what is at fault is reported and left out.
 pub(super) fn read_config(mut root: Table<'_>) -> Config {
-    if root.has("flow") || root.has("data") {
+    if ["flow", "data", "population"].iter().any(|it| root.has(it)) {
         root.document.be_strict();
     }
     let tables = Root::read(&mut root, Which::Given);
@@ -740,6 +788,7 @@ pub(super) fn read_config(mut root: Table<'_>) -> Config {
         stages: tables.stage,
         arrivals: tables.arrivals,
         thresholds: tables.threshold,
+        populations: tables.population,
     }
 }
 
@@ -1219,10 +1268,10 @@ fn read_leave(entry: &Entry<'_>) -> Option<f64> {
 /// `[headers]`
 #[derive(Default)]
 pub(super) struct Headers {
-    right: Vec<Header>,
+    pub(super) right: Vec<Header>,
     /// Of all, those at fault too.
-    names: Vec<String>,
-    uses: Vec<Use>,
+    pub(super) names: Vec<String>,
+    pub(super) uses: Vec<Use>,
 }
 
 fn read_headers(table: &Table<'_>) -> Headers {
@@ -1783,6 +1832,17 @@ fn read_stage(mut table: Table<'_>) -> StageEntry {
     };
     table.finish();
     entry
+}
+
+fn read_population(mut table: Table<'_>) -> PopulationEntry {
+    let place = table.place.clone();
+    let keys = PopulationKeys::read(&mut table, Which::Given);
+    if !keys.name.is_given() {
+        let message = "the key `name` is missing";
+        table.document.report(&place, message, POPULATION_NAME.0);
+    }
+    table.finish();
+    PopulationEntry { place, keys }
 }
 
 fn read_threshold(mut table: Table<'_>) -> ThresholdEntry {

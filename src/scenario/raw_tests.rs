@@ -61,6 +61,10 @@ fn the_schema_has_the_keys_that_the_reader_knows_and_no_others() {
         ),
         ("[arrivals]\nzzzz = 1", "/properties/arrivals".to_string()),
         (
+            "[[population]]\nname = \"x\"\nzzzz = 1",
+            "/properties/population/items".to_string(),
+        ),
+        (
             "[data.a]\nfile = \"x.csv\"\nzzzz = 1",
             "/properties/data/additionalProperties".to_string(),
         ),

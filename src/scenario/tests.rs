@@ -2298,3 +2298,169 @@ fn a_plan_that_lacks_keys_is_completed_with_what_is_usual() {
         assert_eq!(completed(&said), said);
     }
 }
+
+const TWO_FLOWS: &str = "[[flow]]\nname = \"a\"\n[[flow.step]]\ntype = \"tools/list\"\n\
+                         [[scenario]]\nname = \"b\"\ntype = \"prompts/list\"\n";
+
+#[test]
+fn populations_are_read() {
+    let plan = plan_of(&format!(
+        "[settings]\nthink = \"1s\"\n[headers]\nX-A = \"1\"\nX-B = \"2\"\n\
+         [[population]]\nname = \"one\"\nshare = 0.75\nflows = [\"a\"]\nthink = \"2s\"\n\
+         headers = {{ x-a = \"3\" }}\n\
+         [[population]]\nname = \"two\"\nshare = \"25%\"\nprotocol = \"modern\"\n\
+         [[population]]\nname = \"tiny\"\nshare = 0.0001\nurl = \"http://other/mcp\"\n{TWO_FLOWS}"
+    ));
+    let all = plan.populations.all();
+    let flows: Vec<_> = all.iter().map(|it| it.flows.as_slice()).collect();
+    // Entries of the scenario come before flows.
+    assert_eq!(flows, [&[1][..], &[0, 1], &[0, 1]]);
+    assert_eq!(
+        plan.think_of(0),
+        ThinkTime::Constant(Duration::from_secs(2))
+    );
+    assert_eq!(
+        plan.think_of(1),
+        ThinkTime::Constant(Duration::from_secs(1))
+    );
+    let headers = |at| {
+        let headers = plan.target_of(at).headers.iter();
+        headers
+            .map(|it| format!("{}: {}", it.name, it.value))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(headers(0), ["X-B: 2", "x-a: 3"]);
+    assert_eq!(headers(1), ["X-A: 1", "X-B: 2"]);
+    assert!(headers(2).is_empty());
+    assert_eq!(plan.target_of(2).url.value, "http://other/mcp");
+    assert!(plan.has_several_targets() && !plan.is_ab());
+    let json = to_json(&plan);
+    assert_eq!(json["populations"][0]["flows"], json!(["a"]));
+    assert_eq!(json["populations"][0]["url"], Value::Null);
+    assert_eq!(json["populations"][2]["url"], "http://other/mcp");
+    assert!(
+        plan.notices
+            .iter()
+            .any(|it| it.contains("leave a population without any"))
+    );
+}
+
+#[test]
+fn numbers_of_users_say_how_many_there_are() {
+    let populations =
+        "[[population]]\nname = \"x\"\nvus = 3\n[[population]]\nname = \"y\"\nvus = 4\n";
+    let text = format!("{populations}{STEP}");
+    let plan = plan_of(&text);
+    assert_eq!(plan.whole_vus_max(), 7);
+    assert_eq!(plan.populations.deal().shares_of(7), [3, 4]);
+    let overrides = Overrides {
+        vus: Some(10),
+        ..with_url()
+    };
+    let faults = faults_with(&text, &overrides);
+    assert!(
+        faults[0].contains("sum up to 7, and the run has 10"),
+        "{faults:?}"
+    );
+    let overrides = Overrides {
+        population: Some("y".to_string()),
+        ..with_url()
+    };
+    let plan = load_with(&text, &overrides).expect("one population");
+    assert_eq!((plan.whole_vus_max(), plan.populations.all().len()), (4, 1));
+    let overrides = Overrides {
+        vus: Some(10),
+        ..overrides
+    };
+    let plan = load_with(&text, &overrides).expect("one population");
+    assert_eq!(plan.whole_vus_max(), 10);
+}
+
+/// A load of arrivals, and how much of it one population has.
+#[test]
+fn a_part_of_arrivals_is_a_part_of_their_rate() {
+    let text = format!(
+        "[arrivals]\nrate = \"100/s\"\nmax_vus = 40\n[settings]\niterations = 50\n\
+         [[population]]\nname = \"x\"\nshare = 0.2\n[[population]]\nname = \"y\"\nshare = 0.8\n{STEP}"
+    );
+    let overrides = Overrides {
+        population: Some("x".to_string()),
+        ..with_url()
+    };
+    let plan = load_with(&text, &overrides).expect("one population");
+    let Load::Open {
+        arrivals: Arrivals::Rate { per_second, .. },
+        max_vus,
+        ..
+    } = plan.load
+    else {
+        panic!("arrivals");
+    };
+    assert!((per_second - 20.0).abs() < 1e-9, "{per_second}");
+    assert_eq!((max_vus, plan.stop.iterations), (8, Some(10)));
+}
+
+#[test]
+fn populations_at_fault() {
+    let faults = |populations: &str, rest: &str| {
+        faults_with(&format!("{populations}\n{rest}\n{TWO_FLOWS}"), &with_url())
+    };
+    let check = |populations: &str, parts: &[&str]| {
+        let faults = faults(populations, "");
+        assert_eq!(faults.len(), parts.len(), "{faults:#?}");
+        for (fault, part) in faults.iter().zip(parts) {
+            assert!(fault.contains(part), "{fault}");
+        }
+    };
+    let one = |lines: &str| format!("[[population]]\nname = \"x\"\nshare = 1\n{lines}\n");
+    check("[[population]]\nshare = 1", &["the key `name` is missing"]);
+    check(
+        "[[population]]\nname = \"x\"",
+        &["neither `share` nor `vus`"],
+    );
+    check(&one("vus = 3"), &["both `share` and `vus`"]);
+    check(&one("flows = [\"A\"]"), &["there is no flow `A`"]);
+    check(&one("flows = []"), &["is empty"]);
+    check(&one("flows = [\"a\", \"a\"]"), &["named twice"]);
+    check(&one("headers = { \"a b\" = \"1\" }"), &["a b"]);
+    check(&one("url = \"ftp://x\""), &["population[1].url"]);
+    check(
+        &one("think = \"1s\"\n[arrivals]\nrate = \"5/s\""),
+        &["does not go with arrivals"],
+    );
+    let half = "[[population]]\nname = \"x\"\nshare = 0.5\n";
+    check(half, &["sum up to 0.50"]);
+    check(&half.repeat(2), &["`x` is `population[1].name` already"]);
+    check(
+        &format!("{half}[[population]]\nname = \"y\"\nvus = 5\n"),
+        &["has a `share` and others have `vus`"],
+    );
+    let few =
+        "[[population]]\nname = \"x\"\nshare = 0.99\n[[population]]\nname = \"y\"\nshare = 0.01\n";
+    let arrivals = "[arrivals]\nrate = \"5/s\"\nmax_vus = 5";
+    check(
+        &format!("{few}{arrivals}"),
+        &["leave a population without any"],
+    );
+    let many: String = (0..21)
+        .map(|at| format!("[[population]]\nname = \"{at}\"\nvus = 1\n"))
+        .collect();
+    check(&many, &["has 21 entries"]);
+    let elsewhere = one("url = \"http://other/mcp\"");
+    let two = elsewhere.replace("share = 1", "share = 0.5")
+        + "[[population]]\nname = \"y\"\nshare = 0.5\n";
+    let refused = |rest: &str, part: &str| {
+        let faults = faults(&two, rest);
+        assert!(faults.len() == 1 && faults[0].contains(part), "{faults:#?}");
+    };
+    refused(
+        "[settings]\non_break = \"stop\"",
+        "breaking point of one server",
+    );
+    refused("[settings]\nprobe = \"1/s\"", "it is one user");
+    refused("[settings]\ndns_ttl = \"1s\"", "looks up one name");
+    refused(
+        "[[threshold]]\nassert = \"breaking_point>5\"",
+        "breaking point is that of one",
+    );
+}

@@ -36,6 +36,8 @@ pub enum SelectorKind {
     Flow,
     /// Calls of the steps with a name, in whatever flow.
     Step,
+    /// All calls of a population.
+    Population,
 }
 
 /// How a value has to stand to its limit.

@@ -73,13 +73,14 @@ const ALIASES: [(&str, &str); 13] = [
     ("errors.connection", "errors.connect"),
 ];
 
-const SELECTORS: [(&str, SelectorKind); 6] = [
+const SELECTORS: [(&str, SelectorKind); 7] = [
     ("tool", SelectorKind::Tool),
     ("resource", SelectorKind::Resource),
     ("prompt", SelectorKind::Prompt),
     ("stage", SelectorKind::Stage),
     ("flow", SelectorKind::Flow),
     ("step", SelectorKind::Step),
+    ("population", SelectorKind::Population),
 ];
 
 impl SelectorKind {
@@ -195,7 +196,8 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
 /// # Errors
 /// What is wrong with it, and what is accepted.
 pub fn parse_selector(text: &str) -> Result<Selector, ThresholdFault> {
-    const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME`, `step:NAME`, `flow:NAME` \
+    const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME`, `step:NAME`, `flow:NAME`, \
+        `population:NAME` \
         or `stage:NUMBER` before the metric";
     let (word, name) = text.split_once(':').unwrap_or((text, ""));
     let kind = SELECTORS.iter().find(|(known, _)| *known == word);

@@ -2,17 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use super::shared::Shared;
+use super::shared::{ArrivalQueue, Shared};
 use crate::scheduler::{Wake, current_task, park, unpark};
 
 /// A worker's share of the schedule, as one task: at each intended instant an
-/// arrival goes to a user that is free, or waits; one that finds the queue full
-/// is dropped, and counted. Ends with the schedule, or with the load.
-pub fn dispatch(shared: &Shared, due: impl Iterator<Item = Duration>, queue_max: usize) {
+/// arrival goes to a user of its population that is free, or waits; one that finds the
+/// queue full is dropped, and counted. Ends with the schedule, or with the load.
+///
+/// `queues_max`: the largest queue of each population.
+pub fn dispatch(
+    shared: &Shared,
+    due: impl Iterator<Item = (Duration, usize)>,
+    queues_max: &[usize],
+) {
     let Some(origin) = wait_for_origin(shared) else {
         return;
     };
-    for offset in due {
+    for (offset, population) in due {
         let Some(intended) = origin.checked_add(offset) else {
             return;
         };
@@ -23,7 +29,12 @@ pub fn dispatch(shared: &Shared, due: impl Iterator<Item = Duration>, queue_max:
         if shared.stopping.get() {
             return;
         }
-        arrive(shared, intended, queue_max);
+        arrive(
+            shared,
+            &shared.queues[population],
+            intended,
+            queues_max[population],
+        );
     }
 }
 
@@ -42,10 +53,10 @@ fn wait_for_origin(shared: &Shared) -> Option<Instant> {
     }
 }
 
-fn arrive(shared: &Shared, intended: Instant, queue_max: usize) {
-    let mut arrivals = shared.arrivals.borrow_mut();
+fn arrive(shared: &Shared, queue: &ArrivalQueue, intended: Instant, queue_max: usize) {
+    let mut arrivals = queue.arrivals.borrow_mut();
     // Those that are on their way to a woken user do not fill the queue.
-    let idle = shared.idle.borrow_mut().pop();
+    let idle = queue.idle.borrow_mut().pop();
     let is_dropped = idle.is_none() && arrivals.len() >= queue_max;
     if !is_dropped {
         arrivals.push_back(intended);

@@ -313,7 +313,7 @@ impl Shared {
         answer: Option<&str>,
         request: &[u8],
     ) -> String {
-        let redactor = &self.script.server.settings().redactor;
+        let redactor = self.script.redactor();
         let request = String::from_utf8_lossy(request);
         let answer = answer.unwrap_or_default();
         let cleaned = |text: &str| redactor.cleaned_exchange(text, &[&request, answer]);

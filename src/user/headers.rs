@@ -7,10 +7,10 @@ use super::cells::DataCell;
 use crate::data::DataSet;
 use crate::error::UserError;
 use crate::http::HeaderValue;
-use crate::scenario::Plan;
+use crate::scenario::Target;
 use crate::template::{FillMoment, Generators, Scope, Template};
 
-/// The headers of a plan that are templates.
+/// The headers of a target that are templates.
 ///
 /// A session has no iteration: its headers take the row of a sequential data set by its
 /// user's number, which `{{iteration}}` is in them, too.
@@ -23,12 +23,12 @@ pub struct HeaderTemplates {
 }
 
 impl HeaderTemplates {
-    /// Those of a plan, and apart from them the headers that are the same in all
+    /// Those of a target, and apart from them the headers that are the same in all
     /// sessions, as they are sent.
-    pub fn of(plan: &Plan) -> (Vec<(String, String)>, Self) {
-        let headers = plan.target.headers.iter();
+    pub fn of(target: &Target, data: &[Arc<DataSet>]) -> (Vec<(String, String)>, Self) {
+        let headers = target.headers.iter();
         let headers = headers.map(|header| (header.name.as_str(), header.value.as_str()));
-        Self::of_texts(headers, &plan.data)
+        Self::of_texts(headers, data)
     }
 
     /// The same of other texts with names, in canonical form.
@@ -67,28 +67,31 @@ impl HeaderTemplates {
         self.headers.is_empty()
     }
 
-    /// Names and values for whoever asks before the users do: those of the first user
-    /// whose headers HTTP allows, among so many of them.
+    /// Names and values for whoever asks before the users do: those of the first of these
+    /// users, by their numbers from 1, whose headers HTTP allows.
     ///
     /// # Errors
     /// No such user has any: what is wrong with those of the first.
     pub fn fill_first(
         &self,
-        users: u64,
+        users: impl Iterator<Item = u64>,
         generators: &mut Generators,
     ) -> Result<Vec<(String, String)>, UserError> {
         /// Further users are not asked.
-        const USERS_MAX: u64 = 1000;
+        const USERS_MAX: usize = 1000;
         let is_bad = |(_, value): &(String, String)| HeaderValue::try_from(value.as_str()).is_err();
         let mut first_bad = None;
-        for vu in 1..=users.clamp(1, USERS_MAX) {
+        for vu in users.take(USERS_MAX) {
             let filled = self.fill(vu, generators);
             match filled.iter().position(is_bad) {
                 None => return Ok(filled),
                 Some(at) => _ = first_bad.get_or_insert(at),
             }
         }
-        let (name, template) = &self.headers[first_bad.unwrap_or_default()];
+        let Some(at) = first_bad else {
+            return Ok(self.fill(1, generators));
+        };
+        let (name, template) = &self.headers[at];
         let expressions = template
             .slots()
             .filter_map(|slot| self.scope.expressions().nth(slot));

@@ -45,6 +45,7 @@ impl Ear {
     #[inline(never)]
     pub(super) fn open(
         shared: &Rc<Shared>,
+        row: usize,
         listener: Box<HeldStream>,
         token: Option<(u32, Rc<TokenCell>)>,
         random: fastrand::Rng,
@@ -55,6 +56,7 @@ impl Ear {
             is_closing: Cell::new(false),
         });
         let listening = Box::new(Listening {
+            row,
             ear: Rc::clone(&ear),
             shared: Rc::clone(shared),
             listener,
@@ -97,6 +99,8 @@ impl Ear {
 
 /// The task.
 struct Listening {
+    /// Where its openings are recorded.
+    row: usize,
     ear: Rc<Ear>,
     shared: Rc<Shared>,
     listener: Box<HeldStream>,
@@ -142,9 +146,7 @@ impl Listening {
 
     #[inline(never)]
     fn open(&mut self) -> AfterStream {
-        let Some(row) = self.shared.script.rows.listen else {
-            return AfterStream::Nothing;
-        };
+        let row = self.row;
         let resumes = self.listener.resumes();
         self.shared.start(row);
         let deadline = crate::clock::now() + self.shared.script.plan.timeout;
@@ -249,10 +251,9 @@ impl Listening {
 
     /// How the stream failed whatever its end, where a marker of another user came on it.
     fn foreign(&mut self) -> Option<Trouble> {
-        let row = self.shared.script.rows.listen?;
         self.shared.script.marks()?;
         let found = self.listener.take_markers();
-        self.shared.foreign(row, found, &[])
+        self.shared.foreign(self.row, found, &[])
     }
 
     /// Counts what the listener has done.
@@ -283,22 +284,20 @@ impl Drop for Listening {
             return;
         }
         // The system had no room for its stack.
-        if let Some(row) = self.shared.script.rows.listen {
-            let failure = Failure::Connect(ConnectFailure::NoResources);
-            let message = "no memory mapping is left for the stack of a task";
-            self.shared.start(row);
-            let report = CallReport {
-                result: Err(Trouble::failed(failure, message)),
-                ..CallReport::began(crate::clock::now())
-            };
-            self.shared.end(row, &report, None);
-        }
+        let failure = Failure::Connect(ConnectFailure::NoResources);
+        let message = "no memory mapping is left for the stack of a task";
+        self.shared.start(self.row);
+        let report = CallReport {
+            result: Err(Trouble::failed(failure, message)),
+            ..CallReport::began(crate::clock::now())
+        };
+        self.shared.end(self.row, &report, None);
     }
 }
 
 #[inline(never)]
 fn count_message(shared: &Shared, heard: &Heard<'_>) {
-    let redactor = &shared.script.server.settings().redactor;
+    let redactor = shared.script.redactor();
     shared.tally_listening(|tally| match heard {
         Heard::Notification(method) => tally.notifications.add(&redactor.cleaned(method)),
         Heard::Request(request) => tally.requests.add(&redactor.cleaned(&request.method)),

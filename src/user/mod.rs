@@ -38,6 +38,6 @@ mod virtual_user;
 pub use arrivals::dispatch;
 pub use budget::{Budget, BudgetShare};
 pub use headers::HeaderTemplates;
-pub use script::{Marks, Script};
+pub use script::{Marks, Script, ScriptTarget};
 pub use shared::Shared;
 pub use virtual_user::VirtualUser;

@@ -18,39 +18,34 @@ use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::marker::MarkerKey;
 use crate::outcome::{Row, RowKind, Witness};
 use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
+use crate::redact::Redactor;
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
 use crate::template::{Expression, Scope, literal, named};
 
-/// The rows of all recorders of a run, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
-    /// All of them.
-    pub all: Vec<Row>,
-    /// Opening a session.
-    pub handshake: usize,
-    /// Ending a session.
-    pub close: usize,
-    /// Opening a session's listening stream; `None` where none is held.
-    pub listen: Option<usize>,
+/// What the users of a population speak to, found and prepared.
+#[derive(Debug, Clone)]
+pub struct ScriptTarget {
+    /// The server.
+    pub server: Server,
+    /// Its tools, as far as they were read.
+    pub catalog: ToolCatalog,
+    /// The plan, with the arguments that were made for this server's tools.
+    pub plan: Arc<Plan>,
 }
 
 /// What users do. Shared by all workers, never changed.
 #[derive(Debug)]
 pub struct Script {
-    /// The server.
-    pub server: Server,
     /// The plan it was made of.
     pub plan: Arc<Plan>,
-    /// The rows of the recorders.
-    pub rows: Rows,
-    /// One for each flow of the plan.
+    /// The rows of all recorders, in order.
+    pub rows: Vec<Row>,
+    /// Those of the first population, then those of the next, and so on.
     flows: Vec<Flow>,
     /// What is looked for in answers.
     pub(super) checks: Vec<Check>,
-    /// Filled once for each session.
-    pub(super) headers: HeaderTemplates,
     /// One for each population of the plan.
-    choices: Vec<Choice>,
+    roles: Vec<Role>,
     /// By what calls are counted apart.
     pub(super) spread: SpreadRule,
     /// Who has which token, where tokens are fetched.
@@ -72,12 +67,14 @@ pub(super) struct SpreadRule {
 
 impl SpreadRule {
     /// Where connections lead to several addresses, or may, they are told apart.
-    fn of(plan: &Plan, server: &Server) -> Self {
-        let addresses = server.endpoint().addresses();
-        let is_first = |it: &&SocketAddr| it.is_ipv4() == addresses[0].is_ipv4();
-        let n_used = addresses.iter().filter(is_first).count();
+    fn of(plan: &Plan, targets: &[ScriptTarget]) -> Self {
+        let has_several = |target: &ScriptTarget| {
+            let addresses = target.server.endpoint().addresses();
+            let is_first = |it: &&SocketAddr| it.is_ipv4() == addresses[0].is_ipv4();
+            addresses.iter().filter(is_first).count() > 1
+        };
         Self {
-            by_address: n_used > 1 || plan.network.dns_ttl.is_some(),
+            by_address: targets.iter().any(has_several) || plan.network.dns_ttl.is_some(),
             header: plan.network.backend_header.clone(),
         }
     }
@@ -120,9 +117,23 @@ struct TrialRun {
     n_picked: AtomicUsize,
 }
 
-/// Which flows the users of a population do, and how often.
+/// What the users of a population do.
 #[derive(Debug)]
-struct Choice {
+pub(super) struct Role {
+    /// What they speak to.
+    pub(super) server: Server,
+    /// Filled once for each session.
+    pub(super) headers: HeaderTemplates,
+    /// The pause between iterations.
+    pub(super) think: ThinkTime,
+    /// The plan's tokens are theirs, where it has any.
+    pub(super) has_tokens: bool,
+    /// Opening a session.
+    pub(super) handshake_row: usize,
+    /// Ending a session.
+    pub(super) close_row: usize,
+    /// Opening a session's listening stream; `None` where none is held.
+    pub(super) listen_row: Option<usize>,
     /// The first of its flows; the others follow it.
     first_flow: usize,
     /// Sums of the weights up to and with each of its flows.
@@ -133,7 +144,7 @@ struct Choice {
 /// into the slots of those after it.
 #[derive(Debug)]
 pub(super) struct Flow {
-    /// Which of the script's flows.
+    /// Which of the plan's flows.
     pub(super) number: usize,
     /// Not empty.
     pub(super) steps: Vec<FlowStep>,
@@ -199,7 +210,7 @@ pub(super) enum TurnForm {
 
 #[derive(Debug)]
 pub(super) struct FlowCall {
-    /// Which flow of the script, which of its steps, and which of the step's calls.
+    /// Which flow of the plan, which of its steps, and which of the step's calls.
     pub(super) place: (usize, usize, usize),
     pub(super) call: PreparedCall,
     pub(super) row: usize,
@@ -227,72 +238,56 @@ pub(super) struct TaskRows {
 }
 
 impl Script {
-    /// Prepares a plan's steps for a server.
+    /// Prepares a plan's steps for what each of its populations speaks to.
     ///
     /// # Errors
     /// When a step does not exist in the server's revision, or the server's
     /// definition of a tool forbids to call it.
-    pub fn new(plan: Arc<Plan>, server: Server, catalog: &ToolCatalog) -> Result<Self, UserError> {
-        let spread = SpreadRule::of(&plan, &server);
-        let mut compiler = Compiler {
-            kept: spread.kept(&plan),
-            server: &server,
-            catalog,
-            plan: &plan,
-            rows: RowTable::default(),
-            checks: Vec::new(),
-        };
-        let flows = plan.flows.iter();
-        let mut flows: Vec<Flow> = flows
-            .enumerate()
-            .map(|(number, flow)| compiler.flow(number, flow))
-            .collect::<Result<_, _>>()
-            .map_err(|error| cannot_prepare(&error))?;
-        for (at, flow) in flows.iter_mut().enumerate() {
-            for (step_at, step) in flow.steps.iter_mut().enumerate() {
-                let calls = step.turns.iter_mut().flat_map(|turn| &mut turn.calls);
-                for (call_at, call) in calls.enumerate() {
-                    call.place = (at, step_at, call_at);
-                    call.is_looked_at = call.check.is_some();
-                }
-            }
-        }
-        let Compiler {
-            mut rows, checks, ..
-        } = compiler;
-        let choices = plan.populations.iter().map(|population| {
+    pub fn new(plan: Arc<Plan>, targets: &[ScriptTarget]) -> Result<Self, UserError> {
+        let spread = SpreadRule::of(&plan, targets);
+        let (mut rows, mut checks) = (RowTable::default(), Vec::new());
+        let (mut flows, mut roles) = (Vec::new(), Vec::new());
+        let populations = plan.populations.all().iter().enumerate();
+        for ((at, population), target) in populations.zip(targets) {
+            let mut compiler = Compiler {
+                target,
+                kept: spread.kept(&plan),
+                population: population.name.as_deref(),
+                rows: &mut rows,
+                checks: &mut checks,
+            };
+            let first_flow = flows.len();
+            let mut cumulative_weights = Vec::new();
             let mut sum = 0_u64;
-            let weights = plan.flows[population.flows.clone()].iter();
-            Choice {
-                first_flow: population.flows.start,
-                cumulative_weights: weights
-                    .map(|flow| {
-                        sum += u64::from(flow.weight);
-                        sum
-                    })
-                    .collect(),
+            for number in &population.flows {
+                let flow = &target.plan.flows[*number];
+                sum += u64::from(flow.weight);
+                cumulative_weights.push(sum);
+                let compiled = compiler.flow(*number, flow);
+                flows.push(compiled.map_err(|error| cannot_prepare(&error))?);
             }
-        });
-        let choices = choices.collect();
-        let handshake_method = match server.dialect().era() {
-            Era::Legacy => "initialize",
-            Era::Modern => "server/discover",
-        };
-        let handshake = rows.add(Row::new(RowKind::Handshake, handshake_method));
-        let close = rows.add(Row::new(RowKind::Close, "DELETE"));
+            let method = match target.server.dialect().era() {
+                Era::Legacy => "initialize",
+                Era::Modern => "server/discover",
+            };
+            roles.push(Role {
+                headers: HeaderTemplates::of(plan.target_of(at), &plan.data).1,
+                think: plan.think_of(at),
+                has_tokens: plan.has_tokens(at),
+                handshake_row: compiler.row(Row::new(RowKind::Handshake, method)),
+                close_row: compiler.row(Row::new(RowKind::Close, "DELETE")),
+                server: target.server.clone(),
+                listen_row: None,
+                first_flow,
+                cumulative_weights,
+            });
+        }
         Ok(Self {
-            server,
-            headers: HeaderTemplates::of(&plan).1,
             plan,
-            rows: Rows {
-                all: rows.rows,
-                handshake,
-                close,
-                listen: None,
-            },
+            rows: rows.rows,
             flows,
             checks,
-            choices,
+            roles,
             spread,
             tokens: None,
             marks: None,
@@ -315,10 +310,28 @@ impl Script {
         self.marks.as_ref()
     }
 
-    /// Has each session hold a listening stream.
-    pub fn hold_streams(&mut self) {
-        self.rows.listen = Some(self.rows.all.len());
-        self.rows.all.push(Row::new(RowKind::Listen, "GET"));
+    /// Has each session of a population whose server offers it hold a listening stream.
+    pub fn hold_streams(&mut self, offers: &[bool]) {
+        for (at, role) in self.roles.iter_mut().enumerate() {
+            if offers.get(at) == Some(&true) {
+                let population = self.plan.populations.all()[at].name.clone();
+                role.listen_row = Some(self.rows.len());
+                self.rows.push(Row {
+                    population,
+                    ..Row::new(RowKind::Listen, "GET")
+                });
+            }
+        }
+    }
+
+    /// What the users of a population do.
+    pub(super) fn role(&self, population: usize) -> &Role {
+        &self.roles[population]
+    }
+
+    /// Takes secrets out of messages: all servers of a plan have the same.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.roles[0].server.settings().redactor
     }
 
     /// Makes a trial of it: the flows are done in order rather than by weight, and
@@ -338,8 +351,8 @@ impl Script {
         if let Some(trial) = &self.trial {
             return &self.flows[trial.n_picked.fetch_add(1, Relaxed) % self.flows.len()];
         }
-        let choice = &self.choices[population];
-        let weights = &choice.cumulative_weights;
+        let role = &self.roles[population];
+        let weights = &role.cumulative_weights;
         let at = match weights.len() {
             1 => 0,
             n_flows => {
@@ -349,7 +362,7 @@ impl Script {
                 at.min(n_flows - 1)
             }
         };
-        &self.flows[choice.first_flow + at]
+        &self.flows[role.first_flow + at]
     }
 }
 
@@ -357,11 +370,11 @@ impl Script {
 struct Compiler<'a> {
     /// What is kept of the answers of all calls.
     kept: Option<KeptParts>,
-    server: &'a Server,
-    catalog: &'a ToolCatalog,
-    plan: &'a Plan,
-    rows: RowTable,
-    checks: Vec<Check>,
+    target: &'a ScriptTarget,
+    /// Where the plan names any.
+    population: Option<&'a str>,
+    rows: &'a mut RowTable,
+    checks: &'a mut Vec<Check>,
 }
 
 /// What the rows of a step's calls are named by.
@@ -372,10 +385,18 @@ struct RowNames<'a> {
 }
 
 impl Compiler<'_> {
+    /// The place of a row of this population.
+    fn row(&mut self, row: Row) -> usize {
+        self.rows.add(Row {
+            population: self.population.map(str::to_string),
+            ..row
+        })
+    }
+
     fn flow(&mut self, number: usize, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
         let mut scope = Scope::new(number);
         let mut steps = Vec::new();
-        for step in &flow.steps {
+        for (step_at, step) in flow.steps.iter().enumerate() {
             let names = RowNames {
                 flow: flow.name.as_deref(),
                 step,
@@ -384,11 +405,16 @@ impl Compiler<'_> {
                 .until
                 .as_ref()
                 .map_or(step.repeat, |until| until.at_most);
-            let turns = self.turns(names, &mut scope)?;
+            let mut turns = self.turns(names, &mut scope)?;
             let needed = match flow.on_error {
                 OnError::Continue => needed(&turns, &scope),
                 OnError::EndIteration | OnError::EndSession => Vec::new(),
             };
+            let calls = turns.iter_mut().flat_map(|turn| &mut turn.calls);
+            for (call_at, call) in calls.enumerate() {
+                call.place = (number, step_at, call_at);
+                call.is_looked_at = call.check.is_some();
+            }
             steps.push(FlowStep {
                 is_once: step.is_once,
                 is_conditional: step.is_once || !needed.is_empty(),
@@ -400,8 +426,8 @@ impl Compiler<'_> {
             });
         }
         let rows = flow.name.as_deref().map(|name| FlowRows {
-            whole: self.rows.add(Row::of_flow(RowKind::Flow, name)),
-            busy: self.rows.add(Row::of_flow(RowKind::FlowBusy, name)),
+            whole: self.row(Row::of_flow(RowKind::Flow, name)),
+            busy: self.row(Row::of_flow(RowKind::FlowBusy, name)),
         });
         let mut compiled = Flow {
             number,
@@ -420,7 +446,7 @@ impl Compiler<'_> {
                 _ => {}
             }
         }
-        compiled.cells = DataCell::of(&scope, &self.plan.data);
+        compiled.cells = DataCell::of(&scope, &self.target.plan.data);
         compiled.scope = scope;
         Ok(compiled)
     }
@@ -444,9 +470,10 @@ impl Compiler<'_> {
                 Action::Call(shown) => shown,
                 Action::CodeMode { .. } => operation,
             };
+            let target = self.target;
             let mut prepared = match call.task {
                 true => self.task_call(operation, shown, call, names, scope)?,
-                false => self.call(self.server, operation, shown, call, names, scope)?,
+                false => self.call(&target.server, operation, shown, call, names, scope)?,
             };
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
@@ -485,7 +512,7 @@ impl Compiler<'_> {
         let Operation::CallTool { name, .. } = operation else {
             return OutputSchema::NotListed;
         };
-        let known = literal(name).and_then(|name| self.catalog.output_schema(&name));
+        let known = literal(name).and_then(|name| self.target.catalog.output_schema(&name));
         match known {
             None => OutputSchema::NotListed,
             Some(None) => OutputSchema::Missing,
@@ -548,7 +575,7 @@ impl Compiler<'_> {
                 }
             }
         };
-        self.rows.add(Row {
+        self.row(Row {
             kind: RowKind::Turn,
             ..row
         })
@@ -580,7 +607,8 @@ impl Compiler<'_> {
         let validate = tool("validate_code", &arguments);
         arguments.insert(TOKEN.to_string(), format!("{{{{{TOKEN}}}}}").into());
         let execute = tool("execute_code", &arguments);
-        let mut first = self.call(self.server, &validate, &validate, call, names, scope)?;
+        let target = self.target;
+        let mut first = self.call(&target.server, &validate, &validate, call, names, scope)?;
         let sources = PLACES.iter().filter_map(|place| Source::parse(place).ok());
         let extracts: Vec<Extract> = sources
             .map(|source| Extract {
@@ -598,7 +626,7 @@ impl Compiler<'_> {
             ..scenario::Call::new(Action::Call(validate))
         };
         self.look_at(&mut first, checkers.collect(), &looked_at, None, scope);
-        let then = self.call(self.server, &execute, &execute, call, names, scope)?;
+        let then = self.call(&target.server, &execute, &execute, call, names, scope)?;
         Ok([first, then].map(|call| Turn {
             calls: vec![call],
             parallel: 1,
@@ -615,8 +643,8 @@ impl Compiler<'_> {
         names: RowNames<'_>,
         scope: &mut Scope,
     ) -> Result<FlowCall, PrepareError> {
-        let dialect = self.server.dialect().declaring_tasks()?;
-        let server = self.server.in_dialect(dialect);
+        let dialect = self.target.server.dialect().declaring_tasks()?;
+        let server = self.target.server.in_dialect(dialect);
         let mut call = self.call(&server, operation, shown, of, names, scope)?;
         let whole = Row {
             kind: RowKind::TaskStep,
@@ -649,7 +677,8 @@ impl Compiler<'_> {
             ..Row::new(RowKind::Call, shown.method())
         };
         let n_before = scope.len();
-        let call = server.prepare(operation, self.catalog, scope, of.progress)?;
+        let catalog = &self.target.catalog;
+        let call = server.prepare(operation, catalog, scope, of.progress)?;
         let mut kept = self.kept.clone();
         if of.progress {
             let kept = kept.get_or_insert_default();
@@ -665,7 +694,7 @@ impl Compiler<'_> {
         Ok(FlowCall {
             place: (0, 0, 0),
             call,
-            row: self.rows.add(row),
+            row: self.row(row),
             drawn: drawn.collect(),
             tells_time: expressions().any(|(_, it)| is_time(it)),
             check: None,

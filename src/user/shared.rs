@@ -64,11 +64,8 @@ pub struct Shared {
     pub last_unchecked: Cell<Option<Unchecked>>,
     /// By row: whether its requests are calls.
     is_call: Box<[bool]>,
-    /// Arrivals that no user has taken yet.
-    pub(super) arrivals: RefCell<VecDeque<Instant>>,
-    /// Users that wait for an arrival, the last to come first: those that were
-    /// busy last have the warmest connections.
-    pub(super) idle: RefCell<Vec<TaskId>>,
+    /// By population, in the open model.
+    pub(super) queues: Box<[ArrivalQueue]>,
     /// Answers that wait to be looked at.
     pub(super) checks: Checks,
     /// Users that sleep between iterations or attempts, and are woken when
@@ -78,12 +75,24 @@ pub struct Shared {
     tokens: RefCell<HashMap<u32, Rc<TokenCell>>>,
 }
 
+/// What the users of a population wait in, in the open model.
+#[derive(Default)]
+pub(super) struct ArrivalQueue {
+    /// Arrivals that no user has taken yet.
+    pub(super) arrivals: RefCell<VecDeque<Instant>>,
+    /// Users that wait for an arrival, the last to come first: those that were
+    /// busy last have the warmest connections.
+    pub(super) idle: RefCell<Vec<TaskId>>,
+}
+
 impl Shared {
     /// What the users of one worker share, before any of them runs. The recorder is an
     /// empty one of the script's rows.
     pub fn new(script: Arc<Script>, budget: BudgetShare, recorder: Recorder) -> Self {
-        let kinds = script.rows.all.iter().map(|row| row.kind);
+        let kinds = script.rows.iter().map(|row| row.kind);
         let is_call = kinds.map(RowKind::is_in_totals).collect();
+        let populations = script.plan.populations.all().iter();
+        let queues = populations.map(|_| ArrivalQueue::default()).collect();
         Self {
             script,
             recorder: RefCell::new(recorder),
@@ -105,17 +114,23 @@ impl Shared {
             last_given_up: Cell::new(None),
             last_unchecked: Cell::new(None),
             is_call,
-            arrivals: RefCell::new(VecDeque::new()),
-            idle: RefCell::new(Vec::new()),
+            queues,
             checks: Checks::default(),
             sleepers: RefCell::new(HashSet::new()),
             tokens: RefCell::new(HashMap::new()),
         }
     }
 
-    /// The token of a user, by its index in the run, where tokens are fetched; and whose
-    /// it is.
-    pub(super) fn token_of(&self, run_index: u32) -> Option<(u32, Rc<TokenCell>)> {
+    /// The token of a user, by its index in the run, where tokens are fetched for its
+    /// population; and whose it is.
+    pub(super) fn token_of(
+        &self,
+        run_index: u32,
+        population: usize,
+    ) -> Option<(u32, Rc<TokenCell>)> {
+        if !self.script.role(population).has_tokens {
+            return None;
+        }
         let holder = self.script.tokens.as_ref()?.holder_of(run_index);
         let mut tokens = self.tokens.borrow_mut();
         Some((holder, Rc::clone(tokens.entry(holder).or_default())))
@@ -190,8 +205,10 @@ impl Shared {
         for task in self.sleepers.borrow().iter() {
             unpark(*task);
         }
-        for task in self.idle.borrow_mut().drain(..) {
-            unpark(task);
+        for queue in &self.queues {
+            for task in queue.idle.borrow_mut().drain(..) {
+                unpark(task);
+            }
         }
     }
 
@@ -199,7 +216,10 @@ impl Shared {
     /// wait will never be served.
     pub fn stop(&self) {
         self.stopping.set(true);
-        let n_waiting = self.arrivals.borrow_mut().drain(..).count() as u64;
+        let queues = self.queues.iter();
+        let n_waiting = queues
+            .map(|it| it.arrivals.take().len() as u64)
+            .sum::<u64>();
         self.count(|counters| counters.arrivals_dropped += n_waiting);
         self.rouse();
     }
@@ -248,7 +268,7 @@ impl Shared {
 
     /// Keeps the message of a listening stream's failure that no request had.
     pub(super) fn example_of_stream(&self, failure: Failure, message: &str) {
-        let message = self.script.server.settings().redactor.cleaned(message);
+        let message = self.script.redactor().cleaned(message);
         let examples = &mut self.recorder.borrow_mut().examples;
         examples.streams.offer(failure, &message);
     }
@@ -302,8 +322,7 @@ impl Shared {
                 failure,
                 message: told,
             }) => {
-                let redactor = &self.script.server.settings().redactor;
-                message = redactor.cleaned_message(told);
+                message = self.script.redactor().cleaned_message(told);
                 Outcome::Failed(*failure, &message)
             }
         };
@@ -319,12 +338,12 @@ impl Shared {
         if let Some(delay) = report.delay {
             recorder.generator_delay.record(nanos(delay));
         }
-        let rows = &self.script.rows;
         match sample.outcome {
-            Outcome::Failed(..) if row == rows.handshake || row == rows.close => {
-                recorder.end_of_session(row, &sample);
-            }
-            Outcome::Failed(..) if rows.listen == Some(row) => recorder.end_of_stream(row, &sample),
+            Outcome::Failed(..) => match self.script.rows[row].kind {
+                RowKind::Handshake | RowKind::Close => recorder.end_of_session(row, &sample),
+                RowKind::Listen => recorder.end_of_stream(row, &sample),
+                _ => recorder.end(row, &sample),
+            },
             _ => recorder.end(row, &sample),
         }
         if report.result.is_ok() {
@@ -365,7 +384,7 @@ impl Shared {
         }
         if let Some(header) = &rule.header {
             // The server's word, which may hold what the user keeps secret.
-            let redactor = &self.script.server.settings().redactor;
+            let redactor = self.script.redactor();
             let name = observed.header(header).map(|name| redactor.cleaned(name));
             let spread = recorder.spread.get_or_insert_default();
             spread.record_backend(name.as_deref(), call);
@@ -396,7 +415,7 @@ impl Shared {
         report: &CallReport,
         session: &mut Session,
     ) {
-        let redactor = &self.script.server.settings().redactor;
+        let redactor = self.script.redactor();
         let failure = match &report.result {
             Ok(()) => None,
             Err(Trouble::Cancelled) => return,
@@ -423,7 +442,7 @@ impl Shared {
             step: call.map_or(0, |(call, _)| call.place.1),
             call: call.map_or(0, |(call, _)| call.place.2),
             taken,
-            row: self.script.rows.all[row].clone(),
+            row: self.script.rows[row].clone(),
             wire,
             n_bytes: report.n_bytes,
             latency: report.end.saturating_duration_since(report.sent),

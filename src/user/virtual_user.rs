@@ -139,12 +139,12 @@ impl VirtualUser {
         let mut generators = Generators::new(seed ^ shared.budget.level(), run_index);
         let random_of_checks = generators.of(purpose_of("checks")).clone();
         let turns = usize::try_from(run_index).unwrap_or(0);
-        let token = shared.token_of(run_index);
-        let vu = u64::from(run_index) + 1;
-        let session = new_session(&shared, Rc::new(Cell::new(turns)), vu, token.as_ref());
-        let redactor = &shared.script.server.settings().redactor;
-        let secrets = redactor.session_secrets(run_index);
         let population = shared.script.plan.population_of(run_index);
+        let token = shared.token_of(run_index, population);
+        let turns = Rc::new(Cell::new(turns));
+        let vu = u64::from(run_index) + 1;
+        let session = new_session(&shared, population, turns, vu, token.as_ref());
+        let secrets = shared.script.redactor().session_secrets(run_index);
         Self {
             shared,
             local_index,
@@ -240,7 +240,7 @@ impl VirtualUser {
     // call stay small, and so does the memory of their stacks.
     #[inline(never)]
     fn open(&mut self) -> bool {
-        let row = self.shared.script.rows.handshake;
+        let row = self.shared.script.role(self.population).handshake_row;
         self.shared.start(row);
         let mut report = match self.check_token().and_then(|()| self.fill_headers()) {
             // It is no call: who wants to go need not wait for it.
@@ -296,13 +296,14 @@ impl VirtualUser {
 
     /// Holds the session's listening stream, where the server offers one.
     fn listen(&mut self) {
-        if self.shared.script.rows.listen.is_none() || !self.session.has_id() {
+        let row = self.shared.script.role(self.population).listen_row;
+        let Some(row) = row.filter(|_| self.session.has_id()) else {
             return;
-        }
+        };
         let listener = Box::new(HeldStream::of(&mut self.session));
         let random = self.generators.of(purpose_of("listen")).clone();
         let token = self.token.clone();
-        self.ear = Some(Ear::open(&self.shared, listener, token, random));
+        self.ear = Some(Ear::open(&self.shared, row, listener, token, random));
     }
 
     fn end_listening(&mut self) {
@@ -342,7 +343,7 @@ impl VirtualUser {
 
     /// Gives the next session its own headers.
     fn fill_headers(&mut self) -> Result<(), Trouble> {
-        let templates = &self.shared.script.headers;
+        let templates = &self.shared.script.role(self.population).headers;
         if templates.is_empty() {
             return Ok(());
         }
@@ -398,17 +399,18 @@ impl VirtualUser {
     }
 
     fn take_arrival(&mut self) -> Option<Instant> {
-        if let Some(intended) = self.shared.arrivals.borrow_mut().pop_front() {
+        let queue = &self.shared.queues[self.population];
+        if let Some(intended) = queue.arrivals.borrow_mut().pop_front() {
             return Some(intended);
         }
-        self.shared.idle.borrow_mut().push(current_task());
+        queue.idle.borrow_mut().push(current_task());
         // A session's life may end while nothing arrives.
         let deadline = self.session_ends_at();
         let wake = park(deadline);
         // Who wakes an idle user takes it off the list; time does not.
         if wake != Wake::Ready {
             let me = current_task();
-            self.shared.idle.borrow_mut().retain(|task| *task != me);
+            queue.idle.borrow_mut().retain(|task| *task != me);
         }
         if wake == Wake::Deadline {
             self.close(false);
@@ -458,7 +460,8 @@ impl VirtualUser {
         if self.is_session_over() {
             self.close(false);
         }
-        let think = self.shared.script.plan.think.sample(&mut self.random);
+        let think = self.shared.script.role(self.population).think;
+        let think = think.sample(&mut self.random);
         if !think.is_zero() && !self.shared.is_open_model() {
             self.free_since = None;
             self.sleep(crate::clock::now() + think);
@@ -565,7 +568,7 @@ impl VirtualUser {
         if !is_last && abandon > 0.0 && self.random.f64() < abandon {
             self.session.forget();
         } else if self.session.has_id() {
-            let row = self.shared.script.rows.close;
+            let row = self.shared.script.role(self.population).close_row;
             self.shared.start(row);
             if let Some(ear) = &self.ear {
                 ear.expect_end();
@@ -596,7 +599,13 @@ impl VirtualUser {
             self.lanes.clear();
             // A new session is a new client: its connection is new as well.
             let turns = self.session.turns();
-            self.session = new_session(&self.shared, turns, self.vu, self.token.as_ref());
+            self.session = new_session(
+                &self.shared,
+                self.population,
+                turns,
+                self.vu,
+                self.token.as_ref(),
+            );
         }
     }
 
@@ -637,11 +646,12 @@ impl VirtualUser {
 
 fn new_session(
     shared: &Shared,
+    population: usize,
     turns: Rc<Cell<usize>>,
     vu: u64,
     token: Option<&(u32, Rc<TokenCell>)>,
 ) -> Session {
-    let mut session = Session::new(&shared.script.server, turns);
+    let mut session = Session::new(&shared.script.role(population).server, turns);
     if let Some((_, token)) = token {
         session.set_token(Rc::clone(token));
     }

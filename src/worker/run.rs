@@ -48,6 +48,8 @@ pub struct WorkerOptions {
     pub budget: Arc<Budget>,
     /// The arrivals of the whole load (open model).
     pub arrivals: Option<ArrivalSchedule>,
+    /// The users of the whole load that serve them.
+    pub users_max: u32,
 }
 
 impl WorkerOptions {
@@ -117,12 +119,27 @@ impl<'a> Worker<'a> {
         if let (Some(schedule), Load::Open { queue_max, .. }) =
             (&options.arrivals, &options.script.plan.load)
         {
-            let due = schedule.shard(options.part());
             let segment = options.script.plan.segment;
             let queue_max = segment.share_of_users(*queue_max);
             let queue_max = queue_share(queue_max, options.n_workers);
-            let shared = Rc::clone(&shared);
-            scheduler.spawn(move || dispatch(&shared, due, queue_max))?;
+            let (part, shared) = (options.part(), Rc::clone(&shared));
+            let populations = &options.script.plan.populations;
+            match populations.all() {
+                [_] => {
+                    let due = schedule.shard(part).map(|offset| (offset, 0));
+                    scheduler.spawn(move || dispatch(&shared, due, &[queue_max]))?;
+                }
+                all => {
+                    let own = |user| part.has(user);
+                    let numbers = populations.deal().arrivals(options.users_max, own);
+                    let due = schedule.dealt(numbers);
+                    let most = queue_max as f64;
+                    // A cast from a float saturates.
+                    let queue = |at| (most * populations.share(at)).ceil() as usize;
+                    let queues: Vec<usize> = (0..all.len()).map(queue).collect();
+                    scheduler.spawn(move || dispatch(&shared, due, &queues))?;
+                }
+            }
         }
         Ok(Self {
             options,
@@ -370,7 +387,7 @@ impl<'a> Worker<'a> {
 
 /// An empty one of the script's rows, which counts what the plan's thresholds ask for.
 fn new_recorder(script: &Script) -> Recorder {
-    empty_recorder(&script.plan.thresholds, &script.rows.all)
+    empty_recorder(&script.plan.thresholds, &script.rows)
 }
 
 /// The queue is shared out like the arrivals; each worker may hold one.

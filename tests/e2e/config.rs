@@ -106,6 +106,9 @@ fn check_shipped(path: &Path) {
         &["--iterations", "20", "--config", "it.toml"],
     );
     let path = path.display();
+    let program = ["DIRECT", "GATEWAY"]
+        .iter()
+        .fold(program, |program, name| program.env(name, &server.url()));
     let finished = program.file("it.toml", &without_warm_up(&text)).run();
     assert_eq!(finished.code, Some(0), "{path}: {finished}");
     let report = finished.checked_report();

@@ -67,6 +67,7 @@ mod limits;
 mod listen;
 mod network;
 mod oauth;
+mod populations;
 mod preflight;
 mod probe;
 mod python;

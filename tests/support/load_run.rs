@@ -65,6 +65,7 @@ pub(crate) fn check_report(report: &Value) {
         check_figures("flow", &flow["figures"], duration);
         assert_eq!(flow["busy"]["count"], flow["figures"]["ok"], "{flow:#}");
     }
+    check_populations(report, duration);
     for stage in list(&report["stages"]) {
         check_figures("stage", &stage["figures"], number(&stage["length_secs"]));
     }
@@ -113,6 +114,38 @@ pub(crate) fn check_report(report: &Value) {
         count(&counters["iterations_completed"]) <= count(&counters["iterations_started"]),
         "{report:#}"
     );
+}
+
+/// What populations do adds up to what is done.
+#[track_caller]
+fn check_populations(report: &Value, duration: f64) {
+    let populations = list(&report["populations"]);
+    if populations.is_empty() {
+        return;
+    }
+    for field in ["started", "ok", "failed", "cancelled"] {
+        let sum = |of: &dyn Fn(&Value) -> u64| populations.iter().map(of).sum::<u64>();
+        let calls = sum(&|it| count(&it["figures"][field]));
+        assert_eq!(calls, count(&report["totals"][field]), "{field}");
+        let handshakes = sum(&|it| count(&it["handshake"][field]));
+        assert_eq!(handshakes, count(&report["handshake"][field]), "{field}");
+        for (at, stage) in list(&report["stages"]).iter().enumerate() {
+            let in_stage = sum(&|it| count(&it["stages"][at][field]));
+            assert_eq!(
+                in_stage,
+                count(&stage["figures"][field]),
+                "stage {at}: {field}"
+            );
+        }
+    }
+    for it in populations {
+        check_figures("population", &it["figures"], duration);
+        let name = &it["name"];
+        let own = list(&report["operations"]).iter();
+        let own = own.filter(|operation| operation["population"] == *name);
+        let ok: u64 = own.map(|it| count(&it["figures"]["ok"])).sum();
+        assert_eq!(ok, count(&it["figures"]["ok"]), "{name}");
+    }
 }
 
 /// The probe's own counts; `null` without one.

@@ -132,19 +132,22 @@ fn is_selected(selector: &Selector, key: &SampleKey) -> bool {
         subject: key.subject.clone(),
         name: key.name.clone(),
         flow: key.flow.clone(),
+        population: key.population.clone(),
     };
     selects(Some(selector), &row)
 }
 
 /// All that select a row.
 pub fn selectors_of(key: &SampleKey) -> Vec<Selector> {
-    let names = [&key.subject, &key.name, &key.flow].into_iter().flatten();
+    let names = [&key.subject, &key.name, &key.flow, &key.population];
+    let names = names.into_iter().flatten();
     let kinds = [
         SelectorKind::Tool,
         SelectorKind::Resource,
         SelectorKind::Prompt,
         SelectorKind::Step,
         SelectorKind::Flow,
+        SelectorKind::Population,
     ];
     let all = names.flat_map(|name| kinds.map(|kind| (kind, name.clone())));
     let selectors = all.map(|(kind, name)| Selector { kind, name });
@@ -279,7 +282,7 @@ fn read_selector(text: &str) -> Result<Selector, String> {
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             Err(format!(
                 "{}: before the metric may stand `tool:NAME`, `resource:URI`, `prompt:NAME`, \
-                 `step:NAME` or `flow:NAME`{}",
+                 `step:NAME`, `flow:NAME` or `population:NAME`{}",
                 fault.message,
                 near.unwrap_or_default()
             ))

@@ -79,6 +79,31 @@ pub fn compare(
     comparison
 }
 
+/// Compares two populations of one run with each other, as two runs: what the first
+/// makes is the base. Each comes with the figures of all its calls. `are_even`: they have
+/// as many users, so that their rates say something; else these are those of the shares.
+pub fn compare_populations(
+    run: &RunSample,
+    sides: [(&str, WholeFigures); 2],
+    are_even: bool,
+) -> ComparisonOutcome {
+    let side = |(name, whole): (&str, WholeFigures)| {
+        let is_its = |row: &&SampleRow| row.key.population.as_deref() == Some(name);
+        let own: BTreeSet<&SampleKey> = run.rows().filter(is_its).map(|row| &row.key).collect();
+        let mut side = of_rows(run, &own);
+        for row in side.operations.iter_mut().chain(&mut side.flows) {
+            row.key.population = None;
+        }
+        side.total.whole = whole;
+        side.file = name.to_string();
+        side.facts.fingerprint = name.to_string();
+        side.shape.is_open |= !are_even;
+        side
+    };
+    let [base, new] = sides.map(side);
+    compare(&[base], &[new], &Tolerances::default())
+}
+
 /// The operations and flows that all runs have.
 fn common_keys<'a>(base: &'a [RunSample], new: &'a [RunSample]) -> BTreeSet<&'a SampleKey> {
     fn of_run(run: &RunSample) -> BTreeSet<&SampleKey> {

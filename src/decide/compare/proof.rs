@@ -953,3 +953,40 @@ fn the_only_operation_is_told_apart_from_a_flow() {
         }
     }
 }
+
+/// Two populations of one run are told apart as two runs are: a tenth is seen, and nothing
+/// where there is nothing.
+#[test]
+fn populations_of_one_run_are_compared_as_two_runs_are() {
+    let slower = Process {
+        scale: 1.1,
+        ..STEADY
+    };
+    use ChangeVerdict::{Equivalent, SmallChange, Worse};
+    for (new, verdicts) in [
+        (STEADY, &[Equivalent][..]),
+        (slower, &[SmallChange, Worse][..]),
+    ] {
+        let (base, new) = (STEADY.run(1), new.run(1));
+        let mut run = base.clone();
+        let row = |population: &str, of: &RunSample| SampleRow {
+            key: SampleKey {
+                label: "tools/list".to_string(),
+                method: "tools/list".to_string(),
+                population: Some(population.to_string()),
+                ..SampleKey::default()
+            },
+            ..of.total.clone()
+        };
+        run.operations = vec![row("a", &base), row("b", &new)];
+        let sides = [("a", base.total.whole), ("b", new.total.whole)];
+        let found = compare_populations(&run, sides, true);
+        assert_eq!(found.method, ComparisonMethod::Batches);
+        assert_eq!((&*found.base[0].file, &*found.new[0].file), ("a", "b"));
+        let labels: Vec<&str> = found.rows.iter().map(|row| row.label.as_str()).collect();
+        assert_eq!(labels, ["all calls", "tools/list"]);
+        let of_all = figure(&found, "all calls", ComparedMetric::P50);
+        let verdict = of_all.verdict.expect("a verdict");
+        assert!(verdicts.contains(&verdict), "{of_all:?}");
+    }
+}

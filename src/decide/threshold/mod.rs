@@ -65,6 +65,7 @@ pub fn selects(selector: Option<&Selector>, row: &Row) -> bool {
         SelectorKind::Stage => return row.kind.is_in_totals(),
         SelectorKind::Flow => return row.kind == RowKind::FlowBusy && is_it(&row.flow),
         SelectorKind::Step => return row.kind == RowKind::Call && is_it(&row.name),
+        SelectorKind::Population => return row.kind.is_in_totals() && is_it(&row.population),
         SelectorKind::Tool => "tools/call",
         SelectorKind::Resource => "resources/read",
         SelectorKind::Prompt => "prompts/get",

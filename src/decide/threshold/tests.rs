@@ -233,6 +233,7 @@ fn stages_are_judged_by_their_own_calls() {
     let calls = run.recorder.rows[ECHO].clone();
     run.call(ECHO, 9_000_000);
     run.stages = vec![StageOutcome {
+        populations: Vec::new(),
         number: 2,
         at: ELAPSED,
         length: Duration::from_secs(1),

@@ -537,7 +537,7 @@ fn has_long_pauses(plan: &Plan) -> bool {
 
 /// The address of the proxy that calls go through.
 fn proxy_between(outcome: &RunOutcome) -> Option<&str> {
-    let proxy = outcome.start.server.proxy.as_ref();
+    let proxy = outcome.start.server().proxy.as_ref();
     let through = proxy.filter(|proxy| proxy.past.is_none());
     through.map(|proxy| proxy.address.as_str())
 }

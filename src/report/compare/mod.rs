@@ -12,10 +12,10 @@ mod words;
 
 pub use history::{HISTORY_RUNS_MAX, History, history};
 pub use model::ComparisonReport;
-pub use samples::sample;
-pub(super) use summary::comparison_summary;
+pub use samples::{sample, whole};
+pub(super) use summary::{comparison_summary, table_of};
 pub(super) use words::{
-    change, columns, figure_name, figure_text, interval, row_name, value, word,
+    answer, change, columns, figure_name, figure_text, interval, row_name, value, word,
 };
 
 use super::envelope::{BuildInfo, ReportKind};

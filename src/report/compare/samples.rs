@@ -85,12 +85,22 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
     let flows = report.flows.iter().map(|flow| {
         let name = Some(flow.name.as_str());
         Ok(SampleRow {
-            key: SampleKey::of_flow(&flow.name),
+            key: SampleKey {
+                population: flow.population.clone(),
+                ..SampleKey::of_flow(&flow.name)
+            },
             whole: WholeFigures {
                 percentiles_ms: percentiles_ms(&flow.busy),
                 ..whole(&flow.figures)
             },
-            slots: slots((StoredKind::FlowBusy, None, None, None, name, None))?,
+            slots: slots((
+                StoredKind::FlowBusy,
+                None,
+                None,
+                None,
+                name,
+                flow.population.as_deref(),
+            ))?,
         })
     });
     let flows = flows.collect::<Result<_, String>>()?;
@@ -175,7 +185,8 @@ fn add_dropped(slots: &mut [SampleSlot], report: &Report, slot_secs: f64) {
     }
 }
 
-fn whole(figures: &Figures) -> WholeFigures {
+/// What is compared of the figures of calls as they are.
+pub fn whole(figures: &Figures) -> WholeFigures {
     WholeFigures {
         ok: figures.ok,
         failed: figures.failed,

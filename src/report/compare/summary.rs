@@ -32,10 +32,7 @@ pub(in crate::report) fn comparison_summary(
     page.labelled_text("compared", Role::Plain, &compared(outcome));
     page.labelled_text("answer", role_of(outcome.verdict), &report.answer);
     page.gap();
-    table(page, outcome);
-    reasons(page, outcome);
-    alone(page, "the base has", &outcome.only_base);
-    alone(page, "the new runs have", &outcome.only_new);
+    table_of(page, outcome);
     let objections = report
         .objections
         .iter()
@@ -91,6 +88,14 @@ fn compared(outcome: &ComparisonOutcome) -> String {
         ),
         None => by,
     }
+}
+
+/// All figures, and why some have no clear verdict.
+pub(in crate::report) fn table_of(page: &mut Page, outcome: &ComparisonOutcome) {
+    table(page, outcome);
+    reasons(page, outcome);
+    alone(page, "the base has", &outcome.only_base);
+    alone(page, "the new runs have", &outcome.only_new);
 }
 
 fn table(page: &mut Page, outcome: &ComparisonOutcome) {

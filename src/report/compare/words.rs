@@ -2,7 +2,7 @@
 
 use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonOutcome,
-    ComparisonVerdict,
+    ComparisonVerdict, with_population,
 };
 use crate::units::{few_of, format_latency, format_percent, format_rate, ns_of_ms};
 
@@ -10,7 +10,7 @@ use crate::units::{few_of, format_latency, format_percent, format_rate, ns_of_ms
 const NAMED_MAX: usize = 3;
 
 /// `worse: p95 of all calls +21.0% (+15.2% to +28.1%)`.
-pub(super) fn answer(outcome: &ComparisonOutcome) -> String {
+pub(in crate::report) fn answer(outcome: &ComparisonOutcome) -> String {
     let with = |verdict| named(outcome, verdict, true);
     let beside = named(outcome, ChangeVerdict::Worse, false);
     let answer = match outcome.verdict {
@@ -98,10 +98,7 @@ pub(in crate::report) fn figure_name(row: &ComparedRow, figure: &ComparedFigure)
 
 /// The label of a row, with what tells it from others of the same operation.
 pub(in crate::report) fn row_name(row: &ComparedRow) -> String {
-    match &row.population {
-        None => row.label.clone(),
-        Some(population) => format!("{} ({population})", row.label),
-    }
+    with_population(row.label.clone(), row.population.as_deref())
 }
 
 /// A figure in one line: `10.0 ms → 12.1 ms, +21.0% (+15.2% to +28.1%): worse`.

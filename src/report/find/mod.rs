@@ -27,7 +27,7 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
         schema_version: ReportKind::Find.schema_version().to_string(),
         kind: ReportKind::Find.id().to_string(),
         timestamp: info.finished_at.rfc3339(),
-        target_url: outcome.start.server.url.clone(),
+        target_url: outcome.start.server().url.clone(),
         answer: String::new(),
         verified: outcome.sustains.is_some(),
         ended: match outcome.ended {
@@ -62,7 +62,7 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
         command_line: info.command_line.clone(),
         started_at: outcome.start.at.rfc3339(),
         host: outcome.start.generator.clone(),
-        server: server(&outcome.start.server),
+        server: server(outcome.start.server()),
         plan: plan_json,
         notices: outcome.notices.clone(),
     };

@@ -14,7 +14,7 @@ use crate::report::calibration::{CalibrationReport, ModeFigures};
 use crate::report::compare::ComparisonReport;
 use crate::report::envelope::AnyReport;
 use crate::report::find::FindReport;
-use crate::report::model::Report;
+use crate::report::model::{Figures, Report};
 use crate::terminal::WriteColor;
 use crate::text::blanked;
 
@@ -22,7 +22,8 @@ use crate::text::blanked;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Csv;
 
-/// Of a run: totals, calls, sessions, flows, stages and seconds, as `kind` says.
+/// Of a run: totals, calls, sessions, flows, populations, stages and seconds, as `kind`
+/// says.
 const RUN_COLUMNS: &str = "kind method subject name flow population at_secs length_secs vus \
     started ok failed cancelled dropped rate_per_sec error_rate latency_from min_ms mean_ms \
     p50_ms p90_ms p95_ms p99_ms p99_9_ms max_ms bytes_request_mean bytes_request_max \
@@ -93,12 +94,19 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .iter()
         .map(|step| row("task_step", step, &step.figures));
     let flows = report.flows.iter().flat_map(|flow| {
-        let of = json!({"flow": flow.name});
+        let of = json!({"flow": flow.name, "population": flow.population});
         let busy = json!({"latency": flow.busy});
         [
             row("flow", &of, &flow.figures),
             row("flow_busy", &of, &busy),
         ]
+    });
+    let populations = report.populations.iter().flat_map(|it| {
+        let of = json!({"population": it.name});
+        let beside = [("handshake", &it.handshake), ("close", &it.close)];
+        let beside = beside.map(|(kind, figures)| Some(row(kind, &of, figures.as_ref()?)));
+        let whole = row("population", &of, &it.figures);
+        std::iter::once(whole).chain(beside.into_iter().flatten())
     });
     let warm_up = report
         .warm_up
@@ -108,10 +116,16 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         let length = json!({"length_secs": probe.length_secs});
         row("probe", &length, &probe.figures)
     });
-    let stages = (1..).zip(&report.stages).map(|(number, stage)| {
-        let mut row = row("stage", stage, &stage.figures);
-        row.insert("name".to_string(), json!(number));
-        row
+    let stages = report.stages.iter().enumerate().flat_map(|(at, stage)| {
+        let cells = move |figures: &Figures, population: Option<&str>| {
+            let mut row = row("stage", stage, figures);
+            row.insert("name".to_string(), json!(at + 1));
+            row.insert("population".to_string(), json!(population));
+            row
+        };
+        let own = report.populations.iter();
+        let own = own.filter_map(move |it| Some(cells(it.stages.get(at)?, Some(it.name.as_str()))));
+        std::iter::once(cells(&stage.figures, None)).chain(own)
     });
     let seconds = report
         .seconds
@@ -123,6 +137,7 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         .chain(turns)
         .chain(task_steps)
         .chain(flows)
+        .chain(populations)
         .chain(warm_up)
         .chain(probe);
     rows.extend(others.chain(stages).chain(seconds));

@@ -9,12 +9,14 @@ use std::io;
 
 use super::Format;
 use super::text::{SummaryOptions, Text};
-use crate::outcome::ComparedRun;
+use crate::outcome::{ComparedRun, ComparisonOutcome};
 use crate::report::checks::{Check, CheckGrade, checks, worst};
-use crate::report::compare::{ComparisonReport, change, columns, interval, row_name, value, word};
+use crate::report::compare::{
+    ComparisonReport, answer, change, columns, interval, row_name, value, word,
+};
 use crate::report::envelope::AnyReport;
 use crate::report::measure::unchecked_text;
-use crate::report::model::{CauseCount, Figures, LatencyFigures, Report};
+use crate::report::model::{CauseCount, Figures, LatencyFigures, PopulationFigures, Report};
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text,
 };
@@ -90,6 +92,7 @@ fn run(sheet: &mut Sheet, report: &Report) {
             cells
         }],
     );
+    populations(sheet, report);
     operations(sheet, report);
     flows(sheet, report);
     bytes(sheet, report);
@@ -147,6 +150,30 @@ fn run(sheet: &mut Sheet, report: &Report) {
     sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.run.version))]);
 }
 
+/// Each class of users; and two servers beside each other.
+fn populations(sheet: &mut Sheet, report: &Report) {
+    let all = &report.populations;
+    if all.is_empty() {
+        return;
+    }
+    let row = |it: &PopulationFigures| {
+        let mut row = vec![cell(&it.name), format_percent(it.share)];
+        row.extend(figures(&it.figures));
+        row
+    };
+    let mut columns = vec!["population", "share"];
+    columns.extend(&OPERATION_COLUMNS[1..]);
+    sheet.heading("Populations");
+    sheet.table(&columns, all.iter().map(row).collect());
+    if let Some(outcome) = &report.ab {
+        let file = |runs: &[ComparedRun]| runs.first().map_or(String::new(), |run| code(&run.file));
+        sheet.heading("One beside the other");
+        let (base, new) = (file(&outcome.base), file(&outcome.new));
+        sheet.paragraph(&[format!("{new} beside {base}: {}", prose(&answer(outcome)))]);
+        compared(sheet, outcome);
+    }
+}
+
 fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
     let outcome = &report.comparison;
     for (side, runs) in [("base", &outcome.base), ("new", &outcome.new)] {
@@ -156,6 +183,14 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
         sheet.paragraph(&[format!("{side}: {}", runs.join("; "))]);
     }
     sheet.heading("All figures");
+    compared(sheet, outcome);
+    let notices = report.objections.iter().chain(&outcome.notices);
+    sheet.list(notices.map(|text| ("notice", text)));
+    sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.version))]);
+}
+
+/// Each figure on both sides.
+fn compared(sheet: &mut Sheet, outcome: &ComparisonOutcome) {
     let rows = outcome.rows.iter().flat_map(|row| {
         row.figures.iter().map(|figure| {
             let verdict = figure.verdict.map_or("-", word);
@@ -194,22 +229,19 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
         let labels: Vec<String> = labels.iter().map(|label| code(label)).collect();
         sheet.paragraph(&[format!("{side}, and in no total: {}", labels.join(", "))]);
     }
-    let notices = report.objections.iter().chain(&outcome.notices);
-    sheet.list(notices.map(|text| ("notice", text)));
-    sheet.paragraph(&[format!("pmcp-loadtest {}", code(&report.version))]);
 }
 
 fn operations(sheet: &mut Sheet, report: &Report) {
     let calls = report
         .operations
         .iter()
-        .map(|call| (call.label.as_str(), &call.figures));
+        .map(|call| (call.full_label(), &call.figures));
     let parts = || report.beside_totals();
-    let labels: Vec<&str> = calls
-        .clone()
-        .map(|(label, _)| label)
-        .chain(parts().map(|(_, part)| part.label.as_str()))
+    let labels = calls.clone().map(|(label, _)| label);
+    let labels: Vec<String> = labels
+        .chain(parts().map(|(_, part)| part.full_label()))
         .collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     // What is cut stays apart from the others.
     let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
     let row = |name: String, of: &Figures| {
@@ -243,7 +275,8 @@ fn flows(sheet: &mut Sheet, report: &Report) {
     if report.flows.is_empty() {
         return;
     }
-    let names: Vec<&str> = report.flows.iter().map(|it| it.name.as_str()).collect();
+    let names: Vec<String> = report.flows.iter().map(|it| it.full_name()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let shown = shorten(&names, NAME_WIDTH_MAX, Drawing::Unicode);
     let rows = report.flows.iter().zip(&shown).flat_map(|(flow, name)| {
         let mut whole = vec![cell(name)];
@@ -264,12 +297,12 @@ fn flows(sheet: &mut Sheet, report: &Report) {
 fn bytes(sheet: &mut Sheet, report: &Report) {
     let some = report.operations.iter();
     let some: Vec<_> = some
-        .filter_map(|it| Some((it.label.as_str(), it.bytes?)))
+        .filter_map(|it| Some((it.full_label(), it.bytes?)))
         .collect();
     if some.is_empty() {
         return;
     }
-    let labels: Vec<&str> = some.iter().map(|(label, _)| *label).collect();
+    let labels: Vec<&str> = some.iter().map(|(label, _)| label.as_str()).collect();
     let shown = shorten(&labels, NAME_WIDTH_MAX, Drawing::Unicode);
     let rows = some.iter().zip(&shown).map(|((_, bytes), name)| {
         let mut row = vec![cell(name)];

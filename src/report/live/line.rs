@@ -30,7 +30,7 @@ pub(super) fn preparing_line(elapsed: Duration, what: &str) -> Line {
 
 /// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
 pub(super) fn start_line(start: &RunStart) -> Line {
-    let server = &start.server;
+    let server = start.server();
     let mut line = Line::of(Role::Dim, "testing ").add(Role::Accent, &server.url);
     if let Some(name) = &server.name {
         let version = server.version.as_deref().unwrap_or_default();

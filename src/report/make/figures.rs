@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::metrics::{
     AnswerTimes, Examples, FailureCounts, Histogram, Messages, Readings, RowStats, Traffic,
 };
-use crate::outcome::{Row, RowKind};
+use crate::outcome::{Row, RowKind, ServerFacts};
 use crate::report::model::{
     AnswerFigures, ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom,
-    OperationFigures, OtherLatency,
+    OperationFigures, OtherLatency, ServerNames,
 };
 use crate::units::{ms, rate, share, tidy};
 
@@ -49,7 +49,7 @@ impl Part<'_> {
             label: row.label(),
             name: row.name.clone(),
             flow: row.flow.clone(),
-            population: None,
+            population: row.population.clone(),
             figures: self.calls(stats),
             bytes: bytes(row, stats),
             answers: stats.answers.as_deref().map(answers),
@@ -202,4 +202,19 @@ pub(in crate::report) fn latency<'a>(readings: impl Into<Readings<'a>>) -> Laten
 /// The same; `None` for an empty one.
 pub(in crate::report) fn latency_if_any(histogram: &Histogram) -> Option<LatencyFigures> {
     (!histogram.is_empty()).then(|| latency(histogram))
+}
+
+/// What a server said of itself.
+pub(in crate::report) fn server(facts: &ServerFacts) -> ServerNames {
+    ServerNames {
+        url: facts.url.clone(),
+        era: facts.era.as_str().to_string(),
+        revision: facts.revision.as_str().to_string(),
+        name: facts.name.clone(),
+        version: facts.version.clone(),
+        has_sessions: facts.has_sessions,
+        proxy: facts.proxy.clone(),
+        addresses: Some(facts.addresses),
+        stream: facts.stream.clone(),
+    }
 }

@@ -9,16 +9,22 @@ use crate::report::model::{ExchangeFigures, FlowFigures, UncheckedFigures};
 
 /// The flows, in the order of their rows.
 pub(super) fn flows(measured: &Part<'_>, rows: Rows<'_>) -> Vec<FlowFigures> {
-    let busy: HashMap<&Option<String>, &RowStats> = rows
+    type Whose<'r> = (&'r Option<String>, &'r Option<String>);
+    let busy: HashMap<Whose<'_>, &RowStats> = rows
         .of(RowKind::FlowBusy)
-        .map(|(row, stats)| (&row.flow, stats))
+        .map(|(row, stats)| ((&row.flow, &row.population), stats))
         .collect();
     let none = RowStats::default();
     let flow = |(row, stats): (&Row, &RowStats)| FlowFigures {
         name: row.flow.clone().unwrap_or_default(),
+        population: row.population.clone(),
         figures: measured.calls(stats),
         busy: measured
-            .calls(busy.get(&row.flow).copied().unwrap_or(&none))
+            .calls(
+                busy.get(&(&row.flow, &row.population))
+                    .copied()
+                    .unwrap_or(&none),
+            )
             .latency,
     };
     rows.of(RowKind::Flow).map(flow).collect()
@@ -31,7 +37,7 @@ pub(super) fn unchecked(rows: Rows<'_>) -> Vec<UncheckedFigures> {
         let mut of_row = stats.unchecked.clone();
         of_row.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
         all.extend(of_row.into_iter().map(|(reason, count)| UncheckedFigures {
-            operation: row.label(),
+            operation: row.full_label(),
             reason: reason.to_string(),
             count,
         }));
@@ -45,7 +51,7 @@ pub(super) fn evidence(outcome: &RunOutcome) -> Vec<ExchangeFigures> {
     let exchanges = outcome.totals.violations.all().iter();
     let exchange = exchanges.filter_map(|it| {
         Some(ExchangeFigures {
-            operation: rows.get(it.row)?.label(),
+            operation: rows.get(it.row)?.full_label(),
             cause: it.failure.id(),
             message: it.message.clone(),
             request: it.request.clone(),

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::figures::{Part, times_of};
 use crate::metrics::{Histogram, RowStats, ServerTally, Spread};
-use crate::outcome::{Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length};
+use crate::outcome::{
+    Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length, populations_of,
+};
 use crate::report::model::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
     StoredRow,
@@ -108,11 +110,22 @@ fn blocks(outcome: &RunOutcome, measured: &Part<'_>) -> Vec<(Option<usize>, Stor
     ] {
         let sum = rows.sum_of(of);
         blocks.extend(sum.map(|row| (None, beside_calls(kind, &row))));
+        for name in populations_of(&outcome.start.rows) {
+            let sum = rows.sum_of_population(of, name);
+            let stored = sum.map(|row| of_population(beside_calls(kind, &row), name));
+            blocks.extend(stored.map(|stored| (None, stored)));
+        }
     }
     for (at, stage) in outcome.stages.iter().enumerate() {
         let mut stored = of_calls(StoredKind::Stage, measured, &stage.calls);
         stored.stage = Some(at);
         blocks.push((None, stored));
+        let names = populations_of(&outcome.start.rows);
+        for (name, calls) in names.into_iter().zip(&stage.populations) {
+            let mut stored = of_calls(StoredKind::Stage, measured, calls);
+            stored.stage = Some(at);
+            blocks.push((None, of_population(stored, name)));
+        }
     }
     if let Some((_, recorded)) = &outcome.warm_up {
         let calls = Rows::new(&outcome.start.rows, recorded).totals();
@@ -220,6 +233,13 @@ pub(in crate::report) fn stored_other(of: OtherLatency, histogram: &Histogram) -
     }
 }
 
+fn of_population(stored: StoredRow, name: &str) -> StoredRow {
+    StoredRow {
+        population: Some(name.to_string()),
+        ..stored
+    }
+}
+
 fn named(stored: StoredRow, row: &Row) -> StoredRow {
     StoredRow {
         // A flow has no method.
@@ -227,6 +247,7 @@ fn named(stored: StoredRow, row: &Row) -> StoredRow {
         subject: row.subject.clone(),
         name: row.name.clone(),
         flow: row.flow.clone(),
+        population: row.population.clone(),
         ..stored
     }
 }

@@ -79,6 +79,7 @@ fn figures_recomputed_from_what_is_stored_are_those_reported() {
     handshakes.record(kind, 1_500_000);
     let calls = Rows::new(&outcome.start.rows, &outcome.totals).totals();
     outcome.stages.push(StageOutcome {
+        populations: Vec::new(),
         number: 1,
         at: Duration::ZERO,
         length: Duration::from_secs(30),

@@ -16,6 +16,7 @@ mod flows;
 mod histograms;
 mod legacy;
 mod listening;
+mod populations;
 mod probe;
 mod tls;
 mod validity;
@@ -26,19 +27,19 @@ use serde_json::Value;
 use super::advice::advise;
 use super::envelope::{BuildInfo, ReportKind};
 use super::model::{
-    IsolationFigures, LatencyFrom, Report, RunFacts, SecondFigures, ServerNames, StageFigures,
-    WaitFigures, WarmUp,
+    IsolationFigures, LatencyFrom, Report, RunFacts, SecondFigures, StageFigures, WaitFigures,
+    WarmUp,
 };
 use crate::load::ThinkTime;
 use crate::metrics::IsolationCounts;
-use crate::outcome::{RowKind, Rows, RunOutcome, Second, ServerFacts, StageOutcome};
+use crate::outcome::{RowKind, Rows, RunOutcome, Second, StageOutcome};
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
 
 pub(super) use addresses::merged_addresses;
 pub(super) use distribution::{distribution, over};
-pub(super) use figures::latency;
 use figures::{Part, latency_if_any};
+pub(super) use figures::{latency, server};
 pub(super) use histograms::{assemble, stored_other, stored_row};
 pub(super) use legacy::{errors, metrics, tool_figures};
 pub(super) use listening::merged_listening;
@@ -64,7 +65,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
     Report {
         schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
-        target_url: outcome.start.server.url.clone(),
+        target_url: outcome.start.server().url.clone(),
         duration_secs: secs(outcome.elapsed),
         config: legacy::config(plan, &plan_json),
         metrics: metrics(&total_figures, &operations),
@@ -77,7 +78,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         self_check: validity::self_check(&outcome.self_check),
         run: run(plan, outcome, info, total_figures.latency_from),
         host: outcome.start.generator.clone(),
-        server: server(&outcome.start.server),
+        server: server(outcome.start.server()),
         plan: plan_json,
         counters: outcome.totals.counters,
         tokens: outcome.tokens.clone(),
@@ -89,6 +90,8 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         turns: measured.operations(rows.of(RowKind::Turn)),
         task_steps: measured.operations(rows.of(RowKind::TaskStep)),
         flows: flows::flows(&measured, rows),
+        populations: populations::populations(plan, outcome, &measured),
+        ab: None,
         unchecked: flows::unchecked(rows),
         evidence: flows::evidence(outcome),
         failures: total_figures.failures.clone(),
@@ -179,20 +182,6 @@ fn load_in_words(plan: &Plan) -> String {
         words += &format!(", segment {} of the load", plan.segment);
     }
     words
-}
-
-pub(super) fn server(facts: &ServerFacts) -> ServerNames {
-    ServerNames {
-        url: facts.url.clone(),
-        era: facts.era.as_str().to_string(),
-        revision: facts.revision.as_str().to_string(),
-        name: facts.name.clone(),
-        version: facts.version.clone(),
-        has_sessions: facts.has_sessions,
-        proxy: facts.proxy.clone(),
-        addresses: Some(facts.addresses),
-        stream: facts.stream.clone(),
-    }
 }
 
 fn isolation(plan: &Plan, outcome: &RunOutcome) -> Option<IsolationFigures> {

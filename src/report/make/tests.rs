@@ -467,6 +467,7 @@ fn any_outcome() -> impl Strategy<Value = (RunOutcome, bool)> {
                 })
                 .collect();
             made.stages = vec![StageOutcome {
+                populations: Vec::new(),
                 number: 1,
                 at: Duration::ZERO,
                 length: made.elapsed,

@@ -8,8 +8,8 @@ use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarse
 use crate::report::make::{assemble, latency, stored_other, stored_row, tool_figures};
 use crate::report::model::{
     AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures,
-    FlowFigures, LatencyFigures, OperationFigures, OtherLatency, Report, ServedFigures,
-    StageFigures, StoredHistograms, StoredKind, StoredOther, StoredRow, ToolFigures,
+    FlowFigures, LatencyFigures, OperationFigures, OtherLatency, PopulationFigures, Report,
+    ServedFigures, StageFigures, StoredHistograms, StoredKind, StoredOther, StoredRow, ToolFigures,
     UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
@@ -139,25 +139,101 @@ impl<'a> Parts<'a> {
         Ok(sums)
     }
 
-    /// Those of one name are one.
+    /// Each population of the parts: its calls are the sum of its operations.
+    pub(super) fn populations(&self) -> Result<Vec<(PopulationFigures, Vec<StoredRow>)>, String> {
+        let all = self.all.iter().flat_map(|report| &report.populations);
+        let mut firsts: Vec<&'a PopulationFigures> = Vec::new();
+        for it in all {
+            if !firsts.iter().any(|first| first.name == it.name) {
+                firsts.push(it);
+            }
+        }
+        let mut sums = Vec::new();
+        for first in firsts {
+            let name = Some(&*first.name);
+            let is_its = |it: &&OperationFigures| it.population.as_deref() == name;
+            let mut calls = Vec::new();
+            for (report, rows) in self.each() {
+                calls.extend(report.operations.iter().filter(is_its).map(|it| {
+                    let key = key_of_operation(StoredKind::Call, it);
+                    (&it.figures, rows.get(&key).copied())
+                }));
+            }
+            let Some(block) = sum(StoredKind::Call, &calls, self.length)? else {
+                continue;
+            };
+            let mut rows = Vec::new();
+            let mut of =
+                |kind: StoredKind,
+                 stage: Option<usize>,
+                 of: &dyn Fn(&'a PopulationFigures) -> Option<&'a Figures>| {
+                    let key = (kind, [None, None, None, None, name], stage);
+                    let some = self.each().filter_map(|(report, rows)| {
+                        let its = report.populations.iter().find(|it| it.name == first.name)?;
+                        Some((of(its)?, rows.get(&key).copied()))
+                    });
+                    let some: Vec<FiguresOf<'a>> = some.collect();
+                    let block = sum(kind, &some, self.length_of(stage))?;
+                    rows.extend(block.as_ref().and_then(|it| it.row.clone()).map(|row| {
+                        StoredRow {
+                            population: Some(first.name.clone()),
+                            stage,
+                            ..row
+                        }
+                    }));
+                    Ok::<_, String>(block.map(|it| it.figures))
+                };
+            let handshake = of(StoredKind::Handshake, None, &|it| it.handshake.as_ref())?;
+            let close = of(StoredKind::Close, None, &|it| it.close.as_ref())?;
+            let mut stages = Vec::new();
+            for at in 0..self.n_stages() {
+                stages.extend(of(StoredKind::Stage, Some(at), &|it| it.stages.get(at))?);
+            }
+            let figures = PopulationFigures {
+                figures: block.figures,
+                handshake,
+                close,
+                stages,
+                ..first.clone()
+            };
+            sums.push((figures, rows));
+        }
+        Ok(sums)
+    }
+
+    fn n_stages(&self) -> usize {
+        self.all.iter().map(|it| it.stages.len()).max().unwrap_or(0)
+    }
+
+    /// Of the whole, or of a stage, in seconds.
+    fn length_of(&self, stage: Option<usize>) -> f64 {
+        let Some(at) = stage else { return self.length };
+        let all = self.all.iter().filter_map(|it| it.stages.get(at));
+        all.map(|it| it.length_secs).fold(0.0, f64::max)
+    }
+
+    /// Those of one name and one population are one.
     pub(super) fn flows(&self) -> Result<Vec<(FlowFigures, Vec<StoredRow>)>, String> {
         type Sources<'a> = Vec<(&'a FlowFigures, [Option<&'a StoredRow>; 2])>;
-        let mut order: Vec<&'a str> = Vec::new();
-        let mut sources: HashMap<&'a str, Sources<'a>> = HashMap::new();
+        type Whose<'a> = (&'a str, Option<&'a str>);
+        let mut order: Vec<Whose<'a>> = Vec::new();
+        let mut sources: HashMap<Whose<'a>, Sources<'a>> = HashMap::new();
         for (report, rows) in self.each() {
             for flow in &report.flows {
-                let of_name = sources.entry(&flow.name).or_insert_with(|| {
-                    order.push(&flow.name);
+                let whose = (&*flow.name, flow.population.as_deref());
+                let of_name = sources.entry(whose).or_insert_with(|| {
+                    order.push(whose);
                     Vec::new()
                 });
-                let key = |kind| (kind, [None, None, None, Some(&*flow.name), None], None);
+                let names = [None, None, None, Some(whose.0), whose.1];
+                let key = |kind| (kind, names, None);
                 let kinds = [StoredKind::Flow, StoredKind::FlowBusy];
                 of_name.push((flow, kinds.map(|kind| rows.get(&key(kind)).copied())));
             }
         }
         let mut sums = Vec::new();
-        for name in order {
-            let all = || sources[name].iter();
+        for (name, population) in order {
+            let all = || sources[&(name, population)].iter();
             let whole: Vec<FiguresOf<'a>> = all()
                 .map(|(flow, [whole, _])| (&flow.figures, *whole))
                 .collect();
@@ -172,10 +248,12 @@ impl<'a> Parts<'a> {
             let busy_row = histogram.map(|it| stored_row(StoredKind::FlowBusy, &it, Vec::new()));
             let named = |row: StoredRow| StoredRow {
                 flow: Some(name.to_string()),
+                population: population.map(str::to_string),
                 ..row
             };
             let figures = FlowFigures {
                 name: name.to_string(),
+                population: population.map(str::to_string),
                 figures: block.figures,
                 busy,
             };
@@ -251,18 +329,14 @@ impl<'a> Parts<'a> {
 
     /// By their number: the parts of a load have the same.
     pub(super) fn stages(&self) -> Result<Vec<(StageFigures, Option<StoredRow>)>, String> {
-        let n_stages = self.all.iter().map(|it| it.stages.len()).max().unwrap_or(0);
         let mut stages = Vec::new();
-        for at in 0..n_stages {
+        for at in 0..self.n_stages() {
             let key = (StoredKind::Stage, [None; 5], Some(at));
             let some = self.each().filter_map(|(report, rows)| {
                 Some((report.stages.get(at)?, rows.get(&key).copied()))
             });
             let some: Vec<_> = some.collect();
-            let longest = some
-                .iter()
-                .map(|(it, _)| it.length_secs)
-                .fold(0.0, f64::max);
+            let longest = self.length_of(Some(at));
             let sources: Vec<FiguresOf<'a>> = some
                 .iter()
                 .map(|(stage, row)| (&stage.figures, *row))

@@ -149,6 +149,7 @@ fn of_one(report: &Report) -> Option<String> {
         report.turns,
         report.task_steps,
         report.flows,
+        report.populations,
         report.unchecked,
         report.seconds,
         report.stages,

@@ -58,7 +58,8 @@ pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, Us
     merged(reports, told).map_err(UserError::usage)
 }
 
-/// The same of what was read from these files.
+/// The same of what was read from these files. Where each compares two populations,
+/// `compare_sides` does so with the sum.
 ///
 /// # Errors
 /// Also where one is no report of a run.
@@ -66,6 +67,7 @@ pub fn merge_stored(
     files: &[String],
     stored: Vec<Stored>,
     is_forced: bool,
+    compare_sides: impl Fn(&mut Report),
 ) -> Result<Stored, UserError> {
     let mut reports = Vec::new();
     for (file, stored) in files.iter().zip(stored) {
@@ -78,7 +80,10 @@ pub fn merge_stored(
             }
         }
     }
-    let report = merge(&reports, is_forced)?;
+    let mut report = merge(&reports, is_forced)?;
+    if reports.iter().all(|(_, report)| report.ab.is_some()) {
+        compare_sides(&mut report);
+    }
     let document = serde_json::to_string_pretty(&report)
         .map_err(|error| UserError::could_not_run(format!("the sum has no JSON: {error}")))?;
     Ok(Stored {
@@ -102,6 +107,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let turns = parts.operations(StoredKind::Turn, |report| &report.turns)?;
     let task_steps = parts.operations(StoredKind::TaskStep, |report| &report.task_steps)?;
     let flows = parts.flows()?;
+    let populations = parts.populations()?;
     let handshake = parts.block(StoredKind::Handshake, |report| report.handshake.as_ref())?;
     let close = parts.block(StoredKind::Close, |report| report.close.as_ref())?;
     let listen_parts = || all.iter().filter_map(|report| report.listen.as_ref());
@@ -154,6 +160,8 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         turns: firsts(&turns),
         task_steps: firsts(&task_steps),
         flows: firsts(&flows),
+        populations: firsts(&populations),
+        ab: None,
         unchecked: parts.unchecked(),
         evidence: parts.evidence(),
         handshake: handshake.as_ref().map(|block| block.figures.clone()),
@@ -199,6 +207,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         .chain(beside_calls.map(|block| block.row))
         .chain(stages.into_iter().map(|(_, row)| row))
         .chain(warm_up.map(|(_, row)| row))
+        .chain(populations.into_iter().flat_map(|(_, rows)| rows).map(Some))
         .chain(beside.map(|(_, row)| row))
         .chain(rows_of_servers.into_iter().map(Some))
         .flatten()

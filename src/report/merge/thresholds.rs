@@ -328,23 +328,31 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
             return Some(one(block, None, stage.length_secs));
         }
         SelectorKind::Flow => {
-            let flow = report.flows.iter().find(|flow| flow.name == *name)?;
-            let is_its = |row: &StoredRow| {
-                row.kind == StoredKind::FlowBusy && row.flow.as_ref() == Some(name)
-            };
-            let block = SelectedBlock {
+            // One of each population that does it.
+            let flows = report.flows.iter().filter(|flow| flow.name == *name);
+            let blocks = flows.map(|flow| SelectedBlock {
                 figures: &flow.figures,
                 latency: &flow.busy,
-                row: stored(report, is_its),
-            };
-            return Some(one(block, None, secs));
+                row: stored(report, |row| {
+                    row.kind == StoredKind::FlowBusy
+                        && row.flow.as_ref() == Some(name)
+                        && row.population == flow.population
+                }),
+            });
+            let blocks: Vec<SelectedBlock<'r>> = blocks.collect();
+            return (!blocks.is_empty()).then_some(Selected {
+                blocks,
+                bytes: None,
+                secs,
+            });
         }
-        SelectorKind::Step => None,
+        SelectorKind::Step | SelectorKind::Population => None,
         SelectorKind::Tool => Some("tools/call"),
         SelectorKind::Resource => Some("resources/read"),
         SelectorKind::Prompt => Some("prompts/get"),
     };
     let is_its = |it: &&OperationFigures| match method {
+        None if selector.kind == SelectorKind::Population => it.population.as_ref() == Some(name),
         None => it.name.as_ref() == Some(name),
         Some(method) => it.method == method && it.subject.as_ref() == Some(name),
     };

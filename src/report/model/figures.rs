@@ -1,6 +1,7 @@
 //! Blocks of figures that recur throughout the report.
 
-use crate::outcome::LoadUnit;
+use super::ServerNames;
+use crate::outcome::{LoadUnit, with_population};
 use crate::redact::own;
 use crate::units::{format_bytes, tidy};
 use schemars::JsonSchema;
@@ -265,6 +266,13 @@ pub struct AnswerFigures {
     pub held_back: u64,
 }
 
+impl OperationFigures {
+    /// The label, with the population where there are several.
+    pub(in crate::report) fn full_label(&self) -> String {
+        with_population(self.label.clone(), self.population.as_deref())
+    }
+}
+
 /// Bytes of HTTP heads and bodies, as TLS takes and gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
@@ -317,6 +325,9 @@ impl ByteFigures {
 pub struct FlowFigures {
     /// Its name.
     pub name: String,
+    /// The population of users that does it; `null` where the plan names none.
+    #[serde(default)]
+    pub population: Option<String>,
     /// Iterations of it. Their latency is that from the start of the first step to the
     /// end of the last, with thinking and waiting between them.
     pub figures: Figures,
@@ -324,6 +335,33 @@ pub struct FlowFigures {
     /// first was late where latency counts from the intended start. What thresholds on
     /// `flow:NAME` look at.
     pub busy: LatencyFigures,
+}
+
+impl FlowFigures {
+    /// The name, with the population where there are several.
+    pub(in crate::report) fn full_name(&self) -> String {
+        with_population(self.name.clone(), self.population.as_deref())
+    }
+}
+
+/// A class of users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct PopulationFigures {
+    /// Its name.
+    pub name: String,
+    /// Its share of the users, or of the arrivals, 0 to 1.
+    pub share: f64,
+    /// What it spoke to.
+    pub server: ServerNames,
+    /// All its calls together.
+    pub figures: Figures,
+    /// Sessions that its users opened.
+    pub handshake: Option<Figures>,
+    /// Sessions that they ended.
+    pub close: Option<Figures>,
+    /// Its calls in each of `stages`, in the same order.
+    pub stages: Vec<Figures>,
 }
 
 /// Answers that could not be looked at as was asked for. They are in no failure.

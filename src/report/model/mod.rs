@@ -26,7 +26,9 @@ mod thresholds;
 mod validity;
 
 use crate::metrics::Counters;
-use crate::outcome::{Ended, GeneratorFacts, ProxyUse, StreamOffer, TokenFigures};
+use crate::outcome::{
+    ComparisonOutcome, Ended, GeneratorFacts, ProxyUse, StreamOffer, TokenFigures,
+};
 use crate::redact::{own, strangers_keys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,8 +37,8 @@ use serde_json::Value;
 pub use figures::{
     AddressFigures, AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount,
     ExchangeFigures, Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures,
-    LatencyFrom, OperationFigures, Over, SecondFigures, ServedFigures, StageFigures, TlsAgreement,
-    TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
+    LatencyFrom, OperationFigures, Over, PopulationFigures, SecondFigures, ServedFigures,
+    StageFigures, TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -139,6 +141,13 @@ pub struct Report {
     /// Each flow that has a name. Not part of `totals`.
     #[serde(default)]
     pub flows: Vec<FlowFigures>,
+    /// Each population that the plan names; `operations`, `turns` and `flows` are theirs.
+    #[serde(default)]
+    pub populations: Vec<PopulationFigures>,
+    /// Two populations that differ in their server or in the protocol, one beside the
+    /// other: the first is the base. `null` without such.
+    #[serde(default)]
+    pub ab: Option<ComparisonOutcome>,
     /// Answers that could not be looked at as was asked for, and why.
     #[serde(default)]
     pub unchecked: Vec<UncheckedFigures>,

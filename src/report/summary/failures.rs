@@ -64,11 +64,11 @@ pub(super) fn unchecked(page: &mut Page, report: &Report) {
 }
 
 /// The operations that met each cause and how often, most first.
-fn places(operations: &[OperationFigures]) -> HashMap<&str, Vec<(&str, u64)>> {
-    let mut places: HashMap<&str, Vec<(&str, u64)>> = HashMap::new();
+fn places(operations: &[OperationFigures]) -> HashMap<&str, Vec<(String, u64)>> {
+    let mut places: HashMap<&str, Vec<(String, u64)>> = HashMap::new();
     for operation in operations {
         for cause in &operation.figures.failures {
-            let place = (operation.label.as_str(), cause.count);
+            let place = (operation.full_label(), cause.count);
             places.entry(&cause.id).or_default().push(place);
         }
     }
@@ -83,7 +83,7 @@ fn block(
     page: &mut Page,
     title: &str,
     causes: &[CauseCount],
-    places: &HashMap<&str, Vec<(&str, u64)>>,
+    places: &HashMap<&str, Vec<(String, u64)>>,
     evidence: &[ExchangeFigures],
 ) {
     if causes.is_empty() {
@@ -130,9 +130,9 @@ fn block(
 
 /// `at tools/call search (1,000), tools/call echo (200) and 12 at 4 others`. The
 /// number of the only one is that of the cause.
-fn where_met(page: &Page, met: &[(&str, u64)]) -> Line {
+fn where_met(page: &Page, met: &[(String, u64)]) -> Line {
     let (shown, rest) = met.split_at(met.len().min(OPERATIONS_SHOWN));
-    let names: Vec<&str> = shown.iter().map(|(label, _)| *label).collect();
+    let names: Vec<&str> = shown.iter().map(|(label, _)| label.as_str()).collect();
     let mut line = Line::of(Role::Plain, "    at ");
     for (i, (name, (_, count))) in page.names(&names).iter().zip(shown).enumerate() {
         if i > 0 {

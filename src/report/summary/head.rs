@@ -38,6 +38,7 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
         line = line.add(Role::Plain, stream.in_words());
     }
     page.labelled("server", line);
+    populations(page, report);
     if let Some(tokens) = &report.tokens {
         page.labelled("token", token(tokens));
     }
@@ -49,6 +50,23 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
     page.labelled_text("load", Role::Plain, &load);
     page.labelled("duration", duration(report));
     page.labelled_text("generator", Role::Plain, &generator(&report.host));
+}
+
+/// `agents: 80%` of the users, and what they spoke to where that differs.
+fn populations(page: &mut Page, report: &Report) {
+    for it in &report.populations {
+        let share = format_percent(it.share);
+        let mut line = Line::of(Role::Accent, &it.name).add(Role::Plain, format!(": {share}"));
+        let server = &it.server;
+        if server.url != report.target_url {
+            line = line.add(Role::Plain, ", ").add(Role::Accent, &server.url);
+        }
+        if (&server.era, &server.revision) != (&report.server.era, &report.server.revision) {
+            let words = format!(", MCP {} ({})", server.revision, server.era);
+            line = line.add(Role::Plain, words);
+        }
+        page.labelled("population", line);
+    }
 }
 
 /// `TLS 1.3, TLS_AES_256_GCM_SHA384, 50 handshakes, p50 1.2 ms, p99 3.4 ms`.

@@ -9,6 +9,7 @@
 //! A percentile of too few calls is marked with `~`: below 1 ÷ (1 − q) of them
 //! (100 for p99) it is no more than the maximum under another name.
 
+mod ab;
 mod failures;
 pub(super) mod head;
 mod latency;
@@ -38,6 +39,7 @@ pub(super) fn summary(page: &mut Page, report: &Report, report_path: Option<&str
     probe::probe(page, report);
     operations::operations(page, report);
     operations::flows(page, report);
+    ab::ab(page, report);
     operations::bytes(page, report);
     operations::answers(page, report);
     operations::servers(page, report);

@@ -27,7 +27,36 @@ const BUSY_SHARE: f64 = 0.99;
 /// Calls by operation, then handshakes, closes, turns and steps of tasks.
 pub(super) fn operations(page: &mut Page, report: &Report) {
     let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&DISPENSABLE);
-    for (flow, group) in groups(&report.operations, |it| it.flow.as_deref()) {
+    for (population, group) in groups(&report.operations, |it| it.population.as_deref()) {
+        let mut whole = report.populations.iter();
+        if let Some(whole) = whole.find(|it| Some(it.name.as_str()) == population) {
+            let name = Cell::of(Role::Strong, &whole.name);
+            table.row(cells(page, name, &whole.figures));
+        }
+        calls(page, &mut table, group);
+    }
+    let begun = |figures: &&Figures| figures.started > 0;
+    if let Some(figures) = report.handshake.as_ref().filter(begun) {
+        table.row(cells(page, Cell::of(Role::Accent, "handshake"), figures));
+    }
+    if let Some(figures) = report.close.as_ref().filter(begun) {
+        table.row(cells(page, Cell::of(Role::Accent, "session end"), figures));
+    }
+    let listen = report.listen.as_ref().map(|listen| &listen.opening);
+    if let Some(figures) = listen.filter(begun) {
+        table.row(cells(page, Cell::of(Role::Accent, "listen"), figures));
+    }
+    for (of, part) in report.beside_totals() {
+        let name = format!("{of} {}", part.full_label());
+        table.row(cells(page, Cell::of(Role::Accent, name), &part.figures));
+    }
+    page.gap();
+    page.table(table);
+}
+
+/// Calls by flow or method.
+fn calls(page: &mut Page, table: &mut Table, calls: Vec<&OperationFigures>) {
+    for (flow, group) in groups(calls, |it| it.flow.as_deref()) {
         if let Some(flow) = flow {
             table.row(vec![Cell::of(Role::Accent, flow)]);
             for operation in group {
@@ -50,23 +79,6 @@ pub(super) fn operations(page: &mut Page, report: &Report) {
             }
         }
     }
-    let begun = |figures: &&Figures| figures.started > 0;
-    if let Some(figures) = report.handshake.as_ref().filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "handshake"), figures));
-    }
-    if let Some(figures) = report.close.as_ref().filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "session end"), figures));
-    }
-    let listen = report.listen.as_ref().map(|listen| &listen.opening);
-    if let Some(figures) = listen.filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "listen"), figures));
-    }
-    for (of, part) in report.beside_totals() {
-        let name = format!("{of} {}", part.label);
-        table.row(cells(page, Cell::of(Role::Accent, name), &part.figures));
-    }
-    page.gap();
-    page.table(table);
 }
 
 /// Iterations of each flow, with thinking and without.
@@ -79,7 +91,7 @@ pub(super) fn flows(page: &mut Page, report: &Report) {
     columns[1] = "iterations";
     let mut table = Table::new(&columns).dispensable(&DISPENSABLE);
     for flow in &report.flows {
-        let name = Cell::of(Role::Accent, &flow.name);
+        let name = Cell::of(Role::Accent, flow.full_name());
         table.row(cells(page, name, &flow.figures));
         let (whole, busy) = (flow.figures.latency.mean_ms, flow.busy.mean_ms);
         let share = busy.zip(whole).map(|(busy, whole)| busy / whole);
@@ -97,7 +109,7 @@ pub(super) fn flows(page: &mut Page, report: &Report) {
 /// Bytes of a call, where answers are large.
 pub(super) fn bytes(page: &mut Page, report: &Report) {
     let some = report.operations.iter();
-    let some = some.filter_map(|it| Some((it.label.as_str(), it.bytes?)));
+    let some = some.filter_map(|it| Some((it.full_label(), it.bytes?)));
     let mut rows: Vec<_> = some.collect();
     if !rows
         .iter()
@@ -109,7 +121,7 @@ pub(super) fn bytes(page: &mut Page, report: &Report) {
     let headings = ["bytes a call", "request", "largest", "answer", "largest"];
     let mut table = Table::new(&headings).dispensable(&[2, 1]);
     for (label, bytes) in rows.iter().take(BYTES_SHOWN) {
-        let mut row = vec![Cell::of(Role::Accent, *label)];
+        let mut row = vec![Cell::of(Role::Accent, label)];
         row.extend(bytes.texts().map(Cell::plain));
         table.row(row);
     }

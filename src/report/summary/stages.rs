@@ -2,7 +2,7 @@
 
 use super::head::secs_text;
 use crate::outcome::LoadUnit;
-use crate::report::model::Report;
+use crate::report::model::{Figures, Report};
 use crate::report::page::{P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text};
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
@@ -25,33 +25,44 @@ pub(super) fn stages(page: &mut Page, report: &Report) {
         } else {
             stage.number
         };
-        let latency = &figures.latency;
         let (from, to) = (number(stage.load_from), number(stage.load_to));
         let unit = match stage.load_unit {
             LoadUnit::Vus => " VUs",
             LoadUnit::Rate => "/s",
         };
-        let ended = figures.ended();
-        let errors = figures
-            .error_rate
-            .map_or_else(|| "-".to_string(), format_percent);
-        let errors_role = if figures.failed > 0 {
-            Role::Error
-        } else {
-            Role::Plain
-        };
-        table.row(vec![
-            Cell::plain(format!("{place}  {from} → {to}{unit}")),
-            Cell::plain(secs_text(stage.length_secs)),
-            Cell::plain(format_count(ended)),
-            Cell::plain(rate_text(figures.rate_per_sec)),
-            Cell::of(errors_role, errors),
-            page.percentile(latency, latency.p50_ms, P50_NEEDS),
-            page.percentile(latency, latency.p95_ms, P95_NEEDS),
-            page.percentile(latency, latency.p99_ms, P99_NEEDS),
-        ]);
+        let name = format!("{place}  {from} → {to}{unit}");
+        let length = secs_text(stage.length_secs);
+        table.row(cells(page, name, length, figures));
+        for population in &report.populations {
+            if let Some(figures) = population.stages.get(i) {
+                let name = format!("   {}", population.name);
+                table.row(cells(page, name, String::new(), figures));
+            }
+        }
     }
     page.table(table);
+}
+
+fn cells(page: &mut Page, name: String, length: String, figures: &Figures) -> Vec<Cell> {
+    let latency = &figures.latency;
+    let errors = figures
+        .error_rate
+        .map_or_else(|| "-".to_string(), format_percent);
+    let errors_role = if figures.failed > 0 {
+        Role::Error
+    } else {
+        Role::Plain
+    };
+    vec![
+        Cell::plain(name),
+        Cell::plain(length),
+        Cell::plain(format_count(figures.ended())),
+        Cell::plain(rate_text(figures.rate_per_sec)),
+        Cell::of(errors_role, errors),
+        page.percentile(latency, latency.p50_ms, P50_NEEDS),
+        page.percentile(latency, latency.p95_ms, P95_NEEDS),
+        page.percentile(latency, latency.p99_ms, P99_NEEDS),
+    ]
 }
 
 /// One line on what was left out.

@@ -109,6 +109,7 @@ fn stages_and_the_breaking_point_are_shown() {
         let mut recorded = Recorder::new(2);
         (0..n).for_each(|i| ok(&mut recorded, 0, 2_000_000 + i * 1_000));
         StageOutcome {
+            populations: Vec::new(),
             number: 1 + at as usize / 10,
             at: Duration::from_secs(at),
             length: Duration::from_secs(10),
@@ -211,7 +212,7 @@ proptest! {
             }
         }
         outcome.notices.push(message);
-        outcome.start.server.name = names.first().cloned();
+        outcome.start.servers[0].name = names.first().cloned();
         let options = SummaryOptions { layout: crate::terminal::Layout::terminal(width), report_path: None };
         for line in summary(&report(&plan(), &outcome), &options) {
             prop_assert!(line.width() <= width, "{}", line.text());

@@ -367,7 +367,7 @@ fn is_tool_call(action: &Action) -> bool {
 /// How many rows a report has of these: calls of one name or operation in one flow
 /// share theirs, a flow with a name has two, and so has a step of several calls; a call
 /// that may become a task has two more.
-fn count_rows(flows: &[Flow]) -> usize {
+pub(super) fn count_rows(flows: &[Flow]) -> usize {
     let mut rows = HashSet::new();
     for flow in flows {
         let of_flow = flow.name.as_deref();

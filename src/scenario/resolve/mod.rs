@@ -6,6 +6,7 @@
 mod data;
 mod flows;
 mod network;
+mod populations;
 mod shape;
 mod threshold;
 mod tls;
@@ -21,7 +22,7 @@ use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
 use super::plan::{Plan, Target, TokenOrigin, TokenPlan};
-use super::raw::{Config, Settings, TokenText, constant_think, is_there};
+use super::raw::{Config, PopulationEntry, Settings, TokenText, constant_think, is_there};
 use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Era, ProtocolChoice};
@@ -47,9 +48,18 @@ pub(super) fn resolve(
     give_way_to_flags(&mut settings, overrides);
     resolver.give_way_to_network_flags(&mut settings);
     let protocol = settings.protocol.value.unwrap_or_default();
+    if !settings.url.is_given() {
+        settings.url = resolver.first_url(&config.populations);
+    }
     let url = resolver.url(&settings.url);
     let credentials = token_keys(&settings).chain(config.header_names);
+    let credentials = credentials.chain(names_beside(&config.populations));
     let mut withheld = resolver.withheld(&settings.url, &url.value, credentials.collect());
+    for entry in beside(&config.populations).filter(|_| !withheld.is_empty()) {
+        let headers = format!("{}.headers.", entry.place.key);
+        document.forgive_unset(|key| key.starts_with(&headers));
+    }
+    let not_sent = withheld.clone();
     let mut header_uses = config.header_uses;
     let token = resolver.token(&mut settings, &config.headers, &withheld);
     let token = token.map(|(token, uses)| {
@@ -67,7 +77,11 @@ pub(super) fn resolve(
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
     // One user that tries each step once needs none.
     target.listen = settings.listen.value.unwrap_or(target.listen) && !overrides.is_trial;
-    let names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
+    let flow_names = resolver.flow_names([&config.scenario, &config.flows]);
+    let has_other_load = config.stages.is_given() || config.arrivals.is_given();
+    resolver.count_users(&config.populations, &mut settings, has_other_load);
+    let mut names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
+    names.add_populations(&config.populations);
     let mut data = resolver.data(config.data);
     resolver.check_of_session(&header_uses, &mut data);
     resolver.tell_of_sessions(&header_uses, &data);
@@ -87,6 +101,9 @@ pub(super) fn resolve(
         );
     }
     (plan.load, plan.stop) = resolver.load(&settings, config.stages, config.arrivals);
+    plan.network = resolver.network(&settings, &plan.target.url.value).into();
+    let populations = config.populations;
+    plan.populations = resolver.populations(populations, &flow_names, &not_sent, &mut data, &plan);
     resolver.use_data(data, &mut plan);
     plan.segment = resolver.segment(&plan);
     if is_modern(protocol) && settings.session.is_given() {
@@ -95,7 +112,6 @@ pub(super) fn resolve(
         ));
     }
 
-    plan.network = resolver.network(&settings, &plan.target.url.value).into();
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
     let task_timeout = resolver.above_zero(&settings.task_timeout);
     plan.task_timeout = task_timeout.unwrap_or(TASK_TIMEOUT);
@@ -105,7 +121,6 @@ pub(super) fn resolve(
     };
     let graceful_stop = settings.graceful_stop.value;
     plan.graceful_stop = graceful_stop.unwrap_or(longest.min(GRACEFUL_STOP_MAX));
-    plan.think = settings.think.value.unwrap_or_default();
     plan.pause_after_call = settings.request_interval_ms.value.unwrap_or_default();
     plan.session = settings.session.value.unwrap_or_default();
     plan.preflight = settings.preflight.value.unwrap_or(plan.preflight);
@@ -134,6 +149,12 @@ pub(super) fn resolve(
     plan.workers.pin = settings.pin.value.unwrap_or(plan.workers.pin);
     plan.workers.busy_poll = settings.busy_poll.value.unwrap_or(plan.workers.busy_poll);
     plan.strict = settings.strict.value.unwrap_or(plan.strict);
+    plan.think = settings.think.value.unwrap_or_default();
+    let mut plan = resolver.one_population(plan);
+    if !plan.takes_tokens() {
+        plan.token = None;
+    }
+    resolver.check_targets(&settings, &plan);
     plan.thresholds = resolver.thresholds(config.thresholds, &names, &plan);
     resolver.tell_unknown();
     plan.notices = resolver.notices;
@@ -507,6 +528,18 @@ fn token_keys(settings: &Settings) -> impl Iterator<Item = String> + use<> {
     ];
     let given = keys.into_iter().filter(|(_, is_given)| *is_given);
     given.map(|(key, _)| key.to_string())
+}
+
+/// The populations that speak to the config's own address.
+fn beside(populations: &Field<Vec<PopulationEntry>>) -> impl Iterator<Item = &PopulationEntry> {
+    let entries = populations.value.iter().flatten();
+    entries.filter(|entry| !entry.keys.url.is_given())
+}
+
+/// The names of the headers that these send there.
+fn names_beside(populations: &Field<Vec<PopulationEntry>>) -> impl Iterator<Item = String> {
+    let headers = beside(populations).filter_map(|entry| entry.keys.headers.value.as_ref());
+    headers.flat_map(|headers| headers.names.clone())
 }
 
 fn is_modern(protocol: ProtocolChoice) -> bool {

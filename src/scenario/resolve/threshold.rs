@@ -9,7 +9,7 @@ use crate::protocol::{Method, Operation};
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::fault::quoted;
 use crate::scenario::plan::{Action, Arrivals, Flow, Load, Plan};
-use crate::scenario::raw::{FlowEntry, ThresholdEntry};
+use crate::scenario::raw::{FlowEntry, PopulationEntry, ThresholdEntry};
 use crate::scenario::shown::Shown;
 use crate::template;
 use crate::threshold::{
@@ -26,6 +26,7 @@ pub(super) struct Names {
     names: Vec<(SelectorKind, Shown<String>)>,
     known: HashSet<(SelectorKind, String, String)>,
     has_arrivals: bool,
+    has_several_targets: bool,
 }
 
 impl Names {
@@ -33,6 +34,7 @@ impl Names {
     fn of_plan(plan: &Plan) -> Self {
         let mut names = Self {
             has_arrivals: matches!(plan.load, Load::Open { .. }),
+            has_several_targets: plan.has_several_targets(),
             ..Self::default()
         };
         let is_done = |flow: &&Flow| flow.weight > 0;
@@ -46,6 +48,12 @@ impl Names {
                     names.add_name(SelectorKind::Step, name.as_ref());
                 }
             }
+        }
+        for population in plan.populations.all() {
+            names.add_name(
+                SelectorKind::Population,
+                population.name.clone().map(Shown::from).as_ref(),
+            );
         }
         names.add_stages(match &plan.load {
             Load::Staged { stages, .. } => stages.len(),
@@ -83,6 +91,13 @@ impl Names {
     fn add_name(&mut self, kind: SelectorKind, name: Option<&Shown<String>>) {
         if let Some(name) = name {
             self.add(kind, name.clone());
+        }
+    }
+
+    /// Those of the config.
+    pub(super) fn add_populations(&mut self, entries: &Field<Vec<PopulationEntry>>) {
+        for entry in entries.value.iter().flatten() {
+            self.add_name(SelectorKind::Population, entry.keys.name.value.as_ref());
         }
     }
 
@@ -243,6 +258,13 @@ impl Resolver<'_> {
             let message = of_text("`dropped` counts arrivals, and this run has none");
             let accepted = "`--rate`, or the table `[arrivals]`";
             self.document.report(place, message, accepted);
+        }
+        if threshold.metric == Metric::BreakingPoint && names.has_several_targets {
+            let message = of_text(
+                "the populations have several targets, and a breaking point is \
+                                   that of one",
+            );
+            self.document.report(place, message, "another threshold");
         }
         if threshold.metric == Metric::BreakingPoint {
             match (threshold.limit, names.has_arrivals) {
