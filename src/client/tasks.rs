@@ -17,7 +17,7 @@ use super::lane::Exchanged;
 use super::server::PreparedCall;
 use super::session::{CallReport, Session};
 use crate::http::Trouble;
-use crate::metrics::{Failure, ProtocolFailure, TaskFailure};
+use crate::metrics::{Failure, FailureGroup, ProtocolFailure, TaskFailure};
 use crate::protocol::{
     InputRequest, Reply, TaskRequest, TaskStage, TaskState, answers_json, read_task_result,
 };
@@ -115,6 +115,13 @@ impl Session {
     ) -> Result<(), Abandoned> {
         let id = task.id.clone();
         let mut answered = HashSet::new();
+        let overdue = || {
+            let limit = format_duration(longest);
+            Abandoned::going_on(Trouble::failed(
+                Failure::Task(TaskFailure::Timeout),
+                format!("the task had not ended after {limit} (`task_timeout`)"),
+            ))
+        };
         loop {
             match std::mem::replace(&mut task.stage, TaskStage::Working) {
                 TaskStage::Working => {}
@@ -144,17 +151,20 @@ impl Session {
             }
             if wanted_at >= deadline {
                 whole.end = crate::clock::now();
-                let limit = format_duration(longest);
-                return Err(Abandoned::going_on(Trouble::failed(
-                    Failure::Task(TaskFailure::Timeout),
-                    format!("the task had not ended after {limit} (`task_timeout`)"),
-                )));
+                return Err(overdue());
             }
             let (result, polled) = self.ask_task(TaskRequest::Get, &id, Some(deadline));
             whole.end = polled.end;
             whole.status = polled.status;
             told(TaskStep::Polled, &polled);
-            task = result.map_err(Abandoned::going_on)?;
+            task = match result {
+                Ok(task) => task,
+                // What is over is the time of the whole, not that of this request.
+                Err(trouble) if whole.end >= deadline && is_timeout(&trouble) => {
+                    return Err(overdue());
+                }
+                Err(trouble) => return Err(Abandoned::going_on(trouble)),
+            };
             if task.id != id {
                 let message = "`tasks/get` was answered with another task";
                 let failure = Failure::Protocol(ProtocolFailure::BadResult);
@@ -247,4 +257,8 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn is_timeout(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Failed { failure, .. } if failure.group() == FailureGroup::Timeout)
 }

@@ -423,6 +423,8 @@ fn what_is_named_like_a_credential_is_in_no_evidence() {
         connection.json(&request.result(&result))
     });
     let config = r#"
+[settings]
+preflight = false
 [[scenario]]
 type = "tools/call"
 tool = "login"
