@@ -46,7 +46,7 @@ impl ReportKind {
     /// meaning needs a new major number.
     pub fn schema_version(self) -> &'static str {
         match self {
-            Self::Run => "2.3",
+            Self::Run => "2.4",
             Self::Find | Self::Calibration | Self::Comparison => "1.0",
         }
     }

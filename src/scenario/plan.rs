@@ -552,8 +552,7 @@ impl Step {
     pub fn row_name(&self, call: &Call, shown: &Operation) -> Option<String> {
         let name = call.name.as_ref().or(self.name.as_ref())?;
         let is_shared = call.name.is_none() && self.calls.len() > 1;
-        let is_of_several = matches!(call.action.value, Action::CodeMode { .. });
-        Some(match is_shared || is_of_several {
+        Some(match is_shared {
             true => format!("{name}: {}", template::named(&shown.label())),
             false => name.clone(),
         })

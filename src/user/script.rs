@@ -45,7 +45,7 @@ pub struct Script {
     /// What is looked for in answers.
     pub(super) checks: Vec<Check>,
     /// One for each population of the plan.
-    roles: Vec<Role>,
+    roles: Vec<PopulationRole>,
     /// By what calls are counted apart.
     pub(super) spread: SpreadRule,
     /// Who has which token, where tokens are fetched.
@@ -119,7 +119,7 @@ struct TrialRun {
 
 /// What the users of a population do.
 #[derive(Debug)]
-pub(super) struct Role {
+pub(super) struct PopulationRole {
     /// What they speak to.
     pub(super) server: Server,
     /// Filled once for each session.
@@ -270,7 +270,7 @@ impl Script {
                 Era::Legacy => "initialize",
                 Era::Modern => "server/discover",
             };
-            roles.push(Role {
+            roles.push(PopulationRole {
                 headers: HeaderTemplates::of(plan.target_of(at), &plan.data).1,
                 think: plan.think_of(at),
                 has_tokens: plan.has_tokens(at),
@@ -325,7 +325,7 @@ impl Script {
     }
 
     /// What the users of a population do.
-    pub(super) fn role(&self, population: usize) -> &Role {
+    pub(super) fn role(&self, population: usize) -> &PopulationRole {
         &self.roles[population]
     }
 

@@ -118,7 +118,7 @@ pub struct Report {
     #[serde(default)]
     pub retry_after: Option<WaitFigures>,
     /// What came of the markers in calls; `null` where none had any, and in reports
-    /// before schema 2.3.
+    /// before schema 2.4.
     #[serde(default)]
     pub isolation: Option<IsolationFigures>,
     /// Each operation of the scenario, in its order.
@@ -128,24 +128,25 @@ pub struct Report {
     /// Sessions ended with `DELETE`; `null` where none are.
     pub close: Option<Figures>,
     /// Streams that sessions held beside their calls; `null` where none were asked for, and
-    /// in reports of before. Not part of `totals`.
+    /// in reports before schema 2.4. Not part of `totals`.
     #[serde(default)]
     pub listen: Option<ListenFigures>,
     /// Of calls that a step issues at once, the slowest. Not part of `totals`.
     pub turns: Vec<OperationFigures>,
     /// Of calls that were answered with a task (`task = true`): from the call to the task
     /// that was created, under the method of the call, and each `tasks/get`. Not part of
-    /// `totals`, where the whole is one call.
+    /// `totals`, where the whole is one call. Empty in reports before schema 2.4.
     #[serde(default)]
     pub task_steps: Vec<OperationFigures>,
     /// Each flow that has a name. Not part of `totals`.
     #[serde(default)]
     pub flows: Vec<FlowFigures>,
     /// Each population that the plan names; `operations`, `turns` and `flows` are theirs.
+    /// Empty in reports before schema 2.4.
     #[serde(default)]
     pub populations: Vec<PopulationFigures>,
     /// Two populations that differ in their server or in the protocol, one beside the
-    /// other: the first is the base. `null` without such.
+    /// other: the first is the base. `null` without such, and in reports before schema 2.4.
     #[serde(default)]
     pub ab: Option<ComparisonOutcome>,
     /// Answers that could not be looked at as was asked for, and why.
@@ -188,7 +189,7 @@ pub struct Report {
     #[serde(default)]
     pub addresses: Vec<AddressFigures>,
     /// Calls by what the header says that `backend_header` names, those of most calls first;
-    /// empty without it.
+    /// empty without it, and in reports before schema 2.4.
     #[serde(default)]
     pub backends: Vec<BackendFigures>,
     /// Histograms of the latencies, for other programs, `report` and `compare`; `null`
@@ -272,7 +273,7 @@ pub struct ServerNames {
     #[serde(default)]
     pub addresses: Option<usize>,
     /// Whether it offers sessions a stream to listen on; `null` where it was not asked, and
-    /// in reports of before.
+    /// in reports before schema 2.4.
     #[serde(default)]
     pub stream: Option<StreamOffer>,
 }
