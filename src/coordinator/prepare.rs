@@ -55,15 +55,15 @@ pub(super) fn prepare(
     interrupts: &Interrupts,
 ) -> Result<Preparation, UserError> {
     let keep_going = || !interrupts.is_pending();
-    let mut sides: Vec<Side> = Vec::new();
+    let mut sides: Vec<PreparedSide> = Vec::new();
     for population in 0..plan.populations.all().len() {
         if !shares_target(plan, population, &sides) {
             let url = &plan.target_of(population).url.value;
             let endpoint = resolve(url, &plan.network, &keep_going)?;
-            sides.push(Side::new(plan, population, endpoint)?);
+            sides.push(PreparedSide::new(plan, population, endpoint)?);
         }
     }
-    let of_first = sides.iter().flat_map(Side::secrets);
+    let of_first = sides.iter().flat_map(PreparedSide::secrets);
     let of_first: Vec<String> = of_first.collect();
     let redactor = plan.redactor().and(of_first.iter().map(String::as_str));
     // Tokens are known to the same.
@@ -72,7 +72,7 @@ pub(super) fn prepare(
         false => redactor,
     };
     let keeper = tokens::open(plan, &redactor, observer, interrupts)?;
-    let way = Way {
+    let way = WayThere {
         plan,
         redactor: &redactor,
         keeper: keeper.as_ref(),
@@ -135,12 +135,12 @@ pub(super) fn prepare(
 }
 
 /// Whether the population speaks to the plan's target and one before it does so too.
-fn shares_target(plan: &Plan, population: usize, sides: &[Side]) -> bool {
+fn shares_target(plan: &Plan, population: usize, sides: &[PreparedSide]) -> bool {
     plan.populations.all()[population].target.is_none() && sides.iter().any(|it| it.is_shared)
 }
 
 /// What one population, or all that have no target of their own, speak to.
-struct Side {
+struct PreparedSide {
     /// The first of them.
     population: usize,
     is_shared: bool,
@@ -153,7 +153,7 @@ struct Side {
     first: Vec<(String, String)>,
 }
 
-impl Side {
+impl PreparedSide {
     fn new(plan: &Plan, population: usize, endpoint: Endpoint) -> Result<Self, UserError> {
         let (headers, of_sessions) = HeaderTemplates::of(plan.target_of(population), &plan.data);
         let mut generators = Generators::new(plan.seed, 0);
@@ -186,16 +186,16 @@ struct Met {
 }
 
 /// What all sides of a plan have in common while they are asked.
-struct Way<'a> {
+struct WayThere<'a> {
     plan: &'a Arc<Plan>,
     redactor: &'a Redactor,
     keeper: Option<&'a Keeper>,
     interrupts: &'a Interrupts,
 }
 
-impl Way<'_> {
+impl WayThere<'_> {
     /// Finds the server and holds the plan against it.
-    fn meet(&self, side: &Side, observer: &mut dyn Observer) -> Result<Met, UserError> {
+    fn meet(&self, side: &PreparedSide, observer: &mut dyn Observer) -> Result<Met, UserError> {
         let (plan, redactor, interrupts) = (self.plan, self.redactor, self.interrupts);
         let target = plan.target_of(side.population);
         let of_users = ServerSettings {
@@ -278,7 +278,7 @@ impl Way<'_> {
 
 /// The plan without what nobody does who speaks to this side: its flows keep their
 /// places.
-fn view(plan: &Arc<Plan>, side: &Side) -> Plan {
+fn view(plan: &Arc<Plan>, side: &PreparedSide) -> Plan {
     let mut view = Plan::clone(plan);
     let populations = plan.populations.all().iter().enumerate();
     let own: Vec<_> = populations
