@@ -64,13 +64,23 @@ pub fn selects(selector: Option<&Selector>, row: &Row) -> bool {
     let method = match selector.kind {
         SelectorKind::Stage => return row.kind.is_in_totals(),
         SelectorKind::Flow => return row.kind == RowKind::FlowBusy && is_it(&row.flow),
-        SelectorKind::Step => return row.kind == RowKind::Call && is_it(&row.name),
+        SelectorKind::Step => {
+            let is_of_step = |name: &String| is_of_step(name, &selector.name);
+            return row.kind == RowKind::Call && row.name.as_ref().is_some_and(is_of_step);
+        }
         SelectorKind::Population => return row.kind.is_in_totals() && is_it(&row.population),
         SelectorKind::Tool => "tools/call",
         SelectorKind::Resource => "resources/read",
         SelectorKind::Prompt => "prompts/get",
     };
     row.kind == RowKind::Call && row.method == method && is_it(&row.subject)
+}
+
+/// Whether a row's name is the step's, or that of one of its calls: the step's name with
+/// the operation behind it.
+fn is_of_step(name: &str, step: &str) -> bool {
+    let behind = name.strip_prefix(step);
+    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
 }
 
 /// The stage that is selected, from 1.

@@ -425,6 +425,33 @@ fn what_ended_the_run_has_failed() {
 
 /// Of a flow the time without thinking counts; of a step its calls alone.
 #[test]
+fn a_step_is_all_its_calls_or_one_of_them() {
+    let row = |name: &str| Row {
+        name: Some(name.to_string()),
+        ..Row::new(RowKind::Call, "tools/list")
+    };
+    let check = |text: &str, expected: &[&str]| {
+        let threshold = parse(text).expect("a threshold");
+        let names = [
+            "page",
+            "page: tools/list",
+            "page: tools/call add",
+            "pages",
+            "own",
+        ];
+        let selected = |name: &&str| selects(threshold.selector.as_ref(), &row(name));
+        let found: Vec<&str> = names.into_iter().filter(selected).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check(
+        "step:page p99<1s",
+        &["page", "page: tools/list", "page: tools/call add"],
+    );
+    check("step:\"page: tools/list\" p99<1s", &["page: tools/list"]);
+    check("step:own p99<1s", &["own"]);
+}
+
+#[test]
 fn flows_and_steps_are_selected_by_their_names() {
     let ms = 1_000_000;
     let mut run = Run::of(&[

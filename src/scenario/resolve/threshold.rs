@@ -46,6 +46,10 @@ impl Names {
                     names.add_step(&call.action);
                     let name = shown(&call.name).or(shown(&step.name));
                     names.add_name(SelectorKind::Step, name.as_ref());
+                    if let Action::Call(operation) = &call.action.shown {
+                        let name = shown(&step.row_name(call, operation));
+                        names.add_name(SelectorKind::Step, name.as_ref());
+                    }
                 }
             }
         }
