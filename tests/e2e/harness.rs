@@ -472,5 +472,5 @@ fn check_tool_names(response: &Value) {
         .filter_map(|tool| tool["name"].as_str())
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["add", "echo", "fail", "sleep"]);
+    assert_eq!(names, ["add", "ask", "echo", "fail", "sleep"]);
 }
