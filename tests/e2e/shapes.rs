@@ -691,7 +691,7 @@ fn the_warm_up_is_shown_and_left_out() {
     check_within("warm-up", number(&warm_up["length_secs"]), 0.95, 1.3);
     check_within("the rest", number(&report["duration_secs"]), 1.7, 2.6);
     let started = count(&warm_up["figures"]["started"]);
-    check_within("calls of the warm-up", started as f64, 120.0, 210.0);
+    check_within("calls of the warm-up", started as f64, 60.0, 210.0);
     let n_calls = server.stop().tool_calls;
     assert_eq!(started + count(&report["totals"]["started"]), n_calls);
     assert!(
