@@ -329,12 +329,19 @@ fn refuse(connection: &mut CannedConnection) -> Closed {
 
 /// The standard backlog of 128 would drop most of some thousand clients that
 /// connect at once, and each would wait a second before it tries again.
+///
+/// # Errors
+/// What the system says.
 #[cfg(all(target_os = "linux", not(pmcp_portable)))]
 pub fn deepen_backlog(listener: &impl std::os::fd::AsFd) -> io::Result<()> {
     use nix::sys::socket::{Backlog, listen};
     Ok(listen(&listener.as_fd(), Backlog::MAXCONN)?)
 }
 
+/// Elsewhere it is left as it is.
+///
+/// # Errors
+/// None.
 #[cfg(not(all(target_os = "linux", not(pmcp_portable))))]
 pub fn deepen_backlog<T>(_: &T) -> io::Result<()> {
     Ok(())
