@@ -97,17 +97,22 @@ fn what_a_task_ends_with_is_the_call_s() {
     assert_eq!(server.stop().task_cancels, 0);
 }
 
+/// Each call becomes a task that takes a minute.
+fn run_long_tasks(url: &str, more: &[&str]) -> Value {
+    let arguments = ["--tool", "crunch", "--args", r#"{"ms":60000}"#, "--task"];
+    let modern = ["--protocol", "modern"];
+    let arguments = [&arguments[..], more, &modern].concat();
+    load_run(url, &arguments)
+        .run()
+        .expect_made()
+        .checked_report()
+}
+
 #[test]
 fn a_task_that_takes_too_long_is_cancelled() {
     let server = quick_demo();
-    let arguments = ["--tool", "crunch", "--args", r#"{"ms":60000}"#, "--task"];
     let more = ["--task-timeout", "150ms", "--vus", "2", "--iterations", "2"];
-    let modern = ["--protocol", "modern"];
-    let arguments = [&arguments[..], &more, &modern].concat();
-    let report = load_run(&server.url(), &arguments)
-        .run()
-        .expect_made()
-        .checked_report();
+    let report = run_long_tasks(&server.url(), &more);
     assert_eq!(causes(&report["totals"]), [("task.timeout".to_string(), 2)]);
     let stats = server.stop();
     assert_eq!((stats.tool_calls, stats.task_cancels), (2, 2), "{stats:?}");
@@ -251,14 +256,8 @@ fn a_task_that_nobody_asked_for_is_no_result() {
 #[test]
 fn tasks_are_cancelled_at_the_end() {
     let server = quick_demo();
-    let arguments = ["--tool", "crunch", "--args", r#"{"ms":60000}"#, "--task"];
     let more = ["--vus", "2", "--duration", "1s", "--graceful-stop", "100ms"];
-    let modern = ["--protocol", "modern"];
-    let arguments = [&arguments[..], &more, &modern].concat();
-    let report = load_run(&server.url(), &arguments)
-        .run()
-        .expect_made()
-        .checked_report();
+    let report = run_long_tasks(&server.url(), &more);
     assert_eq!(report["totals"]["cancelled"], 2, "{report:#}");
     assert_eq!(step(&report, "tools/call")["ok"], 2);
     let stats = server.stop();

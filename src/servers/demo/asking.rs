@@ -30,6 +30,21 @@ pub(super) struct AskedAnswer {
     pub(super) said: Result<Value, Value>,
 }
 
+/// The form that asks for a size.
+pub(super) fn size_form() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "size": {
+                "type": "string",
+                "enum": ["small", "medium", "large"],
+                "default": "medium"
+            }
+        },
+        "required": ["size"]
+    })
+}
+
 impl Consultation {
     /// The argument of the tool; the first where it is not given.
     pub(super) fn of(argument: &Value) -> Self {
@@ -48,17 +63,7 @@ impl Consultation {
                 "method": "elicitation/create",
                 "params": {
                     "message": "Which size?",
-                    "requestedSchema": {
-                        "type": "object",
-                        "properties": {
-                            "size": {
-                                "type": "string",
-                                "enum": ["small", "medium", "large"],
-                                "default": "medium"
-                            }
-                        },
-                        "required": ["size"]
-                    }
+                    "requestedSchema": size_form()
                 }
             }),
             Self::Sampling => json!({

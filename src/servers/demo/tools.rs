@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::asking::Consultation;
+use super::asking::{Consultation, size_form};
 use super::jobs::{DemoWork, WorkOutcome};
 use super::schema;
 use super::shop::{CART_MAX, ITEMS, Shop};
@@ -491,17 +491,7 @@ fn order_coffee(arguments: &Value, _: &mut Shop) -> ToolOutcome {
     ToolOutcome::Asks(Question {
         key: "size",
         message: format!("Which size of {drink}?"),
-        schema: json!({
-            "type": "object",
-            "properties": {
-                "size": {
-                    "type": "string",
-                    "enum": ["small", "medium", "large"],
-                    "default": "medium"
-                }
-            },
-            "required": ["size"]
-        }),
+        schema: size_form(),
         then: format!("ordered: {drink}"),
     })
 }
