@@ -11,7 +11,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -19,21 +18,34 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
     Transport,
 };
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::dial::{source, stands};
 use super::endpoint::port;
 use super::lookup::{ADDRESSES_MAX, HostName, bare, bind_addresses};
 use super::tls::BlockingTls;
 use crate::error::UserError;
-use crate::network::Network;
+use crate::network::{Network, ProxyChoice, ProxyWay};
 use crate::scheduler::begin_connect;
 
 /// A client that reaches other hosts as the one at `target` is reached. The name that
-/// certificates must have in place of the host's holds for that host alone.
+/// certificates must have in place of the host's holds for that host alone. It follows no
+/// redirect unless it is told to, so that a credential goes to no other host, and keeps no
+/// connection: a few requests a minute are made with it.
 ///
 /// # Errors
 /// When a file that it needs for TLS, or an address to come from, is of no use.
-pub fn blocking_agent(config: Config, target: &str, network: &Network) -> Result<Agent, UserError> {
+pub fn blocking_agent(target: &str, network: &Network) -> Result<Agent, UserError> {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        // The environment's proxies are read elsewhere, or not at all.
+        .proxy(None)
+        .timeout_connect(network.connect_timeout)
+        .user_agent(concat!("pmcp-loadtest/", env!("CARGO_PKG_VERSION")))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections(0)
+        .build();
     let target: Option<Uri> = target.parse().ok();
     let host = target.as_ref().and_then(Uri::host).map(bare);
     let tls = BlockingTls::new(&network.tls, host.unwrap_or_default())?;
@@ -45,6 +57,33 @@ pub fn blocking_agent(config: Config, target: &str, network: &Network) -> Result
         network: network.clone(),
     };
     Ok(Agent::with_parts(config, connector, names))
+}
+
+/// The proxy that an address is reached by, of those that the user named; what is
+/// redirected keeps to it.
+///
+/// # Errors
+/// Where the address or the proxy is none, as a fragment.
+pub fn blocking_proxy(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, String> {
+    let uri: Uri = url.parse().map_err(|_| "an address is none".to_string())?;
+    let is_https = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let ProxyWay::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port)
+    else {
+        return Ok(None);
+    };
+    let by = &named.by;
+    let proxy = named.proxy.as_ref();
+    let proxy = proxy.map_err(|why| format!("the proxy of {by} {why}"))?;
+    let mut built = Proxy::builder(ProxyProtocol::Http);
+    built = built.host(proxy.host()).port(proxy.port());
+    if let Some((name, password)) = proxy.name_and_password() {
+        built = built.username(&name).password(&password);
+    }
+    let built = built.build();
+    built
+        .map(Some)
+        .map_err(|_| format!("the proxy of {by} cannot be used"))
 }
 
 /// Where names lead, by the user's rules, then by the system.

@@ -43,7 +43,7 @@ mod tls;
 mod transport;
 mod tunnel;
 
-pub use blocking::blocking_agent;
+pub use blocking::{blocking_agent, blocking_proxy};
 pub use client::Client;
 pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};

@@ -10,6 +10,7 @@ mod proxy;
 pub use names::{BIND_FORM, ENTRIES_MAX, RESOLVE_FORM, ResolveRule, ZonedIp};
 pub use proxy::{
     EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, ProxyWay,
+    percent_decoded,
 };
 
 use std::fmt::Display;

@@ -4,16 +4,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use ureq::config::Config;
-use ureq::http::{Response, Uri};
-use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use ureq::http::Response;
+use ureq::{Agent, Body, Proxy};
 
 use super::grant::clipped;
 use super::urls;
 use crate::auth::Fault;
 use crate::clock;
-use crate::http::blocking_agent;
-use crate::network::{Network, ProxyChoice, ProxyWay};
+use crate::http::{blocking_agent, blocking_proxy};
+use crate::network::{Network, ProxyChoice};
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
 const BODY_BYTES_MAX: u64 = 256 << 10;
@@ -53,7 +52,7 @@ impl Wire {
     /// # Errors
     /// When a file that the user named cannot be used.
     pub(super) fn new(target: &str, network: &Network) -> Result<Self, String> {
-        let agent = blocking_agent(config(network.connect_timeout), target, network);
+        let agent = blocking_agent(target, network);
         Ok(Self {
             agent: agent.map_err(|error| error.what().to_string())?,
             proxy: network.proxy.clone(),
@@ -136,7 +135,7 @@ impl Wire {
                 "the server names `{url}`, which is no `https` address"
             )));
         }
-        let proxy = proxy_of(&self.proxy, url)?;
+        let proxy = blocking_proxy(&self.proxy, url).map_err(finally)?;
         let failed = |error: ureq::Error| {
             let why = match error {
                 // Ours, without ureq's word for the kind.
@@ -155,43 +154,6 @@ impl Wire {
         let answer = send(&self.agent, left, proxy);
         answer.and_then(read).map_err(failed)
     }
-}
-
-/// The proxy that this address is reached by; metadata that is redirected keeps to it.
-fn proxy_of(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, Fault> {
-    let uri: Uri = url.parse().map_err(|_| finally("an address is none"))?;
-    let is_https = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-    let ProxyWay::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port)
-    else {
-        return Ok(None);
-    };
-    let by = &named.by;
-    let proxy = named.proxy.as_ref();
-    let proxy = proxy.map_err(|why| finally(format!("the proxy of {by} {why}")))?;
-    let mut built = Proxy::builder(ProxyProtocol::Http);
-    built = built.host(proxy.host()).port(proxy.port());
-    if let Some((name, password)) = proxy.name_and_password() {
-        built = built.username(&name).password(&password);
-    }
-    let built = built.build();
-    built
-        .map(Some)
-        .map_err(|_| finally(format!("the proxy of {by} cannot be used")))
-}
-
-fn config(connect_timeout: Option<Duration>) -> Config {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        // The environment's proxies are read elsewhere, or not at all.
-        .proxy(None)
-        .timeout_connect(connect_timeout)
-        .user_agent(concat!("pmcp-loadtest/", env!("CARGO_PKG_VERSION")))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        // One is used at most a few times a minute.
-        .max_idle_connections(0)
-        .build()
 }
 
 /// A fault that asking again does not mend.
