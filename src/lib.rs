@@ -110,6 +110,7 @@
 //! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
 //! | [`report`] | the JSON report, the summary, the live line |
+//! | `sink` | figures for other programs while a run goes on |
 //! | `json_schema` | sample arguments from a tool's schema, and whether arguments satisfy it |
 //! | `init` | a starter config of what a server offers |
 //! | [`demo`] | the embedded MCP server |
@@ -159,6 +160,7 @@ mod scheduler;
 #[cfg(test)]
 mod seeds;
 mod servers;
+mod sink;
 mod template;
 mod terminal;
 mod text;

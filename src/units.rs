@@ -317,6 +317,14 @@ pub fn format_bytes(bytes: u64) -> String {
     }
 }
 
+/// The same figure without zeros at the end of its fraction: `5 ms` for `5.00 ms`.
+pub fn without_zeros(figure: &str) -> String {
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+    let end = figure.find(|c| !is_digit(c)).unwrap_or(figure.len());
+    let (number, unit) = figure.split_at(end);
+    trim_zeros(number.to_string()) + unit
+}
+
 fn trim_zeros(text: String) -> String {
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_string()
@@ -328,6 +336,17 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_at_the_end_of_a_fraction_go() {
+        let check = |figure: &str, expected: &str| assert_eq!(without_zeros(figure), expected);
+        check("5.00 ms", "5 ms");
+        check("1.50 s", "1.5 s");
+        check("500 us", "500 us");
+        check("1,200/s", "1,200/s");
+        check("0.25/s", "0.25/s");
+        check("-", "-");
+    }
 
     #[test]
     fn a_duration_that_is_too_long_is_told_the_bound() {

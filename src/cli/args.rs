@@ -25,6 +25,7 @@ use crate::scenario::{
     Header, HistogramMode, NetworkFlags, OAuthWish, Overrides, TlsFlags, parse_stages,
 };
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
+use crate::sink::SinkWish;
 use crate::terminal::ColorChoice;
 use crate::units::{parse_duration, parse_rate};
 
@@ -290,6 +291,10 @@ macro_rules! command {
             /// a form for a pull request's comment or a wiki too, in Markdown; - is stdout
             #[argh(option, arg_name = "file")]
             pub(super) markdown: Option<String>,
+            /// a picture too, for a pull request or a wiki: latency and rate over time, and
+            /// the distribution; - is stdout
+            #[argh(option, arg_name = "file")]
+            pub(super) svg: Option<String>,
             /// for GitHub Actions: annotations, and the summary of the step; on where
             /// GITHUB_STEP_SUMMARY is set
             #[argh(switch)]
@@ -338,7 +343,9 @@ macro_rules! output_wish {
             forms: vec![
                 ("--junit", FormatChoice::Junit, $args.junit.take()),
                 ("--markdown", FormatChoice::Markdown, $args.markdown.take()),
+                ("--svg", FormatChoice::Svg, $args.svg.take()),
             ],
+            outs: Vec::new(),
             github: $args.github,
             has_no_github: $args.no_github,
         }
@@ -562,6 +569,12 @@ command! {
         /// stdout
         #[argh(option, arg_name = "file")]
         pub(super) hlog: Option<String>,
+        /// figures for other programs while it runs: ndjson=FILE, a line for each second
+        /// and operation; prometheus=FILE or openmetrics=FILE, a text file written anew
+        /// each second; otlp=URL, a collector, with the headers of
+        /// OTEL_EXPORTER_OTLP_HEADERS; may be given several times
+        #[argh(option, long = "out", arg_name = "form=place")]
+        pub(super) outs: Vec<SinkWish>,
     }
     limits
     {
@@ -826,7 +839,7 @@ command! {
         /// the JSON report, or several of one load; - is the standard input
         #[argh(positional)]
         pub(super) files: Vec<String>,
-        /// text, json, markdown, junit, csv or hlog; text unless given
+        /// text, json, markdown, junit, csv, hlog, svg or openmetrics; text unless given
         #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
@@ -1013,6 +1026,7 @@ impl Run {
         let mut wish = output_wish!(self);
         let hlog = ("--hlog", FormatChoice::Hlog, self.hlog.take());
         wish.forms.push(hlog);
+        wish.outs = std::mem::take(&mut self.outs);
         wish
     }
 

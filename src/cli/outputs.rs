@@ -8,7 +8,9 @@ use super::common::current_folder;
 use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::is_stdin;
+use crate::report::place::is_stdout as is_stream_to_stdout;
 use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
+use crate::sink::SinkWish;
 use crate::terminal::STEP_SUMMARY;
 
 /// What is to be written.
@@ -20,6 +22,8 @@ pub(super) struct OutputWish {
     pub(super) has_no_report: bool,
     /// Other forms, by their flags.
     pub(super) forms: Vec<(&'static str, FormatChoice, Option<String>)>,
+    /// `--out`
+    pub(super) outs: Vec<SinkWish>,
     /// `--github`
     pub(super) github: bool,
     /// `--no-github`
@@ -67,6 +71,11 @@ impl OutputWish {
             let file = ReportFile::open(Path::new(&path))?;
             taken.take(flag, file.path())?;
             outputs.more.push((format, file));
+        }
+        for file in self.outs.iter().filter_map(SinkWish::file) {
+            let is_stdout = is_stream_to_stdout(file);
+            taken.take("--out", Some(file).filter(|_| !is_stdout))?;
+            outputs.has_stdout_taken |= is_stdout;
         }
         let step_summary = std::env::var(STEP_SUMMARY).ok();
         let step_summary = step_summary.filter(|path| !path.is_empty());

@@ -1,6 +1,8 @@
 //! What of the command line and the environment is secret.
 
 use crate::address;
+use crate::error::UserError;
+use crate::network::percent_decoded;
 use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
 use crate::scenario::Header;
 
@@ -20,7 +22,67 @@ pub(super) fn api_key_of_environment() -> Option<String> {
 /// What of the environment is secret by its name.
 pub(super) fn secrets_of_environment() -> Vec<String> {
     let names = ["MCP_API_KEY", "MCP_OAUTH_CLIENT_SECRET"];
-    names.into_iter().filter_map(variable).collect()
+    let own = names.into_iter().filter_map(variable);
+    let of_collectors = collector_headers_written();
+    own.chain(
+        of_collectors
+            .into_iter()
+            .flat_map(|(name, value)| secrets_of_header(&name, &value)),
+    )
+    .collect()
+}
+
+/// The headers for collectors, as exporters of OpenTelemetry take them from the
+/// environment: `name=value,name=value`, percent-encoded. Those for metrics alone come
+/// first.
+///
+/// # Errors
+/// Where one is no header, as a message without the value.
+pub(super) fn collector_headers() -> Result<Vec<(String, String)>, UserError> {
+    let headers = collector_headers_written();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_value = |c: char| c == ' ' || c.is_ascii_graphic();
+    let is_good = |name: &str, value: &str| {
+        !name.is_empty() && name.chars().all(is_name) && value.chars().all(is_value)
+    };
+    if headers.len() > COLLECTOR_HEADERS_MAX {
+        let n = headers.len();
+        let what = format!(
+            "`{COLLECTOR_HEADERS}` has {n} headers, at most {COLLECTOR_HEADERS_MAX} are sent"
+        );
+        return Err(UserError::usage(what));
+    }
+    match headers
+        .iter()
+        .position(|(name, value)| !is_good(name, value))
+    {
+        Some(at) => Err(UserError::usage(format!(
+            "entry {} of `{COLLECTOR_HEADERS}` is no header that HTTP allows",
+            at + 1
+        ))
+        .hint("it is a list such as `Authorization=Bearer%20abc,X-Team=load`")),
+        None => Ok(headers),
+    }
+}
+
+const COLLECTOR_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const COLLECTOR_HEADERS_MAX: usize = 32;
+
+fn collector_headers_written() -> Vec<(String, String)> {
+    let of_metrics = variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS");
+    let text = of_metrics.or_else(|| variable(COLLECTOR_HEADERS));
+    let text = text.unwrap_or_default();
+    let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
+    let decoded = |part: &str| {
+        let bytes = percent_decoded(part.trim());
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    entries
+        .map(|entry| {
+            let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
 }
 
 /// A variable of the environment that says something.

@@ -10,13 +10,12 @@ use std::time::Duration;
 use super::guard::Watched;
 use super::intervals::Keeper;
 use super::judge::{headline, local_failures};
+use super::second_rows::Gatherer;
 use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::decide::control::StageSpan;
 use crate::decide::threshold::abort::WatchedCounts;
-use crate::metrics::{
-    Counters, Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage,
-};
+use crate::metrics::{Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage};
 use crate::outcome::{
     Intervals, Row, RowKind, Second, SecondLatency, StageOutcome, populations_of,
 };
@@ -227,6 +226,8 @@ pub(super) struct Collector {
     pub(super) seconds: Vec<Second>,
     /// The seconds row by row, where they are wished for.
     keeper: Option<Keeper>,
+    /// The same, whole, for whoever watches the run.
+    pub(super) gatherer: Option<Gatherer>,
     pub(super) vus_max: u32,
     /// Calls begun and ended so far, warm-up included.
     pub(super) started: u64,
@@ -286,6 +287,7 @@ impl Collector {
             watched: Vec::new(),
             seconds: Vec::new(),
             keeper: None,
+            gatherer: None,
             vus_max: 0,
             started: 0,
             ok: 0,
@@ -395,6 +397,10 @@ impl Collector {
             self.add_to_second(number, &interval);
         }
         self.close_second(load_end);
+        // What ended sessions after the last call is in it too.
+        if let Some(gatherer) = &mut self.gatherer {
+            gatherer.close_all();
+        }
         self.cut_seconds(load_end);
         let warm_up_end = self.warm_up_end();
         let spans = std::mem::take(&mut self.spans);
@@ -547,6 +553,10 @@ impl Collector {
         while self.first_open + self.open.len() as u64 <= filed {
             self.open.push_back(self.spare.pop().unwrap_or_default());
         }
+        if let Some(gatherer) = &mut self.gatherer {
+            let warm_rows = is_warm_up.then_some(&self.warm_rows[..]);
+            gatherer.add((filed - 1) / TICKS_PER_SECOND, recorder, warm_rows);
+        }
         let users = self.users();
         let stage = stage.map(|stage| stage + 1);
         let position = usize::try_from(filed - self.first_open).unwrap_or(0);
@@ -644,6 +654,9 @@ impl Collector {
             let counts = [second.started, second.ok, second.failed, second.cancelled];
             keeper.close(counts, &self.second.latency);
         }
+        if let Some(gatherer) = &mut self.gatherer {
+            gatherer.close();
+        }
         self.keep_latency();
         self.second.clear();
     }
@@ -695,20 +708,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
         };
         into.merge(row);
     }
-    let own = Counters {
-        iterations_started: tick.counters.iterations_started,
-        iterations_completed: tick.counters.iterations_completed,
-        arrivals: tick.counters.arrivals,
-        arrivals_dropped: tick.counters.arrivals_dropped,
-        ..Counters::default()
-    };
-    let of_the_run = Counters {
-        iterations_started: 0,
-        iterations_completed: 0,
-        arrivals: 0,
-        arrivals_dropped: 0,
-        ..tick.counters
-    };
+    let (own, of_the_run) = tick.counters.split_warm_up();
     warm.counters.merge(&own);
     totals.counters.merge(&of_the_run);
     warm.lateness.merge(&tick.lateness);
@@ -739,18 +739,10 @@ pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
         for (from, to) in from.rows.iter_mut().zip(&mut to.rows) {
             move_calls_in_flight(from, to);
         }
-        let (from, to) = (&mut from.counters, &mut to.counters);
         // So do arrivals that still wait: they are begun or dropped later.
-        let waiting = from
-            .arrivals
-            .saturating_sub(from.arrivals_dropped + from.iterations_started);
-        from.arrivals -= waiting;
-        to.arrivals += waiting;
-        let moved = from
-            .iterations_started
-            .saturating_sub(from.iterations_completed);
-        from.iterations_started -= moved;
-        to.iterations_started += moved;
+        let moved = from.counters.under_way();
+        from.counters = from.counters.since(&moved);
+        to.counters.merge(&moved);
     }
 }
 

@@ -27,6 +27,7 @@ mod prepare;
 mod probe;
 mod run;
 mod search;
+mod second_rows;
 mod signals;
 mod start;
 mod tick;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Observer, Progress, RunStart};
+use crate::outcome::{Observer, Progress, RunStart, SecondRows};
 
 /// Keeps the notices that pass through.
 pub(super) struct Noted<'a> {
@@ -40,6 +40,14 @@ impl Observer for Noted<'_> {
 
     fn progress(&mut self, progress: &Progress<'_>) {
         self.observer.progress(progress);
+    }
+
+    fn wants_seconds(&self) -> bool {
+        self.observer.wants_seconds()
+    }
+
+    fn second(&mut self, second: &SecondRows<'_>) {
+        self.observer.second(second);
     }
 
     fn ended(&mut self) {

@@ -17,6 +17,7 @@ use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
 };
 use super::probe::{self, Probe};
+use super::second_rows::Gatherer;
 use super::start::{await_start, late_notice};
 use super::tick::{is_warm_up, tick_end};
 use super::watch::{Watching, last_limit};
@@ -39,7 +40,7 @@ use crate::load::LoadUnit;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
-    RunStart, Witness,
+    RunStart, SecondRows, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
 use crate::units::{format_duration, nanos, plural};
@@ -202,6 +203,9 @@ impl<'a> Coordinator<'a> {
         );
         if plan.histograms == HistogramMode::Seconds {
             collector.keep_intervals(plan.stop.duration);
+        }
+        if observer.wants_seconds() {
+            collector.gatherer = Some(Gatherer::new(start.rows.len()));
         }
         let guard = AbortGuard::new(plan, &start.rows).map(|(guard, watched)| {
             collector.watched = watched;
@@ -522,7 +526,33 @@ impl<'a> Coordinator<'a> {
         self.look_for_breaks();
         if is_new {
             self.watch_seconds();
+            self.tell_seconds();
             self.show(clock);
+        }
+    }
+
+    /// Tells of the seconds that are complete, where somebody wants them.
+    fn tell_seconds(&mut self) {
+        let collector = &mut self.collector;
+        let Some(gatherer) = &mut collector.gatherer else {
+            return;
+        };
+        while let Some((number, gathered)) = gatherer.next_complete() {
+            let at = Duration::from_secs(number);
+            // One that began after the load's end is no second of the run any more.
+            let place = usize::try_from(number).unwrap_or(usize::MAX);
+            let second = collector.seconds.get(place);
+            let last = collector.seconds.last();
+            self.observer.second(&SecondRows {
+                at,
+                length: second.map_or(Duration::ZERO, |second| second.length),
+                vus: second.or(last).map_or(0, |second| second.vus),
+                in_flight: second.map_or(0, |second| second.signals.in_flight_end),
+                is_limited: second.is_some_and(|second| second.signals.limit.is_some()),
+                load: &gathered.load,
+                warm_up: &gathered.warm_up,
+            });
+            gatherer.recycle(gathered);
         }
     }
 
@@ -661,6 +691,7 @@ impl<'a> Coordinator<'a> {
         self.watching.ask_host_last(&mut self.collector);
         let mut stages = self.collector.finish(times.start(), times.end());
         self.watch_seconds();
+        self.tell_seconds();
         for group in self.collector.groups() {
             // What the warm-up began and a stage ended belongs to the stage.
             let mut before = self.collector.warm_calls(group);

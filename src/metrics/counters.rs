@@ -74,3 +74,30 @@ counters! {
     /// Bytes of HTTP heads and bodies read.
     bytes_received,
 }
+
+impl Counters {
+    /// Of what was counted in a warm-up: what is its own, and what is the whole run's.
+    /// Sessions and connections are opened once and used beyond it.
+    pub fn split_warm_up(&self) -> (Self, Self) {
+        let own = Self {
+            iterations_started: self.iterations_started,
+            iterations_completed: self.iterations_completed,
+            arrivals: self.arrivals,
+            arrivals_dropped: self.arrivals_dropped,
+            ..Self::default()
+        };
+        (own, self.since(&own))
+    }
+
+    /// Iterations that have begun and not ended, and arrivals that still wait.
+    pub fn under_way(&self) -> Self {
+        let begun = self.arrivals_dropped + self.iterations_started;
+        Self {
+            arrivals: self.arrivals.saturating_sub(begun),
+            iterations_started: self
+                .iterations_started
+                .saturating_sub(self.iterations_completed),
+            ..Self::default()
+        }
+    }
+}

@@ -6,10 +6,12 @@
 
 mod calibration;
 mod comparison;
+mod export;
 mod find;
 mod intervals;
 mod probe;
 mod row;
+mod seconds;
 pub(crate) mod serial;
 mod stream;
 mod token;
@@ -31,6 +33,7 @@ pub use comparison::{
     ComparisonOutcome, ComparisonVerdict, RUNS_AS_UNITS, RunSample, SampleFacts, SampleKey,
     SampleRow, SampleShape, SampleSlot, SampleStage, ShapeChange, SteadyPart, WholeFigures,
 };
+pub use export::ExportFigures;
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
     FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
@@ -40,6 +43,7 @@ pub use intervals::{
 };
 pub use probe::ProbeOutcome;
 pub use row::{Row, RowKind, Rows, populations_of, with_population};
+pub use seconds::{RowsRecorded, SecondRows};
 pub use stream::StreamOffer;
 pub use token::TokenFigures;
 pub use trial::{Seen, WireCopy, Witness};
@@ -442,6 +446,16 @@ pub trait Observer {
 
     /// A few times a second.
     fn progress(&mut self, _progress: &Progress<'_>) {}
+
+    /// Whether it is to be told of each second: to keep them row by row takes memory and
+    /// some time of this thread.
+    fn wants_seconds(&self) -> bool {
+        false
+    }
+
+    /// What was recorded in a second, by row; once it is complete, in order, and the last
+    /// of them after the load. Together they are what the whole run recorded.
+    fn second(&mut self, _second: &SecondRows<'_>) {}
 
     /// The load has ended; the outcome follows as the run's return value.
     fn ended(&mut self) {}

@@ -45,6 +45,20 @@ pub enum RowKind {
 }
 
 impl RowKind {
+    /// Its stable name for other programs, as in the CSV form.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Handshake => "handshake",
+            Self::Close => "close",
+            Self::Listen => "listen",
+            Self::Turn => "turn",
+            Self::Flow => "flow",
+            Self::FlowBusy => "flow_busy",
+            Self::TaskStep => "task_step",
+        }
+    }
+
     /// Whether its requests are calls: they make the totals, the stages, the
     /// seconds and the rate, and what the breaking point is looked for in.
     pub fn is_in_totals(self) -> bool {

@@ -21,6 +21,8 @@ pub struct Outputs {
     pub report: Option<ReportFile>,
     /// Other forms of it.
     pub more: Vec<(FormatChoice, ReportFile)>,
+    /// Something else is written to stdout: the summary goes to stderr.
+    pub has_stdout_taken: bool,
     /// Whether annotations are written, for GitHub's runner to read.
     pub annotates: bool,
     /// The summary of GitHub's step.
@@ -58,7 +60,7 @@ pub fn deliver<R: Reported>(
         report: file, more, ..
     } = outputs;
     let mut files = file.iter().chain(more.iter().map(|(_, file)| file));
-    let is_on_stdout = files.any(|file| file.path().is_none());
+    let is_on_stdout = outputs.has_stdout_taken || files.any(|file| file.path().is_none());
     let mut faults = Vec::new();
     let written = file.map(|file| {
         let bytes = in_memory(false, |out| Json { redactor }.write(any, out));

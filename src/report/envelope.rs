@@ -46,7 +46,7 @@ impl ReportKind {
     /// meaning needs a new major number.
     pub fn schema_version(self) -> &'static str {
         match self {
-            Self::Run => "2.4",
+            Self::Run => "2.5",
             Self::Find | Self::Calibration | Self::Comparison => "1.0",
         }
     }

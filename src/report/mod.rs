@@ -22,6 +22,7 @@ mod checks;
 pub mod compare;
 mod delivery;
 mod envelope;
+pub mod exposition;
 mod file;
 pub mod find;
 mod format;
@@ -41,6 +42,8 @@ pub mod trial;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+pub(crate) use samples::start as sample_start;
 
 pub use delivery::{Delivered, Outputs, deliver, show, show_comparison};
 pub use envelope::{
@@ -52,7 +55,7 @@ pub use format::text::{SummaryOptions, Text};
 pub use format::{Format, FormatChoice};
 pub use github::StepSummary;
 pub use live::{LiveLine, LiveStyle};
-pub use make::build;
+pub use make::{build, load_in_words};
 pub use merge::{merge, merge_stored};
 pub use model::{CauseCount, Report};
 pub use schema::report_schema;

@@ -80,10 +80,7 @@ impl Place {
     fn opened(path: &Path, is_numbered: bool) -> Result<Self, (String, Option<String>)> {
         let system = |error: &io::Error| (reason(error), None);
         let text = path.to_string_lossy();
-        if matches!(
-            text.as_ref(),
-            "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1"
-        ) {
+        if is_stdout(path) {
             let kind = Kind::Stdout;
             return Ok(Self { kind });
         }
@@ -133,6 +130,33 @@ impl Place {
         }
     }
 
+    /// Whether it is a file: neither a stream nor a device.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+
+    /// Writes a file that is written again soon: whole for whoever reads it, and not on
+    /// disk for good.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); also where it is no file.
+    pub fn replace(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        match self.kind {
+            Kind::File {
+                target,
+                temporary,
+                file,
+                ..
+            } => {
+                let mut out = BufWriter::new(&file);
+                write(&mut out)?;
+                out.flush()?;
+                fs::rename(&temporary.path, &target)
+            }
+            Kind::Stdout | Kind::Device { .. } => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        }
+    }
+
     /// Writes it, on disk for good once this returns, and says where it is.
     ///
     /// # Errors
@@ -170,6 +194,32 @@ impl Place {
                 Ok(Some(target))
             }
         }
+    }
+}
+
+/// Whether this is a name of the standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    matches!(
+        text.as_ref(),
+        "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1"
+    )
+}
+
+/// Opens a place that is written to bit by bit: stdout (`-`), a pipe, a device, or a file,
+/// which is emptied.
+///
+/// # Errors
+/// As [`Place::open`].
+pub fn open_stream(path: &Path) -> Result<Box<dyn Write + Send>, (String, Option<String>)> {
+    let place = Place::open(path)?;
+    match place.kind {
+        Kind::Stdout => Ok(Box::new(io::stdout())),
+        Kind::Device { file, .. } => Ok(Box::new(file)),
+        Kind::File { target, .. } => match File::create(&target) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(error) => Err((reason(&error), None)),
+        },
     }
 }
 

@@ -47,35 +47,7 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
     RunOutcome {
         tokens: None,
         totals: Recorder::new(rows.len()),
-        start: RunStart {
-            at: Utc::from_unix_ms(1_795_437_667_250),
-            servers: vec![ServerFacts {
-                url: "http://127.0.0.1:8080/mcp".to_string(),
-                era: Era::Legacy,
-                revision: Revision::V2025_11_25,
-                name: Some("demo".to_string()),
-                version: Some("0.1.0".to_string()),
-                has_sessions: true,
-                proxy: None,
-                addresses: 1,
-                stream: None,
-            }],
-            rows,
-            generator: GeneratorFacts {
-                worker_cpus: vec![Some(1)],
-                machine_cpus: 2,
-                usable_cpus: 2,
-                quota_millicpus: None,
-                kernel: Some("Linux 6.1".to_string()),
-                cpu_model: Some("Fast CPU".to_string()),
-                governor: Some("performance".to_string()),
-                is_virtual: Some(false),
-                kernel_timestamps: true,
-                busy_poll: false,
-            },
-            duration: Some(Duration::from_secs(30)),
-            iterations: None,
-        },
+        start: start(rows),
         ended: Ended::Duration,
         elapsed: Duration::from_secs(30),
         warm_up: None,
@@ -91,6 +63,39 @@ pub(super) fn outcome(calls: &[(&str, Option<&str>)]) -> RunOutcome {
         verdict: Verdict::of(Vec::new()),
         thresholds: Vec::new(),
         gate: GateOutcome::default(),
+    }
+}
+
+/// What a run of thirty seconds begins with.
+pub(crate) fn start(rows: Vec<Row>) -> RunStart {
+    RunStart {
+        at: Utc::from_unix_ms(1_795_437_667_250),
+        servers: vec![ServerFacts {
+            url: "http://127.0.0.1:8080/mcp".to_string(),
+            era: Era::Legacy,
+            revision: Revision::V2025_11_25,
+            name: Some("demo".to_string()),
+            version: Some("0.1.0".to_string()),
+            has_sessions: true,
+            proxy: None,
+            addresses: 1,
+            stream: None,
+        }],
+        rows,
+        generator: GeneratorFacts {
+            worker_cpus: vec![Some(1)],
+            machine_cpus: 2,
+            usable_cpus: 2,
+            quota_millicpus: None,
+            kernel: Some("Linux 6.1".to_string()),
+            cpu_model: Some("Fast CPU".to_string()),
+            governor: Some("performance".to_string()),
+            is_virtual: Some(false),
+            kernel_timestamps: true,
+            busy_poll: false,
+        },
+        duration: Some(Duration::from_secs(30)),
+        iterations: None,
     }
 }
 

@@ -384,7 +384,7 @@ mod output {
         let finished = demo_run(&["--report=mine.json"]).run().expect_code(0);
         let text = std::fs::read_to_string(finished.dir.path().join("mine.json"));
         let report: Value = serde_json::from_str(&text.expect("the report")).expect("JSON");
-        assert_eq!(report["schema_version"], "2.4");
+        assert_eq!(report["schema_version"], "2.5");
         assert_eq!(finished.report_path(), None);
         assert!(finished.stdout.contains("mine.json"), "{finished}");
 

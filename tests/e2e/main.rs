@@ -53,6 +53,7 @@ mod connections;
 mod content;
 mod engine;
 mod entrance;
+mod exports;
 mod failures;
 mod files;
 mod find_command;

@@ -209,6 +209,7 @@ fn what_is_planted_is_in_nothing_that_is_written() {
         "--markdown=out.md",
         "--junit=out.xml",
         "--hlog=out.hlog",
+        "--svg=out.svg",
         "--github",
     ];
     let of_find = ["find", "--config=a.toml", "--from=1", "--report=out.json"];
@@ -264,7 +265,16 @@ fn check_reports(finished: &Finished) {
         assert!(shown.stdout.len() > 20, "{words:?}: {shown}");
         assert_hidden(&shown.to_string(), &all_planted());
     };
-    for format in ["csv", "json", "text", "markdown", "junit", "hlog"] {
+    for format in [
+        "csv",
+        "json",
+        "text",
+        "markdown",
+        "junit",
+        "hlog",
+        "svg",
+        "openmetrics",
+    ] {
         check(&["report", "a.json", "--format", format]);
     }
     for format in ["json", "text", "markdown", "junit", "csv"] {

@@ -147,7 +147,15 @@ fn reports_of_each_version_are_of_the_same_plan_as_a_run_of_today() {
             &["run-2.0-stages.json"],
             &["--stage", "1s:4,1s:0", "--config", "it.toml"],
         ),
-        (&["run-2.1.json", "run-2.2.json", "run-2.3.json"], closed),
+        (
+            &[
+                "run-2.1.json",
+                "run-2.2.json",
+                "run-2.3.json",
+                "run-2.4.json",
+            ],
+            closed,
+        ),
     ];
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
     let check = |(files, load): (&[&str], &[&str])| {

@@ -122,6 +122,7 @@ fn no_escape_lets_a_secret_pass() {
         "--junit=junit.xml",
         "--markdown=page.md",
         "--hlog=log.hlog",
+        "--svg=run.svg",
     ];
     let finished = load_run(&server.url(), &arguments)
         .file("a.toml", REPEATING)
@@ -144,7 +145,16 @@ fn no_escape_lets_a_secret_pass() {
     assert_eq!(found, expected, "{finished}");
     let shown = report["evidence"].to_string();
     assert!(shown.contains("in *** text"), "{shown}");
-    for format in ["csv", "json", "text", "markdown", "junit", "hlog"] {
+    for format in [
+        "csv",
+        "json",
+        "text",
+        "markdown",
+        "junit",
+        "hlog",
+        "svg",
+        "openmetrics",
+    ] {
         let words = ["loadtest", "report", "report.json", "--format", format];
         let finished = Program::new(&words)
             .file("report.json", &report.to_string())

@@ -37,7 +37,7 @@ impl LoadRun for Finished {
 /// Fails the test unless the report's counts add up and its percentiles rise.
 #[track_caller]
 pub(crate) fn check_report(report: &Value) {
-    assert_eq!(report["schema_version"], "2.4");
+    assert_eq!(report["schema_version"], "2.5");
     let duration = number(&report["duration_secs"]);
     check_figures("totals", &report["totals"], duration);
     for name in ["handshake", "close"] {

@@ -12,6 +12,7 @@ mod words;
 use serde_json::Value;
 
 pub use model::{FindEnd, FindReport, NotPassed, TrialFigures, TrialVerdict};
+pub(super) use plot::by_level;
 pub(super) use summary::find_summary;
 
 use super::envelope::{BuildInfo, ReportKind};

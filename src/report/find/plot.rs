@@ -87,7 +87,7 @@ pub(super) fn plot(report: &FindReport, columns: Option<usize>, drawing: Drawing
 }
 
 /// The last trial of each level, by level.
-fn by_level(trials: &[TrialFigures]) -> Vec<&TrialFigures> {
+pub(in crate::report) fn by_level(trials: &[TrialFigures]) -> Vec<&TrialFigures> {
     let mut last: Vec<&TrialFigures> = Vec::new();
     for trial in trials.iter().filter(|trial| trial.requests > 0) {
         match last.iter_mut().find(|known| known.level == trial.level) {

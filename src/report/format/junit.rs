@@ -10,10 +10,10 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use super::Format;
+use super::xml::xml_text;
 use crate::report::checks::{Check, CheckGrade, checks};
 use crate::report::envelope::AnyReport;
 use crate::terminal::WriteColor;
-use crate::text::blanked;
 
 /// Test cases in JUnit's form.
 #[derive(Debug, Clone, Copy)]
@@ -162,12 +162,6 @@ fn write_case<W: io::Write>(writer: &mut Writer<W>, check: &Check) -> io::Result
             result.write_text_content(BytesText::new(&body)).map(|_| ())
         })?;
     Ok(())
-}
-
-/// A text that may stand in XML 1.0, on one line: that forbids controls and two
-/// more characters, even as references.
-fn xml_text(text: &str) -> String {
-    blanked(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]

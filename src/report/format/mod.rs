@@ -10,7 +10,10 @@ pub(super) mod hlog;
 pub(super) mod json;
 pub(super) mod junit;
 pub(super) mod markdown;
+mod openmetrics;
+mod svg;
 pub(super) mod text;
+mod xml;
 
 use std::str::FromStr;
 
@@ -22,6 +25,8 @@ use hlog::Hlog;
 use json::Json;
 use junit::Junit;
 use markdown::{COMMENT_BYTES_MAX, Markdown};
+use openmetrics::Openmetrics;
+use svg::Svg;
 use text::{SummaryOptions, Text};
 
 /// A format by its name, as `--format` takes it.
@@ -39,16 +44,22 @@ pub enum FormatChoice {
     Csv,
     /// Latencies, for the tools of HdrHistogram.
     Hlog,
+    /// Charts, as a picture.
+    Svg,
+    /// Metrics, for programs that read OpenMetrics.
+    Openmetrics,
 }
 
 /// The names, in the order in which messages list them.
-const NAMES: [(&str, FormatChoice); 6] = [
+const NAMES: [(&str, FormatChoice); 8] = [
     ("text", FormatChoice::Text),
     ("json", FormatChoice::Json),
     ("markdown", FormatChoice::Markdown),
     ("junit", FormatChoice::Junit),
     ("csv", FormatChoice::Csv),
     ("hlog", FormatChoice::Hlog),
+    ("svg", FormatChoice::Svg),
+    ("openmetrics", FormatChoice::Openmetrics),
 ];
 
 impl FormatChoice {
@@ -62,8 +73,9 @@ impl FormatChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     pub fn of_comparison(text: &str) -> Result<Self, String> {
-        // A comparison has no histograms of its own.
-        named(text, "a format of a comparison", |it| it != Self::Hlog)
+        // A comparison has no histograms and no seconds of its own.
+        let is_there = |it| !matches!(it, Self::Hlog | Self::Svg | Self::Openmetrics);
+        named(text, "a format of a comparison", is_there)
     }
 
     /// The format. Only the text has anything to be laid out.
@@ -77,6 +89,8 @@ impl FormatChoice {
             Self::Junit => Box::new(Junit),
             Self::Csv => Box::new(Csv),
             Self::Hlog => Box::new(Hlog),
+            Self::Svg => Box::new(Svg),
+            Self::Openmetrics => Box::new(Openmetrics),
         }
     }
 }

@@ -86,7 +86,7 @@ struct OldBreakingPoint {
 fn a_reader_of_schema_1_1_finds_everything() {
     let json = serde_json::to_value(report(&plan(), &busy_outcome())).expect("a report is JSON");
     let old: OldReport = serde_json::from_value(json).expect("the old reader reads it");
-    assert_eq!(old.schema_version, "2.4");
+    assert_eq!(old.schema_version, "2.5");
     assert_eq!(old.timestamp, "2026-11-23T12:41:37.250Z");
     assert_eq!(old.target_url, "http://127.0.0.1:8080/mcp");
     assert_eq!(old.duration_secs, 30.0);

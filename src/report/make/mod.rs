@@ -111,6 +111,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         histograms: histograms::histograms(plan, outcome, &measured),
         notices: notices(plan, outcome, waits.as_ref()),
         retry_after: waits,
+        exports: Vec::new(),
         advice: advise(plan, outcome, &totals),
     }
 }
@@ -133,7 +134,7 @@ fn run(plan: &Plan, outcome: &RunOutcome, info: &BuildInfo, latency_from: Latenc
 
 /// `50 virtual users, ramp-up 10s`, `200/s arrivals for 50 virtual users`: of the
 /// plan's segment.
-fn load_in_words(plan: &Plan) -> String {
+pub fn load_in_words(plan: &Plan) -> String {
     let users = plural(u64::from(plan.vus_max()), "virtual user", "virtual users");
     let own = |rate: f64| rate / f64::from(plan.segment.count());
     let mut words = match &plan.load {

@@ -221,6 +221,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     let waits = all.iter().filter_map(|part| part.retry_after.as_ref());
     report.retry_after = merged_waits(waits, users_secs(&report.seconds));
     report.isolation = merged_isolation(all.iter().filter_map(|part| part.isolation.as_ref()));
+    report.exports = all.iter().flat_map(|part| part.exports.clone()).collect();
     thresholds::decide_again(&mut report, &all);
     let mut notices: Vec<String> = Vec::new();
     for notice in all.iter().flat_map(|report| &report.notices) {

@@ -27,7 +27,7 @@ mod validity;
 
 use crate::metrics::Counters;
 use crate::outcome::{
-    ComparisonOutcome, Ended, GeneratorFacts, ProxyUse, StreamOffer, TokenFigures,
+    ComparisonOutcome, Ended, ExportFigures, GeneratorFacts, ProxyUse, StreamOffer, TokenFigures,
 };
 use crate::redact::{own, strangers_keys};
 use schemars::JsonSchema;
@@ -196,6 +196,10 @@ pub struct Report {
     /// with `--histograms off` and in reports before schema 2.1.
     #[serde(default)]
     pub histograms: Option<StoredHistograms>,
+    /// What was told to other programs while the run went on (`--out`); empty without any,
+    /// and in reports before schema 2.5.
+    #[serde(default)]
+    pub exports: Vec<ExportFigures>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
     /// What may lie behind the figures, and what to do about it.

@@ -1,0 +1,22 @@
+//! What became of what was told to other programs while a run went on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One `--out`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct ExportFigures {
+    /// The form and the place, such as `prometheus=run.prom`, without secrets.
+    pub to: String,
+    /// Times that figures were written or sent.
+    pub written: u64,
+    /// Seconds that are in the next point, since this one was slow: nothing of them is
+    /// lost but the time they were in.
+    pub merged: u64,
+    /// Times that figures could not be written or sent, or were not before the run's end
+    /// was due.
+    pub lost: u64,
+    /// Why, the last time; `null` where nothing was lost.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,583 @@
+//! A picture of a report, for a pull request or a wiki: latency and rate over time, and
+//! the distribution; of a search, both by load.
+//!
+//! One file of some ten kilobytes that needs nothing else: no script, no font, no address.
+//! It is light or dark as its reader's page is, and where it is drawn small its texts are
+//! larger. What strangers have worded is escaped and cut ([`Canvas`]), and however long a
+//! run was, there are at most some hundred points ([`Chart`]).
+
+mod axis;
+mod canvas;
+mod chart;
+
+use std::io;
+
+use super::Format;
+use crate::outcome::LoadUnit;
+use crate::report::envelope::AnyReport;
+use crate::report::find::{FindReport, TrialFigures, TrialVerdict, by_level};
+use crate::report::model::{LatencyFrom, Report, SecondFigures};
+use crate::report::page::{ms_text, rate_text};
+use crate::report::summary::head::secs_text;
+use crate::terminal::WriteColor;
+use crate::units::{
+    format_duration, format_latency, format_percent, format_rate, ms, ns_of_ms, plural,
+    without_zeros,
+};
+use axis::{Axis, is_drawable};
+use canvas::{Canvas, TextSpan};
+use chart::{Chart, LEFT};
+
+use std::time::Duration;
+
+/// Charts, as a picture.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Svg;
+
+const STYLE: &str = include_str!("style.css");
+
+const WIDTH: f64 = 800.0;
+/// Right of the charts.
+const RIGHT: f64 = 28.0;
+const CHART_WIDTH: f64 = WIDTH - LEFT - RIGHT;
+
+/// The conclusion and what it is of.
+const HEAD_HEIGHT: f64 = 104.0;
+const LATENCY_HEIGHT: f64 = 190.0;
+const RATE_HEIGHT: f64 = 120.0;
+const DISTRIBUTION_HEIGHT: f64 = 150.0;
+/// A chart's title and the names of its marks; the gap below it.
+const BESIDE_CHART: f64 = 64.0;
+const GAP: f64 = 10.0;
+
+/// What fits a line of the head, where its texts are large too.
+const HEAD_COLUMNS: usize = 42;
+const LINE_COLUMNS: usize = 56;
+
+const MARKS_UP: usize = 4;
+const MARKS_ACROSS: usize = 6;
+
+/// A report has some ten classes of latencies, and a search some thirty levels.
+const CLASSES_DRAWN: usize = 40;
+const LEVELS_DRAWN: usize = 200;
+/// Borders of stages, and limits of a search.
+const STAGES_DRAWN: usize = 50;
+const LIMITS_DRAWN: usize = 3;
+
+impl Format for Svg {
+    fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
+        match report {
+            AnyReport::Run(report) => run(report, out),
+            AnyReport::Find(report) => search(report, out),
+            AnyReport::Calibration(_) | AnyReport::Comparison(_) => Ok(()),
+        }
+    }
+
+    fn refusal(&self, report: AnyReport<'_>) -> Option<&'static str> {
+        match report {
+            AnyReport::Run(_) | AnyReport::Find(_) => None,
+            _ => Some("only the report of a run or of a search has charts"),
+        }
+    }
+}
+
+fn run(report: &Report, out: &mut dyn WriteColor) -> io::Result<()> {
+    let has_distribution = report.distribution.len() > 1;
+    let mut height = HEAD_HEIGHT + LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
+    if has_distribution {
+        height += DISTRIBUTION_HEIGHT + BESIDE_CHART + GAP;
+    }
+    let title = format!("Load test of {}", report.target_url);
+    let mut canvas = Canvas::begin(out, [WIDTH, height], STYLE, &title)?;
+    let server = &report.server;
+    let spoken = format!(
+        "{}, {}, {}, MCP {}",
+        report.verdict.grade.as_str(),
+        report.run.load,
+        secs_text(report.duration_secs),
+        server.revision
+    );
+    head(
+        &mut canvas,
+        &conclusion(report),
+        &report.target_url,
+        &spoken,
+    )?;
+    let time = || {
+        let first = report.seconds.first().map_or(0.0, |second| second.at_secs);
+        let last = seconds(report).last();
+        let end = last.map_or(report.duration_secs, |it| it.at_secs + it.length_secs);
+        Axis::of_time(first, end, MARKS_ACROSS)
+    };
+    let top = latency_chart(&mut canvas, HEAD_HEIGHT, report, time())?;
+    let top = rate_chart(&mut canvas, top + GAP, report, time())?;
+    if has_distribution {
+        distribution_chart(&mut canvas, top + GAP, report)?;
+    }
+    canvas.end()
+}
+
+/// What a reader wants to know first.
+fn conclusion(report: &Report) -> String {
+    let totals = &report.totals;
+    if totals.ended() == 0 {
+        return "no call has ended".to_string();
+    }
+    let failed = match totals.failed {
+        0 => "no failures".to_string(),
+        n => format!("{} failed", plural(n, "call", "calls")),
+    };
+    let rate = rate_text(totals.rate_per_sec);
+    let p99 = totals.latency.p99_ms;
+    let p99 = p99.map_or(String::new(), |_| format!("p99 {}, ", ms_text(p99)));
+    format!("{rate}, {p99}{failed}")
+}
+
+fn head(canvas: &mut Canvas<'_>, first: &str, second: &str, third: &str) -> io::Result<()> {
+    canvas.text("head", [24.0, 38.0], HEAD_COLUMNS, first)?;
+    canvas.text("", [24.0, 68.0], LINE_COLUMNS, second)?;
+    canvas.text("", [24.0, 96.0], LINE_COLUMNS, third)
+}
+
+/// The median and the 99th percentile of each second.
+fn latency_chart(
+    canvas: &mut Canvas<'_>,
+    top: f64,
+    report: &Report,
+    time: Axis,
+) -> io::Result<f64> {
+    let seconds = seconds(report);
+    let both = seconds.iter().flat_map(|it| [it.p50_ms, it.p99_ms]);
+    let up = Axis::fitting(both.flatten(), MARKS_UP);
+    let name = match report.totals.latency_from {
+        LatencyFrom::Sent => "Latency",
+        LatencyFrom::IntendedStart => "Response time",
+    };
+    let mut title = vec![
+        TextSpan::new("strong", name),
+        TextSpan::new("k50", "  ● p50"),
+        TextSpan::new("k99", "  ● p99"),
+    ];
+    if up.is_of_magnitudes() {
+        title.push(TextSpan::new("", "  (logarithmic)"));
+    }
+    let size = [CHART_WIDTH, LATENCY_HEIGHT];
+    let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &latency_name];
+    let chart = Chart::begin(canvas, top, size, &title, [time, up], names)?;
+    beneath(canvas, &chart, report)?;
+    let of = |value: fn(&SecondFigures) -> Option<f64>| points(report, value);
+    chart.line(canvas, "line p99", &of(|it| it.p99_ms))?;
+    chart.line(canvas, "line p50", &of(|it| it.p50_ms))?;
+    Ok(chart.end())
+}
+
+/// Calls that ended, and of them those that failed, by second.
+fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) -> io::Result<f64> {
+    let seconds = seconds(report);
+    let up = Axis::from_zero(seconds.iter().map(|it| it.rate_per_sec), MARKS_UP - 1);
+    let mut title = vec![
+        TextSpan::new("strong", "Rate"),
+        TextSpan::new("krate", "  ● calls"),
+    ];
+    let has_failed = seconds.iter().any(|it| it.failed > 0);
+    if has_failed {
+        title.push(TextSpan::new("kfailed", "  ● failed"));
+    }
+    let is_limited = seconds.iter().any(|it| it.limited_by.is_some());
+    if is_limited {
+        title.push(TextSpan::new("kunclear", "  ● generator limited"));
+    }
+    let size = [CHART_WIDTH, RATE_HEIGHT];
+    let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &rate_name];
+    let chart = Chart::begin(canvas, top, size, &title, [time, up], names)?;
+    beneath(canvas, &chart, report)?;
+    if has_failed {
+        let failed = points(report, |it| {
+            let length = it.length_secs;
+            (length > 0.0).then(|| it.failed as f64 / length)
+        });
+        chart.area(canvas, "fill", &failed)?;
+    }
+    chart.line(
+        canvas,
+        "line rate",
+        &points(report, |it| Some(it.rate_per_sec)),
+    )?;
+    let limited = seconds.iter().filter(|it| it.limited_by.is_some());
+    let middles = limited.map(|it| it.at_secs + it.length_secs / 2.0);
+    chart.ticks(canvas, "limited", middles)?;
+    Ok(chart.end())
+}
+
+/// The seconds that are drawn: without the last where it is a piece of one, in which a few
+/// calls would make a rate of thousands.
+fn seconds(report: &Report) -> &[SecondFigures] {
+    match report.seconds.as_slice() {
+        [first, .., last] if last.length_secs < first.length_secs / 2.0 => {
+            &report.seconds[..report.seconds.len() - 1]
+        }
+        all => all,
+    }
+}
+
+/// A value of each second, at its middle.
+fn points(
+    report: &Report,
+    value: impl Fn(&SecondFigures) -> Option<f64>,
+) -> Vec<(f64, Option<f64>)> {
+    let seconds = seconds(report).iter();
+    seconds
+        .map(|it| (it.at_secs + it.length_secs / 2.0, value(it)))
+        .collect()
+}
+
+/// The warm-up, and where stages begin.
+fn beneath(canvas: &mut Canvas<'_>, chart: &Chart, report: &Report) -> io::Result<()> {
+    if let Some(warm_up) = &report.warm_up {
+        let first = report.seconds.first().map_or(0.0, |second| second.at_secs);
+        chart.strip(canvas, "strip", [first, first + warm_up.length_secs])?;
+    }
+    for stage in report.stages.iter().skip(1).take(STAGES_DRAWN) {
+        chart.upright(canvas, "stage", stage.at_secs)?;
+    }
+    Ok(())
+}
+
+/// How many calls took how long.
+fn distribution_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report) -> io::Result<f64> {
+    let classes = report.distribution.iter();
+    let classes = classes.filter(|class| is_drawable(class.from_ms) && is_drawable(class.to_ms));
+    let classes: Vec<_> = classes.take(CLASSES_DRAWN).collect();
+    let counts = report.distribution.iter().map(|class| class.count);
+    let n_all = counts.fold(0, u64::saturating_add).max(1) as f64;
+    let percent = |count: u64| count as f64 / n_all * 100.0;
+    let up = Axis::from_zero(classes.iter().map(|class| percent(class.count)), 3);
+    let bounds = classes
+        .iter()
+        .flat_map(|class| [class.from_ms, class.to_ms]);
+    let across = Axis::of_bounds(bounds, MARKS_ACROSS);
+    let latency = &report.totals.latency;
+    let mut title = vec![TextSpan::new("strong", "Distribution")];
+    let shown = [
+        ("k50", "p50", "line p50", latency.p50_ms),
+        ("k99", "p99", "line p99", latency.p99_ms),
+    ];
+    for (class, name, _, value) in shown {
+        let text = value.map(|_| TextSpan::new(class, format!("  {name} {}", ms_text(value))));
+        title.extend(text);
+    }
+    let size = [CHART_WIDTH, DISTRIBUTION_HEIGHT];
+    let names: [&dyn Fn(f64) -> String; 2] = [&latency_name, &percent_name];
+    let chart = Chart::begin(canvas, top, size, &title, [across, up], names)?;
+    for class in classes {
+        let span = [class.from_ms, class.to_ms];
+        chart.bar(canvas, "bar", span, percent(class.count))?;
+    }
+    for (_, _, class, value) in shown {
+        if let Some(value) = value {
+            chart.upright(canvas, class, value)?;
+        }
+    }
+    Ok(chart.end())
+}
+
+/// What each level of a search brought.
+fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
+    let height = HEAD_HEIGHT + LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
+    let title = format!("Capacity search of {}", report.target_url);
+    let mut canvas = Canvas::begin(out, [WIDTH, height], STYLE, &title)?;
+    let verified = match report.verified {
+        true => "verified",
+        false => "not verified",
+    };
+    let spoken = format!(
+        "MCP {}, {verified}, {}",
+        report.server.revision,
+        report.verdict.grade.as_str()
+    );
+    let answer = report.answer.split("; ").next().unwrap_or_default();
+    head(&mut canvas, answer, &report.target_url, &spoken)?;
+    let mut levels = by_level(&report.trials);
+    levels.retain(|trial| is_drawable(trial.level));
+    levels.truncate(LEVELS_DRAWN);
+    let across = || Axis::fitting(levels.iter().map(|trial| trial.level), MARKS_ACROSS);
+    let unit = match report.search.by {
+        LoadUnit::Vus => "virtual users",
+        LoadUnit::Rate => "arrivals a second",
+    };
+    let limits = report
+        .search
+        .latency
+        .iter()
+        .filter(|it| it.quantile == 0.99);
+    let limits: Vec<f64> = limits
+        .take(LIMITS_DRAWN)
+        .map(|it| ms(it.limit_ns))
+        .collect();
+    let p99 = |trial: &&TrialFigures| trial.p99_ns.map(ms);
+    let values = levels.iter().filter_map(p99).chain(limits.iter().copied());
+    let up = Axis::fitting(values.collect::<Vec<_>>().into_iter(), MARKS_UP);
+    let title = [
+        TextSpan::new("strong", format!("p99 by {unit}")),
+        TextSpan::new("k50", "  ● kept"),
+        TextSpan::new("kfailed", "  ● failed"),
+        TextSpan::new("kunclear", "  ● unclear"),
+    ];
+    let size = [CHART_WIDTH, LATENCY_HEIGHT];
+    let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &latency_name];
+    let chart = Chart::begin(
+        &mut canvas,
+        HEAD_HEIGHT,
+        size,
+        &title,
+        [across(), up],
+        names,
+    )?;
+    for limit in limits {
+        chart.level(&mut canvas, "limit", limit)?;
+    }
+    let of = |value: &dyn Fn(&&TrialFigures) -> Option<f64>| {
+        let points = levels.iter().map(|trial| (trial.level, value(trial)));
+        points.collect::<Vec<_>>()
+    };
+    chart.line(&mut canvas, "line p50", &of(&p99))?;
+    for trial in &levels {
+        if let Some(p99) = p99(trial) {
+            chart.dot(&mut canvas, mark_of(trial), [trial.level, p99])?;
+        }
+    }
+    let rate = |trial: &&TrialFigures| Some(trial.rate_per_sec).filter(|it| is_drawable(*it));
+    let up = Axis::from_zero(levels.iter().filter_map(rate), MARKS_UP - 1);
+    let title = [
+        TextSpan::new("strong", format!("Rate by {unit}")),
+        TextSpan::new("krate", "  ● calls"),
+    ];
+    let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &rate_name];
+    let size = [CHART_WIDTH, RATE_HEIGHT];
+    let top = chart.end() + GAP;
+    let chart = Chart::begin(&mut canvas, top, size, &title, [across(), up], names)?;
+    chart.line(&mut canvas, "line rate", &of(&rate))?;
+    canvas.end()
+}
+
+fn mark_of(trial: &TrialFigures) -> &'static str {
+    match trial.verdict {
+        TrialVerdict::Passed | TrialVerdict::Plausible => "dot passed",
+        TrialVerdict::Failed => "dot failed",
+        TrialVerdict::Undecided | TrialVerdict::GeneratorLimited | TrialVerdict::Unfinished => {
+            "dot unclear"
+        }
+    }
+}
+
+fn time_name(secs: f64) -> String {
+    format_duration(Duration::try_from_secs_f64(secs).unwrap_or_default())
+}
+
+fn latency_name(value_ms: f64) -> String {
+    match value_ms {
+        0.0 => "0".to_string(),
+        _ => without_zeros(&format_latency(ns_of_ms(value_ms))),
+    }
+}
+
+fn rate_name(per_second: f64) -> String {
+    match per_second {
+        0.0 => "0".to_string(),
+        _ => without_zeros(&format_rate(per_second)),
+    }
+}
+
+fn percent_name(percent: f64) -> String {
+    format_percent(percent / 100.0)
+}
+
+fn load_name(load: f64) -> String {
+    without_zeros(format_rate(load).trim_end_matches("/s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::envelope::Reported;
+    use crate::report::find::samples::{found, report as find};
+    use crate::report::samples::{outcome, plan, report};
+    use crate::terminal::in_memory;
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
+
+    /// The picture, its texts without their escapes, and how many elements have a class.
+    fn drawn(report: AnyReport<'_>) -> (String, Vec<String>, impl Fn(&str) -> usize) {
+        let bytes = in_memory(false, |out| Svg.write(report, out)).expect("a picture");
+        let picture = String::from_utf8(bytes).expect("UTF-8");
+        let mut reader = Reader::from_str(&picture);
+        let (mut texts, mut classes) = (vec![String::new()], Vec::new());
+        loop {
+            match reader.read_event().expect("well-formed") {
+                Event::Start(start) | Event::Empty(start) => {
+                    let class = start.try_get_attribute("class").expect("attributes");
+                    classes.push(class.map_or(String::new(), |it| it.value.to_string()));
+                    if start.name().as_ref() != "tspan" {
+                        texts.push(String::new());
+                    }
+                }
+                Event::Text(text) => {
+                    let last = texts.last_mut().expect("one");
+                    *last += &text;
+                }
+                Event::GeneralRef(reference) => {
+                    let last = texts.last_mut().expect("one");
+                    *last += match &*reference {
+                        "lt" => "<",
+                        "gt" => ">",
+                        "amp" => "&",
+                        "quot" => "\"",
+                        "apos" => "'",
+                        other => panic!("{other}"),
+                    };
+                }
+                Event::Eof => break,
+                _ => {}
+            }
+        }
+        let texts = texts.iter().map(|it| it.trim_end().to_string()).collect();
+        let n_of = move |class: &str| classes.iter().filter(|it| *it == class).count();
+        (picture.clone(), texts, n_of)
+    }
+
+    fn stored(json: &str) -> Report {
+        serde_json::from_str(json).expect("a stored report")
+    }
+
+    #[test]
+    fn a_run_has_its_figures_its_stages_and_a_bar_for_each_class() {
+        let report = stored(include_str!(
+            "../../../../tests/reports/run-2.0-stages.json"
+        ));
+        let (_, texts, n_of) = drawn(report.any());
+        let has = |text: &str| assert!(texts.iter().any(|it| it == text), "{text}: {texts:?}");
+        has(&conclusion(&report));
+        has(&report.target_url);
+        has("Latency  ● p50  ● p99");
+        assert_eq!(n_of("bar"), report.distribution.len());
+        assert_eq!(n_of("stage"), 2 * (report.stages.len() - 1));
+        assert_eq!(
+            (n_of("line p50"), n_of("line p99"), n_of("line rate")),
+            (2, 2, 1)
+        );
+    }
+
+    #[test]
+    fn a_second_without_answers_breaks_the_line_and_failures_show() {
+        let mut report = stored(include_str!(
+            "../../../../tests/reports/run-2.0-stages.json"
+        ));
+        let first = report.seconds[0].clone();
+        report.seconds = (0..5u8)
+            .map(|at| SecondFigures {
+                at_secs: f64::from(at),
+                failed: 0,
+                limited_by: None,
+                ..first.clone()
+            })
+            .collect();
+        let (picture, ..) = drawn(report.any());
+        let lines = |picture: &str| {
+            let line = picture.lines().find(|it| it.contains("\"line p99\""));
+            line.expect("a line").matches('M').count()
+        };
+        assert_eq!(lines(&picture), 1);
+        let second = &mut report.seconds[2];
+        (second.p50_ms, second.p99_ms) = (None, None);
+        second.failed = 7;
+        second.limited_by = Some("slow_reading".to_string());
+        let (picture, texts, n_of) = drawn(report.any());
+        assert_eq!(lines(&picture), 2);
+        assert_eq!((n_of("fill"), n_of("limited")), (1, 1));
+        let title = "Rate  ● calls  ● failed  ● generator limited";
+        assert!(texts.iter().any(|it| it == title), "{texts:?}");
+    }
+
+    #[test]
+    fn a_last_piece_of_a_second_makes_no_rate() {
+        let mut report = stored(include_str!(
+            "../../../../tests/reports/run-2.0-stages.json"
+        ));
+        let first = report.seconds[0].clone();
+        let piece = SecondFigures {
+            at_secs: 3.0,
+            length_secs: 0.001,
+            rate_per_sec: 9e6,
+            ..first.clone()
+        };
+        let whole = |at_secs| SecondFigures {
+            at_secs,
+            length_secs: 1.0,
+            ..first.clone()
+        };
+        report.seconds = vec![whole(0.0), whole(1.0), whole(2.0), piece];
+        let (_, texts, _) = drawn(report.any());
+        assert!(
+            !texts.iter().any(|it| it.contains("000,000/s")),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn a_run_without_any_call_is_drawn_and_says_so() {
+        let report = report(&plan(), &outcome(&[]));
+        let (_, texts, n_of) = drawn(report.any());
+        assert!(
+            texts.iter().any(|it| it == "no call has ended"),
+            "{texts:?}"
+        );
+        assert_eq!(n_of("bar"), 0);
+    }
+
+    #[test]
+    fn a_picture_of_a_day_is_small() {
+        let mut report = stored(include_str!(
+            "../../../../tests/reports/run-2.0-stages.json"
+        ));
+        let first = report.seconds[0].clone();
+        report.seconds = (0..86_400)
+            .map(|at| SecondFigures {
+                at_secs: f64::from(at),
+                p99_ms: Some(f64::from(at % 977)),
+                limited_by: Some("slow_reading".to_string()),
+                ..first.clone()
+            })
+            .collect();
+        let (picture, ..) = drawn(report.any());
+        assert!(picture.len() < 64 << 10, "{}", picture.len());
+    }
+
+    #[test]
+    fn texts_of_strangers_are_texts_and_a_line_at_most() {
+        let mut report = report(&plan(), &outcome(&[]));
+        report.target_url = "http://x/?a=<script>&b=\"'\u{1b}[1m\u{ffff}]]>".to_string();
+        report.run.load = "x".repeat(1 << 20);
+        let (picture, texts, _) = drawn(report.any());
+        let url = "http://x/?a=<script>&b=\"' [1m\u{fffd}]]>";
+        assert!(texts.iter().any(|it| it == url), "{texts:?}");
+        assert!(!picture.contains("<script"), "{picture}");
+        assert!(picture.len() < 16 << 10, "{}", picture.len());
+    }
+
+    #[test]
+    fn a_search_has_a_mark_for_each_level_and_its_limit() {
+        let report = find(&found());
+        let (_, texts, n_of) = drawn(report.any());
+        let n_marks: usize = ["dot passed", "dot failed", "dot unclear"]
+            .map(&n_of)
+            .iter()
+            .sum();
+        assert_eq!(n_marks, by_level(&report.trials).len());
+        assert!(n_of("dot failed") > 0);
+        assert_eq!(n_of("limit"), 1);
+        assert!(
+            texts.iter().any(|it| it.starts_with("Rate by ")),
+            "{texts:?}"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! A line of JSON for each second and operation.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::point::{RowsTold, SinkPoint};
+use super::pump::SinkWriter;
+use super::run::SinkRun;
+use super::sum::SinkSum;
+use crate::clock::Utc;
+use crate::error::UserError;
+use crate::files::reason;
+use crate::report::place::{open_stream, place_error};
+use crate::units::{ms, secs, tidy};
+
+/// Lines, each whole.
+pub(super) struct Ndjson {
+    out: Box<dyn Write + Send>,
+    /// The last write failed, maybe amid a line.
+    is_torn: bool,
+}
+
+/// What happened to one operation in one second.
+#[derive(Debug, Serialize)]
+struct NdjsonLine<'a> {
+    /// The second's start, RFC 3339, UTC.
+    time: String,
+    /// The same on the run's clock.
+    at_secs: f64,
+    /// How long it was: a second, or several where the file's reader was slow.
+    length_secs: f64,
+    warm_up: bool,
+    kind: &'a str,
+    operation: String,
+    method: &'a str,
+    subject: Option<String>,
+    flow: Option<String>,
+    population: Option<&'a str>,
+    started: u64,
+    ok: u64,
+    failed: u64,
+    cancelled: u64,
+    min_ms: Option<f64>,
+    mean_ms: Option<f64>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    max_ms: Option<f64>,
+    failures: BTreeMap<String, u64>,
+    vus: u32,
+    in_flight: u64,
+}
+
+impl Ndjson {
+    /// Opens the place: a file, which is emptied, a pipe, or `-`, the standard output.
+    ///
+    /// # Errors
+    /// Where nothing can be written there.
+    pub(super) fn open(path: &Path) -> Result<Self, UserError> {
+        let out = open_stream(path).map_err(|fault| place_error("the seconds", path, fault))?;
+        Ok(Self {
+            out,
+            is_torn: false,
+        })
+    }
+}
+
+impl SinkWriter for Ndjson {
+    fn write(&mut self, run: &SinkRun, point: &SinkPoint, _: &SinkSum) -> Result<(), String> {
+        let mut text = Vec::new();
+        if self.is_torn {
+            text.push(b'\n');
+        }
+        for (told, is_warm_up) in [(&point.warm_up, true), (&point.load, false)] {
+            push_lines(&mut text, run, point, told, is_warm_up).map_err(|it| it.to_string())?;
+        }
+        let written = self.out.write_all(&text).and_then(|()| self.out.flush());
+        self.is_torn = written.is_err();
+        written.map_err(|error| reason(&error))
+    }
+
+    fn sums_every(&self) -> Option<Duration> {
+        None
+    }
+}
+
+fn push_lines(
+    text: &mut Vec<u8>,
+    run: &SinkRun,
+    point: &SinkPoint,
+    told: &RowsTold,
+    is_warm_up: bool,
+) -> serde_json::Result<()> {
+    let at_ns = u64::try_from(point.at.as_nanos()).unwrap_or(u64::MAX);
+    let unix_ms = run.start_unix_ns.saturating_add(at_ns) / 1_000_000;
+    let time = Utc::from_unix_ms(unix_ms).rfc3339();
+    for (at, stats) in &told.rows {
+        let Some(row) = run.rows.get(*at) else {
+            continue;
+        };
+        let own = |text: &Option<String>| text.clone().map(|it| run.redactor.clean(it));
+        let latency = stats.measured(run.has_intended_starts);
+        let quantile = |q| latency.quantile_ns(q).map(ms);
+        let histogram = latency.histogram();
+        let failures = stats.failures.ranked().into_iter();
+        let line = NdjsonLine {
+            time: time.clone(),
+            at_secs: secs(point.at),
+            length_secs: secs(point.length),
+            warm_up: is_warm_up,
+            kind: row.kind.id(),
+            operation: run.redactor.clean(row.label()),
+            method: &row.method,
+            subject: own(&row.subject),
+            flow: own(&row.flow),
+            population: row.population.as_deref(),
+            started: stats.started,
+            ok: stats.ok,
+            failed: stats.failed,
+            cancelled: stats.cancelled,
+            min_ms: histogram.min_ns().map(ms),
+            mean_ms: histogram.mean_ns().map(|ns| tidy(ns / 1e6)),
+            p50_ms: quantile(0.5),
+            p95_ms: quantile(0.95),
+            p99_ms: quantile(0.99),
+            max_ms: histogram.max_ns().map(ms),
+            failures: failures
+                .map(|(failure, count)| (failure.id(), count))
+                .collect(),
+            vus: point.vus,
+            in_flight: point.in_flight,
+        };
+        serde_json::to_writer(&mut *text, &line)?;
+        text.push(b'\n');
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Metrics to a collector of OpenTelemetry: OTLP/HTTP with JSON, a request every five
+//! seconds and one at the end.
+//!
+//! Sums and histograms are cumulative, so a request that is lost costs resolution only.
+
+mod model;
+
+use std::time::Duration;
+
+use ureq::{Agent, Body};
+
+use super::point::SinkPoint;
+use super::pump::SinkWriter;
+use super::run::SinkRun;
+use super::sum::SinkSum;
+use crate::address;
+use crate::error::UserError;
+use crate::files::reason;
+use crate::http::{blocking_agent, blocking_proxy};
+use crate::network::{Network, ProxyChoice};
+use crate::report::exposition::families;
+use crate::text::shown_text;
+use model::{OtlpAnswer, OtlpRequest};
+
+/// Between two requests.
+const SEND_EVERY: Duration = Duration::from_secs(5);
+
+/// A request may take so long: after one that is under way as a run ends, sinks have time
+/// for a last one.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+
+/// Characters that are told of an answer.
+const ANSWER_TOLD: usize = 200;
+
+/// Where metrics are sent to where the address names no path, as exporters do it.
+const METRICS_PATH: &str = "/v1/metrics";
+
+/// A collector.
+pub(super) struct Otlp {
+    agent: Agent,
+    url: String,
+    proxy: ProxyChoice,
+    headers: Vec<(String, String)>,
+}
+
+impl Otlp {
+    /// `target`: the server under load, to which names for its certificate belong.
+    ///
+    /// # Errors
+    /// Where the address is none, or a file for TLS cannot be used.
+    pub(super) fn open(
+        url: &str,
+        target: &str,
+        network: &Network,
+        headers: &[(String, String)],
+    ) -> Result<Self, UserError> {
+        let url = endpoint(url)?;
+        let agent = blocking_agent(target, network)?;
+        Ok(Self {
+            agent,
+            url,
+            proxy: network.proxy.clone(),
+            headers: headers.to_vec(),
+        })
+    }
+
+    fn send(&self, body: &[u8]) -> Result<(), String> {
+        let mut request = self.agent.post(&self.url);
+        request = request.header("Content-Type", "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(name.as_str(), value.as_str());
+        }
+        let proxy = blocking_proxy(&self.proxy, &self.url)?;
+        let request = request.config().timeout_global(Some(TIMEOUT)).proxy(proxy);
+        let answer = request.build().send(body);
+        let mut answer = answer.map_err(|error| match error {
+            ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+            // Without ureq's word for the kind.
+            ureq::Error::Other(fault) => fault.to_string(),
+            ureq::Error::Io(fault) => reason(&fault),
+            other => other.to_string(),
+        })?;
+        let status = answer.status();
+        let body = read(answer.body_mut()).unwrap_or_default();
+        if !status.is_success() {
+            let said = shown_text(&body, ANSWER_TOLD);
+            let said = if said.is_empty() {
+                said
+            } else {
+                format!(": {said}")
+            };
+            return Err(format!("the collector answered {}{said}", status.as_u16()));
+        }
+        match OtlpAnswer::rejected(&body) {
+            Some((n_rejected, why)) => Err(format!(
+                "the collector rejected {n_rejected} points: {}",
+                shown_text(&why, ANSWER_TOLD)
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SinkWriter for Otlp {
+    fn write(&mut self, run: &SinkRun, point: &SinkPoint, sum: &SinkSum) -> Result<(), String> {
+        let reading = sum.reading();
+        let end = u64::try_from((point.at + point.length).as_nanos()).unwrap_or(u64::MAX);
+        let times = [run.start_unix_ns, run.start_unix_ns.saturating_add(end)];
+        let request = OtlpRequest::new(&families(&reading), times);
+        let body = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
+        self.send(&body)
+    }
+
+    fn sums_every(&self) -> Option<Duration> {
+        Some(SEND_EVERY)
+    }
+}
+
+/// The address that requests go to.
+fn endpoint(url: &str) -> Result<String, UserError> {
+    let checked = address::check(url).map_err(|fault| {
+        let shown = address::shown(url);
+        let error = UserError::usage(format!("the collector `{shown}` {}", fault.message));
+        error.hint("give an address such as `otlp=http://127.0.0.1:4318`")
+    })?;
+    let after_scheme = checked.split_once("://").map_or("", |(_, rest)| rest);
+    let is_bare = match after_scheme.split_once('/') {
+        None => !after_scheme.contains('?'),
+        Some((_, path)) => path.is_empty(),
+    };
+    Ok(match is_bare {
+        true => format!("{}{METRICS_PATH}", checked.trim_end_matches('/')),
+        false => checked,
+    })
+}
+
+fn read(body: &mut Body) -> Result<String, ureq::Error> {
+    let body = body.with_config().limit(ANSWER_BYTES_MAX);
+    body.lossy_utf8(true).read_to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_gets_the_usual_one() {
+        let check = |url: &str, expected: &str| {
+            assert_eq!(endpoint(url).expect("an address"), expected, "{url}");
+        };
+        check("http://x:4318", "http://x:4318/v1/metrics");
+        check("HTTPS://x/", "https://x/v1/metrics");
+        check("http://x/otlp/v1/metrics", "http://x/otlp/v1/metrics");
+        check("http://x?a=b", "http://x?a=b");
+        let error = endpoint("http://me:geheim@x").expect_err("a password");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The thread of a sink: takes points, and has its writer write them.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::point::SinkPoint;
+use super::run::SinkRun;
+use super::sum::SinkSum;
+use crate::clock;
+
+/// A writer gets at most this part of a CPU: it waits as many times longer than a write
+/// took.
+const PAUSE_FACTOR: u32 = 10;
+
+/// How a sink writes.
+pub(super) trait SinkWriter: Send {
+    /// Writes what a point says, or, with `sum`, where it all stands.
+    ///
+    /// # Errors
+    /// Why it could not, as a fragment.
+    fn write(&mut self, run: &SinkRun, point: &SinkPoint, sum: &SinkSum) -> Result<(), String>;
+
+    /// It tells where all stands, at most so often; `None`: it tells each point.
+    fn sums_every(&self) -> Option<Duration>;
+}
+
+/// A sink whose place is open.
+pub struct OpenSink {
+    about: String,
+    writer: Box<dyn SinkWriter>,
+}
+
+impl OpenSink {
+    pub(super) fn new(about: String, writer: Box<dyn SinkWriter>) -> Self {
+        Self { about, writer }
+    }
+
+    /// `ndjson=FILE`, without secrets.
+    pub(super) fn about(&self) -> &str {
+        &self.about
+    }
+}
+
+/// What became of a sink.
+#[derive(Debug, Default)]
+pub(super) struct SinkTally {
+    pub(super) n_written: u64,
+    pub(super) n_failed: u64,
+    pub(super) last_error: Option<String>,
+    /// It has not ended.
+    pub(super) is_abandoned: bool,
+}
+
+/// Starts the thread of a sink. It ends when the queue does, and tells how it went. Nobody
+/// joins it: one that hangs in a write must not hold up the end of a run.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub(super) fn start(
+    sink: OpenSink,
+    run: &Arc<SinkRun>,
+    points: Receiver<Arc<SinkPoint>>,
+    done: Sender<SinkTally>,
+) -> io::Result<()> {
+    let run = Arc::clone(run);
+    let pump = move || {
+        // Nobody may listen any more.
+        let _ = done.send(drained(sink.writer, &run, &points));
+    };
+    let thread = thread::Builder::new().name("sink".to_string());
+    thread.spawn(pump).map(|_| ())
+}
+
+fn drained(
+    mut writer: Box<dyn SinkWriter>,
+    run: &Arc<SinkRun>,
+    points: &Receiver<Arc<SinkPoint>>,
+) -> SinkTally {
+    let mut tally = SinkTally::default();
+    let mut sum = SinkSum::new(Arc::clone(run));
+    let Some(every) = writer.sums_every() else {
+        for point in points {
+            tally.note(writer.write(run, &point, &sum));
+        }
+        return tally;
+    };
+    let mut next = clock::now();
+    let mut unwritten = None;
+    loop {
+        let left = next.saturating_duration_since(clock::now());
+        let (point, is_last) = match unwritten.is_some() && left.is_zero() {
+            true => (None, false),
+            // Without anything to write there is nothing to wake up for.
+            false => match unwritten.is_some() {
+                true => match points.recv_timeout(left) {
+                    Ok(point) => (Some(point), false),
+                    Err(error) => (None, error.is_disconnected()),
+                },
+                false => match points.recv() {
+                    Ok(point) => (Some(point), false),
+                    Err(_) => return tally,
+                },
+            },
+        };
+        if let Some(point) = point {
+            sum.add(&point);
+            unwritten = Some(point);
+        }
+        let is_due = is_last || clock::now() >= next;
+        if let Some(point) = unwritten.take_if(|_| is_due) {
+            let begun = clock::now();
+            tally.note(writer.write(run, &point, &sum));
+            let took = clock::since(begun);
+            next = begun + every.max(took.saturating_mul(PAUSE_FACTOR));
+        }
+        if is_last {
+            return tally;
+        }
+    }
+}
+
+impl SinkTally {
+    fn note(&mut self, written: Result<(), String>) {
+        match written {
+            Ok(()) => self.n_written += 1,
+            Err(why) => {
+                self.n_failed += 1;
+                self.last_error = Some(why);
+            }
+        }
+    }
+}
