@@ -155,11 +155,11 @@ fn latency_chart(
     };
     let mut title = vec![
         TextSpan::new("strong", name),
-        TextSpan::new("k50", "  ● p50"),
-        TextSpan::new("k99", "  ● p99"),
+        TextSpan::new("k50", "\u{a0}\u{a0}● p50"),
+        TextSpan::new("k99", "\u{a0}\u{a0}● p99"),
     ];
     if up.is_of_magnitudes() {
-        title.push(TextSpan::new("", "  (logarithmic)"));
+        title.push(TextSpan::new("", "\u{a0}\u{a0}(logarithmic)"));
     }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &latency_name];
@@ -177,15 +177,15 @@ fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) ->
     let up = Axis::from_zero(seconds.iter().map(|it| it.rate_per_sec), MARKS_UP - 1);
     let mut title = vec![
         TextSpan::new("strong", "Rate"),
-        TextSpan::new("krate", "  ● calls"),
+        TextSpan::new("krate", "\u{a0}\u{a0}● calls"),
     ];
     let has_failed = seconds.iter().any(|it| it.failed > 0);
     if has_failed {
-        title.push(TextSpan::new("kfailed", "  ● failed"));
+        title.push(TextSpan::new("kfailed", "\u{a0}\u{a0}● failed"));
     }
     let is_limited = seconds.iter().any(|it| it.limited_by.is_some());
     if is_limited {
-        title.push(TextSpan::new("kunclear", "  ● generator limited"));
+        title.push(TextSpan::new("kunclear", "\u{a0}\u{a0}● generator limited"));
     }
     let size = [CHART_WIDTH, RATE_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &rate_name];
@@ -263,7 +263,8 @@ fn distribution_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report) -> io:
         ("k99", "p99", "line p99", latency.p99_ms),
     ];
     for (class, name, _, value) in shown {
-        let text = value.map(|_| TextSpan::new(class, format!("  {name} {}", ms_text(value))));
+        let text =
+            value.map(|_| TextSpan::new(class, format!("\u{a0}\u{a0}{name} {}", ms_text(value))));
         title.extend(text);
     }
     let size = [CHART_WIDTH, DISTRIBUTION_HEIGHT];
@@ -319,9 +320,9 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
     let up = Axis::fitting(values.collect::<Vec<_>>().into_iter(), MARKS_UP);
     let title = [
         TextSpan::new("strong", format!("p99 by {unit}")),
-        TextSpan::new("k50", "  ● kept"),
-        TextSpan::new("kfailed", "  ● failed"),
-        TextSpan::new("kunclear", "  ● unclear"),
+        TextSpan::new("k50", "\u{a0}\u{a0}● kept"),
+        TextSpan::new("kfailed", "\u{a0}\u{a0}● failed"),
+        TextSpan::new("kunclear", "\u{a0}\u{a0}● unclear"),
     ];
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &latency_name];
@@ -350,7 +351,7 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
     let up = Axis::from_zero(levels.iter().filter_map(rate), MARKS_UP - 1);
     let title = [
         TextSpan::new("strong", format!("Rate by {unit}")),
-        TextSpan::new("krate", "  ● calls"),
+        TextSpan::new("krate", "\u{a0}\u{a0}● calls"),
     ];
     let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &rate_name];
     let size = [CHART_WIDTH, RATE_HEIGHT];
@@ -458,7 +459,7 @@ mod tests {
         let has = |text: &str| assert!(texts.iter().any(|it| it == text), "{text}: {texts:?}");
         has(&conclusion(&report));
         has(&report.target_url);
-        has("Latency  ● p50  ● p99");
+        has("Latency\u{a0}\u{a0}● p50\u{a0}\u{a0}● p99");
         assert_eq!(n_of("bar"), report.distribution.len());
         assert_eq!(n_of("stage"), 2 * (report.stages.len() - 1));
         assert_eq!(
@@ -494,7 +495,7 @@ mod tests {
         let (picture, texts, n_of) = drawn(report.any());
         assert_eq!(lines(&picture), 2);
         assert_eq!((n_of("fill"), n_of("limited")), (1, 1));
-        let title = "Rate  ● calls  ● failed  ● generator limited";
+        let title = "Rate\u{a0}\u{a0}● calls\u{a0}\u{a0}● failed\u{a0}\u{a0}● generator limited";
         assert!(texts.iter().any(|it| it == title), "{texts:?}");
     }
 
