@@ -121,8 +121,9 @@ fn escaped_label(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::exposition::{families, reading};
+    use crate::report::exposition::{MetricsReading, RowReading, families, label, reading};
     use crate::report::samples::{busy_outcome, flow_outcome, ok, outcome, plan, report};
+    use proptest::prelude::*;
 
     fn told(report: &crate::report::Report, dialect: TextDialect) -> String {
         let mut out = Vec::new();
@@ -227,5 +228,54 @@ mod tests {
                 "tools/call  [1m#2",
             ]
         );
+    }
+
+    /// The value of a label, and what follows it, as readers of both formats take it.
+    fn unescaped(text: &str) -> (String, &str) {
+        let (mut value, mut rest) = (String::new(), text.chars());
+        loop {
+            match rest.next().expect("an end") {
+                '"' => return (value, rest.as_str()),
+                '\\' => value.push(match rest.next().expect("an escaped character") {
+                    'n' => '\n',
+                    other => other,
+                }),
+                c => value.push(c),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_reads_back(name: String, cause in "[ -~]{0,20}") {
+            let row = RowReading {
+                kind: Some("call"),
+                name: name.clone(),
+                method: "tools/call".to_string(),
+                population: None,
+                started: 1,
+                ok: 0,
+                failed: 1,
+                cancelled: 0,
+                failures: vec![(cause.clone(), 1)],
+                latency: None,
+                quantiles: Vec::new(),
+            };
+            let reading = MetricsReading {
+                rows: vec![row],
+                ..MetricsReading::default()
+            };
+            let mut out = Vec::new();
+            let all = families(&reading);
+            write_text(&all, TextDialect::Openmetrics, &mut out).expect("a vector takes all");
+            let text = String::from_utf8(out).expect("UTF-8");
+            let start = "pmcp_loadtest_failures_total{kind=\"call\",operation=\"";
+            let line = text.lines().find_map(|line| line.strip_prefix(start));
+            let (found, rest) = unescaped(line.expect("a line"));
+            prop_assert_eq!(&*found, &*label(&name));
+            let rest = rest.strip_prefix(",method=\"tools/call\",cause=\"");
+            let (found, rest) = unescaped(rest.expect("a cause"));
+            prop_assert_eq!((&*found, rest), (cause.as_str(), "} 1"));
+        }
     }
 }
