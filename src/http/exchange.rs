@@ -131,6 +131,10 @@ impl Number {
 /// No instant. Times are nanoseconds since `base`, plus one.
 const NONE: u64 = 0;
 
+/// The most bytes of the proxy's answer and of the handshake of TLS for which the deadline
+/// is put off where we read them late: twice what the parts of a handshake may have.
+const HANDSHAKE_BYTES_MAX: u64 = 256 << 10;
+
 /// As a deadline: none.
 const NEVER: u64 = u64::MAX;
 
@@ -145,6 +149,10 @@ pub(super) struct Exchange {
     delay: Number,
     /// Arrival of the last bytes before the request, which are those of a handshake.
     handshake_came: Number,
+    /// When bytes of a handshake were last read in this exchange.
+    handshake_read: Number,
+    /// Bytes of handshakes that came in this exchange.
+    handshake_bytes: Number,
     phase: Number,
     stop: Number,
     reused: Number,
@@ -217,6 +225,8 @@ impl Exchange {
             last_byte: Number::new(NONE),
             delay: Number::new(NONE),
             handshake_came: Number::new(NONE),
+            handshake_read: Number::new(0),
+            handshake_bytes: Number::new(0),
             phase: Number::new(ExchangePhase::Sending as u64),
             stop: Number::new(Stop::Nothing as u64),
             reused: Number::new(0),
@@ -257,6 +267,8 @@ impl Exchange {
         self.last_byte.set(NONE);
         self.delay.set(NONE);
         self.n_late_stretches.set(0);
+        self.handshake_read.set(0);
+        self.handshake_bytes.set(0);
         self.set_phase(ExchangePhase::Sending);
         self.renew_allowance();
         self.stop.set(Stop::Nothing as u64);
@@ -408,8 +420,7 @@ impl Exchange {
             return Arrival::Late;
         }
         if is_handshake {
-            // How long we left it there is not the server's time.
-            self.put_off(Duration::from_nanos(now - came));
+            self.put_off_handshake(now, came, received.n_bytes);
             self.handshake_came.set(came);
             return Arrival::InTime;
         }
@@ -420,6 +431,19 @@ impl Exchange {
             self.set_phase(ExchangePhase::Reading);
         }
         Arrival::InTime
+    }
+
+    /// How long we left bytes of a handshake in the kernel is not the server's time: from
+    /// when they came, or from our last read, since what was left there before it is put
+    /// off already. Of a flood there is always some left, and that is the peer's doing.
+    fn put_off_handshake(&self, now: u64, came: u64, n_bytes: usize) {
+        let n_so_far = self.handshake_bytes.get() + n_bytes as u64;
+        self.handshake_bytes.set(n_so_far);
+        let left_since = came.max(self.handshake_read.get());
+        self.handshake_read.set(now);
+        if n_so_far <= HANDSHAKE_BYTES_MAX {
+            self.put_off(Duration::from_nanos(now.saturating_sub(left_since)));
+        }
     }
 
     /// What is known so far of when the answer came.
@@ -668,6 +692,29 @@ mod tests {
         assert_eq!(exchange.deadline_if_any(), None);
         exchange.begin(begin);
         assert_eq!(exchange.deadline_if_any(), Some(begin));
+    }
+
+    /// A handshake of one read, late by our fault, gets that time back once; one that never
+    /// stops coming ends at its deadline, however long its bytes lie there.
+    #[test]
+    fn a_deadline_is_put_off_for_a_stall_and_not_for_a_flood() {
+        let (second, limit) = (Duration::from_secs(1), Duration::from_secs(2));
+        let (exchange, begin) = (Exchange::new(0), Instant::now());
+        let read = |at: Instant, age: Duration| {
+            let (n_bytes, age) = (64 << 10, Some(age));
+            exchange.received(&Received { n_bytes, at, age })
+        };
+        exchange.begin(begin + limit);
+        exchange.set_phase(ExchangePhase::Tunnelling);
+        // All of it came at once, a second before it was read in two pieces.
+        assert_eq!(read(begin + 3 * second, second), Arrival::InTime);
+        assert_eq!(read(begin + 3 * second, second), Arrival::InTime);
+        assert_eq!(exchange.deadline_if_any(), Some(begin + limit + second));
+        exchange.begin(begin + limit);
+        exchange.set_phase(ExchangePhase::Tunnelling);
+        let pause = Duration::from_millis(16);
+        let mut reads = (0..1_000).map(|nth| read(begin + nth * pause, second));
+        assert!(reads.any(|arrival| arrival == Arrival::Late));
     }
 
     #[test]

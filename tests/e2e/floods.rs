@@ -171,6 +171,20 @@ fn check_other_request(kind: Flood, method: &'static str) {
     }
 }
 
+/// What a proxy says before it opens the way is as bounded as what a server says.
+#[test]
+fn a_proxy_that_never_stops_ends_with_the_timeout() {
+    for kind in [INTERIM, ("a head", "HTTP/1.1 200 OK\r\n", "X-A: y\r\n")] {
+        let proxy = FakeServer::start(move |_, connection| flood(connection, kind));
+        let by = proxy.url().replace("/mcp", "");
+        let url = "https://mcp.server.test/mcp";
+        let arguments = ["loadtest", "run", url, "--proxy", &by, "--timeout", "1s"];
+        let (finished, _) = run_in_time(Program::new(&arguments));
+        let said = finished.expect_code(1).stderr;
+        assert!(said.contains("the proxy 127.0.0.1:"), "{}: {said}", kind.0);
+    }
+}
+
 #[test]
 fn a_config_is_not_waited_for_without_end() {
     for kind in [INTERIM, COMMENTS] {
