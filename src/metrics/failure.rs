@@ -31,6 +31,7 @@ macro_rules! causes {
             $($((Failure::$of($kind::$cause), concat!($group, ".", $id)),)*)*
             (Failure::Tool, "tool.is_error"),
             (Failure::RpcWithoutCode, "jsonrpc.no_code"),
+            (Failure::RpcOther, "jsonrpc.other"),
         ];
     };
 }
@@ -228,6 +229,8 @@ pub enum Failure {
     Rpc(i64),
     /// The same without a code that can be read.
     RpcWithoutCode,
+    /// The same with one of the codes beyond those that are counted apart.
+    RpcOther,
     /// A tool's result with `isError: true`.
     Tool,
     /// Not an answer as the protocol demands it.
@@ -313,7 +316,7 @@ impl Failure {
             Self::Timeout(_) => FailureGroup::Timeout,
             Self::Http { status: 429, .. } => FailureGroup::RateLimit,
             Self::Http { .. } | Self::Denied { .. } => FailureGroup::Http,
-            Self::Rpc(_) | Self::RpcWithoutCode => FailureGroup::Rpc,
+            Self::Rpc(_) | Self::RpcWithoutCode | Self::RpcOther => FailureGroup::Rpc,
             Self::Tool => FailureGroup::Tool,
             Self::Protocol(_) => FailureGroup::Protocol,
             Self::Session(_) => FailureGroup::Session,
@@ -343,9 +346,26 @@ impl Failure {
         }
     }
 
+    /// What it is counted as where there are too many codes.
+    fn without_code(self) -> Self {
+        match self {
+            Self::Http { status, .. } => Self::Http {
+                status,
+                rpc_code: None,
+            },
+            Self::Rpc(_) => Self::RpcOther,
+            other => other,
+        }
+    }
+
     /// Whether the server says that headers do not match the body (MCP's −32020).
     pub fn is_header_mismatch(self) -> bool {
         self.rpc_code() == Some(-32020)
+    }
+
+    /// Whether nothing was sent, nor tried to be.
+    pub fn is_unsent(self) -> bool {
+        matches!(self, Self::Auth(_) | Self::Template(_))
     }
 
     /// Whether the server did not let the request in: 401 or 403.
@@ -410,12 +430,10 @@ fn is_below(id: &str, path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// A server that invents a new code for every answer must not grow our
-/// memory: beyond this many, codes are counted together.
-const NUMBERED_MAX: usize = 64;
-
-/// What further numbered failures are counted as once the table is full.
-const OTHER_NUMBERED: Failure = Failure::Rpc(i64::MIN);
+/// A server that invents a new JSON-RPC code for every answer must not grow our
+/// memory: beyond this many causes with such a code, further ones lose it. Their HTTP
+/// status and their group they keep, since there are only so many of these.
+const CODED_MAX: usize = 64;
 
 /// How often each cause occurred.
 #[derive(Debug, Clone, Default)]
@@ -427,9 +445,11 @@ pub struct FailureCounts {
 #[derive(Debug, Clone)]
 struct Counted {
     fixed: [u64; FIXED.len()],
-    /// HTTP and JSON-RPC failures in the order of their first occurrence; at
-    /// most [`NUMBERED_MAX`] and one more for the rest.
+    /// HTTP and JSON-RPC failures in the order of their first occurrence; of those with
+    /// a JSON-RPC code at most [`CODED_MAX`].
     numbered: Vec<(Failure, u64)>,
+    /// How many of them have one.
+    n_coded: usize,
 }
 
 impl Default for Counted {
@@ -437,6 +457,7 @@ impl Default for Counted {
         Self {
             fixed: [0; FIXED.len()],
             numbered: Vec::new(),
+            n_coded: 0,
         }
     }
 }
@@ -469,6 +490,7 @@ impl FailureCounts {
         if let Some(counted) = &mut self.counted {
             counted.fixed.fill(0);
             counted.numbered.clear();
+            counted.n_coded = 0;
         }
     }
 
@@ -527,10 +549,13 @@ impl Counted {
         }
         if let Some((_, count)) = self.numbered.iter_mut().find(|(f, _)| *f == failure) {
             *count += n;
-        } else if self.numbered.len() < NUMBERED_MAX || failure == OTHER_NUMBERED {
+        } else if failure.rpc_code().is_none() {
+            self.numbered.push((failure, n));
+        } else if self.n_coded < CODED_MAX {
+            self.n_coded += 1;
             self.numbered.push((failure, n));
         } else {
-            self.add_n(OTHER_NUMBERED, n);
+            self.add_n(failure.without_code(), n);
         }
     }
 }
@@ -643,9 +668,44 @@ mod tests {
             counts.add(Failure::Rpc(code));
         }
         assert_eq!(counts.total(), 10_000);
-        assert!(counts.ranked().len() <= NUMBERED_MAX + 1);
+        assert!(counts.ranked().len() <= CODED_MAX + 1);
+        assert_eq!(counts.ranked()[0].0.id(), "jsonrpc.other");
         let mut twice = counts.clone();
         twice.merge(&counts);
         assert_eq!(twice.total(), 20_000);
+        counts.clear();
+        counts.add(Failure::Rpc(-1));
+        assert_eq!(counts.ranked(), [(Failure::Rpc(-1), 1)]);
+    }
+
+    /// Whatever a server invents, what a run is judged by stays what it was: statuses,
+    /// groups, refusals. No code is told that nobody sent.
+    #[test]
+    fn causes_beyond_the_bound_keep_their_status_and_their_group() {
+        let mut counts = FailureCounts::default();
+        for code in 0..1_000 {
+            counts.add(Failure::Rpc(code));
+        }
+        for status in 100..=999 {
+            counts.add(Failure::Http {
+                status,
+                rpc_code: None,
+            });
+        }
+        for code in 0..1_000 {
+            for status in [403, 429, 500] {
+                let rpc_code = Some(code);
+                counts.add(Failure::Http { status, rpc_code });
+            }
+        }
+        assert_eq!(counts.of_group(FailureGroup::Rpc), 1_000);
+        assert_eq!(counts.of_group(FailureGroup::RateLimit), 1_001);
+        assert_eq!(counts.of_group(FailureGroup::Http), 2_000 + 899);
+        assert_eq!(counts.below("http.403"), 1_001);
+        assert_eq!(counts.below("http.777"), 1);
+        assert_eq!(counts.denied(), 1_001 + 1);
+        assert_eq!(counts.below("jsonrpc.other"), 1_000 - CODED_MAX as u64);
+        assert!(counts.ranked().len() <= CODED_MAX + 1 + 900);
+        assert!(names_cause("jsonrpc.other"));
     }
 }
