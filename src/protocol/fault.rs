@@ -160,9 +160,35 @@ pub fn excerpt(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "nothing".to_string();
     }
+    if let Some(told) = no_text(bytes) {
+        return told;
+    }
     // No character takes more than four bytes: the rest need not be decoded.
     let head = &bytes[..bytes.len().min(EXCERPT_MAX * 4)];
     shown_part(&String::from_utf8_lossy(head), EXCERPT_MAX, bytes.len())
+}
+
+/// What is said of bytes that are no text, such as an image or compressed content: how
+/// many, and how they begin. `None`: they are to be shown.
+pub fn no_text(bytes: &[u8]) -> Option<String> {
+    const ODD_MIN: usize = 4;
+    const BEGIN_BYTES: usize = 8;
+    let head = &bytes[..bytes.len().min(EXCERPT_MAX * 4)];
+    let head = String::from_utf8_lossy(head);
+    let is_blank = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{1b}');
+    let is_odd = |c: &char| *c == '\u{fffd}' || c.is_control() && !is_blank(*c);
+    let n_odd = head.chars().filter(is_odd).count();
+    // A text with a few broken letters is one.
+    if n_odd < ODD_MIN || n_odd * 8 < head.chars().count() {
+        return None;
+    }
+    let begin = bytes.iter().take(BEGIN_BYTES);
+    let begin: Vec<String> = begin.map(|byte| format!("{byte:02x}")).collect();
+    Some(format!(
+        "{} bytes that are no text (they begin with {})",
+        bytes.len(),
+        begin.join(" ")
+    ))
 }
 
 #[cfg(test)]
@@ -179,6 +205,18 @@ mod tests {
         assert_eq!(long.chars().count(), EXCERPT_MAX + 1);
         assert!(long.ends_with('…'));
         assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_shown_as_one() {
+        let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xaa\x56\x4a\x2d\x2a\xca\x2f\x02\x00";
+        assert_eq!(
+            excerpt(gzip),
+            "19 bytes that are no text (they begin with 1f 8b 08 00 00 00 00 00)"
+        );
+        // Latin-1, and one broken letter in many.
+        let latin = b"Zug\xe4nge f\xfcr M\xfcller und S\xf6hne sind gesperrt";
+        assert!(excerpt(latin).starts_with("Zug\u{fffd}nge"));
     }
 
     #[test]

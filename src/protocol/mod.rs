@@ -72,7 +72,7 @@ pub use content_coding::{ContentCoding, ContentDecoder};
 pub use content_type::BodyKind;
 pub use dialect::{Capabilities, ClientInfo, Dialect, Discovery, ServerIdentity, Welcome};
 pub use era::{ProbeVerdict, is_redirect, judge_probe, judge_second_probe};
-pub use fault::{FaultKind, ProtocolFault, excerpt};
+pub use fault::{FaultKind, ProtocolFault, excerpt, no_text};
 pub use fields::{json_text, look_at_elements, read_fields, read_members};
 pub use header_value::header_value_of_json;
 pub use heard::{Heard, StreamReader};

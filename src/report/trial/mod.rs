@@ -13,6 +13,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::outcome::{RowKind, Seen};
+use crate::protocol::no_text;
 use crate::redact::{MASK, Redactor, credentials_in, each_text, without_credentials};
 use crate::scenario::{Call, Flow, Plan, expectations};
 use crate::terminal::{Drawing, Layout, Line, Role, cut};
@@ -77,6 +78,16 @@ impl TrialPage {
         }
         lines.push(Line::new());
         lines.push(Line::of(Role::Strong, redactor.cleaned(&seen.row.label())));
+        if let Some((failure, message)) = &seen.failure
+            && failure.is_unsent()
+        {
+            let message = redactor.cleaned_message(message);
+            lines.push(
+                Line::of(Role::Error, format!("  not sent: {}", failure.id()))
+                    .add(Role::Plain, format!(" ({message})")),
+            );
+            return lines;
+        }
         let method = Line::of(Role::Dim, "  > ").add(Role::Plain, &seen.row.method);
         lines.push(method);
         let wire = &seen.wire;
@@ -190,7 +201,10 @@ impl TrialPage {
                 lay_out(&redactor.cleaned(&json), width, BODY_LINES_MAX)
             }
             None => {
-                let text = String::from_utf8_lossy(body);
+                let text = match no_text(body) {
+                    Some(told) => told.into(),
+                    None => String::from_utf8_lossy(body),
+                };
                 let cleaned = redactor.cleaned_message(&text);
                 let mut texts = cleaned
                     .lines()
@@ -384,6 +398,24 @@ mod tests {
                 "  < 200, 343 B in 810 us",
                 r#"  < { "content": [{ "type": "text", "text": "u of ***" }] }"#,
                 "  ok",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_shown_as_a_request() {
+        use crate::metrics::TemplateFailure;
+        let mut page = TrialPage::of(Layout::endless(), Vec::new());
+        let mut unsent = seen("", "");
+        unsent.wire.status = None;
+        let failure = Failure::Template(TemplateFailure::NoValue);
+        unsent.failure = Some((failure, "no answer brought `token`".to_string()));
+        assert_eq!(
+            shown(&mut page, &unsent),
+            [
+                "",
+                "tools/call whoami",
+                "  not sent: template.no_value (no answer brought `token`)",
             ]
         );
     }
