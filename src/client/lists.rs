@@ -166,10 +166,12 @@ impl<T> Listed<T> {
     pub fn notices(&self) -> Vec<String> {
         let what = self.what.1;
         let so_far = || {
+            let n_items = self.items.len() as u64;
             format!(
-                "{} on {} are kept",
-                plural(self.items.len() as u64, self.what.0, what),
-                plural(self.n_pages, "page", "pages")
+                "{} on {} {} kept",
+                plural(n_items, self.what.0, what),
+                plural(self.n_pages, "page", "pages"),
+                if n_items == 1 { "is" } else { "are" }
             )
         };
         let end = match &self.end {

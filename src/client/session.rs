@@ -700,7 +700,7 @@ impl Session {
             head: &self.server.heads().delete,
             lines: self.server.bare(),
             body: &[],
-            deadline: began + wait,
+            deadline: began + wait.min(self.server.settings().timeout),
             kept: None,
         };
         let (status, timing, end) = self.lane.tell(&message);

@@ -761,3 +761,21 @@ fn a_server_that_asks_without_end_is_answered_within_bounds() {
         assert!(n_connections <= 1 + 3 * most_connections, "{n_connections}");
     }
 }
+
+/// A server that never answers a DELETE holds a run up no longer than it may hold up any
+/// other request.
+#[test]
+fn the_end_of_a_session_takes_no_longer_than_the_timeout() {
+    let server = FakeServer::start(|request, connection| match request.verb.as_str() {
+        "DELETE" => connection.hang(),
+        _ => legacy(request, connection),
+    });
+    let limits = ["--tool", "work", "--vus", "2", "--iterations", "4"];
+    let limits = [&limits[..], &["--timeout", "300ms", "--protocol", "legacy"]].concat();
+    let finished = load_run(&server.url(), &limits).run().expect_code(0);
+    let close = &finished.checked_report()["close"];
+    assert_eq!(close["failed"], 2, "{finished}");
+    let longest = close["failed_latency"]["max_ms"].as_f64();
+    // They were given 2 s, whatever the timeout.
+    assert!(longest.is_some_and(|ms| ms < 1_800.0), "{longest:?}");
+}
