@@ -30,7 +30,7 @@ use crate::redact::Secret;
 pub use command::{CommandSource, ScriptPart};
 pub use file::FileSource;
 pub use keeper::{HOLDERS_MAX, Keeper};
-pub use tokens::{HeldToken, Refusal, Subscription, Tokens};
+pub use tokens::{HeldToken, Refusal, Subscription, Tokens, header_notice};
 
 /// The longest that a source may take.
 pub const FETCH_WAIT: Duration = Duration::from_secs(30);

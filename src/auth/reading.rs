@@ -126,6 +126,12 @@ fn moment(value: &Value) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(at?)
 }
 
+/// When the token of a header such as `Bearer …` ended, where it is a JWT that says so: at
+/// `now` it is over.
+pub(super) fn end_of_jwt(value: &str, now: SystemTime) -> Option<SystemTime> {
+    expiry_of_jwt(without_scheme(value.trim())).filter(|at| *at <= now)
+}
+
 /// When the token ends, where it is a JWT that says so.
 fn expiry_of_jwt(token: &str) -> Option<SystemTime> {
     moment(&exp_of_jwt(token)?)
@@ -217,6 +223,29 @@ mod tests {
                 "{text}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_jwt_of_a_header_tells_that_it_has_ended() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let at = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        for (claims, end) in [
+            (r#"{"exp":1800000000}"#, Some(at(1_800_000_000))),
+            (r#"{"exp":1800000001}"#, None),
+            (r#"{"exp":"x"}"#, None),
+            ("{}", None),
+        ] {
+            let token = jwt(claims);
+            for value in [
+                format!("Bearer {token}"),
+                format!(" bearer  {token} "),
+                token,
+            ] {
+                assert_eq!(end_of_jwt(&value, now()), end, "{value}");
+            }
+        }
+        assert_eq!(end_of_jwt("Basic dTpw", now()), None);
+        assert_eq!(end_of_jwt("", now()), None);
     }
 
     proptest! {

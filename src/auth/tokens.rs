@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
 
-use crate::clock::Utc;
+use super::reading::end_of_jwt;
+use crate::clock::{self, Utc};
 use crate::outcome::TokenFigures;
 use crate::redact::{LiveSecrets, Secret, SessionSecrets};
 
@@ -309,7 +310,15 @@ impl Tokens {
     }
 }
 
-fn expired_notice(about: &str, ended_at: SystemTime) -> String {
+/// What is told of a header whose token has ended by its own word, such as one that was
+/// given by a flag; `None`: nothing is known against it.
+pub fn header_notice(name: &str, value: &str) -> Option<String> {
+    let ended_at = end_of_jwt(value, clock::system_now())?;
+    Some(expired_notice(&format!("of the header `{name}`"), ended_at))
+}
+
+/// What is told of a token that had ended before it came. `about`: whose it is.
+pub(super) fn expired_notice(about: &str, ended_at: SystemTime) -> String {
     let at = Utc::of(ended_at).rfc3339();
     format!(
         "the token {about} had ended when it came, by its own word: it ended at {at}. It is used \

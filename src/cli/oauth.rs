@@ -5,6 +5,7 @@ use std::path::Path;
 use super::browser::log_in;
 use super::options;
 use super::secrets::variable;
+use crate::auth::header_notice;
 use crate::auth::oauth::{self, Standing};
 use crate::error::UserError;
 use crate::files::read_text;
@@ -59,6 +60,20 @@ pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
     })
 }
 
+/// Adds a notice for each header whose token has ended.
+fn tell_ended_headers(plan: &mut Plan) {
+    let populations = plan.populations.all().iter();
+    let own = populations.filter_map(|it| Some(&it.target.as_ref()?.target));
+    let headers = std::iter::once(&plan.target)
+        .chain(own)
+        .flat_map(|it| &it.headers);
+    let mut told: Vec<String> = headers
+        .filter_map(|header| header_notice(&header.name, &header.value))
+        .collect();
+    told.dedup();
+    plan.notices.extend(told);
+}
+
 /// Gives the plan an origin of tokens where it has no credentials of its own: the login
 /// that is kept for its server, or what the user wishes. Blocks while a user logs in.
 ///
@@ -69,6 +84,7 @@ pub(super) fn authorize(
     wish: &OAuthWish,
     terminal: &Terminal,
 ) -> Result<(), UserError> {
+    tell_ended_headers(plan);
     if plan.token.is_some() {
         return match wish.is_by_flag {
             true => Err(UserError::usage(

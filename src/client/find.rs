@@ -18,7 +18,8 @@ use super::session::{Probed, Session};
 use crate::address;
 use crate::error::UserError;
 use crate::http::{
-    CHECK_CERTIFICATE, Endpoint, GIVE_CERTIFICATE, NotFollowed, Trouble, split_hint,
+    CHECK_CERTIFICATE, CHECK_PATH, CHECK_PORT, CHECK_PROXY, Endpoint, GIVE_CERTIFICATE,
+    NotFollowed, START_SERVER, Trouble, no_connection, split_hint,
 };
 use crate::metrics::{
     ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
@@ -51,8 +52,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
 /// A longer one is told as longer than this.
 const RETRY_AFTER_TOLD: Duration = Duration::from_secs(365 * 86_400);
-
-const CHECK_PATH: &str = "check the path: most servers answer at `/mcp`, some at `/`";
 
 /// A legacy server may never answer a method that it does not know: where
 /// `initialize` comes next, `server/discover` gets no more than this.
@@ -206,7 +205,8 @@ pub fn find(
     // Last, since the stream takes the connection with it: a server that serves one at a
     // time is asked like any other.
     if wanted.stream && found.has_sessions {
-        found.stream = Some(session.ask_for_stream(crate::clock::now() + STREAM_WAIT));
+        let wait = STREAM_WAIT.min(session.server().settings().timeout);
+        found.stream = Some(session.ask_for_stream(crate::clock::now() + wait));
     }
     session.close(CLOSE_WAIT);
     Ok(found)
@@ -731,21 +731,18 @@ impl Finder {
         let no_session =
             || UserError::could_not_run(format!("no MCP session with {url}: {message}"));
         match failure {
-            Failure::Connect(ConnectFailure::Refused) => {
-                UserError::could_not_run(format!("nobody listens at {url}: connection refused"))
-                    .hint("start the server first, or check the port")
-                    .hint("to see a report without a server, run with `--demo`")
-            }
-            Failure::Connect(ConnectFailure::Proxy) => {
-                UserError::could_not_run(format!("no way to {url}: {message}"))
-                    .hint(proxy_hint(message))
-                    .hint("to go without a proxy, give `--no-proxy '*'`")
-            }
-            Failure::Connect(ConnectFailure::Tls) => {
-                UserError::could_not_run(format!("no TLS connection to {url}: {message}"))
-            }
-            Failure::Connect(_) => {
-                UserError::could_not_run(format!("cannot connect to {url}: {message}"))
+            Failure::Connect(failure) => {
+                let text = no_connection(*failure, &url, message);
+                let error = UserError::could_not_run(text);
+                match failure {
+                    ConnectFailure::Refused => error
+                        .hint(START_SERVER)
+                        .hint("to see a report without a server, run with `--demo`"),
+                    ConnectFailure::Proxy => error
+                        .hint(proxy_hint(message))
+                        .hint("to go without a proxy, give `--no-proxy '*'`"),
+                    _ => error,
+                }
             }
             denial if denial.is_denial() => {
                 let mut headers = server.settings().headers.iter();
@@ -781,7 +778,7 @@ impl Finder {
                 let error = UserError::could_not_run(text);
                 match has_hint {
                     true => error,
-                    false => error.hint("check the port: something else may listen there"),
+                    false => error.hint(CHECK_PORT),
                 }
             }
             Failure::Protocol(
@@ -928,8 +925,7 @@ fn proxy_hint(message: &str) -> &'static str {
                 for `:` in a name";
     }
     if says("cannot be reached") || says("does not answer in HTTP") {
-        return "check the address of the proxy (`--proxy`, `HTTPS_PROXY`, `HTTP_PROXY`, \
-                `ALL_PROXY`): it has to be one of an HTTP proxy";
+        return CHECK_PROXY;
     }
     "the proxy decides which hosts and ports it leads to: ask who runs it, or name the server \
      in `--no-proxy`"

@@ -22,9 +22,12 @@ use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::dial::{source, stands};
 use super::endpoint::port;
+use super::failure::{CHECK_PORT, CHECK_PROXY, START_SERVER, no_connection, of_connect};
+use super::hint::with_hint;
 use super::lookup::{ADDRESSES_MAX, HostName, bare, bind_addresses};
-use super::tls::BlockingTls;
+use super::tls::{BlockingTls, TlsFault};
 use crate::error::UserError;
+use crate::metrics::ConnectFailure;
 use crate::network::{Network, ProxyChoice, ProxyWay};
 use crate::scheduler::begin_connect;
 
@@ -103,15 +106,113 @@ impl Resolver for NetworkNames {
         let until = end_of(timeout);
         let has_time = || until.is_none_or(|until| Instant::now() < until);
         let found = name.addresses(&self.network, &has_time);
-        let found = found.map_err(|error| match has_time() {
-            true => ureq::Error::Io(io::Error::other(error.what().to_string())),
-            false => ureq::Error::Timeout(timeout.reason),
+        let found = found.map_err(|error| match (has_time(), error.hints().first()) {
+            (false, _) => WayFault::Late("looking up the host"),
+            (true, Some(hint)) => WayFault::Unresolved(with_hint(error.what(), hint)),
+            (true, None) => WayFault::Unresolved(error.what().to_string()),
         })?;
         let mut addresses = self.empty();
         for address in found.into_iter().take(ADDRESSES_MAX) {
             addresses.push(address);
         }
         Ok(addresses)
+    }
+}
+
+/// Why there is no way to a host, as far as the connection itself went.
+#[derive(Debug)]
+enum WayFault {
+    /// The name leads nowhere: the whole message.
+    Unresolved(String),
+    /// No connection to the host, or to the proxy with that address.
+    Unconnected {
+        proxy: Option<String>,
+        error: io::Error,
+    },
+    /// It did not stand in time.
+    Late(&'static str),
+}
+
+impl fmt::Display for WayFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved(message) => f.write_str(message),
+            Self::Unconnected { error, .. } => error.fmt(f),
+            Self::Late(doing) => write!(f, "timed out while {doing}"),
+        }
+    }
+}
+
+impl std::error::Error for WayFault {}
+
+impl From<WayFault> for ureq::Error {
+    fn from(fault: WayFault) -> Self {
+        Self::Other(Box::new(fault))
+    }
+}
+
+/// Why a request of such a client to `url` failed, for people, in the words that a run has
+/// for it; perhaps with a [hint](with_hint).
+pub fn blocking_fault(url: &str, error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Other(fault) => {
+            if let Some(fault) = fault.downcast_ref::<WayFault>() {
+                return way_fault(url, fault);
+            }
+            match fault.downcast_ref::<TlsFault>() {
+                Some(fault) => no_connection(ConnectFailure::Tls, url, &fault.to_string()),
+                None => format!("{url}: {fault}"),
+            }
+        }
+        ureq::Error::Timeout(_) => format!("{url}: timed out while waiting for the answer"),
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                format!("{url}: the connection was closed before the end of the answer")
+            }
+            _ if has_hung_up(error) => {
+                format!("{url}: the connection was reset before the end of the answer")
+            }
+            _ => format!("{url}: {error}"),
+        },
+        ureq::Error::ConnectProxyFailed(why) => no_connection(
+            ConnectFailure::Proxy,
+            url,
+            &format!("the proxy refuses: {why}"),
+        ),
+        ureq::Error::BodyExceedsLimit(limit) => {
+            format!("{url} answers with more than {limit} bytes")
+        }
+        ureq::Error::LargeResponseHeader(..) => {
+            format!("{url} does not answer in HTTP/1.1: the answer's headers are too large")
+        }
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::BodyStalled => {
+            let what = format!("{url} does not answer in HTTP/1.1: {error}");
+            with_hint(what, CHECK_PORT)
+        }
+        other => format!("{url}: {other}"),
+    }
+}
+
+fn way_fault(url: &str, fault: &WayFault) -> String {
+    match fault {
+        WayFault::Unresolved(message) => message.clone(),
+        WayFault::Unconnected {
+            proxy: Some(proxy),
+            error,
+        } => {
+            let why = format!("the proxy {proxy} cannot be reached: {error}");
+            let what = no_connection(ConnectFailure::Proxy, url, &why);
+            with_hint(what, CHECK_PROXY)
+        }
+        WayFault::Unconnected { proxy: None, error } => {
+            let failure = of_connect(error);
+            let what = no_connection(failure, url, &error.to_string());
+            match failure {
+                ConnectFailure::Refused => with_hint(what, START_SERVER),
+                _ => what,
+            }
+        }
+        WayFault::Late(_) => no_connection(ConnectFailure::Timeout, url, &fault.to_string()),
     }
 }
 
@@ -156,12 +257,21 @@ impl<In: Transport> Connector<In> for Tcp {
                     return Ok(Some(Either::B(BlockingTcp {
                         stream,
                         buffers: LazyBuffers::new(input, output),
+                        n_received: 0,
                     })));
                 }
                 Err(error) => last = error,
             }
         }
-        Err(told(last, details.timeout))
+        let proxy = details.config.proxy();
+        Err(match last.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => WayFault::Late("connecting"),
+            _ => WayFault::Unconnected {
+                proxy: proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port())),
+                error: last,
+            },
+        }
+        .into())
     }
 }
 
@@ -214,9 +324,14 @@ fn has_hung_up(error: &io::Error) -> bool {
     )
 }
 
+/// What is read of one connection, in bytes, whatever it is: heads and bodies have limits of
+/// their own, and this is far beyond them; trailers and interim answers have none.
+const RECEIVED_BYTES_MAX: usize = 4 << 20;
+
 struct BlockingTcp {
     stream: TcpStream,
     buffers: LazyBuffers,
+    n_received: usize,
 }
 
 /// What a socket is told of that time; it takes no wait of nothing.
@@ -250,6 +365,10 @@ impl Transport for BlockingTcp {
             }
         };
         self.buffers.input_appended(n);
+        self.n_received += n;
+        if self.n_received > RECEIVED_BYTES_MAX {
+            return Err(ureq::Error::BodyExceedsLimit(RECEIVED_BYTES_MAX as u64));
+        }
         Ok(n > 0)
     }
 

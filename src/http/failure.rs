@@ -191,20 +191,14 @@ fn found_by_ureq(error: &ureq::Error, exchange: &Exchange) -> Trouble {
     );
     let failure = match error {
         ureq::Error::ConnectProxyFailed(_) => Failure::Connect(ConnectFailure::Proxy),
-        ureq::Error::Io(io) if is_connecting => Failure::Connect(match io.kind() {
-            _ if phase == ExchangePhase::Securing => ConnectFailure::Tls,
-            io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
-            io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => ConnectFailure::Reset,
-            // The system's way to say that a connect timed out by itself.
-            io::ErrorKind::TimedOut => return timed_out(exchange),
-            _ if is_out_of_resources(io) => ConnectFailure::NoResources,
-            _ => ConnectFailure::Other,
-        }),
+        ureq::Error::Io(_) if phase == ExchangePhase::Securing => {
+            Failure::Connect(ConnectFailure::Tls)
+        }
+        // The system's way to say that a connect timed out by itself.
+        ureq::Error::Io(io) if is_connecting && io.kind() == io::ErrorKind::TimedOut => {
+            return timed_out(exchange);
+        }
+        ureq::Error::Io(io) if is_connecting => Failure::Connect(of_connect(io)),
         _ if is_connecting => Failure::Connect(ConnectFailure::Other),
         // Unexpected end: a body shorter than it was said to be.
         ureq::Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
@@ -216,6 +210,45 @@ fn found_by_ureq(error: &ureq::Error, exchange: &Exchange) -> Trouble {
     };
     Trouble::on_the_way(exchange, failure, plain(error))
 }
+
+/// Why a connection could not be made, by the system's word.
+pub(super) fn of_connect(error: &io::Error) -> ConnectFailure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => ConnectFailure::Reset,
+        io::ErrorKind::TimedOut => ConnectFailure::Timeout,
+        _ if is_out_of_resources(error) => ConnectFailure::NoResources,
+        _ => ConnectFailure::Other,
+    }
+}
+
+/// What is said of an address to which there is no connection. `why`: what came of it.
+pub fn no_connection(failure: ConnectFailure, url: &str, why: &str) -> String {
+    match failure {
+        ConnectFailure::Refused => format!("nobody listens at {url}: connection refused"),
+        ConnectFailure::Proxy => format!("no way to {url}: {why}"),
+        ConnectFailure::Tls => format!("no TLS connection to {url}: {why}"),
+        _ => format!("cannot connect to {url}: {why}"),
+    }
+}
+
+/// What to try where nobody listens.
+pub const START_SERVER: &str = "start the server first, or check the port";
+
+/// What to try where nothing of MCP is at the path.
+pub const CHECK_PATH: &str = "check the path: most servers answer at `/mcp`, some at `/`";
+
+/// What to try where what answers is no HTTP.
+pub const CHECK_PORT: &str = "check the port: something else may listen there";
+
+/// What to try where the address of a proxy leads to none.
+pub const CHECK_PROXY: &str = "check the address of the proxy (`--proxy`, `HTTPS_PROXY`, \
+                               `HTTP_PROXY`, `ALL_PROXY`): it has to be one of an HTTP proxy";
 
 /// No descriptors (EMFILE, ENFILE; WSAEMFILE, WSAENOBUFS on Windows), no free local port,
 /// no memory.

@@ -43,12 +43,12 @@ mod tls;
 mod transport;
 mod tunnel;
 
-pub use blocking::{blocking_agent, blocking_proxy};
+pub use blocking::{blocking_agent, blocking_fault, blocking_proxy};
 pub use client::Client;
 pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
-pub use failure::Trouble;
+pub use failure::{CHECK_PATH, CHECK_PORT, CHECK_PROXY, START_SERVER, Trouble, no_connection};
 pub use hint::{split_hint, with_hint};
 pub use http1::Response;
 pub use lookup::HostName;

@@ -14,6 +14,7 @@ use super::grant::clipped;
 use super::urls;
 use super::wire::{Wire, finally};
 use crate::auth::Fault;
+use crate::http::{CHECK_PATH, with_hint};
 
 /// Texts of a list in metadata that are looked at, at most.
 const LIST_MAX: usize = 1000;
@@ -194,7 +195,7 @@ pub(super) fn of_issuer(wire: &Wire, issuer: &str, deadline: Instant) -> Result<
 fn of_origin(wire: &Wire, origin: &str, status: u16, deadline: Instant) -> Result<Issuer, Fault> {
     let document = first_document(wire, &urls::issuer_metadata_urls(origin), deadline)?;
     match document {
-        None if !matches!(status, 401 | 403) => Err(wants_no_token(status)),
+        None if !matches!(status, 401 | 403) => Err(wants_no_token(wire.target(), status)),
         Some(document) => read_issuer(&document, origin).map_err(finally),
         None => Ok(Issuer {
             name: origin.to_string(),
@@ -207,10 +208,18 @@ fn of_origin(wire: &Wire, origin: &str, status: u16, deadline: Instant) -> Resul
 }
 
 /// A server that has nothing of OAuth.
-fn wants_no_token(status: u16) -> Fault {
+fn wants_no_token(url: &str, status: u16) -> Fault {
+    let url = clipped(url);
     let how = match status {
         200..300 => "the server answers without a token".to_string(),
-        _ => format!("the server asks for no token (it answered {status}, not 401)"),
+        404 | 405 => {
+            let what = format!(
+                "{url} does not exist: it answered {status}, and neither it nor its origin tells \
+                 of an issuer"
+            );
+            return finally(with_hint(what, CHECK_PATH));
+        }
+        _ => format!("{url} answered {status}, and only 401 or 403 would ask for a token"),
     };
     finally(format!(
         "{how}, and neither it nor its origin tells of an issuer: run without `login` and \
@@ -275,9 +284,14 @@ mod tests {
 
     #[test]
     fn a_server_without_oauth_is_told_as_such() {
-        let told = |status| wants_no_token(status).message().to_string();
+        let told = |status| {
+            let fault = wants_no_token("http://a/mpc", status);
+            fault.message().to_string()
+        };
         assert!(told(200).starts_with("the server answers without a token, and neither"));
-        assert!(told(404).contains("(it answered 404, not 401)"));
+        assert!(told(404).starts_with("http://a/mpc does not exist: it answered 404, and"));
+        assert!(told(404).contains("hint: check the path"), "{}", told(404));
+        assert!(told(500).starts_with("http://a/mpc answered 500, and only 401"));
     }
 
     #[test]

@@ -13,12 +13,13 @@ use super::client::{self, ClientIdentity, OAuthClient, random_text};
 use super::discover::{self, Issuer};
 use super::endpoint::TokenEndpoint;
 use super::grant::{Grant, clipped, names_resource};
-use super::source::Held;
+use super::source::{Held, time_of};
 use super::store::{Record, Store};
 use super::urls;
 use super::wire::{Wire, finally};
 use super::wish::identity;
 use crate::auth::Fault;
+use crate::auth::tokens::expired_notice;
 use crate::clock;
 use crate::network::Network;
 use crate::redact::{Redactor, Secret};
@@ -165,13 +166,15 @@ pub fn login(
             finally("the issuer refuses the request, with a resource and without")
         }
     })?;
-    let notes = match endpoint.is_without_resource {
+    let mut notes = match endpoint.is_without_resource {
         true => vec![format!(
             "the issuer takes no `resource` (RFC 8707): the token is not bound to `{}`",
             endpoint.resource
         )],
         false => Vec::new(),
     };
+    let ended_at = time_of(grant.ended_at);
+    notes.extend(ended_at.map(|at| expired_notice("that the issuer gave", at)));
     let held = Held {
         server,
         issuer: issuer.name.clone(),

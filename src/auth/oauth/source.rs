@@ -10,6 +10,7 @@ use super::endpoint::{NoGrant, TokenEndpoint};
 use super::grant::{Grant, clipped};
 use super::store::{Record, Store};
 use super::wire::{Wire, finally};
+use crate::auth::reading::end_of_jwt;
 use crate::auth::{Fault, Source, Token, Why};
 use crate::clock::{self, Utc};
 use crate::redact::Secret;
@@ -90,7 +91,8 @@ impl Held {
             value: Secret::new(&self.record.access_token),
             // One that cannot be refreshed is used for as long as it is taken.
             expires_at: time_of(self.record.expires_at)
-                .filter(|_| self.record.refresh_token.is_some()),
+                .filter(|_| self.record.refresh_token.is_some())
+                .or_else(|| end_of_jwt(&self.record.access_token, clock::system_now())),
         }
     }
 }
@@ -106,7 +108,7 @@ fn until(expires_at: Option<u64>) -> String {
     }
 }
 
-fn time_of(unix_secs: Option<u64>) -> Option<SystemTime> {
+pub(super) fn time_of(unix_secs: Option<u64>) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs?))
 }
 

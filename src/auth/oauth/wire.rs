@@ -11,7 +11,7 @@ use super::grant::clipped;
 use super::urls;
 use crate::auth::Fault;
 use crate::clock;
-use crate::http::{blocking_agent, blocking_proxy};
+use crate::http::{blocking_agent, blocking_fault, blocking_proxy};
 use crate::network::{Network, ProxyChoice};
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
@@ -136,14 +136,7 @@ impl Wire {
             )));
         }
         let proxy = blocking_proxy(&self.proxy, url).map_err(finally)?;
-        let failed = |error: ureq::Error| {
-            let why = match error {
-                // Ours, without ureq's word for the kind.
-                ureq::Error::Other(fault) => fault.to_string(),
-                other => other.to_string(),
-            };
-            again(format!("`{}`: {why}", clipped(url)))
-        };
+        let failed = |error: ureq::Error| again(blocking_fault(&clipped(url), &error));
         let left = deadline.saturating_duration_since(clock::now());
         if left.is_zero() {
             return Err(again(format!(

@@ -11,7 +11,7 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use super::fault::TlsFault;
+use super::fault::{TlsFault, closed, stalled};
 use super::person::Person;
 use super::{Material, of_person, server_name};
 use crate::error::UserError;
@@ -71,7 +71,17 @@ impl BlockingTls {
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             let made = stream.conn.complete_io(&mut stream.sock);
-            made.map_err(|error| told(error, &person))?;
+            made.map_err(|error| match told(error, &person) {
+                ureq::Error::Io(error) => match error.kind() {
+                    io::ErrorKind::UnexpectedEof => broken_off("was closed"),
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe => broken_off("was reset"),
+                    _ => error.into(),
+                },
+                ureq::Error::Timeout(_) => TlsFault::said(stalled(false)),
+                other => other,
+            })?;
         }
         let config = details.config;
         let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
@@ -81,6 +91,11 @@ impl BlockingTls {
             person,
         })
     }
+}
+
+/// The server has ended the connection in the midst of the handshake.
+fn broken_off(how: &str) -> ureq::Error {
+    TlsFault::said(closed(how, false))
 }
 
 /// The error of rustls or ureq that travelled as one of `io`.

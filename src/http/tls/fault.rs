@@ -61,6 +61,11 @@ pub(in crate::http) fn stalled(has_stood: bool) -> String {
 }
 
 impl TlsFault {
+    /// One of these words, as an error of ureq's.
+    pub(super) fn said(message: String) -> ureq::Error {
+        ureq::Error::Other(Box::new(Self(message)))
+    }
+
     fn new(what: impl fmt::Display, hint: impl fmt::Display) -> Self {
         Self(with_hint(what, hint))
     }
