@@ -11,6 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use crate::clock;
+
 /// The largest file that a user writes: a config of some 20,000 tools fits.
 pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
 
@@ -18,9 +20,12 @@ pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
 /// the user says otherwise.
 pub const ARGUMENTS_BYTES_MAX: u64 = 16 << 20;
 
-/// How long a file may take to be read. Only pipes take more than a moment, such
-/// as those of a shell: `--config <(generate)`.
+/// How long a file may take until the next piece of it comes. Only pipes take more than
+/// a moment, such as those of a shell: `--config <(generate)`.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is read at a time, in bytes.
+const PIECE_BYTES: u64 = 64 << 10;
 
 /// Reads a file of at most `bytes_max` bytes as text. A byte order mark at its start
 /// is left out.
@@ -71,7 +76,7 @@ pub fn read_lines(path: &Path, bytes_max: u64) -> Result<String, Unread> {
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     // A second more for each 16 MiB that it may have.
     let timeout = READ_TIMEOUT + Duration::from_secs(bytes_max >> 24);
-    read_within(path, bytes_max, timeout)
+    read_within(path, bytes_max, READ_TIMEOUT, timeout)
 }
 
 /// The standard input as a path, where `-` would be taken for a flag.
@@ -88,11 +93,24 @@ pub fn is_stdin(path: &Path) -> bool {
 /// # Errors
 /// As [`read_text`].
 pub fn read_stdin(bytes_max: u64) -> Result<String, String> {
-    let bytes = read_whole(io::stdin().lock(), bytes_max)?;
+    let bytes = read_whole(io::stdin().lock(), bytes_max, &|| ())?;
     text_of(bytes).map_err(Unread::in_words)
 }
 
-fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<Vec<u8>, String> {
+/// What the thread that reads says.
+enum ReadNews {
+    /// Another piece came.
+    Goes,
+    Done(Result<Vec<u8>, String>),
+}
+
+/// `silence`: the longest time between two pieces; `timeout`: until the end.
+fn read_within(
+    path: &Path,
+    bytes_max: u64,
+    silence: Duration,
+    timeout: Duration,
+) -> Result<Vec<u8>, String> {
     let path = path.to_path_buf();
     let (tell, told) = mpsc::channel();
     // A thread, since opening a pipe waits for its writer, and nothing but the
@@ -101,22 +119,35 @@ fn read_within(path: &Path, bytes_max: u64, timeout: Duration) -> Result<Vec<u8>
         .name("read a file".to_string())
         .spawn(move || {
             // Nobody listens where it took too long.
-            let _ = tell.send(read_bytes(&path, bytes_max));
+            let goes = || drop(tell.send(ReadNews::Goes));
+            let bytes = read_bytes(&path, bytes_max, &goes);
+            let _ = tell.send(ReadNews::Done(bytes));
         })
         .map_err(|error| cannot_be_read(&error))?;
-    match told.recv_timeout(timeout) {
-        Ok(bytes) => bytes,
-        Err(RecvTimeoutError::Timeout) => {
-            let secs = timeout.as_secs();
-            Err(format!(
-                "cannot be read: its end did not come within {secs} s"
-            ))
+    let until = clock::now() + timeout;
+    loop {
+        let left = until.saturating_duration_since(clock::now());
+        match told.recv_timeout(silence.min(left)) {
+            Ok(ReadNews::Goes) => {}
+            Ok(ReadNews::Done(bytes)) => return bytes,
+            Err(RecvTimeoutError::Timeout) if left < silence => {
+                let secs = timeout.as_secs();
+                return Err(format!(
+                    "cannot be read: its end did not come within {secs} s"
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let secs = silence.as_secs();
+                return Err(format!("cannot be read: nothing came for {secs} s"));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err("cannot be read: its reader ended".to_string());
+            }
         }
-        Err(RecvTimeoutError::Disconnected) => Err("cannot be read: its reader ended".to_string()),
     }
 }
 
-fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+fn read_bytes(path: &Path, bytes_max: u64, goes: &dyn Fn()) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| cannot_be_read(&error))?;
     if metadata.is_dir() {
         return Err("cannot be read: it is a folder".to_string());
@@ -125,18 +156,23 @@ fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         return Err(too_large(bytes_max));
     }
     let file = File::open(path).map_err(|error| cannot_be_read(&error))?;
-    read_whole(file, bytes_max)
+    read_whole(file, bytes_max, goes)
 }
 
-fn read_whole(from: impl Read, bytes_max: u64) -> Result<Vec<u8>, String> {
+/// `goes` is called with each piece.
+fn read_whole(mut from: impl Read, bytes_max: u64, goes: &dyn Fn()) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    from.take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| cannot_be_read(&error))?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(too_large(bytes_max));
+    loop {
+        let piece = (&mut from).take(PIECE_BYTES).read_to_end(&mut bytes);
+        let n = piece.map_err(|error| cannot_be_read(&error))?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if n == 0 {
+            return Ok(bytes);
+        }
+        goes();
     }
-    Ok(bytes)
 }
 
 fn text_of(bytes: Vec<u8>) -> Result<String, Unread> {
@@ -250,9 +286,15 @@ mod tests {
         let made = Command::new("mkfifo").arg(&pipe).status();
         assert!(made.expect("a program of every system").success());
         // Nobody writes to it: its reader waits until this process ends.
+        let minute = Duration::from_secs(60);
         assert_eq!(
-            read_within(&pipe, BYTES_MAX, Duration::ZERO),
+            read_within(&pipe, BYTES_MAX, minute, Duration::ZERO),
             Err("cannot be read: its end did not come within 0 s".to_string())
+        );
+        // Whatever the file may have: it is not waited for where nothing comes.
+        assert_eq!(
+            read_within(&pipe, 256 << 20, Duration::ZERO, minute),
+            Err("cannot be read: nothing came for 0 s".to_string())
         );
     }
 }
