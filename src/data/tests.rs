@@ -157,7 +157,7 @@ fn rows_of_a_config_are_checked_alike() {
 
 #[test]
 fn secrets_are_told_by_name_or_by_the_user() {
-    let text = "user,password,api_key,pin\nu,p\"w,k,1\nv,q,l,2\n";
+    let text = "user,password,api_key,code\nu,p\"w,k,1\nv,q,l,2\n";
     let read = |secret: &[&str]| {
         let secret: Vec<String> = secret.iter().map(|name| name.to_string()).collect();
         DataSet::from_csv(settings(DataMode::Random, AtEnd::Stop, &secret), text)
@@ -165,13 +165,13 @@ fn secrets_are_told_by_name_or_by_the_user() {
     let secrets = |set: &DataSet| set.secrets().map(str::to_string).collect::<Vec<_>>();
     let expected = [r#""p\"w""#, "\"q\"", "\"k\"", "\"l\""];
     assert_eq!(secrets(&read(&[]).expect("rows")), expected);
-    let set = read(&["pin"]).expect("rows");
+    let set = read(&["code"]).expect("rows");
     assert_eq!(secrets(&set)[4..], ["\"1\"", "\"2\""]);
     assert!(!format!("{set:?}").contains("p\\\"w"));
     assert_eq!(
-        faults(read(&["pinn", "colour"])),
+        faults(read(&["codee", "colour"])),
         [
-            "has no column `pinn`; did you mean `pin`?",
+            "has no column `codee`; did you mean `code`?",
             "has no column `colour`"
         ]
     );

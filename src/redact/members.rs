@@ -1,10 +1,10 @@
-//! Members of JSON that are named like a credential, in any text: JSON, JSON in a text of
-//! JSON, or what a message shows of either, cut anywhere.
+//! Values that are credentials by the name that they stand under, in any text: JSON, JSON
+//! in a text of JSON, what a message shows of either, cut anywhere; forms, pages and logs.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{MASK, names_credential};
+use super::{MASK, is_scheme, names_credential, names_number};
 
 /// Members of one text whose values are handed out.
 const CREDENTIALS_MAX: usize = 1000;
@@ -15,19 +15,35 @@ const NAME_BYTES_MAX: usize = 200;
 /// Levels of escapes that are understood: texts of JSON in texts of JSON.
 const LEVELS_MAX: u32 = 6;
 
-/// The text with a mask for each text that is the value of a member which is named like a
-/// credential. All else stays as it is.
+/// The text with a mask for each value that stands under a credential's name: as a member
+/// of JSON, or as a form, a page or a log writes it (`token=…`, `'password': '…'`), and
+/// what follows `Bearer`. All else stays as it is.
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
-    without_members(text, |_| true)
+    masked_values(text, all_values(text), |_| true)
 }
 
-/// The same, where only those values are hidden that are secrets.
+/// The same of members of JSON alone, where only those values are hidden that are secrets.
 pub fn without_members(text: &str, is_secret: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    masked_values(text, members(text), is_secret)
+}
+
+fn masked_values(
+    text: &str,
+    values: Vec<Member>,
+    is_secret: impl Fn(&str) -> bool,
+) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut end = 0;
-    for member in members(text).filter(|it| is_secret(&it.value(text))) {
+    for member in values.iter().filter(|it| is_secret(&it.value(text))) {
         shown.push_str(&text[end..member.range.start]);
-        shown.push_str(MASK);
+        match member.is_number {
+            // JSON stays JSON.
+            true => {
+                let quote = format!("{}\"", "\\".repeat((1 << member.level) - 1));
+                shown.push_str(&format!("{quote}{MASK}{quote}"));
+            }
+            false => shown.push_str(MASK),
+        }
         end = member.range.end;
     }
     if end == 0 {
@@ -39,19 +55,30 @@ pub fn without_members(text: &str, is_secret: impl Fn(&str) -> bool) -> Cow<'_, 
 
 /// What the values of such members are: they may stand elsewhere, too.
 pub fn credentials_in(text: &str) -> Vec<String> {
-    let values = members(text).map(|member| member.value(text));
+    let values = all_values(text).into_iter();
+    let values = values.map(|member| member.value(text));
     values.take(CREDENTIALS_MAX).collect()
 }
 
-/// A text that is the value of a member.
+/// A value under a credential's name.
 struct Member {
-    /// Between its quotes.
+    /// Between its quotes, where it has any.
     range: Range<usize>,
     /// How many times it is escaped, beyond its own quotes.
     level: u32,
+    /// It is a number of JSON.
+    is_number: bool,
 }
 
 impl Member {
+    fn text(range: Range<usize>, level: u32) -> Self {
+        Self {
+            range,
+            level,
+            is_number: false,
+        }
+    }
+
     /// What it means; as it is written from where its escapes are none.
     fn value(&self, text: &str) -> String {
         let mut value = text[self.range.clone()].to_string();
@@ -65,20 +92,35 @@ impl Member {
     }
 }
 
-/// Any quote may begin a name, so nothing need be known of what is before it.
-fn members(text: &str) -> impl Iterator<Item = Member> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        while let Some(quote) = next_quote(text, from) {
-            from = quote + 1;
-            let member = level(text, quote).and_then(|level| value_after(text, from, level));
-            if let Some(member) = member {
-                from = member.range.end;
-                return Some(member);
-            }
+/// Those of JSON, and those that are written otherwise: ascending, apart from each other.
+fn all_values(text: &str) -> Vec<Member> {
+    let mut all = members(text);
+    all.extend(written_values(text));
+    all.sort_by_key(|member| (member.range.start, std::cmp::Reverse(member.range.end)));
+    let mut end = 0;
+    all.retain(|member| {
+        let is_apart = member.range.start >= end;
+        if is_apart {
+            end = member.range.end;
         }
-        None
-    })
+        is_apart
+    });
+    all
+}
+
+/// Any quote may begin a name, so nothing need be known of what is before it.
+fn members(text: &str) -> Vec<Member> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(quote) = next_quote(text, from) {
+        from = quote + 1;
+        if let Some(level) = level(text, quote)
+            && let Some(end) = values_after(text, from, level, &mut found)
+        {
+            from = end;
+        }
+    }
+    found
 }
 
 fn next_quote(text: &str, from: usize) -> Option<usize> {
@@ -112,24 +154,189 @@ fn text_end(text: &str, from: usize, level: u32, bytes_max: usize) -> Option<(us
     None
 }
 
-/// The value of the member whose name begins at a place, if it is a text and its name
-/// that of a credential. Of a text that was cut: up to its end.
-fn value_after(text: &str, name: usize, level: u32) -> Option<Member> {
+/// Finds the values of the member whose name begins at a place, if its name is that of a
+/// credential: a text, the texts in a list or an object, a number where credentials are
+/// numbers. Hands out where they end. Of a text that was cut: up to its end.
+fn values_after(text: &str, name: usize, level: u32, found: &mut Vec<Member>) -> Option<usize> {
     let (end, quote) = text_end(text, name, level, NAME_BYTES_MAX)?;
-    let range = name..end;
     let rest = without_blanks(&text[quote + 1..]).strip_prefix(':')?;
     let rest = without_blanks(rest);
-    let rest = rest.get((1 << level) - 1..)?.strip_prefix('"')?;
-    if !names_credential(&Member { range, level }.value(text)) {
+    let name = Member::text(name..end, level).value(text);
+    if !names_credential(&name) {
         return None;
     }
     let start = text.len() - rest.len();
+    if rest.starts_with(['[', '{']) {
+        return Some(values_within(text, start, level, found));
+    }
+    if names_number(&name)
+        && let Some(length) = number_length(rest)
+    {
+        found.push(Member {
+            range: start..start + length,
+            level,
+            is_number: true,
+        });
+        return Some(start + length);
+    }
+    let quoted = rest.get((1 << level) - 1..)?.strip_prefix('"')?;
+    let member = quoted_text(text, text.len() - quoted.len(), level);
+    let end = member.range.end;
+    found.push(member);
+    Some(end)
+}
+
+/// The text that begins at a place, after its quote. Of one that was cut: up to its end.
+fn quoted_text(text: &str, start: usize, level: u32) -> Member {
     let end = match text_end(text, start, level, text.len()) {
         Some((end, _)) => end,
         None => text.trim_end_matches('…').len(),
     };
-    let range = start..end.max(start);
-    Some(Member { range, level })
+    Member::text(start..end.max(start), level)
+}
+
+/// Finds the texts in the list or the object that begins at a place, but no names, and
+/// none in a schema, which tells what a credential looks like. Hands out where it ends;
+/// of what is no JSON, where that begins.
+fn values_within(text: &str, start: usize, level: u32, found: &mut Vec<Member>) -> usize {
+    let (mut depth, mut at, n_found) = (0_usize, start, found.len());
+    let mut is_schema = false;
+    let mut name = "";
+    while let Some(next) = text[at..].find(['"', '[', ']', '{', '}']).map(|n| at + n) {
+        at = next + 1;
+        match text.as_bytes()[next] {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    break;
+                }
+            }
+            _ if self::level(text, next) != Some(level) => return next,
+            _ => {
+                let Some((end, quote)) = text_end(text, at, level, text.len()) else {
+                    found.push(quoted_text(text, at, level));
+                    return text.len();
+                };
+                let written = &text[at..end];
+                let is_name = without_blanks(&text[quote + 1..]).starts_with(':');
+                is_schema |= !is_name && name == "type" && JSON_TYPES.contains(&written);
+                if !is_name {
+                    found.push(Member::text(at..end, level));
+                }
+                name = if is_name { written } else { "" };
+                at = quote + 1;
+            }
+        }
+    }
+    if is_schema {
+        found.truncate(n_found);
+    }
+    at
+}
+
+/// What a schema says that a value is.
+pub const JSON_TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "object", "array"];
+
+/// How long the number of JSON is that the text begins with.
+fn number_length(text: &str) -> Option<usize> {
+    let is_of_number = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    let length = text.find(|c| !is_of_number(c)).unwrap_or(text.len());
+    text[..length]
+        .contains(|c: char| c.is_ascii_digit())
+        .then_some(length)
+}
+
+/// Values as forms, pages, logs and other languages write them: `token=…`,
+/// `password: "…"`, `'secret': '…'`, `Bearer …`.
+fn written_values(text: &str) -> Vec<Member> {
+    let mut found = Vec::new();
+    for (at, mark) in text.match_indices(['=', ':']) {
+        let name = name_before(text, at);
+        if names_credential(name) {
+            let value = value_after_mark(text, at + mark.len(), mark == "=");
+            found.extend(value.filter(|it| !is_count(name, &text[it.range.clone()])));
+        }
+    }
+    for mark in ["%3d", "%3D"] {
+        for (at, _) in text.match_indices(mark) {
+            if names_credential(name_before(text, at)) {
+                found.extend(bare_value(text, at + mark.len()));
+            }
+        }
+    }
+    let lower = text.to_ascii_lowercase();
+    for (at, scheme) in lower.match_indices("bearer ") {
+        let value = bare_value(text, at + scheme.len());
+        found.extend(value.filter(|it| is_no_word(&text[it.range.clone()])));
+    }
+    found
+}
+
+/// The name that ends at a place, in quotes or not.
+fn name_before(text: &str, end: usize) -> &str {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let before = text[..end].trim_end_matches([' ', '\t']);
+    // JSON's own are found as members.
+    let before = before.strip_suffix('\'').unwrap_or(before);
+    let names = before.bytes().rev().take(NAME_BYTES_MAX);
+    let length = names
+        .take_while(|byte| is_of_name(char::from(*byte)))
+        .count();
+    &before[before.len() - length..]
+}
+
+/// After `=` whatever stands there, after `:` what is quoted or is no word: a message may
+/// say `invalid token: expired`.
+fn value_after_mark(text: &str, start: usize, is_set: bool) -> Option<Member> {
+    let rest = text[start..].trim_start_matches([' ', '\t', '>']);
+    let start = text.len() - rest.len();
+    let n_escapes = rest.len() - rest.trim_start_matches('\\').len();
+    let quoted = rest[n_escapes..].strip_prefix('"');
+    if let Some(quoted) = quoted {
+        let at = start + n_escapes;
+        // The end of the text that the name ends.
+        let ends = [',', '}', ']', ')', ':', '>', '<', ' ', '\n', '\r'];
+        let is_end = quoted.is_empty() || quoted.starts_with(ends);
+        let level = level(text, at).filter(|_| !is_end)?;
+        return Some(quoted_text(text, at + 1, level)).filter(|it| !it.range.is_empty());
+    }
+    if let Some(quoted) = rest.strip_prefix('\'') {
+        let length = quoted.find(['\'', '\n']).unwrap_or(quoted.len());
+        return (length > 0).then(|| Member::text(start + 1..start + 1 + length, 0));
+    }
+    // After the `:` of `host:port/path` there is no blank.
+    let is_apart = is_set || text[..start].ends_with([' ', '\t']);
+    let value = bare_value(text, start).filter(|_| is_apart)?;
+    let written = &text[value.range.clone()];
+    if is_scheme(written) {
+        let after = &text[value.range.end..];
+        let next = bare_value(text, text.len() - after.trim_start_matches(' ').len())?;
+        return Some(next).filter(|it| is_no_word(&text[it.range.clone()]));
+    }
+    (is_set || is_no_word(written)).then_some(value)
+}
+
+/// The value without quotes that begins at a place.
+fn bare_value(text: &str, start: usize) -> Option<Member> {
+    let rest = text.get(start..)?;
+    let is_end = |c: char| c.is_whitespace() || "&\"'<>\\;,()[]{}`|…".contains(c);
+    let length = rest.find(is_end).unwrap_or(rest.len());
+    // Percent-encoded, `&` ends it as well.
+    let length = rest[..length].find("%26").unwrap_or(length);
+    (length > 0 && &rest[..length] != MASK).then(|| Member::text(start..start + length, 0))
+}
+
+/// Whether it is a number of tokens, as models take them.
+fn is_count(name: &str, value: &str) -> bool {
+    let is_many = name.to_ascii_lowercase().ends_with("tokens");
+    is_many && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether it is more than a word of a sentence.
+fn is_no_word(value: &str) -> bool {
+    const SHORTEST: usize = 6;
+    value.len() >= SHORTEST && value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// Messages and texts of JSON have escapes in the place of line ends.
@@ -159,9 +366,23 @@ mod tests {
                 r#"["token", "x"] {"a":"token"}"#,
             ),
             (
-                r#"{"token" : 7, "secret": ["x"]}"#,
-                r#"{"token" : 7, "secret": ["x"]}"#,
+                r#"{"token" : 7, "secret": ["x"], "pin": 1234, "opinion": 5}"#,
+                r#"{"token" : 7, "secret": ["***"], "pin": "***", "opinion": 5}"#,
             ),
+            (
+                r#"{"tokens":["a","b",1,{"value":"c","n":[]}],"x":"y"}"#,
+                r#"{"tokens":["***","***",1,{"value":"***","n":[]}],"x":"y"}"#,
+            ),
+            (
+                r#"["{\"tokens\":[\"a\"],\"user_pin\":7,\"x\":[\"y\"]}"]"#,
+                r#"["{\"tokens\":[\"***\"],\"user_pin\":\"***\",\"x\":[\"y\"]}"]"#,
+            ),
+            // What tells the form of one has none.
+            (
+                r#"{"properties":{"token":{"type":"string","description":"of a login"}}}"#,
+                r#"{"properties":{"token":{"type":"string","description":"of a login"}}}"#,
+            ),
+            (r#"{"tokens":["a","b…"#, r#"{"tokens":["***","***…"#),
             (
                 r#"{"api_key":"t\"\\","b":"c"}"#,
                 r#"{"api_key":"***","b":"c"}"#,
@@ -185,8 +406,64 @@ mod tests {
         ] {
             assert_eq!(without_credentials(text), expected, "{text}");
         }
+        for (text, expected) in [
+            (
+                "access_token=ab1&token_type=x&expires_in=3600",
+                "access_token=***&token_type=***&expires_in=3600",
+            ),
+            (
+                r#"{"text":"refresh_token=ab1\u0026scope=a","token=":"","then":"b"}"#,
+                r#"{"text":"refresh_token=***\u0026scope=a","token=":"***","then":"b"}"#,
+            ),
+            (
+                r#"{"text":"give a token=","then":"b"}"#,
+                r#"{"text":"give a token=","then":"b"}"#,
+            ),
+            (
+                r#"<a href="/x?token=ab1&amp;y=2">z</a> <b token="ab1">"#,
+                r#"<a href="/x?token=***&amp;y=2">z</a> <b token="***">"#,
+            ),
+            (
+                r#"{"html":"<b token=\"ab1\">"}"#,
+                r#"{"html":"<b token=\"***\">"}"#,
+            ),
+            (
+                "to /cb?access_token%3Dab1%26state%3Dc",
+                "to /cb?access_token%3D***%26state%3Dc",
+            ),
+            (
+                "1 error: input_value={'password': 'p w', 'n': 'x'}",
+                "1 error: input_value={'password': '***', 'n': 'x'}",
+            ),
+            (
+                "Login { token: \"a b\", n: 1 }, password: hunter2, secret = s",
+                "Login { token: \"***\", n: 1 }, password: ***, secret = ***",
+            ),
+            (
+                "Authorization: Bearer abc.123 and 'bearer xyz789'",
+                "Authorization: Bearer *** and 'bearer ***'",
+            ),
+            (
+                "invalid token: expired; bearer token required; max_tokens=4096",
+                "invalid token: expired; bearer token required; max_tokens=4096",
+            ),
+            (
+                "see http://tokens.example:8080/a",
+                "see http://tokens.example:8080/a",
+            ),
+            ("the token=", "the token="),
+        ] {
+            assert_eq!(without_credentials(text), expected, "{text}");
+        }
         for odd in [
             "",
+            "token=\\",
+            "token='",
+            "token:\\\"",
+            "=\"é",
+            "tokené=é",
+            "é%3dé",
+            "bearer é",
             "{",
             "\"",
             "\\\"",
@@ -211,11 +488,19 @@ mod tests {
         assert_eq!(credentials_in(&many).len(), CREDENTIALS_MAX);
         assert!(!without_credentials(&many).contains("abcd"));
         // Nothing is looked at again and again.
-        for odd in ["\"", "\\\"", "\"\\\"", "\\"] {
+        for odd in ["\"", "\\\"", "\"\\\"", "\\", "=", ":", "a=", "[", "bearer "] {
             assert_eq!(without_credentials(&odd.repeat(200_000)).find(MASK), None);
         }
         // Each name is the value of the one before.
-        let _ends = without_credentials(&"\"token\":".repeat(200_000));
+        for odd in [
+            "\"token\":",
+            "\"token\":[",
+            "\"token\":[\\\"",
+            "token=\"",
+            "token='",
+        ] {
+            let _ends = without_credentials(&odd.repeat(200_000));
+        }
     }
 
     proptest! {

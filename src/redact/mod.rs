@@ -27,7 +27,7 @@ use index::{Index, Ranges};
 
 pub use forms::SECRET_CHARS_MIN;
 pub use live::{LiveSecrets, SessionSecrets, each_text};
-pub use members::{credentials_in, without_credentials, without_members};
+pub use members::{JSON_TYPES, credentials_in, without_credentials, without_members};
 pub use secret::Secret;
 pub use serialize::{Redacted, own, strangers_keys};
 
@@ -356,8 +356,42 @@ fn names_credential_header(name: &str) -> bool {
     names_credential(&name) || WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Whether a name speaks of a credential: `password`, `api_key`, `authToken`.
+/// Whether a name speaks of a credential: `password`, `api_key`, `authToken`, `user_pin`.
 pub fn names_credential(name: &str) -> bool {
+    has_word(name, &SHORT_NAMES) || has_credential_in_it(name)
+}
+
+/// Whether credentials of that name may be numbers.
+pub fn names_number(name: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "pin", "pincode", "otp", "totp", "cvv", "cvc", "passcode", "password",
+    ];
+    has_word(name, &WORDS)
+}
+
+/// Names of credentials that stand in other words, too: `opinion`, `laptop`.
+const SHORT_NAMES: [&str; 9] = [
+    "pin", "pincode", "otp", "totp", "cvv", "cvc", "passcode", "pwd", "jwt",
+];
+
+/// Whether one of the words is a word of the name: `userPin`, `user-pin`, `PIN`.
+fn has_word(name: &str, words: &[&str]) -> bool {
+    let is_edge = |before: char, c: char| before.is_ascii_lowercase() && c.is_ascii_uppercase();
+    let mut before = ' ';
+    let mut parts: Vec<String> = vec![String::new()];
+    for c in name.chars() {
+        if !c.is_ascii_alphabetic() || is_edge(before, c) {
+            parts.push(String::new());
+        }
+        if let (true, Some(part)) = (c.is_ascii_alphabetic(), parts.last_mut()) {
+            part.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    parts.iter().any(|part| words.contains(&part.as_str()))
+}
+
+fn has_credential_in_it(name: &str) -> bool {
     let letters: String = name
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -577,10 +611,16 @@ mod tests {
             "api_key",
             "authToken",
             "client_secret",
+            "pin",
+            "userPIN",
+            "pin_2",
+            "otp-code",
         ] {
             assert!(names_credential(name), "{name}");
         }
-        for name in ["key", "text", "path", "author", ""] {
+        for name in [
+            "key", "text", "path", "author", "opinion", "Pinned", "laptop", "",
+        ] {
             assert!(!names_credential(name), "{name}");
         }
     }

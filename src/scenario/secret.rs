@@ -3,22 +3,54 @@
 use serde_json::{Map, Value};
 
 pub(super) use crate::redact::MASK as HIDDEN;
-use crate::redact::{names_credential, without_members};
+use crate::redact::{JSON_TYPES, names_credential, names_number, without_members};
 use crate::template::{self, Piece};
 
 /// Replaces each text under a credential's name, at any depth, and hands out
-/// what it was.
+/// what it was; numbers where credentials of that name are some.
 pub(super) fn hide_credentials(fields: &mut Map<String, Value>, found: &mut Vec<String>) {
     for (name, value) in fields {
         match value {
-            Value::String(text) if names_credential(name) => {
-                if let Some(literals) = literals(text) {
-                    found.extend(literals);
-                    *text = HIDDEN.to_string();
+            Value::Number(number) if names_number(name) => {
+                found.push(number.to_string());
+                *value = HIDDEN.into();
+            }
+            Value::String(_) | Value::Array(_) | Value::Object(_) if names_credential(name) => {
+                if !is_schema(value) {
+                    hide_all(value, found);
                 }
             }
             _ => hide_inside(value, found),
         }
+    }
+}
+
+/// Replaces each text within.
+fn hide_all(value: &mut Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(literals) = literals(text) {
+                found.extend(literals);
+                *text = HIDDEN.to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_all(item, found)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide_all(field, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether it tells what a credential looks like.
+fn is_schema(value: &Value) -> bool {
+    let is_type = |value: &Value| value.as_str().is_some_and(|it| JSON_TYPES.contains(&it));
+    match value {
+        Value::Array(items) => items.iter().any(is_schema),
+        Value::Object(fields) => fields.iter().any(|(name, field)| {
+            let list = field.as_array();
+            let mut types = std::iter::once(field).chain(list.into_iter().flatten());
+            name == "type" && types.any(is_type) || is_schema(field)
+        }),
+        _ => false,
     }
 }
 
@@ -94,14 +126,21 @@ mod tests {
 
     #[test]
     fn credentials_are_hidden_at_any_depth() {
-        let mut value = json!({"a": [{"token": "t1", "n": 1}], "max_tokens": 5, "secret": "t2"});
+        let mut value = json!({
+            "a": [{"token": "t1", "n": 1}], "max_tokens": 5, "secret": "t2", "pin": 1234,
+            "tokens": ["t3", {"x": "t4"}],
+        });
         let mut found = Vec::new();
         hide_inside(&mut value, &mut found);
         assert_eq!(
             value,
-            json!({"a": [{"token": "***", "n": 1}], "max_tokens": 5, "secret": "***"})
+            json!({
+                "a": [{"token": "***", "n": 1}], "max_tokens": 5, "secret": "***", "pin": "***",
+                "tokens": ["***", {"x": "***"}],
+            })
         );
-        assert_eq!(found, ["t1", "t2"]);
+        found.sort();
+        assert_eq!(found, ["1234", "t1", "t2", "t3", "t4"]);
     }
 
     #[test]
