@@ -7,6 +7,7 @@
 //! default.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub(super) struct Document<'a> {
     unknown: RefCell<Vec<(String, String)>>,
     /// Templates that were read since [`take_uses`](Self::take_uses).
     uses: RefCell<Vec<Use>>,
+    /// Keys that were probably meant where an unknown one was told, each with the table
+    /// that it is missing from.
+    meant: RefCell<HashSet<(String, String)>>,
 }
 
 /// A template, and what holds it.
@@ -133,6 +137,7 @@ impl<'a> Document<'a> {
             is_lenient: Cell::new(true),
             unknown: RefCell::default(),
             uses: RefCell::default(),
+            meant: RefCell::default(),
         }
     }
 
@@ -258,6 +263,33 @@ impl<'a> Document<'a> {
         self.faults.borrow_mut().push(place.offset, fault);
     }
 
+    /// Reports that a table, whose keys have been read, has none of `keys`; not where an
+    /// unknown key that was told is probably one of them: one mistake is one fault.
+    pub(super) fn report_lack<'s>(
+        &self,
+        table: &Origin,
+        keys: &[&str],
+        message: impl Into<String>,
+        accepted: impl Into<Option<&'s str>>,
+    ) {
+        if !self.is_mistyped(&table.key, keys) {
+            self.report(table, message, accepted);
+        }
+    }
+
+    /// Whether an unknown key that was told is probably one of `keys` of that table, whose
+    /// path is empty for the whole file.
+    pub(super) fn is_mistyped(&self, table: &str, keys: &[&str]) -> bool {
+        let meant = self.meant.borrow();
+        let mut keys = keys.iter();
+        keys.any(|key| meant.contains(&(table.to_string(), key.to_string())))
+    }
+
+    /// The same of any table.
+    pub(super) fn is_mistyped_anywhere(&self, key: &str) -> bool {
+        self.meant.borrow().iter().any(|(_, meant)| meant == key)
+    }
+
     /// Where a value was given, as faults name it.
     pub(super) fn place(&self, origin: &Origin) -> String {
         match origin.offset {
@@ -343,6 +375,14 @@ pub(super) struct Table<'a> {
     pub(super) place: Origin,
     entries: &'a DeTable<'a>,
     known: Vec<&'static str>,
+    lacks: Vec<Lack>,
+}
+
+/// Keys of which a table needs one and has none, and how that is told.
+struct Lack {
+    keys: Vec<&'static str>,
+    message: String,
+    accepted: String,
 }
 
 impl<'a> Table<'a> {
@@ -356,6 +396,7 @@ impl<'a> Table<'a> {
             },
             entries,
             known: Vec::new(),
+            lacks: Vec::new(),
         }
     }
 
@@ -404,10 +445,29 @@ impl<'a> Table<'a> {
     ) -> Field<T> {
         let field = self.read(key, read);
         if !field.is_given() {
-            let message = format!("the key `{key}` is missing");
-            self.document.report(&self.place, message, accepted);
+            self.lacks(key, accepted);
         }
         field
+    }
+
+    /// Notes that the key is missing.
+    pub(super) fn lacks(&mut self, key: &'static str, accepted: &str) {
+        self.lacks_all(&[key], format!("the key `{key}` is missing"), accepted);
+    }
+
+    /// Notes that one of the keys should be there. It is reported with the end of the table,
+    /// when it is known which other keys it has.
+    pub(super) fn lacks_all(
+        &mut self,
+        keys: &[&'static str],
+        message: impl Into<String>,
+        accepted: &str,
+    ) {
+        self.lacks.push(Lack {
+            keys: keys.to_vec(),
+            message: message.into(),
+            accepted: accepted.to_string(),
+        });
     }
 
     /// All keys with their values, as written, whatever they are called.
@@ -423,7 +483,7 @@ impl<'a> Table<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Reports every key that was not read.
+    /// Reports every key that was not read, and what is missing.
     pub(super) fn finish(self) {
         let mut unknown: Vec<(usize, &str)> = self
             .entries
@@ -446,6 +506,15 @@ impl<'a> Table<'a> {
             let accepted = Some(&*accepted).filter(|_| suggestion.is_none());
             self.document
                 .report_typo(&place, "unknown key", accepted, suggestion);
+            if let Some(meant) = suggestion.filter(|meant| !self.has(meant)) {
+                let meant = (self.place.key.clone(), meant.to_string());
+                self.document.meant.borrow_mut().insert(meant);
+            }
+        }
+        for lack in &self.lacks {
+            let accepted = &*lack.accepted;
+            self.document
+                .report_lack(&self.place, &lack.keys, &*lack.message, accepted);
         }
     }
 

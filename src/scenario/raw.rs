@@ -935,8 +935,7 @@ fn read_until(entry: &Entry<'_>) -> Option<Until> {
         (keys.equals.is_given(), "equals", "the value that ends it"),
     ] {
         if !is_given {
-            let message = format!("the key `{key}` is missing");
-            table.document.report(&table.place, message, accepted);
+            table.lacks(key, accepted);
         }
     }
     table.finish();
@@ -1546,8 +1545,7 @@ fn read_flow(mut table: Table<'_>) -> FlowEntry {
         (keys.step.is_given(), "step", FLOW_STEPS),
     ] {
         if !is_given {
-            let message = format!("the key `{key}` is missing");
-            table.document.report(&place, message, accepted);
+            table.lacks(key, accepted);
         }
     }
     if let (Some(at), Some([])) = (&keys.step.origin, keys.step.value.as_deref()) {
@@ -1631,8 +1629,7 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         };
         let missing = subject.filter(|(field, _)| !field.is_given());
         if let (Some(key), Some((_, accepted))) = (kind.subject, missing) {
-            let message = format!("the key `{key}` is missing");
-            table.document.report(&table.place, message, accepted);
+            table.lacks(key, accepted);
         }
         let subject = subject.and_then(|(field, _)| field.value.clone());
         match kind.method {
@@ -1815,9 +1812,9 @@ fn check_prompt_arguments(entry: &Entry<'_>) -> bool {
 fn read_stage(mut table: Table<'_>) -> StageEntry {
     let keys = StageKeys::read(&mut table, Which::Given);
     if !(keys.duration_secs.is_given() || keys.duration.is_given()) {
-        let message = "the stage has no duration";
         let accepted = "a key such as `duration = \"30s\"`";
-        table.document.report(&table.place, message, accepted);
+        let keys = ["duration", "duration_secs"];
+        table.lacks_all(&keys, "the stage has no duration", accepted);
     }
     let entry = StageEntry {
         place: table.place.clone(),
@@ -1838,8 +1835,7 @@ fn read_population(mut table: Table<'_>) -> PopulationEntry {
     let place = table.place.clone();
     let keys = PopulationKeys::read(&mut table, Which::Given);
     if !keys.name.is_given() {
-        let message = "the key `name` is missing";
-        table.document.report(&place, message, POPULATION_NAME.0);
+        table.lacks("name", POPULATION_NAME.0);
     }
     table.finish();
     PopulationEntry { place, keys }
@@ -1849,8 +1845,7 @@ fn read_threshold(mut table: Table<'_>) -> ThresholdEntry {
     let entry = ThresholdEntry::read(&mut table, Which::Given);
     if !entry.assert.is_given() {
         let accepted = "a key such as `assert = \"p99<500ms\"`";
-        let message = "the key `assert` is missing";
-        table.document.report(&table.place, message, accepted);
+        table.lacks("assert", accepted);
     }
     table.finish();
     entry

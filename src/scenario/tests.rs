@@ -432,7 +432,6 @@ wieght = 3
             "a.toml:10:20: headers.Content-Length: frames the request and is set by this program",
             "a.toml:11:9: headers.X-Key: the environment variable `MISSING_KEY` is not set; \
                  expected it to be set, or a default: `${MISSING_KEY:-default}`",
-            "a.toml:13:1: scenario[1]: the key `tool` is missing; expected the name of a tool",
             "a.toml:13:1: scenario: every weight is zero; expected a `weight` above 0 for at \
                  least one entry",
             "a.toml:16:1: scenario[1].tol: unknown key; did you mean `tool`?",
@@ -1376,6 +1375,107 @@ fn files_of_no_known_kind_are_refused_before_they_are_read() {
             "a.toml:4:8: data.b.file: `no-such.CSV` cannot be read: no such file or directory; \
              expected a path relative to this config, or an absolute one",
         ],
+    );
+}
+
+#[test]
+fn one_mistake_is_one_fault() {
+    let step = "[[scenario]]\ntype = \"ping\"\n";
+    for (text, expected) in [
+        (
+            "[[population]]\nname = \"a\"\nshre = 0.5\n[[population]]\nname = \"b\"\nshare = 0.5\n",
+            "a.toml:3:1: population[1].shre: unknown key; did you mean `share`?",
+        ),
+        (
+            "[[population]]\nnme = \"a\"\nshare = 1\n",
+            "a.toml:2:1: population[1].nme: unknown key; did you mean `name`?",
+        ),
+        (
+            "[[stage]]\ntarget_vs = 3\nduration = \"1s\"\n",
+            "a.toml:2:1: stage[1].target_vs: unknown key; did you mean `target_vus`?",
+        ),
+        (
+            "[[stage]]\ntarget_vus = 3\nduraton = \"1s\"\n",
+            "a.toml:3:1: stage[1].duraton: unknown key; did you mean `duration`?",
+        ),
+        (
+            "[arrivls]\nmax_vus = 3\n[[stage]]\ntarget_rate = \"3/s\"\nduration = \"1s\"\n",
+            "a.toml:1:2: arrivls: unknown key; did you mean `arrivals`?",
+        ),
+        (
+            "[[scenario]]\ntype = \"tools/call\"\ntol = \"a\"\n",
+            "a.toml:3:1: scenario[1].tol: unknown key; did you mean `tool`?",
+        ),
+        (
+            "[[threshold]]\nasert = \"p99<1s\"\n",
+            "a.toml:2:1: threshold[1].asert: unknown key; did you mean `assert`?",
+        ),
+        (
+            "[[scenario]]\ntype = \"tools/call\"\ntool = \"a\"\narguments = { x = \"{{data.u.a}}\" }\n\
+             [dta.u]\nfile = \"u.csv\"\n",
+            "a.toml:5:2: dta: unknown key; did you mean `data`?",
+        ),
+        (
+            "[[flow]]\nname = \"f\"\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"a\"\n\
+             extrct = { t = \"$.a\" }\n[[flow.step]]\ntype = \"tools/call\"\ntool = \"b\"\n\
+             arguments = { x = \"{{t}}\" }\n",
+            "a.toml:6:1: flow[1].step[1].extrct: unknown key; did you mean `extract`?",
+        ),
+    ] {
+        let text = match text.contains("[[scenario]]") || text.contains("[[flow]]") {
+            true => text.to_string(),
+            false => format!("{text}{step}"),
+        };
+        check(&text, &[expected]);
+    }
+    check(
+        "[[scenaro]]\ntype = \"ping\"\n",
+        &["a.toml:1:3: scenaro: unknown key; did you mean `scenario`?"],
+    );
+    // Where the key is there as well, what is mistyped is another thing.
+    check(
+        &format!("[[population]]\nname = \"a\"\nnam = \"a\"\n{step}"),
+        &[
+            "a.toml:1:1: population[1]: the population has neither `share` nor `vus`; expected a \
+             `share` for each population, or `vus` for each",
+            "a.toml:3:1: population[1].nam: unknown key; did you mean `name`?",
+        ],
+    );
+}
+
+#[test]
+fn data_files_without_an_ending_are_told_to_be_read_as_csv() {
+    let folder = std::env::temp_dir().join(format!("data-endless-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the test");
+    std::fs::write(folder.join("users"), "name\nx\n").expect("a file");
+    std::fs::write(
+        folder.join("lines"),
+        "{\"name\":\"x\",\"n\":1}\n{\"n\":1}\n",
+    )
+    .expect("a file");
+    let load_in = |file: &str| {
+        let source = Source {
+            path: folder.join("a.toml"),
+            text: format!(
+                "[[scenario]]\ntype = \"tools/call\"\ntool = \"t\"\n\
+                 arguments = {{ a = \"{{{{data.a.name}}}}\" }}\n\
+                 [data.a]\nfile = \"{file}\"\nat_end = \"repeat\"\n"
+            ),
+        };
+        load(Some(&source), &with_url(), &environment, 7)
+    };
+    let plan = load_in("users").expect("no faults");
+    let faults = load_in("lines").expect_err("no CSV").to_string();
+    std::fs::remove_dir_all(&folder).expect("the test's own folder");
+    let told = "the data file `users` has no ending and is read as CSV";
+    assert!(
+        plan.notices.iter().any(|notice| notice.starts_with(told)),
+        "{:?}",
+        plan.notices
+    );
+    assert!(
+        faults.contains("(the file has no ending and is read as CSV;"),
+        "{faults}"
     );
 }
 

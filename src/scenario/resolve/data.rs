@@ -2,6 +2,7 @@
 //! them: rows, and values that earlier steps bring.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Resolver;
@@ -53,18 +54,36 @@ impl Earliness {
     };
 }
 
+/// What follows the last point of a file's name, in small letters.
+fn ending(path: &str) -> Option<String> {
+    let ending = Path::new(path).extension()?;
+    Some(ending.to_string_lossy().to_lowercase())
+}
+
 impl Resolver<'_> {
     /// Reads the data sets.
-    pub(super) fn data(&self, entries: Vec<DataEntry>) -> DataSets {
-        let read = |entry: DataEntry| Set {
-            rows: self.rows(&entry).map(Arc::new),
-            place: entry.place,
-            name: entry.name,
-            is_used: false,
-        };
-        DataSets {
-            sets: entries.into_iter().map(read).collect(),
+    pub(super) fn data(&mut self, entries: Vec<DataEntry>) -> DataSets {
+        let mut sets = Vec::new();
+        for entry in entries {
+            let rows = self.rows(&entry).map(Arc::new);
+            if let (Some(_), Some(file)) = (&rows, &entry.keys.file.value)
+                && ending(&file.value).is_none()
+            {
+                let written = quoted(&file.shown);
+                let notice = format!(
+                    "the data file {written} has no ending and is read as CSV: a name that ends \
+                     with `.jsonl` makes it lines of JSON"
+                );
+                self.notices.push(notice);
+            }
+            sets.push(Set {
+                rows,
+                place: entry.place,
+                name: entry.name,
+                is_used: false,
+            });
         }
+        DataSets { sets }
     }
 
     fn rows(&self, entry: &DataEntry) -> Option<DataSet> {
@@ -94,10 +113,8 @@ impl Resolver<'_> {
         let path = self.document.beside(&written.value);
         // What came from the environment is not repeated.
         let shown = self.document.beside(&written.shown);
-        let ending = path
-            .extension()
-            .map(|it| it.to_string_lossy().to_lowercase());
-        // What has no ending, such as a pipe, is taken for CSV.
+        // What has no ending, such as a pipe, is taken for CSV, and that is told.
+        let ending = ending(&written.value);
         let is_lines = match ending.as_deref() {
             None | Some("csv") => false,
             Some("jsonl") => true,
@@ -131,8 +148,12 @@ impl Resolver<'_> {
             false => DataSet::from_csv(settings, &text),
         };
         rows.map_err(|faults| {
-            for fault in faults {
-                let DataFault { line, message } = fault;
+            for (nth, fault) in faults.into_iter().enumerate() {
+                let DataFault { line, mut message } = fault;
+                if nth == 0 && ending.is_none() {
+                    message += " (the file has no ending and is read as CSV; lines of JSON are \
+                                read from one whose name ends with `.jsonl`)";
+                }
                 self.document.report_in(place, &shown, line, message);
             }
         })
@@ -234,6 +255,8 @@ impl Resolver<'_> {
                         let accepted = "a step before this one in its flow that extracts it";
                         self.document.report(place, message, accepted);
                     }
+                    // Whether it has that name is not known.
+                    None if self.document.is_mistyped_anywhere("extract") => {}
                     None => {
                         let names = brought.keys().copied().chain(BUILT_IN);
                         let near = nearest(name, names);
@@ -255,6 +278,9 @@ impl Resolver<'_> {
             return;
         };
         let Some(found) = data.sets.iter_mut().find(|found| found.name == *set) else {
+            if self.document.is_mistyped("", &["data"]) {
+                return;
+            }
             let names = || data.sets.iter().map(|set| set.name.as_str());
             let message = format!("there is no data set {}", quoted(set));
             let accepted = match names().next() {

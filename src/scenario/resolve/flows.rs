@@ -49,6 +49,9 @@ impl Resolver<'_> {
             }
         }
         let Some(origin) = origin else {
+            if has_config && self.document.is_mistyped("", &["scenario", "flow"]) {
+                return one(Operation::ListTools.into(), false);
+            }
             if has_config {
                 self.document.report(
                     &Origin::missing("scenario"),

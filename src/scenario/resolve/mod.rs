@@ -261,7 +261,10 @@ impl Resolver<'_> {
             "{} as an argument, or as `url` under `[settings]`",
             address::FORM
         );
-        self.refuse_flag("URL", NO_SERVER, &*accepted);
+        let is_mistyped = |table, key| self.document.is_mistyped(table, &[key]);
+        if !is_mistyped("settings", "url") && !is_mistyped("", "settings") {
+            self.refuse_flag("URL", NO_SERVER, &*accepted);
+        }
         Shown::from(String::new())
     }
 

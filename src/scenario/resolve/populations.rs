@@ -95,7 +95,9 @@ impl Resolver<'_> {
     ) -> Populations {
         let everyone = || Populations::everyone(&plan.flows);
         let Some(place) = entries.origin.clone() else {
-            if self.overrides.population.is_some() {
+            if self.overrides.population.is_some()
+                && !self.document.is_mistyped("", &["population"])
+            {
                 let message = "names a population, and the config has none";
                 self.refuse_flag("--population", message, "a config with `[[population]]`");
             }
@@ -228,7 +230,9 @@ impl Resolver<'_> {
                 }
             };
             is_whole = false;
-            self.document.report(&entry.place, message, accepted);
+            let keys = ["share", "vus"];
+            self.document
+                .report_lack(&entry.place, &keys, message, accepted);
         }
         if !is_whole {
             return vec![1; entries.len()];

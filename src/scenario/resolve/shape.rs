@@ -62,7 +62,7 @@ impl Resolver<'_> {
         settings: &Settings,
         stages: Field<Vec<StageEntry>>,
     ) -> (Load, Option<Duration>) {
-        if self.overrides.max_vus.is_some() {
+        if self.overrides.max_vus.is_some() && !self.document.is_mistyped("", &["arrivals"]) {
             self.refuse_flag(
                 "--max-vus",
                 "bounds the users that serve arrivals, and this run has no arrivals",
@@ -131,13 +131,17 @@ impl Resolver<'_> {
 
     fn vu_stage(&self, entry: StageEntry) -> Option<VuStage> {
         if entry.target_rate.is_given() {
+            if self.document.is_mistyped("", &["arrivals"]) {
+                return None;
+            }
             let message = "is for arrivals, and this run has no arrivals";
             let accepted = "`target_vus`, or the table `[arrivals]` beside it";
             self.refuse(&entry.target_rate, message, accepted);
         } else if !entry.target_vus.is_given() {
             let message = "the stage has no target";
             let accepted = "the users at its end, such as `target_vus = 10`";
-            self.document.report(&entry.place, message, accepted);
+            self.document
+                .report_lack(&entry.place, &["target_vus"], message, accepted);
         }
         Some(VuStage {
             duration: entry.duration.value?,
@@ -286,7 +290,8 @@ impl Resolver<'_> {
         } else if !entry.target_rate.is_given() {
             let message = "the stage has no target";
             let accepted = "the rate at its end, such as `target_rate = \"200/s\"`";
-            self.document.report(&entry.place, message, accepted);
+            self.document
+                .report_lack(&entry.place, &["target_rate"], message, accepted);
         }
         Some(RateStage {
             duration: entry.duration.value?,
