@@ -711,6 +711,8 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     let (own, of_the_run) = tick.counters.split_warm_up();
     warm.counters.merge(&own);
     totals.counters.merge(&of_the_run);
+    warm.add_arrivals(&tick.arrivals);
+    totals.arrivals_left += tick.arrivals_left;
     warm.lateness.merge(&tick.lateness);
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);

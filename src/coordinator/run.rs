@@ -708,6 +708,7 @@ impl<'a> Coordinator<'a> {
             move_in_flight(&mut [warm, &mut totals]);
             totals.examples.merge(&warm.examples);
         }
+        totals.forget_arrivals_left();
         let warm_up_end = self.collector.warm_up_end();
         let (warm_length, elapsed) = times.cut_at(warm_up_end);
         let (self_check, verdict) = Recorded {

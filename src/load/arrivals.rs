@@ -255,8 +255,7 @@ impl ArrivalInstants {
                 distribution,
             } => (stages, offset_in_interval(*distribution, number)),
             Shape::Bursts { burst, every_ns } => {
-                return self
-                    .next
+                return number
                     .checked_div(*burst)?
                     .checked_mul(*every_ns)
                     .filter(|instant_ns| *instant_ns < self.schedule.length_ns);
@@ -411,6 +410,7 @@ fn wide_product(a: u128, b: u64) -> (u128, u128) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::deal::Deal;
     use super::*;
     use proptest::prelude::*;
 
@@ -526,6 +526,25 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    /// Whatever the shape, each population has its arrivals at the instants of the whole.
+    #[test]
+    fn arrivals_that_are_dealt_are_those_of_the_whole() {
+        let deal = Arc::new(Deal::new(&[3, 1]));
+        for schedule in [
+            ArrivalSchedule::bursts(3, 5 * SECOND, 12 * SECOND),
+            scheduled(&[(5.0, 5.0, 2000)], Spacing::Constant),
+            scheduled(&[(5.0, 5.0, 2000)], Spacing::Poisson { seed: 7 }),
+        ] {
+            let whole: Vec<Duration> = schedule.shard(Segment::WHOLE).collect();
+            let dealt = schedule.dealt(deal.arrivals(8, |_| true));
+            // Not more than there may be, lest a fault runs for ever.
+            let dealt: Vec<(Duration, usize)> = dealt.take(whole.len() + 1).collect();
+            let expected = whole.iter().zip(0..);
+            let expected = expected.map(|(at, number)| (*at, deal.part_of(number)));
+            assert_eq!(dealt, expected.collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -299,6 +299,15 @@ impl Messages {
     }
 }
 
+/// What became of the arrivals of a population.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SettledArrivals {
+    /// Iterations have begun for so many.
+    pub begun: u64,
+    /// So many were dropped.
+    pub dropped: u64,
+}
+
 /// All that is recorded between two ticks, or the sum of many ticks.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
@@ -306,6 +315,11 @@ pub struct Recorder {
     pub rows: Vec<RowStats>,
     /// Counted beside the requests.
     pub counters: Counters,
+    /// Arrivals by population, those that wait aside; empty before the first.
+    pub arrivals: Vec<SettledArrivals>,
+    /// Arrivals that waited when all iterations that are wanted had begun: nobody asked
+    /// for them.
+    pub arrivals_left: u64,
     /// Sent less the moment at which it could have been, in nanoseconds: the
     /// generator's own fault. That moment is the intended start, or later, when
     /// the user was done with its call before.
@@ -390,6 +404,34 @@ impl Recorder {
         answers.record(pieces, is_ok, took_ns);
     }
 
+    /// An iteration of this population has begun, for an arrival where they do.
+    pub fn begin_iteration(&mut self, population: usize, is_arrival: bool) {
+        self.counters.iterations_started += 1;
+        if is_arrival {
+            self.arrivals_of(population).begun += 1;
+        }
+    }
+
+    /// So many arrivals of this population were dropped.
+    pub fn drop_arrivals(&mut self, population: usize, n_dropped: u64) {
+        self.counters.arrivals_dropped += n_dropped;
+        self.arrivals_of(population).dropped += n_dropped;
+    }
+
+    fn arrivals_of(&mut self, population: usize) -> &mut SettledArrivals {
+        if self.arrivals.len() <= population {
+            self.arrivals
+                .resize(population + 1, SettledArrivals::default());
+        }
+        &mut self.arrivals[population]
+    }
+
+    /// Takes the arrivals that nobody asked for out of those that came.
+    pub fn forget_arrivals_left(&mut self) {
+        let n_left = std::mem::take(&mut self.arrivals_left);
+        self.counters.arrivals = self.counters.arrivals.saturating_sub(n_left);
+    }
+
     /// A successful answer of the row could not be looked at, for this reason (its id).
     pub fn unchecked(&mut self, row: usize, reason: &'static str) {
         self.rows[row].add_unchecked(reason, 1);
@@ -402,6 +444,8 @@ impl Recorder {
             row.merge(more);
         }
         self.counters.merge(&other.counters);
+        self.add_arrivals(&other.arrivals);
+        self.arrivals_left += other.arrivals_left;
         self.lateness.merge(&other.lateness);
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
@@ -413,6 +457,15 @@ impl Recorder {
         self.add_listening(other.listening.as_deref());
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
+    }
+
+    /// Adds arrivals by population; the counters have them, too.
+    pub fn add_arrivals(&mut self, by_population: &[SettledArrivals]) {
+        for (population, more) in by_population.iter().enumerate() {
+            let sum = self.arrivals_of(population);
+            sum.begun += more.begun;
+            sum.dropped += more.dropped;
+        }
     }
 
     /// Adds handshakes of TLS.
@@ -457,6 +510,8 @@ impl Recorder {
             row.clear();
         }
         self.counters = Counters::default();
+        self.arrivals.clear();
+        self.arrivals_left = 0;
         self.forget_opening();
         self.tls = None;
         self.waits = AskedWaits::default();

@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::shared::{ArrivalQueue, Shared};
-use crate::scheduler::{Wake, current_task, park, unpark};
+use super::shared::Shared;
+use crate::scheduler::{Wake, current_task, give_way, park, unpark};
+
+/// So many arrivals are handed out before others have their turn: a schedule may have more
+/// than a thread can hand out, and the end of the load must be heard of all the same.
+const HANDED_OUT_AT_ONCE: u32 = 1024;
 
 /// A worker's share of the schedule, as one task: at each intended instant an
 /// arrival goes to a user of its population that is free, or waits; one that finds the
-/// queue full is dropped, and counted. Ends with the schedule, or with the load.
+/// queue full is dropped, and counted. Ends with the schedule, with the last iteration
+/// that is wanted, or with the load.
 ///
 /// `queues_max`: the largest queue of each population.
 pub fn dispatch(
@@ -18,23 +23,28 @@ pub fn dispatch(
     let Some(origin) = wait_for_origin(shared) else {
         return;
     };
+    let goes_on = || !shared.stopping.get() && !shared.budget.is_spent();
+    let mut n_at_once = 0;
     for (offset, population) in due {
         let Some(intended) = origin.checked_add(offset) else {
             return;
         };
-        let is_due = intended <= crate::clock::now();
-        if !is_due && !shared.sleep(intended, || !shared.stopping.get()) {
+        if intended > crate::clock::now() {
+            n_at_once = 0;
+            if !shared.sleep(intended, goes_on) {
+                return;
+            }
+        } else if n_at_once == HANDED_OUT_AT_ONCE {
+            n_at_once = 0;
+            if give_way(None) == Wake::Cancelled {
+                return;
+            }
+        }
+        if !goes_on() {
             return;
         }
-        if shared.stopping.get() {
-            return;
-        }
-        arrive(
-            shared,
-            &shared.queues[population],
-            intended,
-            queues_max[population],
-        );
+        n_at_once += 1;
+        arrive(shared, population, intended, queues_max[population]);
     }
 }
 
@@ -53,7 +63,8 @@ fn wait_for_origin(shared: &Shared) -> Option<Instant> {
     }
 }
 
-fn arrive(shared: &Shared, queue: &ArrivalQueue, intended: Instant, queue_max: usize) {
+fn arrive(shared: &Shared, population: usize, intended: Instant, queue_max: usize) {
+    let queue = &shared.queues[population];
     let mut arrivals = queue.arrivals.borrow_mut();
     // Those that are on their way to a woken user do not fill the queue.
     let idle = queue.idle.borrow_mut().pop();
@@ -62,10 +73,10 @@ fn arrive(shared: &Shared, queue: &ArrivalQueue, intended: Instant, queue_max: u
         arrivals.push_back(intended);
     }
     drop(arrivals);
-    shared.count(|counters| {
-        counters.arrivals += 1;
-        counters.arrivals_dropped += u64::from(is_dropped);
-    });
+    shared.count(|counters| counters.arrivals += 1);
+    if is_dropped {
+        shared.recorder.borrow_mut().drop_arrivals(population, 1);
+    }
     if let Some(user) = idle {
         unpark(user);
     }

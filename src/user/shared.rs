@@ -213,14 +213,19 @@ impl Shared {
     }
 
     /// Ends the load: no iteration begins any more, and arrivals that still
-    /// wait will never be served.
+    /// wait will never be served. Where all iterations that are wanted have begun, they
+    /// came after the last of them, and none was missed.
     pub fn stop(&self) {
         self.stopping.set(true);
-        let queues = self.queues.iter();
-        let n_waiting = queues
-            .map(|it| it.arrivals.take().len() as u64)
-            .sum::<u64>();
-        self.count(|counters| counters.arrivals_dropped += n_waiting);
+        let has_all = self.budget.is_spent();
+        for (population, queue) in self.queues.iter().enumerate() {
+            let n_waiting = queue.arrivals.take().len() as u64;
+            let recorder = &mut self.recorder.borrow_mut();
+            match has_all {
+                true => recorder.arrivals_left += n_waiting,
+                false => recorder.drop_arrivals(population, n_waiting),
+            }
+        }
         self.rouse();
     }
 
@@ -268,7 +273,7 @@ impl Shared {
 
     /// Keeps the message of a listening stream's failure that no request had.
     pub(super) fn example_of_stream(&self, failure: Failure, message: &str) {
-        let message = self.script.redactor().cleaned(message);
+        let message = self.script.redactor().cleaned_message(message);
         let examples = &mut self.recorder.borrow_mut().examples;
         examples.streams.offer(failure, &message);
     }

@@ -139,6 +139,26 @@ fn arrivals_keep_the_mix() {
     }
 }
 
+/// Bursts have an end, whoever serves them.
+#[test]
+fn bursts_are_dealt_too() {
+    let server = quick_demo();
+    let populations = AGENTS_AND_BROWSERS.replace("think = \"10ms\"\n", "");
+    let bursts = "[settings]\nduration = \"700ms\"\n[arrivals]\nburst = 10\nevery = \"300ms\"\n\
+                  max_vus = 20\n";
+    let finished = load_run(&server.url(), &["--config=a.toml", "--workers=2"])
+        .file("a.toml", &format!("{bursts}{}", config(&populations)))
+        .time_limit(Duration::from_secs(30))
+        .run()
+        .expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["counters"]["arrivals"], 30, "{finished}");
+    assert_eq!(report["totals"]["ok"], 30, "{finished}");
+    for (name, n_ok) in [("agents", 24), ("browsers", 6)] {
+        assert_eq!(population(&report, name)["figures"]["ok"], n_ok, "{name}");
+    }
+}
+
 #[test]
 fn thresholds_are_of_a_population() {
     let server = demo_with_latency(Duration::from_millis(20));

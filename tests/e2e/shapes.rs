@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pmcp_loadtest::demo::DemoOptions;
 use serde_json::Value;
@@ -408,6 +408,33 @@ fn check_bursts(workers: &str) {
         words(&finished).contains("bursts of 10 every 1s"),
         "{finished}"
     );
+}
+
+/// What comes after the last iteration that is wanted was wanted by nobody, whether users
+/// are free by then or arrivals wait for them.
+#[test]
+fn no_arrival_after_the_last_iteration_is_missed() {
+    share::half();
+    for (latency, max_vus) in [(Duration::ZERO, "10"), (20 * MS, "2")] {
+        let server = demo_with_latency(latency);
+        let arguments = [
+            "--rate=500/s",
+            "--iterations=60",
+            "--duration=20s",
+            "--max-vus",
+            max_vus,
+        ];
+        let finished = run_config(&server.url(), "", &arguments);
+        let report = finished.checked_report();
+        let counters = &report["counters"];
+        assert_eq!(counters["iterations_completed"], 60, "{finished}");
+        assert_eq!(server.stop().tool_calls, 60);
+        let dropped = count(&counters["arrivals_dropped"]);
+        assert_eq!(count(&counters["arrivals"]), 60 + dropped, "{counters:#}");
+        if latency.is_zero() {
+            assert_eq!(dropped, 0, "{counters:#}");
+        }
+    }
 }
 
 /// Eight users who think 90 ms on average and are served in 10 ms.
