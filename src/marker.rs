@@ -183,6 +183,18 @@ impl MarkerSearch {
         std::mem::take(&mut self.found)
     }
 
+    /// Forgets the foreign marker where it came in this text.
+    pub fn disown(&mut self, text: &str) {
+        let is_there = |foreign: &ForeignMarker| {
+            let mut marker = String::with_capacity(MARKER_CHARS);
+            self.key.push(&foreign.marker, &mut marker);
+            text.contains(&marker)
+        };
+        if self.found.foreign.as_ref().is_some_and(is_there) {
+            self.found.foreign = None;
+        }
+    }
+
     /// Searches the next piece.
     pub fn feed(&mut self, piece: &[u8]) {
         const REST_MAX: usize = MARKER_CHARS - 1;
@@ -319,6 +331,18 @@ mod tests {
             assert_eq!(found, FoundMarkers::default(), "{text}");
         }
         assert_ne!(MarkerKey::drawn(), MarkerKey::drawn());
+    }
+
+    #[test]
+    fn what_another_tells_of_is_disowned() {
+        let key = MarkerKey::of_seed(7);
+        let foreign = text(&key, &marker(3, 250));
+        for (told, is_left) in [(format!("<{foreign}>"), false), ("else".to_string(), true)] {
+            let mut search = MarkerSearch::new(key.clone(), 4);
+            search.feed(foreign.as_bytes());
+            search.disown(&told);
+            assert_eq!(search.take().foreign.is_some(), is_left);
+        }
     }
 
     #[test]

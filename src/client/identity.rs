@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::cookies::CookieJar;
+use super::mailbox::{AwaitedMail, Mailbox};
 use super::server::{SESSION_ID, Server};
 use super::token::{RefusedToken, TokenCell, asks_for_another};
 use crate::http::{Endpoint, HeaderLines, HeaderName, HeaderValue};
@@ -37,6 +38,8 @@ pub(super) struct Identity {
     lines: RefCell<Rc<HeaderLines>>,
     /// Ids of requests are unique within a session.
     next_request_id: Cell<u64>,
+    /// Where answers come that the session's listening stream brings; `None` without one.
+    mailbox: RefCell<Option<Rc<Mailbox>>>,
     /// Counts the connections of the user, or is its number.
     turns: Rc<Cell<usize>>,
 }
@@ -58,6 +61,7 @@ impl Identity {
             is_changeable: Cell::new(keeps_cookies),
             lines: RefCell::default(),
             next_request_id: Cell::new(1),
+            mailbox: RefCell::default(),
             turns,
         }
     }
@@ -68,6 +72,18 @@ impl Identity {
 
     pub(super) fn take_request_id(&self) -> u64 {
         self.next_request_id.replace(self.next_request_id.get() + 1)
+    }
+
+    /// From now on the answers to calls of this session may come here, or to none.
+    pub(super) fn set_mailbox(&self, mailbox: Option<Rc<Mailbox>>) {
+        self.mailbox.replace(mailbox);
+    }
+
+    /// Awaits the answer to the request with this id on the session's listening stream,
+    /// where it has one.
+    pub(super) fn await_by_mail(&self, id: u64) -> Option<AwaitedMail> {
+        let mailbox = self.mailbox.borrow();
+        mailbox.as_ref().map(|it| Mailbox::expect(it, id))
     }
 
     pub(super) fn has_session_id(&self) -> bool {

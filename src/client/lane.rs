@@ -268,6 +268,22 @@ impl Lane {
         self.onlookers.get_or_insert_default().search = Some(search);
     }
 
+    /// Searches a text that came by another way as if it had come here.
+    pub(super) fn search_text(&mut self, text: &str) {
+        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        if let Some(search) = search {
+            search.feed(text.as_bytes());
+        }
+    }
+
+    /// What was found in this text is somebody else's to tell of.
+    pub(super) fn disown_text(&mut self, text: &str) {
+        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        if let Some(search) = search {
+            search.disown(text);
+        }
+    }
+
     /// The markers in what came since this was last asked.
     pub(super) fn take_markers(&mut self) -> FoundMarkers {
         let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());

@@ -17,7 +17,7 @@ use super::server::Server;
 use super::session::{CallReport, RequestsOfServer, Session};
 use super::token::RefusedToken;
 use crate::http::{HeaderName, HeaderValue, Trouble};
-use crate::marker::{FoundMarkers, MarkerSearch};
+use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
 use crate::protocol::{Heard, StreamReader};
 use crate::scheduler::trim_stack;
 
@@ -49,6 +49,8 @@ pub struct HeldStream {
     asked_since: Instant,
     n_answered: u64,
     taken: StreamDone,
+    /// Whose markers are those of others, where they are looked for.
+    marked_as: Option<Box<(MarkerKey, u32)>>,
 }
 
 /// What a listener has done.
@@ -71,10 +73,9 @@ impl HeldStream {
         let (server, identity) = (session.server(), session.identity());
         let bytes_max = server.settings().message_bytes_max.min(EVENT_BYTES_MAX);
         let unpaced = UNPACED_BYTES.min(bytes_max);
+        let marked_as = session.marked_as().map(|it| Box::new(it.clone()));
         let mut lane = Lane::unpaced_to(server, Rc::clone(identity), unpaced);
-        if let Some((key, user)) = session.marked_as() {
-            lane.search(MarkerSearch::new(key.clone(), *user));
-        }
+        search(&mut lane, marked_as.as_deref());
         Self {
             server: server.clone(),
             identity: Rc::clone(identity),
@@ -88,6 +89,7 @@ impl HeldStream {
             asked_since: crate::clock::now(),
             n_answered: 0,
             taken: StreamDone::default(),
+            marked_as,
         }
     }
 
@@ -191,6 +193,7 @@ impl HeldStream {
             asked,
             asked_since,
             n_answered,
+            marked_as,
             ..
         } = self;
         let Some(content) = content else {
@@ -200,12 +203,16 @@ impl HeldStream {
         let came = content.answer.timing().last_byte;
         let came = came.filter(|_| !content.has_coding());
         let mut has_asked = false;
+        let mut of_calls = Vec::new();
         let mut on_message = |heard: Heard<'_>| {
             say(&heard);
             match heard {
                 Heard::Request(request) => {
-                    let lane = side_lane
-                        .get_or_insert_with(|| Box::new(Lane::new(server, Rc::clone(identity))));
+                    let lane = side_lane.get_or_insert_with(|| {
+                        let mut lane = Box::new(Lane::new(server, Rc::clone(identity)));
+                        search(&mut lane, marked_as.as_deref());
+                        lane
+                    });
                     let now = crate::clock::now();
                     if now.saturating_duration_since(*asked_since) >= ASKED_WITHIN {
                         *asked = asked.of_next_call(lane.counters().connects);
@@ -216,13 +223,18 @@ impl HeldStream {
                     has_asked = true;
                 }
                 Heard::Answer { id, text } => {
-                    mailbox.put(id, text, came.unwrap_or_else(crate::clock::now));
+                    let came = came.unwrap_or_else(crate::clock::now);
+                    if mailbox.put(id, text, came) && marked_as.is_some() {
+                        of_calls.push(text.to_string());
+                    }
                 }
                 Heard::Notification(_) | Heard::Unreadable => {}
             }
         };
         let goes_on = lane.read_arrived(content, |bytes| reader.feed(bytes, &mut on_message));
         reader.give_back();
+        // What came for a call is searched once more by who made the call.
+        of_calls.iter().for_each(|text| lane.disown_text(text));
         if has_asked {
             // Another connection may have been opened for the answer.
             trim_stack();
@@ -232,7 +244,11 @@ impl HeldStream {
 
     /// The markers in what came since this was last asked.
     pub fn take_markers(&mut self) -> FoundMarkers {
-        self.lane.take_markers()
+        let found = self.lane.take_markers();
+        match &mut self.side_lane {
+            Some(side_lane) => found.and(side_lane.take_markers()),
+            None => found,
+        }
     }
 
     /// What it has done since this was last asked.
@@ -254,5 +270,12 @@ impl HeldStream {
             bytes_received: now.bytes_received - before.bytes_received,
             n_answered: now.n_answered - before.n_answered,
         }
+    }
+}
+
+/// Has a lane search what comes, where markers are looked for.
+fn search(lane: &mut Lane, marked_as: Option<&(MarkerKey, u32)>) {
+    if let Some((key, user)) = marked_as {
+        lane.search(MarkerSearch::new(key.clone(), *user));
     }
 }

@@ -1,35 +1,50 @@
 //! Answers to calls that come on the session's listening stream: some servers answer a call
 //! with 202, and send the result there.
+//!
+//! All lanes of a session share its mailbox, as they share the ids of its requests; another
+//! session of the same user has another one. What nobody awaits is not kept.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::http::Trouble;
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
 
-/// Answers that nobody has asked for yet: their number, and bytes of all of them. They come
-/// at most as fast as the session's calls.
-const ANSWERS_MAX: usize = 64;
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes of answers that are held for calls that have not taken theirs yet.
+const HELD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers to calls that came on the listening stream: one may come before the 202 does.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     /// A stream is open: what was answered with 202 may come.
     is_open: Cell<bool>,
-    held: RefCell<VecDeque<MailedAnswer>>,
-    waiting: RefCell<Vec<TaskId>>,
+    /// One for each call under way: as many as the session has lanes.
+    slots: RefCell<Vec<Slot>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: u64,
+    answer: Option<MailedAnswer>,
+    /// Who waits for it by now.
+    waiting: Option<TaskId>,
 }
 
 /// An answer that came on the listening stream.
 #[derive(Debug)]
 pub(super) struct MailedAnswer {
-    id: u64,
     /// The whole message.
     pub(super) text: String,
     /// When it was read.
     pub(super) came: Instant,
+}
+
+/// A call's place in the mailbox of its session, for as long as the call is under way.
+#[derive(Debug)]
+pub(super) struct AwaitedMail {
+    mailbox: Rc<Mailbox>,
+    id: u64,
 }
 
 impl Mailbox {
@@ -37,56 +52,86 @@ impl Mailbox {
         self.is_open.set(is_open);
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.is_open.get()
+    /// Makes room for the answer to the request with this id.
+    pub(super) fn expect(mailbox: &Rc<Self>, id: u64) -> AwaitedMail {
+        mailbox.slots.borrow_mut().push(Slot {
+            id,
+            answer: None,
+            waiting: None,
+        });
+        AwaitedMail {
+            mailbox: Rc::clone(mailbox),
+            id,
+        }
     }
 
-    pub(super) fn put(&self, id: u64, text: &str, came: Instant) {
-        let mut held = self.held.borrow_mut();
-        held.push_back(MailedAnswer {
-            id,
+    /// Takes an answer in; one that nobody awaits, that came twice, or for which there is no
+    /// room, is dropped. Whether it was taken in.
+    pub(super) fn put(&self, id: u64, text: &str, came: Instant) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let answers = slots.iter().filter_map(|slot| slot.answer.as_ref());
+        let n_bytes: usize = answers.map(|answer| answer.text.len()).sum();
+        if n_bytes + text.len() > HELD_BYTES_MAX {
+            return false;
+        }
+        let slot = slots.iter_mut().find(|slot| slot.id == id);
+        let Some(slot) = slot.filter(|slot| slot.answer.is_none()) else {
+            return false;
+        };
+        slot.answer = Some(MailedAnswer {
             text: text.to_string(),
             came,
         });
-        let mut n_bytes: usize = held.iter().map(|answer| answer.text.len()).sum();
-        while held.len() > ANSWERS_MAX || n_bytes > ANSWER_BYTES_MAX {
-            n_bytes -= held.pop_front().map_or(0, |answer| answer.text.len());
+        if let Some(task) = slot.waiting.take() {
+            unpark(task);
         }
-        drop(held);
-        self.waiting.take().into_iter().for_each(unpark);
+        true
+    }
+}
+
+impl AwaitedMail {
+    /// The id of the request.
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
-    /// Waits for the answer to the request with this id. `Ok(None)`: it has not come by the
-    /// deadline.
+    /// Whether the answer has come, or there is a stream that may bring it.
+    pub(super) fn may_come(&self) -> bool {
+        let has_come = self.with_slot(|slot| slot.answer.is_some());
+        self.mailbox.is_open.get() || has_come == Some(true)
+    }
+
+    /// Waits for the answer. `Ok(None)`: it has not come by the deadline.
     ///
     /// # Errors
     /// When the run has ended.
-    pub(super) fn await_answer(
-        &self,
-        id: u64,
-        deadline: Instant,
-    ) -> Result<Option<MailedAnswer>, Trouble> {
+    pub(super) fn answer(&self, deadline: Instant) -> Result<Option<MailedAnswer>, Trouble> {
         let mut is_last_look = false;
         loop {
-            let mut held = self.held.borrow_mut();
-            let at = held.iter().position(|answer| answer.id == id);
-            if let Some(answer) = at.and_then(|at| held.remove(at)) {
-                return Ok(Some(answer));
+            let come = self.with_slot(|slot| slot.answer.take()).flatten();
+            if come.is_some() || is_last_look {
+                return Ok(come);
             }
-            drop(held);
-            if is_last_look {
-                return Ok(None);
-            }
-            self.waiting.borrow_mut().push(current_task());
+            self.with_slot(|slot| slot.waiting = Some(current_task()));
             match park(Some(deadline)) {
                 Wake::Ready => {}
                 Wake::Deadline => is_last_look = true,
                 Wake::Cancelled => return Err(Trouble::Cancelled),
             }
-            self.waiting
-                .borrow_mut()
-                .retain(|task| *task != current_task());
+            self.with_slot(|slot| slot.waiting = None);
         }
+    }
+
+    fn with_slot<R>(&self, look: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+        let mut slots = self.mailbox.slots.borrow_mut();
+        slots.iter_mut().find(|slot| slot.id == self.id).map(look)
+    }
+}
+
+impl Drop for AwaitedMail {
+    fn drop(&mut self) {
+        let mut slots = self.mailbox.slots.borrow_mut();
+        slots.retain(|slot| slot.id != self.id);
     }
 }
 
@@ -94,18 +139,41 @@ impl Mailbox {
 mod tests {
     use super::*;
 
+    /// What came for this call, without waiting.
+    fn taken(awaited: &AwaitedMail) -> Option<String> {
+        let answer = awaited.with_slot(|slot| slot.answer.take());
+        answer.flatten().map(|answer| answer.text)
+    }
+
     #[test]
-    fn a_mailbox_holds_a_bounded_number_of_answers() {
-        let mailbox = Mailbox::default();
+    fn an_answer_waits_for_the_call_that_awaits_it() {
+        let mailbox = Rc::new(Mailbox::default());
         let now = crate::clock::now();
-        for id in 1..=100 {
-            mailbox.put(id, "{}", now);
-        }
-        assert_eq!(mailbox.held.borrow().len(), ANSWERS_MAX);
-        assert_eq!(mailbox.held.borrow()[0].id, 37);
-        mailbox.put(101, &"x".repeat(ANSWER_BYTES_MAX), now);
-        assert_eq!(mailbox.held.borrow().len(), 1);
-        mailbox.put(102, &"x".repeat(ANSWER_BYTES_MAX + 1), now);
-        assert!(mailbox.held.borrow().is_empty());
+        let [one, two] = [1, 2].map(|id| Mailbox::expect(&mailbox, id));
+        assert!(mailbox.put(2, "two", now));
+        assert!(!mailbox.put(2, "two again", now) && !mailbox.put(3, "nobody's", now));
+        assert!(!one.may_come() && two.may_come());
+        assert_eq!((taken(&one), taken(&two).as_deref()), (None, Some("two")));
+        mailbox.set_open(true);
+        assert!(one.may_come());
+        // A call that has ended leaves nothing to one with the same number.
+        mailbox.put(1, "late", now);
+        drop(one);
+        mailbox.put(1, "later", now);
+        assert_eq!(taken(&Mailbox::expect(&mailbox, 1)), None);
+        drop(two);
+        assert!(mailbox.slots.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_mailbox_holds_a_bounded_number_of_bytes() {
+        let mailbox = Rc::new(Mailbox::default());
+        let now = crate::clock::now();
+        let [one, two] = [1, 2].map(|id| Mailbox::expect(&mailbox, id));
+        mailbox.put(1, &"x".repeat(HELD_BYTES_MAX), now);
+        mailbox.put(2, "x", now);
+        assert!(taken(&two).is_none() && taken(&one).is_some());
+        mailbox.put(2, "x", now);
+        assert!(taken(&two).is_some());
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error_head::RetryAfter;
 use super::identity::Identity;
 use super::lane::{Exchanged, Lane, Outgoing, RECORDED_BYTES_MAX};
-use super::mailbox::Mailbox;
+use super::mailbox::{AwaitedMail, Mailbox};
 use super::observed::{KeptParts, Observed};
 use super::server::{PreparedCall, Server};
 use super::token::{RefusedToken, TokenCell};
@@ -133,9 +133,7 @@ pub struct Session {
     asked: RequestsOfServer,
     /// The server has said that it resumes no stream of this session.
     never_resumes: bool,
-    /// Where answers come that the listening stream brings; `None` without one.
-    mailbox: Option<Rc<Mailbox>>,
-    /// The task that the last call was answered with.
+    /// The task that the call under way was answered with.
     task: Option<Box<TaskState>>,
     counters: Counters,
     /// What was given away by `take_counters`.
@@ -167,7 +165,6 @@ impl Session {
             body: RequestBody::default(),
             asked: RequestsOfServer::NOTHING,
             never_resumes: false,
-            mailbox: None,
             task: None,
             counters: Counters::default(),
             taken: Counters::default(),
@@ -186,9 +183,11 @@ impl Session {
         self.identity.has_session_id()
     }
 
-    /// The server gives another id to the next session.
+    /// The server gives another id to the next session, and sends it no answer to a call of
+    /// this one.
     pub fn forget(&mut self) {
         self.identity.set_session_id(None);
+        self.identity.set_mailbox(None);
     }
 
     /// Another lane of the same session, on a connection of its own, for calls
@@ -200,7 +199,6 @@ impl Session {
         if let Some(marked_as) = &self.marked_as {
             beside.search(&marked_as.0, marked_as.1);
         }
-        beside.mailbox = self.mailbox.clone();
         beside
     }
 
@@ -220,7 +218,7 @@ impl Session {
             lane.serve(&identity);
         }
         self.identity = identity;
-        self.mailbox = None;
+        self.never_resumes = false;
     }
 
     /// Asks whether the server offers a listening stream, over this connection, which is
@@ -250,9 +248,12 @@ impl Session {
         }
     }
 
-    /// From now on answers may come on a listening stream, which puts them here.
-    pub(super) fn open_mailbox(&mut self) -> Rc<Mailbox> {
-        Rc::clone(self.mailbox.insert(Rc::default()))
+    /// From now on answers to the calls of this session, on whatever lane, may come on a
+    /// listening stream, which puts them here.
+    pub(super) fn open_mailbox(&self) -> Rc<Mailbox> {
+        let mailbox = Rc::default();
+        self.identity.set_mailbox(Some(Rc::clone(&mailbox)));
+        mailbox
     }
 
     /// Whose markers are those of others, where answers are searched for them.
@@ -373,7 +374,6 @@ impl Session {
     pub fn open(&mut self) -> CallReport {
         self.forget();
         self.never_resumes = false;
-        self.mailbox = None;
         if !self.server.dialect().has_session() {
             return self.discover().1;
         }
@@ -541,18 +541,22 @@ impl Session {
     fn call_to_its_end(&mut self, call: &PreparedCall, values: &[String]) -> CallReport {
         let began = crate::clock::now();
         let deadline = began + self.server.settings().timeout;
+        self.task = None;
         let mut id = self.render(call, values);
         let mut first_sent = None;
         let mut n_round_trips = 0;
         self.asked = self.asked.of_next_call(self.n_side_connects());
         loop {
+            // Its answer may come on the listening stream, before or after it is accepted.
+            let awaited = self.identity.await_by_mail(id);
             let mut exchanged = self.send(call, values, id, deadline);
             if let Some(watched) = &mut self.watched {
                 watched.status = exchanged.status;
             }
             if exchanged.result.is_err() && self.server.dialect().has_session() {
-                exchanged = self.recovered(exchanged, call, id, deadline);
+                exchanged = self.recovered(exchanged, call, awaited.as_ref(), deadline);
             }
+            drop(awaited);
             let (result, mut report) = CallReport::of(exchanged, began);
             report.sent = *first_sent.get_or_insert(report.sent);
             let mut trouble = match result {
@@ -619,19 +623,21 @@ impl Session {
         &mut self,
         mut exchanged: Exchanged,
         call: &PreparedCall,
-        id: u64,
+        awaited: Option<&AwaitedMail>,
         deadline: Instant,
     ) -> Exchanged {
         if exchanged.resumable {
             return self.resumed(exchanged, deadline);
         }
-        let mailbox = self.mailbox.as_ref().filter(|mailbox| mailbox.is_open());
-        let Some(mailbox) = mailbox.filter(|_| exchanged.status == Some(202)) else {
+        let awaited = awaited.filter(|it| it.may_come() && exchanged.status == Some(202));
+        let Some(awaited) = awaited else {
             return exchanged;
         };
-        match mailbox.await_answer(id, deadline) {
+        match awaited.answer(deadline) {
             Ok(Some(answer)) => {
-                let found = read_json_reply(answer.text.as_bytes(), &call.expect(id));
+                // The stream is not this call's exchange, but what it answers with is.
+                self.lane.search_text(&answer.text);
+                let found = read_json_reply(answer.text.as_bytes(), &call.expect(awaited.id()));
                 exchanged.end = Some(answer.came);
                 exchanged.timing.delay = None;
                 exchanged.result = found.map_err(Trouble::from).map(|found| {

@@ -353,7 +353,9 @@ fn facts(plan: &Plan, population: usize, found: &Found, redactor: &Redactor) -> 
         proxy: plan.proxy_use_of(plan.target_of(population)),
         addresses: found.server.endpoint().addresses().len(),
         stream: found.stream.clone().map(|offer| StreamOffer {
-            why: offer.why.map(|why| redactor.clean(why)),
+            why: offer
+                .why
+                .map(|why| redactor.cleaned_message(&why).into_owned()),
             ..offer
         }),
     }

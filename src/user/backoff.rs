@@ -58,6 +58,12 @@ impl Backoff {
     }
 }
 
+/// A wait that a server asked for, by a tenth longer at most: so that users who were turned
+/// away together do not come back together.
+pub(super) fn a_little_longer(asked: Duration, random: &mut fastrand::Rng) -> Duration {
+    asked.mul_f64(1.0 + 0.1 * random.f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +81,19 @@ mod tests {
         assert!((Duration::from_millis(2500)..=Duration::from_secs(5)).contains(&longest));
         backoff.reset();
         assert!(backoff.pause(&mut random) <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_is_never_shorter_and_not_the_same_for_all() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let asked = Duration::from_secs(10);
+        let waits = [(); 20].map(|()| a_little_longer(asked, &mut random));
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (asked..=asked * 11 / 10).contains(wait))
+        );
+        assert!(waits.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, a_little_longer};
 use super::shared::Shared;
 use crate::client::{CallReport, Heard, HeldStream, TokenCell, Trouble};
 use crate::metrics::{ConnectFailure, Failure, ListenTally};
@@ -150,11 +150,16 @@ impl Listening {
         let resumes = self.listener.resumes();
         self.shared.start(row);
         let deadline = crate::clock::now() + self.shared.script.plan.timeout;
-        let report = CallReport {
+        let mut report = CallReport {
             // How long it lay unread says nothing of the calls.
             delay: None,
             ..dispensable(|| self.listener.open(deadline))
         };
+        if report.result.is_err()
+            && let Some(foreign) = self.foreign()
+        {
+            report.result = Err(foreign);
+        }
         self.shared.end(row, &report, None);
         self.count();
         let (failure, status) = match report.result {
@@ -177,7 +182,8 @@ impl Listening {
                 let asked = self.listener.take_retry_after();
                 let is_respected = self.shared.script.plan.target.respect_retry_after;
                 let asked = asked.filter(|_| is_respected).unwrap_or_default();
-                AfterStream::Again(pause.max(asked.min(RETRY_MAX)))
+                let asked = a_little_longer(asked.min(RETRY_MAX), &mut self.random);
+                AfterStream::Again(pause.max(asked))
             }
         }
     }

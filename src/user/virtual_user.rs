@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, a_little_longer};
 use super::listen::Ear;
 use super::shared::Shared;
 use crate::client::{CallReport, HeldStream, RetryAfter, Session, TokenCell, Trouble};
@@ -192,6 +192,7 @@ impl VirtualUser {
                 continue;
             };
             let Some(own) = self.shared.budget.claim() else {
+                self.leave_arrival(intended);
                 break;
             };
             self.iteration = self.shared.script.plan.segment.ordinal_of(own);
@@ -418,10 +419,21 @@ impl VirtualUser {
         None
     }
 
+    /// Leaves an arrival that was taken and is not served.
+    #[cold]
+    fn leave_arrival(&self, intended: Option<Instant>) {
+        if let (true, Some(intended)) = (self.shared.is_open_model(), intended) {
+            let queue = &self.shared.queues[self.population];
+            queue.arrivals.borrow_mut().push_front(intended);
+        }
+    }
+
     #[inline(never)]
     fn iterate(&mut self, intended: Option<Instant>) {
-        self.shared
-            .count(|counters| counters.iterations_started += 1);
+        let is_arrival = self.shared.is_open_model();
+        let mut recorder = self.shared.recorder.borrow_mut();
+        recorder.begin_iteration(self.population, is_arrival);
+        drop(recorder);
         let after = self.do_flow(intended);
         // Free is who has the answer: how long it is looked at is this machine's time.
         self.free_since = self.answered_at.take();
@@ -485,8 +497,6 @@ impl VirtualUser {
     /// How long to stay away, where the plan respects what was asked: a little longer,
     /// so that users who were turned away together do not come back together.
     fn respected(&mut self, asked: &[RetryAfter]) -> Option<Duration> {
-        /// By a tenth at most.
-        const JITTER: f64 = 0.1;
         if !self.shared.script.plan.target.respect_retry_after || asked.is_empty() {
             return None;
         }
@@ -502,7 +512,7 @@ impl VirtualUser {
         }
         told.asked_ns_max = longest.map_or(0, nanos);
         self.shared.count_waits(|waits| waits.merge(&told));
-        longest.map(|wait| wait.mul_f64(1.0 + JITTER * self.random.f64()))
+        longest.map(|wait| a_little_longer(wait, &mut self.random))
     }
 
     /// How long the server asked to be left alone, if that is still to be waited.

@@ -199,6 +199,37 @@ fn a_marker_is_found_wherever_it_is() {
     }
 }
 
+/// An answer that comes on the session's stream is the call's, and so is what it gives away.
+#[test]
+fn a_marker_in_an_answer_on_the_stream_is_the_call_s() {
+    let texts = Arc::new(Mutex::new(Vec::new()));
+    let of_server = Arc::clone(&texts);
+    let server = crate::listen::mailing(move |request| {
+        let text = request.message()["params"]["arguments"]["text"].clone();
+        let mut texts = of_server.lock().expect("the texts");
+        texts.push(text.as_str().unwrap_or_default().to_string());
+        let shown = texts[texts.len().saturating_sub(2)].clone();
+        request.reply(&shown)
+    });
+    let config = "[[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\nisolation = \"text\"\n";
+    let arguments = [
+        "--config=a.toml",
+        "--vus=2",
+        "--iterations=30",
+        "--no-preflight",
+        "--timeout=5s",
+    ];
+    let run = load_run(&server.url(), &arguments).file("a.toml", config);
+    let finished = run.run();
+    let texts = texts.lock().expect("the texts");
+    let users: Vec<&str> = texts.iter().map(|text| &text[14..22]).collect();
+    let n_foreign = users.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(n_foreign > 0, "{users:?}");
+    let found = isolation_of(&finished);
+    assert_eq!(count(&found["foreign"]), n_foreign as u64, "{finished}");
+    assert_eq!(count(&found["returned"]), 30 - n_foreign as u64, "{found}");
+}
+
 #[test]
 fn a_marker_without_a_place_is_refused_before_any_call() {
     let server = quick_demo();

@@ -1,8 +1,8 @@
 //! The stream that a session listens on: held beside the calls, opened again where it ends,
 //! and in no figure of theirs, whatever the server does on it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -143,6 +143,25 @@ fn what_is_not_offered_is_told_with_its_status() {
     assert_eq!(report["server"]["stream"], Value::Null);
 }
 
+/// What a refusal tells of credentials is told to nobody.
+#[test]
+fn a_refusal_s_credentials_are_not_shown() {
+    let server = listening(
+        |_, _, connection| {
+            let body = r#"{"error":"no","access_token":"said-by-the-server"}"#;
+            connection.answer(400, &[("Content-Type", "application/json")], body)
+        },
+        |request, connection| connection.done(request),
+    );
+    share::one_part();
+    let arguments = ["--tool", "work", "--vus", "1", "--iterations", "1"];
+    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let offer = finished.checked_report()["server"]["stream"].clone();
+    let why = offer["why"].as_str().expect("a reason");
+    assert!(why.contains("access_token"), "{offer}");
+    assert!(!why.contains("said-by-the-server"), "{offer}");
+}
+
 #[test]
 fn a_stream_lives_as_long_as_its_session() {
     let server = demo(DemoOptions {
@@ -261,7 +280,7 @@ fn what_the_server_asks_on_it_is_answered() {
 /// stream: before it or after.
 #[test]
 fn an_answer_to_a_call_may_come_on_it() {
-    let called = Arc::new(std::sync::Mutex::new(None::<Value>));
+    let called = Arc::new(Mutex::new(None::<Value>));
     let told = Arc::clone(&called);
     let is_call = |request: &Request| request.method() == "tools/call";
     let server = listening(
@@ -286,6 +305,72 @@ fn an_answer_to_a_call_may_come_on_it() {
     let report = one_user(&server, "1");
     assert_eq!(report["totals"]["ok"], 1, "{report:#}");
     assert_eq!(streams(&report)["answers"], 1, "{report:#}");
+}
+
+/// A legacy server that accepts each call with 202, and sends the answer on the stream of
+/// the call's session.
+pub(crate) fn mailing(answer: impl Fn(&Request) -> Value + Send + Sync + 'static) -> FakeServer {
+    let session_of = |request: &Request| {
+        let id = request.header("mcp-session-id").unwrap_or_default();
+        id.to_string()
+    };
+    let called: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let told = Arc::clone(&called);
+    listening(
+        move |_, request, connection| {
+            connection.open_stream();
+            let session = session_of(request);
+            loop {
+                let mut answer = None;
+                connection.wait_until_or_gone(|| {
+                    let mut called = told.lock().expect("a lock");
+                    let at = called.iter().position(|(of, _)| *of == session);
+                    answer = at.map(|at| called.remove(at).1);
+                    answer.is_some()
+                });
+                let Some(answer) = answer else {
+                    return Next::Close;
+                };
+                connection.chunk(&format!("data: {answer}\n\n"));
+            }
+        },
+        move |request, connection| {
+            let mut called = called.lock().expect("a lock");
+            called.push((session_of(request), answer(request)));
+            connection.answer(202, &[], "")
+        },
+    )
+}
+
+/// A session's answers come on its own stream, whichever of its lanes made the call, and
+/// whether its connections served another session before.
+#[test]
+fn each_session_has_the_answers_of_its_own_stream() {
+    const N_CALLS: usize = 3;
+    let server = mailing(|request| request.reply("done"));
+    let config = format!(
+        "[settings]\nconnection = \"keep\"\nsession = {{ iterations = 1 }}\n[[scenario]]\n\
+         type = \"tools/call\"\ntool = \"work\"\nparallel = {N_CALLS}\n"
+    );
+    share::one_part();
+    let arguments = [
+        "--config=c.toml",
+        "--vus=1",
+        "--iterations=3",
+        "--timeout=5s",
+    ];
+    let program = load_run(&server.url(), &arguments).file("c.toml", &config);
+    let finished = program.time_limit(IN_TIME).run().expect_code(0);
+    let report = finished.checked_report();
+    assert_eq!(report["totals"]["ok"], 3 * N_CALLS, "{report:#}");
+    assert_eq!(streams(&report)["answers"], 3 * N_CALLS, "{report:#}");
+    // Other calls of the same user have the same number, and get nothing of it.
+    let ids: Vec<Value> = server.log_of("tools/call").iter().map(id_of).collect();
+    assert_eq!(ids.iter().filter(|id| **id == ids[0]).count(), 3, "{ids:?}");
+}
+
+fn id_of(request: &Request) -> Value {
+    request.message()["id"].clone()
 }
 
 /// What refuses a stream within the load refuses no call, is asked again with pauses, and

@@ -252,6 +252,39 @@ fn a_task_that_nobody_asked_for_is_no_result() {
     assert_eq!(server.log_of("tasks/get").len(), 0);
 }
 
+/// The task of an earlier call is no later call's.
+#[test]
+fn each_call_has_its_own_task_only() {
+    let server =
+        server_of_tasks(|request| {
+            match request.message()["params"]["arguments"]["is_task"].as_bool() {
+                Some(false) => json!({"resultType": "complete", "content": []}),
+                _ => task(request, "working", 10),
+            }
+        });
+    let config = r#"
+[[flow]]
+name = "both"
+on_error = "continue"
+[[flow.step]]
+type = "tools/call"
+tool = "work"
+arguments = { is_task = true }
+[[flow.step]]
+type = "tools/call"
+tool = "work"
+arguments = { is_task = false }
+task = true
+"#;
+    let arguments = ["--config=a.toml", "--vus", "1", "--iterations", "2"];
+    let run = load_run(&server.url(), &arguments).file("a.toml", config);
+    let report = run.run().expect_made().checked_report();
+    let expected = [("protocol.bad_result".to_string(), 2)];
+    assert_eq!(causes(&report["totals"]), expected, "{report:#}");
+    assert_eq!(report["totals"]["ok"], 2, "{report:#}");
+    assert_eq!(server.log_of("tasks/get").len(), 0);
+}
+
 /// At the end of a run the server hears that nobody waits any more.
 #[test]
 fn tasks_are_cancelled_at_the_end() {

@@ -202,6 +202,16 @@ impl Connection {
             thread::sleep(Duration::from_millis(1));
         }
     }
+
+    /// The same; it ends as well when the client has gone.
+    pub(crate) fn wait_until_or_gone(&self, mut condition: impl FnMut() -> bool) {
+        let _ = self.stream.set_nonblocking(true);
+        let is_gone = || matches!((&self.stream).read(&mut [0]), Ok(0));
+        while !condition() && !is_gone() && !self.shared.is_stopped() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let _ = self.stream.set_nonblocking(false);
+    }
 }
 
 type Handler = Box<dyn Fn(&Request, &mut Connection) -> Next + Send + Sync>;
