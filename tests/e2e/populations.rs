@@ -159,6 +159,41 @@ fn bursts_are_dealt_too() {
     }
 }
 
+/// Who is too few for the arrivals of its kind drops them, and the others do not.
+#[test]
+fn dropped_arrivals_are_of_a_population() {
+    let server = FakeServer::on_call(|_, connection| connection.hang());
+    let populations = AGENTS_AND_BROWSERS.replace("think = \"10ms\"\n", "");
+    let arguments = [
+        "--config=a.toml",
+        "--rate=100/s",
+        "--duration=1s",
+        "--max-vus=10",
+        "--graceful-stop=100ms",
+        "--no-preflight",
+    ];
+    let finished = load_run(&server.url(), &arguments)
+        .file("a.toml", &config(&populations))
+        .run()
+        .expect_made();
+    let report = finished.checked_report();
+    let all = |key: &str| {
+        let each = ["agents", "browsers"].map(|name| count(&population(&report, name)[key]));
+        assert_eq!(
+            each[0] + each[1],
+            count(&report["counters"][key]),
+            "{finished}"
+        );
+        each
+    };
+    let (arrivals, dropped) = (all("arrivals"), all("arrivals_dropped"));
+    // Each of eight users hangs with its first.
+    assert_eq!(arrivals[0], dropped[0] + 8, "{finished}");
+    assert!(dropped[1] < arrivals[1], "{finished}");
+    let told = format!("{} of {} arrivals dropped", dropped[0], arrivals[0]);
+    assert!(finished.stdout.contains(&told), "{finished}");
+}
+
 #[test]
 fn thresholds_are_of_a_population() {
     let server = demo_with_latency(Duration::from_millis(20));

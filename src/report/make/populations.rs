@@ -26,7 +26,11 @@ pub(super) fn populations(
             };
             Some(measured.calls(stage.populations.get(at)?))
         });
+        let arrivals = outcome.totals.arrivals.get(at).copied();
+        let arrivals = arrivals.unwrap_or_default();
         PopulationFigures {
+            arrivals: arrivals.begun + arrivals.dropped,
+            arrivals_dropped: arrivals.dropped,
             name: name.to_string(),
             share: tidy(plan.populations.share(at)),
             server: server(

@@ -189,7 +189,14 @@ impl<'a> Parts<'a> {
             for at in 0..self.n_stages() {
                 stages.extend(of(StoredKind::Stage, Some(at), &|it| it.stages.get(at))?);
             }
+            let its = || {
+                let all = self.all.iter().flat_map(|report| &report.populations);
+                all.filter(|it| it.name == first.name)
+            };
             let figures = PopulationFigures {
+                arrivals: its().fold(0, |sum: u64, it| sum.saturating_add(it.arrivals)),
+                arrivals_dropped: its()
+                    .fold(0, |sum: u64, it| sum.saturating_add(it.arrivals_dropped)),
                 figures: block.figures,
                 handshake,
                 close,

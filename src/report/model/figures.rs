@@ -354,6 +354,13 @@ pub struct PopulationFigures {
     pub share: f64,
     /// What it spoke to.
     pub server: ServerNames,
+    /// Arrivals that were its users' to serve, where the load has any: those for which an
+    /// iteration has begun, and those that were dropped. 0 in reports before schema 2.5.
+    #[serde(default)]
+    pub arrivals: u64,
+    /// Of these, the ones that were dropped. 0 in reports before schema 2.5.
+    #[serde(default)]
+    pub arrivals_dropped: u64,
     /// All its calls together.
     pub figures: Figures,
     /// Sessions that its users opened.

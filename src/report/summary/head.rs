@@ -36,6 +36,8 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
     }
     if let Some(stream) = &server.stream {
         line = line.add(Role::Plain, stream.in_words());
+    } else if report.listen.is_some() {
+        line = line.add(Role::Plain, ", 2 connections a user (subscription held)");
     }
     page.labelled("server", line);
     populations(page, report);
@@ -64,6 +66,15 @@ fn populations(page: &mut Page, report: &Report) {
         if (&server.era, &server.revision) != (&report.server.era, &report.server.revision) {
             let words = format!(", MCP {} ({})", server.revision, server.era);
             line = line.add(Role::Plain, words);
+        }
+        if it.arrivals_dropped > 0 {
+            let (dropped, all) = (it.arrivals_dropped, it.arrivals);
+            let words = format!(
+                ", {} of {} dropped",
+                format_count(dropped),
+                plural(all, "arrival", "arrivals")
+            );
+            line = line.add(Role::Warning, words);
         }
         page.labelled("population", line);
     }
