@@ -19,7 +19,7 @@ use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
 use crate::outcome::LoadUnit;
-use crate::protocol::{Arguments, ProtocolChoice};
+use crate::protocol::{Arguments, ProtocolChoice, Topic};
 use crate::report::FormatChoice;
 use crate::scenario::{
     Header, HistogramMode, NetworkFlags, OAuthWish, Overrides, TlsFlags, parse_stages,
@@ -230,6 +230,10 @@ macro_rules! command {
             /// one where the server offers it, which takes a connection of its own
             #[argh(switch)]
             pub(super) no_listen: bool,
+            /// what each user of a modern server subscribes to: tools, prompts, resources,
+            /// uri:URI, or several with commas between
+            #[argh(option, arg_name = "topics", from_str_fn(options::topics))]
+            pub(super) subscribe: Option<Vec<Topic>>,
             /// measure of each call how its answer comes: the time to its first byte, and to
             /// the events of an event stream
             #[argh(switch)]
@@ -412,6 +416,7 @@ macro_rules! load_overrides {
             pin: $args.no_pin.then_some(false),
             preflight: $args.no_preflight.then_some(false),
             listen: $args.no_listen.then_some(false),
+            subscribe: $args.subscribe,
             busy_poll: $args.busy_poll.then_some(true),
             streams: $args.streams.then_some(true),
             strict: $args.strict.then_some(true),
@@ -969,8 +974,8 @@ command! {
         /// names itself in the header X-Served-By and knows no session of the others
         #[argh(option, arg_name = "n", from_str_fn(options::backends))]
         pub(super) backends: Option<u16>,
-        /// offer each session a GET stream, and send a notification on it at this
-        /// interval; none is offered unless given
+        /// offer each session a GET stream, and modern clients subscriptions, and send a
+        /// notification on each at this interval; none is offered unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) stream_every: Option<Duration>,
     }

@@ -36,7 +36,10 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         LoadUnit::Rate => options.max_vus,
     };
     check_rows(&plan, users_max)?;
-    make_room(plan.connections_of(users_max, plan.target.listen), demo);
+    make_room(
+        plan.connections_of(users_max, plan.may_hold_streams()),
+        demo,
+    );
     let outputs = output_wish.open(ReportKind::Find, &mut plan.notices)?;
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;

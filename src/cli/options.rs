@@ -11,7 +11,7 @@ use crate::network::{
     ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, CONNECTION_USES, ConnectionUse,
 };
 use crate::outcome::{LatencyLimit, LoadUnit};
-use crate::protocol::Arguments;
+use crate::protocol::{Arguments, Topic};
 use crate::report::compare::HISTORY_RUNS_MAX;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
 use crate::scenario::{HISTOGRAM_MODES, Header, HistogramMode};
@@ -308,6 +308,22 @@ pub(super) fn connection(text: &str) -> Result<ConnectionUse, String> {
     let found = CONNECTION_USES.iter().find(|(name, _)| *name == text);
     let found = found.map(|(_, connection)| *connection);
     found.ok_or_else(|| format!("`{text}` is none of `per-session`, `keep` and `per-call`"))
+}
+
+/// What users subscribe to, with commas between. A URI goes on where no topic follows.
+pub(super) fn topics(text: &str) -> Result<Vec<Topic>, String> {
+    let mut topics: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        let is_topic = part.trim().parse::<Topic>().is_ok();
+        match topics
+            .last_mut()
+            .filter(|last| !is_topic && last.starts_with("uri:"))
+        {
+            Some(uri) => *uri += &format!(",{part}"),
+            None => topics.push(part.trim().to_string()),
+        }
+    }
+    topics.iter().map(|topic| topic.parse()).collect()
 }
 
 /// The header of answers that names who served them.

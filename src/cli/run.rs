@@ -37,7 +37,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
         return Err(UserError::usage(fault).hint("give `--histograms seconds` too"));
     }
     calibrate_plan(&mut plan, calibration.as_deref())?;
-    make_room(plan.connections_max(plan.target.listen), demo);
+    make_room(plan.connections_max(plan.may_hold_streams()), demo);
     let outs = output_wish.outs.clone();
     let outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
     let headers = collector_headers()?;

@@ -324,13 +324,15 @@ impl Lane {
         self.finish(sent, kept, expect, on_server_request, observed)
     }
 
-    /// Asks for a stream that has no end: its content, once its head is there.
+    /// Asks for a stream that has no end: its content, once its head is there. `expect` is
+    /// what a message in its place would answer, where it asks with one.
     ///
     /// # Errors
     /// What was answered in its place, or why there was no answer.
     pub(super) fn open_stream(
         &mut self,
         message: &Outgoing<'_>,
+        expect: Option<Expect>,
     ) -> Result<Content, Box<Exchanged>> {
         let sent = self.send(message);
         if let Ok(answer) = &sent
@@ -341,7 +343,7 @@ impl Lane {
             let (content, _) = Content::new(answer, self.message_bytes_max);
             return Ok(content);
         }
-        let mut exchanged = self.finish(sent, None, None, &mut |_| (), None);
+        let mut exchanged = self.finish(sent, None, expect, &mut |_| (), None);
         exchanged.resumable = false;
         Err(Box::new(exchanged))
     }

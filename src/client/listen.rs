@@ -1,24 +1,28 @@
 //! The listening stream of a legacy session: a GET that is held for as long as the session
 //! lives, on a connection of its own, as the client of every SDK holds one. Servers tell
-//! and ask there what belongs to no call.
+//! and ask there what belongs to no call. In the modern era it is the answer to
+//! `subscriptions/listen`, where the user wants to be told of something: acknowledged
+//! before it counts as open, ended by the server with a result.
 //!
 //! Who holds one waits most of the time, and there may be thousands. So a stream that
 //! waits has neither a buffer nor a timer: it waits first, and borrows after. When to open
 //! a stream again, and what is counted, is the holder's business (`user/listen.rs`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::content::Content;
 use super::identity::Identity;
-use super::lane::{Lane, Outgoing};
+use super::lane::{Exchanged, Lane, Outgoing};
 use super::mailbox::Mailbox;
-use super::server::Server;
+use super::server::{PreparedCall, Server};
 use super::session::{CallReport, RequestsOfServer, Session};
 use super::token::RefusedToken;
 use crate::http::{HeaderName, HeaderValue, Trouble};
 use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
-use crate::protocol::{Heard, StreamReader};
+use crate::metrics::{Failure, ProtocolFailure};
+use crate::protocol::{Heard, Reply, RequestBody, StreamReader, SubscriptionEnd};
 use crate::scheduler::trim_stack;
 
 /// An event that is larger ends the stream: there is one for each user, and it need never
@@ -43,7 +47,11 @@ pub struct HeldStream {
     content: Option<Content>,
     /// Something may have come with the head.
     may_have_come: bool,
+    /// How the stream broke in the same breath in which it was acknowledged.
+    broke_at_once: Option<Trouble>,
     reader: StreamReader,
+    /// What asks for the stream, where that is a subscription.
+    subscription: Option<Arc<PreparedCall>>,
     mailbox: Rc<Mailbox>,
     asked: RequestsOfServer,
     asked_since: Instant,
@@ -67,9 +75,14 @@ pub struct StreamDone {
 }
 
 impl HeldStream {
-    /// The stream of this session, still to be opened.
-    pub fn of(session: &mut Session) -> Self {
-        let mailbox = session.open_mailbox();
+    /// The stream of this session, still to be opened; asked for with `subscription` where
+    /// there is one.
+    pub fn of(session: &Session, subscription: Option<Arc<PreparedCall>>) -> Self {
+        let mailbox = match subscription {
+            None => session.open_mailbox(),
+            // No answer to a call comes there.
+            Some(_) => Rc::default(),
+        };
         let (server, identity) = (session.server(), session.identity());
         let bytes_max = server.settings().message_bytes_max.min(EVENT_BYTES_MAX);
         let unpaced = UNPACED_BYTES.min(bytes_max);
@@ -83,7 +96,9 @@ impl HeldStream {
             side_lane: None,
             content: None,
             may_have_come: false,
+            broke_at_once: None,
             reader: StreamReader::new(bytes_max),
+            subscription,
             mailbox,
             asked: RequestsOfServer::NOTHING,
             asked_since: crate::clock::now(),
@@ -93,9 +108,9 @@ impl HeldStream {
         }
     }
 
-    /// Whether the next stream goes on where the last one ended.
+    /// Whether the next stream goes on where the last one ended. No subscription does.
     pub fn resumes(&self) -> bool {
-        self.reader.last_event_id().is_some()
+        self.subscription.is_none() && self.reader.last_event_id().is_some()
     }
 
     /// How long the server wants to be left alone before the next stream.
@@ -113,13 +128,62 @@ impl HeldStream {
         self.identity.take_refusal()
     }
 
-    /// Asks for a stream, and waits for its head. What is answered in its place is a
-    /// failure.
+    /// Asks for a stream, and waits for its head, and where it is a subscription for the
+    /// acknowledgement; says what comes behind that at once. What is answered in its place
+    /// is a failure.
     // Deep and seldom: what follows is held for long, on a stack as small as can be.
     #[inline(never)]
-    pub fn open(&mut self, deadline: Instant) -> CallReport {
-        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+    pub fn open(&mut self, deadline: Instant, say: &mut dyn FnMut(&Heard<'_>)) -> CallReport {
         let began = crate::clock::now();
+        let asked = match self.subscription.clone() {
+            None => self.ask_to_listen(deadline),
+            Some(subscription) => self.ask_to_subscribe(&subscription, deadline),
+        };
+        let content = match asked {
+            Ok(content) => content,
+            Err(refused) => {
+                let (result, report) = CallReport::of(*refused, began);
+                let result = match result {
+                    Ok(Reply::Error(error)) => Err(error.into()),
+                    // A message in place of a stream, which would have begun otherwise.
+                    Ok(_) => Err(no_stream()),
+                    Err(trouble) => Err(trouble),
+                };
+                return CallReport {
+                    result,
+                    session_gone: false,
+                    ..report
+                };
+            }
+        };
+        let timing = content.answer.timing();
+        let sent = timing.sent.unwrap_or(began);
+        self.content = Some(content);
+        self.may_have_come = true;
+        let mut report = CallReport {
+            end: timing.first_byte.unwrap_or(sent).max(sent),
+            status: Some(200),
+            ..CallReport::began(sent)
+        };
+        if let Err(trouble) = self.await_acknowledgement(say) {
+            self.content = None;
+            report.end = crate::clock::now();
+            report.result = Err(trouble);
+            return report;
+        }
+        if let Some(content) = &self.content {
+            if self.subscription.is_some() {
+                let came = content.answer.timing().last_byte;
+                report.end = came.unwrap_or(report.end).max(sent);
+            }
+            content.answer.go_on_for_ever();
+            self.mailbox.set_open(true);
+        }
+        report
+    }
+
+    fn ask_to_listen(&mut self, deadline: Instant) -> Result<Content, Box<Exchanged>> {
+        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         let mut lines = self.server.bare().clone();
         let event_id = self.reader.last_event_id();
         if let Some(event_id) = event_id.and_then(|id| HeaderValue::try_from(id).ok()) {
@@ -133,29 +197,41 @@ impl HeldStream {
             deadline,
             kept: None,
         };
-        match self.lane.open_stream(&message) {
-            Ok(content) => {
-                let timing = content.answer.timing();
-                content.answer.go_on_for_ever();
-                self.content = Some(content);
-                self.may_have_come = true;
-                self.mailbox.set_open(true);
-                let sent = timing.sent.unwrap_or(began);
-                CallReport {
-                    end: timing.first_byte.unwrap_or(sent).max(sent),
-                    status: Some(200),
-                    ..CallReport::began(sent)
-                }
-            }
-            Err(refused) => {
-                let (result, report) = CallReport::of(*refused, began);
-                CallReport {
-                    result: result.map(|_| ()),
-                    session_gone: false,
-                    ..report
-                }
+        self.lane.open_stream(&message, None)
+    }
+
+    fn ask_to_subscribe(
+        &mut self,
+        subscription: &PreparedCall,
+        deadline: Instant,
+    ) -> Result<Content, Box<Exchanged>> {
+        let id = self.identity.take_request_id();
+        self.reader.resume();
+        self.reader.subscribe(id);
+        let mut body = RequestBody::default();
+        subscription.render(id, &[], &mut body);
+        let message = Outgoing {
+            head: &self.server.heads().post,
+            lines: &subscription.lines(&self.server, &[]),
+            body: body.bytes(),
+            deadline,
+            kept: None,
+        };
+        let expect = subscription.expect(id);
+        self.lane.open_stream(&message, Some(expect))
+    }
+
+    fn await_acknowledgement(&mut self, say: &mut dyn FnMut(&Heard<'_>)) -> Result<(), Trouble> {
+        while !self.reader.is_acknowledged() {
+            let heard = self.hear(say);
+            match (heard, self.reader.is_acknowledged()) {
+                (Ok(false), false) => return Err(no_stream()),
+                (Err(trouble), false) => return Err(trouble),
+                (Err(trouble), true) => self.broke_at_once = Some(trouble),
+                (Ok(_), _) => {}
             }
         }
+        Ok(())
     }
 
     /// Waits until something comes, and says each message of it; requests of the server's
@@ -166,13 +242,23 @@ impl HeldStream {
     /// How the stream broke.
     pub fn hear(&mut self, say: &mut dyn FnMut(&Heard<'_>)) -> Result<bool, Trouble> {
         let Some(content) = &mut self.content else {
-            return Ok(false);
+            return self.broke_at_once.take().map_or(Ok(false), Err);
         };
         let waited = match std::mem::take(&mut self.may_have_come) {
             true => Ok(()),
             false => content.await_more(),
         };
         let heard = waited.and_then(|()| self.read_arrived(say));
+        let heard = match self.reader.subscription_end() {
+            // Whatever becomes of the stream then.
+            Some(SubscriptionEnd::Graceful) => Ok(false),
+            Some(SubscriptionEnd::Refused(error)) => Err(error.clone().into()),
+            None if heard == Ok(false) => {
+                let end = self.reader.check_end();
+                end.map(|()| false).map_err(Trouble::from)
+            }
+            None => heard,
+        };
         if heard != Ok(true) {
             self.content = None;
             self.mailbox.set_open(false);
@@ -207,6 +293,8 @@ impl HeldStream {
         let mut on_message = |heard: Heard<'_>| {
             say(&heard);
             match heard {
+                // The modern era has no requests of servers.
+                Heard::Request(_) if !server.dialect().has_session() => {}
                 Heard::Request(request) => {
                     let lane = side_lane.get_or_insert_with(|| {
                         let mut lane = Box::new(Lane::new(server, Rc::clone(identity)));
@@ -271,6 +359,12 @@ impl HeldStream {
             n_answered: now.n_answered - before.n_answered,
         }
     }
+}
+
+/// The server has ended what it should have begun.
+fn no_stream() -> Trouble {
+    let message = "the subscription was answered, and not with a stream that acknowledges it";
+    Trouble::failed(Failure::Protocol(ProtocolFailure::BadResult), message)
 }
 
 /// Has a lane search what comes, where markers are looked for.

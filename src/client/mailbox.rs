@@ -20,11 +20,11 @@ pub(super) struct Mailbox {
     /// A stream is open: what was answered with 202 may come.
     is_open: Cell<bool>,
     /// One for each call under way: as many as the session has lanes.
-    slots: RefCell<Vec<Slot>>,
+    slots: RefCell<Vec<MailSlot>>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct MailSlot {
     id: u64,
     answer: Option<MailedAnswer>,
     /// Who waits for it by now.
@@ -54,7 +54,7 @@ impl Mailbox {
 
     /// Makes room for the answer to the request with this id.
     pub(super) fn expect(mailbox: &Rc<Self>, id: u64) -> AwaitedMail {
-        mailbox.slots.borrow_mut().push(Slot {
+        mailbox.slots.borrow_mut().push(MailSlot {
             id,
             answer: None,
             waiting: None,
@@ -122,7 +122,7 @@ impl AwaitedMail {
         }
     }
 
-    fn with_slot<R>(&self, look: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+    fn with_slot<R>(&self, look: impl FnOnce(&mut MailSlot) -> R) -> Option<R> {
         let mut slots = self.mailbox.slots.borrow_mut();
         slots.iter_mut().find(|slot| slot.id == self.id).map(look)
     }

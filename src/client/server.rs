@@ -11,7 +11,7 @@ use crate::http::{
 };
 use crate::network::Network;
 use crate::protocol::{
-    Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog,
+    Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog, Topic,
     header_value_of_json,
 };
 use crate::redact::Redactor;
@@ -225,6 +225,13 @@ impl Server {
             keeps_result: false,
             ..call
         })
+    }
+
+    /// The request for a subscription to these; `None` where none can be asked for, or
+    /// nothing is.
+    pub fn subscription(&self, topics: &[Topic]) -> Option<PreparedCall> {
+        let prepared = self.0.dialect.subscribe(topics)?;
+        Some(self.prepared(prepared, None))
     }
 
     /// A request whose result is read: of the handshake, or for a list.

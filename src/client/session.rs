@@ -231,12 +231,12 @@ impl Session {
             deadline,
             kept: None,
         };
-        let mut asked = self.lane.open_stream(&message);
+        let mut asked = self.lane.open_stream(&message, None);
         if asked
             .as_ref()
             .is_err_and(|refused| is_lost_reused(&refused.result))
         {
-            asked = self.lane.open_stream(&message);
+            asked = self.lane.open_stream(&message, None);
         }
         match asked {
             Ok(_) => StreamOffer::accepted(),

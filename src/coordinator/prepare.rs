@@ -18,6 +18,7 @@ use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::{Endpoint, resolve};
 use crate::marker::MarkerKey;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts, StreamOffer};
+use crate::protocol::{Era, Revision, Topic};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
 use crate::scenario::{Action, Plan, SECRET_SHARDS};
 use crate::scheduler::block_on;
@@ -90,6 +91,9 @@ pub(super) fn prepare(
     let all: Vec<&Met> = (0..plan.populations.all().len())
         .map(of_population)
         .collect();
+    for (population, met) in all.iter().enumerate() {
+        refuse_legacy(plan.topics_of(population), &met.facts)?;
+    }
     let targets: Vec<ScriptTarget> = all.iter().map(|it| it.target.clone()).collect();
     let is_isolated = targets.iter().any(|it| it.plan.is_isolated());
     let key = is_isolated.then(|| match plan.segment.is_whole() {
@@ -132,6 +136,22 @@ pub(super) fn prepare(
         lookups,
         keeper,
     })
+}
+
+/// Subscriptions are of the modern era.
+fn refuse_legacy(topics: &[Topic], server: &ServerFacts) -> Result<(), UserError> {
+    if topics.is_empty() || server.era == Era::Modern {
+        return Ok(());
+    }
+    let fault = format!(
+        "`subscribe` needs revision {}, and {} speaks {}",
+        Revision::LATEST_MODERN,
+        server.url,
+        server.revision
+    );
+    Err(UserError::usage(fault).hint(
+        "without `subscribe` each session holds a GET stream, where the server offers it (`listen`)",
+    ))
 }
 
 /// Whether the population speaks to the plan's target and one before it does so too.
@@ -383,7 +403,8 @@ pub(super) fn choose_cpus(plan: &Plan) -> (Cpus, Vec<Option<usize>>) {
 pub(super) fn check_room(plan: &Plan, servers: &[ServerFacts], observer: &mut dyn Observer) {
     let (_, workers) = choose_cpus(plan);
     let need = Need {
-        connections: plan.connections_max(servers.iter().any(ServerFacts::offers_stream)),
+        connections: plan
+            .connections_max(plan.subscribes() || servers.iter().any(ServerFacts::offers_stream)),
         routes: plan.network.bind.len().max(1) as u64,
         workers: workers.len() as u64,
     };

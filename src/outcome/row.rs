@@ -30,7 +30,8 @@ pub enum RowKind {
     Handshake,
     /// Ending a session: `DELETE`.
     Close,
-    /// Opening the listening stream of a session: `GET`, up to its head.
+    /// Opening the listening stream of a session: `GET`, up to its head; or
+    /// `subscriptions/listen`, up to its acknowledgement.
     Listen,
     /// The slowest of the calls that a step issues at once.
     Turn,

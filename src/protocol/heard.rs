@@ -1,5 +1,5 @@
-//! What comes on the listening stream of a legacy session: messages that belong to no
-//! exchange of ours.
+//! What comes on the listening stream of a legacy session, and on that of a modern
+//! subscription: messages that belong to no exchange of ours.
 //!
 //! Pure, like `reply.rs`, which finds the answer to one request: here there is none that is
 //! awaited, and nothing that comes is a failure of a call.
@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::answer::{BATCH_MAX, EventContent, Expect, METHOD_MAX, read_message_of_event};
-use super::fault::ProtocolFault;
+use super::fault::{FaultKind, ProtocolFault};
 use super::fields::{look_at_elements, read_fields, read_string};
 use super::requests::ServerRequest;
 use super::sse::{SseDecoder, SseFault};
+use super::subscription::{Followed, SubscriptionEnd, SubscriptionWatch};
 use crate::text::shown_text;
 
 /// One message on a listening stream.
@@ -35,23 +36,61 @@ pub enum Heard<'a> {
 
 /// Reads one listening stream, and those that resume it.
 #[derive(Debug)]
-pub struct StreamReader(SseDecoder);
+pub struct StreamReader {
+    events: SseDecoder,
+    /// Where the stream answers a subscription.
+    subscription: Option<SubscriptionWatch>,
+}
 
 impl StreamReader {
     /// A reader that refuses lines and events beyond `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        Self(SseDecoder::new(limit_bytes))
+        Self {
+            events: SseDecoder::new(limit_bytes),
+            subscription: None,
+        }
     }
 
     /// Another stream begins. The last event id and the wait stay.
     pub fn resume(&mut self) {
-        self.0.reconnect();
+        self.events.reconnect();
+    }
+
+    /// The next stream answers the subscription with this id.
+    pub fn subscribe(&mut self, id: u64) {
+        self.subscription = Some(SubscriptionWatch::new(id));
+    }
+
+    /// Whether nothing is left to be acknowledged: a legacy stream needs no word of that.
+    pub fn is_acknowledged(&self) -> bool {
+        let watch = self.subscription.as_ref();
+        watch.is_none_or(SubscriptionWatch::is_acknowledged)
+    }
+
+    /// How the server has ended the subscription, if it has.
+    pub fn subscription_end(&self) -> Option<&SubscriptionEnd> {
+        self.subscription.as_ref()?.end()
+    }
+
+    /// What is missing where the stream ends now.
+    ///
+    /// # Errors
+    /// `StreamEnded`: the result with which a server ends a subscription.
+    pub fn check_end(&self) -> Result<(), ProtocolFault> {
+        match &self.subscription {
+            Some(watch) if watch.end().is_none() => {
+                let detail = "no result says that the server has ended the subscription";
+                Err(ProtocolFault::new(FaultKind::StreamEnded, detail))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a piece of the stream, and says each message that it completes.
     ///
     /// # Errors
-    /// `TooLarge`: the stream is lost then.
+    /// `TooLarge`, and where the stream is not that of its subscription (`BadResult`,
+    /// `WrongId`): it is lost then.
     pub fn feed(
         &mut self,
         input: &[u8],
@@ -59,17 +98,17 @@ impl StreamReader {
     ) -> Result<(), ProtocolFault> {
         let mut used = 0;
         while used < input.len() {
-            let (n_bytes, event) =
-                self.0
-                    .feed(&input[used..])
-                    .map_err(|SseFault::TooLarge { limit_bytes }| {
-                        ProtocolFault::too_large(limit_bytes)
-                    })?;
+            let (n_bytes, event) = self.events.feed(&input[used..]).map_err(
+                |SseFault::TooLarge { limit_bytes }| ProtocolFault::too_large(limit_bytes),
+            )?;
             used += n_bytes;
             // As for the answer to a call: MCP knows no other events.
             let told = event.filter(|it| !it.data.is_empty());
             if let Some(event) = told.filter(|it| matches!(it.name, b"" | b"message")) {
-                hear(event.data, say);
+                match &mut self.subscription {
+                    None => hear(event.data, say),
+                    Some(watch) => hear_subscribed(watch, event.data, say)?,
+                }
             }
         }
         Ok(())
@@ -77,17 +116,17 @@ impl StreamReader {
 
     /// Gives the buffers back, where no event is cut.
     pub fn give_back(&mut self) {
-        self.0.give_back();
+        self.events.give_back();
     }
 
     /// The last event id, to go on after it.
     pub fn last_event_id(&self) -> Option<&str> {
-        self.0.last_event_id()
+        self.events.last_event_id()
     }
 
     /// How long the server wants to be left alone before the stream is opened again.
     pub fn retry(&self) -> Option<Duration> {
-        self.0.retry()
+        self.events.retry()
     }
 }
 
@@ -106,6 +145,24 @@ fn hear(data: &[u8], say: &mut dyn FnMut(Heard<'_>)) {
     if looked.is_none() {
         say(Heard::Unreadable);
     }
+}
+
+/// What comes on the stream of a subscription, which nothing follows once it has ended.
+fn hear_subscribed(
+    watch: &mut SubscriptionWatch,
+    data: &[u8],
+    say: &mut dyn FnMut(Heard<'_>),
+) -> Result<(), ProtocolFault> {
+    if watch.end().is_some() {
+        return Ok(());
+    }
+    // What is not UTF-8 is no message, whatever is left of it.
+    let text = String::from_utf8_lossy(data.trim_ascii());
+    match watch.look_at(&text)? {
+        Followed::Message => say(hear_one(&text)),
+        Followed::Acknowledged | Followed::Ended => {}
+    }
+    Ok(())
 }
 
 fn hear_one(text: &str) -> Heard<'_> {
@@ -191,6 +248,44 @@ mod tests {
         reader.resume();
         assert_eq!(reader.last_event_id(), Some("2"));
         assert_eq!(reader.retry(), Some(Duration::from_millis(250)));
+    }
+
+    /// The acknowledgement is no news, nothing after the end is heard, and only the server's
+    /// word is an end in good order.
+    #[test]
+    fn a_subscription_is_heard_from_its_acknowledgement_to_its_end() {
+        const META: &str = r#""_meta":{"io.modelcontextprotocol/subscriptionId":5}"#;
+        let told = |method: &str| {
+            format!(
+                "data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{{{META}}}}}\n\n"
+            )
+        };
+        let stream = [
+            ": hello\n\n".to_string(),
+            told("notifications/subscriptions/acknowledged"),
+            told("notifications/tools/list_changed"),
+            "data: {\"jsonrpc\":\"2.0\",\"id\":5,\"result\":{}}\n\n".to_string(),
+            told("never"),
+        ]
+        .concat();
+        for piece in 1..stream.len() {
+            let mut reader = StreamReader::new(1024);
+            reader.subscribe(5);
+            assert!(!reader.is_acknowledged() && reader.check_end().is_err());
+            let mut said = Vec::new();
+            for piece in stream.as_bytes().chunks(piece) {
+                let mut say = |it: Heard<'_>| said.push(format!("{it:?}"));
+                reader.feed(piece, &mut say).expect("the subscription's");
+            }
+            let expected = Heard::Notification("notifications/tools/list_changed".to_string());
+            assert_eq!(said, [format!("{expected:?}")], "{piece}");
+            assert!(reader.is_acknowledged() && reader.check_end().is_ok());
+            assert_eq!(reader.subscription_end(), Some(&SubscriptionEnd::Graceful));
+        }
+        let mut reader = StreamReader::new(1024);
+        reader.subscribe(6);
+        let refused = reader.feed(stream.as_bytes(), &mut |_| ());
+        assert_eq!(refused.map_err(|it| it.kind()), Err(FaultKind::WrongId));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod revision;
 mod scan;
 mod session_id;
 mod sse;
+mod subscription;
 mod tasks;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply, read_task_result};
@@ -95,4 +96,5 @@ pub use revision::{Era, ProtocolChoice, Revision};
 pub use scan::Scan;
 pub use session_id::{read_session_id, says_session_gone};
 pub use sse::SseDecoder;
+pub use subscription::{LISTEN_METHOD, SubscriptionEnd, TOPIC_FORM, Topic};
 pub use tasks::{TaskRequest, TaskStage, TaskState};

@@ -18,7 +18,7 @@ use crate::data::{AtEnd, DataMode, DataSet};
 use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
 use crate::network::{AddressUse, ConnectionUse, TlsOptions};
-use crate::protocol::Operation;
+use crate::protocol::{Operation, Topic};
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
 use crate::threshold::{Severity, Threshold};
@@ -40,6 +40,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         let text = "sessions hold no stream, even where the server offers one";
         lines.add("listening", text.to_string());
     }
+    add_topics("subscription", &plan.target.subscribe, &mut lines);
     describe_tls(&plan.network.tls, &mut lines);
     for header in &plan.target.headers {
         lines.add("header", format!("{}: {HIDDEN}", header.name));
@@ -288,6 +289,13 @@ fn stops(plan: &Plan) -> String {
     }
 }
 
+fn add_topics(label: &'static str, topics: &[Topic], lines: &mut Lines) {
+    if !topics.is_empty() {
+        let topics: Vec<String> = topics.iter().map(Topic::to_string).collect();
+        lines.add(label, format!("{}, held by each user", topics.join(", ")));
+    }
+}
+
 /// What its users do; and who they are, where there are others.
 fn describe_population(plan: &Plan, at: usize, lines: &mut Lines) {
     let population = &plan.populations.all()[at];
@@ -314,6 +322,9 @@ fn describe_population(plan: &Plan, at: usize, lines: &mut Lines) {
         if plan.token.is_some() && !own.takes_tokens {
             lines.add("  token", "none of the settings'".to_string());
         }
+    }
+    if let Some(topics) = &population.subscribe {
+        add_topics("  subscription", topics, lines);
     }
     if let Some(think) = population.think {
         lines.add("  think", describe_think(think));

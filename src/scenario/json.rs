@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::header::Header;
 use crate::data::{AT_ENDS, DATA_MODES, DataSet};
 use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
+use crate::protocol::Topic;
 use crate::threshold::Threshold;
 
 /// A duration in seconds, or `null`.
@@ -59,6 +60,10 @@ pub(super) fn as_names<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(headers.iter().map(|header| &header.name))
+}
+
+pub(super) fn as_topics<S: Serializer>(topics: &[Topic], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(topics.iter().map(Topic::to_string))
 }
 
 pub(super) fn as_on_break<S: Serializer>(stops: &bool, serializer: S) -> Result<S::Ok, S::Error> {

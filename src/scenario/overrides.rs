@@ -10,7 +10,7 @@ use super::header::Header;
 use super::plan::HistogramMode;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
-use crate::protocol::{Arguments, ProtocolChoice};
+use crate::protocol::{Arguments, ProtocolChoice, Topic};
 use crate::units;
 
 /// What the command line gives. `None` and empty: not given.
@@ -77,6 +77,8 @@ pub struct Overrides {
     pub respect_retry_after: Option<bool>,
     /// `--no-listen` is `Some(false)`
     pub listen: Option<bool>,
+    /// `--subscribe`
+    pub subscribe: Option<Vec<Topic>>,
     /// How the server is reached
     pub network: NetworkFlags,
     /// `--busy-poll`

@@ -17,7 +17,7 @@ use super::defaults;
 use super::header::Header;
 use super::json::{
     as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
-    as_shared, as_text, as_think, as_thresholds, as_vu_stages, think_json,
+    as_shared, as_text, as_think, as_thresholds, as_topics, as_vu_stages, think_json,
 };
 use super::marked::MarkedPlace;
 use super::oauth::OAuthWish;
@@ -29,7 +29,7 @@ use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Deal, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::network::{Network, ProxyUse};
-use crate::protocol::{Operation, ProtocolChoice};
+use crate::protocol::{Operation, ProtocolChoice, Topic};
 use crate::redact::{
     LiveSecrets, Redactor, SECRET_CHARS_MIN, each_text, names_secret, secrets_of_command,
     secrets_of_header,
@@ -176,6 +176,9 @@ pub struct Target {
     /// Whether each session holds the stream that it may listen on, where the server
     /// offers one.
     pub listen: bool,
+    /// What each user of a modern server subscribes to; empty: nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_topics")]
+    pub subscribe: Vec<Topic>,
 }
 
 impl Target {
@@ -200,6 +203,7 @@ impl Target {
             cookies: false,
             respect_retry_after: false,
             listen: true,
+            subscribe: Vec::new(),
         }
     }
 }
@@ -388,6 +392,8 @@ pub struct Population {
     pub flow_names: Vec<String>,
     /// The pause between a user's iterations, in place of the plan's.
     pub think: Option<ThinkTime>,
+    /// What its users subscribe to, in place of what the plan's target says.
+    pub subscribe: Option<Vec<Topic>>,
     /// What its users speak to, and how, in place of the plan's.
     pub target: Option<PopulationTarget>,
 }
@@ -429,6 +435,7 @@ impl Populations {
             flows: (0..flows.len()).collect(),
             flow_names: Vec::new(),
             think: None,
+            subscribe: None,
             target: None,
         }])
     }
@@ -651,7 +658,7 @@ fn as_populations<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let each = populations.all.iter().enumerate().map(|(at, it)| {
         let own = it.target.as_ref().map(|own| &own.target);
-        json!({
+        let mut shown = json!({
             "name": it.name,
             "share": populations.share(at),
             "flows": it.flow_names,
@@ -659,7 +666,12 @@ fn as_populations<S: Serializer>(
             "headers": own.map(|own| own.headers.iter().map(|it| &it.name).collect::<Vec<_>>()),
             "protocol": own.map(|own| own.protocol.to_string()),
             "url": own.filter(|_| has_url(it)).map(|own| &own.url),
-        })
+        });
+        if let Some(topics) = &it.subscribe {
+            let topics: Vec<String> = topics.iter().map(Topic::to_string).collect();
+            shown["subscribe"] = topics.into();
+        }
+        shown
     });
     serializer.collect_seq(each)
 }
@@ -814,6 +826,22 @@ impl Plan {
     pub fn target_of(&self, population: usize) -> &Target {
         let own = self.populations.all[population].target.as_ref();
         own.map_or(&self.target, |own| &own.target)
+    }
+
+    /// What the users of a population subscribe to.
+    pub(crate) fn topics_of(&self, population: usize) -> &[Topic] {
+        let own = self.populations.all[population].subscribe.as_ref();
+        own.unwrap_or(&self.target.subscribe)
+    }
+
+    /// Whether any users subscribe to something.
+    pub(crate) fn subscribes(&self) -> bool {
+        (0..self.populations.all.len()).any(|at| !self.topics_of(at).is_empty())
+    }
+
+    /// Whether sessions may hold a stream beside their calls.
+    pub fn may_hold_streams(&self) -> bool {
+        self.target.listen || self.subscribes()
     }
 
     /// Whether those of a population have the plan's tokens, where there are any.

@@ -32,7 +32,9 @@ use crate::network::{
     ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, BIND_FORM, CONNECTION_USES, ConnectionUse,
     EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM, backend_header,
 };
-use crate::protocol::{Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision};
+use crate::protocol::{
+    Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision, TOPIC_FORM, Topic,
+};
 use crate::template::{self, Expression};
 use crate::threshold::Severity;
 use crate::units;
@@ -211,6 +213,10 @@ keys! {
         /// Whether each session holds a GET stream and listens on it, as clients on SDKs
         /// do, where the server offers one; true unless given.
         listen: bool = Truth,
+        /// What each user of a modern server subscribes to, and holds a stream for:
+        /// `tools`, `prompts` and `resources` for changes of these lists, `uri:…` for a
+        /// resource; nothing unless given.
+        subscribe: Vec<Topic> = TOPICS,
         /// Files with certificates of authorities that are trusted beside the platform's.
         ca: Vec<String> = Own {
             read: |entry| read_texts(entry, CA_FORM, |text| Ok(text.to_string())),
@@ -570,6 +576,8 @@ keys! {
         headers: Headers = HEADERS,
         /// How to speak to the server, in place of what the settings say.
         protocol: ProtocolChoice = PROTOCOL,
+        /// What its users subscribe to, in place of what the settings say.
+        subscribe: Vec<Topic> = TOPICS,
         /// Another server: only the headers of this population go there.
         url: Shown<String> = AnyText(crate::address::FORM),
     }
@@ -870,6 +878,11 @@ fn share_schema() -> Value {
     let number = json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
     either(percent.schema(), number)
 }
+
+const TOPICS: Own<Vec<Topic>> = Own {
+    read: |entry| read_texts(entry, TOPIC_FORM, |text| text.parse()),
+    schema: texts_schema,
+};
 
 const CA_FORM: &str = "the path of a file, or a list of such";
 

@@ -1,5 +1,5 @@
-//! The task that holds a session's listening stream: it opens the stream, counts what comes,
-//! opens it again where it ends, and ends with the session.
+//! The task that holds a session's listening stream, or a user's subscription: it opens the
+//! stream, counts what comes, opens it again where it ends, and ends with the session.
 //!
 //! Nothing of it is in a call's figure. It is a task of its own, since its session's calls go
 //! on meanwhile, and since TLS wants a stack.
@@ -63,6 +63,7 @@ impl Ear {
             token,
             random,
             backoff: Backoff::of_streams(),
+            has_new_token: false,
             has_begun: false,
         });
         ear.task.set(Some(spawn(move || listening.run())));
@@ -107,6 +108,8 @@ struct Listening {
     token: Option<(u32, Rc<TokenCell>)>,
     random: fastrand::Rng,
     backoff: Backoff,
+    /// The next attempt has another token than the one that was refused just before.
+    has_new_token: bool,
     has_begun: bool,
 }
 
@@ -150,10 +153,12 @@ impl Listening {
         let resumes = self.listener.resumes();
         self.shared.start(row);
         let deadline = crate::clock::now() + self.shared.script.plan.timeout;
+        let shared = Rc::clone(&self.shared);
+        let mut say = |heard: &Heard<'_>| count_message(&shared, heard);
         let mut report = CallReport {
             // How long it lay unread says nothing of the calls.
             delay: None,
-            ..dispensable(|| self.listener.open(deadline))
+            ..dispensable(|| self.listener.open(deadline, &mut say))
         };
         if report.result.is_err()
             && let Some(foreign) = self.foreign()
@@ -162,6 +167,8 @@ impl Listening {
         }
         self.shared.end(row, &report, None);
         self.count();
+        // A server that refuses the new one as well would take another at once, and another.
+        let may_renew = !std::mem::take(&mut self.has_new_token);
         let (failure, status) = match report.result {
             Ok(()) => {
                 self.tally(|tally| tally.resumed += u64::from(resumes));
@@ -174,7 +181,8 @@ impl Listening {
         match status {
             // It offers none any more, whoever asks.
             Some(405 | 501) => AfterStream::Nothing,
-            _ if failure.is_denial() && self.has_other_token() => {
+            _ if may_renew && failure.is_denial() && self.has_other_token() => {
+                self.has_new_token = true;
                 AfterStream::Again(Duration::ZERO)
             }
             _ => {

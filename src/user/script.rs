@@ -17,7 +17,7 @@ use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::marker::MarkerKey;
 use crate::outcome::{Row, RowKind, Witness};
-use crate::protocol::{Era, Operation, PrepareError, ToolCatalog};
+use crate::protocol::{Era, LISTEN_METHOD, Operation, PrepareError, ToolCatalog};
 use crate::redact::Redactor;
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
 use crate::template::{Expression, Scope, literal, named};
@@ -134,6 +134,8 @@ pub(super) struct PopulationRole {
     pub(super) close_row: usize,
     /// Opening a session's listening stream; `None` where none is held.
     pub(super) listen_row: Option<usize>,
+    /// What asks for that stream in the modern era.
+    pub(super) subscription: Option<Arc<PreparedCall>>,
     /// The first of its flows; the others follow it.
     first_flow: usize,
     /// Sums of the weights up to and with each of its flows.
@@ -278,6 +280,7 @@ impl Script {
                 close_row: compiler.row(Row::new(RowKind::Close, "DELETE")),
                 server: target.server.clone(),
                 listen_row: None,
+                subscription: None,
                 first_flow,
                 cumulative_weights,
             });
@@ -310,17 +313,22 @@ impl Script {
         self.marks.as_ref()
     }
 
-    /// Has each session of a population whose server offers it hold a listening stream.
+    /// Has each session of a population whose server offers it hold a listening stream, and
+    /// each user of one that wants to be told of something a subscription.
     pub fn hold_streams(&mut self, offers: &[bool]) {
         for (at, role) in self.roles.iter_mut().enumerate() {
-            if offers.get(at) == Some(&true) {
-                let population = self.plan.populations.all()[at].name.clone();
-                role.listen_row = Some(self.rows.len());
-                self.rows.push(Row {
-                    population,
-                    ..Row::new(RowKind::Listen, "GET")
-                });
-            }
+            let subscription = role.server.subscription(self.plan.topics_of(at));
+            let method = match (&subscription, offers.get(at)) {
+                (Some(_), _) => LISTEN_METHOD,
+                (None, Some(true)) => "GET",
+                _ => continue,
+            };
+            role.subscription = subscription.map(Arc::new);
+            role.listen_row = Some(self.rows.len());
+            self.rows.push(Row {
+                population: self.plan.populations.all()[at].name.clone(),
+                ..Row::new(RowKind::Listen, method)
+            });
         }
     }
 

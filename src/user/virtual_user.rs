@@ -295,13 +295,16 @@ impl VirtualUser {
         }
     }
 
-    /// Holds the session's listening stream, where the server offers one.
+    /// Holds the session's listening stream, where the server offers one, or the user's
+    /// subscription.
     fn listen(&mut self) {
-        let row = self.shared.script.role(self.population).listen_row;
-        let Some(row) = row.filter(|_| self.session.has_id()) else {
+        let role = self.shared.script.role(self.population);
+        let subscription = role.subscription.clone();
+        let may_listen = subscription.is_some() || self.session.has_id();
+        let Some(row) = role.listen_row.filter(|_| may_listen) else {
             return;
         };
-        let listener = Box::new(HeldStream::of(&mut self.session));
+        let listener = Box::new(HeldStream::of(&self.session, subscription));
         let random = self.generators.of(purpose_of("listen")).clone();
         let token = self.token.clone();
         self.ear = Some(Ear::open(&self.shared, row, listener, token, random));

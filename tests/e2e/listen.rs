@@ -148,7 +148,7 @@ fn what_is_not_offered_is_told_with_its_status() {
 fn a_refusal_s_credentials_are_not_shown() {
     let server = listening(
         |_, _, connection| {
-            let body = r#"{"error":"no","access_token":"said-by-the-server"}"#;
+            let body = r#"{"detail":"no","access_token":"said-by-the-server"}"#;
             connection.answer(400, &[("Content-Type", "application/json")], body)
         },
         |request, connection| connection.done(request),
@@ -466,6 +466,44 @@ fn a_token_that_streams_are_refused_is_replaced_once() {
     );
 }
 
+/// A server that refuses the streams of every token gets no storm of new ones.
+#[test]
+fn a_refusal_of_every_token_is_braked() {
+    const COMMAND: &str = "echo x >> asked; echo tok-$(wc -l < asked | tr -d ' ')";
+    let server = listening(
+        |n, _, connection| match n {
+            0 => {
+                connection.open_stream();
+                connection.hang()
+            }
+            _ => {
+                let challenge = [("WWW-Authenticate", "Bearer error=\"invalid_token\"")];
+                connection.answer(401, &challenge, "")
+            }
+        },
+        |request, connection| connection.done(request),
+    );
+    share::one_part();
+    let arguments = [
+        "--tool",
+        "work",
+        "--vus",
+        "1",
+        "--duration",
+        "1500ms",
+        "--think",
+        "10ms",
+        "--token-command",
+        COMMAND,
+    ];
+    let program = load_run(&server.url(), &arguments).time_limit(IN_TIME);
+    let report = program.run().expect_code(0).checked_report();
+    let n_refused = count(&streams(&report)["opening"]["failed"]);
+    // Two at once, then two after each pause of at least half a second.
+    assert!((2..=8).contains(&n_refused), "{report:#}");
+    assert!(count(&report["tokens"]["fetched"]) <= 5, "{report:#}");
+}
+
 type Flood = (&'static str, &'static str, &'static str);
 
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
@@ -673,4 +711,145 @@ fn a_search_holds_streams_too() {
     let stats = settled(server);
     assert!(stats.streams_opened > 1, "{stats:?}");
     assert_eq!(stats.streams_open, 0);
+}
+
+/// A run of so many iterations by users of a modern server, who subscribe.
+fn run_subscribed(url: &str, topics: &str, more: &[&str]) -> Finished {
+    share::one_part();
+    let arguments = ["--protocol", "modern", "--subscribe", topics];
+    let program = load_run(url, &[&arguments[..], more].concat());
+    program.time_limit(IN_TIME).run()
+}
+
+#[test]
+fn users_of_a_modern_server_hold_what_they_subscribe_to() {
+    let server = pushing(20 * MS);
+    let more = [&ECHO[..], &["--vus", "3", "--duration", "1s"]].concat();
+    let topics = "tools,uri:demo://readme,uri:demo://none";
+    let finished = run_subscribed(&server.url(), topics, &more).expect_code(0);
+    let report = finished.checked_report();
+    let listen = streams(&report);
+    let stats = settled(server);
+    assert_eq!(listen["opening"]["ok"], 3, "{listen:#}");
+    assert_eq!(
+        (listen["open_max"].clone(), stats.streams_opened),
+        (json!(3), 3)
+    );
+    assert_eq!((stats.streams_open, stats.in_flight), (0, 0));
+    let names = listen["notifications"].as_object().expect("names");
+    let names: Vec<&str> = names.keys().map(String::as_str).collect();
+    let told = [
+        "notifications/resources/updated",
+        "notifications/tools/list_changed",
+    ];
+    assert_eq!(names, told, "{listen:#}");
+    assert_eq!(count(&report["totals"]["ok"]), stats.tool_calls);
+    assert_eq!(report["plan"]["subscribe"][1], "uri:demo://readme");
+    let said = "2 connections a user (subscription held)";
+    assert!(finished.stdout.contains(said), "{finished}");
+}
+
+#[test]
+fn subscriptions_are_of_the_modern_era() {
+    let server = quick_demo();
+    share::one_part();
+    let arguments = ["--protocol", "legacy", "--subscribe", "tools"];
+    let finished = load_run(&server.url(), &[&ECHO[..], &arguments].concat()).run();
+    let said = finished.expect_code(2).stderr;
+    assert!(
+        said.contains("`subscribe` needs revision 2026-07-28"),
+        "{said}"
+    );
+    assert_eq!(server.stats().tool_calls, 0);
+    let finished = load_run(&server.url(), &["--subscribe", "tool"]).run();
+    assert!(finished.expect_code(2).stderr.contains("`prompts`"));
+}
+
+/// Each stream has one end, and the next request another id.
+#[test]
+fn a_subscription_is_followed_from_its_acknowledgement_to_its_end() {
+    let n_streams = Arc::new(AtomicUsize::new(0));
+    let begun = Arc::clone(&n_streams);
+    let server = FakeServer::start(move |request, connection| {
+        let result = match request.method().as_str() {
+            "server/discover" => json!({
+                "resultType": "complete",
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {"listChanged": true}},
+            }),
+            "tools/list" => json!({
+                "resultType": "complete",
+                "tools": [{"name": "work", "inputSchema": {"type": "object"}}],
+            }),
+            "subscriptions/listen" => {
+                return subscription(begun.fetch_add(1, Ordering::SeqCst), request, connection);
+            }
+            _ => {
+                connection.wait_until(|| n_streams.load(Ordering::SeqCst) == 5);
+                json!({"resultType": "complete", "content": []})
+            }
+        };
+        connection.json(&request.result(&result))
+    });
+    let arguments = ["--tool", "work", "--vus", "1", "--iterations", "1"];
+    let finished = run_subscribed(&server.url(), "tools", &arguments).expect_code(0);
+    let report = finished.checked_report();
+    let listen = streams(&report);
+    // The first ended with the server's word, the last with the run.
+    assert_eq!(
+        (&listen["ended"], &listen["ended_by_server"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        causes_of(&listen["broken_by"]),
+        ["jsonrpc.-32000", "protocol.stream_ended"]
+    );
+    let refused = causes_of(&listen["opening"]["failures"]);
+    assert_eq!(refused, ["protocol.wrong_id"], "{listen:#}");
+    let requests = server.log_of("subscriptions/listen");
+    let ids: Vec<Value> = requests.iter().map(id_of).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
+    for request in &requests {
+        assert_eq!(request.header("mcp-method"), Some("subscriptions/listen"));
+        let params = &request.message()["params"];
+        assert_eq!(params["notifications"], json!({"toolsListChanged": true}));
+        assert!(params["_meta"].is_object(), "{params}");
+    }
+}
+
+/// What becomes of the stream with this number, from 0.
+fn subscription(n: usize, request: &Request, connection: &mut Connection) -> Next {
+    let id = id_of(request);
+    let told = |method: &str, id: &Value| {
+        let meta = json!({"io.modelcontextprotocol/subscriptionId": id});
+        let params = json!({"_meta": meta, "notifications": {"toolsListChanged": true}});
+        let message = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        format!("retry: 1\ndata: {message}\n\n")
+    };
+    let acknowledged = "notifications/subscriptions/acknowledged";
+    connection.open_stream();
+    if n == 2 {
+        connection.chunk(&told(acknowledged, &json!(4711)));
+        return connection.hang();
+    }
+    connection.chunk(&told(acknowledged, &id));
+    connection.chunk(&told("notifications/tools/list_changed", &id));
+    let last = match n {
+        0 => request.result(&json!({"resultType": "complete"})),
+        1 => return connection.end_stream(),
+        3 => request.error(&json!({"code": -32000, "message": "enough"})),
+        _ => return connection.hang(),
+    };
+    connection.chunk(&format!("data: {last}\n\n"));
+    connection.end_stream()
+}
+
+/// The causes by name, in alphabetical order.
+fn causes_of(counts: &Value) -> Vec<String> {
+    let ids = counts.as_array().expect("causes").iter();
+    let mut ids: Vec<String> = ids
+        .map(|it| it["id"].as_str().expect("an id").to_string())
+        .collect();
+    ids.sort();
+    ids
 }

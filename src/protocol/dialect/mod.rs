@@ -20,6 +20,7 @@ use super::fault::ProtocolFault;
 use super::operation::{Method, Operation, PrepareError};
 use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
+use super::subscription::Topic;
 use super::tasks::TaskRequest;
 use crate::template::Scope;
 
@@ -177,6 +178,13 @@ impl Dialect {
     /// Modern: asks something of a task, in a dialect that declares tasks.
     pub fn task_request(&self, request: TaskRequest<'_>, task_id: &str) -> Prepared {
         stateless::task_request(self.revision, &self.meta_json, request, task_id)
+    }
+
+    /// Modern: asks to be told of these. `None` where there is nothing to ask for, and in the
+    /// legacy era, whose sessions listen on a GET stream.
+    pub fn subscribe(&self, topics: &[Topic]) -> Option<Prepared> {
+        let is_asked = self.era() == Era::Modern && !topics.is_empty();
+        is_asked.then(|| stateless::subscribe(self.revision, &self.meta_json, topics))
     }
 
     /// Legacy: reads the result of `initialize`.

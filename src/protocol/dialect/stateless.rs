@@ -12,6 +12,7 @@ use super::super::header_value::encode_header_value;
 use super::super::operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 use super::super::request::Prepared;
 use super::super::revision::Revision;
+use super::super::subscription::{LISTEN_METHOD, Topic, wanted_json};
 use super::super::tasks::{TASKS_EXTENSION, TaskRequest};
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
 use super::params::{progress_token, render_cursor, render_members, version_header};
@@ -51,6 +52,17 @@ pub(super) fn task_request(
         &Template::from(meta_json),
     );
     Prepared::new(request.method(), headers, Some(&params))
+}
+
+/// The request that a subscription to these answers.
+pub(super) fn subscribe(revision: Revision, meta_json: &str, topics: &[Topic]) -> Prepared {
+    let members = format!(r#""notifications":{}"#, wanted_json(topics));
+    let params = render_params(
+        &Template::from(members.as_str()),
+        &Template::from(meta_json),
+    );
+    let headers = standard_headers(revision, LISTEN_METHOD);
+    Prepared::new(LISTEN_METHOD, headers, Some(&params))
 }
 
 /// The `_meta` of every request.

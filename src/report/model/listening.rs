@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{CauseCount, Figures};
 use crate::redact::strangers_keys;
 
-/// Listening streams: a GET for each session, held for as long as the session lives. In no
-/// total and in no figure of a call. `opening.ok = ended + broken`.
+/// Listening streams: a GET for each session, or a subscription for each user of a modern
+/// server, held for as long as the session lives. In no total and in no figure of a call. `opening.ok = ended + broken`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ListenFigures {
-    /// Asking for them, up to the head of the answer: `ok` is how many were opened.
+    /// Asking for them, up to the head of the answer, or to the acknowledgement of the
+    /// subscription: `ok` is how many were opened.
     pub opening: Figures,
     /// Of those that failed, how many were answered, but not with a stream.
     pub refused: u64,

@@ -77,6 +77,10 @@ pub(super) fn resolve(
     let n_stages = config.stages.value.as_ref().map_or(0, Vec::len);
     // One user that tries each step once needs none.
     target.listen = settings.listen.value.unwrap_or(target.listen) && !overrides.is_trial;
+    target.subscribe = settings.subscribe.value.take().unwrap_or_default();
+    if overrides.is_trial {
+        target.subscribe.clear();
+    }
     let flow_names = resolver.flow_names([&config.scenario, &config.flows]);
     let has_other_load = config.stages.is_given() || config.arrivals.is_given();
     resolver.count_users(&config.populations, &mut settings, has_other_load);
@@ -188,6 +192,9 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
     on_break.give_way("--on-break", flags.stop_on_break);
     settings.pacing.give_way("--pacing", flags.pacing);
     settings.listen.give_way("--no-listen", flags.listen);
+    settings
+        .subscribe
+        .give_way("--subscribe", flags.subscribe.clone());
     settings.pin.give_way("--no-pin", flags.pin);
     settings
         .preflight

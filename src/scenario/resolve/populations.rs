@@ -156,6 +156,11 @@ impl Resolver<'_> {
                 flows,
                 flow_names,
                 think: keys.think.value,
+                // One user that tries each step once needs none; the flag is for all.
+                subscribe: match self.overrides.is_trial || self.overrides.subscribe.is_some() {
+                    true => None,
+                    false => keys.subscribe.value.clone(),
+                },
                 target: self.target_of(&entry.place, keys, withheld, plan),
             });
         }
@@ -332,6 +337,7 @@ impl Resolver<'_> {
             target = Target {
                 cookies: target.cookies,
                 listen: target.listen,
+                subscribe: target.subscribe,
                 respect_retry_after: target.respect_retry_after,
                 protocol: target.protocol,
                 ..Target::checked(self.url_of(&keys.url))
@@ -506,6 +512,9 @@ impl Resolver<'_> {
                 plan.token = None;
             }
             plan.target = own.target;
+        }
+        if let Some(topics) = own.subscribe.take() {
+            plan.target.subscribe = topics;
         }
         plan.populations = Populations::new(vec![Population {
             weight: 1,

@@ -82,7 +82,7 @@ impl Desk {
         };
         count(&message, stats);
         let mut reply = if self.is_modern(head, &message) {
-            modern::answer(&mut self.offer, head, &message, now)
+            modern::answer(&mut self.offer, head, &message, now, self.offers_streams)
         } else {
             legacy::answer(
                 &mut self.offer,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::asking::{AskedAnswer, DemoAsk};
 use super::offer::{Class, INVALID_REQUEST, PARSE_ERROR, Payload};
+use super::subscribe::Subscribed;
 
 /// An answer, before it is written out, delayed or spoilt.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct DemoReply {
     pub(super) served_by: Option<String>,
     /// The session whose stream begins, in place of all else.
     pub(super) stream: Option<u128>,
+    /// The subscription whose stream begins, in place of all else.
+    pub(super) subscription: Option<Box<Subscribed>>,
     /// What the client is asked first, on the stream of its call.
     pub(super) ask: Option<DemoAsk>,
     /// What the client answered to a request of ours.
@@ -108,6 +111,7 @@ impl DemoReply {
             progress: Vec::new(),
             served_by: None,
             stream: None,
+            subscription: None,
             ask: None,
             answers: None,
         }

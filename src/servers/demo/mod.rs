@@ -32,6 +32,7 @@ mod schema;
 mod server;
 mod shop;
 mod stats;
+mod subscribe;
 mod tools;
 mod wire;
 

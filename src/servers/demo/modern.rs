@@ -17,6 +17,7 @@ use super::offer::{
     MISSING_CAPABILITY, Payload, ServedEra, UNSUPPORTED_VERSION, add_cache_hints, begin_result,
     capabilities, server_info,
 };
+use super::subscribe::{LISTEN, Subscribed};
 use super::wire::DemoRequestHead;
 
 /// The revision that is spoken.
@@ -31,12 +32,13 @@ pub(super) fn names_version(params: &Value) -> bool {
     params["_meta"].get(VERSION_KEY).is_some()
 }
 
-/// The answer to a modern message.
+/// The answer to a modern message. Where streams are offered, it may subscribe to news.
 pub(super) fn answer(
     offer: &mut Catalogue,
     head: &DemoRequestHead,
     message: &ClientMessage,
     now: Duration,
+    offers_streams: bool,
 ) -> DemoReply {
     let id = match &message.kind {
         MessageKind::Request(id) => id,
@@ -59,6 +61,13 @@ pub(super) fn answer(
     }
     if message.method == "server/discover" {
         return DemoReply::message(200, id.clone(), discover());
+    }
+    if message.method == LISTEN && offers_streams {
+        let subscribed = Subscribed::new(id, &message.params);
+        return DemoReply {
+            subscription: Some(Box::new(subscribed)),
+            ..DemoReply::empty(200)
+        };
     }
     let declared = &message.params["_meta"][CAPABILITIES_KEY];
     let asker = Asker {

@@ -426,6 +426,12 @@ const README_URI: &str = "demo://readme";
 const SETTINGS_URI: &str = "demo://settings";
 const NOTE_URI_PREFIX: &str = "demo://notes/";
 
+/// Whether there is a resource with this URI.
+pub(super) fn has_resource(uri: &str) -> bool {
+    let read = read_resource(ServedEra::Modern, &json!({"uri": uri}));
+    matches!(read, Payload::Result(_))
+}
+
 fn read_resource(era: ServedEra, params: &Value) -> Payload {
     let Some(uri) = params["uri"].as_str() else {
         return Payload::error(INVALID_PARAMS, "params.uri must be a string");

@@ -53,8 +53,8 @@ pub struct DemoOptions {
     /// to another client's call which is under way: each gets the other's result under its
     /// own id. 0 to 1.
     pub mix_share: f64,
-    /// Each session may hold a GET stream, and gets a notification on it at this interval.
-    /// `None`: no stream is offered.
+    /// Each session may hold a GET stream, and gets a notification on it at this interval;
+    /// modern clients may subscribe to news. `None`: neither is offered.
     pub stream_every: Option<Duration>,
     /// How many service times are kept in `DemoStats::service_times`; 0 keeps
     /// none.

@@ -34,6 +34,7 @@ use super::message::{DemoReply, ReplyBody};
 use super::offer::{Class, INVALID_REQUEST, ServedEra, consulted};
 use super::options::DemoOptions;
 use super::stats::DemoStats;
+use super::subscribe::Subscribed;
 use super::wire::{self, HttpMethod, HttpRequest, RequestReader};
 use crate::alarm::PollAlarm;
 use crate::clock::SystemClock;
@@ -128,6 +129,8 @@ struct DemoConnection {
     busy: Option<Busy>,
     /// The stream that it is.
     streamed: Option<Streamed>,
+    /// What is told on it, where a client has subscribed to that.
+    subscribed: Option<Box<Subscribed>>,
     then: Then,
     /// Reading stopped because too much came ahead.
     is_paused: bool,
@@ -160,10 +163,11 @@ impl HeldAnswer {
     }
 }
 
-/// A session's stream.
+/// A session's stream, or that of a subscription.
 #[derive(Debug, Clone, Copy)]
 struct Streamed {
-    session: u128,
+    /// `None` for a subscription.
+    session: Option<u128>,
     /// Of the last event.
     event_id: u64,
 }
@@ -358,6 +362,7 @@ impl DemoLoop {
             n_sent: 0,
             busy: None,
             streamed: None,
+            subscribed: None,
             then: Then::ReadOn,
             is_paused: false,
             n_discarded: 0,
@@ -488,9 +493,20 @@ impl DemoLoop {
         self.stats.requests += 1;
         let now = self.clock.now();
         let mut reply = self.desk.answer(request, now, &mut self.stats);
+        if let Some(subscribed) = reply.subscription.take() {
+            let streamed = Streamed {
+                session: None,
+                event_id: 0,
+            };
+            return self.begin_stream(number, streamed, Some(subscribed));
+        }
         if let Some(session) = reply.stream {
             if !self.streams.contains_key(&session) {
-                return self.begin_stream(number, session, request.head.last_event_id);
+                let streamed = Streamed {
+                    session: Some(session),
+                    event_id: request.head.last_event_id.unwrap_or(0),
+                };
+                return self.begin_stream(number, streamed, None);
             }
             let text = "Conflict: only one stream per session is allowed";
             reply = DemoReply::refusal(409, INVALID_REQUEST, text);
@@ -572,25 +588,36 @@ impl DemoLoop {
         }
     }
 
-    /// Begins a session's stream.
-    fn begin_stream(&mut self, number: usize, session: u128, last_event_id: Option<u64>) {
+    /// Begins a session's stream, or that of a subscription.
+    fn begin_stream(
+        &mut self,
+        number: usize,
+        streamed: Streamed,
+        subscribed: Option<Box<Subscribed>>,
+    ) {
         let ticket = self.draw_ticket();
         let began_at = self.clock.now();
         let Some(connection) = self.connection(number) else {
             return;
         };
         wire::write_stream_head(&mut connection.output, &[], false);
-        connection.streamed = Some(Streamed {
-            session,
-            event_id: last_event_id.unwrap_or(0),
-        });
+        if let Some(subscribed) = &subscribed {
+            let first = subscribed.acknowledgement().to_string();
+            let mut event = Vec::with_capacity(first.len() + 64);
+            wire::write_event(&mut event, first.as_bytes(), "\n");
+            wire::write_chunk(&mut connection.output, &event);
+        }
+        connection.streamed = Some(streamed);
+        connection.subscribed = subscribed;
         connection.busy = Some(Busy {
             ticket,
             began_at,
             is_call: false,
             stage: CallStage::Streaming,
         });
-        self.streams.insert(session, number);
+        if let Some(session) = streamed.session {
+            self.streams.insert(session, number);
+        }
         self.stats.streams_opened += 1;
         self.stats.streams_open += 1;
         let open = self.stats.streams_open;
@@ -617,7 +644,8 @@ impl DemoLoop {
     fn push(&mut self, number: usize, ticket: u64) {
         let streamed = self.connection(number).and_then(|it| it.streamed);
         let Some(streamed) = streamed else { return };
-        if !self.desk.is_open(streamed.session) {
+        let session = streamed.session;
+        if session.is_some_and(|session| !self.desk.is_open(session)) {
             return self.end_stream(number);
         }
         let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else {
@@ -625,18 +653,26 @@ impl DemoLoop {
         };
         if connection.output.is_empty() {
             let event_id = streamed.event_id.wrapping_add(1);
-            let message = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"event {event_id}"}}}}"#
-            );
-            let mut event = Vec::with_capacity(message.len() + 64);
-            wire::write_event_id(&mut event, event_id);
-            wire::write_event(&mut event, message.as_bytes(), "\n");
-            wire::write_chunk(&mut connection.output, &event);
+            let message = match &mut connection.subscribed {
+                None => Some(format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"event {event_id}"}}}}"#
+                )),
+                Some(subscribed) => subscribed.next_news().map(|news| news.to_string()),
+            };
+            if let Some(message) = message {
+                let mut event = Vec::with_capacity(message.len() + 64);
+                // Nobody goes on with a subscription where it broke.
+                if connection.subscribed.is_none() {
+                    wire::write_event_id(&mut event, event_id);
+                }
+                wire::write_event(&mut event, message.as_bytes(), "\n");
+                wire::write_chunk(&mut connection.output, &event);
+                self.stats.notices_sent += 1;
+            }
             connection.streamed = Some(Streamed {
                 event_id,
                 ..streamed
             });
-            self.stats.notices_sent += 1;
         }
         if self.flush(number) != Flushed::Closed {
             self.push_later(number, ticket);
@@ -651,14 +687,15 @@ impl DemoLoop {
         let Some(streamed) = connection.streamed.take() else {
             return;
         };
+        connection.subscribed = None;
         wire::write_stream_end(&mut connection.output);
         self.forget_stream(streamed.session);
         self.send(number);
         self.read_on(number);
     }
 
-    fn forget_stream(&mut self, session: u128) {
-        if self.streams.remove(&session).is_some() {
+    fn forget_stream(&mut self, session: Option<u128>) {
+        if session.is_none_or(|session| self.streams.remove(&session).is_some()) {
             self.stats.streams_open = self.stats.streams_open.saturating_sub(1);
         }
     }

@@ -74,9 +74,9 @@ pub struct DemoStats {
     pub sessions_expired: u64,
     /// Requests in a session that another server behind the balancer has.
     pub sessions_elsewhere: u64,
-    /// GET streams begun.
+    /// Listening streams begun: by GET, or by a subscription.
     pub streams_opened: u64,
-    /// GET streams that are open.
+    /// Listening streams that are open.
     pub streams_open: u64,
     /// The most at one time.
     pub streams_open_max: u64,
