@@ -978,6 +978,10 @@ command! {
         /// notification on each at this interval; none is offered unless given
         #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
         pub(super) stream_every: Option<Duration>,
+        /// ask the client on its GET stream too, after each notification
+        /// (elicitation/create); goes with --stream-every
+        #[argh(switch)]
+        pub(super) stream_asks: bool,
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         let fault = "`--one-at-a-time` is a capacity of its own: `--capacity` does not go with it";
         return Err(UserError::usage(fault).hint("give one of the two"));
     }
+    if args.stream_asks && args.stream_every.is_none() {
+        let fault = "`--stream-asks` asks on GET streams, and none is offered";
+        return Err(UserError::usage(fault).hint("offer one with `--stream-every 1s`"));
+    }
     let latency = args.latency.unwrap_or(defaults.latency);
     let one_at_a_time = args.one_at_a_time.then_some(Capacity {
         slots: 1,
@@ -39,6 +43,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         hold_streams: args.hold_streams,
         backends: args.backends.unwrap_or(defaults.backends),
         stream_every: args.stream_every,
+        stream_asks: args.stream_asks,
         off_schema_share: args.off_schema.unwrap_or(defaults.off_schema_share),
         mix_share: args.mix.unwrap_or(defaults.mix_share),
         ..defaults
@@ -66,6 +71,12 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
         "served {} calls in {} sessions{streams}",
         stats.finished, stats.sessions_opened
     );
+    if args.stream_asks {
+        line += &format!(
+            ", {} of {} questions on them answered",
+            stats.stream_answered, stats.stream_asked
+        );
+    }
     if args.mix.is_some() {
         line += &format!(", {} of them with what was another client's", stats.mixed);
     }

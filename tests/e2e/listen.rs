@@ -86,6 +86,41 @@ fn each_session_holds_a_stream_beside_its_calls() {
     assert!(said.contains("(notifications/message)"), "{said}");
 }
 
+/// The demo asks on the streams, and hears an answer that fits to each question; those that
+/// are on their way as a session ends may get none.
+#[test]
+fn the_demo_asks_on_the_streams_and_is_answered() {
+    let server = demo(DemoOptions {
+        latency: DemoLatency::Fixed(5 * MS),
+        stream_every: Some(20 * MS),
+        stream_asks: true,
+        ..DemoOptions::default()
+    });
+    let finished = run_sessions(&server.url(), &["--vus", "4", "--duration", "1s"]).expect_code(0);
+    let report = finished.checked_report();
+    let listen = streams(&report);
+    let stats = settled(server);
+    let heard = count(&listen["requests"]["elicitation/create"]);
+    assert!(heard >= 4 && heard <= stats.stream_asked, "{listen:#}");
+    assert_eq!(
+        listen["requests"],
+        json!({"elicitation/create": heard}),
+        "{listen:#}"
+    );
+    let answered = count(&listen["requests_answered"]);
+    assert!(answered + 4 >= heard, "{listen:#}");
+    assert!(answered <= stats.responses, "{stats:?}");
+    assert!(stats.stream_answered <= stats.responses, "{stats:?}");
+    assert!(stats.stream_answered + 4 >= answered, "{stats:?}");
+    // They are in no call's figures.
+    assert_eq!(count(&report["totals"]["ok"]), stats.tool_calls);
+    assert_eq!(report["counters"]["server_requests"], 0, "{report:#}");
+    assert!(
+        finished.stdout.contains("(elicitation/create)"),
+        "{finished}"
+    );
+}
+
 #[test]
 fn who_does_not_want_to_listen_does_not() {
     for (flag, config) in [(true, ""), (false, "listen = false\n")] {

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::asking::{Consultation, DemoAsk};
 use super::legacy::{self, Sessions};
 use super::message::{ClientMessage, DemoReply, MessageKind, read_message};
 use super::modern;
@@ -105,6 +106,11 @@ impl Desk {
     /// Ends a legacy session, as if it had expired.
     pub(super) fn expire(&mut self, session: u128, stats: &mut DemoStats) {
         self.sessions.expire(session, stats);
+    }
+
+    /// What a client is asked on its session's stream.
+    pub(super) fn ask_on_stream(&mut self) -> DemoAsk {
+        self.offer.ask_of(Consultation::Elicitation)
     }
 
     /// Whether a legacy session has not ended.

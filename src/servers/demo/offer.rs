@@ -135,6 +135,13 @@ impl Catalogue {
         }
     }
 
+    /// A request to a client, with an id of its own.
+    pub(super) fn ask_of(&mut self, kind: Consultation) -> DemoAsk {
+        self.next_ask += 1;
+        let id = self.next_ask;
+        DemoAsk { id, kind }
+    }
+
     /// The shop that some tools work in.
     pub(super) fn shop(&self) -> &Shop {
         &self.shop
@@ -229,9 +236,7 @@ impl Catalogue {
                 self.ask_or_finish(name, arguments, question, params, asker.can_elicit)
             }
             Some(ToolOutcome::Consults(kind)) if era == ServedEra::Legacy => {
-                self.next_ask += 1;
-                let id = self.next_ask;
-                ask = Some(DemoAsk { id, kind });
+                ask = Some(self.ask_of(kind));
                 // It is made of the answer.
                 Payload::Result(Value::Null)
             }

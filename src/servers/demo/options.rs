@@ -56,6 +56,9 @@ pub struct DemoOptions {
     /// Each session may hold a GET stream, and gets a notification on it at this interval;
     /// modern clients may subscribe to news. `None`: neither is offered.
     pub stream_every: Option<Duration>,
+    /// Each notification on a GET stream is followed by a question to the client
+    /// (`elicitation/create`), unless the client still owes the answer to the last one.
+    pub stream_asks: bool,
     /// How many service times are kept in `DemoStats::service_times`; 0 keeps
     /// none.
     pub service_times_max: usize,
@@ -83,6 +86,7 @@ impl Default for DemoOptions {
             off_schema_share: 0.1,
             mix_share: 0.0,
             stream_every: None,
+            stream_asks: false,
             service_times_max: 0,
         }
     }

@@ -170,6 +170,8 @@ struct Streamed {
     session: Option<u128>,
     /// Of the last event.
     event_id: u64,
+    /// What its client was asked on it last and has not answered yet.
+    asked: Option<u64>,
 }
 
 /// A call that waits for its client's answer to a request of ours.
@@ -497,6 +499,7 @@ impl DemoLoop {
             let streamed = Streamed {
                 session: None,
                 event_id: 0,
+                asked: None,
             };
             return self.begin_stream(number, streamed, Some(subscribed));
         }
@@ -505,6 +508,7 @@ impl DemoLoop {
                 let streamed = Streamed {
                     session: Some(session),
                     event_id: request.head.last_event_id.unwrap_or(0),
+                    asked: None,
                 };
                 return self.begin_stream(number, streamed, None);
             }
@@ -639,8 +643,8 @@ impl DemoLoop {
         }));
     }
 
-    /// Sends another notification on a stream, unless its client is behind. The stream of a
-    /// session that has ended ends.
+    /// Sends another notification on a stream, and asks its client where that is wanted,
+    /// unless the client is behind. The stream of a session that has ended ends.
     fn push(&mut self, number: usize, ticket: u64) {
         let streamed = self.connection(number).and_then(|it| it.streamed);
         let Some(streamed) = streamed else { return };
@@ -653,26 +657,39 @@ impl DemoLoop {
         };
         if connection.output.is_empty() {
             let event_id = streamed.event_id.wrapping_add(1);
-            let message = match &mut connection.subscribed {
-                None => Some(format!(
-                    r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"event {event_id}"}}}}"#
-                )),
-                Some(subscribed) => subscribed.next_news().map(|news| news.to_string()),
-            };
-            if let Some(message) = message {
-                let mut event = Vec::with_capacity(message.len() + 64);
-                // Nobody goes on with a subscription where it broke.
-                if connection.subscribed.is_none() {
-                    wire::write_event_id(&mut event, event_id);
-                }
-                wire::write_event(&mut event, message.as_bytes(), "\n");
-                wire::write_chunk(&mut connection.output, &event);
-                self.stats.notices_sent += 1;
-            }
-            connection.streamed = Some(Streamed {
+            let mut streamed = Streamed {
                 event_id,
                 ..streamed
-            });
+            };
+            match &mut connection.subscribed {
+                None => {
+                    let message = format!(
+                        r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":"event {event_id}"}}}}"#
+                    );
+                    let output = &mut connection.output;
+                    wire::write_stream_event(output, event_id, message.as_bytes());
+                    self.stats.notices_sent += 1;
+                    if self.options.stream_asks && streamed.asked.is_none() {
+                        let ask = self.desk.ask_on_stream();
+                        streamed.event_id = event_id.wrapping_add(1);
+                        streamed.asked = Some(ask.id);
+                        let message = ask.message().to_string();
+                        wire::write_stream_event(output, streamed.event_id, message.as_bytes());
+                        self.stats.stream_asked += 1;
+                    }
+                }
+                // Nobody goes on with a subscription where it broke: its events have no ids.
+                Some(subscribed) => {
+                    if let Some(news) = subscribed.next_news() {
+                        let message = news.to_string();
+                        let mut event = Vec::with_capacity(message.len() + 64);
+                        wire::write_event(&mut event, message.as_bytes(), "\n");
+                        wire::write_chunk(&mut connection.output, &event);
+                        self.stats.notices_sent += 1;
+                    }
+                }
+            }
+            connection.streamed = Some(streamed);
         }
         if self.flush(number) != Flushed::Closed {
             self.push_later(number, ticket);
@@ -723,7 +740,7 @@ impl DemoLoop {
     /// The answer of a client to what it was asked: its call goes on.
     fn go_on_with(&mut self, said: AskedAnswer, session: Option<u128>) {
         let Entry::Occupied(asked) = self.asked.entry(said.id) else {
-            return;
+            return self.note_answer(&said, session);
         };
         // Another session's answer is none.
         if asked.get().session != session {
@@ -749,6 +766,23 @@ impl DemoLoop {
         let now = self.clock.now();
         self.finish_at(call.number, call.ticket, now, latency, false);
         self.read_on(call.number);
+    }
+
+    /// Notes what a client answers to what it was asked on its session's stream.
+    fn note_answer(&mut self, said: &AskedAnswer, session: Option<u128>) {
+        let stream = session.and_then(|session| self.streams.get(&session).copied());
+        let connection = stream.and_then(|number| self.connection(number));
+        let Some(streamed) = connection.and_then(|it| it.streamed.as_mut()) else {
+            return;
+        };
+        if streamed.asked == Some(said.id) {
+            streamed.asked = None;
+            let text = said
+                .said
+                .as_ref()
+                .map(|it| Consultation::Elicitation.said(it));
+            self.stats.stream_answered += u64::from(matches!(text, Ok(Ok(_))));
+        }
     }
 
     /// Sends a call through the gate of the capacity.

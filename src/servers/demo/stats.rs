@@ -90,6 +90,10 @@ pub struct DemoStats {
     pub cancels: u64,
     /// Requests to clients, on streams of their calls.
     pub asked: u64,
+    /// Requests to clients on GET streams.
+    pub stream_asked: u64,
+    /// Of these, those that were answered with what fits.
+    pub stream_answered: u64,
     /// Responses of clients.
     pub responses: u64,
     /// The faults that were done.

@@ -406,9 +406,12 @@ pub(super) fn write_stream_end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n\r\n");
 }
 
-/// Appends the id of the event that follows.
-pub(super) fn write_event_id(out: &mut Vec<u8>, id: u64) {
-    out.extend_from_slice(format!("id: {id}\n").as_bytes());
+/// Appends a message with an id as a chunk of a stream that goes on.
+pub(super) fn write_stream_event(out: &mut Vec<u8>, id: u64, message: &[u8]) {
+    let mut event = Vec::with_capacity(message.len() + 64);
+    event.extend_from_slice(format!("id: {id}\n").as_bytes());
+    write_event(&mut event, message, "\n");
+    write_chunk(out, &event);
 }
 
 /// Appends one event that carries a message. `line_end` is LF or CRLF.
