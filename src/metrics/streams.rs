@@ -81,16 +81,18 @@ impl AnswerPieces {
         }
     }
 
-    /// Whether it tells if events are held back: it took long, and told of its progress.
-    fn is_telling(&self, took_ns: u64) -> bool {
-        took_ns >= LONG_NS && self.n_progress >= PROGRESS_MIN
-    }
-
-    /// Whether all events came together, though we would have seen them apart: events that
-    /// lie unread longer than from one to the next come together by our own fault.
-    fn is_held_back(&self, took_ns: u64) -> bool {
+    /// Whether its events were held back, so that all came together. `None` where it does
+    /// not tell: it was short, it did not tell of its progress, or its events may have come
+    /// together by our own fault, because they lay unread longer than from one to the next.
+    fn is_held_back(&self, took_ns: u64) -> Option<bool> {
+        if took_ns < LONG_NS || self.n_progress < PROGRESS_MIN {
+            return None;
+        }
+        if self.n_arrivals > 1 {
+            return Some(false);
+        }
         let gap_ns = took_ns / self.n_events.max(1);
-        self.n_arrivals == 1 && self.delay_ns.is_some_and(|delay| delay < gap_ns)
+        self.delay_ns.filter(|delay| *delay < gap_ns).map(|_| true)
     }
 }
 
@@ -117,7 +119,7 @@ pub struct AnswerTimes {
     pub progress: u64,
     /// Streams that ended before the answer, of all calls.
     pub ended_early: u64,
-    /// Long calls that told of their progress.
+    /// Long calls that told of their progress, and whose events we read in time.
     pub telling: u64,
     /// Of these, those whose events came all at once.
     pub held_back: u64,
@@ -152,8 +154,7 @@ impl AnswerTimes {
         self.events.add(pieces.n_events);
         self.bytes.add(pieces.n_bytes);
         self.progress += pieces.n_progress;
-        if pieces.is_telling(took_ns) {
-            let is_held_back = pieces.is_held_back(took_ns);
+        if let Some(is_held_back) = pieces.is_held_back(took_ns) {
             self.telling += 1;
             self.held_back += u64::from(is_held_back);
             self.held_back_unbuffered += u64::from(is_held_back && pieces.is_unbuffered);
@@ -240,8 +241,8 @@ mod tests {
         check(&[100, 300, 500], Some(1), (1, 0));
         check(&[499, 500, 500], Some(1), (1, 0));
         // We read late, or do not know whether we did.
-        check(&[500, 500, 500], Some(200), (1, 0));
-        check(&[500, 500, 500], None, (1, 0));
+        check(&[500, 500, 500], Some(200), (0, 0));
+        check(&[500, 500, 500], None, (0, 0));
         // Too short, or too little was told.
         check(&[50, 50, 50], Some(1), (0, 0));
         check(&[500, 500], Some(1), (0, 0));

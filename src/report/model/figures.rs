@@ -259,10 +259,10 @@ pub struct AnswerFigures {
     pub progress: u64,
     /// Streams that ended before the answer, of all calls; those that were resumed too.
     pub ended_early: u64,
-    /// Calls of 100 ms and more that told of their progress twice or more.
+    /// Calls of 100 ms and more that told of their progress twice or more, and whose events
+    /// came apart or were read early enough to be told apart.
     pub telling: u64,
-    /// Of these, the ones whose events all arrived at once, and were read early enough to be
-    /// told apart: something held them back.
+    /// Of these, the ones whose events all arrived at once: something held them back.
     pub held_back: u64,
 }
 
