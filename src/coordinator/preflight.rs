@@ -105,6 +105,12 @@ impl Preflight {
                     let tool = tools
                         .as_ref()
                         .and_then(|tools| tools.by_key.get(name.as_str()));
+                    if let Some(tool) = tool
+                        && let Some(fault) = unknown_argument(tool, call)
+                    {
+                        self.faults.add(format!("{place}: {fault}"));
+                        continue;
+                    }
                     let is_held = !call.generate && !call.expectations.awaits_failure();
                     if let (Some(tool), Some(arguments), true) = (tool, arguments, is_held) {
                         by_tool
@@ -120,6 +126,15 @@ impl Preflight {
                         && let Some(prompt) = known.by_key.get(name.as_str())
                     {
                         self.hold_prompt(&place, prompt, arguments.as_ref());
+                        let names = prompt.arguments.iter().map(|it| it.name.as_str());
+                        if let Some(MarkedPlace::Path(path)) = &call.isolation
+                            && let Some(name) = path.first()
+                            && names.clone().all(|known| known != name)
+                        {
+                            let what = format!("the prompt `{}`", prompt.name);
+                            let fault = no_argument(&what, name, names);
+                            self.faults.add(format!("{place}: {fault}"));
+                        }
                     }
                 }
                 Operation::ReadResource { uri } => {
@@ -390,6 +405,62 @@ impl Preflight {
         let hints = hints.into_iter().filter(|(is_told, _)| *is_told);
         Err(hints.fold(error, |error, (_, hint)| error.hint(hint)))
     }
+}
+
+/// What is wrong with the path that a call's marker takes: it leads to an argument that
+/// the tool's schema does not name, which a server would most likely throw away. `None`
+/// where the schema may have it in other words than `properties`.
+fn unknown_argument(tool: &ToolDescription, call: &Call) -> Option<String> {
+    const OTHER_WORDS: [&str; 9] = [
+        "$ref",
+        "$dynamicRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+        "dependentSchemas",
+        "patternProperties",
+        "not",
+    ];
+    let Some(MarkedPlace::Path(path)) = &call.isolation else {
+        return None;
+    };
+    let whole = tool.input_schema.to_value();
+    let mut schema = &whole;
+    for (depth, name) in path.iter().enumerate() {
+        let has_other_words = OTHER_WORDS.iter().any(|word| schema.get(word).is_some());
+        // Where others are named by the schema itself, they are meant.
+        let is_open = !matches!(
+            schema.get("additionalProperties"),
+            None | Some(Value::Bool(false))
+        );
+        if has_other_words || is_open {
+            return None;
+        }
+        let properties = schema.get("properties")?.as_object()?;
+        match properties.get(name) {
+            Some(inner) => schema = inner,
+            None => {
+                let before = &path[..depth];
+                let what = match before.is_empty() {
+                    true => format!("the tool `{}`", tool.name),
+                    false => format!("`{}` of the tool `{}`", before.join("."), tool.name),
+                };
+                let names = properties.keys().map(String::as_str);
+                return Some(no_argument(&what, name, names));
+            }
+        }
+    }
+    None
+}
+
+/// Says that there is no argument of that name for the marker, and which may be meant.
+fn no_argument<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let suggestion = match nearest(name, known.take(CANDIDATES_MAX)) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    format!("`isolation` names an argument that {what} does not have: `{name}`{suggestion}")
 }
 
 /// The first property of a tool that takes any text of the length of a marker, and in
@@ -834,6 +905,50 @@ mod tests {
         assert_eq!(marked(nullable, "{}"), Ok(json!({"text": marker})));
         let none = marked(json!({"n": {"type": "number"}}), "{ n = 1 }");
         assert!(none.is_err_and(|it| it[0].contains("no argument that takes any text")));
+    }
+
+    #[test]
+    fn a_marker_goes_into_an_argument_that_there_is() {
+        let check = |schema: Value, path: &str, expected: Option<&str>| {
+            let mut lists = lists();
+            for tool in lists.tools.iter_mut().flat_map(|tools| &mut tools.items) {
+                tool.input_schema = (&schema).into();
+            }
+            let plan = plan(&format!("{}isolation = \"{path}\"\n", call("{}")));
+            let mut preflight = Preflight::default();
+            preflight.hold(&plan, &lists);
+            let faults = preflight.faults.finish("faults");
+            match expected {
+                None => assert_eq!(faults, Vec::<String>::new(), "{schema} {path}"),
+                Some(part) => {
+                    assert_eq!(faults.len(), 1, "{faults:?}");
+                    assert!(faults[0].contains(part), "{faults:?}");
+                }
+            }
+        };
+        let of = |properties: Value| json!({"type": "object", "properties": properties});
+        let text = || of(json!({"text": {"type": "string"}}));
+        check(text(), "text", None);
+        let told = "that the tool `echo` does not have: `txt`; did you mean `text`?";
+        check(text(), "txt", Some(told));
+        // Each name of the path.
+        let nested = of(json!({"who": of(json!({"name": {"type": "string"}}))}));
+        check(nested.clone(), "who.name", None);
+        let told = "`who` of the tool `echo` does not have: `nme`";
+        check(nested, "who.nme", Some(told));
+        // What the schema says in other words.
+        for more in [
+            json!({"additionalProperties": true}),
+            json!({"additionalProperties": {"type": "string"}}),
+            json!({"anyOf": [{"properties": {"txt": {"type": "string"}}}]}),
+            json!({"patternProperties": {"^t": {"type": "string"}}}),
+        ] {
+            let mut schema = text();
+            let more = more.as_object().expect("an object").clone();
+            schema.as_object_mut().expect("an object").extend(more);
+            check(schema, "txt", None);
+        }
+        check(json!({"type": "object"}), "txt", None);
     }
 
     #[test]

@@ -288,6 +288,24 @@ fn a_marker_without_a_place_is_refused_before_any_call() {
             "isolation",
         ],
     );
+    check(
+        r#"
+        [[scenario]]
+        type = "tools/call"
+        tool = "echo"
+        arguments = { text = "x" }
+        isolation = "txt"
+        [[scenario]]
+        type = "prompts/get"
+        prompt = "summarize"
+        arguments = { topic = "tea" }
+        isolation = "topics"
+        "#,
+        &[
+            "`isolation` names an argument that the tool `echo` does not have: `txt`; did you mean `text`?",
+            "the prompt `summarize` does not have: `topics`; did you mean `topic`?",
+        ],
+    );
     assert_eq!(server.stats().tool_calls, 0);
 }
 

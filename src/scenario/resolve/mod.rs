@@ -119,7 +119,15 @@ pub(super) fn resolve(
     plan.timeout = resolver.above_zero(&settings.timeout).unwrap_or(TIMEOUT);
     let task_timeout = resolver.above_zero(&settings.task_timeout);
     plan.task_timeout = task_timeout.unwrap_or(TASK_TIMEOUT);
-    let longest = match plan.calls().any(|call| call.task) {
+    let has_tasks = plan.calls().any(|call| call.task);
+    if let (Some(place), false) = (&settings.task_timeout.origin, has_tasks) {
+        resolver.notices.push(format!(
+            "`{}` has no effect: no call takes a task for an answer, as with `--task` or \
+             `task = true` on a step",
+            place.key
+        ));
+    }
+    let longest = match has_tasks {
         true => plan.timeout.max(plan.task_timeout),
         false => plan.timeout,
     };
