@@ -352,12 +352,11 @@ fn facts(plan: &Plan, population: usize, found: &Found, redactor: &Redactor) -> 
     let some = |text: &String| (!text.is_empty()).then(|| redactor.clean(text.clone()));
     let dialect = found.server.dialect();
     ServerFacts {
-        // As the user wrote it, unless a redirect led elsewhere: what came from
-        // the environment is not shown.
+        // What came from the environment is not shown.
         url: if found.was_redirected {
             redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {
-            plan.target_of(population).url.shown.clone()
+            plan.target_of(population).spoken_to()
         },
         era: dialect.era(),
         revision: dialect.revision(),

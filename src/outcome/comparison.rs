@@ -216,6 +216,9 @@ pub enum ComparisonVerdict {
 pub enum ComparisonMethod {
     /// From batches of one run a side.
     Batches,
+    /// From pairs of batches: two populations of one run, each batch of one held against
+    /// that of the other at the same time. Since schema 2.5 of a run's report.
+    Pairs,
     /// From run to run.
     Runs,
     /// Figures stand side by side.

@@ -78,6 +78,28 @@ pub(super) fn fill(
     }
 }
 
+/// The text as it is written, without the defaults of its references: what stands for
+/// values of the environment, whatever they are.
+pub(super) fn without_defaults(text: &str) -> String {
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = (&rest[..at], &rest[at + 2..]);
+        named.push_str(before);
+        named.push_str("${");
+        rest = match read_reference(after) {
+            Some((name, _, behind)) => {
+                named.push_str(name);
+                named.push('}');
+                behind
+            }
+            None => after,
+        };
+    }
+    named.push_str(rest);
+    named
+}
+
 /// From behind `${`: the name, the default, and what follows the `}`.
 fn read_reference(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let name_len = text
@@ -141,6 +163,18 @@ mod tests {
         check("a$${b} {{c}} ${HOST}$", "a${b} {{c}} ${HOST}$");
         check("${PORT:-80} at ${HOST}", "${PORT:-80} at ${HOST}");
         check("$$${HOST}", "$${HOST}");
+    }
+
+    #[test]
+    fn references_are_named_without_their_defaults() {
+        for (text, expected) in [
+            ("http://a/mcp", "http://a/mcp"),
+            ("${A:-http://b}/${C}", "${A}/${C}"),
+            ("${", "${"),
+            ("${1:-x} ${B:-}", "${1:-x} ${B}"),
+        ] {
+            assert_eq!(without_defaults(text), expected);
+        }
     }
 
     #[test]

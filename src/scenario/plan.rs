@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::defaults;
+use super::env;
 use super::header::Header;
 use super::json::{
     as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
@@ -193,6 +194,24 @@ impl Target {
             shown: address::shown(&url),
             value: url,
         }))
+    }
+
+    /// Where the requests go, as a report tells it: the address that is used where the
+    /// config has all of it, be it as defaults of references that took effect; else with
+    /// `${NAME}` for what came from the environment, and without the default that did not
+    /// count.
+    pub fn spoken_to(&self) -> String {
+        let Shown { value, shown } = &self.url;
+        if !shown.contains("${") {
+            return shown.clone();
+        }
+        let used = address::shown(value);
+        let by_default = env::fill(shown, &|_| None).ok();
+        let by_default = by_default.and_then(|filled| address::check(&filled.value).ok());
+        match by_default.is_some_and(|url| address::shown(&url) == used) {
+            true => used,
+            false => env::without_defaults(shown),
+        }
     }
 
     pub(super) fn checked(url: Shown<String>) -> Self {

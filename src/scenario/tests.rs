@@ -2314,6 +2314,46 @@ proptest! {
 }
 
 #[test]
+fn a_target_is_told_as_it_is_used_unless_the_environment_named_it() {
+    let told = |url: &str| {
+        let text = format!("[settings]\nurl = \"{url}\"\n{STEP}");
+        let plan = load_with(&text, &Overrides::default()).expect("a plan");
+        plan.target.spoken_to()
+    };
+    assert_eq!(told("http://a.test/mcp"), "http://a.test/mcp");
+    assert_eq!(told("${NOPE:-http://a.test/mcp}"), "http://a.test/mcp");
+    assert_eq!(
+        told("http://a.test:${NOPE:-81}/mcp"),
+        "http://a.test:81/mcp"
+    );
+    // Not the default, which did not count, and not what may be a secret.
+    let by_environment = told("https://${HOST:-b.test}:${PORT:-81}/mcp?k=${API_KEY}");
+    assert_eq!(by_environment, "https://${HOST}:${PORT}/mcp?k=***");
+}
+
+#[test]
+fn a_limit_of_tasks_without_tasks_is_told() {
+    let told = |keys: &str, of_step: &str, flag: Option<Duration>| {
+        let overrides = Overrides {
+            task_timeout: flag,
+            ..Overrides::default()
+        };
+        let text = format!("{keys}\n{STEP}{of_step}");
+        load_with(&text, &overrides).expect("a plan").notices
+    };
+    let of_config = "[settings]\ntask_timeout = \"9s\"";
+    let minute = Some(Duration::from_secs(60));
+    let found = told(of_config, "", None);
+    assert!(found[0].starts_with("`settings.task_timeout` has no effect"));
+    let found = told("", "", minute);
+    assert!(found[0].starts_with("`--task-timeout` has no effect"));
+    for (keys, flag) in [(of_config, None), ("", minute)] {
+        let found = told(keys, "task = true\n", flag);
+        assert_eq!(found, Vec::<String>::new());
+    }
+}
+
+#[test]
 fn what_a_server_without_tls_has_no_use_for_is_told() {
     let notices = |url: &str, keys: &str| {
         let overrides = Overrides {

@@ -382,7 +382,7 @@ fn two_servers_stand_beside_each_other() {
         .expect_code(0);
     let report = finished.checked_report();
     let ab = &report["ab"];
-    assert_eq!(ab["method"], "batches", "{ab:#}");
+    assert_eq!(ab["method"], "pairs", "{ab:#}");
     let rows = list(&ab["rows"]);
     assert_eq!(rows.len(), 2, "all calls, and the one operation: {ab:#}");
     let p50 = &rows[0]["figures"][0];

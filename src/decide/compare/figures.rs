@@ -55,6 +55,8 @@ pub(super) struct RowOfRun<'a> {
 pub(super) struct RowOfSides<'a> {
     pub(super) base: Vec<RowOfRun<'a>>,
     pub(super) new: Vec<RowOfRun<'a>>,
+    /// Both are of one run: their batches are of the same time, each pair of them.
+    are_paired: bool,
 }
 
 /// One of the two sides.
@@ -86,12 +88,16 @@ impl<'a> RowOfSides<'a> {
         base: &[(&'a RunSample, &'a SampleRow)],
         new: &[(&'a RunSample, &'a SampleRow)],
         steady: Option<&Steady>,
+        are_paired: bool,
     ) -> Self {
         let both = || base.iter().chain(new);
         let is_open = both().all(|(run, _)| run.shape.is_open);
         let is_by_time = both().all(|(_, row)| !row.slots.is_empty());
         let steady = steady.filter(|_| is_by_time);
-        let n_batches = steady.map_or(0, |steady| n_batches(both(), steady));
+        let n_batches = steady.map_or(0, |steady| match (base, new, are_paired) {
+            ([base], [new], true) => n_pairs(base, new, steady),
+            _ => n_batches(both(), steady),
+        });
         let of_run = |(run, row): &(&'a RunSample, &'a SampleRow)| {
             let batches = steady.map(|steady| steady.parts(run, row, n_batches));
             let batches = batches.unwrap_or_default();
@@ -107,6 +113,7 @@ impl<'a> RowOfSides<'a> {
         Self {
             base: base.iter().map(of_run).collect(),
             new: new.iter().map(of_run).collect(),
+            are_paired,
         }
     }
 
@@ -133,7 +140,7 @@ impl<'a> RowOfSides<'a> {
     /// The change of a figure; `None`: too little is known for any.
     pub(super) fn estimate(&self, metric: ComparedMetric) -> Option<Estimate> {
         match (self.base.as_slice(), self.new.as_slice()) {
-            ([base], [new]) => of_pair(base, new, metric),
+            ([base], [new]) => of_pair(base, new, metric, self.are_paired),
             (base, new) => of_runs(base, new, metric),
         }
     }
@@ -189,8 +196,13 @@ impl<'a> RowOfSides<'a> {
     }
 }
 
-/// From batch to batch of two runs.
-fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> Option<Estimate> {
+/// From batch to batch of two runs; of one run from pair to pair.
+fn of_pair(
+    base: &RowOfRun<'_>,
+    new: &RowOfRun<'_>,
+    metric: ComparedMetric,
+    are_paired: bool,
+) -> Option<Estimate> {
     if metric == ComparedMetric::Errors {
         let [of_base, of_new] = [base, new].map(RowOfRun::errors);
         if base.batches.is_empty() || new.batches.is_empty() {
@@ -212,7 +224,14 @@ fn of_pair(base: &RowOfRun<'_>, new: &RowOfRun<'_>, metric: ComparedMetric) -> O
             });
         }
     }
-    let means = Means::welch(base.mean(metric)?, new.mean(metric)?);
+    let means = match are_paired {
+        true => {
+            let (of_base, of_new) = (base.values(metric)?, new.values(metric)?);
+            let variance_min = [base, new].map(|run| run.variance_min(metric, of_base.len()));
+            Means::paired(&of_base, &of_new, variance_min[0].max(variance_min[1]))?
+        }
+        false => Means::welch(base.mean(metric)?, new.mean(metric)?),
+    };
     Some(Estimate::Means(means))
 }
 
@@ -393,16 +412,21 @@ impl RowOfRun<'_> {
 
     fn mean(&self, metric: ComparedMetric) -> Option<Mean> {
         let values = self.values(metric)?;
-        let n = self.errors().n as f64 / values.len() as f64;
-        let variance_min = match metric {
+        let variance_min = self.variance_min(metric, values.len());
+        Some(Mean::of(&values, variance_min))
+    }
+
+    /// The least that one of so many values varies by.
+    fn variance_min(&self, metric: ComparedMetric, n_values: usize) -> f64 {
+        let n = self.errors().n as f64 / n_values.max(1) as f64;
+        match metric {
             ComparedMetric::Rate => (1.0 / n.max(1.0)).powi(2),
             ComparedMetric::Errors => {
                 let share = self.errors().value();
                 (share * (1.0 - share) / n.max(1.0)).max(1e-12)
             }
             _ => LATENCY_VARIANCE_MIN,
-        };
-        Some(Mean::of(&values, variance_min))
+        }
     }
 
     /// The run's value, and the variance that is known from within.
@@ -496,29 +520,62 @@ fn n_batches<'a>(
     steady: &Steady,
 ) -> usize {
     let is_even = |(run, row): &(&RunSample, &SampleRow)| {
-        let batches = steady.parts(run, row, N_BATCHES);
-        let has_calls = batches.iter().all(|batch| batch.latency.len() >= 200);
-        has_calls && correlation(run, row, steady) <= CORRELATION_MAX
+        let medians: Vec<f64> = medians(run, row, steady).into_iter().flatten().collect();
+        has_calls(run, row, steady) && correlation(&medians) <= CORRELATION_MAX
     };
-    let is_long = steady.secs() >= SECS_FOR_MANY && steady.n >= 4 * N_BATCHES as u64;
     let mut rows = rows;
-    match is_long && rows.all(is_even) {
+    match is_long(steady) && rows.all(is_even) {
         true => N_BATCHES,
         false => N_BATCHES_FEW,
     }
 }
 
-/// How much the median of one piece of time resembles that of the next (lag 1).
-fn correlation(run: &RunSample, row: &SampleRow, steady: &Steady) -> f64 {
+/// Of two sides of one run: it is their difference that may resemble that of the next
+/// second, and what both have in common does not count.
+fn n_pairs(
+    base: &(&RunSample, &SampleRow),
+    new: &(&RunSample, &SampleRow),
+    steady: &Steady,
+) -> usize {
+    let [of_base, of_new] = [base, new].map(|(run, row)| medians(run, row, steady));
+    let differences = of_base.iter().zip(&of_new);
+    let differences = differences.filter_map(|(base, new)| Some((*new)? - (*base)?));
+    let differences: Vec<f64> = differences.collect();
+    let have_calls = [base, new]
+        .iter()
+        .all(|(run, row)| has_calls(run, row, steady));
+    match is_long(steady) && have_calls && correlation(&differences) <= CORRELATION_MAX {
+        true => N_BATCHES,
+        false => N_BATCHES_FEW,
+    }
+}
+
+fn is_long(steady: &Steady) -> bool {
+    steady.secs() >= SECS_FOR_MANY && steady.n >= 4 * N_BATCHES as u64
+}
+
+/// Each of many batches has the calls for its percentiles.
+fn has_calls(run: &RunSample, row: &SampleRow, steady: &Steady) -> bool {
+    let batches = steady.parts(run, row, N_BATCHES);
+    batches.iter().all(|batch| batch.latency.len() >= 200)
+}
+
+/// The logarithm of the median of each piece of time; `None` where nothing was called.
+fn medians(run: &RunSample, row: &SampleRow, steady: &Steady) -> Vec<Option<f64>> {
     let n_pieces = N_PIECES.min(steady.n as usize);
     let pieces = steady.parts(run, row, n_pieces);
-    let medians = pieces
-        .iter()
-        .filter_map(|piece| piece.latency.quantile_ns(0.5));
-    let medians: Vec<f64> = medians.map(|ns| (ns.max(1) as f64).ln()).collect();
-    let mean = medians.iter().sum::<f64>() / medians.len().max(1) as f64;
-    let squares: f64 = medians.iter().map(|value| (value - mean).powi(2)).sum();
-    let products = medians
+    let medians = pieces.iter().map(|piece| {
+        let ns = piece.latency.quantile_ns(0.5)?;
+        Some((ns.max(1) as f64).ln())
+    });
+    medians.collect()
+}
+
+/// How much one value resembles the next (lag 1).
+fn correlation(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let products = values
         .windows(2)
         .map(|pair| (pair[0] - mean) * (pair[1] - mean));
     products.sum::<f64>() / squares.max(1e-12)

@@ -59,6 +59,16 @@ pub fn compare(
     new: &[RunSample],
     tolerances: &Tolerances,
 ) -> ComparisonOutcome {
+    compare_sides(base, new, tolerances, false)
+}
+
+/// `is_one_run`: both sides are of one run, each a single one.
+fn compare_sides(
+    base: &[RunSample],
+    new: &[RunSample],
+    tolerances: &Tolerances,
+    is_one_run: bool,
+) -> ComparisonOutcome {
     let common = common_keys(base, new);
     let labels = |runs: &[RunSample]| -> Vec<String> {
         let mut told = BTreeSet::new();
@@ -68,11 +78,11 @@ pub fn compare(
     };
     let (only_base, only_new) = (labels(base), labels(new));
     let mut comparison = if only_base.is_empty() && only_new.is_empty() {
-        compare_rows(base, new, tolerances)
+        compare_rows(base, new, tolerances, is_one_run)
     } else {
         let of_common = |run: &RunSample| of_rows(run, &common);
         let side = |runs: &[RunSample]| runs.iter().map(of_common).collect::<Vec<_>>();
-        compare_rows(&side(base), &side(new), tolerances)
+        compare_rows(&side(base), &side(new), tolerances, is_one_run)
     };
     comparison.only_base = only_base;
     comparison.only_new = only_new;
@@ -101,7 +111,7 @@ pub fn compare_populations(
         side
     };
     let [base, new] = sides.map(side);
-    compare(&[base], &[new], &Tolerances::default())
+    compare_sides(&[base], &[new], &Tolerances::default(), true)
 }
 
 /// The operations and flows that all runs have.
@@ -157,11 +167,14 @@ fn compare_rows(
     base: &[RunSample],
     new: &[RunSample],
     tolerances: &Tolerances,
+    is_one_run: bool,
 ) -> ComparisonOutcome {
     let all: Vec<&RunSample> = base.iter().chain(new).collect();
     let is_same = fingerprints(base) == fingerprints(new);
     let method = if is_same || all.iter().any(|run| !run.has_histograms) {
         ComparisonMethod::SideBySide
+    } else if is_one_run {
+        ComparisonMethod::Pairs
     } else if all.len() == 2 {
         ComparisonMethod::Batches
     } else {
@@ -264,7 +277,12 @@ impl Setting<'_> {
         let mut open = Vec::new();
         for key in keys {
             let (of_base, of_new) = (rows_of(&base, key), rows_of(&new, key));
-            let sides = RowOfSides::new(&of_base, &of_new, self.steady.as_ref().ok());
+            let sides = RowOfSides::new(
+                &of_base,
+                &of_new,
+                self.steady.as_ref().ok(),
+                self.method == ComparisonMethod::Pairs,
+            );
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
             let role = RowRole {
@@ -450,11 +468,14 @@ impl Setting<'_> {
     fn why(&self, measured: &MeasuredFigure, margin: f64, detectable: Option<f64>) -> String {
         let steady = match self.steady {
             Ok(steady) => steady,
-            Err(why) if self.method == ComparisonMethod::Batches => return why.clone(),
+            Err(why) if self.method != ComparisonMethod::Runs => return why.clone(),
             Err(_) => return self.more_runs(margin, detectable),
         };
         if self.method == ComparisonMethod::Runs && measured.share_of_calls >= 1.0 {
             return self.more_runs(margin, detectable);
+        }
+        if !measured.is_by_time && self.method == ComparisonMethod::Pairs {
+            return "a report keeps rows of few calls as a whole, and not by time".to_string();
         }
         if !measured.is_by_time {
             return format!(
@@ -660,6 +681,13 @@ fn notices(
                 .to_string(),
         );
     }
+    if comparison.method == ComparisonMethod::Pairs {
+        notices.push(
+            "both are of one run, so what disturbs both is in no difference; that another run \
+             comes out alike, only another run tells"
+                .to_string(),
+        );
+    }
     if comparison.method == ComparisonMethod::Runs {
         notices.extend(of_runs(comparison, setting.n_runs));
     }
@@ -682,6 +710,7 @@ fn notices(
             ));
         }
     }
+    let is_one_run = comparison.method == ComparisonMethod::Pairs;
     let drowned = |metric: ComparedMetric, noise_ms: f64| {
         let figure = comparison
             .rows
@@ -693,13 +722,22 @@ fn notices(
         (figure.decides && noise_ms > margin_ms).then(|| {
             format!(
                 "this machine may have added up to {} to the {} of a run, which is more than its \
-                 margin: compare runs of a quieter machine",
+                 margin: {}",
                 format_latency(ns_of_ms(noise_ms)),
                 metric.name(),
+                match is_one_run {
+                    true => "run on a quieter machine",
+                    false => "compare runs of a quieter machine",
+                }
             )
         })
     };
-    notices.extend(comparison.rows.iter().flat_map(apart));
+    let whose = match is_one_run {
+        true => "in the second population",
+        false => "in the new runs",
+    };
+    let told = comparison.rows.iter().flat_map(|row| apart(row, whose));
+    notices.extend(told);
     notices.extend(drowned(ComparedMetric::P50, noise_ms.0));
     notices.extend(drowned(ComparedMetric::P95, noise_ms.1));
     notices
@@ -707,7 +745,7 @@ fn notices(
 
 /// Percentiles of all calls together that changed, where those of the batches did not,
 /// or the other way.
-fn apart(row: &ComparedRow) -> Option<String> {
+fn apart(row: &ComparedRow, whose: &str) -> Option<String> {
     let told = row.figures.iter().find_map(|figure| {
         let plain = plain_change(figure.metric, figure.base, figure.new)?;
         let (is_other_way, margin) = (plain * figure.change? <= 0.0, figure.margin);
@@ -719,7 +757,7 @@ fn apart(row: &ComparedRow) -> Option<String> {
     let (name, plain) = told?;
     let way = if plain > 0.0 { "more" } else { "less" };
     Some(format!(
-        "the {name} of {} is {} {way} in the new runs taken as a whole: a few of the seconds make that, and the batches are compared",
+        "the {name} of {} is {} {way} {whose} taken as a whole: a few of the seconds make that, and the batches are compared",
         row.label,
         format_percent(plain.abs()),
     ))

@@ -45,12 +45,18 @@ fn normals(random: &mut fastrand::Rng) -> (f64, f64) {
 impl Process {
     /// A run of it.
     fn run(self, seed: u64) -> RunSample {
+        self.run_disturbed(seed, |_| 0.0)
+    }
+
+    /// A run of it on a machine that is slower in some seconds: by so much, as a logarithm.
+    fn run_disturbed(self, seed: u64, slower: impl Fn(u64) -> f64) -> RunSample {
         let mut random = fastrand::Rng::with_seed(seed);
         let noise = WANDERS * (1.0 - self.phi * self.phi).sqrt();
         let mut level = WANDERS * normals(&mut random).0;
         let mut slots = Vec::new();
         for number in 0..self.secs {
             level = self.phi * level + noise * normals(&mut random).0;
+            let level_here = level + slower(number);
             let mut latency = Histogram::new();
             for _ in 0..CALLS_A_SECOND / 2 {
                 let (a, b) = normals(&mut random);
@@ -60,7 +66,7 @@ impl Process {
                         false => 1.0,
                     };
                     let tail = if z > 0.0 { self.tail } else { 1.0 };
-                    let ms = 10.0 * (SIGMA * z + level).exp() * self.scale * outlier * tail;
+                    let ms = 10.0 * (SIGMA * z + level_here).exp() * self.scale * outlier * tail;
                     latency.record((ms * 1e6) as u64);
                 }
             }
@@ -954,39 +960,88 @@ fn the_only_operation_is_told_apart_from_a_flow() {
     }
 }
 
-/// Two populations of one run are told apart as two runs are: a tenth is seen, and nothing
-/// where there is nothing.
+/// One run of two populations, on a machine that is busy in some seconds: for both.
+fn beside(base: Process, new: Process, seed: u64, disturbance: f64) -> ComparisonOutcome {
+    let mut random = fastrand::Rng::with_seed(!seed);
+    let mut level = 0.0;
+    let slower: Vec<f64> = (0..base.secs)
+        .map(|_| {
+            level = 0.9 * level + 0.44 * disturbance * normals(&mut random).0;
+            level
+        })
+        .collect();
+    let of = |process: Process, seed| process.run_disturbed(seed, |at| slower[at as usize]);
+    let (base, new) = (of(base, 2 * seed), of(new, 2 * seed + 1));
+    let row = |population: &str, of: &RunSample| SampleRow {
+        key: SampleKey {
+            label: "tools/list".to_string(),
+            method: "tools/list".to_string(),
+            population: Some(population.to_string()),
+            ..SampleKey::default()
+        },
+        ..of.total.clone()
+    };
+    let mut run = base.clone();
+    run.operations = vec![row("a", &base), row("b", &new)];
+    let sides = [("a", base.total.whole), ("b", new.total.whole)];
+    compare_populations(&run, sides, true)
+}
+
 #[test]
-fn populations_of_one_run_are_compared_as_two_runs_are() {
+fn populations_of_one_run_are_compared_pair_by_pair() {
+    let found = beside(STEADY, STEADY, 1, 0.0);
+    assert_eq!(found.method, ComparisonMethod::Pairs);
+    assert_eq!((&*found.base[0].file, &*found.new[0].file), ("a", "b"));
+    let labels: Vec<&str> = found.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(labels, ["all calls", "tools/list"]);
+}
+
+/// Not two seconds are alike, and yet two populations of one server have no difference: two
+/// runs that differ as much from second to second have not enough data.
+#[test]
+fn what_disturbs_both_populations_is_no_difference() {
+    let process = Process { phi: 0.0, ..STEADY };
+    let n = n_seeds(4, 100);
+    let n_none = (0..n)
+        .filter(|seed| beside(process, process, *seed, 0.3).verdict == ComparisonVerdict::NotWorse);
+    let n_none = n_none.count() as u64;
+    assert!(n_none >= least_of(0.8, n), "{n_none} of {n}");
+}
+
+#[test]
+fn populations_of_one_process_are_seldom_worse() {
+    for (process, disturbance, few, all) in [
+        (STEADY, 0.0, 2, 100),
+        (STEADY, 0.3, 2, 100),
+        (Process { phi: 0.9, ..STEADY }, 0.1, 2, 100),
+        (Process { secs: 30, ..STEADY }, 0.3, 2, 100),
+    ] {
+        let n = n_seeds(few, all);
+        let is_worse = |seed: &u64| {
+            beside(process, process, *seed, disturbance).verdict == ComparisonVerdict::Worse
+        };
+        let n_worse = (0..n).filter(is_worse).count() as u64;
+        let phi = process.phi;
+        assert!(
+            n_worse <= most_of(0.02, n),
+            "{n_worse} of {n} with phi {phi}"
+        );
+    }
+}
+
+#[test]
+fn a_population_that_is_a_tenth_slower_is_seen_on_a_busy_machine() {
+    let process = Process { phi: 0.0, ..STEADY };
     let slower = Process {
         scale: 1.1,
-        ..STEADY
+        ..process
     };
-    use ChangeVerdict::{Equivalent, SmallChange, Worse};
-    for (new, verdicts) in [
-        (STEADY, &[Equivalent][..]),
-        (slower, &[SmallChange, Worse][..]),
-    ] {
-        let (base, new) = (STEADY.run(1), new.run(1));
-        let mut run = base.clone();
-        let row = |population: &str, of: &RunSample| SampleRow {
-            key: SampleKey {
-                label: "tools/list".to_string(),
-                method: "tools/list".to_string(),
-                population: Some(population.to_string()),
-                ..SampleKey::default()
-            },
-            ..of.total.clone()
-        };
-        run.operations = vec![row("a", &base), row("b", &new)];
-        let sides = [("a", base.total.whole), ("b", new.total.whole)];
-        let found = compare_populations(&run, sides, true);
-        assert_eq!(found.method, ComparisonMethod::Batches);
-        assert_eq!((&*found.base[0].file, &*found.new[0].file), ("a", "b"));
-        let labels: Vec<&str> = found.rows.iter().map(|row| row.label.as_str()).collect();
-        assert_eq!(labels, ["all calls", "tools/list"]);
-        let of_all = figure(&found, "all calls", ComparedMetric::P50);
-        let verdict = of_all.verdict.expect("a verdict");
-        assert!(verdicts.contains(&verdict), "{of_all:?}");
-    }
+    let n = n_seeds(4, 100);
+    let is_seen = |seed: &u64| {
+        use ChangeVerdict::{SmallChange, Worse};
+        let found = beside(process, slower, *seed, 0.3);
+        [SmallChange, Worse].contains(&verdict(&found, ComparedMetric::P50))
+    };
+    let n_seen = (0..n).filter(is_seen).count() as u64;
+    assert!(n_seen >= least_of(0.9, n), "{n_seen} of {n}");
 }

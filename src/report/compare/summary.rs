@@ -68,6 +68,7 @@ fn runs(runs: &[ComparedRun]) -> String {
 
 fn compared(outcome: &ComparisonOutcome) -> String {
     let by = match outcome.method {
+        ComparisonMethod::Pairs => "one run, from pair to pair of batches".to_string(),
         ComparisonMethod::Batches => "one run a side, from batch to batch".to_string(),
         ComparisonMethod::Runs => {
             let n = |runs: &[ComparedRun]| plural(runs.len() as u64, "run", "runs");
@@ -95,7 +96,11 @@ pub(in crate::report) fn table_of(page: &mut Page, outcome: &ComparisonOutcome) 
     table(page, outcome);
     reasons(page, outcome);
     alone(page, "the base has", &outcome.only_base);
-    alone(page, "the new runs have", &outcome.only_new);
+    let new = match outcome.method {
+        ComparisonMethod::Pairs => "the other has",
+        _ => "the new runs have",
+    };
+    alone(page, new, &outcome.only_new);
 }
 
 fn table(page: &mut Page, outcome: &ComparisonOutcome) {

@@ -1,8 +1,8 @@
 //! What came of a comparison, in words.
 
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonOutcome,
-    ComparisonVerdict, with_population,
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod,
+    ComparisonOutcome, ComparisonVerdict, with_population,
 };
 use crate::units::{few_of, format_latency, format_percent, format_rate, ns_of_ms};
 
@@ -30,6 +30,9 @@ pub(in crate::report) fn answer(outcome: &ComparisonOutcome) -> String {
             match (better.is_empty(), small.is_empty()) {
                 (true, true) if !beside.is_empty() => {
                     "nothing that decides changed by more than its margin".to_string()
+                }
+                (true, true) if outcome.method == ComparisonMethod::Pairs => {
+                    "no difference: nothing differs by more than its margin".to_string()
                 }
                 (true, true) => "equivalent: nothing changed by more than its margin".to_string(),
                 (false, true) => format!("nothing is worse; better: {better}"),
@@ -61,6 +64,13 @@ pub(in crate::report) fn columns(outcome: &ComparisonOutcome) -> String {
     let Some(steady) = &outcome.steady else {
         return "base and new: the figures of the whole reports".to_string();
     };
+    if outcome.method == ComparisonMethod::Pairs {
+        return format!(
+            "base and new: all calls of seconds {:.0} to {:.0} together; change: the mean over \
+             batches of these seconds, each held against the other's of the same time",
+            steady.from_secs, steady.to_secs
+        );
+    }
     format!(
         "base and new: all calls of seconds {:.0} to {:.0} together, not of the whole report; \
          change: from the mean of the batches or runs to that of the new ones",
