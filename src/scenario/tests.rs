@@ -2338,10 +2338,13 @@ fn a_limit_of_tasks_without_tasks_is_told() {
             task_timeout: flag,
             ..Overrides::default()
         };
-        let text = format!("{keys}\n{STEP}{of_step}");
+        let text = format!(
+            "[settings]\nurl = \"http://a.test/mcp\"\n{keys}\n[[scenario]]\n\
+             type = \"tools/call\"\ntool = \"echo\"\n{of_step}"
+        );
         load_with(&text, &overrides).expect("a plan").notices
     };
-    let of_config = "[settings]\ntask_timeout = \"9s\"";
+    let of_config = "task_timeout = \"9s\"";
     let minute = Some(Duration::from_secs(60));
     let found = told(of_config, "", None);
     assert!(found[0].starts_with("`settings.task_timeout` has no effect"));
